@@ -1,0 +1,112 @@
+"""Every example of openapi.yaml is a value of the schema that it stands for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema_rs
+import pytest
+import yaml
+
+SPEC: dict[str, Any] = yaml.safe_load(
+    (Path(__file__).parents[2] / "openapi.yaml").read_text(encoding="utf-8")
+)
+METHODS = ("get", "put", "post", "patch", "delete")
+
+
+def resolve(node: dict[str, Any]) -> dict[str, Any]:
+    """Follow `$ref` within the document."""
+    while "$ref" in node:
+        target: Any = SPEC
+        for part in node["$ref"].removeprefix("#/").split("/"):
+            target = target[part]
+        node = target
+    return node
+
+
+def errors(schema: dict[str, Any], value: Any) -> list[str]:
+    document = {**schema, "components": SPEC["components"]}
+    validator = jsonschema_rs.Draft202012Validator(document, validate_formats=True)
+    return [
+        f"{list(error.instance_path)}: {error.message}" for error in validator.iter_errors(value)
+    ]
+
+
+def operations() -> Iterator[tuple[str, dict[str, Any]]]:
+    for item in SPEC["paths"].values():
+        for method in METHODS:
+            if method in item:
+                yield item[method]["operationId"], item[method]
+
+
+def media_types() -> Iterator[tuple[str, dict[str, Any]]]:
+    for name, operation in operations():
+        if "requestBody" in operation:
+            for media in operation["requestBody"]["content"].values():
+                yield f"{name}.request", media
+        for status, response in operation["responses"].items():
+            for media in resolve(response).get("content", {}).values():
+                yield f"{name}.{status}", media
+
+
+def parameters() -> Iterator[tuple[str, dict[str, Any]]]:
+    for kind in ("parameters", "headers"):
+        for name, node in SPEC["components"][kind].items():
+            yield f"{kind}.{name}", node
+
+
+@pytest.mark.parametrize("name", sorted(SPEC["components"]["schemas"]))
+def test_a_named_schema_has_valid_examples(name: str) -> None:
+    schema = SPEC["components"]["schemas"][name]
+    assert schema.get("examples"), f"{name} has no example"
+    assert schema.get("description"), f"{name} has no description"
+    for example in schema["examples"]:
+        assert not errors({"$ref": f"#/components/schemas/{name}"}, example)
+
+
+@pytest.mark.parametrize(("name", "media"), [pytest.param(n, m, id=n) for n, m in media_types()])
+def test_a_body_has_valid_examples(name: str, media: dict[str, Any]) -> None:
+    examples = [resolve(example) for example in media.get("examples", {}).values()]
+    assert examples, f"{name} has no example"
+    for example in examples:
+        assert example["summary"]
+        assert not errors(media["schema"], example["value"])
+
+
+@pytest.mark.parametrize(("name", "node"), [pytest.param(n, p, id=n) for n, p in parameters()])
+def test_a_parameter_has_a_valid_example(name: str, node: dict[str, Any]) -> None:
+    assert node["description"], f"{name} has no description"
+    assert not errors(node["schema"], node["example"])
+
+
+def test_every_component_is_used() -> None:
+    text = json.dumps(SPEC)
+    unused = [
+        f"{kind}/{name}"
+        for kind in ("schemas", "responses", "parameters", "headers", "links", "examples")
+        for name in SPEC["components"][kind]
+        if f'"#/components/{kind}/{name}"' not in text
+    ]
+    assert not unused
+
+
+def test_the_line_of_an_event_message_is_an_event() -> None:
+    message = SPEC["components"]["schemas"]["RolloutEventMessage"]
+    content = message["properties"]["data"]["contentSchema"]
+    for example in message["examples"]:
+        assert "\n" not in example["data"]
+        envelope = json.loads(example["data"])
+        assert not errors(content, envelope)
+        assert {key: envelope[key] for key in ("id", "event")} == {
+            key: example[key] for key in ("id", "event")
+        }
+
+
+def test_a_wrong_example_would_be_seen() -> None:
+    example = dict(SPEC["components"]["schemas"]["Pool"]["examples"][0], capacity="one")
+    assert errors({"$ref": "#/components/schemas/Pool"}, example)
+    misspelt = {"sead": 1}
+    assert errors({"$ref": "#/components/schemas/RolloutRequest"}, misspelt)

@@ -1,0 +1,216 @@
+"""What openapi.yaml promises of itself: complete, linked, bounded, and written to be read."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+TEXT = (Path(__file__).parents[2] / "openapi.yaml").read_text(encoding="utf-8")
+SPEC: dict[str, Any] = yaml.safe_load(TEXT)
+SCHEMAS: dict[str, Any] = SPEC["components"]["schemas"]
+METHODS = ("get", "put", "post", "patch", "delete")
+OPERATIONS: dict[str, tuple[str, str, dict[str, Any]]] = {
+    item[method]["operationId"]: (method, path, item[method])
+    for path, item in SPEC["paths"].items()
+    for method in METHODS
+    if method in item
+}
+NAMESPACES = {"pools", "metrics", "tasks", "rollouts", "agent_rollouts", "containers", "service"}
+CANONICAL_KEYS = {
+    "context_overrides",
+    "env",
+    "inference_url",
+    "instance_id",
+    "limits",
+    "messages",
+    "metadata",
+    "mode",
+    "ops",
+    "params",
+    "policy",
+    "policy_config",
+    "pool_id",
+    "record",
+    "safety",
+    "seed",
+    "task_id",
+    "trace_correlation_id",
+    "override_bundle_id",
+    "task_contract",
+}
+
+
+def parameters_of(operation_id: str) -> dict[str, dict[str, Any]]:
+    _, path, operation = OPERATIONS[operation_id]
+    refs = SPEC["paths"][path].get("parameters", []) + operation.get("parameters", [])
+    nodes = [SPEC["components"]["parameters"][ref["$ref"].rsplit("/", 1)[1]] for ref in refs]
+    return {node["name"]: node for node in nodes}
+
+
+def test_there_are_39_operations() -> None:
+    assert len(OPERATIONS) == 39
+    assert len({(method, path) for method, path, _ in OPERATIONS.values()}) == 39
+
+
+@pytest.mark.parametrize("operation_id", OPERATIONS)
+def test_an_operation_is_complete(operation_id: str) -> None:
+    _, path, operation = OPERATIONS[operation_id]
+    assert operation["summary"]
+    assert operation["description"]
+    assert len(operation["tags"]) == 1
+    assert operation["tags"][0] in NAMESPACES
+    responses = operation["responses"]
+    assert "default" not in responses, "a default response makes every status a documented one"
+    expected = {"401", "403", "429", "5XX"}
+    if "{" in path:
+        expected |= {"404", "422"}
+    if "requestBody" in operation:
+        expected |= {"400", "409", "413", "415", "422"}
+    assert expected <= set(responses)
+    assert any(status.startswith("2") for status in responses)
+    for status, response in responses.items():
+        if not status.startswith("2"):
+            resolved = SPEC["components"]["responses"][response["$ref"].rsplit("/", 1)[1]]
+            schema = resolved["content"]["application/json"]["schema"]
+            assert schema == {"$ref": "#/components/schemas/Error"}
+            assert "x-request-id" in resolved["headers"]
+        else:
+            assert "x-request-id" in response["headers"]
+    assert set(re.findall(r"{(\w+)}", path)) == {
+        name for name, node in parameters_of(operation_id).items() if node["in"] == "path"
+    }
+
+
+def test_the_description_names_only_operations_that_exist() -> None:
+    named = set(
+        re.findall(
+            r"`((?:create|get|list|update|patch|replace|delete|cancel|stream|execute)_\w+)`", TEXT
+        )
+    )
+    assert named <= set(OPERATIONS)
+
+
+def test_rollout_creations_take_an_idempotency_key() -> None:
+    with_key = {name for name in OPERATIONS if "Idempotency-Key" in parameters_of(name)}
+    assert with_key == {"create_rollout", "create_global_rollout"}
+
+
+def test_lists_are_paged_and_bounded() -> None:
+    for name in ("list_pools", "list_rollouts", "list_global_rollouts"):
+        found = parameters_of(name)
+        assert {"state", "limit", "cursor"} <= set(found)
+        assert found["limit"]["schema"] == {
+            "type": "integer",
+            "minimum": 1,
+            "maximum": 1000,
+            "default": 100,
+        }
+        assert found["cursor"]["schema"] == {"type": "string", "maxLength": 512}
+    for name in ("PoolList", "RolloutList", "TaskList", "ArtifactList"):
+        assert {"items", "next_cursor"} <= set(SCHEMAS[name]["required"])
+
+
+def test_streams_can_be_resumed_three_ways() -> None:
+    for name in ("stream_rollout_events", "stream_global_rollout_events"):
+        assert {"cursor", "after_sequence", "Last-Event-ID"} <= set(parameters_of(name))
+        content = OPERATIONS[name][2]["responses"]["200"]["content"]
+        assert list(content) == ["text/event-stream"]
+
+
+def test_every_string_parameter_has_a_limit() -> None:
+    for name, node in SPEC["components"]["parameters"].items():
+        if node["schema"]["type"] == "string":
+            assert "maxLength" in node["schema"], name
+        else:
+            assert {"minimum", "maximum"} <= set(node["schema"]), name
+
+
+def test_enumerations_are_the_documented_ones() -> None:
+    assert SCHEMAS["PoolTarget"]["enum"] == [
+        "harbor",
+        "openenv",
+        "horizons",
+        "horizons_private",
+        "arbitrary",
+    ]
+    assert SCHEMAS["PoolStatus"]["enum"] == [
+        "created",
+        "uploading",
+        "building",
+        "warming",
+        "active",
+        "paused",
+        "failed",
+        "archived",
+    ]
+    assert SCHEMAS["RolloutStatus"]["enum"] == [
+        "queued",
+        "running",
+        "completed",
+        "failed",
+        "cancelled",
+    ]
+
+
+def test_the_rollout_request_is_closed_and_all_else_is_open() -> None:
+    request = SCHEMAS["RolloutRequest"]
+    assert set(request["properties"]) == CANONICAL_KEYS
+    closed = {name for name, node in SCHEMAS.items() if node.get("additionalProperties") is False}
+    assert closed == {"RolloutRequest"}
+    objects = {name for name, node in SCHEMAS.items() if node["type"] == "object"}
+    unsaid = {name for name in objects if "additionalProperties" not in SCHEMAS[name]}
+    assert not unsaid
+
+
+@pytest.mark.parametrize(
+    ("schema", "key"), [("Pool", "pool_id"), ("Task", "task_id"), ("Rollout", "rollout_id")]
+)
+def test_ids_are_given_both_ways(schema: str, key: str) -> None:
+    assert {"id", key} <= set(SCHEMAS[schema]["required"])
+    for example in SCHEMAS[schema]["examples"]:
+        assert example["id"] == example[key]
+
+
+def test_creates_link_to_the_operations_on_what_they_made() -> None:
+    for create, key in (
+        ("create_pool", "pool_id"),
+        ("create_task", "task_id"),
+        ("create_rollout", "rollout_id"),
+        ("create_global_rollout", "rollout_id"),
+    ):
+        for status, response in OPERATIONS[create][2]["responses"].items():
+            if not status.startswith("2"):
+                continue
+            linked = set(response["links"])
+            on_it = {
+                name
+                for name in OPERATIONS
+                if [n for n, p in parameters_of(name).items() if p["in"] == "path"][-1:] == [key]
+            }
+            assert on_it <= linked, f"{create} {status}"
+
+
+def test_links_lead_to_operations_and_fill_their_paths() -> None:
+    for name, node in SPEC["components"]["links"].items():
+        assert node["operationId"] == name
+        needed = {key for key, p in parameters_of(name).items() if p["in"] == "path"}
+        assert set(node["parameters"]) == needed
+        for expression in node["parameters"].values():
+            assert re.fullmatch(r"\$response\.body#/\w+", expression)
+
+
+def test_the_text_is_written_in_block_style() -> None:
+    """No flow collections, two spaces a level, paths and operationIds unquoted."""
+    for number, event in enumerate(yaml.parse(TEXT)):
+        if isinstance(event, yaml.MappingStartEvent | yaml.SequenceStartEvent) and event.flow_style:
+            line = event.start_mark.line
+            source = TEXT.splitlines()[line].rstrip()
+            assert source.endswith(("{}", "[]")), f"line {line + 1} (event {number}): {source}"
+    for line in TEXT.splitlines():
+        assert "\t" not in line
+        if re.match(r"\s*(operationId:|['\"]?/v1/)", line):
+            assert not re.search(r"['\"]", line), line
