@@ -94,6 +94,18 @@ def test_the_description_names_only_operations_that_exist() -> None:
     assert named <= set(OPERATIONS)
 
 
+def test_every_post_and_patch_says_whether_it_may_be_repeated() -> None:
+    said = {name: operation.get("x-retry") for name, (_, _, operation) in OPERATIONS.items()}
+    methods = {name: method for name, (method, _, _) in OPERATIONS.items()}
+    for name, value in said.items():
+        if methods[name] in ("post", "patch"):
+            assert value in ("always", "with-key", "with-id", "never"), name
+            assert re.search(rf"\| `{value}` \|.*`{name}`", TEXT), f"{name} is missing in the table"
+            assert (value == "with-key") == ("Idempotency-Key" in parameters_of(name))
+        else:
+            assert value is None, name
+
+
 def test_rollout_creations_take_an_idempotency_key() -> None:
     with_key = {name for name in OPERATIONS if "Idempotency-Key" in parameters_of(name)}
     assert with_key == {"create_rollout", "create_global_rollout"}
@@ -207,6 +219,7 @@ def test_the_text_is_written_in_block_style() -> None:
     """No flow collections, two spaces a level, paths and operationIds unquoted."""
     for number, event in enumerate(yaml.parse(TEXT)):
         if isinstance(event, yaml.MappingStartEvent | yaml.SequenceStartEvent) and event.flow_style:
+            assert event.start_mark is not None
             line = event.start_mark.line
             source = TEXT.splitlines()[line].rstrip()
             assert source.endswith(("{}", "[]")), f"line {line + 1} (event {number}): {source}"
