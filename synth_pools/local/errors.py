@@ -1,0 +1,126 @@
+"""Everything that a request can be refused with, and how that looks on the wire."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+class ApiError(Exception):
+    """Ends a request with this status and the error document that belongs to it."""
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        *,
+        details: Mapping[str, Any] | None = None,
+        fields: Sequence[Mapping[str, Any]] | None = None,
+        rollout_id: str | None = None,
+        retryable: bool | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+        self.details = details
+        self.fields = fields
+        self.rollout_id = rollout_id
+        self.retryable = retryable
+        self.headers = dict(headers or {})
+
+    def document(self, request_id: str) -> dict[str, Any]:
+        """Both forms that clients in use read: `detail`, and the older `error` envelope."""
+        envelope: dict[str, Any] = {
+            "code": self.code,
+            "message": self.message,
+            "request_id": request_id,
+        }
+        if self.details is not None:
+            envelope["details"] = self.details
+        if self.rollout_id is not None:
+            envelope["rollout_id"] = self.rollout_id
+        if self.retryable is not None:
+            envelope["retryable"] = self.retryable
+        detail = self.message if self.fields is None else list(self.fields)
+        return {"detail": detail, "error": envelope}
+
+
+def bad_request(message: str) -> ApiError:
+    return ApiError(400, "bad_request", message)
+
+
+def unauthorized() -> ApiError:
+    return ApiError(
+        401,
+        "unauthorized",
+        "The API key is missing or wrong: send 'Authorization: Bearer <key>'.",
+        headers={"www-authenticate": "Bearer"},
+    )
+
+
+def forbidden_container_url(message: str) -> ApiError:
+    return ApiError(403, "forbidden_container_url", message)
+
+
+def not_found(message: str) -> ApiError:
+    return ApiError(404, "not_found", message)
+
+
+def pool_not_found(pool_id: str) -> ApiError:
+    return ApiError(404, "pool_not_found", f"Pool {pool_id!r} does not exist.")
+
+
+def task_not_found(task_id: str, pool_id: str) -> ApiError:
+    return ApiError(404, "task_not_found", f"Pool {pool_id!r} has no task {task_id!r}.")
+
+
+def rollout_not_found(rollout_id: str, pool_id: str | None) -> ApiError:
+    where = "" if pool_id is None else f" in pool {pool_id!r}"
+    return ApiError(404, "rollout_not_found", f"Rollout {rollout_id!r} does not exist{where}.")
+
+
+def method_not_allowed(method: str, allowed: Sequence[str]) -> ApiError:
+    return ApiError(
+        405,
+        "method_not_allowed",
+        f"{method} is not possible here; {', '.join(allowed)} is.",
+        headers={"allow": ", ".join(allowed)},
+    )
+
+
+def conflict(code: str, message: str, *, rollout_id: str | None = None) -> ApiError:
+    return ApiError(409, code, message, rollout_id=rollout_id)
+
+
+def id_mismatch(message: str) -> ApiError:
+    return conflict("id_mismatch", message)
+
+
+def pool_archived(pool_id: str) -> ApiError:
+    return conflict("pool_archived", f"Pool {pool_id!r} is archived and never changes again.")
+
+
+def payload_too_large(limit: int) -> ApiError:
+    return ApiError(413, "payload_too_large", f"The body is larger than {limit} bytes.")
+
+
+def unsupported_media_type() -> ApiError:
+    return ApiError(415, "unsupported_media_type", "The body must be application/json.")
+
+
+def invalid(fields: Sequence[Mapping[str, Any]]) -> ApiError:
+    first = fields[0]
+    place = ".".join(str(part) for part in first["loc"])
+    rest = "" if len(fields) == 1 else f" (and {len(fields) - 1} more)"
+    return ApiError(
+        422, "validation_failed", f"{place}: {first['msg']}{rest}", fields=fields, retryable=False
+    )
+
+
+def internal_error() -> ApiError:
+    return ApiError(
+        500, "internal_error", "The backend failed; its log has the cause under this request id."
+    )

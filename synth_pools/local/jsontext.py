@@ -1,0 +1,95 @@
+"""JSON exactly as RFC 8259 has it, so that what is stored comes back as it was sent."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import Any
+
+# Deeper documents would run into Python's own recursion limit at a place that nobody can predict.
+MAX_DEPTH = 500
+
+# Only these spellings can be a number too large for a double.
+_MAYBE_TOO_LARGE = re.compile(r"[0-9][eE]\+?[0-9]{3}|[0-9]{309}")
+
+
+class BrokenJsonError(ValueError):
+    """The text is no JSON that can be kept and given back unchanged."""
+
+
+def loads(raw: bytes) -> Any:
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise BrokenJsonError(f"not UTF-8 at byte {error.start}") from None
+    parse_float = _finite_float if _MAYBE_TOO_LARGE.search(text) else None
+    try:
+        value = json.loads(text, parse_constant=_refuse_constant, parse_float=parse_float)
+    except RecursionError:
+        raise BrokenJsonError(f"nested more than {MAX_DEPTH} levels deep") from None
+    except json.JSONDecodeError as error:
+        raise BrokenJsonError(f"{error.msg} at line {error.lineno}, column {error.colno}") from None
+    except BrokenJsonError:
+        raise
+    except ValueError:
+        # Python refuses to convert integers of thousands of digits.
+        raise BrokenJsonError("a number has too many digits") from None
+    if text.count("[") + text.count("{") > MAX_DEPTH and _is_too_deep(value):
+        raise BrokenJsonError(f"nested more than {MAX_DEPTH} levels deep")
+    return value
+
+
+# ASCII only: a lone surrogate or NUL that came in escaped must go out escaped, SQLite text and
+# UTF-8 could not hold it. It also keeps every document on one line, as event streams need it.
+dumps = json.JSONEncoder(
+    ensure_ascii=True, allow_nan=False, check_circular=False, separators=(",", ":")
+).encode
+
+
+def canonical(value: Any) -> str:
+    """One text for all spellings of the same JSON value: key order, 1 and 1.0, white space."""
+    return json.dumps(_plain_numbers(value), sort_keys=True, separators=(",", ":"))
+
+
+def is_number(value: object) -> bool:
+    """Whether it is a finite JSON number; Python's bool is an int, JSON's is not."""
+    if isinstance(value, bool):
+        return False
+    return isinstance(value, int) or (isinstance(value, float) and math.isfinite(value))
+
+
+def _plain_numbers(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain_numbers(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain_numbers(item) for item in value]
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
+
+
+def _finite_float(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        raise BrokenJsonError("a number is too large for a double")
+    return value
+
+
+def _refuse_constant(name: str) -> None:
+    raise BrokenJsonError(f"{name} is no JSON value")
+
+
+def _is_too_deep(value: Any) -> bool:
+    level = [value]
+    for _ in range(MAX_DEPTH + 1):
+        children: list[Any] = []
+        for item in level:
+            if isinstance(item, dict):
+                children.extend(item.values())
+            elif isinstance(item, list):
+                children.extend(item)
+        level = children
+        if not level:
+            return False
+    return any(isinstance(item, (dict, list)) for item in level) or bool(level)

@@ -1,0 +1,55 @@
+"""What one local backend is told when it starts; nothing here changes while it runs."""
+
+from __future__ import annotations
+
+import hmac
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+_MIB = 1024 * 1024
+
+
+class Secret:
+    """An API key that shows itself to nobody who merely prints, logs or inspects it."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value.encode()
+
+    def reveal(self) -> str:
+        return self._value.decode()
+
+    def matches(self, candidate: bytes) -> bool:
+        """Compare in a time that does not tell how much of the candidate was right."""
+        return hmac.compare_digest(self._value, candidate)
+
+    def __repr__(self) -> str:
+        return "Secret('***')"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a Secret is not pickled, so that it cannot end up in a file by accident")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """`data_dir` must exist and belong to this backend alone; whoever starts it sees to that."""
+
+    data_dir: Path
+    api_key: Secret
+    # Hosts besides this machine on which containers may be reached.
+    container_hosts: tuple[str, ...] = ()
+    # Check what is answered against openapi.yaml too, and answer 500 where it departs.
+    validate_responses: bool = False
+    heartbeat_seconds: float = 15.0
+    # Time limit of a rollout where neither it nor its pool names one.
+    default_timeout_seconds: float = 600.0
+    connect_timeout_seconds: float = 10.0
+    probe_timeout_seconds: float = 10.0
+    # A creation with `mode: sync` is answered 202 after this; the rollout goes on.
+    sync_wait_seconds: float = 86_400.0
+    body_timeout_seconds: float = 60.0
+    shutdown_seconds: float = 5.0
+    max_body_bytes: int = 16 * _MIB
+    max_container_bytes: int = 64 * _MIB
