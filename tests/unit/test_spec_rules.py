@@ -217,12 +217,12 @@ def test_links_lead_to_operations_and_fill_their_paths() -> None:
 
 def test_the_text_is_written_in_block_style() -> None:
     """No flow collections, two spaces a level, paths and operationIds unquoted."""
-    for number, event in enumerate(yaml.parse(TEXT)):
+    for event in yaml.parse(TEXT):
         if isinstance(event, yaml.MappingStartEvent | yaml.SequenceStartEvent) and event.flow_style:
             assert event.start_mark is not None
-            line = event.start_mark.line
-            source = TEXT.splitlines()[line].rstrip()
-            assert source.endswith(("{}", "[]")), f"line {line + 1} (event {number}): {source}"
+            at = event.start_mark.line
+            source = TEXT.splitlines()[at].rstrip()
+            assert source.endswith(("{}", "[]")), f"line {at + 1}: {source}"
     for line in TEXT.splitlines():
         assert "\t" not in line
         if re.match(r"\s*(operationId:|['\"]?/v1/)", line):
