@@ -1,0 +1,110 @@
+"""Ends politely what is still open when the server stops.
+
+uvicorn's own way is to cancel the requests, which cuts an event stream off in the middle of its
+encoding (a client sees a broken connection) and writes a traceback for each.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import uuid
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+
+class Draining:
+    """The outermost ASGI application; `drain` may be called once, in the loop of the server."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._open: set[_OpenRequest] = set()
+        self._stopping = asyncio.Event()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        task = asyncio.current_task()
+        if scope["type"] != "http" or task is None:
+            await self._app(scope, receive, send)
+            return
+        request = _OpenRequest(task, send)
+        if self._stopping.is_set():
+            await request.finish()
+            return
+        self._open.add(request)
+        try:
+            await self._app(scope, receive, request.send)
+        except asyncio.CancelledError:
+            if not self._stopping.is_set():
+                raise
+            task.uncancel()
+            await request.finish()
+        finally:
+            self._open.discard(request)
+
+    async def drain(self, grace: float) -> None:
+        """End event streams at once, give other requests `grace` seconds, then end those too."""
+        self._stopping.set()
+        await self._end([request for request in self._open if request.is_stream], grace)
+        if self._open:
+            await asyncio.wait([request.task for request in self._open], timeout=grace)
+        await self._end(list(self._open), grace)
+
+    async def _end(self, requests: list[_OpenRequest], grace: float) -> None:
+        for request in requests:
+            request.task.cancel()
+        if requests:
+            # A limit here too: a client that reads nothing keeps its last bytes from being sent.
+            await asyncio.wait([request.task for request in requests], timeout=grace)
+
+
+class _OpenRequest:
+    def __init__(self, task: asyncio.Task[object], send: Send) -> None:
+        self.task = task
+        self.is_stream = False
+        self._send = send
+        self._started = False
+        self._finished = False
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._started = True
+            headers = dict(message.get("headers", ()))
+            self.is_stream = headers.get(b"content-type", b"").startswith(b"text/event-stream")
+        elif message["type"] == "http.response.body":
+            self._finished = not message.get("more_body", False)
+        await self._send(message)
+
+    async def finish(self) -> None:
+        """Complete the response: the one that was begun, else one that says what happened."""
+        if self._finished:
+            return
+        body = b""
+        if not self._started:
+            request_id = f"req_{uuid.uuid4().hex}"
+            body = _stopping_body(request_id)
+            await self._send(
+                {
+                    "type": "http.response.start",
+                    "status": 503,
+                    "headers": [
+                        (b"content-type", b"application/json"),
+                        (b"content-length", str(len(body)).encode()),
+                        (b"retry-after", b"1"),
+                        (b"x-request-id", request_id.encode()),
+                        (b"connection", b"close"),
+                    ],
+                }
+            )
+        await self._send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+def _stopping_body(request_id: str) -> bytes:
+    message = "the backend is stopping; send the request again when it runs"
+    error = {
+        "code": "backend_stopping",
+        "message": message,
+        "request_id": request_id,
+        "retryable": True,
+        "retry_after_ms": 1000,
+    }
+    return json.dumps({"detail": message, "error": error}).encode()

@@ -1,0 +1,216 @@
+"""`LocalBackend`: the local backend as an object, for tests, notebooks and the command line."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import contextlib
+import http.client
+import os
+import threading
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+from urllib.parse import urlsplit
+
+from .app import create_app
+from .datadir import DataDir, check_key
+from .listening import base_url, check_port, is_loopback, open_listening_socket
+from .server_thread import ServerThread
+from .settings import Secret, Settings
+from .start_errors import BadOptionError, LocalBackendError
+
+if TYPE_CHECKING:
+    from synth_pools import AsyncContainerPoolsClient, ContainerPoolsClient
+
+_START_LIMIT_SECONDS = 30.0
+_STOP_LIMIT_SECONDS = 15.0
+
+
+class LocalBackend:
+    """A backend of one's own: `with LocalBackend() as backend: backend.client()`.
+
+    It runs in a thread with its own event loop, so that code which blocks does not stop it, whether
+    it is used with `with`, with `async with`, or with `start` and `stop`. Several may run at once.
+
+    `data_dir`: where it keeps everything; None is a temporary directory, removed when it stops.
+    `port`: 0 picks a free one. `api_key`: None is the key stored in `data_dir`, made if need be.
+    `container_hosts`: hosts besides this machine on which containers may be reached.
+    `validate_responses`: check each response against openapi.yaml too, as tests do.
+    """
+
+    def __init__(
+        self,
+        data_dir: str | os.PathLike[str] | None = None,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        api_key: str | None = None,
+        container_hosts: Iterable[str] = (),
+        validate_responses: bool = False,
+    ) -> None:
+        check_port(port)
+        if isinstance(container_hosts, str):
+            raise BadOptionError("container_hosts is a list of hosts, not one text")
+        self._requested_dir = data_dir
+        self._host = host
+        self._port = port
+        self._chosen_key = None if api_key is None else Secret(check_key(api_key))
+        self._container_hosts = tuple(container_hosts)
+        self._validate_responses = validate_responses
+        self._lock = threading.RLock()
+        self._run: _Run | None = None
+
+    def __repr__(self) -> str:
+        return f"<LocalBackend {self._run.url if self._run else 'stopped'}>"
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    async def __aenter__(self) -> Self:
+        starting = asyncio.create_task(asyncio.to_thread(self.start))
+        try:
+            await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            # The thread cannot be cancelled; what it starts must not outlive the caller.
+            with contextlib.suppress(Exception):
+                await starting
+            await asyncio.to_thread(self.stop)
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await asyncio.shield(asyncio.create_task(asyncio.to_thread(self.stop)))
+
+    @property
+    def url(self) -> str:
+        """Where it answers, for clients on this machine."""
+        return self._running().url
+
+    @property
+    def api_key(self) -> str:
+        return self._running().settings.api_key.reveal()
+
+    @property
+    def data_dir(self) -> Path:
+        return self._running().data_dir.path
+
+    @property
+    def key_file(self) -> Path | None:
+        """The file that holds the key, if the backend keeps it; None if the caller chose it."""
+        run = self._running()
+        return None if self._chosen_key is not None else run.data_dir.key_file
+
+    @property
+    def running(self) -> bool:
+        """Whether it serves: false before `start`, after `stop`, and when it broke down."""
+        run = self._run
+        return run is not None and run.thread.running
+
+    def client(self, *, timeout: float = 30.0) -> ContainerPoolsClient:
+        """A client of this backend; closing it is the caller's."""
+        from synth_pools import ContainerPoolsClient
+
+        return ContainerPoolsClient(api_key=self.api_key, backend_base=self.url, timeout=timeout)
+
+    def async_client(self, *, timeout: float = 30.0) -> AsyncContainerPoolsClient:
+        """The same for `async` code."""
+        from synth_pools import AsyncContainerPoolsClient
+
+        return AsyncContainerPoolsClient(
+            api_key=self.api_key, backend_base=self.url, timeout=timeout
+        )
+
+    def start(self) -> None:
+        """Return when the backend answers; raise `LocalBackendError` if it cannot be had."""
+        with self._lock:
+            if self._run is not None:
+                raise RuntimeError("this backend is started already: stop it first")
+            with contextlib.ExitStack() as undo:
+                listener = undo.enter_context(open_listening_socket(self._host, self._port))
+                if self._chosen_key is None and not is_loopback(listener):
+                    raise BadOptionError(
+                        f"{self._host} can be reached from other machines: "
+                        "listen on 127.0.0.1, or choose an API key yourself"
+                    )
+                # After the address: a port that is taken leaves no directory behind.
+                data_dir = undo.enter_context(DataDir(self._requested_dir))
+                settings = Settings(
+                    data_dir=data_dir.path,
+                    api_key=self._chosen_key or Secret(data_dir.stored_key()),
+                    container_hosts=self._container_hosts,
+                    validate_responses=self._validate_responses,
+                )
+                deadline = time.monotonic() + _START_LIMIT_SECONDS
+                thread = ServerThread(lambda: create_app(settings), listener)
+                undo.callback(thread.stop, _STOP_LIMIT_SECONDS)
+                thread.start(_START_LIMIT_SECONDS)
+                run = _Run(base_url(listener), settings, thread, data_dir)
+                run.check_answer(deadline)
+                undo.pop_all()
+            self._run = run
+            # A notebook rarely stops what it starts; its rollouts should still be put away.
+            atexit.register(self._stop_at_exit)
+
+    def stop(self) -> None:
+        """End streams, requests and rollouts, each within a limit; harmless when stopped."""
+        with self._lock:
+            run, self._run = self._run, None
+            if run is None:
+                return
+            atexit.unregister(self._stop_at_exit)
+            run.stop()
+
+    def _stop_at_exit(self) -> None:
+        with contextlib.suppress(LocalBackendError):
+            self.stop()
+
+    def _running(self) -> _Run:
+        run = self._run
+        if run is None:
+            raise RuntimeError("this backend is not started: use `with`, `async with` or `start`")
+        return run
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What exists between one start and its stop."""
+
+    url: str
+    settings: Settings
+    thread: ServerThread
+    data_dir: DataDir
+
+    def check_answer(self, deadline: float) -> None:
+        """One real request: whoever is told the URL finds somebody there who knows the key."""
+        address = urlsplit(self.url)
+        connection = http.client.HTTPConnection(
+            address.hostname or "", address.port, timeout=max(0.1, deadline - time.monotonic())
+        )
+        authorization = f"Bearer {self.settings.api_key.reveal()}"
+        try:
+            connection.request("GET", "/v1/capabilities", headers={"Authorization": authorization})
+            status = connection.getresponse().status
+        except (OSError, http.client.HTTPException) as error:
+            raise LocalBackendError(
+                f"the backend at {self.url} does not answer: {error}"
+            ) from error
+        finally:
+            connection.close()
+        if status != 200:
+            raise LocalBackendError(f"the backend at {self.url} answers its first call {status}")
+
+    def stop(self) -> None:
+        # A backend that did not stop still writes: then its directory stays locked.
+        self.thread.stop(_STOP_LIMIT_SECONDS)
+        self.data_dir.close()
+        if self.thread.failure is not None:
+            raise LocalBackendError(
+                f"the backend stopped with an error: {self.thread.failure}"
+            ) from self.thread.failure
