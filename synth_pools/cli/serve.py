@@ -1,0 +1,172 @@
+"""`synth-pools serve`: the local backend in the foreground."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from .signals import StopSignals
+
+if TYPE_CHECKING:
+    from synth_pools.local import LocalBackend
+
+_KEY_VARIABLE = "SYNTH_POOLS_API_KEY"
+_WATCH_SECONDS = 0.5
+
+
+class _Refused(click.ClickException):
+    exit_code = 2
+
+
+class _BrokeDown(click.ClickException):
+    exit_code = 1
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8080,
+    show_default=True,
+    help="Port to listen on; 0 picks a free one.",
+)
+@click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path),
+    help="Where pools, rollouts and the key are kept; made if need be. "
+    "[default: synth-pools in the user's data directory, ~/.local/share on Linux]",
+)
+@click.option(
+    "--api-key",
+    metavar="KEY",
+    help="The key that clients must send. Others on this machine can read it in the list of "
+    f"processes: --api-key-file or the variable {_KEY_VARIABLE} keep it private. "
+    "[default: one made at the first start and kept in the data directory]",
+)
+@click.option(
+    "--api-key-file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="A file that holds the key.",
+)
+@click.option(
+    "--container-hosts",
+    multiple=True,
+    metavar="HOST",
+    help="A host besides this machine on which containers may be reached; "
+    "repeat it, or separate several by commas.",
+)
+@click.argument("unexpected", nargs=-1, type=click.UNPROCESSED, metavar="")
+def serve(
+    host: str,
+    port: int,
+    data_dir: Path | None,
+    api_key: str | None,
+    api_key_file: Path | None,
+    container_hosts: tuple[str, ...],
+    unexpected: tuple[str, ...],
+) -> int:
+    """Serve container pools on this machine until ^C or SIGTERM.
+
+    The first line on standard output names the URL, once it answers. Exit status: 0 after a clean
+    stop, 2 if something is wrong with an option, 1 if the backend broke down.
+    """
+    if unexpected:
+        # Not repeated: it may be the rest of a key that was not quoted.
+        raise click.UsageError("`serve` takes options only, and was given something else as well")
+    try:
+        from synth_pools.local import LocalBackend, LocalBackendError
+        from synth_pools.local.datadir import read_key_file
+    except ModuleNotFoundError as error:
+        raise _Refused(_what_is_missing(error)) from error
+
+    logging.basicConfig(
+        level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    if api_key is not None and api_key_file is not None:
+        raise click.UsageError("give --api-key or --api-key-file, not both")
+    hint = "the key given with --api-key"
+    try:
+        if api_key_file is not None:
+            api_key = read_key_file(api_key_file)
+            hint = _cat(api_key_file.absolute())
+        elif api_key is None and os.environ.get(_KEY_VARIABLE):
+            api_key = os.environ[_KEY_VARIABLE]
+            hint = f'"${_KEY_VARIABLE}"'
+        with StopSignals() as signals:
+            backend = LocalBackend(
+                data_dir or _default_data_dir(),
+                host=host,
+                port=port,
+                api_key=api_key,
+                container_hosts=[
+                    name.strip() for text in container_hosts for name in text.split(",")
+                ],
+            )
+            backend.start()
+            if backend.key_file is not None:
+                hint = _cat(backend.key_file)
+            _announce(backend, hint)
+            while backend.running and not signals.wait(_WATCH_SECONDS):
+                pass
+            asked = backend.running
+            _stop(backend)
+    except LocalBackendError as error:
+        raise _Refused(str(error)) from error
+    if not asked:
+        raise _BrokeDown("the backend ended without being asked to")
+    return 0
+
+
+def _announce(backend: LocalBackend, key: str) -> None:
+    # In one piece: whoever reads only the first line may close the pipe after it.
+    sys.stdout.write(
+        f"The local backend answers at {backend.url}\n"
+        f"It keeps its data in {backend.data_dir}\n"
+        "\n"
+        "Clients in another terminal find it with:\n"
+        f"  export SYNTH_BACKEND_URL={backend.url}\n"
+        f"  export SYNTH_API_KEY={key}\n"
+        "\n"
+        "Stop it with ^C.\n"
+    )
+    sys.stdout.flush()
+
+
+def _stop(backend: LocalBackend) -> None:
+    from synth_pools.local import LocalBackendError
+
+    try:
+        backend.stop()
+    except LocalBackendError as error:
+        click.echo(f"synth-pools: error: {error}", err=True)
+        # Python would wait for the threads of a backend that did not stop, without a limit.
+        os._exit(_BrokeDown.exit_code)
+
+
+def _cat(key_file: Path) -> str:
+    return f'"$(cat {shlex.quote(str(key_file))})"'
+
+
+def _default_data_dir() -> Path:
+    if sys.platform == "darwin":
+        return Path("~/Library/Application Support/synth-pools")
+    base = os.environ.get("XDG_DATA_HOME", "")
+    # The XDG specification: a relative path in it is to be ignored.
+    return Path(base if Path(base).is_absolute() else "~/.local/share") / "synth-pools"
+
+
+def _what_is_missing(error: ModuleNotFoundError) -> str:
+    if error.name == "fcntl":
+        return "the local backend needs Linux or macOS"
+    return (
+        f"`serve` needs {error.name}, which the base install leaves out: "
+        "pip install 'synth-pools[local]'"
+    )
