@@ -17,6 +17,6 @@ help: ## What can be made
 venv: $(STAMP) ## The environment that every other target uses
 
 $(STAMP): pyproject.toml requirements/dev.txt requirements/codegen.txt requirements/constraints.txt
-	$(PYTHON) -m venv --clear $(VENV)
+	$(PYTHON) -m venv $(VENV)
 	$(PIP) install -c requirements/constraints.txt -r requirements/dev.txt -e '.[all]'
 	@touch $@

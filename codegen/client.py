@@ -1,0 +1,124 @@
+"""openapi.yaml -> a package of endpoint functions and models, through openapi-python-client."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from jinja2 import ChoiceLoader, FileSystemLoader, PackageLoader, PrefixLoader
+from openapi_python_client import Project
+from openapi_python_client.config import Config, ConfigFile, MetaType
+from openapi_python_client.parser import GeneratorData
+from openapi_python_client.parser.errors import GeneratorError
+from pydantic import ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from codegen import CodegenError
+
+# What the generator says around the point, and the object that it prints in place of a status.
+_BOILERPLATE = re.compile(
+    r"WARNING parsing \S+ \S+ within \S+ ?:? ?"
+    r"|for status code <\S+ object at \w+> "
+    r"|Failed to parse OpenAPI document:\s*"
+)
+METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
+
+
+def generate_client(spec: Path, config: Path, templates: Path, output: Path) -> None:
+    """Write the package to `output`, which must not exist yet. A warning is a failure."""
+    document = _read_mapping(spec)
+    _check_operation_ids(spec, document)
+    settings = _settings(config, spec, output)
+    upstream = PackageLoader("openapi_python_client")
+    with contextlib.redirect_stdout(io.StringIO()):
+        data = GeneratorData.from_dict(document, config=settings)
+        if isinstance(data, GeneratorError):
+            raise CodegenError(_describe(spec, document, [data]))
+        project = Project(openapi=data, config=settings, custom_template_path=templates)
+        # The templates that only amend the generator's own include it under this prefix.
+        project.env.loader = ChoiceLoader(
+            [FileSystemLoader(str(templates)), upstream, PrefixLoader({"upstream": upstream})]
+        )
+        errors = project.build()
+    if errors:
+        raise CodegenError(_describe(spec, document, errors))
+    # `meta: none` gives the package without its marker, and then its types count for nothing.
+    (output / "py.typed").write_bytes(b"")
+
+
+def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """(METHOD, path, operation), as far as the document has the shape of one."""
+    paths = document.get("paths")
+    for path, item in paths.items() if isinstance(paths, dict) else ():
+        for method in METHODS:
+            operation = item.get(method) if isinstance(item, dict) else None
+            if isinstance(operation, dict):
+                yield method.upper(), path, operation
+
+
+def _read_mapping(path: Path) -> dict[str, Any]:
+    try:
+        document = YAML(typ="safe").load(path.read_bytes())
+    except OSError as error:
+        raise CodegenError(f"{path}: {error.strerror}") from None
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise CodegenError(f"{path}: not YAML: {_one_line(str(error))}") from None
+    if not isinstance(document, dict):
+        raise CodegenError(f"{path}: not a mapping at its top level")
+    return document
+
+
+def _check_operation_ids(spec: Path, document: dict[str, Any]) -> None:
+    """The generator makes up a missing id, and of two equal ones keeps the last: both silently."""
+    seen: dict[str, str] = {}
+    for method, path, operation in operations(document):
+        where = f"{method} {path}"
+        name = operation.get("operationId")
+        if not name:
+            raise CodegenError(f"{spec}: {where}: no operationId")
+        if name in seen:
+            raise CodegenError(f"{spec}: {where}: operationId {name} is also that of {seen[name]}")
+        seen[name] = where
+
+
+def _settings(config: Path, spec: Path, output: Path) -> Config:
+    values = _read_mapping(config)
+    unknown = sorted(values.keys() - ConfigFile.model_fields.keys())
+    if unknown:
+        raise CodegenError(f"{config}: unknown setting: {', '.join(unknown)}")
+    try:
+        file = ConfigFile(**values)
+    except ValidationError as error:
+        raise CodegenError(f"{config}: {_one_line(str(error))}") from None
+    return Config.from_sources(
+        config_file=file,
+        meta_type=MetaType.NONE,
+        document_source=spec,
+        file_encoding="utf-8",
+        overwrite=False,
+        output_path=output,
+    )
+
+
+def _describe(spec: Path, document: dict[str, Any], errors: Sequence[GeneratorError]) -> str:
+    # What is wrong with a schema comes first: the operations that use it only fail because of it.
+    first = min(errors, key=lambda error: "/components/" not in f"{error.header}{error.detail}")
+    text = f"{first.header}: {first.detail or ''}".replace("::", ":")
+    for method, path, operation in operations(document):
+        # How the generator names an operation depends on the stage that it fails in.
+        places = (f"{method} {path} within", f"paths.{path}.{method.lower()}.")
+        if any(place in text.replace("`", "") for place in places):
+            text = _BOILERPLATE.sub("", text)
+            text = f"{operation['operationId']} ({method} {path}): {text}"
+            break
+    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    return f"{spec}: {_one_line(text)}{more}"
+
+
+def _one_line(text: str) -> str:
+    return re.sub(r"\s+", " ", text).strip()

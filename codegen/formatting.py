@@ -1,0 +1,42 @@
+"""The pinned ruff, run so that only its version and our settings decide the bytes."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from codegen import CodegenError
+
+
+def format_generated(tree: Path) -> None:
+    _ruff("check", "--isolated", "--fix-only", "--select=F401,I,RUF100", cwd=tree)
+    _ruff("format", "--isolated", "--line-length=100", cwd=tree)
+
+
+def format_ours(tree: Path, *, settings: Path) -> None:
+    """Derived files stand beside ours and are checked as ours are: they follow our settings."""
+    _ruff("check", f"--config={settings}", "--fix-only", "--select=F401,I,UP034", cwd=tree)
+    _ruff("format", f"--config={settings}", cwd=tree)
+
+
+def _ruff(command: str, *options: str, cwd: Path) -> None:
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith("RUFF_")
+    }
+    # -P: the generated types.py in that folder must not pass for the one of the standard library.
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "ruff", command, "--quiet", "--no-cache", *options, "."],
+        cwd=cwd,
+        env=environment,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=120,
+        check=False,
+    )
+    if done.returncode != 0:
+        said = re.sub(r"\s+", " ", done.stderr or done.stdout).strip()
+        raise CodegenError(f"ruff {command}: {said}")

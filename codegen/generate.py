@@ -1,0 +1,86 @@
+"""Derive generated/ and the sync colour: from openapi.yaml, and from what is written as async.
+
+    python codegen/generate.py            write them
+    python codegen/generate.py --check    compare with a fresh run; exit 1 and name what differs
+
+All trees are made in a temporary folder and then swapped in: a failure changes nothing. The same
+input gives the same bytes on every machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+# Started as a file, Python would look for modules here, and take our names for other packages'.
+if __name__ == "__main__":
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+from codegen import CodegenError, formatting, tree, unasync
+from codegen.client import generate_client
+
+SPEC = "openapi.yaml"
+CONFIG = "generator_config.yml"
+TEMPLATES = "codegen/templates"
+CLIENT = "generated/synth_pools_api"
+
+
+def derive(root: Path, work: Path) -> dict[str, Path]:
+    """Make every derived tree under `work`: the place where each belongs -> where it is now."""
+    client = work / "client"
+    generate_client(root / SPEC, root / CONFIG, root / TEMPLATES, client)
+    formatting.format_generated(client)
+    made = {CLIENT: client}
+    for number, (source, target) in enumerate(unasync.TREES.items()):
+        if (root / source).is_dir():
+            derived = work / f"sync{number}"
+            unasync.derive_tree(root / source, derived, label=source)
+            formatting.format_ours(derived, settings=root / "pyproject.toml")
+            made[target] = derived
+    return made
+
+
+def write(root: Path) -> None:
+    with tree.workspace(beside=root) as work:
+        for number, (target, fresh) in enumerate(derive(root, work).items()):
+            tree.swap(fresh, root / target, attic=work / f"old{number}")
+
+
+def check(root: Path) -> list[str]:
+    with tree.workspace(beside=None) as work:
+        return [
+            line
+            for target, fresh in derive(root, work).items()
+            for line in tree.differences(target, root / target, fresh)
+        ]
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--check", action="store_true", help="compare, write nothing")
+    parser.add_argument(
+        "--root",
+        type=Path,
+        default=Path(__file__).resolve().parents[1],
+        help="the repository (default: this one)",
+    )
+    options = parser.parse_args(argv)
+    root = options.root.resolve()
+    try:
+        if not options.check:
+            write(root)
+            return 0
+        lines = check(root)
+    except (CodegenError, OSError) as error:
+        print(f"generate: {error}", file=sys.stderr)
+        return 1
+    if lines:
+        print("\n".join([*lines, "generate: not up to date; run `make generate`"]), file=sys.stderr)
+    return 1 if lines else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,82 @@
+"""The sync colour: the async one with other words.
+
+Whole files are rewritten as text, not token by token as the library of this name does it: what a
+docstring says has to change too, and Python 3.11 and 3.12 split an f-string into different tokens, so
+that the same input would not give the same bytes. Whatever is still asynchronous after that is an
+error that names the file and the line.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+from codegen import CodegenError
+
+TREES = {
+    "synth_pools/_async": "synth_pools/_sync",
+    "tests/facade/async_": "tests/facade/sync_",
+}
+
+# In order. A bare "async" stays: it is also a value on the wire (`mode`).
+_RULES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
+    (re.compile(pattern, re.MULTILINE), replacement)
+    for pattern, replacement in (
+        (r"\bawait\s+", ""),
+        (r"\basync (?=(?:def|for|with)\b)", ""),
+        (r"\bAsyncByteStream\b", "SyncByteStream"),
+        (r"\bStopAsyncIteration\b", "StopIteration"),
+        (r"\b(_*)Async(?=[A-Z])", r"\1"),
+        (r"\b_async\b", "_sync"),
+        (r"\basync_\b", "sync_"),
+        (r"\b(_?)async_(?=\w)", r"\1"),
+        (r"\basynccontextmanager\b", "contextmanager"),
+        (r"\baclosing\b", "closing"),
+        (r"\ba(close|iter|next|read|send|throw|iter_\w+|stream)(?=\()", r"\1"),
+        (r"(?<=\.)a(close|read|iter_\w+)\b", r"\1"),
+        (r"\b__a(enter|exit|iter|next)__\b", r"__\1__"),
+        (r"^(\s*)import asyncio$", r"\1import threading\n\1import time"),
+        (r"\basyncio\.sleep\b", "time.sleep"),
+        (r"\basyncio\.(Event|Lock)\b", r"threading.\1"),
+        (r"\b([Aa])n async(?:hronous)? ", r"\1 sync "),
+        (r"\basync (?=(?:client|colour|code)\b)", "sync "),
+        (r"\basynchronous\b", "synchronous"),
+    )
+)
+
+_ASYNC_NODES = (ast.AsyncFunctionDef, ast.AsyncFor, ast.AsyncWith, ast.Await)
+
+
+def rewrite(text: str) -> str:
+    for pattern, replacement in _RULES:
+        text = pattern.sub(replacement, text)
+    return text
+
+
+def derive_tree(source: Path, output: Path, *, label: str) -> None:
+    """Write the sync form of every Python file of `source` to `output`, which must not exist."""
+    output.mkdir(parents=True)
+    for path in sorted(source.rglob("*.py")):
+        name = path.relative_to(source).as_posix()
+        origin = f"{label}/{name}"
+        text = rewrite(path.read_text(encoding="utf-8"))
+        _refuse_leftovers(text, origin)
+        target = output / rewrite(name)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        banner = f"# Derived from {origin} by `make generate`: change that file, not this one.\n"
+        target.write_text(
+            f"{banner}\n{text}" if text.strip() else banner, encoding="utf-8", newline="\n"
+        )
+
+
+def _refuse_leftovers(text: str, origin: str) -> None:
+    try:
+        module = ast.parse(text)
+    except SyntaxError as error:
+        raise CodegenError(f"{origin}: the sync form is not Python: {error.msg}") from None
+    for node in ast.walk(module):
+        is_asyncio = isinstance(node, ast.Name) and node.id == "asyncio"
+        if is_asyncio or isinstance(node, _ASYNC_NODES):
+            line = text.splitlines()[getattr(node, "lineno", 1) - 1].strip()
+            raise CodegenError(f"{origin}: no sync form known for: {line}")
