@@ -82,8 +82,9 @@ def serve(
         # Not repeated: it may be the rest of a key that was not quoted.
         raise click.UsageError("`serve` takes options only, and was given something else as well")
     try:
-        from synth_pools.local import LocalBackend, LocalBackendError
+        from synth_pools.local import LocalBackend
         from synth_pools.local.datadir import read_key_file
+        from synth_pools.local.start_errors import LocalBackendError
     except ModuleNotFoundError as error:
         raise _Refused(_what_is_missing(error)) from error
 
@@ -141,7 +142,7 @@ def _announce(backend: LocalBackend, key: str) -> None:
 
 
 def _stop(backend: LocalBackend) -> None:
-    from synth_pools.local import LocalBackendError
+    from synth_pools.local.start_errors import LocalBackendError
 
     try:
         backend.stop()
