@@ -1,9 +1,9 @@
 """The sync colour: the async one with other words.
 
 Whole files are rewritten as text, not token by token as the library of this name does it: what a
-docstring says has to change too, and Python 3.11 and 3.12 split an f-string into different tokens, so
-that the same input would not give the same bytes. Whatever is still asynchronous after that is an
-error that names the file and the line.
+docstring says has to change too, and Python 3.11 and 3.12 split an f-string into different tokens,
+so that the same input would not give the same bytes. Whatever is still asynchronous after that is
+an error that names the file and the line.
 """
 
 from __future__ import annotations
