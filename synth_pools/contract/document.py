@@ -1,0 +1,158 @@
+"""openapi.yaml as the kit reads it: which request is which operation, and what may answer it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import jsonschema_rs
+
+from synth_pools.contract.model import status_matches
+
+METHODS = ("get", "put", "post", "delete", "patch")
+EVENT_STREAM = "text/event-stream"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One documented answer: its media types with their schemas, and its headers' schemas."""
+
+    status: str
+    content: Mapping[str, Mapping[str, Any]]
+    headers: Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    id: str
+    method: str
+    path: str
+    tag: str
+    answers: Mapping[str, Answer]
+    pattern: re.Pattern[str] = field(repr=False)
+
+    @property
+    def route(self) -> str:
+        return f"{self.method} {self.path}"
+
+    @property
+    def streams(self) -> bool:
+        return any(EVENT_STREAM in answer.content for answer in self.answers.values())
+
+    def answer(self, status: int) -> Answer | None:
+        """The documented answer with this status; an exact one goes before a range."""
+        exact = self.answers.get(str(status))
+        if exact is not None:
+            return exact
+        for documented, answer in self.answers.items():
+            if status_matches(documented, status):
+                return answer
+        return None
+
+    def ids(self, path: str) -> dict[str, str] | None:
+        """The ids in a path as it was sent, or None where it is not this operation's."""
+        found = self.pattern.fullmatch(path)
+        if found is None:
+            return None
+        return {name: unquote(value) for name, value in found.groupdict().items()}
+
+
+class Document:
+    """The contract, indexed by operation; validators are made when they are first needed."""
+
+    def __init__(self, spec: Mapping[str, Any]) -> None:
+        self._spec = spec
+        self._validators: dict[str, jsonschema_rs.Draft202012Validator] = {}
+        self.operations: dict[str, Operation] = {op.id: op for op in self._read()}
+
+    def operation_of(self, method: str, url: str) -> Operation | None:
+        """The operation that a request addresses, by its path as it was sent."""
+        path = self.path_of(url)
+        for operation in self.operations.values():
+            if operation.method == method.upper() and operation.ids(path) is not None:
+                return operation
+        return None
+
+    def path_of(self, url: str) -> str:
+        """The part of the URL's path that the document describes, whatever base it has."""
+        path = urlsplit(url).path
+        start = path.find("/v1/")
+        return path if start < 0 else path[start:]
+
+    def errors(self, schema: str, value: Any) -> list[str]:
+        """What a value lacks to be of one of components.schemas, in at most three lines."""
+        validator = self._validators.get(schema)
+        if validator is None:
+            validator = self._validators[schema] = self._compile(
+                {"$ref": f"#/components/schemas/{schema}"}
+            )
+        return _complaints(validator, value)
+
+    def errors_by(self, schema: Mapping[str, Any], value: Any) -> list[str]:
+        """The same for a schema in place."""
+        reference = schema.get("$ref")
+        if isinstance(reference, str) and len(schema) == 1:
+            return self.errors(reference.rsplit("/", 1)[-1], value)
+        return _complaints(self._compile(schema), value)
+
+    @cached_property
+    def documented(self) -> dict[str, tuple[str, ...]]:
+        return {name: tuple(op.answers) for name, op in self.operations.items()}
+
+    def _compile(self, schema: Mapping[str, Any]) -> jsonschema_rs.Draft202012Validator:
+        whole = {**schema, "components": self._spec.get("components", {})}
+        return jsonschema_rs.Draft202012Validator(whole, validate_formats=True)
+
+    def _read(self) -> Iterator[Operation]:
+        for path, item in self._spec.get("paths", {}).items():
+            # An id goes on to the next slash; an encoded slash is part of it.
+            pattern = re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]*)", re.escape(path)))
+            for method in METHODS:
+                raw = item.get(method)
+                if raw is None:
+                    continue
+                answers = {
+                    str(status): self._answer(str(status), self._resolve(answer))
+                    for status, answer in raw["responses"].items()
+                }
+                tag = next(iter(raw.get("tags", [])), "")
+                yield Operation(raw["operationId"], method.upper(), path, tag, answers, pattern)
+
+    def _answer(self, status: str, raw: Mapping[str, Any]) -> Answer:
+        content = {name: media.get("schema", {}) for name, media in raw.get("content", {}).items()}
+        headers = {
+            name: self._resolve(header).get("schema", {})
+            for name, header in raw.get("headers", {}).items()
+        }
+        return Answer(status, content, headers)
+
+    def _resolve(self, node: Mapping[str, Any]) -> Mapping[str, Any]:
+        reference = node.get("$ref")
+        if not isinstance(reference, str):
+            return node
+        found: Any = self._spec
+        for step in reference.removeprefix("#/").split("/"):
+            found = found[step.replace("~1", "/").replace("~0", "~")]
+        return self._resolve(found)
+
+
+def _complaints(validator: jsonschema_rs.Draft202012Validator, value: Any) -> list[str]:
+    found: list[str] = []
+    try:
+        for error in validator.iter_errors(value):
+            where = "/".join(str(step) for step in error.instance_path) or "the whole"
+            found.append(f"{where}: {_short(error.message)}")
+            if len(found) == 3:
+                break
+    except (ValueError, RecursionError):
+        # Nested more deeply than the validator goes: nothing can be said about it.
+        return []
+    return found
+
+
+def _short(text: str, limit: int = 200) -> str:
+    return text if len(text) <= limit else text[: limit - 1] + "…"
