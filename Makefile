@@ -1,11 +1,18 @@
-# Every target makes the environment it needs from python3 and a package index, once: the stamp of an
-# environment is younger than everything that decides what is in it.
+# Every target makes the environment that it needs from python3 and a package index, once: a stamp in
+# the environment is younger than everything that decides what is in it.
+#
+#   make test PYTHON=/usr/bin/python3.13 VENV=.venv-3.13     another interpreter, another environment
 
 PYTHON ?= python3
 VENV   ?= .venv
 BIN     = $(VENV)/bin
-STAMP   = $(VENV)/.installed
-PIP     = $(BIN)/python -m pip --quiet --disable-pip-version-check
+PIP     = -m pip --quiet --disable-pip-version-check install
+
+STAMP           = $(VENV)/.installed
+PUBLISHED       = .venv-published
+PUBLISHED_STAMP = $(PUBLISHED)/.installed
+
+CODE = codegen examples synth_pools tests
 
 .DEFAULT_GOAL := help
 
@@ -18,5 +25,60 @@ venv: $(STAMP) ## The environment that every other target uses
 
 $(STAMP): pyproject.toml requirements/dev.txt requirements/codegen.txt requirements/constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) install -c requirements/constraints.txt -r requirements/dev.txt -e '.[all]'
+	$(BIN)/python $(PIP) -c requirements/constraints.txt -r requirements/dev.txt -e '.[all]'
 	@touch $@
+
+$(PUBLISHED_STAMP): requirements/published.txt
+	$(PYTHON) -m venv $(PUBLISHED)
+	$(PUBLISHED)/bin/python $(PIP) -r requirements/published.txt
+	@touch $@
+
+.PHONY: demo
+demo: $(STAMP) ## A backend, a container, a pool and its rollouts, live
+	@$(BIN)/python examples/demo.py
+
+.PHONY: test
+test: $(STAMP) $(PUBLISHED_STAMP) ## Every test, in parallel
+	$(BIN)/python -m pytest -n auto
+
+.PHONY: check
+check: lint types imports lint-spec check-generated ## Everything that can be said without running it
+
+.PHONY: lint
+lint: $(STAMP) ## Style
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+.PHONY: format
+format: $(STAMP) ## Repair the style where that can be done
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.PHONY: types
+types: $(STAMP) ## mypy, as strict as it gets
+	$(BIN)/mypy generated/synth_pools_api $(CODE)
+
+.PHONY: imports
+imports: $(STAMP) ## Who imports whom
+	$(BIN)/lint-imports --no-logo
+
+.PHONY: lint-spec
+lint-spec: $(STAMP) ## openapi.yaml, as OpenAPI and as reading matter
+	$(BIN)/python codegen/lint_spec.py
+
+.PHONY: generate
+generate: $(STAMP) ## The client from openapi.yaml, the sync colour from the async one
+	$(BIN)/python codegen/generate.py
+
+.PHONY: check-generated
+check-generated: $(STAMP) ## Whether what `make generate` writes is what is there
+	$(BIN)/python codegen/generate.py --check
+
+.PHONY: build
+build: $(STAMP) ## A wheel, in dist/
+	$(BIN)/python -m pip --disable-pip-version-check wheel --no-deps --no-build-isolation --wheel-dir dist .
+
+.PHONY: clean
+clean: ## Remove everything that git does not know
+	rm -rf .venv* dist build codegen/spec-lint/node_modules .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
