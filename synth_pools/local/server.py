@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
 
+from . import hostnames
 from .app import create_app
 from .datadir import DataDir, check_key
 from .listening import base_url, check_port, is_loopback, open_listening_socket
@@ -52,13 +53,11 @@ class LocalBackend:
         validate_responses: bool = False,
     ) -> None:
         check_port(port)
-        if isinstance(container_hosts, str):
-            raise BadOptionError("container_hosts is a list of hosts, not one text")
         self._requested_dir = data_dir
         self._host = host
         self._port = port
         self._chosen_key = None if api_key is None else Secret(check_key(api_key))
-        self._container_hosts = tuple(container_hosts)
+        self._container_hosts = hostnames.container_hosts(container_hosts)
         self._validate_responses = validate_responses
         self._lock = threading.RLock()
         self._run: _Run | None = None
