@@ -10,7 +10,8 @@ import shlex
 
 from synth_pools.contract.model import Exchange
 
-MASKED = "Bearer $SYNTH_API_KEY"
+KEY = "${SYNTH_API_KEY}"
+MASKED = f"Bearer {KEY}"
 _LONG = 2_000
 _RUN = re.compile(rb"(.{1,16}?)\1{63,}", re.DOTALL)
 # Written by the tool that sends the request anyway.
@@ -26,7 +27,7 @@ def curl_line(exchange: Exchange) -> str:
         parts.append("-X " + shlex.quote(exchange.method))
     parts.append("--path-as-is " + shlex.quote(exchange.url))
     for name, value in _shown_headers(exchange):
-        if value == MASKED:
+        if KEY in value:
             parts.append(f'-H "{name}: {value}"')
         else:
             parts.append("-H " + shlex.quote(f"{name}: {value}" if value else f"{name};"))
@@ -43,8 +44,8 @@ def curl_line(exchange: Exchange) -> str:
 def python_line(exchange: Exchange) -> str:
     """A statement that sends the same request again with httpx."""
     headers = ", ".join(
-        f'{name!r}: "Bearer " + os.environ["SYNTH_API_KEY"]'
-        if value == MASKED
+        f"{name!r}: " + ' + os.environ["SYNTH_API_KEY"] + '.join(map(repr, value.split(KEY)))
+        if KEY in value
         else f"{name!r}: {value!r}"
         for name, value in _shown_headers(exchange)
     )
