@@ -1,0 +1,242 @@
+"""Every exception that this package raises.
+
+The tree::
+
+    SynthPoolsError
+    ├── ConfigurationError         (ValueError)  a client cannot be made from what it was given
+    ├── RequestValidationError     (ValueError)  refused before anything was sent
+    ├── ClientClosedError          (RuntimeError)  used after it was closed
+    ├── APIConnectionError         (httpx.TransportError)  no complete answer came back
+    │   └── APITimeoutError        (httpx.TimeoutException)
+    ├── APIStatusError             (httpx.HTTPStatusError)  the service answered with an error
+    │   ├── BadRequestError 400, AuthenticationError 401, PermissionDeniedError 403,
+    │   ├── NotFoundError 404, ConflictError 409, ValidationFailedError 422,
+    │   └── RateLimitError 429, ServerError 5xx
+    └── DecodeError                (ValueError)  an answer that cannot be read
+        ├── ResponseDecodeError    a body that is not JSON
+        └── StreamDecodeError      an event that is not JSON, or too large
+
+They are plain data: each one pickles, copies, and holds no connection, no client and no API key.
+What they take over from httpx is there so that code written for the bare HTTP library keeps
+working.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+
+
+class SynthPoolsError(Exception):
+    """The root: catches everything that this package raises on purpose."""
+
+    def _fields(self) -> dict[str, Any]:
+        """The keyword arguments that, with the text, make an equal error."""
+        return {}
+
+    def __reduce__(self) -> tuple[Callable[..., SynthPoolsError], tuple[Any, ...], dict[str, Any]]:
+        notes = getattr(self, "__notes__", None)
+        state = {"__notes__": list(notes)} if notes else {}
+        return _restore, (type(self), self.args, self._fields()), state
+
+
+def _restore(
+    kind: type[SynthPoolsError], args: tuple[Any, ...], fields: dict[str, Any]
+) -> SynthPoolsError:
+    return kind(*args, **fields)
+
+
+class ConfigurationError(SynthPoolsError, ValueError):
+    """A client cannot be made: the API key, base URL, time limit or HTTP client does not do."""
+
+
+class RequestValidationError(SynthPoolsError, ValueError):
+    """An argument was refused before anything was sent; the message names it."""
+
+
+class ClientClosedError(SynthPoolsError, RuntimeError):
+    """The client was closed, by ``close()``/``aclose()`` or by leaving its ``with`` block."""
+
+
+class APIConnectionError(SynthPoolsError, httpx.TransportError):
+    """No complete answer came back: no connection, or one that broke.
+
+    Attributes:
+        method: Verb of the request.
+        path: Path of the request, without the query.
+        cause: Name of the HTTP library's exception, such as ``ConnectError``.
+        request: The request, without its authorization.
+    """
+
+    def __init__(self, message: str, *, method: str, url: str, path: str, cause: str) -> None:
+        super().__init__(message)
+        self.method = method
+        self.path = path
+        self.cause = cause
+        self._url = url
+        self.request = httpx.Request(method, url)
+
+    def _fields(self) -> dict[str, Any]:
+        return {"method": self.method, "url": self._url, "path": self.path, "cause": self.cause}
+
+
+class APITimeoutError(APIConnectionError, httpx.TimeoutException):
+    """Connecting, sending or waiting for an answer took longer than the time limit."""
+
+
+class APIStatusError(SynthPoolsError, httpx.HTTPStatusError):
+    """The service answered with an error status.
+
+    Attributes:
+        status_code: HTTP status.
+        code: The service's own word for it, such as ``pool_not_found``; None if it gave none.
+        message: What the service said, on one line.
+        request_id: What to name when asking its operators; None if it gave none.
+        body: The whole answer: parsed JSON, else text, None if it was empty.
+        retry_after: Seconds to wait before another try; None if the service did not say.
+        method: Verb of the request.
+        path: Path of the request, without the query.
+        request: The request, without its authorization and its body.
+        response: The answer.
+    """
+
+    def __init__(
+        self,
+        text: str,
+        *,
+        message: str,
+        code: str | None,
+        request_id: str | None,
+        body: Any,
+        retry_after: float | None,
+        path: str,
+        response: httpx.Response,
+    ) -> None:
+        super().__init__(text, request=response.request, response=response)
+        self.message = message
+        self.code = code
+        self.request_id = request_id
+        self.body = body
+        self.retry_after = retry_after
+        self.path = path
+        self.method = response.request.method
+        self.status_code = response.status_code
+
+    def _fields(self) -> dict[str, Any]:
+        return {
+            "message": self.message,
+            "code": self.code,
+            "request_id": self.request_id,
+            "body": self.body,
+            "retry_after": self.retry_after,
+            "path": self.path,
+            "response": self.response,
+        }
+
+
+class BadRequestError(APIStatusError):
+    """400: the request could not be read."""
+
+
+class AuthenticationError(APIStatusError):
+    """401: the API key is missing, wrong or expired."""
+
+
+class PermissionDeniedError(APIStatusError):
+    """403: the API key may not do this."""
+
+
+class NotFoundError(APIStatusError):
+    """404: there is no such pool, task or rollout, or it belongs to someone else."""
+
+
+class ConflictError(APIStatusError):
+    """409: the id is taken, or the state of the thing does not allow this."""
+
+
+class ValidationFailedError(APIStatusError):
+    """422: fields of the request are invalid; the message names them."""
+
+
+class RateLimitError(APIStatusError):
+    """429: too many requests; see ``retry_after``."""
+
+
+class ServerError(APIStatusError):
+    """5xx: the service, or something in front of it, failed."""
+
+
+class DecodeError(SynthPoolsError, ValueError):
+    """An answer that cannot be read.
+
+    Attributes:
+        excerpt: The first part of what came, as text.
+    """
+
+    def __init__(self, message: str, *, excerpt: str = "") -> None:
+        super().__init__(message)
+        self.excerpt = excerpt
+
+    def _fields(self) -> dict[str, Any]:
+        return {"excerpt": self.excerpt}
+
+
+class ResponseDecodeError(DecodeError):
+    """The service answered with success, and the body is not what it should be.
+
+    Attributes:
+        excerpt: The first part of the body.
+        status_code: HTTP status.
+        method: Verb of the request.
+        path: Path of the request, without the query.
+        request_id: What to name when asking the service's operators; None if it gave none.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        excerpt: str = "",
+        status_code: int,
+        method: str,
+        path: str,
+        request_id: str | None = None,
+    ) -> None:
+        super().__init__(message, excerpt=excerpt)
+        self.status_code = status_code
+        self.method = method
+        self.path = path
+        self.request_id = request_id
+
+    def _fields(self) -> dict[str, Any]:
+        return {
+            "excerpt": self.excerpt,
+            "status_code": self.status_code,
+            "method": self.method,
+            "path": self.path,
+            "request_id": self.request_id,
+        }
+
+
+class StreamDecodeError(DecodeError):
+    """An event of a stream is not JSON, or larger than the limit."""
+
+
+_BY_STATUS: dict[int, type[APIStatusError]] = {
+    400: BadRequestError,
+    401: AuthenticationError,
+    403: PermissionDeniedError,
+    404: NotFoundError,
+    409: ConflictError,
+    422: ValidationFailedError,
+    429: RateLimitError,
+}
+
+
+def error_class(status_code: int) -> type[APIStatusError]:
+    """The class for an HTTP status."""
+    if 500 <= status_code <= 599:
+        return ServerError
+    return _BY_STATUS.get(status_code, APIStatusError)

@@ -1,0 +1,85 @@
+"""Turns exceptions of the HTTP library into ours, and takes the API key out of their reach.
+
+An exception keeps the frames that it passed through alive, and frames of an HTTP library hold the
+headers of the request in local variables. Whoever prints a traceback with its locals, as error
+reporters do, would print the key. So ours are raised in the place of the originals and do not
+refer to them, and what has to pass through unchanged loses its frames on the way.
+"""
+
+from __future__ import annotations
+
+import httpx
+
+from synth_pools.errors import APIConnectionError, APITimeoutError
+
+_DEEPEST_CHAIN = 10
+
+_TIMEOUT_WORDS = {
+    "ConnectTimeout": "no connection to {origin} within {limit:g} s",
+    "WriteTimeout": "{origin} did not take the request within {limit:g} s",
+    "ReadTimeout": "{origin} sent nothing for {limit:g} s",
+    "PoolTimeout": "all connections of this client stayed in use for {limit:g} s",
+}
+
+
+def connection_error(
+    error: httpx.RequestError,
+    *,
+    method: str,
+    url: str,
+    path: str,
+    limit: float,
+    problem: str = "no answer from {origin}",
+) -> APIConnectionError:
+    """The error to raise in the place of ``error``, once its ``except`` block is left.
+
+    Args:
+        error: What the HTTP library raised.
+        method: Verb of the request.
+        url: Whole URL of the request.
+        path: Its path, for the text.
+        limit: Time limit that was in force, in seconds.
+        problem: What was going on, for the text.
+    """
+    cause = type(error).__name__
+    parts = httpx.URL(url)
+    origin = f"{parts.scheme}://{parts.netloc.decode('ascii')}"
+    if isinstance(error, httpx.TimeoutException):
+        words = _TIMEOUT_WORDS.get(cause, "{origin} took longer than {limit:g} s")
+        text = f"{method} {path} -> {words.format(origin=origin, limit=limit)} ({cause})"
+        return APITimeoutError(text, method=method, url=url, path=path, cause=cause)
+    text = f"{method} {path} -> {problem.format(origin=origin)}: {cause}"
+    for detail in _details(error):
+        text += f": {detail}"
+    return APIConnectionError(text, method=method, url=url, path=path, cause=cause)
+
+
+def without_frames(error: BaseException) -> BaseException:
+    """``error``, with it and all that it refers to cut off from the frames they passed through."""
+    pending: list[BaseException | None] = [error]
+    seen: set[int] = set()
+    while pending:
+        current = pending.pop()
+        if current is None or id(current) in seen:
+            continue
+        seen.add(id(current))
+        current.__traceback__ = None
+        pending += [current.__cause__, current.__context__]
+        if isinstance(current, BaseExceptionGroup):
+            pending += current.exceptions
+    return error
+
+
+def _details(error: BaseException) -> list[str]:
+    """What the library says, and what the operating system said to it where that tells more."""
+    outer = str(error).strip()
+    deepest: BaseException = error
+    for _ in range(_DEEPEST_CHAIN):
+        below = deepest.__cause__ or deepest.__context__
+        if isinstance(deepest, BaseExceptionGroup):
+            below = deepest.exceptions[0]
+        if below is None:
+            break
+        deepest = below
+    inner = str(deepest).strip() if isinstance(deepest, OSError) else ""
+    return [text for text in dict.fromkeys((outer, inner)) if text]
