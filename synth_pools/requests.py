@@ -1,0 +1,201 @@
+"""What is refused before anything is sent, and how bodies reach the generated request builders."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from synth_pools.errors import RequestValidationError
+
+CANONICAL_ROLLOUT_REQUEST_KEYS: frozenset[str] = frozenset(
+    {
+        "context_overrides",
+        "env",
+        "inference_url",
+        "instance_id",
+        "limits",
+        "messages",
+        "metadata",
+        "mode",
+        "ops",
+        "override_bundle_id",
+        "params",
+        "policy",
+        "policy_config",
+        "pool_id",
+        "record",
+        "safety",
+        "seed",
+        "task_contract",
+        "task_id",
+        "trace_correlation_id",
+    }
+)
+
+_LONGEST_IDEMPOTENCY_KEY = 255
+
+
+class JSONBody:
+    """Carries a caller's own mapping through a generated request builder, unread and unchanged."""
+
+    __slots__ = ("_body",)
+
+    def __init__(self, body: dict[Any, Any]) -> None:
+        self._body = body
+
+    def to_dict(self) -> dict[Any, Any]:
+        return self._body
+
+
+def validate_pool_rollout_request(
+    request: Mapping[str, Any], *, context: str = "rollout request"
+) -> None:
+    """Refuse a rollout request with keys that the service does not know.
+
+    Args:
+        request: The request; its values are not looked at.
+        context: What is being done, for the message.
+
+    Raises:
+        RequestValidationError: ``request`` is not a mapping, or has other keys than
+            `CANONICAL_ROLLOUT_REQUEST_KEYS`; the message lists them, sorted. It is also a
+            `ValueError`.
+    """
+    _check_mapping(request, f"{context}: request")
+    unsupported = sorted(str(key) for key in request if key not in CANONICAL_ROLLOUT_REQUEST_KEYS)
+    if unsupported:
+        raise RequestValidationError(
+            f"{context}: unsupported keys: {', '.join(unsupported)} (supported are: "
+            f"{', '.join(sorted(CANONICAL_ROLLOUT_REQUEST_KEYS))})"
+        )
+
+
+def path_segment(value: str, name: str) -> str:
+    """An id that can stand in a path, as a plain string.
+
+    Raises:
+        RequestValidationError: It is not a string, is empty or blank, or is ``.`` or ``..``, which
+            would make the URL mean something else. ``name`` is what the message calls it.
+    """
+    text = _plain_text(value, name)
+    if not text.strip():
+        raise RequestValidationError(f"{name} must not be empty or blank")
+    if text in (".", ".."):
+        raise RequestValidationError(f"{name} must not be {text!r}: the URL would mean another one")
+    return text
+
+
+def query_text(value: str | None, name: str) -> str | None:
+    """A query parameter's text, or None for one that is not sent.
+
+    Raises:
+        RequestValidationError: It is neither a string nor None.
+    """
+    return None if value is None else _plain_text(value, name)
+
+
+def query_int(value: int | None, name: str) -> int | None:
+    """A query parameter's number, or None for one that is not sent.
+
+    Raises:
+        RequestValidationError: It is neither an integer nor None.
+    """
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+        raise RequestValidationError(f"{name} must be an integer, not {type(value).__name__}")
+    return value
+
+
+def check_idempotency_key(value: str | None) -> str | None:
+    """The value of an ``Idempotency-Key`` header, or None for none.
+
+    Raises:
+        RequestValidationError: It is not 1 to 255 visible ASCII characters.
+    """
+    if value is None:
+        return None
+    text = _plain_text(value, "idempotency_key")
+    visible = all("!" <= character <= "~" for character in text)
+    if not 1 <= len(text) <= _LONGEST_IDEMPOTENCY_KEY or not visible:
+        raise RequestValidationError(
+            f"idempotency_key must be 1 to {_LONGEST_IDEMPOTENCY_KEY} visible ASCII characters"
+        )
+    return text
+
+
+def json_body(request: Mapping[str, Any]) -> Any:
+    """``request`` in the shape that generated request builders take, whatever their model is.
+
+    Raises:
+        RequestValidationError: It is not a mapping.
+    """
+    _check_mapping(request, "request")
+    return JSONBody(request if isinstance(request, dict) else dict(request))
+
+
+def encode_json(body: Any) -> bytes:
+    """``body`` as compact UTF-8 JSON.
+
+    Raises:
+        RequestValidationError: JSON has no word for a value in it (NaN, infinity, a set, a date);
+            the message says where it stands.
+    """
+    try:
+        return _dumps(body)
+    except (TypeError, ValueError, RecursionError) as error:
+        problem = _problem(error)
+    where, found = _find_unencodable(body)
+    raise RequestValidationError(f"{where} cannot be sent as JSON: {found or problem}")
+
+
+def _dumps(body: Any) -> bytes:
+    text = json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return text.encode("utf-8")
+
+
+def _problem(error: Exception) -> str:
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    if isinstance(error, UnicodeEncodeError):
+        return "it holds half of a surrogate pair"
+    return str(error)
+
+
+def _find_unencodable(body: Any) -> tuple[str, str | None]:
+    """Where the first value stands that cannot be encoded on its own, and why it cannot."""
+    where, value, found, passed = "request", body, None, set[int]()
+    while isinstance(value, dict | list | tuple) and id(value) not in passed:
+        passed.add(id(value))
+        pairs = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, inner in pairs:
+            problem = _why_not(inner)
+            if problem is not None:
+                step = f"[{key}]" if isinstance(value, list | tuple) else f".{key}"
+                where, value, found = where + step, inner, problem
+                break
+        else:
+            break
+    return where, found
+
+
+def _why_not(value: Any) -> str | None:
+    try:
+        _dumps(value)
+    except (TypeError, ValueError, RecursionError) as error:
+        return _problem(error)
+    return None
+
+
+def _check_mapping(request: object, name: str) -> None:
+    if not isinstance(request, Mapping):
+        raise RequestValidationError(f"{name} must be a mapping, not {type(request).__name__}")
+
+
+def _plain_text(value: object, name: str) -> str:
+    if not isinstance(value, str):
+        raise RequestValidationError(f"{name} must be a string, not {type(value).__name__}")
+    # Members of string enumerations print as their name: what is meant is what they are equal to.
+    text = str.__str__(value)
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise RequestValidationError(f"{name} holds half of a surrogate pair")
+    return text
