@@ -1,0 +1,149 @@
+"""The client: all operations over one pool of connections."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self
+
+import httpx
+
+from synth_pools._async.agent_rollouts import AsyncAgentRolloutOperations
+from synth_pools._async.containers import AsyncContainerOperations
+from synth_pools._async.namespaces import (
+    AsyncAgentRolloutsNamespace,
+    AsyncMetricsNamespace,
+    AsyncRolloutsNamespace,
+    AsyncTasksNamespace,
+)
+from synth_pools._async.pools import AsyncPoolOperations
+from synth_pools._async.rollouts import AsyncRolloutOperations
+from synth_pools._async.service import AsyncServiceOperations
+from synth_pools._async.tasks import AsyncTaskOperations
+from synth_pools._async.transport import AsyncTransport
+from synth_pools.config import (
+    DEFAULT_MAX_RETRIES,
+    DEFAULT_TIMEOUT_SECONDS,
+    ClientConfig,
+    Secret,
+    configuration_of,
+    resolve_config,
+)
+
+
+class AsyncContainerPoolsClient(
+    AsyncPoolOperations,
+    AsyncTaskOperations,
+    AsyncRolloutOperations,
+    AsyncAgentRolloutOperations,
+    AsyncContainerOperations,
+    AsyncServiceOperations,
+):
+    """Container pools, their tasks, rollouts and metrics.
+
+    Requests and answers are the caller's and the service's own JSON: nothing in them is renamed,
+    parsed, defaulted or dropped. An answer without a body is ``{}``.
+
+    One client serves any number of calls over one pool of connections, which opens at the first
+    call and closes with a ``with`` block or ``aclose()``.
+
+    Args:
+        client: Another client, whose configuration is taken over; no other setting may be given.
+        api_key: The bearer key; else the environment variable ``SYNTH_API_KEY``.
+        backend_base: Where the service is; else ``base_url``, else the environment variable
+            ``SYNTH_BACKEND_URL``, else the hosted service. A trailing ``/``, ``/v1`` or ``/api``
+            is cut off.
+        base_url: Another name of ``backend_base``.
+        timeout: Time limit in seconds for each of connecting, sending and waiting for an answer.
+        timeout_seconds: Another name of ``timeout``; wins over it.
+        max_retries: How often a request may be repeated, 0 or more.
+        http_client: An HTTP client of your own, for proxies, certificates and the like. It is not
+            closed with this one; its time limits and its authentication are not used.
+
+    Attributes:
+        rollouts: The rollouts of one pool.
+        agent_rollouts: Rollouts without naming their pool.
+        tasks: The tasks of a pool.
+        metrics: How busy pools are.
+
+    Raises:
+        ConfigurationError: A setting is missing or cannot be used. It is also a `ValueError`.
+    """
+
+    def __init__(
+        self,
+        client: object | None = None,
+        /,
+        *,
+        api_key: str | Secret | None = None,
+        backend_base: str | None = None,
+        base_url: str | None = None,
+        timeout: float = DEFAULT_TIMEOUT_SECONDS,
+        timeout_seconds: float | None = None,
+        max_retries: int = DEFAULT_MAX_RETRIES,
+        http_client: httpx.AsyncClient | None = None,
+    ) -> None:
+        # First of all: a traceback from here on must not find a plain key in this frame, not even
+        # one that was passed in the wrong place.
+        api_key = Secret.of(api_key)
+        client = configuration_of(client)
+        config = resolve_config(
+            client,
+            api_key=api_key,
+            backend_base=backend_base,
+            base_url=base_url,
+            timeout=timeout,
+            timeout_seconds=timeout_seconds,
+            max_retries=max_retries,
+        )
+        self._transport = AsyncTransport(config, http_client)
+        self.rollouts = AsyncRolloutsNamespace(self)
+        self.agent_rollouts = AsyncAgentRolloutsNamespace(self)
+        self.tasks = AsyncTasksNamespace(self)
+        self.metrics = AsyncMetricsNamespace(self)
+
+    @property
+    def _config(self) -> ClientConfig:
+        return self._transport.config
+
+    @property
+    def raw(self) -> Self:
+        """This client; the older spelling of direct access."""
+        return self
+
+    def __call__(self) -> Self:
+        """This client, so that ``client.raw()`` works like ``client.raw``."""
+        return self
+
+    @property
+    def base_url(self) -> str:
+        """Where the service is."""
+        return self._config.base_url
+
+    @property
+    def timeout(self) -> float:
+        """Time limit of a request in seconds."""
+        return self._config.timeout
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the client was closed."""
+        return self._transport.is_closed
+
+    async def aclose(self) -> None:
+        """Close the connections. Can be repeated; calls after it raise `ClientClosedError`."""
+        await self._transport.aclose()
+
+    async def __aenter__(self) -> Self:
+        self._transport.check_open()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.base_url}{' (closed)' if self.is_closed else ''}>"

@@ -1,0 +1,145 @@
+"""The nested spellings: ``client.rollouts.get(...)`` for ``client.get_rollout(...)``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from synth_pools._async.agent_rollouts import AsyncAgentRolloutOperations
+from synth_pools._async.events import AsyncEventStream
+from synth_pools._async.pools import AsyncPoolOperations
+from synth_pools._async.rollouts import AsyncRolloutOperations
+from synth_pools._async.tasks import AsyncTaskOperations
+
+
+class AsyncRolloutsNamespace:
+    """``client.rollouts``: the rollouts of one pool."""
+
+    def __init__(self, client: AsyncRolloutOperations) -> None:
+        self._client = client
+
+    async def create(
+        self, pool_id: str, request: Mapping[str, Any], *, idempotency_key: str | None = None
+    ) -> dict[str, Any]:
+        """Short for `create_rollout`."""
+        return await self._client.create_rollout(pool_id, request, idempotency_key=idempotency_key)
+
+    async def get(self, pool_id: str, rollout_id: str) -> dict[str, Any]:
+        """Short for `get_rollout`."""
+        return await self._client.get_rollout(pool_id, rollout_id)
+
+    async def list(
+        self,
+        pool_id: str,
+        *,
+        state: str | None = None,
+        limit: int = 100,
+        cursor: str | None = None,
+    ) -> dict[str, Any]:
+        """Short for `list_rollouts`."""
+        return await self._client.list_rollouts(pool_id, state=state, limit=limit, cursor=cursor)
+
+    async def cancel(self, pool_id: str, rollout_id: str) -> dict[str, Any]:
+        """Short for `cancel_rollout`."""
+        return await self._client.cancel_rollout(pool_id, rollout_id)
+
+    async def artifacts(self, pool_id: str, rollout_id: str) -> dict[str, Any]:
+        """Short for `get_rollout_artifacts`."""
+        return await self._client.get_rollout_artifacts(pool_id, rollout_id)
+
+    async def usage(self, pool_id: str, rollout_id: str) -> dict[str, Any]:
+        """Short for `get_rollout_usage`."""
+        return await self._client.get_rollout_usage(pool_id, rollout_id)
+
+    async def summary(self, pool_id: str, rollout_id: str) -> dict[str, Any]:
+        """Short for `get_rollout_summary`."""
+        return await self._client.get_rollout_summary(pool_id, rollout_id)
+
+    def events(
+        self, pool_id: str, rollout_id: str, *, cursor: str | None = None
+    ) -> AsyncEventStream:
+        """Short for `stream_rollout_events`."""
+        return self._client.stream_rollout_events(pool_id, rollout_id, cursor=cursor)
+
+
+class AsyncAgentRolloutsNamespace:
+    """``client.agent_rollouts``: rollouts without naming their pool."""
+
+    def __init__(self, client: AsyncAgentRolloutOperations) -> None:
+        self._client = client
+
+    async def create(
+        self, request: Mapping[str, Any], *, idempotency_key: str | None = None
+    ) -> dict[str, Any]:
+        """Short for `create_global_rollout`."""
+        return await self._client.create_global_rollout(request, idempotency_key=idempotency_key)
+
+    async def get(self, rollout_id: str) -> dict[str, Any]:
+        """Short for `get_global_rollout`."""
+        return await self._client.get_global_rollout(rollout_id)
+
+    async def list(
+        self, *, state: str | None = None, limit: int = 100, cursor: str | None = None
+    ) -> dict[str, Any]:
+        """Short for `list_global_rollouts`."""
+        return await self._client.list_global_rollouts(state=state, limit=limit, cursor=cursor)
+
+    async def cancel(self, rollout_id: str) -> dict[str, Any]:
+        """Short for `cancel_global_rollout`."""
+        return await self._client.cancel_global_rollout(rollout_id)
+
+    async def artifacts(self, rollout_id: str) -> dict[str, Any]:
+        """Short for `get_global_rollout_artifacts`."""
+        return await self._client.get_global_rollout_artifacts(rollout_id)
+
+    async def usage(self, rollout_id: str) -> dict[str, Any]:
+        """Short for `get_global_rollout_usage`."""
+        return await self._client.get_global_rollout_usage(rollout_id)
+
+    async def summary(self, rollout_id: str) -> dict[str, Any]:
+        """Short for `get_global_rollout_summary`."""
+        return await self._client.get_global_rollout_summary(rollout_id)
+
+    def events(self, rollout_id: str, *, cursor: str | None = None) -> AsyncEventStream:
+        """Short for `stream_global_rollout_events`."""
+        return self._client.stream_global_rollout_events(rollout_id, cursor=cursor)
+
+
+class AsyncTasksNamespace:
+    """``client.tasks``: the tasks of a pool."""
+
+    def __init__(self, client: AsyncTaskOperations) -> None:
+        self._client = client
+
+    async def list(self, pool_id: str) -> dict[str, Any]:
+        """Short for `list_tasks`."""
+        return await self._client.list_tasks(pool_id)
+
+    async def create(self, pool_id: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Short for `create_task`."""
+        return await self._client.create_task(pool_id, request)
+
+    async def update(
+        self, pool_id: str, task_id: str, request: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Short for `update_task`."""
+        return await self._client.update_task(pool_id, task_id, request)
+
+    async def patch(self, pool_id: str, task_id: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Short for `patch_task`."""
+        return await self._client.patch_task(pool_id, task_id, request)
+
+    async def delete(self, pool_id: str, task_id: str) -> dict[str, Any]:
+        """Short for `delete_task`."""
+        return await self._client.delete_task(pool_id, task_id)
+
+
+class AsyncMetricsNamespace:
+    """``client.metrics``: how busy pools are."""
+
+    def __init__(self, client: AsyncPoolOperations) -> None:
+        self._client = client
+
+    async def get(self, pool_id: str) -> dict[str, Any]:
+        """Short for `get_pool_metrics`."""
+        return await self._client.get_pool_metrics(pool_id)

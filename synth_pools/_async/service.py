@@ -1,0 +1,20 @@
+"""The service as a whole."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from synth_pools._async.operations import AsyncOperations
+from synth_pools_api.api import service
+
+
+class AsyncServiceOperations(AsyncOperations):
+    """The operations on the service as a whole."""
+
+    async def get_queue_status(self) -> dict[str, Any]:
+        """How many rollouts wait and run, and how many may run at once."""
+        return await self._transport.call(service.get_queue_status._get_kwargs())
+
+    async def get_capabilities(self) -> dict[str, Any]:
+        """What the service can do: its pool targets, its features, its version."""
+        return await self._transport.call(service.get_capabilities._get_kwargs())

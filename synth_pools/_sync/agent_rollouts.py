@@ -1,0 +1,151 @@
+# Derived from synth_pools/_async/agent_rollouts.py by `make generate`: change that file, not this one.
+
+"""Rollouts of all pools."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from synth_pools._sync.events import EventStream
+from synth_pools._sync.operations import Operations, or_unset, page
+from synth_pools.requests import (
+    check_idempotency_key,
+    json_body,
+    path_segment,
+    query_text,
+    validate_pool_rollout_request,
+)
+from synth_pools_api.api import agent_rollouts
+
+
+class AgentRolloutOperations(Operations):
+    """The operations on rollouts without naming their pool."""
+
+    def create_global_rollout(
+        self, request: Mapping[str, Any], *, idempotency_key: str | None = None
+    ) -> dict[str, Any]:
+        """Start a rollout; without a ``pool_id`` in the request the service chooses the pool.
+
+        Args:
+            request: What to run, in the `CANONICAL_ROLLOUT_REQUEST_KEYS`. With
+                ``"mode": "sync"`` the call waits until the rollout is finished.
+            idempotency_key: 1 to 255 visible ASCII characters. A repeated call with the same key
+                returns the rollout of the first one.
+
+        Returns:
+            The rollout.
+
+        Raises:
+            RequestValidationError: ``request`` has other keys; nothing was sent.
+            NotFoundError: There is no such pool or task.
+            ConflictError: No active pool can take it, or the key belongs to another request.
+            ValidationFailedError: The request is invalid; the message names the fields.
+        """
+        validate_pool_rollout_request(request, context="create_global_rollout")
+        return self._transport.call(
+            agent_rollouts.create_global_rollout._get_kwargs(
+                body=json_body(request),
+                idempotency_key=or_unset(check_idempotency_key(idempotency_key)),
+            )
+        )
+
+    def get_global_rollout(self, rollout_id: str) -> dict[str, Any]:
+        """A rollout as it is now: its status, and its result once it is finished.
+
+        Raises:
+            NotFoundError: There is no such rollout.
+        """
+        rollout_id = path_segment(rollout_id, "rollout_id")
+        return self._transport.call(agent_rollouts.get_global_rollout._get_kwargs(rollout_id))
+
+    def list_global_rollouts(
+        self,
+        *,
+        state: str | None = None,
+        limit: int = 100,
+        cursor: str | None = None,
+    ) -> dict[str, Any]:
+        """One page of the rollouts of all pools, newest first.
+
+        Args:
+            state: Only rollouts in this state.
+            limit: Most rollouts of the page, 1 to 1000.
+            cursor: ``next_cursor`` of the page before.
+
+        Returns:
+            ``{"items": [...], "next_cursor": ...}``; the cursor is null on the last page.
+        """
+        return self._transport.call(
+            agent_rollouts.list_global_rollouts._get_kwargs(**page(state, limit, cursor))
+        )
+
+    def cancel_global_rollout(self, rollout_id: str) -> dict[str, Any]:
+        """Cancel a rollout that waits or runs. Repeating it changes nothing.
+
+        Returns:
+            The rollout, cancelled.
+
+        Raises:
+            NotFoundError: There is no such rollout.
+            ConflictError: The rollout has completed or failed.
+        """
+        rollout_id = path_segment(rollout_id, "rollout_id")
+        return self._transport.call(
+            agent_rollouts.cancel_global_rollout._get_kwargs(rollout_id, body=json_body({}))
+        )
+
+    def get_global_rollout_artifacts(self, rollout_id: str) -> dict[str, Any]:
+        """What a rollout left behind; empty until it is finished.
+
+        Returns:
+            ``{"items": [...], "next_cursor": null}``
+
+        Raises:
+            NotFoundError: There is no such rollout.
+        """
+        rollout_id = path_segment(rollout_id, "rollout_id")
+        return self._transport.call(
+            agent_rollouts.get_global_rollout_artifacts._get_kwargs(rollout_id)
+        )
+
+    def get_global_rollout_usage(self, rollout_id: str) -> dict[str, Any]:
+        """What a rollout used: time, tokens, bytes, cost.
+
+        Raises:
+            NotFoundError: There is no such rollout.
+        """
+        rollout_id = path_segment(rollout_id, "rollout_id")
+        return self._transport.call(agent_rollouts.get_global_rollout_usage._get_kwargs(rollout_id))
+
+    def get_global_rollout_summary(self, rollout_id: str) -> dict[str, Any]:
+        """A rollout in short: status, reward, last event, timing.
+
+        Raises:
+            NotFoundError: There is no such rollout.
+        """
+        rollout_id = path_segment(rollout_id, "rollout_id")
+        return self._transport.call(
+            agent_rollouts.get_global_rollout_summary._get_kwargs(rollout_id)
+        )
+
+    def stream_global_rollout_events(
+        self, rollout_id: str, *, cursor: str | None = None
+    ) -> EventStream:
+        """The events of a rollout, from its first one on, live until it is finished.
+
+        The arguments are checked at once; the request is sent when the first event is asked for.
+
+        Args:
+            rollout_id: The rollout.
+            cursor: ``id`` of the last event that was seen: the stream goes on after it.
+
+        Raises:
+            NotFoundError: There is no such rollout (when iterated).
+        """
+        rollout_id = path_segment(rollout_id, "rollout_id")
+        return self._stream(
+            agent_rollouts.stream_global_rollout_events._get_kwargs(
+                rollout_id, cursor=or_unset(query_text(cursor, "cursor"))
+            )
+        )

@@ -1,0 +1,98 @@
+# Derived from synth_pools/_async/containers.py by `make generate`: change that file, not this one.
+
+"""The containers behind pools and tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from synth_pools._sync.operations import Operations
+from synth_pools.requests import json_body, path_segment
+from synth_pools_api.api import containers
+
+
+class ContainerOperations(Operations):
+    """The operations that the service forwards to the container of a pool or of a task.
+
+    What they return is the container's own answer. They raise, beside what all operations raise:
+        NotFoundError: There is no such pool or task, or the container does not offer this.
+        ServerError: The container is not there, too slow, or answered with an error.
+    """
+
+    def get_pool_container_health(self, pool_id: str) -> dict[str, Any]:
+        """Whether the container of a pool is well."""
+        pool_id = path_segment(pool_id, "pool_id")
+        return self._transport.call(containers.get_pool_container_health._get_kwargs(pool_id))
+
+    def get_task_container_health(self, pool_id: str, task_id: str) -> dict[str, Any]:
+        """Whether the container of a task is well."""
+        pool_id = path_segment(pool_id, "pool_id")
+        task_id = path_segment(task_id, "task_id")
+        return self._transport.call(
+            containers.get_task_container_health._get_kwargs(pool_id, task_id)
+        )
+
+    def get_pool_container_info(self, pool_id: str) -> dict[str, Any]:
+        """What the container of a pool says about itself."""
+        pool_id = path_segment(pool_id, "pool_id")
+        return self._transport.call(containers.get_pool_container_info._get_kwargs(pool_id))
+
+    def get_task_container_info(self, pool_id: str, task_id: str) -> dict[str, Any]:
+        """What the container of a task says about itself."""
+        pool_id = path_segment(pool_id, "pool_id")
+        task_id = path_segment(task_id, "task_id")
+        return self._transport.call(
+            containers.get_task_container_info._get_kwargs(pool_id, task_id)
+        )
+
+    def get_pool_container_metadata(self, pool_id: str) -> dict[str, Any]:
+        """The metadata of the container of a pool."""
+        pool_id = path_segment(pool_id, "pool_id")
+        return self._transport.call(containers.get_pool_container_metadata._get_kwargs(pool_id))
+
+    def get_task_container_metadata(self, pool_id: str, task_id: str) -> dict[str, Any]:
+        """The metadata of the container of a task."""
+        pool_id = path_segment(pool_id, "pool_id")
+        task_id = path_segment(task_id, "task_id")
+        return self._transport.call(
+            containers.get_task_container_metadata._get_kwargs(pool_id, task_id)
+        )
+
+    def execute_pool_container_rollout(
+        self, pool_id: str, request: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Run one rollout on the container of a pool, outside of the queue.
+
+        Args:
+            pool_id: The pool.
+            request: Passed on to the container as it is; any keys are allowed.
+
+        Raises:
+            ConflictError: The pool is archived.
+        """
+        pool_id = path_segment(pool_id, "pool_id")
+        return self._transport.call(
+            containers.execute_pool_container_rollout._get_kwargs(pool_id, body=json_body(request))
+        )
+
+    def execute_task_container_rollout(
+        self, pool_id: str, task_id: str, request: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Run one rollout on the container of a task, outside of the queue.
+
+        Args:
+            pool_id: The task's pool.
+            task_id: The task.
+            request: Passed on to the container as it is; any keys are allowed.
+
+        Raises:
+            ConflictError: The pool is archived.
+        """
+        pool_id = path_segment(pool_id, "pool_id")
+        task_id = path_segment(task_id, "task_id")
+        return self._transport.call(
+            containers.execute_task_container_rollout._get_kwargs(
+                pool_id, task_id, body=json_body(request)
+            )
+        )

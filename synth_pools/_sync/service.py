@@ -1,0 +1,22 @@
+# Derived from synth_pools/_async/service.py by `make generate`: change that file, not this one.
+
+"""The service as a whole."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from synth_pools._sync.operations import Operations
+from synth_pools_api.api import service
+
+
+class ServiceOperations(Operations):
+    """The operations on the service as a whole."""
+
+    def get_queue_status(self) -> dict[str, Any]:
+        """How many rollouts wait and run, and how many may run at once."""
+        return self._transport.call(service.get_queue_status._get_kwargs())
+
+    def get_capabilities(self) -> dict[str, Any]:
+        """What the service can do: its pool targets, its features, its version."""
+        return self._transport.call(service.get_capabilities._get_kwargs())

@@ -1,0 +1,229 @@
+# Derived from synth_pools/_async/transport.py by `make generate`: change that file, not this one.
+
+"""Sends what the generated request builders describe, and hands back the service's own JSON."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Generator
+from typing import Any
+
+import httpx
+
+from synth_pools.config import ClientConfig, Secret
+from synth_pools.errors import (
+    APIConnectionError,
+    APIStatusError,
+    ClientClosedError,
+    ConfigurationError,
+    RequestValidationError,
+    ResponseDecodeError,
+)
+from synth_pools.failures import connection_error, without_frames
+from synth_pools.requests import encode_json
+from synth_pools.responses import decode_error, status_error
+
+# What a generated `_get_kwargs` returns: method, url (a path), and maybe params, headers, json.
+Call = dict[str, Any]
+
+# The service sends a heartbeat every 15 s: this long a silence means that the stream is dead.
+_STREAM_SILENCE_SECONDS = 60.0
+_CONNECTIONS = 100
+
+
+class _BearerAuth(httpx.Auth):
+    """Puts the key into a request only while it is sent, so that no client object holds it."""
+
+    __slots__ = ("_secret",)
+
+    def __init__(self, secret: Secret) -> None:
+        self._secret = secret
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        request.headers["Authorization"] = f"Bearer {self._secret.reveal()}"
+        yield request
+
+
+class Transport:
+    """Owns one pool of connections, made at the first request, or borrows a caller's client."""
+
+    def __init__(self, config: ClientConfig, http_client: httpx.Client | None = None) -> None:
+        if http_client is not None and not isinstance(http_client, httpx.Client):
+            raise ConfigurationError(
+                f"http_client must be an httpx.{httpx.Client.__name__}, "
+                f"not {type(http_client).__name__}"
+            )
+        try:
+            httpx.URL(config.base_url)
+        except httpx.InvalidURL as error:
+            problem = str(error)
+        else:
+            problem = ""
+        if problem:
+            raise ConfigurationError(f"the base URL cannot be used: {problem}")
+        self._config = config
+        self._auth = _BearerAuth(config.api_key)
+        self._timeout = httpx.Timeout(config.timeout)
+        self._stream_silence = max(config.timeout, _STREAM_SILENCE_SECONDS)
+        self._stream_timeout = httpx.Timeout(config.timeout, read=self._stream_silence)
+        self._http = http_client
+        self._owns_http = http_client is None
+        self._closed = False
+        self._lock = threading.Lock()
+
+    @property
+    def config(self) -> ClientConfig:
+        return self._config
+
+    @property
+    def is_closed(self) -> bool:
+        return self._closed
+
+    def check_open(self) -> None:
+        """Raise `ClientClosedError` if it is closed."""
+        if self._closed:
+            raise ClientClosedError("the client is closed: make a new one")
+
+    def close(self) -> None:
+        """Close the connections; a caller's own HTTP client stays open. Can be repeated."""
+        with self._lock:
+            self._closed = True
+            http, self._http = self._http, None
+        if http is not None and self._owns_http:
+            http.close()
+
+    def call(self, call: Call) -> dict[str, Any]:
+        """Send a request and return the JSON of its answer; ``{}`` for an empty body."""
+        http = self._http_client()
+        request = self._build(http, call, self._timeout, accept="application/json")
+        response = self._send(http, request, call)
+        if not response.is_success:
+            raise self._status_error(call, response)
+        if not response.content:
+            return {}
+        try:
+            answer: dict[str, Any] = json.loads(response.content)
+        except (ValueError, RecursionError):
+            # Raised further down: the decoder's own exception would bring the whole body along.
+            failure = self._decode_error(call, response, "the body is not JSON")
+        else:
+            return answer
+        raise failure
+
+    def open_stream(self, call: Call) -> httpx.Response:
+        """Send a request and return its answer with an unread event stream; close it after use."""
+        http = self._http_client()
+        request = self._build(http, call, self._stream_timeout, accept="text/event-stream")
+        response = self._send(http, request, call, stream=True)
+        # What is not an event stream would otherwise pass for one without any events.
+        kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if response.is_success and kind not in ("application/json", "text/html"):
+            return response
+        failure: APIConnectionError | None = None
+        try:
+            response.read()
+        except httpx.RequestError as error:
+            failure = self.connection_error(call, error, in_stream=True)
+        finally:
+            response.close()
+        if failure is not None:
+            raise failure
+        if response.is_success:
+            raise self._decode_error(call, response, f"an event stream was expected, not {kind}")
+        raise self._status_error(call, response)
+
+    def connection_error(
+        self, call: Call, error: httpx.RequestError, *, in_stream: bool = False
+    ) -> APIConnectionError:
+        """The error to raise for one of the HTTP library's, outside of its ``except`` block."""
+        silence = self._stream_silence if in_stream else self._config.timeout
+        return connection_error(
+            error,
+            method=call["method"].upper(),
+            url=self._config.base_url + call["url"],
+            path=call["url"],
+            limit=silence if isinstance(error, httpx.ReadTimeout) else self._config.timeout,
+            problem="the event stream of {origin} broke"
+            if in_stream
+            else "no answer from {origin}",
+        )
+
+    def _http_client(self) -> httpx.Client:
+        http = self._http
+        if http is None:
+            # Many threads may make the first call at once; there must be one pool all the same.
+            with self._lock:
+                self.check_open()
+                http = self._http
+                if http is None:
+                    http = self._http = httpx.Client(
+                        timeout=self._timeout,
+                        limits=httpx.Limits(
+                            max_connections=_CONNECTIONS, max_keepalive_connections=_CONNECTIONS
+                        ),
+                    )
+        return http
+
+    def _build(
+        self, http: httpx.Client, call: Call, timeout: httpx.Timeout, *, accept: str
+    ) -> httpx.Request:
+        content = encode_json(call["json"]) if "json" in call else None
+        try:
+            return http.build_request(
+                call["method"],
+                self._config.base_url + call["url"],
+                params=call.get("params") or None,
+                headers={"Accept": accept, **call.get("headers", {})},
+                content=content,
+                timeout=timeout,
+            )
+        except httpx.InvalidURL as error:
+            problem = str(error)
+        raise RequestValidationError(f"the request's URL cannot be used: {problem}")
+
+    def _send(
+        self, http: httpx.Client, request: httpx.Request, call: Call, *, stream: bool = False
+    ) -> httpx.Response:
+        failure: APIConnectionError | ClientClosedError
+        try:
+            return http.send(request, auth=self._auth, follow_redirects=False, stream=stream)
+        except httpx.RequestError as error:
+            failure = self.connection_error(call, error, in_stream=stream)
+        except BaseException as error:
+            # Cancellation, an interrupt, or another thread that closes the client.
+            _forget_key(request)
+            if not (isinstance(error, RuntimeError) and http.is_closed):
+                without_frames(error)
+                raise
+            failure = ClientClosedError("the client was closed")
+        _forget_key(request)
+        raise failure
+
+    def _status_error(self, call: Call, response: httpx.Response) -> APIStatusError:
+        key = self._config.api_key
+        return status_error(
+            method=call["method"].upper(),
+            url=str(response.request.url),
+            path=call["url"],
+            status_code=response.status_code,
+            headers=[(name, key.redact_bytes(value)) for name, value in response.headers.raw],
+            content=key.redact_bytes(response.content),
+        )
+
+    def _decode_error(
+        self, call: Call, response: httpx.Response, problem: str
+    ) -> ResponseDecodeError:
+        return decode_error(
+            problem,
+            method=call["method"].upper(),
+            path=call["url"],
+            status_code=response.status_code,
+            request_id=response.headers.get("x-request-id"),
+            content=self._config.api_key.redact_bytes(response.content),
+        )
+
+
+def _forget_key(request: httpx.Request) -> None:
+    """Before an error carries the frame away that has the request as a local variable."""
+    request.headers.pop("Authorization", None)
