@@ -7,12 +7,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from synth_pools.contract.ends import EndScenario, LackError
 from synth_pools.contract.model import Outcome
 from synth_pools.contract.probe import Answer, StoppedError, at
 
 if TYPE_CHECKING:
-    from synth_pools.contract.scenario import Context
-
 FINAL = ("completed", "failed", "cancelled")
 STARTED = ("running", *FINAL)
 # When other readers are asked as well: much later than any reader may lag behind.
@@ -45,12 +44,10 @@ def start(ctx: Context, pool_id: str, **request: Any) -> Rollout:
         {"pool_id": pool_id},
         json=ctx.world.rollout_body(**request),
     )
-    return Rollout(pool_id, rollout_id(ctx, answer))
+    return Rollout(pool_id, rollout_id(answer))
 
 
-def rollout_id(ctx: Context, answer: Answer) -> str:
-    from synth_pools.contract.scenario import EndScenario
-
+def rollout_id(answer: Answer) -> str:
     value = answer.at("rollout_id")
     if not isinstance(value, str) or not value:
         # The schema's check has told about it.
@@ -69,8 +66,6 @@ def wait(ctx: Context, rollout: Rollout, states: tuple[str, ...]) -> Answer:
 
     One that never comes cannot be judged, unless other readers show it: then get_rollout is wrong.
     """
-    from synth_pools.contract.scenario import EndScenario, LackError
-
     opinion_at = time.monotonic() + _SECOND_OPINION
     answer: Answer | None = None
     for _ in pauses(ctx):
@@ -97,8 +92,6 @@ def wait(ctx: Context, rollout: Rollout, states: tuple[str, ...]) -> Answer:
 
 
 def wait_until_active(ctx: Context, pool_id: str) -> None:
-    from synth_pools.contract.scenario import LackError
-
     came: object = "nothing"
     for _ in pauses(ctx):
         came = ctx.want(200, "get_pool", {"pool_id": pool_id}).at("status")

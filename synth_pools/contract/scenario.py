@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
+from synth_pools.contract.ends import EndScenario, LackError
 from synth_pools.contract.findings import departure
+from synth_pools.contract.following import wait_until_active
 from synth_pools.contract.judgement import excerpt, show
 from synth_pools.contract.model import Clause, Column, Exchange, Layer, Outcome
 from synth_pools.contract.probe import ABSENT, Answer, Stream, at
@@ -19,20 +21,6 @@ from synth_pools.contract.sse_reader import SseReader
 from synth_pools.contract.world import World
 
 _TRAIL = 12
-
-
-class EndScenario(Exception):  # noqa: N818 - an end, not an error
-    """What follows rests on something that was not so."""
-
-
-class LackError(Exception):
-    """An operation could not be judged."""
-
-    def __init__(self, outcome: Outcome, operation: str, note: str) -> None:
-        super().__init__(note)
-        self.outcome = outcome
-        self.operation = operation
-        self.note = note
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,8 +291,6 @@ class Context:
 
     def made(self, body: Mapping[str, Any]) -> Answer:
         """Create a pool from a body and wait until it admits rollouts."""
-        from synth_pools.contract.following import wait_until_active
-
         self.world.made_pool(str(body.get("pool_id") or body.get("id")))
         answer = self.want(201, "create_pool", json=body)
         created = answer.at("id")

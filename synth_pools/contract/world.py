@@ -71,7 +71,7 @@ class World:
         self.ledger.made(pool_id)
 
     def pool_body(self, subject: str, **more: Any) -> dict[str, Any]:
-        """A pool on which rollouts end: as the caller asked, else on echo, else on our container."""
+        """A pool on which rollouts end: as asked for, else on echo, else on our own container."""
         given = dict(self.options.pool_request or {})
         body: dict[str, Any] = {"target": "arbitrary", "tasks": [], **given}
         if self.options.container_url is not None:
@@ -82,7 +82,7 @@ class World:
         return {**body, "pool_id": self.pool_id(subject), "name": self.pool_id(subject), **more}
 
     def live_pool_body(self, subject: str, **more: Any) -> dict[str, Any] | None:
-        """A pool whose rollouts obey `env.delay` and the like; None where there is no way to one."""
+        """A pool whose rollouts obey `env.delay` and the like; None where there can be none."""
         if self.echo:
             return {**self.pool_body(subject), "container_url": None, **more}
         if self.containers:

@@ -1,0 +1,205 @@
+"""A small container of the kit's own on loopback: slow, failing, talking nonsense, as it is told.
+
+A rollout's `env` says how it goes: `delay`, `fail` and `reward` as the echo target reads them, and
+`answer` for what no decent container says. Everything that was received is remembered.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import threading
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Self
+
+# How the GET endpoints of each container behave.
+BEHAVIOURS = ("good", "bare", "broken")
+INFO = {
+    "runtime": {"name": "contract kit"},
+    "capabilities": {"rollout_modes": ["sync"]},
+    "metadata": {"text": "Grüße, 世界 🌍", "list": [1, 2.5, None, True]},
+}
+METADATA = {"what": "metadata", "nested": {"deep": [{"x": 1}]}}
+HEALTH = {"status": "ok", "contract_version": "2026-05-28", "healthy": True}
+ARTIFACT = {"content": "hello", "content_type": "text/plain", "metadata": {"n": 1}}
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    behaviour: str
+    path: str
+    body: Any
+
+
+@dataclass(slots=True)
+class Memory:
+    received: list[Received] = field(default_factory=list)
+    # Set for a rollout that a terminate call has asked to stop.
+    terminated: set[str] = field(default_factory=set)
+    closing: threading.Event = field(default_factory=threading.Event)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def note(self, received: Received) -> None:
+        with self.lock:
+            self.received.append(received)
+
+    def of_rollout(self, rollout_id: str) -> list[Received]:
+        with self.lock:
+            return [
+                one
+                for one in self.received
+                if isinstance(one.body, dict) and one.body.get("rollout_id") == rollout_id
+            ]
+
+    def was_terminated(self, rollout_id: str) -> bool:
+        with self.lock:
+            return rollout_id in self.terminated
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 64
+
+    def __init__(self, behaviour: str, memory: Memory) -> None:
+        self.behaviour = behaviour
+        self.memory = memory
+        super().__init__(("127.0.0.1", 0), _Handler)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A backend that hangs up is nothing to tell anyone."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+    protocol_version = "HTTP/1.1"
+    timeout = 30
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
+        """Silence: the kit's output is its own."""
+
+    def do_GET(self) -> None:  # noqa: N802 - the base class's name
+        behaviour = self.server.behaviour
+        self.server.memory.note(Received(behaviour, self.path, None))
+        if behaviour == "bare":
+            self._send(404, {"detail": "not here"})
+        elif behaviour == "broken":
+            self._broken()
+        else:
+            known = {"/health": HEALTH, "/info": INFO, "/metadata": METADATA}
+            found = known.get(self.path)
+            self._send(200 if found else 404, found or {"detail": "unknown"})
+
+    def do_POST(self) -> None:  # noqa: N802 - the base class's name
+        raw = self.rfile.read(int(self.headers.get("content-length") or 0))
+        body: Any = None
+        with contextlib.suppress(ValueError):
+            body = json.loads(raw)
+        memory = self.server.memory
+        memory.note(Received(self.server.behaviour, self.path, body))
+        if self.path.endswith("/terminate"):
+            with memory.lock:
+                memory.terminated.add(self.path.split("/")[2])
+            self._send(200, {"status": "terminated"})
+        elif self.path == "/rollout" or (
+            self.path == "/rollouts" and self.server.behaviour != "bare"
+        ):
+            self._rollout(body if isinstance(body, dict) else {})
+        else:
+            self._send(404, {"detail": "unknown"})
+
+    def _broken(self) -> None:
+        if self.path == "/health":
+            self._send(500, {"detail": "not well"})
+        elif self.path == "/info":
+            self._send_bytes(200, b"<html>hello</html>", "text/html")
+        else:
+            self._send_bytes(200, b"[1, 2, 3]", "application/json")
+
+    def _rollout(self, body: dict[str, Any]) -> None:
+        env = body.get("env")
+        env = env if isinstance(env, dict) else {}
+        delay = env.get("delay", 0)
+        if isinstance(delay, int | float) and delay > 0:
+            self._pause(float(delay), str(body.get("rollout_id")))
+        answer = env.get("answer")
+        if answer == "http_error":
+            self._send(500, {"detail": "went wrong"})
+        elif answer == "html":
+            self._send_bytes(200, b"<html>hello</html>", "text/html")
+        elif answer == "array":
+            self._send_bytes(200, b"[1, 2, 3]", "application/json")
+        elif answer == "cut":
+            self._cut_short()
+        elif answer is not None and isinstance(answer, dict):
+            self._send(200, answer)
+        else:
+            self._send(200, self._outcome(body, env))
+
+    def _outcome(self, body: dict[str, Any], env: dict[str, Any]) -> dict[str, Any]:
+        failed = env.get("fail") is True
+        reward = env.get("reward", 1.0)
+        return {
+            "rollout_id": body.get("rollout_id"),
+            "status": "failed" if failed else "completed",
+            "success_status": "runtime_error" if failed else "success",
+            "summary": {"reward": reward},
+            "metrics": {"outcome_reward": reward},
+            "artifact": [] if failed else [ARTIFACT],
+            "echo": body,
+        }
+
+    def _pause(self, seconds: float, rollout_id: str) -> None:
+        memory = self.server.memory
+        for _ in range(int(seconds / 0.05) + 1):
+            if memory.closing.wait(0.05) or memory.was_terminated(rollout_id):
+                return
+
+    def _cut_short(self) -> None:
+        head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n"
+        self.wfile.write(head + b'{"status": ')
+        self.wfile.flush()
+        with contextlib.suppress(OSError):
+            self.connection.shutdown(socket.SHUT_RDWR)
+        self.close_connection = True
+
+    def _send(self, status: int, body: Any) -> None:
+        self._send_bytes(status, json.dumps(body).encode(), "application/json")
+
+    def _send_bytes(self, status: int, body: bytes, media_type: str) -> None:
+        self.send_response(status)
+        self.send_header("content-type", media_type)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+class TinyContainers:
+    """One container of each behaviour; `urls` says where, `memory` what they were asked."""
+
+    def __init__(self) -> None:
+        self.memory = Memory()
+        self._servers = {name: _Server(name, self.memory) for name in BEHAVIOURS}
+        self.urls = {
+            name: f"http://127.0.0.1:{server.server_port}" for name, server in self._servers.items()
+        }
+        self.urls["nobody"] = f"http://127.0.0.1:{_closed_port()}"
+
+    def __enter__(self) -> Self:
+        for server in self._servers.values():
+            threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.memory.closing.set()
+        for server in self._servers.values():
+            server.shutdown()
+            server.server_close()
+
+
+def _closed_port() -> int:
+    """A port on which nobody listens."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
