@@ -12,6 +12,8 @@ from synth_pools.contract.model import Outcome
 from synth_pools.contract.probe import Answer, StoppedError, at
 
 if TYPE_CHECKING:
+    from synth_pools.contract.scenario import Context
+
 FINAL = ("completed", "failed", "cancelled")
 STARTED = ("running", *FINAL)
 # When other readers are asked as well: much later than any reader may lag behind.

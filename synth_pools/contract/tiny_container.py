@@ -79,7 +79,7 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
         """Silence: the kit's output is its own."""
 
-    def do_GET(self) -> None:  # noqa: N802 - the base class's name
+    def do_GET(self) -> None:
         behaviour = self.server.behaviour
         self.server.memory.note(Received(behaviour, self.path, None))
         if behaviour == "bare":
@@ -91,7 +91,7 @@ class _Handler(BaseHTTPRequestHandler):
             found = known.get(self.path)
             self._send(200 if found else 404, found or {"detail": "unknown"})
 
-    def do_POST(self) -> None:  # noqa: N802 - the base class's name
+    def do_POST(self) -> None:
         raw = self.rfile.read(int(self.headers.get("content-length") or 0))
         body: Any = None
         with contextlib.suppress(ValueError):
