@@ -1,0 +1,158 @@
+"""The wheel, built, installed into an environment with nothing in it, and used from there."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+REPO = Path(__file__).parents[2]
+
+# Installing takes what the package index takes.
+pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("wheel")]
+
+
+def run(*command: str | Path, cwd: Path, status: int = 0) -> str:
+    # Nothing of the checkout or of this environment may help.
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("PYTHON", "VIRTUAL_ENV", "SYNTH_"))
+    }
+    done = subprocess.run(
+        [str(part) for part in command],
+        cwd=cwd,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == status, done.stdout
+    return done.stdout
+
+
+def install(wheel: Path, folder: Path, *, extras: str = "") -> Path:
+    """A fresh environment with the wheel in it; returns where its programs are."""
+    venv.create(folder / "venv", with_pip=False, symlinks=True)
+    programs = folder / "venv/bin"
+    run(
+        *(sys.executable, "-m", "pip", "--python", programs / "python", "--quiet", "install"),
+        *("--disable-pip-version-check", "--constraint", REPO / "requirements/constraints.txt"),
+        f"{wheel}{extras}",
+        cwd=folder,
+    )
+    return programs
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    target = tmp_path_factory.mktemp("wheel")
+    run(
+        *(sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "wheel"),
+        *("--no-deps", "--no-build-isolation", "--wheel-dir", target, REPO),
+        cwd=target,
+    )
+    (built,) = target.glob("*.whl")
+    return built
+
+
+@pytest.fixture(scope="module")
+def base(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return install(wheel, tmp_path_factory.mktemp("base"))
+
+
+@pytest.fixture(scope="module")
+def full(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return install(wheel, tmp_path_factory.mktemp("full"), extras="[all]")
+
+
+def test_what_is_in_the_wheel(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+        assert archive.read("synth_pools/openapi.yaml") == (REPO / "openapi.yaml").read_bytes()
+    assert {"synth_pools/py.typed", "synth_pools_api/py.typed"} <= names
+    assert "synth_pools_api/api/pools/create_pool.py" in names
+    assert {name.partition("/")[0].partition("-")[0] for name in names} == {
+        "synth_pools",
+        "synth_pools_api",
+    }
+    assert any(name.endswith("licenses/LICENSE") for name in names)
+    assert not [name for name in names if "__pycache__" in name]
+
+
+def test_the_base_install_is_light(base: Path, tmp_path: Path) -> None:
+    listing = run(
+        base / "python",
+        "-c",
+        "from importlib.metadata import distributions\n"
+        "print(*sorted(d.name.lower().replace('_', '-') for d in distributions()))",
+        cwd=tmp_path,
+    )
+    assert set(listing.split()) == {
+        "synth-pools",
+        # What it asks for,
+        *("attrs", "httpx", "python-dateutil"),
+        # and what these ask for.
+        *("anyio", "certifi", "h11", "httpcore", "idna", "typing-extensions", "tzdata"),
+    } - ({"typing-extensions"} if sys.version_info >= (3, 13) else set())
+
+
+def test_the_base_install_has_the_client(base: Path, tmp_path: Path) -> None:
+    said = run(
+        base / "python",
+        "-c",
+        "import importlib.metadata, synth_pools, synth_pools_api\n"
+        "from synth_pools import AsyncContainerPoolsClient, ContainerPoolsClient, SynthClient\n"
+        "assert synth_pools.__version__ == importlib.metadata.version('synth-pools')\n"
+        "for client in ContainerPoolsClient(api_key='k'), SynthClient(api_key='k').pools:\n"
+        "    assert callable(client.get_pool_urls)\n"
+        "print(synth_pools.__file__, synth_pools_api.__file__)",
+        cwd=tmp_path,
+    )
+    assert all(path.startswith(str(base.parent)) for path in said.split())
+
+
+def test_the_base_install_says_what_the_command_line_needs(base: Path, tmp_path: Path) -> None:
+    said = run(base / "synth-pools", "serve", cwd=tmp_path, status=2)
+    assert len(said.splitlines()) == 1
+    assert "pip install 'synth-pools[" in said
+
+
+def test_the_full_install_finds_the_spec_inside_itself(full: Path, tmp_path: Path) -> None:
+    (tmp_path / "openapi.yaml").write_text("not this one")
+    said = run(
+        full / "python",
+        "-c",
+        "from synth_pools.spec import load_spec, spec_path\n"
+        "print(sum('operationId' in operation for path in load_spec()['paths'].values()"
+        " for operation in path.values()), spec_path())",
+        cwd=tmp_path,
+    )
+    number, path = said.split()
+    assert number == "39"
+    assert path.startswith(str(full.parent))
+
+
+def test_the_full_install_has_the_command_line(full: Path, tmp_path: Path) -> None:
+    assert "serve" in run(full / "synth-pools", "--help", cwd=tmp_path)
+
+
+def test_the_full_install_runs_a_rollout(full: Path, tmp_path: Path) -> None:
+    said = run(
+        full / "python",
+        "-c",
+        "from synth_pools.local import LocalBackend\n"
+        "with LocalBackend() as backend, backend.client() as client:\n"
+        "    pool = client.create_pool({'name': 'p', 'target': 'arbitrary', 'tasks': []})\n"
+        "    rollout = client.create_rollout(pool['id'], {'mode': 'sync', 'seed': 1})\n"
+        "    print(rollout['status'], rollout['metrics']['outcome_reward'])\n",
+        cwd=tmp_path,
+    )
+    assert said.split() == ["completed", "1.0"]

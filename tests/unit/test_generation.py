@@ -1,0 +1,302 @@
+"""`make generate`: the same bytes everywhere, all or nothing, and failures that say where."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from codegen import tree
+
+REPO = Path(__file__).parents[2]
+
+SMALL_SPEC = """\
+openapi: 3.1.0
+info: {title: Small, version: 1.0.0}
+paths:
+  /things:
+    get:
+      operationId: list_things
+      tags: [things]
+      responses:
+        '200':
+          description: All of them.
+          content:
+            application/json:
+              schema: {type: array, items: {$ref: '#/components/schemas/Thing'}}
+    post:
+      operationId: create_thing
+      tags: [things]
+      requestBody:
+        required: true
+        content:
+          application/json:
+            schema: {$ref: '#/components/schemas/Thing'}
+      responses:
+        '201': {description: Made.}
+components:
+  schemas:
+    Thing:
+      type: object
+      properties:
+        name: {type: string}
+"""
+
+ASYNC_SOURCE = '''\
+"""Written as async."""
+
+import asyncio
+
+
+async def nap(seconds: float) -> None:
+    """Use it as `await nap(1)`."""
+    await asyncio.sleep(seconds)
+'''
+
+
+def run(
+    root: Path, *options: str, cwd: Path | None = None, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(REPO / "codegen/generate.py"), "--root", str(root), *options],
+        cwd=cwd or root,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def make_root(folder: Path, spec: str) -> Path:
+    """A repository with as much in it as the generation reads."""
+    for name in ("generator_config.yml", "pyproject.toml"):
+        shutil.copy(REPO / name, folder / name)
+    shutil.copytree(REPO / "codegen/templates", folder / "codegen/templates")
+    (folder / "openapi.yaml").write_text(spec, encoding="utf-8")
+    (folder / "synth_pools/_async").mkdir(parents=True)
+    (folder / "synth_pools/_async/nap.py").write_text(ASYNC_SOURCE, encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return make_root(tmp_path, SMALL_SPEC)
+
+
+@pytest.fixture
+def generated(root: Path) -> Path:
+    done = run(root)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    return root
+
+
+def test_what_is_committed_is_what_a_fresh_run_writes() -> None:
+    done = run(REPO, "--check")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_neither_folder_nor_home_nor_hash_seed_nor_locale_decides_the_bytes(tmp_path: Path) -> None:
+    spec = (REPO / "openapi.yaml").read_text(encoding="utf-8")
+    (tmp_path / "one").mkdir()
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home/pyproject.toml").write_text("[tool.ruff]\nline-length = 40\n")
+    (tmp_path / "home/ruff.toml").write_text("line-length = 40\n")
+    nested = tmp_path / "home/deep/two"
+    nested.mkdir(parents=True)
+    one, two = make_root(tmp_path / "one", spec), make_root(nested, spec)
+
+    first = run(one, PYTHONHASHSEED="1", LC_ALL="C", PYTHONUTF8="0")
+    second = run(
+        two,
+        cwd=Path("/"),
+        PYTHONHASHSEED="2",
+        HOME=str(tmp_path / "home"),
+        XDG_CONFIG_HOME=str(tmp_path / "home"),
+        RUFF_LINE_LENGTH="40",
+        LC_ALL="C.UTF-8",
+    )
+
+    assert (first.stderr, second.stderr) == ("", "")
+    assert tree.files(one / "generated") == tree.files(two / "generated")
+    assert tree.files(one / "synth_pools/_sync") == tree.files(two / "synth_pools/_sync")
+    assert tree.files(one / "generated/synth_pools_api") == tree.files(
+        REPO / "generated/synth_pools_api"
+    )
+
+
+def test_a_second_run_changes_nothing_and_leaves_nothing_behind(generated: Path) -> None:
+    before = tree.files(generated)
+    assert run(generated).returncode == 0
+    assert tree.files(generated) == before
+    assert not list(generated.glob(".generate-*"))
+
+
+def test_files_of_an_older_run_do_not_stay(generated: Path) -> None:
+    stale = generated / "generated/synth_pools_api/models/gone.py"
+    stale.write_text("x = 1\n")
+    (generated / "synth_pools/_sync/gone.py").write_text("x = 1\n")
+    assert run(generated).returncode == 0
+    assert not stale.exists()
+    assert not (generated / "synth_pools/_sync/gone.py").exists()
+
+
+def test_the_types_count(generated: Path) -> None:
+    assert (generated / "generated/synth_pools_api/py.typed").exists()
+
+
+BROKEN = {
+    "not YAML": ("openapi: [", "openapi.yaml", "not YAML"),
+    "not a mapping": ("- a\n- b\n", "openapi.yaml", "not a mapping"),
+    "not OpenAPI": ("title: x\n", "openapi.yaml", "openapi"),
+    "warning: a content type": (
+        SMALL_SPEC.replace("application/json", "application/zip"),
+        "list_things (GET /things)",
+        "application/zip",
+    ),
+    "warning: a lower-case status range": (
+        SMALL_SPEC.replace("'201'", "4xx"),
+        "create_thing (POST /things)",
+        "4xx",
+    ),
+    "a reference to nothing": (
+        SMALL_SPEC.replace("items: {$ref: '#/components/schemas/Thing'}", "items: {$ref: '#/x/Y'}"),
+        "list_things (GET /things)",
+        "reference",
+    ),
+    "a schema that cannot be": (
+        SMALL_SPEC.replace("name: {type: string}", "name: {type: array}"),
+        "/components/schemas/Thing",
+        "array",
+    ),
+    "a method without answers": (
+        SMALL_SPEC.replace("      responses:\n        '201': {description: Made.}\n", ""),
+        "create_thing (POST /things)",
+        "responses",
+    ),
+    "one operationId twice": (
+        SMALL_SPEC.replace("create_thing", "list_things"),
+        "POST /things",
+        "also that of GET /things",
+    ),
+    "no operationId": (
+        SMALL_SPEC.replace("      operationId: create_thing\n", ""),
+        "POST /things",
+        "no operationId",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_a_failure_is_one_line_that_says_where_and_changes_nothing(
+    generated: Path, case: str
+) -> None:
+    spec, where, what = BROKEN[case]
+    (generated / "openapi.yaml").write_text(spec, encoding="utf-8")
+    before = tree.files(generated)
+
+    done = run(generated)
+
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    assert where in done.stderr
+    assert what in done.stderr
+    assert "0x" not in done.stderr
+    assert tree.files(generated) == before
+    assert not list(generated.glob(".generate-*"))
+
+
+def test_a_missing_spec_is_one_line(generated: Path) -> None:
+    (generated / "openapi.yaml").unlink()
+    before = tree.files(generated)
+    done = run(generated)
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        f"generate: {generated / 'openapi.yaml'}: No such file or directory"
+    ]
+    assert tree.files(generated) == before
+
+
+def test_a_misspelt_setting_is_an_error(generated: Path) -> None:
+    with (generated / "generator_config.yml").open("a") as config:
+        config.write("literal_enum: true\n")
+    done = run(generated)
+    assert done.returncode == 1
+    assert "generator_config.yml: unknown setting: literal_enum" in done.stderr
+
+
+def test_what_has_no_sync_form_is_an_error_and_changes_nothing(generated: Path) -> None:
+    source = "import asyncio\n\n\nasync def f() -> None:\n    await asyncio.gather()\n"
+    (generated / "synth_pools/_async/nap.py").write_text(source)
+    (generated / "openapi.yaml").write_text(SMALL_SPEC.replace("things", "others"))
+    before = tree.files(generated)
+
+    done = run(generated)
+
+    assert done.returncode == 1
+    assert done.stderr == (
+        "generate: synth_pools/_async/nap.py: no sync form known for: asyncio.gather()\n"
+    )
+    assert tree.files(generated) == before
+
+
+def test_check_is_silent_where_all_is_well(generated: Path) -> None:
+    done = run(generated, "--check")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_check_names_what_differs_and_writes_nothing(generated: Path) -> None:
+    client = generated / "generated/synth_pools_api"
+    (client / "types.py").write_text("edited = True\n")
+    (client / "api/things/list_things.py").unlink()
+    (client / "models/stale.py").write_text("x = 1\n")
+    (generated / "synth_pools/_sync/nap.py").write_text("edited = True\n")
+    before = tree.files(generated)
+
+    done = run(generated, "--check")
+
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        "differs: generated/synth_pools_api/types.py",
+        "missing: generated/synth_pools_api/api/things/list_things.py",
+        "extra:   generated/synth_pools_api/models/stale.py",
+        "differs: synth_pools/_sync/nap.py",
+        "generate: not up to date; run `make generate`",
+    ]
+    assert tree.files(generated) == before
+
+
+@pytest.mark.parametrize("name", ["openapi.yaml", "generator_config.yml", "codegen/templates"])
+def test_check_sees_a_change_of_every_input(generated: Path, name: str) -> None:
+    path = generated / name
+    if path.is_dir():
+        template = path / "literal_enum.py.jinja"
+        template = path / "endpoint_init.py.jinja"
+        template.write_text(template.read_text() + "\nchanged = True\n")
+    elif name == "openapi.yaml":
+        path.write_text(path.read_text().replace("list_things", "list_all_things"))
+    else:
+        path.write_text(path.read_text() + "docstrings_on_attributes: true\n")
+    assert run(generated, "--check").returncode == 1
+
+
+def test_bytecode_is_no_difference(generated: Path) -> None:
+    cache = generated / "generated/synth_pools_api/__pycache__"
+    cache.mkdir()
+    (cache / "types.cpython-311.pyc").write_bytes(b"x")
+    assert run(generated, "--check").returncode == 0
+
+
+def test_a_swap_that_fails_puts_the_old_tree_back(tmp_path: Path) -> None:
+    target = tmp_path / "target"
+    target.mkdir()
+    (target / "file").write_text("old")
+    with pytest.raises(FileNotFoundError):
+        tree.swap(tmp_path / "not there", target, attic=tmp_path / "attic")
+    assert tree.files(target) == {"file": b"old"}
+    assert not (tmp_path / "attic").exists()

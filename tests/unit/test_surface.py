@@ -1,0 +1,92 @@
+"""The spec, the generated modules and the facade offer the same operations."""
+
+from __future__ import annotations
+
+import inspect
+import pkgutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import synth_pools
+import synth_pools_api.api
+
+SPEC: dict[str, Any] = yaml.safe_load(
+    (Path(__file__).parents[2] / "openapi.yaml").read_text(encoding="utf-8")
+)
+METHODS = ("get", "put", "post", "patch", "delete")
+
+# operationId -> tag
+OPERATIONS: dict[str, str] = {
+    operation["operationId"]: operation["tags"][0]
+    for item in SPEC["paths"].values()
+    for method, operation in item.items()
+    if method in METHODS
+}
+
+# Short spellings of the same methods, and what a client is beside its operations.
+ALIASES = {"create", "delete", "get", "get_urls", "list", "replace", "update"}
+COMMON = {"api_key", "base_url", "config", "is_closed", "raw", "timeout"}
+NAMESPACES = {"agent_rollouts", "metrics", "rollouts", "tasks"}
+
+
+def generated_modules() -> dict[str, str]:
+    """The name of every generated endpoint module -> the package that it is in."""
+    found = {}
+    for tag in pkgutil.iter_modules(synth_pools_api.api.__path__):
+        package = [f"{path}/{tag.name}" for path in synth_pools_api.api.__path__]
+        found.update({module.name: tag.name for module in pkgutil.iter_modules(package)})
+    return found
+
+
+def methods(client: type) -> set[str]:
+    return {name for name, _ in inspect.getmembers(client, callable) if not name.startswith("_")}
+
+
+def test_all_are_there() -> None:
+    assert len(OPERATIONS) == 39
+
+
+def test_every_operation_is_generated_and_nothing_else() -> None:
+    generated = generated_modules()
+    problems = [
+        f"{name}: in openapi.yaml, not generated: run `make generate`"
+        for name in sorted(OPERATIONS.keys() - generated.keys())
+    ]
+    problems += [
+        f"{name}: generated, not in openapi.yaml: run `make generate`"
+        for name in sorted(generated.keys() - OPERATIONS.keys())
+    ]
+    problems += [
+        f"{name}: tagged {OPERATIONS[name]} in openapi.yaml, generated under {generated[name]}"
+        for name in sorted(OPERATIONS.keys() & generated.keys())
+        if OPERATIONS[name] != generated[name]
+    ]
+    assert not problems, "\n".join(problems)
+
+
+@pytest.mark.parametrize(
+    "client",
+    [synth_pools.ContainerPoolsClient, synth_pools.AsyncContainerPoolsClient],
+    ids=lambda client: client.__name__,
+)
+def test_every_operation_is_a_method_of_the_client_and_nothing_else(client: type) -> None:
+    close = {"aclose"} if client is synth_pools.AsyncContainerPoolsClient else {"close"}
+    offered = methods(client)
+    problems = [
+        f"{name}: in openapi.yaml, not a method of {client.__name__}: still to be written"
+        for name in sorted(OPERATIONS.keys() - offered)
+    ]
+    problems += [
+        f"{name}: a method of {client.__name__}, not an operation of openapi.yaml"
+        for name in sorted(offered - OPERATIONS.keys() - ALIASES - COMMON - NAMESPACES - close)
+    ]
+    assert not problems, "\n".join(problems)
+
+
+def test_both_colours_offer_the_same() -> None:
+    sync = methods(synth_pools.ContainerPoolsClient) - {"close"}
+    colour = methods(synth_pools.AsyncContainerPoolsClient) - {"aclose"}
+    assert sync == colour, f"on one side only: {sorted(sync ^ colour)}"
