@@ -239,7 +239,7 @@ def _page(
 ) -> Iterator[Judgement]:
     query = parse_qs(urlsplit(exchange.url).query, keep_blank_values=True)
     limit = query.get("limit", [""])[0]
-    if "limit" in query and limit.isascii() and limit.isdigit():
+    if limit.isascii() and limit.isdigit() and 1 <= int(limit) <= 1000:
         yield _judge(
             "page.limit",
             Column.BEHAVIOUR,

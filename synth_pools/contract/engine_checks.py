@@ -1,0 +1,157 @@
+"""The engine's checks in the kit's terms, and which of their failures are none here."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+
+from synth_pools.contract.document import Document
+from synth_pools.contract.engine import Failed, Judged
+from synth_pools.contract.judgement import excerpt
+from synth_pools.contract.model import Clause, Column, Departure, Exchange, Layer
+
+
+@dataclass(frozen=True, slots=True)
+class EngineCheck:
+    id: str
+    column: Column
+    clause: Clause
+    expected: str
+
+
+CHECKS: dict[str, EngineCheck] = {
+    "not_a_server_error": EngineCheck(
+        "fuzz.server_error",
+        Column.STATUS,
+        Clause("Errors", "no request makes the server fail"),
+        "a status below 500",
+    ),
+    "positive_data_acceptance": EngineCheck(
+        "fuzz.valid_accepted",
+        Column.STATUS,
+        Clause("Errors", "a request that the document calls valid is never answered 400 or 422"),
+        "2xx, 403, 404 or 409",
+    ),
+    "negative_data_rejection": EngineCheck(
+        "fuzz.invalid_refused",
+        Column.ERRORS,
+        Clause("Errors", "a request that does not match the document is refused"),
+        "4xx",
+    ),
+    "unsupported_method": EngineCheck(
+        "fuzz.method",
+        Column.ERRORS,
+        Clause("Errors", "a method that a path does not have is 405 with Allow"),
+        "405 with Allow",
+    ),
+    "allow_header_conformance": EngineCheck(
+        "fuzz.allow",
+        Column.ERRORS,
+        Clause("Errors", "Allow names the methods that the path has"),
+        "Allow with the documented methods",
+    ),
+    "ignored_auth": EngineCheck(
+        "fuzz.auth",
+        Column.AUTH,
+        Clause("Authentication", "a missing or wrong key is 401"),
+        "401",
+    ),
+    "use_after_free": EngineCheck(
+        "fuzz.gone",
+        Column.BEHAVIOUR,
+        Clause("Tasks: states", "every operation on a deleted task is 404"),
+        "404",
+    ),
+    "ensure_resource_availability": EngineCheck(
+        "fuzz.there",
+        Column.BEHAVIOUR,
+        Clause("Rollouts: the two families", "what was created is found"),
+        "what was just created",
+    ),
+    # These overlap with the kit's own rules for single exchanges and see what the rules do not:
+    # a media type that cannot be read, a body that cannot be decoded.
+    "content_type_conformance": EngineCheck(
+        "fuzz.content_type",
+        Column.SCHEMA,
+        Clause("paths", "an answer has a documented media type"),
+        "a documented media type",
+    ),
+    "response_schema_conformance": EngineCheck(
+        "fuzz.body",
+        Column.SCHEMA,
+        Clause("paths", "an answer's body is of its schema"),
+        "the documented schema",
+    ),
+    "response_headers_conformance": EngineCheck(
+        "fuzz.headers",
+        Column.SCHEMA,
+        Clause("paths", "an answer's headers are of their schemas"),
+        "the documented headers",
+    ),
+}
+
+# A container may be away, slow or talk nonsense: that is documented and not the server's failure.
+_CONTAINER = re.compile(r"container_(unreachable|timeout|error)")
+
+
+def is_excused(document: Document, found: Judged, failed: Failed) -> bool:
+    """Whether what the engine counts as a failure is allowed by this document."""
+    shown = _shown(found, failed)
+    if failed.check == "not_a_server_error":
+        return _is_container_trouble(document, found.operation, shown)
+    if failed.check == "use_after_free":
+        # An archived pool stays readable; what was deleted must have been a task.
+        deleted = [step for step in failed.related if step.method == "DELETE"]
+        return not any("/tasks/" in step.url for step in deleted)
+    if failed.check == "ensure_resource_availability":
+        # A task goes when its pool's body no longer names it, and a container may answer 404.
+        return "/tasks/" in shown.url or "/container/" in shown.url
+    return False
+
+
+def departure_of(document: Document, found: Judged, failed: Failed) -> Departure:
+    check = CHECKS[failed.check]
+    shown = _shown(found, failed)
+    before = tuple(step for step in failed.related if step is not shown)
+    operation = document.operations.get(found.operation)
+    where = f"{check.clause.section}, {operation.route}" if operation else check.clause.section
+    gist = re.sub(r"[0-9]+", "*", failed.title)
+    reason = _reason(failed.message)
+    return Departure(
+        check.id,
+        found.operation,
+        Clause(where, check.clause.demand),
+        check.expected,
+        f"{excerpt(shown)} ({failed.title}{f': {reason}' if reason else ''})",
+        shown,
+        Layer.SCHEMA,
+        check.column,
+        before,
+        cause=f"{check.id}|{found.operation}|{gist}",
+    )
+
+
+def _shown(found: Judged, failed: Failed) -> Exchange:
+    """The request that shows a failure: a check's own extra request where it sent one."""
+    return failed.related[-1] if failed.related else found.exchange
+
+
+def _is_container_trouble(document: Document, operation: str, exchange: Exchange) -> bool:
+    if exchange.status == 501:
+        return True
+    known = document.operations.get(operation)
+    if exchange.status not in (502, 504) or known is None or known.tag != "containers":
+        return False
+    try:
+        body = json.loads(exchange.response_body)
+    except (ValueError, RecursionError):
+        return False
+    envelope = body.get("error") if isinstance(body, dict) else None
+    code = envelope.get("code") if isinstance(envelope, dict) else None
+    return code is None or (isinstance(code, str) and bool(_CONTAINER.fullmatch(code)))
+
+
+def _reason(message: str, limit: int = 300) -> str:
+    line = " ".join(message.split())
+    return line if len(line) <= limit else line[: limit - 1] + "…"
