@@ -45,6 +45,8 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     )
 )
 
+_BANNER = "# Derived by `make generate`: change not this file but,\n# "
+
 _ASYNC_NODES = (ast.AsyncFunctionDef, ast.AsyncFor, ast.AsyncWith, ast.Await)
 
 
@@ -64,7 +66,7 @@ def derive_tree(source: Path, output: Path, *, label: str) -> None:
         _refuse_leftovers(text, origin)
         target = output / rewrite(name)
         target.parent.mkdir(parents=True, exist_ok=True)
-        banner = f"# Derived from {origin} by `make generate`: change that file, not this one.\n"
+        banner = f"{_BANNER}{origin}\n"
         target.write_text(
             f"{banner}\n{text}" if text.strip() else banner, encoding="utf-8", newline="\n"
         )

@@ -1,3 +1,4 @@
-# Derived from synth_pools/_async/__init__.py by `make generate`: change that file, not this one.
+# Derived by `make generate`: change not this file but,
+# synth_pools/_async/__init__.py
 
 """The client, written by hand once, as async; ``_sync`` is derived from this folder."""

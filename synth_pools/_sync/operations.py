@@ -1,4 +1,5 @@
-# Derived from synth_pools/_async/operations.py by `make generate`: change that file, not this one.
+# Derived by `make generate`: change not this file but,
+# synth_pools/_async/operations.py
 
 """What all groups of operations share."""
 

@@ -1,4 +1,5 @@
-# Derived from synth_pools/_async/service.py by `make generate`: change that file, not this one.
+# Derived by `make generate`: change not this file but,
+# synth_pools/_async/service.py
 
 """The service as a whole."""
 

@@ -1,4 +1,5 @@
-# Derived from synth_pools/_async/synth.py by `make generate`: change that file, not this one.
+# Derived by `make generate`: change not this file but,
+# synth_pools/_async/synth.py
 
 """The front door that the older SDK has: the pools client is at ``.pools``."""
 

@@ -1,4 +1,5 @@
-# Derived from synth_pools/_async/tasks.py by `make generate`: change that file, not this one.
+# Derived by `make generate`: change not this file but,
+# synth_pools/_async/tasks.py
 
 """Tasks of a pool."""
 

@@ -1,4 +1,5 @@
-# Derived from synth_pools/_async/transport.py by `make generate`: change that file, not this one.
+# Derived by `make generate`: change not this file but,
+# synth_pools/_async/transport.py
 
 """Sends what the generated request builders describe, and hands back the service's own JSON."""
 

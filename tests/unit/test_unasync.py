@@ -62,10 +62,10 @@ def test_a_tree(tmp_path: Path) -> None:
     }
     assert set(derived) == {"__init__.py", "deep/test_async_pages.py"}
     assert derived["deep/test_async_pages.py"] == (
-        "# Derived from tests/facade/async_/deep/test_async_pages.py by `make generate`:"
-        " change that file, not this one.\n\ndef f() -> None:\n    ...\n"
+        "# Derived by `make generate`: change not this file but\n"
+        "# tests/facade/async_/deep/test_async_pages.py\n\ndef f() -> None:\n    ...\n"
     )
-    assert derived["__init__.py"].startswith("# Derived from")
+    assert derived["__init__.py"].startswith("# Derived by")
 
 
 @pytest.mark.parametrize(
