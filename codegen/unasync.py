@@ -45,7 +45,7 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     )
 )
 
-_BANNER = "# Derived by `make generate`: change not this file but,\n# "
+_BANNER = "# Derived by `make generate`. Change the file that it comes from:\n# "
 
 _ASYNC_NODES = (ast.AsyncFunctionDef, ast.AsyncFor, ast.AsyncWith, ast.Await)
 

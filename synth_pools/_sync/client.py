@@ -1,4 +1,4 @@
-# Derived by `make generate`: change not this file but,
+# Derived by `make generate`. Change the file that it comes from:
 # synth_pools/_async/client.py
 
 """The client: all operations over one pool of connections."""

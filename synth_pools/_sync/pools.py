@@ -1,4 +1,4 @@
-# Derived by `make generate`: change not this file but,
+# Derived by `make generate`. Change the file that it comes from:
 # synth_pools/_async/pools.py
 
 """Pools: create, read, replace, change, archive."""

@@ -1,4 +1,4 @@
-# Derived by `make generate`: change not this file but,
+# Derived by `make generate`. Change the file that it comes from:
 # synth_pools/_async/synth.py
 
 """The front door that the older SDK has: the pools client is at ``.pools``."""

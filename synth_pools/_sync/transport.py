@@ -1,4 +1,4 @@
-# Derived by `make generate`: change not this file but,
+# Derived by `make generate`. Change the file that it comes from:
 # synth_pools/_async/transport.py
 
 """Sends what the generated request builders describe, and hands back the service's own JSON."""

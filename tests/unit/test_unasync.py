@@ -62,7 +62,7 @@ def test_a_tree(tmp_path: Path) -> None:
     }
     assert set(derived) == {"__init__.py", "deep/test_async_pages.py"}
     assert derived["deep/test_async_pages.py"] == (
-        "# Derived by `make generate`: change not this file but\n"
+        "# Derived by `make generate`. Change the file that it comes from:\n"
         "# tests/facade/async_/deep/test_async_pages.py\n\ndef f() -> None:\n    ...\n"
     )
     assert derived["__init__.py"].startswith("# Derived by")
