@@ -15,7 +15,7 @@ def __getattr__(name: str) -> object:
     if name != "LocalBackend":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
-        from .server import LocalBackend  # noqa: PLC0415
+        from .server import LocalBackend
     except ModuleNotFoundError as error:
         if error.name in {"jsonschema_rs", "starlette", "uvicorn", "yaml"}:
             raise ModuleNotFoundError(

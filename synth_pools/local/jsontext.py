@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 import re
-from typing import Any
+from typing import Any, TypeGuard
 
 # Deeper documents would run into Python's own recursion limit at a place that nobody can predict.
 MAX_DEPTH = 500
+
+_LARGE = 256 * 1024
 
 # Only these spellings can be a number too large for a double.
 _MAYBE_TOO_LARGE = re.compile(r"[0-9][eE]\+?[0-9]{3}|[0-9]{309}")
@@ -40,6 +43,13 @@ def loads(raw: bytes) -> Any:
     return value
 
 
+async def loads_politely(raw: bytes) -> Any:
+    """The same without holding up the event loop where there is much to read."""
+    if len(raw) > _LARGE:
+        return await asyncio.to_thread(loads, raw)
+    return loads(raw)
+
+
 # ASCII only: a lone surrogate or NUL that came in escaped must go out escaped, SQLite text and
 # UTF-8 could not hold it. It also keeps every document on one line, as event streams need it.
 dumps = json.JSONEncoder(
@@ -52,7 +62,12 @@ def canonical(value: Any) -> str:
     return json.dumps(_plain_numbers(value), sort_keys=True, separators=(",", ":"))
 
 
-def is_number(value: object) -> bool:
+def replace_surrogates(value: Any) -> bytes:
+    """The document with a question mark in place of every lone surrogate, as UTF-8."""
+    return json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
+
+
+def is_number(value: object) -> TypeGuard[int | float]:
     """Whether it is a finite JSON number; Python's bool is an int, JSON's is not."""
     if isinstance(value, bool):
         return False
@@ -60,10 +75,17 @@ def is_number(value: object) -> bool:
 
 
 def _plain_numbers(value: Any) -> Any:
+    # Loops, not comprehensions: those would take two frames of the recursion limit per level.
     if isinstance(value, dict):
-        return {key: _plain_numbers(item) for key, item in value.items()}
+        plain_object = {}
+        for key, item in value.items():
+            plain_object[key] = _plain_numbers(item)
+        return plain_object
     if isinstance(value, list):
-        return [_plain_numbers(item) for item in value]
+        plain_list = []
+        for item in value:
+            plain_list.append(_plain_numbers(item))  # noqa: PERF401
+        return plain_list
     if isinstance(value, float) and value.is_integer():
         return int(value)
     return value
@@ -84,12 +106,15 @@ def _is_too_deep(value: Any) -> bool:
     level = [value]
     for _ in range(MAX_DEPTH + 1):
         children: list[Any] = []
+        found = False
         for item in level:
             if isinstance(item, dict):
+                found = True
                 children.extend(item.values())
             elif isinstance(item, list):
+                found = True
                 children.extend(item)
-        level = children
-        if not level:
+        if not found:
             return False
-    return any(isinstance(item, (dict, list)) for item in level) or bool(level)
+        level = children
+    return True

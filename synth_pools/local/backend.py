@@ -1,0 +1,77 @@
+"""The parts of a running backend, opened and closed together."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from . import rollout_rows
+from .containers import ContainerClient
+from .events import Changes
+from .pages import Cursors
+from .rollout_rows import failure
+from .runner import Runner
+from .scheduler import Scheduler
+from .settings import Settings
+from .store import Store, Transaction
+from .validation import Contract
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    settings: Settings
+    contract: Contract
+    store: Store
+    cursors: Cursors
+    changes: Changes
+    runner: Runner
+    scheduler: Scheduler
+
+
+@contextlib.asynccontextmanager
+async def open_backend(settings: Settings, contract: Contract) -> AsyncIterator[Backend]:
+    """Open the database, take up what a former run left, run rollouts until the block ends."""
+    store = Store(settings.data_dir)
+    changes = Changes()
+    containers = ContainerClient(settings)
+
+    async def fail_crashed(rollout_id: str) -> None:
+        outcome = failure("internal_error", "The backend failed; its log has the cause.")
+
+        def finish(tx: Transaction) -> None:
+            if rollout_rows.finish(tx, rollout_id, outcome):
+                tx.after_commit(lambda: changes.announce(rollout_id))
+
+        await store.write(finish)
+
+    scheduler = Scheduler(fail_crashed)
+    runner = Runner(settings, store, changes, containers, scheduler.in_background)
+    try:
+        with store.reading() as db:
+            secret = db.execute("SELECT value FROM meta WHERE key = 'cursor_secret'").fetchone()[0]
+        await store.write(lambda tx: _take_up(tx, scheduler))
+        scheduler.start(runner)
+        yield Backend(settings, contract, store, Cursors(secret), changes, runner, scheduler)
+    finally:
+        await scheduler.close(settings.shutdown_seconds)
+        await containers.close()
+        await store.close()
+
+
+def _take_up(tx: Transaction, scheduler: Scheduler) -> None:
+    """Queued rollouts wait again in their old order; those that ran have lost their backend."""
+    for (rollout_id,) in tx.execute(
+        "SELECT id FROM rollouts WHERE status = 'running' ORDER BY seq"
+    ).fetchall():
+        outcome = failure("backend_restarted", "The backend ended while the rollout ran.")
+        rollout_rows.finish(tx, rollout_id, outcome)
+    waiting: dict[tuple[str, int], list[str]] = {}
+    for row in tx.execute(
+        "SELECT rollouts.id, pools.id AS pool_id, pools.concurrency FROM rollouts"
+        " JOIN pools ON pools.id = rollouts.pool_id"
+        " WHERE rollouts.status = 'queued' ORDER BY rollouts.seq"
+    ):
+        waiting.setdefault((row["pool_id"], row["concurrency"]), []).append(row["id"])
+    for (pool_id, concurrency), rollout_ids in waiting.items():
+        scheduler.enqueue(pool_id, concurrency, rollout_ids)

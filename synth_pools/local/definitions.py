@@ -1,0 +1,158 @@
+"""Pools and tasks as their callers defined them, and as they are answered.
+
+Stored is what the caller named, under one spelling; defaults and the other spellings are added when
+it is answered. So `null` and PUT can go back to a default, also one that changes later.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from .errors import ApiError, conflict, id_mismatch
+
+TARGETS = ("harbor", "openenv", "horizons", "horizons_private", "arbitrary")
+DEFAULT_TARGET = "arbitrary"
+DEFAULT_CAPACITY = 1
+DEFAULT_CONCURRENCY = 8
+
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
+
+# The other spelling, and the one that wins and is stored.
+_POOL_ALIASES = {"pool_config": "config", "pool_metadata": "metadata"}
+_POOL_OWNED = frozenset(
+    {"id", "pool_id", "status", "state", "created_at", "updated_at", "archived_at"}
+)
+_POOL_FIELDS = frozenset(
+    {"name", "target", "backend", "config", "metadata", "capacity", "concurrency", "container_url"}
+)
+_TASK_OWNED = frozenset({"id", "task_id", "pool_id", "status", "created_at", "updated_at"})
+_TASK_FIELDS = frozenset({"backend", "task_config", "task_metadata", "container_url"})
+
+
+def can_be_id(text: str) -> bool:
+    """Whether anything can have this id; what cannot is not looked for, SQLite may not even try."""
+    return _ID.fullmatch(text) is not None
+
+
+def named_id(body: Mapping[str, Any], *spellings: str) -> str | None:
+    """The id that a body names, in either spelling."""
+    found = [body[spelling] for spelling in spellings if body.get(spelling) is not None]
+    if any(other != found[0] for other in found):
+        raise id_mismatch(f"{' and '.join(spellings)} are given and differ.")
+    return found[0] if found else None
+
+
+def require_same_id(body: Mapping[str, Any], expected: str, *spellings: str) -> None:
+    """Refuse a body that names another id than its path does."""
+    named = named_id(body, *spellings)
+    if named is not None and named != expected:
+        raise id_mismatch(f"The path says {expected!r}, the body another {spellings[0]}.")
+
+
+def pool_definition(body: Mapping[str, Any]) -> dict[str, Any]:
+    """What is stored of a whole pool body; its tasks are stored apart."""
+    return _without_nulls(_pool_spelling(body), _POOL_FIELDS)
+
+
+def patched_pool(definition: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
+    merged = merge_patch(definition, _pool_spelling(patch))
+    assert isinstance(merged, dict)  # noqa: S101 - an object merged into an object is one
+    return merged
+
+
+def task_definition(body: Mapping[str, Any]) -> dict[str, Any]:
+    kept = {key: value for key, value in body.items() if key not in _TASK_OWNED}
+    return _without_nulls(kept, _TASK_FIELDS)
+
+
+def patched_task(definition: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
+    kept = {key: value for key, value in patch.items() if key not in _TASK_OWNED}
+    merged = merge_patch(definition, kept)
+    assert isinstance(merged, dict)  # noqa: S101 - an object merged into an object is one
+    return merged
+
+
+def named_tasks(bodies: Iterable[Mapping[str, Any]]) -> list[tuple[str | None, dict[str, Any]]]:
+    """The ids, where given, and definitions of the tasks in a pool body."""
+    tasks: list[tuple[str | None, dict[str, Any]]] = []
+    seen: set[str] = set()
+    for body in bodies:
+        task_id = named_id(body, "task_id", "id")
+        if task_id is not None and task_id in seen:
+            raise task_exists(task_id)
+        if task_id is not None:
+            seen.add(task_id)
+        tasks.append((task_id, task_definition(body)))
+    return tasks
+
+
+def task_exists(task_id: str) -> ApiError:
+    return conflict("task_exists", f"Task {task_id!r} exists already.")
+
+
+def pool_view(definition: Mapping[str, Any]) -> dict[str, Any]:
+    """A stored pool definition with every default and both spellings."""
+    target = definition.get("target")
+    backend = definition.get("backend")
+    if target is None:
+        target = backend if backend in TARGETS else DEFAULT_TARGET
+    config = definition.get("config", {})
+    metadata = definition.get("metadata", {})
+    view = {
+        "name": definition["name"],
+        "target": target,
+        "backend": target if backend is None else backend,
+        "config": config,
+        "pool_config": config,
+        "metadata": metadata,
+        "pool_metadata": metadata,
+        "capacity": definition.get("capacity", DEFAULT_CAPACITY),
+        "concurrency": definition.get("concurrency", DEFAULT_CONCURRENCY),
+        "container_url": definition.get("container_url"),
+    }
+    view.update((key, value) for key, value in definition.items() if key not in view)
+    return view
+
+
+def task_view(definition: Mapping[str, Any], pool: Mapping[str, Any]) -> dict[str, Any]:
+    """A stored task definition with every default; `pool` is the view of its pool."""
+    view = {
+        "backend": definition.get("backend", pool["backend"]),
+        "task_config": definition.get("task_config", {}),
+        "task_metadata": definition.get("task_metadata", {}),
+        "container_url": definition.get("container_url"),
+    }
+    view.update((key, value) for key, value in definition.items() if key not in view)
+    return view
+
+
+def merge_patch(target: Any, patch: Any) -> Any:
+    """RFC 7396; neither argument is changed."""
+    if not isinstance(patch, Mapping):
+        return patch
+    merged = dict(target) if isinstance(target, Mapping) else {}
+    for key, value in patch.items():
+        if value is None:
+            merged.pop(key, None)
+        else:
+            merged[key] = merge_patch(merged.get(key), value)
+    return merged
+
+
+def _pool_spelling(body: Mapping[str, Any]) -> dict[str, Any]:
+    kept = {
+        key: value
+        for key, value in body.items()
+        if key not in _POOL_OWNED and key != "tasks" and key not in _POOL_ALIASES
+    }
+    for alias, spelling in _POOL_ALIASES.items():
+        if alias in body and spelling not in body:
+            kept[spelling] = body[alias]
+    return kept
+
+
+def _without_nulls(body: Mapping[str, Any], fields: frozenset[str]) -> dict[str, Any]:
+    # Null counts as not given for the fields we know; an unknown one is kept as it was sent.
+    return {key: value for key, value in body.items() if value is not None or key not in fields}

@@ -1,0 +1,170 @@
+"""The ASGI application: who calls, what is asked, is it allowed, and the answer in every case."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import uuid
+from collections.abc import AsyncGenerator
+from typing import Any
+
+from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocketClose
+
+from . import event_log, jsontext
+from .backend import Backend
+from .calls import Call, EventsReply, JsonReply
+from .errors import ApiError, internal_error, unauthorized
+from .handlers import HANDLERS, require_complete
+from .operations import Operation
+from .requests import ClientLeftError, base_url_of, headers_of, parse_body, read_body
+from .responses import send_json, send_stream
+from .routing import Router
+from .validation import Contract, ResponseDepartsError
+
+_log = logging.getLogger(__name__)
+
+_HEALTH = b'{"status":"ok"}'
+
+
+class Dispatcher:
+    """Answers every request, and itself never fails: what a handler raises is answered as 500."""
+
+    def __init__(self, contract: Contract) -> None:
+        require_complete(contract.operations)
+        self._router = Router(contract.operations.values())
+        # Set while the application is up.
+        self.backend: Backend | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await WebSocketClose()(scope, receive, send)
+            return
+        assert self.backend is not None  # noqa: S101 - servers call us after the start
+        await _Request(self, self.backend, scope, receive, send).answer()
+
+    def route(self, scope: Scope) -> tuple[Operation, dict[str, str]]:
+        raw_path = scope.get("raw_path") or scope["path"].encode("utf-8")
+        return self._router.find(scope["method"], raw_path)
+
+
+class _Request:
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        backend: Backend,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+    ) -> None:
+        self._dispatcher = dispatcher
+        self._backend = backend
+        self._contract = backend.contract
+        self._scope = scope
+        self._receive = receive
+        self._send = send
+        self._headers = headers_of(scope)
+        self._operation: Operation | None = None
+        self._id = f"req_{uuid.uuid4().hex}"
+
+    async def answer(self) -> None:
+        reply: JsonReply | EventsReply | ApiError
+        try:
+            reply = await self._reply()
+        except ApiError as error:
+            reply = error
+        except ClientLeftError:
+            return
+        except Exception:  # noqa: BLE001 - logged; the client learns only that it was our fault
+            self._log_failure()
+            reply = internal_error()
+        if isinstance(reply, EventsReply):
+            await self._answer_events(reply)
+        else:
+            await self._answer_json(reply)
+
+    async def _reply(self) -> JsonReply | EventsReply:
+        path: str = self._scope["path"]
+        if path == "/health" and self._scope["method"] in ("GET", "HEAD"):
+            return JsonReply(200, _HEALTH)
+        if path == "/v1" or path.startswith("/v1/"):
+            self._require_key()
+        operation, path_values = self._dispatcher.route(self._scope)
+        self._operation = operation
+        parameters = self._contract.parameters(
+            operation, path_values, self._scope["query_string"], self._headers
+        )
+        raw_body, body = b"", None
+        if operation.body is not None:
+            raw_body, body = await self._body(operation)
+        call = Call(
+            backend=self._backend,
+            operation=operation,
+            parameters=parameters,
+            body=body,
+            raw_body=raw_body,
+            base_url=base_url_of(self._scope, self._headers),
+            receive=self._receive,
+        )
+        return await HANDLERS[operation.id](call)
+
+    def _require_key(self) -> None:
+        scheme, _, key = self._headers.get("authorization", "").partition(" ")
+        key_is_right = self._backend.settings.api_key.matches(key.strip().encode("latin-1"))
+        if scheme.lower() != "bearer" or not key_is_right:
+            raise unauthorized()
+
+    async def _body(self, operation: Operation) -> tuple[bytes, Any]:
+        settings = self._backend.settings
+        raw = await read_body(
+            self._receive, self._headers, settings.max_body_bytes, settings.body_timeout_seconds
+        )
+        if raw:
+            body = await parse_body(raw, self._headers)
+            self._contract.check_body(operation, body)
+            return raw, body
+        if operation.body is not None and operation.body.required:
+            self._contract.refuse_missing_body()
+        return raw, None
+
+    async def _answer_json(self, reply: JsonReply | ApiError) -> None:
+        status, headers, body = self._serialize(reply)
+        if self._backend.settings.validate_responses and self._operation is not None:
+            try:
+                self._contract.check_response(self._operation, status, headers, body)
+            except ResponseDepartsError:
+                self._log_failure()
+                status, headers, body = self._serialize(internal_error())
+        await send_json(self._send, status, headers, body)
+
+    def _serialize(self, reply: JsonReply | ApiError) -> tuple[int, dict[str, str], bytes]:
+        headers = {"content-type": "application/json", "x-request-id": self._id}
+        if isinstance(reply, JsonReply):
+            return reply.status, headers, reply.body
+        document = jsontext.dumps(reply.document(self._id)).encode("ascii")
+        return reply.status, {**headers, **reply.headers}, document
+
+    async def _answer_events(self, reply: EventsReply) -> None:
+        headers = {
+            "content-type": "text/event-stream",
+            "cache-control": "no-store",
+            "x-request-id": self._id,
+        }
+        try:
+            await send_stream(self._receive, self._send, headers, self._encoded(reply))
+        except Exception:  # noqa: BLE001 - too late for a 500: the response breaks off instead
+            self._log_failure()
+
+    async def _encoded(self, reply: EventsReply) -> AsyncGenerator[bytes, None]:
+        check = self._backend.settings.validate_responses
+        async with contextlib.aclosing(reply.events) as batches:
+            async for events in batches:
+                if check and self._operation is not None:
+                    for event in events:
+                        self._contract.check_event(self._operation, event.message())
+                yield event_log.encode(events) if events else event_log.HEARTBEAT
+
+    def _log_failure(self) -> None:
+        # No path and no body: ids and contents of requests are the caller's, not the log's.
+        what = "a request" if self._operation is None else self._operation.id
+        _log.exception("%s failed (request %s)", what, self._id)

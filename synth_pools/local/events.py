@@ -1,0 +1,89 @@
+"""Following the events of a rollout: any number of readers, each at its own place.
+
+Readers are woken, never fed: what they show they read from the database, so they show what is
+stored, in order, and a slow one costs no memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Iterator
+
+from . import event_log
+from .event_log import Event
+from .rollout_rows import FINAL, find_rollout
+from .store import Store
+
+_CHUNK = 200
+
+
+class Changes:
+    """Who waits for a change of which rollout."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, set[asyncio.Event]] = {}
+
+    def __len__(self) -> int:
+        return sum(len(waiting) for waiting in self._waiting.values())
+
+    @contextlib.contextmanager
+    def watch(self, rollout_id: str) -> Iterator[asyncio.Event]:
+        """An event that is set at every change from now on; clear it before looking."""
+        changed = asyncio.Event()
+        waiting = self._waiting.setdefault(rollout_id, set())
+        waiting.add(changed)
+        try:
+            yield changed
+        finally:
+            waiting.discard(changed)
+            if not waiting:
+                self._waiting.pop(rollout_id, None)
+
+    def announce(self, rollout_id: str) -> None:
+        for changed in self._waiting.get(rollout_id, ()):
+            changed.set()
+
+
+async def follow(
+    store: Store, changes: Changes, rollout_id: str, position: int, heartbeat_seconds: float
+) -> AsyncGenerator[list[Event], None]:
+    """The events after a position, as they come, to the last; an empty list is a sign of life."""
+    with changes.watch(rollout_id) as changed:
+        while True:
+            changed.clear()
+            with store.reading() as db:
+                rollout = find_rollout(db, rollout_id)
+                events = event_log.read_after(db, rollout, position, _CHUNK)
+            if events:
+                yield events
+                position = events[-1].sequence
+            elif rollout["status"] in FINAL:
+                return
+            elif not await _happens(changed, heartbeat_seconds):
+                yield []
+
+
+async def until_final(
+    store: Store, changes: Changes, rollout_id: str, limit_seconds: float
+) -> None:
+    """Wait for the end of a rollout, at most so long."""
+    deadline = asyncio.get_running_loop().time() + limit_seconds
+    with changes.watch(rollout_id) as changed:
+        while True:
+            changed.clear()
+            with store.reading() as db:
+                if find_rollout(db, rollout_id)["status"] in FINAL:
+                    return
+            remaining = deadline - asyncio.get_running_loop().time()
+            if remaining <= 0 or not await _happens(changed, remaining):
+                return
+
+
+async def _happens(changed: asyncio.Event, seconds: float) -> bool:
+    try:
+        async with asyncio.timeout(seconds):
+            await changed.wait()
+    except TimeoutError:
+        return False
+    return True

@@ -1,0 +1,73 @@
+"""Direct calls to the container behind a pool or a task."""
+
+from __future__ import annotations
+
+from ..calls import Call, JsonReply, Reply
+from ..errors import ApiError, not_found
+from ..pool_rows import Pool, find_pool, find_task, task_document
+from ..targets import Answer, Probe, Target, TargetError
+
+
+async def get_health(call: Call) -> Reply:
+    return await _probe(call, "health")
+
+
+async def get_info(call: Call) -> Reply:
+    return await _probe(call, "info")
+
+
+async def get_metadata(call: Call) -> Reply:
+    return await _probe(call, "metadata")
+
+
+async def execute_rollout(call: Call) -> Reply:
+    pool, target = _target(call, must_be_active=True)
+    limit = call.backend.runner.limit_seconds(pool, call.body.get("limits"))
+    try:
+        answer = await target.execute(call.raw_body, limit)
+    except TargetError as error:
+        raise _as_api_error(error) from None
+    return _passed_through(call, answer)
+
+
+async def _probe(call: Call, what: Probe) -> Reply:
+    _, target = _target(call, must_be_active=False)
+    try:
+        answer = await target.probe(what)
+    except TargetError as error:
+        if error.status == 404:
+            raise not_found(f"The container does not have /{what}.") from None
+        raise _as_api_error(error) from None
+    return _passed_through(call, answer)
+
+
+def _target(call: Call, *, must_be_active: bool) -> tuple[Pool, Target]:
+    task_id = call.parameters.get("task_id")
+    with call.backend.store.reading() as db:
+        pool = find_pool(db, call.path("pool_id"))
+        if must_be_active:
+            pool.require_active()
+        url = pool.view["container_url"]
+        if task_id is not None:
+            task = task_document(find_task(db, pool.id, task_id), pool)
+            url = task["container_url"] or url
+    return pool, call.backend.runner.target(url)
+
+
+def _passed_through(call: Call, answer: Answer) -> Reply:
+    if not call.backend.contract.answer_is_valid(call.operation, 200, answer.document):
+        raise ApiError(
+            502,
+            "container_error",
+            "The container answered an object that does not mean what it should.",
+            details={"body": answer.document},
+        )
+    return JsonReply(200, answer.raw)
+
+
+def _as_api_error(error: TargetError) -> ApiError:
+    if error.code == "container_timeout":
+        return ApiError(504, error.code, error.message, details=error.details)
+    if error.code == "container_unreachable":
+        return ApiError(502, error.code, error.message, details=error.details)
+    return ApiError(502, "container_error", error.message, details=error.details)

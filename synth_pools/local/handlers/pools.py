@@ -1,0 +1,175 @@
+"""Pools: defined, read, changed and archived."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote
+
+from .. import jsontext, pool_rows, rollout_rows
+from ..backend import Backend
+from ..calls import Call, Reply, reply, reply_text
+from ..container_policy import check_container_url
+from ..definitions import (
+    named_id,
+    named_tasks,
+    patched_pool,
+    pool_definition,
+    require_same_id,
+)
+from ..pages import page_document
+from ..pool_rows import Pool, find_pool, task_documents
+from ..rollouts import cancel_all_of
+from ..store import Transaction
+from .lists import read_page
+
+STATES = frozenset(
+    {"created", "uploading", "building", "warming", "active", "paused", "failed", "archived"}
+)
+
+
+async def create_pool(call: Call) -> Reply:
+    body = call.body
+    pool_id = named_id(body, "pool_id", "id")
+    definition = pool_definition(body)
+    tasks = named_tasks(body.get("tasks") or ())
+    _check_addresses(call.backend, definition, tasks)
+
+    def work(tx: Transaction) -> dict[str, Any]:
+        pool = pool_rows.insert_pool(tx, pool_id, definition)
+        pool_rows.replace_tasks(tx, pool.id, tasks)
+        return pool.document(task_documents(tx, pool))
+
+    return reply(await call.backend.store.write(work), 201)
+
+
+async def list_pools(call: Call) -> Reply:
+    page = read_page(call, "pools", STATES)
+    if page is None:
+        return reply_text(page_document([], None))
+    with call.backend.store.reading() as db:
+        pools = pool_rows.list_pools(db, page.state, page.before, page.limit + 1)
+        documents = pool_rows.pool_documents(db, pools[: page.limit])
+    cursor = page.next_cursor([pool.row["seq"] for pool in pools])
+    return reply_text(page_document([jsontext.dumps(document) for document in documents], cursor))
+
+
+async def get_pool(call: Call) -> Reply:
+    with call.backend.store.reading() as db:
+        pool = find_pool(db, call.path("pool_id"))
+        return reply(pool.document(task_documents(db, pool)))
+
+
+async def replace_pool(call: Call) -> Reply:
+    pool_id = call.path("pool_id")
+    require_same_id(call.body, pool_id, "pool_id", "id")
+    definition = pool_definition(call.body)
+    tasks = named_tasks(call.body.get("tasks") or ())
+    _check_addresses(call.backend, definition, tasks)
+
+    def work(tx: Transaction) -> dict[str, Any]:
+        pool = find_pool(tx, pool_id)
+        pool.require_changeable()
+        return _store(tx, call.backend, pool, definition, tasks)
+
+    return reply(await call.backend.store.write(work))
+
+
+async def update_pool(call: Call) -> Reply:
+    pool_id, patch = call.path("pool_id"), call.body
+    require_same_id(patch, pool_id, "pool_id", "id")
+    tasks = named_tasks(patch["tasks"] or ()) if "tasks" in patch else None
+    _check_addresses(call.backend, patch, tasks or [])
+
+    def work(tx: Transaction) -> dict[str, Any]:
+        pool = find_pool(tx, pool_id)
+        pool.require_changeable()
+        return _store(tx, call.backend, pool, patched_pool(pool.definition, patch), tasks)
+
+    return reply(await call.backend.store.write(work))
+
+
+async def delete_pool(call: Call) -> Reply:
+    pool_id = call.path("pool_id")
+
+    def work(tx: Transaction) -> dict[str, Any]:
+        pool = find_pool(tx, pool_id)
+        if not pool.is_archived:
+            pool = pool_rows.archive_pool(tx, pool)
+            cancel_all_of(tx, call.backend, pool_id)
+        return pool.document(task_documents(tx, pool))
+
+    return reply(await call.backend.store.write(work))
+
+
+async def get_pool_urls(call: Call) -> Reply:
+    with call.backend.store.reading() as db:
+        pool = find_pool(db, call.path("pool_id"))
+        tasks = task_documents(db, pool)
+    here = f"{call.base_url}/v1/pools/{quote(pool.id, safe='')}"
+    container_url = pool.view["container_url"]
+    return reply(
+        {
+            "id": pool.id,
+            "pool_id": pool.id,
+            "pool_url": here,
+            "rollouts_url": f"{here}/rollouts",
+            "container_url": container_url,
+            "container_rollout_url": f"{here}/container/rollout",
+            "task_urls": [
+                {
+                    "task_id": task["id"],
+                    "container_url": task["container_url"] or container_url,
+                    "container_rollout_url": (
+                        f"{here}/tasks/{quote(task['id'], safe='')}/container/rollout"
+                    ),
+                }
+                for task in tasks
+            ],
+        }
+    )
+
+
+async def get_pool_metrics(call: Call) -> Reply:
+    with call.backend.store.reading() as db:
+        pool = find_pool(db, call.path("pool_id"))
+        counts = rollout_rows.count_by_status(db, pool.id)
+    ended = counts["completed"] + counts["failed"]
+    return reply(
+        {
+            "id": pool.id,
+            "pool_id": pool.id,
+            "active_rollouts": counts["running"],
+            "queued_rollouts": counts["queued"],
+            "completed_rollouts": counts["completed"],
+            "failed_rollouts": counts["failed"],
+            "cancelled_rollouts": counts["cancelled"],
+            "success_rate": counts["completed"] / ended if ended else None,
+            "capacity": pool.view["capacity"],
+            "concurrency": pool.view["concurrency"],
+        }
+    )
+
+
+def _check_addresses(
+    backend: Backend,
+    definition: dict[str, Any],
+    tasks: list[tuple[str | None, dict[str, Any]]],
+) -> None:
+    for holder in (definition, *(task for _, task in tasks)):
+        url = holder.get("container_url")
+        if url is not None:
+            check_container_url(url, backend.settings.container_hosts)
+
+
+def _store(
+    tx: Transaction,
+    backend: Backend,
+    pool: Pool,
+    definition: dict[str, Any],
+    tasks: list[tuple[str | None, dict[str, Any]]] | None,
+) -> dict[str, Any]:
+    pool = pool_rows.update_pool(tx, pool, definition)
+    if tasks is not None:
+        pool_rows.replace_tasks(tx, pool.id, tasks)
+    tx.after_commit(lambda: backend.scheduler.set_concurrency(pool.id, pool.concurrency))
+    return pool.document(task_documents(tx, pool))

@@ -1,0 +1,123 @@
+"""Rollouts, in both families: each handler serves the operation under a pool and the global one.
+
+The one under a pool has a `pool_id` in its path, and sees no rollout of another pool.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+from collections.abc import Iterator
+
+from .. import event_log, rollout_rows
+from ..calls import Call, EventsReply, Reply, reply, reply_text
+from ..clock import now, seconds_between
+from ..disconnects import unless_disconnected
+from ..events import follow, until_final
+from ..pages import page_document
+from ..pool_rows import find_pool
+from ..rollout_rows import FINAL, find_rollout, rollout_document
+from ..rollouts import IdempotencyKey, admit, cancel
+from .lists import read_page
+
+
+async def create_rollout(call: Call) -> Reply:
+    backend, pool_id = call.backend, call.parameters.get("pool_id")
+    key = None
+    if "Idempotency-Key" in call.parameters:
+        scope = f"{call.operation.id}:{pool_id or ''}"
+        key = IdempotencyKey.of(scope, call.parameters["Idempotency-Key"], call.body)
+    rollout = await admit(backend, pool_id, call.body, key)
+    if rollout["mode"] != "sync":
+        return reply_text(rollout_document(rollout), 202)
+    waiting = until_final(
+        backend.store, backend.changes, rollout["id"], backend.settings.sync_wait_seconds
+    )
+    await unless_disconnected(call.receive, waiting)
+    with backend.store.reading() as db:
+        rollout = find_rollout(db, rollout["id"])
+    return reply_text(rollout_document(rollout), 200 if rollout["status"] in FINAL else 202)
+
+
+async def list_rollouts(call: Call) -> Reply:
+    pool_id = call.parameters.get("pool_id")
+    scope = "rollouts" if pool_id is None else f"rollouts of {pool_id}"
+    page = read_page(call, scope, rollout_rows.STATES)
+    rows: list[sqlite3.Row] = []
+    with call.backend.store.reading() as db:
+        if pool_id is not None:
+            find_pool(db, pool_id)
+        if page is not None:
+            rows = rollout_rows.list_rollouts(db, pool_id, page.state, page.before, page.limit + 1)
+    if page is None:
+        return reply_text(page_document([], None))
+    items = [rollout_document(row) for row in rows[: page.limit]]
+    return reply_text(page_document(items, page.next_cursor([row["seq"] for row in rows])))
+
+
+async def get_rollout(call: Call) -> Reply:
+    with _found(call) as (_, rollout):
+        return reply_text(rollout_document(rollout))
+
+
+async def cancel_rollout(call: Call) -> Reply:
+    rollout = await cancel(call.backend, call.parameters.get("pool_id"), call.path("rollout_id"))
+    return reply_text(rollout_document(rollout))
+
+
+async def get_rollout_artifacts(call: Call) -> Reply:
+    with _found(call) as (_, rollout):
+        return reply_text(f'{{"items":{rollout["artifacts"]},"next_cursor":null}}')
+
+
+async def get_rollout_usage(call: Call) -> Reply:
+    with _found(call) as (_, rollout):
+        pass
+    seconds = 0.0
+    if rollout["started_at"] is not None:
+        seconds = seconds_between(rollout["started_at"], rollout["finished_at"] or now())
+    return reply(
+        {
+            "id": rollout["id"],
+            "rollout_id": rollout["id"],
+            "pool_id": rollout["pool_id"],
+            "wall_time_sec": seconds,
+            "sandbox_minutes": round(seconds / 60, 6),
+            "llm_input_tokens": None,
+            "llm_output_tokens": None,
+            "bytes_uploaded": 0,
+            "bytes_downloaded": 0,
+            "cost_usd": None,
+            "provider_costs": {},
+            **json.loads(rollout["usage"]),
+        }
+    )
+
+
+async def get_rollout_summary(call: Call) -> Reply:
+    with _found(call) as (db, rollout):
+        last_event = event_log.read_last(db, rollout)
+    return reply_text(rollout_rows.summary_document(rollout, last_event))
+
+
+async def stream_rollout_events(call: Call) -> Reply:
+    with _found(call) as (_, rollout):
+        pass
+    seen_ids = (call.parameters.get("cursor"), call.parameters.get("Last-Event-ID"))
+    position = event_log.resume_position(
+        rollout["last_sequence"], seen_ids, call.parameters.get("after_sequence")
+    )
+    backend = call.backend
+    heartbeat = backend.settings.heartbeat_seconds
+    return EventsReply(follow(backend.store, backend.changes, rollout["id"], position, heartbeat))
+
+
+@contextlib.contextmanager
+def _found(call: Call) -> Iterator[tuple[sqlite3.Connection, sqlite3.Row]]:
+    """The rollout that the path names, under its pool where the path names one."""
+    pool_id = call.parameters.get("pool_id")
+    with call.backend.store.reading() as db:
+        if pool_id is not None:
+            find_pool(db, pool_id)
+        yield db, find_rollout(db, call.path("rollout_id"), pool_id)

@@ -1,0 +1,125 @@
+"""The operations of openapi.yaml, read once: their paths, parameters, bodies and responses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+_METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
+
+Place = Literal["path", "query", "header"]
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    name: str
+    place: Place
+    required: bool
+    is_integer: bool
+    # Where in the document the schema is, as a JSON pointer.
+    schema: str
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    required: bool
+    schema: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseSpec:
+    # By media type; a response without content has none.
+    schemas: Mapping[str, str]
+    # By lower-case name; all of them are expected, the document calls none optional.
+    headers: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    id: str
+    method: str
+    path: str
+    parameters: tuple[Parameter, ...]
+    body: Body | None
+    responses: Mapping[str, ResponseSpec]
+
+    def response(self, status: int) -> ResponseSpec | None:
+        return self.responses.get(str(status)) or self.responses.get(f"{status // 100}XX")
+
+
+def read_operations(document: Mapping[str, Any]) -> dict[str, Operation]:
+    """All operations by id."""
+    operations: dict[str, Operation] = {}
+    for path, item in document["paths"].items():
+        for method in _METHODS:
+            if method in item:
+                operation = _read_operation(document, path, method)
+                if operation.id in operations:
+                    raise ValueError(f"operationId {operation.id} stands in openapi.yaml twice")
+                operations[operation.id] = operation
+    return operations
+
+
+def resolve(document: Mapping[str, Any], pointer: str) -> tuple[Any, str]:
+    """What stands at a pointer, and at which one it really stands, `$ref`s followed."""
+    for _ in range(32):
+        node: Any = document
+        for part in pointer.split("/")[1:]:
+            key = part.replace("~1", "/").replace("~0", "~")
+            node = node[int(key)] if isinstance(node, list) else node[key]
+        if not isinstance(node, Mapping) or "$ref" not in node:
+            return node, pointer
+        reference = str(node["$ref"])
+        if not reference.startswith("#/"):
+            break
+        pointer = reference[1:]
+    raise ValueError(f"openapi.yaml: the $ref at {pointer} leads nowhere in this document")
+
+
+def _read_operation(document: Mapping[str, Any], path: str, method: str) -> Operation:
+    item_pointer = f"/paths/{path.replace('~', '~0').replace('/', '~1')}"
+    pointer = f"{item_pointer}/{method}"
+    node = resolve(document, pointer)[0]
+    parameters: dict[tuple[str, str], Parameter] = {}
+    for holder in (item_pointer, pointer):
+        for index in range(len(resolve(document, holder)[0].get("parameters", ()))):
+            parameter = _read_parameter(document, f"{holder}/parameters/{index}")
+            parameters[parameter.place, parameter.name] = parameter
+    body = None
+    if "requestBody" in node:
+        body_node, body_pointer = resolve(document, f"{pointer}/requestBody")
+        schema = resolve(document, f"{body_pointer}/content/application~1json/schema")[1]
+        body = Body(bool(body_node.get("required", False)), schema)
+    responses = {
+        str(status): _read_response(document, f"{pointer}/responses/{status}")
+        for status in node["responses"]
+    }
+    return Operation(
+        node["operationId"], method.upper(), path, tuple(parameters.values()), body, responses
+    )
+
+
+def _read_parameter(document: Mapping[str, Any], pointer: str) -> Parameter:
+    node, pointer = resolve(document, pointer)
+    schema, schema_pointer = resolve(document, f"{pointer}/schema")
+    return Parameter(
+        name=node["name"],
+        place=node["in"],
+        required=bool(node.get("required", False)),
+        is_integer=schema.get("type") == "integer",
+        schema=schema_pointer,
+    )
+
+
+def _read_response(document: Mapping[str, Any], pointer: str) -> ResponseSpec:
+    node, pointer = resolve(document, pointer)
+    schemas = {}
+    for media_type in node.get("content", {}):
+        place = media_type.replace("/", "~1")
+        schemas[media_type] = resolve(document, f"{pointer}/content/{place}/schema")[1]
+    headers = {}
+    for name in node.get("headers", {}):
+        header_pointer = resolve(document, f"{pointer}/headers/{name}")[1]
+        headers[name.lower()] = resolve(document, f"{header_pointer}/schema")[1]
+    return ResponseSpec(schemas, headers)

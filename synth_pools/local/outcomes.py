@@ -1,0 +1,148 @@
+"""What a target's answer means: success or failure, the reward, usage and artifacts.
+
+Containers of several generations answer in several ways, and any of them may answer nonsense in
+any field; what cannot be understood is left out, the whole answer is kept as the result anyway.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from . import jsontext
+from .clock import now
+from .rollout_rows import Outcome, failure
+from .targets import Answer
+
+_FAILED_STATES = frozenset({"failed", "error", "terminated"})
+_MESSAGE_LIMIT = 2000
+
+# Names under which containers report the same figure, the most specific first.
+_INPUT_TOKENS = ("llm_input_tokens", "input_tokens", "prompt_tokens")
+_OUTPUT_TOKENS = ("llm_output_tokens", "output_tokens", "completion_tokens")
+_COSTS = ("cost_usd", "total_cost_usd")
+
+
+def interpret(answer: Answer) -> Outcome:
+    document = answer.document
+    reward = _reward(document)
+    reward_text = jsontext.dumps(reward)
+    metrics = {**_object(document, "metrics"), "outcome_reward": reward}
+    failed = _failure_error(document)
+    return Outcome(
+        status="completed" if failed == "null" else "failed",
+        result=jsontext.dumps(document),
+        metrics=jsontext.dumps(metrics),
+        reward=reward_text,
+        error=failed,
+        usage=jsontext.dumps(_usage(answer)),
+        artifacts=jsontext.dumps(list(_artifacts(document))),
+    )
+
+
+def _reward(document: Mapping[str, Any]) -> Any:
+    metrics, summary = _object(document, "metrics"), _object(document, "summary")
+    candidates = (
+        metrics.get("outcome_reward"),
+        summary.get("reward"),
+        summary.get("outcome_reward"),
+        document.get("reward"),
+    )
+    return next((value for value in candidates if jsontext.is_number(value)), None)
+
+
+def _failure_error(document: Mapping[str, Any]) -> str:
+    status, success = document.get("status"), document.get("success_status")
+    failed_state = isinstance(status, str) and status in _FAILED_STATES
+    if not failed_state and success in (None, "success"):
+        return "null"
+    details = {"status": status, "success_status": success}
+    error = document.get("error")
+    if error is not None:
+        details["error"] = error
+    spoken = [document.get("status_detail"), error, document.get("message")]
+    if isinstance(error, dict):
+        spoken.append(error.get("message"))
+    words = next((text for text in spoken if isinstance(text, str) and text.strip()), None)
+    message = words or f"The container reported {success or status!r}."
+    return failure("container_failed", message[:_MESSAGE_LIMIT], details).error
+
+
+def _usage(answer: Answer) -> dict[str, Any]:
+    """What the container reports, and what was seen of it on the wire."""
+    document = answer.document
+    summary = _object(document, "summary")
+    sources = (
+        _object(document, "usage"),
+        _object(summary, "usage"),
+        _object(document, "metrics"),
+        summary,
+    )
+    costs = next((_object(source, "provider_costs") for source in sources), {})
+    return {
+        "llm_input_tokens": _first(sources, _INPUT_TOKENS, whole=True),
+        "llm_output_tokens": _first(sources, _OUTPUT_TOKENS, whole=True),
+        "bytes_uploaded": answer.sent,
+        "bytes_downloaded": answer.received,
+        "cost_usd": _first(sources, _COSTS),
+        "provider_costs": costs,
+    }
+
+
+def _first(
+    sources: tuple[Mapping[str, Any], ...], names: tuple[str, ...], *, whole: bool = False
+) -> Any:
+    for source in sources:
+        for name in names:
+            value = source.get(name)
+            if jsontext.is_number(value) and value >= 0 and not (whole and value != int(value)):
+                return value
+    return None
+
+
+def _artifacts(document: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    found = document.get("artifact")
+    if found is None:
+        found = document.get("artifacts")
+    items = found if isinstance(found, list) else [found]
+    moment = now()
+    for number, item in enumerate((item for item in items if isinstance(item, dict)), 1):
+        content = _content_bytes(item)
+        content_type = _text(item, "content_type", "media_type") or "application/octet-stream"
+        kind = _text(item, "artifact_type", "kind", "type") or content_type
+        name = _text(item, "artifact_name", "path", "name") or f"artifact-{number}"
+        yield {
+            "artifact_id": f"artifact_{uuid.uuid4().hex}",
+            "artifact_type": kind,
+            "kind": kind,
+            "artifact_name": name,
+            "path": name,
+            "size_bytes": len(content),
+            "sha256": hashlib.sha256(content).hexdigest(),
+            "content_type": content_type,
+            "created_at": moment,
+            "download_url": None,
+            "metadata": _object(item, "metadata"),
+        }
+
+
+def _content_bytes(item: Mapping[str, Any]) -> bytes:
+    content = item.get("content")
+    if content is None:
+        return b""
+    if isinstance(content, str):
+        # A lone surrogate is a character too, though no UTF-8 has it.
+        return content.encode("utf-8", "surrogatepass")
+    return jsontext.dumps(content).encode("ascii")
+
+
+def _text(item: Mapping[str, Any], *names: str) -> str | None:
+    values = (item.get(name) for name in names)
+    return next((value for value in values if isinstance(value, str) and value), None)
+
+
+def _object(document: Mapping[str, Any], key: str) -> dict[str, Any]:
+    value = document.get(key)
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,44 @@
+"""Cursors of lists: opaque to clients, and good for nothing but the list that issued them."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+from collections.abc import Sequence
+
+_POSITION_BYTES = 8
+_MAC_BYTES = 10
+
+
+class Cursors:
+    """Signed with a secret of the database, so that only what it issued counts as a cursor."""
+
+    def __init__(self, secret: str) -> None:
+        self._secret = bytes.fromhex(secret)
+
+    def issue(self, scope: str, position: int) -> str:
+        packed = position.to_bytes(_POSITION_BYTES, "big")
+        return base64.urlsafe_b64encode(packed + self._mac(scope, packed)).decode("ascii")
+
+    def read(self, scope: str, cursor: str) -> int | None:
+        """The position in this list; None for any other text, which is then an empty page."""
+        try:
+            token = base64.b64decode(cursor.encode("ascii"), altchars=b"-_", validate=True)
+        except (UnicodeEncodeError, binascii.Error, ValueError):
+            return None
+        packed, mac = token[:_POSITION_BYTES], token[_POSITION_BYTES:]
+        if len(packed) != _POSITION_BYTES or not hmac.compare_digest(mac, self._mac(scope, packed)):
+            return None
+        return int.from_bytes(packed, "big")
+
+    def _mac(self, scope: str, packed: bytes) -> bytes:
+        message = scope.encode() + b"\0" + packed
+        return hmac.digest(self._secret, message, hashlib.sha256)[:_MAC_BYTES]
+
+
+def page_document(items: Sequence[str], next_cursor: str | None) -> str:
+    """A page whose items are JSON texts already."""
+    cursor = "null" if next_cursor is None else f'"{next_cursor}"'
+    return f'{{"items":[{",".join(items)}],"next_cursor":{cursor}}}'

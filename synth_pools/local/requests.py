@@ -1,0 +1,74 @@
+"""What is read of an HTTP request before anyone looks at what it means."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.types import Receive, Scope
+
+from . import jsontext
+from .errors import bad_request, payload_too_large, unsupported_media_type
+
+_HOST = re.compile(r"[A-Za-z0-9._~-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?")
+
+
+class ClientLeftError(Exception):
+    """The client was gone before its request was complete; there is nobody to answer."""
+
+
+def headers_of(scope: Scope) -> dict[str, str]:
+    """By lower-case name, the first of several."""
+    headers: dict[str, str] = {}
+    for name, value in scope["headers"]:
+        headers.setdefault(name.decode("latin-1"), value.decode("latin-1"))
+    return headers
+
+
+def base_url_of(scope: Scope, headers: Mapping[str, str]) -> str:
+    """Where the client found us, so that URLs in answers lead it back to the same place."""
+    host = headers.get("host", "")
+    if not _HOST.fullmatch(host):
+        address, port = scope.get("server") or ("127.0.0.1", None)
+        host = f"[{address}]" if ":" in address else address
+        if port is not None:
+            host = f"{host}:{port}"
+    return f"{scope['scheme']}://{host}"
+
+
+async def read_body(
+    receive: Receive, headers: Mapping[str, str], limit: int, limit_seconds: float
+) -> bytes:
+    declared = headers.get("content-length", "")
+    if declared.isdecimal() and int(declared) > limit:
+        raise payload_too_large(limit)
+    chunks: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout(limit_seconds):
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientLeftError
+                chunk = message.get("body", b"")
+                size += len(chunk)
+                if size > limit:
+                    raise payload_too_large(limit)
+                chunks.append(chunk)
+                if not message.get("more_body", False):
+                    return b"".join(chunks)
+    except TimeoutError:
+        raise bad_request(f"The body did not arrive within {limit_seconds:g} seconds.") from None
+
+
+async def parse_body(raw: bytes, headers: Mapping[str, str]) -> Any:
+    """The JSON value of a body that is not empty."""
+    media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != "application/json":
+        raise unsupported_media_type()
+    try:
+        return await jsontext.loads_politely(raw)
+    except jsontext.BrokenJsonError as error:
+        raise bad_request(f"The body is no JSON: {error}.") from None

@@ -1,0 +1,38 @@
+"""Answers as they go out: every one with its request id, streams as long as somebody reads."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncGenerator, Mapping
+
+from starlette.types import Receive, Send
+
+from .disconnects import unless_disconnected
+
+
+async def send_json(send: Send, status: int, headers: Mapping[str, str], body: bytes) -> None:
+    await send(_start(status, {**headers, "content-length": str(len(body))}))
+    await send({"type": "http.response.body", "body": body})
+
+
+async def send_stream(
+    receive: Receive, send: Send, headers: Mapping[str, str], chunks: AsyncGenerator[bytes, None]
+) -> None:
+    """Send chunks as they come; where the reader leaves, the iterator is closed at once."""
+    await send(_start(200, headers))
+
+    async def send_chunks() -> None:
+        async with contextlib.aclosing(chunks):
+            async for chunk in chunks:
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+    await unless_disconnected(receive, send_chunks())
+
+
+def _start(status: int, headers: Mapping[str, str]) -> dict[str, object]:
+    return {
+        "type": "http.response.start",
+        "status": status,
+        "headers": [(name.encode(), value.encode("latin-1")) for name, value in headers.items()],
+    }

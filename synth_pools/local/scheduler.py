@@ -1,0 +1,138 @@
+"""Which rollout runs when: first come, first served in each pool, pool by pool in turn."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import Callable, Coroutine, Iterable
+from functools import partial
+from typing import Any, Protocol
+
+_log = logging.getLogger(__name__)
+
+# How many rollouts start before the event loop gets to do something else.
+_BURST = 32
+
+
+class RunsRollouts(Protocol):
+    async def run(self, rollout_id: str) -> None: ...
+
+
+class _PoolQueue:
+    __slots__ = ("concurrency", "running", "waiting")
+
+    def __init__(self, concurrency: int) -> None:
+        self.concurrency = concurrency
+        # Ordered, and quick at both: taking the oldest, and removing one that was cancelled.
+        self.waiting: OrderedDict[str, None] = OrderedDict()
+        self.running: dict[str, asyncio.Task[None]] = {}
+
+    @property
+    def can_start(self) -> bool:
+        return bool(self.waiting) and len(self.running) < self.concurrency
+
+
+class Scheduler:
+    """Knows ids only; what is true of a rollout is in the database, and decided there.
+
+    Everything is told to it after the commit that made it so. A rollout that is started here
+    although it was cancelled meanwhile finds that out when it looks, and ends.
+    """
+
+    def __init__(self, on_crash: Callable[[str], Coroutine[Any, Any, None]]) -> None:
+        self._runner: RunsRollouts | None = None
+        self._on_crash = on_crash
+        self._pools: dict[str, _PoolQueue] = {}
+        self._wake = asyncio.Event()
+        self._background: set[asyncio.Task[None]] = set()
+        self._closing = False
+        self._pump: asyncio.Task[None] | None = None
+
+    def start(self, runner: RunsRollouts) -> None:
+        self._runner = runner
+        self._pump = asyncio.create_task(self._start_rollouts(), name="synth-pools-scheduler")
+
+    def enqueue(self, pool_id: str, concurrency: int, rollout_ids: Iterable[str]) -> None:
+        queue = self._pools.setdefault(pool_id, _PoolQueue(concurrency))
+        queue.concurrency = concurrency
+        queue.waiting.update(dict.fromkeys(rollout_ids))
+        self._wake.set()
+
+    def set_concurrency(self, pool_id: str, concurrency: int) -> None:
+        """More places are filled at once; fewer take effect as rollouts end."""
+        queue = self._pools.get(pool_id)
+        if queue is not None:
+            queue.concurrency = concurrency
+            self._wake.set()
+
+    def stop(self, pool_id: str, rollout_ids: Iterable[str]) -> None:
+        """Let go of rollouts that were cancelled, waiting or running."""
+        queue = self._pools.get(pool_id)
+        if queue is not None:
+            for rollout_id in rollout_ids:
+                queue.waiting.pop(rollout_id, None)
+                task = queue.running.get(rollout_id)
+                if task is not None:
+                    task.cancel()
+
+    def in_background(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do something that nobody waits for, until the backend stops."""
+        if self._closing:
+            work.close()
+            return
+        task = asyncio.create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    async def close(self, limit_seconds: float) -> None:
+        """Stop at once; what ran is left as it is in the database, for the next start."""
+        self._closing = True
+        tasks = [task for queue in self._pools.values() for task in queue.running.values()]
+        tasks.extend(self._background)
+        if self._pump is not None:
+            tasks.append(self._pump)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=limit_seconds)
+            if late:
+                _log.warning("%d tasks did not stop within %g seconds", len(late), limit_seconds)
+
+    async def _start_rollouts(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            started = 0
+            # One of each pool per round, so that a long queue does not hold up a short one.
+            while ready := [item for item in self._pools.items() if item[1].can_start]:
+                for pool_id, queue in ready:
+                    if not queue.can_start:
+                        continue
+                    rollout_id, _ = queue.waiting.popitem(last=False)
+                    task = asyncio.create_task(self._run(rollout_id))
+                    queue.running[rollout_id] = task
+                    # Not a `finally` in the task: one that is cancelled before its first step
+                    # never gets there, and would keep its place for ever.
+                    task.add_done_callback(partial(self._ended, pool_id, queue, rollout_id))
+                    started += 1
+                    if started % _BURST == 0:
+                        await asyncio.sleep(0)
+
+    async def _run(self, rollout_id: str) -> None:
+        assert self._runner is not None  # noqa: S101 - the pump that called us starts with it
+        try:
+            await self._runner.run(rollout_id)
+        except Exception:  # noqa: BLE001 - one rollout's bug must not stop the others
+            _log.exception("rollout %s crashed the runner", rollout_id)
+            self.in_background(self._on_crash(rollout_id))
+
+    def _ended(
+        self, pool_id: str, queue: _PoolQueue, rollout_id: str, task: asyncio.Task[None]
+    ) -> None:
+        del task  # cancelled or not, it has said what there was to say
+        queue.running.pop(rollout_id, None)
+        if queue.waiting:
+            self._wake.set()
+        elif not queue.running and self._pools.get(pool_id) is queue:
+            del self._pools[pool_id]

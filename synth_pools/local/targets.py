@@ -1,0 +1,60 @@
+"""What runs rollouts: a container over HTTP, or the echo target that is built in."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+Probe = Literal["health", "info", "metadata"]
+
+# Takes the data of an agent event; what it is told is stored before it returns.
+Report = Callable[[dict[str, Any]], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A target's JSON object, parsed and as it came, and the bytes that it took to get it."""
+
+    document: dict[str, Any]
+    raw: bytes
+    sent: int = 0
+    received: int = 0
+
+
+class TargetError(Exception):
+    """A target that gave no usable answer; `code` is the error code of the rollout."""
+
+    def __init__(
+        self,
+        code: Literal[
+            "container_unreachable",
+            "container_timeout",
+            "container_http_error",
+            "container_bad_response",
+        ],
+        message: str,
+        details: dict[str, Any],
+        status: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.details = details
+        self.status = status
+
+
+class Target(Protocol):
+    async def probe(self, what: Probe) -> Answer: ...
+
+    async def execute(self, body: bytes, limit_seconds: float) -> Answer:
+        """Run a rollout that is given in the target's own terms."""
+        ...
+
+    async def run(self, payload: dict[str, Any], limit_seconds: float, report: Report) -> Answer:
+        """Run a rollout of a pool; raise `TargetError` with `container_timeout` at the limit."""
+        ...
+
+    async def terminate(self, rollout_id: str) -> None:
+        """Tell it that nobody wants this rollout any more; never raises."""
+        ...
