@@ -24,6 +24,7 @@ help: ## What can be made
 venv: $(STAMP) ## The environment that every other target uses
 
 $(STAMP): pyproject.toml requirements/dev.txt requirements/codegen.txt requirements/constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=/path/to/it")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python $(PIP) -c requirements/constraints.txt -r requirements/dev.txt -e '.[all]'
 	@touch $@

@@ -28,7 +28,7 @@ OLDEST_NODE = ((20, 19), (22, 12))
 def main(argv: list[str] | None = None) -> int:
     specs = (sys.argv[1:] if argv is None else argv) or [str(ROOT / "openapi.yaml")]
     try:
-        node, npm = _machine_node() or _wheel_node()
+        node, npm = machine_node() or _wheel_node()
         cli = _linter(npm)
     except (CodegenError, OSError, subprocess.SubprocessError) as error:
         print(f"lint-spec: {error}", file=sys.stderr)
@@ -56,7 +56,7 @@ def _run(command: list[str]) -> int:
     return done.returncode
 
 
-def _machine_node() -> tuple[list[str], list[str]] | None:
+def machine_node() -> tuple[list[str], list[str]] | None:
     node, npm = shutil.which("node"), shutil.which("npm")
     if node is None or npm is None:
         return None

@@ -1,0 +1,82 @@
+"""The spec lint runs on every machine, and finds something where there is something."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from codegen import lint_spec
+
+REPO = Path(__file__).parents[2]
+
+
+def pretend(folder: Path, name: str, says: str) -> None:
+    program = folder / name
+    program.write_text(f"#!/bin/sh\necho {says}\n")
+    program.chmod(0o755)
+
+
+@pytest.mark.parametrize(
+    ("version", "fits"),
+    [
+        ("v18.20.8", False),
+        ("v20.18.3", False),
+        ("v20.19.0", True),
+        ("v21.7.3", False),
+        ("v22.11.0", False),
+        ("v22.12.0", True),
+        ("v24.1.0", True),
+        ("nonsense", False),
+    ],
+)
+def test_only_a_node_that_can_run_the_linter_is_taken_from_the_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str, fits: bool
+) -> None:
+    pretend(tmp_path, "node", version)
+    pretend(tmp_path, "npm", "10.0.0")
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin")
+    assert (lint_spec.machine_node() is not None) == fits
+
+
+def test_a_node_without_npm_is_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pretend(tmp_path, "node", "v24.1.0")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert lint_spec.machine_node() is None
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.xdist_group("lint-spec")
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ("operationId: list_pools", "operationId: listPools", "snake_case"),
+        ("  /v1/queue/status:\n", "  /v1/queue/status/:\n", "trailing"),
+        ("        maximum: 1000\n        default: 100", "        maximum: many", "many"),
+    ],
+)
+def test_a_worse_spec_does_not_pass(tmp_path: Path, before: str, after: str, said: str) -> None:
+    text = (REPO / "openapi.yaml").read_text(encoding="utf-8")
+    assert before in text
+    spec = tmp_path / "openapi.yaml"
+    spec.write_text(text.replace(before, after, 1), encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, str(REPO / "codegen/lint_spec.py"), str(spec)],
+        cwd=tmp_path,
+        env={**os.environ},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert said in done.stderr
+
+
+def test_the_lock_pins_by_content_and_names_no_place() -> None:
+    lock = (REPO / "codegen/spec-lint/package-lock.json").read_text()
+    assert '"integrity"' in lock
+    assert '"resolved"' not in lock
