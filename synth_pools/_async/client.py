@@ -146,4 +146,6 @@ class AsyncContainerPoolsClient(
         await self.aclose()
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.base_url}{' (closed)' if self.is_closed else ''}>"
+        # Tracebacks show half-made clients too, by this text.
+        transport = getattr(self, "_transport", None)
+        return f"<{type(self).__name__} {transport!r}>"

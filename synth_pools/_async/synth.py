@@ -75,4 +75,4 @@ class AsyncSynthClient:
         await self.aclose()
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.base_url}>"
+        return f"<{type(self).__name__} {getattr(self, 'pools', None)!r}>"

@@ -78,6 +78,9 @@ class AsyncTransport:
     def is_closed(self) -> bool:
         return self._closed
 
+    def __repr__(self) -> str:
+        return f"{self._config.base_url}{' (closed)' if self._closed else ''}"
+
     def check_open(self) -> None:
         """Raise `ClientClosedError` if it is closed."""
         if self._closed:

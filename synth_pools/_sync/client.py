@@ -149,4 +149,6 @@ class ContainerPoolsClient(
         self.close()
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.base_url}{' (closed)' if self.is_closed else ''}>"
+        # Tracebacks show half-made clients too, by this text.
+        transport = getattr(self, "_transport", None)
+        return f"<{type(self).__name__} {transport!r}>"

@@ -78,4 +78,4 @@ class SynthClient:
         self.close()
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.base_url}>"
+        return f"<{type(self).__name__} {getattr(self, 'pools', None)!r}>"
