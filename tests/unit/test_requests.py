@@ -1,0 +1,153 @@
+"""What is refused before anything is sent."""
+
+from __future__ import annotations
+
+import datetime
+import math
+from types import MappingProxyType
+from typing import Any
+
+import pytest
+
+from synth_pools import (
+    CANONICAL_ROLLOUT_REQUEST_KEYS,
+    PoolTarget,
+    RequestValidationError,
+    validate_pool_rollout_request,
+)
+from synth_pools.requests import (
+    check_idempotency_key,
+    encode_json,
+    json_body,
+    path_segment,
+    query_int,
+    query_text,
+)
+
+
+def test_there_are_twenty_canonical_keys() -> None:
+    assert len(CANONICAL_ROLLOUT_REQUEST_KEYS) == 20
+    assert isinstance(CANONICAL_ROLLOUT_REQUEST_KEYS, frozenset)
+    validate_pool_rollout_request(dict.fromkeys(CANONICAL_ROLLOUT_REQUEST_KEYS))
+    validate_pool_rollout_request({}, context="anything")
+
+
+def test_unsupported_keys_are_listed_sorted() -> None:
+    request = {"zebra": 1, "seed": 1, "apple": 2, "Mango": 3}
+    with pytest.raises(ValueError, match=r"pools\.x.*: Mango, apple, zebra ") as caught:
+        validate_pool_rollout_request(request, context="pools.x")
+    assert isinstance(caught.value, RequestValidationError)
+
+
+def test_keys_that_are_no_strings_are_listed_too() -> None:
+    request: Any = {1: "x", None: "y", ("a", "b"): "z"}
+    with pytest.raises(ValueError, match=r"\('a', 'b'\), 1, None"):
+        validate_pool_rollout_request(request)
+
+
+@pytest.mark.parametrize("request_", [None, "seed", ["seed"], 7, [("seed", 1)]])
+def test_what_is_no_mapping_is_refused(request_: Any) -> None:
+    with pytest.raises(RequestValidationError, match="must be a mapping"):
+        validate_pool_rollout_request(request_)
+    with pytest.raises(RequestValidationError, match="request must be a mapping"):
+        json_body(request_)
+
+
+def test_a_body_is_the_callers_own_object() -> None:
+    request = {"b": 1, "a": None}
+    assert json_body(request).to_dict() is request
+    assert json_body(MappingProxyType(request)).to_dict() == request
+
+
+@pytest.mark.parametrize("value", ["", " ", "\t\n", "\u00a0", ".", ".."])
+def test_ids_that_would_change_the_url_are_refused(value: str) -> None:
+    with pytest.raises(ValueError, match="pool_id must not be"):
+        path_segment(value, "pool_id")
+
+
+@pytest.mark.parametrize("value", [None, 7, b"pool", ["pool"], object()])
+def test_ids_that_are_no_strings_are_refused(value: Any) -> None:
+    with pytest.raises(RequestValidationError, match="task_id must be a string"):
+        path_segment(value, "task_id")
+
+
+@pytest.mark.parametrize("value", ["a", "...", "a/../b", "a b", "%2e%2e", "ü", "~", " a "])
+def test_other_ids_are_taken_as_they_are(value: str) -> None:
+    assert path_segment(value, "pool_id") == value
+
+
+def test_an_enumeration_stands_for_its_value() -> None:
+    assert path_segment(PoolTarget.HARBOR, "pool_id") == "harbor"
+    assert query_text(PoolTarget.HARBOR, "state") == "harbor"
+    assert encode_json({"target": PoolTarget.HARBOR}) == b'{"target":"harbor"}'
+
+
+def test_half_a_surrogate_pair_is_refused_where_it_stands() -> None:
+    with pytest.raises(RequestValidationError, match="pool_id"):
+        path_segment("a\ud800", "pool_id")
+    with pytest.raises(RequestValidationError, match="cursor"):
+        query_text("\udfff", "cursor")
+    with pytest.raises(RequestValidationError, match=r"request\.env\.x"):
+        encode_json({"env": {"x": "\ud800"}})
+
+
+@pytest.mark.parametrize("value", [True, 1.0, "1", [1]])
+def test_what_is_no_integer_is_refused(value: Any) -> None:
+    with pytest.raises(RequestValidationError, match="limit must be an integer"):
+        query_int(value, "limit")
+
+
+def test_a_parameter_may_be_none() -> None:
+    assert query_int(None, "limit") is None
+    assert query_text(None, "state") is None
+    assert check_idempotency_key(None) is None
+
+
+@pytest.mark.parametrize("value", ["", "a b", "a\n", "é", "x" * 256, 7])
+def test_what_is_no_idempotency_key_is_refused(value: Any) -> None:
+    with pytest.raises(RequestValidationError, match="idempotency_key"):
+        check_idempotency_key(value)
+
+
+def test_idempotency_keys_are_taken_as_they_are() -> None:
+    assert check_idempotency_key("x" * 255) == "x" * 255
+    assert check_idempotency_key("a-B_1:~!") == "a-B_1:~!"
+
+
+def test_json_is_compact_utf8_in_the_callers_order() -> None:
+    body = {"b": 1.0, "a": [None, True, 2**70, 1e-9], "ü": {"": "\u2028"}}
+    encoded = encode_json(body)
+    assert (
+        encoded
+        == '{"b":1.0,"a":[null,true,1180591620717411303424,1e-09],"ü":{"":"\u2028"}}'.encode()
+    )
+
+
+@pytest.mark.parametrize(
+    ("body", "where"),
+    [
+        ({"env": {"reward": math.nan}}, r"request\.env\.reward .*"),
+        ({"messages": [{"a": 1}, {"b": math.inf}]}, r"request\.messages\[1\]\.b "),
+        ({"seed": {1, 2}}, r"request\.seed .*set"),
+        ({"at": datetime.date(2026, 1, 1)}, r"request\.at .*date"),
+        ({"raw": (1, b"x")}, r"request\.raw\[1\] .*bytes"),
+        ({("a", 1): 1}, r"request cannot"),
+        ({"a": {("a", 1): 1}}, r"request\.a cannot"),
+    ],
+)
+def test_what_json_has_no_word_for_is_refused_where_it_stands(body: Any, where: str) -> None:
+    with pytest.raises(ValueError, match=where) as caught:
+        encode_json(body)
+    assert isinstance(caught.value, RequestValidationError)
+
+
+def test_what_has_no_end_is_refused() -> None:
+    circle: dict[str, Any] = {}
+    circle["self"] = circle
+    with pytest.raises(RequestValidationError, match="cannot be sent as JSON"):
+        encode_json(circle)
+    deep: list[Any] = []
+    for _ in range(100_000):
+        deep = [deep]
+    with pytest.raises(RequestValidationError, match="nested too deeply"):
+        encode_json({"deep": deep})
