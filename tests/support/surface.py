@@ -1,0 +1,124 @@
+"""Every public call of the published pools client, with arguments for it."""
+
+from __future__ import annotations
+
+from functools import reduce
+from typing import Any, NamedTuple
+
+
+class Call(NamedTuple):
+    """`name` is dotted below the client; an event stream is read to its end."""
+
+    name: str
+    args: tuple[Any, ...] = ()
+    kwargs: dict[str, Any] = {}  # noqa: RUF012 - nothing writes to it
+
+    @property
+    def is_stream(self) -> bool:
+        return self.name.endswith("events")
+
+    def on(self, client: Any) -> Any:
+        """Make this call on a client."""
+        method = reduce(getattr, self.name.split("."), client)
+        return method(*self.args, **self.kwargs)
+
+    def __str__(self) -> str:
+        given = [repr(value) for value in self.args]
+        given += [f"{name}={value!r}" for name, value in self.kwargs.items()]
+        return f"{self.name}({', '.join(given)})"
+
+
+POOL = {
+    "name": "docs-example-pool",
+    "target": "arbitrary",
+    "tasks": [],
+    "metadata": {"a": None, "ä": [1.0, 1e-7, 2**70, True], "nested": {"": ""}},
+}
+ROLLOUT = {"seed": 7, "mode": "sync", "env": {"config": {"x": 0.1}}, "messages": [{"role": "user"}]}
+ANYTHING = {"not_canonical": 1, "seed": None}
+PAGE = {"state": "active", "limit": 7, "cursor": "next page/+&=ü"}
+
+P, T, R = "pool_1", "task-1", "rollout.1"
+
+
+def _pool_calls(prefix: str) -> list[Call]:
+    """The same operations under their full names (prefix "_pool") and their short ones."""
+    full = bool(prefix)
+    return [
+        Call(f"create{prefix}", (POOL,)),
+        Call("list_pools" if full else "list"),
+        Call("list_pools" if full else "list", (), PAGE),
+        Call("list_pools" if full else "list", (), {"limit": None}),
+        Call(f"get{prefix}", (P,)),
+        Call(f"get{prefix}", (), {"pool_id": P}),
+        Call(f"replace{prefix}", (P, POOL)),
+        Call(f"update{prefix}", (P, {"metadata": {"a": None}})),
+        Call(f"delete{prefix}", (P,)),
+        Call("get_pool_urls" if full else "get_urls", (P,)),
+    ]
+
+
+def _rollout_calls(names: dict[str, str], ids: tuple[str, ...]) -> list[Call]:
+    return [
+        Call(names["create"], (*ids, ROLLOUT)),
+        Call(names["create"], (*ids, {})),
+        Call(names["get"], (*ids, R)),
+        Call(names["list"], ids),
+        Call(names["list"], ids, PAGE),
+        Call(names["cancel"], (*ids, R)),
+        Call(names["artifacts"], (*ids, R)),
+        Call(names["usage"], (*ids, R)),
+        Call(names["summary"], (*ids, R)),
+        Call(names["events"], (*ids, R)),
+        Call(names["events"], (*ids, R), {"cursor": "evt_0000000002"}),
+    ]
+
+
+_SHORT = ("create", "get", "list", "cancel", "artifacts", "usage", "summary", "events")
+_FULL = (
+    "create_{0}rollout",
+    "get_{0}rollout",
+    "list_{0}rollouts",
+    "cancel_{0}rollout",
+    "get_{0}rollout_artifacts",
+    "get_{0}rollout_usage",
+    "get_{0}rollout_summary",
+    "stream_{0}rollout_events",
+)
+
+
+def _full(infix: str) -> dict[str, str]:
+    return {short: full.format(infix) for short, full in zip(_SHORT, _FULL, strict=True)}
+
+
+CALLS: list[Call] = [
+    *_pool_calls("_pool"),
+    *_pool_calls(""),
+    Call("raw.get_pool", (P,)),
+    Call("get_pool_metrics", (P,)),
+    Call("metrics.get", (P,)),
+    Call("list_tasks", (P,)),
+    Call("create_task", (P, {"task_id": T, "task_config": {}})),
+    Call("update_task", (P, T, {"task_config": {"a": 1}})),
+    Call("patch_task", (P, T, {"task_config": None})),
+    Call("delete_task", (P, T)),
+    Call("tasks.list", (P,)),
+    Call("tasks.create", (P, {"task_id": T})),
+    Call("tasks.update", (P, T, {})),
+    Call("tasks.patch", (P, T, {"task_metadata": {}})),
+    Call("tasks.delete", (P, T)),
+    *_rollout_calls(_full(""), (P,)),
+    *_rollout_calls({short: f"rollouts.{short}" for short in _SHORT}, (P,)),
+    *_rollout_calls(_full("global_"), ()),
+    *_rollout_calls({short: f"agent_rollouts.{short}" for short in _SHORT}, ()),
+    Call("get_pool_container_health", (P,)),
+    Call("get_pool_container_info", (P,)),
+    Call("get_pool_container_metadata", (P,)),
+    Call("get_task_container_health", (P, T)),
+    Call("get_task_container_info", (P, T)),
+    Call("get_task_container_metadata", (P, T)),
+    Call("execute_pool_container_rollout", (P, ANYTHING)),
+    Call("execute_task_container_rollout", (P, T, ANYTHING)),
+    Call("get_queue_status"),
+    Call("get_capabilities"),
+]
