@@ -1,0 +1,47 @@
+"""The operations, a package for each tag."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    pass
+    from . import agent_rollouts as agent_rollouts
+    from . import containers as containers
+    from . import metrics as metrics
+    from . import pools as pools
+    from . import rollouts as rollouts
+    from . import service as service
+    from . import tasks as tasks
+
+__all__ = (
+    "agent_rollouts",
+    "containers",
+    "metrics",
+    "pools",
+    "rollouts",
+    "service",
+    "tasks",
+)
+
+_MODULES = {
+    "agent_rollouts": "agent_rollouts",
+    "containers": "containers",
+    "metrics": "metrics",
+    "pools": "pools",
+    "rollouts": "rollouts",
+    "service": "service",
+    "tasks": "tasks",
+}
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        if name not in _MODULES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        found = import_module(f".{_MODULES[name]}", __name__)
+        globals()[name] = found
+        return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

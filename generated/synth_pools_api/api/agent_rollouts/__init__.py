@@ -1,0 +1,50 @@
+"""The operations tagged `agent_rollouts`, each imported when it is first asked for."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    pass
+    from . import cancel_global_rollout as cancel_global_rollout
+    from . import create_global_rollout as create_global_rollout
+    from . import get_global_rollout as get_global_rollout
+    from . import get_global_rollout_artifacts as get_global_rollout_artifacts
+    from . import get_global_rollout_summary as get_global_rollout_summary
+    from . import get_global_rollout_usage as get_global_rollout_usage
+    from . import list_global_rollouts as list_global_rollouts
+    from . import stream_global_rollout_events as stream_global_rollout_events
+
+__all__ = (
+    "cancel_global_rollout",
+    "create_global_rollout",
+    "get_global_rollout",
+    "get_global_rollout_artifacts",
+    "get_global_rollout_summary",
+    "get_global_rollout_usage",
+    "list_global_rollouts",
+    "stream_global_rollout_events",
+)
+
+_MODULES = {
+    "cancel_global_rollout": "cancel_global_rollout",
+    "create_global_rollout": "create_global_rollout",
+    "get_global_rollout": "get_global_rollout",
+    "get_global_rollout_artifacts": "get_global_rollout_artifacts",
+    "get_global_rollout_summary": "get_global_rollout_summary",
+    "get_global_rollout_usage": "get_global_rollout_usage",
+    "list_global_rollouts": "list_global_rollouts",
+    "stream_global_rollout_events": "stream_global_rollout_events",
+}
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        if name not in _MODULES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        found = import_module(f".{_MODULES[name]}", __name__)
+        globals()[name] = found
+        return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,259 @@
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import httpx
+
+from ... import errors
+from ...client import AuthenticatedClient, Client
+from ...types import UNSET, Response, Unset
+
+if TYPE_CHECKING:
+    from ...models.error_answer import Error
+
+
+def _get_kwargs(
+    rollout_id: str,
+    *,
+    cursor: str | Unset = UNSET,
+    after_sequence: int | Unset = UNSET,
+    last_event_id: str | Unset = UNSET,
+) -> dict[str, Any]:
+
+    headers: dict[str, Any] = {}
+    if not isinstance(last_event_id, Unset):
+        headers["Last-Event-ID"] = last_event_id
+
+    params: dict[str, Any] = {}
+
+    params["cursor"] = cursor
+
+    params["after_sequence"] = after_sequence
+
+    params = {k: v for k, v in params.items() if v is not UNSET and v is not None}
+
+    _kwargs: dict[str, Any] = {
+        "method": "get",
+        "url": "/v1/rollouts/{rollout_id}/events".format(
+            rollout_id=quote(str(rollout_id), safe=""),
+        ),
+        "params": params,
+    }
+
+    _kwargs["headers"] = headers
+    return _kwargs
+
+
+def _parse_response(
+    *, client: AuthenticatedClient | Client, response: httpx.Response
+) -> Error | None:
+    from ...models.error_answer import Error
+
+    if response.status_code == 200:
+        return None
+
+    if response.status_code == 401:
+        response_401 = Error.from_dict(response.json())
+
+        return response_401
+
+    if response.status_code == 403:
+        response_403 = Error.from_dict(response.json())
+
+        return response_403
+
+    if response.status_code == 404:
+        response_404 = Error.from_dict(response.json())
+
+        return response_404
+
+    if response.status_code == 422:
+        response_422 = Error.from_dict(response.json())
+
+        return response_422
+
+    if response.status_code == 429:
+        response_429 = Error.from_dict(response.json())
+
+        return response_429
+
+    if 500 <= response.status_code <= 599:
+        response_5xx = Error.from_dict(response.json())
+
+        return response_5xx
+
+    if client.raise_on_unexpected_status:
+        raise errors.UnexpectedStatus(response.status_code, response.content)
+    else:
+        return None
+
+
+def _build_response(
+    *, client: AuthenticatedClient | Client, response: httpx.Response
+) -> Response[Error]:
+    return Response(
+        status_code=HTTPStatus(response.status_code),
+        content=response.content,
+        headers=response.headers,
+        parsed=_parse_response(client=client, response=response),
+    )
+
+
+def sync_detailed(
+    rollout_id: str,
+    *,
+    client: AuthenticatedClient | Client,
+    cursor: str | Unset = UNSET,
+    after_sequence: int | Unset = UNSET,
+    last_event_id: str | Unset = UNSET,
+) -> Response[Error]:
+    """Follow the events of a rollout
+
+     A stream of server-sent events: those that happened, then live ones, until the terminal event,
+    after which the server ends the response. See *Events* above for order, resume and silence. Each
+    message is described by `RolloutEventMessage`, the JSON in its `data` by `RolloutEvent`.
+
+    Args:
+        rollout_id (str):
+        cursor (str | Unset):
+        after_sequence (int | Unset):
+        last_event_id (str | Unset):
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        Response[Error]
+    """
+
+    kwargs = _get_kwargs(
+        rollout_id=rollout_id,
+        cursor=cursor,
+        after_sequence=after_sequence,
+        last_event_id=last_event_id,
+    )
+
+    response = client.get_httpx_client().request(
+        **kwargs,
+    )
+
+    return _build_response(client=client, response=response)
+
+
+def sync(
+    rollout_id: str,
+    *,
+    client: AuthenticatedClient | Client,
+    cursor: str | Unset = UNSET,
+    after_sequence: int | Unset = UNSET,
+    last_event_id: str | Unset = UNSET,
+) -> Error | None:
+    """Follow the events of a rollout
+
+     A stream of server-sent events: those that happened, then live ones, until the terminal event,
+    after which the server ends the response. See *Events* above for order, resume and silence. Each
+    message is described by `RolloutEventMessage`, the JSON in its `data` by `RolloutEvent`.
+
+    Args:
+        rollout_id (str):
+        cursor (str | Unset):
+        after_sequence (int | Unset):
+        last_event_id (str | Unset):
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        Error
+    """
+
+    return sync_detailed(
+        rollout_id=rollout_id,
+        client=client,
+        cursor=cursor,
+        after_sequence=after_sequence,
+        last_event_id=last_event_id,
+    ).parsed
+
+
+async def asyncio_detailed(
+    rollout_id: str,
+    *,
+    client: AuthenticatedClient | Client,
+    cursor: str | Unset = UNSET,
+    after_sequence: int | Unset = UNSET,
+    last_event_id: str | Unset = UNSET,
+) -> Response[Error]:
+    """Follow the events of a rollout
+
+     A stream of server-sent events: those that happened, then live ones, until the terminal event,
+    after which the server ends the response. See *Events* above for order, resume and silence. Each
+    message is described by `RolloutEventMessage`, the JSON in its `data` by `RolloutEvent`.
+
+    Args:
+        rollout_id (str):
+        cursor (str | Unset):
+        after_sequence (int | Unset):
+        last_event_id (str | Unset):
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        Response[Error]
+    """
+
+    kwargs = _get_kwargs(
+        rollout_id=rollout_id,
+        cursor=cursor,
+        after_sequence=after_sequence,
+        last_event_id=last_event_id,
+    )
+
+    response = await client.get_async_httpx_client().request(**kwargs)
+
+    return _build_response(client=client, response=response)
+
+
+async def asyncio(
+    rollout_id: str,
+    *,
+    client: AuthenticatedClient | Client,
+    cursor: str | Unset = UNSET,
+    after_sequence: int | Unset = UNSET,
+    last_event_id: str | Unset = UNSET,
+) -> Error | None:
+    """Follow the events of a rollout
+
+     A stream of server-sent events: those that happened, then live ones, until the terminal event,
+    after which the server ends the response. See *Events* above for order, resume and silence. Each
+    message is described by `RolloutEventMessage`, the JSON in its `data` by `RolloutEvent`.
+
+    Args:
+        rollout_id (str):
+        cursor (str | Unset):
+        after_sequence (int | Unset):
+        last_event_id (str | Unset):
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        Error
+    """
+
+    return (
+        await asyncio_detailed(
+            rollout_id=rollout_id,
+            client=client,
+            cursor=cursor,
+            after_sequence=after_sequence,
+            last_event_id=last_event_id,
+        )
+    ).parsed

@@ -1,0 +1,255 @@
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import httpx
+
+from ... import errors
+from ...client import AuthenticatedClient, Client
+from ...types import Response
+
+if TYPE_CHECKING:
+    from ...models.container_rollout_request import ContainerRolloutRequest
+    from ...models.container_rollout_result import ContainerRolloutResult
+    from ...models.error_answer import Error
+
+
+def _get_kwargs(
+    pool_id: str,
+    *,
+    body: ContainerRolloutRequest,
+) -> dict[str, Any]:
+
+    headers: dict[str, Any] = {}
+
+    _kwargs: dict[str, Any] = {
+        "method": "post",
+        "url": "/v1/pools/{pool_id}/container/rollout".format(
+            pool_id=quote(str(pool_id), safe=""),
+        ),
+    }
+
+    _kwargs["json"] = body.to_dict()
+
+    headers["Content-Type"] = "application/json"
+
+    _kwargs["headers"] = headers
+    return _kwargs
+
+
+def _parse_response(
+    *, client: AuthenticatedClient | Client, response: httpx.Response
+) -> ContainerRolloutResult | Error | None:
+    from ...models.container_rollout_result import ContainerRolloutResult
+    from ...models.error_answer import Error
+
+    if response.status_code == 200:
+        response_200 = ContainerRolloutResult.from_dict(response.json())
+
+        return response_200
+
+    if response.status_code == 400:
+        response_400 = Error.from_dict(response.json())
+
+        return response_400
+
+    if response.status_code == 401:
+        response_401 = Error.from_dict(response.json())
+
+        return response_401
+
+    if response.status_code == 403:
+        response_403 = Error.from_dict(response.json())
+
+        return response_403
+
+    if response.status_code == 404:
+        response_404 = Error.from_dict(response.json())
+
+        return response_404
+
+    if response.status_code == 409:
+        response_409 = Error.from_dict(response.json())
+
+        return response_409
+
+    if response.status_code == 413:
+        response_413 = Error.from_dict(response.json())
+
+        return response_413
+
+    if response.status_code == 415:
+        response_415 = Error.from_dict(response.json())
+
+        return response_415
+
+    if response.status_code == 422:
+        response_422 = Error.from_dict(response.json())
+
+        return response_422
+
+    if response.status_code == 429:
+        response_429 = Error.from_dict(response.json())
+
+        return response_429
+
+    if 500 <= response.status_code <= 599:
+        response_5xx = Error.from_dict(response.json())
+
+        return response_5xx
+
+    if client.raise_on_unexpected_status:
+        raise errors.UnexpectedStatus(response.status_code, response.content)
+    else:
+        return None
+
+
+def _build_response(
+    *, client: AuthenticatedClient | Client, response: httpx.Response
+) -> Response[ContainerRolloutResult | Error]:
+    return Response(
+        status_code=HTTPStatus(response.status_code),
+        content=response.content,
+        headers=response.headers,
+        parsed=_parse_response(client=client, response=response),
+    )
+
+
+def sync_detailed(
+    pool_id: str,
+    *,
+    client: AuthenticatedClient | Client,
+    body: ContainerRolloutRequest,
+) -> Response[ContainerRolloutResult | Error]:
+    """Run a rollout directly on a pool's container
+
+     Posts the body unchanged to the pool's container (its `container_url`, else the echo target) and
+    answers its JSON object unchanged. Nothing is queued, stored or measured: the result exists in
+    this answer alone. 502 and 504 as for `get_pool_container_health`.
+
+    Args:
+        pool_id (str):
+        body (ContainerRolloutRequest): A rollout request in the container's own terms; passed
+            through.
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        Response[ContainerRolloutResult | Error]
+    """
+
+    kwargs = _get_kwargs(
+        pool_id=pool_id,
+        body=body,
+    )
+
+    response = client.get_httpx_client().request(
+        **kwargs,
+    )
+
+    return _build_response(client=client, response=response)
+
+
+def sync(
+    pool_id: str,
+    *,
+    client: AuthenticatedClient | Client,
+    body: ContainerRolloutRequest,
+) -> ContainerRolloutResult | Error | None:
+    """Run a rollout directly on a pool's container
+
+     Posts the body unchanged to the pool's container (its `container_url`, else the echo target) and
+    answers its JSON object unchanged. Nothing is queued, stored or measured: the result exists in
+    this answer alone. 502 and 504 as for `get_pool_container_health`.
+
+    Args:
+        pool_id (str):
+        body (ContainerRolloutRequest): A rollout request in the container's own terms; passed
+            through.
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        ContainerRolloutResult | Error
+    """
+
+    return sync_detailed(
+        pool_id=pool_id,
+        client=client,
+        body=body,
+    ).parsed
+
+
+async def asyncio_detailed(
+    pool_id: str,
+    *,
+    client: AuthenticatedClient | Client,
+    body: ContainerRolloutRequest,
+) -> Response[ContainerRolloutResult | Error]:
+    """Run a rollout directly on a pool's container
+
+     Posts the body unchanged to the pool's container (its `container_url`, else the echo target) and
+    answers its JSON object unchanged. Nothing is queued, stored or measured: the result exists in
+    this answer alone. 502 and 504 as for `get_pool_container_health`.
+
+    Args:
+        pool_id (str):
+        body (ContainerRolloutRequest): A rollout request in the container's own terms; passed
+            through.
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        Response[ContainerRolloutResult | Error]
+    """
+
+    kwargs = _get_kwargs(
+        pool_id=pool_id,
+        body=body,
+    )
+
+    response = await client.get_async_httpx_client().request(**kwargs)
+
+    return _build_response(client=client, response=response)
+
+
+async def asyncio(
+    pool_id: str,
+    *,
+    client: AuthenticatedClient | Client,
+    body: ContainerRolloutRequest,
+) -> ContainerRolloutResult | Error | None:
+    """Run a rollout directly on a pool's container
+
+     Posts the body unchanged to the pool's container (its `container_url`, else the echo target) and
+    answers its JSON object unchanged. Nothing is queued, stored or measured: the result exists in
+    this answer alone. 502 and 504 as for `get_pool_container_health`.
+
+    Args:
+        pool_id (str):
+        body (ContainerRolloutRequest): A rollout request in the container's own terms; passed
+            through.
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        ContainerRolloutResult | Error
+    """
+
+    return (
+        await asyncio_detailed(
+            pool_id=pool_id,
+            client=client,
+            body=body,
+        )
+    ).parsed

@@ -1,0 +1,242 @@
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from ... import errors
+from ...client import AuthenticatedClient, Client
+from ...types import Response
+
+if TYPE_CHECKING:
+    from ...models.error_answer import Error
+    from ...models.pool import Pool
+    from ...models.pool_definition import PoolDefinition
+
+
+def _get_kwargs(
+    *,
+    body: PoolDefinition,
+) -> dict[str, Any]:
+
+    headers: dict[str, Any] = {}
+
+    _kwargs: dict[str, Any] = {
+        "method": "post",
+        "url": "/v1/pools",
+    }
+
+    _kwargs["json"] = body.to_dict()
+
+    headers["Content-Type"] = "application/json"
+
+    _kwargs["headers"] = headers
+    return _kwargs
+
+
+def _parse_response(
+    *, client: AuthenticatedClient | Client, response: httpx.Response
+) -> Error | Pool | None:
+    from ...models.error_answer import Error
+    from ...models.pool import Pool
+
+    if response.status_code == 201:
+        response_201 = Pool.from_dict(response.json())
+
+        return response_201
+
+    if response.status_code == 400:
+        response_400 = Error.from_dict(response.json())
+
+        return response_400
+
+    if response.status_code == 401:
+        response_401 = Error.from_dict(response.json())
+
+        return response_401
+
+    if response.status_code == 403:
+        response_403 = Error.from_dict(response.json())
+
+        return response_403
+
+    if response.status_code == 409:
+        response_409 = Error.from_dict(response.json())
+
+        return response_409
+
+    if response.status_code == 413:
+        response_413 = Error.from_dict(response.json())
+
+        return response_413
+
+    if response.status_code == 415:
+        response_415 = Error.from_dict(response.json())
+
+        return response_415
+
+    if response.status_code == 422:
+        response_422 = Error.from_dict(response.json())
+
+        return response_422
+
+    if response.status_code == 429:
+        response_429 = Error.from_dict(response.json())
+
+        return response_429
+
+    if 500 <= response.status_code <= 599:
+        response_5xx = Error.from_dict(response.json())
+
+        return response_5xx
+
+    if client.raise_on_unexpected_status:
+        raise errors.UnexpectedStatus(response.status_code, response.content)
+    else:
+        return None
+
+
+def _build_response(
+    *, client: AuthenticatedClient | Client, response: httpx.Response
+) -> Response[Error | Pool]:
+    return Response(
+        status_code=HTTPStatus(response.status_code),
+        content=response.content,
+        headers=response.headers,
+        parsed=_parse_response(client=client, response=response),
+    )
+
+
+def sync_detailed(
+    *,
+    client: AuthenticatedClient | Client,
+    body: PoolDefinition,
+) -> Response[Error | Pool]:
+    """Create a pool
+
+     Only `name` is needed. A pool without `container_url` runs the built-in echo target where the
+    server has one. Tasks that are named in `tasks` are created with the pool, all or none. Unknown
+    fields are kept and answered as they were sent.
+
+    Args:
+        body (PoolDefinition): A whole pool as the caller defines it, to create or replace it.
+            Null is the same as not
+            given. Unknown fields are kept; `status`, `state`, `created_at`, `updated_at` and
+            `archived_at` belong to the server and are ignored.
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        Response[Error | Pool]
+    """
+
+    kwargs = _get_kwargs(
+        body=body,
+    )
+
+    response = client.get_httpx_client().request(
+        **kwargs,
+    )
+
+    return _build_response(client=client, response=response)
+
+
+def sync(
+    *,
+    client: AuthenticatedClient | Client,
+    body: PoolDefinition,
+) -> Error | Pool | None:
+    """Create a pool
+
+     Only `name` is needed. A pool without `container_url` runs the built-in echo target where the
+    server has one. Tasks that are named in `tasks` are created with the pool, all or none. Unknown
+    fields are kept and answered as they were sent.
+
+    Args:
+        body (PoolDefinition): A whole pool as the caller defines it, to create or replace it.
+            Null is the same as not
+            given. Unknown fields are kept; `status`, `state`, `created_at`, `updated_at` and
+            `archived_at` belong to the server and are ignored.
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        Error | Pool
+    """
+
+    return sync_detailed(
+        client=client,
+        body=body,
+    ).parsed
+
+
+async def asyncio_detailed(
+    *,
+    client: AuthenticatedClient | Client,
+    body: PoolDefinition,
+) -> Response[Error | Pool]:
+    """Create a pool
+
+     Only `name` is needed. A pool without `container_url` runs the built-in echo target where the
+    server has one. Tasks that are named in `tasks` are created with the pool, all or none. Unknown
+    fields are kept and answered as they were sent.
+
+    Args:
+        body (PoolDefinition): A whole pool as the caller defines it, to create or replace it.
+            Null is the same as not
+            given. Unknown fields are kept; `status`, `state`, `created_at`, `updated_at` and
+            `archived_at` belong to the server and are ignored.
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        Response[Error | Pool]
+    """
+
+    kwargs = _get_kwargs(
+        body=body,
+    )
+
+    response = await client.get_async_httpx_client().request(**kwargs)
+
+    return _build_response(client=client, response=response)
+
+
+async def asyncio(
+    *,
+    client: AuthenticatedClient | Client,
+    body: PoolDefinition,
+) -> Error | Pool | None:
+    """Create a pool
+
+     Only `name` is needed. A pool without `container_url` runs the built-in echo target where the
+    server has one. Tasks that are named in `tasks` are created with the pool, all or none. Unknown
+    fields are kept and answered as they were sent.
+
+    Args:
+        body (PoolDefinition): A whole pool as the caller defines it, to create or replace it.
+            Null is the same as not
+            given. Unknown fields are kept; `status`, `state`, `created_at`, `updated_at` and
+            `archived_at` belong to the server and are ignored.
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        Error | Pool
+    """
+
+    return (
+        await asyncio_detailed(
+            client=client,
+            body=body,
+        )
+    ).parsed

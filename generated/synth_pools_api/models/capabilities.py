@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from attrs import define as _attrs_define
+from attrs import field as _attrs_field
+
+from ..models.pool_target import PoolTarget, check_pool_target
+from ..types import UNSET, Unset
+
+if TYPE_CHECKING:
+    from ..models.json_object import JsonObject
+
+
+T = TypeVar("T", bound="Capabilities")
+
+
+@_attrs_define
+class Capabilities:
+    """What the server can do.
+
+    Attributes:
+        targets (list[PoolTarget]): The targets that it deploys to.
+        features (JsonObject): Any JSON object: free-form, kept and answered as it was sent.
+        version (str | Unset): The version of this contract that it keeps.
+    """
+
+    targets: list[PoolTarget]
+    features: JsonObject
+    version: str | Unset = UNSET
+    additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        targets = []
+        for targets_item_data in self.targets:
+            targets_item: str = targets_item_data
+            targets.append(targets_item)
+
+        features = self.features.to_dict()
+
+        version = self.version
+
+        field_dict: dict[str, Any] = {}
+        field_dict.update(self.additional_properties)
+        field_dict.update(
+            {
+                "targets": targets,
+                "features": features,
+            }
+        )
+        if version is not UNSET:
+            field_dict["version"] = version
+
+        return field_dict
+
+    @classmethod
+    def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
+        from ..models.json_object import JsonObject
+
+        d = dict(src_dict)
+        targets = []
+        _targets = d.pop("targets")
+        for targets_item_data in _targets:
+            targets_item = check_pool_target(targets_item_data)
+
+            targets.append(targets_item)
+
+        features = JsonObject.from_dict(d.pop("features"))
+
+        version = d.pop("version", UNSET)
+
+        capabilities = cls(
+            targets=targets,
+            features=features,
+            version=version,
+        )
+
+        capabilities.additional_properties = d
+        return capabilities
+
+    @property
+    def additional_keys(self) -> list[str]:
+        return list(self.additional_properties.keys())
+
+    def __getitem__(self, key: str) -> Any:
+        return self.additional_properties[key]
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self.additional_properties[key] = value
+
+    def __delitem__(self, key: str) -> None:
+        del self.additional_properties[key]
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.additional_properties

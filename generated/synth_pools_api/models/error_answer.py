@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from attrs import define as _attrs_define
+from attrs import field as _attrs_field
+
+from ..types import UNSET, Unset
+
+if TYPE_CHECKING:
+    from ..models.error_detail_item import ErrorDetailItem
+    from ..models.error_envelope import ErrorEnvelope
+    from ..models.json_object import JsonObject
+
+
+T = TypeVar("T", bound="Error")
+
+
+@_attrs_define
+class Error:
+    """Every error of every operation. At least one of `detail` and `error` is there.
+
+    Attributes:
+        detail (JsonObject | list[ErrorDetailItem] | str | Unset): What is wrong: a text, an object, or a list of fields
+            (422).
+        error (ErrorEnvelope | Unset): The older form of an error, and the only one with a stable code.
+    """
+
+    detail: JsonObject | list[ErrorDetailItem] | str | Unset = UNSET
+    error: ErrorEnvelope | Unset = UNSET
+    additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        from ..models.json_object import JsonObject
+
+        detail: dict[str, Any] | list[dict[str, Any]] | str | Unset
+        if isinstance(self.detail, Unset):
+            detail = UNSET
+        elif isinstance(self.detail, list):
+            detail = []
+            for detail_type_1_item_data in self.detail:
+                detail_type_1_item = detail_type_1_item_data.to_dict()
+                detail.append(detail_type_1_item)
+
+        elif isinstance(self.detail, JsonObject):
+            detail = self.detail.to_dict()
+        else:
+            detail = self.detail
+
+        error: dict[str, Any] | Unset = UNSET
+        if not isinstance(self.error, Unset):
+            error = self.error.to_dict()
+
+        field_dict: dict[str, Any] = {}
+        field_dict.update(self.additional_properties)
+        field_dict.update({})
+        if detail is not UNSET:
+            field_dict["detail"] = detail
+        if error is not UNSET:
+            field_dict["error"] = error
+
+        return field_dict
+
+    @classmethod
+    def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
+        from ..models.error_detail_item import ErrorDetailItem
+        from ..models.error_envelope import ErrorEnvelope
+        from ..models.json_object import JsonObject
+
+        d = dict(src_dict)
+
+        def _parse_detail(data: object) -> JsonObject | list[ErrorDetailItem] | str | Unset:
+            if isinstance(data, Unset):
+                return data
+            try:
+                if not isinstance(data, list):
+                    raise TypeError()
+                detail_type_1 = []
+                _detail_type_1 = data
+                for detail_type_1_item_data in _detail_type_1:
+                    detail_type_1_item = ErrorDetailItem.from_dict(detail_type_1_item_data)
+
+                    detail_type_1.append(detail_type_1_item)
+
+                return detail_type_1
+            except (TypeError, ValueError, AttributeError, KeyError):
+                pass
+            try:
+                if not isinstance(data, dict):
+                    raise TypeError()
+                detail_type_2 = JsonObject.from_dict(data)
+
+                return detail_type_2
+            except (TypeError, ValueError, AttributeError, KeyError):
+                pass
+            return cast(JsonObject | list[ErrorDetailItem] | str | Unset, data)
+
+        detail = _parse_detail(d.pop("detail", UNSET))
+
+        _error = d.pop("error", UNSET)
+        error: ErrorEnvelope | Unset
+        if isinstance(_error, Unset):
+            error = UNSET
+        else:
+            error = ErrorEnvelope.from_dict(_error)
+
+        error_answer = cls(
+            detail=detail,
+            error=error,
+        )
+
+        error_answer.additional_properties = d
+        return error_answer
+
+    @property
+    def additional_keys(self) -> list[str]:
+        return list(self.additional_properties.keys())
+
+    def __getitem__(self, key: str) -> Any:
+        return self.additional_properties[key]
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self.additional_properties[key] = value
+
+    def __delitem__(self, key: str) -> None:
+        del self.additional_properties[key]
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.additional_properties

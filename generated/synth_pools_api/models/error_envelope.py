@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar, cast
+
+from attrs import define as _attrs_define
+from attrs import field as _attrs_field
+
+from ..types import UNSET, Unset
+
+T = TypeVar("T", bound="ErrorEnvelope")
+
+
+@_attrs_define
+class ErrorEnvelope:
+    """The older form of an error, and the only one with a stable code.
+
+    Attributes:
+        code (str): Stable, for programs.
+        message (str): The same for people.
+        details (Any | Unset): More about it, free-form.
+        request_id (None | str | Unset): The value of `x-request-id`.
+        rollout_id (None | str | Unset): The rollout that it is about.
+        retryable (bool | None | Unset): Whether the same request may succeed later.
+        retry_after_ms (int | None | Unset): When to try again, in milliseconds.
+    """
+
+    code: str
+    message: str
+    details: Any | Unset = UNSET
+    request_id: None | str | Unset = UNSET
+    rollout_id: None | str | Unset = UNSET
+    retryable: bool | None | Unset = UNSET
+    retry_after_ms: int | None | Unset = UNSET
+    additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        code = self.code
+
+        message = self.message
+
+        details = self.details
+
+        request_id: None | str | Unset
+        if isinstance(self.request_id, Unset):
+            request_id = UNSET
+        else:
+            request_id = self.request_id
+
+        rollout_id: None | str | Unset
+        if isinstance(self.rollout_id, Unset):
+            rollout_id = UNSET
+        else:
+            rollout_id = self.rollout_id
+
+        retryable: bool | None | Unset
+        if isinstance(self.retryable, Unset):
+            retryable = UNSET
+        else:
+            retryable = self.retryable
+
+        retry_after_ms: int | None | Unset
+        if isinstance(self.retry_after_ms, Unset):
+            retry_after_ms = UNSET
+        else:
+            retry_after_ms = self.retry_after_ms
+
+        field_dict: dict[str, Any] = {}
+        field_dict.update(self.additional_properties)
+        field_dict.update(
+            {
+                "code": code,
+                "message": message,
+            }
+        )
+        if details is not UNSET:
+            field_dict["details"] = details
+        if request_id is not UNSET:
+            field_dict["request_id"] = request_id
+        if rollout_id is not UNSET:
+            field_dict["rollout_id"] = rollout_id
+        if retryable is not UNSET:
+            field_dict["retryable"] = retryable
+        if retry_after_ms is not UNSET:
+            field_dict["retry_after_ms"] = retry_after_ms
+
+        return field_dict
+
+    @classmethod
+    def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
+        d = dict(src_dict)
+        code = d.pop("code")
+
+        message = d.pop("message")
+
+        details = d.pop("details", UNSET)
+
+        def _parse_request_id(data: object) -> None | str | Unset:
+            if data is None:
+                return data
+            if isinstance(data, Unset):
+                return data
+            return cast(None | str | Unset, data)
+
+        request_id = _parse_request_id(d.pop("request_id", UNSET))
+
+        def _parse_rollout_id(data: object) -> None | str | Unset:
+            if data is None:
+                return data
+            if isinstance(data, Unset):
+                return data
+            return cast(None | str | Unset, data)
+
+        rollout_id = _parse_rollout_id(d.pop("rollout_id", UNSET))
+
+        def _parse_retryable(data: object) -> bool | None | Unset:
+            if data is None:
+                return data
+            if isinstance(data, Unset):
+                return data
+            return cast(bool | None | Unset, data)
+
+        retryable = _parse_retryable(d.pop("retryable", UNSET))
+
+        def _parse_retry_after_ms(data: object) -> int | None | Unset:
+            if data is None:
+                return data
+            if isinstance(data, Unset):
+                return data
+            return cast(int | None | Unset, data)
+
+        retry_after_ms = _parse_retry_after_ms(d.pop("retry_after_ms", UNSET))
+
+        error_envelope = cls(
+            code=code,
+            message=message,
+            details=details,
+            request_id=request_id,
+            rollout_id=rollout_id,
+            retryable=retryable,
+            retry_after_ms=retry_after_ms,
+        )
+
+        error_envelope.additional_properties = d
+        return error_envelope
+
+    @property
+    def additional_keys(self) -> list[str]:
+        return list(self.additional_properties.keys())
+
+    def __getitem__(self, key: str) -> Any:
+        return self.additional_properties[key]
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self.additional_properties[key] = value
+
+    def __delitem__(self, key: str) -> None:
+        del self.additional_properties[key]
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.additional_properties

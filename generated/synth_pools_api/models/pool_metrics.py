@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar, cast
+
+from attrs import define as _attrs_define
+from attrs import field as _attrs_field
+
+from ..types import UNSET, Unset
+
+T = TypeVar("T", bound="PoolMetrics")
+
+
+@_attrs_define
+class PoolMetrics:
+    """Counts of a pool's rollouts at one moment.
+
+    Attributes:
+        id (str): The id of the pool.
+        pool_id (str): The same value as `id`.
+        active_rollouts (int): Rollouts that run.
+        queued_rollouts (int): Rollouts that wait.
+        success_rate (float | None): Completed among completed and failed; null before the first of these.
+        capacity (int): The pool's `capacity`.
+        completed_rollouts (int | Unset): Rollouts that completed.
+        failed_rollouts (int | Unset): Rollouts that failed.
+        cancelled_rollouts (int | Unset): Rollouts that were cancelled.
+        concurrency (int | Unset): The pool's `concurrency`.
+    """
+
+    id: str
+    pool_id: str
+    active_rollouts: int
+    queued_rollouts: int
+    success_rate: float | None
+    capacity: int
+    completed_rollouts: int | Unset = UNSET
+    failed_rollouts: int | Unset = UNSET
+    cancelled_rollouts: int | Unset = UNSET
+    concurrency: int | Unset = UNSET
+    additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        id = self.id
+
+        pool_id = self.pool_id
+
+        active_rollouts = self.active_rollouts
+
+        queued_rollouts = self.queued_rollouts
+
+        success_rate: float | None
+        success_rate = self.success_rate
+
+        capacity = self.capacity
+
+        completed_rollouts = self.completed_rollouts
+
+        failed_rollouts = self.failed_rollouts
+
+        cancelled_rollouts = self.cancelled_rollouts
+
+        concurrency = self.concurrency
+
+        field_dict: dict[str, Any] = {}
+        field_dict.update(self.additional_properties)
+        field_dict.update(
+            {
+                "id": id,
+                "pool_id": pool_id,
+                "active_rollouts": active_rollouts,
+                "queued_rollouts": queued_rollouts,
+                "success_rate": success_rate,
+                "capacity": capacity,
+            }
+        )
+        if completed_rollouts is not UNSET:
+            field_dict["completed_rollouts"] = completed_rollouts
+        if failed_rollouts is not UNSET:
+            field_dict["failed_rollouts"] = failed_rollouts
+        if cancelled_rollouts is not UNSET:
+            field_dict["cancelled_rollouts"] = cancelled_rollouts
+        if concurrency is not UNSET:
+            field_dict["concurrency"] = concurrency
+
+        return field_dict
+
+    @classmethod
+    def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
+        d = dict(src_dict)
+        id = d.pop("id")
+
+        pool_id = d.pop("pool_id")
+
+        active_rollouts = d.pop("active_rollouts")
+
+        queued_rollouts = d.pop("queued_rollouts")
+
+        def _parse_success_rate(data: object) -> float | None:
+            if data is None:
+                return data
+            return cast(float | None, data)
+
+        success_rate = _parse_success_rate(d.pop("success_rate"))
+
+        capacity = d.pop("capacity")
+
+        completed_rollouts = d.pop("completed_rollouts", UNSET)
+
+        failed_rollouts = d.pop("failed_rollouts", UNSET)
+
+        cancelled_rollouts = d.pop("cancelled_rollouts", UNSET)
+
+        concurrency = d.pop("concurrency", UNSET)
+
+        pool_metrics = cls(
+            id=id,
+            pool_id=pool_id,
+            active_rollouts=active_rollouts,
+            queued_rollouts=queued_rollouts,
+            success_rate=success_rate,
+            capacity=capacity,
+            completed_rollouts=completed_rollouts,
+            failed_rollouts=failed_rollouts,
+            cancelled_rollouts=cancelled_rollouts,
+            concurrency=concurrency,
+        )
+
+        pool_metrics.additional_properties = d
+        return pool_metrics
+
+    @property
+    def additional_keys(self) -> list[str]:
+        return list(self.additional_properties.keys())
+
+    def __getitem__(self, key: str) -> Any:
+        return self.additional_properties[key]
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self.additional_properties[key] = value
+
+    def __delitem__(self, key: str) -> None:
+        del self.additional_properties[key]
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.additional_properties

@@ -1,0 +1,392 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from attrs import define as _attrs_define
+from attrs import field as _attrs_field
+
+from ..models.pool_target import PoolTarget, check_pool_target
+from ..types import UNSET, Unset
+
+if TYPE_CHECKING:
+    from ..models.json_object import JsonObject
+    from ..models.pool_config import PoolConfig
+    from ..models.task_definition import TaskDefinition
+
+
+T = TypeVar("T", bound="PoolPatch")
+
+
+@_attrs_define
+class PoolPatch:
+    """Parts of a pool to be merged into it (RFC 7396): objects merge, null removes a field or sets
+    it back to its default, arrays are replaced.
+
+        Attributes:
+            id (None | str | Unset): The id of the pool, where the caller chooses it.
+            pool_id (None | str | Unset): The id of the pool, where the caller chooses it.
+            name (str | Unset): A name for people; need not be unique.
+            target (None | PoolTarget | Unset): The substrate; `arbitrary` where it is not given and `backend` names none of
+                the five.
+            backend (None | str | Unset): The newer spelling of `target`, free text; takes the value of `target` where it is
+                not
+                given.
+            config (None | PoolConfig | Unset): Settings of the pool, free-form.
+            pool_config (None | PoolConfig | Unset): Another spelling of `config`, which wins.
+            metadata (JsonObject | None | Unset): Free-form, never interpreted.
+            pool_metadata (JsonObject | None | Unset): Another spelling of `metadata`, which wins.
+            tasks (list[TaskDefinition] | None | Unset): The tasks of the pool; two with one id are 409 `task_exists`.
+            capacity (int | None | Unset): How many containers the pool has or may have (default 1).
+            concurrency (int | None | Unset): How many of its rollouts may run at once (default 8).
+            container_url (None | str | Unset): The address of the container that runs the rollouts. An absolute http or
+                https URL without
+                userinfo.
+    """
+
+    id: None | str | Unset = UNSET
+    pool_id: None | str | Unset = UNSET
+    name: str | Unset = UNSET
+    target: None | PoolTarget | Unset = UNSET
+    backend: None | str | Unset = UNSET
+    config: None | PoolConfig | Unset = UNSET
+    pool_config: None | PoolConfig | Unset = UNSET
+    metadata: JsonObject | None | Unset = UNSET
+    pool_metadata: JsonObject | None | Unset = UNSET
+    tasks: list[TaskDefinition] | None | Unset = UNSET
+    capacity: int | None | Unset = UNSET
+    concurrency: int | None | Unset = UNSET
+    container_url: None | str | Unset = UNSET
+    additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        from ..models.json_object import JsonObject
+        from ..models.pool_config import PoolConfig
+
+        id: None | str | Unset
+        if isinstance(self.id, Unset):
+            id = UNSET
+        else:
+            id = self.id
+
+        pool_id: None | str | Unset
+        if isinstance(self.pool_id, Unset):
+            pool_id = UNSET
+        else:
+            pool_id = self.pool_id
+
+        name = self.name
+
+        target: None | str | Unset
+        if isinstance(self.target, Unset):
+            target = UNSET
+        elif isinstance(self.target, str):
+            target = self.target
+        else:
+            target = self.target
+
+        backend: None | str | Unset
+        if isinstance(self.backend, Unset):
+            backend = UNSET
+        else:
+            backend = self.backend
+
+        config: dict[str, Any] | None | Unset
+        if isinstance(self.config, Unset):
+            config = UNSET
+        elif isinstance(self.config, PoolConfig):
+            config = self.config.to_dict()
+        else:
+            config = self.config
+
+        pool_config: dict[str, Any] | None | Unset
+        if isinstance(self.pool_config, Unset):
+            pool_config = UNSET
+        elif isinstance(self.pool_config, PoolConfig):
+            pool_config = self.pool_config.to_dict()
+        else:
+            pool_config = self.pool_config
+
+        metadata: dict[str, Any] | None | Unset
+        if isinstance(self.metadata, Unset):
+            metadata = UNSET
+        elif isinstance(self.metadata, JsonObject):
+            metadata = self.metadata.to_dict()
+        else:
+            metadata = self.metadata
+
+        pool_metadata: dict[str, Any] | None | Unset
+        if isinstance(self.pool_metadata, Unset):
+            pool_metadata = UNSET
+        elif isinstance(self.pool_metadata, JsonObject):
+            pool_metadata = self.pool_metadata.to_dict()
+        else:
+            pool_metadata = self.pool_metadata
+
+        tasks: list[dict[str, Any]] | None | Unset
+        if isinstance(self.tasks, Unset):
+            tasks = UNSET
+        elif isinstance(self.tasks, list):
+            tasks = []
+            for tasks_type_0_item_data in self.tasks:
+                tasks_type_0_item = tasks_type_0_item_data.to_dict()
+                tasks.append(tasks_type_0_item)
+
+        else:
+            tasks = self.tasks
+
+        capacity: int | None | Unset
+        if isinstance(self.capacity, Unset):
+            capacity = UNSET
+        else:
+            capacity = self.capacity
+
+        concurrency: int | None | Unset
+        if isinstance(self.concurrency, Unset):
+            concurrency = UNSET
+        else:
+            concurrency = self.concurrency
+
+        container_url: None | str | Unset
+        if isinstance(self.container_url, Unset):
+            container_url = UNSET
+        else:
+            container_url = self.container_url
+
+        field_dict: dict[str, Any] = {}
+        field_dict.update(self.additional_properties)
+        field_dict.update({})
+        if id is not UNSET:
+            field_dict["id"] = id
+        if pool_id is not UNSET:
+            field_dict["pool_id"] = pool_id
+        if name is not UNSET:
+            field_dict["name"] = name
+        if target is not UNSET:
+            field_dict["target"] = target
+        if backend is not UNSET:
+            field_dict["backend"] = backend
+        if config is not UNSET:
+            field_dict["config"] = config
+        if pool_config is not UNSET:
+            field_dict["pool_config"] = pool_config
+        if metadata is not UNSET:
+            field_dict["metadata"] = metadata
+        if pool_metadata is not UNSET:
+            field_dict["pool_metadata"] = pool_metadata
+        if tasks is not UNSET:
+            field_dict["tasks"] = tasks
+        if capacity is not UNSET:
+            field_dict["capacity"] = capacity
+        if concurrency is not UNSET:
+            field_dict["concurrency"] = concurrency
+        if container_url is not UNSET:
+            field_dict["container_url"] = container_url
+
+        return field_dict
+
+    @classmethod
+    def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
+        from ..models.json_object import JsonObject
+        from ..models.pool_config import PoolConfig
+        from ..models.task_definition import TaskDefinition
+
+        d = dict(src_dict)
+
+        def _parse_id(data: object) -> None | str | Unset:
+            if data is None:
+                return data
+            if isinstance(data, Unset):
+                return data
+            return cast(None | str | Unset, data)
+
+        id = _parse_id(d.pop("id", UNSET))
+
+        def _parse_pool_id(data: object) -> None | str | Unset:
+            if data is None:
+                return data
+            if isinstance(data, Unset):
+                return data
+            return cast(None | str | Unset, data)
+
+        pool_id = _parse_pool_id(d.pop("pool_id", UNSET))
+
+        name = d.pop("name", UNSET)
+
+        def _parse_target(data: object) -> None | PoolTarget | Unset:
+            if data is None:
+                return data
+            if isinstance(data, Unset):
+                return data
+            try:
+                if not isinstance(data, str):
+                    raise TypeError()
+                target_type_0 = check_pool_target(data)
+
+                return target_type_0
+            except (TypeError, ValueError, AttributeError, KeyError):
+                pass
+            return cast(None | PoolTarget | Unset, data)
+
+        target = _parse_target(d.pop("target", UNSET))
+
+        def _parse_backend(data: object) -> None | str | Unset:
+            if data is None:
+                return data
+            if isinstance(data, Unset):
+                return data
+            return cast(None | str | Unset, data)
+
+        backend = _parse_backend(d.pop("backend", UNSET))
+
+        def _parse_config(data: object) -> None | PoolConfig | Unset:
+            if data is None:
+                return data
+            if isinstance(data, Unset):
+                return data
+            try:
+                if not isinstance(data, dict):
+                    raise TypeError()
+                config_type_0 = PoolConfig.from_dict(data)
+
+                return config_type_0
+            except (TypeError, ValueError, AttributeError, KeyError):
+                pass
+            return cast(None | PoolConfig | Unset, data)
+
+        config = _parse_config(d.pop("config", UNSET))
+
+        def _parse_pool_config(data: object) -> None | PoolConfig | Unset:
+            if data is None:
+                return data
+            if isinstance(data, Unset):
+                return data
+            try:
+                if not isinstance(data, dict):
+                    raise TypeError()
+                pool_config_type_0 = PoolConfig.from_dict(data)
+
+                return pool_config_type_0
+            except (TypeError, ValueError, AttributeError, KeyError):
+                pass
+            return cast(None | PoolConfig | Unset, data)
+
+        pool_config = _parse_pool_config(d.pop("pool_config", UNSET))
+
+        def _parse_metadata(data: object) -> JsonObject | None | Unset:
+            if data is None:
+                return data
+            if isinstance(data, Unset):
+                return data
+            try:
+                if not isinstance(data, dict):
+                    raise TypeError()
+                metadata_type_0 = JsonObject.from_dict(data)
+
+                return metadata_type_0
+            except (TypeError, ValueError, AttributeError, KeyError):
+                pass
+            return cast(JsonObject | None | Unset, data)
+
+        metadata = _parse_metadata(d.pop("metadata", UNSET))
+
+        def _parse_pool_metadata(data: object) -> JsonObject | None | Unset:
+            if data is None:
+                return data
+            if isinstance(data, Unset):
+                return data
+            try:
+                if not isinstance(data, dict):
+                    raise TypeError()
+                pool_metadata_type_0 = JsonObject.from_dict(data)
+
+                return pool_metadata_type_0
+            except (TypeError, ValueError, AttributeError, KeyError):
+                pass
+            return cast(JsonObject | None | Unset, data)
+
+        pool_metadata = _parse_pool_metadata(d.pop("pool_metadata", UNSET))
+
+        def _parse_tasks(data: object) -> list[TaskDefinition] | None | Unset:
+            if data is None:
+                return data
+            if isinstance(data, Unset):
+                return data
+            try:
+                if not isinstance(data, list):
+                    raise TypeError()
+                tasks_type_0 = []
+                _tasks_type_0 = data
+                for tasks_type_0_item_data in _tasks_type_0:
+                    tasks_type_0_item = TaskDefinition.from_dict(tasks_type_0_item_data)
+
+                    tasks_type_0.append(tasks_type_0_item)
+
+                return tasks_type_0
+            except (TypeError, ValueError, AttributeError, KeyError):
+                pass
+            return cast(list[TaskDefinition] | None | Unset, data)
+
+        tasks = _parse_tasks(d.pop("tasks", UNSET))
+
+        def _parse_capacity(data: object) -> int | None | Unset:
+            if data is None:
+                return data
+            if isinstance(data, Unset):
+                return data
+            return cast(int | None | Unset, data)
+
+        capacity = _parse_capacity(d.pop("capacity", UNSET))
+
+        def _parse_concurrency(data: object) -> int | None | Unset:
+            if data is None:
+                return data
+            if isinstance(data, Unset):
+                return data
+            return cast(int | None | Unset, data)
+
+        concurrency = _parse_concurrency(d.pop("concurrency", UNSET))
+
+        def _parse_container_url(data: object) -> None | str | Unset:
+            if data is None:
+                return data
+            if isinstance(data, Unset):
+                return data
+            return cast(None | str | Unset, data)
+
+        container_url = _parse_container_url(d.pop("container_url", UNSET))
+
+        pool_patch = cls(
+            id=id,
+            pool_id=pool_id,
+            name=name,
+            target=target,
+            backend=backend,
+            config=config,
+            pool_config=pool_config,
+            metadata=metadata,
+            pool_metadata=pool_metadata,
+            tasks=tasks,
+            capacity=capacity,
+            concurrency=concurrency,
+            container_url=container_url,
+        )
+
+        pool_patch.additional_properties = d
+        return pool_patch
+
+    @property
+    def additional_keys(self) -> list[str]:
+        return list(self.additional_properties.keys())
+
+    def __getitem__(self, key: str) -> Any:
+        return self.additional_properties[key]
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self.additional_properties[key] = value
+
+    def __delitem__(self, key: str) -> None:
+        del self.additional_properties[key]
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.additional_properties

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar, cast
+
+from attrs import define as _attrs_define
+from attrs import field as _attrs_field
+
+T = TypeVar("T", bound="RolloutMetrics")
+
+
+@_attrs_define
+class RolloutMetrics:
+    """What was measured about the outcome.
+
+    Attributes:
+        outcome_reward (float | None): The reward; null where there is none.
+    """
+
+    outcome_reward: float | None
+    additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        outcome_reward: float | None
+        outcome_reward = self.outcome_reward
+
+        field_dict: dict[str, Any] = {}
+        field_dict.update(self.additional_properties)
+        field_dict.update(
+            {
+                "outcome_reward": outcome_reward,
+            }
+        )
+
+        return field_dict
+
+    @classmethod
+    def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
+        d = dict(src_dict)
+
+        def _parse_outcome_reward(data: object) -> float | None:
+            if data is None:
+                return data
+            return cast(float | None, data)
+
+        outcome_reward = _parse_outcome_reward(d.pop("outcome_reward"))
+
+        rollout_metrics = cls(
+            outcome_reward=outcome_reward,
+        )
+
+        rollout_metrics.additional_properties = d
+        return rollout_metrics
+
+    @property
+    def additional_keys(self) -> list[str]:
+        return list(self.additional_properties.keys())
+
+    def __getitem__(self, key: str) -> Any:
+        return self.additional_properties[key]
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self.additional_properties[key] = value
+
+    def __delitem__(self, key: str) -> None:
+        del self.additional_properties[key]
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.additional_properties
