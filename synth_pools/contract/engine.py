@@ -10,7 +10,7 @@ import contextlib
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
@@ -42,6 +42,7 @@ class GeneratedRequest:
     operation: str
     method: str
     path_parameters: dict[str, Any]
+    headers: MutableMapping[str, str]
     body: Any
     negative: frozenset[str]
 
@@ -228,6 +229,7 @@ def _request(case: Case[Any], names: Mapping[str, str]) -> GeneratedRequest:
         names.get(case.operation.label, case.operation.label),
         case.method,
         case.path_parameters,
+        case.headers,
         case.body,
         negative,
     )

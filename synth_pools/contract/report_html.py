@@ -1,6 +1,5 @@
 """The verdict as one HTML file that needs nothing else: no network, no server.
 
-
 What a backend sends is shown and never trusted: everything is escaped, and the page's policy lets
 no other script run than its own.
 """

@@ -10,13 +10,14 @@ from synth_pools.contract.document import Document
 from synth_pools.contract.engine import EngineSettings, Judged, Trouble, run_engine
 from synth_pools.contract.engine_checks import CHECKS, departure_of, is_excused
 from synth_pools.contract.findings import Findings
-from synth_pools.contract.fixture import FixtureError, make_fixture, remove
+from synth_pools.contract.fixture import FixtureError, make_steering
 from synth_pools.contract.judgement import excerpt
-from synth_pools.contract.model import Clause, Column, Departure, Layer, Outcome
+from synth_pools.contract.model import Clause, Column, Departure, Layer, LayerResult, Outcome
 from synth_pools.contract.options import Options, Profile
-from synth_pools.contract.probe import BusyError, Probe, UnreachableError
+from synth_pools.contract.probe import BusyError
 from synth_pools.contract.steer import Steering
 from synth_pools.contract.stream_rules import stream_rules
+from synth_pools.contract.world import World
 
 Progress = Callable[[str], None]
 
@@ -30,32 +31,18 @@ _ANSWERS = Clause("Errors", "every request is answered")
 _TELL_EVERY = 1.0
 
 
-def run_schema_layer(
-    options: Options,
-    document: Document,
-    findings: Findings,
-    probe: Probe,
-    progress: Progress = lambda _: None,
-) -> str | None:
-    """Fills `findings`; answers what kept the layer from judging, in one line, or None."""
+def run(options: Options, world: World, progress: Progress = lambda _: None) -> LayerResult:
+    """Fills the world's findings; the result says only what kept the layer from judging."""
     try:
-        steering = make_fixture(probe, options)
-    except (FixtureError, BusyError, UnreachableError) as error:
-        return f"generated requests had no pool to go to: {error}"
-    try:
-        return _drive(options, document, findings, steering, progress)
-    finally:
-        remove(probe, steering.made)
+        steering = make_steering(world)
+    except (FixtureError, BusyError) as error:
+        return LayerResult(obstacle=f"generated requests had no pool to go to: {error}")
+    return LayerResult(obstacle=_drive(options, world, steering, progress))
 
 
-def _drive(
-    options: Options,
-    document: Document,
-    findings: Findings,
-    steering: Steering,
-    progress: Progress,
-) -> str | None:
+def _drive(options: Options, world: World, steering: Steering, progress: Progress) -> str | None:
     profile = options.profile
+    document, findings = world.document, world.findings
     told = 0.0
 
     def tick(phase: str, sent: int) -> None:
@@ -86,7 +73,7 @@ def _drive(
         elif found.operation is not None:
             findings.lacking(
                 Outcome.NOT_REACHED,
-                "fuzz.requests",
+                "schema.requests",
                 found.operation,
                 Column.STATUS,
                 Layer.SCHEMA,
@@ -105,7 +92,7 @@ def _take(document: Document, findings: Findings, found: Judged) -> None:
     if exchange.status == 501:
         findings.lacking(
             Outcome.NOT_OFFERED,
-            "fuzz.offered",
+            "schema.offered",
             found.operation,
             Column.STATUS,
             Layer.SCHEMA,
@@ -139,7 +126,7 @@ def _take(document: Document, findings: Findings, found: Judged) -> None:
 def _silence(trouble: Trouble) -> Departure:
     operation = trouble.operation or ""
     return Departure(
-        "fuzz.answer",
+        "schema.answer",
         operation,
         _ANSWERS,
         "an answer within the time limit",
@@ -147,5 +134,5 @@ def _silence(trouble: Trouble) -> Departure:
         None,
         Layer.SCHEMA,
         Column.STATUS,
-        cause=f"fuzz.answer|{operation}",
+        cause=f"schema.answer|{operation}",
     )

@@ -1,60 +1,74 @@
 """Leads generated requests to things that exist, and away from what the run did not make.
 
-Left alone, a fuzzer names pools that are not there: nearly all it sees is 404. So valid ids are
-replaced by those of a pool, a task and a rollout of the run's own, most of the time and always in
-the same way for the same request.
+Left alone, a fuzzer names pools that are not there and repeats one id: nearly all that it sees is
+404 and 409. So valid ids are replaced by those of pools of the run's own, most of the time and
+always in the same way for the same seed.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any
 from zlib import crc32
 
 from synth_pools.contract.engine import GeneratedRequest
 
-# What may happen to the pool that is written to must not disturb those that are read.
-_WRITES = frozenset(
-    {
-        "replace_pool",
-        "update_pool",
-        "create_task",
-        "update_task",
-        "patch_task",
-    }
-)
-_DELETES = frozenset({"delete_pool", "delete_task"})
 _POOL_BODIES = frozenset({"create_pool", "replace_pool", "update_pool"})
 _TASK_BODIES = frozenset({"create_task", "update_task", "patch_task"})
 _ROLLOUT_BODIES = frozenset({"create_rollout", "create_global_rollout"})
+# A longer id was chosen for its length.
+_SHORT_ID = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A pool with what is in it; None where it has none (a read-only run takes what is there)."""
+
+    pool: str
+    task: str | None = None
+    rollout: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Fixture:
-    """Ids that generated requests may use; None where the run has none (a read-only one)."""
+    """What may happen to the places that are written to must not disturb the one that is read."""
 
-    read_pool: str
-    read_task: str | None
-    read_rollout: str | None
-    write_pool: str
-    write_task: str | None
+    read: Place
+    pool_writes: Place
+    task_writes: Place
+
+    def place(self, operation: str) -> Place | None:
+        """Where an operation is led; None for those that would take the place away."""
+        if operation in ("delete_pool", "delete_task"):
+            return None
+        if operation in ("replace_pool", "update_pool"):
+            return self.pool_writes
+        if operation in _TASK_BODIES:
+            return self.task_writes
+        return self.read
 
 
 @dataclass(slots=True)
 class Steering:
-    """`foreign` are the pools that were there before; `made` grows with every pool that is made."""
+    """`foreign` are the pools that were there before; `register` is told of each that is made."""
 
-    run_id: str
+    mark: str
     fixture: Fixture
+    register: Callable[[str], None]
     foreign: Collection[str] = ()
-    made: list[str] = field(default_factory=list)
+    _made: set[str] = field(default_factory=set)
+    _count: int = 0
 
     def __call__(self, request: GeneratedRequest) -> None:
         if "path" not in request.negative:
             self._path(request)
-        self._body(request)
+        if isinstance(request.body, dict):
+            self._body(request, request.body)
+        if "Idempotency-Key" in request.headers and "header" not in request.negative:
+            # A repeated key would be a conflict, which has its own scenarios.
+            request.headers["Idempotency-Key"] = self._new()
 
     def observe(self, operation: str, status: int, body: bytes) -> None:
         """Keeps the id of every pool that came to be, also by a request that should have failed."""
@@ -65,43 +79,38 @@ class Steering:
         except (ValueError, RecursionError):
             return
         identifier = pool.get("pool_id", pool.get("id")) if isinstance(pool, dict) else None
-        if isinstance(identifier, str):
-            self.made.append(identifier)
+        if isinstance(identifier, str) and identifier not in self.foreign:
+            self._made.add(identifier)
+            self.register(identifier)
 
     def _path(self, request: GeneratedRequest) -> None:
         path = request.path_parameters
-        if not path or self._is_own(path):
+        if not path or path.get("pool_id") in self._made:
             return
-        writes = request.operation in _WRITES or request.operation in _DELETES
         # Every fourth stays as it came: ids that name nothing have their own clause.
-        wild = _choice(path) % 4 == 0 and not (set(map(str, path.values())) & set(self.foreign))
-        if wild:
+        if _choice([path, request.body]) % 4 == 0 and not set(map(str, path.values())) & set(
+            self.foreign
+        ):
             return
-        fixture = self.fixture
-        if request.operation in _DELETES:
-            for name, value in path.items():
-                path[name] = f"{self.run_id}-{_choice({name: value}):08x}"
+        place = self.fixture.place(request.operation)
+        if place is None:
+            for name in path:
+                path[name] = self._new()
             return
-        if "pool_id" in path:
-            path["pool_id"] = fixture.write_pool if writes else fixture.read_pool
-        task = fixture.write_task if writes else fixture.read_task
-        if "task_id" in path and task is not None:
-            path["task_id"] = task
-        if "rollout_id" in path and fixture.read_rollout is not None:
-            path["rollout_id"] = fixture.read_rollout
+        for name, value in (
+            ("pool_id", place.pool),
+            ("task_id", place.task),
+            ("rollout_id", place.rollout),
+        ):
+            if name in path and value is not None:
+                path[name] = value
 
-    def _is_own(self, path: dict[str, Any]) -> bool:
-        return path.get("pool_id") in self.made
-
-    def _body(self, request: GeneratedRequest) -> None:
-        body = request.body
-        if not isinstance(body, dict):
-            return
+    def _body(self, request: GeneratedRequest, body: dict[str, Any]) -> None:
         if request.operation == "create_pool" and isinstance(body.get("name"), str):
-            self._mark(body)
+            self._sign(body)
         if request.operation == "create_global_rollout" and "pool_id" not in body:
             # Otherwise the server would place it in whichever pool is free, anybody's.
-            body["pool_id"] = self.fixture.read_pool
+            body["pool_id"] = self.fixture.read.pool
         if "body" in request.negative:
             return
         _without_addresses(body)
@@ -110,28 +119,37 @@ class Steering:
         elif request.operation in _TASK_BODIES:
             self._agree(body, "task_id", request.path_parameters.get("task_id"))
         elif request.operation in _ROLLOUT_BODIES:
+            place = self.fixture.read
             if isinstance(body.get("pool_id"), str):
-                body["pool_id"] = request.path_parameters.get("pool_id", self.fixture.read_pool)
-            if isinstance(body.get("task_id"), str) and self.fixture.read_task is not None:
-                body["task_id"] = self.fixture.read_task
+                body["pool_id"] = request.path_parameters.get("pool_id", place.pool)
+            if isinstance(body.get("task_id"), str) and place.task is not None:
+                body["task_id"] = place.task
 
-    def _mark(self, body: dict[str, Any]) -> None:
-        """Signs a pool, so that a later run finds it should this one not come to clean up."""
-        name, mark = body["name"], f"{self.run_id} "
-        if len(name) >= len(mark):
+    def _sign(self, body: dict[str, Any]) -> None:
+        """Marks a pool, so that a later run finds it should this one not come to clean up."""
+        name = body["name"]
+        if len(name) >= len(self.mark):
             # The length stays, because a length at the limit may be what is tried.
-            body["name"] = mark + name[len(mark) :]
+            body["name"] = self.mark + name[len(self.mark) :]
         elif name:
-            body["name"] = mark + name
+            body["name"] = self.mark + name
 
     def _agree(self, body: dict[str, Any], name: str, in_path: Any) -> None:
-        """Bodies that name two ids, or another than the path, are 409: most should get further."""
+        """Two ids, another than the path's or a taken one are 409: most should get further."""
         named = [key for key in ("id", name) if isinstance(body.get(key), str)]
         if not named or _choice(body) % 8 == 0:
             return
-        chosen = in_path if in_path is not None else body[named[-1]]
+        chosen = in_path
+        if chosen is None:
+            chosen = body[named[-1]]
+            if len(chosen) <= _SHORT_ID:
+                chosen = self._new()
         for key in named:
             body[key] = chosen
+
+    def _new(self) -> str:
+        self._count += 1
+        return f"{self.mark}{self._count}"
 
 
 def _without_addresses(body: dict[str, Any]) -> None:
