@@ -103,8 +103,14 @@ class Document:
     def documented(self) -> dict[str, tuple[str, ...]]:
         return {name: tuple(op.answers) for name, op in self.operations.items()}
 
+    @cached_property
+    def _open_schemas(self) -> dict[str, Any]:
+        """The schemas as answers are held to them: enumerated values may be others (Growth)."""
+        schemas: Mapping[str, Any] = self._spec.get("components", {}).get("schemas", {})
+        return {name: _without_enums(schema) for name, schema in schemas.items()}
+
     def _compile(self, schema: Mapping[str, Any]) -> jsonschema_rs.Draft202012Validator:
-        whole = {**schema, "components": self._spec.get("components", {})}
+        whole = {**schema, "components": {"schemas": self._open_schemas}}
         return jsonschema_rs.Draft202012Validator(whole, validate_formats=True)
 
     def _read(self) -> Iterator[Operation]:
@@ -138,6 +144,17 @@ class Document:
         for step in reference.removeprefix("#/").split("/"):
             found = found[step.replace("~1", "/").replace("~0", "~")]
         return self._resolve(found)
+
+
+def _without_enums(node: Any) -> Any:
+    if isinstance(node, dict):
+        # A property may be called enum: only a list is the keyword.
+        return {
+            key: _without_enums(value)
+            for key, value in node.items()
+            if not (key == "enum" and isinstance(value, list))
+        }
+    return [_without_enums(item) for item in node] if isinstance(node, list) else node
 
 
 def _complaints(validator: jsonschema_rs.Draft202012Validator, value: Any) -> list[str]:
