@@ -8,6 +8,7 @@ always in the same way for the same seed.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +19,7 @@ from synth_pools.contract.engine import GeneratedRequest
 _POOL_BODIES = frozenset({"create_pool", "replace_pool", "update_pool"})
 _TASK_BODIES = frozenset({"create_task", "update_task", "patch_task"})
 _ROLLOUT_BODIES = frozenset({"create_rollout", "create_global_rollout"})
+_ID = re.compile("[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 # A longer id was chosen for its length.
 _SHORT_ID = 20
 
@@ -145,7 +147,11 @@ class Steering:
             if len(chosen) <= _SHORT_ID:
                 chosen = self._new()
         for key in named:
-            body[key] = chosen
+            if _ID.fullmatch(chosen):
+                body[key] = str(chosen)
+            else:
+                # A path takes any id, a body does not.
+                del body[key]
 
     def _new(self) -> str:
         self._count += 1
