@@ -158,7 +158,12 @@ def _report_of_object(body: dict[str, Any]) -> _Report:
         fields = _fields_text(envelope.get("details"))
     said = _first_text([detail, *[_said_in(part) for part in parts], envelope])
     return _Report(
-        message=fields or (_one_line(said) if said else _compact(detail or body)),
+        message=fields
+        or (
+            _one_line(said)
+            if said
+            else _compact(detail if isinstance(detail, dict) and detail else body)
+        ),
         code=_first_text([part.get("code") for part in parts]),
         request_id=_first_text([part.get("request_id") for part in parts]),
         retry_after=_milliseconds([part.get("retry_after_ms") for part in parts]),
@@ -208,8 +213,7 @@ def _line_of_text(text: str) -> str:
     text = text[:_SEARCHED_TEXT]
     if text.lstrip().startswith("<"):
         title = re.search(r"<(title|h1)\b[^>]*>(.*?)</\1", text, re.IGNORECASE | re.DOTALL)
-        text = title[2] if title else text
-        text = re.sub(r"<[^>]*>", " ", text)
+        text = _one_line(title[2]) if title else re.sub(r"<[^>]*>", " ", text)
     line = next((line for line in text.splitlines() if line.strip()), "")
     return _one_line(line) or "the answer says nothing readable"
 

@@ -10,7 +10,7 @@ from typing import Any, Self
 import httpx
 
 from synth_pools._async.transport import AsyncTransport, Call
-from synth_pools.errors import APIConnectionError, StreamDecodeError
+from synth_pools.errors import APIConnectionError, ClientClosedError, StreamDecodeError
 from synth_pools.sse import EventStreamDecoder
 
 _EXCERPT = 200
@@ -64,14 +64,17 @@ async def _read(transport: AsyncTransport, call: Call) -> AsyncGenerator[dict[st
     # `finally` below.
     response = await transport.open_stream(call)
     decoder = EventStreamDecoder()
-    failure: APIConnectionError | None = None
+    failure: APIConnectionError | ClientClosedError | None = None
     try:
         async for chunk in response.aiter_bytes():
             for event in decoder.feed(chunk):
                 if event.data.strip():
                     yield _parse(transport, event.data)
     except httpx.RequestError as error:
-        failure = transport.connection_error(call, error, in_stream=True)
+        if transport.is_closed:
+            failure = ClientClosedError("the client was closed while its event stream was read")
+        else:
+            failure = transport.connection_error(call, error, in_stream=True)
     finally:
         await response.aclose()
     if failure is not None:

@@ -13,7 +13,7 @@ from typing import Any, Self
 import httpx
 
 from synth_pools._sync.transport import Call, Transport
-from synth_pools.errors import APIConnectionError, StreamDecodeError
+from synth_pools.errors import APIConnectionError, ClientClosedError, StreamDecodeError
 from synth_pools.sse import EventStreamDecoder
 
 _EXCERPT = 200
@@ -67,14 +67,17 @@ def _read(transport: Transport, call: Call) -> Generator[dict[str, Any], None]:
     # `finally` below.
     response = transport.open_stream(call)
     decoder = EventStreamDecoder()
-    failure: APIConnectionError | None = None
+    failure: APIConnectionError | ClientClosedError | None = None
     try:
         for chunk in response.iter_bytes():
             for event in decoder.feed(chunk):
                 if event.data.strip():
                     yield _parse(transport, event.data)
     except httpx.RequestError as error:
-        failure = transport.connection_error(call, error, in_stream=True)
+        if transport.is_closed:
+            failure = ClientClosedError("the client was closed while its event stream was read")
+        else:
+            failure = transport.connection_error(call, error, in_stream=True)
     finally:
         response.close()
     if failure is not None:
