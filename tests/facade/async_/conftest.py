@@ -1,0 +1,23 @@
+"""A recording server and a client of it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from synth_pools import AsyncContainerPoolsClient
+from tests.support.leaks import KEY
+from tests.support.recording import RecordingServer
+
+
+@pytest.fixture
+def server() -> Iterator[RecordingServer]:
+    with RecordingServer() as server:
+        yield server
+
+
+@pytest.fixture
+async def client(server: RecordingServer) -> AsyncIterator[AsyncContainerPoolsClient]:
+    async with AsyncContainerPoolsClient(api_key=KEY, base_url=server.url, timeout=10) as client:
+        yield client

@@ -1,0 +1,140 @@
+"""Making, sharing and closing clients."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+
+from synth_pools import (
+    APITimeoutError,
+    AsyncContainerPoolsClient,
+    AsyncPoolsClient,
+    AsyncSynthClient,
+    ClientClosedError,
+    ConfigurationError,
+)
+from tests.support.colours import OTHER_COLOUR
+from tests.support.leaks import KEY
+from tests.support.recording import Recorded, RecordingServer, Reply
+from tests.support.surface import CALLS, P, R
+
+
+def test_the_newer_name_is_the_same_class() -> None:
+    assert AsyncPoolsClient is AsyncContainerPoolsClient
+
+
+def test_making_a_client_opens_nothing(server: RecordingServer) -> None:
+    AsyncContainerPoolsClient(api_key=KEY, base_url=server.url)
+    AsyncSynthClient(api_key=KEY, base_url=server.url)
+    assert server.connections == 0
+
+
+async def test_the_front_door(server: RecordingServer) -> None:
+    async with AsyncSynthClient(api_key=KEY, base_url=f"{server.url}/api", timeout=7) as client:
+        assert isinstance(client.pools, AsyncContainerPoolsClient)
+        assert (client.base_url, client.timeout) == (server.url, 7.0)
+        assert client.pools.timeout == 7.0
+        await client.pools.get_pool(P)
+    assert client.pools.is_closed
+    assert "Bearer" in server.last.headers["authorization"]
+
+
+async def test_the_configuration_of_either_colour_is_taken_over(server: RecordingServer) -> None:
+    for giver in (OTHER_COLOUR[AsyncContainerPoolsClient], AsyncContainerPoolsClient):
+        given = giver(api_key=KEY, base_url=server.url, timeout=7)
+        async with AsyncContainerPoolsClient(given) as client:
+            assert client.timeout == 7.0
+            await client.rollouts.get(P, R)
+        assert server.last.headers["authorization"] == f"Bearer {KEY}"
+        assert not given.is_closed
+
+
+@pytest.mark.parametrize("thing", [object(), {}, "key", 7, httpx])
+def test_a_configuration_is_taken_over_from_a_client_only(thing: Any) -> None:
+    with pytest.raises(ConfigurationError, match="must be another pools client"):
+        AsyncContainerPoolsClient(thing)
+
+
+async def test_a_closed_client_says_so(server: RecordingServer) -> None:
+    client = AsyncContainerPoolsClient(api_key=KEY, base_url=server.url)
+    await client.get_pool(P)
+    await client.aclose()
+    await client.aclose()
+    assert client.is_closed
+    assert "closed" in repr(client)
+    for call in CALLS:
+        with pytest.raises(ClientClosedError, match="the client is closed"):
+            await (call.on(client).__anext__() if call.is_stream else call.on(client))
+    with pytest.raises(ClientClosedError):
+        await client.__aenter__()
+    assert len(server.requests) == 1
+
+
+async def test_closing_an_unused_client_is_fine() -> None:
+    async with AsyncContainerPoolsClient(api_key=KEY) as client:
+        assert not client.is_closed
+    assert client.is_closed
+
+
+async def test_a_callers_own_http_client_is_used_and_left_open(server: RecordingServer) -> None:
+    async with httpx.AsyncClient(
+        headers={"X-Mine": "yes", "Authorization": "Basic mine"},
+        auth=("user", "password"),
+        base_url="http://127.0.0.1:1/elsewhere/",
+        follow_redirects=True,
+    ) as http:
+        for _ in range(2):
+            async with AsyncContainerPoolsClient(
+                api_key=KEY, base_url=server.url, http_client=http
+            ) as client:
+                await client.get_pool(P)
+            assert not http.is_closed
+        assert server.last.headers["x-mine"] == "yes"
+        assert server.last.headers["authorization"] == f"Bearer {KEY}"
+        assert server.last.path == f"/v1/pools/{P}"
+        assert server.connections == 1
+        with pytest.raises(ClientClosedError):
+            await client.get_pool(P)
+        async with AsyncSynthClient(
+            api_key=KEY, base_url=server.url, http_client=http
+        ) as front_door:
+            await front_door.pools.get_pool(P)
+        await http.get(server.url)
+        assert server.last.headers["authorization"] != f"Bearer {KEY}"
+
+
+async def test_a_callers_own_http_client_has_our_time_limit(server: RecordingServer) -> None:
+    def answer(request: Recorded) -> Reply:
+        server.client_left.wait(5)
+        return Reply()
+
+    server.reply_with(answer)
+    async with httpx.AsyncClient(timeout=None) as http:
+        client = AsyncContainerPoolsClient(
+            api_key=KEY, base_url=server.url, timeout=0.2, http_client=http
+        )
+        with pytest.raises(APITimeoutError):
+            await client.get_pool(P)
+    server.client_left.set()
+
+
+async def test_a_callers_own_http_client_that_was_closed(server: RecordingServer) -> None:
+    http = httpx.AsyncClient()
+    client = AsyncContainerPoolsClient(api_key=KEY, base_url=server.url, http_client=http)
+    await http.aclose()
+    with pytest.raises(ClientClosedError):
+        await client.get_pool(P)
+
+
+@pytest.mark.parametrize("wrong", [httpx, "http", object()])
+def test_what_is_no_http_client_is_refused(wrong: Any) -> None:
+    with pytest.raises(ConfigurationError, match="http_client must be an httpx"):
+        AsyncContainerPoolsClient(api_key=KEY, http_client=wrong)
+
+
+def test_an_http_client_of_the_other_colour_is_refused() -> None:
+    wrong = OTHER_COLOUR[httpx.AsyncClient]()
+    with pytest.raises(ConfigurationError, match="http_client must be an httpx"):
+        AsyncContainerPoolsClient(api_key=KEY, http_client=wrong)

@@ -1,0 +1,26 @@
+# Derived by `make generate`. Change the file that it comes from:
+# tests/facade/async_/conftest.py
+
+"""A recording server and a client of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from synth_pools import ContainerPoolsClient
+from tests.support.leaks import KEY
+from tests.support.recording import RecordingServer
+
+
+@pytest.fixture
+def server() -> Iterator[RecordingServer]:
+    with RecordingServer() as server:
+        yield server
+
+
+@pytest.fixture
+def client(server: RecordingServer) -> Iterator[ContainerPoolsClient]:
+    with ContainerPoolsClient(api_key=KEY, base_url=server.url, timeout=10) as client:
+        yield client
