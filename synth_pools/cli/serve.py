@@ -83,7 +83,7 @@ def serve(
         raise click.UsageError("`serve` takes options only, and was given something else as well")
     try:
         from synth_pools.local import LocalBackend
-        from synth_pools.local.datadir import read_key_file
+        from synth_pools.local.keys import read_key_file
         from synth_pools.local.start_errors import LocalBackendError
     except ModuleNotFoundError as error:
         raise _Refused(_what_is_missing(error)) from error
@@ -96,7 +96,7 @@ def serve(
     hint = "the key given with --api-key"
     try:
         if api_key_file is not None:
-            api_key = read_key_file(api_key_file)
+            api_key = read_key_file(api_key_file).reveal()
             hint = _cat(api_key_file.absolute())
         elif api_key is None and os.environ.get(_KEY_VARIABLE):
             api_key = os.environ[_KEY_VARIABLE]

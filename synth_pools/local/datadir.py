@@ -5,18 +5,17 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import secrets
 import stat
 import tempfile
 from pathlib import Path
 from typing import Self
 
-from .start_errors import BadOptionError, DataDirError, DataDirLockedError
+from .keys import make_key_file, read_key_file
+from .settings import Secret
+from .start_errors import DataDirError, DataDirLockedError
 
 KEY_FILE = "api-key"
 LOCK_FILE = "lock"
-_KEY_PREFIX = "sk_local_"
-_KEY_LIMIT = 1024
 
 
 class DataDir:
@@ -45,7 +44,7 @@ class DataDir:
     def key_file(self) -> Path:
         return self.path / KEY_FILE
 
-    def stored_key(self) -> str:
+    def stored_key(self) -> Secret:
         """The key of this directory, made at the first call and the same ever after."""
         try:
             if self.key_file.exists():
@@ -54,7 +53,7 @@ class DataDir:
                     with contextlib.suppress(PermissionError):
                         self.key_file.chmod(0o600)
                 return read_key_file(self.key_file)
-            return self._make_key()
+            return make_key_file(self.key_file)
         except OSError as error:
             raise DataDirError(
                 f"cannot keep a key in {self.path}: {error.strerror}; give a key of your own"
@@ -74,49 +73,10 @@ class DataDir:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _make_key(self) -> str:
-        key = new_key()
-        draft = self.path / f"{KEY_FILE}.new"
-        draft.unlink(missing_ok=True)
-        # Complete before it has its name: a crash leaves either no key or a whole one.
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(key + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        draft.rename(self.key_file)
-        return key
-
     def _remove_temporary(self) -> None:
         if self._temporary is not None:
             self._temporary.cleanup()
             self._temporary = None
-
-
-def new_key() -> str:
-    return _KEY_PREFIX + secrets.token_urlsafe(32)
-
-
-def check_key(key: str, *, name: str = "the API key") -> str:
-    """Refuse what could not travel in an Authorization header, without repeating it."""
-    if not key.strip():
-        raise BadOptionError(f"{name} is blank: give one, or none at all to have one made")
-    if len(key) > _KEY_LIMIT or not all("!" <= character <= "~" for character in key):
-        raise BadOptionError(
-            f"{name} must be at most {_KEY_LIMIT} ASCII characters, no spaces or control characters"
-        )
-    return key
-
-
-def read_key_file(path: Path) -> str:
-    """The key in a file that holds nothing else but white space around it."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise BadOptionError(f"cannot read the key file {path}: {error.strerror}") from error
-    except UnicodeDecodeError:
-        text = "\0"
-    return check_key(text.strip(), name=f"the key in {path}")
 
 
 def _make_and_lock(path: Path) -> int:

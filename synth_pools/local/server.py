@@ -7,6 +7,7 @@ import atexit
 import contextlib
 import http.client
 import os
+import sqlite3
 import threading
 import time
 from collections.abc import Iterable
@@ -17,11 +18,12 @@ from urllib.parse import urlsplit
 
 from . import hostnames
 from .app import create_app
-from .datadir import DataDir, check_key
+from .datadir import DataDir
+from .keys import key_problem
 from .listening import base_url, check_port, is_loopback, open_listening_socket
 from .server_thread import ServerThread
 from .settings import Secret, Settings
-from .start_errors import BadOptionError, LocalBackendError
+from .start_errors import BadOptionError, DataDirError, LocalBackendError
 
 if TYPE_CHECKING:
     from synth_pools import AsyncContainerPoolsClient, ContainerPoolsClient
@@ -56,7 +58,11 @@ class LocalBackend:
         self._requested_dir = data_dir
         self._host = host
         self._port = port
-        self._chosen_key = None if api_key is None else Secret(check_key(api_key))
+        problem = None if api_key is None else key_problem(api_key)
+        self._chosen_key = None if api_key is None or problem else Secret(api_key)
+        api_key = None
+        if problem is not None:
+            raise BadOptionError(f"the API key {problem}")
         self._container_hosts = hostnames.container_hosts(container_hosts)
         self._validate_responses = validate_responses
         self._lock = threading.RLock()
@@ -142,14 +148,20 @@ class LocalBackend:
                 data_dir = undo.enter_context(DataDir(self._requested_dir))
                 settings = Settings(
                     data_dir=data_dir.path,
-                    api_key=self._chosen_key or Secret(data_dir.stored_key()),
+                    api_key=self._chosen_key or data_dir.stored_key(),
                     container_hosts=self._container_hosts,
                     validate_responses=self._validate_responses,
                 )
                 deadline = time.monotonic() + _START_LIMIT_SECONDS
                 thread = ServerThread(lambda: create_app(settings), listener)
                 undo.callback(thread.stop, _STOP_LIMIT_SECONDS)
-                thread.start(_START_LIMIT_SECONDS)
+                try:
+                    thread.start(_START_LIMIT_SECONDS)
+                except sqlite3.Error as error:
+                    raise DataDirError(
+                        f"cannot open the database in {data_dir.path}: {error}; "
+                        "repair it, or give another data directory"
+                    ) from error
                 run = _Run(base_url(listener), settings, thread, data_dir)
                 run.check_answer(deadline)
                 undo.pop_all()
