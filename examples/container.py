@@ -1,0 +1,79 @@
+"""A real task container, made with synth-containers: guess a number between 1 and 100.
+
+    pip install synth-containers
+    python examples/container.py
+
+It prints its URL and serves until its standard input ends (^D), so that it never outlives the
+program that started it. A rollout names a `seed`, which picks the number, and may name a strategy
+(`policy.config.strategy`: "bisect" or "random") and how long to think about each guess
+(`env.think_seconds`). The fewer guesses it takes, the higher its reward.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import sys
+from datetime import UTC, datetime
+from typing import Any
+
+from synth_containers import Container
+
+MOST_GUESSES = 10
+
+container = Container(
+    "number-guess",
+    description="Guess a number between 1 and 100; fewer guesses are better.",
+    default_submission_mode="sync",
+)
+
+
+@container.rollout
+async def rollout(request: dict[str, Any]) -> dict[str, Any]:
+    created_at = _now()
+    env = request.get("env") or {}
+    config = (request.get("policy") or {}).get("config") or {}
+    dice = random.Random(request.get("seed", 0))
+    secret = dice.randint(1, 100)
+    low, high, guesses = 1, 100, list[int]()
+    while len(guesses) < MOST_GUESSES:
+        # Where an agent would ask its model. `async`, so that rollouts run side by side.
+        await asyncio.sleep(env.get("think_seconds", 0.1))
+        bisect = config.get("strategy", "bisect") == "bisect"
+        guess = (low + high) // 2 if bisect else dice.randint(low, high)
+        guesses.append(guess)
+        if guess == secret:
+            break
+        low, high = (guess + 1, high) if guess < secret else (low, guess - 1)
+    found = guesses[-1] == secret
+    reward = round(1 - (len(guesses) - 1) / MOST_GUESSES, 2) if found else 0.0
+    return {
+        "rollout_id": request["rollout_id"],
+        "status": "completed",
+        "success_status": "success",
+        "created_at": created_at,
+        "updated_at": _now(),
+        "summary": {"reward": reward, "guesses": len(guesses), "found": found},
+        "metrics": {"outcome_reward": reward},
+        "artifact": [
+            {
+                "content": json.dumps(guesses),
+                "content_type": "application/json",
+                "metadata": {"name": "guesses.json"},
+            }
+        ],
+    }
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat()
+
+
+def main() -> None:
+    print(container.serve().url, flush=True)
+    sys.stdin.read()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,174 @@
+"""Every example, run as a reader runs it: what it prints, and that it leaves nothing behind."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+LIMIT = 50.0
+
+
+class Surroundings:
+    """A home, a temporary directory and a working directory that belong to one example alone."""
+
+    def __init__(self, root: Path) -> None:
+        self.home, self.temporary, self.work = (root / n for n in ("home", "tmp", "work"))
+        for directory in (self.home, self.temporary, self.work):
+            directory.mkdir()
+        self.examples_before = self.example_files()
+
+    @staticmethod
+    def example_files() -> dict[str, int]:
+        files = (path for path in EXAMPLES.rglob("*") if "__pycache__" not in path.parts)
+        return {str(path): path.stat().st_mtime_ns for path in files}
+
+    def popen(self, example: str) -> subprocess.Popen[str]:
+        kept = {key: value for key, value in os.environ.items() if not key.startswith("SYNTH_")}
+        return subprocess.Popen(
+            [sys.executable, str(EXAMPLES / example)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=self.work,
+            env=kept | {"HOME": str(self.home), "TMPDIR": str(self.temporary)},
+            # A process group of its own, by which everything that it started can be found.
+            start_new_session=True,
+        )
+
+    def run(self, example: str) -> str:
+        process = self.popen(example)
+        try:
+            printed, errors = process.communicate(timeout=LIMIT)
+            assert (process.returncode, errors) == (0, "")
+            self.assert_nothing_is_left(process.pid)
+        finally:
+            end_group(process)
+        return printed
+
+    def assert_nothing_is_left(self, group: int) -> None:
+        assert not group_lives(group), "a process is left"
+        left = [*self.home.iterdir(), *self.temporary.iterdir(), *self.work.iterdir()]
+        assert left == []
+        assert self.example_files() == self.examples_before
+
+
+def group_lives(group: int, wait: float = 5.0) -> bool:
+    deadline = time.monotonic() + wait
+    while time.monotonic() < deadline:
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def end_group(process: subprocess.Popen[str]) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait(LIMIT)
+    for pipe in (process.stdin, process.stdout, process.stderr):
+        if pipe is not None:
+            pipe.close()
+
+
+@pytest.fixture
+def surroundings(tmp_path: Path) -> Surroundings:
+    return Surroundings(tmp_path)
+
+
+def test_every_example_is_run_here() -> None:
+    tests = Path(__file__).read_text()
+    for path in EXAMPLES.glob("*.py"):
+        assert f'"{path.name}"' in tests, path.name
+
+
+def test_quickstart(surroundings: Surroundings) -> None:
+    assert surroundings.run("quickstart.py").splitlines() == [
+        "1 rollout.queued",
+        "2 rollout.started",
+        "3 agent",
+        "4 agent",
+        "5 agent",
+        "6 reward",
+        "7 rollout.completed",
+        "completed with reward 0.75",
+    ]
+
+
+def test_quickstart_is_what_the_readme_shows() -> None:
+    program = (EXAMPLES / "quickstart.py").read_text().partition('"""\n\n')[2]
+    assert program in (EXAMPLES.parent / "README.md").read_text()
+
+
+def test_async_quickstart(surroundings: Surroundings) -> None:
+    lines = surroundings.run("async_quickstart.py").splitlines()
+    for seed in range(10):
+        events = [line.partition(": ")[2] for line in lines if line.startswith(f"seed {seed}:")]
+        assert events == [
+            "rollout.queued",
+            "rollout.started",
+            "agent",
+            "reward",
+            "rollout.completed",
+        ]
+    assert re.fullmatch(r"mean reward 0\.45\d*", lines[-1])
+    # Side by side, not one after the other.
+    assert lines.index("seed 0: rollout.started") < lines.index("seed 9: rollout.completed")
+    assert lines.index("seed 9: rollout.started") < lines.index("seed 0: rollout.completed")
+
+
+def test_demo(surroundings: Surroundings) -> None:
+    begun = time.monotonic()
+    printed = surroundings.run("demo.py")
+    assert time.monotonic() - begun < 30
+    times = [float(number) for number in re.findall(r"^ +(\d+\.\d\d) s  ", printed, re.MULTILINE)]
+    assert times == sorted(times)
+    # Live: what is queued is seen long before the last rollout is done.
+    assert times[0] < 1
+    assert times[-1] - times[0] > 0.3
+    rows = re.findall(r"^  seed (\d) +(\w+) +(\w+) +([\d.-]+) +([\d.]+)$", printed, re.MULTILINE)
+    assert [row[0] for row in rows] == [str(seed) for seed in range(9)]
+    assert [row[2] for row in rows] == ["cancelled"] + ["completed"] * 8
+    assert rows[0][3] == "-"
+    assert len({float(row[3]) for row in rows[1:]}) > 1
+    assert '"completed_rollouts": 8' in printed
+    assert '"cancelled_rollouts": 1' in printed
+    assert '"last_event"' in printed
+
+
+def test_the_demo_leaves_nothing_when_it_is_interrupted(surroundings: Surroundings) -> None:
+    process = surroundings.popen("demo.py")
+    try:
+        assert process.stdout is not None
+        while "rollout.started" not in process.stdout.readline():
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=LIMIT)
+        assert (process.returncode, errors) == (130, "")
+        surroundings.assert_nothing_is_left(process.pid)
+    finally:
+        end_group(process)
+
+
+def test_the_container_ends_with_its_standard_input(surroundings: Surroundings) -> None:
+    process = surroundings.popen("container.py")
+    try:
+        assert process.stdout is not None
+        assert process.stdin is not None
+        assert re.fullmatch(r"http://127\.0\.0\.1:\d+\n", process.stdout.readline())
+        process.stdin.close()
+        assert process.wait(LIMIT) == 0
+        surroundings.assert_nothing_is_left(process.pid)
+    finally:
+        end_group(process)
