@@ -1,0 +1,15 @@
+"""Contract faults, one at a time, between the kit and a running backend."""
+
+from __future__ import annotations
+
+from . import access_wrong, answers_wrong, changes_wrong, data_wrong, lists_wrong, streams_wrong
+from .fault import Fault
+
+FAULTS: tuple[Fault, ...] = (
+    *answers_wrong.FAULTS,
+    *access_wrong.FAULTS,
+    *lists_wrong.FAULTS,
+    *data_wrong.FAULTS,
+    *changes_wrong.FAULTS,
+    *streams_wrong.FAULTS,
+)

@@ -1,0 +1,207 @@
+"""What a fault is: a name, what should be named for it, and how it alters what passes."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
+from synth_pools.contract.document import Document, Operation
+from synth_pools.spec import load_spec
+
+from .wire import Request, Response, without
+
+Ask = Callable[[Request], Awaitable[Response]]
+Blocks = AsyncIterator[bytes]
+Answering = Callable[[Request, "Passing"], Awaitable[Response | None]]
+Altering = Callable[[Request, Response, "Passing"], Awaitable[Response]]
+Streaming = Callable[[Request, Blocks, "Passing"], Blocks]
+
+DOCUMENT = Document(load_spec())
+_ROUTES: dict[str, list[Operation]] = {}
+for _operation in DOCUMENT.operations.values():
+    _ROUTES.setdefault(_operation.method, []).append(_operation)
+
+
+@dataclass(slots=True)
+class Passing:
+    """A request on its way, and what the fault remembers from one request to the next."""
+
+    operation: str
+    ids: dict[str, str]
+    memory: dict[Any, Any]
+    key: str
+    ask: Ask
+
+
+async def _untouched(request: Request, response: Response, passing: Passing) -> Response:
+    return response
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """`named` are the operations of which the kit has to name one.
+
+    `before` may answer in the backend's place or change the request; `after` changes the answer;
+    `stream` changes the blocks of an event stream. All see only requests of `on`.
+    """
+
+    name: str
+    kind: str
+    named: tuple[str, ...]
+    on: tuple[str, ...]
+    before: Answering | None = None
+    after: Altering = _untouched
+    stream: Streaming | None = None
+
+
+def addressed(request: Request) -> tuple[str, dict[str, str]]:
+    """The operation of a request and the ids in its path; "" where it addresses none."""
+    for operation in _ROUTES.get(request.method, ()):
+        ids = operation.ids(request.path)
+        if ids is not None:
+            return operation.id, ids
+    return "", {}
+
+
+# What faults are made of.
+
+
+def answers(
+    change: Callable[[Any], Any], *, statuses: tuple[int, ...] = (200, 201, 202)
+) -> Altering:
+    """Changes the JSON of answers with these statuses."""
+
+    async def after(request: Request, response: Response, passing: Passing) -> Response:
+        value = response.json()
+        if response.status not in statuses or value is None:
+            return response
+        return response.with_json(change(value))
+
+    return after
+
+
+def each_item(change: Callable[[dict[str, Any]], Any]) -> Callable[[Any], Any]:
+    """The change of one thing, made in a list of them as well."""
+
+    def of(value: Any) -> Any:
+        if isinstance(value, dict) and isinstance(value.get("items"), list):
+            return {**value, "items": [change(item) for item in value["items"]]}
+        return change(value)
+
+    return of
+
+
+def dropped(*names: str) -> Callable[[dict[str, Any]], Any]:
+    return each_item(lambda thing: {k: v for k, v in thing.items() if k not in names})
+
+
+def renamed(old: str, new: str) -> Callable[[dict[str, Any]], Any]:
+    return each_item(lambda thing: {new if k == old else k: v for k, v in thing.items()})
+
+
+def put(name: str, value: Any) -> Callable[[dict[str, Any]], Any]:
+    """The field with this value, or with what a function makes of the old one."""
+    made = value if callable(value) else lambda _: value
+    return each_item(
+        lambda thing: {**thing, name: made(thing.get(name))} if name in thing else thing
+    )
+
+
+def status_becomes(old: int, new: int) -> Altering:
+    async def after(request: Request, response: Response, passing: Passing) -> Response:
+        if response.status == old:
+            response.status = new
+        return response
+
+    return after
+
+
+def header_lost(name: str, *, statuses: Callable[[int], bool] = lambda _: True) -> Altering:
+    async def after(request: Request, response: Response, passing: Passing) -> Response:
+        if statuses(response.status):
+            response.headers = without(response.headers, name)
+        return response
+
+    return after
+
+
+def query_lost(*names: str) -> Answering:
+    """Forwards the request without some of its query."""
+
+    async def before(request: Request, passing: Passing) -> None:
+        pairs = parse_qsl(request.query, keep_blank_values=True)
+        kept = [(name, value) for name, value in pairs if name not in names]
+        request.target = request.path + (f"?{urlencode(kept)}" if kept else "")
+
+    return before
+
+
+def request_header_lost(name: str) -> Answering:
+    async def before(request: Request, passing: Passing) -> None:
+        request.headers = without(request.headers, name)
+
+    return before
+
+
+def query_of(request: Request) -> dict[str, str]:
+    return dict(parse_qsl(request.query, keep_blank_values=True))
+
+
+def json_response(status: int, value: Any, **headers: str) -> Response:
+    pairs = [("content-type", "application/json"), ("x-request-id", "req_fault")]
+    pairs += [(name.replace("_", "-"), text) for name, text in headers.items()]
+    return Response(status, pairs, json.dumps(value).encode())
+
+
+def error_response(status: int, code: str, message: str = "no") -> Response:
+    return json_response(status, {"detail": message, "error": {"code": code, "message": message}})
+
+
+def html_response(status: int) -> Response:
+    body = b"<!doctype html><html><body><h1>Something went wrong</h1></body></html>"
+    return Response(status, [("content-type", "text/html; charset=utf-8")], body)
+
+
+def sibling(request: Request, method: str, path: str, value: Any = None) -> Request:
+    """Another request by the same caller."""
+    headers = [(k, v) for k, v in request.headers if k.lower() in ("authorization", "host")]
+    if value is None:
+        return Request(method, path, headers)
+    headers.append(("content-type", "application/json"))
+    return Request(method, path, headers, json.dumps(value).encode())
+
+
+async def blocks_of(pieces: AsyncIterator[bytes]) -> Blocks:
+    """An event stream's blocks, each with the blank line that ends it."""
+    buffer = b""
+    async for piece in pieces:
+        buffer += piece
+        while b"\n\n" in buffer:
+            block, _, buffer = buffer.partition(b"\n\n")
+            yield block + b"\n\n"
+    if buffer:
+        yield buffer
+
+
+def event_type(block: bytes) -> str | None:
+    found = re.search(rb"^event: ?(.*)$", block, re.MULTILINE)
+    return found.group(1).decode() if found else None
+
+
+def event_json(block: bytes) -> dict[str, Any]:
+    found = re.search(rb"^data: ?(.*)$", block, re.MULTILINE)
+    value = json.loads(found.group(1)) if found else {}
+    return value if isinstance(value, dict) else {}
+
+
+def event_block(envelope: dict[str, Any]) -> bytes:
+    data = json.dumps(envelope)
+    return f"id: {envelope['id']}\nevent: {envelope['event']}\ndata: {data}\n\n".encode()
+
+
+def is_terminal(block: bytes) -> bool:
+    return event_type(block) in ("rollout.completed", "rollout.failed", "rollout.cancelled")
