@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from synth_pools.contract.ends import EndScenario, LackError
 from synth_pools.contract.model import Outcome
@@ -13,6 +15,8 @@ from synth_pools.contract.probe import Answer, StoppedError, at
 
 if TYPE_CHECKING:
     from synth_pools.contract.scenario import Context
+
+_T = TypeVar("_T")
 
 FINAL = ("completed", "failed", "cancelled")
 STARTED = ("running", *FINAL)
@@ -162,3 +166,46 @@ def walk(
 
 def ids_of(items: list[Any], name: str = "id") -> list[Any]:
     return [at(item, name) for item in items]
+
+
+def moment(value: Any) -> datetime | None:
+    """A time stamp of an answer, None where it is none."""
+    try:
+        found = datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        return None
+    return found if found.tzinfo else None
+
+
+def together(ctx: Context, calls: Sequence[Callable[[], _T]], limit: float) -> list[_T]:
+    """Make calls at the same time; their results in order.
+
+    What a call raises is raised here; one that is not back within the limit cannot be judged.
+    """
+    results: dict[int, _T] = {}
+    raised: list[Exception] = []
+    start_line = threading.Barrier(len(calls))
+
+    def work(number: int, call: Callable[[], _T]) -> None:
+        try:
+            # At the same moment, or as nearly as threads can.
+            start_line.wait(10.0)
+            results[number] = call()
+        except Exception as error:  # noqa: BLE001 - handed to the thread that waits
+            raised.append(error)
+
+    threads = [threading.Thread(target=work, args=pair, daemon=True) for pair in enumerate(calls)]
+    for thread in threads:
+        thread.start()
+    give_up = time.monotonic() + limit
+    for thread in threads:
+        while thread.is_alive() and time.monotonic() < give_up:
+            thread.join(0.2)
+            if ctx.world.probe.stop.is_set():
+                raise StoppedError
+    if raised:
+        raise raised[0]
+    if len(results) < len(calls):
+        operation = ctx.scenario.operations[0]
+        raise LackError(Outcome.NOT_REACHED, operation, f"requests took more than {limit:.0f} s")
+    return [results[number] for number in range(len(calls))]

@@ -223,7 +223,10 @@ class Probe:
             except httpx.ReadTimeout:
                 trouble = f"no answer within {limit:.0f} s" if status is None else "silence"
                 break
-            except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
+            except httpx.LocalProtocolError:
+                # A request that cannot be sent is a defect of the kit, no answer of the backend's.
+                raise
+            except httpx.HTTPError as error:
                 # Once more: the server may have closed an idle connection at that very moment.
                 trouble = f"{type(error).__name__}: {error}"
                 if status is not None or attempt == 2:

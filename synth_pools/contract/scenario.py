@@ -251,9 +251,14 @@ class Context:
         expected: str,
         got: str,
     ) -> bool:
-        """Judge a change by those who read it: one who disagrees is wrong, all are right."""
+        """Judge a change by those who read it.
+
+        Where none of the others sees it the writer is wrong, whatever its own answer says; where
+        some see it, those who do not are.
+        """
         heard = list(told)
-        if heard and not any(ok for _, ok, _ in heard):
+        others = [ok for reader, ok, _ in heard if reader != writer]
+        if others and not any(others):
             return self.judge(writer, False, expected, got, wrote)
         self.judge(writer, True, expected, "", wrote)
         good = True

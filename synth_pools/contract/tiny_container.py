@@ -13,6 +13,7 @@ import threading
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
+from urllib.parse import unquote
 
 # How the GET endpoints of each container behave.
 BEHAVIOURS = ("good", "bare", "broken")
@@ -100,7 +101,7 @@ class _Handler(BaseHTTPRequestHandler):
         memory.note(Received(self.server.behaviour, self.path, body))
         if self.path.endswith("/terminate"):
             with memory.lock:
-                memory.terminated.add(self.path.split("/")[2])
+                memory.terminated.add(unquote(self.path.split("/")[-2]))
             self._send(200, {"status": "terminated"})
         elif self.path == "/rollout" or (
             self.path == "/rollouts" and self.server.behaviour != "bare"

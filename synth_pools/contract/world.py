@@ -12,6 +12,7 @@ from synth_pools.contract.document import Document
 from synth_pools.contract.findings import Findings
 from synth_pools.contract.options import Options
 from synth_pools.contract.probe import Probe
+from synth_pools.contract.tiny_container import Memory
 
 PREFIX = "contract-kit-"
 # Every name and id that the kit gives begins like this, so that leftovers can be told apart.
@@ -48,6 +49,8 @@ class World:
     features: Mapping[str, Any] = field(default_factory=dict)
     # Where an own container of the kit's answers, by its behaviour; empty where it cannot be used.
     containers: Mapping[str, str] = field(default_factory=dict)
+    # What those containers were asked.
+    memory: Memory = field(default_factory=Memory)
     # How long a change that has to come may take, in seconds.
     patience: float = 30.0
 

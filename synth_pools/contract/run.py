@@ -1,0 +1,210 @@
+"""One run of the kit: first contact, scenarios, our client, the schema; then the report."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from synth_pools.contract import client_layer, machine, schema_layer
+from synth_pools.contract.access import check_access
+from synth_pools.contract.cleanup import remove_made
+from synth_pools.contract.document import Document
+from synth_pools.contract.findings import Findings
+from synth_pools.contract.following import Rollout
+from synth_pools.contract.model import LayerResult, Report
+from synth_pools.contract.options import ApiKey, Options, Profile
+from synth_pools.contract.playing import play_all
+from synth_pools.contract.probe import BusyError, Probe, UnreachableError, is_loopback
+from synth_pools.contract.scenarios import all_scenarios
+from synth_pools.contract.specification import read_specification
+from synth_pools.contract.target import (
+    UnjudgeableError,
+    checked_key,
+    checked_url,
+    first_contact,
+    prove,
+    try_containers,
+)
+from synth_pools.contract.tiny_container import TinyContainers
+from synth_pools.contract.world import World
+
+Progress = Callable[[str, int, int], None]
+
+
+def run_contract(
+    url: str,
+    *,
+    api_key: str | None = None,
+    seed: int | None = None,
+    profile: str = "full",
+    only: Sequence[str] = (),
+    skip: Sequence[str] = (),
+    read_only: bool = False,
+    max_time: float | None = None,
+    pool_request: Mapping[str, Any] | None = None,
+    rollout_request: Mapping[str, Any] | None = None,
+    container_url: str | None = None,
+    patience: float = 30.0,
+    spec: Path | None = None,
+    progress: Progress = lambda phase, done, total: None,  # noqa: ARG005
+) -> Report:
+    """Judge the backend at a URL by openapi.yaml.
+
+    Never raises for what the backend or the input is like: `Report.exit_code` is 0 where it
+    conforms, 1 where it departs, 2 where it could not be judged, and `Report.obstacles` say why.
+    `api_key` falls back on SYNTH_API_KEY. A seed makes a run repeatable; without one there is a new
+    one in each report.
+    """
+    run = _Run(seed=secrets.randbelow(2**32) if seed is None else seed, profile=Profile(profile))
+    world: World | None = None
+    try:
+        key = ApiKey(checked_key(api_key or os.environ.get("SYNTH_API_KEY")))
+        run.url = checked_url(url)
+        run.document = Document(contract := read_specification(spec))
+        options = Options(
+            url=run.url,
+            api_key=key,
+            run_id=run.run_id,
+            seed=run.seed,
+            profile=run.profile,
+            deadline=float("inf") if max_time is None else time.monotonic() + max_time,
+            only=tuple(only),
+            skip=tuple(skip),
+            read_only=read_only,
+            pool_request=pool_request,
+            rollout_request=rollout_request,
+            container_url=container_url,
+            spec=contract,
+        )
+        probe = Probe(run.url, key, run.document)
+        world = World(options, run.document, probe, Findings(run.document), patience=patience)
+        with _containers(world) as urls:
+            _judge(run, world, urls, progress)
+    except UnjudgeableError as error:
+        run.obstacles.append(str(error))
+    except UnreachableError as error:
+        run.obstacles.append(f"the connection was lost ({error})")
+    except BusyError as error:
+        run.obstacles.append(f"the server is too busy to be judged: {error}")
+    finally:
+        if world is not None:
+            _clean_up(run, world, progress)
+    return run.report(world)
+
+
+@dataclass(slots=True)
+class _Run:
+    seed: int
+    profile: Profile
+    url: str = ""
+    run_id: str = field(default_factory=lambda: secrets.token_hex(4))
+    started_at: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+    began: float = field(default_factory=time.monotonic)
+    document: Document | None = None
+    layers: list[LayerResult] = field(default_factory=list)
+    obstacles: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def add(self, result: LayerResult) -> None:
+        self.layers.append(result)
+        if result.obstacle is not None:
+            self.obstacles.append(result.obstacle)
+
+    def report(self, world: World | None) -> Report:
+        layers = [*self.layers]
+        if world is not None:
+            layers.insert(0, world.findings.result())
+        reached: dict[tuple[str, int], int] = {}
+        for layer in layers:
+            for key, count in layer.reached.items():
+                reached[key] = reached.get(key, 0) + count
+        operations = self.document.operations if self.document else {}
+        return Report(
+            url=self.url,
+            seed=self.seed,
+            profile=str(self.profile),
+            run_id=self.run_id,
+            started_at=self.started_at,
+            duration=time.monotonic() - self.began,
+            operations=tuple(operations),
+            routes={name: operation.route for name, operation in operations.items()},
+            documented=self.document.documented if self.document else {},
+            outcomes=tuple(outcome for layer in layers for outcome in layer.outcomes),
+            reached=reached,
+            requests=sum(layer.requests for layer in layers),
+            obstacles=tuple(dict.fromkeys(self.obstacles)),
+            notes=tuple(self.notes),
+            read_only=world.options.read_only if world else False,
+        )
+
+
+def _judge(run: _Run, world: World, urls: Mapping[str, str], progress: Progress) -> None:
+    options = world.options
+    progress("first contact", 0, 1)
+    first_contact(world)
+    rollout: Rollout | None = None
+    if not options.read_only:
+        if urls:
+            try_containers(world, dict(urls))
+        rollout = prove(world)
+    if options.wants("auth"):
+        check_access(world, rollout)
+    progress("first contact", 1, 1)
+
+    scenarios = [one for one in all_scenarios() if options.wants(one.id)]
+    run.obstacles += play_all(
+        world, scenarios, lambda done, total: progress("scenarios", done, total)
+    )
+    if run.obstacles:
+        return
+    if options.wants("model") and not options.read_only and not _late(run, world):
+        progress("state machine", 0, 1)
+        run.add(machine.run(world))
+    if options.wants("client") and not _late(run, world):
+        progress("client", 0, 1)
+        run.add(client_layer.run(world))
+    if options.wants("schema") and not _late(run, world):
+        progress("schema", 0, 1)
+        run.add(schema_layer.run(options, world))
+
+
+def _late(run: _Run, world: World) -> bool:
+    if time.monotonic() < world.options.deadline:
+        return False
+    note = "the time ran out before every layer had its turn"
+    if note not in run.notes:
+        run.notes.append(note)
+    return True
+
+
+@contextlib.contextmanager
+def _containers(world: World) -> Iterator[Mapping[str, str]]:
+    """Containers of our own, where the backend can reach them and something may be created."""
+    if world.options.read_only or not is_loopback(world.base_url):
+        yield {}
+        return
+    with TinyContainers() as containers:
+        world.memory = containers.memory
+        yield containers.urls
+
+
+def _clean_up(run: _Run, world: World, progress: Progress) -> None:
+    progress("clean-up", 0, 1)
+    # Scenarios that hang in a wait must not make new things meanwhile.
+    world.probe.stop.set()
+    sweeper = Probe(world.base_url, world.options.api_key, world.document)
+    left = remove_made(sweeper, world.ledger)
+    sweeper.close()
+    world.probe.close()
+    if left:
+        run.notes.append(
+            f"{left} pools of this run are left over; remove them with --cleanup, "
+            f"their names begin with {world.pool_id('')}"
+        )

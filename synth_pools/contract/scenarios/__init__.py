@@ -1,0 +1,16 @@
+"""Behaviour by scenario: one module per subject, each scenario a clause of openapi.yaml."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+
+from synth_pools.contract.scenario import REGISTRY, Scenario
+
+
+def all_scenarios() -> tuple[Scenario, ...]:
+    """Every scenario, in a fixed order: by module, then as they stand in it."""
+    for module in sorted(module.name for module in pkgutil.iter_modules(__path__)):
+        importlib.import_module(f"{__name__}.{module}")
+    # Whoever imported one of them earlier must not change the order.
+    return tuple(sorted(REGISTRY.values(), key=lambda one: one.play.__module__))

@@ -1,0 +1,79 @@
+"""Counts: metrics of a pool, the queue, and what the server says it can do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from synth_pools.contract.following import STARTED, finish, start, wait
+from synth_pools.contract.probe import ABSENT, Answer
+from synth_pools.contract.scenario import Context, scenario
+
+
+@scenario(
+    "metrics.counts",
+    "get_pool_metrics",
+    "counts of this pool's rollouts as they are; success_rate is completed / (completed + failed)",
+    "get_pool_metrics",
+    needs="live",
+)
+def counts(ctx: Context) -> None:
+    pool_id = ctx.live_pool(concurrency=3, capacity=2)
+    other = ctx.live_pool("other")
+    path = {"pool_id": pool_id}
+    _metrics(ctx, path, [0, 0, 0, 0, 0], None)
+    finish(ctx, other)
+    for number, env in enumerate(({}, {}, {"fail": True}, {})):
+        finish(ctx, pool_id, env=env)
+        if number == 1:
+            _metrics(ctx, path, [0, 0, 2, 0, 0], 1.0)
+    cancelled = start(ctx, pool_id, env={"delay": 600})
+    ctx.want(200, "cancel_rollout", cancelled.ids, json={})
+    wait(ctx, start(ctx, pool_id, env={"delay": 600}), STARTED)
+    answer = _metrics(ctx, path, [1, 0, 3, 1, 1], 0.75)
+    for field, value in (("capacity", 2), ("concurrency", 3), ("pool_id", pool_id)):
+        if answer.at(field) is not ABSENT:
+            ctx.equal("get_pool_metrics", field, value, answer.at(field), answer)
+    ctx.want(200, "update_pool", path, json={"capacity": 5})
+    answer = ctx.want(200, "get_pool_metrics", path)
+    ctx.equal("get_pool_metrics", "capacity, changed,", 5, answer.at("capacity"), answer)
+
+
+def _metrics(ctx: Context, path: dict[str, str], wanted: list[int], rate: Any) -> Answer:
+    names = ("active", "queued", "completed", "failed", "cancelled")
+    answer = ctx.want(200, "get_pool_metrics", path)
+    for name, value in zip(names, wanted, strict=True):
+        came = answer.at(f"{name}_rollouts")
+        # completed, failed and cancelled are counts that a server need not have.
+        if came is not ABSENT:
+            ctx.equal("get_pool_metrics", f"{name}_rollouts", value, came, answer)
+    ctx.equal("get_pool_metrics", "success_rate", rate, answer.at("success_rate"), answer)
+    return answer
+
+
+@scenario(
+    "service.capabilities",
+    "get_capabilities",
+    "targets and features are those that the server has, and stay the same",
+    "get_capabilities",
+    reads_only=True,
+)
+def capabilities(ctx: Context) -> None:
+    first = ctx.want(200, "get_capabilities")
+    again = ctx.want(200, "get_capabilities")
+    for field in ("targets", "features"):
+        ctx.equal("get_capabilities", field, first.at(field), again.at(field), again)
+
+
+@scenario(
+    "service.queue",
+    "get_queue_status",
+    "how many rollouts wait and run, and could run at once; never negative",
+    "get_queue_status",
+    reads_only=True,
+)
+def queue(ctx: Context) -> None:
+    answer = ctx.want(200, "get_queue_status")
+    for field in ("queued", "running", "capacity"):
+        came = answer.at(field)
+        good = isinstance(came, int) and not isinstance(came, bool) and came >= 0
+        ctx.judge("get_queue_status", good, f"{field} is a count", repr(came), answer)

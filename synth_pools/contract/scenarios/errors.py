@@ -1,0 +1,326 @@
+"""Errors: every refusal has its status and the error schema, whatever was wrong."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from synth_pools.contract.commands import MASKED
+from synth_pools.contract.document import Operation
+from synth_pools.contract.following import finish
+from synth_pools.contract.model import Clause, Column
+from synth_pools.contract.probe import ABSENT, Answer
+from synth_pools.contract.scenario import Context, scenario
+
+_BODIES = (
+    "create_pool",
+    "replace_pool",
+    "update_pool",
+    "create_task",
+    "update_task",
+    "patch_task",
+    "create_rollout",
+    "create_global_rollout",
+    "cancel_rollout",
+    "cancel_global_rollout",
+    "execute_pool_container_rollout",
+    "execute_task_container_rollout",
+)
+_MEGABYTE = 1024 * 1024
+
+
+def _operations(ctx: Context) -> list[tuple[Operation, dict[str, str]]]:
+    """Every operation with a body, about things that exist."""
+    pool_id = ctx.pool(tasks=[{"task_id": "t"}])
+    rollout = finish(ctx, pool_id)
+    ids = {"pool_id": pool_id, "task_id": "t", "rollout_id": rollout.id}
+    found = []
+    for name in _BODIES:
+        operation = ctx.world.document.operations[name]
+        found.append((operation, {k: v for k, v in ids.items() if "{" + k + "}" in operation.path}))
+    return found
+
+
+def _send(
+    ctx: Context,
+    operation: Operation,
+    ids: dict[str, str],
+    body: bytes | None,
+    media_type: str | None = "application/json",
+) -> Answer:
+    headers = {} if media_type is None else {"content-type": media_type}
+    return ctx.call(operation.id, ids, content=body, headers=headers)
+
+
+@scenario(
+    "errors.broken_json",
+    "Errors",
+    "a body that is no JSON, or not UTF-8, is 400 with the error schema",
+    *_BODIES,
+)
+def broken_json(ctx: Context) -> None:
+    broken = (b'{"name": ', b"{'name': 'x'}", b'{"name": "x"} tail', b'{"a": NaN}', b'"\xff\xfe"')
+    for operation, ids in _operations(ctx):
+        for body in broken:
+            answer = _send(ctx, operation, ids, body)
+            ctx.expect(answer, 400, operation.id, because="the body is no JSON")
+
+
+@scenario(
+    "errors.media_type",
+    "Errors",
+    "a body that is not application/json is 415 with the error schema; parameters of the media "
+    "type are allowed",
+    *_BODIES,
+)
+def media_type(ctx: Context) -> None:
+    for operation, ids in _operations(ctx):
+        for wrong in ("text/plain", "application/x-www-form-urlencoded", "application/xml"):
+            answer = _send(ctx, operation, ids, b'{"name": "x"}', wrong)
+            ctx.expect(answer, 415, operation.id, because=f"the body is {wrong}")
+    body = json.dumps(ctx.world.pool_body("x", name=ctx.name(), pool_id=None)).encode()
+    known = ctx.world.document.operations["create_pool"]
+    answer = _send(ctx, known, {}, body, "Application/JSON; charset=utf-8")
+    if ctx.expect(answer, 201, "create_pool", because="parameters are allowed"):
+        ctx.world.made_pool(str(answer.at("id")))
+
+
+@scenario(
+    "errors.invalid",
+    "Errors",
+    "a body that does not match its schema, a missing one too, is 422 and detail names each field",
+    *_BODIES,
+)
+def invalid(ctx: Context) -> None:
+    operations = _operations(ctx)
+    for operation, ids in operations:
+        optional = operation.id.startswith("cancel_")
+        if not optional:
+            answer = ctx.call(operation.id, ids)
+            ctx.expect(answer, 422, operation.id, because="the body is missing")
+        for wrong in (None, [], ["x"], "text", 5, True):
+            if wrong is None and optional:
+                continue
+            answer = ctx.call(operation.id, ids, json=wrong)
+            ctx.expect(answer, 422, operation.id, because="the body is no object")
+        for field, wrong in _wrong_fields(operation.id):
+            body: dict[str, Any] = {field: wrong}
+            if operation.id in ("create_pool", "replace_pool") and field != "name":
+                body["name"] = ctx.name()
+            if wrong is ABSENT:
+                del body[field]
+            answer = ctx.call(operation.id, ids, json=body)
+            if not ctx.expect(answer, 422, operation.id, because=f"{field} is wrong"):
+                ctx.world.made_pool(str(answer.at("id")))
+                continue
+            detail = answer.at("detail")
+            if isinstance(detail, list):
+                ctx.judge(
+                    operation.id,
+                    any(field in _names(item) for item in detail) or wrong is ABSENT,
+                    f"detail names {field}",
+                    str(detail)[:200],
+                    answer,
+                    column=Column.ERRORS,
+                )
+
+
+def _names(item: Any) -> list[Any]:
+    place = item.get("loc") if isinstance(item, dict) else None
+    return place if isinstance(place, list) else []
+
+
+def _wrong_fields(operation: str) -> list[tuple[str, Any]]:
+    url = [("container_url", wrong) for wrong in ("no url", "ftp://x", "http://", 5, "/x")]
+    ids = [" ", "", "-x", "a/b", "ü", "x" * 129, 5]
+    pool = [
+        ("target", "no-such-target"), ("target", 5), ("backend", ""), ("backend", "x" * 129),
+        ("config", []), ("metadata", "text"), ("tasks", {}), ("tasks", [5]),
+        ("capacity", 0), ("capacity", 10_001), ("capacity", "1"), ("capacity", 1.5),
+        ("concurrency", 0), ("concurrency", True), ("name", ""), ("name", "x" * 256),
+        ("name", 5), *url,
+    ]  # fmt: skip
+    task = [
+        ("task_config", []), ("task_metadata", 5), ("backend", ""), ("backend", 5), *url,
+    ]  # fmt: skip
+    rollout = [
+        ("seed", "7"), ("seed", 1.5), ("seed", 2**63), ("mode", "later"), ("env", []),
+        ("env", "x"), ("policy", 5), ("limits", []), ("messages", {}), ("messages", [{}]),
+        ("messages", ["x"]), ("metadata", []), ("params", 5), ("task_id", 5),
+        ("trace_correlation_id", 5), ("trace_correlation_id", "x" * 256), ("safety", True),
+        ("instance_id", "x" * 256),
+    ]  # fmt: skip
+    chosen = {
+        "create_pool": [*pool, ("name", ABSENT), *(("pool_id", one) for one in ids)],
+        "replace_pool": [*pool, ("name", ABSENT)],
+        "update_pool": [*pool, ("name", None)],
+        "create_task": [*task, *(("task_id", one) for one in ids)],
+        "update_task": task,
+        "patch_task": task,
+        "create_rollout": rollout,
+        "create_global_rollout": rollout,
+    }
+    return list(chosen.get(operation, ()))
+
+
+@scenario(
+    "errors.too_large",
+    "Errors",
+    "a body of more than 16 MiB is 413 with the error schema",
+    *_BODIES,
+)
+def too_large(ctx: Context) -> None:
+    body = b'{"name": "' + b"x" * (17 * _MEGABYTE) + b'"}'
+    for operation, ids in _operations(ctx):
+        answer = _send(ctx, operation, ids, body)
+        ctx.expect(answer, 413, operation.id, because="the body has 17 MiB")
+
+
+@scenario(
+    "errors.too_deep",
+    "Errors",
+    "a body that is nested too deeply to be read is refused, and breaks nothing",
+    "create_pool",
+    "create_rollout",
+)
+def too_deep(ctx: Context) -> None:
+    pool = {"pool_id": ctx.pool()}
+    deep = b"[" * 100_000 + b"]" * 100_000
+    for operation, ids, body in (
+        ("create_pool", {}, b'{"name": "x", "metadata": {"deep": ' + deep + b"}}"),
+        ("create_rollout", pool, b'{"metadata": {"deep": ' + deep + b"}}"),
+    ):
+        headers = {"content-type": "application/json"}
+        answer = ctx.call(operation, ids, content=body, headers=headers)
+        # A server that can read it may take it.
+        ctx.expect(answer, (201, 202, 200, 400), operation)
+        if operation == "create_pool" and answer.status == 201:
+            ctx.world.made_pool(str(answer.at("id")))
+
+
+@scenario(
+    "errors.method",
+    "Errors",
+    "a method that a path does not have is 405 with Allow and the error schema",
+    "list_pools",
+    "get_pool",
+    "get_pool_urls",
+    "get_pool_metrics",
+    "list_tasks",
+    "update_task",
+    "list_rollouts",
+    "get_rollout",
+    "cancel_rollout",
+    "stream_rollout_events",
+    "list_global_rollouts",
+    "get_global_rollout",
+    "get_queue_status",
+    "get_capabilities",
+    "execute_pool_container_rollout",
+)
+def method(ctx: Context) -> None:
+    pool_id = ctx.pool(tasks=[{"task_id": "t"}])
+    ids = {"pool_id": pool_id, "task_id": "t", "rollout_id": finish(ctx, pool_id).id}
+    paths: dict[str, set[str]] = {}
+    for operation in ctx.world.document.operations.values():
+        paths.setdefault(operation.path, set()).add(operation.method)
+    for name in ctx.scenario.operations:
+        path = ctx.world.document.operations[name].path
+        for wrong in ("PUT", "PATCH", "DELETE", "POST", "GET"):
+            if wrong in paths[path]:
+                continue
+            url = ctx.world.probe.url(path, ids)
+            headers = {"authorization": MASKED, "content-type": "application/json"}
+            body = None if wrong in ("GET", "DELETE") else b"{}"
+            answer = ctx.raw(wrong, url, headers, body, None)
+            ctx.expect(answer, 405, name, because=f"{path} has no {wrong}")
+
+
+@scenario(
+    "errors.path",
+    "Errors",
+    "an unknown path is 404 with the error schema",
+    "list_pools",
+    "get_pool",
+)
+def path(ctx: Context) -> None:
+    pool_id = ctx.pool()
+    for name, tail in (
+        ("list_pools", "/v1/no-such-path"),
+        ("list_pools", "/v1"),
+        ("get_pool", f"/v1/pools/{pool_id}/no-such-path"),
+        ("get_pool", f"/v1/pools/{pool_id}/container/no-such-path"),
+    ):
+        answer = ctx.raw("GET", ctx.world.base_url + tail, {"authorization": MASKED}, None, None)
+        ctx.expect(answer, 404, name, because="there is no such path")
+
+
+@scenario(
+    "errors.slash",
+    "Identifiers",
+    "a slash in an id (%2F) never selects another operation",
+    "get_pool",
+    "get_global_rollout",
+    "get_rollout",
+)
+def slash(ctx: Context) -> None:
+    pool_id = ctx.pool(tasks=[{"task_id": "t"}])
+    rollout = finish(ctx, pool_id)
+    for tail in ("tasks", "metrics", "urls", "rollouts"):
+        ctx.try_(404, "get_pool", {"pool_id": f"{pool_id}/{tail}"}, because="no pool is called so")
+    for tail in ("summary", "usage", "events"):
+        ctx.try_(
+            404,
+            "get_global_rollout",
+            {"rollout_id": f"{rollout.id}/{tail}"},
+            because="no rollout is called so",
+        )
+    ctx.try_(
+        404,
+        "get_rollout",
+        {"pool_id": pool_id, "rollout_id": f"{rollout.id}/usage"},
+        because="no rollout is called so",
+    )
+
+
+_UNKNOWN = Clause("Errors", "an unknown reference is 404 with the error schema")
+
+
+@scenario(
+    "errors.unknown_ids",
+    "Errors",
+    "an unknown id is 404 with the error schema, for every operation that takes one",
+    "get_pool", "replace_pool", "update_pool", "delete_pool", "get_pool_urls", "get_pool_metrics",
+    "list_tasks", "create_task", "update_task", "patch_task", "delete_task",
+    "create_rollout", "list_rollouts", "get_rollout", "cancel_rollout", "get_rollout_artifacts",
+    "get_rollout_usage", "get_rollout_summary", "stream_rollout_events",
+    "get_global_rollout", "cancel_global_rollout", "get_global_rollout_artifacts",
+    "get_global_rollout_usage", "get_global_rollout_summary", "stream_global_rollout_events",
+    "get_pool_container_health", "get_pool_container_info", "get_pool_container_metadata",
+    "execute_pool_container_rollout", "get_task_container_health", "get_task_container_info",
+    "get_task_container_metadata", "execute_task_container_rollout",
+)  # fmt: skip
+def unknown_ids(ctx: Context) -> None:
+    pool_id = ctx.pool(tasks=[{"task_id": "t"}])
+    nobody = ctx.world.pool_id("nobody")
+    for name in ctx.scenario.operations:
+        operation = ctx.world.document.operations[name]
+        body: Any = {} if operation.method in ("POST", "PUT", "PATCH") else ABSENT
+        if name == "replace_pool":
+            body = {"name": "nobody"}
+        everything = {"pool_id": pool_id, "task_id": "t", "rollout_id": nobody}
+        taken = [one for one in everything if "{" + one + "}" in operation.path]
+        if "pool_id" in taken:
+            known = {one: everything[one] for one in taken}
+            _unknown(ctx, name, {**known, "pool_id": nobody}, body, "pool_not_found")
+        if "task_id" in taken:
+            _unknown(ctx, name, {"pool_id": pool_id, "task_id": nobody}, body, "task_not_found")
+        if "rollout_id" in taken:
+            known = {one: everything[one] for one in taken}
+            _unknown(ctx, name, known, body, "rollout_not_found")
+
+
+def _unknown(ctx: Context, name: str, ids: dict[str, str], body: Any, code: str) -> None:
+    ctx.try_(
+        404, name, ids, json=body, because="there is no such thing", code=code, clause=_UNKNOWN
+    )

@@ -1,0 +1,385 @@
+"""Event streams: the order of events, resuming, several readers, and silence."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+from typing import Any
+
+from synth_pools.contract.following import STARTED, Rollout, finish, moment, start, together, wait
+from synth_pools.contract.model import Clause
+from synth_pools.contract.probe import ABSENT, Stream
+from synth_pools.contract.scenario import Context, same, scenario
+from synth_pools.contract.sse_reader import Message, SseReader
+
+_STREAMS = ("stream_rollout_events", "stream_global_rollout_events")
+_TERMINAL = ("rollout.completed", "rollout.failed", "rollout.cancelled")
+# A stream of a rollout that has ended is read in one go; this is how long that may take.
+_END_SECONDS = 10.0
+_RESUME = Clause(
+    "Events: resume",
+    "cursor, Last-Event-ID and after_sequence each ask for what comes after that event",
+)
+
+
+@scenario(
+    "events.order",
+    "Events: order",
+    "sequence counts from 1 without gaps, ids rise, rollout.queued is first, one terminal event "
+    "is last, then the server ends the response",
+    *_STREAMS,
+    "get_rollout_summary",
+)
+def order(ctx: Context) -> None:
+    pool_id = ctx.pool()
+    rollout = finish(ctx, pool_id)
+    whole = ctx.want(200, "get_rollout", rollout.ids)
+    for operation, ids in _both(rollout):
+        stream = _read(ctx, operation, ids)
+        _judge_whole(ctx, operation, rollout, stream, str(whole.at("status")))
+        if not stream.reader.messages:
+            continue
+        last = stream.reader.messages[-1].envelope
+        summary = ctx.want(200, "get_rollout_summary", rollout.ids)
+        ctx.equal("get_rollout_summary", "last_event", last, summary.at("last_event"), summary)
+
+
+@scenario(
+    "events.endings",
+    "Events: order",
+    "every ending has its events: failed and cancelled as well as completed",
+    *_STREAMS,
+    needs="live",
+)
+def endings(ctx: Context) -> None:
+    pool_id = ctx.live_pool(concurrency=2)
+    failed = finish(ctx, pool_id, env={"fail": True})
+    completed = finish(ctx, pool_id, env={"reward": 0.25, "events": 3})
+    cancelled = start(ctx, pool_id, env={"delay": 600})
+    wait(ctx, cancelled, STARTED)
+    ctx.want(200, "cancel_rollout", cancelled.ids, json={})
+    for rollout, status in ((failed, "failed"), (completed, "completed"), (cancelled, "cancelled")):
+        for operation, ids in _both(rollout):
+            stream = _read(ctx, operation, ids)
+            _judge_whole(ctx, operation, rollout, stream, status)
+            data = stream.reader.messages[-1].envelope.get("data") if stream.reader.messages else {}
+            data = data if isinstance(data, dict) else {}
+            if status == "failed":
+                ctx.judge(
+                    operation,
+                    "error" in data,
+                    "rollout.failed has error in its data",
+                    str(data),
+                    stream,
+                )
+            if status == "completed":
+                ctx.equal(
+                    operation,
+                    "outcome_reward of rollout.completed",
+                    0.25,
+                    data.get("outcome_reward", ABSENT),
+                    stream,
+                )
+
+
+@scenario(
+    "events.resume",
+    "Events: resume",
+    "resuming after each position, in each documented way, answers exactly the rest",
+    *_STREAMS,
+    needs="event_resume",
+)
+def resume(ctx: Context) -> None:
+    if ctx.world.echo or ctx.world.containers:
+        rollout = finish(ctx, ctx.live_pool(), env={"events": 3})
+    else:
+        rollout = finish(ctx, ctx.pool())
+    for operation, ids in _both(rollout):
+        every = _read(ctx, operation, ids).reader.messages
+        for index in range(len(every)):
+            at_event, rest = every[index], every[index + 1 :]
+            sequence = at_event.envelope.get("sequence")
+            ways: list[tuple[str, dict[str, Any]]] = [
+                ("cursor", {"query": {"cursor": at_event.id}}),
+                ("Last-Event-ID", {"headers": {"last-event-id": at_event.id or ""}}),
+                ("after_sequence", {"query": {"after_sequence": sequence}}),
+            ]
+            for what, how in ways:
+                _rest(ctx, operation, ids, f"{what} of event {index + 1}", how, rest)
+        if len(every) >= 3:
+            _furthest(ctx, operation, ids, every)
+        for cursor in ("nonsense", "🌍", "evt_9999999999x", "x" * 512):
+            _rest(
+                ctx,
+                operation,
+                ids,
+                "a cursor that is no event",
+                {"query": {"cursor": cursor}},
+                every,
+            )
+        _rest(ctx, operation, ids, "after_sequence=0", {"query": {"after_sequence": 0}}, every)
+        _rest(
+            ctx,
+            operation,
+            ids,
+            "a Last-Event-ID that is no event",
+            {"headers": {"last-event-id": "nonsense"}},
+            every,
+        )
+        for wrong in ("-1", "x", "1.5"):
+            ctx.try_(
+                422,
+                operation,
+                ids,
+                query={"after_sequence": wrong},
+                because=f"after_sequence={wrong}",
+            )
+
+
+def _furthest(ctx: Context, operation: str, ids: dict[str, str], every: list[Message]) -> None:
+    early, late = every[0], every[2]
+    cases: list[dict[str, Any]] = [
+        {"query": {"cursor": early.id, "after_sequence": late.envelope.get("sequence")}},
+        {"query": {"cursor": late.id, "after_sequence": early.envelope.get("sequence")}},
+        {"query": {"cursor": early.id}, "headers": {"last-event-id": late.id or ""}},
+        {"query": {"cursor": late.id}, "headers": {"last-event-id": early.id or ""}},
+    ]
+    for how in cases:
+        _rest(ctx, operation, ids, "the furthest of several positions", how, every[3:])
+
+
+def _rest(
+    ctx: Context,
+    operation: str,
+    ids: dict[str, str],
+    what: str,
+    how: dict[str, Any],
+    wanted: list[Message],
+) -> None:
+    stream = _read(ctx, operation, ids, **how)
+    came = [message.id for message in stream.reader.messages]
+    ctx.judge(
+        operation,
+        came == [message.id for message in wanted],
+        f"after {what}: {[message.id for message in wanted]}",
+        str(came),
+        stream,
+        clause=_RESUME,
+    )
+
+
+@scenario(
+    "events.readers",
+    "Events: order",
+    "every reader sees the same events, whether it reads along or afterwards, in either family",
+    *_STREAMS,
+    needs="live",
+)
+def readers(ctx: Context) -> None:
+    pool_id = ctx.live_pool()
+    rollout = start(ctx, pool_id, env={"delay": 1.0, "events": 4})
+    ways = [_both(rollout)[number % 2] for number in range(4)]
+    live = together(
+        ctx,
+        [
+            lambda way=way: ctx.world.probe.stream(*way, limit=ctx.world.patience)  # type: ignore[misc]
+            for way in ways
+        ],
+        2 * ctx.world.patience,
+    )
+    afterwards = _read(ctx, *_both(rollout)[0])
+    wanted = [message.data for message in afterwards.reader.messages]
+    for (operation, _), stream in zip(ways, live, strict=True):
+        came = [message.data for message in stream.reader.messages]
+        ctx.judge(
+            operation,
+            [_ordered(data) for data in came] == [_ordered(data) for data in wanted],
+            f"the {len(wanted)} events that are read afterwards",
+            f"{len(came)} events, live: {[message.event for message in stream.reader.messages]}",
+            stream,
+        )
+        ctx.judge(
+            operation,
+            stream.ended,
+            "the server ends the response after the terminal event",
+            "it does not",
+            stream,
+        )
+
+
+def _ordered(data: str) -> str:
+    try:
+        return json.dumps(json.loads(data), sort_keys=True)
+    except ValueError:
+        return data
+
+
+@scenario(
+    "events.live",
+    "Events",
+    "the events that happened come at once and live ones as they happen, while the rollout runs",
+    *_STREAMS,
+    needs="live",
+)
+def live_events(ctx: Context) -> None:
+    pool_id = ctx.live_pool()
+    rollout = start(ctx, pool_id, env={"delay": 600})
+    wait(ctx, rollout, STARTED)
+    for operation, ids in _both(rollout):
+        stream = ctx.stream(operation, ids, limit=_END_SECONDS, until=_has("rollout.started"))
+        came = [message.event for message in stream.reader.messages]
+        ctx.judge(
+            operation,
+            came[:2] == ["rollout.queued", "rollout.started"],
+            f"rollout.queued and rollout.started within {_END_SECONDS:.0f} s while it runs",
+            f"{came}{', and the server ended the stream' if stream.ended else ''}",
+            stream,
+        )
+        ctx.judge(operation, not stream.ended, "the stream goes on", "it was ended", stream)
+    operation, ids = _both(rollout)[0]
+
+    def follow() -> Stream | None:
+        return ctx.stream(operation, ids, limit=2 * _END_SECONDS)
+
+    def cancel() -> None:
+        # The reader is to be there first; should it come later, it still must see the end.
+        ctx.world.probe.stop.wait(0.3)
+        ctx.want(200, "cancel_global_rollout", rollout.global_ids, json={})
+
+    stream = together(ctx, [follow, cancel], 5 * _END_SECONDS)[0] or stream
+    came = [message.event for message in stream.reader.messages]
+    ctx.judge(
+        operation,
+        came[-1:] == ["rollout.cancelled"] and stream.ended,
+        "rollout.cancelled comes when it happens, and ends the stream",
+        f"{came}{'' if stream.ended else ', and the stream was not ended'}",
+        stream,
+    )
+
+
+@scenario(
+    "events.heartbeat",
+    "Events: silence",
+    "after at most 15 seconds without an event the server sends a comment",
+    "stream_rollout_events",
+    "stream_global_rollout_events",
+    needs="live",
+    slow=True,
+)
+def heartbeat(ctx: Context) -> None:
+    pool_id = ctx.live_pool()
+    rollout = start(ctx, pool_id, env={"delay": 600, "events": 0})
+    wait(ctx, rollout, STARTED)
+    ways = _both(rollout)
+    streams = together(
+        ctx,
+        [
+            lambda way=way: ctx.world.probe.stream(  # type: ignore[misc]
+                *way, limit=_SILENCE_SECONDS, until=_stirs
+            )
+            for way in ways
+        ],
+        3 * _SILENCE_SECONDS,
+    )
+    for (operation, _), stream in zip(ways, streams, strict=True):
+        ctx.judge(
+            operation,
+            _stirs(stream.reader),
+            f"a comment or an event within 15 s of silence ({_SILENCE_SECONDS:.0f} s were waited)",
+            "nothing",
+            stream,
+        )
+
+
+# Ten seconds more than the document allows: a slow machine is no departure.
+_SILENCE_SECONDS = 25.0
+
+
+def _stirs(reader: SseReader) -> bool:
+    return reader.comments > 0 or any(m.event == "heartbeat" for m in reader.messages)
+
+
+def _has(event: str) -> Any:
+    return lambda reader: any(message.event == event for message in reader.messages)
+
+
+def _both(rollout: Rollout) -> tuple[tuple[str, dict[str, str]], tuple[str, dict[str, str]]]:
+    return (_STREAMS[0], rollout.ids), (_STREAMS[1], rollout.global_ids)
+
+
+def _read(ctx: Context, operation: str, ids: dict[str, str], **how: Any) -> Stream:
+    """The stream of a rollout that has ended, without heartbeats, which have no place."""
+    stream = ctx.stream(operation, ids, limit=_END_SECONDS, **how)
+    stream.reader.messages[:] = [m for m in stream.reader.messages if m.event != "heartbeat"]
+    ctx.judge(
+        operation,
+        stream.ended,
+        "the server ends the stream of a rollout that has ended",
+        f"it was still open after {stream.exchange.elapsed:.0f} s",
+        stream,
+    )
+    return stream
+
+
+def _judge_whole(
+    ctx: Context, operation: str, rollout: Rollout, stream: Stream, status: str
+) -> None:
+    messages = stream.reader.messages
+    events = [message.event for message in messages]
+    envelopes = [message.envelope for message in messages]
+    claims = [
+        (events[:1] == ["rollout.queued"], "rollout.queued is first"),
+        (events[-1:] == [f"rollout.{status}"], f"rollout.{status} is last"),
+        (sum(e in _TERMINAL for e in events) == 1, "exactly one terminal event"),
+        (events.count("rollout.queued") == 1, "one rollout.queued"),
+        (events.count("rollout.started") <= 1, "at most one rollout.started"),
+        (
+            "rollout.started" in events or status == "cancelled" or status == "failed",
+            "rollout.started before it completes",
+        ),
+        (stream.reader.complete, "the last message is complete"),
+    ]
+    for ok, demand in claims:
+        ctx.judge(operation, ok, demand, str(events), stream)
+    sequences = [envelope.get("sequence") for envelope in envelopes]
+    ctx.judge(
+        operation,
+        same(sequences, list(range(1, len(events) + 1))),
+        "sequence is 1, 2, 3 and so on",
+        str(sequences),
+        stream,
+    )
+    ids = [message.id for message in messages]
+    ctx.judge(
+        operation,
+        all(isinstance(i, str) for i in ids) and all(a < b for a, b in pairwise(map(str, ids))),
+        "ids are unique and rise, also as text",
+        str(ids),
+        stream,
+    )
+    for message, envelope in zip(messages, envelopes, strict=True):
+        wanted = {"id": message.id, "event": message.event, "rollout_id": rollout.id}
+        came = {name: envelope.get(name) for name in wanted}
+        ctx.equal(operation, "the envelope in data", wanted, came, stream)
+        complaints = ctx.world.document.errors("RolloutEvent", envelope)
+        ctx.judge(
+            operation,
+            not complaints,
+            "data of the schema RolloutEvent",
+            "; ".join(complaints),
+            stream,
+        )
+        ctx.judge(operation, message.data_lines == 1, "data is one line", "several", stream)
+        pool = envelope.get("pool_id", rollout.pool_id)
+        ctx.equal(operation, "pool_id of the event", rollout.pool_id, pool, stream)
+    stamps = [moment(envelope.get("timestamp")) for envelope in envelopes]
+    known = [stamp for stamp in stamps if stamp]
+    ctx.judge(
+        operation,
+        known == sorted(known),
+        "time stamps do not go back",
+        str([envelope.get("timestamp") for envelope in envelopes]),
+        stream,
+    )
+    media = (stream.exchange.header("content-type") or "").split(";")[0].strip().lower()
+    ctx.equal(operation, "the media type", "text/event-stream", media, stream)

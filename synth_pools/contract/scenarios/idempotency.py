@@ -1,0 +1,173 @@
+"""Idempotency keys: one key and one body, one rollout."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from synth_pools.contract.following import FINAL, Rollout, rollout_id, together, wait
+from synth_pools.contract.probe import at
+from synth_pools.contract.scenario import Context, scenario
+
+_NEEDS = "idempotency_keys"
+_CREATE = ("create_rollout", "create_global_rollout")
+
+
+def _key(ctx: Context, name: str) -> dict[str, str]:
+    return {"idempotency-key": f"{ctx.world.options.run_id}-{ctx.scenario.id}-{name}"}
+
+
+def _ways(pool_id: str) -> tuple[tuple[str, dict[str, str], dict[str, Any]], ...]:
+    """Either operation with its path, and what its body needs to name the same pool."""
+    return ("create_rollout", {"pool_id": pool_id}, {}), (
+        "create_global_rollout",
+        {},
+        {"pool_id": pool_id},
+    )
+
+
+@scenario(
+    "idempotency.replay",
+    "Idempotency",
+    "the same key with the same body answers the first status and that rollout as it is now, and "
+    "creates nothing",
+    *_CREATE,
+    "list_rollouts",
+    needs=_NEEDS,
+)
+def replay(ctx: Context) -> None:
+    for name, (operation, ids, more) in enumerate(_ways(pool_id := ctx.pool())):
+        body = {**ctx.world.rollout_body(metadata={"a": 1, "b": [1, 2]}, seed=1), **more}
+        key = _key(ctx, str(name))
+        first = ctx.want((202, 200), operation, ids, json=body, headers=key)
+        rollout = Rollout(pool_id, rollout_id(first))
+        # Equal as JSON, not as bytes.
+        turned = json.dumps(dict(reversed(list(body.items()))), indent=1).encode()
+        again = ctx.want(
+            (202, 200),
+            operation,
+            ids,
+            content=turned,
+            headers={**key, "content-type": "application/json"},
+        )
+        ctx.equal(operation, "the status, again,", first.status, again.status, again)
+        ctx.equal(operation, "the rollout_id, again,", rollout.id, again.at("rollout_id"), again)
+        ended = wait(ctx, rollout, FINAL)
+        third = ctx.want((202, 200), operation, ids, json=body, headers=key)
+        ctx.equal(operation, "the status, afterwards,", first.status, third.status, third)
+        ctx.equal(operation, "the rollout as it is now", ended.json, third.json, third)
+    listed = ctx.want(200, "list_rollouts", {"pool_id": pool_id})
+    count = len(listed.at("items") or [])
+    ctx.equal("create_rollout", "the number of rollouts", 2, count, listed)
+
+
+@scenario(
+    "idempotency.conflict",
+    "Idempotency",
+    "the same key with another body is 409 idempotency_conflict, and creates nothing",
+    *_CREATE,
+    needs=_NEEDS,
+)
+def conflict(ctx: Context) -> None:
+    for name, (operation, ids, more) in enumerate(_ways(pool_id := ctx.pool())):
+        body = {**ctx.world.rollout_body(seed=1), **more}
+        key = _key(ctx, str(name))
+        ctx.want((202, 200), operation, ids, json=body, headers=key)
+        for other in ({**body, "seed": 2}, {**body, "metadata": {"more": 1}}):
+            ctx.try_(
+                409,
+                operation,
+                ids,
+                json=other,
+                headers=key,
+                because="the body is another",
+                code="idempotency_conflict",
+            )
+    listed = ctx.want(200, "list_rollouts", {"pool_id": pool_id})
+    count = len(listed.at("items") or [])
+    ctx.equal("create_rollout", "the number of rollouts", 2, count, listed)
+
+
+@scenario(
+    "idempotency.others",
+    "Idempotency",
+    "other keys, no key, another pool and the other operation each give a rollout of their own",
+    *_CREATE,
+    needs=_NEEDS,
+)
+def others(ctx: Context) -> None:
+    pool_id, other = ctx.pool(), ctx.pool("other")
+    body = ctx.world.rollout_body(seed=1)
+    here, there = {"pool_id": pool_id}, {"pool_id": other}
+    key, long = _key(ctx, "a"), {"idempotency-key": ("!~" + ctx.world.options.run_id * 32)[:255]}
+    cases: list[tuple[str, dict[str, str], dict[str, Any], dict[str, str]]] = [
+        ("create_rollout", here, body, key),
+        ("create_rollout", here, body, _key(ctx, "b")),
+        ("create_rollout", here, body, _key(ctx, "B")),
+        ("create_rollout", here, body, long),
+        ("create_rollout", here, body, {}),
+        ("create_rollout", here, body, {}),
+        ("create_rollout", there, body, key),
+        ("create_global_rollout", {}, {**body, **here}, key),
+        ("create_global_rollout", {}, {**body, **here}, {}),
+    ]
+    seen: dict[str, int] = {}
+    for number, (operation, ids, sent, headers) in enumerate(cases):
+        answer = ctx.want((202, 200), operation, ids, json=sent, headers=headers)
+        found = rollout_id(answer)
+        ctx.judge(
+            operation,
+            found not in seen,
+            "a rollout of its own",
+            f"{found}, which request {seen.get(found)} of the scenario made",
+            answer,
+        )
+        seen[found] = number + 1
+
+
+@scenario(
+    "idempotency.refused",
+    "Idempotency",
+    "a request that was refused reserves no key",
+    *_CREATE,
+    needs=_NEEDS,
+)
+def refused(ctx: Context) -> None:
+    pool_id = ctx.pool()
+    for name, (operation, ids, more) in enumerate(_ways(pool_id)):
+        key = _key(ctx, str(name))
+        good = {**ctx.world.rollout_body(), **more}
+        ctx.try_(422, operation, ids, json={**good, "no_such_key": 1}, headers=key)
+        ctx.try_(404, operation, ids, json={**good, "task_id": "nowhere"}, headers=key)
+        ctx.try_((202, 200), operation, ids, json=good, headers=key, because="the key is free")
+
+
+@scenario(
+    "idempotency.at_once",
+    "Idempotency",
+    "the same request several times at once creates one rollout",
+    *_CREATE,
+    "list_rollouts",
+    needs=_NEEDS,
+)
+def at_once(ctx: Context) -> None:
+    pool_id = ctx.pool()
+    for name, (operation, ids, more) in enumerate(_ways(pool_id)):
+        body = {**ctx.world.rollout_body(), **more}
+        key = _key(ctx, str(name))
+        answers = together(
+            ctx,
+            [
+                lambda: ctx.call(operation, ids, json=body, headers=key)  # noqa: B023 - ends here
+                for _ in range(8)
+            ],
+            120.0,
+        )
+        found = set()
+        for answer in answers:
+            if ctx.expect(answer, (202, 200), operation):
+                found.add(str(at(answer.json, "rollout_id")))
+        ctx.judge(operation, len(found) <= 1, "one rollout", f"{len(found)}", answers[0])
+    listed = ctx.want(200, "list_rollouts", {"pool_id": pool_id})
+    count = len(listed.at("items") or [])
+    ctx.equal("create_rollout", "the number of rollouts", 2, count, listed)

@@ -1,0 +1,208 @@
+"""Outcomes: what the echo target and containers say becomes the rollout's reward, result, error."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from synth_pools.contract.following import FINAL, finish, start, wait
+from synth_pools.contract.probe import ABSENT
+from synth_pools.contract.scenario import Context, scenario
+
+_READS = (
+    "get_rollout",
+    "get_global_rollout",
+    "get_rollout_summary",
+    "get_global_rollout_summary",
+)
+
+
+@scenario(
+    "outcomes.echo",
+    "Containers",
+    "the echo target reads delay, fail, reward and events of env as the table says",
+    *_READS,
+    "stream_rollout_events",
+    needs="echo",
+)
+def echo(ctx: Context) -> None:
+    pool_id = str(
+        ctx.made({**ctx.world.pool_body("x"), **_named(ctx), "container_url": None}).at("id")
+    )
+    cases: list[tuple[dict[str, Any], str, Any, int]] = [
+        ({}, "completed", 1.0, 1),
+        ({"reward": 0.25, "events": 0}, "completed", 0.25, 0),
+        ({"reward": -3, "events": 4}, "completed", -3, 4),
+        ({"delay": 0.05, "reward": 0}, "completed", 0, 1),
+        ({"fail": False, "reward": 1e6}, "completed", 1e6, 1),
+        ({"fail": True}, "failed", ABSENT, 1),
+        # Of another type, or outside the range: as if not given.
+        ({"reward": "high", "delay": "long", "events": -1, "fail": "yes"}, "completed", 1.0, 1),
+        ({"reward": True, "delay": -5, "events": 1.5}, "completed", 1.0, 1),
+        ({"reward": None, "delay": 3601, "events": 1001}, "completed", 1.0, 1),
+    ]
+    made = [(start(ctx, pool_id, env=env), *rest) for env, *rest in cases]
+    for (rollout, status, reward, agents), (env, *_) in zip(made, cases, strict=True):
+        wait(ctx, rollout, FINAL)
+        for what in ("", "_summary"):
+            for operation, ids in rollout.both(what):
+                answer = ctx.want(200, operation, ids)
+                ctx.equal(operation, f"status for env {env}", status, answer.at("status"), answer)
+                if reward is not ABSENT:
+                    path = ("reward",) if what else ("metrics", "outcome_reward")
+                    ctx.equal(
+                        operation, f"{path[-1]} for env {env}", reward, answer.at(*path), answer
+                    )
+                if status == "failed":
+                    ctx.equal(
+                        operation,
+                        "error.code",
+                        "container_failed",
+                        answer.at("error", "code"),
+                        answer,
+                    )
+        stream = ctx.stream("stream_rollout_events", rollout.ids, limit=10.0)
+        events = [message.event for message in stream.reader.messages]
+        if status == "completed":
+            ctx.equal(
+                "stream_rollout_events",
+                f"the number of agent events for env {env}",
+                agents,
+                events.count("agent"),
+                stream,
+            )
+            for message in stream.reader.messages:
+                if message.event in ("reward", "rollout.completed"):
+                    data = message.envelope.get("data")
+                    came = data.get("outcome_reward", ABSENT) if isinstance(data, dict) else data
+                    ctx.equal(
+                        "stream_rollout_events",
+                        f"outcome_reward of {message.event}",
+                        reward,
+                        came,
+                        stream,
+                    )
+
+
+@scenario(
+    "outcomes.timeout",
+    "Time limits",
+    "a rollout that takes longer than limits.timeout_seconds, else than its pool's, fails with "
+    "container_timeout",
+    "create_rollout",
+    "get_rollout",
+    "update_pool",
+    needs="live",
+)
+def timeout(ctx: Context) -> None:
+    patient = ctx.live_pool("patient", config={"timeout_seconds": 3600})
+    hasty = ctx.live_pool("hasty", config={"timeout_seconds": 0.3})
+    slow = {"delay": 600}
+    made = [
+        (start(ctx, patient, env=slow, limits={"timeout_seconds": 0.3}), "failed"),
+        (start(ctx, hasty, env=slow), "failed"),
+        (start(ctx, hasty, env={"delay": 0.8}, limits={"timeout_seconds": 3600}), "completed"),
+    ]
+    for rollout, wanted in made:
+        answer = wait(ctx, rollout, FINAL)
+        ctx.equal("get_rollout", "status", wanted, answer.at("status"), answer)
+        if wanted == "failed":
+            ctx.equal(
+                "get_rollout", "error.code", "container_timeout", answer.at("error", "code"), answer
+            )
+    # Rollouts that start later use the new values.
+    ctx.want(200, "update_pool", {"pool_id": patient}, json={"config": {"timeout_seconds": 0.3}})
+    answer = wait(ctx, start(ctx, patient, env=slow), FINAL)
+    ctx.equal("update_pool", "status after the change", "failed", answer.at("status"), answer)
+
+
+@scenario(
+    "outcomes.container",
+    "Containers",
+    "status, success_status and the first finite number among the documented places decide",
+    "get_rollout",
+    "get_rollout_artifacts",
+    "get_global_rollout_artifacts",
+    needs="containers",
+)
+def container(ctx: Context) -> None:
+    pool_id = ctx.pool(container_url=ctx.world.containers["good"])
+    good = {"status": "completed", "success_status": "success"}
+    cases: list[tuple[dict[str, Any], str, Any]] = [
+        ({**good, "metrics": {"outcome_reward": 0.5}, "reward": 9}, "completed", 0.5),
+        ({**good, "summary": {"reward": 0.25, "outcome_reward": 7}}, "completed", 0.25),
+        ({**good, "summary": {"outcome_reward": -2}}, "completed", -2),
+        ({**good, "reward": 3}, "completed", 3),
+        ({**good, "metrics": {"outcome_reward": True}, "reward": 4}, "completed", 4),
+        ({**good, "metrics": {"outcome_reward": "x"}}, "completed", None),
+        ({"status": "completed"}, "completed", None),
+        ({"x": 1}, "completed", None),
+        ({"status": "failed", "reward": 1}, "failed", ABSENT),
+        ({"status": "error"}, "failed", ABSENT),
+        ({"status": "terminated"}, "failed", ABSENT),
+        ({"status": "completed", "success_status": "runtime_error"}, "failed", ABSENT),
+    ]
+    made = [(start(ctx, pool_id, env={"answer": said}), said, *rest) for said, *rest in cases]
+    for rollout, said, status, reward in made:
+        answer = wait(ctx, rollout, FINAL)
+        ctx.equal("get_rollout", f"status for {said}", status, answer.at("status"), answer)
+        if status == "failed":
+            ctx.equal(
+                "get_rollout",
+                f"error.code for {said}",
+                "container_failed",
+                answer.at("error", "code"),
+                answer,
+            )
+        else:
+            ctx.equal("get_rollout", "result, the whole answer,", said, answer.at("result"), answer)
+            ctx.equal(
+                "get_rollout",
+                f"outcome_reward for {said}",
+                reward,
+                answer.at("metrics", "outcome_reward"),
+                answer,
+            )
+    rollout = finish(ctx, pool_id)
+    for operation, ids in rollout.both("_artifacts"):
+        answer = ctx.want(200, operation, ids)
+        items = answer.at("items")
+        count = len(items) if isinstance(items, list) else 0
+        ctx.equal(operation, "the number of artifacts", 1, count, answer)
+        for field, wanted in {
+            "size_bytes": 5,
+            "content_type": "text/plain",
+            "sha256": "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824",
+        }.items():
+            ctx.equal(operation, field, wanted, answer.at("items", 0, field), answer)
+
+
+@scenario(
+    "outcomes.trouble",
+    "Rollouts: states",
+    "what goes wrong with the container is the error.code of the rollout",
+    "get_rollout",
+    "get_global_rollout",
+    needs="containers",
+)
+def trouble(ctx: Context) -> None:
+    pool_id = ctx.pool(
+        container_url=ctx.world.containers["good"],
+        tasks=[{"task_id": "nobody", "container_url": ctx.world.containers["nobody"]}],
+    )
+    cases: list[tuple[dict[str, Any], str]] = [
+        ({"env": {"answer": "http_error"}}, "container_http_error"),
+        ({"env": {"answer": "html"}}, "container_bad_response"),
+        ({"env": {"answer": "array"}}, "container_bad_response"),
+        ({"env": {"answer": "cut"}}, "container_bad_response"),
+        ({"env": {"fail": True}}, "container_failed"),
+        ({"task_id": "nobody"}, "container_unreachable"),
+    ]
+    made = [(start(ctx, pool_id, **request), request, code) for request, code in cases]
+    for rollout, request, code in made:
+        wait(ctx, rollout, FINAL)
+        for operation, ids in rollout.both(""):
+            answer = ctx.want(200, operation, ids)
+            ctx.equal(operation, f"status for {request}", "failed", answer.at("status"), answer)
+            ctx.equal(
+                operation, f"error.code for {request}", code, answer.at("error", "code"), answer
+            )

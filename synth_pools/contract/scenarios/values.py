@@ -1,0 +1,268 @@
+"""Values: what is sent comes back as it was sent, whatever it is."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from synth_pools.contract.following import Rollout, rollout_id
+from synth_pools.contract.model import Clause
+from synth_pools.contract.probe import at
+from synth_pools.contract.scenario import Context, same, scenario
+
+_TEXTS = {
+    "german": "Größe, Übermaß",
+    "chinese": "容器池",
+    "arabic": "مرحبا",
+    "devanagari": "नमस्ते",
+    "emoji": "🌍👩‍👩‍👧‍👦🏳️‍🌈",
+    "combining": "é e\u0301 ﷽",
+    "quotes": "\"'`\\/ <b>&amp;</b> ${x} %s {0} '; DROP TABLE pools; --",
+    "white": " \t\n\r\u00a0\u2028\u2029 ",
+    "control": "\u0001\u001f\u007f",
+    "nul": "a\u0000b",
+    "astral": "\U0001d518\U0001d52b \U00010348",
+    "empty": "",
+    "": "an empty key",
+    "key\u0000 with ü 🌍": 1,
+}
+_NUMBERS = {
+    "zero": 0,
+    "negative": -1,
+    "large": 2**53 + 1,
+    "int64": 2**63 - 1,
+    "-int64": -(2**63),
+    "huge": 1e308,
+    "tiny": 5e-324,
+    "third": 1 / 3,
+    "tenth": 0.1,
+    "exponent": 1.5e-7,
+}
+_SHAPES = {
+    "null in a list": [None, [None], {}],
+    "empty": {"list": [], "object": {}},
+    "booleans": [True, False, 0, 1],
+    "mixed": [1, "1", 1.5, None, True, {"a": [{"b": {}}]}],
+}
+
+
+def _deep(levels: int) -> Any:
+    value: Any = "bottom"
+    for level in range(levels):
+        value = {"down": value} if level % 2 else [value]
+    return value
+
+
+def _free_form() -> dict[str, Any]:
+    return {
+        "texts": _TEXTS,
+        "numbers": _NUMBERS,
+        "shapes": _SHAPES,
+        "deep": _deep(40),
+        "wide": list(range(1_000)),
+    }
+
+
+@scenario(
+    "values.pool",
+    "create_pool",
+    "free-form values and unknown fields come back as they were sent",
+    "create_pool",
+    "get_pool",
+    "replace_pool",
+    "update_pool",
+)
+def pool(ctx: Context) -> None:
+    value = _free_form()
+    pool_id = ctx.name()
+    fields = {"metadata": value, "config": value, "x_unknown": value}
+    if ctx.world.options.pool_request is not None:
+        fields.pop("config")
+    made = ctx.made({**ctx.world.pool_body("x"), "pool_id": pool_id, "name": pool_id, **fields})
+    path = {"pool_id": pool_id}
+    read = ctx.want(200, "get_pool", path)
+    for operation, answer in (("create_pool", made), ("get_pool", read)):
+        for field in fields:
+            _same(ctx, operation, field, value, answer.at(field), answer)
+    body = {**ctx.world.pool_body("x"), "name": "ü🌍", "metadata": value, "pool_id": pool_id}
+    put = ctx.want(200, "replace_pool", path, json=body)
+    _same(ctx, "replace_pool", "metadata", value, put.at("metadata"), put)
+    ctx.equal("replace_pool", "name", "ü🌍", put.at("name"), put)
+    # A merge takes null as removal: what it is given here has none outside of lists.
+    patched = ctx.want(200, "update_pool", path, json={"x_patched": value})
+    _same(ctx, "update_pool", "x_patched", value, patched.at("x_patched"), patched)
+
+
+@scenario(
+    "values.task",
+    "create_task",
+    "free-form values and unknown fields come back as they were sent",
+    "create_task",
+    "list_tasks",
+    "update_task",
+    "patch_task",
+)
+def task(ctx: Context) -> None:
+    value = _free_form()
+    path = {"pool_id": ctx.pool()}
+    ids = {**path, "task_id": "t"}
+    body = {"task_id": "t", "task_config": value, "task_metadata": value, "x_unknown": value}
+    made = ctx.want(201, "create_task", path, json=body)
+    listed = ctx.want(200, "list_tasks", path)
+    put = ctx.want(200, "update_task", ids, json=body)
+    patched = ctx.want(200, "patch_task", ids, json={"x_patched": value})
+    for operation, task, answer in (
+        ("create_task", made.json, made),
+        ("list_tasks", listed.at("items", 0), listed),
+        ("update_task", put.json, put),
+        ("patch_task", patched.json, patched),
+    ):
+        for field in ("task_config", "task_metadata", "x_unknown"):
+            _same(ctx, operation, field, value, at(task, field), answer)
+    _same(ctx, "patch_task", "x_patched", value, patched.at("x_patched"), patched)
+
+
+@scenario(
+    "values.rollout",
+    "RolloutRequest",
+    "every value comes back in the request of the rollout as it was sent",
+    "create_rollout",
+    "create_global_rollout",
+    "get_rollout",
+    "get_global_rollout",
+)
+def rollout(ctx: Context) -> None:
+    value = _free_form()
+    pool_id = ctx.pool()
+    text = "".join(str(one) for one in _TEXTS.values())
+    body = ctx.world.rollout_body(
+        metadata=value,
+        context_overrides=value,
+        ops=[value, None, 1.5],
+        record="yes",
+        safety=value,
+        messages=[{"role": "user", "content": text}, {"role": "x", "content": [value]}],
+        seed=-(2**63),
+        trace_correlation_id="🌍" * 255,
+    )
+    for operation, ids, more in (
+        ("create_rollout", {"pool_id": pool_id}, {}),
+        ("create_global_rollout", {}, {"pool_id": pool_id}),
+    ):
+        sent = {**body, **more}
+        made = ctx.want((202, 200), operation, ids, json=sent)
+        rollout = Rollout(pool_id, rollout_id(made))
+        _same(ctx, operation, "request", sent, made.at("request"), made)
+        for reader, path in rollout.both(""):
+            read = ctx.want(200, reader, path)
+            _same(ctx, reader, "request", sent, read.at("request"), read)
+            ctx.equal(
+                reader,
+                "trace_correlation_id",
+                body["trace_correlation_id"],
+                read.at("trace_correlation_id"),
+                read,
+            )
+
+
+@scenario(
+    "values.long",
+    "Errors",
+    "a body of less than 16 MiB is read, however long a value in it is",
+    "create_pool",
+    "update_pool",
+    "create_task",
+    "create_rollout",
+)
+def long(ctx: Context) -> None:
+    text = "längere Texte 🌍 " * 60_000
+    pool_id = ctx.pool()
+    path = {"pool_id": pool_id}
+    wrote = ctx.try_(200, "update_pool", path, json={"metadata": {"long": text}})
+    ctx.judge(
+        "update_pool",
+        wrote.at("metadata", "long") == text,
+        f"a text of {len(text)} characters",
+        "another",
+        wrote,
+    )
+    # Lists are not to carry it around.
+    ctx.try_(200, "update_pool", path, json={"metadata": {"long": None}})
+    made = ctx.try_(201, "create_task", path, json={"task_id": "t", "task_config": {"long": text}})
+    ctx.judge(
+        "create_task",
+        made.at("task_config", "long") == text,
+        f"a text of {len(text)} characters",
+        "another",
+        made,
+    )
+    short = text[:200_000]
+    rollout = ctx.try_(
+        (202, 200), "create_rollout", path, json=ctx.world.rollout_body(metadata={"long": short})
+    )
+    ctx.judge(
+        "create_rollout",
+        rollout.at("request", "metadata", "long") == short,
+        f"a text of {len(short)} characters",
+        "another",
+        rollout,
+    )
+
+
+@scenario(
+    "values.limits",
+    "Errors",
+    "a request that the document calls valid is never answered 400 or 422",
+    "create_pool",
+    "get_pool",
+    "update_pool",
+    "create_task",
+    "create_rollout",
+    "list_pools",
+    "get_global_rollout",
+    "stream_global_rollout_events",
+)
+def limits(ctx: Context) -> None:
+    long_id = (ctx.name() + "." + "a:_-" * 40)[:128]
+    ctx.world.made_pool(long_id)
+    body = ctx.world.pool_body("x", name="🌍" * 255, capacity=10_000, concurrency=10_000)
+    body["pool_id"] = long_id
+    ctx.want(201, "create_pool", json=body)
+    path = {"pool_id": long_id}
+    read = ctx.try_(200, "get_pool", path)
+    ctx.equal("get_pool", "name", "🌍" * 255, read.at("name"), read)
+    small = {"capacity": 1, "concurrency": 1, "name": "x", "config": {"timeout_seconds": 0.001}}
+    ctx.try_(200, "update_pool", path, json=small)
+    ctx.try_(200, "update_pool", path, json={"config": {"timeout_seconds": 86_400}})
+    ctx.try_(201, "create_task", path, json={"task_id": "a" * 128, "backend": "🌍" * 128})
+    for more in (
+        {"seed": 2**63 - 1},
+        {"seed": -(2**63)},
+        {"instance_id": "🌍" * 255, "override_bundle_id": "x" * 255},
+        {"limits": {"timeout_seconds": 86_400}, "messages": [], "metadata": {}},
+        dict.fromkeys(("env", "limits", "messages", "policy", "task_id", "seed", "mode")),
+    ):
+        ctx.try_((202, 200), "create_rollout", path, json={**ctx.world.rollout_body(), **more})
+    for query in ({"limit": 1000}, {"cursor": "🌍" * 128}, {"state": "🌍" * 16, "limit": 1}):
+        ctx.try_(200, "list_pools", query=query)
+    clause = Clause("Identifiers", "a path takes any id, percent-encoded; one of nothing is 404")
+    for unknown in ("x" * 255, "🌍" * 60, "a b", "a?b#c", "%2e%2e", "100%", "a+b&c=d;e,f", "ü"):
+        ctx.try_(404, "get_global_rollout", {"rollout_id": unknown}, clause=clause)
+        ctx.try_(404, "get_pool", {"pool_id": unknown}, clause=clause)
+    ctx.try_(
+        404,
+        "stream_global_rollout_events",
+        {"rollout_id": "nobody"},
+        query={"after_sequence": 2**63 - 1, "cursor": "x" * 512},
+    )
+
+
+def _same(ctx: Context, operation: str, what: str, wanted: Any, came: Any, answer: Any) -> None:
+    good = same(wanted, came)
+    if not good:
+        ctx.equal(operation, f"{what}, as sent,", wanted, came, answer)
+        return
+    # Equal is not enough for numbers: 2**53 + 1 as a float is another number, though 1.0 is 1.
+    text, back = json.dumps(wanted), json.dumps(came)
+    exact = json.loads(text, parse_float=float) == json.loads(back, parse_float=float)
+    ctx.judge(operation, exact, f"{what}, as sent, to the last digit", back[:200], answer)
