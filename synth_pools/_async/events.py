@@ -74,7 +74,7 @@ async def _read(transport: AsyncTransport, call: Call) -> AsyncGenerator[dict[st
         if transport.is_closed:
             failure = ClientClosedError("the client was closed while its event stream was read")
         else:
-            failure = transport.connection_error(call, error, in_stream=True)
+            failure = transport.stream_error(call, error)
     finally:
         await response.aclose()
     if failure is not None:

@@ -40,13 +40,20 @@ class _BearerAuth(httpx.Auth):
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         request.headers["Authorization"] = f"Bearer {self._secret.reveal()}"
-        yield request
+        try:
+            yield request
+        finally:
+            # Answers and errors hold on to their request.
+            request.headers.pop("Authorization", None)
 
 
 class AsyncTransport:
     """Owns one pool of connections, made at the first request, or borrows a caller's client."""
 
     def __init__(self, config: ClientConfig, http_client: httpx.AsyncClient | None = None) -> None:
+        # First of all: tracebacks show half-made transports too.
+        self._config = config
+        self._closed = False
         if http_client is not None and not isinstance(http_client, httpx.AsyncClient):
             raise ConfigurationError(
                 f"http_client must be an httpx.{httpx.AsyncClient.__name__}, "
@@ -60,14 +67,12 @@ class AsyncTransport:
             problem = ""
         if problem:
             raise ConfigurationError(f"the base URL cannot be used: {problem}")
-        self._config = config
         self._auth = _BearerAuth(config.api_key)
         self._timeout = httpx.Timeout(config.timeout)
         self._stream_silence = max(config.timeout, _STREAM_SILENCE_SECONDS)
         self._stream_timeout = httpx.Timeout(config.timeout, read=self._stream_silence)
         self._http = http_client
         self._owns_http = http_client is None
-        self._closed = False
         self._lock = threading.Lock()
 
     @property
@@ -125,7 +130,7 @@ class AsyncTransport:
         try:
             await response.aread()
         except httpx.RequestError as error:
-            failure = self.connection_error(call, error, in_stream=True)
+            failure = self.stream_error(call, error)
         finally:
             await response.aclose()
         if failure is not None:
@@ -134,21 +139,10 @@ class AsyncTransport:
             raise self._decode_error(call, response, f"an event stream was expected, not {kind}")
         raise self._status_error(call, response)
 
-    def connection_error(
-        self, call: Call, error: httpx.RequestError, *, in_stream: bool = False
-    ) -> APIConnectionError:
-        """The error to raise for one of the HTTP library's, outside of its ``except`` block."""
-        silence = self._stream_silence if in_stream else self._config.timeout
-        return connection_error(
-            error,
-            method=call["method"].upper(),
-            url=self._config.base_url + call["url"],
-            path=call["url"],
-            limit=silence if isinstance(error, httpx.ReadTimeout) else self._config.timeout,
-            problem="the event stream of {origin} broke"
-            if in_stream
-            else "no answer from {origin}",
-        )
+    def stream_error(self, call: Call, error: httpx.RequestError) -> APIConnectionError:
+        """The error to raise for a stream that broke, outside of the ``except`` block."""
+        problem = "the event stream of {origin} broke"
+        return self._connection_error(call, error, self._stream_silence, problem)
 
     def _http_client(self) -> httpx.AsyncClient:
         http = self._http
@@ -190,16 +184,31 @@ class AsyncTransport:
         try:
             return await http.send(request, auth=self._auth, follow_redirects=False, stream=stream)
         except httpx.RequestError as error:
-            failure = self.connection_error(call, error, in_stream=stream)
+            silence = self._stream_silence if stream else self._config.timeout
+            failure = self._connection_error(call, error, silence)
         except BaseException as error:
             # Cancellation, an interrupt, or another thread that closes the client.
-            _forget_key(request)
             if not (isinstance(error, RuntimeError) and http.is_closed):
                 without_frames(error)
                 raise
             failure = ClientClosedError("the client was closed")
-        _forget_key(request)
         raise failure
+
+    def _connection_error(
+        self,
+        call: Call,
+        error: httpx.RequestError,
+        silence: float,
+        problem: str = "no answer from {origin}",
+    ) -> APIConnectionError:
+        return connection_error(
+            error,
+            method=call["method"].upper(),
+            url=self._config.base_url + call["url"],
+            path=call["url"],
+            limit=silence if isinstance(error, httpx.ReadTimeout) else self._config.timeout,
+            problem=problem,
+        )
 
     def _status_error(self, call: Call, response: httpx.Response) -> APIStatusError:
         key = self._config.api_key
@@ -223,8 +232,3 @@ class AsyncTransport:
             request_id=response.headers.get("x-request-id"),
             content=self._config.api_key.redact_bytes(response.content),
         )
-
-
-def _forget_key(request: httpx.Request) -> None:
-    """Before an error carries the frame away that has the request as a local variable."""
-    request.headers.pop("Authorization", None)

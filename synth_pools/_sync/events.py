@@ -77,7 +77,7 @@ def _read(transport: Transport, call: Call) -> Generator[dict[str, Any], None]:
         if transport.is_closed:
             failure = ClientClosedError("the client was closed while its event stream was read")
         else:
-            failure = transport.connection_error(call, error, in_stream=True)
+            failure = transport.stream_error(call, error)
     finally:
         response.close()
     if failure is not None:
