@@ -10,9 +10,18 @@ KEY = "sk_live_0123456789abcdef"
 
 
 def traceback_with_locals(error: BaseException) -> str:
-    """What an error reporter sends home: the whole chain, with every frame's local variables."""
+    """What an error reporter sends home: the whole chain, with every frame's local variables.
+
+    Without the frames of the tests, which have to know what they look for.
+    """
+    report: traceback.TracebackException | None
     report = traceback.TracebackException.from_exception(error, capture_locals=True)
-    return "".join(report.format())
+    text = "".join(report.format_exception_only())
+    while report is not None:
+        frames = [frame for frame in report.stack if "/tests/" not in frame.filename]
+        text += "".join(traceback.StackSummary.from_list(frames).format())
+        report = report.__cause__ or report.__context__
+    return text
 
 
 def reachable(root: Any, *, limit: int = 100_000) -> Iterator[Any]:
@@ -48,6 +57,8 @@ def holders(root: Any, key: str = KEY) -> list[Any]:
             leaks = key in item
         elif isinstance(item, bytes | bytearray):
             leaks = raw in item
+        elif isinstance(item, Mapping | list | tuple | set | frozenset):
+            continue  # what is in it comes on its own
         else:
             leaks = key in repr(item)
         if leaks:

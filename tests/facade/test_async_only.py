@@ -1,0 +1,175 @@
+"""What only the async colour can get wrong: loops, tasks, cancellation."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from synth_pools import (
+    AsyncContainerPoolsClient,
+    AsyncSynthClient,
+    ClientClosedError,
+    ContainerPoolsClient,
+)
+from synth_pools._async.events import AsyncEventStream
+from tests.support.leaks import KEY, traceback_with_locals
+from tests.support.recording import Recorded, RecordingServer, Reply
+from tests.support.surface import P, R
+
+ONE = b'data: {"sequence": 1}\n\n'
+
+
+@pytest.fixture
+def server() -> Iterator[RecordingServer]:
+    with RecordingServer() as server:
+        yield server
+
+
+def endless() -> Iterator[bytes]:
+    yield ONE
+    for _ in range(500):
+        time.sleep(0.02)
+        yield b": heartbeat\n\n"
+
+
+def test_a_client_is_made_where_no_loop_runs(server: RecordingServer) -> None:
+    client = AsyncContainerPoolsClient(
+        ContainerPoolsClient(api_key=KEY, base_url=server.url, timeout=10)
+    )
+    front_door = AsyncSynthClient(api_key=KEY, base_url=server.url)
+    stream = client.stream_rollout_events(P, R)
+
+    async def use() -> None:
+        server.reply_with(Reply.events(ONE))
+        assert [event async for event in stream] == [{"sequence": 1}]
+        server.reply_with(Reply())
+        await client.get_pool(P)
+        await front_door.pools.get_pool(P)
+        await client.aclose()
+        await front_door.aclose()
+
+    asyncio.run(use())
+
+
+async def test_many_tasks_share_one_pool_of_connections(server: RecordingServer) -> None:
+    def answer(request: Recorded) -> Reply:
+        return Reply.json({"id": request.path.rpartition("/")[2]})
+
+    server.reply_with(answer)
+    async with AsyncContainerPoolsClient(api_key=KEY, base_url=server.url, timeout=30) as client:
+        ids = [f"pool_{number}" for number in range(200)]
+        answers = await asyncio.gather(*(client.get_pool(pool_id) for pool_id in ids))
+    assert [answer["id"] for answer in answers] == ids
+    assert server.connections <= 100
+
+
+async def test_nested_names_and_streams_run_side_by_side(server: RecordingServer) -> None:
+    """In the older package neither nested names nor streams worked from async code."""
+    together = threading.Barrier(8, timeout=10)
+
+    def answer(request: Recorded) -> Reply:
+        together.wait()
+        return Reply.events(ONE, ONE) if request.path.endswith("/events") else Reply()
+
+    async def read(stream: AsyncEventStream) -> int:
+        return len([event async for event in stream])
+
+    server.reply_with(answer)
+    async with AsyncContainerPoolsClient(api_key=KEY, base_url=server.url, timeout=10) as client:
+        results = await asyncio.gather(
+            client.rollouts.get(P, R),
+            client.agent_rollouts.get(R),
+            client.tasks.list(P),
+            client.metrics.get(P),
+            *(read(client.rollouts.events(P, f"r{number}")) for number in range(4)),
+        )
+    assert results == [{}, {}, {}, {}, 2, 2, 2, 2]
+
+
+async def test_a_cancelled_call_stops_at_once_and_shows_no_key(server: RecordingServer) -> None:
+    def answer(request: Recorded) -> Reply:
+        server.client_left.wait(5)
+        return Reply()
+
+    server.reply_with(answer)
+    async with AsyncContainerPoolsClient(api_key=KEY, base_url=server.url, timeout=30) as client:
+        for body in ({"name": "x"}, {"name": "x" * 50_000_000}):
+            started = time.perf_counter()
+            with pytest.raises(TimeoutError) as caught:
+                async with asyncio.timeout(0.3):
+                    await client.create_pool(body)
+            assert time.perf_counter() - started < 3
+            assert isinstance(caught.value.__cause__, asyncio.CancelledError)
+            assert KEY not in traceback_with_locals(caught.value)
+        server.client_left.set()
+        server.reply_with(Reply())
+        assert await client.get_pool(P) == {}, "the pool of connections survived it"
+
+
+async def test_a_cancelled_stream_is_closed(server: RecordingServer) -> None:
+    server.reply_with(lambda _: Reply.live(endless()))
+
+    async def read(client: AsyncContainerPoolsClient) -> None:
+        async for _ in client.stream_rollout_events(P, R):
+            pass
+
+    async with AsyncContainerPoolsClient(api_key=KEY, base_url=server.url, timeout=10) as client:
+        task = asyncio.create_task(read(client))
+        await asyncio.sleep(0.2)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError) as caught:
+            await task
+        assert KEY not in traceback_with_locals(caught.value)
+        assert await asyncio.to_thread(server.client_left.wait, 5)
+
+
+async def test_a_dropped_stream_is_closed(server: RecordingServer) -> None:
+    server.reply_with(lambda _: Reply.live(endless()))
+    async with AsyncContainerPoolsClient(api_key=KEY, base_url=server.url, timeout=10) as client:
+        async for event in client.stream_rollout_events(P, R):
+            assert event == {"sequence": 1}
+            break
+        gc.collect()
+        assert await asyncio.to_thread(server.client_left.wait, 5)
+
+
+async def test_closing_a_client_ends_its_streams(server: RecordingServer) -> None:
+    server.reply_with(lambda _: Reply.live(endless()))
+    client = AsyncContainerPoolsClient(api_key=KEY, base_url=server.url, timeout=10)
+    stream = client.stream_rollout_events(P, R)
+    await stream.__anext__()
+
+    async def next_one() -> dict[str, object]:
+        return await stream.__anext__()
+
+    waiting = asyncio.create_task(next_one())
+    await asyncio.sleep(0.1)
+    await client.aclose()
+    with pytest.raises(ClientClosedError, match="event stream"):
+        await waiting
+    assert await asyncio.to_thread(server.client_left.wait, 5)
+    with pytest.raises(StopAsyncIteration):
+        await stream.__anext__()
+
+
+@pytest.mark.filterwarnings("error")
+def test_leaving_the_loop_with_open_streams_is_quiet(
+    server: RecordingServer, capfd: pytest.CaptureFixture[str]
+) -> None:
+    server.reply_with(lambda _: Reply.live(endless()))
+
+    async def abandon() -> None:
+        async with AsyncContainerPoolsClient(api_key=KEY, base_url=server.url) as client:
+            streams = [client.stream_rollout_events(P, R) for _ in range(3)]
+            for stream in streams[:2]:
+                await stream.__anext__()
+
+    asyncio.run(abandon())
+    gc.collect()
+    assert server.client_left.wait(5)
+    assert capfd.readouterr().err == ""
