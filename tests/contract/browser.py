@@ -1,0 +1,155 @@
+"""A real headless Chromium, spoken to over its debugging pipe: no driver, no port."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from select import select
+from typing import Any
+
+_SECONDS = 30.0
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+
+def find_chromium() -> str | None:
+    return next((path for name in NAMES if (path := shutil.which(name))), None)
+
+
+@dataclass(slots=True)
+class Page:
+    _write: int
+    _read: int
+    _session: str = ""
+    _count: int = 0
+    _buffer: bytes = b""
+    # What the page complained of, or asked of a network that it should not need.
+    complaints: list[str] = field(default_factory=list)
+    requested: list[str] = field(default_factory=list)
+
+    def open(self, url: str) -> None:
+        targets = self.call("Target.getTargets")["targetInfos"]
+        target = next(one["targetId"] for one in targets if one["type"] == "page")
+        attached = self.call("Target.attachToTarget", targetId=target, flatten=True)
+        self._session = attached["sessionId"]
+        for domain in ("Page", "Runtime", "Network", "Log"):
+            self.call(f"{domain}.enable")
+        self.call("Page.navigate", url=url)
+        deadline = time.monotonic() + _SECONDS
+        while (
+            self.run("document.readyState") != "complete"
+            or self.run("location.href") == "about:blank"
+        ):
+            if time.monotonic() > deadline:
+                raise TimeoutError("the page did not load")
+            time.sleep(0.05)
+
+    def run(self, expression: str) -> Any:
+        """The value of a JavaScript expression in the page."""
+        answer = self.call("Runtime.evaluate", expression=expression, returnByValue=True)
+        if "exceptionDetails" in answer:
+            raise AssertionError(answer["exceptionDetails"])
+        return answer["result"].get("value")
+
+    def screen(self, width: int, height: int, *, phone: bool = False) -> None:
+        self.call(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=phone,
+        )
+
+    def scheme(self, name: str) -> None:
+        features = [{"name": "prefers-color-scheme", "value": name}]
+        self.call("Emulation.setEmulatedMedia", features=features)
+
+    def call(self, method: str, **params: Any) -> dict[str, Any]:
+        self._count += 1
+        message: dict[str, Any] = {"id": self._count, "method": method, "params": params}
+        if self._session:
+            message["sessionId"] = self._session
+        os.write(self._write, json.dumps(message).encode() + b"\0")
+        deadline = time.monotonic() + _SECONDS
+        while True:
+            answer = self._next(deadline)
+            if answer.get("id") == self._count:
+                if "error" in answer:
+                    raise AssertionError(f"{method}: {answer['error']}")
+                result: dict[str, Any] = answer["result"]
+                return result
+            self._event(answer)
+
+    def _event(self, event: dict[str, Any]) -> None:
+        if event.get("method") in ("Runtime.exceptionThrown", "Log.entryAdded"):
+            self.complaints.append(json.dumps(event["params"]))
+        elif event.get("method") == "Network.requestWillBeSent":
+            self.requested.append(event["params"]["request"]["url"])
+
+    def _next(self, deadline: float) -> dict[str, Any]:
+        while b"\0" not in self._buffer:
+            ready, _, _ = select([self._read], [], [], max(0.0, deadline - time.monotonic()))
+            if not ready:
+                raise TimeoutError("the browser does not answer")
+            piece = os.read(self._read, 1 << 16)
+            if not piece:
+                raise EOFError("the browser is gone")
+            self._buffer += piece
+        message, _, self._buffer = self._buffer.partition(b"\0")
+        value: dict[str, Any] = json.loads(message)
+        return value
+
+
+@contextmanager
+def chromium(path: str) -> Iterator[Page]:
+    """A browser with a profile of its own, gone afterwards."""
+    to_browser, ours_out = os.pipe()
+    ours_in, from_browser = os.pipe()
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
+
+        def wire_up() -> None:
+            # The browser reads commands from 3 and writes answers to 4.
+            first, second = os.dup(to_browser), os.dup(from_browser)
+            os.dup2(first, 3)
+            os.dup2(second, 4)
+
+        process = subprocess.Popen(
+            [
+                path,
+                "--headless=new",
+                "--remote-debugging-pipe",
+                "--no-sandbox",
+                "--disable-gpu",
+                "--disable-dev-shm-usage",
+                "--no-first-run",
+                f"--user-data-dir={profile}",
+                "about:blank",
+            ],
+            preexec_fn=wire_up,
+            # Numbers 3 and 4 are only made in the child, so nothing may be closed on the way there.
+            close_fds=False,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "HOME": profile, "XDG_CONFIG_HOME": str(Path(profile) / "config")},
+        )
+        os.close(to_browser)
+        os.close(from_browser)
+        try:
+            yield Page(ours_out, ours_in)
+        finally:
+            os.close(ours_out)
+            os.close(ours_in)
+            process.terminate()
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait(10)
