@@ -283,7 +283,7 @@ def _exchange(interaction: Interaction, operation: str, settings: EngineSettings
     response = interaction.response
     method = request.method
     headers = tuple(
-        (name, MASKED if settings.api_key in value else value)
+        (name, MASKED if value == f"Bearer {settings.api_key}" else value)
         for name, values in request.headers.items()
         for value in map(str, values)
         if name.lower() not in _HIDDEN_HEADERS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from synth_pools.contract.commands import MASKED
 from synth_pools.contract.document import Document
 from synth_pools.contract.model import (
     CheckOutcome,
@@ -23,7 +24,7 @@ def exchange(operation: str = "list_pools", body: bytes | None = None) -> Exchan
     return Exchange(
         method="GET" if body is None else "POST",
         url="http://127.0.0.1:8080/v1/pools?limit=2",
-        request_headers=(("authorization", "Bearer $SYNTH_API_KEY"),),
+        request_headers=(("authorization", MASKED),),
         request_body=body,
         status=200,
         response_headers=(("content-type", "application/json"), ("x-request-id", "req_1")),
