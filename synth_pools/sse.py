@@ -54,6 +54,7 @@ class EventStreamDecoder:
         self.retry: int | None = None
         self._max_event_size = max_event_size
         self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
+        self._in_character = False
         self._started = False
         self._after_carriage_return = False
         self._pending: list[str] = []
@@ -92,7 +93,7 @@ class EventStreamDecoder:
 
     def _normalise(self, data: bytes | str) -> str:
         """``data`` as text in which every line ends with a line feed, without byte order mark."""
-        text = self._utf8.decode(data) if isinstance(data, bytes) else data
+        text = self._decode(data) if isinstance(data, bytes) else data
         if not text:
             return text
         if not self._started:
@@ -110,8 +111,19 @@ class EventStreamDecoder:
             self._after_carriage_return = False
         return text
 
+    def _decode(self, data: bytes) -> str:
+        # Whole characters are the rule, and for them the incremental decoder is the slow way.
+        if not self._in_character:
+            try:
+                return data.decode()
+            except UnicodeDecodeError:
+                pass
+        text = self._utf8.decode(data)
+        self._in_character = bool(self._utf8.getstate()[0])
+        return text
+
     def _event(self, block: str) -> ServerSentEvent | None:
-        kind = ""
+        kind = "message"
         data: list[str] = []
         for line in block.split("\n"):
             field, _, value = line.partition(":")
@@ -120,15 +132,13 @@ class EventStreamDecoder:
             if field == "data":
                 data.append(value)
             elif field == "event":
-                kind = value
+                kind = value or "message"
             elif field == "id":
                 if "\0" not in value:
                     self.last_event_id = value
             elif field == "retry" and re.fullmatch("[0-9]{1,15}", value):
                 self.retry = int(value)
-        if not data:
-            return None
-        return ServerSentEvent(kind or "message", "\n".join(data), self.last_event_id)
+        return ServerSentEvent(kind, "\n".join(data), self.last_event_id) if data else None
 
     def _check_size(self, size: int, text: str) -> None:
         if size > self._max_event_size:

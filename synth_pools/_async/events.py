@@ -68,8 +68,15 @@ async def _read(transport: AsyncTransport, call: Call) -> AsyncGenerator[dict[st
     try:
         async for chunk in response.aiter_bytes():
             for event in decoder.feed(chunk):
-                if event.data.strip():
-                    yield _parse(transport, event.data)
+                try:
+                    value = json.loads(event.data)
+                except (ValueError, RecursionError):
+                    problem = event.data
+                else:
+                    yield value
+                    continue
+                if problem.strip():
+                    raise _no_json(transport, problem)
     except httpx.RequestError as error:
         if transport.is_closed:
             failure = ClientClosedError("the client was closed while its event stream was read")
@@ -81,13 +88,8 @@ async def _read(transport: AsyncTransport, call: Call) -> AsyncGenerator[dict[st
         raise failure
 
 
-def _parse(transport: AsyncTransport, data: str) -> dict[str, Any]:
-    try:
-        event: dict[str, Any] = json.loads(data)
-    except (ValueError, RecursionError):
-        excerpt = transport.config.api_key.redact(data[:_EXCERPT])
-    else:
-        return event
-    raise StreamDecodeError(
+def _no_json(transport: AsyncTransport, data: str) -> StreamDecodeError:
+    excerpt = transport.config.api_key.redact(data[:_EXCERPT])
+    return StreamDecodeError(
         f"an event of the stream is not JSON; it begins with {excerpt!r}", excerpt=excerpt
     )

@@ -71,8 +71,15 @@ def _read(transport: Transport, call: Call) -> Generator[dict[str, Any], None]:
     try:
         for chunk in response.iter_bytes():
             for event in decoder.feed(chunk):
-                if event.data.strip():
-                    yield _parse(transport, event.data)
+                try:
+                    value = json.loads(event.data)
+                except (ValueError, RecursionError):
+                    problem = event.data
+                else:
+                    yield value
+                    continue
+                if problem.strip():
+                    raise _no_json(transport, problem)
     except httpx.RequestError as error:
         if transport.is_closed:
             failure = ClientClosedError("the client was closed while its event stream was read")
@@ -84,13 +91,8 @@ def _read(transport: Transport, call: Call) -> Generator[dict[str, Any], None]:
         raise failure
 
 
-def _parse(transport: Transport, data: str) -> dict[str, Any]:
-    try:
-        event: dict[str, Any] = json.loads(data)
-    except (ValueError, RecursionError):
-        excerpt = transport.config.api_key.redact(data[:_EXCERPT])
-    else:
-        return event
-    raise StreamDecodeError(
+def _no_json(transport: Transport, data: str) -> StreamDecodeError:
+    excerpt = transport.config.api_key.redact(data[:_EXCERPT])
+    return StreamDecodeError(
         f"an event of the stream is not JSON; it begins with {excerpt!r}", excerpt=excerpt
     )
