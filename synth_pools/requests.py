@@ -142,10 +142,11 @@ def encode_json(body: Any) -> bytes:
     """
     try:
         return _dumps(body)
-    except (TypeError, ValueError, RecursionError) as error:
-        problem = _problem(error)
-    where, found = _find_unencodable(body)
-    raise RequestValidationError(f"{where} cannot be sent as JSON: {found or problem}")
+    except RecursionError:
+        where, problem = "request", "it is nested too deeply"
+    except (TypeError, ValueError) as error:
+        where, problem = _find_unencodable(body, _problem(error))
+    raise RequestValidationError(f"{where} cannot be sent as JSON: {problem}")
 
 
 def _dumps(body: Any) -> bytes:
@@ -154,34 +155,32 @@ def _dumps(body: Any) -> bytes:
 
 
 def _problem(error: Exception) -> str:
-    if isinstance(error, RecursionError):
-        return "it is nested too deeply"
     if isinstance(error, UnicodeEncodeError):
         return "it holds half of a surrogate pair"
     return str(error)
 
 
-def _find_unencodable(body: Any) -> tuple[str, str | None]:
+def _find_unencodable(body: Any, problem: str) -> tuple[str, str]:
     """Where the first value stands that cannot be encoded on its own, and why it cannot."""
-    where, value, found, passed = "request", body, None, set[int]()
+    where, value, passed = "request", body, set[int]()
     while isinstance(value, dict | list | tuple) and id(value) not in passed:
         passed.add(id(value))
         pairs = value.items() if isinstance(value, dict) else enumerate(value)
         for key, inner in pairs:
-            problem = _why_not(inner)
-            if problem is not None:
-                step = f"[{key}]" if isinstance(value, list | tuple) else f".{key}"
-                where, value, found = where + step, inner, problem
+            found = _why_not(inner)
+            if found is not None:
+                step = f".{key}" if isinstance(value, dict) else f"[{key}]"
+                where, value, problem = where + step, inner, found
                 break
         else:
             break
-    return where, found
+    return where, problem
 
 
 def _why_not(value: Any) -> str | None:
     try:
         _dumps(value)
-    except (TypeError, ValueError, RecursionError) as error:
+    except (TypeError, ValueError) as error:
         return _problem(error)
     return None
 
