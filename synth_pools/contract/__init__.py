@@ -1,1 +1,29 @@
-"""Judges a backend by openapi.yaml, knowing nothing of it beyond its URL and a key."""
+"""Judges a backend by openapi.yaml, knowing nothing of it beyond its URL and a key.
+
+>>> from synth_pools.contract import run_contract
+>>> report = run_contract("http://127.0.0.1:8080", api_key="...")
+>>> report.exit_code, report.summary
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from synth_pools.contract.model import Report
+    from synth_pools.contract.run import run_contract
+
+__all__ = ["Report", "run_contract"]
+
+
+def __getattr__(name: str) -> object:
+    # Lazy: the engine behind the schema's layer takes a second to import.
+    if name == "run_contract":
+        from synth_pools.contract.run import run_contract
+
+        return run_contract
+    if name == "Report":
+        from synth_pools.contract.model import Report
+
+        return Report
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -172,7 +172,7 @@ def _judge(run: _Run, world: World, urls: Mapping[str, str], progress: Progress)
         run.add(client_layer.run(world))
     if options.wants("schema") and not _late(run, world):
         progress("schema", 0, 1)
-        run.add(schema_layer.run(options, world))
+        run.add(schema_layer.run(options, world, lambda text: progress(text, 0, 0)))
 
 
 def _late(run: _Run, world: World) -> bool:

@@ -25,9 +25,7 @@ _READS = (
     needs="echo",
 )
 def echo(ctx: Context) -> None:
-    pool_id = str(
-        ctx.made({**ctx.world.pool_body("x"), **_named(ctx), "container_url": None}).at("id")
-    )
+    pool_id = ctx.pool(container_url=None)
     cases: list[tuple[dict[str, Any], str, Any, int]] = [
         ({}, "completed", 1.0, 1),
         ({"reward": 0.25, "events": 0}, "completed", 0.25, 0),

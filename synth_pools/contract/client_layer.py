@@ -1,0 +1,386 @@
+"""Layer 3: our client reads what raw HTTP reads, in both colours.
+
+The one module of the kit that knows the client, and it looks at it only when it runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from synth_pools.contract.commands import MASKED
+from synth_pools.contract.ends import EndScenario, LackError
+from synth_pools.contract.following import FINAL, Rollout, rollout_id, start, wait
+from synth_pools.contract.model import Clause, Exchange, Layer, LayerResult, Outcome
+from synth_pools.contract.probe import ABSENT, Answer, BusyError, at
+from synth_pools.contract.scenario import Context, Scenario, difference, same
+from synth_pools.contract.world import World
+
+_CLAUSE = Clause("Growth", "readers keep what they do not know and never fail on it")
+_SECONDS = 60.0
+
+
+def run(world: World) -> LayerResult:
+    """Every method of the client, sync and async; what it finds goes to the world's findings."""
+    try:
+        import synth_pools
+    except ImportError as error:
+        return LayerResult(obstacle=f"the client cannot be imported: {error}")
+    settings: dict[str, Any] = {
+        "api_key": world.options.api_key.reveal(),
+        "base_url": world.base_url,
+        "timeout": _SECONDS,
+        "max_retries": 0,
+    }
+    if world.options.wants("client.sync"):
+        with synth_pools.ContainerPoolsClient(**settings) as client:
+            _play(world, "client.sync", _Sync(client))
+    if world.options.wants("client.async"):
+        with asyncio.Runner() as runner:
+            other = synth_pools.AsyncContainerPoolsClient(**settings)
+            try:
+                _play(world, "client.async", _Async(other, runner))
+            finally:
+                runner.run(other.aclose())
+    return LayerResult()
+
+
+class _Sync:
+    """Calls methods of the sync client by name; a stream becomes the list of its events."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def __call__(self, name: str, *arguments: Any, **options: Any) -> Any:
+        found = _method(self._client, name)(*arguments, **options)
+        return list(found) if name.endswith("events") else found
+
+
+class _Async:
+    """The same for the async client, in one event loop."""
+
+    def __init__(self, client: Any, runner: asyncio.Runner) -> None:
+        self._client = client
+        self._runner = runner
+
+    def __call__(self, name: str, *arguments: Any, **options: Any) -> Any:
+        async def call() -> Any:
+            found = _method(self._client, name)(*arguments, **options)
+            if name.endswith("events"):
+                return [event async for event in found]
+            return await found
+
+        return self._runner.run(asyncio.wait_for(call(), _SECONDS))
+
+
+def _method(client: Any, name: str) -> Callable[..., Any]:
+    for part in name.split("."):
+        client = getattr(client, part)
+    return client  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True, slots=True)
+class _Things:
+    """What is read: of our own making, or, where nothing may be made, what is there."""
+
+    pool: str
+    task: str
+    rollout: str
+
+
+def _play(world: World, check: str, call: Any) -> None:
+    item = Scenario(check, _CLAUSE, tuple(world.document.operations), lambda _: None)
+    ctx = Context(world, item, Layer.CLIENT)
+    try:
+        things = _found(ctx) if world.options.read_only else _made(ctx)
+        if things is not None:
+            _reads(ctx, call, things)
+        if things is not None and not world.options.read_only:
+            _refusal(ctx, call)
+            _writes(ctx, call)
+            _rollouts(ctx, call)
+    except EndScenario:
+        pass
+    except (LackError, BusyError) as error:
+        ctx.lack("create_rollout", str(error))
+    for operation in item.operations:
+        if operation not in ctx.judged:
+            note = "read-only" if world.options.read_only else "what comes before it departed"
+            ctx.lack(operation, note)
+
+
+def _made(ctx: Context) -> _Things:
+    pool_id = ctx.pool(tasks=[{"task_id": "t", "task_metadata": {"a": "ü🌍"}}], x_unknown=[1])
+    rollout = start(ctx, pool_id, task_id="t")
+    wait(ctx, rollout, FINAL)
+    return _Things(pool_id, "t", rollout.id)
+
+
+def _found(ctx: Context) -> _Things | None:
+    pools = ctx.want(200, "list_pools", query={"limit": 20}).at("items")
+    for pool in pools if isinstance(pools, list) else []:
+        pool_id = at(pool, "pool_id")
+        ids = {"pool_id": str(pool_id)}
+        task = ctx.want(200, "list_tasks", ids).at("items", 0, "task_id")
+        rollouts = ctx.want(200, "list_rollouts", ids, query={"limit": 20}).at("items")
+        ended = [at(one, "id") for one in rollouts or [] if at(one, "status") in FINAL]
+        if task is not ABSENT and ended:
+            return _Things(str(pool_id), str(task), str(ended[0]))
+    return None
+
+
+def _reads(ctx: Context, call: Any, things: _Things) -> None:
+    pool, task = things.pool, things.task
+    rollout = Rollout(pool, things.rollout)
+    pool_ids = {"pool_id": pool}
+    for name, operation in (
+        ("get_pool", "get_pool"), ("get", "get_pool"),
+        ("get_pool_urls", "get_pool_urls"), ("get_urls", "get_pool_urls"),
+        ("get_pool_metrics", "get_pool_metrics"), ("metrics.get", "get_pool_metrics"),
+        ("list_tasks", "list_tasks"), ("tasks.list", "list_tasks"),
+    ):  # fmt: skip
+        _alike(ctx, call, name, (pool,), operation, pool_ids)
+    for what in ("", "_artifacts", "_usage", "_summary"):
+        short = what.lstrip("_") or "get"
+        for name in (f"get_rollout{what}", f"rollouts.{short}"):
+            _alike(ctx, call, name, (pool, rollout.id), f"get_rollout{what}", rollout.ids)
+        for name in (f"get_global_rollout{what}", f"agent_rollouts.{short}"):
+            operation = f"get_global_rollout{what}"
+            _alike(ctx, call, name, (rollout.id,), operation, rollout.global_ids)
+    for name, arguments, operation, ids in (
+        ("stream_rollout_events", (pool, rollout.id), "stream_rollout_events", rollout.ids),
+        ("rollouts.events", (pool, rollout.id), "stream_rollout_events", rollout.ids),
+        (
+            "stream_global_rollout_events", (rollout.id,), "stream_global_rollout_events",
+            rollout.global_ids,
+        ),
+        (
+            "agent_rollouts.events", (rollout.id,), "stream_global_rollout_events",
+            rollout.global_ids,
+        ),
+    ):  # fmt: skip
+        _events(ctx, call, name, arguments, operation, ids)
+    lists: tuple[tuple[str, tuple[str, ...], str, dict[str, str], str], ...] = (
+        ("list_pools", (), "list_pools", {}, pool),
+        ("list", (), "list_pools", {}, pool),
+        ("list_rollouts", (pool,), "list_rollouts", pool_ids, rollout.id),
+        ("rollouts.list", (pool,), "list_rollouts", pool_ids, rollout.id),
+        ("list_global_rollouts", (), "list_global_rollouts", {}, rollout.id),
+        ("agent_rollouts.list", (), "list_global_rollouts", {}, rollout.id),
+    )  # fmt: skip
+    for name, wanted, operation, ids, ours in lists:
+        _pages(ctx, call, name, wanted, operation, ids, ours)
+    # What changes by itself, or by others' doing, is compared by its fields alone.
+    for name in ("get_queue_status", "get_capabilities"):
+        _fields_alike(ctx, call, name, (), {})
+    for what in ("health", "info", "metadata"):
+        _fields_alike(ctx, call, f"get_pool_container_{what}", (pool,), pool_ids)
+        ids = {**pool_ids, "task_id": task}
+        _fields_alike(ctx, call, f"get_task_container_{what}", (pool, task), ids)
+
+
+def _alike(
+    ctx: Context, call: Any, name: str, arguments: Any, operation: str, ids: dict[str, str]
+) -> None:
+    raw = ctx.call(operation, ids)
+    if raw.status == 501:
+        ctx.lack(operation, "the server answers 501", Outcome.NOT_OFFERED)
+        return
+    _judge(ctx, operation, name, raw, raw.json, _called(ctx, call, operation, name, *arguments))
+
+
+def _fields_alike(ctx: Context, call: Any, name: str, arguments: Any, ids: dict[str, str]) -> None:
+    raw = ctx.call(name, ids)
+    if raw.status != 200:
+        ctx.lack(name, f"the answer is {raw.status}")
+        return
+    came = _called(ctx, call, name, name, *arguments)
+    if came is not ABSENT:
+        wanted = sorted(raw.json) if isinstance(raw.json, dict) else raw.json
+        _judge(ctx, name, name, raw, wanted, sorted(came) if isinstance(came, dict) else came)
+
+
+def _events(
+    ctx: Context, call: Any, name: str, arguments: Any, operation: str, ids: dict[str, str]
+) -> None:
+    stream = ctx.stream(operation, ids)
+    wanted = [message.envelope for message in stream.reader.messages]
+    raw = Answer(stream.exchange)
+    came = _called(ctx, call, operation, name, *arguments)
+    if came is ABSENT:
+        return
+    _judge(ctx, operation, name, raw, wanted, came)
+    if len(wanted) > 1 and ctx.world.offers("event_resume"):
+        rest = _called(ctx, call, operation, name, *arguments, cursor=wanted[0].get("id"))
+        _judge(ctx, operation, f"{name}(cursor=...)", raw, wanted[1:], rest)
+
+
+def _pages(
+    ctx: Context,
+    call: Any,
+    name: str,
+    arguments: Any,
+    operation: str,
+    ids: dict[str, str],
+    ours: str,
+) -> None:
+    """The item of ours in a list that others may change meanwhile."""
+    query = {"limit": 100}
+    raw = ctx.want(200, operation, ids, query=query)
+    came = _called(ctx, call, operation, name, *arguments, limit=100)
+    if came is ABSENT:
+        return
+    wanted = [item for item in raw.at("items") or [] if at(item, "id") == ours]
+    items = at(came, "items")
+    found = [one for one in (items if isinstance(items, list) else []) if at(one, "id") == ours]
+    _judge(ctx, operation, name, raw, wanted, found)
+
+
+def _refusal(ctx: Context, call: Any) -> None:
+    """An error of the backend is the client's exception for it."""
+    from synth_pools import NotFoundError
+
+    nobody = ctx.world.pool_id("nobody")
+    for name, arguments, operation in (
+        ("get_pool", (nobody,), "get_pool"),
+        ("agent_rollouts.get", (nobody,), "get_global_rollout"),
+    ):
+        try:
+            came = call(name, *arguments)
+        except NotFoundError:
+            got = ""
+        except Exception as error:  # noqa: BLE001 - whatever the client raises is its answer
+            got = f"{type(error).__name__}: {error}"[:200]
+        else:
+            got = str(came)[:200]
+        sent = _request(ctx, operation, arguments, got)
+        ctx.judge(operation, not got, f"{name} raises NotFoundError", got, sent)
+
+
+def _writes(ctx: Context, call: Any) -> None:
+    for prefix in ("create_pool", "create"):
+        name = ctx.name(prefix.replace("_", "-"))
+        body = {**ctx.world.pool_body("x"), "pool_id": name, "name": name}
+        ctx.world.made_pool(name)
+        pool = {"pool_id": name}
+        long = prefix == "create_pool"
+        steps: Iterator[tuple[str, str, tuple[Any, ...]]] = iter((
+            ("create_pool", prefix, (body,)),
+            ("replace_pool", "replace_pool" if long else "replace", (name, body)),
+            ("update_pool", "update_pool" if long else "update", (name, {"capacity": 2})),
+        ))  # fmt: skip
+        for operation, method, arguments in steps:
+            came = _called(ctx, call, operation, method, *arguments)
+            read = ctx.want(200, "get_pool", pool)
+            _judge(ctx, operation, method, read, read.json, came)
+        _task_writes(ctx, call, name, long)
+        for operation in ("execute_pool_container_rollout", "execute_task_container_rollout"):
+            there = [name] if "_pool_" in operation else [name, "t"]
+            came = _called(ctx, call, operation, operation, *there, {"seed": 1})
+            if came is not ABSENT:
+                good = isinstance(came, dict)
+                ctx.judge(operation, good, "a JSON object", repr(came)[:80], None)
+        method = "delete_task" if long else "tasks.delete"
+        came = _called(ctx, call, "delete_task", method, name, "t")
+        left = ctx.want(200, "list_tasks", pool)
+        ctx.equal("delete_task", "the tasks afterwards", [], left.at("items"), left)
+        method = "delete_pool" if long else "delete"
+        came = _called(ctx, call, "delete_pool", method, name)
+        read = ctx.want(200, "get_pool", pool)
+        _judge(ctx, "delete_pool", method, read, read.json, came)
+
+
+def _task_writes(ctx: Context, call: Any, pool_id: str, long: bool) -> None:
+    for operation, short, arguments in (
+        ("create_task", "tasks.create", (pool_id, {"task_id": "t"})),
+        ("update_task", "tasks.update", (pool_id, "t", {"task_config": {"x": 1}})),
+        ("patch_task", "tasks.patch", (pool_id, "t", {"task_config": {"y": 2}})),
+    ):
+        method = operation if long else short
+        came = _called(ctx, call, operation, method, *arguments)
+        read = ctx.want(200, "list_tasks", {"pool_id": pool_id})
+        _judge(ctx, operation, method, read, read.at("items", 0), came)
+
+
+def _rollouts(ctx: Context, call: Any) -> None:
+    pool_id = ctx.pool()
+    body = ctx.world.rollout_body()
+    for method, operation, arguments in (
+        ("create_rollout", "create_rollout", (pool_id, body)),
+        ("rollouts.create", "create_rollout", (pool_id, body)),
+        ("create_global_rollout", "create_global_rollout", ({**body, "pool_id": pool_id},)),
+        ("agent_rollouts.create", "create_global_rollout", ({**body, "pool_id": pool_id},)),
+    ):
+        came = _called(ctx, call, operation, method, *arguments)
+        found = at(came, "rollout_id")
+        if isinstance(found, str):
+            read = ctx.want(200, "get_rollout", {"pool_id": pool_id, "rollout_id": found})
+            _judge(ctx, operation, method, read, read.at("request"), at(came, "request"))
+    live = ctx.world.live_pool_body("x", pool_id=(name := ctx.name("live")), name=name)
+    if live is None:
+        for operation in ("cancel_rollout", "cancel_global_rollout"):
+            ctx.lack(operation, "needs a slow rollout", Outcome.NOT_REACHED)
+        return
+    ctx.made(live)
+    for method, operation in (
+        ("cancel_rollout", "cancel_rollout"),
+        ("rollouts.cancel", "cancel_rollout"),
+        ("cancel_global_rollout", "cancel_global_rollout"),
+        ("agent_rollouts.cancel", "cancel_global_rollout"),
+    ):
+        made = ctx.want(202, "create_rollout", {"pool_id": name}, json={"env": {"delay": 600}})
+        rollout = Rollout(name, rollout_id(made))
+        there = [rollout.id] if operation == "cancel_global_rollout" else [name, rollout.id]
+        came = _called(ctx, call, operation, method, *there)
+        read = ctx.want(200, "get_rollout", rollout.ids)
+        _judge(ctx, operation, method, read, read.json, came)
+
+
+def _called(
+    ctx: Context, call: Any, operation: str, name: str, *arguments: Any, **options: Any
+) -> Any:
+    """What the client answers; ABSENT where it raises, which is told here."""
+    try:
+        return call(name, *arguments, **options)
+    except Exception as error:  # noqa: BLE001 - whatever the client raises is its answer
+        got = f"{type(error).__name__}: {error}"[:300]
+        status = getattr(error, "status_code", None)
+        if status == 501:
+            ctx.lack(operation, "the server answers 501", Outcome.NOT_OFFERED)
+        elif status in (429, 503) or (status in (404, 502, 504) and "_container_" in operation):
+            ctx.lack(operation, got)
+        else:
+            demand = f"{name} of the client answers"
+            ctx.judge(operation, False, demand, got, _request(ctx, operation, arguments, got))
+        return ABSENT
+
+
+def _request(ctx: Context, operation: str, arguments: tuple[Any, ...], got: str) -> Answer:
+    """The request that the client should have sent, to be tried without it."""
+    known = ctx.world.document.operations[operation]
+    names = re.findall(r"{(\w+)}", known.path)
+    headers = [("authorization", MASKED)]
+    body = None
+    if len(arguments) > len(names):
+        headers.append(("content-type", "application/json"))
+        body = json.dumps(arguments[len(names)], ensure_ascii=False).encode()
+    url = ctx.world.probe.url(known.path, dict(zip(names, arguments, strict=False)))
+    return Answer(
+        Exchange(known.method, url, tuple(headers), body, trouble=got, operation=operation)
+    )
+
+
+def _judge(ctx: Context, operation: str, name: str, raw: Answer, wanted: Any, came: Any) -> None:
+    if came is ABSENT:
+        return
+    ctx.judge(
+        operation,
+        same(wanted, came),
+        f"{name} of the client answers what raw HTTP reads",
+        difference(wanted, came),
+        raw,
+    )

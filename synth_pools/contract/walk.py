@@ -1,0 +1,97 @@
+"""Walks through the backend that end at the first unmet demand, and the search for a short one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from synth_pools.contract.findings import departure
+from synth_pools.contract.model import Clause, Column, Layer
+from synth_pools.contract.probe import Answer, Stream
+from synth_pools.contract.scenario import Context, Scenario
+from synth_pools.contract.world import World
+
+# A longer search for a shorter proof is not worth the wait.
+_SHRINK_SECONDS = 15.0
+
+
+class AbortError(BaseException):
+    """Ends the walk without being taken for a failure that could be shrunk."""
+
+    def __init__(self, reason: Exception) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
+
+
+class FailureError(AssertionError):
+    """A demand that was not met on a walk."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    steps: int
+    record: Callable[[], None]
+
+
+@dataclass(slots=True)
+class Search:
+    world: World
+    shortest: Failure | None = None
+    first_at: float = float("inf")
+    walks: int = 0
+
+    @property
+    def over(self) -> bool:
+        return time.monotonic() > self.first_at + _SHRINK_SECONDS
+
+    def failed(self, failure: Failure) -> None:
+        self.first_at = min(self.first_at, time.monotonic())
+        if self.shortest is None or failure.steps <= self.shortest.steps:
+            self.shortest = failure
+
+
+class Walk(Context):
+    """A context whose unmet demands end the walk; only the shortest one is told in the end."""
+
+    def __init__(self, search: Search, item: Scenario) -> None:
+        super().__init__(search.world, item)
+        self._search = search
+        search.walks += 1
+        self._names = search.walks * 1_000
+
+    def judge(
+        self,
+        operation: str,
+        ok: bool,
+        expected: str,
+        got: str,
+        answer: Answer | Stream | None,
+        *,
+        column: Column = Column.BEHAVIOUR,
+        clause: Clause | None = None,
+    ) -> bool:
+        if ok:
+            return super().judge(operation, ok, expected, got, answer, column=column)
+        exchange = answer.exchange if answer else None
+        found = departure(
+            self.scenario.id, operation, clause or self.scenario.clause, expected, got,
+            Layer.SCENARIO, column, exchange, self._before(exchange),
+        )  # fmt: skip
+        findings = self.world.findings
+        self._search.failed(Failure(len(self.trail), lambda: findings.departed(found)))
+        raise FailureError(expected)
+
+
+def merge(target: Any, patch: Any) -> Any:
+    """RFC 7396."""
+    if not isinstance(patch, dict):
+        return patch
+    result = dict(target) if isinstance(target, dict) else {}
+    for key, value in patch.items():
+        if value is None:
+            result.pop(key, None)
+        else:
+            result[key] = merge(result.get(key), value)
+    return result
