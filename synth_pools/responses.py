@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from collections.abc import Iterable
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
 
 import httpx
 
 from synth_pools.errors import APIStatusError, ResponseDecodeError, error_class
+from synth_pools.retry import parse_retry_after
 
 _LONGEST_MESSAGE = 500
 _LONGEST_EXCERPT = 200
@@ -107,26 +105,6 @@ def decode_error(
         path=path,
         request_id=request_id,
     )
-
-
-def parse_retry_after(value: str | None, *, now: float | None = None) -> float | None:
-    """Seconds to wait by a ``Retry-After`` header: a number of seconds or an HTTP date.
-
-    Returns None for a value that is missing or is neither of them; a date that is over gives 0.
-    """
-    value = (value or "").strip()
-    if re.fullmatch(r"[0-9]{1,15}(\.[0-9]{1,9})?", value):
-        return float(value)
-    if not value:
-        return None
-    try:
-        moment = parsedate_to_datetime(value)
-        if moment.tzinfo is None:
-            moment = moment.replace(tzinfo=UTC)
-        seconds = moment.timestamp() - (time.time() if now is None else now)
-    except (ValueError, OverflowError):
-        return None
-    return max(0.0, seconds)
 
 
 def _parse(content: bytes) -> Any:

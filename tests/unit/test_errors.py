@@ -34,7 +34,7 @@ from synth_pools import (
     ValidationFailedError,
 )
 from synth_pools.failures import connection_error, without_frames
-from synth_pools.responses import decode_error, parse_retry_after, status_error
+from synth_pools.responses import decode_error, status_error
 
 BY_STATUS: dict[int, type[APIStatusError]] = {
     302: APIStatusError,
@@ -226,15 +226,6 @@ def test_a_very_deep_answer_does_no_harm() -> None:
 )
 def test_how_long_to_wait(headers: dict[str, str], body: Any, seconds: float | None) -> None:
     assert error_for(429, body, headers).retry_after == seconds
-
-
-def test_a_date_to_wait_for_is_counted_from_now() -> None:
-    at = 1_445_412_480.0
-    assert parse_retry_after("Wed, 21 Oct 2015 07:28:00 GMT", now=at - 90) == 90.0
-    assert parse_retry_after("Wed, 21 Oct 2015 07:28:00 -0000", now=at - 90) == 90.0
-    assert parse_retry_after("Wed, 21 Oct 2015 09:28:00 +0200", now=at - 90) == 90.0
-    assert parse_retry_after("Wed, 99 Oct 2015 07:28:00 GMT") is None
-    assert parse_retry_after(None) is None
 
 
 def test_errors_are_those_that_callers_of_httpx_catch() -> None:

@@ -1,0 +1,126 @@
+"""What may be sent again, and after how long: pure decisions, no I/O and no clock of its own.
+
+Written out rather than taken from a library. A library can repeat a function that raised; whether
+repeating is safe depends here on the operation, on whether the request left this machine and on
+what the service said, and how long to wait on `Retry-After` and on the time that the call has left.
+With all of that given to it, a library is left with one multiplication.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from typing import NamedTuple
+
+SHORTEST_BACKOFF = 0.5
+LONGEST_BACKOFF = 8.0
+# Who is asked to stay away for longer should know it, and not find a call hanging.
+LONGEST_RETRY_AFTER = 60.0
+
+# The service, or something in front of it, could not do it now; another try may find it better.
+RETRIED_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
+
+
+class Outcome(NamedTuple):
+    """How an attempt ended.
+
+    Attributes:
+        status: The status that was answered; None if no complete answer came.
+        sent: Whether any of the request may have left this machine.
+        retry_after: Seconds that the service asks to wait; None if it did not say.
+    """
+
+    status: int | None = None
+    sent: bool = True
+    retry_after: float | None = None
+
+    @property
+    def changed_nothing(self) -> bool:
+        """Whether it is certain that the service did nothing of what it was asked."""
+        if self.status is None:
+            return not self.sent
+        return self.status == 429 or (self.status == 503 and self.retry_after is not None)
+
+    @property
+    def may_pass(self) -> bool:
+        """Whether the same request may succeed later."""
+        return self.status is None or self.status in RETRIED_STATUSES
+
+
+def is_repeatable(retry: str, *, has_key: bool = False, has_id: bool = False) -> bool:
+    """Whether doing it twice is the same as doing it once.
+
+    Args:
+        retry: The operation's class, see *Repeating a request* in openapi.yaml.
+        has_key: Whether the request carries an ``Idempotency-Key``.
+        has_id: Whether the request's body chooses the id of what it makes.
+    """
+    return retry == "always" or (has_key and retry == "with-key") or (has_id and retry == "with-id")
+
+
+def decide(
+    outcome: Outcome,
+    *,
+    repeatable: bool,
+    attempt: int,
+    max_retries: int,
+    random: Callable[[], float],
+    remaining: float | None = None,
+) -> float | None:
+    """How many seconds to wait before the request is sent again; None not to send it again.
+
+    Args:
+        outcome: How the last attempt ended.
+        repeatable: See `is_repeatable`. What is not is sent again only after an outcome that
+            certainly changed nothing.
+        attempt: How many attempts were made, the last one included.
+        max_retries: How many may follow the first one.
+        random: Gives numbers of [0, 1).
+        remaining: Seconds that the call has left; None for no limit.
+    """
+    if attempt > max_retries or not outcome.may_pass:
+        return None
+    if not (repeatable or outcome.changed_nothing):
+        return None
+    asked = outcome.retry_after
+    if asked is not None and asked > LONGEST_RETRY_AFTER:
+        return None
+    # Zero is no wish for a flood: it leaves the time to us.
+    wait = asked or backoff(attempt, random)
+    if remaining is not None and wait >= remaining:
+        return None
+    return wait
+
+
+def backoff(attempt: int, random: Callable[[], float]) -> float:
+    """Seconds to wait after the ``attempt``-th failure in a row, which is 1 for the first.
+
+    Drawn from the whole range below a ceiling that doubles from 0.5 s to 8 s: clients that failed
+    together do not come back together.
+    """
+    # The exponent is bounded because the power of a large one is no longer a float.
+    ceiling = min(LONGEST_BACKOFF, SHORTEST_BACKOFF * 2.0 ** min(max(attempt, 1) - 1, 10))
+    return ceiling * random()
+
+
+def parse_retry_after(value: str | None, *, now: float | None = None) -> float | None:
+    """Seconds to wait by a ``Retry-After`` header: a number of seconds or an HTTP date.
+
+    Returns None for a value that is missing or is neither of them; a date that is over gives 0.
+    """
+    value = (value or "").strip()
+    if re.fullmatch(r"[0-9]{1,15}(\.[0-9]{1,9})?", value):
+        return float(value)
+    if not value:
+        return None
+    try:
+        moment = parsedate_to_datetime(value)
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+        seconds = moment.timestamp() - (time.time() if now is None else now)
+    except (ValueError, OverflowError):
+        return None
+    return max(0.0, seconds)
