@@ -16,6 +16,7 @@ from codegen import CodegenError
 
 TREES = {
     "synth_pools/_async": "synth_pools/_sync",
+    "tests/client/async_": "tests/client/sync_",
     "tests/facade/async_": "tests/facade/sync_",
 }
 

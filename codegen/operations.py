@@ -1,0 +1,105 @@
+"""operations.py of the generated package: what each operation is, for whoever sends it.
+
+The generator drops extensions. What a client may repeat stands in the document as `x-retry`, and
+must not stand in a second place that could say something else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from codegen import CodegenError
+
+RETRIES = ("always", "with-key", "with-id", "never")
+# By the meaning of the verb in HTTP. Others may be repeated where the document says so.
+_REPEATABLE = ("GET", "HEAD", "PUT", "DELETE")
+
+_HEAD = '''"""What each operation is, and whether it may be sent again."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+OperationId = Literal[{ids}]
+
+Retry = Literal[{retries}]
+
+
+class Operation(NamedTuple):
+    """An operation of the document.
+
+    Attributes:
+        id: Its operationId.
+        method: Its verb, in capitals.
+        path: Its path, with the names of its parameters in braces.
+        tag: Its first tag.
+        retry: Its `x-retry`; "always" for verbs that may be repeated by their meaning.
+        id_keys: The keys of its body that choose the id of what it makes.
+    """
+
+    id: OperationId
+    method: str
+    path: str
+    tag: str
+    retry: Retry
+    id_keys: tuple[str, ...] = ()
+
+
+OPERATIONS: dict[OperationId, Operation] = {{
+{lines}
+}}
+'''
+
+
+def write_operations(
+    document: dict[str, Any], operations: Iterator[tuple[str, str, dict[str, Any]]], package: Path
+) -> None:
+    """Write the module into the generated `package`."""
+    found = {
+        str(operation["operationId"]): _line(document, method, path, operation)
+        for method, path, operation in operations
+    }
+    text = _HEAD.format(
+        ids=", ".join(repr(name) for name in sorted(found)),
+        retries=", ".join(repr(name) for name in RETRIES),
+        lines="\n".join(found[name] for name in sorted(found)),
+    )
+    (package / "operations.py").write_text(text, encoding="utf-8", newline="\n")
+
+
+def _line(document: dict[str, Any], method: str, path: str, operation: dict[str, Any]) -> str:
+    name = operation["operationId"]
+    retry = operation.get("x-retry", "always" if method in _REPEATABLE else "never")
+    if retry not in RETRIES:
+        raise CodegenError(f"{name}: x-retry must be one of {', '.join(RETRIES)}, not {retry!r}")
+    tag = next(iter(operation.get("tags", ())), "default")
+    fields: list[object] = [name, method, path, tag, retry]
+    if retry == "with-id":
+        fields.append(_id_keys(document, path, operation))
+    return f"{name!r}: Operation({', '.join(repr(field) for field in fields)}),"
+
+
+def _id_keys(document: dict[str, Any], path: str, operation: dict[str, Any]) -> tuple[str, ...]:
+    """`id` and its longer names, among the properties of the body; those of the path are given."""
+    body = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
+    schema = _resolve(document, body.get("schema", {}))
+    keys = tuple(
+        key
+        for key in sorted(schema.get("properties", {}))
+        if (key == "id" or key.endswith("_id")) and f"{{{key}}}" not in path
+    )
+    if not keys:
+        raise CodegenError(f"{operation['operationId']}: x-retry is with-id, and no id in the body")
+    return keys
+
+
+def _resolve(document: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+    reference = schema.get("$ref")
+    if not isinstance(reference, str):
+        return schema
+    place: Any = document
+    for step in reference.removeprefix("#/").split("/"):
+        place = place.get(step, {}) if isinstance(place, dict) else {}
+    return place if isinstance(place, dict) else {}

@@ -1,0 +1,250 @@
+"""What each operation is, and whether it may be sent again."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+OperationId = Literal[
+    "cancel_global_rollout",
+    "cancel_rollout",
+    "create_global_rollout",
+    "create_pool",
+    "create_rollout",
+    "create_task",
+    "delete_pool",
+    "delete_task",
+    "execute_pool_container_rollout",
+    "execute_task_container_rollout",
+    "get_capabilities",
+    "get_global_rollout",
+    "get_global_rollout_artifacts",
+    "get_global_rollout_summary",
+    "get_global_rollout_usage",
+    "get_pool",
+    "get_pool_container_health",
+    "get_pool_container_info",
+    "get_pool_container_metadata",
+    "get_pool_metrics",
+    "get_pool_urls",
+    "get_queue_status",
+    "get_rollout",
+    "get_rollout_artifacts",
+    "get_rollout_summary",
+    "get_rollout_usage",
+    "get_task_container_health",
+    "get_task_container_info",
+    "get_task_container_metadata",
+    "list_global_rollouts",
+    "list_pools",
+    "list_rollouts",
+    "list_tasks",
+    "patch_task",
+    "replace_pool",
+    "stream_global_rollout_events",
+    "stream_rollout_events",
+    "update_pool",
+    "update_task",
+]
+
+Retry = Literal["always", "with-key", "with-id", "never"]
+
+
+class Operation(NamedTuple):
+    """An operation of the document.
+
+    Attributes:
+        id: Its operationId.
+        method: Its verb, in capitals.
+        path: Its path, with the names of its parameters in braces.
+        tag: Its first tag.
+        retry: Its `x-retry`; "always" for verbs that may be repeated by their meaning.
+        id_keys: The keys of its body that choose the id of what it makes.
+    """
+
+    id: OperationId
+    method: str
+    path: str
+    tag: str
+    retry: Retry
+    id_keys: tuple[str, ...] = ()
+
+
+OPERATIONS: dict[OperationId, Operation] = {
+    "cancel_global_rollout": Operation(
+        "cancel_global_rollout",
+        "POST",
+        "/v1/rollouts/{rollout_id}/cancel",
+        "agent_rollouts",
+        "always",
+    ),
+    "cancel_rollout": Operation(
+        "cancel_rollout",
+        "POST",
+        "/v1/pools/{pool_id}/rollouts/{rollout_id}/cancel",
+        "rollouts",
+        "always",
+    ),
+    "create_global_rollout": Operation(
+        "create_global_rollout", "POST", "/v1/rollouts", "agent_rollouts", "with-key"
+    ),
+    "create_pool": Operation(
+        "create_pool", "POST", "/v1/pools", "pools", "with-id", ("id", "pool_id")
+    ),
+    "create_rollout": Operation(
+        "create_rollout", "POST", "/v1/pools/{pool_id}/rollouts", "rollouts", "with-key"
+    ),
+    "create_task": Operation(
+        "create_task", "POST", "/v1/pools/{pool_id}/tasks", "tasks", "with-id", ("id", "task_id")
+    ),
+    "delete_pool": Operation("delete_pool", "DELETE", "/v1/pools/{pool_id}", "pools", "always"),
+    "delete_task": Operation(
+        "delete_task", "DELETE", "/v1/pools/{pool_id}/tasks/{task_id}", "tasks", "always"
+    ),
+    "execute_pool_container_rollout": Operation(
+        "execute_pool_container_rollout",
+        "POST",
+        "/v1/pools/{pool_id}/container/rollout",
+        "containers",
+        "never",
+    ),
+    "execute_task_container_rollout": Operation(
+        "execute_task_container_rollout",
+        "POST",
+        "/v1/pools/{pool_id}/tasks/{task_id}/container/rollout",
+        "containers",
+        "never",
+    ),
+    "get_capabilities": Operation(
+        "get_capabilities", "GET", "/v1/capabilities", "service", "always"
+    ),
+    "get_global_rollout": Operation(
+        "get_global_rollout", "GET", "/v1/rollouts/{rollout_id}", "agent_rollouts", "always"
+    ),
+    "get_global_rollout_artifacts": Operation(
+        "get_global_rollout_artifacts",
+        "GET",
+        "/v1/rollouts/{rollout_id}/artifacts",
+        "agent_rollouts",
+        "always",
+    ),
+    "get_global_rollout_summary": Operation(
+        "get_global_rollout_summary",
+        "GET",
+        "/v1/rollouts/{rollout_id}/summary",
+        "agent_rollouts",
+        "always",
+    ),
+    "get_global_rollout_usage": Operation(
+        "get_global_rollout_usage",
+        "GET",
+        "/v1/rollouts/{rollout_id}/usage",
+        "agent_rollouts",
+        "always",
+    ),
+    "get_pool": Operation("get_pool", "GET", "/v1/pools/{pool_id}", "pools", "always"),
+    "get_pool_container_health": Operation(
+        "get_pool_container_health",
+        "GET",
+        "/v1/pools/{pool_id}/container/health",
+        "containers",
+        "always",
+    ),
+    "get_pool_container_info": Operation(
+        "get_pool_container_info",
+        "GET",
+        "/v1/pools/{pool_id}/container/info",
+        "containers",
+        "always",
+    ),
+    "get_pool_container_metadata": Operation(
+        "get_pool_container_metadata",
+        "GET",
+        "/v1/pools/{pool_id}/container/metadata",
+        "containers",
+        "always",
+    ),
+    "get_pool_metrics": Operation(
+        "get_pool_metrics", "GET", "/v1/pools/{pool_id}/metrics", "metrics", "always"
+    ),
+    "get_pool_urls": Operation(
+        "get_pool_urls", "GET", "/v1/pools/{pool_id}/urls", "pools", "always"
+    ),
+    "get_queue_status": Operation(
+        "get_queue_status", "GET", "/v1/queue/status", "service", "always"
+    ),
+    "get_rollout": Operation(
+        "get_rollout", "GET", "/v1/pools/{pool_id}/rollouts/{rollout_id}", "rollouts", "always"
+    ),
+    "get_rollout_artifacts": Operation(
+        "get_rollout_artifacts",
+        "GET",
+        "/v1/pools/{pool_id}/rollouts/{rollout_id}/artifacts",
+        "rollouts",
+        "always",
+    ),
+    "get_rollout_summary": Operation(
+        "get_rollout_summary",
+        "GET",
+        "/v1/pools/{pool_id}/rollouts/{rollout_id}/summary",
+        "rollouts",
+        "always",
+    ),
+    "get_rollout_usage": Operation(
+        "get_rollout_usage",
+        "GET",
+        "/v1/pools/{pool_id}/rollouts/{rollout_id}/usage",
+        "rollouts",
+        "always",
+    ),
+    "get_task_container_health": Operation(
+        "get_task_container_health",
+        "GET",
+        "/v1/pools/{pool_id}/tasks/{task_id}/container/health",
+        "containers",
+        "always",
+    ),
+    "get_task_container_info": Operation(
+        "get_task_container_info",
+        "GET",
+        "/v1/pools/{pool_id}/tasks/{task_id}/container/info",
+        "containers",
+        "always",
+    ),
+    "get_task_container_metadata": Operation(
+        "get_task_container_metadata",
+        "GET",
+        "/v1/pools/{pool_id}/tasks/{task_id}/container/metadata",
+        "containers",
+        "always",
+    ),
+    "list_global_rollouts": Operation(
+        "list_global_rollouts", "GET", "/v1/rollouts", "agent_rollouts", "always"
+    ),
+    "list_pools": Operation("list_pools", "GET", "/v1/pools", "pools", "always"),
+    "list_rollouts": Operation(
+        "list_rollouts", "GET", "/v1/pools/{pool_id}/rollouts", "rollouts", "always"
+    ),
+    "list_tasks": Operation("list_tasks", "GET", "/v1/pools/{pool_id}/tasks", "tasks", "always"),
+    "patch_task": Operation(
+        "patch_task", "PATCH", "/v1/pools/{pool_id}/tasks/{task_id}", "tasks", "always"
+    ),
+    "replace_pool": Operation("replace_pool", "PUT", "/v1/pools/{pool_id}", "pools", "always"),
+    "stream_global_rollout_events": Operation(
+        "stream_global_rollout_events",
+        "GET",
+        "/v1/rollouts/{rollout_id}/events",
+        "agent_rollouts",
+        "always",
+    ),
+    "stream_rollout_events": Operation(
+        "stream_rollout_events",
+        "GET",
+        "/v1/pools/{pool_id}/rollouts/{rollout_id}/events",
+        "rollouts",
+        "always",
+    ),
+    "update_pool": Operation("update_pool", "PATCH", "/v1/pools/{pool_id}", "pools", "always"),
+    "update_task": Operation(
+        "update_task", "PUT", "/v1/pools/{pool_id}/tasks/{task_id}", "tasks", "always"
+    ),
+}

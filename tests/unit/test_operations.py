@@ -1,0 +1,60 @@
+"""What is generated about each operation is what the document says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from codegen import CodegenError
+from codegen.client import operations
+from codegen.operations import RETRIES, write_operations
+from synth_pools_api.operations import OPERATIONS
+
+SPEC: dict[str, Any] = yaml.safe_load(
+    (Path(__file__).parents[2] / "openapi.yaml").read_text(encoding="utf-8")
+)
+
+
+def test_every_operation_is_there_as_the_document_has_it() -> None:
+    found = {operation["operationId"]: (m, p, operation) for m, p, operation in operations(SPEC)}
+    assert set(OPERATIONS) == set(found)
+    for name, (method, path, operation) in found.items():
+        made = OPERATIONS[name]
+        assert made[:4] == (name, method, path, operation["tags"][0])
+        assert made.retry == operation.get("x-retry", "always")
+
+
+def test_every_verb_that_may_not_be_repeated_by_its_meaning_says_what_it_may() -> None:
+    for method, path, operation in operations(SPEC):
+        if method in ("POST", "PATCH"):
+            assert operation.get("x-retry") in RETRIES, f"{method} {path}"
+        else:
+            assert "x-retry" not in operation, f"{method} {path}"
+
+
+def test_ids_that_a_body_chooses() -> None:
+    chosen = {name: made.id_keys for name, made in OPERATIONS.items() if made.id_keys}
+    assert chosen == {"create_pool": ("id", "pool_id"), "create_task": ("id", "task_id")}
+
+
+def written(folder: Path, operation: dict[str, Any], method: str = "post") -> str:
+    document = {"paths": {"/things": {method: {"operationId": "do", "tags": ["x"], **operation}}}}
+    write_operations(document, operations(document), folder)
+    return (folder / "operations.py").read_text(encoding="utf-8")
+
+
+def test_a_post_that_says_nothing_is_never_repeated(tmp_path: Path) -> None:
+    assert "Operation('do', 'POST', '/things', 'x', 'never')" in written(tmp_path, {})
+    assert "Operation('do', 'PUT', '/things', 'x', 'always')" in written(tmp_path, {}, "put")
+
+
+@pytest.mark.parametrize(
+    ("retry", "said"), [("sometimes", "x-retry must be one of always"), ("with-id", "no id in the")]
+)
+def test_what_cannot_be_meant_is_refused(tmp_path: Path, retry: str, said: str) -> None:
+    with pytest.raises(CodegenError, match=said) as caught:
+        written(tmp_path, {"x-retry": retry})
+    assert str(caught.value).startswith("do: ")
