@@ -227,21 +227,25 @@ def test_start_and_stop_can_be_called_by_hand() -> None:
     backend.stop()
 
 
-def test_one_that_nobody_stops_ends_with_python_and_takes_its_directory_along() -> None:
+def test_one_that_nobody_stops_is_stopped_when_python_ends() -> None:
     program = (
-        "from synth_pools.local import LocalBackend\n"
+        "from synth_pools.local import LocalBackend, server\n"
+        "stop = server._Run.stop\n"
+        "server._Run.stop = lambda run: (stop(run), print('stopped'))\n"
         "backend = LocalBackend()\n"
         "backend.start()\n"
         "client = backend.client()\n"
         "pool = client.create_pool({'name': 'p'})\n"
         "client.create_rollout(pool['id'], {'env': {'delay': 600}})\n"
-        "print(backend.data_dir, flush=True)\n"
+        "print(backend.data_dir)\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=50, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
-    assert not Path(done.stdout.strip()).exists()
+    data_dir, last = done.stdout.splitlines()
+    assert last == "stopped"
+    assert not Path(data_dir).exists()
 
 
 def test_a_data_dir_in_use_is_refused(tmp_path: Path) -> None:
@@ -307,6 +311,19 @@ def test_an_error_of_the_application_reaches_the_caller_and_frees_everything(
         with pytest.raises(LookupError, match="no store here"):
             LocalBackend(tmp_path).start()
     assert caplog.records == []
+    with LocalBackend(tmp_path):
+        pass
+
+
+def test_a_backend_that_does_not_know_its_own_key_is_not_handed_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(server, "create_app", lambda _: Starlette())
+        with pytest.raises(LocalBackendError, match="first call 404"):
+            LocalBackend(tmp_path).start()
+    names = [thread.name for thread in threading.enumerate()]
+    assert "synth-pools-backend" not in names
     with LocalBackend(tmp_path):
         pass
 
