@@ -28,6 +28,8 @@ from schemathesis.hooks import HookContext
 from synth_pools.contract.commands import MASKED
 from synth_pools.contract.model import Exchange
 
+# What is recorded is judged, so it has to be all of it.
+_WHOLE = {"enabled": False, "max-recorded-payload-size": 0}
 _HIDDEN_HEADERS = {"x-schemathesis-testcaseid"}
 
 
@@ -175,7 +177,7 @@ def _configuration(settings: EngineSettings) -> dict[str, Any]:
         "warnings": False,
         "analysis": {"constants": {"enabled": False}},
         "auth": {"openapi": {"bearer": {"bearer": settings.api_key}}},
-        "output": {"sanitization": {"enabled": False}, "truncation": {"enabled": False}},
+        "output": {"sanitization": {"enabled": False}, "truncation": _WHOLE},
         "generation": {
             "max-examples": settings.examples,
             "no-shrink": True,
@@ -212,7 +214,12 @@ def _register_hooks(schema: Any, settings: EngineSettings, names: Mapping[str, s
         operation = names.get(case.operation.label, case.operation.label)
         settings.observe(operation, response.status_code, response.content or b"")
 
-    for hook in (filter_case, map_case, after_call):
+    def before_add_examples(_: HookContext, examples: list[Case[Any]]) -> None:
+        # The document's own examples pass none of the other hooks.
+        for case in examples:
+            settings.steer(_request(case, names))
+
+    for hook in (filter_case, map_case, before_add_examples, after_call):
         schema.hook(hook)
 
 

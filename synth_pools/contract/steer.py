@@ -90,9 +90,8 @@ class Steering:
         if not path or path.get("pool_id") in self._made:
             return
         # Every fourth stays as it came: ids that name nothing have their own clause.
-        if _choice([path, request.body]) % 4 == 0 and not set(map(str, path.values())) & set(
-            self.foreign
-        ):
+        if _choice([path, request.body]) % 4 == 0:
+            self._wild(request)
             return
         place = self.fixture.place(request.operation)
         if place is None:
@@ -106,6 +105,14 @@ class Steering:
         ):
             if name in path and value is not None:
                 path[name] = value
+
+    def _wild(self, request: GeneratedRequest) -> None:
+        """A request that may change something gets no id that somebody may have given."""
+        if request.method == "GET":
+            return
+        for name, value in request.path_parameters.items():
+            if _ID.fullmatch(str(value)):
+                request.path_parameters[name] = self._new()
 
     def _body(self, request: GeneratedRequest, body: dict[str, Any]) -> None:
         if request.operation == "create_pool" and isinstance(body.get("name"), str):
