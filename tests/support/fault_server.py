@@ -1,0 +1,269 @@
+"""A server of raw sockets that does to its clients what networks and broken services do.
+
+It runs in a thread of its own and is told what to do from any other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import parse_qsl, urlsplit
+
+from tests.support.faults import Fault, answer, forever, set_reset
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One request, as it stood on the wire; `at` is the monotonic time at which it was complete."""
+
+    method: str
+    target: str
+    headers: dict[str, str]
+    body: bytes
+    connection: int
+    at: float
+
+    @property
+    def path(self) -> str:
+        return urlsplit(self.target).path
+
+    @property
+    def query(self) -> dict[str, str]:
+        return dict(parse_qsl(urlsplit(self.target).query, keep_blank_values=True))
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body) if self.body else None
+
+
+Script = Fault | Sequence[Fault] | Callable[[Seen], Fault]
+
+
+class FaultServer:
+    """Listens on a free port of the loopback interface while its `with` block lasts.
+
+    Args:
+        script: What to do with requests: one fault for all, or one after the other in a list, of
+            which the last one stays, or, with `choose`, a function of the request.
+
+    Attributes:
+        requests: What came, in order.
+        connections: How many connections were made.
+        client_left: Set when a client goes away in the middle of its answer.
+    """
+
+    def __init__(
+        self,
+        script: Fault | Sequence[Fault] | None = None,
+        *,
+        choose: Callable[[Seen], Fault] | None = None,
+    ) -> None:
+        self.requests: list[Seen] = []
+        self.connections = 0
+        self.client_left = threading.Event()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._open: dict[int, _Connection] = {}
+        self._server: asyncio.Server | None = None
+        self._port = 0
+        self.play(script, choose=choose)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._port}"
+
+    def play(
+        self,
+        script: Fault | Sequence[Fault] | None = None,
+        *,
+        choose: Callable[[Seen], Fault] | None = None,
+    ) -> None:
+        """Replace the script, and forget what came before."""
+        faults = [answer()] if script is None else [script] if callable(script) else [*script]
+        self._faults = faults
+        self._choose = choose
+        self.requests.clear()
+        self.client_left.clear()
+
+    def next_fault(self, seen: Seen) -> Fault:
+        self.requests.append(seen)
+        if self._choose is not None:
+            return self._choose(seen)
+        return self._faults.pop(0) if len(self._faults) > 1 else self._faults[0]
+
+    def wait_for(self, count: int, *, limit: float = 10.0) -> None:
+        """Until that many requests came."""
+        give_up = time.monotonic() + limit
+        while len(self.requests) < count:
+            assert time.monotonic() < give_up, f"{len(self.requests)} of {count} requests came"
+            time.sleep(0.005)
+
+    @property
+    def open_connections(self) -> int:
+        return len(self._open)
+
+    def kick(self) -> None:
+        """Reset every connection that is open now."""
+        self._do(self._reset_all)
+
+    def refuse(self) -> None:
+        """Connections are refused from now on; those that are open are reset."""
+        self._do(self._stop_listening)
+
+    def accept(self) -> None:
+        """Listen again, on the same port."""
+        self._do(self._listen)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self._do(self._listen)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._do(self._stop_listening)
+        self._do(self._end_tasks)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(timeout=10)
+        self._loop.close()
+
+    def _do(self, action: Callable[[], Any]) -> None:
+        async def act() -> None:
+            await action()
+
+        done: Future[None] = asyncio.run_coroutine_threadsafe(act(), self._loop)
+        done.result(timeout=10)
+
+    async def _listen(self) -> None:
+        listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(("127.0.0.1", self._port))
+        self._port = listening.getsockname()[1]
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(
+            lambda: asyncio.StreamReaderProtocol(_Reader(), self._serve),
+            sock=listening,
+            backlog=2048,
+        )
+
+    async def _stop_listening(self) -> None:
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        await self._reset_all()
+
+    async def _reset_all(self) -> None:
+        for connection in list(self._open.values()):
+            connection.reset()
+
+    async def _end_tasks(self) -> None:
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks, timeout=5) if tasks else None
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        assert isinstance(reader, _Reader)
+        self.connections += 1
+        connection = _Connection(self.connections, reader, writer)
+        self._open[connection.number] = connection
+        try:
+            while (seen := await connection.read()) is not None:
+                if not await self._act(connection, self.next_fault(seen)):
+                    break
+        except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            pass
+        finally:
+            del self._open[connection.number]
+            writer.close()
+
+    async def _act(self, connection: _Connection, fault: Fault) -> bool:
+        """Whether the connection goes on. A client that leaves in the middle ends the fault."""
+        acting = asyncio.ensure_future(fault(connection))
+        leaving = asyncio.ensure_future(connection.ended.wait())
+        try:
+            await asyncio.wait({acting, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            if not acting.done():
+                self.client_left.set()
+                return False
+            if isinstance(acting.exception(), OSError):
+                self.client_left.set()
+                return False
+            return acting.result()
+        finally:
+            acting.cancel()
+            leaving.cancel()
+
+
+class _Reader(asyncio.StreamReader):
+    """Tells when the client has gone, which the one of the library tells only who reads."""
+
+    def __init__(self) -> None:
+        super().__init__(limit=2**20)
+        self.ended = asyncio.Event()
+
+    def feed_eof(self) -> None:
+        super().feed_eof()
+        self.ended.set()
+
+    def set_exception(self, exc: BaseException) -> None:
+        super().set_exception(exc)  # type: ignore[arg-type]
+        self.ended.set()
+
+
+class _Connection:
+    def __init__(self, number: int, reader: _Reader, writer: asyncio.StreamWriter) -> None:
+        self.number = number
+        self.ended = reader.ended
+        self._reader = reader
+        self._writer = writer
+
+    async def read(self) -> Seen | None:
+        head = await self._reader.readuntil(b"\r\n\r\n") if not self._reader.at_eof() else b""
+        if not head:
+            return None
+        first, *lines = head.decode("latin-1").strip().split("\r\n")
+        method, target, _ = first.split(" ")
+        headers = {}
+        for line in lines:
+            name, _, value = line.partition(":")
+            headers[name.lower()] = value.strip()
+        body = await self._read_body(headers)
+        return Seen(method, target, headers, body, self.number, time.monotonic())
+
+    async def _read_body(self, headers: dict[str, str]) -> bytes:
+        if headers.get("transfer-encoding", "").lower() == "chunked":
+            body = b""
+            while size := int((await self._reader.readline()).split(b";")[0], 16):
+                body += await self._reader.readexactly(size)
+                await self._reader.readexactly(2)
+            await self._reader.readexactly(2)
+            return body
+        return await self._reader.readexactly(int(headers.get("content-length", "0")))
+
+    async def send(self, data: bytes) -> None:
+        if data:
+            self._writer.write(data)
+            await self._writer.drain()
+
+    async def nothing(self, seconds: float | None = None) -> None:
+        await (forever() if seconds is None else asyncio.sleep(seconds))
+
+    def reset(self) -> None:
+        connection = self._writer.get_extra_info("socket")
+        # The transport's own view of it has no way to set this.
+        if connection is not None:
+            set_reset(connection)
+        self._writer.transport.abort()
