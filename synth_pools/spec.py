@@ -19,7 +19,7 @@ def spec_path() -> Path:
         candidate = folder / _NAME
         if candidate.is_file():
             return candidate
-    raise FileNotFoundError(f"{_NAME} is neither beside nor inside {package}: reinstall the package")
+    raise FileNotFoundError(f"{_NAME} is not beside or inside {package}: reinstall the package")
 
 
 @cache

@@ -80,14 +80,14 @@ def _usage(answer: Answer) -> dict[str, Any]:
         _object(document, "metrics"),
         summary,
     )
-    costs = next((_object(source, "provider_costs") for source in sources), {})
+    costs = (_object(source, "provider_costs") for source in sources)
     return {
         "llm_input_tokens": _first(sources, _INPUT_TOKENS, whole=True),
         "llm_output_tokens": _first(sources, _OUTPUT_TOKENS, whole=True),
         "bytes_uploaded": answer.sent,
         "bytes_downloaded": answer.received,
         "cost_usd": _first(sources, _COSTS),
-        "provider_costs": costs,
+        "provider_costs": next((found for found in costs if found), {}),
     }
 
 

@@ -1,0 +1,32 @@
+"""A container made with synth-containers, the package that containers in use are made with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from synth_containers import Container
+
+
+@contextmanager
+def real_container() -> Iterator[str]:
+    """Its URL. The reward is the seed; `params.raise` lets the rollout function raise."""
+    container = Container("arithmetic", default_submission_mode="sync")
+
+    @container.rollout
+    async def rollout(payload: dict[str, Any]) -> dict[str, Any]:
+        if (payload.get("params") or {}).get("raise"):
+            raise RuntimeError("the rollout function raised")
+        return {
+            "rollout_id": payload["rollout_id"],
+            "status": "completed",
+            "success_status": "success",
+            "created_at": "2026-01-01T00:00:00Z",
+            "updated_at": "2026-01-01T00:00:01Z",
+            "summary": {"reward": float(payload.get("seed") or 0)},
+            "seen": payload,
+        }
+
+    with container.serve() as handle:
+        yield handle.url

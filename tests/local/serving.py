@@ -1,0 +1,155 @@
+"""A backend whose every setting a test can choose, on a real socket, in a thread of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+from starlette.applications import Starlette
+
+from synth_pools.local.app import create_app
+from synth_pools.local.backend import Backend
+from synth_pools.local.listening import base_url, open_listening_socket
+from synth_pools.local.server_thread import ServerThread
+from synth_pools.local.settings import Secret, Settings
+
+KEY = "sk_test_key"
+FINAL = {"completed", "failed", "cancelled"}
+
+T = TypeVar("T")
+
+
+class Server:
+    """A running backend and a client of it that knows the key."""
+
+    def __init__(self, url: str, app: Starlette | None) -> None:
+        self.url = url
+        self._app = app
+        self.http = httpx.Client(
+            base_url=url, headers={"authorization": f"Bearer {KEY}"}, timeout=20, trust_env=False
+        )
+
+    @property
+    def backend(self) -> Backend:
+        """Its parts, to see what cannot be seen from outside; touch nothing in there."""
+        assert self._app is not None, "this one runs in another process"
+        backend: Backend = self._app.state.backend
+        return backend
+
+    def send(self, method: str, path: str, **kwargs: Any) -> httpx.Response:
+        if kwargs.get("json") is not None:
+            # As older clients write it: in ASCII, so that there is no text that cannot be sent.
+            kwargs["content"] = json.dumps(kwargs.pop("json"))
+            kwargs["headers"] = {"content-type": "application/json", **kwargs.get("headers", {})}
+        return self.http.request(method, path, **kwargs)
+
+    def get(self, path: str, status: int = 200, **kwargs: Any) -> Any:
+        return self.call("GET", path, status, **kwargs)
+
+    def post(self, path: str, body: Any = None, status: int = 200, **kwargs: Any) -> Any:
+        return self.call("POST", path, status, json=body, **kwargs)
+
+    def call(self, method: str, path: str, status: int = 200, **kwargs: Any) -> Any:
+        response = self.send(method, path, **kwargs)
+        assert response.status_code == status, (method, path, response.status_code, response.text)
+        return response.json()
+
+    def refused(self, method: str, path: str, status: int, code: str, **kwargs: Any) -> Any:
+        """The body of an error of which everything that the API promises has been checked."""
+        response = self.send(method, path, **kwargs)
+        assert response.status_code == status, (method, path, response.status_code, response.text)
+        body = response.json()
+        assert body["error"]["code"] == code, body
+        assert body["error"]["message"]
+        assert body["error"]["request_id"] == response.headers["x-request-id"]
+        if status != 422:
+            assert body["detail"] == body["error"]["message"]
+        return body
+
+    def pool(self, **fields: Any) -> str:
+        body = {"pool_id": f"pool-{uuid.uuid4().hex[:12]}", "name": "a pool", **fields}
+        return str(self.post("/v1/pools", body, 201)["pool_id"])
+
+    def rollout(self, pool_id: str, status: int = 202, /, **request: Any) -> Any:
+        return self.post(f"/v1/pools/{pool_id}/rollouts", request, status)
+
+    def run(self, pool_id: str, /, **request: Any) -> Any:
+        """A rollout that has ended."""
+        return self.rollout(pool_id, 200, mode="sync", **request)
+
+    def state(self, rollout_id: str) -> str:
+        return str(self.get(f"/v1/rollouts/{rollout_id}")["status"])
+
+    def until(self, rollout_id: str, *states: str) -> Any:
+        """The rollout once it is in one of these states, or has ended."""
+
+        def look() -> Any:
+            rollout = self.get(f"/v1/rollouts/{rollout_id}")
+            return rollout if rollout["status"] in (states or FINAL) else None
+
+        return eventually(look)
+
+    def events(self, rollout_id: str, **kwargs: Any) -> list[dict[str, Any]]:
+        """The events of a rollout, once it has ended."""
+        response = self.http.get(f"/v1/rollouts/{rollout_id}/events", **kwargs)
+        assert response.status_code == 200, response.text
+        return read_events(response.text)
+
+    def types(self, rollout_id: str, **kwargs: Any) -> list[str]:
+        return [event["event"] for event in self.events(rollout_id, **kwargs)]
+
+
+@contextlib.contextmanager
+def serve(data_dir: Path, **settings: Any) -> Iterator[Server]:
+    chosen = {"validate_responses": True, "api_key": Secret(KEY), **settings}
+    apps: list[Starlette] = []
+
+    def make_app() -> Starlette:
+        apps.append(create_app(Settings(data_dir=data_dir, **chosen)))
+        return apps[0]
+
+    listener = open_listening_socket("127.0.0.1", 0)
+    url = base_url(listener)
+    thread = ServerThread(make_app, listener)
+    try:
+        thread.start(20)
+        server = Server(url, apps[0])
+        with server.http:
+            yield server
+    finally:
+        thread.stop(10)
+    if thread.failure is not None:
+        raise thread.failure
+
+
+def read_events(text: str) -> list[dict[str, Any]]:
+    """The envelopes in an event stream, each checked against the fields of its message."""
+    events = []
+    for block in text.split("\n\n"):
+        lines = [line for line in block.split("\n") if line and not line.startswith(":")]
+        if not lines:
+            continue
+        names = [line.partition(": ")[0] for line in lines]
+        assert names == ["id", "event", "data"], block
+        id_, type_, data = (line.partition(": ")[2] for line in lines)
+        envelope = json.loads(data)
+        assert (envelope["id"], envelope["event"]) == (id_, type_)
+        events.append(envelope)
+    return events
+
+
+def eventually(look: Callable[[], T | None], seconds: float = 15.0) -> T:
+    """What `look` finds, as soon as it finds something."""
+    deadline = time.monotonic() + seconds
+    while True:
+        found = look()
+        if found:
+            return found
+        assert time.monotonic() < deadline, f"nothing after {seconds} seconds, last {found!r}"
+        time.sleep(0.01)
