@@ -8,6 +8,7 @@ import click
 
 from synth_pools import __version__
 
+from .contract_test import contract_test
 from .serve import serve
 
 _PROGRAM = "synth-pools"
@@ -23,6 +24,7 @@ def root(context: click.Context) -> None:
 
 
 root.add_command(serve)
+root.add_command(contract_test)
 
 
 def run(argv: Sequence[str] | None) -> int:

@@ -28,7 +28,7 @@ from synth_pools.contract.probe import (
 )
 from synth_pools.contract.readers import in_list, of_pool, of_rollout
 from synth_pools.contract.scenario import Scenario, difference, same
-from synth_pools.contract.walk import AbortError, FailureError, Search, Walk, merge
+from synth_pools.contract.walk import AbortError, FailureError, Search, Walk, merge, scratch
 from synth_pools.contract.world import World
 
 CHECK = "model.walk"
@@ -94,7 +94,8 @@ def run(world: World) -> LayerResult:
         print_blob=False,
     )
     try:
-        run_state_machine_as_test(Machine, settings=how)
+        with scratch():
+            run_state_machine_as_test(Machine, settings=how)
     except AbortError as abort:
         if not isinstance(abort.reason, LackError):
             return LayerResult(obstacle=f"the walk was ended: {abort}")

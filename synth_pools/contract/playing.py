@@ -15,9 +15,11 @@ from synth_pools.contract.world import World
 
 _THREADS = 4
 
+Told = Callable[[int, int], None]
+
 
 class Troubles:
-    """What kept scenarios from judging, other than departures; one line each."""
+    """Lines from several threads, each once."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -29,49 +31,61 @@ class Troubles:
                 self.lines.append(line)
 
 
-def play_all(
-    world: World,
-    scenarios: Iterable[Scenario],
-    told: Callable[[int, int], None] = lambda done, total: None,  # noqa: ARG005
-) -> list[str]:
-    """Play scenarios side by side; the lines say what else stood in the way."""
-    # Those that wait for a clock begin first and need no share of the processor.
-    slow = [one for one in scenarios if one.slow]
-    quick = [one for one in scenarios if not one.slow]
-    jobs: queue.SimpleQueue[Scenario] = queue.SimpleQueue()
-    for one in quick:
-        jobs.put(one)
-    troubles = Troubles()
-    done = 0
-    finished = threading.Semaphore(0)
+class Playing:
+    """Scenarios being played side by side, in threads of its own.
 
-    def work() -> None:
+    Those that wait for a clock run along with whatever comes after the others.
+    """
+
+    def __init__(self, world: World, scenarios: Iterable[Scenario], told: Told) -> None:
+        self._world = world
+        self._told = told
+        self._troubles = Troubles()
+        self._lock = threading.Lock()
+        self._done = 0
+        everything = list(scenarios)
+        self._total = len(everything)
+        slow = [one for one in everything if one.slow]
+        self._jobs: queue.SimpleQueue[Scenario] = queue.SimpleQueue()
+        for one in everything:
+            if not one.slow:
+                self._jobs.put(one)
+        # Daemons: after ^C nobody waits for a thread that hangs in a read.
+        self._slow = [threading.Thread(target=self._play, args=(one,), daemon=True) for one in slow]
+        self._quick = [threading.Thread(target=self._work, daemon=True) for _ in range(_THREADS)]
+        for thread in (*self._slow, *self._quick):
+            thread.start()
+
+    @property
+    def troubles(self) -> list[str]:
+        """What kept scenarios from judging, other than departures; one line each."""
+        return self._troubles.lines
+
+    def wait_for_quick(self) -> None:
+        self._wait(self._quick)
+
+    def wait_for_all(self) -> None:
+        self._wait((*self._quick, *self._slow))
+
+    def _wait(self, threads: Iterable[threading.Thread]) -> None:
+        for thread in threads:
+            while thread.is_alive():
+                # In small bites: ^C must reach the main thread.
+                thread.join(0.2)
+                self._told(self._done, self._total)
+
+    def _work(self) -> None:
         while True:
             try:
-                job = jobs.get_nowait()
+                job = self._jobs.get_nowait()
             except queue.Empty:
                 return
-            play(world, job, troubles)
-            finished.release()
+            self._play(job)
 
-    def work_slowly(job: Scenario) -> None:
-        play(world, job, troubles)
-        finished.release()
-
-    # Daemons: after ^C nobody waits for a thread that hangs in a read.
-    threads = [threading.Thread(target=work_slowly, args=(one,), daemon=True) for one in slow]
-    threads += [threading.Thread(target=work, daemon=True) for _ in range(_THREADS)]
-    for thread in threads:
-        thread.start()
-    total = len(slow) + len(quick)
-    while done < total:
-        # In small bites: ^C must reach the main thread.
-        if finished.acquire(timeout=0.2):
-            done += 1
-            told(done, total)
-        elif not any(thread.is_alive() for thread in threads):
-            break
-    return troubles.lines
+    def _play(self, job: Scenario) -> None:
+        play(self._world, job, self._troubles)
+        with self._lock:
+            self._done += 1
 
 
 def play(world: World, one: Scenario, troubles: Troubles) -> None:

@@ -12,15 +12,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from synth_pools.contract import client_layer, machine, schema_layer
 from synth_pools.contract.access import check_access
-from synth_pools.contract.cleanup import remove_made
+from synth_pools.contract.cleanup import remove_leftovers, remove_made
 from synth_pools.contract.document import Document
 from synth_pools.contract.findings import Findings
 from synth_pools.contract.following import Rollout
 from synth_pools.contract.model import LayerResult, Report
 from synth_pools.contract.options import ApiKey, Options, Profile
-from synth_pools.contract.playing import play_all
+from synth_pools.contract.playing import Playing
 from synth_pools.contract.probe import BusyError, Probe, UnreachableError, is_loopback
 from synth_pools.contract.scenarios import all_scenarios
 from synth_pools.contract.specification import read_specification
@@ -99,6 +98,30 @@ def run_contract(
     return run.report(world)
 
 
+def clean_leftovers(
+    url: str, *, api_key: str | None = None, spec: Path | None = None
+) -> tuple[int, int]:
+    """Archive what earlier runs left over, told by its names; how many went, how many did not.
+
+    Raises UnjudgeableError where there is nobody to ask.
+    """
+    key = ApiKey(checked_key(api_key or os.environ.get("SYNTH_API_KEY")))
+    base = checked_url(url)
+    contract = read_specification(spec)
+    document = Document(contract)
+    probe = Probe(base, key, document)
+    options = Options(base, key, "00000000", 0, spec=contract)
+    try:
+        first_contact(World(options, document, probe, Findings(document)))
+        return remove_leftovers(probe)
+    except UnreachableError as error:
+        raise UnjudgeableError(f"the connection was lost ({error})") from None
+    except BusyError as error:
+        raise UnjudgeableError(f"the server is too busy: {error}") from None
+    finally:
+        probe.close()
+
+
 @dataclass(slots=True)
 class _Run:
     seed: int
@@ -147,8 +170,11 @@ class _Run:
 
 def _judge(run: _Run, world: World, urls: Mapping[str, str], progress: Progress) -> None:
     options = world.options
-    progress("first contact", 0, 1)
     first_contact(world)
+    # Not before there is somebody to judge: the engines take seconds to import.
+    from synth_pools.contract import client_layer, machine, schema_layer
+
+    progress("first contact", 0, 1)
     rollout: Rollout | None = None
     if not options.read_only:
         if urls:
@@ -159,17 +185,19 @@ def _judge(run: _Run, world: World, urls: Mapping[str, str], progress: Progress)
     progress("first contact", 1, 1)
 
     scenarios = [one for one in all_scenarios() if options.wants(one.id)]
-    run.obstacles += play_all(
-        world, scenarios, lambda done, total: progress("scenarios", done, total)
-    )
+    playing = Playing(world, scenarios, lambda done, total: progress("scenarios", done, total))
+    playing.wait_for_quick()
+    if not playing.troubles:
+        if options.wants("model") and not options.read_only and not _late(run, world):
+            progress("state machine", 0, 1)
+            run.add(machine.run(world))
+        if options.wants("client") and not _late(run, world):
+            progress("client", 0, 1)
+            run.add(client_layer.run(world))
+    playing.wait_for_all()
+    run.obstacles += playing.troubles
     if run.obstacles:
         return
-    if options.wants("model") and not options.read_only and not _late(run, world):
-        progress("state machine", 0, 1)
-        run.add(machine.run(world))
-    if options.wants("client") and not _late(run, world):
-        progress("client", 0, 1)
-        run.add(client_layer.run(world))
     if options.wants("schema") and not _late(run, world):
         progress("schema", 0, 1)
         run.add(schema_layer.run(options, world, lambda text: progress(text, 0, 0)))
@@ -196,7 +224,8 @@ def _containers(world: World) -> Iterator[Mapping[str, str]]:
 
 
 def _clean_up(run: _Run, world: World, progress: Progress) -> None:
-    progress("clean-up", 0, 1)
+    if world.ledger.left():
+        progress("clean-up", 0, 1)
     # Scenarios that hang in a wait must not make new things meanwhile.
     world.probe.stop.set()
     sweeper = Probe(world.base_url, world.options.api_key, world.document)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
+
+import hypothesis.configuration
 
 from synth_pools.contract.findings import departure
 from synth_pools.contract.model import Clause, Column, Layer
@@ -95,3 +99,14 @@ def merge(target: Any, patch: Any) -> Any:
         else:
             result[key] = merge(result.get(key), value)
     return result
+
+
+@contextlib.contextmanager
+def scratch() -> Iterator[None]:
+    """Keep what hypothesis remembers out of the folder that the run was started in."""
+    with tempfile.TemporaryDirectory(prefix="contract-kit-") as folder:
+        hypothesis.configuration.set_hypothesis_home_dir(folder)
+        try:
+            yield
+        finally:
+            hypothesis.configuration.set_hypothesis_home_dir(None)

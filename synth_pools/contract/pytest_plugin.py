@@ -1,0 +1,70 @@
+"""The contract as tests of a backend's own suite, one for each operation.
+
+>>> from synth_pools.contract.pytest_plugin import contract_tests
+>>> test_contract = contract_tests("http://127.0.0.1:8080", api_key="...", profile="quick")
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import pytest
+
+from synth_pools.contract.commands import curl_line
+from synth_pools.contract.document import Document
+from synth_pools.contract.model import Departure, Outcome, Report
+from synth_pools.contract.run import run_contract
+from synth_pools.contract.specification import read_specification
+
+
+def contract_tests(
+    url: str | Callable[[], str],
+    *,
+    api_key: str | Callable[[], str] | None = None,
+    **options: Any,
+) -> Callable[[str], None]:
+    """A test function, once for each operation; give it a name that begins with `test_`.
+
+    The backend is judged once, when the first of the tests runs. `url` and `api_key` may be functions,
+    for a backend that has to be started; `options` are those of `run_contract`.
+    """
+
+    @cache
+    def report() -> Report:
+        return run_contract(_value(url), api_key=_value(api_key), **options)
+
+    operations = tuple(Document(read_specification(options.get("spec"))).operations)
+
+    @pytest.mark.timeout(0)  # the run has limits of its own, longer than those of a test
+    @pytest.mark.parametrize("operation", operations)
+    def test(operation: str) -> None:
+        found = report()
+        departures = [d for d in found.departures if d.operation == operation]
+        if departures:
+            pytest.fail("\n\n".join(map(_told, departures[:5])), pytrace=False)
+        if found.obstacles:
+            pytest.fail(f"could not be judged: {found.obstacles[0]}", pytrace=False)
+        mine = [outcome for outcome in found.outcomes if outcome.operation == operation]
+        if not any(outcome.outcome is Outcome.HELD for outcome in mine):
+            notes = "; ".join(dict.fromkeys(outcome.note for outcome in mine if outcome.note))
+            pytest.skip(f"not judged: {notes or 'nothing was asked for'}")
+
+    return test
+
+
+def _value(given: Any) -> Any:
+    return given() if callable(given) else given
+
+
+def _told(departure: Departure) -> str:
+    lines = [
+        f"{departure.check}: {departure.operation}",
+        f"  clause    {departure.clause}",
+        f"  expected  {departure.expected}",
+        f"  got       {departure.got}",
+    ]
+    if departure.exchange is not None:
+        lines.append(f"  try       {curl_line(departure.exchange)}")
+    return "\n".join(lines)
