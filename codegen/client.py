@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from codegen import CodegenError
+from codegen import CodegenError, typed
 from codegen.operations import write_operations
 
 # What the generator says around the point, and the object that it prints in place of a status.
@@ -48,6 +48,7 @@ def generate_client(spec: Path, config: Path, templates: Path, output: Path) -> 
         errors = project.build()
     if errors:
         raise CodegenError(_describe(spec, document, errors))
+    typed.write_typed(project, document, output)
     write_operations(document, operations(document), output)
     # `meta: none` gives the package without its marker, and then its types count for nothing.
     (output / "py.typed").write_bytes(b"")

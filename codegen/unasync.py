@@ -57,8 +57,11 @@ def rewrite(text: str) -> str:
     return text
 
 
-def derive_tree(source: Path, output: Path, *, label: str) -> None:
-    """Write the sync form of every Python file of `source` to `output`, which must not exist."""
+def derive_tree(source: Path, output: Path, *, label: str, banner: bool = True) -> None:
+    """Write the sync form of every Python file of `source` to `output`, which must not exist.
+
+    `banner` says in each where it comes from, for trees that are written by hand.
+    """
     output.mkdir(parents=True)
     for path in sorted(source.rglob("*.py")):
         name = path.relative_to(source).as_posix()
@@ -67,10 +70,10 @@ def derive_tree(source: Path, output: Path, *, label: str) -> None:
         _refuse_leftovers(text, origin)
         target = output / rewrite(name)
         target.parent.mkdir(parents=True, exist_ok=True)
-        banner = f"{_BANNER}{origin}\n"
-        target.write_text(
-            f"{banner}\n{text}" if text.strip() else banner, encoding="utf-8", newline="\n"
-        )
+        if banner:
+            head = f"{_BANNER}{origin}\n"
+            text = f"{head}\n{text}" if text.strip() else head
+        target.write_text(text, encoding="utf-8", newline="\n")
 
 
 def _refuse_leftovers(text: str, origin: str) -> None:

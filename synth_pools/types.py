@@ -1,6 +1,11 @@
-"""Values that callers put into requests."""
+"""Values that callers put into requests and find in answers.
+
+The literals name what is known when this is released. A newer service may answer something else:
+`PoolState | str` is what an answer really holds.
+"""
 
 from enum import Enum
+from typing import Literal, TypeAlias
 
 
 class PoolTarget(str, Enum):  # noqa: UP042 - a StrEnum prints as its value, this always printed its name
@@ -14,3 +19,36 @@ class PoolTarget(str, Enum):  # noqa: UP042 - a StrEnum prints as its value, thi
     HORIZONS = "horizons"
     HORIZONS_PRIVATE = "horizons_private"
     ARBITRARY = "arbitrary"
+
+
+PoolTargetName: TypeAlias = Literal[
+    "harbor", "openenv", "horizons", "horizons_private", "arbitrary"
+]
+"""The values of `PoolTarget`, for those who write plain strings."""
+
+PoolState: TypeAlias = Literal[
+    "created", "uploading", "building", "warming", "active", "paused", "failed", "archived"
+]
+"""``status`` of a pool. Only an active one admits rollouts; an archived one stays so."""
+
+TaskState: TypeAlias = Literal["active", "archived"]
+"""``status`` of a task."""
+
+RolloutState: TypeAlias = Literal["queued", "running", "completed", "failed", "cancelled"]
+"""``status`` of a rollout. The last three are final."""
+
+RolloutMode: TypeAlias = Literal["sync", "async"]
+"""``mode`` of a rollout request: whether its creation waits for the end."""
+
+RolloutEventType: TypeAlias = Literal[
+    "rollout.queued",
+    "rollout.started",
+    "rollout.completed",
+    "rollout.failed",
+    "rollout.cancelled",
+    "agent",
+    "verifier",
+    "reward",
+    "heartbeat",
+]
+"""``event`` of an event."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import httpx
 
@@ -28,6 +28,9 @@ from synth_pools.config import (
     configuration_of,
     resolve_config,
 )
+
+if TYPE_CHECKING:
+    from synth_pools_api.typed._async import AsyncApi
 
 
 class AsyncContainerPoolsClient(
@@ -104,6 +107,15 @@ class AsyncContainerPoolsClient(
     @property
     def _config(self) -> ClientConfig:
         return self._transport.config
+
+    @property
+    def api(self) -> AsyncApi:
+        """The same operations on models: ``client.api.pools.get_pool(pool_id)`` is a `Pool`."""
+        # Whoever works on plain JSON does not load any of this.
+        from synth_pools._async.typed import AsyncTypedCalls
+        from synth_pools_api.typed._async import AsyncApi
+
+        return AsyncApi(AsyncTypedCalls(self._transport))
 
     @property
     def raw(self) -> Self:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import httpx
 
@@ -31,6 +31,9 @@ from synth_pools.config import (
     configuration_of,
     resolve_config,
 )
+
+if TYPE_CHECKING:
+    from synth_pools_api.typed._sync import Api
 
 
 class ContainerPoolsClient(
@@ -107,6 +110,15 @@ class ContainerPoolsClient(
     @property
     def _config(self) -> ClientConfig:
         return self._transport.config
+
+    @property
+    def api(self) -> Api:
+        """The same operations on models: ``client.api.pools.get_pool(pool_id)`` is a `Pool`."""
+        # Whoever works on plain JSON does not load any of this.
+        from synth_pools._sync.typed import TypedCalls
+        from synth_pools_api.typed._sync import Api
+
+        return Api(TypedCalls(self._transport))
 
     @property
     def raw(self) -> Self:

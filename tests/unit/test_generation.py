@@ -149,6 +149,16 @@ def test_the_types_count(generated: Path) -> None:
     assert (generated / "generated/synth_pools_api/py.typed").exists()
 
 
+def test_an_operation_has_a_typed_form_without_anyone_writing_it(generated: Path) -> None:
+    typed = generated / "generated/synth_pools_api/typed"
+    async_form = (typed / "_async/things.py").read_text()
+    assert "async def list_things(self) -> list[Thing]:" in async_form
+    assert "async def create_thing(self, *, body: Thing) -> Any:" in async_form
+    sync_form = (typed / "_sync/things.py").read_text()
+    assert "def list_things(self) -> list[Thing]:" in sync_form
+    assert "async" not in sync_form
+
+
 BROKEN = {
     "not YAML": ("openapi: [", "openapi.yaml", "not YAML"),
     "not a mapping": ("- a\n- b\n", "openapi.yaml", "not a mapping"),
@@ -177,6 +187,31 @@ BROKEN = {
         SMALL_SPEC.replace("      responses:\n        '201': {description: Made.}\n", ""),
         "create_thing (POST /things)",
         "responses",
+    ),
+    "an answer of two types": (
+        SMALL_SPEC.replace(
+            "'201': {description: Made.}",
+            "'200': {description: One., content: {application/json: {schema: {type: string}}}}\n"
+            "        '201': {description: Made.}",
+        ),
+        "create_thing",
+        "one type of answer",
+    ),
+    "an answer of bytes": (
+        SMALL_SPEC.replace("application/json", "application/octet-stream").replace(
+            "{type: array, items: {$ref: '#/components/schemas/Thing'}}",
+            "{type: string, format: binary}",
+        ),
+        "list_things",
+        "an answer of bytes",
+    ),
+    "events without a schema": (
+        SMALL_SPEC.replace("application/json", "text/event-stream").replace(
+            "{type: array, items: {$ref: '#/components/schemas/Thing'}}",
+            "{type: string, format: binary}",
+        ),
+        "list_things",
+        "contentSchema",
     ),
     "one operationId twice": (
         SMALL_SPEC.replace("create_thing", "list_things"),

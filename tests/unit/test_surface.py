@@ -28,7 +28,7 @@ OPERATIONS: dict[str, str] = {
 
 # Short spellings of the same methods, and what a client is beside its operations.
 ALIASES = {"create", "delete", "get", "get_urls", "list", "replace", "update"}
-COMMON = {"api_key", "base_url", "config", "is_closed", "raw", "timeout"}
+COMMON = {"api", "api_key", "base_url", "config", "is_closed", "raw", "timeout"}
 NAMESPACES = {"agent_rollouts", "metrics", "rollouts", "tasks"}
 
 
@@ -90,3 +90,29 @@ def test_both_colours_offer_the_same() -> None:
     sync = methods(synth_pools.ContainerPoolsClient) - {"close"}
     colour = methods(synth_pools.AsyncContainerPoolsClient) - {"aclose"}
     assert sync == colour, f"on one side only: {sorted(sync ^ colour)}"
+
+
+@pytest.mark.parametrize(
+    "client",
+    [synth_pools.ContainerPoolsClient, synth_pools.AsyncContainerPoolsClient],
+    ids=lambda client: client.__name__,
+)
+def test_every_operation_has_its_typed_form(client: Any) -> None:
+    api = client(api_key="k").api
+    groups = {name for name in dir(api) if not name.startswith("_")}
+    typed = {name: tag for tag in groups for name in methods(type(getattr(api, tag)))}
+    assert typed == OPERATIONS
+
+
+@pytest.mark.parametrize("name", sorted(OPERATIONS))
+def test_the_typed_form_takes_what_the_plain_one_takes(name: str) -> None:
+    """Under the same names; `request` is `body`, a model, and by keyword."""
+    client = synth_pools.ContainerPoolsClient(api_key="k")
+    plain = inspect.signature(getattr(client, name)).parameters
+    typed = inspect.signature(getattr(getattr(client.api, OPERATIONS[name]), name)).parameters
+    assert {"body" if each == "request" else each for each in plain} <= typed.keys()
+    assert [each for each, it in plain.items() if it.kind is it.POSITIONAL_OR_KEYWORD] == [
+        "request" if each == "body" else each
+        for each, it in typed.items()
+        if it.kind is it.POSITIONAL_OR_KEYWORD or (each == "body" and "request" in plain)
+    ]

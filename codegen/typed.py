@@ -1,0 +1,163 @@
+"""Typed access: for each tag a class whose methods take and return the generated models.
+
+It is made by the generator's own parser and templates, so that an operation of openapi.yaml is
+there after `make generate` without anyone writing it; and as part of the generated package, because
+everything about it follows from the document. What sends a call is given to it: the package goes on
+importing nothing of ours, and there is one transport, whoever calls.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+from typing import Any
+
+from openapi_python_client import Project
+from openapi_python_client.parser.openapi import Endpoint
+from openapi_python_client.parser.properties import Class, ModelProperty
+from openapi_python_client.parser.properties.protocol import PropertyProtocol
+from openapi_python_client.schema import UntrustedString
+from openapi_python_client.strings import safe_for_docstring
+
+from codegen import CodegenError, unasync
+
+ASYNC = "typed/_async"
+SYNC = "typed/_sync"
+
+_EVENT_STREAM = "text/event-stream"
+_WIDTH = 88
+# What an argument has to be an instance of; one of another type goes through unchecked.
+_KINDS = {
+    "StringProperty": "str",
+    "LiteralEnumProperty": "str",
+    "IntProperty": "int",
+    "FloatProperty": "float",
+    "BooleanProperty": "bool",
+}
+
+
+def write_typed(project: Project, document: dict[str, Any], package: Path) -> None:
+    """Write the async form below `package` and derive the sync one from it."""
+    folder = package / ASYNC
+    folder.mkdir(parents=True)
+    (package / "typed/__init__.py").write_text(
+        '"""The operations on models instead of plain JSON, in both colours."""\n', encoding="utf-8"
+    )
+    described = {
+        tag["name"]: _prose(tag.get("description", "")) for tag in document.get("tags", ())
+    }
+    collections = project.openapi.endpoint_collections_by_tag
+    tags = [
+        (tag, described.get(tag) or f"The operations tagged `{tag}`.")
+        for tag in sorted(collections)
+    ]
+    for name in ("__init__", "calls"):
+        template = project.env.get_template(f"typed/{name}.py.jinja")
+        (folder / f"{name}.py").write_text(template.render(tags=tags), encoding="utf-8")
+    template = project.env.get_template("typed/tag.py.jinja")
+    for tag, description in tags:
+        operations = [_Operation(project, document, each) for each in collections[tag].endpoints]
+        operations.sort(key=lambda operation: operation.name)
+        text = template.render(tag=tag, description=description, operations=operations)
+        (folder / f"{tag}.py").write_text(text, encoding="utf-8")
+    unasync.derive_tree(folder, package / SYNC, label=ASYNC, banner=False)
+
+
+class _Operation:
+    """An operation as the template needs it: what the generator's own view of it lacks."""
+
+    def __init__(self, project: Project, document: dict[str, Any], endpoint: Endpoint) -> None:
+        self.name = str(endpoint.name)
+        self.endpoint = endpoint
+        item, self._spec = _find(document, self.name)
+        self.event = self._event_model(project, document)
+        self.answer = self._answer()
+        self.imports = set(endpoint.relative_imports)
+        if self.event is not None:
+            self.imports.add(f"from ...models.{self.event.module_name} import {self.event.name}")
+        body = endpoint.bodies[0].prop if len(endpoint.bodies) == 1 else None
+        self.body_kind = body.class_info.name if isinstance(body, ModelProperty) else "object"
+        self.docstring = self._docstring(document, item)
+
+    @staticmethod
+    def kind(argument: PropertyProtocol) -> str:
+        return _KINDS.get(type(argument).__name__, "object")
+
+    def _event_model(self, project: Project, document: dict[str, Any]) -> Class | None:
+        """The model that is in the `data` of each message of an event stream."""
+        for status, response in self._spec["responses"].items():
+            content = _resolve(document, response).get("content", {})
+            if str(status).startswith("2") and _EVENT_STREAM in content:
+                message = _resolve(document, content[_EVENT_STREAM].get("schema", {}))
+                data = _resolve(document, message.get("properties", {}).get("data", {}))
+                reference = data.get("contentSchema", {}).get("$ref")
+                if reference is None:
+                    raise CodegenError(f"{self.name}: no contentSchema for the data of its events")
+                name = UntrustedString(reference.rpartition("/")[2])
+                return Class.from_string(string=name, config=project.config)
+        return None
+
+    def _answer(self) -> PropertyProtocol | None:
+        """What an answer of success is parsed to; None for the events of a stream."""
+        if self.event is not None:
+            return None
+        found = {}
+        for response in self.endpoint.responses.patterns:
+            first, _ = response.status_code.range or (0, 0)
+            if first // 100 == 2:
+                found[response.prop.get_type_string()] = response
+        if len(found) != 1:
+            raise CodegenError(f"{self.name}: a typed form needs one type of answer: {len(found)}")
+        (response,) = found.values()
+        if response.source["return_type"] == "bytes":
+            raise CodegenError(f"{self.name}: no typed form known for an answer of bytes")
+        return response.prop
+
+    def _docstring(self, document: dict[str, Any], item: dict[str, Any]) -> str:
+        summary = self._spec.get("summary") or self.name
+        paragraphs = [f"{summary.strip().removesuffix('.')}."]
+        paragraphs += self._spec.get("description", "").strip().split("\n\n")
+        arguments = {
+            parameter["name"]: parameter.get("description", "")
+            for parameter in (
+                _resolve(document, each)
+                for each in (*item.get("parameters", ()), *self._spec.get("parameters", ()))
+            )
+        }
+        parts = [_prose(paragraph) for paragraph in paragraphs if paragraph.strip()]
+        described = []
+        for argument in self.endpoint.list_all_parameters():
+            text = arguments.get(argument.name.get_untrusted_value(), "")
+            if not text and argument.description is not None:
+                text = argument.description.get_untrusted_value()
+            if text.strip():
+                line = _prose(f"{argument.python_name}: {text}", indent="    ")
+                described.append(textwrap.indent(line, "    "))
+        if described:
+            parts.append("\n".join(["Args:", *described]))
+        return "\n\n".join(parts)
+
+
+def _find(document: dict[str, Any], name: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    for item in document["paths"].values():
+        for operation in item.values():
+            if isinstance(operation, dict) and operation.get("operationId") == name:
+                return item, operation
+    raise CodegenError(f"{name}: its operationId is not a Python name in lower case")
+
+
+def _resolve(document: dict[str, Any], value: dict[str, Any]) -> dict[str, Any]:
+    while "$ref" in value:
+        found: Any = document
+        for step in value["$ref"].removeprefix("#/").split("/"):
+            found = found[step]
+        value = found
+    return value
+
+
+def _prose(text: str, *, indent: str = "") -> str:
+    """A paragraph, filled anew, that cannot end the docstring that it is put into."""
+    safe = safe_for_docstring(UntrustedString(" ".join(text.split())))
+    return textwrap.fill(
+        safe, _WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )

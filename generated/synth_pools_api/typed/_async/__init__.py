@@ -1,0 +1,75 @@
+"""``client.api``: a group of operations for each tag, imported when it is first asked for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .calls import AsyncCalls
+
+if TYPE_CHECKING:
+    pass
+    from .agent_rollouts import AsyncAgentRolloutsApi
+    from .containers import AsyncContainersApi
+    from .metrics import AsyncMetricsApi
+    from .pools import AsyncPoolsApi
+    from .rollouts import AsyncRolloutsApi
+    from .service import AsyncServiceApi
+    from .tasks import AsyncTasksApi
+
+
+class AsyncApi:
+    """The operations on models instead of plain JSON, a group for each tag of the document."""
+
+    __slots__ = ("_calls",)
+
+    def __init__(self, calls: AsyncCalls) -> None:
+        self._calls = calls
+
+    @property
+    def agent_rollouts(self) -> AsyncAgentRolloutsApi:
+        """All rollouts, and rollouts that are placed in a pool by the server."""
+        from .agent_rollouts import AsyncAgentRolloutsApi
+
+        return AsyncAgentRolloutsApi(self._calls)
+
+    @property
+    def containers(self) -> AsyncContainersApi:
+        """Direct calls to the container behind a pool or a task."""
+        from .containers import AsyncContainersApi
+
+        return AsyncContainersApi(self._calls)
+
+    @property
+    def metrics(self) -> AsyncMetricsApi:
+        """How busy a pool is and how well its rollouts go."""
+        from .metrics import AsyncMetricsApi
+
+        return AsyncMetricsApi(self._calls)
+
+    @property
+    def pools(self) -> AsyncPoolsApi:
+        """Define, read, change and archive pools."""
+        from .pools import AsyncPoolsApi
+
+        return AsyncPoolsApi(self._calls)
+
+    @property
+    def rollouts(self) -> AsyncRolloutsApi:
+        """The rollouts of one pool."""
+        from .rollouts import AsyncRolloutsApi
+
+        return AsyncRolloutsApi(self._calls)
+
+    @property
+    def service(self) -> AsyncServiceApi:
+        """The service as a whole."""
+        from .service import AsyncServiceApi
+
+        return AsyncServiceApi(self._calls)
+
+    @property
+    def tasks(self) -> AsyncTasksApi:
+        """The tasks of a pool."""
+        from .tasks import AsyncTasksApi
+
+        return AsyncTasksApi(self._calls)

@@ -1,0 +1,63 @@
+"""What sends the calls: the client that this package is generated for brings it along."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any, Protocol, Self, TypeVar
+
+from ...operations import OperationId
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+# A value with what it has to be an instance of.
+Argument = tuple[type, Any]
+Builder = Callable[..., dict[str, Any]]
+
+
+class AsyncStream(Protocol[T_co]):
+    """The events of a stream, each one parsed when it is asked for."""
+
+    def __aiter__(self) -> Self: ...
+
+    async def __anext__(self) -> T_co: ...
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None: ...
+
+    async def aclose(self) -> None:
+        """End the stream and give its connection back. Can be repeated."""
+
+
+class AsyncCalls(Protocol):
+    """Checks the arguments of an operation, sends what `build` makes of them, parses the answer."""
+
+    async def call(
+        self,
+        operation: OperationId,
+        build: Builder,
+        parse: Callable[[Any], T],
+        *,
+        path: Mapping[str, str] = ...,
+        query: Mapping[str, Argument] = ...,
+        headers: Mapping[str, Argument] = ...,
+        body: Argument | None = None,
+    ) -> T: ...
+
+    def stream(
+        self,
+        operation: OperationId,
+        build: Builder,
+        parse: Callable[[Any], T],
+        *,
+        path: Mapping[str, str] = ...,
+        query: Mapping[str, Argument] = ...,
+        headers: Mapping[str, Argument] = ...,
+    ) -> AsyncStream[T]: ...

@@ -1,0 +1,158 @@
+"""The tasks of a pool."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ...api import tasks as operations
+from .calls import AsyncCalls
+
+if TYPE_CHECKING:
+    pass
+    from ...models.task import Task
+    from ...models.task_definition import TaskDefinition
+    from ...models.task_list import TaskList
+    from ...models.task_patch import TaskPatch
+
+
+class AsyncTasksApi:
+    """The tasks of a pool."""
+
+    __slots__ = ("_calls",)
+
+    def __init__(self, calls: AsyncCalls) -> None:
+        self._calls = calls
+
+    async def create_task(self, pool_id: str, *, body: TaskDefinition) -> Task:
+        """Create a task.
+
+        Adds a task to the pool. Every field is optional; an id is assigned where none is
+        chosen. Unknown fields are kept.
+
+        Args:
+            pool_id: The id of a pool.
+            body: A whole task as the caller defines it, to create or replace it. Null is the same
+                as not given. Unknown fields are kept; `pool_id`, `status`, `created_at` and
+                `updated_at` belong to the server and are ignored.
+        """
+        from ...models.task_definition import TaskDefinition
+
+        return await self._calls.call(
+            "create_task",
+            operations.create_task._get_kwargs,
+            _parse_create_task,
+            path={"pool_id": pool_id},
+            body=(TaskDefinition, body),
+        )
+
+    async def delete_task(self, pool_id: str, task_id: str) -> Task:
+        """Delete a task.
+
+        Removes the task and answers it a last time. Its id may be used again; repeating the
+        deletion is 404.
+
+        Args:
+            pool_id: The id of a pool.
+            task_id: The id of a task of the pool.
+        """
+
+        return await self._calls.call(
+            "delete_task",
+            operations.delete_task._get_kwargs,
+            _parse_delete_task,
+            path={"pool_id": pool_id, "task_id": task_id},
+        )
+
+    async def list_tasks(self, pool_id: str) -> TaskList:
+        """List the tasks of a pool.
+
+        All active tasks of the pool, newest first, in one page.
+
+        Args:
+            pool_id: The id of a pool.
+        """
+
+        return await self._calls.call(
+            "list_tasks",
+            operations.list_tasks._get_kwargs,
+            _parse_list_tasks,
+            path={"pool_id": pool_id},
+        )
+
+    async def patch_task(self, pool_id: str, task_id: str, *, body: TaskPatch) -> Task:
+        """Change parts of a task.
+
+        Merges the body into the definition (RFC 7396), as `update_pool` does for a pool.
+
+        Args:
+            pool_id: The id of a pool.
+            task_id: The id of a task of the pool.
+            body: Parts of a task to be merged into it (RFC 7396), as for `PoolPatch`.
+        """
+        from ...models.task_patch import TaskPatch
+
+        return await self._calls.call(
+            "patch_task",
+            operations.patch_task._get_kwargs,
+            _parse_patch_task,
+            path={"pool_id": pool_id, "task_id": task_id},
+            body=(TaskPatch, body),
+        )
+
+    async def update_task(self, pool_id: str, task_id: str, *, body: TaskDefinition) -> Task:
+        """Replace a task.
+
+        Sets the whole definition of an existing task. What the body does not name goes back to
+        its default; the ids and `created_at` stay.
+
+        Args:
+            pool_id: The id of a pool.
+            task_id: The id of a task of the pool.
+            body: A whole task as the caller defines it, to create or replace it. Null is the same
+                as not given. Unknown fields are kept; `pool_id`, `status`, `created_at` and
+                `updated_at` belong to the server and are ignored.
+        """
+        from ...models.task_definition import TaskDefinition
+
+        return await self._calls.call(
+            "update_task",
+            operations.update_task._get_kwargs,
+            _parse_update_task,
+            path={"pool_id": pool_id, "task_id": task_id},
+            body=(TaskDefinition, body),
+        )
+
+
+def _parse_create_task(answer: Any) -> Task:
+    from ...models.task import Task
+
+    response_201 = Task.from_dict(answer)
+    return response_201
+
+
+def _parse_delete_task(answer: Any) -> Task:
+    from ...models.task import Task
+
+    response_200 = Task.from_dict(answer)
+    return response_200
+
+
+def _parse_list_tasks(answer: Any) -> TaskList:
+    from ...models.task_list import TaskList
+
+    response_200 = TaskList.from_dict(answer)
+    return response_200
+
+
+def _parse_patch_task(answer: Any) -> Task:
+    from ...models.task import Task
+
+    response_200 = Task.from_dict(answer)
+    return response_200
+
+
+def _parse_update_task(answer: Any) -> Task:
+    from ...models.task import Task
+
+    response_200 = Task.from_dict(answer)
+    return response_200

@@ -1,0 +1,75 @@
+"""``client.api``: a group of operations for each tag, imported when it is first asked for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .calls import Calls
+
+if TYPE_CHECKING:
+    pass
+    from .agent_rollouts import AgentRolloutsApi
+    from .containers import ContainersApi
+    from .metrics import MetricsApi
+    from .pools import PoolsApi
+    from .rollouts import RolloutsApi
+    from .service import ServiceApi
+    from .tasks import TasksApi
+
+
+class Api:
+    """The operations on models instead of plain JSON, a group for each tag of the document."""
+
+    __slots__ = ("_calls",)
+
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
+
+    @property
+    def agent_rollouts(self) -> AgentRolloutsApi:
+        """All rollouts, and rollouts that are placed in a pool by the server."""
+        from .agent_rollouts import AgentRolloutsApi
+
+        return AgentRolloutsApi(self._calls)
+
+    @property
+    def containers(self) -> ContainersApi:
+        """Direct calls to the container behind a pool or a task."""
+        from .containers import ContainersApi
+
+        return ContainersApi(self._calls)
+
+    @property
+    def metrics(self) -> MetricsApi:
+        """How busy a pool is and how well its rollouts go."""
+        from .metrics import MetricsApi
+
+        return MetricsApi(self._calls)
+
+    @property
+    def pools(self) -> PoolsApi:
+        """Define, read, change and archive pools."""
+        from .pools import PoolsApi
+
+        return PoolsApi(self._calls)
+
+    @property
+    def rollouts(self) -> RolloutsApi:
+        """The rollouts of one pool."""
+        from .rollouts import RolloutsApi
+
+        return RolloutsApi(self._calls)
+
+    @property
+    def service(self) -> ServiceApi:
+        """The service as a whole."""
+        from .service import ServiceApi
+
+        return ServiceApi(self._calls)
+
+    @property
+    def tasks(self) -> TasksApi:
+        """The tasks of a pool."""
+        from .tasks import TasksApi
+
+        return TasksApi(self._calls)

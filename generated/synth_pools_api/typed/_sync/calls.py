@@ -1,0 +1,63 @@
+"""What sends the calls: the client that this package is generated for brings it along."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any, Protocol, Self, TypeVar
+
+from ...operations import OperationId
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+# A value with what it has to be an instance of.
+Argument = tuple[type, Any]
+Builder = Callable[..., dict[str, Any]]
+
+
+class Stream(Protocol[T_co]):
+    """The events of a stream, each one parsed when it is asked for."""
+
+    def __iter__(self) -> Self: ...
+
+    def __next__(self) -> T_co: ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None: ...
+
+    def close(self) -> None:
+        """End the stream and give its connection back. Can be repeated."""
+
+
+class Calls(Protocol):
+    """Checks the arguments of an operation, sends what `build` makes of them, parses the answer."""
+
+    def call(
+        self,
+        operation: OperationId,
+        build: Builder,
+        parse: Callable[[Any], T],
+        *,
+        path: Mapping[str, str] = ...,
+        query: Mapping[str, Argument] = ...,
+        headers: Mapping[str, Argument] = ...,
+        body: Argument | None = None,
+    ) -> T: ...
+
+    def stream(
+        self,
+        operation: OperationId,
+        build: Builder,
+        parse: Callable[[Any], T],
+        *,
+        path: Mapping[str, str] = ...,
+        query: Mapping[str, Argument] = ...,
+        headers: Mapping[str, Argument] = ...,
+    ) -> Stream[T]: ...

@@ -1,0 +1,45 @@
+"""How busy a pool is and how well its rollouts go."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ...api import metrics as operations
+from .calls import Calls
+
+if TYPE_CHECKING:
+    pass
+    from ...models.pool_metrics import PoolMetrics
+
+
+class MetricsApi:
+    """How busy a pool is and how well its rollouts go."""
+
+    __slots__ = ("_calls",)
+
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
+
+    def get_pool_metrics(self, pool_id: str) -> PoolMetrics:
+        """Get the metrics of a pool.
+
+        Counts of this pool's rollouts as they are at this moment. `success_rate` is `completed
+        / (completed + failed)`, null before the first of these.
+
+        Args:
+            pool_id: The id of a pool.
+        """
+
+        return self._calls.call(
+            "get_pool_metrics",
+            operations.get_pool_metrics._get_kwargs,
+            _parse_get_pool_metrics,
+            path={"pool_id": pool_id},
+        )
+
+
+def _parse_get_pool_metrics(answer: Any) -> PoolMetrics:
+    from ...models.pool_metrics import PoolMetrics
+
+    response_200 = PoolMetrics.from_dict(answer)
+    return response_200

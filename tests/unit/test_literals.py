@@ -1,0 +1,44 @@
+"""The literals of synth_pools.types name what the document names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+import yaml
+
+from synth_pools import PoolTarget, types
+
+SCHEMAS: dict[str, Any] = yaml.safe_load(
+    (Path(__file__).parents[2] / "openapi.yaml").read_text(encoding="utf-8")
+)["components"]["schemas"]
+
+LITERALS = {
+    "PoolTarget": types.PoolTargetName,
+    "PoolStatus": types.PoolState,
+    "TaskStatus": types.TaskState,
+    "RolloutStatus": types.RolloutState,
+    "RolloutMode": types.RolloutMode,
+    "RolloutEventType": types.RolloutEventType,
+}
+
+
+def values(schema: dict[str, Any]) -> list[str]:
+    """What a schema enumerates, also where it allows anything else beside."""
+    if "enum" in schema:
+        return [value for value in schema["enum"] if value is not None]
+    return [value for part in schema.get("anyOf", ()) for value in values(part)]
+
+
+@pytest.mark.parametrize("schema", LITERALS)
+def test_a_literal_has_the_values_of_its_schema(schema: str) -> None:
+    assert sorted(get_args(LITERALS[schema])) == sorted(values(SCHEMAS[schema]))
+
+
+def test_every_enumeration_of_the_document_has_a_literal() -> None:
+    assert {name for name, schema in SCHEMAS.items() if values(schema)} == LITERALS.keys()
+
+
+def test_the_members_of_the_enumeration_are_its_names() -> None:
+    assert [member.value for member in PoolTarget] == list(get_args(types.PoolTargetName))
