@@ -364,7 +364,7 @@ class _Machine(RuleBasedStateMachine):
                 self.ctx,
                 "list_rollouts",
                 {"pool_id": known.rollout.pool_id},
-                {"state": known.status, "limit": 100},
+                {"state": known.status, "limit": 10},
                 known.rollout.id,
             )
             told.append(("list_rollouts", found, listed))

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -39,7 +40,7 @@ class StoppedError(Exception):
     """The run was asked to end."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Answer:
     exchange: Exchange
 
@@ -47,9 +48,9 @@ class Answer:
     def status(self) -> int | None:
         return self.exchange.status
 
-    @property
+    @cached_property
     def json(self) -> Any:
-        """The body as JSON, ABSENT where it is none."""
+        """The body as JSON, ABSENT where it is none; not to be changed."""
         try:
             return json_module.loads(self.exchange.response_body)
         except (ValueError, RecursionError):

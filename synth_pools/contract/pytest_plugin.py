@@ -27,8 +27,8 @@ def contract_tests(
 ) -> Callable[[str], None]:
     """A test function, once for each operation; give it a name that begins with `test_`.
 
-    The backend is judged once, when the first of the tests runs. `url` and `api_key` may be functions,
-    for a backend that has to be started; `options` are those of `run_contract`.
+    The backend is judged once, when the first of the tests runs. `url` and `api_key` may be
+    functions, for a backend that has to be started; `options` are those of `run_contract`.
     """
 
     @cache

@@ -10,12 +10,14 @@ from synth_pools.contract.scenario import Context
 
 # A reader's operation, what it says of the thing (ABSENT: nothing), and its answer.
 Told = tuple[str, Any, Answer]
+# What was just made is among the newest; whole pages of what others made would only cost time.
+_NEAR = {"limit": 10}
 
 
 def of_pool(ctx: Context, pool_id: str, state: str | None = None) -> list[Told]:
     """A pool by get_pool and in list_pools; `state` is the filter that it must pass."""
     answer = ctx.want(200, "get_pool", {"pool_id": pool_id})
-    query = {"limit": 100} if state is None else {"limit": 100, "state": state}
+    query = _NEAR if state is None else {**_NEAR, "state": state}
     return [("get_pool", answer.json, answer), in_list(ctx, "list_pools", {}, query, pool_id)]
 
 
@@ -37,8 +39,8 @@ def of_rollout(ctx: Context, rollout: Rollout) -> list[Told]:
         answer = ctx.want(200, operation, ids)
         told.append((operation, answer.json, answer))
     pool = {"pool_id": rollout.pool_id}
-    told.append(in_list(ctx, "list_rollouts", pool, {"limit": 100}, rollout.id))
-    told.append(in_list(ctx, "list_global_rollouts", {}, {"limit": 100}, rollout.id))
+    told.append(in_list(ctx, "list_rollouts", pool, _NEAR, rollout.id))
+    told.append(in_list(ctx, "list_global_rollouts", {}, _NEAR, rollout.id))
     return told
 
 
@@ -47,7 +49,7 @@ def in_list(
 ) -> Told:
     """Something in a list that is newest first, so that what is new is near its beginning."""
     items, answer, _ = walk(
-        ctx, operation, ids, query, enough=lambda seen: _find(seen, wanted) is not ABSENT, most=30
+        ctx, operation, ids, query, enough=lambda seen: _find(seen, wanted) is not ABSENT, most=100
     )
     return operation, _find(items, wanted), answer
 
