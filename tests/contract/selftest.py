@@ -82,13 +82,13 @@ def main(arguments: list[str] | None = None) -> int:
     if unknown:
         print(f"no such fault: {', '.join(sorted(unknown))}", file=sys.stderr)
         return 2
-    began = time.monotonic()
+    began, skip = time.monotonic(), tuple(asked.skip)
     caught: dict[str, Caught] = {}
     clean: list[tuple[int, int, float, str]] = []
     # Processes of their own: the engine of the generated requests keeps state in its process.
     with ProcessPoolExecutor(asked.jobs, mp_context=get_context("spawn")) as pool:
         waiting = {
-            pool.submit(try_fault, name, asked.seed + place, asked.profile): name
+            pool.submit(try_fault, name, asked.seed + place, asked.profile, skip): name
             for place, name in enumerate(names)
         }
         for done in as_completed(waiting):
@@ -127,6 +127,7 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--jobs", type=int, default=min(2, os.cpu_count() or 1))
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--profile", choices=["quick", "full"], default="quick")
+    parser.add_argument("--skip", nargs="*", default=[], help="as for the kit, to try a part of it")
     parser.add_argument("--clean", type=int, default=20, help="runs without a fault")
     parser.add_argument("--write", type=Path, help="where the tables go, as Markdown")
     return parser.parse_args(arguments)

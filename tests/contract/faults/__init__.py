@@ -5,6 +5,8 @@ from __future__ import annotations
 from . import access_wrong, answers_wrong, changes_wrong, data_wrong, lists_wrong, streams_wrong
 from .fault import Fault
 
+__all__ = ["FAULTS", "Fault"]
+
 FAULTS: tuple[Fault, ...] = (
     *answers_wrong.FAULTS,
     *access_wrong.FAULTS,

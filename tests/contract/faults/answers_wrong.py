@@ -141,7 +141,11 @@ STATUS = [
 FIELDS = [
     _field("get_pool", "pool_without_capacity", dropped("capacity")),
     _field("get_rollout", "rollout_without_result", dropped("result")),
-    _field("list_global_rollouts", "page_without_next_cursor", dropped("next_cursor")),
+    _field(
+        "list_global_rollouts",
+        "page_without_next_cursor",
+        lambda page: {name: page[name] for name in page if name != "next_cursor"},
+    ),
     _field("list_pools", "pool_id_in_camel_case", renamed("pool_id", "poolId")),
     _field("list_tasks", "task_metadata_renamed", renamed("task_metadata", "metadata")),
     _field("get_queue_status", "queued_renamed", renamed("queued", "pending")),

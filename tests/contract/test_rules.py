@@ -1,0 +1,237 @@
+"""The rules for single exchanges: what they see, and what they let pass."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from synth_pools.contract.agreement import agreement
+from synth_pools.contract.conformance import conformance
+from synth_pools.contract.document import Document
+from synth_pools.contract.judgement import Judgement
+from synth_pools.contract.model import Exchange
+from synth_pools.contract.stream_rules import read_messages, stream_rules
+from synth_pools.spec import load_spec
+
+DOCUMENT = Document(load_spec())
+_EXAMPLES = load_spec()["components"]["examples"]
+BASE = "http://127.0.0.1:8080"
+ROLLOUT = "rollout_0f8b7c1e5d2a4b6c9e3f1a2b3c4d5e6f"
+
+
+def example(name: str) -> dict[str, Any]:
+    value: dict[str, Any] = json.loads(json.dumps(_EXAMPLES[name]["value"]))
+    return value
+
+
+def answered(
+    method: str,
+    path: str,
+    status: int,
+    body: Any,
+    *,
+    sent: Any = None,
+    headers: tuple[tuple[str, str], ...] = (("x-request-id", "req_1"),),
+    content_type: str = "application/json",
+    trouble: str | None = None,
+) -> Exchange:
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return Exchange(
+        method,
+        BASE + path,
+        request_body=None if sent is None else json.dumps(sent).encode(),
+        status=status,
+        response_headers=(("content-type", content_type), *headers),
+        response_body=raw,
+        trouble=trouble,
+    )
+
+
+def complaints(exchange: Exchange) -> set[str]:
+    return {judgement.check for judgement in _judged(exchange) if not judgement.held}
+
+
+def _judged(exchange: Exchange) -> list[Judgement]:
+    operation = DOCUMENT.operation_of(exchange.method, exchange.url)
+    return [
+        judgement
+        for rules in (conformance, agreement, stream_rules)
+        for judgement in rules(DOCUMENT, operation, exchange)
+    ]
+
+
+def test_every_documented_example_passes() -> None:
+    for operation in DOCUMENT.operations.values():
+        raw = load_spec()["paths"][operation.path][operation.method.lower()]
+        for status, answer in raw["responses"].items():
+            content = answer.get("content", {}).get("application/json", {})
+            for reference in content.get("examples", {}).values():
+                body = example(reference["$ref"].rsplit("/", 1)[-1])
+                path = operation.path
+                for name, value in _ids_in(body).items():
+                    path = path.replace("{" + name + "}", value)
+                exchange = answered(operation.method, path, int(status), body)
+                assert complaints(exchange) == set(), (operation.id, status)
+
+
+def _ids_in(body: dict[str, Any]) -> dict[str, str]:
+    ids = {"pool_id": "docs-example-pool", "task_id": "addition", "rollout_id": ROLLOUT}
+    return ids | {name: body[name] for name in ids if isinstance(body.get(name), str)}
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "wanted"),
+    [
+        (200, {"pool_id": "p"}, {"schema.body"}),
+        (418, {"detail": "no"}, {"schema.status"}),
+        (404, {"message": "no"}, {"schema.error_body", "schema.body"}),
+        (200, b"{", {"schema.body"}),
+        (200, b'{"a": NaN}', {"schema.body"}),
+    ],
+)
+def test_status_and_body(status: int, body: Any, wanted: set[str]) -> None:
+    assert complaints(answered("GET", "/v1/pools/p", status, body)) == wanted
+
+
+def test_media_type_and_headers() -> None:
+    page = b"<html></html>"
+    html = answered("GET", "/v1/pools/p", 404, page, content_type="text/html", headers=())
+    assert complaints(html) == {"schema.content_type", "schema.error_body", "schema.request_id"}
+    busy = answered("GET", "/v1/pools/p", 429, {"detail": "later"})
+    assert complaints(busy) == {"schema.retry_after"}
+    refused = answered("TRACE", "/v1/pools/p", 405, {"detail": "no"})
+    assert complaints(refused) == {"schema.allow"}
+
+
+def test_unknown_enumerated_values_and_fields_pass() -> None:
+    pool = {**example("pool"), "status": "hibernating", "state": "hibernating", "colour": "blue"}
+    assert complaints(answered("GET", "/v1/pools/docs-example-pool", 200, pool)) == set()
+
+
+@pytest.mark.parametrize(
+    ("changed", "wanted"),
+    [
+        ({"id": "other"}, {"agree.id"}),
+        ({"state": "archived"}, {"agree.status"}),
+        ({"pool_config": {}}, {"agree.config"}),
+        ({"id": "other", "pool_id": "other"}, {"asked.pool_id", "agree.tasks"}),
+    ],
+)
+def test_a_pool_agrees_with_itself_and_the_path(changed: dict[str, Any], wanted: set[str]) -> None:
+    body = {**example("pool"), **changed}
+    assert complaints(answered("GET", "/v1/pools/docs-example-pool", 200, body)) == wanted
+
+
+@pytest.mark.parametrize(
+    ("changed", "wanted"),
+    [
+        ({"score": 0.5}, {"agree.score"}),
+        ({"error": {"code": "x", "message": "y"}}, {"agree.error"}),
+        ({"finished_at": None}, {"agree.finished_at"}),
+        ({"result": None}, {"agree.result"}),
+        ({"task_id": "subtraction"}, {"agree.task_id"}),
+        ({"pool_id": "other"}, {"asked.pool_id"}),
+    ],
+)
+def test_a_rollout_agrees_with_itself(changed: dict[str, Any], wanted: set[str]) -> None:
+    body = {**example("rollout_completed"), **changed}
+    path = f"/v1/pools/docs-example-pool/rollouts/{ROLLOUT}"
+    assert complaints(answered("GET", path, 200, body)) == wanted
+
+
+def test_pages_obey_limit_state_and_order() -> None:
+    one, two = example("rollout_completed"), example("rollout_completed")
+    two["id"] = two["rollout_id"] = "rollout_2"
+    two["created_at"] = "2027-01-01T00:00:00.000000Z"
+    page = {"items": [two, one], "next_cursor": None}
+    assert complaints(answered("GET", "/v1/rollouts?limit=2&state=completed", 200, page)) == set()
+    assert complaints(answered("GET", "/v1/rollouts?limit=1", 200, page)) == {"page.limit"}
+    assert complaints(answered("GET", "/v1/rollouts?state=failed", 200, page)) == {"page.state"}
+    page["items"] = [one, two]
+    assert complaints(answered("GET", "/v1/rollouts", 200, page)) == {"page.order"}
+    page["items"] = [one, one]
+    assert complaints(answered("GET", "/v1/rollouts", 200, page)) == {"page.once"}
+
+
+def test_what_was_sent_comes_back() -> None:
+    sent = {"name": "docs-example-pool", "capacity": 1.0, "metadata": {"team": "docs"}}
+    body = {**example("pool"), "metadata": sent["metadata"], "pool_metadata": sent["metadata"]}
+    assert complaints(answered("POST", "/v1/pools", 201, body, sent=sent)) == set()
+    sent["metadata"] = {"team": True}
+    assert complaints(answered("POST", "/v1/pools", 201, body, sent=sent)) == {"echo.metadata"}
+
+
+def test_a_rollout_request_comes_back_but_for_its_nulls() -> None:
+    body = {**example("rollout_queued"), "task_id": None, "trace_correlation_id": None}
+    body["request"] = {"seed": 7}
+    path = "/v1/pools/docs-example-pool/rollouts"
+    same = answered("POST", path, 202, body, sent={"seed": 7, "env": None})
+    assert complaints(same) == set()
+    other = answered("POST", path, 202, body, sent={"seed": 8})
+    assert complaints(other) == {"echo.request"}
+
+
+EVENTS = f"/v1/rollouts/{ROLLOUT}/events"
+
+
+def stream(*types: str, first: int = 1, **changed: Any) -> bytes:
+    blocks = []
+    for number, event in enumerate(types, first):
+        envelope = {
+            "id": f"evt_{number:010d}",
+            "event": event,
+            "rollout_id": ROLLOUT,
+            "sequence": number,
+            "timestamp": "2026-11-20T09:30:01.270000Z",
+            "data": {},
+            **changed,
+        }
+        data = json.dumps(envelope)
+        blocks.append(f"id: {envelope['id']}\nevent: {event}\ndata: {data}\n\n")
+    return "".join(blocks).encode()
+
+
+WHOLE = ("rollout.queued", "rollout.started", "rollout.completed")
+
+
+def streamed(body: bytes, query: str = "", trouble: str | None = None) -> Exchange:
+    kind = "text/event-stream; charset=utf-8"
+    return answered("GET", EVENTS + query, 200, body, content_type=kind, trouble=trouble)
+
+
+@pytest.mark.parametrize(
+    ("body", "query", "wanted"),
+    [
+        (stream(*WHOLE), "", set()),
+        (b": heartbeat\n\n" + stream(*WHOLE), "", set()),
+        (b"", "?after_sequence=3", set()),
+        (stream("rollout.completed", first=3), "?after_sequence=2", set()),
+        (b"", "", {"events.start"}),
+        (stream("rollout.completed", first=3), "", {"events.start"}),
+        (stream("rollout.queued", "rollout.started"), "", {"events.terminal"}),
+        (stream(*WHOLE, "agent"), "", {"events.terminal"}),
+        (stream("agent", "rollout.completed"), "", {"events.first"}),
+        (stream(*WHOLE, rollout_id="rollout_other"), "", {"events.owner"}),
+        (stream(*WHOLE, id="evt"), "", {"events.ids"}),
+        (stream(*WHOLE, sequence="1"), "", {"events.schema"}),
+        (stream(*WHOLE[:1]) + stream("rollout.completed", first=3), "", {"events.sequence"}),
+        (stream(*WHOLE).replace(b"event: rollout.started\n", b""), "", {"events.schema"}),
+        (stream(*WHOLE).replace(b"id: evt_0000000002", b"id: e2"), "", {"events.fields"}),
+        (b"data: hello\n\n", "", {"events.schema"}),
+    ],
+)
+def test_streams(body: bytes, query: str, wanted: set[str]) -> None:
+    assert complaints(streamed(body, query)) == wanted
+
+
+def test_a_stream_that_was_left_needs_no_end() -> None:
+    live = stream("rollout.queued", "rollout.started")
+    assert complaints(streamed(live, trouble="left before its end")) == set()
+
+
+def test_messages_end_with_a_blank_line() -> None:
+    body = b"id: 1\r\nevent: agent\r\ndata: a\r\ndata: b\r\n\r\ndata: cut off"
+    (message,) = read_messages(body)
+    assert (message.id, message.event, message.data) == ("1", "agent", "a\nb")
