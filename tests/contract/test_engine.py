@@ -1,0 +1,80 @@
+"""The door to schemathesis: what it sends, what it leaves behind, when it ends."""
+
+from __future__ import annotations
+
+import copy
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from synth_pools.contract.engine import EngineSettings, Judged, Trouble, run_engine
+from synth_pools.contract.engine_checks import CHECKS
+from synth_pools.local import LocalBackend
+from synth_pools.spec import load_spec
+
+KEY = "engine-key-0123456789"
+
+
+def small_spec(*paths: str) -> dict[str, Any]:
+    spec = copy.deepcopy(load_spec())
+    spec["paths"] = {path: spec["paths"][path] for path in paths}
+    # Links to operations that are left out would be an error of the document's.
+    for item in spec["paths"].values():
+        for operation in item.values():
+            for answer in (
+                operation.get("responses", {}).values() if isinstance(operation, dict) else ()
+            ):
+                answer.pop("links", None)
+    return spec
+
+
+def run(url: str, spec: dict[str, Any], **settings: Any) -> list[Judged | Trouble]:
+    asked = EngineSettings(
+        url=url,
+        api_key=KEY,
+        seed=5,
+        examples=3,
+        phases=("examples", "coverage", "fuzzing"),
+        checks=tuple(CHECKS),
+        **settings,
+    )
+    return list(run_engine(spec, asked, tick=lambda *_: None))
+
+
+def test_requests_repeat_are_authorized_and_masked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A configuration of somebody else's in the working directory must not count.
+    (tmp_path / "schemathesis.toml").write_text("[phases.coverage]\nenabled = false\n")
+    monkeypatch.chdir(tmp_path)
+    spec = small_spec("/v1/pools", "/v1/queue/status")
+    sent = []
+    for _ in range(2):
+        with LocalBackend(api_key=KEY) as backend:
+            found = run(backend.url, spec, read_only=True)
+        judged = [one for one in found if isinstance(one, Judged)]
+        assert [one for one in found if isinstance(one, Trouble)] == []
+        assert [one for one in judged if one.failed] == []
+        assert {one.exchange.method for one in judged} == {"GET"}
+        assert {one.exchange.status for one in judged} >= {200, 401, 422}
+        assert KEY not in repr(judged)
+        sent.append([one.exchange.url.split("/v1/")[1] for one in judged])
+    assert sent[0] == sent[1]
+    assert [path.name for path in tmp_path.iterdir()] == ["schemathesis.toml"]
+
+
+def test_a_server_that_is_not_there_is_a_trouble_and_no_traceback() -> None:
+    began = time.monotonic()
+    found = run("http://127.0.0.1:9", small_spec("/v1/capabilities"), read_only=True)
+    assert any(isinstance(one, Trouble) and one.network for one in found)
+    assert time.monotonic() - began < 30
+
+
+def test_the_deadline_ends_it() -> None:
+    with LocalBackend(api_key=KEY) as backend:
+        found = run(backend.url, small_spec("/v1/pools"), deadline=time.monotonic())
+    (late,) = [one for one in found if isinstance(one, Trouble)]
+    assert "time was up" in late.text
+    assert len(found) < 500

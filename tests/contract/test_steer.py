@@ -1,0 +1,121 @@
+"""Where generated requests are led, and whom they must never reach."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from synth_pools.contract.engine import GeneratedRequest
+from synth_pools.contract.steer import Fixture, Place, Steering
+
+MARK = "contract-kit-0123abcd-g"
+FIXTURE = Fixture(
+    Place("read", "addition", "rollout_1"), Place("pool-writes"), Place("task-writes", "addition")
+)
+
+
+def steering() -> Steering:
+    return Steering(MARK, FIXTURE, lambda _: None, frozenset({"somebodys"}))
+
+
+def request(
+    operation: str,
+    method: str = "GET",
+    path: dict[str, Any] | None = None,
+    body: Any = None,
+    negative: frozenset[str] = frozenset(),
+    headers: dict[str, str] | None = None,
+) -> GeneratedRequest:
+    return GeneratedRequest(operation, method, path or {}, headers or {}, body, negative)
+
+
+def steered(*arguments: Any, **more: Any) -> GeneratedRequest:
+    made = request(*arguments, **more)
+    steering()(made)
+    return made
+
+
+def test_most_reads_go_to_what_is_there() -> None:
+    went = [
+        steered("get_rollout", path={"pool_id": f"p{n}", "rollout_id": "r"}).path_parameters
+        for n in range(200)
+    ]
+    there = went.count({"pool_id": "read", "rollout_id": "rollout_1"})
+    assert 100 < there < 200
+
+
+@pytest.mark.parametrize("operation", ["replace_pool", "delete_pool", "delete_task"])
+def test_no_write_reaches_a_pool_of_somebody_else(operation: str) -> None:
+    for number in range(200):
+        path = {"pool_id": "somebodys", "task_id": f"t{number}"}
+        made = steered(operation, "DELETE", path=path, body={"n": number})
+        pool = made.path_parameters["pool_id"]
+        assert pool == "pool-writes" or pool.startswith(MARK)
+
+
+def test_a_global_rollout_stays_in_a_pool_of_ours() -> None:
+    for negative in (frozenset[str](), frozenset({"body"})):
+        made = steered("create_global_rollout", "POST", body={"seed": 1}, negative=negative)
+        assert made.body["pool_id"] == "read"
+
+
+def test_pools_are_signed_without_changing_a_length_that_is_tried() -> None:
+    short = steered("create_pool", "POST", body={"name": "a"}).body["name"]
+    assert short == f"{MARK}a"
+    long = steered("create_pool", "POST", body={"name": "n" * 255}).body["name"]
+    assert len(long) == 255
+    assert long.startswith(MARK)
+    refused = {"name": "n" * 256}
+    steered("create_pool", "POST", body=refused, negative=frozenset({"body"}))
+    assert len(refused["name"]) == 256
+    assert steered("create_pool", "POST", body={"name": ""}).body["name"] == ""
+
+
+def test_ids_in_bodies_agree_with_each_other_and_are_new() -> None:
+    bodies = [
+        steered("create_pool", "POST", body={"name": "n", "id": "0", "pool_id": "1", "n": n}).body
+        for n in range(64)
+    ]
+    agreed = [body for body in bodies if body["id"] == body["pool_id"]]
+    assert len(agreed) > 40
+    assert all(body["id"].startswith(MARK) for body in agreed)
+
+
+def test_what_is_wrong_on_purpose_stays_wrong() -> None:
+    path = {"pool_id": "x" * 256}
+    assert (
+        steered("get_pool", path=dict(path), negative=frozenset({"path"})).path_parameters == path
+    )
+    body = {"task_id": 7, "seed": "no"}
+    made = steered("create_rollout", "POST", body=dict(body), negative=frozenset({"body"}))
+    assert made.body == body
+    headers = {"Idempotency-Key": "a b"}
+    made = steered("create_rollout", "POST", headers=dict(headers), negative=frozenset({"header"}))
+    assert made.headers == headers
+
+
+def test_pools_that_came_to_be_are_registered_and_left_alone() -> None:
+    registered: list[str] = []
+    own = Steering(MARK, FIXTURE, registered.append, frozenset({"somebodys"}))
+    own.observe("create_pool", 201, b'{"pool_id": "mine"}')
+    own.observe("create_pool", 422, b'{"pool_id": "refused"}')
+    own.observe("create_pool", 201, b"no json")
+    own.observe("create_pool", 201, b'{"pool_id": "somebodys"}')
+    own.observe("get_pool", 200, b'{"pool_id": "somebodys"}')
+    assert registered == ["mine"]
+    made = request("delete_pool", "DELETE", path={"pool_id": "mine"})
+    own(made)
+    assert made.path_parameters == {"pool_id": "mine"}
+
+
+def test_the_same_requests_go_to_the_same_places() -> None:
+    def places() -> list[Any]:
+        own, gone = steering(), []
+        for number in range(50):
+            made = request("update_task", "PUT", {"pool_id": "p", "task_id": "t"}, {"n": number})
+            own(made)
+            gone.append((made.path_parameters, made.body))
+        return gone
+
+    assert places() == places()
