@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections import Counter
 from dataclasses import replace
@@ -23,6 +24,11 @@ from synth_pools.contract.model import (
 # One defect shows in every request of a kind; a handful of them tells as much as all.
 _KEPT = 40
 _BODY_KEPT = 8_192
+
+# Quoted texts, ids of things, numbers.
+_PARTICULARS = re.compile(
+    r"""'[^']*'|"[^"]*"|contract-kit-[\w.:-]+|(?:rollout|pool|task|evt)_[0-9a-f]{8,}|-?\d[\w.:+-]*"""
+)
 
 Key = tuple[str, str, Column, Layer]
 
@@ -147,8 +153,9 @@ def departure(
     column: Column,
     exchange: Exchange | None,
     before: tuple[Exchange, ...] = (),
+    cause: str = "",
 ) -> Departure:
-    """A departure whose cause is the check itself: seen twice, it is one entry."""
+    """A departure; without a cause, whatever else demanded the same of the operation shares it."""
     return Departure(
         check=check,
         operation=operation,
@@ -159,5 +166,10 @@ def departure(
         layer=layer,
         column=column,
         before=before,
-        cause=f"{check}|{operation}",
+        cause=cause or f"{operation}|{_gist(expected)}",
     )
+
+
+def _gist(demand: str) -> str:
+    """A demand without what is different from one request to the next."""
+    return _PARTICULARS.sub("*", demand)[:80]

@@ -202,6 +202,7 @@ class Context:
         *,
         column: Column = Column.BEHAVIOUR,
         clause: Clause | None = None,
+        cause: str = "",
     ) -> bool:
         if ok:
             self._held(operation, column)
@@ -220,6 +221,7 @@ class Context:
                 column,
                 exchange,
                 self._before(exchange),
+                cause,
             )
         )
         return False
@@ -346,7 +348,15 @@ class Context:
             answer,
             column=Column.ERRORS if min(wanted) >= 400 else Column.STATUS,
             clause=clause,
+            cause=self._status_cause(operation, wanted, answer.status),
         )
+
+    def _status_cause(self, operation: str, wanted: tuple[int, ...], status: int | None) -> str:
+        """One for all who wanted the same; one that is not listed shares it with the schema's."""
+        known = self.world.document.operations[operation]
+        if status is not None and known.answer(status) is None:
+            return f"schema.status|{operation}|{status}"
+        return f"status|{operation}|{wanted}|{status}"
 
 
 def difference(wanted: Any, came: Any, where: str = "") -> str:

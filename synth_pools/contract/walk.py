@@ -75,13 +75,14 @@ class Walk(Context):
         *,
         column: Column = Column.BEHAVIOUR,
         clause: Clause | None = None,
+        cause: str = "",
     ) -> bool:
         if ok:
             return super().judge(operation, ok, expected, got, answer, column=column)
         exchange = answer.exchange if answer else None
         found = departure(
             self.scenario.id, operation, clause or self.scenario.clause, expected, got,
-            Layer.SCENARIO, column, exchange, self._before(exchange),
+            Layer.SCENARIO, column, exchange, self._before(exchange), cause,
         )  # fmt: skip
         findings = self.world.findings
         self._search.failed(Failure(len(self.trail), lambda: findings.departed(found)))
