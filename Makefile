@@ -42,6 +42,11 @@ demo: $(STAMP) ## A backend, a container, a pool and its rollouts, live
 test: $(STAMP) $(PUBLISHED_STAMP) ## Every test, in parallel
 	$(BIN)/python -m pytest -n auto
 
+.PHONY: contract
+contract: $(STAMP) ## Whether the backend at URL=... keeps the contract; the key is in SYNTH_API_KEY
+	@test -n "$(URL)" || { echo "make contract URL=http://127.0.0.1:8080 [ARGS='--profile quick']" >&2; exit 2; }
+	@$(BIN)/synth-pools contract-test "$(URL)" $(ARGS)
+
 .PHONY: check
 check: lint types imports lint-spec check-generated ## Everything that can be said without running it
 
