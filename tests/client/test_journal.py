@@ -1,0 +1,290 @@
+"""A fleet's journal: what it says, cut anywhere, and who may use it."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import tempfile
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from synth_pools import errors, journal, run_errors, stored_errors
+from synth_pools.errors import NotFoundError, RequestValidationError, SynthPoolsError
+from synth_pools.journal import Admission, BadLineError, Ending, Memory, Run
+from synth_pools.journal_file import JournalFile, journal_path
+from synth_pools.responses import status_error
+from synth_pools.run_errors import JournalError
+
+HERE = ("pool", "http://127.0.0.1:1")
+
+texts = st.text(max_size=20)
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | texts,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
+    max_leaves=6,
+)
+objects = st.dictionaries(texts, values, max_size=4)
+numbers = st.integers(0, 40)
+records = st.one_of(
+    st.builds(Admission, numbers, numbers, texts, texts),
+    st.builds(Ending, numbers, numbers, texts, objects, st.none(), st.booleans()),
+    st.builds(Ending, numbers, numbers, texts, st.none(), objects, st.booleans()),
+)
+
+
+def what_it_knows(memory: Memory) -> list[tuple[Any, Any]]:
+    return [(memory.ended_at(index), memory.admission(index)) for index in range(45)]
+
+
+@given(records)
+def test_a_line_comes_back_as_it_was(record: Admission | Ending) -> None:
+    line = record.encode()
+    assert line.count(b"\n") == 1
+    assert journal.decode(line) == record
+
+
+@given(texts, texts)
+def test_the_first_line_comes_back_as_it_was(pool_id: str, base_url: str) -> None:
+    run = Run("0" * 32, pool_id, base_url)
+    assert journal.decode_run(run.encode()) == run
+    assert run.difference(pool_id, base_url) is None
+    assert "pool" in (run.difference(pool_id + "x", base_url) or "")
+    assert "service" in (run.difference(pool_id, base_url + "x") or "")
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(records, max_size=8), st.data())
+def test_a_crash_after_any_byte_leaves_what_was_whole(
+    written: list[Admission | Ending], data: st.DataObject
+) -> None:
+    """What a journal says after a crash is what it said at one moment before, and it goes on."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "run.jsonl"
+        first = JournalFile(path, *HERE)
+        head = path.stat().st_size
+        for record in written:
+            first.append(record)
+        first.close()
+        content = path.read_bytes()
+        cut = data.draw(st.integers(0, len(content)))
+        path.write_bytes(content[:cut])
+
+        lines = [record.encode() for record in written]
+        kept = 0
+        while kept < len(lines) and head + sum(map(len, lines[: kept + 1])) <= cut:
+            kept += 1
+        expected, offset = Memory(), head
+        for record, line in zip(written[:kept], lines, strict=False):
+            expected.add(record, offset)
+            offset += len(line)
+
+        again = JournalFile(path, *HERE)
+        assert what_it_knows(again.memory) == what_it_knows(expected)
+        if cut >= head:
+            assert again.run == first.run
+            assert path.read_bytes() == content[:offset]
+        again.append(Admission(44, 0, "sha", "rollout"))
+        again.close()
+        third = JournalFile(path, *HERE)
+        assert third.run == again.run
+        assert third.memory.admission(44) == Admission(44, 0, "sha", "rollout")
+        third.close()
+
+
+def test_what_has_ended_is_read_from_its_place(tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+    endings = [Ending(n, 0, "sha", {"text": "ü" * 200, "n": n}, None) for n in range(50)]
+    first = JournalFile(path, *HERE)
+    for ending in reversed(endings):
+        first.append(Admission(ending.index, 0, "sha", f"rollout_{ending.index}"))
+        first.append(ending)
+    first.append(Ending(50, 0, "sha", None, {"type": "APIConnectionError"}, final=False))
+    first.close()
+    again = JournalFile(path, *HERE)
+    assert [again.ending(n) for n in range(50)] == endings
+    assert again.ending(50) is None
+    assert again.memory.admission(3) is None
+    assert again.memory.highest == 50
+    again.close()
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"not a journal", "not a journal"),
+        (b"not a journal\n", "line 1: it is not a JSON object"),
+        (b'{"a": 1}\n', "line 1: it is not a journal"),
+        (b'{"synth_pools_journal":2}\n', "line 1: it is of version 2"),
+        (b'{"synth_pools_journal":1}\n', "line 1: run_id is missing"),
+        (Run("r", "other", HERE[1]).encode(), "belongs to another run: it is about pool 'other'"),
+        (Run("r", "pool", "http://x").encode(), "belongs to another run: .* service at http://x"),
+    ],
+)
+def test_what_is_not_this_runs_journal_is_refused_and_left_alone(
+    tmp_path: Path, content: bytes, words: str
+) -> None:
+    path = tmp_path / "run.jsonl"
+    path.write_bytes(content)
+    with pytest.raises(JournalError, match=words) as caught:
+        JournalFile(path, *HERE)
+    assert caught.value.path == str(path)
+    assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"\n",
+        b"{}\n",
+        b"\0\0\0\n",
+        b'{"i":-1,"is":"admitted","attempt":0,"sha":"","rollout_id":""}\n',
+        b'{"i":true,"is":"admitted","attempt":0,"sha":"","rollout_id":""}\n',
+        b'{"i":1,"is":"admitted","attempt":0,"sha":""}\n',
+        b'{"i":1,"is":"outcome","attempt":0,"sha":"","rollout":null,"error":null}\n',
+        b'{"i":1,"is":"else","attempt":0,"sha":"","rollout":{},"error":null}\n',
+        b'{"i":999999999999,"is":"outcome","attempt":0,"sha":"","rollout":{},"error":null}\n',
+    ],
+)
+def test_damage_is_a_torn_end_only_at_the_end(tmp_path: Path, line: bytes) -> None:
+    path = tmp_path / "run.jsonl"
+    good = Run("r", *HERE).encode() + Admission(0, 0, "s", "a").encode()
+    path.write_bytes(good + line + line[:3].strip(b"\n"))
+    opened = JournalFile(path, *HERE)
+    opened.close()
+    assert path.read_bytes() == good
+    damaged = good + line + Admission(1, 0, "s", "b").encode()
+    path.write_bytes(damaged)
+    with pytest.raises(JournalError, match="line 3 is damaged"):
+        JournalFile(path, *HERE)
+    assert path.read_bytes() == damaged
+
+
+def test_only_one_run_at_a_time(tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+    first = JournalFile(path, *HERE)
+    with pytest.raises(JournalError, match="another run is using it"):
+        JournalFile(path, *HERE)
+    first.close()
+    first.close()
+    with pytest.raises(JournalError, match="it is closed"):
+        first.append(Admission(0, 0, "s", "a"))
+    JournalFile(path, *HERE).close()
+
+
+def test_many_threads_write_whole_lines(tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+    opened = JournalFile(path, *HERE)
+
+    def write(start: int) -> None:
+        for index in range(start, start + 20):
+            opened.append(Admission(index, 0, "s" * 500, "a"))
+
+    threads = [threading.Thread(target=write, args=(n * 20,)) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    opened.close()
+    again = JournalFile(path, *HERE)
+    assert all(again.memory.admission(index) for index in range(160))
+    again.close()
+
+
+@pytest.mark.parametrize("call", ["fsync", "write"])
+def test_a_full_disk_is_said_once_and_for_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    path = tmp_path / "run.jsonl"
+    opened = JournalFile(path, *HERE)
+    whole = path.read_bytes()
+
+    def full(*_: Any) -> int:
+        if call == "write":
+            with path.open("ab") as file:
+                file.write(b'{"half')
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        if call == "fsync":
+            patch.setattr(os, "fsync", full)
+        else:
+            patch.setattr(opened, "_write", full)
+        with pytest.raises(JournalError, match="No space left on device"):
+            opened.append(Admission(0, 0, "s", "a"))
+    with pytest.raises(JournalError, match="No space left on device"):
+        opened.append(Admission(1, 0, "s", "b"))
+    opened.close()
+    if call == "write":
+        assert path.read_bytes() == whole
+
+
+@pytest.mark.parametrize("value", [3, b"bytes", "", "a\0b", ["x"]])
+def test_what_is_no_path_is_refused(value: Any) -> None:
+    with pytest.raises(RequestValidationError, match="^journal must be"):
+        journal_path(value)
+
+
+def test_a_directory_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RequestValidationError, match=r"^journal must be a file.*is a directory"):
+        journal_path(tmp_path)
+    with pytest.raises(RequestValidationError, match="in a directory that exists"):
+        journal_path(tmp_path / "no" / "run.jsonl")
+    with pytest.raises(RequestValidationError, match="is something else"):
+        journal_path("/dev/full")
+    assert journal_path(None) is None
+    assert journal_path(str(tmp_path / "run.jsonl")) == tmp_path / "run.jsonl"
+
+
+def test_requests_are_told_apart_by_what_they_are() -> None:
+    assert journal.digest({"a": 1, "b": [1]}) == journal.digest({"b": [1], "a": 1})
+    assert journal.digest({"a": 1}) != journal.digest({"a": 2})
+    for nothing in (None, 3, {"a": object()}, {"a": float("nan")}, [("a", 1)]):
+        assert journal.digest(nothing) == ""
+    with pytest.raises(BadLineError):
+        journal.decode(b"[]\n")
+
+
+def the_errors() -> list[SynthPoolsError]:
+    request = {"method": "GET", "url": "http://x/v1/y?z", "path": "/v1/y", "cause": "ReadError"}
+    answer = status_error(
+        method="POST",
+        url="http://x/v1/y",
+        path="/v1/y",
+        status_code=404,
+        headers=[(b"X-Request-Id", b"req"), (b"Retry-After", b"3"), (b"Set-Cookie", b"s")],
+        content=b'{"detail": "no such pool", "error": {"code": "pool_not_found"}}',
+    )
+    return [
+        RequestValidationError("unsupported keys: x"),
+        errors.APIConnectionError("gone", **request),
+        errors.APITimeoutError("late", **request),
+        run_errors.StreamTimeoutError("silent", cursor="e3", events=3, **request),
+        errors.StreamDecodeError("not JSON", excerpt="{"),
+        answer,
+    ]
+
+
+@pytest.mark.parametrize("error", the_errors(), ids=lambda error: type(error).__name__)
+def test_errors_come_back_as_they_were(error: SynthPoolsError) -> None:
+    stored = json.loads(json.dumps(stored_errors.to_json(error)))
+    again = stored_errors.from_json(stored)
+    assert type(again) is type(error)
+    assert str(again) == str(error)
+    for name in ("status_code", "code", "request_id", "retry_after", "body", "path", "cursor"):
+        assert getattr(again, name, None) == getattr(error, name, None)
+    if isinstance(again, NotFoundError):
+        assert "set-cookie" not in again.response.headers
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [{}, {"type": "Popen", "text": "x", "fields": {}}, {"type": "NotFoundError", "answer": {}}],
+)
+def test_a_stored_error_that_makes_no_sense_is_still_an_error(stored: dict[str, Any]) -> None:
+    assert type(stored_errors.from_json(stored)) is SynthPoolsError
