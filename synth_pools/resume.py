@@ -1,0 +1,141 @@
+"""Where in a rollout's events a reader is, and what of a second reading is new: pure, no I/O.
+
+A stream that broke is asked for again after the last event that had an id. What the service then
+sends may begin right after it, at it, or, where the service knows no positions, at the very first
+event; and events without ids can be told apart by nothing but their place. So after a break the
+events are sifted until the first new one is there.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+TERMINAL_EVENTS = frozenset(
+    {"rollout.completed", "rollout.failed", "rollout.cancelled", "rollout.succeeded"}
+)
+FINAL_STATES = frozenset({"completed", "failed", "cancelled", "succeeded", "error"})
+_HEARTBEAT = "heartbeat"
+
+
+def is_final(thing: dict[str, Any]) -> bool:
+    """Whether a rollout, or its summary, says that it has ended."""
+    state = thing.get("status", thing.get("state"))
+    return isinstance(state, str) and state in FINAL_STATES
+
+
+def event_name(event: Any, kind: str = "message") -> str:
+    """The event's type: by the service's own object, else by the stream."""
+    name = event.get("event") if isinstance(event, dict) else None
+    return name if isinstance(name, str) else kind
+
+
+class Position:
+    """How far a reader is.
+
+    Args:
+        cursor: Where to begin; None for the first event.
+
+    Attributes:
+        cursor: What to ask the service to go on after; None for nothing.
+        events: How many events were new.
+    """
+
+    __slots__ = (
+        "_first_id",
+        "_ordered",
+        "_sequence",
+        "_sifting",
+        "_since",
+        "_skip",
+        "_until",
+        "cursor",
+        "events",
+    )
+
+    def __init__(self, cursor: str | None = None) -> None:
+        self.cursor = cursor
+        self.events = 0
+        self._first_id: str | None = None
+        self._sequence: int | None = None
+        self._ordered = True
+        # Events since `cursor`, heartbeats apart: a service need not repeat those.
+        self._since = 0
+        self._sifting = False
+        self._skip = 0
+        self._until: str | None = None
+
+    def reconnected(self) -> None:
+        """The stream is read anew, from `cursor` on."""
+        self._sifting = True
+        self._skip = self._since
+        self._until = None
+
+    def is_new(self, event: Any, stream_id: str, kind: str) -> bool:
+        """Whether an event was not there before; if so, the position is behind it now.
+
+        Args:
+            event: The service's object.
+            stream_id: The id that the stream gave this event; empty for none.
+            kind: The type that the stream gave it.
+        """
+        own, sequence = _id(event, stream_id), _sequence(event)
+        if self._sifting and not self._sift(event, own, sequence, kind):
+            return False
+        self.events += 1
+        if sequence is not None:
+            if self._sequence is not None and sequence <= self._sequence:
+                self._ordered = False
+            self._sequence = sequence
+        if own is not None:
+            if self._first_id is None:
+                self._first_id = own
+            self.cursor = own
+            self._since = 0
+        elif event_name(event, kind) != _HEARTBEAT:
+            self._since += 1
+        return True
+
+    def is_at(self, event: Any) -> bool:
+        """Whether `event` is the one that the position is right behind."""
+        own, sequence = _id(event, ""), _sequence(event)
+        if own is not None and self.cursor is not None and self._since == 0:
+            return own == self.cursor
+        return sequence is not None and sequence == self._sequence
+
+    def _sift(self, event: Any, own: str | None, sequence: int | None, kind: str) -> bool:
+        if self._until is not None:
+            # The service began at the beginning: all is known up to where the reader was.
+            if own == self._until:
+                self._until = None
+            return False
+        if own is not None and self._first_id is not None:
+            if own == self.cursor:
+                return False
+            if own == self._first_id:
+                self._until = self.cursor
+                return False
+        if sequence is not None and self._sequence is not None and self._ordered:
+            if sequence <= self._sequence:
+                return False
+        elif own is None:
+            if event_name(event, kind) == _HEARTBEAT:
+                return False
+            if self._skip > 0:
+                self._skip -= 1
+                return False
+        self._sifting = False
+        return True
+
+
+def _id(event: Any, stream_id: str) -> str | None:
+    if stream_id:
+        return stream_id
+    own = event.get("id") if isinstance(event, dict) else None
+    return own if isinstance(own, str) and own else None
+
+
+def _sequence(event: Any) -> int | None:
+    if not isinstance(event, dict):
+        return None
+    value = event.get("sequence", event.get("seq"))
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
