@@ -1,0 +1,86 @@
+"""When the calls of a fleet may go out: one slow-down for all, pure, no I/O and no clock.
+
+The service says "too many" or is away: nobody sends until the time that it named, or one that
+grows, is over. Then one call tries; when it gets through, the others follow, twice as many with
+each round trip up to half of what was too much, and one more per round trip from there on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+FIRST_PAUSE_SECONDS = 0.5
+LONGEST_PAUSE_SECONDS = 30.0
+# A service that names a time means it; a broken clock somewhere may make it any number.
+LONGEST_NAMED_PAUSE_SECONDS = 300.0
+
+
+class Throttle:
+    """Decides; whoever uses it holds a lock, waits and sends.
+
+    Args:
+        limit: Most calls at a time.
+        random: Gives numbers from 0 to 1.
+    """
+
+    def __init__(self, limit: int, random: Callable[[], float]) -> None:
+        self._limit = float(limit)
+        self._window = float(limit)
+        self._steady = float(limit)
+        self._random = random
+        self._busy = 0
+        self._resume_at = float("-inf")
+        self._epoch = 0
+        self._pauses = 0
+        self._trying = False
+
+    @property
+    def window(self) -> float:
+        """How many calls at a time it allows at present."""
+        return 1.0 if self._trying else self._window
+
+    def wait(self, now: float) -> float | None:
+        """How long the next call has to wait: 0 for none, None for until another one is through."""
+        if now < self._resume_at:
+            return self._resume_at - now
+        return None if self._busy >= max(1, int(self.window)) else 0.0
+
+    def enter(self) -> int:
+        """A call goes out. Returns what `succeeded`, `held` and `left` have to be told about it."""
+        self._busy += 1
+        return self._epoch
+
+    def succeeded(self, ticket: int) -> None:
+        """The service did what it was asked, or at least said why it never will."""
+        self._busy -= 1
+        # What was sent before the slow-down says nothing about what the service takes now.
+        if ticket == self._epoch:
+            self._trying = False
+            self._pauses = 0
+            step = 1.0 if self._window < self._steady else 1.0 / self._window
+            self._window = min(self._limit, self._window + step)
+
+    def left(self) -> None:
+        """A call ended in a way that says nothing about how busy the service is."""
+        self._busy -= 1
+
+    def held(self, ticket: int, now: float, named: float | None) -> None:
+        """The service is too busy or away; ``named`` is how long it asked to wait."""
+        self._busy -= 1
+        if named is not None:
+            named = min(named, LONGEST_NAMED_PAUSE_SECONDS)
+        if ticket != self._epoch:
+            # One of the many that were under way when the first was turned away: same news.
+            if named is not None:
+                self._resume_at = max(self._resume_at, now + named)
+            return
+        self._epoch += 1
+        if not self._trying:
+            self._trying = True
+            self._steady = max(1.0, self._window / 2)
+            self._window = 1.0
+        ceiling = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0 ** min(self._pauses, 16))
+        self._pauses += 1
+        # Half of it is certain: a pause of nothing would be none.
+        pause = ceiling * (0.5 + self._random() / 2) if named is None else named
+        self._resume_at = max(self._resume_at, now + pause)
