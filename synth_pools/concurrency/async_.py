@@ -1,0 +1,148 @@
+"""The fleet's needs, by asyncio. `sync_` has the same by threads."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import inspect
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import httpx
+
+from synth_pools.errors import RequestValidationError
+
+T = TypeVar("T")
+
+
+class AsyncMonitor:
+    """A lock, and a bell that wakes those who wait for what it guards to change."""
+
+    def __init__(self) -> None:
+        self._condition = asyncio.Condition()
+
+    async def __aenter__(self) -> Self:
+        await self._condition.acquire()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._condition.release()
+
+    async def wait(self, seconds: float | None = None) -> None:
+        """Let go of the lock until the bell rings or the time is over, and take it again."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._condition.wait()
+
+    def ring(self) -> None:
+        """Wake all who wait. The lock must be held."""
+        self._condition.notify_all()
+
+
+class AsyncCrew:
+    """Workers that are started one by one and stopped all at once."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self.stopping = False
+
+    def start(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Have `work` done; it must not raise."""
+        if self.stopping:
+            return
+
+        async def run() -> None:
+            await work()
+
+        task = asyncio.create_task(run(), name="synth-pools-fleet")
+        self._loop = asyncio.get_running_loop()
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def check(self) -> None:
+        """Where a thread would find out that it is to stop; a task is told by its cancellation."""
+
+    @contextlib.contextmanager
+    def reading(self, response: httpx.Response) -> Iterator[None]:
+        """What a thread would be woken from; a task needs no help."""
+        del response
+        yield
+
+    async def stop(self) -> None:
+        """Stop all, and return when they are gone."""
+        self.stopping = True
+        tasks = [task for task in self._tasks if task is not asyncio.current_task()]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    def abandon(self) -> None:
+        """Stop all without waiting, from wherever the garbage collector runs."""
+        self.stopping = True
+        loop, tasks = self._loop, list(self._tasks)
+        if loop is None or loop.is_closed() or not tasks:
+            return
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(lambda: [task.cancel() for task in tasks])
+
+
+class AsyncSource:
+    """A caller's requests, one after the other, whatever kind of iterable they are in."""
+
+    def __init__(self, requests: Any, name: str) -> None:
+        self.taken = 0
+        self._lock = asyncio.Lock()
+        self._next: AsyncIterator[Any] | None = None
+        self._iterator: Iterator[Any] | None = None
+        if hasattr(type(requests), "__aiter__"):
+            self._next = aiter(requests)
+            return
+        try:
+            self._iterator = iter(requests)
+        except TypeError:
+            pass
+        else:
+            return
+        raise RequestValidationError(
+            f"{name} must be an iterable or an async iterable, not {type(requests).__name__}"
+        )
+
+    async def take(self) -> tuple[int, Any] | None:
+        """The next request and its number, from 0 on; None after the last one."""
+        async with self._lock:
+            item: Any = self
+            if self._iterator is not None:
+                item = next(self._iterator, self)
+            elif self._next is not None:
+                item = await anext(self._next, self)
+            if item is self:
+                return None
+            self.taken += 1
+            return self.taken - 1, item
+
+
+async def in_thread(function: Callable[..., T], *args: Any) -> T:
+    """Call what blocks, beside the event loop."""
+    return await asyncio.to_thread(function, *args)
+
+
+async def call_back(function: Callable[..., Any], *args: Any) -> None:
+    """Call a caller's function, which may be async."""
+    result = function(*args)
+    if inspect.isawaitable(result):
+        await result
+
+
+async def bounded(seconds: float, function: Callable[[], Awaitable[None]]) -> None:
+    """Do something for at most so long."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await function()

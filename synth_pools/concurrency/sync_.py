@@ -1,0 +1,171 @@
+"""The fleet's needs, by threads. `async_` has the same by asyncio."""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import httpx
+
+from synth_pools.errors import RequestValidationError
+
+T = TypeVar("T")
+
+_STOP_LIMIT_SECONDS = 5.0
+
+
+class Stopped(BaseException):
+    """No error: how a worker that is to stop leaves what it is in."""
+
+
+class Monitor:
+    """A lock, and a bell that wakes those who wait for what it guards to change."""
+
+    def __init__(self) -> None:
+        self._condition = threading.Condition()
+
+    def __enter__(self) -> Self:
+        self._condition.acquire()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._condition.release()
+
+    def wait(self, seconds: float | None = None) -> None:
+        """Let go of the lock until the bell rings or the time is over, and take it again."""
+        self._condition.wait(seconds)
+
+    def ring(self) -> None:
+        """Wake all who wait. The lock must be held."""
+        self._condition.notify_all()
+
+
+class Crew:
+    """Workers that are started one by one and stopped all at once."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._threads: set[threading.Thread] = set()
+        self._responses: dict[int, httpx.Response] = {}
+        self.stopping = False
+
+    def start(self, work: Callable[[], None]) -> None:
+        """Have `work` done; it must not raise."""
+        context = contextvars.copy_context()
+
+        def run() -> None:
+            try:
+                context.run(work)
+            except Stopped:
+                pass
+            finally:
+                with self._lock:
+                    self._threads.discard(threading.current_thread())
+
+        # A daemon: a service that answers no more must not keep the program from ending.
+        thread = threading.Thread(target=run, name="synth-pools-fleet", daemon=True)
+        with self._lock:
+            if self.stopping:
+                return
+            self._threads.add(thread)
+            thread.start()
+
+    def check(self) -> None:
+        """Leave the worker if it is to stop."""
+        if self.stopping:
+            raise Stopped
+
+    @contextlib.contextmanager
+    def reading(self, response: httpx.Response) -> Iterator[None]:
+        """While it is read, `stop` wakes the reader by ending the connection under it."""
+        with self._lock:
+            self._responses[id(response)] = response
+        try:
+            self.check()
+            yield
+        finally:
+            with self._lock:
+                self._responses.pop(id(response), None)
+
+    def stop(self) -> None:
+        """Stop all, and return when they are gone, or after a while: they stop by themselves."""
+        self.abandon()
+        limit = time.monotonic() + _STOP_LIMIT_SECONDS
+        with self._lock:
+            threads = list(self._threads)
+        for thread in threads:
+            if thread is not threading.current_thread():
+                thread.join(max(0.0, limit - time.monotonic()))
+
+    def abandon(self) -> None:
+        """Stop all without waiting."""
+        self.stopping = True
+        with self._lock:
+            for response in self._responses.values():
+                _shut_down(response)
+
+
+class Source:
+    """A caller's requests, one after the other."""
+
+    def __init__(self, requests: Any, name: str) -> None:
+        self.taken = 0
+        self._lock = threading.Lock()
+        try:
+            self._iterator: Iterator[Any] = iter(requests)
+        except TypeError:
+            pass
+        else:
+            return
+        advice = ""
+        if hasattr(type(requests), "__aiter__"):
+            advice = "; an async iterable needs the async client"
+        raise RequestValidationError(
+            f"{name} must be an iterable, not {type(requests).__name__}{advice}"
+        )
+
+    def take(self) -> tuple[int, Any] | None:
+        """The next request and its number, from 0 on; None after the last one."""
+        with self._lock:
+            item: Any = next(self._iterator, self)
+            if item is self:
+                return None
+            self.taken += 1
+            return self.taken - 1, item
+
+
+def in_thread(function: Callable[..., T], *args: Any) -> T:
+    """Call what blocks; the caller is in a thread of its own already."""
+    return function(*args)
+
+
+def call_back(function: Callable[..., Any], *args: Any) -> None:
+    """Call a caller's function."""
+    function(*args)
+
+
+def bounded(seconds: float, function: Callable[[], None]) -> None:
+    """Do something for at most so long; what is not done by then goes on in its thread."""
+    thread = threading.Thread(target=function, name="synth-pools-fleet-end", daemon=True)
+    thread.start()
+    thread.join(seconds)
+
+
+def _shut_down(response: httpx.Response) -> None:
+    stream = response.extensions.get("network_stream")
+    raw = stream.get_extra_info("socket") if stream is not None else None
+    if isinstance(raw, socket.socket):
+        # The system's own call: the one of a TLS socket would take its state from its reader.
+        with contextlib.suppress(OSError):
+            socket.socket.shutdown(raw, socket.SHUT_RDWR)
