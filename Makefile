@@ -11,8 +11,10 @@ PIP     = -m pip --quiet --disable-pip-version-check install
 STAMP           = $(VENV)/.installed
 PUBLISHED       = .venv-published
 PUBLISHED_STAMP = $(PUBLISHED)/.installed
+BENCH           = .venv-bench
+BENCH_STAMP     = $(BENCH)/.installed
 
-CODE = codegen examples synth_pools tests
+CODE = bench codegen examples synth_pools tests
 
 .DEFAULT_GOAL := help
 
@@ -34,6 +36,11 @@ $(PUBLISHED_STAMP): requirements/published.txt
 	$(PUBLISHED)/bin/python $(PIP) -r requirements/published.txt
 	@touch $@
 
+$(BENCH_STAMP): pyproject.toml requirements/bench.txt requirements/published.txt
+	$(PYTHON) -m venv $(BENCH)
+	$(BENCH)/bin/python $(PIP) -r requirements/bench.txt -e .
+	@touch $@
+
 .PHONY: demo
 demo: $(STAMP) ## A backend, a container, a pool and its rollouts, live
 	@$(BIN)/python examples/demo.py
@@ -46,6 +53,10 @@ test: $(STAMP) $(PUBLISHED_STAMP) ## Every test, in parallel
 contract: $(STAMP) ## Whether the backend at URL=... keeps the contract; the key is in SYNTH_API_KEY
 	@test -n "$(URL)" || { echo "make contract URL=http://127.0.0.1:8080 [ARGS='--profile quick']" >&2; exit 2; }
 	@$(BIN)/synth-pools contract-test "$(URL)" $(ARGS)
+
+.PHONY: bench
+bench: $(BENCH_STAMP) ## How fast it is, next to bare httpx and the client before this one
+	@$(BENCH)/bin/python -m bench $(BENCH_OPTIONS)
 
 .PHONY: check
 check: lint types imports lint-spec check-generated ## Everything that can be said without running it

@@ -1,0 +1,110 @@
+"""One interleaved run of everything, one table.
+
+python -m bench [--rounds N]
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, ExitStack, contextmanager
+from pathlib import Path
+from statistics import median
+
+from bench import table
+from bench.cases import HTTPX, OLDER, OURS
+from bench.cases_async import async_cases
+from bench.cases_sync import sync_cases
+from bench.timing import Result, measure
+
+_ROOT = Path(__file__).resolve().parents[1]
+_LIMIT = 120.0
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=15, help="how often each is measured")
+    parser.add_argument(
+        "--cpu",
+        action="store_true",
+        help="count the processor's time, not the clock's: for a machine that is busy otherwise",
+    )
+    options = parser.parse_args()
+    rounds = max(1, options.rounds)
+    clock = time.process_time if options.cpu else time.perf_counter
+    with _server() as url:
+        rows = table.speed_rows(_speed(url, rounds, clock))
+        rows.append(
+            table.cost_row(
+                "import and first call",
+                "s",
+                _medians("first-call", (HTTPX, OURS, OLDER), url, rounds),
+                most=1.25,
+            )
+        )
+        rows.append(
+            table.cost_row(
+                "memory of an open stream",
+                "KiB",
+                _medians("stream-memory", (HTTPX, OURS), url, min(rounds, 3)),
+                most=None,
+            )
+        )
+    print(table.render(rows))
+    print()
+    print("Times are those of bare httpx; the other columns say how many times as fast each is.")
+    counted = ", of the client's processor time" if options.cpu else ""
+    print(f"Medians of {rounds} interleaved rounds{counted}. {table.machine()}.")
+
+
+def _speed(url: str, rounds: int, clock: Callable[[], float]) -> list[Result]:
+    with asyncio.Runner() as runner, ExitStack() as stack:
+        async_stack = AsyncExitStack()
+        try:
+            cases = sync_cases(url, stack)
+            cases += runner.run(async_cases(url, async_stack, runner.run))
+            return measure(cases, rounds, clock)
+        finally:
+            runner.run(async_stack.aclose())
+
+
+def _medians(program: str, contenders: Sequence[str], url: str, rounds: int) -> dict[str, float]:
+    found: dict[str, list[float]] = {name: [] for name in contenders}
+    for _ in range(rounds):
+        for name, numbers in found.items():
+            command = [sys.executable, "-m", "bench.fresh", program, name, url]
+            done = subprocess.run(
+                command, cwd=_ROOT, capture_output=True, text=True, timeout=_LIMIT, check=True
+            )
+            numbers.append(float(done.stdout))
+    return {name: median(numbers) for name, numbers in found.items()}
+
+
+@contextmanager
+def _server() -> Iterator[str]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bench.server"],
+        cwd=_ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        yield f"http://127.0.0.1:{int(process.stdout.readline())}"
+    finally:
+        process.stdin.close()
+        process.wait(timeout=10)
+
+
+if __name__ == "__main__":
+    # A proxy for the outside world has no business here.
+    for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
+        del os.environ[name]
+    main()

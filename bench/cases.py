@@ -1,0 +1,46 @@
+"""What is measured: a call, and how each contender makes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+HTTPX = "httpx"
+OURS = "synth-pools"
+OLDER = "synth-ai"
+
+KEY = "sk_bench_0123456789"
+POOL = {"name": "p", "target": "arbitrary", "tasks": [], "metadata": {"note": "x" * 200}}
+ROLLOUT = {"seed": 1, "mode": "async", "env": {"config": {"x": 0.1}}, "metadata": {"run": "b"}}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One row of the table.
+
+    Attributes:
+        name: What is done.
+        calls: How many calls one sample makes; the older client, far slower, makes fewer.
+        floor: The ratio to bare httpx that is promised, where one is.
+        contenders: By name, what makes a number of calls.
+        at_once: How many of them are in flight at a time.
+    """
+
+    name: str
+    calls: int
+    floor: float | None
+    contenders: dict[str, Callable[[int], None]]
+    at_once: int = 1
+
+    def calls_of(self, contender: str) -> int:
+        return max(self.at_once, self.calls // 20) if contender == OLDER else self.calls
+
+
+def repeat(call: Callable[[], object]) -> Callable[[int], None]:
+    """Makes as many calls as it is asked for, one after the other."""
+
+    def run(calls: int) -> None:
+        for _ in range(calls):
+            call()
+
+    return run

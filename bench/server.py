@@ -1,0 +1,160 @@
+"""A server that costs as little as possible: what is measured against it is the client.
+
+    python -m bench.server       prints the port that it listens on, serves until its input ends
+
+It reads requests just well enough for HTTP clients that behave, and answers from bytes that were
+made beforehand.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from typing import Any
+
+EVENTS = 10_000
+PAGE = 100
+POOL_ID = "bench-pool"
+# Rollouts by what their event stream does.
+LONG, IDLE, SHORT = "rollout-long", "rollout-idle", "rollout-short"
+
+_NOW = "2026-11-20T09:30:00.250000Z"
+
+
+def _pool(number: int, filling: int) -> dict[str, Any]:
+    name = f"pool-{number}"
+    return {
+        "id": name,
+        "pool_id": name,
+        "name": name,
+        "target": "arbitrary",
+        "backend": "arbitrary",
+        "status": "active",
+        "state": "active",
+        "config": {"timeout_seconds": 600},
+        "metadata": {"note": "x" * filling},
+        "tasks": [],
+        "capacity": 1,
+        "concurrency": 8,
+        "container_url": None,
+        "created_at": _NOW,
+        "updated_at": _NOW,
+    }
+
+
+def _rollout(status: str) -> dict[str, Any]:
+    return {
+        "id": SHORT,
+        "rollout_id": SHORT,
+        "pool_id": POOL_ID,
+        "status": status,
+        "state": status,
+        "request": {"seed": 1},
+        "result": None,
+        "metrics": {"outcome_reward": None},
+        "error": None,
+        "created_at": _NOW,
+        "updated_at": _NOW,
+    }
+
+
+def _event(kind: str, sequence: int, rollout_id: str, filling: int = 0) -> bytes:
+    envelope = {
+        "id": f"evt_{sequence:010}",
+        "event": kind,
+        "rollout_id": rollout_id,
+        "pool_id": POOL_ID,
+        "sequence": sequence,
+        "timestamp": _NOW,
+        "data": {"step": sequence, "text": "x" * filling},
+    }
+    text = f"id: {envelope['id']}\nevent: {kind}\ndata: {json.dumps(envelope)}\n\n".encode()
+    return b"%x\r\n%s\r\n" % (len(text), text)
+
+
+def _answer(value: Any, status: bytes = b"200 OK") -> bytes:
+    body = json.dumps(value).encode()
+    head = b"HTTP/1.1 %s\r\ncontent-type: application/json\r\nx-request-id: r\r\n" % status
+    return head + b"content-length: %d\r\n\r\n" % len(body) + body
+
+
+_STREAM_HEAD = (
+    b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+)
+
+
+def _stream(rollout_id: str, agent_events: int, *, ends: bool, filling: int = 0) -> bytes:
+    kinds = ["rollout.queued", "rollout.started", *(["agent"] * agent_events)]
+    kinds += ["rollout.completed"] if ends else []
+    events = [_event(kind, i, rollout_id, filling) for i, kind in enumerate(kinds, 1)]
+    return _STREAM_HEAD + b"".join(events) + (b"0\r\n\r\n" if ends else b"")
+
+
+_PAGE_OF_POOLS = {"items": [_pool(i, 130) for i in range(PAGE)], "next_cursor": None}
+_SUMMARY = {**_rollout("completed"), "score": 1.0, "reward": 1.0, "last_event": None, "timing": {}}
+
+# The first that fits: what a request line begins with, and the whole answer.
+_ANSWERS: tuple[tuple[bytes, bytes], ...] = (
+    (b"GET /v1/pools?", _answer(_PAGE_OF_POOLS)),
+    (b"POST /v1/pools ", _answer(_pool(1, 550), b"201 Created")),
+    (b"POST /v1/pools/", _answer(_rollout("queued"), b"202 Accepted")),
+    (
+        f"GET /v1/pools/{POOL_ID}/rollouts/{LONG}/events".encode(),
+        _stream(LONG, EVENTS - 3, ends=True, filling=60),
+    ),
+    (
+        f"GET /v1/pools/{POOL_ID}/rollouts/{IDLE}/events".encode(),
+        _stream(IDLE, 0, ends=False),
+    ),
+    (
+        f"GET /v1/pools/{POOL_ID}/rollouts/{SHORT}/events".encode(),
+        _stream(SHORT, 0, ends=True),
+    ),
+    (f"GET /v1/pools/{POOL_ID}/rollouts/{SHORT}/summary".encode(), _answer(_SUMMARY)),
+    (f"GET /v1/pools/{POOL_ID}/rollouts/{SHORT} ".encode(), _answer(_rollout("completed"))),
+    (b"GET /v1/pools/", _answer(_pool(1, 550))),
+)
+_NOT_FOUND = _answer({"detail": "the benchmark knows no such thing"}, b"404 Not Found")
+
+
+class _Connection(asyncio.Protocol):
+    def __init__(self) -> None:
+        self._received = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        while True:
+            head, found, rest = self._received.partition(b"\r\n\r\n")
+            if not found:
+                return
+            length = 0
+            if not head.startswith(b"GET"):
+                _, named, value = head.lower().partition(b"content-length:")
+                length = int(value.split(b"\r\n", 1)[0]) if named else 0
+            if len(rest) < length:
+                return
+            self._received = rest[length:]
+            for beginning, answer in _ANSWERS:
+                if head.startswith(beginning):
+                    self._transport.write(answer)
+                    break
+            else:
+                self._transport.write(_NOT_FOUND)
+
+
+async def _serve() -> None:
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(_Connection, "127.0.0.1", 0, backlog=1024)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    # Its owner holds the other end of this pipe, and is gone when the pipe ends.
+    await loop.run_in_executor(None, sys.stdin.read)
+    server.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(_serve())
