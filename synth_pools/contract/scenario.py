@@ -268,6 +268,25 @@ class Context:
             good &= self.judge(reader, ok, expected, excerpt(answer.exchange), answer)
         return good
 
+    def alike(self, what: str, told: Iterable[tuple[str, Any, Answer]]) -> bool:
+        """Judge accounts of one thing: those who stand alone are wrong; of two, either may be."""
+        heard = list(told)
+        best = max(heard, key=lambda one: sum(same(one[1], value) for _, value, _ in heard))
+        agreeing = sum(same(best[1], value) for _, value, _ in heard)
+        good = True
+        for operation, value, answer in heard:
+            others = best if value is not best[1] else next(o for o in heard if o[0] != operation)
+            ok = same(best[1], value) and (agreeing * 2 > len(heard) or agreeing == len(heard))
+            good &= self.judge(
+                operation,
+                ok,
+                f"{what}, as {others[0]} tells it",
+                difference(others[1], value),
+                answer,
+                cause=f"{self.scenario.id}|{what}",
+            )
+        return good
+
     def lack(self, operation: str, note: str, outcome: Outcome = Outcome.NOT_REACHED) -> None:
         self.judged.add(operation)
         self.world.findings.lacking(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import quote, urlsplit
 
 from synth_pools.contract.following import finish
-from synth_pools.contract.probe import ABSENT, at
+from synth_pools.contract.probe import ABSENT, Answer, at
 from synth_pools.contract.readers import in_list, of_pool
 from synth_pools.contract.scenario import Context, scenario
 
@@ -186,11 +186,13 @@ def urls(ctx: Context) -> None:
     for task in tasks or []:
         path = f"{tail}/tasks/{at(task, 'task_id')}/container/rollout"
         _absolute(ctx, "container_rollout_url", at(task, "container_rollout_url"), path, answer)
+    ctx.want(201, "create_task", {"pool_id": pool_id}, json={"task_id": "c"})
+    later = ctx.want(200, "get_pool_urls", {"pool_id": pool_id})
+    found = sorted(str(at(task, "task_id")) for task in later.at("task_urls") or [])
+    ctx.equal("get_pool_urls", "the tasks, one more,", ["a", "b", "c"], found, later)
 
 
-def _absolute(ctx: Context, field: str, value: object, tail: str, answer: object) -> None:
-    from synth_pools.contract.probe import Answer
-
+def _absolute(ctx: Context, field: str, value: object, tail: str, answer: Answer) -> None:
     parts = urlsplit(value if isinstance(value, str) else "")
     good = parts.scheme in ("http", "https") and bool(parts.netloc) and parts.path.endswith(tail)
     ctx.judge(
@@ -198,5 +200,5 @@ def _absolute(ctx: Context, field: str, value: object, tail: str, answer: object
         good,
         f"{field} is an absolute URL that ends in {tail}",
         str(value),
-        answer if isinstance(answer, Answer) else None,
+        answer,
     )

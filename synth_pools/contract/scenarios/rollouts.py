@@ -102,13 +102,13 @@ def agree(ctx: Context) -> None:
         ctx.equal(
             "get_rollout", "metadata", {"which": number}, at(whole, "request", "metadata"), source
         )
-        for reader, seen, answer in told[1:]:
-            ctx.equal(reader, "the rollout, as get_rollout tells it,", whole, seen, answer)
+        ctx.alike("the rollout", told)
         for what in _READS[1:]:
             (one, ids), (other, other_ids) = rollout.both(what)
             first = ctx.want(200, one, ids)
             second = ctx.want(200, other, other_ids)
-            ctx.equal(other, f"the answer of {one}", first.json, second.json, second)
+            name = what.lstrip("_")
+            ctx.alike(f"the {name}", [(one, first.json, first), (other, second.json, second)])
             for operation, answer in ((one, first), (other, second)):
                 _belongs(ctx, operation, what, rollout, whole, answer)
             if what == "_artifacts":

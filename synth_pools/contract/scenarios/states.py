@@ -10,11 +10,12 @@ from synth_pools.contract.following import (
     Rollout,
     eventually,
     finish,
+    moment,
     pauses,
     start,
     wait,
 )
-from synth_pools.contract.probe import Answer
+from synth_pools.contract.probe import Answer, at
 from synth_pools.contract.scenario import Context, scenario
 
 _ARROWS = {
@@ -34,34 +35,66 @@ _READS = ("", "_artifacts", "_usage", "_summary")
     "get_rollout",
     "get_global_rollout",
     "get_rollout_summary",
+    "get_global_rollout_summary",
     "get_rollout_artifacts",
+    "get_global_rollout_artifacts",
+    "get_rollout_usage",
+    "get_global_rollout_usage",
     needs="live",
 )
 def arrows(ctx: Context) -> None:
     pool_id = ctx.live_pool(concurrency=1)
     # The second waits for the first: it is seen queued, running and ended.
     first = start(ctx, pool_id, env={"delay": 0.4})
-    second = start(ctx, pool_id, env={"delay": 0.4})
+    second = start(ctx, pool_id, env={"delay": 1.6})
     for rollout in (first, second):
         former: dict[str, Any] = {}
+        _used(ctx, rollout, None)
         for _ in pauses(ctx):
-            for operation, ids in (*rollout.both(""), ("get_rollout_summary", rollout.ids)):
+            for operation, ids in (*rollout.both(""), *rollout.both("_summary")):
                 answer = ctx.want(200, operation, ids)
                 _moves(ctx, operation, former.get(operation), answer)
                 former[operation] = answer.at("status")
-            if not any(state in FINAL for state in former.values()):
-                artifacts = ctx.want(200, "get_rollout_artifacts", rollout.ids)
-                still = ctx.want(200, "get_rollout", rollout.ids).at("status")
-                if still not in FINAL:
-                    ctx.equal(
-                        "get_rollout_artifacts",
-                        "the list before the end",
-                        [],
-                        artifacts.at("items"),
-                        artifacts,
-                    )
             if all(state in FINAL for state in former.values()):
                 break
+            _no_artifacts_yet(ctx, rollout)
+        stuck = [name for name, state in former.items() if state not in FINAL]
+        for operation in stuck:
+            # Others have seen the end, long ago.
+            ended = len(stuck) < len(former)
+            note = f"the rollout was still {former[operation]}"
+            if ended:
+                ctx.judge(operation, False, "the state that others show", note, None)
+            else:
+                ctx.lack(operation, note)
+        whole = ctx.want(200, "get_rollout", rollout.ids)
+        _used(ctx, rollout, whole)
+
+
+def _no_artifacts_yet(ctx: Context, rollout: Rollout) -> None:
+    read = [(name, ctx.want(200, name, ids)) for name, ids in rollout.both("_artifacts")]
+    if ctx.want(200, "get_rollout", rollout.ids).at("status") not in FINAL:
+        for operation, answer in read:
+            ctx.equal(operation, "the list before the end", [], answer.at("items"), answer)
+
+
+def _used(ctx: Context, rollout: Rollout, whole: Answer | None) -> None:
+    """Usage before the end, which is only read, and after it, when it is final."""
+    for operation, ids in rollout.both("_usage"):
+        answer = ctx.want(200, operation, ids)
+        if whole is None:
+            continue
+        begin, end = moment(whole.at("started_at")), moment(whole.at("finished_at"))
+        came = answer.at("wall_time_sec")
+        if begin and end and isinstance(came, int | float):
+            wanted = (end - begin).total_seconds()
+            ctx.judge(
+                operation,
+                abs(came - wanted) < 1.0,
+                f"wall_time_sec is the time from start to end: {wanted}",
+                str(came),
+                answer,
+            )
 
 
 def _eventually_cancelled(ctx: Context, rollout: Rollout) -> None:
@@ -100,25 +133,32 @@ def seen_alike(ctx: Context) -> None:
     running = start(ctx, pool_id, env={"delay": 600})
     queued = start(ctx, pool_id, env={"delay": 600})
     wait(ctx, running, STARTED)
-    for rollout, state in ((running, "running"), (queued, "queued")):
-        for what in ("", "_summary"):
-            for operation, ids in rollout.both(what):
-                answer = ctx.want(200, operation, ids)
-                ctx.equal(operation, "status", state, answer.at("status"), answer)
-        lists: tuple[tuple[str, dict[str, str]], ...] = (
-            ("list_rollouts", {"pool_id": pool_id}),
-            ("list_global_rollouts", {}),
+    _alike(ctx, running, "running")
+    _alike(ctx, queued, "queued")
+    for rollout in (running, queued):
+        ctx.want(200, "cancel_rollout", rollout.ids, json={})
+        _alike(ctx, rollout, "cancelled")
+
+
+def _alike(ctx: Context, rollout: Rollout, state: str) -> None:
+    for what in ("", "_summary"):
+        for operation, ids in rollout.both(what):
+            answer = ctx.want(200, operation, ids)
+            ctx.equal(operation, "status", state, answer.at("status"), answer)
+    lists: tuple[tuple[str, dict[str, str]], ...] = (
+        ("list_rollouts", {"pool_id": rollout.pool_id}),
+        ("list_global_rollouts", {}),
+    )
+    for operation, ids in lists:
+        answer = ctx.want(200, operation, ids, query={"state": state, "limit": 100})
+        found = [str(at(item, "id")) for item in answer.at("items") or []]
+        ctx.judge(
+            operation,
+            rollout.id in found,
+            f"the {state} rollout for state={state}",
+            "it is not there",
+            answer,
         )
-        for operation, ids in lists:
-            answer = ctx.want(200, operation, ids, query={"state": state, "limit": 100})
-            found = [str(item.get("id")) for item in answer.at("items") or []]
-            ctx.judge(
-                operation,
-                rollout.id in found,
-                f"the {state} rollout for state={state}",
-                "it is not there",
-                answer,
-            )
 
 
 @scenario(

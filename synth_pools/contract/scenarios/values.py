@@ -22,6 +22,7 @@ _TEXTS = {
     "control": "\u0001\u001f\u007f",
     "nul": "a\u0000b",
     "astral": "\U0001d518\U0001d52b \U00010348",
+    "long": "längere Texte 🌍 " * 250,
     "empty": "",
     "": "an empty key",
     "key\u0000 with ü 🌍": 1,
