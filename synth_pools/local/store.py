@@ -9,6 +9,7 @@ import queue
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -68,6 +69,7 @@ class Store:
         self._loop = asyncio.get_running_loop()
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._closed = False
+        self._writer_ended = asyncio.Event()
         self._writer = _connect(path)
         try:
             self._writer.execute("PRAGMA journal_mode = WAL")
@@ -105,7 +107,12 @@ class Store:
             return
         self._closed = True
         self._jobs.put(None)
-        await asyncio.to_thread(self._thread.join, _CLOSE_SECONDS)
+        try:
+            # Not `to_thread(join)`: when Python itself is ending there are no new worker threads.
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                await self._writer_ended.wait()
+        except TimeoutError:
+            _log.error("the database did not take the last writes in %g seconds", _CLOSE_SECONDS)
         self._reader.close()
 
     def _run(self) -> None:
@@ -119,10 +126,14 @@ class Store:
             running = len(jobs) == len(batch)
             if jobs:
                 self._commit(jobs)
-                # The loop may be gone where whoever waited was cancelled and left.
-                with contextlib.suppress(RuntimeError):
-                    self._loop.call_soon_threadsafe(_deliver, jobs)
+                self._tell_loop(partial(_deliver, jobs))
         self._writer.close()
+        self._tell_loop(self._writer_ended.set)
+
+    def _tell_loop(self, callback: Callable[[], None]) -> None:
+        # The loop may be gone where whoever waited was cancelled and left.
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(callback)
 
     def _commit(self, jobs: list[_Job]) -> None:
         connection = self._writer

@@ -119,7 +119,7 @@ def test_synth_ai(server: Server, container: str) -> None:
 
 async def test_synth_containers(server: Server, container: str) -> None:
     async with PoolClient(
-        api_key=KEY, backend_url=server.url, max_retries=0, timeout_seconds=20
+        api_key=KEY, backend_url=server.url, max_retries=0, timeout_seconds=40
     ) as client:
         pool = await client.create_pool(
             name="many",
@@ -128,7 +128,7 @@ async def test_synth_containers(server: Server, container: str) -> None:
             template="t",
             capacity=2,
             concurrency=32,
-            pool_config={"timeout_seconds": 20},
+            pool_config={"timeout_seconds": 50},
             pool_metadata={"digest": "sha256:0"},
         )
         pool_id = pool["id"]
@@ -145,8 +145,9 @@ async def test_synth_containers(server: Server, container: str) -> None:
 
         payloads = [{"seed": seed, "params": {"raise": seed == 99}} for seed in range(100)]
         outcomes = await client.run_many(
-            pool_id, payloads, max_in_flight=50, timeout_seconds=40, poll_interval_seconds=0.1
+            pool_id, payloads, max_in_flight=50, timeout_seconds=45, poll_interval_seconds=0.1
         )
+        assert [outcome for outcome in outcomes if isinstance(outcome, PoolClientError)] == []
         done = [outcome for outcome in outcomes if isinstance(outcome, RolloutOutcome)]
         assert len(done) == 100
         assert [outcome.payload["score"] for outcome in done[:99]] == list(range(99))

@@ -1,0 +1,137 @@
+"""The store: what is awaited is on disk, and what fails undoes itself alone."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from synth_pools.local.store import FILE_NAME, Store, StoreClosedError, Transaction
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    opened = Store(tmp_path)
+    yield opened
+    await opened.close()
+
+
+def put(key: str) -> Callable[[Transaction], None]:
+    def work(tx: Transaction) -> None:
+        tx.execute("INSERT INTO meta VALUES (?, '')", (key,))
+
+    return work
+
+
+def keys(store: Store) -> set[str]:
+    with store.reading() as db:
+        return {row["key"] for row in db.execute("SELECT key FROM meta")} - {"cursor_secret"}
+
+
+async def test_what_is_awaited_can_be_read_by_anybody(store: Store, tmp_path: Path) -> None:
+    def insert(tx: Transaction) -> str:
+        tx.execute("INSERT INTO meta VALUES ('a', '1')")
+        return "result"
+
+    assert await store.write(insert) == "result"
+    assert keys(store) == {"a"}
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as other:
+        assert other.execute("SELECT value FROM meta WHERE key = 'a'").fetchone() == ("1",)
+        assert other.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+async def test_one_that_fails_undoes_itself_alone(store: Store) -> None:
+    called: list[int] = []
+
+    def write(number: int) -> Callable[[Transaction], None]:
+        def work(tx: Transaction) -> None:
+            put(f"k{number}")(tx)
+            tx.after_commit(lambda: called.append(number))
+            if number % 3 == 0:
+                raise ValueError(number)
+
+        return work
+
+    results = await asyncio.gather(
+        *(store.write(write(number)) for number in range(30)), return_exceptions=True
+    )
+    good = [number for number in range(30) if number % 3]
+    assert [number for number in range(30) if results[number] is None] == good
+    assert called == good
+    assert keys(store) == {f"k{number}" for number in good}
+
+
+async def test_a_failing_commit_fails_all_that_share_it_and_the_store_goes_on(
+    store: Store,
+) -> None:
+    def breaks(tx: Transaction) -> None:
+        tx.execute("INSERT INTO meta VALUES ('lost', '')")
+        # Ends the common transaction behind the store's back, as a full disk would.
+        tx.execute("ROLLBACK")
+
+    with pytest.raises(sqlite3.Error):
+        await store.write(breaks)
+    assert keys(store) == set()
+    await store.write(put("kept"))
+    assert keys(store) == {"kept"}
+
+
+async def test_writes_that_wait_together_share_a_commit(store: Store) -> None:
+    gate = threading.Event()
+    commits: list[str] = []
+    store._writer.set_trace_callback(lambda sql: commits.append(sql) if "COMMIT" in sql else None)
+    first = asyncio.ensure_future(store.write(lambda _: gate.wait(10)))
+    rest = [asyncio.ensure_future(store.write(put(f"k{number}"))) for number in range(100)]
+    await asyncio.sleep(0.05)
+    gate.set()
+    await asyncio.gather(first, *rest)
+    store._writer.set_trace_callback(None)
+    assert len(keys(store)) == 100
+    assert 1 <= len(commits) <= 2
+
+
+async def test_a_write_that_nobody_waits_for_any_more_is_done_all_the_same(store: Store) -> None:
+    gate, called = threading.Event(), asyncio.Event()
+
+    def work(tx: Transaction) -> None:
+        gate.wait(10)
+        tx.execute("INSERT INTO meta VALUES ('a', '')")
+        tx.after_commit(called.set)
+
+    waiting = asyncio.ensure_future(store.write(work))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    gate.set()
+    await asyncio.wait_for(called.wait(), 5)
+    assert keys(store) == {"a"}
+
+
+async def test_a_callback_that_fails_takes_nobody_with_it(
+    store: Store, failures: list[str]
+) -> None:
+    def work(tx: Transaction) -> str:
+        tx.after_commit(lambda: [][0])
+        return "done"
+
+    assert await store.write(work) == "done"
+    assert len(failures) == 1
+    failures.clear()
+
+
+async def test_closing_finishes_what_was_asked_for(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    writes = [asyncio.ensure_future(store.write(put(f"k{number}"))) for number in range(500)]
+    await asyncio.sleep(0)
+    await store.close()
+    await store.close()
+    await asyncio.gather(*writes)
+    with pytest.raises(StoreClosedError):
+        await store.write(lambda _: None)
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as database:
+        assert database.execute("SELECT COUNT(*) FROM meta").fetchone() == (501,)
+    assert store._thread not in threading.enumerate()
