@@ -54,6 +54,10 @@ contract: $(STAMP) ## Whether the backend at URL=... keeps the contract; the key
 	@test -n "$(URL)" || { echo "make contract URL=http://127.0.0.1:8080 [ARGS='--profile quick']" >&2; exit 2; }
 	@$(BIN)/synth-pools contract-test "$(URL)" $(ARGS)
 
+.PHONY: contract-selftest
+contract-selftest: $(STAMP) ## Whether the contract kit sees every fault, and none where there is none
+	$(BIN)/python -m tests.contract.selftest --write docs/contract-selftest.md $(ARGS)
+
 .PHONY: bench
 bench: $(BENCH_STAMP) ## How fast it is, next to bare httpx and the client before this one
 	@$(BENCH)/bin/python -m bench $(BENCH_OPTIONS)

@@ -14,7 +14,9 @@ _HEAD = """# What the contract kit sees
 
 A reverse proxy puts one fault at a time between the kit and the running local backend; the kit is
 given a URL and a key and knows of neither. A fault is caught where the run ends with exit code 1
-and names a right operation. Written by `make contract-selftest`.
+and names a right operation. The scenarios go first; what they see is not looked for with generated
+requests, the state machine and the client as well (`--whole` does that). Written by
+`make contract-selftest`.
 
 """
 

@@ -1,0 +1,65 @@
+"""What a backend says it does not have is listed, and not held against it."""
+
+from __future__ import annotations
+
+from synth_pools.contract import run_contract
+from synth_pools.contract.model import Column, Outcome, Report
+
+from .watched import KEY, watched
+
+_LACKING = {
+    "detail": "not here",
+    "error": {"code": "not_implemented", "message": "not here", "request_id": "req_1"},
+}
+_ABSENT = ("get_pool_metrics", "get_rollout_usage", "get_global_rollout_usage", "get_pool_urls")
+
+
+def test_operations_that_answer_501() -> None:
+    with watched(lambda operation: (501, _LACKING) if operation in _ABSENT else None) as one:
+        report = run_contract(
+            one.url,
+            api_key=KEY,
+            seed=1,
+            profile="quick",
+            only=("pools", "metrics", "rollouts", "auth", "client"),
+        )
+    assert (report.departures, report.obstacles) == ((), ())
+    assert report.exit_code == 0
+    for operation in _ABSENT:
+        assert report.cell(operation, Column.BEHAVIOUR) is Outcome.NOT_OFFERED
+
+
+def test_features_that_are_not_listed() -> None:
+    capabilities = {"targets": ["arbitrary"], "features": {"echo": True}}
+    with watched(
+        lambda operation: (200, capabilities) if operation == "get_capabilities" else None
+    ) as one:
+        report = run_contract(
+            one.url, api_key=KEY, seed=1, only=("idempotency", "events.resume", "events.order")
+        )
+    assert report.exit_code == 0
+    by_check = _by_check(report)
+    assert by_check["idempotency.replay"] == {Outcome.NOT_OFFERED}
+    assert by_check["events.resume"] == {Outcome.NOT_OFFERED}
+    assert by_check["events.order"] == {Outcome.HELD}
+
+
+def test_without_echo_a_backend_on_this_machine_gets_a_container_of_ours() -> None:
+    capabilities = {"targets": ["arbitrary"], "features": {}}
+    with watched(
+        lambda operation: (200, capabilities) if operation == "get_capabilities" else None
+    ) as one:
+        report = run_contract(
+            one.url, api_key=KEY, seed=1, only=("cancel.running", "outcomes", "states.arrows")
+        )
+    assert (report.departures, report.exit_code) == ((), 0)
+    by_check = _by_check(report)
+    assert by_check["cancel.running"] == {Outcome.HELD}
+    assert by_check["outcomes.echo"] == {Outcome.NOT_OFFERED}
+
+
+def _by_check(report: Report) -> dict[str, set[Outcome]]:
+    found: dict[str, set[Outcome]] = {}
+    for outcome in report.outcomes:
+        found.setdefault(outcome.check, set()).add(outcome.outcome)
+    return found

@@ -1,0 +1,47 @@
+"""The scenarios as a set: they speak of operations that exist, and of every one of them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from synth_pools.contract.document import Document
+from synth_pools.contract.machine import run as run_machine
+from synth_pools.contract.scenarios import all_scenarios
+from synth_pools.spec import load_spec, spec_path
+
+_OPERATIONS = set(Document(load_spec()).operations)
+_PACKAGE = Path(run_machine.__code__.co_filename).parent
+
+
+def test_every_operation_has_its_scenarios() -> None:
+    named = {operation for one in all_scenarios() for operation in one.operations}
+    assert named == _OPERATIONS
+
+
+def test_ids_are_subject_and_claim() -> None:
+    for one in all_scenarios():
+        assert re.fullmatch(r"[a-z]+\.[a-z_]+", one.id)
+
+
+def test_every_clause_names_a_place_in_the_document() -> None:
+    text = spec_path().read_text(encoding="utf-8")
+    for one in all_scenarios():
+        section = one.clause.section.split(":")[0]
+        found = f"## {section}" in text or f"operationId: {section}" in text
+        assert found or f"\n    {section}:\n" in text, one.clause.section
+        assert one.clause.demand
+
+
+def test_the_order_is_the_same_every_time() -> None:
+    assert [one.id for one in all_scenarios()] == [one.id for one in all_scenarios()]
+
+
+def test_the_kit_knows_neither_the_backend_nor_the_proxy() -> None:
+    for file in _PACKAGE.rglob("*.py"):
+        text = file.read_text(encoding="utf-8")
+        assert "synth_pools.local" not in text, file
+        assert "faults" not in re.findall(r"^(?:from|import) .*$", text, re.MULTILINE), file
+        if file.name != "client_layer.py":
+            assert "synth_pools_api" not in text, file
+            assert not re.search(r"^\s*(from|import) synth_pools( import|$)", text, re.MULTILINE)
