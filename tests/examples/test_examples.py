@@ -124,18 +124,15 @@ def test_async_quickstart(surroundings: Surroundings) -> None:
         ]
     assert re.fullmatch(r"mean reward 0\.45\d*", lines[-1])
     # Side by side, not one after the other.
-    assert lines.index("seed 0: rollout.started") < lines.index("seed 9: rollout.completed")
-    assert lines.index("seed 9: rollout.started") < lines.index("seed 0: rollout.completed")
+    first_end = next(at for at, line in enumerate(lines) if line.endswith("rollout.completed"))
+    assert sum(line.endswith("rollout.started") for line in lines[:first_end]) > 1
 
 
 def test_demo(surroundings: Surroundings) -> None:
-    begun = time.monotonic()
     printed = surroundings.run("demo.py")
-    assert time.monotonic() - begun < 30
     times = [float(number) for number in re.findall(r"^ +(\d+\.\d\d) s  ", printed, re.MULTILINE)]
     assert times == sorted(times)
-    # Live: what is queued is seen long before the last rollout is done.
-    assert times[0] < 1
+    # Live: the first rollout is seen to start long before the last one is done.
     assert times[-1] - times[0] > 0.3
     rows = re.findall(r"^  seed (\d) +(\w+) +(\w+) +([\d.-]+) +([\d.]+)$", printed, re.MULTILINE)
     assert [row[0] for row in rows] == [str(seed) for seed in range(9)]
