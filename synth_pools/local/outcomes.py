@@ -17,6 +17,7 @@ from .rollout_rows import Outcome, failure
 from .targets import Answer
 
 _FAILED_STATES = frozenset({"failed", "error", "terminated"})
+_SUCCESS_STATES = frozenset({"success", "succeeded", "completed", "ok"})
 _MESSAGE_LIMIT = 2000
 
 # Names under which containers report the same figure, the most specific first.
@@ -43,9 +44,10 @@ def interpret(answer: Answer) -> Outcome:
 
 
 def _reward(document: Mapping[str, Any]) -> Any:
-    metrics, summary = _object(document, "metrics"), _object(document, "summary")
+    summary = _object(document, "summary")
     candidates = (
-        metrics.get("outcome_reward"),
+        _object(document, "metrics").get("outcome_reward"),
+        _object(document, "reward_info").get("outcome_reward"),
         summary.get("reward"),
         summary.get("outcome_reward"),
         document.get("reward"),
@@ -56,7 +58,8 @@ def _reward(document: Mapping[str, Any]) -> Any:
 def _failure_error(document: Mapping[str, Any]) -> str:
     status, success = document.get("status"), document.get("success_status")
     failed_state = isinstance(status, str) and status in _FAILED_STATES
-    if not failed_state and success in (None, "success"):
+    succeeded = success is None or (isinstance(success, str) and success in _SUCCESS_STATES)
+    if succeeded and not failed_state:
         return "null"
     details = {"status": status, "success_status": success}
     error = document.get("error")

@@ -7,17 +7,25 @@ from contextlib import contextmanager
 from typing import Any
 
 from synth_containers import Container
+from synth_containers.sdk import RolloutResult
 
 
 @contextmanager
 def real_container() -> Iterator[str]:
-    """Its URL. The reward is the seed; `params.raise` lets the rollout function raise."""
+    """Its URL. The reward is the seed; `params.raise` lets the rollout function raise.
+
+    `params.packaged` lets it answer with the package's own `RolloutResult`.
+    """
     container = Container("arithmetic", default_submission_mode="sync")
 
     @container.rollout
     async def rollout(payload: dict[str, Any]) -> dict[str, Any]:
-        if (payload.get("params") or {}).get("raise"):
+        params = payload.get("params") or {}
+        if params.get("raise"):
             raise RuntimeError("the rollout function raised")
+        if params.get("packaged"):
+            reward = float(payload.get("seed") or 0)
+            return dict(RolloutResult(payload["rollout_id"], reward).to_dict())
         return {
             "rollout_id": payload["rollout_id"],
             "status": "completed",
