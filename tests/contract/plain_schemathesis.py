@@ -1,4 +1,4 @@
-"""What `schemathesis run` alone finds of the same faults, in the time that the kit takes.
+"""What `schemathesis run` alone finds of the same faults, with as many requests as the kit.
 
 `python -m tests.contract.plain_schemathesis --write docs/...`: one fault of each kind by default.
 """
@@ -20,6 +20,7 @@ from synth_pools.spec import load_spec, spec_path
 from tests.contract.faults import FAULTS, Fault
 from tests.contract.faults.proxy import FaultProxy
 
+_LIMIT = 900.0
 KEY = "selftest-key-0123456789"
 _ROUTES = {operation.route: name for name, operation in Document(load_spec()).operations.items()}
 # A faultless backend fails this one: archived pools stay readable, and the tool cannot know that.
@@ -32,10 +33,11 @@ class Run:
     exit_code: int
     # Kind of failure and operation.
     failures: frozenset[tuple[str, str]]
+    requests: int
     seconds: float
 
 
-def run_plain(fault: Fault | None, seed: int, budget: int) -> Run:
+def run_plain(fault: Fault | None, seed: int, examples: int) -> Run:
     began = time.monotonic()
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -56,8 +58,8 @@ def run_plain(fault: Fault | None, seed: int, budget: int) -> Run:
             f"Authorization: Bearer {KEY}",
             "--seed",
             str(seed),
-            "--max-time",
-            str(budget),
+            "--max-examples",
+            str(examples),
             "--exclude-checks",
             _UNFAIR,
             "--report",
@@ -65,16 +67,15 @@ def run_plain(fault: Fault | None, seed: int, budget: int) -> Run:
             "--report-json-path",
             str(report),
         ]
-        done = subprocess.run(
-            command, cwd=folder, capture_output=True, timeout=budget * 4, check=False
-        )
+        done = subprocess.run(command, cwd=folder, capture_output=True, timeout=_LIMIT, check=False)
         found = json.loads(report.read_text()) if report.exists() else {}
     failures = frozenset(
         (failure["type"], _ROUTES.get(route, route))
         for failure in found.get("failures", [])
         for route in failure["operations"]
     )
-    return Run(done.returncode, failures, time.monotonic() - began)
+    sent = int(found.get("test_cases", {}).get("generated", 0))
+    return Run(done.returncode, failures, sent, time.monotonic() - began)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -82,14 +83,14 @@ def main(arguments: list[str] | None = None) -> int:
     faults = _chosen(asked.only)
     usual: set[tuple[str, str]] = set()
     for seed in range(asked.seed, asked.seed + 2):
-        clean = run_plain(None, seed, asked.budget)
+        clean = run_plain(None, seed, asked.examples)
         usual |= clean.failures
         print(
             f"no fault, seed {seed}: exit {clean.exit_code}, {sorted(clean.failures)}", flush=True
         )
     rows: list[tuple[Fault, Run, tuple[str, ...]]] = []
     for place, fault in enumerate(faults):
-        run = run_plain(fault, asked.seed + place, asked.budget)
+        run = run_plain(fault, asked.seed + place, asked.examples)
         new = {
             kind
             for kind, operation in run.failures - usual
@@ -101,7 +102,8 @@ def main(arguments: list[str] | None = None) -> int:
     found = sum(1 for _, _, new in rows if new)
     print(f"{found} of {len(rows)} faults found")
     if asked.write is not None:
-        lines = [f"{found} of {len(rows)} found, {asked.budget} s each.\n\n"]
+        requests = sum(run.requests for _, run, _ in rows) // max(1, len(rows))
+        lines = [f"{found} of {len(rows)} found, about {requests:,} requests each.\n\n"]
         lines.append("| fault | kind | found by plain `schemathesis run` |\n|---|---|---|\n")
         lines += [
             f"| `{fault.name}` | {fault.kind} | {', '.join(new) or 'no'} |\n"
@@ -123,7 +125,7 @@ def _chosen(names: list[str]) -> list[Fault]:
 def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="plain-schemathesis", description=__doc__)
     parser.add_argument("--only", nargs="*", default=[], metavar="FAULT")
-    parser.add_argument("--budget", type=int, default=45, help="seconds for each run")
+    parser.add_argument("--examples", type=int, default=60, help="generated for each operation")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--write", type=Path, help="where the table goes, as Markdown")
     return parser.parse_args(arguments)

@@ -19,7 +19,7 @@ from .faults import FAULTS
 from .faults.proxy import FaultProxy
 from .watched import KEY, watched
 
-_QUICK = ("pools", "service", "preflight")
+_QUICK = ("pools", "service")
 
 
 @pytest.fixture(scope="module")
@@ -154,8 +154,17 @@ def test_what_departs_outweighs_what_could_not_be_judged(backend: LocalBackend) 
 
 
 def test_nothing_checked_is_never_0(backend: LocalBackend) -> None:
-    report = run_contract(backend.url, api_key=KEY, only=("no-such-check",), read_only=True)
+    report = run_contract(backend.url, api_key=KEY, only=("cancel",), read_only=True)
     assert report.exit_code == 2
+    assert report.summary == "could not be judged: nothing could be checked"
+
+
+@pytest.mark.parametrize("option", ["--only", "--skip"])
+def test_a_check_that_does_not_exist(
+    backend: LocalBackend, option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["contract-test", backend.url, "--api-key", KEY, option, "poools"]) == 2
+    _one_line(capsys, "no check is called 'poools'")
 
 
 def _one_line(capsys: pytest.CaptureFixture[str], told: str) -> None:

@@ -1,0 +1,48 @@
+"""The three lines that a backend team adds to its own suite."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from synth_pools.local import LocalBackend
+
+from .faults import FAULTS
+from .faults.proxy import FaultProxy
+from .watched import KEY
+
+_SUITE = """
+from synth_pools.contract.pytest_plugin import contract_tests
+
+test_contract = contract_tests("{url}", api_key="{key}", seed=1, only=["{only}"])
+"""
+
+
+def test_it_passes_and_says_what_was_not_judged(tmp_path: Path) -> None:
+    with LocalBackend(api_key=KEY) as backend:
+        out = _run(tmp_path, backend.url, "pools.patch")
+    assert "3 passed, 36 skipped" in out
+    assert "Traceback" not in out
+
+
+def test_it_fails_with_the_request(tmp_path: Path) -> None:
+    fault = next(one for one in FAULTS if one.name == "patch_replaces_pools")
+    with LocalBackend(api_key=KEY) as backend, FaultProxy(backend.url, fault, KEY) as proxy:
+        out = _run(tmp_path, proxy.url, "pools.patch")
+    assert "FAILED test_suite.py::test_contract[update_pool]" in out
+    assert "curl -sS" in out
+    assert KEY not in out
+
+
+def _run(folder: Path, url: str, only: str) -> str:
+    (folder / "test_suite.py").write_text(_SUITE.format(url=url, key=KEY, only=only))
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-rf", "-p", "no:cacheprovider", "--rootdir", "."],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    return done.stdout + done.stderr
