@@ -14,10 +14,11 @@ from starlette.websockets import WebSocketClose
 from . import event_log, jsontext
 from .backend import Backend
 from .calls import Call, EventsReply, JsonReply
+from .disconnects import ClientLeftError
 from .errors import ApiError, internal_error, unauthorized
 from .handlers import HANDLERS, require_complete
 from .operations import Operation
-from .requests import ClientLeftError, base_url_of, headers_of, parse_body, read_body
+from .requests import base_url_of, headers_of, parse_body, read_body
 from .responses import send_json, send_stream
 from .routing import Router
 from .validation import Contract, ResponseDepartsError
@@ -152,6 +153,8 @@ class _Request:
         }
         try:
             await send_stream(self._receive, self._send, headers, self._encoded(reply))
+        except ClientLeftError:
+            pass
         except Exception:  # noqa: BLE001 - too late for a 500: the response breaks off instead
             self._log_failure()
 

@@ -10,13 +10,10 @@ from typing import Any
 from starlette.types import Receive, Scope
 
 from . import jsontext
+from .disconnects import ClientLeftError
 from .errors import bad_request, payload_too_large, unsupported_media_type
 
 _HOST = re.compile(r"[A-Za-z0-9._~-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?")
-
-
-class ClientLeftError(Exception):
-    """The client was gone before its request was complete; there is nobody to answer."""
 
 
 def headers_of(scope: Scope) -> dict[str, str]:

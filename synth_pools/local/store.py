@@ -111,6 +111,8 @@ class Store:
             # Not `to_thread(join)`: when Python itself is ending there are no new worker threads.
             async with asyncio.timeout(_CLOSE_SECONDS):
                 await self._writer_ended.wait()
+            # It has nothing left to do but to end.
+            self._thread.join(1.0)
         except TimeoutError:
             _log.error("the database did not take the last writes in %g seconds", _CLOSE_SECONDS)
         self._reader.close()

@@ -119,6 +119,8 @@ def serve(data_dir: Path, **settings: Any) -> Iterator[Server]:
     thread = ServerThread(make_app, listener)
     try:
         thread.start(20)
+        # Tests of the server itself look for its threads by name.
+        thread._thread.name = "backend-of-the-tests"
         server = Server(url, apps[0])
         with server.http:
             yield server

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.local.odd_container import Seen, http, odd_container
@@ -250,6 +251,14 @@ def test_cancelling_a_running_rollout_lets_go_and_tells_the_container(server: Se
         assert container.left.wait(5)
         eventually(lambda: f"POST /rollouts/{rollout_id}/terminate" in container.paths())
     assert server.state(rollout_id) == "cancelled"
+
+
+def test_a_direct_call_is_dropped_with_the_client_that_made_it(server: Server) -> None:
+    with odd_container(lambda _: None) as container:
+        path = f"/v1/pools/{server.pool(container_url=container.url)}/container/rollout"
+        with pytest.raises(httpx.ReadTimeout):
+            server.http.post(path, json={}, timeout=0.3)
+        assert container.left.wait(5)
 
 
 def test_a_container_whose_rollouts_are_at_rollout(server: Server) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import socket
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -283,6 +284,18 @@ def test_a_body_above_16_mib_is_413(server: Server, chunked: bool) -> None:
     assert len(server.get(f"/v1/pools/{pool_id}")["a"]) == 16 * MIB - 22
     server.call("DELETE", f"/v1/pools/{pool_id}")
     server.call("PUT", f"/v1/pools/{server.pool()}", json={"name": "still here"})
+
+
+def test_a_body_that_does_not_come_is_not_waited_for(start: Callable[..., Server]) -> None:
+    own = start(body_timeout_seconds=0.2)
+    head = f"POST /v1/pools HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {KEY}\r\n"
+    head += "content-type: application/json\r\ncontent-length: 100\r\n\r\n{"
+    with socket.create_connection(("127.0.0.1", httpx.URL(own.url).port or 0), 5) as wire:
+        wire.sendall(head.encode())
+        assert wire.recv(65536).startswith(b"HTTP/1.1 400 ")
+    with socket.create_connection(("127.0.0.1", httpx.URL(own.url).port or 0), 5) as wire:
+        wire.sendall(head.encode())
+    assert own.get("/v1/pools")["items"] == []
 
 
 def test_every_answer_has_a_request_id_of_its_own(server: Server) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..calls import Call, JsonReply, Reply
+from ..disconnects import unless_disconnected
 from ..errors import ApiError, not_found
 from ..pool_rows import Pool, find_pool, find_task, task_document
 from ..targets import Answer, Probe, Target, TargetError
@@ -24,7 +25,7 @@ async def execute_rollout(call: Call) -> Reply:
     pool, target = _target(call, must_be_active=True)
     limit = call.backend.runner.limit_seconds(pool, call.body.get("limits"))
     try:
-        answer = await target.execute(call.raw_body, limit)
+        answer = await unless_disconnected(call.receive, target.execute(call.raw_body, limit))
     except TargetError as error:
         raise _as_api_error(error) from None
     return _passed_through(call, answer)
