@@ -67,7 +67,7 @@ def test_the_same_seed_sends_the_same_requests() -> None:
                 api_key=KEY,
                 seed=seed,
                 profile="quick",
-                only=("pools", "values", "errors.invalid", "model"),
+                only=("pools.created", "values.pool", "events.resume", "model"),
             )
         assert report.exit_code == 0
         mark = report.run_id
