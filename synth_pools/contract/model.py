@@ -125,6 +125,12 @@ class CheckOutcome:
     note: str = ""
     departures: tuple[Departure, ...] = ()
 
+    @property
+    def proves(self) -> bool:
+        """Whether it was found to hold; that there is somebody to ask proves nothing yet."""
+        contact = self.layer is Layer.PREFLIGHT and self.column is not Column.AUTH
+        return self.outcome is Outcome.HELD and not contact
+
 
 @dataclass(frozen=True, slots=True)
 class LayerResult:
@@ -180,8 +186,12 @@ class Report:
         """0 conforms, 1 departures, 2 could not be judged; a departure outweighs an obstacle."""
         if any(outcome.outcome is Outcome.DEPARTED for outcome in self.outcomes):
             return 1
-        judged = any(outcome.outcome is Outcome.HELD for outcome in self.outcomes)
-        return 0 if judged and not self.obstacles else 2
+        return 0 if self.judged and not self.obstacles else 2
+
+    @property
+    def judged(self) -> bool:
+        """Whether anything was found to hold."""
+        return any(outcome.proves for outcome in self.outcomes)
 
     @property
     def groups(self) -> tuple[DepartureGroup, ...]:

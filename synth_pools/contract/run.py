@@ -18,7 +18,7 @@ from synth_pools.contract.document import Document
 from synth_pools.contract.findings import Findings
 from synth_pools.contract.following import Rollout
 from synth_pools.contract.model import LayerResult, Report
-from synth_pools.contract.options import ApiKey, Options, Profile
+from synth_pools.contract.options import ApiKey, Options, Profile, is_within
 from synth_pools.contract.playing import Playing
 from synth_pools.contract.probe import BusyError, Probe, UnreachableError, is_loopback
 from synth_pools.contract.scenarios import all_scenarios
@@ -33,6 +33,9 @@ from synth_pools.contract.target import (
 )
 from synth_pools.contract.tiny_container import TinyContainers
 from synth_pools.contract.world import World
+
+# Checks that are no scenarios, by the first part of their ids.
+_FAMILIES = ("auth", "client", "model", "schema")
 
 Progress = Callable[[str, int, int], None]
 
@@ -67,6 +70,7 @@ def run_contract(
         key = ApiKey(checked_key(api_key or os.environ.get("SYNTH_API_KEY")))
         run.url = checked_url(url)
         run.document = Document(contract := read_specification(spec))
+        _know((*only, *skip))
         options = Options(
             url=run.url,
             api_key=key,
@@ -166,6 +170,19 @@ class _Run:
             notes=tuple(self.notes),
             read_only=world.options.read_only if world else False,
         )
+
+
+def _know(names: Sequence[str]) -> None:
+    """Refuse a name of no check: a misspelt one would quietly check nothing, or everything."""
+    known = [one.id for one in all_scenarios()]
+    for name in names:
+        family = name.split(".")[0]
+        if family not in _FAMILIES and not any(is_within(check, name) for check in known):
+            subjects = sorted({check.split(".")[0] for check in known} | set(_FAMILIES))
+            raise UnjudgeableError(
+                f"no check is called {name!r}: there are {', '.join(subjects)}, "
+                "and those that begin so"
+            )
 
 
 def _judge(run: _Run, world: World, urls: Mapping[str, str], progress: Progress) -> None:

@@ -262,6 +262,14 @@ def patch(ctx: Context) -> None:
             {"capacity": None, "x_unknown": None, "concurrency": None, "name": pool_id + "2"},
             {"capacity": 1, "x_unknown": ABSENT, "concurrency": 8, "name": pool_id + "2"},
         ),
+        (
+            {"config": {"deep": {"b": None, "c": {"d": 1}}, "image": None}},
+            {"config": {"timeout_seconds": 120, "deep": {"a": [2, 3], "c": {"d": 1}}}},
+        ),
+        (
+            {"config": {"deep": {"c": {"e": 2}}}},
+            {"config": {"timeout_seconds": 120, "deep": {"a": [2, 3], "c": {"d": 1, "e": 2}}}},
+        ),
         ({"metadata": None}, {"metadata": {}, "pool_metadata": {}, "capacity": 1}),
         ({"config": None}, {"config": {}, "pool_config": {}}),
         ({}, {"name": pool_id + "2", "id": pool_id, "pool_id": pool_id}),

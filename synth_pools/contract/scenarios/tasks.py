@@ -162,6 +162,21 @@ def patch(ctx: Context) -> None:
             {"task_config": {"deep": {"a": [3]}}, "x_unknown": None},
             {"task_config": {"max_steps": 4, "deep": {"a": [3]}}, "x_unknown": ABSENT},
         ),
+        (
+            {"task_config": {"deep": {"b": {"c": 1}}}, "task_metadata": {"x": {"y": 1}}},
+            {
+                "task_config": {"max_steps": 4, "deep": {"a": [3], "b": {"c": 1}}},
+                "task_metadata": {"n": 1, "added": 2, "x": {"y": 1}},
+            },
+        ),
+        (
+            {"task_config": {"deep": {"b": {"d": 2}}}, "task_metadata": {"x": {"y": None}}},
+            {
+                "task_config": {"max_steps": 4, "deep": {"a": [3], "b": {"c": 1, "d": 2}}},
+                "task_metadata": {"n": 1, "added": 2, "x": {}},
+            },
+        ),
+        ({"task_metadata": {"x": None}}, {"task_metadata": {"n": 1, "added": 2}}),
         ({"task_config": None}, {"task_config": {}, "task_metadata": {"n": 1, "added": 2}}),
     ]
     for change, wanted in steps:
