@@ -262,13 +262,51 @@ def patch(ctx: Context) -> None:
             {"capacity": None, "x_unknown": None, "concurrency": None, "name": pool_id + "2"},
             {"capacity": 1, "x_unknown": ABSENT, "concurrency": 8, "name": pool_id + "2"},
         ),
+        # Objects merge however deep they lie, in every field, unknown ones too.
         (
-            {"config": {"deep": {"b": None, "c": {"d": 1}}, "image": None}},
+            {
+                "config": {"deep": {"b": None, "c": {"d": 1}}, "image": None},
+                "metadata": {"in": {"a": {"b": 1}, "x": 1}},
+                "x_other": {"in": {"a": {"b": 1}, "x": 1}},
+            },
             {"config": {"timeout_seconds": 120, "deep": {"a": [2, 3], "c": {"d": 1}}}},
         ),
         (
-            {"config": {"deep": {"c": {"e": 2}}}},
-            {"config": {"timeout_seconds": 120, "deep": {"a": [2, 3], "c": {"d": 1, "e": 2}}}},
+            {
+                "config": {"deep": {"c": {"e": 2}}},
+                "metadata": {"in": {"a": {"c": 2}, "x": None}},
+                "x_other": {"in": {"a": {"c": 2}, "x": None}},
+            },
+            {
+                "config": {"timeout_seconds": 120, "deep": {"a": [2, 3], "c": {"d": 1, "e": 2}}},
+                "metadata": {
+                    "n": definition["metadata"]["n"],
+                    "empty": {},
+                    "added": {"x": 1},
+                    "in": {"a": {"b": 1, "c": 2}},
+                },
+                "x_other": {"in": {"a": {"b": 1, "c": 2}}},
+            },
+        ),
+        (
+            {
+                "config": {"deep": {"y": 1}},
+                "metadata": {"in": {"y": 1}},
+                "x_other": {"in": {"y": 1}},
+            },
+            {
+                "config": {
+                    "timeout_seconds": 120,
+                    "deep": {"a": [2, 3], "c": {"d": 1, "e": 2}, "y": 1},
+                },
+                "metadata": {
+                    "n": definition["metadata"]["n"],
+                    "empty": {},
+                    "added": {"x": 1},
+                    "in": {"a": {"b": 1, "c": 2}, "y": 1},
+                },
+                "x_other": {"in": {"a": {"b": 1, "c": 2}, "y": 1}},
+            },
         ),
         ({"metadata": None}, {"metadata": {}, "pool_metadata": {}, "capacity": 1}),
         ({"config": None}, {"config": {}, "pool_config": {}}),

@@ -176,6 +176,17 @@ def patch(ctx: Context) -> None:
                 "task_metadata": {"n": 1, "added": 2, "x": {}},
             },
         ),
+        (
+            {"task_config": {"deep": {"y": 1}}, "task_metadata": {"x": {"z": 1}}},
+            {
+                "task_config": {"max_steps": 4, "deep": {"a": [3], "b": {"c": 1, "d": 2}, "y": 1}},
+                "task_metadata": {"n": 1, "added": 2, "x": {"z": 1}},
+            },
+        ),
+        (
+            {"task_metadata": {"x": {"w": 1}}},
+            {"task_metadata": {"n": 1, "added": 2, "x": {"z": 1, "w": 1}}},
+        ),
         ({"task_metadata": {"x": None}}, {"task_metadata": {"n": 1, "added": 2}}),
         ({"task_config": None}, {"task_config": {}, "task_metadata": {"n": 1, "added": 2}}),
     ]
