@@ -138,6 +138,14 @@ async def _nulls_do_nothing(request: Request, passing: Passing) -> Response | No
     return None
 
 
+def _replaced(old: Any, new: Any) -> Any:
+    """A patch that leaves nothing of what an object had before."""
+    if not isinstance(old, dict) or not isinstance(new, dict):
+        return new
+    gone = dict.fromkeys(old.keys() - new.keys())
+    return {name: _replaced(old.get(name), value) for name, value in new.items()} | gone
+
+
 async def _merged_one_deep(request: Request, passing: Passing) -> Response | None:
     """Objects inside metadata are replaced, not merged."""
     body = request.json()
@@ -146,11 +154,8 @@ async def _merged_one_deep(request: Request, passing: Passing) -> Response | Non
         return None
     shown = await passing.ask(sibling(request, "GET", request.path))
     old = shown.json().get("metadata", {}) if shown.status == 200 else {}
-    for key, value in inner.items():
-        if isinstance(value, dict) and isinstance(old.get(key), dict):
-            gone = dict.fromkeys(old[key].keys() - value.keys())
-            inner[key] = {**value, **gone}
-    request.body = json.dumps(body).encode()
+    merged = {name: _replaced(old.get(name), value) for name, value in inner.items()}
+    request.body = json.dumps({**body, "metadata": merged}).encode()
     return None
 
 
