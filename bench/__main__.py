@@ -24,6 +24,11 @@ from bench.timing import Result, measure
 
 _ROOT = Path(__file__).resolve().parents[1]
 _LIMIT = 120.0
+# Of fresh processes: name, unit, program of bench.fresh, who can do it, the most that is promised.
+_COSTS = (
+    ("import and first call", "s", "first-call", (HTTPX, OURS, OLDER), 1.25),
+    ("memory of an open stream", "KiB", "stream-memory", (HTTPX, OURS), None),
+)
 
 
 def main() -> None:
@@ -34,27 +39,16 @@ def main() -> None:
         action="store_true",
         help="count the processor's time, not the clock's: for a machine that is busy otherwise",
     )
+    parser.add_argument("--only", default="", help="only rows whose name has this in it")
     options = parser.parse_args()
     rounds = max(1, options.rounds)
     clock = time.process_time if options.cpu else time.perf_counter
     with _server() as url:
-        rows = table.speed_rows(_speed(url, rounds, clock))
-        rows.append(
-            table.cost_row(
-                "import and first call",
-                "s",
-                _medians("first-call", (HTTPX, OURS, OLDER), url, rounds),
-                most=1.25,
-            )
-        )
-        rows.append(
-            table.cost_row(
-                "memory of an open stream",
-                "KiB",
-                _medians("stream-memory", (HTTPX, OURS), url, min(rounds, 3)),
-                most=None,
-            )
-        )
+        rows = table.speed_rows(_speed(url, rounds, clock, options.only))
+        for name, unit, program, contenders, most in _COSTS:
+            if options.only in name:
+                taken = _medians(program, contenders, url, rounds)
+                rows.append(table.cost_row(name, unit, taken, most=most))
     print(table.render(rows))
     print()
     print("Times are those of bare httpx; the other columns say how many times as fast each is.")
@@ -62,13 +56,13 @@ def main() -> None:
     print(f"Medians of {rounds} interleaved rounds{counted}. {table.machine()}.")
 
 
-def _speed(url: str, rounds: int, clock: Callable[[], float]) -> list[Result]:
+def _speed(url: str, rounds: int, clock: Callable[[], float], only: str) -> list[Result]:
     with asyncio.Runner() as runner, ExitStack() as stack:
         async_stack = AsyncExitStack()
         try:
             cases = sync_cases(url, stack)
             cases += runner.run(async_cases(url, async_stack, runner.run))
-            return measure(cases, rounds, clock)
+            return measure([case for case in cases if only in case.name], rounds, clock)
         finally:
             runner.run(async_stack.aclose())
 
