@@ -8,17 +8,19 @@ from __future__ import annotations
 import hmac
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 from synth_pools.errors import ConfigurationError
+from synth_pools.hooks import OnRequest, OnResponse
 
 API_KEY_VARIABLE = "SYNTH_API_KEY"
 BASE_URL_VARIABLE = "SYNTH_BACKEND_URL"
 DEFAULT_BASE_URL = "https://api.usesynth.ai"
 DEFAULT_TIMEOUT_SECONDS = 30.0
 DEFAULT_MAX_RETRIES = 2
+DEFAULT_STREAM_IDLE_TIMEOUT_SECONDS = 60.0
 
 # Far beyond any use, and still small enough for every clock and socket of the platform.
 _LONGEST_TIMEOUT_SECONDS = 1e9
@@ -114,14 +116,26 @@ class ClientConfig:
     Attributes:
         api_key: The bearer key.
         base_url: Where the service is, without a trailing slash, ``/v1`` or ``/api``.
-        timeout: Time limit of one request in seconds.
+        timeout: Time limit in seconds of each of connecting, sending and waiting, per attempt.
         max_retries: How often a request may be repeated.
+        deadline: Most seconds that a call lasts, with all its attempts; None for no limit.
+        stream_idle_timeout: Most seconds of silence on an event stream.
+        headers: Headers of the caller's own.
+        idempotency_key: The key of rollouts that are created without one.
+        on_request: Called with each attempt before it is sent.
+        on_response: Called with how each attempt ended.
     """
 
     api_key: Secret
     base_url: str
     timeout: float
     max_retries: int
+    deadline: float | None = None
+    stream_idle_timeout: float = DEFAULT_STREAM_IDLE_TIMEOUT_SECONDS
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    idempotency_key: str | None = None
+    on_request: OnRequest | None = None
+    on_response: OnResponse | None = None
 
 
 def configuration_of(client: object) -> object:
@@ -145,6 +159,10 @@ def resolve_config(
     timeout: float = DEFAULT_TIMEOUT_SECONDS,
     timeout_seconds: float | None = None,
     max_retries: int = DEFAULT_MAX_RETRIES,
+    deadline: float | None = None,
+    stream_idle_timeout: float = DEFAULT_STREAM_IDLE_TIMEOUT_SECONDS,
+    on_request: OnRequest | None = None,
+    on_response: OnResponse | None = None,
 ) -> ClientConfig:
     """Settle arguments, environment and defaults into one configuration.
 
@@ -157,6 +175,10 @@ def resolve_config(
         timeout: Seconds.
         timeout_seconds: Another name of ``timeout``; wins over it.
         max_retries: See `ClientConfig`.
+        deadline: See `ClientConfig`.
+        stream_idle_timeout: See `ClientConfig`.
+        on_request: See `ClientConfig`.
+        on_response: See `ClientConfig`.
 
     Raises:
         ConfigurationError: A value is missing or cannot be used; the message says which and why.
@@ -165,8 +187,14 @@ def resolve_config(
         return ClientConfig(
             api_key=_resolve_api_key(api_key),
             base_url=_resolve_base_url(backend_base, base_url),
-            timeout=_check_timeout(timeout, timeout_seconds),
-            max_retries=_check_max_retries(max_retries),
+            timeout=check_seconds("timeout", timeout)
+            if timeout_seconds is None
+            else check_seconds("timeout_seconds", timeout_seconds),
+            max_retries=check_max_retries(max_retries),
+            deadline=None if deadline is None else check_seconds("deadline", deadline),
+            stream_idle_timeout=check_seconds("stream_idle_timeout", stream_idle_timeout),
+            on_request=_check_hook("on_request", on_request),
+            on_response=_check_hook("on_response", on_response),
         )
     if not isinstance(adopted, ClientConfig):
         name = getattr(adopted, "__name__", "object")
@@ -174,11 +202,10 @@ def resolve_config(
             f"the positional argument must be another pools client, not {name}; "
             f"pass everything else by keyword, as in api_key=..."
         )
-    names = (api_key, backend_base, base_url, timeout_seconds)
-    if (*names, timeout, max_retries) != (
-        *(None for _ in names),
-        DEFAULT_TIMEOUT_SECONDS,
-        DEFAULT_MAX_RETRIES,
+    unset = (api_key, backend_base, base_url, timeout_seconds, deadline, on_request, on_response)
+    if any(value is not None for value in unset) or (
+        (timeout, max_retries, stream_idle_timeout)
+        != (DEFAULT_TIMEOUT_SECONDS, DEFAULT_MAX_RETRIES, DEFAULT_STREAM_IDLE_TIMEOUT_SECONDS)
     ):
         raise ConfigurationError(
             "give either another client, whose configuration is taken over, or settings, not both"
@@ -250,10 +277,12 @@ def _cut_path(path: str) -> str:
     return path
 
 
-def _check_timeout(timeout: float, timeout_seconds: float | None) -> float:
-    name, value = ("timeout", timeout)
-    if timeout_seconds is not None:
-        name, value = ("timeout_seconds", timeout_seconds)
+def check_seconds(name: str, value: float) -> float:
+    """``value`` if it is a number of seconds that can be waited.
+
+    Raises:
+        ConfigurationError: It is not; the message calls it ``name``.
+    """
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ConfigurationError(f"{name} must be a number of seconds, not {type(value).__name__}")
     # Written so that NaN is refused too.
@@ -265,9 +294,20 @@ def _check_timeout(timeout: float, timeout_seconds: float | None) -> float:
     return float(value)
 
 
-def _check_max_retries(value: int) -> int:
+def check_max_retries(value: int) -> int:
+    """``value`` if it is a number of retries.
+
+    Raises:
+        ConfigurationError: It is not.
+    """
     if isinstance(value, bool) or not isinstance(value, int):
         raise ConfigurationError(f"max_retries must be an integer, not {type(value).__name__}")
     if value < 0:
         raise ConfigurationError("max_retries must be 0 or more")
+    return value
+
+
+def _check_hook(name: str, value: Callable[..., object] | None) -> Any:
+    if value is not None and not callable(value):
+        raise ConfigurationError(f"{name} must be callable, not {type(value).__name__}")
     return value
