@@ -30,10 +30,10 @@ from synth_pools.errors import (
     SynthPoolsError,
     ValidationFailedError,
 )
+from synth_pools.hooks import RequestInfo, ResponseInfo
 from synth_pools.requests import CANONICAL_ROLLOUT_REQUEST_KEYS, validate_pool_rollout_request
 from synth_pools.types import PoolTarget
-
-__version__ = "0.1.0"
+from synth_pools.version import __version__
 
 PoolsClient = ContainerPoolsClient
 AsyncPoolsClient = AsyncContainerPoolsClient
@@ -58,8 +58,10 @@ __all__ = [
     "PoolTarget",
     "PoolsClient",
     "RateLimitError",
+    "RequestInfo",
     "RequestValidationError",
     "ResponseDecodeError",
+    "ResponseInfo",
     "ServerError",
     "StreamDecodeError",
     "SynthClient",
