@@ -66,24 +66,35 @@ class APIConnectionError(SynthPoolsError, httpx.TransportError):
     Attributes:
         method: Verb of the request.
         path: Path of the request, without the query.
-        cause: Name of the HTTP library's exception, such as ``ConnectError``.
+        cause: Name of the HTTP library's exception, such as ``ConnectError``, or
+            ``DeadlineExceeded``.
+        sent: Whether any of the request may have reached the service.
         request: The request, without its authorization.
     """
 
-    def __init__(self, message: str, *, method: str, url: str, path: str, cause: str) -> None:
+    def __init__(
+        self, message: str, *, method: str, url: str, path: str, cause: str, sent: bool = True
+    ) -> None:
         super().__init__(message)
         self.method = method
         self.path = path
         self.cause = cause
+        self.sent = sent
         self._url = url
         self.request = httpx.Request(method, url)
 
     def _fields(self) -> dict[str, Any]:
-        return {"method": self.method, "url": self._url, "path": self.path, "cause": self.cause}
+        return {
+            "method": self.method,
+            "url": self._url,
+            "path": self.path,
+            "cause": self.cause,
+            "sent": self.sent,
+        }
 
 
 class APITimeoutError(APIConnectionError, httpx.TimeoutException):
-    """Connecting, sending or waiting for an answer took longer than the time limit."""
+    """Connecting, sending or waiting for an answer took longer than the time limit or deadline."""
 
 
 class APIStatusError(SynthPoolsError, httpx.HTTPStatusError):

@@ -14,6 +14,15 @@ from synth_pools.errors import APIConnectionError, APITimeoutError
 
 _DEEPEST_CHAIN = 10
 
+# What is raised while there is no connection yet that anything could have been sent over.
+_BEFORE_SENDING = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.ProxyError,
+    httpx.UnsupportedProtocol,
+)
+
 _TIMEOUT_WORDS = {
     "ConnectTimeout": "no connection to {origin} within {limit:g} s",
     "WriteTimeout": "{origin} did not take the request within {limit:g} s",
@@ -42,16 +51,36 @@ def connection_error(
         problem: What was going on, for the text.
     """
     cause = type(error).__name__
-    parts = httpx.URL(url)
-    origin = f"{parts.scheme}://{parts.netloc.decode('ascii')}"
+    origin = _origin(url)
+    sent = not isinstance(error, _BEFORE_SENDING)
     if isinstance(error, httpx.TimeoutException):
         words = _TIMEOUT_WORDS.get(cause, "{origin} took longer than {limit:g} s")
         text = f"{method} {path} -> {words.format(origin=origin, limit=limit)} ({cause})"
-        return APITimeoutError(text, method=method, url=url, path=path, cause=cause)
+        return APITimeoutError(text, method=method, url=url, path=path, cause=cause, sent=sent)
     text = f"{method} {path} -> {problem.format(origin=origin)}: {cause}"
     for detail in _details(error):
         text += f": {detail}"
-    return APIConnectionError(text, method=method, url=url, path=path, cause=cause)
+    return APIConnectionError(text, method=method, url=url, path=path, cause=cause, sent=sent)
+
+
+def deadline_error(
+    *, method: str, url: str, path: str, deadline: float, attempt: int
+) -> APITimeoutError:
+    """The error for a call that was not done when its time was over.
+
+    Args:
+        method: Verb of the request.
+        url: Whole URL of the request.
+        path: Its path, for the text.
+        deadline: Seconds that the call had.
+        attempt: Number of attempts that were made.
+    """
+    text = (
+        f"{method} {path} -> not answered by {_origin(url)} within the deadline of {deadline:g} s"
+    )
+    if attempt > 1:
+        text += f", in {attempt} attempts"
+    return APITimeoutError(text, method=method, url=url, path=path, cause="DeadlineExceeded")
 
 
 def without_frames(error: BaseException) -> BaseException:
@@ -68,6 +97,11 @@ def without_frames(error: BaseException) -> BaseException:
         if isinstance(current, BaseExceptionGroup):
             pending += current.exceptions
     return error
+
+
+def _origin(url: str) -> str:
+    parts = httpx.URL(url)
+    return f"{parts.scheme}://{parts.netloc.decode('ascii')}"
 
 
 def _details(error: BaseException) -> list[str]:

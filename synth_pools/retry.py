@@ -15,6 +15,8 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 
+from synth_pools.errors import APIConnectionError, APIStatusError, SynthPoolsError
+
 SHORTEST_BACKOFF = 0.5
 LONGEST_BACKOFF = 8.0
 # Who is asked to stay away for longer should know it, and not find a call hanging.
@@ -48,6 +50,13 @@ class Outcome(NamedTuple):
     def may_pass(self) -> bool:
         """Whether the same request may succeed later."""
         return self.status is None or self.status in RETRIED_STATUSES
+
+
+def outcome_of(error: SynthPoolsError) -> Outcome:
+    """How an attempt ended, by the error that it raised."""
+    if isinstance(error, APIStatusError):
+        return Outcome(error.status_code, retry_after=error.retry_after)
+    return Outcome(sent=error.sent if isinstance(error, APIConnectionError) else True)
 
 
 def is_repeatable(retry: str, *, has_key: bool = False, has_id: bool = False) -> bool:
