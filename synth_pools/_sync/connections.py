@@ -1,0 +1,143 @@
+# Derived by `make generate`. Change the file that it comes from:
+# synth_pools/_async/connections.py
+
+"""The connections of a client: made at the first call, kept apart by who they belong to."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from typing import Any
+
+import httpx
+
+from synth_pools import owners
+from synth_pools.connecting import http_client
+from synth_pools.errors import ClientClosedError, ConfigurationError
+from synth_pools.owners import (
+    Close,
+    Closing,
+    close_in,
+    close_with_owner,
+    owner,
+)
+
+
+class Connections:
+    """HTTP clients of our own, or a caller's one, for a client and all of its views.
+
+    Event streams have connections of their own. A stream keeps its connection for as long as a
+    rollout lasts, and a pool that serves both is empty for calls once enough streams are open.
+    """
+
+    def __init__(self, timeout: httpx.Timeout, http_client: httpx.Client | None) -> None:
+        if http_client is not None and not isinstance(http_client, httpx.Client):
+            raise ConfigurationError(
+                f"http_client must be an httpx.{httpx.Client.__name__}, "
+                f"not {type(http_client).__name__}"
+            )
+        self._timeout = timeout
+        self._lent = http_client
+        self._closed = False
+        self._sets: dict[Any, _Set] = {}
+        self._current: _Set | None = None
+        self._lock = threading.Lock()
+        owners.forget_in_children(self)
+
+    @property
+    def are_lent(self) -> bool:
+        """Whether they are those of a caller's own HTTP client."""
+        return self._lent is not None
+
+    @property
+    def are_closed(self) -> bool:
+        return self._closed
+
+    def check_open(self) -> None:
+        """Raise `ClientClosedError` if they are closed."""
+        if self._closed:
+            raise ClientClosedError("the client is closed: make a new one")
+
+    def client(self, *, streams: bool = False) -> httpx.Client:
+        """The HTTP client to send with, for calls or for event streams."""
+        if self._lent is not None:
+            self.check_open()
+            return self._lent
+        current = self._current
+        if current is None or current.owner is not owner() or current.is_closed:
+            current = self._find()
+        if streams:
+            return current.for_streams()
+        return current.for_calls
+
+    def close(self) -> None:
+        """Close all that are ours. Can be repeated."""
+        with self._lock:
+            self._closed = True
+            sets = list(self._sets.values())
+            self._forget()
+        for each in sets:
+            close_in(each.owner, each.close)
+
+    def forget(self) -> Any:
+        """Give up all connections without closing them, and return them."""
+        self._lock = threading.Lock()
+        return self._forget()
+
+    def _forget(self) -> Any:
+        left, self._sets, self._current = (self._sets, self._current), {}, None
+        return left
+
+    def _find(self) -> _Set:
+        here = owner()
+        # Many threads may make the first call at once; there must be one pool all the same.
+        with self._lock:
+            self.check_open()
+            found = self._sets.get(here)
+            if found is None or found.is_closed:
+                for gone in [each for each in self._sets if owners.is_gone(each)]:
+                    del self._sets[gone]
+                found = self._sets[here] = _Set(here, self._timeout)
+                # Nothing is waited for here, so the lock is not held up.
+                found.guard = close_with_owner(_closing(found.made))
+            self._current = found
+        return found
+
+
+class _Set:
+    """The HTTP clients that belong to one event loop (or to the process, for blocking ones)."""
+
+    guard: Closing
+
+    def __init__(self, owner: Any, timeout: httpx.Timeout) -> None:
+        self.owner = owner
+        self._timeout = timeout
+        self._lock = threading.Lock()
+        self.for_calls = http_client(timeout)
+        self.made = [self.for_calls]
+
+    @property
+    def is_closed(self) -> bool:
+        return self.for_calls.is_closed
+
+    def for_streams(self) -> httpx.Client:
+        if len(self.made) == 1:
+            with self._lock:
+                if len(self.made) == 1:
+                    self.made.append(http_client(self._timeout, streams=True))
+        return self.made[1]
+
+    def close(self) -> None:
+        with contextlib.suppress(RuntimeError):
+            self.guard.close()
+
+
+def _closing(clients: list[httpx.Client]) -> Close:
+    # No method, so that a guard that is held by what it closes does not hold that in turn.
+    def close() -> None:
+        for client in clients:
+            # What another thread is in the middle of may not be closed in good order.
+            with contextlib.suppress(RuntimeError, OSError):
+                client.close()
+
+    return close
