@@ -41,11 +41,12 @@ class AsyncAgentRolloutOperations(AsyncOperations):
             ValidationFailedError: The request is invalid; the message names the fields.
         """
         validate_pool_rollout_request(request, context="create_global_rollout")
-        return await self._transport.call(
+        return await self._transport.request(
+            "create_global_rollout",
             agent_rollouts.create_global_rollout._get_kwargs(
                 body=json_body(request),
                 idempotency_key=or_unset(check_idempotency_key(idempotency_key)),
-            )
+            ),
         )
 
     async def get_global_rollout(self, rollout_id: str) -> dict[str, Any]:
@@ -55,7 +56,9 @@ class AsyncAgentRolloutOperations(AsyncOperations):
             NotFoundError: There is no such rollout.
         """
         rollout_id = path_segment(rollout_id, "rollout_id")
-        return await self._transport.call(agent_rollouts.get_global_rollout._get_kwargs(rollout_id))
+        return await self._transport.request(
+            "get_global_rollout", agent_rollouts.get_global_rollout._get_kwargs(rollout_id)
+        )
 
     async def list_global_rollouts(
         self,
@@ -74,8 +77,9 @@ class AsyncAgentRolloutOperations(AsyncOperations):
         Returns:
             ``{"items": [...], "next_cursor": ...}``; the cursor is null on the last page.
         """
-        return await self._transport.call(
-            agent_rollouts.list_global_rollouts._get_kwargs(**page(state, limit, cursor))
+        return await self._transport.request(
+            "list_global_rollouts",
+            agent_rollouts.list_global_rollouts._get_kwargs(**page(state, limit, cursor)),
         )
 
     async def cancel_global_rollout(self, rollout_id: str) -> dict[str, Any]:
@@ -89,8 +93,9 @@ class AsyncAgentRolloutOperations(AsyncOperations):
             ConflictError: The rollout has completed or failed.
         """
         rollout_id = path_segment(rollout_id, "rollout_id")
-        return await self._transport.call(
-            agent_rollouts.cancel_global_rollout._get_kwargs(rollout_id, body=json_body({}))
+        return await self._transport.request(
+            "cancel_global_rollout",
+            agent_rollouts.cancel_global_rollout._get_kwargs(rollout_id, body=json_body({})),
         )
 
     async def get_global_rollout_artifacts(self, rollout_id: str) -> dict[str, Any]:
@@ -103,8 +108,9 @@ class AsyncAgentRolloutOperations(AsyncOperations):
             NotFoundError: There is no such rollout.
         """
         rollout_id = path_segment(rollout_id, "rollout_id")
-        return await self._transport.call(
-            agent_rollouts.get_global_rollout_artifacts._get_kwargs(rollout_id)
+        return await self._transport.request(
+            "get_global_rollout_artifacts",
+            agent_rollouts.get_global_rollout_artifacts._get_kwargs(rollout_id),
         )
 
     async def get_global_rollout_usage(self, rollout_id: str) -> dict[str, Any]:
@@ -114,8 +120,9 @@ class AsyncAgentRolloutOperations(AsyncOperations):
             NotFoundError: There is no such rollout.
         """
         rollout_id = path_segment(rollout_id, "rollout_id")
-        return await self._transport.call(
-            agent_rollouts.get_global_rollout_usage._get_kwargs(rollout_id)
+        return await self._transport.request(
+            "get_global_rollout_usage",
+            agent_rollouts.get_global_rollout_usage._get_kwargs(rollout_id),
         )
 
     async def get_global_rollout_summary(self, rollout_id: str) -> dict[str, Any]:
@@ -125,8 +132,9 @@ class AsyncAgentRolloutOperations(AsyncOperations):
             NotFoundError: There is no such rollout.
         """
         rollout_id = path_segment(rollout_id, "rollout_id")
-        return await self._transport.call(
-            agent_rollouts.get_global_rollout_summary._get_kwargs(rollout_id)
+        return await self._transport.request(
+            "get_global_rollout_summary",
+            agent_rollouts.get_global_rollout_summary._get_kwargs(rollout_id),
         )
 
     def stream_global_rollout_events(
@@ -145,7 +153,8 @@ class AsyncAgentRolloutOperations(AsyncOperations):
         """
         rollout_id = path_segment(rollout_id, "rollout_id")
         return self._stream(
+            "stream_global_rollout_events",
             agent_rollouts.stream_global_rollout_events._get_kwargs(
                 rollout_id, cursor=or_unset(query_text(cursor, "cursor"))
-            )
+            ),
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -22,12 +24,15 @@ from synth_pools._async.tasks import AsyncTaskOperations
 from synth_pools._async.transport import AsyncTransport
 from synth_pools.config import (
     DEFAULT_MAX_RETRIES,
+    DEFAULT_STREAM_IDLE_TIMEOUT_SECONDS,
     DEFAULT_TIMEOUT_SECONDS,
     ClientConfig,
     Secret,
     configuration_of,
     resolve_config,
 )
+from synth_pools.hooks import OnRequest, OnResponse
+from synth_pools.options import KEEP, Keep, with_options
 
 if TYPE_CHECKING:
     from synth_pools_api.typed._async import AsyncApi
@@ -56,11 +61,21 @@ class AsyncContainerPoolsClient(
             ``SYNTH_BACKEND_URL``, else the hosted service. A trailing ``/``, ``/v1`` or ``/api``
             is cut off.
         base_url: Another name of ``backend_base``.
-        timeout: Time limit in seconds for each of connecting, sending and waiting for an answer.
+        timeout: Time limit in seconds for each of connecting, sending and waiting for an answer,
+            of each attempt.
         timeout_seconds: Another name of ``timeout``; wins over it.
-        max_retries: How often a request may be repeated, 0 or more.
+        max_retries: How often a request may be repeated, 0 or more. Only what is safe to repeat is
+            repeated: reading, replacing and deleting; creating a rollout, under one idempotency
+            key; all else only where nothing can have been done. Waits as long as the service asks
+            for, up to 60 seconds, else for up to 0.5 seconds, then twice that, up to 8.
+        deadline: Most seconds that a call lasts, with all its attempts; None for no limit. Event
+            streams last as long as they last.
+        stream_idle_timeout: Most seconds of silence on an event stream.
         http_client: An HTTP client of your own, for proxies, certificates and the like. It is not
             closed with this one; its time limits and its authentication are not used.
+        on_request: Called with a `RequestInfo` before each attempt is sent.
+        on_response: Called with a `ResponseInfo` when each attempt has ended. What either raises
+            is logged, and changes nothing.
 
     Attributes:
         rollouts: The rollouts of one pool.
@@ -83,7 +98,11 @@ class AsyncContainerPoolsClient(
         timeout: float = DEFAULT_TIMEOUT_SECONDS,
         timeout_seconds: float | None = None,
         max_retries: int = DEFAULT_MAX_RETRIES,
+        deadline: float | None = None,
+        stream_idle_timeout: float = DEFAULT_STREAM_IDLE_TIMEOUT_SECONDS,
         http_client: httpx.AsyncClient | None = None,
+        on_request: OnRequest | None = None,
+        on_response: OnResponse | None = None,
     ) -> None:
         # First of all: a traceback from here on must not find a plain key in this frame, not even
         # one that was passed in the wrong place.
@@ -97,8 +116,15 @@ class AsyncContainerPoolsClient(
             timeout=timeout,
             timeout_seconds=timeout_seconds,
             max_retries=max_retries,
+            deadline=deadline,
+            stream_idle_timeout=stream_idle_timeout,
+            on_request=on_request,
+            on_response=on_response,
         )
-        self._transport = AsyncTransport(config, http_client)
+        self._send_through(AsyncTransport(config, http_client))
+
+    def _send_through(self, transport: AsyncTransport) -> None:
+        self._transport = transport
         self.rollouts = AsyncRolloutsNamespace(self)
         self.agent_rollouts = AsyncAgentRolloutsNamespace(self)
         self.tasks = AsyncTasksNamespace(self)
@@ -107,6 +133,50 @@ class AsyncContainerPoolsClient(
     @property
     def _config(self) -> ClientConfig:
         return self._transport.config
+
+    def with_options(
+        self,
+        *,
+        timeout: float | Keep = KEEP,
+        max_retries: int | Keep = KEEP,
+        deadline: float | Keep | None = KEEP,
+        stream_idle_timeout: float | Keep = KEEP,
+        headers: Mapping[str, str] | Keep | None = KEEP,
+        idempotency_key: str | Keep | None = KEEP,
+    ) -> Self:
+        """This client with other settings, for one call or for many.
+
+        >>> client.with_options(deadline=5, max_retries=0).get_pool("my-pool")
+
+        What it returns has every method of this client, uses the same connections, and costs next
+        to nothing. Closing either closes the connections of both. What is not given stays.
+
+        Args:
+            timeout: Time limit in seconds for each of connecting, sending and waiting for an
+                answer, of each attempt.
+            max_retries: How often a request may be repeated, 0 or more.
+            deadline: Most seconds that a call lasts, with all its attempts; None for no limit.
+                Event streams last as long as they last.
+            stream_idle_timeout: Most seconds of silence on an event stream.
+            headers: Headers to send beside the client's own; None for none any more.
+            idempotency_key: The key of rollouts that are created without one: repeated calls
+                return the rollout of the first one.
+
+        Raises:
+            ConfigurationError: A value cannot be used; the message names it.
+        """
+        config = with_options(
+            self._config,
+            timeout=timeout,
+            max_retries=max_retries,
+            deadline=deadline,
+            stream_idle_timeout=stream_idle_timeout,
+            headers=headers,
+            idempotency_key=idempotency_key,
+        )
+        view = copy.copy(self)
+        view._send_through(self._transport.with_config(config))
+        return view
 
     @property
     def api(self) -> AsyncApi:

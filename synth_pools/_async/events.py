@@ -9,9 +9,11 @@ from typing import Any, Self
 
 import httpx
 
-from synth_pools._async.transport import AsyncTransport, Call
+from synth_pools._async.transport import AsyncTransport
 from synth_pools.errors import APIConnectionError, ClientClosedError, StreamDecodeError
 from synth_pools.sse import EventStreamDecoder
+from synth_pools.wire import Call
+from synth_pools_api.operations import OperationId
 
 _EXCERPT = 200
 
@@ -34,8 +36,8 @@ class AsyncEventStream:
 
     __slots__ = ("_events",)
 
-    def __init__(self, transport: AsyncTransport, call: Call) -> None:
-        self._events = _read(transport, call)
+    def __init__(self, transport: AsyncTransport, operation: OperationId, call: Call) -> None:
+        self._events = _read(transport, operation, call)
 
     def __aiter__(self) -> Self:
         return self
@@ -59,10 +61,12 @@ class AsyncEventStream:
         await self._events.aclose()
 
 
-async def _read(transport: AsyncTransport, call: Call) -> AsyncGenerator[dict[str, Any], None]:
+async def _read(
+    transport: AsyncTransport, operation: OperationId, call: Call
+) -> AsyncGenerator[dict[str, Any], None]:
     # A generator of its own, which nothing but the stream refers to: dropping the stream runs the
     # `finally` below.
-    response = await transport.open_stream(call)
+    response = await transport.open_stream(operation, call)
     decoder = EventStreamDecoder()
     failure: APIConnectionError | ClientClosedError | None = None
     try:
@@ -78,10 +82,7 @@ async def _read(transport: AsyncTransport, call: Call) -> AsyncGenerator[dict[st
                 if problem.strip():
                     raise _no_json(transport, problem)
     except httpx.RequestError as error:
-        if transport.is_closed:
-            failure = ClientClosedError("the client was closed while its event stream was read")
-        else:
-            failure = transport.stream_error(call, error)
+        failure = transport.stream_error(call, error)
     finally:
         await response.aclose()
     if failure is not None:

@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 from synth_pools._async.events import AsyncEventStream
 from synth_pools._async.transport import AsyncTransport
 from synth_pools.requests import query_int, query_text
+from synth_pools.wire import Call
+from synth_pools_api.operations import OperationId
 from synth_pools_api.types import UNSET, Unset
 
 T = TypeVar("T")
@@ -26,8 +28,8 @@ class AsyncOperations:
 
     _transport: AsyncTransport
 
-    def _stream(self, call: dict[str, Any]) -> AsyncEventStream:
-        return AsyncEventStream(self._transport, call)
+    def _stream(self, operation: OperationId, call: Call) -> AsyncEventStream:
+        return AsyncEventStream(self._transport, operation, call)
 
 
 def or_unset(value: T | None) -> T | Unset:

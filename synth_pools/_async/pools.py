@@ -27,7 +27,9 @@ class AsyncPoolOperations(AsyncOperations):
             ConflictError: The chosen id is taken.
             ValidationFailedError: The definition is invalid; the message names the fields.
         """
-        return await self._transport.call(pools.create_pool._get_kwargs(body=json_body(request)))
+        return await self._transport.request(
+            "create_pool", pools.create_pool._get_kwargs(body=json_body(request))
+        )
 
     async def create(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Short for `create_pool`."""
@@ -46,8 +48,8 @@ class AsyncPoolOperations(AsyncOperations):
         Returns:
             ``{"items": [...], "next_cursor": ...}``; the cursor is null on the last page.
         """
-        return await self._transport.call(
-            pools.list_pools._get_kwargs(**page(state, limit, cursor))
+        return await self._transport.request(
+            "list_pools", pools.list_pools._get_kwargs(**page(state, limit, cursor))
         )
 
     async def list(
@@ -63,7 +65,7 @@ class AsyncPoolOperations(AsyncOperations):
             NotFoundError: There is no such pool.
         """
         pool_id = path_segment(pool_id, "pool_id")
-        return await self._transport.call(pools.get_pool._get_kwargs(pool_id))
+        return await self._transport.request("get_pool", pools.get_pool._get_kwargs(pool_id))
 
     async def get(self, pool_id: str) -> dict[str, Any]:
         """Short for `get_pool`."""
@@ -81,8 +83,8 @@ class AsyncPoolOperations(AsyncOperations):
             ValidationFailedError: The definition is invalid; the message names the fields.
         """
         pool_id = path_segment(pool_id, "pool_id")
-        return await self._transport.call(
-            pools.replace_pool._get_kwargs(pool_id, body=json_body(request))
+        return await self._transport.request(
+            "replace_pool", pools.replace_pool._get_kwargs(pool_id, body=json_body(request))
         )
 
     async def replace(self, pool_id: str, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -101,8 +103,8 @@ class AsyncPoolOperations(AsyncOperations):
             ValidationFailedError: The change is invalid; the message names the fields.
         """
         pool_id = path_segment(pool_id, "pool_id")
-        return await self._transport.call(
-            pools.update_pool._get_kwargs(pool_id, body=json_body(request))
+        return await self._transport.request(
+            "update_pool", pools.update_pool._get_kwargs(pool_id, body=json_body(request))
         )
 
     async def update(self, pool_id: str, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -119,7 +121,7 @@ class AsyncPoolOperations(AsyncOperations):
             NotFoundError: There is no such pool.
         """
         pool_id = path_segment(pool_id, "pool_id")
-        return await self._transport.call(pools.delete_pool._get_kwargs(pool_id))
+        return await self._transport.request("delete_pool", pools.delete_pool._get_kwargs(pool_id))
 
     async def delete(self, pool_id: str) -> dict[str, Any]:
         """Short for `delete_pool`."""
@@ -132,7 +134,9 @@ class AsyncPoolOperations(AsyncOperations):
             NotFoundError: There is no such pool.
         """
         pool_id = path_segment(pool_id, "pool_id")
-        return await self._transport.call(pools.get_pool_urls._get_kwargs(pool_id))
+        return await self._transport.request(
+            "get_pool_urls", pools.get_pool_urls._get_kwargs(pool_id)
+        )
 
     async def get_urls(self, pool_id: str) -> dict[str, Any]:
         """Short for `get_pool_urls`."""
@@ -145,4 +149,6 @@ class AsyncPoolOperations(AsyncOperations):
             NotFoundError: There is no such pool.
         """
         pool_id = path_segment(pool_id, "pool_id")
-        return await self._transport.call(metrics.get_pool_metrics._get_kwargs(pool_id))
+        return await self._transport.request(
+            "get_pool_metrics", metrics.get_pool_metrics._get_kwargs(pool_id)
+        )

@@ -43,12 +43,13 @@ class AsyncRolloutOperations(AsyncOperations):
         """
         validate_pool_rollout_request(request, context="create_rollout")
         pool_id = path_segment(pool_id, "pool_id")
-        return await self._transport.call(
+        return await self._transport.request(
+            "create_rollout",
             rollouts.create_rollout._get_kwargs(
                 pool_id,
                 body=json_body(request),
                 idempotency_key=or_unset(check_idempotency_key(idempotency_key)),
-            )
+            ),
         )
 
     async def get_rollout(self, pool_id: str, rollout_id: str) -> dict[str, Any]:
@@ -59,7 +60,9 @@ class AsyncRolloutOperations(AsyncOperations):
         """
         pool_id = path_segment(pool_id, "pool_id")
         rollout_id = path_segment(rollout_id, "rollout_id")
-        return await self._transport.call(rollouts.get_rollout._get_kwargs(pool_id, rollout_id))
+        return await self._transport.request(
+            "get_rollout", rollouts.get_rollout._get_kwargs(pool_id, rollout_id)
+        )
 
     async def list_rollouts(
         self,
@@ -84,8 +87,9 @@ class AsyncRolloutOperations(AsyncOperations):
             NotFoundError: There is no such pool.
         """
         pool_id = path_segment(pool_id, "pool_id")
-        return await self._transport.call(
-            rollouts.list_rollouts._get_kwargs(pool_id, **page(state, limit, cursor))
+        return await self._transport.request(
+            "list_rollouts",
+            rollouts.list_rollouts._get_kwargs(pool_id, **page(state, limit, cursor)),
         )
 
     async def cancel_rollout(self, pool_id: str, rollout_id: str) -> dict[str, Any]:
@@ -100,8 +104,9 @@ class AsyncRolloutOperations(AsyncOperations):
         """
         pool_id = path_segment(pool_id, "pool_id")
         rollout_id = path_segment(rollout_id, "rollout_id")
-        return await self._transport.call(
-            rollouts.cancel_rollout._get_kwargs(pool_id, rollout_id, body=json_body({}))
+        return await self._transport.request(
+            "cancel_rollout",
+            rollouts.cancel_rollout._get_kwargs(pool_id, rollout_id, body=json_body({})),
         )
 
     async def get_rollout_artifacts(self, pool_id: str, rollout_id: str) -> dict[str, Any]:
@@ -115,8 +120,8 @@ class AsyncRolloutOperations(AsyncOperations):
         """
         pool_id = path_segment(pool_id, "pool_id")
         rollout_id = path_segment(rollout_id, "rollout_id")
-        return await self._transport.call(
-            rollouts.get_rollout_artifacts._get_kwargs(pool_id, rollout_id)
+        return await self._transport.request(
+            "get_rollout_artifacts", rollouts.get_rollout_artifacts._get_kwargs(pool_id, rollout_id)
         )
 
     async def get_rollout_usage(self, pool_id: str, rollout_id: str) -> dict[str, Any]:
@@ -127,8 +132,8 @@ class AsyncRolloutOperations(AsyncOperations):
         """
         pool_id = path_segment(pool_id, "pool_id")
         rollout_id = path_segment(rollout_id, "rollout_id")
-        return await self._transport.call(
-            rollouts.get_rollout_usage._get_kwargs(pool_id, rollout_id)
+        return await self._transport.request(
+            "get_rollout_usage", rollouts.get_rollout_usage._get_kwargs(pool_id, rollout_id)
         )
 
     async def get_rollout_summary(self, pool_id: str, rollout_id: str) -> dict[str, Any]:
@@ -139,8 +144,8 @@ class AsyncRolloutOperations(AsyncOperations):
         """
         pool_id = path_segment(pool_id, "pool_id")
         rollout_id = path_segment(rollout_id, "rollout_id")
-        return await self._transport.call(
-            rollouts.get_rollout_summary._get_kwargs(pool_id, rollout_id)
+        return await self._transport.request(
+            "get_rollout_summary", rollouts.get_rollout_summary._get_kwargs(pool_id, rollout_id)
         )
 
     def stream_rollout_events(
@@ -161,7 +166,8 @@ class AsyncRolloutOperations(AsyncOperations):
         pool_id = path_segment(pool_id, "pool_id")
         rollout_id = path_segment(rollout_id, "rollout_id")
         return self._stream(
+            "stream_rollout_events",
             rollouts.stream_rollout_events._get_kwargs(
                 pool_id, rollout_id, cursor=or_unset(query_text(cursor, "cursor"))
-            )
+            ),
         )

@@ -13,8 +13,12 @@ class AsyncServiceOperations(AsyncOperations):
 
     async def get_queue_status(self) -> dict[str, Any]:
         """How many rollouts wait and run, and how many may run at once."""
-        return await self._transport.call(service.get_queue_status._get_kwargs())
+        return await self._transport.request(
+            "get_queue_status", service.get_queue_status._get_kwargs()
+        )
 
     async def get_capabilities(self) -> dict[str, Any]:
         """What the service can do: its pool targets, its features, its version."""
-        return await self._transport.call(service.get_capabilities._get_kwargs())
+        return await self._transport.request(
+            "get_capabilities", service.get_capabilities._get_kwargs()
+        )

@@ -23,7 +23,7 @@ class AsyncTaskOperations(AsyncOperations):
             NotFoundError: There is no such pool.
         """
         pool_id = path_segment(pool_id, "pool_id")
-        return await self._transport.call(tasks.list_tasks._get_kwargs(pool_id))
+        return await self._transport.request("list_tasks", tasks.list_tasks._get_kwargs(pool_id))
 
     async def create_task(self, pool_id: str, request: Mapping[str, Any]) -> dict[str, Any]:
         """Add a task to a pool.
@@ -41,8 +41,8 @@ class AsyncTaskOperations(AsyncOperations):
             ValidationFailedError: The definition is invalid; the message names the fields.
         """
         pool_id = path_segment(pool_id, "pool_id")
-        return await self._transport.call(
-            tasks.create_task._get_kwargs(pool_id, body=json_body(request))
+        return await self._transport.request(
+            "create_task", tasks.create_task._get_kwargs(pool_id, body=json_body(request))
         )
 
     async def update_task(
@@ -60,8 +60,8 @@ class AsyncTaskOperations(AsyncOperations):
         """
         pool_id = path_segment(pool_id, "pool_id")
         task_id = path_segment(task_id, "task_id")
-        return await self._transport.call(
-            tasks.update_task._get_kwargs(pool_id, task_id, body=json_body(request))
+        return await self._transport.request(
+            "update_task", tasks.update_task._get_kwargs(pool_id, task_id, body=json_body(request))
         )
 
     async def patch_task(
@@ -79,8 +79,8 @@ class AsyncTaskOperations(AsyncOperations):
         """
         pool_id = path_segment(pool_id, "pool_id")
         task_id = path_segment(task_id, "task_id")
-        return await self._transport.call(
-            tasks.patch_task._get_kwargs(pool_id, task_id, body=json_body(request))
+        return await self._transport.request(
+            "patch_task", tasks.patch_task._get_kwargs(pool_id, task_id, body=json_body(request))
         )
 
     async def delete_task(self, pool_id: str, task_id: str) -> dict[str, Any]:
@@ -95,4 +95,6 @@ class AsyncTaskOperations(AsyncOperations):
         """
         pool_id = path_segment(pool_id, "pool_id")
         task_id = path_segment(task_id, "task_id")
-        return await self._transport.call(tasks.delete_task._get_kwargs(pool_id, task_id))
+        return await self._transport.request(
+            "delete_task", tasks.delete_task._get_kwargs(pool_id, task_id)
+        )

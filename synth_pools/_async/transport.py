@@ -2,32 +2,35 @@
 
 from __future__ import annotations
 
-import json
-import threading
-from collections.abc import Generator
+import asyncio
+import random
+import time
+import uuid
+from collections.abc import Callable, Generator
 from typing import Any
 
 import httpx
 
+from synth_pools import retry
+from synth_pools._async.connections import AsyncConnections
+from synth_pools.answers import AnswerReader
 from synth_pools.config import ClientConfig, Secret
 from synth_pools.errors import (
     APIConnectionError,
     APIStatusError,
     ClientClosedError,
     ConfigurationError,
-    RequestValidationError,
-    ResponseDecodeError,
+    SynthPoolsError,
 )
-from synth_pools.failures import connection_error, without_frames
-from synth_pools.requests import encode_json
-from synth_pools.responses import decode_error, status_error
+from synth_pools.failures import without_frames
+from synth_pools.observing import Observer, is_tracing, span
+from synth_pools.wire import Call, RequestBuilder
+from synth_pools.within import async_within
+from synth_pools_api.operations import OPERATIONS, Operation, OperationId
 
-# What a generated `_get_kwargs` returns: method, url (a path), and maybe params, headers, json.
-Call = dict[str, Any]
-
-# The service sends a heartbeat every 15 s: this long a silence means that the stream is dead.
-_STREAM_SILENCE_SECONDS = 60.0
-_CONNECTIONS = 100
+_KEY_HEADER = "Idempotency-Key"
+# What an earlier attempt, whose answer was lost, may have brought about itself.
+_OWN_DOING = {("DELETE", 404), ("POST", 409)}
 
 
 class _BearerAuth(httpx.Auth):
@@ -48,32 +51,49 @@ class _BearerAuth(httpx.Auth):
 
 
 class AsyncTransport:
-    """Owns one pool of connections, made at the first request, or borrows a caller's client."""
+    """Sends calls, again where that is safe, over connections that other views of it share.
 
-    def __init__(self, config: ClientConfig, http_client: httpx.AsyncClient | None = None) -> None:
+    Attributes:
+        clock: Seconds that only rise.
+        sleep: Waits some seconds.
+        random: Gives numbers of [0, 1).
+    """
+
+    def __init__(
+        self,
+        config: ClientConfig,
+        http_client: httpx.AsyncClient | None = None,
+        *,
+        connections: AsyncConnections | None = None,
+    ) -> None:
         # First of all: tracebacks show half-made transports too.
         self._config = config
-        self._closed = False
-        if http_client is not None and not isinstance(http_client, httpx.AsyncClient):
-            raise ConfigurationError(
-                f"http_client must be an httpx.{httpx.AsyncClient.__name__}, "
-                f"not {type(http_client).__name__}"
-            )
+        problem = ""
         try:
             httpx.URL(config.base_url)
         except httpx.InvalidURL as error:
             problem = str(error)
-        else:
-            problem = ""
         if problem:
             raise ConfigurationError(f"the base URL cannot be used: {problem}")
+        self._connections = connections or AsyncConnections(
+            httpx.Timeout(config.timeout), http_client
+        )
         self._auth = _BearerAuth(config.api_key)
-        self._timeout = httpx.Timeout(config.timeout)
-        self._stream_silence = max(config.timeout, _STREAM_SILENCE_SECONDS)
-        self._stream_timeout = httpx.Timeout(config.timeout, read=self._stream_silence)
-        self._http = http_client
-        self._owns_http = http_client is None
-        self._lock = threading.Lock()
+        self._answers = AnswerReader(config)
+        self._observer = Observer(config)
+        self._calls = RequestBuilder(config, accept="application/json", read_timeout=config.timeout)
+        self._streams = RequestBuilder(
+            config, accept="text/event-stream", read_timeout=config.stream_idle_timeout
+        )
+        self.clock: Callable[[], float] = time.monotonic
+        self.sleep = asyncio.sleep
+        self.random: Callable[[], float] = random.random
+
+    def with_config(self, config: ClientConfig) -> AsyncTransport:
+        """A view with another configuration, on the same connections."""
+        view = AsyncTransport(config, connections=self._connections)
+        view.clock, view.sleep, view.random = self.clock, self.sleep, self.random
+        return view
 
     @property
     def config(self) -> ClientConfig:
@@ -81,101 +101,196 @@ class AsyncTransport:
 
     @property
     def is_closed(self) -> bool:
-        return self._closed
+        return self._connections.are_closed
 
     def __repr__(self) -> str:
-        return f"{self._config.base_url}{' (closed)' if self._closed else ''}"
+        connections = getattr(self, "_connections", None)
+        closed = connections is not None and connections.are_closed
+        return f"{self._config.base_url}{' (closed)' if closed else ''}"
 
     def check_open(self) -> None:
         """Raise `ClientClosedError` if it is closed."""
-        if self._closed:
-            raise ClientClosedError("the client is closed: make a new one")
+        self._connections.check_open()
 
     async def aclose(self) -> None:
         """Close the connections; a caller's own HTTP client stays open. Can be repeated."""
-        with self._lock:
-            self._closed = True
-            http, self._http = self._http, None
-        if http is not None and self._owns_http:
-            await http.aclose()
+        await self._connections.aclose()
 
-    async def call(self, call: Call) -> dict[str, Any]:
-        """Send a request and return the JSON of its answer; ``{}`` for an empty body."""
-        http = self._http_client()
-        request = self._build(http, call, self._timeout, accept="application/json")
-        response = await self._send(http, request, call)
-        if not response.is_success:
-            raise self._status_error(call, response)
-        if not response.content:
-            return {}
+    async def request(self, operation: OperationId, call: Call) -> dict[str, Any]:
+        """Make a call, in as many attempts as are safe and wanted; its answer's JSON.
+
+        Raises:
+            APIStatusError: The service answered with an error.
+            APIConnectionError: No complete answer came.
+            ResponseDecodeError: The answer is not JSON.
+            ClientClosedError: The client is, or was meanwhile, closed.
+            RequestValidationError: The body or the URL cannot be sent.
+        """
+        details = OPERATIONS[operation]
+        if details.retry == "with-key":
+            key = self._config.idempotency_key
+            headers = call.setdefault("headers", {})
+            headers.setdefault(_KEY_HEADER, str(uuid.uuid4()) if key is None else key)
+        content = self._calls.content(call)
+        if not is_tracing():
+            return await self._repeat(details, call, content)
+        with span(operation, details.method, details.path, self._config.base_url):
+            return await self._repeat(details, call, content)
+
+    async def open_stream(
+        self, operation: OperationId, call: Call, *, attempt: int = 1
+    ) -> httpx.Response:
+        """Ask for an event stream, once; its answer, unread. Close it after use.
+
+        Args:
+            operation: The operation.
+            call: What to ask.
+            attempt: Which attempt this is, for those who watch.
+
+        Raises:
+            APIStatusError: The service answered with an error.
+            APIConnectionError: No answer came.
+            ResponseDecodeError: The answer is not an event stream.
+            ClientClosedError: The client is closed.
+        """
+        http = await self._connections.client(streams=True)
+        request = self._build(http, self._streams, call, None, None)
+        watched = self._observer.wants()
+        if watched:
+            self._observer.sending(operation, call, attempt, request)
+        started = self.clock()
+        response: httpx.Response | None = None
+        failure: SynthPoolsError | None = None
         try:
-            answer: dict[str, Any] = json.loads(response.content)
-        except (ValueError, RecursionError):
-            # Raised further down: the decoder's own exception would bring the whole body along.
-            failure = self._decode_error(call, response, "the body is not JSON")
-        else:
-            return answer
+            response = await self._send(http, request, call, stream=True)
+            await self._check_stream(call, response)
+        except SynthPoolsError as error:
+            failure = error
+        if watched:
+            seconds = self.clock() - started
+            self._observer.ended(operation, call, attempt, seconds, response, failure)
+        if failure is not None or response is None:
+            raise failure or AssertionError
+        return response
+
+    def stream_error(
+        self, call: Call, error: httpx.RequestError
+    ) -> APIConnectionError | ClientClosedError:
+        """The error to raise for a stream that broke, outside of the ``except`` block."""
+        if self.is_closed:
+            return ClientClosedError("the client was closed while its event stream was read")
+        return self._answers.stream_error(call, error)
+
+    def retry_wait(
+        self,
+        operation: OperationId,
+        error: SynthPoolsError,
+        attempt: int,
+        *,
+        call: Call | None = None,
+        remaining: float | None = None,
+    ) -> float | None:
+        """Seconds to wait before ``operation`` is tried again; None if it must not be.
+
+        Args:
+            operation: The operation.
+            error: What the last attempt raised.
+            attempt: How many attempts have failed in a row.
+            call: What was asked; it decides whether some operations may be repeated.
+            remaining: Seconds that are left; None for no limit.
+        """
+        details = OPERATIONS[operation]
+        asked = call or {}
+        body = asked.get("json") or {}
+        return retry.decide(
+            retry.outcome_of(error),
+            repeatable=retry.is_repeatable(
+                details.retry,
+                has_key=_KEY_HEADER in asked.get("headers", {}),
+                has_id=any(body.get(key) is not None for key in details.id_keys),
+            ),
+            attempt=attempt,
+            max_retries=self._config.max_retries,
+            random=self.random,
+            remaining=remaining,
+        )
+
+    async def _repeat(
+        self, details: Operation, call: Call, content: bytes | None
+    ) -> dict[str, Any]:
+        deadline = self._config.deadline
+        give_up_at = None if deadline is None else self.clock() + deadline
+        attempt, lost = 0, False
+        while True:
+            attempt += 1
+            remaining = None if give_up_at is None else give_up_at - self.clock()
+            failure: APIConnectionError | APIStatusError
+            try:
+                return await self._attempt(details, call, content, attempt, remaining)
+            except (APIConnectionError, APIStatusError) as error:
+                failure = error
+            wait = self.retry_wait(
+                details.id,
+                failure,
+                attempt,
+                call=call,
+                remaining=None if give_up_at is None else give_up_at - self.clock(),
+            )
+            if wait is None:
+                break
+            lost = lost or not retry.outcome_of(failure).changed_nothing
+            self._observer.retrying(call, failure, attempt, wait, self._config.max_retries)
+            await self.sleep(wait)
+        status = getattr(failure, "status_code", None)
+        if lost and (details.method, status) in _OWN_DOING:
+            failure.add_note(
+                "an earlier attempt of this call may have done it; its answer was lost"
+            )
         raise failure
 
-    async def open_stream(self, call: Call) -> httpx.Response:
-        """Send a request and return its answer with an unread event stream; close it after use."""
-        http = self._http_client()
-        request = self._build(http, call, self._stream_timeout, accept="text/event-stream")
-        response = await self._send(http, request, call, stream=True)
-        # What is not an event stream would otherwise pass for one without any events.
-        kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if response.is_success and kind not in ("application/json", "text/html"):
-            return response
-        failure: APIConnectionError | None = None
+    async def _attempt(
+        self,
+        details: Operation,
+        call: Call,
+        content: bytes | None,
+        attempt: int,
+        remaining: float | None,
+    ) -> dict[str, Any]:
+        http = await self._connections.client()
+        request = self._build(http, self._calls, call, content, remaining)
+        watched = self._observer.wants()
+        if watched:
+            self._observer.sending(details.id, call, attempt, request)
+        started = self.clock()
+        response: httpx.Response | None = None
+        failure: SynthPoolsError | None = None
+        result: dict[str, Any] = {}
         try:
-            await response.aread()
-        except httpx.RequestError as error:
-            failure = self.stream_error(call, error)
-        finally:
-            await response.aclose()
+            response = await async_within(remaining, self._send, http, request, call)
+            result = self._answers.result(call, response)
+        except TimeoutError:
+            failure = self._answers.deadline_error(call, attempt)
+        except SynthPoolsError as error:
+            failure = error
+        if watched:
+            seconds = self.clock() - started
+            self._observer.ended(details.id, call, attempt, seconds, response, failure)
+        # Here, where nothing refers any more to the exception that it stands for.
         if failure is not None:
             raise failure
-        if response.is_success:
-            raise self._decode_error(call, response, f"an event stream was expected, not {kind}")
-        raise self._status_error(call, response)
-
-    def stream_error(self, call: Call, error: httpx.RequestError) -> APIConnectionError:
-        """The error to raise for a stream that broke, outside of the ``except`` block."""
-        problem = "the event stream of {origin} broke"
-        return self._connection_error(call, error, self._stream_silence, problem)
-
-    def _http_client(self) -> httpx.AsyncClient:
-        http = self._http
-        if http is None:
-            # Many threads may make the first call at once; there must be one pool all the same.
-            with self._lock:
-                self.check_open()
-                http = self._http
-                if http is None:
-                    http = self._http = httpx.AsyncClient(
-                        timeout=self._timeout,
-                        limits=httpx.Limits(
-                            max_connections=_CONNECTIONS, max_keepalive_connections=_CONNECTIONS
-                        ),
-                    )
-        return http
+        return result
 
     def _build(
-        self, http: httpx.AsyncClient, call: Call, timeout: httpx.Timeout, *, accept: str
+        self,
+        http: httpx.AsyncClient,
+        builder: RequestBuilder,
+        call: Call,
+        content: bytes | None,
+        longest: float | None,
     ) -> httpx.Request:
-        content = encode_json(call["json"]) if "json" in call else None
-        try:
-            return http.build_request(
-                call["method"],
-                self._config.base_url + call["url"],
-                params=call.get("params") or None,
-                headers={"Accept": accept, **call.get("headers", {})},
-                content=content,
-                timeout=timeout,
-            )
-        except httpx.InvalidURL as error:
-            problem = str(error)
-        raise RequestValidationError(f"the request's URL cannot be used: {problem}")
+        if self._connections.are_lent:
+            return builder.build_for(http, call, content, longest=longest)
+        return builder.build(call, content, longest=longest)
 
     async def _send(
         self, http: httpx.AsyncClient, request: httpx.Request, call: Call, *, stream: bool = False
@@ -184,8 +299,10 @@ class AsyncTransport:
         try:
             return await http.send(request, auth=self._auth, follow_redirects=False, stream=stream)
         except httpx.RequestError as error:
-            silence = self._stream_silence if stream else self._config.timeout
-            failure = self._connection_error(call, error, silence)
+            if stream:
+                failure = self._answers.stream_error(call, error, began=False)
+            else:
+                failure = self._answers.connection_error(call, error)
         except BaseException as error:
             # Cancellation, an interrupt, or another thread that closes the client.
             if not (isinstance(error, RuntimeError) and http.is_closed):
@@ -194,41 +311,15 @@ class AsyncTransport:
             failure = ClientClosedError("the client was closed")
         raise failure
 
-    def _connection_error(
-        self,
-        call: Call,
-        error: httpx.RequestError,
-        silence: float,
-        problem: str = "no answer from {origin}",
-    ) -> APIConnectionError:
-        return connection_error(
-            error,
-            method=call["method"].upper(),
-            url=self._config.base_url + call["url"],
-            path=call["url"],
-            limit=silence if isinstance(error, httpx.ReadTimeout) else self._config.timeout,
-            problem=problem,
-        )
-
-    def _status_error(self, call: Call, response: httpx.Response) -> APIStatusError:
-        key = self._config.api_key
-        return status_error(
-            method=call["method"].upper(),
-            url=str(response.request.url),
-            path=call["url"],
-            status_code=response.status_code,
-            headers=[(name, key.redact_bytes(value)) for name, value in response.headers.raw],
-            content=key.redact_bytes(response.content),
-        )
-
-    def _decode_error(
-        self, call: Call, response: httpx.Response, problem: str
-    ) -> ResponseDecodeError:
-        return decode_error(
-            problem,
-            method=call["method"].upper(),
-            path=call["url"],
-            status_code=response.status_code,
-            request_id=response.headers.get("x-request-id"),
-            content=self._config.api_key.redact_bytes(response.content),
-        )
+    async def _check_stream(self, call: Call, response: httpx.Response) -> None:
+        """Read, close and raise what is no event stream."""
+        if self._answers.is_event_stream(response):
+            return
+        failure: APIConnectionError | None = None
+        try:
+            await response.aread()
+        except httpx.RequestError as error:
+            failure = self._answers.stream_error(call, error)
+        finally:
+            await response.aclose()
+        raise failure or self._answers.no_event_stream(call, response)

@@ -39,7 +39,7 @@ class AsyncTypedCalls(AsyncOperations):
         arguments = check_arguments(path, query, headers)
         if body is not None:
             arguments["body"] = check_body(body)
-        answer = await self._transport.call(_request(build, arguments))
+        answer = await self._transport.request(operation, _request(build, arguments))
         secret = self._transport.config.api_key
         return parse(parse_answer, answer, what=f"the answer of {operation}", redact=secret.redact)
 
@@ -54,7 +54,7 @@ class AsyncTypedCalls(AsyncOperations):
         headers: Mapping[str, Argument] = _NONE,
     ) -> AsyncModelStream[T]:
         arguments = check_arguments(path, query, headers)
-        events = self._stream(_request(build, arguments))
+        events = self._stream(operation, _request(build, arguments))
         secret = self._transport.config.api_key
         return AsyncModelStream(events, parse_event, what=operation, secret=secret)
 

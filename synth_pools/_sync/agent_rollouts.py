@@ -44,11 +44,12 @@ class AgentRolloutOperations(Operations):
             ValidationFailedError: The request is invalid; the message names the fields.
         """
         validate_pool_rollout_request(request, context="create_global_rollout")
-        return self._transport.call(
+        return self._transport.request(
+            "create_global_rollout",
             agent_rollouts.create_global_rollout._get_kwargs(
                 body=json_body(request),
                 idempotency_key=or_unset(check_idempotency_key(idempotency_key)),
-            )
+            ),
         )
 
     def get_global_rollout(self, rollout_id: str) -> dict[str, Any]:
@@ -58,7 +59,9 @@ class AgentRolloutOperations(Operations):
             NotFoundError: There is no such rollout.
         """
         rollout_id = path_segment(rollout_id, "rollout_id")
-        return self._transport.call(agent_rollouts.get_global_rollout._get_kwargs(rollout_id))
+        return self._transport.request(
+            "get_global_rollout", agent_rollouts.get_global_rollout._get_kwargs(rollout_id)
+        )
 
     def list_global_rollouts(
         self,
@@ -77,8 +80,9 @@ class AgentRolloutOperations(Operations):
         Returns:
             ``{"items": [...], "next_cursor": ...}``; the cursor is null on the last page.
         """
-        return self._transport.call(
-            agent_rollouts.list_global_rollouts._get_kwargs(**page(state, limit, cursor))
+        return self._transport.request(
+            "list_global_rollouts",
+            agent_rollouts.list_global_rollouts._get_kwargs(**page(state, limit, cursor)),
         )
 
     def cancel_global_rollout(self, rollout_id: str) -> dict[str, Any]:
@@ -92,8 +96,9 @@ class AgentRolloutOperations(Operations):
             ConflictError: The rollout has completed or failed.
         """
         rollout_id = path_segment(rollout_id, "rollout_id")
-        return self._transport.call(
-            agent_rollouts.cancel_global_rollout._get_kwargs(rollout_id, body=json_body({}))
+        return self._transport.request(
+            "cancel_global_rollout",
+            agent_rollouts.cancel_global_rollout._get_kwargs(rollout_id, body=json_body({})),
         )
 
     def get_global_rollout_artifacts(self, rollout_id: str) -> dict[str, Any]:
@@ -106,8 +111,9 @@ class AgentRolloutOperations(Operations):
             NotFoundError: There is no such rollout.
         """
         rollout_id = path_segment(rollout_id, "rollout_id")
-        return self._transport.call(
-            agent_rollouts.get_global_rollout_artifacts._get_kwargs(rollout_id)
+        return self._transport.request(
+            "get_global_rollout_artifacts",
+            agent_rollouts.get_global_rollout_artifacts._get_kwargs(rollout_id),
         )
 
     def get_global_rollout_usage(self, rollout_id: str) -> dict[str, Any]:
@@ -117,7 +123,10 @@ class AgentRolloutOperations(Operations):
             NotFoundError: There is no such rollout.
         """
         rollout_id = path_segment(rollout_id, "rollout_id")
-        return self._transport.call(agent_rollouts.get_global_rollout_usage._get_kwargs(rollout_id))
+        return self._transport.request(
+            "get_global_rollout_usage",
+            agent_rollouts.get_global_rollout_usage._get_kwargs(rollout_id),
+        )
 
     def get_global_rollout_summary(self, rollout_id: str) -> dict[str, Any]:
         """A rollout in short: status, reward, last event, timing.
@@ -126,8 +135,9 @@ class AgentRolloutOperations(Operations):
             NotFoundError: There is no such rollout.
         """
         rollout_id = path_segment(rollout_id, "rollout_id")
-        return self._transport.call(
-            agent_rollouts.get_global_rollout_summary._get_kwargs(rollout_id)
+        return self._transport.request(
+            "get_global_rollout_summary",
+            agent_rollouts.get_global_rollout_summary._get_kwargs(rollout_id),
         )
 
     def stream_global_rollout_events(
@@ -146,7 +156,8 @@ class AgentRolloutOperations(Operations):
         """
         rollout_id = path_segment(rollout_id, "rollout_id")
         return self._stream(
+            "stream_global_rollout_events",
             agent_rollouts.stream_global_rollout_events._get_kwargs(
                 rollout_id, cursor=or_unset(query_text(cursor, "cursor"))
-            )
+            ),
         )

@@ -24,40 +24,50 @@ class ContainerOperations(Operations):
     def get_pool_container_health(self, pool_id: str) -> dict[str, Any]:
         """Whether the container of a pool is well."""
         pool_id = path_segment(pool_id, "pool_id")
-        return self._transport.call(containers.get_pool_container_health._get_kwargs(pool_id))
+        return self._transport.request(
+            "get_pool_container_health", containers.get_pool_container_health._get_kwargs(pool_id)
+        )
 
     def get_task_container_health(self, pool_id: str, task_id: str) -> dict[str, Any]:
         """Whether the container of a task is well."""
         pool_id = path_segment(pool_id, "pool_id")
         task_id = path_segment(task_id, "task_id")
-        return self._transport.call(
-            containers.get_task_container_health._get_kwargs(pool_id, task_id)
+        return self._transport.request(
+            "get_task_container_health",
+            containers.get_task_container_health._get_kwargs(pool_id, task_id),
         )
 
     def get_pool_container_info(self, pool_id: str) -> dict[str, Any]:
         """What the container of a pool says about itself."""
         pool_id = path_segment(pool_id, "pool_id")
-        return self._transport.call(containers.get_pool_container_info._get_kwargs(pool_id))
+        return self._transport.request(
+            "get_pool_container_info", containers.get_pool_container_info._get_kwargs(pool_id)
+        )
 
     def get_task_container_info(self, pool_id: str, task_id: str) -> dict[str, Any]:
         """What the container of a task says about itself."""
         pool_id = path_segment(pool_id, "pool_id")
         task_id = path_segment(task_id, "task_id")
-        return self._transport.call(
-            containers.get_task_container_info._get_kwargs(pool_id, task_id)
+        return self._transport.request(
+            "get_task_container_info",
+            containers.get_task_container_info._get_kwargs(pool_id, task_id),
         )
 
     def get_pool_container_metadata(self, pool_id: str) -> dict[str, Any]:
         """The metadata of the container of a pool."""
         pool_id = path_segment(pool_id, "pool_id")
-        return self._transport.call(containers.get_pool_container_metadata._get_kwargs(pool_id))
+        return self._transport.request(
+            "get_pool_container_metadata",
+            containers.get_pool_container_metadata._get_kwargs(pool_id),
+        )
 
     def get_task_container_metadata(self, pool_id: str, task_id: str) -> dict[str, Any]:
         """The metadata of the container of a task."""
         pool_id = path_segment(pool_id, "pool_id")
         task_id = path_segment(task_id, "task_id")
-        return self._transport.call(
-            containers.get_task_container_metadata._get_kwargs(pool_id, task_id)
+        return self._transport.request(
+            "get_task_container_metadata",
+            containers.get_task_container_metadata._get_kwargs(pool_id, task_id),
         )
 
     def execute_pool_container_rollout(
@@ -73,8 +83,9 @@ class ContainerOperations(Operations):
             ConflictError: The pool is archived.
         """
         pool_id = path_segment(pool_id, "pool_id")
-        return self._transport.call(
-            containers.execute_pool_container_rollout._get_kwargs(pool_id, body=json_body(request))
+        return self._transport.request(
+            "execute_pool_container_rollout",
+            containers.execute_pool_container_rollout._get_kwargs(pool_id, body=json_body(request)),
         )
 
     def execute_task_container_rollout(
@@ -92,8 +103,9 @@ class ContainerOperations(Operations):
         """
         pool_id = path_segment(pool_id, "pool_id")
         task_id = path_segment(task_id, "task_id")
-        return self._transport.call(
+        return self._transport.request(
+            "execute_task_container_rollout",
             containers.execute_task_container_rollout._get_kwargs(
                 pool_id, task_id, body=json_body(request)
-            )
+            ),
         )

@@ -12,9 +12,11 @@ from typing import Any, Self
 
 import httpx
 
-from synth_pools._sync.transport import Call, Transport
+from synth_pools._sync.transport import Transport
 from synth_pools.errors import APIConnectionError, ClientClosedError, StreamDecodeError
 from synth_pools.sse import EventStreamDecoder
+from synth_pools.wire import Call
+from synth_pools_api.operations import OperationId
 
 _EXCERPT = 200
 
@@ -37,8 +39,8 @@ class EventStream:
 
     __slots__ = ("_events",)
 
-    def __init__(self, transport: Transport, call: Call) -> None:
-        self._events = _read(transport, call)
+    def __init__(self, transport: Transport, operation: OperationId, call: Call) -> None:
+        self._events = _read(transport, operation, call)
 
     def __iter__(self) -> Self:
         return self
@@ -62,10 +64,12 @@ class EventStream:
         self._events.close()
 
 
-def _read(transport: Transport, call: Call) -> Generator[dict[str, Any], None]:
+def _read(
+    transport: Transport, operation: OperationId, call: Call
+) -> Generator[dict[str, Any], None]:
     # A generator of its own, which nothing but the stream refers to: dropping the stream runs the
     # `finally` below.
-    response = transport.open_stream(call)
+    response = transport.open_stream(operation, call)
     decoder = EventStreamDecoder()
     failure: APIConnectionError | ClientClosedError | None = None
     try:
@@ -81,10 +85,7 @@ def _read(transport: Transport, call: Call) -> Generator[dict[str, Any], None]:
                 if problem.strip():
                     raise _no_json(transport, problem)
     except httpx.RequestError as error:
-        if transport.is_closed:
-            failure = ClientClosedError("the client was closed while its event stream was read")
-        else:
-            failure = transport.stream_error(call, error)
+        failure = transport.stream_error(call, error)
     finally:
         response.close()
     if failure is not None:

@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 from synth_pools._sync.events import EventStream
 from synth_pools._sync.transport import Transport
 from synth_pools.requests import query_int, query_text
+from synth_pools.wire import Call
+from synth_pools_api.operations import OperationId
 from synth_pools_api.types import UNSET, Unset
 
 T = TypeVar("T")
@@ -29,8 +31,8 @@ class Operations:
 
     _transport: Transport
 
-    def _stream(self, call: dict[str, Any]) -> EventStream:
-        return EventStream(self._transport, call)
+    def _stream(self, operation: OperationId, call: Call) -> EventStream:
+        return EventStream(self._transport, operation, call)
 
 
 def or_unset(value: T | None) -> T | Unset:

@@ -30,7 +30,9 @@ class PoolOperations(Operations):
             ConflictError: The chosen id is taken.
             ValidationFailedError: The definition is invalid; the message names the fields.
         """
-        return self._transport.call(pools.create_pool._get_kwargs(body=json_body(request)))
+        return self._transport.request(
+            "create_pool", pools.create_pool._get_kwargs(body=json_body(request))
+        )
 
     def create(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Short for `create_pool`."""
@@ -49,7 +51,9 @@ class PoolOperations(Operations):
         Returns:
             ``{"items": [...], "next_cursor": ...}``; the cursor is null on the last page.
         """
-        return self._transport.call(pools.list_pools._get_kwargs(**page(state, limit, cursor)))
+        return self._transport.request(
+            "list_pools", pools.list_pools._get_kwargs(**page(state, limit, cursor))
+        )
 
     def list(
         self, *, state: str | None = None, limit: int = 100, cursor: str | None = None
@@ -64,7 +68,7 @@ class PoolOperations(Operations):
             NotFoundError: There is no such pool.
         """
         pool_id = path_segment(pool_id, "pool_id")
-        return self._transport.call(pools.get_pool._get_kwargs(pool_id))
+        return self._transport.request("get_pool", pools.get_pool._get_kwargs(pool_id))
 
     def get(self, pool_id: str) -> dict[str, Any]:
         """Short for `get_pool`."""
@@ -82,8 +86,8 @@ class PoolOperations(Operations):
             ValidationFailedError: The definition is invalid; the message names the fields.
         """
         pool_id = path_segment(pool_id, "pool_id")
-        return self._transport.call(
-            pools.replace_pool._get_kwargs(pool_id, body=json_body(request))
+        return self._transport.request(
+            "replace_pool", pools.replace_pool._get_kwargs(pool_id, body=json_body(request))
         )
 
     def replace(self, pool_id: str, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -102,7 +106,9 @@ class PoolOperations(Operations):
             ValidationFailedError: The change is invalid; the message names the fields.
         """
         pool_id = path_segment(pool_id, "pool_id")
-        return self._transport.call(pools.update_pool._get_kwargs(pool_id, body=json_body(request)))
+        return self._transport.request(
+            "update_pool", pools.update_pool._get_kwargs(pool_id, body=json_body(request))
+        )
 
     def update(self, pool_id: str, request: Mapping[str, Any]) -> dict[str, Any]:
         """Short for `update_pool`."""
@@ -118,7 +124,7 @@ class PoolOperations(Operations):
             NotFoundError: There is no such pool.
         """
         pool_id = path_segment(pool_id, "pool_id")
-        return self._transport.call(pools.delete_pool._get_kwargs(pool_id))
+        return self._transport.request("delete_pool", pools.delete_pool._get_kwargs(pool_id))
 
     def delete(self, pool_id: str) -> dict[str, Any]:
         """Short for `delete_pool`."""
@@ -131,7 +137,7 @@ class PoolOperations(Operations):
             NotFoundError: There is no such pool.
         """
         pool_id = path_segment(pool_id, "pool_id")
-        return self._transport.call(pools.get_pool_urls._get_kwargs(pool_id))
+        return self._transport.request("get_pool_urls", pools.get_pool_urls._get_kwargs(pool_id))
 
     def get_urls(self, pool_id: str) -> dict[str, Any]:
         """Short for `get_pool_urls`."""
@@ -144,4 +150,6 @@ class PoolOperations(Operations):
             NotFoundError: There is no such pool.
         """
         pool_id = path_segment(pool_id, "pool_id")
-        return self._transport.call(metrics.get_pool_metrics._get_kwargs(pool_id))
+        return self._transport.request(
+            "get_pool_metrics", metrics.get_pool_metrics._get_kwargs(pool_id)
+        )

@@ -46,12 +46,13 @@ class RolloutOperations(Operations):
         """
         validate_pool_rollout_request(request, context="create_rollout")
         pool_id = path_segment(pool_id, "pool_id")
-        return self._transport.call(
+        return self._transport.request(
+            "create_rollout",
             rollouts.create_rollout._get_kwargs(
                 pool_id,
                 body=json_body(request),
                 idempotency_key=or_unset(check_idempotency_key(idempotency_key)),
-            )
+            ),
         )
 
     def get_rollout(self, pool_id: str, rollout_id: str) -> dict[str, Any]:
@@ -62,7 +63,9 @@ class RolloutOperations(Operations):
         """
         pool_id = path_segment(pool_id, "pool_id")
         rollout_id = path_segment(rollout_id, "rollout_id")
-        return self._transport.call(rollouts.get_rollout._get_kwargs(pool_id, rollout_id))
+        return self._transport.request(
+            "get_rollout", rollouts.get_rollout._get_kwargs(pool_id, rollout_id)
+        )
 
     def list_rollouts(
         self,
@@ -87,8 +90,9 @@ class RolloutOperations(Operations):
             NotFoundError: There is no such pool.
         """
         pool_id = path_segment(pool_id, "pool_id")
-        return self._transport.call(
-            rollouts.list_rollouts._get_kwargs(pool_id, **page(state, limit, cursor))
+        return self._transport.request(
+            "list_rollouts",
+            rollouts.list_rollouts._get_kwargs(pool_id, **page(state, limit, cursor)),
         )
 
     def cancel_rollout(self, pool_id: str, rollout_id: str) -> dict[str, Any]:
@@ -103,8 +107,9 @@ class RolloutOperations(Operations):
         """
         pool_id = path_segment(pool_id, "pool_id")
         rollout_id = path_segment(rollout_id, "rollout_id")
-        return self._transport.call(
-            rollouts.cancel_rollout._get_kwargs(pool_id, rollout_id, body=json_body({}))
+        return self._transport.request(
+            "cancel_rollout",
+            rollouts.cancel_rollout._get_kwargs(pool_id, rollout_id, body=json_body({})),
         )
 
     def get_rollout_artifacts(self, pool_id: str, rollout_id: str) -> dict[str, Any]:
@@ -118,7 +123,9 @@ class RolloutOperations(Operations):
         """
         pool_id = path_segment(pool_id, "pool_id")
         rollout_id = path_segment(rollout_id, "rollout_id")
-        return self._transport.call(rollouts.get_rollout_artifacts._get_kwargs(pool_id, rollout_id))
+        return self._transport.request(
+            "get_rollout_artifacts", rollouts.get_rollout_artifacts._get_kwargs(pool_id, rollout_id)
+        )
 
     def get_rollout_usage(self, pool_id: str, rollout_id: str) -> dict[str, Any]:
         """What a rollout used: time, tokens, bytes, cost.
@@ -128,7 +135,9 @@ class RolloutOperations(Operations):
         """
         pool_id = path_segment(pool_id, "pool_id")
         rollout_id = path_segment(rollout_id, "rollout_id")
-        return self._transport.call(rollouts.get_rollout_usage._get_kwargs(pool_id, rollout_id))
+        return self._transport.request(
+            "get_rollout_usage", rollouts.get_rollout_usage._get_kwargs(pool_id, rollout_id)
+        )
 
     def get_rollout_summary(self, pool_id: str, rollout_id: str) -> dict[str, Any]:
         """A rollout in short: status, reward, last event, timing.
@@ -138,7 +147,9 @@ class RolloutOperations(Operations):
         """
         pool_id = path_segment(pool_id, "pool_id")
         rollout_id = path_segment(rollout_id, "rollout_id")
-        return self._transport.call(rollouts.get_rollout_summary._get_kwargs(pool_id, rollout_id))
+        return self._transport.request(
+            "get_rollout_summary", rollouts.get_rollout_summary._get_kwargs(pool_id, rollout_id)
+        )
 
     def stream_rollout_events(
         self, pool_id: str, rollout_id: str, *, cursor: str | None = None
@@ -158,7 +169,8 @@ class RolloutOperations(Operations):
         pool_id = path_segment(pool_id, "pool_id")
         rollout_id = path_segment(rollout_id, "rollout_id")
         return self._stream(
+            "stream_rollout_events",
             rollouts.stream_rollout_events._get_kwargs(
                 pool_id, rollout_id, cursor=or_unset(query_text(cursor, "cursor"))
-            )
+            ),
         )

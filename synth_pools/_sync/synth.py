@@ -25,6 +25,8 @@ class SynthClient:
         max_retries: How often a request may be repeated, 0 or more.
         http_client: An HTTP client of your own; it is not closed with this one.
 
+    All else is set on the pools client: ``client.pools.with_options(...)``.
+
     Attributes:
         pools: Container pools, their tasks, rollouts and metrics.
 

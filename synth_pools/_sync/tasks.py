@@ -26,7 +26,7 @@ class TaskOperations(Operations):
             NotFoundError: There is no such pool.
         """
         pool_id = path_segment(pool_id, "pool_id")
-        return self._transport.call(tasks.list_tasks._get_kwargs(pool_id))
+        return self._transport.request("list_tasks", tasks.list_tasks._get_kwargs(pool_id))
 
     def create_task(self, pool_id: str, request: Mapping[str, Any]) -> dict[str, Any]:
         """Add a task to a pool.
@@ -44,7 +44,9 @@ class TaskOperations(Operations):
             ValidationFailedError: The definition is invalid; the message names the fields.
         """
         pool_id = path_segment(pool_id, "pool_id")
-        return self._transport.call(tasks.create_task._get_kwargs(pool_id, body=json_body(request)))
+        return self._transport.request(
+            "create_task", tasks.create_task._get_kwargs(pool_id, body=json_body(request))
+        )
 
     def update_task(self, pool_id: str, task_id: str, request: Mapping[str, Any]) -> dict[str, Any]:
         """Replace a task's definition: what ``request`` does not name goes back to its default.
@@ -59,8 +61,8 @@ class TaskOperations(Operations):
         """
         pool_id = path_segment(pool_id, "pool_id")
         task_id = path_segment(task_id, "task_id")
-        return self._transport.call(
-            tasks.update_task._get_kwargs(pool_id, task_id, body=json_body(request))
+        return self._transport.request(
+            "update_task", tasks.update_task._get_kwargs(pool_id, task_id, body=json_body(request))
         )
 
     def patch_task(self, pool_id: str, task_id: str, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -76,8 +78,8 @@ class TaskOperations(Operations):
         """
         pool_id = path_segment(pool_id, "pool_id")
         task_id = path_segment(task_id, "task_id")
-        return self._transport.call(
-            tasks.patch_task._get_kwargs(pool_id, task_id, body=json_body(request))
+        return self._transport.request(
+            "patch_task", tasks.patch_task._get_kwargs(pool_id, task_id, body=json_body(request))
         )
 
     def delete_task(self, pool_id: str, task_id: str) -> dict[str, Any]:
@@ -92,4 +94,6 @@ class TaskOperations(Operations):
         """
         pool_id = path_segment(pool_id, "pool_id")
         task_id = path_segment(task_id, "task_id")
-        return self._transport.call(tasks.delete_task._get_kwargs(pool_id, task_id))
+        return self._transport.request(
+            "delete_task", tasks.delete_task._get_kwargs(pool_id, task_id)
+        )

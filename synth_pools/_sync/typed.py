@@ -42,7 +42,7 @@ class TypedCalls(Operations):
         arguments = check_arguments(path, query, headers)
         if body is not None:
             arguments["body"] = check_body(body)
-        answer = self._transport.call(_request(build, arguments))
+        answer = self._transport.request(operation, _request(build, arguments))
         secret = self._transport.config.api_key
         return parse(parse_answer, answer, what=f"the answer of {operation}", redact=secret.redact)
 
@@ -57,7 +57,7 @@ class TypedCalls(Operations):
         headers: Mapping[str, Argument] = _NONE,
     ) -> ModelStream[T]:
         arguments = check_arguments(path, query, headers)
-        events = self._stream(_request(build, arguments))
+        events = self._stream(operation, _request(build, arguments))
         secret = self._transport.config.api_key
         return ModelStream(events, parse_event, what=operation, secret=secret)
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import httpx
+import pytest
 
-from synth_pools import AsyncContainerPoolsClient, ContainerPoolsClient
+from synth_pools import AsyncContainerPoolsClient, ContainerPoolsClient, connecting
 
 OTHER_COLOUR: dict[type[Any], type[Any]] = {
     AsyncContainerPoolsClient: ContainerPoolsClient,
@@ -14,3 +15,14 @@ OTHER_COLOUR: dict[type[Any], type[Any]] = {
     httpx.AsyncClient: httpx.Client,
     httpx.Client: httpx.AsyncClient,
 }
+
+# What an async client may send through; a sync one has only the one way.
+ROADS: dict[type[Any], list[str]] = {
+    AsyncContainerPoolsClient: ["httpx", "aiohttp"],
+    ContainerPoolsClient: ["httpx"],
+}
+
+
+def take(road: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clients that are made from now on send through this."""
+    monkeypatch.setattr(connecting, "has_aiohttp", lambda: road == "aiohttp")

@@ -28,7 +28,7 @@ OPERATIONS: dict[str, str] = {
 
 # Short spellings of the same methods, and what a client is beside its operations.
 ALIASES = {"create", "delete", "get", "get_urls", "list", "replace", "update"}
-COMMON = {"api", "api_key", "base_url", "config", "is_closed", "raw", "timeout"}
+COMMON = {"api", "api_key", "base_url", "config", "is_closed", "raw", "timeout", "with_options"}
 NAMESPACES = {"agent_rollouts", "metrics", "rollouts", "tasks"}
 
 

@@ -20,7 +20,6 @@ from synth_pools import (
     ServerError,
     StreamDecodeError,
 )
-from synth_pools._async import transport
 from tests.support.leaks import KEY
 from tests.support.recording import RecordingServer, Reply
 from tests.support.surface import P, R
@@ -230,16 +229,15 @@ async def test_a_stream_may_be_silent_for_longer_than_a_request(server: Recordin
         assert len(await read(client)) == 2
 
 
-async def test_the_silence_of_a_stream_has_a_limit(
-    server: RecordingServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_the_silence_of_a_stream_has_a_limit(server: RecordingServer) -> None:
     def stuck() -> Iterator[bytes]:
         yield ONE
         server.client_left.wait(5)
 
-    monkeypatch.setattr(transport, "_STREAM_SILENCE_SECONDS", 0.3)
     server.reply_with(Reply.live(stuck()))
-    client = AsyncContainerPoolsClient(api_key=KEY, base_url=server.url, timeout_seconds=0.2)
+    client = AsyncContainerPoolsClient(
+        api_key=KEY, base_url=server.url, timeout_seconds=0.2, stream_idle_timeout=0.3
+    )
     with pytest.raises(APITimeoutError, match=r"sent nothing for 0\.3 s"):
         await read(client)
     await client.aclose()

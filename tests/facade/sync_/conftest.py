@@ -10,8 +10,16 @@ from collections.abc import Iterator
 import pytest
 
 from synth_pools import ContainerPoolsClient
+from tests.support.colours import ROADS, take
 from tests.support.leaks import KEY
 from tests.support.recording import RecordingServer
+
+
+@pytest.fixture(autouse=True, params=ROADS[ContainerPoolsClient])
+def road(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """What the clients of a test send through."""
+    take(request.param, monkeypatch)
+    return str(request.param)
 
 
 @pytest.fixture

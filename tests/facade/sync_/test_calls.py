@@ -8,6 +8,7 @@ from __future__ import annotations
 import gzip
 import json
 import math
+import uuid
 from typing import Any
 
 import httpx
@@ -190,7 +191,7 @@ def test_parameters_that_are_none_are_not_sent(
     assert server.last.query == [("state", ""), ("limit", "100"), ("cursor", "")]
 
 
-def test_an_idempotency_key_is_sent_only_if_given(
+def test_an_idempotency_key_is_made_if_none_is_given(
     server: RecordingServer, client: ContainerPoolsClient
 ) -> None:
     for name, args in (
@@ -200,7 +201,9 @@ def test_an_idempotency_key_is_sent_only_if_given(
         ("agent_rollouts.create", ({},)),
     ):
         made(client, Call(name, args))
-        assert "idempotency-key" not in server.last.headers
+        first = uuid.UUID(server.last.headers["idempotency-key"])
+        made(client, Call(name, args))
+        assert uuid.UUID(server.last.headers["idempotency-key"]) != first
         made(client, Call(name, args, {"idempotency_key": "once-1"}))
         assert server.last.headers["idempotency-key"] == "once-1"
         with pytest.raises(RequestValidationError, match="idempotency_key"):

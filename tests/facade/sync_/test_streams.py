@@ -23,7 +23,6 @@ from synth_pools import (
     ServerError,
     StreamDecodeError,
 )
-from synth_pools._sync import transport
 from tests.support.leaks import KEY
 from tests.support.recording import RecordingServer, Reply
 from tests.support.surface import P, R
@@ -229,16 +228,15 @@ def test_a_stream_may_be_silent_for_longer_than_a_request(server: RecordingServe
         assert len(read(client)) == 2
 
 
-def test_the_silence_of_a_stream_has_a_limit(
-    server: RecordingServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_silence_of_a_stream_has_a_limit(server: RecordingServer) -> None:
     def stuck() -> Iterator[bytes]:
         yield ONE
         server.client_left.wait(5)
 
-    monkeypatch.setattr(transport, "_STREAM_SILENCE_SECONDS", 0.3)
     server.reply_with(Reply.live(stuck()))
-    client = ContainerPoolsClient(api_key=KEY, base_url=server.url, timeout_seconds=0.2)
+    client = ContainerPoolsClient(
+        api_key=KEY, base_url=server.url, timeout_seconds=0.2, stream_idle_timeout=0.3
+    )
     with pytest.raises(APITimeoutError, match=r"sent nothing for 0\.3 s"):
         read(client)
     client.close()

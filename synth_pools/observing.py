@@ -1,0 +1,144 @@
+"""What is seen of calls from outside: the log, hooks, and spans where OpenTelemetry is in use.
+
+None of it ever shows the API key, a body, or a query, which may be signed. None of it can make a
+call fail.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+
+from synth_pools.config import ClientConfig
+from synth_pools.errors import APIConnectionError, APIStatusError, SynthPoolsError
+from synth_pools.hooks import RequestInfo, ResponseInfo
+from synth_pools.version import __version__
+from synth_pools.wire import Call
+
+_LOG = logging.getLogger("synth_pools")
+_TRACING = "opentelemetry.trace"
+_HIDDEN = ("authorization", "set-cookie", "cookie")
+
+
+class Observer:
+    """Tells whoever wants to know about the attempts of one client."""
+
+    def __init__(self, config: ClientConfig) -> None:
+        self._config = config
+        self._has_hooks = config.on_request is not None or config.on_response is not None
+
+    def wants(self) -> bool:
+        """Whether anybody wants to know; asked so that it costs next to nothing if not."""
+        return self._has_hooks or _LOG.isEnabledFor(logging.DEBUG)
+
+    def sending(self, operation: str, call: Call, attempt: int, request: httpx.Request) -> None:
+        """An attempt is about to be sent."""
+        hook = self._config.on_request
+        if hook is not None:
+            info = RequestInfo(
+                operation, request.method, call["url"], attempt, _shown(request.headers)
+            )
+            _run(hook, info, "on_request")
+
+    def ended(
+        self,
+        operation: str,
+        call: Call,
+        attempt: int,
+        seconds: float,
+        response: httpx.Response | None,
+        error: SynthPoolsError | None,
+    ) -> None:
+        """An attempt ended, with an answer, an error, or both."""
+        method, path = call["method"].upper(), call["url"]
+        status = None if response is None else response.status_code
+        request_id = None if response is None else response.headers.get("x-request-id")
+        if isinstance(error, APIStatusError):
+            request_id = error.request_id
+        if _LOG.isEnabledFor(logging.DEBUG):
+            said = status if status is not None else getattr(error, "cause", None)
+            _LOG.debug(
+                "%s %s -> %s in %.1f ms, attempt %d, request id %s",
+                *(method, path, said, seconds * 1000, attempt),
+                self._config.api_key.redact(str(request_id)),
+            )
+        hook = self._config.on_response
+        if hook is not None:
+            headers = _shown(response.headers) if response is not None else {}
+            info = ResponseInfo(
+                operation, method, path, attempt, seconds, status, request_id, headers, error
+            )
+            _run(hook, info, "on_response")
+
+    def retrying(
+        self, call: Call, error: SynthPoolsError, attempt: int, wait: float, max_retries: int
+    ) -> None:
+        """The request is sent again after ``wait`` seconds."""
+        level = logging.WARNING if attempt >= max_retries else logging.DEBUG
+        if _LOG.isEnabledFor(level):
+            _LOG.log(
+                level,
+                "%s %s -> %s; retry %d of %d in %.2f s",
+                *(call["method"].upper(), call["url"], _reason(error), attempt, max_retries, wait),
+            )
+
+
+@contextlib.contextmanager
+def span(operation: str, method: str, path: str, base_url: str) -> Iterator[Any]:
+    """A span around a call; only where `is_tracing`."""
+    trace = sys.modules[_TRACING]
+    origin = httpx.URL(base_url)
+    tracer = trace.get_tracer("synth_pools", __version__)
+    attributes = {
+        "http.request.method": method,
+        "server.address": origin.host,
+        "server.port": origin.port or {"http": 80, "https": 443}[origin.scheme],
+        "synth_pools.operation": operation,
+        "url.template": path,
+    }
+    with tracer.start_as_current_span(
+        f"{method} {path}",
+        kind=trace.SpanKind.CLIENT,
+        attributes=attributes,
+        record_exception=False,
+        set_status_on_exception=False,
+    ) as current:
+        failure: SynthPoolsError | None = None
+        try:
+            yield current
+        except SynthPoolsError as error:
+            failure = error
+            current.set_attribute("error.type", type(error).__name__)
+            if isinstance(error, APIStatusError):
+                current.set_attribute("http.response.status_code", error.status_code)
+            current.set_status(trace.StatusCode.ERROR)
+        if failure is not None:
+            raise failure
+
+
+def is_tracing() -> bool:
+    """Whether the program uses OpenTelemetry. One that does has imported it."""
+    return _TRACING in sys.modules
+
+
+def _reason(error: SynthPoolsError) -> str:
+    if isinstance(error, APIStatusError):
+        return str(error.status_code)
+    return error.cause if isinstance(error, APIConnectionError) else type(error).__name__
+
+
+def _shown(headers: httpx.Headers) -> dict[str, str]:
+    return {name: value for name, value in headers.items() if name not in _HIDDEN}
+
+
+def _run(hook: Any, info: RequestInfo | ResponseInfo, name: str) -> None:
+    try:
+        hook(info)
+    except Exception:  # noqa: BLE001 - whatever it raises
+        # Somebody else's mistake must not cost a rollout.
+        _LOG.exception("%s raised; the call goes on", name)
