@@ -13,16 +13,26 @@ T = TypeVar("T", bound="RolloutLimits")
 
 @_attrs_define
 class RolloutLimits:
-    """Limits of the rollout; the one named here is read by the server.
+    """Limits of the rollout; those named here are read by the server.
 
     Attributes:
+        max_attempts (int | None | Unset): How often, in all, the rollout may be sent to a container (default 1). More
+            than once only
+            after a restart of the server that lost it: see *Restarts of the server*.
         timeout_seconds (float | None | Unset): Time limit, in seconds; wins over the pool's.
     """
 
+    max_attempts: int | None | Unset = UNSET
     timeout_seconds: float | None | Unset = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
+        max_attempts: int | None | Unset
+        if isinstance(self.max_attempts, Unset):
+            max_attempts = UNSET
+        else:
+            max_attempts = self.max_attempts
+
         timeout_seconds: float | None | Unset
         if isinstance(self.timeout_seconds, Unset):
             timeout_seconds = UNSET
@@ -32,6 +42,8 @@ class RolloutLimits:
         field_dict: dict[str, Any] = {}
         field_dict.update(self.additional_properties)
         field_dict.update({})
+        if max_attempts is not UNSET:
+            field_dict["max_attempts"] = max_attempts
         if timeout_seconds is not UNSET:
             field_dict["timeout_seconds"] = timeout_seconds
 
@@ -40,6 +52,15 @@ class RolloutLimits:
     @classmethod
     def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
         d = dict(src_dict)
+
+        def _parse_max_attempts(data: object) -> int | None | Unset:
+            if data is None:
+                return data
+            if isinstance(data, Unset):
+                return data
+            return cast(int | None | Unset, data)
+
+        max_attempts = _parse_max_attempts(d.pop("max_attempts", UNSET))
 
         def _parse_timeout_seconds(data: object) -> float | None | Unset:
             if data is None:
@@ -51,6 +72,7 @@ class RolloutLimits:
         timeout_seconds = _parse_timeout_seconds(d.pop("timeout_seconds", UNSET))
 
         rollout_limits = cls(
+            max_attempts=max_attempts,
             timeout_seconds=timeout_seconds,
         )
 
