@@ -67,7 +67,7 @@ def test_events_come_as_they_happen(server: Server) -> None:
         "rollout.completed",
     ]
     agents = [moment for name, moment in arrivals if name == "agent"]
-    assert agents[0] < 0.4 < arrivals[-1][1]
+    assert arrivals[-1][1] - agents[0] > 0.15
 
 
 def test_what_is_shown_is_stored(server: Server) -> None:
@@ -148,7 +148,7 @@ def test_silence_is_filled_with_comments(start: Callable[..., Server]) -> None:
     own = start(heartbeat_seconds=0.1)
     rollout_id = own.rollout(own.pool(), env={"delay": 0.8, "events": 0})["id"]
     text = own.http.get(f"/v1/rollouts/{rollout_id}/events").text
-    assert 3 <= text.count(": heartbeat\n\n") <= 8
+    assert 2 <= text.count(": heartbeat\n\n") <= 8
     assert len(read_events(text)) == 4
 
 
