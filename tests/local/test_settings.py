@@ -1,0 +1,29 @@
+"""The key of a backend shows itself to nobody who merely looks."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import pytest
+
+from synth_pools.local.settings import Secret, Settings
+
+KEY = "sk_live_abcdef"
+
+
+def test_the_key_is_in_no_text() -> None:
+    settings = Settings(data_dir=Path(), api_key=Secret(KEY))
+    for text in (repr(settings), str(settings), repr(settings.api_key), f"{settings.api_key}"):
+        assert KEY not in text
+    with pytest.raises(TypeError):
+        vars(settings.api_key)
+    with pytest.raises(TypeError, match="not pickled"):
+        pickle.dumps(settings)
+
+
+def test_only_the_whole_key_matches() -> None:
+    secret = Secret(KEY)
+    assert secret.matches(KEY.encode())
+    for other in (b"", KEY[:-1].encode(), KEY.encode() + b"x", KEY.upper().encode(), b"\xff"):
+        assert not secret.matches(other)
