@@ -243,6 +243,18 @@ async def test_errors_are_those_of_the_client(
         await client.api.pools.get_pool(P)
 
 
+async def test_retries_and_options_are_those_of_the_client(
+    server: RecordingServer, client: AsyncContainerPoolsClient
+) -> None:
+    replies = [Reply(503, b"", {"Retry-After": "0"}), Reply.json(ROLLOUT, 202)]
+    server.reply_with(lambda _: replies.pop(0))
+    view = client.with_options(headers={"X-Team": "blue"}, max_retries=1)
+    assert (await view.api.rollouts.create_rollout(P, body=RolloutRequest())).id == R
+    first, second = server.requests
+    assert first.headers["idempotency-key"] == second.headers["idempotency-key"]
+    assert {first.headers["x-team"], second.headers["x-team"]} == {"blue"}
+
+
 def refused() -> list[tuple[str, Any, str]]:
     odd_task: Any = {"task_id": "t"}
     loud = RolloutRequest(seed=1)
