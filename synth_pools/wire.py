@@ -22,6 +22,8 @@ Call = dict[str, Any]
 
 USER_AGENT = f"synth-pools/{__version__}"
 
+_NOTICED_FIRST_SECONDS = 1.0
+
 _NO_BODY = httpx.ByteStream(b"")
 
 
@@ -65,7 +67,7 @@ class RequestBuilder:
         Args:
             call: What to ask.
             content: Its body, from `content`.
-            longest: Seconds that are left for it; None for no limit beside the configured ones.
+            longest: Seconds after which whoever asked has stopped waiting; None if they do not.
         """
         request = httpx.Request(
             call["method"],
@@ -113,7 +115,9 @@ class RequestBuilder:
     def _limits_within(self, longest: float | None) -> dict[str, float]:
         if longest is None:
             return self._limits
-        return {name: min(limit, longest) for name, limit in self._limits.items()}
+        # Later than the one who waits, so that it is always the same one who notices.
+        latest = max(0.0, longest) + _NOTICED_FIRST_SECONDS
+        return {name: min(limit, latest) for name, limit in self._limits.items()}
 
 
 @functools.lru_cache(maxsize=512)
