@@ -175,8 +175,9 @@ def _longest_sending(limits: dict[str, float | None], size: int) -> float | None
 
 def _as_httpx(error: BaseException) -> httpx.TransportError:
     kind = next(kind for raised, kind in _MEANINGS if isinstance(error, raised))
-    # A body that ends too early comes under one name, whether by the end or by a reset.
-    if kind is httpx.RemoteProtocolError and isinstance(error.__cause__, ConnectionError):
+    # A body that ends too early comes under one name, whether by the end of the connection or by a
+    # reset, which only its words tell.
+    if isinstance(error, aiohttp.ClientPayloadError) and "ConnectionResetError" in str(error):
         kind = httpx.ReadError
     told = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
     return kind(str(told) or type(error).__name__)
