@@ -1,0 +1,43 @@
+"""A server that does bad things, and a client of it that does not wait between its attempts."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from synth_pools import AsyncContainerPoolsClient
+from tests.support.colours import ROADS, take
+from tests.support.fault_server import FaultServer
+from tests.support.leaks import KEY
+
+
+@pytest.fixture(autouse=True, params=ROADS[AsyncContainerPoolsClient])
+def road(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """What the clients of a test send through."""
+    take(request.param, monkeypatch)
+    return str(request.param)
+
+
+@pytest.fixture
+def server() -> Iterator[FaultServer]:
+    with FaultServer() as server:
+        yield server
+
+
+@pytest.fixture
+def waits() -> list[float]:
+    """How long `client` would have waited before each further attempt."""
+    return []
+
+
+@pytest.fixture
+async def client(
+    server: FaultServer, waits: list[float], monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[AsyncContainerPoolsClient]:
+    async def note(seconds: float) -> None:
+        waits.append(seconds)
+
+    async with AsyncContainerPoolsClient(api_key=KEY, base_url=server.url, timeout=10) as client:
+        monkeypatch.setattr(client._transport, "sleep", note)
+        yield client

@@ -1,0 +1,46 @@
+# Derived by `make generate`. Change the file that it comes from:
+# tests/client/async_/conftest.py
+
+"""A server that does bad things, and a client of it that does not wait between its attempts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from synth_pools import ContainerPoolsClient
+from tests.support.colours import ROADS, take
+from tests.support.fault_server import FaultServer
+from tests.support.leaks import KEY
+
+
+@pytest.fixture(autouse=True, params=ROADS[ContainerPoolsClient])
+def road(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """What the clients of a test send through."""
+    take(request.param, monkeypatch)
+    return str(request.param)
+
+
+@pytest.fixture
+def server() -> Iterator[FaultServer]:
+    with FaultServer() as server:
+        yield server
+
+
+@pytest.fixture
+def waits() -> list[float]:
+    """How long `client` would have waited before each further attempt."""
+    return []
+
+
+@pytest.fixture
+def client(
+    server: FaultServer, waits: list[float], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[ContainerPoolsClient]:
+    def note(seconds: float) -> None:
+        waits.append(seconds)
+
+    with ContainerPoolsClient(api_key=KEY, base_url=server.url, timeout=10) as client:
+        monkeypatch.setattr(client._transport, "sleep", note)
+        yield client

@@ -1,0 +1,175 @@
+# Derived by `make generate`. Change the file that it comes from:
+# tests/client/async_/test_deadlines.py
+
+"""A call lasts no longer than its deadline, whatever the server does."""
+
+from __future__ import annotations
+
+import time
+from typing import Self
+
+import pytest
+
+from synth_pools import (
+    APIConnectionError,
+    APITimeoutError,
+    ContainerPoolsClient,
+    RateLimitError,
+    ServerError,
+)
+from tests.support import faults
+from tests.support.fault_server import FaultServer
+from tests.support.faults import OK, Fault
+from tests.support.leaks import KEY, traceback_with_locals
+from tests.support.surface import P
+
+# What a busy machine may add to a time.
+SLACK = 1.5
+
+
+class Timed:
+    """How long a `with` block took."""
+
+    seconds = 0.0
+
+    def __enter__(self) -> Self:
+        self._started = time.monotonic()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.seconds = time.monotonic() - self._started
+
+
+@pytest.fixture
+def timed() -> Timed:
+    return Timed()
+
+
+@pytest.fixture
+def patient(server: FaultServer) -> ContainerPoolsClient:
+    """A client that waits between its attempts."""
+    return ContainerPoolsClient(api_key=KEY, base_url=server.url, timeout=30)
+
+
+ENDLESS: list[tuple[str, Fault]] = [
+    ("silence", faults.stall()),
+    ("silence in the head", faults.stall_at(30)),
+    ("silence in the body", faults.stall_at(len(OK) - 4)),
+    ("a head in single bytes", faults.dribble(0.05)),
+    ("a body in single bytes", faults.chunked([b" "] * 1000, pause=0.05)),
+    ("hints without end", faults.interim(*[103] * 3, then=faults.stall())),
+]
+
+
+@pytest.mark.parametrize(("name", "fault"), ENDLESS)
+def test_no_server_makes_a_call_last_longer(
+    server: FaultServer, patient: ContainerPoolsClient, timed: Timed, name: str, fault: Fault
+) -> None:
+    server.play(fault)
+    with timed, pytest.raises(APITimeoutError, match=r"within the deadline of 0\.4 s") as caught:
+        patient.with_options(deadline=0.4).get_pool(P)
+    assert 0.35 <= timed.seconds <= 0.4 + SLACK
+    assert caught.value.cause == "DeadlineExceeded"
+    assert caught.value.__context__ is None
+    assert KEY not in traceback_with_locals(caught.value)
+    assert len(server.requests) == 1
+    # And the client goes on as if nothing had been.
+    server.play()
+    assert patient.get_pool(P) == {"ok": True}
+    patient.close()
+
+
+def test_what_comes_in_time_is_not_touched(
+    server: FaultServer, patient: ContainerPoolsClient
+) -> None:
+    server.play([faults.late(0.2), faults.reset(), faults.dribble(0.002)])
+    for _ in range(2):
+        assert patient.with_options(deadline=20).get_pool(P) == {"ok": True}
+    patient.close()
+
+
+def test_a_body_that_is_not_taken(
+    server: FaultServer, patient: ContainerPoolsClient, timed: Timed
+) -> None:
+    server.play(faults.stall())
+    with timed, pytest.raises(APITimeoutError):
+        patient.with_options(deadline=0.4).create_pool({"name": "x" * 50_000_000})
+    assert timed.seconds < 0.4 + SLACK * 2
+    patient.close()
+
+
+def test_attempts_share_one_deadline(
+    server: FaultServer, patient: ContainerPoolsClient, timed: Timed
+) -> None:
+    server.play(faults.late(0.3, faults.html(502)))
+    with timed, pytest.raises((APITimeoutError, ServerError)):
+        patient.with_options(deadline=1.0, max_retries=1000).get_pool(P)
+    assert timed.seconds <= 1.0 + SLACK
+    assert 2 <= len(server.requests) <= 4
+    patient.close()
+
+
+def test_a_wait_that_would_outlast_it_is_not_begun(
+    server: FaultServer, patient: ContainerPoolsClient, timed: Timed
+) -> None:
+    server.play(faults.answer({}, 429, Retry_After="30"))
+    with timed, pytest.raises(RateLimitError) as caught:
+        patient.with_options(deadline=5).get_pool(P)
+    assert timed.seconds < SLACK
+    assert caught.value.retry_after == 30
+    assert len(server.requests) == 1
+    patient.close()
+
+
+def test_too_long_a_wait_raises_at_once_with_the_time_in_it(
+    server: FaultServer, patient: ContainerPoolsClient, timed: Timed
+) -> None:
+    server.play(faults.answer({}, 503, Retry_After="61"))
+    with timed, pytest.raises(ServerError) as caught:
+        patient.get_pool(P)
+    assert timed.seconds < SLACK
+    assert caught.value.retry_after == 61
+    patient.close()
+
+
+def test_a_wait_that_is_asked_for_is_waited(
+    server: FaultServer, patient: ContainerPoolsClient
+) -> None:
+    server.play([faults.answer({}, 429, Retry_After="0.3"), faults.answer()])
+    assert patient.get_pool(P) == {"ok": True}
+    first, second = server.requests
+    assert 0.3 <= second.at - first.at <= 0.3 + SLACK
+    patient.close()
+
+
+def test_a_constructors_deadline_holds_for_every_call(server: FaultServer, timed: Timed) -> None:
+    server.play(faults.stall())
+    client = ContainerPoolsClient(api_key=KEY, base_url=server.url, deadline=0.3)
+    with timed:
+        for _ in range(2):
+            with pytest.raises(APITimeoutError):
+                client.rollouts.create(P, {})
+    assert timed.seconds < 0.6 + SLACK
+    assert [request.headers["idempotency-key"] for request in server.requests]
+    client.close()
+
+
+def test_the_time_limit_of_an_attempt_is_its_own(
+    server: FaultServer, patient: ContainerPoolsClient, timed: Timed
+) -> None:
+    server.play(faults.stall())
+    view = patient.with_options(timeout=0.2, max_retries=0, deadline=30)
+    with timed, pytest.raises(APITimeoutError, match=r"sent nothing for 0\.2 s"):
+        view.get_pool(P)
+    assert timed.seconds < 0.2 + SLACK
+    patient.close()
+
+
+def test_a_service_that_is_down_uses_up_no_deadline(
+    server: FaultServer, patient: ContainerPoolsClient
+) -> None:
+    server.refuse()
+    with pytest.raises(APIConnectionError) as caught:
+        patient.with_options(deadline=3, max_retries=1).get_pool(P)
+    assert caught.value.cause == "ConnectError"
+    patient.close()
