@@ -110,7 +110,7 @@ def main(arguments: list[str] | None = None) -> int:
             caught[result.fault] = result
             print(_line(result, len(caught), len(names)), flush=True)
         again = [
-            pool.submit(try_clean, asked.seed + number, asked.profile)
+            pool.submit(try_clean, asked.seed + number, asked.clean_profile)
             for number in range(asked.clean)
         ]
         for run in as_completed(again):
@@ -126,7 +126,9 @@ def main(arguments: list[str] | None = None) -> int:
         f"{(time.monotonic() - began) / 60:.0f} minutes"
     )
     if asked.write is not None:
-        asked.write.write_text("".join(write_tables(ordered, sorted(clean), asked.profile)))
+        asked.write.write_text(
+            "".join(write_tables(ordered, sorted(clean), asked.profile, asked.clean_profile))
+        )
     return 1 if missed or alarms else 0
 
 
@@ -147,6 +149,7 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
         help="look for every fault with every part of the kit, also after the first has seen it",
     )
     parser.add_argument("--clean", type=int, default=20, help="runs without a fault")
+    parser.add_argument("--clean-profile", choices=["quick", "full"], default="full")
     parser.add_argument("--write", type=Path, help="where the tables go, as Markdown")
     return parser.parse_args(arguments)
 

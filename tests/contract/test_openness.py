@@ -1,0 +1,131 @@
+"""A backend that uses every freedom that the document leaves it conforms all the same."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import pytest
+
+from synth_pools.contract import run_contract
+from synth_pools.contract.model import Outcome
+from synth_pools.local import LocalBackend
+
+from .faults.fault import DOCUMENT, Blocks, Fault, Passing, error_response, json_response
+from .faults.proxy import FaultProxy
+from .faults.wire import Request, Response, without
+from .watched import KEY
+
+_EVERYTHING = tuple(DOCUMENT.operations)
+_PREPARING_SECONDS = 0.3
+_OPTIONAL = {
+    "archived_at", "mode", "score", "started_at", "finished_at", "completed_rollouts",
+    "failed_rollouts", "cancelled_rollouts", "version",
+}  # fmt: skip
+
+
+async def _after(request: Request, response: Response, passing: Passing) -> Response:
+    kept = without(response.headers, "x-request-id") if response.status < 400 else response.headers
+    altered = Response(response.status, kept, response.body)
+    value = response.json()
+    if not isinstance(value, dict) or "_container_" in passing.operation:
+        return altered
+    if response.status >= 400:
+        # Either form of an error will do.
+        value.pop("error" if len(request.target) % 2 else "detail", None)
+        return altered.with_json(value)
+    for thing in (value, *value.get("items", [])):
+        _freely(thing)
+    _prepares(value, request, response.status, passing)
+    return altered.with_json(value)
+
+
+def _freely(thing: dict[str, Any]) -> None:
+    """Fewer fields, more fields, and times of whole seconds in another zone."""
+    for name in _OPTIONAL & thing.keys():
+        # A summary has to have its score.
+        if name != "score" or "reward" not in thing:
+            del thing[name]
+    thing["x_of_the_future"] = {"any": ["thing"]}
+    for name in ("created_at", "updated_at"):
+        if name in thing:
+            thing[name] = thing[name][:19] + "+00:00"
+
+
+def _prepares(value: dict[str, Any], request: Request, status: int, passing: Passing) -> None:
+    """A new pool takes a moment until it is active."""
+    if passing.operation == "create_pool" and status == 201:
+        passing.memory[value["id"]] = time.monotonic()
+    for thing in (value, *value.get("items", [])):
+        made = passing.memory.get(thing.get("id"), 0.0)
+        new = time.monotonic() < made + _PREPARING_SECONDS and not request.query
+        if new and thing.get("status") == "active" and "tasks" in thing:
+            thing["status"] = thing["state"] = "building"
+
+
+async def _before(request: Request, passing: Passing) -> Response | None:
+    count = passing.memory["count"] = passing.memory.get("count", 0) + 1
+    if count % 40 == 0:
+        busy = error_response(429, "too_many_requests")
+        busy.headers.append(("Retry-After", "0"))
+        return busy
+    pool_id = passing.ids.get("pool_id")
+    if passing.operation == "create_global_rollout":
+        body = request.json()
+        pool_id = body.get("pool_id") if isinstance(body, dict) else None
+    new = time.monotonic() < passing.memory.get(pool_id, 0.0) + _PREPARING_SECONDS
+    if new and passing.operation in ("create_rollout", "create_global_rollout"):
+        return error_response(409, "pool_not_active")
+    return None
+
+
+async def _stream(request: Request, blocks: Blocks, passing: Passing) -> Blocks:
+    yield b": hello\r\nretry: 1000\r\n\r\n"
+    number = 0
+    async for block in blocks:
+        number += 1
+        yield block.replace(b"\n", b"\r\n")
+        if number == 1:
+            yield b"event: heartbeat\r\ndata: {}\r\n\r\n"
+
+
+_FREE = Fault("free", "none", (), _EVERYTHING, before=_before, after=_after, stream=_stream)
+
+
+@pytest.mark.timeout(180)
+def test_every_freedom_at_once() -> None:
+    with LocalBackend(api_key=KEY) as backend, FaultProxy(backend.url, _FREE, KEY) as proxy:
+        report = run_contract(
+            proxy.url,
+            api_key=KEY,
+            seed=1,
+            profile="quick",
+            skip=("schema", "events.heartbeat"),
+        )
+    told = [f"{g.first.check} {g.operations}: {g.first.expected}; {g.first.got}"
+            for g in report.groups]  # fmt: skip
+    assert (told, report.obstacles) == ([], ())
+    assert report.exit_code == 0
+
+
+async def _no_slow_rollouts(request: Request, passing: Passing) -> Response | None:
+    """No echo target, and a policy that lets nobody call loopback."""
+    if passing.operation == "get_capabilities":
+        return json_response(200, {"targets": ["arbitrary"], "features": {}})
+    if b'"container_url":"http://127.0.0.1' in request.body:
+        return error_response(403, "forbidden_container_url")
+    return None
+
+
+@pytest.mark.timeout(180)
+def test_states_that_cannot_be_produced_are_named() -> None:
+    strict = Fault("strict", "none", (), _EVERYTHING, before=_no_slow_rollouts)
+    with LocalBackend(api_key=KEY) as backend, FaultProxy(backend.url, strict, KEY) as proxy:
+        report = run_contract(
+            proxy.url, api_key=KEY, seed=1, profile="quick", skip=("schema", "auth", "values")
+        )
+    assert (report.departures, report.exit_code) == ((), 0)
+    unreached = {o.check for o in report.outcomes if o.outcome is Outcome.NOT_REACHED}
+    assert {"cancel.running", "states.arrows", "events.live", "containers.sent"} <= unreached
+    assert json.dumps([o.note for o in report.outcomes if o.check == "cancel.running"])
