@@ -43,7 +43,7 @@ async def open_backend(settings: Settings, contract: Contract) -> AsyncIterator[
             if rollout_rows.finish(tx, rollout_id, outcome):
                 tx.after_commit(lambda: changes.announce(rollout_id))
 
-        await store.write(finish)
+        await store.write_in_the_end(finish)
 
     scheduler = Scheduler(fail_crashed)
     runner = Runner(settings, store, changes, containers, scheduler.in_background)
@@ -60,17 +60,13 @@ async def open_backend(settings: Settings, contract: Contract) -> AsyncIterator[
 
 
 def _take_up(tx: Transaction, scheduler: Scheduler) -> None:
-    """Queued rollouts wait again in their old order; those that ran have lost their backend."""
-    for (rollout_id,) in tx.execute(
-        "SELECT id FROM rollouts WHERE status = 'running' ORDER BY seq"
-    ).fetchall():
-        outcome = failure("backend_restarted", "The backend ended while the rollout ran.")
-        rollout_rows.finish(tx, rollout_id, outcome)
+    """What ran comes first, so that it has its place again; the rest in its old order."""
     waiting: dict[tuple[str, int], list[str]] = {}
     for row in tx.execute(
         "SELECT rollouts.id, pools.id AS pool_id, pools.concurrency FROM rollouts"
         " JOIN pools ON pools.id = rollouts.pool_id"
-        " WHERE rollouts.status = 'queued' ORDER BY rollouts.seq"
+        " WHERE rollouts.status IN ('queued', 'running')"
+        " ORDER BY rollouts.status = 'queued', rollouts.seq"
     ):
         waiting.setdefault((row["pool_id"], row["concurrency"]), []).append(row["id"])
     for (pool_id, concurrency), rollout_ids in waiting.items():

@@ -25,6 +25,9 @@ _KEEPALIVE_CONNECTIONS = 64
 _TERMINATE_SECONDS = 5.0
 _EXCERPT = 1000
 
+# How containers say that they do not have this rollout, or no such route at all.
+_NOT_KEPT = frozenset({404, 405, 410, 501})
+
 
 class ContainerClient:
     """One pool of connections to all containers."""
@@ -118,6 +121,13 @@ class HttpContainer:
     async def run(self, payload: dict[str, Any], limit_seconds: float, report: Report) -> Answer:
         del report  # a container that is asked once and answers once has nothing to report
         return await self.execute(jsontext.dumps(payload).encode("ascii"), limit_seconds)
+
+    async def look_up(self, rollout_id: str) -> Answer | None:
+        url = _join(self._url, f"/rollouts/{quote(rollout_id, safe='')}")
+        status, raw = await self._client.call("GET", url, None, self._client.probe_seconds)
+        if status in _NOT_KEPT:
+            return None
+        return await _answer(url, status, raw, 0)
 
     async def terminate(self, rollout_id: str) -> None:
         url = _join(self._url, f"/rollouts/{quote(rollout_id, safe='')}/terminate")

@@ -114,14 +114,18 @@ def insert_rollout(
     return find_rollout(tx, rollout_id)
 
 
-def start(tx: Transaction, rollout: sqlite3.Row) -> None:
-    """A queued rollout, looked up in this transaction, runs from now on."""
+def start(tx: Transaction, rollout: sqlite3.Row, url: str | None) -> sqlite3.Row:
+    """A queued rollout, or a running one once more, is about to be sent to this address."""
     moment = now()
+    attempt = rollout["attempt"] + 1
     tx.execute(
-        "UPDATE rollouts SET status = 'running', started_at = ?, updated_at = ? WHERE seq = ?",
-        (moment, moment, rollout["seq"]),
+        "UPDATE rollouts SET status = 'running', started_at = COALESCE(started_at, ?),"
+        " updated_at = ?, attempt = ?, attempt_started_at = ?, attempt_url = ? WHERE seq = ?",
+        (moment, moment, attempt, moment, url, rollout["seq"]),
     )
-    event_log.append(tx, rollout["seq"], event_log.STARTED, moment, '{"status":"running"}')
+    data = f'{{"status":"running","attempt":{attempt}}}'
+    event_log.append(tx, rollout["seq"], event_log.STARTED, moment, data)
+    return find_rollout(tx, rollout["id"])
 
 
 def report_agent(tx: Transaction, rollout_id: str, data: str) -> None:
@@ -174,6 +178,22 @@ def unfinished_of_pool(tx: Transaction, pool_id: str) -> Sequence[sqlite3.Row]:
     return tx.execute(
         "SELECT * FROM rollouts WHERE pool_id = ? AND status IN ('queued', 'running')", (pool_id,)
     ).fetchall()
+
+
+def forget_finished(tx: Transaction, before: str, keys_since: float, limit: int) -> int:
+    """Delete the oldest of those that ended before a moment; how many there were, up to a limit.
+
+    Not those that an Idempotency-Key younger than `keys_since` must still lead to.
+    """
+    found = tx.execute(
+        "SELECT seq FROM rollouts WHERE finished_at < ? AND NOT EXISTS (SELECT 1 FROM idempotency"
+        " WHERE rollout_id = rollouts.id AND created >= ?) ORDER BY finished_at LIMIT ?",
+        (before, keys_since, limit),
+    ).fetchall()
+    seqs = [(row["seq"],) for row in found]
+    tx.executemany("DELETE FROM events WHERE rollout_seq = ?", seqs)
+    tx.executemany("DELETE FROM rollouts WHERE seq = ?", seqs)
+    return len(seqs)
 
 
 def rollout_document(row: sqlite3.Row) -> str:

@@ -55,7 +55,8 @@ async def admit(
         rollout = rollout_rows.insert_rollout(tx, pool.id, task_id, request)
         if key is not None:
             tx.execute(
-                "INSERT INTO idempotency VALUES (?, ?, ?, ?, ?)",
+                "INSERT INTO idempotency (scope, key, body_sha256, rollout_id, created)"
+                " VALUES (?, ?, ?, ?, ?)",
                 (key.scope, key.key, key.body_sha256, rollout["id"], time.time()),
             )
         tx.after_commit(

@@ -5,9 +5,9 @@ from __future__ import annotations
 import secrets
 import sqlite3
 
-VERSION = 1
+from .start_errors import DataDirError
 
-_TABLES = """
+_VERSION_1 = """
 CREATE TABLE meta (
     key TEXT PRIMARY KEY,
     value TEXT NOT NULL
@@ -82,24 +82,66 @@ CREATE INDEX idempotency_by_age ON idempotency (created);
 """
 
 
-class SchemaVersionError(RuntimeError):
+# Of a rollout that ran when this was added nobody wrote down where; its definitions tell.
+_VERSION_2 = """
+ALTER TABLE rollouts ADD COLUMN attempt INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE rollouts ADD COLUMN attempt_started_at TEXT;
+ALTER TABLE rollouts ADD COLUMN attempt_url TEXT;
+UPDATE rollouts SET attempt = 1, attempt_started_at = started_at WHERE started_at IS NOT NULL;
+UPDATE rollouts SET attempt_url = COALESCE(
+    (SELECT json_extract(definition, '$.container_url') FROM tasks
+        WHERE tasks.pool_id = rollouts.pool_id AND tasks.id = rollouts.task_id),
+    (SELECT json_extract(definition, '$.container_url') FROM pools
+        WHERE pools.id = rollouts.pool_id)
+) WHERE status = 'running';
+CREATE INDEX rollouts_by_end ON rollouts (finished_at) WHERE finished_at IS NOT NULL;
+
+ALTER TABLE idempotency ADD COLUMN status INTEGER;
+CREATE INDEX idempotency_by_rollout ON idempotency (rollout_id);
+"""
+
+# Each brings a file one version further. Those that were released never change: files exist that
+# went through them, and a new file goes through them all.
+_STEPS = (_VERSION_1, _VERSION_2)
+
+VERSION = len(_STEPS)
+
+
+class SchemaVersionError(DataDirError):
     """The file was written by a newer backend, or is not one of ours."""
 
 
 def prepare(connection: sqlite3.Connection) -> None:
-    """Make the tables in a new file; refuse a file whose tables are not these."""
-    found = connection.execute("PRAGMA user_version").fetchone()[0]
-    if found == VERSION:
+    """Bring a new or an older file to this version; refuse one that is newer or not ours."""
+    if _version(connection) == VERSION:
         return
-    if found != 0 or connection.execute("SELECT 1 FROM sqlite_master").fetchone():
+    # One transaction: a crash in between leaves the file as it was.
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        found = _version(connection)
+        for step in _STEPS[found:]:
+            for statement in step.split(";"):
+                connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {VERSION:d}")
+        if found == 0:
+            secret = secrets.token_hex(32)
+            connection.execute("INSERT INTO meta VALUES ('cursor_secret', ?)", (secret,))
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    found = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    if found > VERSION:
         raise SchemaVersionError(
-            f"the database has version {found}, this backend reads version {VERSION}: "
+            f"the database has version {found}, this backend reads up to version {VERSION}: "
             "start the backend that made it, or give another data directory"
         )
-    # One transaction: a crash in between leaves an empty file, not half a schema.
-    connection.execute("BEGIN IMMEDIATE")
-    for statement in _TABLES.split(";"):
-        connection.execute(statement)
-    connection.execute(f"PRAGMA user_version = {VERSION:d}")
-    connection.execute("INSERT INTO meta VALUES ('cursor_secret', ?)", (secrets.token_hex(32),))
-    connection.execute("COMMIT")
+    if found == 0 and connection.execute("SELECT 1 FROM sqlite_master").fetchone():
+        raise SchemaVersionError(
+            "the database is not one of this backend: give another data directory"
+        )
+    return found

@@ -8,11 +8,13 @@ import logging
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+from .errors import ApiError
 from .schema import prepare
 
 FILE_NAME = "synth-pools.sqlite3"
@@ -24,6 +26,28 @@ _log = logging.getLogger(__name__)
 _BATCH = 256
 _BUSY_SECONDS = 10.0
 _CLOSE_SECONDS = 30.0
+
+# A copy of the file that somebody makes lets the log grow; afterwards it shrinks to this.
+_LOG_BYTES = 64 * 1024 * 1024
+
+_SHORTEST_PAUSE = 0.1
+_LONGEST_PAUSE = 5.0
+_COMPLAINT_SECONDS = 1.0
+
+# The disk or the file is at fault, whatever was asked for.
+_OUTAGES = frozenset(
+    {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_NOTADB,
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_PROTOCOL,
+        sqlite3.SQLITE_READONLY,
+    }
+)
 
 
 class Transaction:
@@ -45,6 +69,20 @@ class StoreClosedError(RuntimeError):
     """A write came after the store was closed; nothing was written."""
 
 
+class StorageError(ApiError):
+    """The disk is full or the file is broken: nothing was written, or nothing could be read."""
+
+    def __init__(self, cause: sqlite3.Error) -> None:
+        super().__init__(
+            503,
+            "storage_unavailable",
+            f"The backend cannot use its database ({cause}); nothing was changed.",
+            retryable=True,
+            headers={"retry-after": "5"},
+        )
+        self.cause = cause
+
+
 class _Job:
     __slots__ = ("callbacks", "error", "future", "result", "work")
 
@@ -54,6 +92,14 @@ class _Job:
         self.callbacks: list[Callable[[], None]] = []
         self.result: Any = None
         self.error: Exception | None = None
+
+    def reset(self) -> None:
+        self.callbacks.clear()
+        self.result = self.error = None
+
+    def fail(self, error: Exception) -> None:
+        self.callbacks.clear()
+        self.error = self.error or error
 
 
 class Store:
@@ -69,11 +115,14 @@ class Store:
         self._loop = asyncio.get_running_loop()
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._closed = False
+        self._complained = 0.0
         self._writer_ended = asyncio.Event()
         self._writer = _connect(path)
         try:
             self._writer.execute("PRAGMA journal_mode = WAL")
+            # On disk, and not merely handed to the system, before anyone is told.
             self._writer.execute("PRAGMA synchronous = FULL")
+            self._writer.execute(f"PRAGMA journal_size_limit = {_LOG_BYTES:d}")
             prepare(self._writer)
             self._reader = _connect(path)
         except BaseException:
@@ -86,20 +135,37 @@ class Store:
     @contextlib.contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """A connection whose reads all show the same moment; never await inside."""
-        self._reader.execute("BEGIN")
         try:
-            yield self._reader
-        finally:
-            self._reader.execute("COMMIT")
+            self._reader.execute("BEGIN")
+            try:
+                yield self._reader
+            finally:
+                self._reader.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise self._explained(error) from error
 
     async def write(self, work: Callable[[Transaction], _T]) -> _T:
-        """Run `work` in the writer's thread and return its result once it is on disk."""
+        """Run `work` in the writer's thread and return its result once it is on disk.
+
+        It may be run again where what it shared a commit with made that fail: it must do nothing
+        but read and write in its transaction. `StorageError` where the disk does not take it.
+        """
         if self._closed:
             raise StoreClosedError("the backend is stopping")
         job = _Job(work, self._loop.create_future())
         self._jobs.put(job)
         result: _T = await job.future
         return result
+
+    async def write_in_the_end(self, work: Callable[[Transaction], _T]) -> _T:
+        """The same for what has happened and must not be lost: until the disk takes it."""
+        pause = _SHORTEST_PAUSE
+        while True:
+            try:
+                return await self.write(work)
+            except StorageError:
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE)
 
     async def close(self) -> None:
         """Finish what was asked for, then close the file."""
@@ -128,7 +194,7 @@ class Store:
             running = len(jobs) == len(batch)
             if jobs:
                 self._commit(jobs)
-                self._tell_loop(partial(_deliver, jobs))
+                self._tell_loop(partial(self._deliver, jobs))
         self._writer.close()
         self._tell_loop(self._writer_ended.set)
 
@@ -138,25 +204,61 @@ class Store:
             self._loop.call_soon_threadsafe(callback)
 
     def _commit(self, jobs: list[_Job]) -> None:
+        if not self._commit_together(jobs) and len(jobs) > 1:
+            # One that is too large for the disk must not take those with it that are not.
+            for job in jobs:
+                job.reset()
+                self._commit_together([job])
+
+    def _commit_together(self, jobs: list[_Job]) -> bool:
         connection = self._writer
         try:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
             connection.execute("BEGIN IMMEDIATE")
             for job in jobs:
                 connection.execute("SAVEPOINT job")
                 try:
                     job.result = job.work(Transaction(connection, job.callbacks))
                 except Exception as error:  # noqa: BLE001 - raised again where it is awaited
-                    job.error = error
-                    job.callbacks.clear()
+                    job.fail(error)
                     connection.execute("ROLLBACK TO job")
                 connection.execute("RELEASE job")
             connection.execute("COMMIT")
         except sqlite3.Error as error:
+            # SQLite itself gives up the whole transaction for some errors of a single statement.
             with contextlib.suppress(sqlite3.Error):
                 connection.execute("ROLLBACK")
             for job in jobs:
-                job.error = job.error or error
-                job.callbacks.clear()
+                job.fail(error)
+            return False
+        return True
+
+    def _deliver(self, jobs: list[_Job]) -> None:
+        for job in jobs:
+            for callback in job.callbacks:
+                try:
+                    callback()
+                except Exception:  # noqa: BLE001 - the others must hear of their commit too
+                    _log.exception("a callback after a commit failed")
+            error = self._explained(job.error) if job.error is not None else None
+            if job.future.done():
+                continue
+            if error is not None:
+                job.future.set_exception(error)
+            else:
+                job.future.set_result(job.result)
+
+    def _explained(self, error: Exception) -> Exception:
+        """What to raise for it; the log gets a line where the disk or the file is at fault."""
+        code = getattr(error, "sqlite_errorcode", None)
+        if not isinstance(error, sqlite3.Error) or code is None or code & 0xFF not in _OUTAGES:
+            return error
+        # Every request of a bad hour would say the same.
+        if time.monotonic() - self._complained > _COMPLAINT_SECONDS:
+            self._complained = time.monotonic()
+            _log.error("the database cannot be used: %s", error)
+        return StorageError(error)
 
 
 def _connect(path: Path) -> sqlite3.Connection:
@@ -165,18 +267,3 @@ def _connect(path: Path) -> sqlite3.Connection:
     )
     connection.row_factory = sqlite3.Row
     return connection
-
-
-def _deliver(jobs: list[_Job]) -> None:
-    for job in jobs:
-        for callback in job.callbacks:
-            try:
-                callback()
-            except Exception:  # noqa: BLE001 - the others must hear of their commit too
-                _log.exception("a callback after a commit failed")
-        if job.future.done():
-            continue
-        if job.error is not None:
-            job.future.set_exception(job.error)
-        else:
-            job.future.set_result(job.result)

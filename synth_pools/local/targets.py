@@ -55,6 +55,10 @@ class Target(Protocol):
         """Run a rollout of a pool; raise `TargetError` with `container_timeout` at the limit."""
         ...
 
+    async def look_up(self, rollout_id: str) -> Answer | None:
+        """What it says of a rollout that it was sent earlier; None where it keeps none."""
+        ...
+
     async def terminate(self, rollout_id: str) -> None:
         """Tell it that nobody wants this rollout any more; never raises."""
         ...
