@@ -1,0 +1,72 @@
+"""The benchmark: its server serves our client, and its ratios point the right way."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bench import table
+from bench.cases import HTTPX, OLDER, OURS, Case, repeat
+from bench.server import EVENTS, LONG, PAGE, POOL_ID, SHORT
+from bench.timing import Result, measure
+from synth_pools import ContainerPoolsClient
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    with subprocess.Popen(
+        [sys.executable, "-m", "bench.server"],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        yield f"http://127.0.0.1:{int(process.stdout.readline())}"
+        process.stdin.close()
+        assert process.wait(timeout=20) == 0, "it ends with its input"
+
+
+def test_its_server_answers_our_client(url: str) -> None:
+    with ContainerPoolsClient(api_key="k", base_url=url) as client:
+        assert client.get_pool(POOL_ID)["status"] == "active"
+        assert len(client.list_pools()["items"]) == PAGE
+        assert client.create_pool({"name": "p"})["status"] == "active"
+        assert client.create_rollout(POOL_ID, {"seed": 1})["id"] == SHORT
+        numbers = [event["sequence"] for event in client.rollouts.events(POOL_ID, LONG)]
+        assert numbers == list(range(1, EVENTS + 1))
+
+
+def test_twice_as_fast_is_a_ratio_of_two() -> None:
+    contenders = {
+        HTTPX: repeat(lambda: time.sleep(0.02)),
+        OURS: repeat(lambda: time.sleep(0.01)),
+        OLDER: repeat(lambda: time.sleep(0.04)),
+    }
+    case = Case("naps", calls=20, floor=0.95, contenders=contenders)
+    assert (case.calls_of(OURS), case.calls_of(OLDER)) == (20, 1)
+    (result,) = measure([case], 3, time.perf_counter)
+    assert 1.2 < result.ratios[OURS] < 3.5
+    assert 0.2 < result.ratios[OLDER] < 0.8
+
+
+def test_the_table() -> None:
+    case = Case("GET", 20, 0.95, {})
+    rows = table.speed_rows(
+        [Result(case, 0.001, {OURS: 1.2, OLDER: 0.05}), Result(case, 0.001, {OURS: 2.0})]
+    )
+    rows.append(table.cost_row("import", "s", {HTTPX: 0.05, OURS: 0.06, OLDER: 0.1}, most=1.25))
+    lines = table.render(rows).splitlines()
+    assert len({len(line) for line in lines}) == 1
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    assert cells[2] == ["GET", "1.00 ms", "1.20", "≥ 0.95", "0.05", "24.0"]
+    assert cells[3] == ["GET", "1.00 ms", "2.00", "≥ 0.95", "does not work", ""]
+    assert cells[4] == ["import", "50.00 ms", "takes 1.20", "≤ 1.25", "takes 2.00", "1.7"]
