@@ -105,7 +105,11 @@ def run_engine(
     spec: Mapping[str, Any], settings: EngineSettings, *, tick: Callable[[str, int], None]
 ) -> Iterator[Judged | Trouble]:
     """Yields what the engine finds, until it is done or the deadline has passed."""
-    with tempfile.TemporaryDirectory(prefix="synth-pools-contract-") as scratch, _quiet():
+    # A worker that is still at it when a run is broken off may write there while it is removed.
+    scratch_folder = tempfile.TemporaryDirectory(
+        prefix="synth-pools-contract-", ignore_cleanup_errors=True
+    )
+    with scratch_folder as scratch, _quiet():
         hypothesis.configuration.set_hypothesis_home_dir(scratch)
         try:
             yield from _run(spec, settings, tick)
@@ -129,23 +133,33 @@ def _run(
     _register_hooks(schema, settings, names)
     stream = schemathesis_engine.from_schema(schema).execute()
     sent = 0
-    for event in stream:
-        if time.monotonic() > settings.deadline:
-            stream.stop()
-        if isinstance(event, events.ScenarioFinished):
-            recorder = event.recorder
-            sent += len(recorder.interactions)
-            tick(str(event.phase.value), sent)
-            if event.status is not Status.SKIP:
-                yield from _judged(recorder, str(event.phase.value), settings, names)
-        elif isinstance(event, events.NonFatalError):
-            yield _trouble(event, names)
-        elif isinstance(event, events.FatalError):
-            yield Trouble(None, f"{type(event.exception).__name__}: {event.exception}", False)
-        elif isinstance(event, events.Interrupted):
-            raise KeyboardInterrupt
+    try:
+        for event in stream:
+            if time.monotonic() > settings.deadline:
+                stream.stop()
+            if isinstance(event, events.ScenarioFinished):
+                sent += len(event.recorder.interactions)
+                tick(str(event.phase.value), sent)
+            yield from _found(event, settings, names)
+    finally:
+        # Also where the run is broken off: no worker goes on sending.
+        stream.stop()
     if time.monotonic() > settings.deadline:
         yield Trouble(None, "time was up before all requests were sent", False)
+
+
+def _found(
+    event: events.EngineEvent, settings: EngineSettings, names: Mapping[str, str]
+) -> Iterator[Judged | Trouble]:
+    if isinstance(event, events.ScenarioFinished):
+        if event.status is not Status.SKIP:
+            yield from _judged(event.recorder, str(event.phase.value), settings, names)
+    elif isinstance(event, events.NonFatalError):
+        yield _trouble(event, names)
+    elif isinstance(event, events.FatalError):
+        yield Trouble(None, f"{type(event.exception).__name__}: {event.exception}", False)
+    elif isinstance(event, events.Interrupted):
+        raise KeyboardInterrupt
 
 
 def _configuration(settings: EngineSettings) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
 from synth_pools.contract.ends import EndScenario, LackError
-from synth_pools.contract.following import FINAL, Rollout, rollout_id, wait
+from synth_pools.contract.following import FINAL, Rollout, rollout_id, wait, wait_until_active
 from synth_pools.contract.model import Clause, LayerResult
 from synth_pools.contract.options import Profile
 from synth_pools.contract.probe import (
@@ -151,8 +151,7 @@ class _Machine(RuleBasedStateMachine):
             world = self.ctx.world
             body = world.live_pool_body("x", pool_id=name, name=name, **given)
             body = body or world.pool_body("x", pool_id=name, name=name, **given)
-            world.made_pool(name)
-            wrote = self.ctx.want(201, "create_pool", json=body)
+            wrote = self.ctx.made(body)
             self.pools.append(_Pool(name, {"name": name, "metadata": metadata}))
             self._see_pool(self.pools[-1], "create_pool", wrote)
 
@@ -296,6 +295,8 @@ class _Machine(RuleBasedStateMachine):
             if task is not None and task not in pool.tasks:
                 self.ctx.want(404, operation, ids, json=request, because="there is no such task")
                 return
+            # A server may prepare a pool again after it was changed.
+            wait_until_active(self.ctx, pool.id)
             wrote = self.ctx.want((202, 200), operation, ids, json=request)
             rollout = Rollout(pool.id, rollout_id(wrote))
             status = "open"

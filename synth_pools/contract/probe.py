@@ -113,14 +113,21 @@ class Probe:
         url = self.url(known.path, ids or {}, query)
         sent = _headers(json, headers, authorization)
         body = _body(json, content)
+        return Answer(
+            self.patiently(lambda: self.send(known.method, url, sent, body, operation, limit))
+        )
+
+    def patiently(self, send: Callable[[], Exchange]) -> Exchange:
+        """Send again while the server is busy, within a limit."""
         give_up = time.monotonic() + _BUSY_SECONDS
         while True:
-            exchange = self.send(known.method, url, sent, body, operation, limit)
+            exchange = send()
             if exchange.status not in (429, 503):
-                return Answer(exchange)
+                return exchange
             pause = _retry_after(exchange)
             if time.monotonic() + pause > give_up:
-                raise BusyError(f"{operation} answers {exchange.status} for {_BUSY_SECONDS:.0f} s")
+                what = exchange.operation or exchange.url
+                raise BusyError(f"{what} answers {exchange.status} for {_BUSY_SECONDS:.0f} s")
             if self.stop.wait(pause):
                 raise StoppedError
 
@@ -172,7 +179,9 @@ class Probe:
         ended = False
 
         def take(response: httpx.Response, deadline: float) -> tuple[bytes, str | None]:
-            nonlocal ended
+            nonlocal ended, reader
+            # Of an attempt that was put off nothing is kept.
+            reader = SseReader()
             parts: list[bytes] = []
             size = 0
             for chunk in response.iter_bytes():
@@ -186,7 +195,9 @@ class Probe:
             return b"".join(parts), None
 
         url = self.url(known.path, ids, query)
-        exchange = self._exchange(known.method, url, sent, None, operation, limit, take)
+        exchange = self.patiently(
+            lambda: self._exchange(known.method, url, sent, None, operation, limit, take)
+        )
         return Stream(exchange, reader, ended)
 
     def _exchange(

@@ -121,7 +121,8 @@ class Context:
         operation: str | None,
     ) -> Answer:
         """A request that is no operation's, or not as an operation wants it."""
-        exchange = self.world.probe.send(method, url, headers, body, operation)
+        probe = self.world.probe
+        exchange = probe.patiently(lambda: probe.send(method, url, headers, body, operation))
         self._note(exchange)
         return Answer(exchange)
 

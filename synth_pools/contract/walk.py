@@ -105,7 +105,7 @@ def merge(target: Any, patch: Any) -> Any:
 @contextlib.contextmanager
 def scratch() -> Iterator[None]:
     """Keep what hypothesis remembers out of the folder that the run was started in."""
-    with tempfile.TemporaryDirectory(prefix="contract-kit-") as folder:
+    with tempfile.TemporaryDirectory(prefix="contract-kit-", ignore_cleanup_errors=True) as folder:
         hypothesis.configuration.set_hypothesis_home_dir(folder)
         try:
             yield

@@ -48,9 +48,10 @@ def _freely(thing: dict[str, Any]) -> None:
         if name != "score" or "reward" not in thing:
             del thing[name]
     thing["x_of_the_future"] = {"any": ["thing"]}
-    for name in ("created_at", "updated_at"):
-        if name in thing:
-            thing[name] = thing[name][:19] + "+00:00"
+    for part in (thing, thing.get("timing") or {}, *(thing.get("tasks") or [])):
+        for name in ("created_at", "updated_at"):
+            if name in part:
+                part[name] = part[name][:19] + "+00:00"
 
 
 def _prepares(value: dict[str, Any], request: Request, status: int, passing: Passing) -> None:

@@ -149,4 +149,4 @@ def _cancelled(ctx: Context, operation: str, rollout: Rollout, wrote: Answer) ->
 
 def _events(ctx: Context, rollout: Rollout) -> list[str]:
     stream = ctx.stream("stream_rollout_events", rollout.ids, limit=10.0)
-    return [message.event for message in stream.reader.messages]
+    return [m.event for m in stream.reader.messages if m.event != "heartbeat"]

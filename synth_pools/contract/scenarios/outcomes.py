@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from synth_pools.contract.following import FINAL, finish, start, wait
+from synth_pools.contract.following import FINAL, finish, start, wait, wait_until_active
 from synth_pools.contract.probe import ABSENT
 from synth_pools.contract.scenario import Context, scenario
 
@@ -109,6 +109,7 @@ def timeout(ctx: Context) -> None:
             )
     # Rollouts that start later use the new values.
     ctx.want(200, "update_pool", {"pool_id": patient}, json={"config": {"timeout_seconds": 0.3}})
+    wait_until_active(ctx, patient)
     answer = wait(ctx, start(ctx, patient, env=slow), FINAL)
     ctx.equal("update_pool", "status after the change", "failed", answer.at("status"), answer)
 

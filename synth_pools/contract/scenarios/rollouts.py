@@ -9,6 +9,8 @@ from synth_pools.contract.probe import ABSENT, Answer, at
 from synth_pools.contract.readers import of_rollout
 from synth_pools.contract.scenario import Context, scenario
 
+# Time stamps may be of whole seconds.
+_ROUNDING = 1.5
 _READS = ("", "_artifacts", "_usage", "_summary")
 
 
@@ -179,7 +181,7 @@ def _summary(ctx: Context, operation: str, whole: Any, answer: Answer) -> None:
             wanted = (to - from_).total_seconds()
             ctx.judge(
                 operation,
-                abs(came - wanted) < 0.5,
+                abs(came - wanted) < _ROUNDING,
                 f"timing.{seconds} is {end} minus {begin}: {wanted}",
                 str(came),
                 answer,
@@ -215,7 +217,7 @@ def _usage(ctx: Context, operation: str, whole: Any, answer: Answer) -> None:
         wanted = (end - begin).total_seconds()
         ctx.judge(
             operation,
-            abs(wall - wanted) < 1.0,
+            abs(wall - wanted) < _ROUNDING,
             f"wall_time_sec is the time from start to end: {wanted}",
             str(wall),
             answer,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from synth_pools.contract.following import Rollout, rollout_id
+from synth_pools.contract.following import Rollout, rollout_id, wait_until_active
 from synth_pools.contract.model import Clause
 from synth_pools.contract.probe import at
 from synth_pools.contract.scenario import Context, same, scenario
@@ -225,10 +225,9 @@ def long(ctx: Context) -> None:
 )
 def limits(ctx: Context) -> None:
     long_id = (ctx.name() + "." + "a:_-" * 40)[:128]
-    ctx.world.made_pool(long_id)
     body = ctx.world.pool_body("x", name="🌍" * 255, capacity=10_000, concurrency=10_000)
     body["pool_id"] = long_id
-    ctx.want(201, "create_pool", json=body)
+    ctx.made(body)
     path = {"pool_id": long_id}
     read = ctx.try_(200, "get_pool", path)
     ctx.equal("get_pool", "name", "🌍" * 255, read.at("name"), read)
@@ -236,6 +235,7 @@ def limits(ctx: Context) -> None:
     ctx.try_(200, "update_pool", path, json=small)
     ctx.try_(200, "update_pool", path, json={"config": {"timeout_seconds": 86_400}})
     ctx.try_(201, "create_task", path, json={"task_id": "a" * 128, "backend": "🌍" * 128})
+    wait_until_active(ctx, long_id)
     for more in (
         {"seed": 2**63 - 1},
         {"seed": -(2**63)},
