@@ -341,7 +341,6 @@ def _trouble(event: events.NonFatalError, names: Mapping[str, str]) -> Trouble:
         "Network Error",
         "Unresponsive Operation",
         "Unhealthy API",
-        "Server Unavailable",
     )
     lines = [title, *event.info.message.splitlines(), *event.info.extras]
     text = "; ".join(line.strip() for line in lines if line.strip())

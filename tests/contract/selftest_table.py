@@ -43,8 +43,8 @@ def write_tables(
     passed = sum(code == 0 for _, code, _, _ in clean)
     slowest = max(seconds for _, _, seconds, _ in clean)
     yield "\n## Without a fault\n\n"
-    yield f"{passed} of {len(clean)} runs with different seeds, profile `{clean_profile}`, end with "
-    yield "exit code 0"
+    yield f"{passed} of {len(clean)} runs with different seeds, profile `{clean_profile}`, end "
+    yield "with exit code 0"
     yield f" (seeds {clean[0][0]} to {clean[-1][0]}; the slowest took {slowest:.0f} s).\n"
     for seed, code, _, said in clean:
         if code != 0:
