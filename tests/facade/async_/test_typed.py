@@ -6,7 +6,7 @@ import datetime
 import math
 import subprocess
 import sys
-from typing import Any
+from typing import Any, assert_type
 
 import pytest
 
@@ -21,8 +21,12 @@ from synth_pools import (
 from synth_pools_api.models import (
     CancelRequest,
     ChatMessage,
+    Pool,
     PoolDefinition,
+    PoolList,
     PoolPatch,
+    Rollout,
+    RolloutEvent,
     RolloutRequest,
     TaskDefinition,
 )
@@ -83,7 +87,7 @@ async def test_an_answer_is_a_model(
     server: RecordingServer, client: AsyncContainerPoolsClient
 ) -> None:
     server.reply_with(Reply.json(POOL))
-    pool = await client.api.pools.get_pool("a/b")
+    pool = assert_type(await client.api.pools.get_pool("a/b"), Pool)
     assert server.last.target == "/v1/pools/a%2Fb"
     assert (pool.id, pool.status, pool.config.timeout_seconds) == (P, "active", 5)
     assert pool.created_at == datetime.datetime(2026, 11, 20, 9, 30, 0, 250000, datetime.UTC)
@@ -101,6 +105,7 @@ async def test_a_body_is_a_model(
     assert server.last.json == {"seed": 7, "messages": [{"role": "user", "content": "hi"}]}
     assert server.last.headers["idempotency-key"] == "k-1"
     assert (rollout.id, rollout.result, rollout.request["seed"]) == (R, None, 7)
+    assert_type(rollout, Rollout)
 
 
 async def test_a_body_may_be_left_out(
@@ -115,7 +120,7 @@ async def test_a_body_may_be_left_out(
 
 async def test_a_page(server: RecordingServer, client: AsyncContainerPoolsClient) -> None:
     server.reply_with(Reply.json({"items": [POOL, POOL], "next_cursor": "c+1"}))
-    page = await client.api.pools.list_pools(state="ümlaut", cursor="c 0")
+    page = assert_type(await client.api.pools.list_pools(state="ümlaut", cursor="c 0"), PoolList)
     assert server.last.query == [("state", "ümlaut"), ("limit", "100"), ("cursor", "c 0")]
     assert [pool.id for pool in page.items] == [P, P]
     assert page.next_cursor == "c+1"
@@ -164,6 +169,7 @@ async def test_events_are_models(
         ("rollout.completed", 2),
     ]
     assert (events[0].data["step"], events[1]["more"]) == (1, 1)
+    assert_type(events, list[RolloutEvent])
 
 
 async def test_a_stream_can_be_resumed_by_number(

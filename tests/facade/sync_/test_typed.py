@@ -9,7 +9,7 @@ import datetime
 import math
 import subprocess
 import sys
-from typing import Any
+from typing import Any, assert_type
 
 import pytest
 
@@ -24,8 +24,12 @@ from synth_pools import (
 from synth_pools_api.models import (
     CancelRequest,
     ChatMessage,
+    Pool,
     PoolDefinition,
+    PoolList,
     PoolPatch,
+    Rollout,
+    RolloutEvent,
     RolloutRequest,
     TaskDefinition,
 )
@@ -84,7 +88,7 @@ def lines(*events: dict[str, Any]) -> Reply:
 
 def test_an_answer_is_a_model(server: RecordingServer, client: ContainerPoolsClient) -> None:
     server.reply_with(Reply.json(POOL))
-    pool = client.api.pools.get_pool("a/b")
+    pool = assert_type(client.api.pools.get_pool("a/b"), Pool)
     assert server.last.target == "/v1/pools/a%2Fb"
     assert (pool.id, pool.status, pool.config.timeout_seconds) == (P, "active", 5)
     assert pool.created_at == datetime.datetime(2026, 11, 20, 9, 30, 0, 250000, datetime.UTC)
@@ -100,6 +104,7 @@ def test_a_body_is_a_model(server: RecordingServer, client: ContainerPoolsClient
     assert server.last.json == {"seed": 7, "messages": [{"role": "user", "content": "hi"}]}
     assert server.last.headers["idempotency-key"] == "k-1"
     assert (rollout.id, rollout.result, rollout.request["seed"]) == (R, None, 7)
+    assert_type(rollout, Rollout)
 
 
 def test_a_body_may_be_left_out(server: RecordingServer, client: ContainerPoolsClient) -> None:
@@ -112,7 +117,7 @@ def test_a_body_may_be_left_out(server: RecordingServer, client: ContainerPoolsC
 
 def test_a_page(server: RecordingServer, client: ContainerPoolsClient) -> None:
     server.reply_with(Reply.json({"items": [POOL, POOL], "next_cursor": "c+1"}))
-    page = client.api.pools.list_pools(state="ümlaut", cursor="c 0")
+    page = assert_type(client.api.pools.list_pools(state="ümlaut", cursor="c 0"), PoolList)
     assert server.last.query == [("state", "ümlaut"), ("limit", "100"), ("cursor", "c 0")]
     assert [pool.id for pool in page.items] == [P, P]
     assert page.next_cursor == "c+1"
@@ -159,6 +164,7 @@ def test_events_are_models(server: RecordingServer, client: ContainerPoolsClient
         ("rollout.completed", 2),
     ]
     assert (events[0].data["step"], events[1]["more"]) == (1, 1)
+    assert_type(events, list[RolloutEvent])
 
 
 def test_a_stream_can_be_resumed_by_number(
