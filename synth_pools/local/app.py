@@ -27,6 +27,7 @@ def create_app(settings: Settings) -> Starlette:
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         async with open_backend(settings, contract) as backend:
             dispatcher.backend = app.state.backend = backend
+            app.state.wind_down = backend.wind_down
             try:
                 yield
             finally:

@@ -40,6 +40,7 @@ class JsonReply:
 
 @dataclass(frozen=True, slots=True)
 class EventsReply:
+    rollout_id: str
     # An empty list is a sign of life.
     events: AsyncGenerator[list[Event], None]
 

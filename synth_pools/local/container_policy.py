@@ -1,18 +1,30 @@
 """Which addresses containers may have: those of this machine, and of hosts that were allowed.
 
-Whoever may call the API could otherwise make the backend call anything that it can reach.
+Whoever may call the API could otherwise make the backend call anything that it can reach. A URL is
+checked when it comes, and every address again when it is called (see `checked_network`): a name may
+mean another address by then.
 """
 
 from __future__ import annotations
 
 import ipaddress
+import socket
 from collections.abc import Collection
 from urllib.parse import urlsplit
 
 from .errors import forbidden_container_url
 
+IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-def check_container_url(url: str, allowed_hosts: Collection[str]) -> None:
+# Where clouds answer questions about a machine, its keys included; the rest is link-local.
+_METADATA = frozenset(
+    ipaddress.ip_address(text) for text in ("fd00:ec2::254", "100.100.100.200", "168.63.129.16")
+)
+
+
+def check_container_url(
+    url: str, allowed_hosts: Collection[str], own_port: int | None = None
+) -> None:
     """Raise 403 for an address that must not be called.
 
     The schema of the API has seen to it that it begins like a URL and is visible ASCII; one that
@@ -29,18 +41,68 @@ def check_container_url(url: str, allowed_hosts: Collection[str]) -> None:
     if "@" in parts.netloc:
         raise forbidden_container_url("container_url must not hold a user name or password.")
     host = host.removesuffix(".")
-    if not (_is_loopback(host) or host in {allowed.lower() for allowed in allowed_hosts}):
+    address = literal_address(host)
+    if port is None:
+        port = 443 if parts.scheme == "https" else 80
+    if address is not None and (reason := refusal(address, port, own_port)):
+        raise forbidden_container_url(f"container_url is refused: {host!r} is {reason}.")
+    if is_local_name(host) and port == own_port:
+        raise forbidden_container_url("container_url is refused: it is the backend's own address.")
+    is_loopback = is_local_name(host) or (address is not None and address.is_loopback)
+    if not (is_loopback or host in {allowed.lower() for allowed in allowed_hosts}):
         raise forbidden_container_url(
             f"Containers on {host!r} are not allowed: this backend calls only this machine and the "
             "hosts that it was started with."
         )
 
 
-def _is_loopback(host: str) -> bool:
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
+def refusal(address: IpAddress, port: int, own_port: int | None) -> str | None:
+    """What is wrong with an address, whoever allowed its name; None if nothing is."""
+    if address.is_link_local or address in _METADATA:
+        return "a link-local address, where machines keep what is secret"
+    if address.is_unspecified or address.is_multicast or address == _BROADCAST:
+        return "no address of one machine"
+    if port == own_port and _is_of_this_machine(address):
+        return "the backend's own address"
+    return None
+
+
+def is_local_name(host: str) -> bool:
+    """Whether the name is this machine's everywhere (RFC 6761), whatever a resolver says."""
+    return host == "localhost" or host.endswith(".localhost")
+
+
+def literal_address(host: str) -> IpAddress | None:
+    """The address that is written there; None for a name.
+
+    Strict on purpose: `127.1` and `0x7f000001` are loopback to some resolvers, not to all.
+    """
+    if "%" in host:
+        return None
     try:
-        # Strict on purpose: `127.1` and `0x7f000001` are loopback to some resolvers, not to all.
-        return ipaddress.ip_address(host).is_loopback
+        address = ipaddress.ip_address(host)
     except ValueError:
-        return False
+        return None
+    return plain(address)
+
+
+def plain(address: IpAddress) -> IpAddress:
+    """An IPv4 address that is written as an IPv6 one, as what it is."""
+    mapped = getattr(address, "ipv4_mapped", None)
+    return address if mapped is None else mapped
+
+
+_BROADCAST = ipaddress.ip_address("255.255.255.255")
+
+
+def _is_of_this_machine(address: IpAddress) -> bool:
+    if address.is_loopback:
+        return True
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    # Only an address of this machine can be bound; nothing is sent.
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((str(address), 0))
+        except OSError:
+            return False
+    return True

@@ -13,6 +13,8 @@ from urllib.parse import quote, urlsplit, urlunsplit
 import httpx
 
 from . import jsontext
+from .checked_network import CheckedTransport, ForbiddenAddressError
+from .errors import FORBIDDEN
 from .settings import Settings
 from .targets import Answer, Probe, Report, TargetError
 
@@ -34,17 +36,18 @@ class ContainerClient:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        limits = httpx.Limits(
+            max_connections=None,
+            max_keepalive_connections=_KEEPALIVE_CONNECTIONS,
+            keepalive_expiry=_KEEPALIVE_SECONDS,
+        )
         self._http = httpx.AsyncClient(
+            transport=CheckedTransport(limits, settings.own_port),
             # The environment's proxies and netrc are not for calls to this machine.
             trust_env=False,
             follow_redirects=False,
             # Every call has a limit of its own; how many there are the scheduler decides.
             timeout=httpx.Timeout(None, connect=settings.connect_timeout_seconds),
-            limits=httpx.Limits(
-                max_connections=None,
-                max_keepalive_connections=_KEEPALIVE_CONNECTIONS,
-                keepalive_expiry=_KEEPALIVE_SECONDS,
-            ),
             headers={
                 "user-agent": "synth-pools-backend",
                 "accept": "application/json",
@@ -142,6 +145,9 @@ async def _failures_told(url: str) -> AsyncIterator[None]:
     details: dict[str, Any] = {"url": url}
     try:
         yield
+    except ForbiddenAddressError as error:
+        details["cause"] = FORBIDDEN
+        raise TargetError("container_unreachable", str(error), details) from None
     except (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol) as error:
         details["cause"] = str(error) or type(error).__name__
         raise TargetError(

@@ -17,6 +17,7 @@ from .calls import Call, EventsReply, JsonReply
 from .disconnects import ClientLeftError
 from .errors import ApiError, internal_error, unauthorized
 from .handlers import HANDLERS, require_complete
+from .host_header import check_host
 from .operations import Operation
 from .requests import base_url_of, headers_of, parse_body, read_body
 from .responses import send_json, send_stream
@@ -80,12 +81,17 @@ class _Request:
             self._log_failure()
             reply = internal_error()
         if isinstance(reply, EventsReply):
-            await self._answer_events(reply)
-        else:
-            await self._answer_json(reply)
+            try:
+                with self._backend.streams.place(reply.rollout_id):
+                    await self._answer_events(reply)
+                return
+            except ApiError as error:
+                reply = error
+        await self._answer_json(reply)
 
     async def _reply(self) -> JsonReply | EventsReply:
         path: str = self._scope["path"]
+        check_host(self._scope, self._headers, self._backend.settings.allowed_hosts)
         if path == "/health" and self._scope["method"] in ("GET", "HEAD"):
             return JsonReply(200, _HEALTH)
         if path == "/v1" or path.startswith("/v1/"):
@@ -111,17 +117,15 @@ class _Request:
 
     def _require_key(self) -> None:
         scheme, _, key = self._headers.get("authorization", "").partition(" ")
-        key_is_right = self._backend.settings.api_key.matches(key.strip().encode("latin-1"))
-        if scheme.lower() != "bearer" or not key_is_right:
+        known = self._backend.keys.name_of(key.strip().encode("latin-1"))
+        if scheme.lower() != "bearer" or known is None:
             raise unauthorized()
 
     async def _body(self, operation: Operation) -> tuple[bytes, Any]:
         settings = self._backend.settings
-        raw = await read_body(
-            self._receive, self._headers, settings.max_body_bytes, settings.body_timeout_seconds
-        )
+        raw = await read_body(self._receive, self._headers, settings)
         if raw:
-            body = await parse_body(raw, self._headers)
+            body = await parse_body(raw, self._headers, settings.max_depth)
             self._contract.check_body(operation, body)
             return raw, body
         if operation.body is not None and operation.body.required:
@@ -139,7 +143,12 @@ class _Request:
         await send_json(self._send, status, headers, body)
 
     def _serialize(self, reply: JsonReply | ApiError) -> tuple[int, dict[str, str], bytes]:
-        headers = {"content-type": "application/json", "x-request-id": self._id}
+        headers = {
+            "content-type": "application/json",
+            "x-request-id": self._id,
+            # What a container or a caller wrote is never to be taken for a page.
+            "x-content-type-options": "nosniff",
+        }
         if isinstance(reply, JsonReply):
             return reply.status, headers, reply.body
         document = jsontext.dumps(reply.document(self._id)).encode("ascii")

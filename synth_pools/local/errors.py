@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+FORBIDDEN = "forbidden_container_url"
+
 
 class ApiError(Exception):
     """Ends a request with this status and the error document that belongs to it."""
@@ -19,6 +21,7 @@ class ApiError(Exception):
         fields: Sequence[Mapping[str, Any]] | None = None,
         rollout_id: str | None = None,
         retryable: bool | None = None,
+        retry_after_seconds: int | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(message)
@@ -29,7 +32,10 @@ class ApiError(Exception):
         self.fields = fields
         self.rollout_id = rollout_id
         self.retryable = retryable
+        self.retry_after_seconds = retry_after_seconds
         self.headers = dict(headers or {})
+        if retry_after_seconds is not None:
+            self.headers["retry-after"] = str(retry_after_seconds)
 
     def document(self, request_id: str) -> dict[str, Any]:
         """Both forms that clients in use read: `detail`, and the older `error` envelope."""
@@ -44,6 +50,8 @@ class ApiError(Exception):
             envelope["rollout_id"] = self.rollout_id
         if self.retryable is not None:
             envelope["retryable"] = self.retryable
+        if self.retry_after_seconds is not None:
+            envelope["retry_after_ms"] = self.retry_after_seconds * 1000
         detail = self.message if self.fields is None else list(self.fields)
         return {"detail": detail, "error": envelope}
 
@@ -61,8 +69,17 @@ def unauthorized() -> ApiError:
     )
 
 
+def forbidden_host(host: str) -> ApiError:
+    return ApiError(
+        403,
+        "forbidden_host",
+        f"This backend does not answer to the name {host[:255]!r}: call it by its address, or "
+        "start it with that name among --allowed-hosts.",
+    )
+
+
 def forbidden_container_url(message: str) -> ApiError:
-    return ApiError(403, "forbidden_container_url", message)
+    return ApiError(403, FORBIDDEN, message)
 
 
 def not_found(message: str) -> ApiError:

@@ -8,8 +8,9 @@ import math
 import re
 from typing import Any, TypeGuard
 
-# Deeper documents would run into Python's own recursion limit at a place that nobody can predict.
-MAX_DEPTH = 500
+from .limits import DEEPEST
+
+MAX_DEPTH = DEEPEST
 
 _LARGE = 256 * 1024
 
@@ -21,7 +22,7 @@ class BrokenJsonError(ValueError):
     """The text is no JSON that can be kept and given back unchanged."""
 
 
-def loads(raw: bytes) -> Any:
+def loads(raw: bytes, max_depth: int = MAX_DEPTH) -> Any:
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -30,7 +31,7 @@ def loads(raw: bytes) -> Any:
     try:
         value = json.loads(text, parse_constant=_refuse_constant, parse_float=parse_float)
     except RecursionError:
-        raise BrokenJsonError(f"nested more than {MAX_DEPTH} levels deep") from None
+        raise BrokenJsonError(f"nested more than {max_depth} levels deep") from None
     except json.JSONDecodeError as error:
         raise BrokenJsonError(f"{error.msg} at line {error.lineno}, column {error.colno}") from None
     except BrokenJsonError:
@@ -38,16 +39,16 @@ def loads(raw: bytes) -> Any:
     except ValueError:
         # Python refuses to convert integers of thousands of digits.
         raise BrokenJsonError("a number has too many digits") from None
-    if text.count("[") + text.count("{") > MAX_DEPTH and _is_too_deep(value):
-        raise BrokenJsonError(f"nested more than {MAX_DEPTH} levels deep")
+    if text.count("[") + text.count("{") > max_depth and _is_too_deep(value, max_depth):
+        raise BrokenJsonError(f"nested more than {max_depth} levels deep")
     return value
 
 
-async def loads_politely(raw: bytes) -> Any:
+async def loads_politely(raw: bytes, max_depth: int = MAX_DEPTH) -> Any:
     """The same without holding up the event loop where there is much to read."""
     if len(raw) > _LARGE:
-        return await asyncio.to_thread(loads, raw)
-    return loads(raw)
+        return await asyncio.to_thread(loads, raw, max_depth)
+    return loads(raw, max_depth)
 
 
 # ASCII only: a lone surrogate or NUL that came in escaped must go out escaped, SQLite text and
@@ -102,9 +103,9 @@ def _refuse_constant(name: str) -> None:
     raise BrokenJsonError(f"{name} is no JSON value")
 
 
-def _is_too_deep(value: Any) -> bool:
+def _is_too_deep(value: Any, max_depth: int) -> bool:
     level = [value]
-    for _ in range(MAX_DEPTH + 1):
+    for _ in range(max_depth + 1):
         children: list[Any] = []
         found = False
         for item in level:

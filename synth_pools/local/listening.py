@@ -10,6 +10,9 @@ import socket
 from .start_errors import AddressError, BadOptionError
 
 _BACKLOG = 2048
+# What the system holds for a client that does not read: enough for speed, little per connection,
+# and small enough that a client which reads slowly is seen to read.
+_SEND_BUFFER = 256 * 1024
 
 
 def open_listening_socket(host: str, port: int) -> socket.socket:
@@ -24,6 +27,8 @@ def open_listening_socket(host: str, port: int) -> socket.socket:
             # A restart must not wait for the last connections of the previous process to expire.
             # Elsewhere the same option would let two processes share the port.
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # Connections inherit it.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
         listener.bind(address)
         listener.listen(_BACKLOG)
     except OSError as error:

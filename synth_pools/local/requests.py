@@ -12,6 +12,7 @@ from starlette.types import Receive, Scope
 from . import jsontext
 from .disconnects import ClientLeftError
 from .errors import bad_request, payload_too_large, unsupported_media_type
+from .limits import Limits
 
 _HOST = re.compile(r"[A-Za-z0-9._~-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?")
 
@@ -35,9 +36,8 @@ def base_url_of(scope: Scope, headers: Mapping[str, str]) -> str:
     return f"{scope['scheme']}://{host}"
 
 
-async def read_body(
-    receive: Receive, headers: Mapping[str, str], limit: int, limit_seconds: float
-) -> bytes:
+async def read_body(receive: Receive, headers: Mapping[str, str], limits: Limits) -> bytes:
+    limit, limit_seconds = limits.max_body_bytes, limits.body_timeout_seconds
     declared = headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > limit:
         raise payload_too_large(limit)
@@ -57,15 +57,18 @@ async def read_body(
                 if not message.get("more_body", False):
                     return b"".join(chunks)
     except TimeoutError:
-        raise bad_request(f"The body did not arrive within {limit_seconds:g} seconds.") from None
+        error = bad_request(f"The body did not arrive within {limit_seconds:g} seconds.")
+        # Nothing that still comes could be told from another request.
+        error.headers["connection"] = "close"
+        raise error from None
 
 
-async def parse_body(raw: bytes, headers: Mapping[str, str]) -> Any:
+async def parse_body(raw: bytes, headers: Mapping[str, str], max_depth: int) -> Any:
     """The JSON value of a body that is not empty."""
     media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json":
         raise unsupported_media_type()
     try:
-        return await jsontext.loads_politely(raw)
+        return await jsontext.loads_politely(raw, max_depth)
     except jsontext.BrokenJsonError as error:
         raise bad_request(f"The body is no JSON: {error}.") from None

@@ -41,6 +41,7 @@ async def admit(
     key: IdempotencyKey | None,
 ) -> sqlite3.Row:
     """The rollout of this request: a new one, or the one that the same key made before."""
+    backend.admission.require_open()
     named_pool = request.get("pool_id")
     if pool_id is not None and named_pool is not None and named_pool != pool_id:
         raise id_mismatch(f"The path says {pool_id!r}, the body another pool_id.")
@@ -52,6 +53,7 @@ async def admit(
                 return former
         task_id = request.get("task_id")
         pool = _pool_for(tx, pool_id if pool_id is not None else named_pool, task_id)
+        backend.admission.require_room(tx, pool)
         rollout = rollout_rows.insert_rollout(tx, pool.id, task_id, request)
         if key is not None:
             tx.execute(

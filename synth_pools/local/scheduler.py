@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Iterable
 from functools import partial
 from typing import Any, Protocol
+
+from .admission import Admission
 
 _log = logging.getLogger(__name__)
 
@@ -40,13 +43,19 @@ class Scheduler:
     although it was cancelled meanwhile finds that out when it looks, and ends.
     """
 
-    def __init__(self, on_crash: Callable[[str], Coroutine[Any, Any, None]]) -> None:
+    def __init__(
+        self, on_crash: Callable[[str], Coroutine[Any, Any, None]], admission: Admission
+    ) -> None:
         self._runner: RunsRollouts | None = None
+        self._admission = admission
         self._on_crash = on_crash
         self._pools: dict[str, _PoolQueue] = {}
         self._wake = asyncio.Event()
         self._background: set[asyncio.Task[None]] = set()
         self._closing = False
+        # Nothing starts any more once this is set; who waits stays where it is.
+        self._winding_down = False
+        self._ends = asyncio.Event()
         self._pump: asyncio.Task[None] | None = None
 
     def start(self, runner: RunsRollouts) -> None:
@@ -85,6 +94,15 @@ class Scheduler:
         self._background.add(task)
         task.add_done_callback(self._background.discard)
 
+    async def wind_down(self, grace_seconds: float) -> None:
+        """Start nothing more, and give what runs so many seconds to end."""
+        self._winding_down = True
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(grace_seconds):
+                while any(queue.running for queue in self._pools.values()):
+                    self._ends.clear()
+                    await self._ends.wait()
+
     async def close(self, limit_seconds: float) -> None:
         """Stop at once; what ran is left as it is in the database, for the next start."""
         self._closing = True
@@ -107,6 +125,8 @@ class Scheduler:
             # One of each pool per round, so that a long queue does not hold up a short one.
             while ready := [item for item in self._pools.items() if item[1].can_start]:
                 for pool_id, queue in ready:
+                    if self._winding_down:
+                        return
                     if not queue.can_start:
                         continue
                     rollout_id, _ = queue.waiting.popitem(last=False)
@@ -132,7 +152,10 @@ class Scheduler:
     ) -> None:
         del task  # cancelled or not, it has said what there was to say
         queue.running.pop(rollout_id, None)
+        self._admission.count_end(pool_id)
+        self._ends.set()
         if queue.waiting:
             self._wake.set()
         elif not queue.running and self._pools.get(pool_id) is queue:
             del self._pools[pool_id]
+            self._admission.forget(pool_id)

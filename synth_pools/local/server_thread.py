@@ -6,12 +6,15 @@ import asyncio
 import contextlib
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
 
 import uvicorn
 from starlette.applications import Starlette
 
+from .connections import LimitedConfig, sweep
 from .draining import Draining
+from .limits import Limits
 from .start_errors import StartTimeoutError, StopTimeoutError
 
 # What a request that is no event stream may still take once the server is told to stop.
@@ -21,11 +24,24 @@ _UVICORN_GRACE_SECONDS = 1
 
 
 class ServerThread:
-    """One run of one application on one listening socket; it cannot be started twice."""
+    """One run of one application on one listening socket; it cannot be started twice.
 
-    def __init__(self, make_app: Callable[[], Starlette], listener: socket.socket) -> None:
+    Where the application has `state.wind_down`, that is awaited before anything is closed, for at
+    most `grace` seconds.
+    """
+
+    def __init__(
+        self,
+        make_app: Callable[[], Starlette],
+        listener: socket.socket,
+        limits: Limits | None = None,
+        *,
+        grace: float = 0.0,
+    ) -> None:
         self._make_app = make_app
         self._listener = listener
+        self._limits = limits or Limits()
+        self._grace = grace
         self._ready = threading.Event()
         self._failure: BaseException | None = None
         self._server: uvicorn.Server | None = None
@@ -56,9 +72,13 @@ class ServerThread:
             raise StartTimeoutError(f"the backend did not start within {limit:g} seconds")
 
     def stop(self, limit: float) -> None:
-        """Let the application finish what it does, for at most `limit` seconds; then end it."""
+        """Let the application finish what it does, for at most `limit` seconds; then end it.
+
+        The grace comes before that.
+        """
         if self._thread.ident is None:
             return
+        limit += self._grace
         self._stop_requested = True
         if self._server is not None:
             self._server.should_exit = True
@@ -88,7 +108,13 @@ class ServerThread:
         app = self._make_app()
         # Not uvicorn's lifespan: that one turns an exception of the application into a log entry.
         async with app.router.lifespan_context(app):
-            self._server = _Server(Draining(app), self._ready.set)
+            wind_down = getattr(app.state, "wind_down", None)
+            self._server = _Server(
+                Draining(app),
+                self._limits,
+                on_started=self._ready.set,
+                before_stop=None if wind_down is None else partial(wind_down, self._grace),
+            )
             self._server.should_exit = self._stop_requested
             await self._server.serve(sockets=[self._listener])
 
@@ -99,12 +125,19 @@ class ServerThread:
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, app: Draining, on_started: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        app: Draining,
+        limits: Limits,
+        *,
+        on_started: Callable[[], None],
+        before_stop: Callable[[], Awaitable[None]] | None,
+    ) -> None:
         super().__init__(
-            uvicorn.Config(
+            LimitedConfig(
                 app,
+                limits,
                 # The same on every machine, whatever else is installed there.
-                http="h11",
                 loop="asyncio",
                 ws="none",
                 lifespan="off",
@@ -116,17 +149,26 @@ class _Server(uvicorn.Server):
             )
         )
         self._draining = app
+        self._limits = limits
         self._on_started = on_started
+        self._before_stop = before_stop
+        self._sweeping: asyncio.Task[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        self._sweeping = asyncio.create_task(sweep(self, self._limits))
         self._on_started()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if self._before_stop is not None:
+            # Still listening: whoever comes now is told that it is too late.
+            await self._before_stop()
         for server in self.servers:
             server.close()
         await self._draining.drain(_GRACE_SECONDS)
         await super().shutdown(sockets)
+        if self._sweeping is not None:
+            self._sweeping.cancel()
         for connection in list(self.server_state.connections):
             if connection.transport is not None:
                 connection.transport.abort()

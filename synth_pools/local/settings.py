@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-_MIB = 1024 * 1024
+from .limits import Limits
 
 
 class Secret:
@@ -33,13 +33,19 @@ class Secret:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class Settings(Limits):
     """`data_dir` must exist and belong to this backend alone; whoever starts it sees to that."""
 
     data_dir: Path
     api_key: Secret
+    # Several keys with names, which may change while the backend runs; `api_key` is not used then.
+    api_keys_file: Path | None = None
     # Hosts besides this machine on which containers may be reached.
     container_hosts: tuple[str, ...] = ()
+    # Names besides this machine's by which clients may call the backend.
+    allowed_hosts: tuple[str, ...] = ()
+    # Where the backend itself listens, which is no place for a container.
+    own_port: int | None = None
     # Check what is answered against openapi.yaml too, and answer 500 where it departs.
     validate_responses: bool = False
     heartbeat_seconds: float = 15.0
@@ -47,9 +53,4 @@ class Settings:
     default_timeout_seconds: float = 600.0
     connect_timeout_seconds: float = 10.0
     probe_timeout_seconds: float = 10.0
-    # A creation with `mode: sync` is answered 202 after this; the rollout goes on.
-    sync_wait_seconds: float = 86_400.0
-    body_timeout_seconds: float = 60.0
     shutdown_seconds: float = 5.0
-    max_body_bytes: int = 16 * _MIB
-    max_container_bytes: int = 64 * _MIB

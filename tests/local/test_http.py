@@ -288,7 +288,7 @@ def test_a_body_above_16_mib_is_413(server: Server, chunked: bool) -> None:
 
 def test_a_body_that_does_not_come_is_not_waited_for(start: Callable[..., Server]) -> None:
     own = start(body_timeout_seconds=0.2)
-    head = f"POST /v1/pools HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {KEY}\r\n"
+    head = f"POST /v1/pools HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {KEY}\r\n"
     head += "content-type: application/json\r\ncontent-length: 100\r\n\r\n{"
     with socket.create_connection(("127.0.0.1", httpx.URL(own.url).port or 0), 5) as wire:
         wire.sendall(head.encode())
@@ -381,7 +381,7 @@ def raw(server: Server, request_line: str) -> tuple[int, dict[str, str], bytes]:
     """A request whose path no client library has tidied up."""
     port = httpx.URL(server.url).port or 0
     with socket.create_connection(("127.0.0.1", port), 10) as wire:
-        head = f"{request_line}\r\nhost: x\r\nauthorization: Bearer {KEY}\r\nconnection: close"
+        head = f"{request_line}\r\nhost: localhost\r\nauthorization: Bearer {KEY}\r\nconnection: close"
         wire.sendall(f"{head}\r\n\r\n".encode("latin-1"))
         data = b""
         while chunk := wire.recv(65536):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..calls import Call, JsonReply, Reply
 from ..disconnects import unless_disconnected
-from ..errors import ApiError, not_found
+from ..errors import FORBIDDEN, ApiError, forbidden_container_url, not_found
 from ..pool_rows import Pool, find_pool, find_task, task_document
 from ..targets import Answer, Probe, Target, TargetError
 
@@ -22,6 +22,7 @@ async def get_metadata(call: Call) -> Reply:
 
 
 async def execute_rollout(call: Call) -> Reply:
+    call.backend.admission.require_open()
     pool, target = _target(call, must_be_active=True)
     limit = call.backend.runner.limit_seconds(pool, call.body.get("limits"))
     try:
@@ -67,6 +68,8 @@ def _passed_through(call: Call, answer: Answer) -> Reply:
 
 
 def _as_api_error(error: TargetError) -> ApiError:
+    if error.details.get("cause") == FORBIDDEN:
+        return forbidden_container_url(error.message)
     if error.code == "container_timeout":
         return ApiError(504, error.code, error.message, details=error.details)
     if error.code == "container_unreachable":

@@ -36,4 +36,5 @@ def read_page(call: Call, scope: str, states: Collection[str]) -> Page | None:
         before = call.backend.cursors.read(scope, cursor)
         if before is None:
             return None
-    return Page(call, scope, state, before, call.parameters.get("limit", DEFAULT_LIMIT))
+    limit = min(call.parameters.get("limit", DEFAULT_LIMIT), call.backend.settings.max_page_items)
+    return Page(call, scope, state, before, limit)

@@ -158,7 +158,7 @@ def _check_addresses(
     for holder in (definition, *(task for _, task in tasks)):
         url = holder.get("container_url")
         if url is not None:
-            check_container_url(url, backend.settings.container_hosts)
+            check_container_url(url, backend.settings.container_hosts, backend.settings.own_port)
 
 
 def _store(

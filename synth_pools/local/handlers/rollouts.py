@@ -110,7 +110,8 @@ async def stream_rollout_events(call: Call) -> Reply:
     )
     backend = call.backend
     heartbeat = backend.settings.heartbeat_seconds
-    return EventsReply(follow(backend.store, backend.changes, rollout["id"], position, heartbeat))
+    events = follow(backend.store, backend.changes, rollout["id"], position, heartbeat)
+    return EventsReply(rollout["id"], events)
 
 
 @contextlib.contextmanager
