@@ -7,16 +7,15 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from . import rollout_rows
-from .admission import Admission, Streams
 from .containers import ContainerClient
 from .events import Changes
-from .key_ring import KeyRing
 from .pages import Cursors
 from .rollout_rows import failure
 from .runner import Runner
 from .scheduler import Scheduler
 from .settings import Settings
-from .store import Store, Transaction
+from .start_errors import DataDirError
+from .store import StorageError, Store, Transaction
 from .validation import Contract
 
 
@@ -29,21 +28,11 @@ class Backend:
     changes: Changes
     runner: Runner
     scheduler: Scheduler
-    keys: KeyRing
-    admission: Admission
-    streams: Streams
-
-    async def wind_down(self, grace_seconds: float) -> None:
-        """Admit and start nothing more; what runs has so long to end."""
-        self.admission.close(grace_seconds)
-        await self.scheduler.wind_down(grace_seconds)
 
 
 @contextlib.asynccontextmanager
 async def open_backend(settings: Settings, contract: Contract) -> AsyncIterator[Backend]:
     """Open the database, take up what a former run left, run rollouts until the block ends."""
-    keys = KeyRing(settings)
-    admission = Admission(settings)
     store = Store(settings.data_dir)
     changes = Changes()
     containers = ContainerClient(settings)
@@ -57,29 +46,30 @@ async def open_backend(settings: Settings, contract: Contract) -> AsyncIterator[
 
         await store.write_in_the_end(finish)
 
-    scheduler = Scheduler(fail_crashed, admission)
+    scheduler = Scheduler(fail_crashed)
     runner = Runner(settings, store, changes, containers, scheduler.in_background)
     try:
-        with store.reading() as db:
-            secret = db.execute("SELECT value FROM meta WHERE key = 'cursor_secret'").fetchone()[0]
-        await store.write(lambda tx: _take_up(tx, scheduler))
+        secret = await _read_what_is_there(store, scheduler, settings)
         scheduler.start(runner)
-        yield Backend(
-            settings,
-            contract,
-            store,
-            Cursors(secret),
-            changes,
-            runner,
-            scheduler,
-            keys,
-            admission,
-            Streams(settings),
-        )
+        yield Backend(settings, contract, store, Cursors(secret), changes, runner, scheduler)
     finally:
         await scheduler.close(settings.shutdown_seconds)
         await containers.close()
         await store.close()
+
+
+async def _read_what_is_there(store: Store, scheduler: Scheduler, settings: Settings) -> str:
+    """Queue what has not ended; the secret of cursors."""
+    try:
+        with store.reading() as db:
+            row = db.execute("SELECT value FROM meta WHERE key = 'cursor_secret'").fetchone()
+        await store.write(lambda tx: _take_up(tx, scheduler))
+    except StorageError as error:
+        raise DataDirError(
+            f"cannot use the database in {settings.data_dir}: {error.cause}; "
+            "make room or repair it, or give another data directory"
+        ) from error
+    return str(row["value"])
 
 
 def _take_up(tx: Transaction, scheduler: Scheduler) -> None:

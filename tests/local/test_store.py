@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import sqlite3
 import threading
 from collections.abc import AsyncIterator, Callable
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from synth_pools.local.store import FILE_NAME, Store, StoreClosedError, Transaction
+from synth_pools.local.store import FILE_NAME, StorageError, Store, StoreClosedError, Transaction
 
 
 @pytest.fixture
@@ -135,3 +136,71 @@ async def test_closing_finishes_what_was_asked_for(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / FILE_NAME)) as database:
         assert database.execute("SELECT COUNT(*) FROM meta").fetchone() == (501,)
     assert store._thread not in threading.enumerate()
+
+
+def set_quota(pages: int | None) -> Callable[[Transaction], None]:
+    """Let the file grow by so many pages at most; None lets it grow again."""
+
+    def work(tx: Transaction) -> None:
+        now = tx.execute("PRAGMA page_count").fetchone()[0]
+        tx.execute(f"PRAGMA max_page_count = {2**30 if pages is None else now + pages:d}")
+
+    return work
+
+
+async def test_one_that_is_too_large_for_the_disk_takes_nobody_with_it(
+    store: Store, failures: list[str]
+) -> None:
+    def put_much(tx: Transaction) -> None:
+        tx.execute("INSERT INTO meta VALUES ('much', ?)", ("x" * 1_000_000,))
+
+    await store.write(set_quota(20))
+    gate = threading.Event()
+    first = asyncio.ensure_future(store.write(lambda _: gate.wait(10)))
+    small = [asyncio.ensure_future(store.write(put(f"a{number}"))) for number in range(20)]
+    large = asyncio.ensure_future(store.write(put_much))
+    small += [asyncio.ensure_future(store.write(put(f"b{number}"))) for number in range(20)]
+    await asyncio.sleep(0.05)
+    gate.set()
+    with pytest.raises(StorageError, match="full"):
+        await large
+    await asyncio.gather(first, *small)
+    assert len(keys(store)) == 40
+    assert failures == ["the database cannot be used: database or disk is full"]
+    failures.clear()
+
+
+async def test_what_must_not_be_lost_waits_for_room(store: Store, failures: list[str]) -> None:
+    def put_much(tx: Transaction) -> None:
+        tx.execute("INSERT INTO meta VALUES ('much', ?)", ("x" * 1_000_000,))
+
+    await store.write(set_quota(20))
+    waiting = asyncio.ensure_future(store.write_in_the_end(put_much))
+    await asyncio.sleep(0.3)
+    assert not waiting.done()
+    await store.write(set_quota(None))
+    await asyncio.wait_for(waiting, 10)
+    assert keys(store) == {"much"}
+    failures.clear()
+
+
+async def test_a_file_that_must_not_grow(store: Store, tmp_path: Path, failures: list[str]) -> None:
+    """As a real disk says no: in the middle of a commit."""
+    log = tmp_path / f"{FILE_NAME}-wal"
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (log.stat().st_size + 20_000, hard))
+    try:
+        written = 0
+        with pytest.raises(StorageError):
+            for written in range(1000):
+                await store.write(put(f"k{written}"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert written > 0
+    assert keys(store) == {f"k{number}" for number in range(written)}
+    assert len(failures) == 1
+    failures.clear()
+    await store.write(put("goes on"))
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as other:
+        assert other.execute("SELECT COUNT(*) FROM meta").fetchone() == (written + 2,)
+        assert other.execute("PRAGMA integrity_check").fetchone() == ("ok",)
