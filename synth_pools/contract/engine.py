@@ -6,7 +6,9 @@ pinned and nothing else in the kit imports it.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import shutil
 import tempfile
 import time
 import warnings
@@ -105,16 +107,16 @@ def run_engine(
     spec: Mapping[str, Any], settings: EngineSettings, *, tick: Callable[[str, int], None]
 ) -> Iterator[Judged | Trouble]:
     """Yields what the engine finds, until it is done or the deadline has passed."""
-    # A worker that is still at it when a run is broken off may write there while it is removed.
-    scratch_folder = tempfile.TemporaryDirectory(
-        prefix="synth-pools-contract-", ignore_cleanup_errors=True
-    )
-    with scratch_folder as scratch, _quiet():
+    scratch = tempfile.mkdtemp(prefix="synth-pools-contract-")
+    # Once more at the end of the process: a worker of a run that was broken off may still write.
+    atexit.register(shutil.rmtree, scratch, ignore_errors=True)
+    with _quiet():
         hypothesis.configuration.set_hypothesis_home_dir(scratch)
         try:
             yield from _run(spec, settings, tick)
         finally:
             hypothesis.configuration.set_hypothesis_home_dir(None)
+            shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _run(
