@@ -7,8 +7,10 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from . import rollout_rows
+from .admission import Admission, Streams
 from .containers import ContainerClient
 from .events import Changes
+from .key_ring import KeyRing
 from .pages import Cursors
 from .rollout_rows import failure
 from .runner import Runner
@@ -28,11 +30,21 @@ class Backend:
     changes: Changes
     runner: Runner
     scheduler: Scheduler
+    keys: KeyRing
+    admission: Admission
+    streams: Streams
+
+    async def wind_down(self, grace_seconds: float) -> None:
+        """Admit and start nothing more; what runs has so long to end."""
+        self.admission.close(grace_seconds)
+        await self.scheduler.wind_down(grace_seconds)
 
 
 @contextlib.asynccontextmanager
 async def open_backend(settings: Settings, contract: Contract) -> AsyncIterator[Backend]:
     """Open the database, take up what a former run left, run rollouts until the block ends."""
+    keys = KeyRing(settings)
+    admission = Admission(settings)
     store = Store(settings.data_dir)
     changes = Changes()
     containers = ContainerClient(settings)
@@ -46,12 +58,23 @@ async def open_backend(settings: Settings, contract: Contract) -> AsyncIterator[
 
         await store.write_in_the_end(finish)
 
-    scheduler = Scheduler(fail_crashed)
+    scheduler = Scheduler(fail_crashed, admission)
     runner = Runner(settings, store, changes, containers, scheduler.in_background)
     try:
         secret = await _read_what_is_there(store, scheduler, settings)
         scheduler.start(runner)
-        yield Backend(settings, contract, store, Cursors(secret), changes, runner, scheduler)
+        yield Backend(
+            settings,
+            contract,
+            store,
+            Cursors(secret),
+            changes,
+            runner,
+            scheduler,
+            keys,
+            admission,
+            Streams(settings),
+        )
     finally:
         await scheduler.close(settings.shutdown_seconds)
         await containers.close()
