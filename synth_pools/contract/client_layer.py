@@ -41,7 +41,6 @@ def run(world: World) -> LayerResult:
         "api_key": world.options.api_key.reveal(),
         "base_url": world.base_url,
         "timeout": LIMIT,
-        "max_retries": 0,
     }
     if world.options.wants("client.sync"):
         with synth_pools.ContainerPoolsClient(**settings) as client:
@@ -229,7 +228,7 @@ def _refusal(ctx: Context, call: Any) -> None:
         ("agent_rollouts.get", (nobody,), "get_global_rollout"),
     ):
         try:
-            came = call(name, *arguments)
+            came = _connected(call, name, *arguments)
         except NotFoundError:
             got = ""
         except Exception as error:  # noqa: BLE001 - whatever the client raises is its answer
@@ -332,7 +331,7 @@ def _called(
 ) -> Any:
     """What the client answers; ABSENT where it raises, which is told here."""
     try:
-        return call(name, *arguments, **options)
+        return _connected(call, name, *arguments, **options)
     except Exception as error:  # noqa: BLE001 - whatever the client raises is its answer
         got = f"{type(error).__name__}: {error}"[:300]
         status = getattr(error, "status_code", None)
@@ -344,6 +343,16 @@ def _called(
             demand = f"{name} of the client answers"
             ctx.judge(operation, False, demand, got, _request(ctx, operation, arguments, got))
         return ABSENT
+
+
+def _connected(call: Any, name: str, *arguments: Any, **options: Any) -> Any:
+    """A call that is made again where the server has just closed an idle connection."""
+    from synth_pools import APIConnectionError
+
+    try:
+        return call(name, *arguments, **options)
+    except APIConnectionError:
+        return call(name, *arguments, **options)
 
 
 def _request(ctx: Context, operation: str, arguments: tuple[Any, ...], got: str) -> Answer:
