@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from synth_pools.local.limits import Limits
+
+from .limit_options import limit_options
 from .signals import StopSignals
 
 if TYPE_CHECKING:
@@ -57,12 +60,35 @@ class _BrokeDown(click.ClickException):
     help="A file that holds the key.",
 )
 @click.option(
+    "--api-keys-file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="A file of several keys with names, one `name: key` a line, that only its owner may read; "
+    "a change of it counts at once.",
+)
+@click.option(
     "--container-hosts",
     multiple=True,
     metavar="HOST",
     help="A host besides this machine on which containers may be reached; "
     "repeat it, or separate several by commas.",
 )
+@click.option(
+    "--allowed-hosts",
+    multiple=True,
+    metavar="HOST",
+    help="A name besides this machine's own by which clients may call the backend; "
+    "repeat it, or separate several by commas.",
+)
+@click.option(
+    "--grace",
+    type=click.FloatRange(0, 86_400),
+    default=10.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long rollouts that run have to end, once it is told to stop.",
+)
+@limit_options
 @click.argument("unexpected", nargs=-1, type=click.UNPROCESSED, metavar="")
 def serve(
     host: str,
@@ -70,7 +96,11 @@ def serve(
     data_dir: Path | None,
     api_key: str | None,
     api_key_file: Path | None,
+    api_keys_file: Path | None,
     container_hosts: tuple[str, ...],
+    allowed_hosts: tuple[str, ...],
+    grace: float,
+    limits: Limits,
     unexpected: tuple[str, ...],
 ) -> int:
     """Serve container pools on this machine until ^C or SIGTERM.
@@ -91,13 +121,17 @@ def serve(
     logging.basicConfig(
         level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
-    if api_key is not None and api_key_file is not None:
-        raise click.UsageError("give --api-key or --api-key-file, not both")
+    if sum(given is not None for given in (api_key, api_key_file, api_keys_file)) > 1:
+        raise click.UsageError(
+            "give one of --api-key, --api-key-file and --api-keys-file, not both or all"
+        )
     hint = "the key given with --api-key"
     try:
         if api_key_file is not None:
             api_key = read_key_file(api_key_file).reveal()
             hint = _cat(api_key_file.absolute())
+        elif api_keys_file is not None:
+            hint = f"one of the keys in {shlex.quote(str(api_keys_file.absolute()))}"
         elif api_key is None and os.environ.get(_KEY_VARIABLE):
             api_key = os.environ[_KEY_VARIABLE]
             hint = f'"${_KEY_VARIABLE}"'
@@ -107,9 +141,11 @@ def serve(
                 host=host,
                 port=port,
                 api_key=api_key,
-                container_hosts=[
-                    name.strip() for text in container_hosts for name in text.split(",")
-                ],
+                api_keys_file=api_keys_file,
+                container_hosts=_names(container_hosts),
+                allowed_hosts=_names(allowed_hosts),
+                limits=limits,
+                grace=grace,
             )
             backend.start()
             if backend.key_file is not None:
@@ -124,6 +160,10 @@ def serve(
     if not asked:
         raise _BrokeDown("the backend ended without being asked to")
     return 0
+
+
+def _names(texts: tuple[str, ...]) -> list[str]:
+    return [name.strip() for text in texts for name in text.split(",")]
 
 
 def _announce(backend: LocalBackend, key: str) -> None:

@@ -11,20 +11,20 @@ from .start_errors import BadOptionError
 _NAME = re.compile(r"[a-z0-9_]([a-z0-9._-]*[a-z0-9_])?")
 
 
-def container_hosts(names: Iterable[str]) -> tuple[str, ...]:
+def hosts(option: str, names: Iterable[str]) -> tuple[str, ...]:
     """The names in the one form in which they are compared; a URL or a port is no host."""
     if isinstance(names, str):
-        raise BadOptionError("container_hosts is a list of hosts, not one text")
-    return tuple(_host(name) for name in names)
+        raise BadOptionError(f"{option} is a list of hosts, not one text")
+    return tuple(_host(option, name) for name in names)
 
 
-def _host(name: str) -> str:
+def _host(option: str, name: str) -> str:
     host = name.strip().lower().removesuffix(".")
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
     if not _NAME.fullmatch(host) and not _is_address(host):
         raise BadOptionError(
-            f"container_hosts takes names or addresses of hosts, without scheme or port: {name!r}"
+            f"{option} takes names or addresses of hosts, without scheme or port: {name!r}"
         )
     return host
 

@@ -20,7 +20,10 @@ def _limit(default: float, words: str, *, most: float | None = None) -> Any:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Each is an option of `synth-pools serve` too, dashes in place of underscores."""
+    """Each is an option of `synth-pools serve` too: `max_queued` is `--max-queued`.
+
+    Those of time go without their unit there.
+    """
 
     max_queued: int = _limit(10_000, "Rollouts that may wait, in all pools together.")
     max_queued_per_pool: int = _limit(10_000, "Rollouts that may wait in one pool.")

@@ -11,7 +11,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
@@ -19,7 +19,9 @@ from urllib.parse import urlsplit
 from . import hostnames
 from .app import create_app
 from .datadir import DataDir
+from .key_ring import read_keys_file
 from .keys import key_problem
+from .limits import Limits
 from .listening import base_url, check_port, is_loopback, open_listening_socket
 from .server_thread import ServerThread
 from .settings import Secret, Settings
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 _START_LIMIT_SECONDS = 30.0
 _STOP_LIMIT_SECONDS = 15.0
+_LONGEST_GRACE = 86_400.0
 
 
 class LocalBackend:
@@ -40,7 +43,10 @@ class LocalBackend:
 
     `data_dir`: where it keeps everything; None is a temporary directory, removed when it stops.
     `port`: 0 picks a free one. `api_key`: None is the key stored in `data_dir`, made if need be.
-    `container_hosts`: hosts besides this machine on which containers may be reached.
+    `api_keys_file`: in place of one key a file of several with names, one `name: key` a line, which
+    may change while the backend runs. `container_hosts`: hosts besides this machine on which
+    containers may be reached. `allowed_hosts`: names besides this machine's by which clients may
+    call it. `limits`: how much it takes on. `grace`: seconds that what runs has to end at a stop.
     `validate_responses`: check each response against openapi.yaml too, as tests do.
     """
 
@@ -51,7 +57,11 @@ class LocalBackend:
         host: str = "127.0.0.1",
         port: int = 0,
         api_key: str | None = None,
+        api_keys_file: str | os.PathLike[str] | None = None,
         container_hosts: Iterable[str] = (),
+        allowed_hosts: Iterable[str] = (),
+        limits: Limits | None = None,
+        grace: float = 0.0,
         validate_responses: bool = False,
     ) -> None:
         check_port(port)
@@ -63,7 +73,20 @@ class LocalBackend:
         api_key = None
         if problem is not None:
             raise BadOptionError(f"the API key {problem}")
-        self._container_hosts = hostnames.container_hosts(container_hosts)
+        if api_keys_file is not None:
+            if self._chosen_key is not None:
+                raise BadOptionError("give one API key or a file of several, not both")
+            self._keys_file: Path | None = Path(api_keys_file).expanduser().absolute()
+            # Any of them is good enough for our own clients.
+            self._chosen_key = next(iter(read_keys_file(self._keys_file).values()))
+        else:
+            self._keys_file = None
+        self._container_hosts = hostnames.hosts("container_hosts", container_hosts)
+        self._allowed_hosts = hostnames.hosts("allowed_hosts", allowed_hosts)
+        self._limits = limits or Limits()
+        if not 0 <= grace <= _LONGEST_GRACE:
+            raise BadOptionError(f"grace must be from 0 to {_LONGEST_GRACE:g} seconds")
+        self._grace = grace
         self._validate_responses = validate_responses
         self._lock = threading.RLock()
         self._run: _Run | None = None
@@ -147,13 +170,19 @@ class LocalBackend:
                 # After the address: a port that is taken leaves no directory behind.
                 data_dir = undo.enter_context(DataDir(self._requested_dir))
                 settings = Settings(
+                    **asdict(self._limits),
                     data_dir=data_dir.path,
+                    api_keys_file=self._keys_file,
+                    allowed_hosts=(*self._allowed_hosts, self._host.lower().removesuffix(".")),
+                    own_port=listener.getsockname()[1],
                     api_key=self._chosen_key or data_dir.stored_key(),
                     container_hosts=self._container_hosts,
                     validate_responses=self._validate_responses,
                 )
                 deadline = time.monotonic() + _START_LIMIT_SECONDS
-                thread = ServerThread(lambda: create_app(settings), listener)
+                thread = ServerThread(
+                    lambda: create_app(settings), listener, settings, grace=self._grace
+                )
                 undo.callback(thread.stop, _STOP_LIMIT_SECONDS)
                 try:
                     thread.start(_START_LIMIT_SECONDS)
