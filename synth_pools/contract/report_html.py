@@ -21,7 +21,7 @@ from synth_pools.contract.model import (
     Report,
     status_matches,
 )
-from synth_pools.contract.report_table import named, remarks
+from synth_pools.contract.report_table import named, remarks, steps
 
 _MARKS = {
     Outcome.HELD: ("✓", "held"),
@@ -152,8 +152,8 @@ def _group(number: int, group: DepartureGroup) -> Iterator[str]:
     yield "</dl>"
     if first.before:
         yield '<p class="soft">What leads up to it:</p>'
-        for step in first.before:
-            yield _copied("copy", curl_line(step))
+        for line, count in steps(first):
+            yield _copied(f"copy, sent {count} times" if count > 1 else "copy", line)
     if first.exchange is not None:
         yield from _exchange(first.exchange)
     yield "</div></details>"

@@ -5,10 +5,18 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import groupby
 from textwrap import wrap
 
 from synth_pools.contract.commands import curl_line, python_line
-from synth_pools.contract.model import CheckOutcome, Column, DepartureGroup, Outcome, Report
+from synth_pools.contract.model import (
+    CheckOutcome,
+    Column,
+    Departure,
+    DepartureGroup,
+    Outcome,
+    Report,
+)
 
 COLUMNS = tuple(Column)
 _MARKS = {
@@ -40,6 +48,7 @@ _WORDS = {
     None: "nothing to check",
 }
 _NAMED = 6
+_STEPS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +125,8 @@ def _group(number: int, group: DepartureGroup, style: _Style) -> Iterator[str]:
     yield f"   clause    {first.clause.section}"
     for label, text in (("expected", first.expected), ("got", first.got)):
         yield from _wrapped(label, text, style)
-    for step in first.before[-5:]:
-        yield f"   before    {curl_line(step)}"
+    for line, count in steps(first)[-_STEPS:]:
+        yield f"   before    {f'{count} times: ' if count > 1 else ''}{line}"
     if first.exchange is not None:
         yield f"   request   {curl_line(first.exchange)}"
         yield f"   python    {python_line(first.exchange)}"
@@ -161,6 +170,12 @@ def _obstacles(report: Report, style: _Style) -> Iterator[str]:
 
 def _verdict_colour(report: Report) -> str:
     return {0: "1;32", 1: "1;31"}.get(report.exit_code, "1;33")
+
+
+def steps(departure: Departure) -> list[tuple[str, int]]:
+    """The requests that lead up to a departure, one that is repeated only once with its count."""
+    lines = (curl_line(step) for step in departure.before)
+    return [(line, len(list(same))) for line, same in groupby(lines)]
 
 
 def named(operations: Iterable[str]) -> str:
