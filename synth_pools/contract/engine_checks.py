@@ -80,7 +80,7 @@ def is_excused(document: Document, found: Judged, failed: Failed) -> bool:
     """Whether what the engine counts as a failure is allowed by this document."""
     shown = _shown(found, failed)
     if failed.check == "not_a_server_error":
-        return _is_container_trouble(document, found.operation, shown)
+        return _may_fail(document, found.operation, shown)
     if failed.check == "use_after_free":
         # An archived pool stays readable; what was deleted must have been a task.
         deleted = [step for step in failed.related if step.method == "DELETE"]
@@ -118,8 +118,9 @@ def _shown(found: Judged, failed: Failed) -> Exchange:
     return failed.related[-1] if failed.related else found.exchange
 
 
-def _is_container_trouble(document: Document, operation: str, exchange: Exchange) -> bool:
-    if exchange.status == 501:
+def _may_fail(document: Document, operation: str, exchange: Exchange) -> bool:
+    # 501: not offered. 503 with Retry-After: busy or going down, and says so.
+    if exchange.status == 501 or (exchange.status == 503 and exchange.header("retry-after")):
         return True
     known = document.operations.get(operation)
     if exchange.status not in (502, 504) or known is None or known.tag != "containers":
