@@ -69,6 +69,27 @@ async def admit(
     return await backend.store.write(work)
 
 
+def stopped_waiting(db: Executes, key: IdempotencyKey | None) -> bool:
+    """Whether a creation with this key was answered before its rollout had ended."""
+    if key is None:
+        return False
+    row = db.execute(
+        "SELECT status FROM idempotency WHERE scope = ? AND key = ?", (key.scope, key.key)
+    ).fetchone()
+    return row is not None and row["status"] is not None
+
+
+async def note_stopped_waiting(backend: Backend, key: IdempotencyKey) -> None:
+    """So that repetitions are answered 202 too, whatever has become of the rollout by then."""
+
+    def work(tx: Transaction) -> None:
+        tx.execute(
+            "UPDATE idempotency SET status = 202 WHERE scope = ? AND key = ?", (key.scope, key.key)
+        )
+
+    await backend.store.write(work)
+
+
 async def cancel(backend: Backend, pool_id: str | None, rollout_id: str) -> sqlite3.Row:
     """Cancel a rollout; one that is cancelled stays so, one that ended otherwise is 409."""
 

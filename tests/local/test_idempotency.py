@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from synth_pools.local.store import FILE_NAME
-from tests.local.serving import Server, serve
+from tests.local.serving import KEY, Server, eventually, serve
 
 
 def create(server: Server, path: str, body: Any, key: str) -> httpx.Response:
@@ -68,6 +68,38 @@ def test_sync_repeats_wait_and_answer_200(server: Server) -> None:
     assert {answer.status_code for answer in answers} == {200}
     assert len({answer.text for answer in answers}) == 1
     assert answers[0].json()["status"] == "completed"
+
+
+def test_a_repeat_says_202_where_the_first_did(tmp_path: Path) -> None:
+    body, key = {"mode": "sync", "env": {"delay": 0.5}}, uuid.uuid4().hex
+    with serve(tmp_path, sync_wait_seconds=0.1) as own:
+        path = f"/v1/pools/{own.pool()}/rollouts"
+        first = create(own, path, body, key)
+        assert (first.status_code, first.json()["status"]) == (202, "running")
+        own.until(first.json()["id"])
+        second = create(own, path, body, key)
+        assert (second.status_code, second.json()["status"]) == (202, "completed")
+    with serve(tmp_path) as own:
+        third = create(own, path, body, key)
+        assert (third.status_code, third.json()) == (202, second.json())
+
+
+def test_a_repeat_after_a_restart_waits_where_the_first_was_not_answered(tmp_path: Path) -> None:
+    body, key = {"mode": "sync", "env": {"delay": 30}}, uuid.uuid4().hex
+    with ThreadPoolExecutor(1) as threads:
+        with serve(tmp_path) as own:
+            path = f"/v1/pools/{own.pool()}/rollouts"
+            # On a connection of its own, which is still open when the backend ends.
+            headers = {"idempotency-key": key, "authorization": f"Bearer {KEY}"}
+            first = threads.submit(
+                httpx.post, f"{own.url}{path}", json=body, headers=headers, trust_env=False
+            )
+            created = eventually(lambda: own.get("/v1/rollouts?state=running")["items"])[0]
+        assert first.result(10).status_code == 503
+    with serve(tmp_path) as own:
+        again = create(own, path, body, key)
+        assert (again.status_code, again.json()["id"]) == (200, created["id"])
+        assert again.json()["error"]["code"] == "backend_restarted"
 
 
 def test_of_many_at_once_one_is_admitted(server: Server) -> None:

@@ -18,7 +18,7 @@ from ..events import follow, until_final
 from ..pages import page_document
 from ..pool_rows import find_pool
 from ..rollout_rows import FINAL, find_rollout, rollout_document
-from ..rollouts import IdempotencyKey, admit, cancel
+from ..rollouts import IdempotencyKey, admit, cancel, note_stopped_waiting, stopped_waiting
 from .lists import read_page
 
 
@@ -29,7 +29,9 @@ async def create_rollout(call: Call) -> Reply:
         scope = f"{call.operation.id}:{pool_id or ''}"
         key = IdempotencyKey.of(scope, call.parameters["Idempotency-Key"], call.body)
     rollout = await admit(backend, pool_id, call.body, key)
-    if rollout["mode"] != "sync":
+    with backend.store.reading() as db:
+        waits = rollout["mode"] == "sync" and not stopped_waiting(db, key)
+    if not waits:
         return reply_text(rollout_document(rollout), 202)
     waiting = until_final(
         backend.store, backend.changes, rollout["id"], backend.settings.sync_wait_seconds
@@ -37,23 +39,28 @@ async def create_rollout(call: Call) -> Reply:
     await unless_disconnected(call.receive, waiting)
     with backend.store.reading() as db:
         rollout = find_rollout(db, rollout["id"])
-    return reply_text(rollout_document(rollout), 200 if rollout["status"] in FINAL else 202)
+        is_first_end = rollout["status"] in FINAL and not stopped_waiting(db, key)
+    if key is not None and rollout["status"] not in FINAL:
+        await note_stopped_waiting(backend, key)
+    return reply_text(rollout_document(rollout), 200 if is_first_end else 202)
 
 
 async def list_rollouts(call: Call) -> Reply:
     pool_id = call.parameters.get("pool_id")
     scope = "rollouts" if pool_id is None else f"rollouts of {pool_id}"
     page = read_page(call, scope, rollout_rows.STATES)
-    rows: list[sqlite3.Row] = []
     with call.backend.store.reading() as db:
         if pool_id is not None:
             find_pool(db, pool_id)
-        if page is not None:
-            rows = rollout_rows.list_rollouts(db, pool_id, page.state, page.before, page.limit + 1)
-    if page is None:
-        return reply_text(page_document([], None))
-    items = [rollout_document(row) for row in rows[: page.limit]]
-    return reply_text(page_document(items, page.next_cursor([row["seq"] for row in rows])))
+        if page is None:
+            return reply_text(page_document([], None))
+        return page.filled(
+            lambda before, limit: rollout_rows.list_rollouts(
+                db, pool_id, page.state, before, limit
+            ),
+            rollout_document,
+            lambda row: row,
+        )
 
 
 async def get_rollout(call: Call) -> Reply:
