@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from synth_pools.errors import StreamDecodeError
@@ -17,6 +17,9 @@ from synth_pools.errors import StreamDecodeError
 DEFAULT_MAX_EVENT_SIZE = 64 * 1024 * 1024
 
 _EXCERPT = 200
+
+# An event as nearly all are written: at most one line each for id, type and data, in this order.
+_USUAL = re.compile(r"(?:id: ?([^\n\0]*)\n)?(?:event: ?([^\n]*)\n)?data: ?([^\n]*)").fullmatch
 
 
 class ServerSentEvent(NamedTuple):
@@ -60,7 +63,7 @@ class EventStreamDecoder:
         self._pending: list[str] = []
         self._pending_size = 0
 
-    def feed(self, data: bytes | str) -> Iterator[ServerSentEvent]:
+    def feed(self, data: bytes | str) -> Iterable[ServerSentEvent]:
         """The events that ``data`` completes; iterate to the end before feeding more.
 
         Raises:
@@ -68,6 +71,27 @@ class EventStreamDecoder:
                 first.
         """
         text = self._normalise(data)
+        # On a live stream whole events come, one or a few at a time.
+        if not self._pending and text[-2:] == "\n\n" and len(text) <= self._max_event_size:
+            return self._whole_events(text)
+        return self._events(text)
+
+    def _whole_events(self, text: str) -> list[ServerSentEvent]:
+        events = []
+        for block in text[:-2].split("\n\n"):
+            usual = _USUAL(block)
+            if usual is None:
+                event = self._event(block)
+                if event is not None:
+                    events.append(event)
+                continue
+            own, kind, value = usual.groups()
+            if own is not None:
+                self.last_event_id = own
+            events.append(ServerSentEvent(kind or "message", value, self.last_event_id))
+        return events
+
+    def _events(self, text: str) -> Iterator[ServerSentEvent]:
         if not text:
             return
         pending = self._pending
