@@ -6,10 +6,9 @@
 ...     rollout = client.rollouts.create(pool["pool_id"], {"seed": 1})
 """
 
-from synth_pools._async.client import AsyncContainerPoolsClient
-from synth_pools._async.synth import AsyncSynthClient
-from synth_pools._sync.client import ContainerPoolsClient
-from synth_pools._sync.synth import SynthClient
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from synth_pools.errors import (
     APIConnectionError,
     APIStatusError,
@@ -35,8 +34,36 @@ from synth_pools.requests import CANONICAL_ROLLOUT_REQUEST_KEYS, validate_pool_r
 from synth_pools.types import PoolTarget
 from synth_pools.version import __version__
 
-PoolsClient = ContainerPoolsClient
-AsyncPoolsClient = AsyncContainerPoolsClient
+if TYPE_CHECKING:
+    from synth_pools._async.client import AsyncContainerPoolsClient
+    from synth_pools._async.synth import AsyncSynthClient
+    from synth_pools._sync.client import ContainerPoolsClient
+    from synth_pools._sync.synth import SynthClient
+
+    PoolsClient = ContainerPoolsClient
+    AsyncPoolsClient = AsyncContainerPoolsClient
+else:
+    # Each colour is loaded when it is first named. A program uses one of them, and asyncio, which
+    # only one of them needs, takes longer to import than everything of ours.
+    _CLIENTS = {
+        "AsyncContainerPoolsClient": "synth_pools._async.client:AsyncContainerPoolsClient",
+        "AsyncPoolsClient": "synth_pools._async.client:AsyncContainerPoolsClient",
+        "AsyncSynthClient": "synth_pools._async.synth:AsyncSynthClient",
+        "ContainerPoolsClient": "synth_pools._sync.client:ContainerPoolsClient",
+        "PoolsClient": "synth_pools._sync.client:ContainerPoolsClient",
+        "SynthClient": "synth_pools._sync.synth:SynthClient",
+    }
+
+    def __getattr__(name: str) -> Any:
+        if name not in _CLIENTS:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        module, _, kind = _CLIENTS[name].partition(":")
+        globals()[name] = value = getattr(import_module(module), kind)
+        return value
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *_CLIENTS})
+
 
 __all__ = [
     "CANONICAL_ROLLOUT_REQUEST_KEYS",

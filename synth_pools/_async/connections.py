@@ -8,16 +8,22 @@ from typing import Any
 
 import httpx
 
-from synth_pools import owners
-from synth_pools.connecting import async_http_client
-from synth_pools.errors import ClientClosedError, ConfigurationError
-from synth_pools.owners import (
+from synth_pools.colours.async_ import (
     AsyncClose,
     AsyncClosing,
-    async_close_in,
-    async_close_with_owner,
-    async_owner,
+    close_in,
+    close_with_owner,
+    http_client,
+    is_gone,
+    owner,
 )
+from synth_pools.errors import ClientClosedError, ConfigurationError
+from synth_pools.forks import forget_in_children
+
+# More than a fleet needs, and few enough for the usual limit of 1024 open files.
+_CALLS = httpx.Limits(max_connections=256, max_keepalive_connections=256)
+# A stream holds its connection for as long as a rollout lasts: whoever opens a thousand wants them.
+_STREAMS = httpx.Limits(max_connections=None, max_keepalive_connections=64)
 
 
 class AsyncConnections:
@@ -27,19 +33,19 @@ class AsyncConnections:
     rollout lasts, and a pool that serves both is empty for calls once enough streams are open.
     """
 
-    def __init__(self, timeout: httpx.Timeout, http_client: httpx.AsyncClient | None) -> None:
-        if http_client is not None and not isinstance(http_client, httpx.AsyncClient):
+    def __init__(self, timeout: httpx.Timeout, lent: httpx.AsyncClient | None) -> None:
+        if lent is not None and not isinstance(lent, httpx.AsyncClient):
             raise ConfigurationError(
                 f"http_client must be an httpx.{httpx.AsyncClient.__name__}, "
-                f"not {type(http_client).__name__}"
+                f"not {type(lent).__name__}"
             )
         self._timeout = timeout
-        self._lent = http_client
+        self._lent = lent
         self._closed = False
         self._sets: dict[Any, _Set] = {}
         self._current: _Set | None = None
         self._lock = threading.Lock()
-        owners.forget_in_children(self)
+        forget_in_children(self)
 
     @property
     def are_lent(self) -> bool:
@@ -61,7 +67,7 @@ class AsyncConnections:
             self.check_open()
             return self._lent
         current = self._current
-        if current is None or current.owner is not async_owner() or current.is_closed:
+        if current is None or current.owner is not owner() or current.is_closed:
             current = await self._find()
         if streams:
             return current.for_streams()
@@ -74,7 +80,7 @@ class AsyncConnections:
             sets = list(self._sets.values())
             self._forget()
         for each in sets:
-            await async_close_in(each.owner, each.aclose)
+            await close_in(each.owner, each.aclose)
 
     def forget(self) -> Any:
         """Give up all connections without closing them, and return them."""
@@ -86,17 +92,17 @@ class AsyncConnections:
         return left
 
     async def _find(self) -> _Set:
-        here = async_owner()
+        here = owner()
         # Many threads may make the first call at once; there must be one pool all the same.
         with self._lock:
             self.check_open()
             found = self._sets.get(here)
             if found is None or found.is_closed:
-                for gone in [each for each in self._sets if owners.is_gone(each)]:
+                for gone in [each for each in self._sets if is_gone(each)]:
                     del self._sets[gone]
                 found = self._sets[here] = _Set(here, self._timeout)
                 # Nothing is waited for here, so the lock is not held up.
-                found.guard = await async_close_with_owner(_closing(found.made))
+                found.guard = await close_with_owner(_closing(found.made))
             self._current = found
         return found
 
@@ -110,7 +116,7 @@ class _Set:
         self.owner = owner
         self._timeout = timeout
         self._lock = threading.Lock()
-        self.for_calls = async_http_client(timeout)
+        self.for_calls = http_client(timeout, _CALLS)
         self.made = [self.for_calls]
 
     @property
@@ -121,7 +127,7 @@ class _Set:
         if len(self.made) == 1:
             with self._lock:
                 if len(self.made) == 1:
-                    self.made.append(async_http_client(self._timeout, streams=True))
+                    self.made.append(http_client(self._timeout, _STREAMS))
         return self.made[1]
 
     async def aclose(self) -> None:

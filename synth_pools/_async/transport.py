@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 import time
 import uuid
@@ -14,6 +13,7 @@ import httpx
 from synth_pools import retry
 from synth_pools._async.connections import AsyncConnections
 from synth_pools.answers import AnswerReader
+from synth_pools.colours.async_ import sleep, within
 from synth_pools.config import ClientConfig, Secret
 from synth_pools.errors import (
     APIConnectionError,
@@ -25,7 +25,6 @@ from synth_pools.errors import (
 from synth_pools.failures import without_frames
 from synth_pools.observing import Observer, is_tracing, span
 from synth_pools.wire import Call, RequestBuilder
-from synth_pools.within import async_within
 from synth_pools_api.operations import OPERATIONS, Operation, OperationId
 
 _KEY_HEADER = "Idempotency-Key"
@@ -86,7 +85,7 @@ class AsyncTransport:
             config, accept="text/event-stream", read_timeout=config.stream_idle_timeout
         )
         self.clock: Callable[[], float] = time.monotonic
-        self.sleep = asyncio.sleep
+        self.sleep = sleep
         self.random: Callable[[], float] = random.random
 
     def with_config(self, config: ClientConfig) -> AsyncTransport:
@@ -266,7 +265,7 @@ class AsyncTransport:
         failure: SynthPoolsError | None = None
         result: dict[str, Any] = {}
         try:
-            response = await async_within(remaining, self._send, http, request, call)
+            response = await within(remaining, self._send, http, request, call)
             result = self._answers.result(call, response)
         except TimeoutError:
             failure = self._answers.deadline_error(call, attempt)

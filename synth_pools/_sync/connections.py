@@ -11,16 +11,22 @@ from typing import Any
 
 import httpx
 
-from synth_pools import owners
-from synth_pools.connecting import http_client
-from synth_pools.errors import ClientClosedError, ConfigurationError
-from synth_pools.owners import (
+from synth_pools.colours.sync_ import (
     Close,
     Closing,
     close_in,
     close_with_owner,
+    http_client,
+    is_gone,
     owner,
 )
+from synth_pools.errors import ClientClosedError, ConfigurationError
+from synth_pools.forks import forget_in_children
+
+# More than a fleet needs, and few enough for the usual limit of 1024 open files.
+_CALLS = httpx.Limits(max_connections=256, max_keepalive_connections=256)
+# A stream holds its connection for as long as a rollout lasts: whoever opens a thousand wants them.
+_STREAMS = httpx.Limits(max_connections=None, max_keepalive_connections=64)
 
 
 class Connections:
@@ -30,19 +36,18 @@ class Connections:
     rollout lasts, and a pool that serves both is empty for calls once enough streams are open.
     """
 
-    def __init__(self, timeout: httpx.Timeout, http_client: httpx.Client | None) -> None:
-        if http_client is not None and not isinstance(http_client, httpx.Client):
+    def __init__(self, timeout: httpx.Timeout, lent: httpx.Client | None) -> None:
+        if lent is not None and not isinstance(lent, httpx.Client):
             raise ConfigurationError(
-                f"http_client must be an httpx.{httpx.Client.__name__}, "
-                f"not {type(http_client).__name__}"
+                f"http_client must be an httpx.{httpx.Client.__name__}, not {type(lent).__name__}"
             )
         self._timeout = timeout
-        self._lent = http_client
+        self._lent = lent
         self._closed = False
         self._sets: dict[Any, _Set] = {}
         self._current: _Set | None = None
         self._lock = threading.Lock()
-        owners.forget_in_children(self)
+        forget_in_children(self)
 
     @property
     def are_lent(self) -> bool:
@@ -95,7 +100,7 @@ class Connections:
             self.check_open()
             found = self._sets.get(here)
             if found is None or found.is_closed:
-                for gone in [each for each in self._sets if owners.is_gone(each)]:
+                for gone in [each for each in self._sets if is_gone(each)]:
                     del self._sets[gone]
                 found = self._sets[here] = _Set(here, self._timeout)
                 # Nothing is waited for here, so the lock is not held up.
@@ -113,7 +118,7 @@ class _Set:
         self.owner = owner
         self._timeout = timeout
         self._lock = threading.Lock()
-        self.for_calls = http_client(timeout)
+        self.for_calls = http_client(timeout, _CALLS)
         self.made = [self.for_calls]
 
     @property
@@ -124,7 +129,7 @@ class _Set:
         if len(self.made) == 1:
             with self._lock:
                 if len(self.made) == 1:
-                    self.made.append(http_client(self._timeout, streams=True))
+                    self.made.append(http_client(self._timeout, _STREAMS))
         return self.made[1]
 
     def close(self) -> None:

@@ -16,6 +16,7 @@ import httpx
 from synth_pools import retry
 from synth_pools._sync.connections import Connections
 from synth_pools.answers import AnswerReader
+from synth_pools.colours.sync_ import sleep, within
 from synth_pools.config import ClientConfig, Secret
 from synth_pools.errors import (
     APIConnectionError,
@@ -27,7 +28,6 @@ from synth_pools.errors import (
 from synth_pools.failures import without_frames
 from synth_pools.observing import Observer, is_tracing, span
 from synth_pools.wire import Call, RequestBuilder
-from synth_pools.within import within
 from synth_pools_api.operations import OPERATIONS, Operation, OperationId
 
 _KEY_HEADER = "Idempotency-Key"
@@ -86,7 +86,7 @@ class Transport:
             config, accept="text/event-stream", read_timeout=config.stream_idle_timeout
         )
         self.clock: Callable[[], float] = time.monotonic
-        self.sleep = time.sleep
+        self.sleep = sleep
         self.random: Callable[[], float] = random.random
 
     def with_config(self, config: ClientConfig) -> Transport:

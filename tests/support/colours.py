@@ -7,7 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
-from synth_pools import AsyncContainerPoolsClient, ContainerPoolsClient, connecting
+from synth_pools import AsyncContainerPoolsClient, ContainerPoolsClient
+from synth_pools.colours import async_
 
 OTHER_COLOUR: dict[type[Any], type[Any]] = {
     AsyncContainerPoolsClient: ContainerPoolsClient,
@@ -25,4 +26,4 @@ ROADS: dict[type[Any], list[str]] = {
 
 def take(road: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Clients that are made from now on send through this."""
-    monkeypatch.setattr(connecting, "has_aiohttp", lambda: road == "aiohttp")
+    monkeypatch.setattr(async_, "has_aiohttp", lambda: road == "aiohttp")

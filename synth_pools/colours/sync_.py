@@ -1,32 +1,26 @@
-"""Ends a call when its time is over, in both colours.
-
-The time limits of an HTTP library hold for each read and write on its own: a server that sends one
-byte now and then passes them all, and looking up a name has none. What bounds a whole call has to
-stand outside of it.
-"""
+"""Sending, by threads. `async_` has the same by asyncio."""
 
 from __future__ import annotations
 
-import asyncio
 import contextvars
 import threading
-from collections.abc import Awaitable, Callable
-from typing import Any, Generic, ParamSpec, TypeVar
+import time
+from collections.abc import Callable
+from typing import Any, Generic, ParamSpec, Protocol, TypeVar
+
+import httpx
 
 from synth_pools.failures import without_frames
+from synth_pools.tls import shared_context
 
 T = TypeVar("T")
 P = ParamSpec("P")
 
+Close = Callable[[], None]
 
-async def async_within(
-    seconds: float | None, call: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs
-) -> T:
-    """What ``call`` returns, or a `TimeoutError` when ``seconds`` are over and it is cancelled."""
-    if seconds is None:
-        return await call(*args, **kwargs)
-    async with asyncio.timeout(seconds):
-        return await call(*args, **kwargs)
+_PROCESS = object()
+
+sleep = time.sleep
 
 
 def within(seconds: float | None, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -39,6 +33,43 @@ def within(seconds: float | None, call: Callable[P, T], *args: P.args, **kwargs:
         return call(*args, **kwargs)
     errand = _Errand(lambda: call(*args, **kwargs))
     return errand.result(seconds)
+
+
+def owner() -> object:
+    """Whose connections may be used here: the process's. Any thread may use them."""
+    return _PROCESS
+
+
+def is_gone(owner: object) -> bool:
+    """Whether nothing that belongs to ``owner`` can be used, or closed, any more."""
+    return owner is not _PROCESS
+
+
+class Closing(Protocol):
+    """Has something to close."""
+
+    def close(self) -> None: ...
+
+
+def close_with_owner(close: Close) -> Closing:
+    """Have ``close`` called when the answer is closed: nothing ends before the process does."""
+    return _Close(close)
+
+
+def close_in(owner: object, close: Close) -> None:
+    """Call ``close``: wherever that is, it is the right place."""
+    del owner
+    close()
+
+
+class _Close:
+    def __init__(self, close: Close) -> None:
+        self.close = close
+
+
+def http_client(timeout: httpx.Timeout, limits: httpx.Limits) -> httpx.Client:
+    """A client with connections of its own."""
+    return httpx.Client(timeout=timeout, limits=limits, verify=shared_context())
 
 
 class _Errand(Generic[T]):

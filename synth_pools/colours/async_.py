@@ -1,0 +1,110 @@
+"""Sending, by asyncio. `sync_` has the same by threads.
+
+Connections of an event loop work in that loop only, and end with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from typing import ParamSpec, Protocol, TypeVar
+
+import httpx
+
+from synth_pools.tls import shared_context
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+AsyncClose = Callable[[], Awaitable[None]]
+
+# How long closing may take in another loop that is busy.
+_CLOSING_SECONDS = 5.0
+
+sleep = asyncio.sleep
+
+
+async def within(
+    seconds: float | None, call: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs
+) -> T:
+    """What ``call`` returns, or a `TimeoutError` when ``seconds`` are over and it is cancelled.
+
+    The time limits of an HTTP library hold for each read and write on its own: a server that sends
+    one byte now and then passes them all, and looking up a name has none.
+    """
+    if seconds is None:
+        return await call(*args, **kwargs)
+    async with asyncio.timeout(seconds):
+        return await call(*args, **kwargs)
+
+
+def owner() -> object:
+    """Whose connections may be used here: the running event loop's."""
+    return asyncio.get_running_loop()
+
+
+def is_gone(owner: object) -> bool:
+    """Whether nothing that belongs to ``owner`` can be used, or closed, any more."""
+    return isinstance(owner, asyncio.AbstractEventLoop) and owner.is_closed()
+
+
+class AsyncClosing(Protocol):
+    """Has something to close."""
+
+    async def aclose(self) -> None: ...
+
+
+async def close_with_owner(close: AsyncClose) -> AsyncClosing:
+    """Have ``close`` called when the running loop ends, or when the answer is closed before.
+
+    `asyncio.run` and its like end the asynchronous generators that are still open, while the loop
+    still runs. It is the only notice that a loop gives.
+    """
+    guard = _guard(close)
+    await anext(guard)
+    return guard
+
+
+async def close_in(owner: object, close: AsyncClose) -> None:
+    """Call ``close`` in the loop that it is for. One that does not run can close nothing."""
+    if owner is asyncio.get_running_loop():
+        await close()
+    elif isinstance(owner, asyncio.AbstractEventLoop) and owner.is_running():
+
+        async def there() -> None:
+            await close()
+
+        done = asyncio.wrap_future(asyncio.run_coroutine_threadsafe(there(), owner))
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(done, _CLOSING_SECONDS)
+
+
+async def _guard(close: AsyncClose) -> AsyncGenerator[None, None]:
+    try:
+        yield
+    finally:
+        await close()
+
+
+def http_client(timeout: httpx.Timeout, limits: httpx.Limits) -> httpx.AsyncClient:
+    """A client with connections of its own.
+
+    It sends through aiohttp where `httpx_aiohttp` is installed: with many requests in flight that
+    is several times faster, because httpx's own pool looks through all connections and all waiting
+    requests each time one of them changes.
+    """
+    if not has_aiohttp():
+        return httpx.AsyncClient(timeout=timeout, limits=limits, verify=shared_context())
+    from synth_pools.aiohttp_road import AiohttpClient
+
+    return AiohttpClient(timeout=timeout, limits=limits, verify=shared_context())
+
+
+@functools.cache
+def has_aiohttp() -> bool:
+    """Whether the extra of this name is installed."""
+    from importlib.util import find_spec
+
+    return find_spec("httpx_aiohttp") is not None
