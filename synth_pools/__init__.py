@@ -30,7 +30,16 @@ from synth_pools.errors import (
     ValidationFailedError,
 )
 from synth_pools.hooks import RequestInfo, ResponseInfo
+from synth_pools.outcomes import FleetProgress, RolloutOutcome
 from synth_pools.requests import CANONICAL_ROLLOUT_REQUEST_KEYS, validate_pool_rollout_request
+from synth_pools.run_errors import (
+    FleetStoppedError,
+    JournalError,
+    PoolFailedError,
+    StreamBrokenError,
+    StreamTimeoutError,
+    WaitTimeoutError,
+)
 from synth_pools.types import PoolTarget
 from synth_pools.version import __version__
 
@@ -80,8 +89,12 @@ __all__ = [
     "ConflictError",
     "ContainerPoolsClient",
     "DecodeError",
+    "FleetProgress",
+    "FleetStoppedError",
+    "JournalError",
     "NotFoundError",
     "PermissionDeniedError",
+    "PoolFailedError",
     "PoolTarget",
     "PoolsClient",
     "RateLimitError",
@@ -89,11 +102,15 @@ __all__ = [
     "RequestValidationError",
     "ResponseDecodeError",
     "ResponseInfo",
+    "RolloutOutcome",
     "ServerError",
+    "StreamBrokenError",
     "StreamDecodeError",
+    "StreamTimeoutError",
     "SynthClient",
     "SynthPoolsError",
     "ValidationFailedError",
+    "WaitTimeoutError",
     "__version__",
     "validate_pool_rollout_request",
 ]

@@ -8,6 +8,7 @@ events are sifted until the first new one is there.
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 TERMINAL_EVENTS = frozenset(
@@ -27,6 +28,16 @@ def event_name(event: Any, kind: str = "message") -> str:
     """The event's type: by the service's own object, else by the stream."""
     name = event.get("event") if isinstance(event, dict) else None
     return name if isinstance(name, str) else kind
+
+
+def event_type(kind: str, data: str) -> str:
+    """The type of an event that is not decoded yet; decoding is left out where the stream tells."""
+    if kind != "message":
+        return kind
+    try:
+        return event_name(json.loads(data), kind)
+    except (ValueError, RecursionError):
+        return kind
 
 
 class Position:
@@ -95,12 +106,14 @@ class Position:
             self._since += 1
         return True
 
-    def is_at(self, event: Any) -> bool:
-        """Whether `event` is the one that the position is right behind."""
+    def is_at(self, event: Any) -> bool | None:
+        """Whether `event` is the one right before the position; None if that cannot be told."""
         own, sequence = _id(event, ""), _sequence(event)
         if own is not None and self.cursor is not None and self._since == 0:
             return own == self.cursor
-        return sequence is not None and sequence == self._sequence
+        if sequence is not None and self._sequence is not None:
+            return sequence == self._sequence
+        return None
 
     def _sift(self, event: Any, own: str | None, sequence: int | None, kind: str) -> bool:
         if self._until is not None:

@@ -16,7 +16,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from synth_pools.errors import APIConnectionError, APITimeoutError, SynthPoolsError
+from synth_pools.errors import (
+    APIConnectionError,
+    APIStatusError,
+    APITimeoutError,
+    SynthPoolsError,
+)
 
 
 class StreamBrokenError(APIConnectionError):
@@ -101,3 +106,37 @@ class FleetStoppedError(SynthPoolsError):
 
     def _fields(self) -> dict[str, Any]:
         return {"index": self.index, "reason": self.reason}
+
+
+def broken_stream(
+    failure: APIConnectionError | APIStatusError,
+    *,
+    cursor: str | None,
+    events: int,
+    attempts: int,
+) -> StreamBrokenError:
+    """The error for a stream of which `failure` was the end.
+
+    Args:
+        failure: How the last attempt ended.
+        cursor: The position that was reached.
+        events: How many events came out of the stream.
+        attempts: How many attempts in a row brought nothing new, the last one included.
+    """
+    kind = StreamTimeoutError if isinstance(failure, APITimeoutError) else StreamBrokenError
+    place = "before the first event" if not events else f"after {events} events"
+    if cursor is not None:
+        place += f", the last one {cursor!r}"
+    if attempts > 1:
+        place += f"; {attempts - 1} attempts to go on brought nothing new"
+    request = failure.request
+    return kind(
+        f"{failure} ({place})",
+        cursor=cursor,
+        events=events,
+        method=request.method,
+        url=str(request.url),
+        path=failure.path,
+        cause=getattr(failure, "cause", type(failure).__name__),
+        sent=True,
+    )

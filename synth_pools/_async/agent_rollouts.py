@@ -7,6 +7,8 @@ from typing import Any
 
 from synth_pools._async.events import AsyncEventStream
 from synth_pools._async.operations import AsyncOperations, or_unset, page
+from synth_pools._async.pages import AsyncItems
+from synth_pools._async.waiting import RolloutPath
 from synth_pools.requests import (
     check_idempotency_key,
     json_body,
@@ -81,6 +83,36 @@ class AsyncAgentRolloutOperations(AsyncOperations):
             "list_global_rollouts",
             agent_rollouts.list_global_rollouts._get_kwargs(**page(state, limit, cursor)),
         )
+
+    def iter_global_rollouts(
+        self,
+        *,
+        state: str | None = None,
+        limit: int = 100,
+        cursor: str | None = None,
+        prefetch: bool = False,
+    ) -> AsyncItems:
+        """The rollouts of all pools, newest first, page after page as they are needed.
+
+        Args:
+            state: Only rollouts in this state.
+            limit: Most rollouts of a page, 1 to 1000.
+            cursor: Begin after the page that ended with this ``next_cursor``.
+            prefetch: Ask for the next page while the items of one are used. The sync client asks
+                when they are used up.
+        """
+        page(state, limit, cursor)
+        return AsyncItems(
+            lambda cursor: self.list_global_rollouts(state=state, limit=limit, cursor=cursor),
+            "rollouts",
+            cursor,
+            prefetch=prefetch,
+        )
+
+    def _global_path(self, rollout_id: str) -> RolloutPath:
+        rollout_id = path_segment(rollout_id, "rollout_id")
+        url = agent_rollouts.get_global_rollout._get_kwargs(rollout_id)["url"]
+        return RolloutPath(url, is_global=True)
 
     async def cancel_global_rollout(self, rollout_id: str) -> dict[str, Any]:
         """Cancel a rollout that waits or runs. Repeating it changes nothing.

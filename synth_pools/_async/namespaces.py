@@ -7,16 +7,43 @@ from typing import Any
 
 from synth_pools._async.agent_rollouts import AsyncAgentRolloutOperations
 from synth_pools._async.events import AsyncEventStream
+from synth_pools._async.pages import AsyncItems
 from synth_pools._async.pools import AsyncPoolOperations
-from synth_pools._async.rollouts import AsyncRolloutOperations
+from synth_pools._async.running import AsyncRunning
 from synth_pools._async.tasks import AsyncTaskOperations
+from synth_pools._async.waiting import wait_for_rollout
+from synth_pools.checks import check_flag, check_limit
 
 
-class AsyncRolloutsNamespace:
+class AsyncRolloutsNamespace(AsyncRunning):
     """``client.rollouts``: the rollouts of one pool."""
 
-    def __init__(self, client: AsyncRolloutOperations) -> None:
-        self._client = client
+    def iter(
+        self,
+        pool_id: str,
+        *,
+        state: str | None = None,
+        limit: int = 100,
+        cursor: str | None = None,
+        prefetch: bool = False,
+    ) -> AsyncItems:
+        """Short for `iter_rollouts`."""
+        return self._client.iter_rollouts(
+            pool_id, state=state, limit=limit, cursor=cursor, prefetch=prefetch
+        )
+
+    async def wait(
+        self,
+        pool_id: str,
+        rollout_id: str,
+        *,
+        timeout: float | None = None,
+        cancel_on_timeout: bool = False,
+    ) -> dict[str, Any]:
+        """Short for `wait_rollout`."""
+        return await self._client.wait_rollout(
+            pool_id, rollout_id, timeout=timeout, cancel_on_timeout=cancel_on_timeout
+        )
 
     async def create(
         self, pool_id: str, request: Mapping[str, Any], *, idempotency_key: str | None = None
@@ -67,6 +94,49 @@ class AsyncAgentRolloutsNamespace:
 
     def __init__(self, client: AsyncAgentRolloutOperations) -> None:
         self._client = client
+
+    def iter(
+        self,
+        *,
+        state: str | None = None,
+        limit: int = 100,
+        cursor: str | None = None,
+        prefetch: bool = False,
+    ) -> AsyncItems:
+        """Short for `iter_global_rollouts`."""
+        return self._client.iter_global_rollouts(
+            state=state, limit=limit, cursor=cursor, prefetch=prefetch
+        )
+
+    async def wait(
+        self,
+        rollout_id: str,
+        *,
+        timeout: float | None = None,
+        cancel_on_timeout: bool = False,
+    ) -> dict[str, Any]:
+        """Wait until a rollout has ended, like `wait_rollout`.
+
+        Args:
+            rollout_id: The rollout.
+            timeout: Seconds; None for no limit.
+            cancel_on_timeout: Cancel the rollout when the time is over; else it is left as it is.
+
+        Returns:
+            The rollout.
+
+        Raises:
+            WaitTimeoutError: It has not ended in time; ``last`` is how it was seen last.
+            NotFoundError: There is no such rollout.
+        """
+        check_limit(timeout, "timeout")
+        check_flag(cancel_on_timeout, "cancel_on_timeout")
+        return await wait_for_rollout(
+            self._client._transport,
+            self._client._global_path(rollout_id),
+            timeout=timeout,
+            cancel_on_timeout=cancel_on_timeout,
+        )
 
     async def create(
         self, request: Mapping[str, Any], *, idempotency_key: str | None = None

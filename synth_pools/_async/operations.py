@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from synth_pools._async.events import AsyncEventStream
 from synth_pools._async.transport import AsyncTransport
@@ -27,6 +27,13 @@ class AsyncOperations:
     """
 
     _transport: AsyncTransport
+
+    @classmethod
+    def _on(cls, transport: AsyncTransport) -> Self:
+        """The operations of this group alone."""
+        operations = cls()
+        operations._transport = transport
+        return operations
 
     def _stream(self, operation: OperationId, call: Call) -> AsyncEventStream:
         return AsyncEventStream(self._transport, operation, call)

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from synth_pools._async.operations import AsyncOperations, page
+from synth_pools._async.pages import AsyncItems
+from synth_pools._async.waiting import AsyncWait
+from synth_pools.checks import check_limit
 from synth_pools.requests import json_body, path_segment
 from synth_pools_api.api import metrics, pools
 
@@ -57,6 +60,53 @@ class AsyncPoolOperations(AsyncOperations):
     ) -> dict[str, Any]:
         """Short for `list_pools`."""
         return await self.list_pools(state=state, limit=limit, cursor=cursor)
+
+    def iter_pools(
+        self,
+        *,
+        state: str | None = None,
+        limit: int = 100,
+        cursor: str | None = None,
+        prefetch: bool = False,
+    ) -> AsyncItems:
+        """All pools, newest first, page after page as they are needed.
+
+        Args:
+            state: Only pools in this state.
+            limit: Most pools of a page, 1 to 1000.
+            cursor: Begin after the page that ended with this ``next_cursor``.
+            prefetch: Ask for the next page while the items of one are used. The sync client asks
+                when they are used up.
+        """
+        page(state, limit, cursor)
+        return AsyncItems(
+            lambda cursor: self.list_pools(state=state, limit=limit, cursor=cursor),
+            "pools",
+            cursor,
+            prefetch=prefetch,
+        )
+
+    async def wait_pool_active(
+        self, pool_id: str, *, timeout: float | None = 600.0
+    ) -> dict[str, Any]:
+        """Wait until a pool is active.
+
+        Args:
+            pool_id: The pool.
+            timeout: Seconds; None for no limit.
+
+        Returns:
+            The pool.
+
+        Raises:
+            PoolFailedError: It has failed or is archived.
+            WaitTimeoutError: It is not active in time; ``last`` is how it was seen last.
+            NotFoundError: There is no such pool.
+        """
+        check_limit(timeout, "timeout")
+        pool_id = path_segment(pool_id, "pool_id")
+        wait = AsyncWait(self._transport, timeout)
+        return await wait.until_active(pools.get_pool._get_kwargs(pool_id), pool_id)
 
     async def get_pool(self, pool_id: str) -> dict[str, Any]:
         """A pool, archived ones too.

@@ -7,6 +7,9 @@ from typing import Any
 
 from synth_pools._async.events import AsyncEventStream
 from synth_pools._async.operations import AsyncOperations, or_unset, page
+from synth_pools._async.pages import AsyncItems
+from synth_pools._async.waiting import RolloutPath, wait_for_rollout
+from synth_pools.checks import check_flag, check_limit
 from synth_pools.requests import (
     check_idempotency_key,
     json_body,
@@ -14,7 +17,9 @@ from synth_pools.requests import (
     query_text,
     validate_pool_rollout_request,
 )
+from synth_pools.wire import Call
 from synth_pools_api.api import rollouts
+from synth_pools_api.operations import OperationId
 
 
 class AsyncRolloutOperations(AsyncOperations):
@@ -44,12 +49,7 @@ class AsyncRolloutOperations(AsyncOperations):
         validate_pool_rollout_request(request, context="create_rollout")
         pool_id = path_segment(pool_id, "pool_id")
         return await self._transport.request(
-            "create_rollout",
-            rollouts.create_rollout._get_kwargs(
-                pool_id,
-                body=json_body(request),
-                idempotency_key=or_unset(check_idempotency_key(idempotency_key)),
-            ),
+            "create_rollout", self._creation(pool_id, request, idempotency_key)
         )
 
     async def get_rollout(self, pool_id: str, rollout_id: str) -> dict[str, Any]:
@@ -90,6 +90,69 @@ class AsyncRolloutOperations(AsyncOperations):
         return await self._transport.request(
             "list_rollouts",
             rollouts.list_rollouts._get_kwargs(pool_id, **page(state, limit, cursor)),
+        )
+
+    def iter_rollouts(
+        self,
+        pool_id: str,
+        *,
+        state: str | None = None,
+        limit: int = 100,
+        cursor: str | None = None,
+        prefetch: bool = False,
+    ) -> AsyncItems:
+        """All of a pool's rollouts, newest first, page after page as they are needed.
+
+        Args:
+            pool_id: The pool.
+            state: Only rollouts in this state.
+            limit: Most rollouts of a page, 1 to 1000.
+            cursor: Begin after the page that ended with this ``next_cursor``.
+            prefetch: Ask for the next page while the items of one are used. The sync client asks
+                when they are used up.
+
+        Raises:
+            NotFoundError: There is no such pool (when iterated).
+        """
+        pool_id = path_segment(pool_id, "pool_id")
+        page(state, limit, cursor)
+        return AsyncItems(
+            lambda cursor: self.list_rollouts(pool_id, state=state, limit=limit, cursor=cursor),
+            "rollouts",
+            cursor,
+            prefetch=prefetch,
+        )
+
+    async def wait_rollout(
+        self,
+        pool_id: str,
+        rollout_id: str,
+        *,
+        timeout: float | None = None,
+        cancel_on_timeout: bool = False,
+    ) -> dict[str, Any]:
+        """Wait until a rollout has ended: completed, failed or cancelled.
+
+        It follows the rollout's events, and outlasts a service that is away for minutes.
+
+        Args:
+            pool_id: The pool.
+            rollout_id: The rollout.
+            timeout: Seconds; None for no limit.
+            cancel_on_timeout: Cancel the rollout when the time is over; else it is left as it is.
+
+        Returns:
+            The rollout.
+
+        Raises:
+            WaitTimeoutError: It has not ended in time; ``last`` is how it was seen last.
+            NotFoundError: There is no such rollout.
+        """
+        check_limit(timeout, "timeout")
+        check_flag(cancel_on_timeout, "cancel_on_timeout")
+        path = self._path(pool_id, rollout_id)
+        return await wait_for_rollout(
+            self._transport, path, timeout=timeout, cancel_on_timeout=cancel_on_timeout
         )
 
     async def cancel_rollout(self, pool_id: str, rollout_id: str) -> dict[str, Any]:
@@ -163,11 +226,28 @@ class AsyncRolloutOperations(AsyncOperations):
         Raises:
             NotFoundError: There is no such rollout (when iterated).
         """
+        return self._stream(*self._events_call(pool_id, rollout_id, cursor))
+
+    def _creation(
+        self, pool_id: str, request: Mapping[str, Any], idempotency_key: str | None
+    ) -> Call:
+        return rollouts.create_rollout._get_kwargs(
+            pool_id,
+            body=json_body(request),
+            idempotency_key=or_unset(check_idempotency_key(idempotency_key)),
+        )
+
+    def _path(self, pool_id: str, rollout_id: str) -> RolloutPath:
         pool_id = path_segment(pool_id, "pool_id")
         rollout_id = path_segment(rollout_id, "rollout_id")
-        return self._stream(
-            "stream_rollout_events",
-            rollouts.stream_rollout_events._get_kwargs(
-                pool_id, rollout_id, cursor=or_unset(query_text(cursor, "cursor"))
-            ),
+        url = rollouts.get_rollout._get_kwargs(pool_id, rollout_id)["url"]
+        return RolloutPath(url, is_global=False)
+
+    def _events_call(
+        self, pool_id: str, rollout_id: str, cursor: str | None
+    ) -> tuple[OperationId, Call]:
+        pool_id = path_segment(pool_id, "pool_id")
+        rollout_id = path_segment(rollout_id, "rollout_id")
+        return "stream_rollout_events", rollouts.stream_rollout_events._get_kwargs(
+            pool_id, rollout_id, cursor=or_unset(query_text(cursor, "cursor"))
         )

@@ -10,16 +10,43 @@ from typing import Any
 
 from synth_pools._sync.agent_rollouts import AgentRolloutOperations
 from synth_pools._sync.events import EventStream
+from synth_pools._sync.pages import Items
 from synth_pools._sync.pools import PoolOperations
-from synth_pools._sync.rollouts import RolloutOperations
+from synth_pools._sync.running import Running
 from synth_pools._sync.tasks import TaskOperations
+from synth_pools._sync.waiting import wait_for_rollout
+from synth_pools.checks import check_flag, check_limit
 
 
-class RolloutsNamespace:
+class RolloutsNamespace(Running):
     """``client.rollouts``: the rollouts of one pool."""
 
-    def __init__(self, client: RolloutOperations) -> None:
-        self._client = client
+    def iter(
+        self,
+        pool_id: str,
+        *,
+        state: str | None = None,
+        limit: int = 100,
+        cursor: str | None = None,
+        prefetch: bool = False,
+    ) -> Items:
+        """Short for `iter_rollouts`."""
+        return self._client.iter_rollouts(
+            pool_id, state=state, limit=limit, cursor=cursor, prefetch=prefetch
+        )
+
+    def wait(
+        self,
+        pool_id: str,
+        rollout_id: str,
+        *,
+        timeout: float | None = None,
+        cancel_on_timeout: bool = False,
+    ) -> dict[str, Any]:
+        """Short for `wait_rollout`."""
+        return self._client.wait_rollout(
+            pool_id, rollout_id, timeout=timeout, cancel_on_timeout=cancel_on_timeout
+        )
 
     def create(
         self, pool_id: str, request: Mapping[str, Any], *, idempotency_key: str | None = None
@@ -68,6 +95,49 @@ class AgentRolloutsNamespace:
 
     def __init__(self, client: AgentRolloutOperations) -> None:
         self._client = client
+
+    def iter(
+        self,
+        *,
+        state: str | None = None,
+        limit: int = 100,
+        cursor: str | None = None,
+        prefetch: bool = False,
+    ) -> Items:
+        """Short for `iter_global_rollouts`."""
+        return self._client.iter_global_rollouts(
+            state=state, limit=limit, cursor=cursor, prefetch=prefetch
+        )
+
+    def wait(
+        self,
+        rollout_id: str,
+        *,
+        timeout: float | None = None,
+        cancel_on_timeout: bool = False,
+    ) -> dict[str, Any]:
+        """Wait until a rollout has ended, like `wait_rollout`.
+
+        Args:
+            rollout_id: The rollout.
+            timeout: Seconds; None for no limit.
+            cancel_on_timeout: Cancel the rollout when the time is over; else it is left as it is.
+
+        Returns:
+            The rollout.
+
+        Raises:
+            WaitTimeoutError: It has not ended in time; ``last`` is how it was seen last.
+            NotFoundError: There is no such rollout.
+        """
+        check_limit(timeout, "timeout")
+        check_flag(cancel_on_timeout, "cancel_on_timeout")
+        return wait_for_rollout(
+            self._client._transport,
+            self._client._global_path(rollout_id),
+            timeout=timeout,
+            cancel_on_timeout=cancel_on_timeout,
+        )
 
     def create(
         self, request: Mapping[str, Any], *, idempotency_key: str | None = None

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from synth_pools._sync.events import EventStream
 from synth_pools._sync.transport import Transport
@@ -30,6 +30,13 @@ class Operations:
     """
 
     _transport: Transport
+
+    @classmethod
+    def _on(cls, transport: Transport) -> Self:
+        """The operations of this group alone."""
+        operations = cls()
+        operations._transport = transport
+        return operations
 
     def _stream(self, operation: OperationId, call: Call) -> EventStream:
         return EventStream(self._transport, operation, call)

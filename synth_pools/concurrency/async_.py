@@ -5,15 +5,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterator
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Generic, ParamSpec, Self, TypeVar
 
 import httpx
 
 from synth_pools.errors import RequestValidationError
 
 T = TypeVar("T")
+P = ParamSpec("P")
+
+# How long the end of a stream may take after its last event.
+_END_SECONDS = 0.05
+
+AsyncFunction = Callable[P, Coroutine[Any, Any, T]]
 
 
 class AsyncMonitor:
@@ -127,6 +134,42 @@ class AsyncSource:
                 return None
             self.taken += 1
             return self.taken - 1, item
+
+
+class AsyncAhead(Generic[T]):
+    """A call that is made while its result is not needed yet."""
+
+    def __init__(self, call: AsyncFunction[[], T]) -> None:
+        self._task = asyncio.create_task(call())
+
+    async def result(self) -> T:
+        return await self._task
+
+    def drop(self) -> None:
+        """The result will not be needed."""
+        self._task.cancel()
+
+
+class AsyncRunnable(ABC, Generic[T]):
+    """What has a `run` can be awaited in its place."""
+
+    @abstractmethod
+    async def run(self) -> T:
+        """Run it to its end."""
+
+    def __await__(self) -> Generator[Any, None, T]:
+        return self.run().__await__()
+
+
+async def read_end(response: httpx.Response, chunks: AsyncIterator[bytes]) -> None:
+    """Read the end of a stream of which nothing more is wanted, so that its connection serves on.
+
+    It has mostly come already; one that does not come soon costs the connection.
+    """
+    del response
+    with contextlib.suppress(TimeoutError, httpx.RequestError):
+        async with asyncio.timeout(_END_SECONDS):
+            await anext(chunks, b"")
 
 
 async def in_thread(function: Callable[..., T], *args: Any) -> T:

@@ -7,17 +7,24 @@ import contextvars
 import socket
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Generic, ParamSpec, Self, TypeVar
 
 import httpx
 
 from synth_pools.errors import RequestValidationError
 
 T = TypeVar("T")
+P = ParamSpec("P")
+
+Function = Callable[P, T]
 
 _STOP_LIMIT_SECONDS = 5.0
+_LONGEST_SLEEP = 1.0
+# How long the end of a stream may take after its last event.
+_END_SECONDS = 0.05
 
 
 class Stopped(BaseException):
@@ -43,8 +50,11 @@ class Monitor:
         self._condition.release()
 
     def wait(self, seconds: float | None = None) -> None:
-        """Let go of the lock until the bell rings or the time is over, and take it again."""
-        self._condition.wait(seconds)
+        """Let go of the lock until the bell rings or the time is over, and take it again.
+
+        It may also return for nothing: nobody rings for those whose fleet was forgotten.
+        """
+        self._condition.wait(_LONGEST_SLEEP if seconds is None else min(seconds, _LONGEST_SLEEP))
 
     def ring(self) -> None:
         """Wake all who wait. The lock must be held."""
@@ -143,6 +153,45 @@ class Source:
                 return None
             self.taken += 1
             return self.taken - 1, item
+
+
+class Ahead(Generic[T]):
+    """A call that is made when its result is needed; a thread would cost more than it saves."""
+
+    def __init__(self, call: Callable[[], T]) -> None:
+        self._call = call
+
+    def result(self) -> T:
+        return self._call()
+
+    def drop(self) -> None:
+        """The result will not be needed."""
+
+
+class Runnable(ABC, Generic[T]):
+    """What has a `run`; there is nothing to await here."""
+
+    @abstractmethod
+    def run(self) -> T:
+        """Run it to its end."""
+
+
+def read_end(response: httpx.Response, chunks: Iterator[bytes]) -> None:
+    """Read the end of a stream of which nothing more is wanted, so that its connection serves on.
+
+    It has mostly come already; one that does not come soon costs the connection.
+    """
+
+    def read() -> None:
+        with contextlib.suppress(httpx.RequestError):
+            next(chunks, b"")
+
+    thread = threading.Thread(target=read, name="synth-pools-stream-end", daemon=True)
+    thread.start()
+    thread.join(_END_SECONDS)
+    if thread.is_alive():
+        _shut_down(response)
+        thread.join(_STOP_LIMIT_SECONDS)
 
 
 def in_thread(function: Callable[..., T], *args: Any) -> T:

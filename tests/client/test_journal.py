@@ -251,7 +251,12 @@ def test_requests_are_told_apart_by_what_they_are() -> None:
 
 
 def the_errors() -> list[SynthPoolsError]:
-    request = {"method": "GET", "url": "http://x/v1/y?z", "path": "/v1/y", "cause": "ReadError"}
+    request: dict[str, Any] = {
+        "method": "GET",
+        "url": "http://x/v1/y?z",
+        "path": "/v1/y",
+        "cause": "ReadError",
+    }
     answer = status_error(
         method="POST",
         url="http://x/v1/y",

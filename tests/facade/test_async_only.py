@@ -23,6 +23,7 @@ from tests.support.recording import Recorded, RecordingServer, Reply
 from tests.support.surface import P, R
 
 ONE = b'data: {"sequence": 1}\n\n'
+LAST = b'data: {"event": "rollout.failed"}\n\n'
 
 
 @pytest.fixture(autouse=True, params=ROADS[AsyncContainerPoolsClient])
@@ -51,8 +52,8 @@ def test_a_client_is_made_where_no_loop_runs(server: RecordingServer) -> None:
     stream = client.stream_rollout_events(P, R)
 
     async def use() -> None:
-        server.reply_with(Reply.events(ONE))
-        assert [event async for event in stream] == [{"sequence": 1}]
+        server.reply_with(Reply.events(ONE, LAST))
+        assert [event async for event in stream] == [{"sequence": 1}, {"event": "rollout.failed"}]
         server.reply_with(Reply())
         await client.get_pool(P)
         await front_door.pools.get_pool(P)
@@ -80,7 +81,7 @@ async def test_nested_names_and_streams_run_side_by_side(server: RecordingServer
 
     def answer(request: Recorded) -> Reply:
         together.wait()
-        return Reply.events(ONE, ONE) if request.path.endswith("/events") else Reply()
+        return Reply.events(ONE, LAST) if request.path.endswith("/events") else Reply()
 
     async def read(stream: AsyncEventStream) -> int:
         return len([event async for event in stream])

@@ -22,7 +22,8 @@ BLOCKS = re.findall(r"```python\n(.*?)```", GUIDE.read_text(encoding="utf-8"), r
 
 def answer(request: Recorded) -> Reply:
     if request.path.endswith("/events"):
-        return Reply.events(b'data: {"event": "reward"}\n\n')
+        last = b'data: {"event": "rollout.completed"}\n\n'
+        return Reply.events(b'data: {"event": "reward"}\n\n', last)
     return Reply.json({"pool_id": "pool_1", "rollout_id": "rollout_1"}, 201)
 
 

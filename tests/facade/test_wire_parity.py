@@ -32,6 +32,7 @@ ANSWER = (
 EVENTS = (
     b'data: {"event": "rollout.started", "rollout_id": "r", "n": 1.0}\n\n',
     b': heartbeat\n\nid: 2\nevent: reward\ndata: {"event": "reward", "extra": null}\n\n',
+    b'id: 3\ndata: {"event": "rollout.completed"}\n\n',
 )
 
 
@@ -104,12 +105,14 @@ def test_the_table_holds_the_whole_published_surface() -> None:
         for name, value in inspect.getmembers(ContainerPoolsClient)
         if not name.startswith("_") and (inspect.isfunction(value) or name == "raw")
     }
-    ours = {"close", "with_options"}
+    ours = {"close", "with_options", "iter_pools", "iter_rollouts", "iter_global_rollouts"}
+    ours |= {"wait_pool_active", "wait_rollout"}
     assert public - ours == reference - {"rollouts", "agent_rollouts", "tasks", "metrics"}
     assert len(public - ours) == 47
     client = ContainerPoolsClient(api_key=KEY)
     for namespace in ("rollouts", "agent_rollouts", "tasks", "metrics"):
         nested = {name for name in dir(getattr(client, namespace)) if not name.startswith("_")}
+        nested -= {"iter", "wait", "run", "run_many"}
         assert nested == {
             call.name.partition(".")[2] for call in CALLS if call.name.startswith(f"{namespace}.")
         }

@@ -26,6 +26,7 @@ from tests.support.surface import P, R
 
 ONE = b'data: {"event": "rollout.queued", "sequence": 1}\n\n'
 TWO = b'data: {"event": "agent", "sequence": 2}\n\n'
+LAST = b'data: {"event": "rollout.completed", "sequence": 3}\n\n'
 
 
 def endless(server: RecordingServer) -> Iterator[bytes]:
@@ -54,23 +55,25 @@ async def test_events_are_the_services_own_objects_in_order(
             b'data: {"text": "\xe2\x80',
             b'\xa8 \xf0\x9f\x98\x80"}\n\ndata: \n\nevent: nothing\n\n',
             b"data: [1]\n\n",
+            b'data: {"event": "rollout.failed"}\n\n',
             b'data: {"unfinished": true}\n',
         )
     )
     events = await read(client)
-    assert repr(events) == repr([{"x": 1.0, "y": None}, {"text": "\u2028 😀"}, [1]])
+    first: list[Any] = [{"x": 1.0, "y": None}, {"text": "\u2028 😀"}, [1]]
+    assert repr(events) == repr([*first, {"event": "rollout.failed"}])
     assert server.last.headers["accept"] == "text/event-stream"
 
 
 async def test_the_request_is_sent_when_the_first_event_is_asked_for(
     server: RecordingServer, client: AsyncContainerPoolsClient
 ) -> None:
-    server.reply_with(Reply.events(ONE, TWO))
+    server.reply_with(Reply.events(ONE, TWO, LAST))
     stream = client.agent_rollouts.events(R, cursor="evt_1")
     assert server.connections == 0
     assert await stream.__anext__() == {"event": "rollout.queued", "sequence": 1}
     assert server.last.target == f"/v1/rollouts/{R}/events?cursor=evt_1"
-    assert [event["sequence"] async for event in stream] == [2]
+    assert [event["sequence"] async for event in stream] == [2, 3]
     assert await rest(stream) == []
     assert len(server.requests) == 1
 
@@ -89,9 +92,9 @@ def test_arguments_are_checked_at_once(
 async def test_a_stream_that_was_read_gives_its_connection_back(
     server: RecordingServer, client: AsyncContainerPoolsClient
 ) -> None:
-    server.reply_with(Reply.events(ONE))
+    server.reply_with(Reply.events(ONE, LAST))
     for _ in range(20):
-        assert len(await read(client)) == 1
+        assert len(await read(client)) == 2
     assert server.connections == 1
 
 
@@ -172,19 +175,19 @@ async def test_what_is_no_event_stream(
         await read(client)
 
 
-@pytest.mark.parametrize("reply", [Reply(204, b"", {}), Reply(200, b"", {}), Reply.events()])
-async def test_an_empty_stream(
-    server: RecordingServer, client: AsyncContainerPoolsClient, reply: Reply
+async def test_no_content_is_no_event(
+    server: RecordingServer, client: AsyncContainerPoolsClient
 ) -> None:
-    server.reply_with(reply)
+    server.reply_with(Reply(204, b"", {}))
     assert await read(client) == []
+    assert len(server.requests) == 1
 
 
 async def test_a_stream_needs_no_content_type(
     server: RecordingServer, client: AsyncContainerPoolsClient
 ) -> None:
-    server.reply_with(Reply(200, ONE, {}))
-    assert len(await read(client)) == 1
+    server.reply_with(Reply(200, ONE + LAST, {}))
+    assert len(await read(client)) == 2
 
 
 @pytest.mark.parametrize("data", [b"[DONE]", b"{'a': 1}", b'{"a": ', b"x" * 5000])
@@ -205,7 +208,7 @@ async def test_a_stream_that_breaks_off_is_an_error_after_its_events(
     server: RecordingServer, client: AsyncContainerPoolsClient
 ) -> None:
     server.reply_with(Reply.events(ONE + TWO, b"data: {", cut=True))
-    stream = client.stream_rollout_events(P, R)
+    stream = client.with_options(max_retries=0).stream_rollout_events(P, R)
     assert [(await stream.__anext__())["sequence"] for _ in range(2)] == [1, 2]
     with pytest.raises(
         APIConnectionError, match="event stream of .* broke: RemoteProtocol"
@@ -220,7 +223,7 @@ async def test_a_stream_may_be_silent_for_longer_than_a_request(server: Recordin
     def slow() -> Iterator[bytes]:
         yield ONE
         time.sleep(0.6)
-        yield TWO
+        yield LAST
 
     server.reply_with(Reply.live(slow()))
     async with AsyncContainerPoolsClient(
@@ -236,7 +239,11 @@ async def test_the_silence_of_a_stream_has_a_limit(server: RecordingServer) -> N
 
     server.reply_with(Reply.live(stuck()))
     client = AsyncContainerPoolsClient(
-        api_key=KEY, base_url=server.url, timeout_seconds=0.2, stream_idle_timeout=0.3
+        api_key=KEY,
+        base_url=server.url,
+        timeout_seconds=0.2,
+        stream_idle_timeout=0.3,
+        max_retries=0,
     )
     with pytest.raises(APITimeoutError, match=r"sent nothing for 0\.3 s"):
         await read(client)
@@ -246,6 +253,6 @@ async def test_the_silence_of_a_stream_has_a_limit(server: RecordingServer) -> N
 
 async def test_a_large_event(server: RecordingServer, client: AsyncContainerPoolsClient) -> None:
     text = "ü" * 3_000_000
-    server.reply_with(Reply.events(f'data: {{"text": "{text}"}}\n\n'.encode()))
-    (event,) = await read(client)
+    server.reply_with(Reply.events(f'data: {{"text": "{text}"}}\n\n'.encode(), LAST))
+    event, _ = await read(client)
     assert event["text"] == text

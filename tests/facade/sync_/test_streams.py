@@ -29,6 +29,7 @@ from tests.support.surface import P, R
 
 ONE = b'data: {"event": "rollout.queued", "sequence": 1}\n\n'
 TWO = b'data: {"event": "agent", "sequence": 2}\n\n'
+LAST = b'data: {"event": "rollout.completed", "sequence": 3}\n\n'
 
 
 def endless(server: RecordingServer) -> Iterator[bytes]:
@@ -57,23 +58,25 @@ def test_events_are_the_services_own_objects_in_order(
             b'data: {"text": "\xe2\x80',
             b'\xa8 \xf0\x9f\x98\x80"}\n\ndata: \n\nevent: nothing\n\n',
             b"data: [1]\n\n",
+            b'data: {"event": "rollout.failed"}\n\n',
             b'data: {"unfinished": true}\n',
         )
     )
     events = read(client)
-    assert repr(events) == repr([{"x": 1.0, "y": None}, {"text": "\u2028 😀"}, [1]])
+    first: list[Any] = [{"x": 1.0, "y": None}, {"text": "\u2028 😀"}, [1]]
+    assert repr(events) == repr([*first, {"event": "rollout.failed"}])
     assert server.last.headers["accept"] == "text/event-stream"
 
 
 def test_the_request_is_sent_when_the_first_event_is_asked_for(
     server: RecordingServer, client: ContainerPoolsClient
 ) -> None:
-    server.reply_with(Reply.events(ONE, TWO))
+    server.reply_with(Reply.events(ONE, TWO, LAST))
     stream = client.agent_rollouts.events(R, cursor="evt_1")
     assert server.connections == 0
     assert stream.__next__() == {"event": "rollout.queued", "sequence": 1}
     assert server.last.target == f"/v1/rollouts/{R}/events?cursor=evt_1"
-    assert [event["sequence"] for event in stream] == [2]
+    assert [event["sequence"] for event in stream] == [2, 3]
     assert rest(stream) == []
     assert len(server.requests) == 1
 
@@ -92,9 +95,9 @@ def test_arguments_are_checked_at_once(
 def test_a_stream_that_was_read_gives_its_connection_back(
     server: RecordingServer, client: ContainerPoolsClient
 ) -> None:
-    server.reply_with(Reply.events(ONE))
+    server.reply_with(Reply.events(ONE, LAST))
     for _ in range(20):
-        assert len(read(client)) == 1
+        assert len(read(client)) == 2
     assert server.connections == 1
 
 
@@ -173,19 +176,17 @@ def test_what_is_no_event_stream(
         read(client)
 
 
-@pytest.mark.parametrize("reply", [Reply(204, b"", {}), Reply(200, b"", {}), Reply.events()])
-def test_an_empty_stream(
-    server: RecordingServer, client: ContainerPoolsClient, reply: Reply
-) -> None:
-    server.reply_with(reply)
+def test_no_content_is_no_event(server: RecordingServer, client: ContainerPoolsClient) -> None:
+    server.reply_with(Reply(204, b"", {}))
     assert read(client) == []
+    assert len(server.requests) == 1
 
 
 def test_a_stream_needs_no_content_type(
     server: RecordingServer, client: ContainerPoolsClient
 ) -> None:
-    server.reply_with(Reply(200, ONE, {}))
-    assert len(read(client)) == 1
+    server.reply_with(Reply(200, ONE + LAST, {}))
+    assert len(read(client)) == 2
 
 
 @pytest.mark.parametrize("data", [b"[DONE]", b"{'a': 1}", b'{"a": ', b"x" * 5000])
@@ -206,7 +207,7 @@ def test_a_stream_that_breaks_off_is_an_error_after_its_events(
     server: RecordingServer, client: ContainerPoolsClient
 ) -> None:
     server.reply_with(Reply.events(ONE + TWO, b"data: {", cut=True))
-    stream = client.stream_rollout_events(P, R)
+    stream = client.with_options(max_retries=0).stream_rollout_events(P, R)
     assert [(stream.__next__())["sequence"] for _ in range(2)] == [1, 2]
     with pytest.raises(
         APIConnectionError, match="event stream of .* broke: RemoteProtocol"
@@ -221,7 +222,7 @@ def test_a_stream_may_be_silent_for_longer_than_a_request(server: RecordingServe
     def slow() -> Iterator[bytes]:
         yield ONE
         time.sleep(0.6)
-        yield TWO
+        yield LAST
 
     server.reply_with(Reply.live(slow()))
     with ContainerPoolsClient(api_key=KEY, base_url=server.url, timeout_seconds=0.2) as client:
@@ -235,7 +236,11 @@ def test_the_silence_of_a_stream_has_a_limit(server: RecordingServer) -> None:
 
     server.reply_with(Reply.live(stuck()))
     client = ContainerPoolsClient(
-        api_key=KEY, base_url=server.url, timeout_seconds=0.2, stream_idle_timeout=0.3
+        api_key=KEY,
+        base_url=server.url,
+        timeout_seconds=0.2,
+        stream_idle_timeout=0.3,
+        max_retries=0,
     )
     with pytest.raises(APITimeoutError, match=r"sent nothing for 0\.3 s"):
         read(client)
@@ -245,6 +250,6 @@ def test_the_silence_of_a_stream_has_a_limit(server: RecordingServer) -> None:
 
 def test_a_large_event(server: RecordingServer, client: ContainerPoolsClient) -> None:
     text = "ü" * 3_000_000
-    server.reply_with(Reply.events(f'data: {{"text": "{text}"}}\n\n'.encode()))
-    (event,) = read(client)
+    server.reply_with(Reply.events(f'data: {{"text": "{text}"}}\n\n'.encode(), LAST))
+    event, _ = read(client)
     assert event["text"] == text

@@ -1,0 +1,96 @@
+"""What a fleet reports: outcomes of its requests, and how far it is. Plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutOutcome:
+    """How one request of a fleet ended.
+
+    Attributes:
+        index: Which one it was, counted from 0.
+        request: The request, as it was given.
+        rollout: The rollout, ended, with its ``summary``; None if there is an error instead.
+        error: Why there is no ended rollout; None if there is one.
+        attempts: How many rollouts were started for it.
+        replayed: Whether it ended in an earlier run, and was read from the journal.
+    """
+
+    index: int
+    request: Any
+    rollout: dict[str, Any] | None
+    error: Exception | None
+    attempts: int = 1
+    replayed: bool = False
+
+    @property
+    def ok(self) -> bool:
+        """Whether the rollout completed."""
+        return self.rollout is not None and self.status in ("completed", "succeeded")
+
+    @property
+    def status(self) -> str:
+        """How the rollout ended; ``error`` if it did not."""
+        if self.rollout is None:
+            return "error"
+        return str(self.rollout.get("status", self.rollout.get("state")))
+
+
+@dataclass(frozen=True, slots=True)
+class FleetProgress:
+    """How far a fleet is.
+
+    Attributes:
+        total: How many requests there are; None if that is not known beforehand.
+        running: How many are under way.
+        completed: How many rollouts completed.
+        failed: How many rollouts ended otherwise.
+        errors: How many requests ended with an error.
+        replayed: How many of those were read from the journal.
+        seconds: How long the fleet has been running.
+    """
+
+    total: int | None
+    running: int = 0
+    completed: int = 0
+    failed: int = 0
+    errors: int = 0
+    replayed: int = 0
+    seconds: float = 0.0
+
+    @property
+    def done(self) -> int:
+        """How many requests have ended."""
+        return self.completed + self.failed + self.errors
+
+    @property
+    def rate(self) -> float:
+        """How many ended per second in this run."""
+        return (self.done - self.replayed) / self.seconds if self.seconds > 0 else 0.0
+
+
+class Tally:
+    """Counts outcomes."""
+
+    def __init__(self, total: int | None, clock: Callable[[], float]) -> None:
+        self._total = total
+        self._clock = clock
+        self._started: float | None = None
+        self._counts = {"completed": 0, "failed": 0, "errors": 0, "replayed": 0}
+
+    def start(self) -> None:
+        if self._started is None:
+            self._started = self._clock()
+
+    def add(self, outcome: RolloutOutcome) -> None:
+        kind = "completed" if outcome.ok else "errors" if outcome.rollout is None else "failed"
+        self._counts[kind] += 1
+        self._counts["replayed"] += outcome.replayed
+
+    def progress(self, running: int) -> FleetProgress:
+        seconds = 0.0 if self._started is None else self._clock() - self._started
+        return FleetProgress(self._total, running, seconds=seconds, **self._counts)

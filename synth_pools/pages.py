@@ -1,0 +1,43 @@
+"""What a page of a list holds and where the next one begins, in every shape of the wire: pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from synth_pools.errors import DecodeError
+
+
+def items_of(page: Any, resource: str) -> list[Any]:
+    """The items of a page: under ``items``, else under the resource's own name.
+
+    Raises:
+        DecodeError: It holds no list.
+    """
+    if isinstance(page, list):
+        return page
+    names = ("items", resource, "data") if isinstance(page, dict) else ()
+    for name in names:
+        if isinstance(page.get(name), list):
+            items: list[Any] = page[name]
+            return items
+    if page == {}:
+        return []
+    raise DecodeError(
+        f"a page of {resource} holds no list of them; it begins with {str(page)[:100]!r}",
+        excerpt=str(page)[:200],
+    )
+
+
+def cursor_after(page: Any, given: str | None) -> str | None:
+    """Where the next page begins; None after the last one.
+
+    Some services repeat the cursor that they were given when there is nothing more.
+    """
+    if not isinstance(page, dict):
+        return None
+    cursor = page["next_cursor"] if "next_cursor" in page else page.get("cursor")
+    if isinstance(cursor, int) and not isinstance(cursor, bool):
+        cursor = str(cursor)
+    if not isinstance(cursor, str) or not cursor or cursor == given:
+        return None
+    return cursor
