@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from . import access_wrong, answers_wrong, changes_wrong, data_wrong, lists_wrong, streams_wrong
+from . import (
+    access_wrong,
+    answers_wrong,
+    changes_wrong,
+    data_wrong,
+    lists_wrong,
+    streams_wrong,
+    subtle_wrong,
+)
 from .fault import Fault
 
 __all__ = ["FAULTS", "Fault"]
@@ -14,4 +22,5 @@ FAULTS: tuple[Fault, ...] = (
     *data_wrong.FAULTS,
     *changes_wrong.FAULTS,
     *streams_wrong.FAULTS,
+    *subtle_wrong.FAULTS,
 )
