@@ -23,7 +23,7 @@ from bench.cases_sync import sync_cases
 from bench.timing import Result, measure
 
 _ROOT = Path(__file__).resolve().parents[1]
-_LIMIT = 120.0
+_LIMIT = 1800.0
 # Of fresh processes: name, unit, program of bench.fresh, who can do it, the most that is promised.
 _COSTS = (
     ("import and first call", "s", "first-call", (HTTPX, OURS, OLDER), 1.25),
@@ -40,6 +40,9 @@ def main() -> None:
         help="count the processor's time, not the clock's: for a machine that is busy otherwise",
     )
     parser.add_argument("--only", default="", help="only rows whose name has this in it")
+    parser.add_argument(
+        "--fleet", type=int, default=20_000, help="requests of the fleet; 0 leaves it out"
+    )
     options = parser.parse_args()
     rounds = max(1, options.rounds)
     clock = time.process_time if options.cpu else time.perf_counter
@@ -47,8 +50,13 @@ def main() -> None:
         rows = table.speed_rows(_speed(url, rounds, clock, options.only))
         for name, unit, program, contenders, most in _COSTS:
             if options.only in name:
-                taken = _medians(program, contenders, url, rounds)
+                timed = f"{program}-cpu" if options.cpu and unit == "s" else program
+                taken = _medians(timed, contenders, url, rounds)
                 rows.append(table.cost_row(name, unit, taken, most=most))
+        fleet = f"run_many of {options.fleet:,} requests"
+        if options.fleet and options.only in fleet:
+            grown = _fresh("fleet-memory", url, str(options.fleet))
+            rows.append(table.growth_row(fleet, grown))
     print(table.render(rows))
     print()
     print("Times are those of bare httpx; the other columns say how many times as fast each is.")
@@ -71,12 +79,21 @@ def _medians(program: str, contenders: Sequence[str], url: str, rounds: int) -> 
     found: dict[str, list[float]] = {name: [] for name in contenders}
     for _ in range(rounds):
         for name, numbers in found.items():
-            command = [sys.executable, "-m", "bench.fresh", program, name, url]
-            done = subprocess.run(
-                command, cwd=_ROOT, capture_output=True, text=True, timeout=_LIMIT, check=True
-            )
-            numbers.append(float(done.stdout))
+            numbers.append(_fresh(program, url, name))
     return {name: median(numbers) for name, numbers in found.items()}
+
+
+def _fresh(program: str, url: str, what: str) -> float:
+    """The number that a process of its own prints."""
+    done = subprocess.run(
+        [sys.executable, "-m", "bench.fresh", program, url, what],
+        cwd=_ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=_LIMIT,
+        check=True,
+    )
+    return float(done.stdout)
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """What only a fresh process can show: import and first call, and memory.
 
-python -m bench.fresh PROGRAM CONTENDER URL       prints one number
+python -m bench.fresh PROGRAM URL CONTENDER prints one number; so does ... fleet-memory URL LENGTH
 """
 
 from __future__ import annotations
@@ -11,14 +11,15 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 
-_BEGUN = time.perf_counter()
+_CLOCKS = {"first-call": time.perf_counter, "first-call-cpu": time.process_time}
+_BEGUN = {name: clock() for name, clock in _CLOCKS.items()}
 _STREAMS = 250
 _KEY = "sk_bench_0123456789"
 _PATH = "/v1/pools/bench-pool"
 
 
-def first_call(contender: str, url: str) -> float:
-    """Seconds from nothing imported to the answer of the first call."""
+def first_call(contender: str, url: str) -> None:
+    """From nothing imported to the answer of the first call."""
     if contender == "httpx":
         import httpx
 
@@ -34,7 +35,6 @@ def first_call(contender: str, url: str) -> float:
 
         pools = import_module("synth_ai.sdk.pools")
         pools.ContainerPoolsClient(api_key=_KEY, backend_base=url).get_pool("bench-pool")
-    return time.perf_counter() - _BEGUN
 
 
 async def stream_memory(contender: str, url: str) -> float:
@@ -65,6 +65,24 @@ async def stream_memory(contender: str, url: str) -> float:
         return await _grown_by(open_ours)
 
 
+async def fleet_memory(url: str, number: int) -> float:
+    """KiB that a fleet grows by, in its second half, for each 100,000 requests."""
+    from synth_pools import AsyncContainerPoolsClient
+
+    before, ended = 0.0, 0
+    async with AsyncContainerPoolsClient(api_key=_KEY, base_url=url) as client:
+        requests = ({"seed": seed, "metadata": {"note": "x" * 500}} for seed in range(number))
+        async for outcome in client.rollouts.run_many("bench-pool", requests):
+            if not outcome.ok:
+                raise RuntimeError(f"request {outcome.index} did not complete: {outcome.error}")
+            ended += 1
+            if ended == number // 2:
+                gc.collect()
+                before = _resident_kib()
+    gc.collect()
+    return (_resident_kib() - before) / (number - number // 2) * 100_000
+
+
 async def _grown_by(open_one: Callable[[], Awaitable[object]]) -> float:
     kept = [await open_one() for _ in range(20)]  # what is made once is made now
     gc.collect()
@@ -82,11 +100,14 @@ def _resident_kib() -> float:
     raise RuntimeError("this system does not say how much memory a process has")
 
 
-def main(program: str, contender: str, url: str) -> None:
-    if program == "first-call":
-        print(first_call(contender, url))
+def main(program: str, url: str, what: str) -> None:
+    if program in _CLOCKS:
+        first_call(what, url)
+        print(_CLOCKS[program]() - _BEGUN[program])
+    elif program == "stream-memory":
+        print(asyncio.run(stream_memory(what, url)))
     else:
-        print(asyncio.run(stream_memory(contender, url)))
+        print(asyncio.run(fleet_memory(url, int(what))))
 
 
 if __name__ == "__main__":

@@ -47,6 +47,11 @@ def cost_row(
     )
 
 
+def growth_row(name: str, kib: float) -> tuple[str, ...]:
+    """What only this client has: a fleet, whose memory does not depend on its length."""
+    return (name, "", f"grows by {max(0.0, kib):.0f} KiB in 100,000", "", "", "")
+
+
 def render(rows: Sequence[tuple[str, ...]]) -> str:
     table = [_HEAD, *rows]
     widths = [max(len(row[column]) for row in table) for column in range(len(_HEAD))]
