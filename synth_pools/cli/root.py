@@ -8,6 +8,7 @@ import click
 
 from synth_pools import __version__
 
+from .backup import backup
 from .contract_test import contract_test
 from .serve import serve
 
@@ -24,6 +25,7 @@ def root(context: click.Context) -> None:
 
 
 root.add_command(serve)
+root.add_command(backup)
 root.add_command(contract_test)
 
 

@@ -14,6 +14,7 @@ import click
 from synth_pools.local.limits import Limits
 
 from .limit_options import limit_options
+from .places import default_data_dir
 from .signals import StopSignals
 
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ def serve(
             hint = f'"${_KEY_VARIABLE}"'
         with StopSignals() as signals:
             backend = LocalBackend(
-                data_dir or _default_data_dir(),
+                data_dir or default_data_dir(),
                 host=host,
                 port=port,
                 api_key=api_key,
@@ -194,14 +195,6 @@ def _stop(backend: LocalBackend) -> None:
 
 def _cat(key_file: Path) -> str:
     return f'"$(cat {shlex.quote(str(key_file))})"'
-
-
-def _default_data_dir() -> Path:
-    if sys.platform == "darwin":
-        return Path("~/Library/Application Support/synth-pools")
-    base = os.environ.get("XDG_DATA_HOME", "")
-    # The XDG specification: a relative path in it is to be ignored.
-    return Path(base if Path(base).is_absolute() else "~/.local/share") / "synth-pools"
 
 
 def _what_is_missing(error: ModuleNotFoundError) -> str:

@@ -1,0 +1,40 @@
+"""`synth-pools backup`: a copy of a backend's data, also while it runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from .places import default_data_dir
+
+
+class _Refused(click.ClickException):
+    exit_code = 2
+
+
+@click.command()
+@click.argument("directory", type=click.Path(path_type=Path), metavar="DIR")
+@click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path),
+    help="The data directory to copy. [default: the one that `serve` uses by default]",
+)
+def backup(directory: Path, data_dir: Path | None) -> int:
+    """Copy the data of a backend, as it is at this moment, to a new directory DIR.
+
+    The backend may run meanwhile. `synth-pools serve --data-dir DIR` serves the copy; it holds the
+    backend's key too. Exit status: 0 once the copy is whole and on disk, else 2 and there is none.
+    """
+    try:
+        from synth_pools.local.backup import back_up
+        from synth_pools.local.start_errors import LocalBackendError
+    except ModuleNotFoundError as error:
+        raise _Refused("the local backend needs Linux or macOS") from error
+
+    try:
+        back_up(data_dir or default_data_dir(), directory)
+    except LocalBackendError as error:
+        raise _Refused(str(error)) from error
+    click.echo(f"A copy of the data is in {directory.expanduser().absolute()}")
+    return 0

@@ -1,0 +1,107 @@
+"""A copy of a data directory as it was at one moment, made while a backend may be writing to it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from urllib.parse import quote
+
+from .datadir import LOCK_FILE
+from .start_errors import DataDirError
+from .store import FILE_NAME
+
+_BUSY_SECONDS = 30.0
+
+
+def back_up(data_dir: Path, target: Path) -> None:
+    """Copy a data directory to a new one, which a backend can serve as it is.
+
+    The copy has its name only once it is whole and on disk: one that is broken off leaves nothing.
+    """
+    data_dir, target = data_dir.expanduser().absolute(), target.expanduser().absolute()
+    _check(data_dir, target)
+    try:
+        with _draft_of(target) as draft:
+            _copy_database(data_dir / FILE_NAME, draft / FILE_NAME)
+            # After the database: a file that it names is there by now.
+            shutil.copytree(data_dir, draft, ignore=_not_plain_files, dirs_exist_ok=True)
+            _flush(draft)
+            draft.rename(target)
+            _flush_directory(target.parent)
+    except sqlite3.Error as error:
+        raise DataDirError(f"cannot copy the database in {data_dir}: {error}") from error
+    except (OSError, shutil.Error) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise DataDirError(f"cannot copy {data_dir} to {target}: {reason}") from error
+
+
+def _check(data_dir: Path, target: Path) -> None:
+    if not (data_dir / FILE_NAME).is_file():
+        raise DataDirError(f"{data_dir} is no data directory: it holds no {FILE_NAME}")
+    if target.resolve().is_relative_to(data_dir.resolve()):
+        raise DataDirError(f"{target} is inside the data directory: give a place outside of it")
+    try:
+        is_free = not target.exists() or (target.is_dir() and not any(target.iterdir()))
+    except OSError as error:
+        raise DataDirError(f"cannot read {target}: {error.strerror}") from error
+    if not is_free:
+        raise DataDirError(f"{target} exists and is not empty: give a new directory")
+
+
+@contextlib.contextmanager
+def _draft_of(target: Path) -> Iterator[Path]:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    draft = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    draft.mkdir(mode=0o700)
+    try:
+        yield draft
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _copy_database(source: Path, target: Path) -> None:
+    # Not by copying files: a backend keeps its latest commits in a second one beside it.
+    address = f"file:{quote(str(source))}?mode=rw"
+    with (
+        closing(sqlite3.connect(address, uri=True, timeout=_BUSY_SECONDS)) as original,
+        closing(sqlite3.connect(target)) as copy,
+    ):
+        # In one go: a copy in several steps starts over whenever something is written in between.
+        original.backup(copy, pages=-1)
+        copy.execute("PRAGMA journal_mode = DELETE")
+        [verdict] = copy.execute("PRAGMA quick_check(1)").fetchone()
+        if verdict != "ok":
+            raise sqlite3.DatabaseError(f"it is damaged: {' '.join(verdict.split())}")
+
+
+def _not_plain_files(directory: str, names: list[str]) -> set[str]:
+    """What is left out: the database, the lock, and what can only be used where it is."""
+    here = Path(directory)
+    return {
+        name
+        for name in names
+        if name == LOCK_FILE
+        or name.startswith(FILE_NAME)
+        or (not (here / name).is_dir() and not (here / name).is_file())
+    }
+
+
+def _flush(directory: Path) -> None:
+    for folder, _, names in os.walk(directory):
+        for name in names:
+            with (Path(folder) / name).open("rb") as file:
+                os.fsync(file.fileno())
+        _flush_directory(Path(folder))
+
+
+def _flush_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
