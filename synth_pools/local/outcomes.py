@@ -26,12 +26,12 @@ _OUTPUT_TOKENS = ("llm_output_tokens", "output_tokens", "completion_tokens")
 _COSTS = ("cost_usd", "total_cost_usd")
 
 
-def interpret(answer: Answer) -> Outcome:
+def interpret(answer: Answer, most_event_bytes: int) -> Outcome:
     document = answer.document
     reward = _reward(document)
     reward_text = jsontext.dumps(reward)
     metrics = {**_object(document, "metrics"), "outcome_reward": reward}
-    failed = _failure_error(document)
+    failed = _failure_error(document, most_event_bytes)
     return Outcome(
         status="completed" if failed == "null" else "failed",
         result=jsontext.dumps(document),
@@ -55,7 +55,14 @@ def _reward(document: Mapping[str, Any]) -> Any:
     return next((value for value in candidates if jsontext.is_number(value)), None)
 
 
-def _failure_error(document: Mapping[str, Any]) -> str:
+def within(text: str, most_bytes: int) -> str:
+    """JSON that an event tells, or how large it would have been."""
+    if len(text) <= most_bytes:
+        return text
+    return f'{{"truncated":true,"size_bytes":{len(text)}}}'
+
+
+def _failure_error(document: Mapping[str, Any], most_bytes: int) -> str:
     status, success = document.get("status"), document.get("success_status")
     failed_state = isinstance(status, str) and status in _FAILED_STATES
     succeeded = success is None or (isinstance(success, str) and success in _SUCCESS_STATES)
@@ -70,7 +77,13 @@ def _failure_error(document: Mapping[str, Any]) -> str:
         spoken.append(error.get("message"))
     words = next((text for text in spoken if isinstance(text, str) and text.strip()), None)
     message = words or f"The container reported {success or status!r}."
-    return failure("container_failed", message[:_MESSAGE_LIMIT], details).error
+    message = message[:_MESSAGE_LIMIT]
+    error_text = failure("container_failed", message, details).error
+    if len(error_text) > most_bytes:
+        # It is told by an event; the whole answer is in the result.
+        shorter = {"truncated": True, "size_bytes": len(error_text)}
+        error_text = failure("container_failed", message, shorter).error
+    return error_text
 
 
 def _usage(answer: Answer) -> dict[str, Any]:

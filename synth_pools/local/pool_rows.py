@@ -100,10 +100,6 @@ def list_pools(db: Executes, state: str | None, before: int | None, limit: int) 
     return [Pool(row) for row in rows]
 
 
-def pool_documents(db: Executes, pools: Sequence[Pool]) -> list[dict[str, Any]]:
-    return [pool.document(task_documents(db, pool)) for pool in pools]
-
-
 def total_concurrency(db: Executes) -> int:
     """How many rollouts could run at once in all active pools."""
     row = db.execute("SELECT SUM(concurrency) FROM pools WHERE status = 'active'").fetchone()

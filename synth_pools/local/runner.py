@@ -17,7 +17,7 @@ from .containers import ContainerClient
 from .echo import EchoTarget
 from .errors import ApiError
 from .events import Changes
-from .outcomes import interpret
+from .outcomes import interpret, within
 from .pool_rows import Pool, find_pool, find_task
 from .rollout_rows import FINAL, Outcome, failure, find_rollout
 from .settings import Settings
@@ -190,11 +190,11 @@ class Runner:
         if found is None:
             return None
         if len(found.raw) > _LARGE_ANSWER:
-            return await asyncio.to_thread(interpret, found)
-        return interpret(found)
+            return await asyncio.to_thread(interpret, found, self._settings.max_event_bytes)
+        return interpret(found, self._settings.max_event_bytes)
 
     async def _report(self, rollout_id: str, data: dict[str, Any]) -> None:
-        text = jsontext.dumps(data)
+        text = within(jsontext.dumps(data), self._settings.max_event_bytes)
 
         def append(tx: Transaction) -> None:
             rollout_rows.report_agent(tx, rollout_id, text)

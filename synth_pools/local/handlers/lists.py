@@ -1,13 +1,20 @@
-"""The three parameters that every list of pools or rollouts takes."""
+"""What every list of pools or rollouts has: its three parameters, and pages of limited size."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import sqlite3
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from typing import TypeVar
 
-from ..calls import Call
+from ..calls import Call, Reply, reply_text
+from ..pages import page_document
 
 DEFAULT_LIMIT = 100
+# How many items are in memory before their sizes are known.
+_PORTION = 16
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,11 +25,29 @@ class Page:
     before: int | None
     limit: int
 
-    def next_cursor(self, positions: Sequence[int]) -> str | None:
-        """The cursor behind this page, given the positions of one item more than it may hold."""
-        if len(positions) <= self.limit:
-            return None
-        return self.call.backend.cursors.issue(self.scope, positions[self.limit - 1])
+    def filled(
+        self,
+        load: Callable[[int | None, int], list[_T]],
+        render: Callable[[_T], str],
+        row_of: Callable[[_T], sqlite3.Row],
+    ) -> Reply:
+        """The page, which ends where it has all that was asked for, or is large enough."""
+        items: list[str] = []
+        size, before = 0, self.before
+        most_bytes = self.call.backend.settings.max_page_bytes
+        while True:
+            wanted = min(_PORTION, self.limit - len(items))
+            # One more, to know whether anything follows.
+            found = load(before, wanted + 1)
+            for number, item in enumerate(found[:wanted], 1):
+                items.append(render(item))
+                size += len(items[-1])
+                before = row_of(item)["seq"]
+                if (len(items) == self.limit or size >= most_bytes) and number < len(found):
+                    cursor = self.call.backend.cursors.issue(self.scope, before)
+                    return reply_text(page_document(items, cursor))
+            if len(found) <= wanted:
+                return reply_text(page_document(items, None))
 
 
 def read_page(call: Call, scope: str, states: Collection[str]) -> Page | None:

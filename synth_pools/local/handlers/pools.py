@@ -47,10 +47,11 @@ async def list_pools(call: Call) -> Reply:
     if page is None:
         return reply_text(page_document([], None))
     with call.backend.store.reading() as db:
-        pools = pool_rows.list_pools(db, page.state, page.before, page.limit + 1)
-        documents = pool_rows.pool_documents(db, pools[: page.limit])
-    cursor = page.next_cursor([pool.row["seq"] for pool in pools])
-    return reply_text(page_document([jsontext.dumps(document) for document in documents], cursor))
+        return page.filled(
+            lambda before, limit: pool_rows.list_pools(db, page.state, before, limit),
+            lambda pool: jsontext.dumps(pool.document(task_documents(db, pool))),
+            lambda pool: pool.row,
+        )
 
 
 async def get_pool(call: Call) -> Reply:
