@@ -106,6 +106,13 @@ class FaultServer:
             assert time.monotonic() < give_up, f"{len(self.requests)} of {count} requests came"
             time.sleep(0.005)
 
+    def wait_until(self, condition: Callable[[], bool], *, limit: float = 10.0) -> None:
+        """Until something is so."""
+        give_up = time.monotonic() + limit
+        while not condition():
+            assert time.monotonic() < give_up, "it did not come to pass"
+            time.sleep(0.005)
+
     @property
     def open_connections(self) -> int:
         return len(self._open)

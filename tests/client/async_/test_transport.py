@@ -1,0 +1,95 @@
+"""Connections: how many, for what, and what becomes of them."""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from synth_pools import AsyncContainerPoolsClient, ClientClosedError
+from tests.support import faults
+from tests.support.fault_server import FaultServer, Seen
+from tests.support.leaks import KEY
+from tests.support.surface import P
+
+ONE = b'id: 1\nevent: agent\ndata: {"event": "agent", "sequence": 1}\n\n'
+STREAMS = 1000
+
+
+def answering(seen: Seen) -> faults.Fault:
+    return faults.events([ONE], end="stall") if seen.path.endswith("/events") else faults.answer()
+
+
+@pytest.fixture
+def many_files() -> Iterator[None]:
+    """Both ends of a thousand connections are open in this process."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 2 * STREAMS + 500
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.usefixtures("many_files")
+async def test_a_thousand_open_streams_starve_nothing(server: FaultServer) -> None:
+    server.play(choose=answering)
+    async with AsyncContainerPoolsClient(
+        api_key=KEY, base_url=server.url, timeout=5, max_retries=0
+    ) as client:
+        streams = [client.stream_rollout_events(P, f"r{number}") for number in range(STREAMS)]
+        for stream in streams:
+            assert (await stream.__anext__())["sequence"] == 1
+        assert server.open_connections == STREAMS
+        started = time.monotonic()
+        for _ in range(20):
+            assert await client.get_pool(P) == {"ok": True}
+        assert time.monotonic() - started < 5
+        assert server.open_connections == STREAMS + 1
+        for stream in streams:
+            await stream.aclose()
+        server.wait_until(lambda: server.open_connections <= 1)
+
+
+async def test_calls_use_one_connection_after_all_that_can_go_wrong(
+    server: FaultServer, client: AsyncContainerPoolsClient
+) -> None:
+    server.play([faults.answer({}, status) for status in (404, 429, 500, 503)] + [faults.answer()])
+    view = client.with_options(max_retries=0)
+    for _ in range(4):
+        with pytest.raises(Exception, match="GET /v1/pools"):
+            await view.get_pool(P)
+    for _ in range(20):
+        await view.get_pool(P)
+    assert server.connections == 1
+
+
+async def test_closing_ends_all_connections(server: FaultServer) -> None:
+    server.play(choose=answering)
+    client = AsyncContainerPoolsClient(api_key=KEY, base_url=server.url)
+    stream = client.stream_rollout_events(P, "r")
+    await stream.__anext__()
+    await client.get_pool(P)
+    assert server.open_connections == 2
+    await client.aclose()
+    await client.aclose()
+    server.wait_until(lambda: server.open_connections == 0)
+    with pytest.raises(ClientClosedError):
+        await client.get_pool(P)
+    with pytest.raises(ClientClosedError):
+        await client.stream_rollout_events(P, "r").__anext__()
+
+
+async def test_closing_between_two_attempts(
+    server: FaultServer, client: AsyncContainerPoolsClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def close(_: float) -> None:
+        await client.aclose()
+
+    monkeypatch.setattr(client._transport, "sleep", close)
+    server.play(faults.reset())
+    with pytest.raises(ClientClosedError):
+        await client.get_pool(P)
+    assert len(server.requests) == 1

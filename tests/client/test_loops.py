@@ -1,0 +1,186 @@
+"""What only the async colour can get wrong: event loops and cancellation."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import random
+import threading
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import anyio
+import pytest
+import uvloop
+
+from synth_pools import AsyncContainerPoolsClient, ClientClosedError
+from tests.support import faults
+from tests.support.colours import ROADS, take
+from tests.support.fault_server import FaultServer
+from tests.support.leaks import KEY
+from tests.support.surface import P
+
+Run = Callable[[Coroutine[Any, Any, Any]], Any]
+
+
+@pytest.fixture(autouse=True, params=ROADS[AsyncContainerPoolsClient])
+def road(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    take(request.param, monkeypatch)
+
+
+@pytest.fixture
+def server() -> Iterator[FaultServer]:
+    with FaultServer() as server:
+        yield server
+
+
+def made(server: FaultServer) -> AsyncContainerPoolsClient:
+    return AsyncContainerPoolsClient(api_key=KEY, base_url=server.url, timeout=10)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
+def test_one_loop_after_the_other(
+    server: FaultServer, capfd: pytest.CaptureFixture[str], run: Run
+) -> None:
+    client = made(server)
+
+    async def use() -> None:
+        for _ in range(3):
+            assert await client.get_pool(P) == {"ok": True}
+
+    for number in range(3):
+        run(use())
+        # Each loop takes its connections with it.
+        server.wait_until(lambda: server.open_connections == 0)
+        assert server.connections == number + 1
+    run(client.aclose())
+    gc.collect()
+    assert capfd.readouterr().err == ""
+
+
+def test_loops_that_run_side_by_side(server: FaultServer) -> None:
+    client = made(server)
+    together = threading.Barrier(4, timeout=10)
+
+    async def use() -> None:
+        for _ in range(20):
+            answers = await asyncio.gather(*(client.get_pool(P) for _ in range(4)))
+            assert answers == [{"ok": True}] * 4
+
+    def thread(_: int) -> None:
+        together.wait()
+        asyncio.run(use())
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(thread, range(4)))
+    assert len(server.requests) == 320
+
+
+def test_a_loop_that_ended_without_a_word(server: FaultServer) -> None:
+    client = made(server)
+    for _ in range(3):
+        loop = asyncio.new_event_loop()
+        assert loop.run_until_complete(client.get_pool(P)) == {"ok": True}
+        loop.close()
+    asyncio.run(client.aclose())
+
+
+def test_a_loop_that_goes_on_after_its_generators_were_ended(server: FaultServer) -> None:
+    client = made(server)
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(client.get_pool(P))
+    loop.run_until_complete(loop.shutdown_asyncgens())
+    with pytest.warns(ResourceWarning):
+        assert loop.run_until_complete(client.get_pool(P)) == {"ok": True}
+    loop.run_until_complete(client.aclose())
+    loop.close()
+
+
+def test_closing_from_another_loop_ends_what_both_opened(server: FaultServer) -> None:
+    client = made(server)
+    opened, closed = threading.Event(), threading.Event()
+    seen: list[BaseException] = []
+
+    async def use() -> None:
+        await client.get_pool(P)
+        opened.set()
+        await asyncio.to_thread(closed.wait, 10)
+        try:
+            await client.get_pool(P)
+        except ClientClosedError as error:
+            seen.append(error)
+
+    async def close() -> None:
+        await client.get_pool(P)
+        assert server.open_connections == 2
+        await client.aclose()
+        server.wait_until(lambda: server.open_connections == 0)
+        closed.set()
+
+    thread = threading.Thread(target=asyncio.run, args=(use(),))
+    thread.start()
+    assert opened.wait(10)
+    asyncio.run(close())
+    thread.join(timeout=10)
+    assert len(seen) == 1
+
+
+async def test_calls_that_are_cancelled_anywhere_break_nothing(server: FaultServer) -> None:
+    server.play(faults.late(0.02))
+    client = made(server)
+    rng = random.Random(7)
+
+    async def cancelled() -> None:
+        call = asyncio.create_task(client.create_rollout(P, {"seed": 1}))
+        await asyncio.sleep(rng.random() * 0.04)
+        call.cancel()
+        await asyncio.wait([call])
+
+    for _ in range(5):
+        await asyncio.gather(*(cancelled() for _ in range(60)))
+    server.play()
+    async with asyncio.timeout(20):
+        answers = await asyncio.gather(*(client.get_pool(P) for _ in range(300)))
+    assert answers == [{"ok": True}] * 300
+    await client.aclose()
+
+
+async def test_a_cancelled_wait_stops_at_once(server: FaultServer) -> None:
+    server.play(faults.answer({}, 429, Retry_After="50"))
+    client = made(server)
+    with anyio.move_on_after(0.2) as scope:
+        await client.get_pool(P)
+    assert scope.cancelled_caught
+    server.play()
+    with anyio.fail_after(5):
+        assert await client.get_pool(P) == {"ok": True}
+    server.play(faults.stall())
+    with anyio.move_on_after(0.2) as scope:
+        await client.with_options(deadline=30).get_pool(P)
+    assert scope.cancelled_caught
+    assert await asyncio.to_thread(server.client_left.wait, 5)
+    await client.aclose()
+
+
+async def test_a_cancellation_is_no_deadline(server: FaultServer) -> None:
+    server.play(faults.stall())
+    async with made(server) as client:
+        call = asyncio.create_task(client.with_options(deadline=5).get_pool(P))
+        await asyncio.sleep(0.1)
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+
+
+async def test_a_body_that_is_not_taken_runs_into_a_limit() -> None:
+    async with await anyio.create_tcp_listener(local_host="127.0.0.1", backlog=5) as listener:
+        port = listener.extra(anyio.abc.SocketAttribute.local_port)
+        client = AsyncContainerPoolsClient(
+            api_key=KEY, base_url=f"http://127.0.0.1:{port}", timeout=0.3, max_retries=0
+        )
+        with anyio.fail_after(10), pytest.raises(Exception, match="Timeout") as caught:
+            await client.create_pool({"name": "x" * 30_000_000})
+        assert getattr(caught.value, "cause", "") in ("WriteTimeout", "ReadTimeout")
+        await client.aclose()

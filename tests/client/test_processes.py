@@ -1,0 +1,127 @@
+"""A client that is used after a fork, and by many threads at once."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from synth_pools import AsyncContainerPoolsClient, ClientClosedError, ContainerPoolsClient
+from tests.support import faults
+from tests.support.colours import ROADS, take
+from tests.support.fault_server import FaultServer
+from tests.support.leaks import KEY
+from tests.support.surface import P
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+
+
+@pytest.fixture
+def server() -> Iterator[FaultServer]:
+    with FaultServer() as server:
+        yield server
+
+
+def in_child(work: Callable[[], object]) -> int:
+    """The exit status of a forked process that does this: 0 if nothing was raised."""
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            work()
+            status = 0
+        finally:
+            os._exit(status)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def numbers(server: FaultServer) -> list[int]:
+    return [request.connection for request in server.requests]
+
+
+def test_a_forked_client_opens_its_own_connections(server: FaultServer) -> None:
+    client = ContainerPoolsClient(api_key=KEY, base_url=server.url, timeout=5, max_retries=0)
+    view = client.with_options(timeout=4)
+    client.get_pool(P)
+
+    def work() -> None:
+        for _ in range(2):
+            client.get_pool(P)
+            view.get_pool(P)
+        client.close()
+
+    assert in_child(work) == 0
+    assert in_child(work) == 0
+    client.get_pool(P)
+    # One for the parent, before and after; one for each child.
+    assert numbers(server) == [1, 2, 2, 2, 2, 3, 3, 3, 3, 1]
+    client.close()
+
+
+@pytest.mark.parametrize("road", ROADS[AsyncContainerPoolsClient])
+def test_a_forked_async_client_does_too(
+    server: FaultServer, road: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take(road, monkeypatch)
+    client = AsyncContainerPoolsClient(api_key=KEY, base_url=server.url, timeout=5, max_retries=0)
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(client.get_pool(P))
+
+    def work() -> None:
+        asyncio.run(client.get_pool(P))
+
+    assert in_child(work) == 0
+    loop.run_until_complete(client.get_pool(P))
+    loop.run_until_complete(client.aclose())
+    loop.close()
+    assert numbers(server) == [1, 2, 1]
+
+
+def test_a_fork_while_another_thread_makes_its_first_call(server: FaultServer) -> None:
+    client = ContainerPoolsClient(api_key=KEY, base_url=server.url, timeout=5)
+    client.get_pool(P)
+    with client._transport._connections._lock:
+        assert in_child(lambda: client.get_pool(P)) == 0
+    client.close()
+
+
+def test_many_threads_and_a_service_that_fails(server: FaultServer) -> None:
+    def choose(_: object) -> faults.Fault:
+        number = len(server.requests)
+        if number % 7 == 0:
+            return faults.reset()
+        return faults.html(502) if number % 11 == 0 else faults.answer()
+
+    server.play(choose=choose)
+    with (
+        ContainerPoolsClient(
+            api_key=KEY, base_url=server.url, timeout=10, max_retries=20
+        ) as client,
+        ThreadPoolExecutor(24) as threads,
+    ):
+        client._transport.random = lambda: 0.0
+        answers = list(threads.map(client.get_pool, [P] * 400))
+    assert answers == [{"ok": True}] * 400
+    assert all(request.headers["authorization"] == f"Bearer {KEY}" for request in server.requests)
+
+
+def test_closing_while_other_threads_call(server: FaultServer) -> None:
+    server.play(faults.late(0.01))
+    client = ContainerPoolsClient(api_key=KEY, base_url=server.url, timeout=5)
+    started = threading.Event()
+
+    def use() -> None:
+        while True:
+            client.get_pool(P)
+            started.set()
+
+    with ThreadPoolExecutor(8) as threads:
+        ends = [threads.submit(use) for _ in range(8)]
+        assert started.wait(10)
+        client.close()
+        errors = [end.exception(timeout=15) for end in ends]
+    assert [type(error) for error in errors] == [ClientClosedError] * 8, errors
