@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from synth_pools._async.fleet import AsyncFleet, FleetOptions
 from synth_pools._async.rollouts import AsyncRolloutOperations
 from synth_pools._async.waiting import AsyncWait, wait_for_rollout
 from synth_pools.checks import (
@@ -17,13 +16,15 @@ from synth_pools.checks import (
     check_limit,
 )
 from synth_pools.errors import RequestValidationError
-from synth_pools.journal_file import journal_path
-from synth_pools.outcomes import FleetProgress, RolloutOutcome
 from synth_pools.requests import (
     check_idempotency_key,
     path_segment,
     validate_pool_rollout_request,
 )
+
+if TYPE_CHECKING:
+    from synth_pools._async.fleet import AsyncFleet
+    from synth_pools.outcomes import FleetProgress, RolloutOutcome
 
 _MOST_IN_FLIGHT = 10_000
 
@@ -130,6 +131,10 @@ class AsyncRunning:
         Raises:
             RequestValidationError: An argument is refused; nothing was sent.
         """
+        # A client that runs no fleet does not load what fleets are made of.
+        from synth_pools._async.fleet import AsyncFleet, FleetOptions
+        from synth_pools.journal_file import journal_path
+
         check_callback(on_result, "on_result")
         if not isinstance(progress, bool):
             check_callback(progress, "progress")

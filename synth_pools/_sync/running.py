@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from synth_pools._sync.fleet import Fleet, FleetOptions
 from synth_pools._sync.rollouts import RolloutOperations
 from synth_pools._sync.waiting import Wait, wait_for_rollout
 from synth_pools.checks import (
@@ -20,13 +19,15 @@ from synth_pools.checks import (
     check_limit,
 )
 from synth_pools.errors import RequestValidationError
-from synth_pools.journal_file import journal_path
-from synth_pools.outcomes import FleetProgress, RolloutOutcome
 from synth_pools.requests import (
     check_idempotency_key,
     path_segment,
     validate_pool_rollout_request,
 )
+
+if TYPE_CHECKING:
+    from synth_pools._sync.fleet import Fleet
+    from synth_pools.outcomes import FleetProgress, RolloutOutcome
 
 _MOST_IN_FLIGHT = 10_000
 
@@ -133,6 +134,10 @@ class Running:
         Raises:
             RequestValidationError: An argument is refused; nothing was sent.
         """
+        # A client that runs no fleet does not load what fleets are made of.
+        from synth_pools._sync.fleet import Fleet, FleetOptions
+        from synth_pools.journal_file import journal_path
+
         check_callback(on_result, "on_result")
         if not isinstance(progress, bool):
             check_callback(progress, "progress")
