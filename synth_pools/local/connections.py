@@ -7,6 +7,7 @@ no HTTP is answered in the form that every other error has.
 from __future__ import annotations
 
 import asyncio
+import http
 import json
 import resource
 import sys
@@ -118,6 +119,7 @@ class Connection(H11Protocol):
             body = json.dumps({"detail": message, "error": envelope}).encode("ascii")
             head = h11.Response(
                 status_code=status,
+                reason=http.HTTPStatus(status).phrase.encode("ascii"),
                 headers=[
                     (b"content-type", b"application/json"),
                     (b"content-length", str(len(body)).encode("ascii")),

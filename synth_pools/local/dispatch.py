@@ -19,7 +19,7 @@ from .errors import ApiError, internal_error, unauthorized
 from .handlers import HANDLERS, require_complete
 from .host_header import check_host
 from .operations import Operation
-from .requests import base_url_of, headers_of, parse_body, read_body
+from .requests import base_url_of, check_head, headers_of, parse_body, read_body
 from .responses import send_json, send_stream
 from .routing import Router
 from .validation import Contract, ResponseDepartsError
@@ -91,6 +91,7 @@ class _Request:
 
     async def _reply(self) -> JsonReply | EventsReply:
         path: str = self._scope["path"]
+        check_head(self._scope, self._backend.settings.max_header_bytes)
         check_host(self._scope, self._headers, self._backend.settings.allowed_hosts)
         if path == "/health" and self._scope["method"] in ("GET", "HEAD"):
             return JsonReply(200, _HEALTH)

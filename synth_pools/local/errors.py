@@ -124,6 +124,11 @@ def payload_too_large(limit: int) -> ApiError:
     return ApiError(413, "payload_too_large", f"The body is larger than {limit} bytes.")
 
 
+def headers_too_large(limit: int) -> ApiError:
+    message = f"The line and the headers of the request are larger than {limit} bytes."
+    return ApiError(431, "headers_too_large", message, headers={"connection": "close"})
+
+
 def unsupported_media_type() -> ApiError:
     return ApiError(415, "unsupported_media_type", "The body must be application/json.")
 

@@ -7,11 +7,16 @@ then the browser sends that name as the host.
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Collection, Mapping
 
 from starlette.types import Scope
 
 from .errors import bad_request, forbidden_host
+
+_HOST = re.compile(
+    r"(?:\[(?P<address>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9._~-]+))(?::[0-9]{1,5})?"
+)
 
 
 def check_host(scope: Scope, headers: Mapping[str, str], allowed_hosts: Collection[str]) -> None:
@@ -35,9 +40,7 @@ def check_host(scope: Scope, headers: Mapping[str, str], allowed_hosts: Collecti
 
 def _name(header: str) -> str:
     """The host in `host`, `host:port`, `[address]` or `[address]:port`."""
-    host, _, port = header.partition("]") if header.startswith("[") else header.partition(":")
-    if header.startswith("["):
-        host, port = host[1:], port.removeprefix(":")
-    if not host or (port and not port.isdecimal()):
+    found = _HOST.fullmatch(header)
+    if found is None:
         raise bad_request("The header Host names no host.")
-    return host.lower().removesuffix(".")
+    return (found["address"] or found["name"]).lower().removesuffix(".")

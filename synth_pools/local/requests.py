@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,10 +10,12 @@ from starlette.types import Receive, Scope
 
 from . import jsontext
 from .disconnects import ClientLeftError
-from .errors import bad_request, payload_too_large, unsupported_media_type
+from .errors import bad_request, headers_too_large, payload_too_large, unsupported_media_type
 from .limits import Limits
 
-_HOST = re.compile(r"[A-Za-z0-9._~-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?")
+_VERSIONS = frozenset({"1.0", "1.1", "2", "3"})
+# A colon, a space and the end of the line.
+_BETWEEN = 4
 
 
 def headers_of(scope: Scope) -> dict[str, str]:
@@ -25,10 +26,20 @@ def headers_of(scope: Scope) -> dict[str, str]:
     return headers
 
 
+def check_head(scope: Scope, most_bytes: int) -> None:
+    """Refuse what the parser let through: a version of the future, and a head that came at once."""
+    if scope["http_version"] not in _VERSIONS:
+        raise bad_request("The version of HTTP is none that is spoken here.")
+    size = len(scope.get("raw_path") or b"") + len(scope["query_string"])
+    size += sum(len(name) + len(value) + _BETWEEN for name, value in scope["headers"])
+    if size > most_bytes:
+        raise headers_too_large(most_bytes)
+
+
 def base_url_of(scope: Scope, headers: Mapping[str, str]) -> str:
     """Where the client found us, so that URLs in answers lead it back to the same place."""
-    host = headers.get("host", "")
-    if not _HOST.fullmatch(host):
+    host = headers.get("host")
+    if host is None:
         address, port = scope.get("server") or ("127.0.0.1", None)
         host = f"[{address}]" if ":" in address else address
         if port is not None:

@@ -36,6 +36,10 @@ class Server:
         )
 
     @property
+    def port(self) -> int:
+        return httpx.URL(self.url).port or 0
+
+    @property
     def backend(self) -> Backend:
         """Its parts, to see what cannot be seen from outside; touch nothing in there."""
         assert self._app is not None, "this one runs in another process"
@@ -106,17 +110,19 @@ class Server:
 
 
 @contextlib.contextmanager
-def serve(data_dir: Path, **settings: Any) -> Iterator[Server]:
-    chosen = {"validate_responses": True, "api_key": Secret(KEY), **settings}
+def serve(data_dir: Path, *, grace: float = 0.0, **chosen: Any) -> Iterator[Server]:
+    listener = open_listening_socket("127.0.0.1", 0)
+    url = base_url(listener)
+    defaults = {"validate_responses": True, "api_key": Secret(KEY)}
+    own_port = listener.getsockname()[1]
+    settings = Settings(data_dir=data_dir, own_port=own_port, **{**defaults, **chosen})
     apps: list[Starlette] = []
 
     def make_app() -> Starlette:
-        apps.append(create_app(Settings(data_dir=data_dir, **chosen)))
+        apps.append(create_app(settings))
         return apps[0]
 
-    listener = open_listening_socket("127.0.0.1", 0)
-    url = base_url(listener)
-    thread = ServerThread(make_app, listener)
+    thread = ServerThread(make_app, listener, settings, grace=grace)
     try:
         thread.start(20)
         # Tests of the server itself look for its threads by name.
