@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 
 from synth_pools import stored_errors
-from synth_pools._async.gate import AsyncGate
+from synth_pools._async.gate import BROKEN_SHARE, AsyncGate
 from synth_pools._async.rollouts import AsyncRolloutOperations
 from synth_pools.concurrency.async_ import AsyncCrew, in_thread, read_end
 from synth_pools.errors import (
@@ -164,7 +164,8 @@ class AsyncItemRunner:
             if is_final(rollout):
                 return rollout
             barren += 1
-            await self._gate.sleep(backoff(barren, self._operations._transport.random))
+            pause = backoff(barren, self._operations._transport.random)
+            await self._gate.sleep(pause * (BROKEN_SHARE if watch.is_possible else 1.0))
 
     async def _watch(self, rollout_id: str, watch: _Watch) -> None:
         """Read the rollout's events until its last one, or until the stream breaks."""

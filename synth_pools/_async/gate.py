@@ -13,6 +13,9 @@ from synth_pools.trouble import Trouble, trouble_of
 
 T = TypeVar("T")
 
+# A connection that broke says little about the service: the pause is a part of the usual one.
+BROKEN_SHARE = 0.25
+
 # Connections that a client has for calls; one more would wait for one of them.
 _MOST_CALLS = 90
 
@@ -80,7 +83,8 @@ class AsyncGate:
             ):
                 raise failure
             if trouble in (Trouble.BROKEN, Trouble.FAILING):
-                await self.sleep(backoff(failures, self._transport.random))
+                pause = backoff(failures, self._transport.random)
+                await self.sleep(pause * (BROKEN_SHARE if trouble is Trouble.BROKEN else 1.0))
 
     async def sleep(self, seconds: float) -> None:
         """Wait, and be woken when the fleet ends."""

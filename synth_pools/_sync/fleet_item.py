@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 
 from synth_pools import stored_errors
-from synth_pools._sync.gate import Gate
+from synth_pools._sync.gate import BROKEN_SHARE, Gate
 from synth_pools._sync.rollouts import RolloutOperations
 from synth_pools.concurrency.sync_ import Crew, in_thread, read_end
 from synth_pools.errors import (
@@ -167,7 +167,8 @@ class ItemRunner:
             if is_final(rollout):
                 return rollout
             barren += 1
-            self._gate.sleep(backoff(barren, self._operations._transport.random))
+            pause = backoff(barren, self._operations._transport.random)
+            self._gate.sleep(pause * (BROKEN_SHARE if watch.is_possible else 1.0))
 
     def _watch(self, rollout_id: str, watch: _Watch) -> None:
         """Read the rollout's events until its last one, or until the stream breaks."""
