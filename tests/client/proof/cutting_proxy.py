@@ -1,0 +1,146 @@
+"""A TCP proxy through which no connection lives long, and which can be away altogether."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import socket
+import threading
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+from tests.support.faults import set_reset
+
+# A connection that is idle is cut too.
+_LONGEST_LIFE_SECONDS = 6.0
+
+
+class CuttingProxy:
+    """Passes bytes on to `target`, and cuts every connection: in a random moment, after a random
+    number of bytes of either direction, half of them with RST.
+
+    Args:
+        target: URL of the service.
+        mean_bytes: How many bytes a connection lives for, on average.
+        seed: Makes the same choices again.
+
+    Attributes:
+        connections: How many were made.
+        cuts: How many were cut while both ends wanted them.
+        refused: Whether it is away.
+    """
+
+    def __init__(self, target: str, *, mean_bytes: int, seed: int = 0) -> None:
+        parts = urlsplit(target)
+        self._target = (parts.hostname or "", parts.port or 80)
+        self._mean = mean_bytes
+        self._dice = random.Random(seed)
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._server: asyncio.Server | None = None
+        self._port = 0
+        self._open: set[asyncio.Task[Any]] = set()
+        self.connections = 0
+        self.cuts = 0
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._port}"
+
+    def away(self) -> None:
+        """Cut everything, and refuse connections."""
+        self._do(self._stop)
+
+    def back(self) -> None:
+        self._do(self._listen)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self._do(self._listen)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._do(self._stop)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(timeout=10)
+        self._loop.close()
+
+    def _do(self, action: Callable[[], Awaitable[None]]) -> None:
+        async def act() -> None:
+            await action()
+
+        asyncio.run_coroutine_threadsafe(act(), self._loop).result(timeout=20)
+
+    async def _listen(self) -> None:
+        listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(("127.0.0.1", self._port))
+        self._port = listening.getsockname()[1]
+        self._server = await asyncio.start_server(self._serve, sock=listening, backlog=512)
+
+    async def _stop(self) -> None:
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        tasks = list(self._open)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=10)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._open.add(task)
+        self.connections += 1
+        try:
+            await self._pass_on(reader, writer)
+        except (OSError, asyncio.CancelledError):
+            self.cuts += 1
+        finally:
+            self._open.discard(task)
+            writer.transport.abort()
+
+    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there_reader, there_writer = await asyncio.open_connection(*self._target)
+        left = int(self._dice.expovariate(1 / self._mean))
+        life = self._dice.uniform(0.5, _LONGEST_LIFE_SECONDS)
+
+        async def pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> bool:
+            """Whether it was cut; else its source has ended."""
+            nonlocal left
+            while data := await source.read(65536):
+                sink.write(data[:left])
+                await sink.drain()
+                left -= len(data)
+                if left <= 0:
+                    return True
+            return False
+
+        pumps = {
+            asyncio.ensure_future(pump(reader, there_writer)),
+            asyncio.ensure_future(pump(there_reader, writer)),
+        }
+        try:
+            done, _ = await asyncio.wait(pumps, timeout=life, return_when=asyncio.FIRST_COMPLETED)
+            if not done or any(task.exception() is None and task.result() for task in done):
+                self.cuts += 1
+                connection = writer.get_extra_info("socket")
+                if self._dice.random() < 0.5 and connection is not None:
+                    set_reset(connection)
+                else:
+                    with contextlib.suppress(OSError):
+                        writer.write_eof()
+        finally:
+            for task in pumps:
+                task.cancel()
+            await asyncio.wait(pumps)
+            there_writer.transport.abort()
