@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from synth_pools.contract.ends import EndScenario, LackError
-from synth_pools.contract.model import Outcome
+from synth_pools.contract.model import Clause, Outcome
 from synth_pools.contract.probe import Answer, StoppedError, at
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ _T = TypeVar("_T")
 
 FINAL = ("completed", "failed", "cancelled")
 STARTED = ("running", *FINAL)
+_ENDS = Clause("Rollouts: states", "a rollout is admitted, runs and ends")
 # When other readers are asked as well: much later than any reader may lag behind.
 _SECOND_OPINION = 5.0
 
@@ -70,7 +71,8 @@ def finish(ctx: Context, pool_id: str, **request: Any) -> Rollout:
 def wait(ctx: Context, rollout: Rollout, states: tuple[str, ...]) -> Answer:
     """Wait until get_rollout shows one of the states.
 
-    One that never comes cannot be judged, unless other readers show it: then get_rollout is wrong.
+    Where other readers show it and get_rollout does not, that is wrong. Where nobody does, the
+    rollout hangs, if others have ended before; else nothing can be said.
     """
     opinion_at = time.monotonic() + _SECOND_OPINION
     answer: Answer | None = None
@@ -90,10 +92,16 @@ def wait(ctx: Context, rollout: Rollout, states: tuple[str, ...]) -> Answer:
             ctx.judge("get_rollout", False, expected, str(again.at("status")), again)
             raise EndScenario
     came = answer.at("status") if answer else "nothing"
+    wanted, waited = " or ".join(states), f"{ctx.world.patience:.0f} s"
+    if ctx.world.proven:
+        expected = f"a rollout that has a place becomes {wanted}"
+        got = f"it was {came} after {waited}, and others ended long before"
+        ctx.judge("create_rollout", False, expected, got, answer, clause=_ENDS)
+        raise EndScenario
     raise LackError(
         Outcome.NOT_REACHED,
         "create_rollout",
-        f"the rollout was {came} and not {' or '.join(states)} after {ctx.world.patience:.0f} s",
+        f"the rollout was {came} and not {wanted} after {waited}",
     )
 
 

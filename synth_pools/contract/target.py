@@ -141,6 +141,7 @@ def prove(world: World) -> Rollout | None:
         answer = ctx.want((202, 200), "create_rollout", pool, json=request)
         rollout = Rollout(name, rollout_id(answer))
         wait(ctx, rollout, FINAL)
+        world.proven = True
         world.patience = max(world.patience, 10 * (time.monotonic() - began))
     except EndScenario:
         return None

@@ -53,6 +53,8 @@ class World:
     memory: Memory = field(default_factory=Memory)
     # How long a change that has to come may take, in seconds.
     patience: float = 30.0
+    # Whether a rollout was seen to end: from then on one that does not is a departure.
+    proven: bool = False
 
     @property
     def base_url(self) -> str:

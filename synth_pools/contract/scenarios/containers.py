@@ -12,6 +12,7 @@ from synth_pools.contract.following import (
     rollout_id,
     start,
     wait,
+    wait_until_active,
 )
 from synth_pools.contract.probe import ABSENT, Answer
 from synth_pools.contract.scenario import Context, scenario
@@ -173,6 +174,33 @@ def sent(ctx: Context) -> None:
         wanted.update(rollout_id=rollout.id, submission_mode="sync")
         for one in reached[:1]:
             ctx.equal("create_rollout", "what the container received", wanted, one.body, answer)
+
+
+@scenario(
+    "containers.changed",
+    "update_pool",
+    "rollouts that start later use the new values: another container, of the pool or of the task",
+    "update_pool",
+    "patch_task",
+    "create_rollout",
+    needs="containers",
+)
+def changed(ctx: Context) -> None:
+    here = ctx.world.containers
+    pool_id = ctx.pool(container_url=here["nobody"], tasks=[{"task_id": "t"}])
+    path, task = {"pool_id": pool_id}, {"pool_id": pool_id, "task_id": "t"}
+    steps: list[tuple[str, dict[str, str], dict[str, str | None], str]] = [
+        ("create_rollout", {}, {}, "failed"),
+        ("update_pool", path, {"container_url": here["good"]}, "completed"),
+        ("patch_task", task, {"container_url": here["nobody"]}, "failed"),
+        ("patch_task", task, {"container_url": None}, "completed"),
+    ]
+    for operation, ids, change, wanted in steps:
+        if change:
+            ctx.want(200, operation, ids, json=change)
+            wait_until_active(ctx, pool_id)
+        answer = wait(ctx, start(ctx, pool_id, task_id="t"), FINAL)
+        ctx.equal(operation, f"status after {change}", wanted, answer.at("status"), answer)
 
 
 @scenario(

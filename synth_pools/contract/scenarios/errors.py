@@ -233,7 +233,16 @@ def method(ctx: Context) -> None:
             headers = {"authorization": MASKED, "content-type": "application/json"}
             body = None if wrong in ("GET", "DELETE") else b"{}"
             answer = ctx.raw(wrong, url, headers, body, None)
-            ctx.expect(answer, 405, name, because=f"{path} has no {wrong}")
+            if ctx.expect(answer, 405, name, because=f"{path} has no {wrong}"):
+                told = (answer.exchange.header("allow") or "").upper().replace(" ", "").split(",")
+                ctx.judge(
+                    name,
+                    paths[path] <= set(told),
+                    f"Allow names {', '.join(sorted(paths[path]))}",
+                    ", ".join(told),
+                    answer,
+                    column=Column.ERRORS,
+                )
 
 
 @scenario(

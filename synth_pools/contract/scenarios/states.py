@@ -15,7 +15,7 @@ from synth_pools.contract.following import (
     start,
     wait,
 )
-from synth_pools.contract.probe import Answer, at
+from synth_pools.contract.probe import ABSENT, Answer, at
 from synth_pools.contract.scenario import Context, scenario
 
 _ARROWS = {
@@ -25,6 +25,15 @@ _ARROWS = {
     "failed": set[str](),
     "cancelled": set[str](),
 }
+_USED = (
+    "wall_time_sec",
+    "sandbox_minutes",
+    "llm_input_tokens",
+    "llm_output_tokens",
+    "bytes_uploaded",
+    "bytes_downloaded",
+    "cost_usd",
+)
 _READS = ("", "_artifacts", "_usage", "_summary")
 
 
@@ -83,6 +92,13 @@ def _used(ctx: Context, rollout: Rollout, whole: Answer | None) -> None:
     for operation, ids in rollout.both("_usage"):
         answer = ctx.want(200, operation, ids)
         if whole is None:
+            if ctx.want(200, "get_rollout", rollout.ids).at("status") == "queued":
+                used = {
+                    name: answer.at(name)
+                    for name in _USED
+                    if answer.at(name) not in (0, None, ABSENT)
+                }
+                ctx.judge(operation, not used, "zero, or null, until it starts", str(used), answer)
             continue
         begin, end = moment(whole.at("started_at")), moment(whole.at("finished_at"))
         came = answer.at("wall_time_sec")
@@ -201,9 +217,14 @@ def concurrency(ctx: Context) -> None:
         )
     # A place that becomes free is taken by the one that has waited longest or another, but taken.
     ctx.want(200, "cancel_rollout", made[0].ids, json={})
-    ok = eventually(ctx, lambda: counts() == (2, 2))
-    if not ok:
-        ctx.lack("create_rollout", "the next rollout did not start in time")
+    took = eventually(ctx, lambda: counts() == (2, 2))
+    ctx.judge(
+        "create_rollout",
+        took,
+        "a place that becomes free is taken",
+        f"[running, queued] is {list(counts())} after {ctx.world.patience:.0f} s",
+        metrics,
+    )
 
 
 @scenario(
