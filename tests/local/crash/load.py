@@ -1,0 +1,165 @@
+"""The client's side of a crash run: what it asked for, what it was told, what it saw."""
+
+from __future__ import annotations
+
+import queue
+import random
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, TypeVar
+
+from synth_pools import (
+    APIConnectionError,
+    APITimeoutError,
+    ConflictError,
+    ContainerPoolsClient,
+    ServerError,
+    StreamBrokenError,
+    StreamTimeoutError,
+)
+
+_WRITERS = 6
+_READERS = 8
+_LIMIT_SECONDS = 90.0
+# What a client sees of a backend that is killed, is not there, or is starting.
+_AWAY = (
+    APIConnectionError,
+    APITimeoutError,
+    ServerError,
+    StreamBrokenError,
+    StreamTimeoutError,
+)
+
+T = TypeVar("T")
+
+
+@dataclass
+class Asked:
+    """One rollout as its client knows it."""
+
+    pool_id: str
+    key: str
+    request: dict[str, Any]
+    rollout_id: str
+    cancelled: bool = False
+    events: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def most_attempts(self) -> int:
+        return int(self.request.get("limits", {}).get("max_attempts", 1))
+
+
+class Load:
+    """Threads that create, repeat, cancel and follow rollouts, whatever becomes of the backend."""
+
+    def __init__(self, client: ContainerPoolsClient, pool_ids: list[str], seed: int) -> None:
+        self.client = client
+        self.asked: list[Asked] = []
+        self.repeats = 0
+        self.tries_that_met_nobody = 0
+        self._pool_ids = pool_ids
+        self._seed = seed
+        self._to_follow: queue.SimpleQueue[Asked | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._threads = ThreadPoolExecutor(_WRITERS + _READERS)
+        self._writers = [self._threads.submit(self._write, number) for number in range(_WRITERS)]
+        self._readers = [self._threads.submit(self._read) for _ in range(_READERS)]
+
+    def check(self) -> None:
+        """Raise what a thread found to be wrong, while there is still somebody to see it."""
+        for future in (*self._writers, *self._readers):
+            if future.done():
+                future.result()
+
+    def finish(self, seconds: float) -> None:
+        """Ask for nothing more, and follow all there is to its end."""
+        self._stop.set()
+        for future in self._writers:
+            future.result(seconds)
+        for _ in self._readers:
+            self._to_follow.put(None)
+        for future in self._readers:
+            future.result(seconds)
+
+    def close(self) -> None:
+        self._stop.set()
+        for _ in self._readers:
+            self._to_follow.put(None)
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def in_the_end(self, call: Callable[[], T]) -> T:
+        deadline = time.monotonic() + _LIMIT_SECONDS
+        while True:
+            try:
+                return call()
+            except _AWAY:
+                self.tries_that_met_nobody += 1
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
+
+    def _write(self, number: int) -> None:
+        chance = random.Random(f"{self._seed} {number}")
+        mine: list[Asked] = []
+        while not self._stop.is_set():
+            asked = self._create(chance)
+            mine.append(asked)
+            if chance.random() < 0.1:
+                self._repeat(chance.choice(mine))
+            if chance.random() < 0.05:
+                self._cancel(chance.choice(mine[-5:]))
+            self._stop.wait(chance.uniform(0, 0.2))
+
+    def _create(self, chance: random.Random) -> Asked:
+        request: dict[str, Any] = {
+            "seed": chance.randrange(1_000_000),
+            "params": {"seconds": chance.choice([0, 0.05, 0.3, 1.0])},
+        }
+        if chance.random() < 0.25:
+            request["limits"] = {"max_attempts": 3}
+        pool_id, key = chance.choice(self._pool_ids), uuid.uuid4().hex
+        asked = Asked(pool_id, key, request, self._send(pool_id, request, key))
+        with self._lock:
+            self.asked.append(asked)
+        self._to_follow.put(asked)
+        return asked
+
+    def _send(self, pool_id: str, request: dict[str, Any], key: str) -> str:
+        answer = self.in_the_end(
+            lambda: self.client.create_rollout(pool_id, request, idempotency_key=key)
+        )
+        return str(answer["rollout_id"])
+
+    def _repeat(self, asked: Asked) -> None:
+        again = self._send(asked.pool_id, asked.request, asked.key)
+        assert again == asked.rollout_id, f"one key made {asked.rollout_id} and {again}"
+        self.repeats += 1
+
+    def _cancel(self, asked: Asked) -> None:
+        try:
+            answer = self.in_the_end(
+                lambda: self.client.cancel_rollout(asked.pool_id, asked.rollout_id)
+            )
+        except ConflictError:
+            return  # it has ended otherwise
+        assert answer["status"] == "cancelled"
+        asked.cancelled = True
+
+    def _read(self) -> None:
+        while (asked := self._to_follow.get()) is not None:
+            self.in_the_end(partial(self._follow, asked))
+
+    def _follow(self, asked: Asked) -> None:
+        """Go on after the last event that was seen, to the end."""
+        cursor = asked.events[-1]["id"] if asked.events else None
+        with self.client.stream_rollout_events(
+            asked.pool_id, asked.rollout_id, cursor=cursor
+        ) as stream:
+            for event in stream:
+                asked.events.append(event)
