@@ -7,10 +7,13 @@ no HTTP is answered in the form that every other error has.
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import http
 import json
 import resource
+import struct
 import sys
+import termios
 import uuid
 from typing import Any
 
@@ -24,6 +27,7 @@ from .limits import Limits
 # Files that are open besides connections: the database, containers, the listening socket.
 _RESERVED_FILES = 200
 _LONGEST_SWEEP = 1.0
+_INT = struct.Struct("i")
 
 _BAD_REQUEST = ("bad_request", "This is no HTTP request that can be read.")
 _TOO_LARGE = ("headers_too_large", "The line and the headers of the request are too large.")
@@ -86,7 +90,7 @@ class Connection(H11Protocol):
         if waiting is not None and now - waiting > limits.header_timeout_seconds:
             self.transport.close()
         # Also of a connection that is closing: its last bytes would be kept for ever.
-        unread = self.transport.get_write_buffer_size()
+        unread = self.transport.get_write_buffer_size() + _unsent(self.transport)
         if not unread:
             self._stalled_since = None
         elif self._stalled_since is None or unread < self._unread:
@@ -142,6 +146,18 @@ async def sweep(server: uvicorn.Server, limits: Limits) -> None:
         for connection in list(server.server_state.connections):
             if isinstance(connection, Connection):
                 connection.sweep(loop.time())
+
+
+def _unsent(transport: asyncio.Transport) -> int:
+    """What the system keeps because the client's side has no room for it, where it tells that."""
+    connection = transport.get_extra_info("socket")
+    if not sys.platform.startswith("linux") or connection is None or connection.fileno() < 0:
+        return 0
+    try:
+        answer = fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, bytes(_INT.size))
+    except OSError:
+        return 0
+    return int(_INT.unpack(answer)[0])
 
 
 def _most_files() -> int:
