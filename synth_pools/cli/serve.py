@@ -13,6 +13,7 @@ import click
 
 from synth_pools.local.limits import Limits
 
+from .durations import seconds_of
 from .limit_options import limit_options
 from .places import default_data_dir
 from .signals import StopSignals
@@ -89,6 +90,12 @@ class _BrokeDown(click.ClickException):
     metavar="SECONDS",
     help="How long rollouts that run have to end, once it is told to stop.",
 )
+@click.option(
+    "--keep-finished",
+    callback=seconds_of,
+    metavar="TIME",
+    help="How long rollouts are kept after their end, for example 30d. [default: for ever]",
+)
 @limit_options
 @click.argument("unexpected", nargs=-1, type=click.UNPROCESSED, metavar="")
 def serve(
@@ -101,6 +108,7 @@ def serve(
     container_hosts: tuple[str, ...],
     allowed_hosts: tuple[str, ...],
     grace: float,
+    keep_finished: float | None,
     limits: Limits,
     unexpected: tuple[str, ...],
 ) -> int:
@@ -147,6 +155,7 @@ def serve(
                 allowed_hosts=_names(allowed_hosts),
                 limits=limits,
                 grace=grace,
+                keep_finished=keep_finished,
             )
             backend.start()
             if backend.key_file is not None:

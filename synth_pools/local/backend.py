@@ -12,6 +12,7 @@ from .containers import ContainerClient
 from .events import Changes
 from .key_ring import KeyRing
 from .pages import Cursors
+from .retention import forget_finished
 from .rollout_rows import failure
 from .runner import Runner
 from .scheduler import Scheduler
@@ -63,6 +64,8 @@ async def open_backend(settings: Settings, contract: Contract) -> AsyncIterator[
     try:
         secret = await _read_what_is_there(store, scheduler, settings)
         scheduler.start(runner)
+        if settings.keep_finished_seconds is not None:
+            scheduler.in_background(forget_finished(store, settings.keep_finished_seconds))
         yield Backend(
             settings,
             contract,

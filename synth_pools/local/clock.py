@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 
 def now() -> str:
+    return _text(datetime.now(UTC))
+
+
+def ago(seconds: float) -> str:
+    """The moment that is so long past; the beginning of time where that is longer."""
+    try:
+        return _text(datetime.now(UTC) - timedelta(seconds=seconds))
+    except OverflowError:
+        return _text(datetime.min.replace(tzinfo=UTC))
+
+
+def _text(moment: datetime) -> str:
     # Fixed width, so that timestamps also sort and compare as text.
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return f"{moment.year:04d}{moment.strftime('-%m-%dT%H:%M:%S.%fZ')}"
 
 
 def seconds_between(earlier: str, later: str) -> float:

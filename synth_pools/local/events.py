@@ -11,6 +11,7 @@ import contextlib
 from collections.abc import AsyncGenerator, Iterator
 
 from . import event_log
+from .errors import ApiError
 from .event_log import Event
 from .rollout_rows import FINAL, find_rollout
 from .store import Store
@@ -52,9 +53,14 @@ async def follow(
     with changes.watch(rollout_id) as changed:
         while True:
             changed.clear()
-            with store.reading() as db:
-                rollout = find_rollout(db, rollout_id)
-                events = event_log.read_after(db, rollout, position, _CHUNK)
+            try:
+                with store.reading() as db:
+                    rollout = find_rollout(db, rollout_id)
+                    events = event_log.read_after(db, rollout, position, _CHUNK)
+            except ApiError:
+                # Forgotten while it was read, or the disk is at fault, which the log tells: whoever
+                # asks again learns which, and nothing more can be said in this response.
+                return
             if events:
                 yield events
                 position = events[-1].sequence

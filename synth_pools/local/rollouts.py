@@ -13,10 +13,9 @@ from .backend import Backend
 from .definitions import can_be_id
 from .errors import conflict, id_mismatch
 from .pool_rows import Executes, Pool, find_pool, find_task
+from .retention import KEY_SECONDS
 from .rollout_rows import find_rollout
 from .store import Transaction
-
-_KEY_SECONDS = 24 * 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +128,7 @@ def _cancel(tx: Transaction, backend: Backend, rollout: sqlite3.Row) -> None:
 
 
 def _former_rollout(tx: Transaction, key: IdempotencyKey) -> sqlite3.Row | None:
-    tx.execute("DELETE FROM idempotency WHERE created < ?", (time.time() - _KEY_SECONDS,))
+    tx.execute("DELETE FROM idempotency WHERE created < ?", (time.time() - KEY_SECONDS,))
     former = tx.execute(
         "SELECT body_sha256, rollout_id FROM idempotency WHERE scope = ? AND key = ?",
         (key.scope, key.key),

@@ -47,6 +47,7 @@ class LocalBackend:
     may change while the backend runs. `container_hosts`: hosts besides this machine on which
     containers may be reached. `allowed_hosts`: names besides this machine's by which clients may
     call it. `limits`: how much it takes on. `grace`: seconds that what runs has to end at a stop.
+    `keep_finished`: seconds after which finished rollouts are forgotten; None keeps them for ever.
     `validate_responses`: check each response against openapi.yaml too, as tests do.
     """
 
@@ -62,6 +63,7 @@ class LocalBackend:
         allowed_hosts: Iterable[str] = (),
         limits: Limits | None = None,
         grace: float = 0.0,
+        keep_finished: float | None = None,
         validate_responses: bool = False,
     ) -> None:
         check_port(port)
@@ -87,6 +89,9 @@ class LocalBackend:
         if not 0 <= grace <= _LONGEST_GRACE:
             raise BadOptionError(f"grace must be from 0 to {_LONGEST_GRACE:g} seconds")
         self._grace = grace
+        if keep_finished is not None and not keep_finished > 0:
+            raise BadOptionError("keep_finished must be more than 0 seconds")
+        self._keep_finished = keep_finished
         self._validate_responses = validate_responses
         self._lock = threading.RLock()
         self._run: _Run | None = None
@@ -173,6 +178,7 @@ class LocalBackend:
                     **asdict(self._limits),
                     data_dir=data_dir.path,
                     api_keys_file=self._keys_file,
+                    keep_finished_seconds=self._keep_finished,
                     allowed_hosts=(*self._allowed_hosts, self._host.lower().removesuffix(".")),
                     own_port=listener.getsockname()[1],
                     api_key=self._chosen_key or data_dir.stored_key(),

@@ -48,6 +48,8 @@ class Settings(Limits):
     own_port: int | None = None
     # Check what is answered against openapi.yaml too, and answer 500 where it departs.
     validate_responses: bool = False
+    # How long rollouts are kept after their end; None is for ever.
+    keep_finished_seconds: float | None = None
     heartbeat_seconds: float = 15.0
     # Time limit of a rollout where neither it nor its pool names one.
     default_timeout_seconds: float = 600.0
