@@ -179,7 +179,8 @@ def _as_httpx(error: BaseException) -> httpx.TransportError:
     # reset, which only its words tell.
     if isinstance(error, aiohttp.ClientPayloadError) and "ConnectionResetError" in str(error):
         kind = httpx.ReadError
-    told = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    # Its own words hide the number of the operating system's error.
+    told = getattr(error, "os_error", error)
     return kind(str(told) or type(error).__name__)
 
 

@@ -10,7 +10,7 @@ import httpx
 
 from synth_pools.colours.async_ import (
     AsyncClose,
-    AsyncClosing,
+    AsyncEnding,
     close_in,
     close_with_owner,
     http_client,
@@ -85,6 +85,8 @@ class AsyncConnections:
     def forget(self) -> Any:
         """Give up all connections without closing them, and return them."""
         self._lock = threading.Lock()
+        for each in self._sets.values():
+            each.ending.forget()
         return self._forget()
 
     def _forget(self) -> Any:
@@ -99,10 +101,13 @@ class AsyncConnections:
             found = self._sets.get(here)
             if found is None or found.is_closed:
                 for gone in [each for each in self._sets if is_gone(each)]:
-                    del self._sets[gone]
-                found = self._sets[here] = _Set(here, self._timeout)
+                    self._sets.pop(gone).ending.forget()
+                if found is not None:
+                    found.ending.forget()
+                found = _Set(here, self._timeout)
                 # Nothing is waited for here, so the lock is not held up.
-                found.guard = await close_with_owner(_closing(found.made))
+                found.ending = await close_with_owner(self, _closing(found.made))
+                self._sets[here] = found
             self._current = found
         return found
 
@@ -110,7 +115,7 @@ class AsyncConnections:
 class _Set:
     """The HTTP clients that belong to one event loop (or to the process, for blocking ones)."""
 
-    guard: AsyncClosing
+    ending: AsyncEnding
 
     def __init__(self, owner: Any, timeout: httpx.Timeout) -> None:
         self.owner = owner
@@ -131,8 +136,7 @@ class _Set:
         return self.made[1]
 
     async def aclose(self) -> None:
-        with contextlib.suppress(RuntimeError):
-            await self.guard.aclose()
+        await self.ending.aclose()
 
 
 def _closing(clients: list[httpx.AsyncClient]) -> AsyncClose:

@@ -13,7 +13,7 @@ import httpx
 
 from synth_pools.colours.sync_ import (
     Close,
-    Closing,
+    Ending,
     close_in,
     close_with_owner,
     http_client,
@@ -87,6 +87,8 @@ class Connections:
     def forget(self) -> Any:
         """Give up all connections without closing them, and return them."""
         self._lock = threading.Lock()
+        for each in self._sets.values():
+            each.ending.forget()
         return self._forget()
 
     def _forget(self) -> Any:
@@ -101,10 +103,13 @@ class Connections:
             found = self._sets.get(here)
             if found is None or found.is_closed:
                 for gone in [each for each in self._sets if is_gone(each)]:
-                    del self._sets[gone]
-                found = self._sets[here] = _Set(here, self._timeout)
+                    self._sets.pop(gone).ending.forget()
+                if found is not None:
+                    found.ending.forget()
+                found = _Set(here, self._timeout)
                 # Nothing is waited for here, so the lock is not held up.
-                found.guard = close_with_owner(_closing(found.made))
+                found.ending = close_with_owner(self, _closing(found.made))
+                self._sets[here] = found
             self._current = found
         return found
 
@@ -112,7 +117,7 @@ class Connections:
 class _Set:
     """The HTTP clients that belong to one event loop (or to the process, for blocking ones)."""
 
-    guard: Closing
+    ending: Ending
 
     def __init__(self, owner: Any, timeout: httpx.Timeout) -> None:
         self.owner = owner
@@ -133,8 +138,7 @@ class _Set:
         return self.made[1]
 
     def close(self) -> None:
-        with contextlib.suppress(RuntimeError):
-            self.guard.close()
+        self.ending.close()
 
 
 def _closing(clients: list[httpx.Client]) -> Close:

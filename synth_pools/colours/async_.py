@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from typing import ParamSpec, Protocol, TypeVar
+from typing import ParamSpec, TypeVar
 
 import httpx
 
@@ -50,21 +51,44 @@ def is_gone(owner: object) -> bool:
     return isinstance(owner, asyncio.AbstractEventLoop) and owner.is_closed()
 
 
-class AsyncClosing(Protocol):
-    """Has something to close."""
-
-    async def aclose(self) -> None: ...
-
-
-async def close_with_owner(close: AsyncClose) -> AsyncClosing:
-    """Have ``close`` called when the running loop ends, or when the answer is closed before.
+class AsyncEnding:
+    """Closes something once: when it is told to, when its loop ends, or when its holder is gone.
 
     `asyncio.run` and its like end the asynchronous generators that are still open, while the loop
     still runs. It is the only notice that a loop gives.
     """
+
+    def __init__(self, holder: object, guard: AsyncGenerator[None, None]) -> None:
+        self._guard = guard
+        # It also keeps the guard, and what that closes, from being collected as garbage unclosed.
+        self._finalizer = weakref.finalize(holder, _end, asyncio.get_running_loop(), guard)
+        self._finalizer.atexit = False
+
+    async def aclose(self) -> None:
+        self.forget()
+        with contextlib.suppress(RuntimeError):
+            await self._guard.aclose()
+
+    def forget(self) -> None:
+        """Leave it to others."""
+        self._finalizer.detach()
+
+
+async def close_with_owner(holder: object, close: AsyncClose) -> AsyncEnding:
+    """Have ``close`` called when the running loop ends, or before, when ``holder`` is gone."""
     guard = _guard(close)
     await anext(guard)
-    return guard
+    return AsyncEnding(holder, guard)
+
+
+def _end(loop: asyncio.AbstractEventLoop, guard: AsyncGenerator[None, None]) -> None:
+    async def end() -> None:
+        with contextlib.suppress(RuntimeError):
+            await guard.aclose()
+
+    if not loop.is_closed():
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(lambda: loop.create_task(end()))
 
 
 async def close_in(owner: object, close: AsyncClose) -> None:

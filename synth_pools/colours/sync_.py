@@ -6,7 +6,7 @@ import contextvars
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, Generic, ParamSpec, Protocol, TypeVar
+from typing import Any, Generic, ParamSpec, TypeVar
 
 import httpx
 
@@ -45,26 +45,26 @@ def is_gone(owner: object) -> bool:
     return owner is not _PROCESS
 
 
-class Closing(Protocol):
-    """Has something to close."""
+class Ending:
+    """Closes something when it is told to: nothing else ends before the process does."""
 
-    def close(self) -> None: ...
+    def __init__(self, close: Close) -> None:
+        self.close = close
+
+    def forget(self) -> None:
+        """Leave it to others."""
 
 
-def close_with_owner(close: Close) -> Closing:
-    """Have ``close`` called when the answer is closed: nothing ends before the process does."""
-    return _Close(close)
+def close_with_owner(holder: object, close: Close) -> Ending:
+    """Have ``close`` called when the answer is closed."""
+    del holder
+    return Ending(close)
 
 
 def close_in(owner: object, close: Close) -> None:
     """Call ``close``: wherever that is, it is the right place."""
     del owner
     close()
-
-
-class _Close:
-    def __init__(self, close: Close) -> None:
-        self.close = close
 
 
 def http_client(timeout: httpx.Timeout, limits: httpx.Limits) -> httpx.Client:

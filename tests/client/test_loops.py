@@ -60,6 +60,26 @@ def test_one_loop_after_the_other(
     assert capfd.readouterr().err == ""
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_client_that_is_dropped_closes_its_connections(
+    server: FaultServer, capfd: pytest.CaptureFixture[str]
+) -> None:
+    async def use() -> None:
+        client = made(server)
+        await client.get_pool(P)
+        view = client.with_options(timeout=3)
+        del client
+        gc.collect()
+        assert await view.get_pool(P) == {"ok": True}
+        del view
+        gc.collect()
+        await asyncio.to_thread(server.wait_until, lambda: server.open_connections == 0)
+
+    asyncio.run(use())
+    assert server.connections == 1
+    assert capfd.readouterr().err == ""
+
+
 def test_loops_that_run_side_by_side(server: FaultServer) -> None:
     client = made(server)
     together = threading.Barrier(4, timeout=10)
