@@ -58,6 +58,7 @@ QUICK: list[Row] = [
     Row("cut chunks", faults.chunked([b"{"], end="cut"), "perhaps done", LOST),
     Row("reset chunks", faults.chunked([b"{"], end="reset"), "perhaps done", LOST, "ReadError"),
     Row("not HTTP", faults.junk(), "perhaps done", LOST, "RemoteProtocolError"),
+    Row("endless head", faults.many_headers(300_000), "perhaps done", LOST, "RemoteProtocolError"),
     Row("a proxy's page", faults.html(502), "perhaps done", ServerError),
     Row("500", faults.answer({"detail": "oh"}, 500), "perhaps done", ServerError),
     Row("503", faults.answer({}, 503), "perhaps done", ServerError),

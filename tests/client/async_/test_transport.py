@@ -6,9 +6,10 @@ import resource
 import time
 from collections.abc import Iterator
 
+import httpx
 import pytest
 
-from synth_pools import AsyncContainerPoolsClient, ClientClosedError
+from synth_pools import APIStatusError, AsyncContainerPoolsClient, ClientClosedError
 from tests.support import faults
 from tests.support.fault_server import FaultServer, Seen
 from tests.support.leaks import KEY
@@ -64,6 +65,26 @@ async def test_calls_use_one_connection_after_all_that_can_go_wrong(
     for _ in range(20):
         await view.get_pool(P)
     assert server.connections == 1
+
+
+async def test_a_callers_own_client_sends_all_attempts_and_stays_open(server: FaultServer) -> None:
+    server.play([faults.reset(), faults.answer(), faults.redirect("/v1/elsewhere")])
+    async with httpx.AsyncClient(headers={"X-Gate": "open"}, follow_redirects=True) as http:
+        async with AsyncContainerPoolsClient(
+            api_key=KEY, base_url=server.url, http_client=http
+        ) as client:
+            view = client.with_options(headers={"X-Own": "1"}, deadline=20)
+            assert await view.get_pool(P) == {"ok": True}
+            with pytest.raises(APIStatusError, match="redirects are not followed"):
+                await view.get_pool(P)
+        assert not http.is_closed
+        with pytest.raises(ClientClosedError):
+            await view.get_pool(P)
+    assert len(server.requests) == 3
+    for request in server.requests:
+        assert request.headers["x-gate"] == "open"
+        assert request.headers["x-own"] == "1"
+        assert request.headers["user-agent"].startswith("synth-pools/")
 
 
 async def test_closing_ends_all_connections(server: FaultServer) -> None:
