@@ -90,7 +90,7 @@ def read_keys_file(path: Path) -> dict[str, Secret]:
         secret = Secret(key)
         if problem is not None:
             # No frame that raises holds a key.
-            key = line = text = ""
+            key = name = line = text = ""
             raise BadOptionError(f"line {number} of {path} {problem}")
         keys[name] = secret
     if not keys:
