@@ -29,17 +29,7 @@ from synth_pools.errors import (
     SynthPoolsError,
     ValidationFailedError,
 )
-from synth_pools.hooks import RequestInfo, ResponseInfo
-from synth_pools.outcomes import FleetProgress, RolloutOutcome
 from synth_pools.requests import CANONICAL_ROLLOUT_REQUEST_KEYS, validate_pool_rollout_request
-from synth_pools.run_errors import (
-    FleetStoppedError,
-    JournalError,
-    PoolFailedError,
-    StreamBrokenError,
-    StreamTimeoutError,
-    WaitTimeoutError,
-)
 from synth_pools.types import PoolTarget
 from synth_pools.version import __version__
 
@@ -48,30 +38,51 @@ if TYPE_CHECKING:
     from synth_pools._async.synth import AsyncSynthClient
     from synth_pools._sync.client import ContainerPoolsClient
     from synth_pools._sync.synth import SynthClient
+    from synth_pools.hooks import RequestInfo, ResponseInfo
+    from synth_pools.outcomes import FleetProgress, RolloutOutcome
+    from synth_pools.run_errors import (
+        FleetStoppedError,
+        JournalError,
+        PoolFailedError,
+        StreamBrokenError,
+        StreamTimeoutError,
+        WaitTimeoutError,
+    )
 
     PoolsClient = ContainerPoolsClient
     AsyncPoolsClient = AsyncContainerPoolsClient
 else:
     # Each colour is loaded when it is first named. A program uses one of them, and asyncio, which
-    # only one of them needs, takes longer to import than everything of ours.
-    _CLIENTS = {
+    # only one of them needs, takes longer to import than everything of ours. Likewise what is not
+    # needed before something lasts.
+    _LATER = {
         "AsyncContainerPoolsClient": "synth_pools._async.client:AsyncContainerPoolsClient",
         "AsyncPoolsClient": "synth_pools._async.client:AsyncContainerPoolsClient",
         "AsyncSynthClient": "synth_pools._async.synth:AsyncSynthClient",
         "ContainerPoolsClient": "synth_pools._sync.client:ContainerPoolsClient",
+        "FleetProgress": "synth_pools.outcomes:FleetProgress",
+        "FleetStoppedError": "synth_pools.run_errors:FleetStoppedError",
+        "JournalError": "synth_pools.run_errors:JournalError",
+        "PoolFailedError": "synth_pools.run_errors:PoolFailedError",
         "PoolsClient": "synth_pools._sync.client:ContainerPoolsClient",
+        "RequestInfo": "synth_pools.hooks:RequestInfo",
+        "ResponseInfo": "synth_pools.hooks:ResponseInfo",
+        "RolloutOutcome": "synth_pools.outcomes:RolloutOutcome",
+        "StreamBrokenError": "synth_pools.run_errors:StreamBrokenError",
+        "StreamTimeoutError": "synth_pools.run_errors:StreamTimeoutError",
         "SynthClient": "synth_pools._sync.synth:SynthClient",
+        "WaitTimeoutError": "synth_pools.run_errors:WaitTimeoutError",
     }
 
     def __getattr__(name: str) -> Any:
-        if name not in _CLIENTS:
+        if name not in _LATER:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        module, _, kind = _CLIENTS[name].partition(":")
+        module, _, kind = _LATER[name].partition(":")
         globals()[name] = value = getattr(import_module(module), kind)
         return value
 
     def __dir__() -> list[str]:
-        return sorted({*globals(), *_CLIENTS})
+        return sorted({*globals(), *_LATER})
 
 
 __all__ = [

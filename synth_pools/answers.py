@@ -13,7 +13,6 @@ import httpx
 from synth_pools.config import ClientConfig
 from synth_pools.errors import APIConnectionError, APIStatusError, ResponseDecodeError
 from synth_pools.failures import connection_error, deadline_error
-from synth_pools.responses import decode_error, status_error
 from synth_pools.wire import Call
 
 # What is answered under these types is a page, or an error, in the place of an event stream.
@@ -84,6 +83,8 @@ class AnswerReader:
     def status_error(self, call: Call, response: httpx.Response) -> APIStatusError:
         """The error for an answer, read by now, whose status is none of success."""
         key = self._config.api_key
+        from synth_pools.responses import status_error
+
         return status_error(
             method=call["method"].upper(),
             url=str(response.request.url),
@@ -97,6 +98,8 @@ class AnswerReader:
         self, call: Call, response: httpx.Response, problem: str
     ) -> ResponseDecodeError:
         """The error for a successful answer that cannot be read."""
+        from synth_pools.responses import decode_error
+
         return decode_error(
             problem,
             method=call["method"].upper(),

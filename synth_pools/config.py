@@ -9,11 +9,13 @@ import hmac
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import urlsplit
 
 from synth_pools.errors import ConfigurationError
-from synth_pools.hooks import OnRequest, OnResponse
+
+if TYPE_CHECKING:
+    from synth_pools.hooks import OnRequest, OnResponse
 
 API_KEY_VARIABLE = "SYNTH_API_KEY"
 BASE_URL_VARIABLE = "SYNTH_BACKEND_URL"

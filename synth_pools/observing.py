@@ -10,15 +10,17 @@ import contextlib
 import logging
 import sys
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 
 from synth_pools.config import ClientConfig
 from synth_pools.errors import APIConnectionError, APIStatusError, SynthPoolsError
-from synth_pools.hooks import RequestInfo, ResponseInfo
 from synth_pools.version import __version__
 from synth_pools.wire import Call
+
+if TYPE_CHECKING:
+    from synth_pools.hooks import RequestInfo, ResponseInfo
 
 _LOG = logging.getLogger("synth_pools")
 _TRACING = "opentelemetry.trace"
@@ -40,6 +42,8 @@ class Observer:
         """An attempt is about to be sent."""
         hook = self._config.on_request
         if hook is not None:
+            from synth_pools.hooks import RequestInfo
+
             info = RequestInfo(
                 operation, request.method, call["url"], attempt, _shown(request.headers)
             )
@@ -69,6 +73,8 @@ class Observer:
             )
         hook = self._config.on_response
         if hook is not None:
+            from synth_pools.hooks import ResponseInfo
+
             headers = _shown(response.headers) if response is not None else {}
             info = ResponseInfo(
                 operation, method, path, attempt, seconds, status, request_id, headers, error

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from synth_pools._async.events import AsyncEventStream
 from synth_pools._async.operations import AsyncOperations, or_unset, page
-from synth_pools._async.pages import AsyncItems
-from synth_pools._async.waiting import RolloutPath
 from synth_pools.requests import (
     check_idempotency_key,
     json_body,
@@ -17,6 +14,11 @@ from synth_pools.requests import (
     validate_pool_rollout_request,
 )
 from synth_pools_api.api import agent_rollouts
+
+if TYPE_CHECKING:
+    from synth_pools._async.events import AsyncEventStream
+    from synth_pools._async.pages import AsyncItems
+    from synth_pools._async.waiting import RolloutPath
 
 
 class AsyncAgentRolloutOperations(AsyncOperations):
@@ -101,6 +103,8 @@ class AsyncAgentRolloutOperations(AsyncOperations):
             prefetch: Ask for the next page while the items of one are used. The sync client asks
                 when they are used up.
         """
+        from synth_pools._async.pages import AsyncItems
+
         page(state, limit, cursor)
         return AsyncItems(
             lambda cursor: self.list_global_rollouts(state=state, limit=limit, cursor=cursor),
@@ -110,6 +114,8 @@ class AsyncAgentRolloutOperations(AsyncOperations):
         )
 
     def _global_path(self, rollout_id: str) -> RolloutPath:
+        from synth_pools._async.waiting import RolloutPath
+
         rollout_id = path_segment(rollout_id, "rollout_id")
         url = agent_rollouts.get_global_rollout._get_kwargs(rollout_id)["url"]
         return RolloutPath(url, is_global=True)

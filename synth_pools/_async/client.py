@@ -31,10 +31,10 @@ from synth_pools.config import (
     configuration_of,
     resolve_config,
 )
-from synth_pools.hooks import OnRequest, OnResponse
 from synth_pools.options import KEEP, Keep, with_options
 
 if TYPE_CHECKING:
+    from synth_pools.hooks import OnRequest, OnResponse
     from synth_pools_api.typed._async import AsyncApi
 
 

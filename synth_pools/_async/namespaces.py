@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from synth_pools._async.agent_rollouts import AsyncAgentRolloutOperations
-from synth_pools._async.events import AsyncEventStream
-from synth_pools._async.pages import AsyncItems
 from synth_pools._async.pools import AsyncPoolOperations
 from synth_pools._async.running import AsyncRunning
 from synth_pools._async.tasks import AsyncTaskOperations
-from synth_pools._async.waiting import wait_for_rollout
 from synth_pools.checks import check_flag, check_limit
+
+if TYPE_CHECKING:
+    from synth_pools._async.events import AsyncEventStream
+    from synth_pools._async.pages import AsyncItems
 
 
 class AsyncRolloutsNamespace(AsyncRunning):
@@ -129,6 +130,8 @@ class AsyncAgentRolloutsNamespace:
             WaitTimeoutError: It has not ended in time; ``last`` is how it was seen last.
             NotFoundError: There is no such rollout.
         """
+        from synth_pools._async.waiting import wait_for_rollout
+
         check_limit(timeout, "timeout")
         check_flag(cancel_on_timeout, "cancel_on_timeout")
         return await wait_for_rollout(

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from synth_pools._async.events import AsyncEventStream
 from synth_pools._async.transport import AsyncTransport
 from synth_pools.requests import query_int, query_text
 from synth_pools.wire import Call
 from synth_pools_api.operations import OperationId
 from synth_pools_api.types import UNSET, Unset
+
+if TYPE_CHECKING:
+    from synth_pools._async.events import AsyncEventStream
 
 T = TypeVar("T")
 
@@ -36,6 +38,9 @@ class AsyncOperations:
         return operations
 
     def _stream(self, operation: OperationId, call: Call) -> AsyncEventStream:
+        # Here as in the operations: what the first call does without is imported where it is used.
+        from synth_pools._async.events import AsyncEventStream
+
         return AsyncEventStream(self._transport, operation, call)
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from synth_pools._async.operations import AsyncOperations, page
-from synth_pools._async.pages import AsyncItems
-from synth_pools._async.waiting import AsyncWait
 from synth_pools.checks import check_limit
 from synth_pools.requests import json_body, path_segment
 from synth_pools_api.api import metrics, pools
+
+if TYPE_CHECKING:
+    from synth_pools._async.pages import AsyncItems
 
 
 class AsyncPoolOperations(AsyncOperations):
@@ -78,6 +79,8 @@ class AsyncPoolOperations(AsyncOperations):
             prefetch: Ask for the next page while the items of one are used. The sync client asks
                 when they are used up.
         """
+        from synth_pools._async.pages import AsyncItems
+
         page(state, limit, cursor)
         return AsyncItems(
             lambda cursor: self.list_pools(state=state, limit=limit, cursor=cursor),
@@ -103,6 +106,8 @@ class AsyncPoolOperations(AsyncOperations):
             WaitTimeoutError: It is not active in time; ``last`` is how it was seen last.
             NotFoundError: There is no such pool.
         """
+        from synth_pools._async.waiting import AsyncWait
+
         check_limit(timeout, "timeout")
         pool_id = path_segment(pool_id, "pool_id")
         wait = AsyncWait(self._transport, timeout)

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from synth_pools._async.events import AsyncEventStream
 from synth_pools._async.operations import AsyncOperations, or_unset, page
-from synth_pools._async.pages import AsyncItems
-from synth_pools._async.waiting import RolloutPath, wait_for_rollout
 from synth_pools.checks import check_flag, check_limit
 from synth_pools.requests import (
     check_idempotency_key,
@@ -20,6 +17,11 @@ from synth_pools.requests import (
 from synth_pools.wire import Call
 from synth_pools_api.api import rollouts
 from synth_pools_api.operations import OperationId
+
+if TYPE_CHECKING:
+    from synth_pools._async.events import AsyncEventStream
+    from synth_pools._async.pages import AsyncItems
+    from synth_pools._async.waiting import RolloutPath
 
 
 class AsyncRolloutOperations(AsyncOperations):
@@ -114,6 +116,8 @@ class AsyncRolloutOperations(AsyncOperations):
         Raises:
             NotFoundError: There is no such pool (when iterated).
         """
+        from synth_pools._async.pages import AsyncItems
+
         pool_id = path_segment(pool_id, "pool_id")
         page(state, limit, cursor)
         return AsyncItems(
@@ -148,6 +152,8 @@ class AsyncRolloutOperations(AsyncOperations):
             WaitTimeoutError: It has not ended in time; ``last`` is how it was seen last.
             NotFoundError: There is no such rollout.
         """
+        from synth_pools._async.waiting import wait_for_rollout
+
         check_limit(timeout, "timeout")
         check_flag(cancel_on_timeout, "cancel_on_timeout")
         path = self._path(pool_id, rollout_id)
@@ -238,6 +244,8 @@ class AsyncRolloutOperations(AsyncOperations):
         )
 
     def _path(self, pool_id: str, rollout_id: str) -> RolloutPath:
+        from synth_pools._async.waiting import RolloutPath
+
         pool_id = path_segment(pool_id, "pool_id")
         rollout_id = path_segment(rollout_id, "rollout_id")
         url = rollouts.get_rollout._get_kwargs(pool_id, rollout_id)["url"]

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from synth_pools._async.rollouts import AsyncRolloutOperations
-from synth_pools._async.waiting import AsyncWait, wait_for_rollout
 from synth_pools.checks import (
     check_callback,
     check_choice,
@@ -62,6 +61,8 @@ class AsyncRunning:
             WaitTimeoutError: It has not ended in time; ``last`` is how it was seen last.
             RequestValidationError: An argument is refused; nothing was sent.
         """
+        from synth_pools._async.waiting import AsyncWait, wait_for_rollout
+
         validate_pool_rollout_request(request, context="run")
         check_callback(on_event, "on_event")
         check_limit(timeout, "timeout")
@@ -131,7 +132,6 @@ class AsyncRunning:
         Raises:
             RequestValidationError: An argument is refused; nothing was sent.
         """
-        # A client that runs no fleet does not load what fleets are made of.
         from synth_pools._async.fleet import AsyncFleet, FleetOptions
         from synth_pools.journal_file import journal_path
 

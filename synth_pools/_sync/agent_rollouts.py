@@ -6,12 +6,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from synth_pools._sync.events import EventStream
 from synth_pools._sync.operations import Operations, or_unset, page
-from synth_pools._sync.pages import Items
-from synth_pools._sync.waiting import RolloutPath
 from synth_pools.requests import (
     check_idempotency_key,
     json_body,
@@ -20,6 +17,11 @@ from synth_pools.requests import (
     validate_pool_rollout_request,
 )
 from synth_pools_api.api import agent_rollouts
+
+if TYPE_CHECKING:
+    from synth_pools._sync.events import EventStream
+    from synth_pools._sync.pages import Items
+    from synth_pools._sync.waiting import RolloutPath
 
 
 class AgentRolloutOperations(Operations):
@@ -104,6 +106,8 @@ class AgentRolloutOperations(Operations):
             prefetch: Ask for the next page while the items of one are used. The sync client asks
                 when they are used up.
         """
+        from synth_pools._sync.pages import Items
+
         page(state, limit, cursor)
         return Items(
             lambda cursor: self.list_global_rollouts(state=state, limit=limit, cursor=cursor),
@@ -113,6 +117,8 @@ class AgentRolloutOperations(Operations):
         )
 
     def _global_path(self, rollout_id: str) -> RolloutPath:
+        from synth_pools._sync.waiting import RolloutPath
+
         rollout_id = path_segment(rollout_id, "rollout_id")
         url = agent_rollouts.get_global_rollout._get_kwargs(rollout_id)["url"]
         return RolloutPath(url, is_global=True)

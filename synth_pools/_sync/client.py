@@ -34,10 +34,10 @@ from synth_pools.config import (
     configuration_of,
     resolve_config,
 )
-from synth_pools.hooks import OnRequest, OnResponse
 from synth_pools.options import KEEP, Keep, with_options
 
 if TYPE_CHECKING:
+    from synth_pools.hooks import OnRequest, OnResponse
     from synth_pools_api.typed._sync import Api
 
 

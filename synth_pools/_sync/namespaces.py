@@ -6,16 +6,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from synth_pools._sync.agent_rollouts import AgentRolloutOperations
-from synth_pools._sync.events import EventStream
-from synth_pools._sync.pages import Items
 from synth_pools._sync.pools import PoolOperations
 from synth_pools._sync.running import Running
 from synth_pools._sync.tasks import TaskOperations
-from synth_pools._sync.waiting import wait_for_rollout
 from synth_pools.checks import check_flag, check_limit
+
+if TYPE_CHECKING:
+    from synth_pools._sync.events import EventStream
+    from synth_pools._sync.pages import Items
 
 
 class RolloutsNamespace(Running):
@@ -130,6 +131,8 @@ class AgentRolloutsNamespace:
             WaitTimeoutError: It has not ended in time; ``last`` is how it was seen last.
             NotFoundError: There is no such rollout.
         """
+        from synth_pools._sync.waiting import wait_for_rollout
+
         check_limit(timeout, "timeout")
         check_flag(cancel_on_timeout, "cancel_on_timeout")
         return wait_for_rollout(

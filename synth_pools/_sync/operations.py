@@ -5,14 +5,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from synth_pools._sync.events import EventStream
 from synth_pools._sync.transport import Transport
 from synth_pools.requests import query_int, query_text
 from synth_pools.wire import Call
 from synth_pools_api.operations import OperationId
 from synth_pools_api.types import UNSET, Unset
+
+if TYPE_CHECKING:
+    from synth_pools._sync.events import EventStream
 
 T = TypeVar("T")
 
@@ -39,6 +41,9 @@ class Operations:
         return operations
 
     def _stream(self, operation: OperationId, call: Call) -> EventStream:
+        # Here as in the operations: what the first call does without is imported where it is used.
+        from synth_pools._sync.events import EventStream
+
         return EventStream(self._transport, operation, call)
 
 

@@ -6,14 +6,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from synth_pools._sync.operations import Operations, page
-from synth_pools._sync.pages import Items
-from synth_pools._sync.waiting import Wait
 from synth_pools.checks import check_limit
 from synth_pools.requests import json_body, path_segment
 from synth_pools_api.api import metrics, pools
+
+if TYPE_CHECKING:
+    from synth_pools._sync.pages import Items
 
 
 class PoolOperations(Operations):
@@ -81,6 +82,8 @@ class PoolOperations(Operations):
             prefetch: Ask for the next page while the items of one are used. The sync client asks
                 when they are used up.
         """
+        from synth_pools._sync.pages import Items
+
         page(state, limit, cursor)
         return Items(
             lambda cursor: self.list_pools(state=state, limit=limit, cursor=cursor),
@@ -104,6 +107,8 @@ class PoolOperations(Operations):
             WaitTimeoutError: It is not active in time; ``last`` is how it was seen last.
             NotFoundError: There is no such pool.
         """
+        from synth_pools._sync.waiting import Wait
+
         check_limit(timeout, "timeout")
         pool_id = path_segment(pool_id, "pool_id")
         wait = Wait(self._transport, timeout)

@@ -6,12 +6,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from synth_pools._sync.events import EventStream
 from synth_pools._sync.operations import Operations, or_unset, page
-from synth_pools._sync.pages import Items
-from synth_pools._sync.waiting import RolloutPath, wait_for_rollout
 from synth_pools.checks import check_flag, check_limit
 from synth_pools.requests import (
     check_idempotency_key,
@@ -23,6 +20,11 @@ from synth_pools.requests import (
 from synth_pools.wire import Call
 from synth_pools_api.api import rollouts
 from synth_pools_api.operations import OperationId
+
+if TYPE_CHECKING:
+    from synth_pools._sync.events import EventStream
+    from synth_pools._sync.pages import Items
+    from synth_pools._sync.waiting import RolloutPath
 
 
 class RolloutOperations(Operations):
@@ -117,6 +119,8 @@ class RolloutOperations(Operations):
         Raises:
             NotFoundError: There is no such pool (when iterated).
         """
+        from synth_pools._sync.pages import Items
+
         pool_id = path_segment(pool_id, "pool_id")
         page(state, limit, cursor)
         return Items(
@@ -151,6 +155,8 @@ class RolloutOperations(Operations):
             WaitTimeoutError: It has not ended in time; ``last`` is how it was seen last.
             NotFoundError: There is no such rollout.
         """
+        from synth_pools._sync.waiting import wait_for_rollout
+
         check_limit(timeout, "timeout")
         check_flag(cancel_on_timeout, "cancel_on_timeout")
         path = self._path(pool_id, rollout_id)
@@ -241,6 +247,8 @@ class RolloutOperations(Operations):
         )
 
     def _path(self, pool_id: str, rollout_id: str) -> RolloutPath:
+        from synth_pools._sync.waiting import RolloutPath
+
         pool_id = path_segment(pool_id, "pool_id")
         rollout_id = path_segment(rollout_id, "rollout_id")
         url = rollouts.get_rollout._get_kwargs(pool_id, rollout_id)["url"]

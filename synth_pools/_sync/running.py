@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from synth_pools._sync.rollouts import RolloutOperations
-from synth_pools._sync.waiting import Wait, wait_for_rollout
 from synth_pools.checks import (
     check_callback,
     check_choice,
@@ -65,6 +64,8 @@ class Running:
             WaitTimeoutError: It has not ended in time; ``last`` is how it was seen last.
             RequestValidationError: An argument is refused; nothing was sent.
         """
+        from synth_pools._sync.waiting import Wait, wait_for_rollout
+
         validate_pool_rollout_request(request, context="run")
         check_callback(on_event, "on_event")
         check_limit(timeout, "timeout")
@@ -134,7 +135,6 @@ class Running:
         Raises:
             RequestValidationError: An argument is refused; nothing was sent.
         """
-        # A client that runs no fleet does not load what fleets are made of.
         from synth_pools._sync.fleet import Fleet, FleetOptions
         from synth_pools.journal_file import journal_path
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import random
 import time
-import uuid
 from collections.abc import Callable, Generator
 from typing import Any
 
@@ -130,7 +129,7 @@ class Transport:
         if details.retry == "with-key":
             key = self._config.idempotency_key
             headers = call.setdefault("headers", {})
-            headers.setdefault(_KEY_HEADER, str(uuid.uuid4()) if key is None else key)
+            headers.setdefault(_KEY_HEADER, _new_key() if key is None else key)
         content = self._calls.content(call)
         if not is_tracing():
             return self._repeat(details, call, content)
@@ -321,3 +320,9 @@ class Transport:
         finally:
             response.close()
         raise failure or self._answers.no_event_stream(call, response)
+
+
+def _new_key() -> str:
+    import uuid
+
+    return str(uuid.uuid4())
