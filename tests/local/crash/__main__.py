@@ -28,6 +28,10 @@ keeping container has was lost; every event stream, read in pieces over the rest
 3 ... to one terminal event. "Never run" are rollouts whose backend died between writing down that
 they start and sending them: of a container that forgets nobody can tell these from those it ran.
 
+That it sees faults was tried by putting two in: a backend that answers just before its commit in
+place of after it was told of within eight kills, one that starts lost rollouts again although
+`max_attempts` does not allow it within four.
+
 The last result, as it was printed:
 
 ```

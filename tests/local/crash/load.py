@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import random
 import threading
@@ -18,6 +19,7 @@ from synth_pools import (
     APITimeoutError,
     ConflictError,
     ContainerPoolsClient,
+    NotFoundError,
     ServerError,
     StreamBrokenError,
     StreamTimeoutError,
@@ -153,7 +155,9 @@ class Load:
 
     def _read(self) -> None:
         while (asked := self._to_follow.get()) is not None:
-            self.in_the_end(partial(self._follow, asked))
+            # One that is gone is not there at the end either, where it is told as lost.
+            with contextlib.suppress(NotFoundError):
+                self.in_the_end(partial(self._follow, asked))
 
     def _follow(self, asked: Asked) -> None:
         """Go on after the last event that was seen, to the end."""
