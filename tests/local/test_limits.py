@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from synth_pools.local.admission import Rate
 from synth_pools.local.limits import Limits
 from synth_pools.local.start_errors import BadOptionError
 from synth_pools.local.store import Store
+from synth_pools.spec import load_spec
 from tests.local.odd_container import http, odd_container
 from tests.local.serving import KEY, Server, eventually, serve
 
@@ -254,3 +256,15 @@ def test_a_creation_waits_no_longer_than_it_may(start: Callable[..., Server]) ->
 def test_a_limit_that_cannot_be_one(limits: dict[str, Any]) -> None:
     with pytest.raises(BadOptionError, match=next(iter(limits))):
         Limits(**limits)
+
+
+def test_every_limit_is_written_down_with_its_option_and_its_default() -> None:
+    described: str = load_spec()["info"]["description"]
+    table = described.partition("## Limits")[2].partition("\n## ")[0]
+    for limit in fields(Limits):
+        option = "--" + limit.name.removesuffix("_seconds").replace("_", "-")
+        [line] = [line for line in table.splitlines() if line.endswith(f"| `{option}` |")]
+        said = line.split("|")[2].strip()
+        number, _, unit = said.partition(" ")
+        factor = {"": 1, "MiB": 2**20, "KiB": 2**10, "s": 1, "h": 3600}[unit]
+        assert int(number.replace(",", "")) * factor == limit.default, line
