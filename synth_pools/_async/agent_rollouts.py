@@ -13,7 +13,7 @@ from synth_pools.requests import (
     query_text,
     validate_pool_rollout_request,
 )
-from synth_pools_api.api import agent_rollouts
+from synth_pools_api import api
 
 if TYPE_CHECKING:
     from synth_pools._async.events import AsyncEventStream
@@ -47,7 +47,7 @@ class AsyncAgentRolloutOperations(AsyncOperations):
         validate_pool_rollout_request(request, context="create_global_rollout")
         return await self._transport.request(
             "create_global_rollout",
-            agent_rollouts.create_global_rollout._get_kwargs(
+            api.agent_rollouts.create_global_rollout._get_kwargs(
                 body=json_body(request),
                 idempotency_key=or_unset(check_idempotency_key(idempotency_key)),
             ),
@@ -61,7 +61,7 @@ class AsyncAgentRolloutOperations(AsyncOperations):
         """
         rollout_id = path_segment(rollout_id, "rollout_id")
         return await self._transport.request(
-            "get_global_rollout", agent_rollouts.get_global_rollout._get_kwargs(rollout_id)
+            "get_global_rollout", api.agent_rollouts.get_global_rollout._get_kwargs(rollout_id)
         )
 
     async def list_global_rollouts(
@@ -83,7 +83,7 @@ class AsyncAgentRolloutOperations(AsyncOperations):
         """
         return await self._transport.request(
             "list_global_rollouts",
-            agent_rollouts.list_global_rollouts._get_kwargs(**page(state, limit, cursor)),
+            api.agent_rollouts.list_global_rollouts._get_kwargs(**page(state, limit, cursor)),
         )
 
     def iter_global_rollouts(
@@ -117,7 +117,7 @@ class AsyncAgentRolloutOperations(AsyncOperations):
         from synth_pools._async.waiting import RolloutPath
 
         rollout_id = path_segment(rollout_id, "rollout_id")
-        url = agent_rollouts.get_global_rollout._get_kwargs(rollout_id)["url"]
+        url = api.agent_rollouts.get_global_rollout._get_kwargs(rollout_id)["url"]
         return RolloutPath(url, is_global=True)
 
     async def cancel_global_rollout(self, rollout_id: str) -> dict[str, Any]:
@@ -133,7 +133,7 @@ class AsyncAgentRolloutOperations(AsyncOperations):
         rollout_id = path_segment(rollout_id, "rollout_id")
         return await self._transport.request(
             "cancel_global_rollout",
-            agent_rollouts.cancel_global_rollout._get_kwargs(rollout_id, body=json_body({})),
+            api.agent_rollouts.cancel_global_rollout._get_kwargs(rollout_id, body=json_body({})),
         )
 
     async def get_global_rollout_artifacts(self, rollout_id: str) -> dict[str, Any]:
@@ -148,7 +148,7 @@ class AsyncAgentRolloutOperations(AsyncOperations):
         rollout_id = path_segment(rollout_id, "rollout_id")
         return await self._transport.request(
             "get_global_rollout_artifacts",
-            agent_rollouts.get_global_rollout_artifacts._get_kwargs(rollout_id),
+            api.agent_rollouts.get_global_rollout_artifacts._get_kwargs(rollout_id),
         )
 
     async def get_global_rollout_usage(self, rollout_id: str) -> dict[str, Any]:
@@ -160,7 +160,7 @@ class AsyncAgentRolloutOperations(AsyncOperations):
         rollout_id = path_segment(rollout_id, "rollout_id")
         return await self._transport.request(
             "get_global_rollout_usage",
-            agent_rollouts.get_global_rollout_usage._get_kwargs(rollout_id),
+            api.agent_rollouts.get_global_rollout_usage._get_kwargs(rollout_id),
         )
 
     async def get_global_rollout_summary(self, rollout_id: str) -> dict[str, Any]:
@@ -172,7 +172,7 @@ class AsyncAgentRolloutOperations(AsyncOperations):
         rollout_id = path_segment(rollout_id, "rollout_id")
         return await self._transport.request(
             "get_global_rollout_summary",
-            agent_rollouts.get_global_rollout_summary._get_kwargs(rollout_id),
+            api.agent_rollouts.get_global_rollout_summary._get_kwargs(rollout_id),
         )
 
     def stream_global_rollout_events(
@@ -192,7 +192,7 @@ class AsyncAgentRolloutOperations(AsyncOperations):
         rollout_id = path_segment(rollout_id, "rollout_id")
         return self._stream(
             "stream_global_rollout_events",
-            agent_rollouts.stream_global_rollout_events._get_kwargs(
+            api.agent_rollouts.stream_global_rollout_events._get_kwargs(
                 rollout_id, cursor=or_unset(query_text(cursor, "cursor"))
             ),
         )

@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 
+from synth_pools._async.sending import AsyncOwnSender, AsyncSender
 from synth_pools.colours.async_ import (
     AsyncClose,
     AsyncEnding,
@@ -33,14 +34,17 @@ class AsyncConnections:
     rollout lasts, and a pool that serves both is empty for calls once enough streams are open.
     """
 
-    def __init__(self, timeout: httpx.Timeout, lent: httpx.AsyncClient | None) -> None:
+    def __init__(
+        self, base_url: str, timeout: httpx.Timeout, lent: httpx.AsyncClient | None
+    ) -> None:
         if lent is not None and not isinstance(lent, httpx.AsyncClient):
             raise ConfigurationError(
                 f"http_client must be an httpx.{httpx.AsyncClient.__name__}, "
                 f"not {type(lent).__name__}"
             )
+        self._base_url = base_url
         self._timeout = timeout
-        self._lent = lent
+        self._lent = None if lent is None else AsyncSender(lent)
         self._closed = False
         self._sets: dict[Any, _Set] = {}
         self._current: _Set | None = None
@@ -61,8 +65,8 @@ class AsyncConnections:
         if self._closed:
             raise ClientClosedError("the client is closed: make a new one")
 
-    async def client(self, *, streams: bool = False) -> httpx.AsyncClient:
-        """The HTTP client to send with, for calls or for event streams."""
+    async def sender(self, *, streams: bool = False) -> AsyncSender:
+        """What to send with, for calls or for event streams."""
         if self._lent is not None:
             self.check_open()
             return self._lent
@@ -104,7 +108,7 @@ class AsyncConnections:
                     self._sets.pop(gone).ending.forget()
                 if found is not None:
                     found.ending.forget()
-                found = _Set(here, self._timeout)
+                found = _Set(here, self._base_url, self._timeout)
                 # Nothing is waited for here, so the lock is not held up.
                 found.ending = await close_with_owner(self, _closing(found.made))
                 self._sets[here] = found
@@ -117,23 +121,30 @@ class _Set:
 
     ending: AsyncEnding
 
-    def __init__(self, owner: Any, timeout: httpx.Timeout) -> None:
+    def __init__(self, owner: Any, base_url: str, timeout: httpx.Timeout) -> None:
         self.owner = owner
+        self._base_url = base_url
         self._timeout = timeout
         self._lock = threading.Lock()
-        self.for_calls = http_client(timeout, _CALLS)
-        self.made = [self.for_calls]
+        self.made: list[httpx.AsyncClient] = []
+        self.for_calls = self._make(_CALLS)
+        self._for_streams: AsyncSender | None = None
 
     @property
     def is_closed(self) -> bool:
-        return self.for_calls.is_closed
+        return self.for_calls.http.is_closed
 
-    def for_streams(self) -> httpx.AsyncClient:
-        if len(self.made) == 1:
+    def for_streams(self) -> AsyncSender:
+        if self._for_streams is None:
             with self._lock:
-                if len(self.made) == 1:
-                    self.made.append(http_client(self._timeout, _STREAMS))
-        return self.made[1]
+                if self._for_streams is None:
+                    self._for_streams = self._make(_STREAMS)
+        return self._for_streams
+
+    def _make(self, limits: httpx.Limits) -> AsyncSender:
+        http = http_client(self._timeout, limits)
+        self.made.append(http)
+        return AsyncOwnSender(http, self._base_url)
 
     async def aclose(self) -> None:
         await self.ending.aclose()

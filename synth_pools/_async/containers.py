@@ -7,7 +7,7 @@ from typing import Any
 
 from synth_pools._async.operations import AsyncOperations
 from synth_pools.requests import json_body, path_segment
-from synth_pools_api.api import containers
+from synth_pools_api import api
 
 
 class AsyncContainerOperations(AsyncOperations):
@@ -22,7 +22,8 @@ class AsyncContainerOperations(AsyncOperations):
         """Whether the container of a pool is well."""
         pool_id = path_segment(pool_id, "pool_id")
         return await self._transport.request(
-            "get_pool_container_health", containers.get_pool_container_health._get_kwargs(pool_id)
+            "get_pool_container_health",
+            api.containers.get_pool_container_health._get_kwargs(pool_id),
         )
 
     async def get_task_container_health(self, pool_id: str, task_id: str) -> dict[str, Any]:
@@ -31,14 +32,14 @@ class AsyncContainerOperations(AsyncOperations):
         task_id = path_segment(task_id, "task_id")
         return await self._transport.request(
             "get_task_container_health",
-            containers.get_task_container_health._get_kwargs(pool_id, task_id),
+            api.containers.get_task_container_health._get_kwargs(pool_id, task_id),
         )
 
     async def get_pool_container_info(self, pool_id: str) -> dict[str, Any]:
         """What the container of a pool says about itself."""
         pool_id = path_segment(pool_id, "pool_id")
         return await self._transport.request(
-            "get_pool_container_info", containers.get_pool_container_info._get_kwargs(pool_id)
+            "get_pool_container_info", api.containers.get_pool_container_info._get_kwargs(pool_id)
         )
 
     async def get_task_container_info(self, pool_id: str, task_id: str) -> dict[str, Any]:
@@ -47,7 +48,7 @@ class AsyncContainerOperations(AsyncOperations):
         task_id = path_segment(task_id, "task_id")
         return await self._transport.request(
             "get_task_container_info",
-            containers.get_task_container_info._get_kwargs(pool_id, task_id),
+            api.containers.get_task_container_info._get_kwargs(pool_id, task_id),
         )
 
     async def get_pool_container_metadata(self, pool_id: str) -> dict[str, Any]:
@@ -55,7 +56,7 @@ class AsyncContainerOperations(AsyncOperations):
         pool_id = path_segment(pool_id, "pool_id")
         return await self._transport.request(
             "get_pool_container_metadata",
-            containers.get_pool_container_metadata._get_kwargs(pool_id),
+            api.containers.get_pool_container_metadata._get_kwargs(pool_id),
         )
 
     async def get_task_container_metadata(self, pool_id: str, task_id: str) -> dict[str, Any]:
@@ -64,7 +65,7 @@ class AsyncContainerOperations(AsyncOperations):
         task_id = path_segment(task_id, "task_id")
         return await self._transport.request(
             "get_task_container_metadata",
-            containers.get_task_container_metadata._get_kwargs(pool_id, task_id),
+            api.containers.get_task_container_metadata._get_kwargs(pool_id, task_id),
         )
 
     async def execute_pool_container_rollout(
@@ -82,7 +83,9 @@ class AsyncContainerOperations(AsyncOperations):
         pool_id = path_segment(pool_id, "pool_id")
         return await self._transport.request(
             "execute_pool_container_rollout",
-            containers.execute_pool_container_rollout._get_kwargs(pool_id, body=json_body(request)),
+            api.containers.execute_pool_container_rollout._get_kwargs(
+                pool_id, body=json_body(request)
+            ),
         )
 
     async def execute_task_container_rollout(
@@ -102,7 +105,7 @@ class AsyncContainerOperations(AsyncOperations):
         task_id = path_segment(task_id, "task_id")
         return await self._transport.request(
             "execute_task_container_rollout",
-            containers.execute_task_container_rollout._get_kwargs(
+            api.containers.execute_task_container_rollout._get_kwargs(
                 pool_id, task_id, body=json_body(request)
             ),
         )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from synth_pools._async.operations import AsyncOperations, page
 from synth_pools.checks import check_limit
 from synth_pools.requests import json_body, path_segment
-from synth_pools_api.api import metrics, pools
+from synth_pools_api import api
 
 if TYPE_CHECKING:
     from synth_pools._async.pages import AsyncItems
@@ -32,7 +32,7 @@ class AsyncPoolOperations(AsyncOperations):
             ValidationFailedError: The definition is invalid; the message names the fields.
         """
         return await self._transport.request(
-            "create_pool", pools.create_pool._get_kwargs(body=json_body(request))
+            "create_pool", api.pools.create_pool._get_kwargs(body=json_body(request))
         )
 
     async def create(self, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -53,7 +53,7 @@ class AsyncPoolOperations(AsyncOperations):
             ``{"items": [...], "next_cursor": ...}``; the cursor is null on the last page.
         """
         return await self._transport.request(
-            "list_pools", pools.list_pools._get_kwargs(**page(state, limit, cursor))
+            "list_pools", api.pools.list_pools._get_kwargs(**page(state, limit, cursor))
         )
 
     async def list(
@@ -111,7 +111,7 @@ class AsyncPoolOperations(AsyncOperations):
         check_limit(timeout, "timeout")
         pool_id = path_segment(pool_id, "pool_id")
         wait = AsyncWait(self._transport, timeout)
-        return await wait.until_active(pools.get_pool._get_kwargs(pool_id), pool_id)
+        return await wait.until_active(api.pools.get_pool._get_kwargs(pool_id), pool_id)
 
     async def get_pool(self, pool_id: str) -> dict[str, Any]:
         """A pool, archived ones too.
@@ -120,7 +120,7 @@ class AsyncPoolOperations(AsyncOperations):
             NotFoundError: There is no such pool.
         """
         pool_id = path_segment(pool_id, "pool_id")
-        return await self._transport.request("get_pool", pools.get_pool._get_kwargs(pool_id))
+        return await self._transport.request("get_pool", api.pools.get_pool._get_kwargs(pool_id))
 
     async def get(self, pool_id: str) -> dict[str, Any]:
         """Short for `get_pool`."""
@@ -139,7 +139,7 @@ class AsyncPoolOperations(AsyncOperations):
         """
         pool_id = path_segment(pool_id, "pool_id")
         return await self._transport.request(
-            "replace_pool", pools.replace_pool._get_kwargs(pool_id, body=json_body(request))
+            "replace_pool", api.pools.replace_pool._get_kwargs(pool_id, body=json_body(request))
         )
 
     async def replace(self, pool_id: str, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -159,7 +159,7 @@ class AsyncPoolOperations(AsyncOperations):
         """
         pool_id = path_segment(pool_id, "pool_id")
         return await self._transport.request(
-            "update_pool", pools.update_pool._get_kwargs(pool_id, body=json_body(request))
+            "update_pool", api.pools.update_pool._get_kwargs(pool_id, body=json_body(request))
         )
 
     async def update(self, pool_id: str, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -176,7 +176,9 @@ class AsyncPoolOperations(AsyncOperations):
             NotFoundError: There is no such pool.
         """
         pool_id = path_segment(pool_id, "pool_id")
-        return await self._transport.request("delete_pool", pools.delete_pool._get_kwargs(pool_id))
+        return await self._transport.request(
+            "delete_pool", api.pools.delete_pool._get_kwargs(pool_id)
+        )
 
     async def delete(self, pool_id: str) -> dict[str, Any]:
         """Short for `delete_pool`."""
@@ -190,7 +192,7 @@ class AsyncPoolOperations(AsyncOperations):
         """
         pool_id = path_segment(pool_id, "pool_id")
         return await self._transport.request(
-            "get_pool_urls", pools.get_pool_urls._get_kwargs(pool_id)
+            "get_pool_urls", api.pools.get_pool_urls._get_kwargs(pool_id)
         )
 
     async def get_urls(self, pool_id: str) -> dict[str, Any]:
@@ -205,5 +207,5 @@ class AsyncPoolOperations(AsyncOperations):
         """
         pool_id = path_segment(pool_id, "pool_id")
         return await self._transport.request(
-            "get_pool_metrics", metrics.get_pool_metrics._get_kwargs(pool_id)
+            "get_pool_metrics", api.metrics.get_pool_metrics._get_kwargs(pool_id)
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from synth_pools._async.operations import AsyncOperations
-from synth_pools_api.api import service
+from synth_pools_api import api
 
 
 class AsyncServiceOperations(AsyncOperations):
@@ -14,11 +14,11 @@ class AsyncServiceOperations(AsyncOperations):
     async def get_queue_status(self) -> dict[str, Any]:
         """How many rollouts wait and run, and how many may run at once."""
         return await self._transport.request(
-            "get_queue_status", service.get_queue_status._get_kwargs()
+            "get_queue_status", api.service.get_queue_status._get_kwargs()
         )
 
     async def get_capabilities(self) -> dict[str, Any]:
         """What the service can do: its pool targets, its features, its version."""
         return await self._transport.request(
-            "get_capabilities", service.get_capabilities._get_kwargs()
+            "get_capabilities", api.service.get_capabilities._get_kwargs()
         )

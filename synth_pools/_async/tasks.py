@@ -7,7 +7,7 @@ from typing import Any
 
 from synth_pools._async.operations import AsyncOperations
 from synth_pools.requests import json_body, path_segment
-from synth_pools_api.api import tasks
+from synth_pools_api import api
 
 
 class AsyncTaskOperations(AsyncOperations):
@@ -23,7 +23,9 @@ class AsyncTaskOperations(AsyncOperations):
             NotFoundError: There is no such pool.
         """
         pool_id = path_segment(pool_id, "pool_id")
-        return await self._transport.request("list_tasks", tasks.list_tasks._get_kwargs(pool_id))
+        return await self._transport.request(
+            "list_tasks", api.tasks.list_tasks._get_kwargs(pool_id)
+        )
 
     async def create_task(self, pool_id: str, request: Mapping[str, Any]) -> dict[str, Any]:
         """Add a task to a pool.
@@ -42,7 +44,7 @@ class AsyncTaskOperations(AsyncOperations):
         """
         pool_id = path_segment(pool_id, "pool_id")
         return await self._transport.request(
-            "create_task", tasks.create_task._get_kwargs(pool_id, body=json_body(request))
+            "create_task", api.tasks.create_task._get_kwargs(pool_id, body=json_body(request))
         )
 
     async def update_task(
@@ -61,7 +63,8 @@ class AsyncTaskOperations(AsyncOperations):
         pool_id = path_segment(pool_id, "pool_id")
         task_id = path_segment(task_id, "task_id")
         return await self._transport.request(
-            "update_task", tasks.update_task._get_kwargs(pool_id, task_id, body=json_body(request))
+            "update_task",
+            api.tasks.update_task._get_kwargs(pool_id, task_id, body=json_body(request)),
         )
 
     async def patch_task(
@@ -80,7 +83,8 @@ class AsyncTaskOperations(AsyncOperations):
         pool_id = path_segment(pool_id, "pool_id")
         task_id = path_segment(task_id, "task_id")
         return await self._transport.request(
-            "patch_task", tasks.patch_task._get_kwargs(pool_id, task_id, body=json_body(request))
+            "patch_task",
+            api.tasks.patch_task._get_kwargs(pool_id, task_id, body=json_body(request)),
         )
 
     async def delete_task(self, pool_id: str, task_id: str) -> dict[str, Any]:
@@ -96,5 +100,5 @@ class AsyncTaskOperations(AsyncOperations):
         pool_id = path_segment(pool_id, "pool_id")
         task_id = path_segment(task_id, "task_id")
         return await self._transport.request(
-            "delete_task", tasks.delete_task._get_kwargs(pool_id, task_id)
+            "delete_task", api.tasks.delete_task._get_kwargs(pool_id, task_id)
         )

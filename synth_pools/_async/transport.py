@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from typing import Any
 
 import httpx
 
-from synth_pools import retry
 from synth_pools._async.connections import AsyncConnections
+from synth_pools._async.sending import AsyncSender
 from synth_pools.answers import AnswerReader
 from synth_pools.colours.async_ import sleep, within
-from synth_pools.config import ClientConfig, Secret
+from synth_pools.config import ClientConfig
 from synth_pools.errors import (
     APIConnectionError,
     APIStatusError,
@@ -29,23 +29,6 @@ from synth_pools_api.operations import OPERATIONS, Operation, OperationId
 _KEY_HEADER = "Idempotency-Key"
 # What an earlier attempt, whose answer was lost, may have brought about itself.
 _OWN_DOING = {("DELETE", 404), ("POST", 409)}
-
-
-class _BearerAuth(httpx.Auth):
-    """Puts the key into a request only while it is sent, so that no client object holds it."""
-
-    __slots__ = ("_secret",)
-
-    def __init__(self, secret: Secret) -> None:
-        self._secret = secret
-
-    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        request.headers["Authorization"] = f"Bearer {self._secret.reveal()}"
-        try:
-            yield request
-        finally:
-            # Answers and errors hold on to their request.
-            request.headers.pop("Authorization", None)
 
 
 class AsyncTransport:
@@ -74,9 +57,8 @@ class AsyncTransport:
         if problem:
             raise ConfigurationError(f"the base URL cannot be used: {problem}")
         self._connections = connections or AsyncConnections(
-            httpx.Timeout(config.timeout), http_client
+            config.base_url, httpx.Timeout(config.timeout), http_client
         )
-        self._auth = _BearerAuth(config.api_key)
         self._answers = AnswerReader(config)
         self._observer = Observer(config)
         self._calls = RequestBuilder(config, accept="application/json", read_timeout=config.timeout)
@@ -151,8 +133,8 @@ class AsyncTransport:
             ResponseDecodeError: The answer is not an event stream.
             ClientClosedError: The client is closed.
         """
-        http = await self._connections.client(streams=True)
-        request = self._build(http, self._streams, call, None, None)
+        sender = await self._connections.sender(streams=True)
+        request = self._build(sender, self._streams, call, None, None)
         watched = self._observer.wants()
         if watched:
             self._observer.sending(operation, call, attempt, request)
@@ -160,7 +142,7 @@ class AsyncTransport:
         response: httpx.Response | None = None
         failure: SynthPoolsError | None = None
         try:
-            response = await self._send(http, request, call, stream=True)
+            response = await self._send(sender, request, call, stream=True)
             await self._check_stream(call, response)
         except SynthPoolsError as error:
             failure = error
@@ -197,6 +179,9 @@ class AsyncTransport:
             call: What was asked; it decides whether some operations may be repeated.
             remaining: Seconds that are left; None for no limit.
         """
+        # Here and further down: what the first call does without is imported where it is used.
+        from synth_pools import retry
+
         details = OPERATIONS[operation]
         asked = call or {}
         body = asked.get("json") or {}
@@ -236,7 +221,9 @@ class AsyncTransport:
             )
             if wait is None:
                 break
-            lost = lost or not retry.outcome_of(failure).changed_nothing
+            from synth_pools.retry import outcome_of
+
+            lost = lost or not outcome_of(failure).changed_nothing
             self._observer.retrying(call, failure, attempt, wait, self._config.max_retries)
             await self.sleep(wait)
         status = getattr(failure, "status_code", None)
@@ -254,8 +241,8 @@ class AsyncTransport:
         attempt: int,
         remaining: float | None,
     ) -> dict[str, Any]:
-        http = await self._connections.client()
-        request = self._build(http, self._calls, call, content, remaining)
+        sender = await self._connections.sender()
+        request = self._build(sender, self._calls, call, content, remaining)
         watched = self._observer.wants()
         if watched:
             self._observer.sending(details.id, call, attempt, request)
@@ -264,7 +251,7 @@ class AsyncTransport:
         failure: SynthPoolsError | None = None
         result: dict[str, Any] = {}
         try:
-            response = await within(remaining, self._send, http, request, call)
+            response = await within(remaining, self._send, sender, request, call)
             result = self._answers.result(call, response)
         except TimeoutError:
             failure = self._answers.deadline_error(call, attempt)
@@ -280,22 +267,22 @@ class AsyncTransport:
 
     def _build(
         self,
-        http: httpx.AsyncClient,
+        sender: AsyncSender,
         builder: RequestBuilder,
         call: Call,
         content: bytes | None,
         longest: float | None,
     ) -> httpx.Request:
         if self._connections.are_lent:
-            return builder.build_for(http, call, content, longest=longest)
+            return builder.build_for(sender.http, call, content, longest=longest)
         return builder.build(call, content, longest=longest)
 
     async def _send(
-        self, http: httpx.AsyncClient, request: httpx.Request, call: Call, *, stream: bool = False
+        self, sender: AsyncSender, request: httpx.Request, call: Call, *, stream: bool = False
     ) -> httpx.Response:
         failure: APIConnectionError | ClientClosedError
         try:
-            return await http.send(request, auth=self._auth, follow_redirects=False, stream=stream)
+            return await sender.send(request, self._config.api_key, stream=stream)
         except httpx.RequestError as error:
             if stream:
                 failure = self._answers.stream_error(call, error, began=False)
@@ -303,7 +290,7 @@ class AsyncTransport:
                 failure = self._answers.connection_error(call, error)
         except BaseException as error:
             # Cancellation, an interrupt, or another thread that closes the client.
-            if not (isinstance(error, RuntimeError) and http.is_closed):
+            if not (isinstance(error, RuntimeError) and sender.http.is_closed):
                 without_frames(error)
                 raise
             failure = ClientClosedError("the client was closed")

@@ -16,7 +16,7 @@ from synth_pools.requests import (
     query_text,
     validate_pool_rollout_request,
 )
-from synth_pools_api.api import agent_rollouts
+from synth_pools_api import api
 
 if TYPE_CHECKING:
     from synth_pools._sync.events import EventStream
@@ -50,7 +50,7 @@ class AgentRolloutOperations(Operations):
         validate_pool_rollout_request(request, context="create_global_rollout")
         return self._transport.request(
             "create_global_rollout",
-            agent_rollouts.create_global_rollout._get_kwargs(
+            api.agent_rollouts.create_global_rollout._get_kwargs(
                 body=json_body(request),
                 idempotency_key=or_unset(check_idempotency_key(idempotency_key)),
             ),
@@ -64,7 +64,7 @@ class AgentRolloutOperations(Operations):
         """
         rollout_id = path_segment(rollout_id, "rollout_id")
         return self._transport.request(
-            "get_global_rollout", agent_rollouts.get_global_rollout._get_kwargs(rollout_id)
+            "get_global_rollout", api.agent_rollouts.get_global_rollout._get_kwargs(rollout_id)
         )
 
     def list_global_rollouts(
@@ -86,7 +86,7 @@ class AgentRolloutOperations(Operations):
         """
         return self._transport.request(
             "list_global_rollouts",
-            agent_rollouts.list_global_rollouts._get_kwargs(**page(state, limit, cursor)),
+            api.agent_rollouts.list_global_rollouts._get_kwargs(**page(state, limit, cursor)),
         )
 
     def iter_global_rollouts(
@@ -120,7 +120,7 @@ class AgentRolloutOperations(Operations):
         from synth_pools._sync.waiting import RolloutPath
 
         rollout_id = path_segment(rollout_id, "rollout_id")
-        url = agent_rollouts.get_global_rollout._get_kwargs(rollout_id)["url"]
+        url = api.agent_rollouts.get_global_rollout._get_kwargs(rollout_id)["url"]
         return RolloutPath(url, is_global=True)
 
     def cancel_global_rollout(self, rollout_id: str) -> dict[str, Any]:
@@ -136,7 +136,7 @@ class AgentRolloutOperations(Operations):
         rollout_id = path_segment(rollout_id, "rollout_id")
         return self._transport.request(
             "cancel_global_rollout",
-            agent_rollouts.cancel_global_rollout._get_kwargs(rollout_id, body=json_body({})),
+            api.agent_rollouts.cancel_global_rollout._get_kwargs(rollout_id, body=json_body({})),
         )
 
     def get_global_rollout_artifacts(self, rollout_id: str) -> dict[str, Any]:
@@ -151,7 +151,7 @@ class AgentRolloutOperations(Operations):
         rollout_id = path_segment(rollout_id, "rollout_id")
         return self._transport.request(
             "get_global_rollout_artifacts",
-            agent_rollouts.get_global_rollout_artifacts._get_kwargs(rollout_id),
+            api.agent_rollouts.get_global_rollout_artifacts._get_kwargs(rollout_id),
         )
 
     def get_global_rollout_usage(self, rollout_id: str) -> dict[str, Any]:
@@ -163,7 +163,7 @@ class AgentRolloutOperations(Operations):
         rollout_id = path_segment(rollout_id, "rollout_id")
         return self._transport.request(
             "get_global_rollout_usage",
-            agent_rollouts.get_global_rollout_usage._get_kwargs(rollout_id),
+            api.agent_rollouts.get_global_rollout_usage._get_kwargs(rollout_id),
         )
 
     def get_global_rollout_summary(self, rollout_id: str) -> dict[str, Any]:
@@ -175,7 +175,7 @@ class AgentRolloutOperations(Operations):
         rollout_id = path_segment(rollout_id, "rollout_id")
         return self._transport.request(
             "get_global_rollout_summary",
-            agent_rollouts.get_global_rollout_summary._get_kwargs(rollout_id),
+            api.agent_rollouts.get_global_rollout_summary._get_kwargs(rollout_id),
         )
 
     def stream_global_rollout_events(
@@ -195,7 +195,7 @@ class AgentRolloutOperations(Operations):
         rollout_id = path_segment(rollout_id, "rollout_id")
         return self._stream(
             "stream_global_rollout_events",
-            agent_rollouts.stream_global_rollout_events._get_kwargs(
+            api.agent_rollouts.stream_global_rollout_events._get_kwargs(
                 rollout_id, cursor=or_unset(query_text(cursor, "cursor"))
             ),
         )

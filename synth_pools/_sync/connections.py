@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 
+from synth_pools._sync.sending import OwnSender, Sender
 from synth_pools.colours.sync_ import (
     Close,
     Ending,
@@ -36,13 +37,14 @@ class Connections:
     rollout lasts, and a pool that serves both is empty for calls once enough streams are open.
     """
 
-    def __init__(self, timeout: httpx.Timeout, lent: httpx.Client | None) -> None:
+    def __init__(self, base_url: str, timeout: httpx.Timeout, lent: httpx.Client | None) -> None:
         if lent is not None and not isinstance(lent, httpx.Client):
             raise ConfigurationError(
                 f"http_client must be an httpx.{httpx.Client.__name__}, not {type(lent).__name__}"
             )
+        self._base_url = base_url
         self._timeout = timeout
-        self._lent = lent
+        self._lent = None if lent is None else Sender(lent)
         self._closed = False
         self._sets: dict[Any, _Set] = {}
         self._current: _Set | None = None
@@ -63,8 +65,8 @@ class Connections:
         if self._closed:
             raise ClientClosedError("the client is closed: make a new one")
 
-    def client(self, *, streams: bool = False) -> httpx.Client:
-        """The HTTP client to send with, for calls or for event streams."""
+    def sender(self, *, streams: bool = False) -> Sender:
+        """What to send with, for calls or for event streams."""
         if self._lent is not None:
             self.check_open()
             return self._lent
@@ -106,7 +108,7 @@ class Connections:
                     self._sets.pop(gone).ending.forget()
                 if found is not None:
                     found.ending.forget()
-                found = _Set(here, self._timeout)
+                found = _Set(here, self._base_url, self._timeout)
                 # Nothing is waited for here, so the lock is not held up.
                 found.ending = close_with_owner(self, _closing(found.made))
                 self._sets[here] = found
@@ -119,23 +121,30 @@ class _Set:
 
     ending: Ending
 
-    def __init__(self, owner: Any, timeout: httpx.Timeout) -> None:
+    def __init__(self, owner: Any, base_url: str, timeout: httpx.Timeout) -> None:
         self.owner = owner
+        self._base_url = base_url
         self._timeout = timeout
         self._lock = threading.Lock()
-        self.for_calls = http_client(timeout, _CALLS)
-        self.made = [self.for_calls]
+        self.made: list[httpx.Client] = []
+        self.for_calls = self._make(_CALLS)
+        self._for_streams: Sender | None = None
 
     @property
     def is_closed(self) -> bool:
-        return self.for_calls.is_closed
+        return self.for_calls.http.is_closed
 
-    def for_streams(self) -> httpx.Client:
-        if len(self.made) == 1:
+    def for_streams(self) -> Sender:
+        if self._for_streams is None:
             with self._lock:
-                if len(self.made) == 1:
-                    self.made.append(http_client(self._timeout, _STREAMS))
-        return self.made[1]
+                if self._for_streams is None:
+                    self._for_streams = self._make(_STREAMS)
+        return self._for_streams
+
+    def _make(self, limits: httpx.Limits) -> Sender:
+        http = http_client(self._timeout, limits)
+        self.made.append(http)
+        return OwnSender(http, self._base_url)
 
     def close(self) -> None:
         self.ending.close()

@@ -10,7 +10,7 @@ from typing import Any
 
 from synth_pools._sync.operations import Operations
 from synth_pools.requests import json_body, path_segment
-from synth_pools_api.api import containers
+from synth_pools_api import api
 
 
 class ContainerOperations(Operations):
@@ -25,7 +25,8 @@ class ContainerOperations(Operations):
         """Whether the container of a pool is well."""
         pool_id = path_segment(pool_id, "pool_id")
         return self._transport.request(
-            "get_pool_container_health", containers.get_pool_container_health._get_kwargs(pool_id)
+            "get_pool_container_health",
+            api.containers.get_pool_container_health._get_kwargs(pool_id),
         )
 
     def get_task_container_health(self, pool_id: str, task_id: str) -> dict[str, Any]:
@@ -34,14 +35,14 @@ class ContainerOperations(Operations):
         task_id = path_segment(task_id, "task_id")
         return self._transport.request(
             "get_task_container_health",
-            containers.get_task_container_health._get_kwargs(pool_id, task_id),
+            api.containers.get_task_container_health._get_kwargs(pool_id, task_id),
         )
 
     def get_pool_container_info(self, pool_id: str) -> dict[str, Any]:
         """What the container of a pool says about itself."""
         pool_id = path_segment(pool_id, "pool_id")
         return self._transport.request(
-            "get_pool_container_info", containers.get_pool_container_info._get_kwargs(pool_id)
+            "get_pool_container_info", api.containers.get_pool_container_info._get_kwargs(pool_id)
         )
 
     def get_task_container_info(self, pool_id: str, task_id: str) -> dict[str, Any]:
@@ -50,7 +51,7 @@ class ContainerOperations(Operations):
         task_id = path_segment(task_id, "task_id")
         return self._transport.request(
             "get_task_container_info",
-            containers.get_task_container_info._get_kwargs(pool_id, task_id),
+            api.containers.get_task_container_info._get_kwargs(pool_id, task_id),
         )
 
     def get_pool_container_metadata(self, pool_id: str) -> dict[str, Any]:
@@ -58,7 +59,7 @@ class ContainerOperations(Operations):
         pool_id = path_segment(pool_id, "pool_id")
         return self._transport.request(
             "get_pool_container_metadata",
-            containers.get_pool_container_metadata._get_kwargs(pool_id),
+            api.containers.get_pool_container_metadata._get_kwargs(pool_id),
         )
 
     def get_task_container_metadata(self, pool_id: str, task_id: str) -> dict[str, Any]:
@@ -67,7 +68,7 @@ class ContainerOperations(Operations):
         task_id = path_segment(task_id, "task_id")
         return self._transport.request(
             "get_task_container_metadata",
-            containers.get_task_container_metadata._get_kwargs(pool_id, task_id),
+            api.containers.get_task_container_metadata._get_kwargs(pool_id, task_id),
         )
 
     def execute_pool_container_rollout(
@@ -85,7 +86,9 @@ class ContainerOperations(Operations):
         pool_id = path_segment(pool_id, "pool_id")
         return self._transport.request(
             "execute_pool_container_rollout",
-            containers.execute_pool_container_rollout._get_kwargs(pool_id, body=json_body(request)),
+            api.containers.execute_pool_container_rollout._get_kwargs(
+                pool_id, body=json_body(request)
+            ),
         )
 
     def execute_task_container_rollout(
@@ -105,7 +108,7 @@ class ContainerOperations(Operations):
         task_id = path_segment(task_id, "task_id")
         return self._transport.request(
             "execute_task_container_rollout",
-            containers.execute_task_container_rollout._get_kwargs(
+            api.containers.execute_task_container_rollout._get_kwargs(
                 pool_id, task_id, body=json_body(request)
             ),
         )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from synth_pools._sync.operations import Operations, page
 from synth_pools.checks import check_limit
 from synth_pools.requests import json_body, path_segment
-from synth_pools_api.api import metrics, pools
+from synth_pools_api import api
 
 if TYPE_CHECKING:
     from synth_pools._sync.pages import Items
@@ -35,7 +35,7 @@ class PoolOperations(Operations):
             ValidationFailedError: The definition is invalid; the message names the fields.
         """
         return self._transport.request(
-            "create_pool", pools.create_pool._get_kwargs(body=json_body(request))
+            "create_pool", api.pools.create_pool._get_kwargs(body=json_body(request))
         )
 
     def create(self, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -56,7 +56,7 @@ class PoolOperations(Operations):
             ``{"items": [...], "next_cursor": ...}``; the cursor is null on the last page.
         """
         return self._transport.request(
-            "list_pools", pools.list_pools._get_kwargs(**page(state, limit, cursor))
+            "list_pools", api.pools.list_pools._get_kwargs(**page(state, limit, cursor))
         )
 
     def list(
@@ -112,7 +112,7 @@ class PoolOperations(Operations):
         check_limit(timeout, "timeout")
         pool_id = path_segment(pool_id, "pool_id")
         wait = Wait(self._transport, timeout)
-        return wait.until_active(pools.get_pool._get_kwargs(pool_id), pool_id)
+        return wait.until_active(api.pools.get_pool._get_kwargs(pool_id), pool_id)
 
     def get_pool(self, pool_id: str) -> dict[str, Any]:
         """A pool, archived ones too.
@@ -121,7 +121,7 @@ class PoolOperations(Operations):
             NotFoundError: There is no such pool.
         """
         pool_id = path_segment(pool_id, "pool_id")
-        return self._transport.request("get_pool", pools.get_pool._get_kwargs(pool_id))
+        return self._transport.request("get_pool", api.pools.get_pool._get_kwargs(pool_id))
 
     def get(self, pool_id: str) -> dict[str, Any]:
         """Short for `get_pool`."""
@@ -140,7 +140,7 @@ class PoolOperations(Operations):
         """
         pool_id = path_segment(pool_id, "pool_id")
         return self._transport.request(
-            "replace_pool", pools.replace_pool._get_kwargs(pool_id, body=json_body(request))
+            "replace_pool", api.pools.replace_pool._get_kwargs(pool_id, body=json_body(request))
         )
 
     def replace(self, pool_id: str, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -160,7 +160,7 @@ class PoolOperations(Operations):
         """
         pool_id = path_segment(pool_id, "pool_id")
         return self._transport.request(
-            "update_pool", pools.update_pool._get_kwargs(pool_id, body=json_body(request))
+            "update_pool", api.pools.update_pool._get_kwargs(pool_id, body=json_body(request))
         )
 
     def update(self, pool_id: str, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -177,7 +177,7 @@ class PoolOperations(Operations):
             NotFoundError: There is no such pool.
         """
         pool_id = path_segment(pool_id, "pool_id")
-        return self._transport.request("delete_pool", pools.delete_pool._get_kwargs(pool_id))
+        return self._transport.request("delete_pool", api.pools.delete_pool._get_kwargs(pool_id))
 
     def delete(self, pool_id: str) -> dict[str, Any]:
         """Short for `delete_pool`."""
@@ -190,7 +190,9 @@ class PoolOperations(Operations):
             NotFoundError: There is no such pool.
         """
         pool_id = path_segment(pool_id, "pool_id")
-        return self._transport.request("get_pool_urls", pools.get_pool_urls._get_kwargs(pool_id))
+        return self._transport.request(
+            "get_pool_urls", api.pools.get_pool_urls._get_kwargs(pool_id)
+        )
 
     def get_urls(self, pool_id: str) -> dict[str, Any]:
         """Short for `get_pool_urls`."""
@@ -204,5 +206,5 @@ class PoolOperations(Operations):
         """
         pool_id = path_segment(pool_id, "pool_id")
         return self._transport.request(
-            "get_pool_metrics", metrics.get_pool_metrics._get_kwargs(pool_id)
+            "get_pool_metrics", api.metrics.get_pool_metrics._get_kwargs(pool_id)
         )

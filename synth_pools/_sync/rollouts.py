@@ -18,7 +18,7 @@ from synth_pools.requests import (
     validate_pool_rollout_request,
 )
 from synth_pools.wire import Call
-from synth_pools_api.api import rollouts
+from synth_pools_api import api
 from synth_pools_api.operations import OperationId
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class RolloutOperations(Operations):
         pool_id = path_segment(pool_id, "pool_id")
         rollout_id = path_segment(rollout_id, "rollout_id")
         return self._transport.request(
-            "get_rollout", rollouts.get_rollout._get_kwargs(pool_id, rollout_id)
+            "get_rollout", api.rollouts.get_rollout._get_kwargs(pool_id, rollout_id)
         )
 
     def list_rollouts(
@@ -94,7 +94,7 @@ class RolloutOperations(Operations):
         pool_id = path_segment(pool_id, "pool_id")
         return self._transport.request(
             "list_rollouts",
-            rollouts.list_rollouts._get_kwargs(pool_id, **page(state, limit, cursor)),
+            api.rollouts.list_rollouts._get_kwargs(pool_id, **page(state, limit, cursor)),
         )
 
     def iter_rollouts(
@@ -178,7 +178,7 @@ class RolloutOperations(Operations):
         rollout_id = path_segment(rollout_id, "rollout_id")
         return self._transport.request(
             "cancel_rollout",
-            rollouts.cancel_rollout._get_kwargs(pool_id, rollout_id, body=json_body({})),
+            api.rollouts.cancel_rollout._get_kwargs(pool_id, rollout_id, body=json_body({})),
         )
 
     def get_rollout_artifacts(self, pool_id: str, rollout_id: str) -> dict[str, Any]:
@@ -193,7 +193,8 @@ class RolloutOperations(Operations):
         pool_id = path_segment(pool_id, "pool_id")
         rollout_id = path_segment(rollout_id, "rollout_id")
         return self._transport.request(
-            "get_rollout_artifacts", rollouts.get_rollout_artifacts._get_kwargs(pool_id, rollout_id)
+            "get_rollout_artifacts",
+            api.rollouts.get_rollout_artifacts._get_kwargs(pool_id, rollout_id),
         )
 
     def get_rollout_usage(self, pool_id: str, rollout_id: str) -> dict[str, Any]:
@@ -205,7 +206,7 @@ class RolloutOperations(Operations):
         pool_id = path_segment(pool_id, "pool_id")
         rollout_id = path_segment(rollout_id, "rollout_id")
         return self._transport.request(
-            "get_rollout_usage", rollouts.get_rollout_usage._get_kwargs(pool_id, rollout_id)
+            "get_rollout_usage", api.rollouts.get_rollout_usage._get_kwargs(pool_id, rollout_id)
         )
 
     def get_rollout_summary(self, pool_id: str, rollout_id: str) -> dict[str, Any]:
@@ -217,7 +218,7 @@ class RolloutOperations(Operations):
         pool_id = path_segment(pool_id, "pool_id")
         rollout_id = path_segment(rollout_id, "rollout_id")
         return self._transport.request(
-            "get_rollout_summary", rollouts.get_rollout_summary._get_kwargs(pool_id, rollout_id)
+            "get_rollout_summary", api.rollouts.get_rollout_summary._get_kwargs(pool_id, rollout_id)
         )
 
     def stream_rollout_events(
@@ -240,7 +241,7 @@ class RolloutOperations(Operations):
     def _creation(
         self, pool_id: str, request: Mapping[str, Any], idempotency_key: str | None
     ) -> Call:
-        return rollouts.create_rollout._get_kwargs(
+        return api.rollouts.create_rollout._get_kwargs(
             pool_id,
             body=json_body(request),
             idempotency_key=or_unset(check_idempotency_key(idempotency_key)),
@@ -251,7 +252,7 @@ class RolloutOperations(Operations):
 
         pool_id = path_segment(pool_id, "pool_id")
         rollout_id = path_segment(rollout_id, "rollout_id")
-        url = rollouts.get_rollout._get_kwargs(pool_id, rollout_id)["url"]
+        url = api.rollouts.get_rollout._get_kwargs(pool_id, rollout_id)["url"]
         return RolloutPath(url, is_global=False)
 
     def _events_call(
@@ -259,6 +260,6 @@ class RolloutOperations(Operations):
     ) -> tuple[OperationId, Call]:
         pool_id = path_segment(pool_id, "pool_id")
         rollout_id = path_segment(rollout_id, "rollout_id")
-        return "stream_rollout_events", rollouts.stream_rollout_events._get_kwargs(
+        return "stream_rollout_events", api.rollouts.stream_rollout_events._get_kwargs(
             pool_id, rollout_id, cursor=or_unset(query_text(cursor, "cursor"))
         )

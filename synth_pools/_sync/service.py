@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from synth_pools._sync.operations import Operations
-from synth_pools_api.api import service
+from synth_pools_api import api
 
 
 class ServiceOperations(Operations):
@@ -16,8 +16,12 @@ class ServiceOperations(Operations):
 
     def get_queue_status(self) -> dict[str, Any]:
         """How many rollouts wait and run, and how many may run at once."""
-        return self._transport.request("get_queue_status", service.get_queue_status._get_kwargs())
+        return self._transport.request(
+            "get_queue_status", api.service.get_queue_status._get_kwargs()
+        )
 
     def get_capabilities(self) -> dict[str, Any]:
         """What the service can do: its pool targets, its features, its version."""
-        return self._transport.request("get_capabilities", service.get_capabilities._get_kwargs())
+        return self._transport.request(
+            "get_capabilities", api.service.get_capabilities._get_kwargs()
+        )

@@ -10,7 +10,7 @@ from typing import Any
 
 from synth_pools._sync.operations import Operations
 from synth_pools.requests import json_body, path_segment
-from synth_pools_api.api import tasks
+from synth_pools_api import api
 
 
 class TaskOperations(Operations):
@@ -26,7 +26,7 @@ class TaskOperations(Operations):
             NotFoundError: There is no such pool.
         """
         pool_id = path_segment(pool_id, "pool_id")
-        return self._transport.request("list_tasks", tasks.list_tasks._get_kwargs(pool_id))
+        return self._transport.request("list_tasks", api.tasks.list_tasks._get_kwargs(pool_id))
 
     def create_task(self, pool_id: str, request: Mapping[str, Any]) -> dict[str, Any]:
         """Add a task to a pool.
@@ -45,7 +45,7 @@ class TaskOperations(Operations):
         """
         pool_id = path_segment(pool_id, "pool_id")
         return self._transport.request(
-            "create_task", tasks.create_task._get_kwargs(pool_id, body=json_body(request))
+            "create_task", api.tasks.create_task._get_kwargs(pool_id, body=json_body(request))
         )
 
     def update_task(self, pool_id: str, task_id: str, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -62,7 +62,8 @@ class TaskOperations(Operations):
         pool_id = path_segment(pool_id, "pool_id")
         task_id = path_segment(task_id, "task_id")
         return self._transport.request(
-            "update_task", tasks.update_task._get_kwargs(pool_id, task_id, body=json_body(request))
+            "update_task",
+            api.tasks.update_task._get_kwargs(pool_id, task_id, body=json_body(request)),
         )
 
     def patch_task(self, pool_id: str, task_id: str, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -79,7 +80,8 @@ class TaskOperations(Operations):
         pool_id = path_segment(pool_id, "pool_id")
         task_id = path_segment(task_id, "task_id")
         return self._transport.request(
-            "patch_task", tasks.patch_task._get_kwargs(pool_id, task_id, body=json_body(request))
+            "patch_task",
+            api.tasks.patch_task._get_kwargs(pool_id, task_id, body=json_body(request)),
         )
 
     def delete_task(self, pool_id: str, task_id: str) -> dict[str, Any]:
@@ -95,5 +97,5 @@ class TaskOperations(Operations):
         pool_id = path_segment(pool_id, "pool_id")
         task_id = path_segment(task_id, "task_id")
         return self._transport.request(
-            "delete_task", tasks.delete_task._get_kwargs(pool_id, task_id)
+            "delete_task", api.tasks.delete_task._get_kwargs(pool_id, task_id)
         )

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from typing import Any
 
 import httpx
 
-from synth_pools import retry
 from synth_pools._sync.connections import Connections
+from synth_pools._sync.sending import Sender
 from synth_pools.answers import AnswerReader
 from synth_pools.colours.sync_ import sleep, within
-from synth_pools.config import ClientConfig, Secret
+from synth_pools.config import ClientConfig
 from synth_pools.errors import (
     APIConnectionError,
     APIStatusError,
@@ -32,23 +32,6 @@ from synth_pools_api.operations import OPERATIONS, Operation, OperationId
 _KEY_HEADER = "Idempotency-Key"
 # What an earlier attempt, whose answer was lost, may have brought about itself.
 _OWN_DOING = {("DELETE", 404), ("POST", 409)}
-
-
-class _BearerAuth(httpx.Auth):
-    """Puts the key into a request only while it is sent, so that no client object holds it."""
-
-    __slots__ = ("_secret",)
-
-    def __init__(self, secret: Secret) -> None:
-        self._secret = secret
-
-    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        request.headers["Authorization"] = f"Bearer {self._secret.reveal()}"
-        try:
-            yield request
-        finally:
-            # Answers and errors hold on to their request.
-            request.headers.pop("Authorization", None)
 
 
 class Transport:
@@ -76,8 +59,9 @@ class Transport:
             problem = str(error)
         if problem:
             raise ConfigurationError(f"the base URL cannot be used: {problem}")
-        self._connections = connections or Connections(httpx.Timeout(config.timeout), http_client)
-        self._auth = _BearerAuth(config.api_key)
+        self._connections = connections or Connections(
+            config.base_url, httpx.Timeout(config.timeout), http_client
+        )
         self._answers = AnswerReader(config)
         self._observer = Observer(config)
         self._calls = RequestBuilder(config, accept="application/json", read_timeout=config.timeout)
@@ -152,8 +136,8 @@ class Transport:
             ResponseDecodeError: The answer is not an event stream.
             ClientClosedError: The client is closed.
         """
-        http = self._connections.client(streams=True)
-        request = self._build(http, self._streams, call, None, None)
+        sender = self._connections.sender(streams=True)
+        request = self._build(sender, self._streams, call, None, None)
         watched = self._observer.wants()
         if watched:
             self._observer.sending(operation, call, attempt, request)
@@ -161,7 +145,7 @@ class Transport:
         response: httpx.Response | None = None
         failure: SynthPoolsError | None = None
         try:
-            response = self._send(http, request, call, stream=True)
+            response = self._send(sender, request, call, stream=True)
             self._check_stream(call, response)
         except SynthPoolsError as error:
             failure = error
@@ -198,6 +182,9 @@ class Transport:
             call: What was asked; it decides whether some operations may be repeated.
             remaining: Seconds that are left; None for no limit.
         """
+        # Here and further down: what the first call does without is imported where it is used.
+        from synth_pools import retry
+
         details = OPERATIONS[operation]
         asked = call or {}
         body = asked.get("json") or {}
@@ -235,7 +222,9 @@ class Transport:
             )
             if wait is None:
                 break
-            lost = lost or not retry.outcome_of(failure).changed_nothing
+            from synth_pools.retry import outcome_of
+
+            lost = lost or not outcome_of(failure).changed_nothing
             self._observer.retrying(call, failure, attempt, wait, self._config.max_retries)
             self.sleep(wait)
         status = getattr(failure, "status_code", None)
@@ -253,8 +242,8 @@ class Transport:
         attempt: int,
         remaining: float | None,
     ) -> dict[str, Any]:
-        http = self._connections.client()
-        request = self._build(http, self._calls, call, content, remaining)
+        sender = self._connections.sender()
+        request = self._build(sender, self._calls, call, content, remaining)
         watched = self._observer.wants()
         if watched:
             self._observer.sending(details.id, call, attempt, request)
@@ -263,7 +252,7 @@ class Transport:
         failure: SynthPoolsError | None = None
         result: dict[str, Any] = {}
         try:
-            response = within(remaining, self._send, http, request, call)
+            response = within(remaining, self._send, sender, request, call)
             result = self._answers.result(call, response)
         except TimeoutError:
             failure = self._answers.deadline_error(call, attempt)
@@ -279,22 +268,22 @@ class Transport:
 
     def _build(
         self,
-        http: httpx.Client,
+        sender: Sender,
         builder: RequestBuilder,
         call: Call,
         content: bytes | None,
         longest: float | None,
     ) -> httpx.Request:
         if self._connections.are_lent:
-            return builder.build_for(http, call, content, longest=longest)
+            return builder.build_for(sender.http, call, content, longest=longest)
         return builder.build(call, content, longest=longest)
 
     def _send(
-        self, http: httpx.Client, request: httpx.Request, call: Call, *, stream: bool = False
+        self, sender: Sender, request: httpx.Request, call: Call, *, stream: bool = False
     ) -> httpx.Response:
         failure: APIConnectionError | ClientClosedError
         try:
-            return http.send(request, auth=self._auth, follow_redirects=False, stream=stream)
+            return sender.send(request, self._config.api_key, stream=stream)
         except httpx.RequestError as error:
             if stream:
                 failure = self._answers.stream_error(call, error, began=False)
@@ -302,7 +291,7 @@ class Transport:
                 failure = self._answers.connection_error(call, error)
         except BaseException as error:
             # Cancellation, an interrupt, or another thread that closes the client.
-            if not (isinstance(error, RuntimeError) and http.is_closed):
+            if not (isinstance(error, RuntimeError) and sender.http.is_closed):
                 without_frames(error)
                 raise
             failure = ClientClosedError("the client was closed")
