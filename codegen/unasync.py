@@ -32,6 +32,7 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"\b_async\b", "_sync"),
         (r"\basync_\b", "sync_"),
         (r"\b(_?)async_(?=\w)", r"\1"),
+        (r"\bhandle_async_request\b", "handle_request"),
         (r"\basynccontextmanager\b", "contextmanager"),
         (r"\baclosing\b", "closing"),
         (r"\ba(close|iter|next|read|send|throw|iter_\w+|stream)(?=\()", r"\1"),

@@ -36,6 +36,7 @@ from codegen import CodegenError, unasync
         ("from synth_pools._async.pages import X", "from synth_pools._sync.pages import X"),
         ("from tests.facade.async_.server import X", "from tests.facade.sync_.server import X"),
         ("async_client = make()", "client = make()"),
+        ("await t.handle_async_request(r)", "t.handle_request(r)"),
         ('"""Use `async with` and `await`ed calls."""', '"""Use `with` and `await`ed calls."""'),
         ("# An async client closes itself.", "# A sync client closes itself."),
         # A value on the wire, and names that merely look alike.
