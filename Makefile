@@ -58,6 +58,10 @@ contract: $(STAMP) ## Whether the backend at URL=... keeps the contract; the key
 contract-selftest: $(STAMP) ## Whether the contract kit sees every fault, and none where there is none
 	$(BIN)/python -m tests.contract.selftest --write docs/contract-selftest.md $(ARGS)
 
+.PHONY: hostile
+hostile: $(STAMP) ## Ten minutes of hostile input: no answer of 500, no traceback in the log
+	$(BIN)/python -m tests.local.hostile --write docs/hostile-run.md $(ARGS)
+
 .PHONY: crash
 crash: $(STAMP) ## Whether kill -9 of the backend, 50 times under load, loses or repeats anything
 	$(BIN)/python -m tests.local.crash --write docs/crash-test.md $(ARGS)

@@ -10,6 +10,7 @@ import asyncio
 import fcntl
 import http
 import json
+import logging
 import resource
 import struct
 import sys
@@ -23,6 +24,10 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 from .limits import Limits
+
+# What clients do wrong is theirs to know, as often as they like to do it; our own failures are not.
+_log = logging.getLogger("synth_pools.local.http")
+_log.setLevel(logging.ERROR)
 
 # Files that are open besides connections: the database, containers, the listening socket.
 _RESERVED_FILES = 200
@@ -57,6 +62,7 @@ class Connection(H11Protocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
+        self.logger = _log
         assert isinstance(config, LimitedConfig)  # noqa: S101 - we are made by nothing else
         self._limited = config
         # Since when the head of a request is waited for; None while one is answered.

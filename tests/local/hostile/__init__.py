@@ -1,0 +1,1 @@
+"""A long run of hostile input against `synth-pools serve`: `make hostile`."""
