@@ -6,16 +6,28 @@ Scenarios look where a clause points; the machine looks at what comes of several
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 import hypothesis
 from hypothesis import HealthCheck, Phase, Verbosity, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from synth_pools.contract.ends import EndScenario, LackError
-from synth_pools.contract.following import FINAL, Rollout, rollout_id, wait, wait_until_active
+from synth_pools.contract.following import (
+    FINAL,
+    STARTED,
+    Rollout,
+    rollout_id,
+    wait,
+    wait_until_active,
+)
 from synth_pools.contract.model import Clause, LayerResult
 from synth_pools.contract.options import Profile
 from synth_pools.contract.probe import (
@@ -28,7 +40,8 @@ from synth_pools.contract.probe import (
 )
 from synth_pools.contract.readers import in_list, of_pool, of_rollout
 from synth_pools.contract.scenario import Scenario, difference, same
-from synth_pools.contract.walk import AbortError, FailureError, Search, Walk, merge, scratch
+from synth_pools.contract.walk import AbortError, FailureError, Search, Walk, scratch
+from synth_pools.contract.walk_model import Known, Pool, configs, matches, merge, objects, picks
 from synth_pools.contract.world import World
 
 CHECK = "model.walk"
@@ -41,35 +54,7 @@ _OPERATIONS = (
     "get_rollout", "get_global_rollout", "list_rollouts", "list_global_rollouts",
 )  # fmt: skip
 
-_leaves = st.none() | st.booleans() | st.integers(-9, 9) | st.sampled_from(["", "x", "ü🌍"])
-_objects = st.dictionaries(
-    st.sampled_from("abc"),
-    st.recursive(
-        _leaves,
-        lambda inner: (
-            st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from("abc"), inner, max_size=2)
-        ),
-        max_leaves=4,
-    ),
-    max_size=3,
-)
-_picks = st.integers(0, 5)
-
-
-@dataclass(slots=True)
-class _Pool:
-    id: str
-    fields: dict[str, Any]
-    archived: bool = False
-    tasks: dict[str, dict[str, Any]] = field(default_factory=dict)
-    rollouts: list[_Known] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class _Known:
-    rollout: Rollout
-    request: dict[str, Any]
-    status: str
+_FIRST_TASK = {"task_id": "a", "task_config": {"a": {"b": 1, "c": 2}, "b": [1]}}
 
 
 def run(world: World) -> LayerResult:
@@ -115,7 +100,7 @@ class _Machine(RuleBasedStateMachine):
         super().__init__()
         item = Scenario(CHECK, _CLAUSE, _OPERATIONS, lambda _: None)
         self.ctx = Walk(self.search, item)
-        self.pools: list[_Pool] = []
+        self.pools: list[Pool] = []
 
     def teardown(self) -> None:
         """Every pool of a walk goes with it, so that walks do not slow each other down."""
@@ -137,71 +122,76 @@ class _Machine(RuleBasedStateMachine):
         except (LackError, BusyError, StoppedError, UnreachableError) as reason:
             raise AbortError(reason) from None
 
-    def _pick(self, pick: int) -> _Pool:
-        return self.pools[pick % len(self.pools)]
+    @property
+    def active(self) -> list[Pool]:
+        return [pool for pool in self.pools if not pool.archived]
+
+    def _pool(self, pick: int) -> Pool:
+        return self.active[pick % len(self.active)]
+
+    def _task(self, pick: int) -> tuple[Pool, str]:
+        every = [(pool, name) for pool in self.active for name in pool.tasks]
+        return every[pick % len(every)]
 
     # Pools
 
+    @initialize()
+    def begin(self) -> None:
+        """Every walk starts with something that can be changed."""
+        self._safely(lambda: self._create_pool({"a": {"b": 1}, "c": [1]}, [dict(_FIRST_TASK)]))
+
     @precondition(lambda self: len(self.pools) < 3)
-    @rule(metadata=_objects)
+    @rule(metadata=objects)
     def create_pool(self, metadata: dict[str, Any]) -> None:
-        def act() -> None:
-            name = self.ctx.name()
-            given = {"metadata": metadata, "concurrency": 50}
-            world = self.ctx.world
-            body = world.live_pool_body("x", pool_id=name, name=name, **given)
-            body = body or world.pool_body("x", pool_id=name, name=name, **given)
-            wrote = self.ctx.made(body)
-            self.pools.append(_Pool(name, {"name": name, "metadata": metadata}))
-            self._see_pool(self.pools[-1], "create_pool", wrote)
+        self._safely(lambda: self._create_pool(metadata, []))
 
-        self._safely(act)
+    def _create_pool(self, metadata: dict[str, Any], tasks: list[dict[str, Any]]) -> None:
+        name = self.ctx.name()
+        wrote = self.ctx.made(self._body(name, metadata, tasks))
+        configs = {task["task_id"]: task["task_config"] for task in tasks}
+        self.pools.append(Pool(name, {"name": name, "metadata": metadata}, tasks=configs))
+        self._see_pool(self.pools[-1], "create_pool", wrote)
 
-    @precondition(lambda self: self.pools)
-    @rule(pick=_picks, metadata=_objects, extra=_objects, remove=st.booleans())
+    def _body(self, name: str, metadata: Any, tasks: list[dict[str, Any]]) -> dict[str, Any]:
+        given = {"pool_id": name, "name": name, "metadata": metadata, "tasks": tasks}
+        world = self.ctx.world
+        live = world.live_pool_body("x", concurrency=50, **given)
+        return live or world.pool_body("x", concurrency=50, **given)
+
+    @precondition(lambda self: self.active)
+    @rule(pick=picks, metadata=objects, extra=objects, remove=st.booleans())
     def update_pool(
         self, pick: int, metadata: dict[str, Any], extra: dict[str, Any], remove: bool
     ) -> None:
         def act() -> None:
-            pool = self._pick(pick)
+            pool = self._pool(pick)
             change = {"metadata": metadata, "x_extra": None if remove else extra}
-            ids = {"pool_id": pool.id}
-            if pool.archived:
-                self._archived("update_pool", ids, change)
-                return
-            wrote = self.ctx.want(200, "update_pool", ids, json=change)
+            wrote = self.ctx.want(200, "update_pool", {"pool_id": pool.id}, json=change)
             pool.fields = merge(pool.fields, change)
             pool.fields.setdefault("metadata", {})
             self._see_pool(pool, "update_pool", wrote)
 
         self._safely(act)
 
-    @precondition(lambda self: self.pools)
-    @rule(pick=_picks, metadata=_objects, keep=st.booleans())
+    @precondition(lambda self: self.active)
+    @rule(pick=picks, metadata=objects, keep=st.booleans())
     def replace_pool(self, pick: int, metadata: dict[str, Any], keep: bool) -> None:
         def act() -> None:
-            pool = self._pick(pick)
-            world = self.ctx.world
+            pool = self._pool(pick)
             tasks = [{"task_id": name} for name in pool.tasks] if keep else []
-            given = {"metadata": metadata, "concurrency": 50, "tasks": tasks}
-            body = world.live_pool_body("x", pool_id=pool.id, name=pool.id, **given)
-            body = body or world.pool_body("x", pool_id=pool.id, name=pool.id, **given)
-            ids = {"pool_id": pool.id}
-            if pool.archived:
-                self._archived("replace_pool", ids, body)
-                return
-            wrote = self.ctx.want(200, "replace_pool", ids, json=body)
+            body = self._body(pool.id, metadata, tasks)
+            wrote = self.ctx.want(200, "replace_pool", {"pool_id": pool.id}, json=body)
             pool.fields = {"name": pool.id, "metadata": metadata}
             pool.tasks = {name: {} for name in pool.tasks} if keep else {}
             self._see_pool(pool, "replace_pool", wrote)
 
         self._safely(act)
 
-    @precondition(lambda self: self.pools)
-    @rule(pick=_picks)
+    @precondition(lambda self: len(self.active) > 1)
+    @rule(pick=picks)
     def delete_pool(self, pick: int) -> None:
         def act() -> None:
-            pool = self._pick(pick)
+            pool = self._pool(pick)
             wrote = self.ctx.want(200, "delete_pool", {"pool_id": pool.id})
             pool.archived = True
             self._see_pool(pool, "delete_pool", wrote)
@@ -215,119 +205,145 @@ class _Machine(RuleBasedStateMachine):
 
     # Tasks
 
-    @precondition(lambda self: self.pools)
-    @rule(pick=_picks, name=st.sampled_from(["a", "b"]), config=_objects)
-    def create_task(self, pick: int, name: str, config: dict[str, Any]) -> None:
+    @precondition(lambda self: self.active)
+    @rule(pick=picks, config=objects)
+    def create_task(self, pick: int, config: dict[str, Any]) -> None:
         def act() -> None:
-            pool = self._pick(pick)
-            ids = {"pool_id": pool.id}
+            pool = self._pool(pick)
+            name = next(name for name in "abcdefghijklmnopqrstuvwxyz" if name not in pool.tasks)
             body = {"task_id": name, "task_config": config}
-            if pool.archived:
-                self._archived("create_task", ids, body)
-            elif name in pool.tasks:
-                self.ctx.want(409, "create_task", ids, json=body, because="the id is taken")
-            else:
-                wrote = self.ctx.want(201, "create_task", ids, json=body)
-                pool.tasks[name] = config
-                self._see_tasks(pool, "create_task", wrote)
+            wrote = self.ctx.want(201, "create_task", {"pool_id": pool.id}, json=body)
+            pool.tasks[name] = config
+            self._see_tasks(pool, "create_task", wrote)
 
         self._safely(act)
 
-    @precondition(lambda self: self.pools)
-    @rule(
-        pick=_picks,
-        name=st.sampled_from(["a", "b"]),
-        config=_objects,
-        operation=st.sampled_from(["update_task", "patch_task", "delete_task"]),
-    )
-    def change_task(self, pick: int, name: str, config: dict[str, Any], operation: str) -> None:
+    @precondition(lambda self: any(pool.tasks for pool in self.active))
+    @rule(pick=picks, config=objects)
+    def update_task(self, pick: int, config: dict[str, Any]) -> None:
+        self._safely(lambda: self._change_task("update_task", pick, config, lambda _: config))
+
+    @precondition(lambda self: any(pool.tasks for pool in self.active))
+    @rule(pick=picks, config=objects)
+    def patch_task(self, pick: int, config: dict[str, Any]) -> None:
+        self._safely(
+            lambda: self._change_task("patch_task", pick, config, lambda old: merge(old, config))
+        )
+
+    def _change_task(
+        self, operation: str, pick: int, config: Any, change: Callable[[Any], Any]
+    ) -> None:
+        pool, name = self._task(pick)
+        ids = {"pool_id": pool.id, "task_id": name}
+        wrote = self.ctx.want(200, operation, ids, json={"task_config": config})
+        pool.tasks[name] = change(pool.tasks[name])
+        self._see_tasks(pool, operation, wrote)
+
+    @precondition(lambda self: any(pool.tasks for pool in self.active))
+    @rule(pick=picks)
+    def delete_task(self, pick: int) -> None:
         def act() -> None:
-            pool = self._pick(pick)
-            ids = {"pool_id": pool.id, "task_id": name}
-            body: Any = ABSENT if operation == "delete_task" else {"task_config": config}
-            if pool.archived:
-                if name in pool.tasks:
-                    self._archived(operation, ids, body)
-                return
-            if name not in pool.tasks:
-                self.ctx.want(404, operation, ids, json=body, because="there is no such task")
-                return
-            wrote = self.ctx.want(200, operation, ids, json=body)
-            if operation == "delete_task":
-                del pool.tasks[name]
-            elif operation == "update_task":
-                pool.tasks[name] = config
-            else:
-                pool.tasks[name] = merge(pool.tasks[name], config)
-            self._see_tasks(pool, operation, wrote)
+            pool, name = self._task(pick)
+            wrote = self.ctx.want(200, "delete_task", {"pool_id": pool.id, "task_id": name})
+            del pool.tasks[name]
+            self._see_tasks(pool, "delete_task", wrote)
+            again = {"pool_id": pool.id, "task_id": name}
+            self.ctx.want(404, "delete_task", again, because="the task is gone")
+
+        self._safely(act)
+
+    @precondition(lambda self: len(self.active) < len(self.pools))
+    @rule(
+        pick=picks,
+        asked=st.sampled_from(
+            [
+                ("update_pool", {"metadata": {"x": 1}}),
+                ("replace_pool", {"name": "x"}),
+                ("create_task", {}),
+                ("create_rollout", {}),
+            ]
+        ),
+    )
+    def ask_archived(self, pick: int, asked: tuple[str, dict[str, Any]]) -> None:
+        def act() -> None:
+            archived = [pool for pool in self.pools if pool.archived]
+            pool = archived[pick % len(archived)]
+            ids, (operation, body) = {"pool_id": pool.id}, asked
+            refused = self.ctx.want(409, operation, ids, json=body, because="the pool is archived")
+            self._see_pool(pool, operation, refused)
 
         self._safely(act)
 
     # Rollouts
 
-    @precondition(lambda self: any(len(pool.rollouts) < 4 for pool in self.pools))
+    @precondition(lambda self: any(len(pool.rollouts) < 4 for pool in self.active))
     @rule(
-        pick=_picks,
-        metadata=_objects,
+        pick=picks,
+        metadata=objects,
         lasting=st.booleans(),
         everywhere=st.booleans(),
-        task=st.sampled_from([None, "a", "b"]),
+        named=st.booleans(),
     )
     def create_rollout(
-        self, pick: int, metadata: dict[str, Any], lasting: bool, everywhere: bool, task: str | None
+        self, pick: int, metadata: dict[str, Any], lasting: bool, everywhere: bool, named: bool
     ) -> None:
         def act() -> None:
-            pool = self._pick(pick)
+            pool = self._pool(pick)
             world = self.ctx.world
             live = world.echo or bool(world.containers)
             request = world.rollout_body(metadata=metadata)
             if live:
                 request["env"] = {"delay": 600 if lasting else 0}
-            if task is not None:
-                request["task_id"] = task
+            if named and pool.tasks:
+                request["task_id"] = sorted(pool.tasks)[pick % len(pool.tasks)]
             ids = {"pool_id": pool.id}
             operation = "create_rollout"
             if everywhere:
                 operation, ids, request = "create_global_rollout", {}, {**request, **ids}
-            if pool.archived:
-                self._archived(operation, ids, request)
-                return
-            if task is not None and task not in pool.tasks:
-                self.ctx.want(404, operation, ids, json=request, because="there is no such task")
-                return
             # A server may prepare a pool again after it was changed.
             wait_until_active(self.ctx, pool.id)
             wrote = self.ctx.want((202, 200), operation, ids, json=request)
             rollout = Rollout(pool.id, rollout_id(wrote))
             status = "open"
-            if not (live and lasting):
+            if live and lasting:
+                # One that still waits would fail with its task.
+                wait(self.ctx, rollout, STARTED)
+            else:
                 status = str(wait(self.ctx, rollout, FINAL).at("status"))
-            known = _Known(rollout, request, status)
+            known = Known(rollout, request, status)
             pool.rollouts.append(known)
             self._see_rollout(known, operation, wrote)
 
         self._safely(act)
 
-    @precondition(lambda self: any(pool.rollouts for pool in self.pools))
-    @rule(pick=_picks, everywhere=st.booleans())
+    @precondition(lambda self: self._rollouts(open_=True))
+    @rule(pick=picks, everywhere=st.booleans())
     def cancel(self, pick: int, everywhere: bool) -> None:
-        def act() -> None:
-            every = [known for pool in self.pools for known in pool.rollouts]
-            known = every[pick % len(every)]
-            operation = "cancel_global_rollout" if everywhere else "cancel_rollout"
-            ids = known.rollout.global_ids if everywhere else known.rollout.ids
-            if known.status in ("completed", "failed"):
-                wrote = self.ctx.want(409, operation, ids, json={}, because="it has ended")
-            else:
-                wrote = self.ctx.want(200, operation, ids, json={})
-                known.status = "cancelled"
-            self._see_rollout(known, operation, wrote)
+        self._safely(lambda: self._cancel(self._rollouts(open_=True), pick, everywhere))
 
-        self._safely(act)
+    @precondition(lambda self: self._rollouts(open_=False))
+    @rule(pick=picks, everywhere=st.booleans())
+    def cancel_ended(self, pick: int, everywhere: bool) -> None:
+        self._safely(lambda: self._cancel(self._rollouts(open_=False), pick, everywhere))
+
+    def _rollouts(self, open_: bool) -> list[Known]:
+        every = [known for pool in self.pools for known in pool.rollouts]
+        return [known for known in every if (known.status == "open") is open_]
+
+    def _cancel(self, among: list[Known], pick: int, everywhere: bool) -> None:
+        known = among[pick % len(among)]
+        operation = "cancel_global_rollout" if everywhere else "cancel_rollout"
+        ids = known.rollout.global_ids if everywhere else known.rollout.ids
+        if known.status in ("completed", "failed"):
+            wrote = self.ctx.want(409, operation, ids, json={}, because="it has ended")
+        else:
+            wrote = self.ctx.want(200, operation, ids, json={})
+            known.status = "cancelled"
+        self._see_rollout(known, operation, wrote)
 
     # What is seen
 
-    def _see_pool(self, pool: _Pool, writer: str, wrote: Answer) -> None:
+    def _see_pool(self, pool: Pool, writer: str, wrote: Answer) -> None:
         told = of_pool(self.ctx, pool.id, "archived" if pool.archived else None)
         wanted = {**pool.fields, "status": "archived" if pool.archived else ABSENT}
         for name, value in wanted.items():
@@ -343,12 +359,12 @@ class _Machine(RuleBasedStateMachine):
         if not pool.archived:
             self._see_tasks(pool, writer, wrote)
 
-    def _see_tasks(self, pool: _Pool, writer: str, wrote: Answer) -> None:
+    def _see_tasks(self, pool: Pool, writer: str, wrote: Answer) -> None:
         ids = {"pool_id": pool.id}
         listed, shown = self.ctx.want(200, "list_tasks", ids), self.ctx.want(200, "get_pool", ids)
         told = [
-            ("list_tasks", _configs(listed.at("items")), listed),
-            ("get_pool", _configs(shown.at("tasks")), shown),
+            ("list_tasks", configs(listed.at("items")), listed),
+            ("get_pool", configs(shown.at("tasks")), shown),
         ]
         self.ctx.witnesses(
             writer,
@@ -358,7 +374,7 @@ class _Machine(RuleBasedStateMachine):
             difference(pool.tasks, told[0][1]),
         )
 
-    def _see_rollout(self, known: _Known, writer: str, wrote: Answer) -> None:
+    def _see_rollout(self, known: Known, writer: str, wrote: Answer) -> None:
         told = of_rollout(self.ctx, known.rollout)
         if known.status != "open":
             _, found, listed = in_list(
@@ -372,21 +388,7 @@ class _Machine(RuleBasedStateMachine):
         self.ctx.witnesses(
             writer,
             wrote,
-            [(who, _matches(known, seen), answer) for who, seen, answer in told],
+            [(who, matches(known, seen), answer) for who, seen, answer in told],
             f"the rollout is {known.status}, its request {known.request!r}",
             f"{at(told[0][1], 'status')}, {at(told[0][1], 'request')!r}",
         )
-
-    def _archived(self, operation: str, ids: dict[str, str], body: Any) -> None:
-        self.ctx.want(409, operation, ids, json=body, because="the pool is archived")
-
-
-def _configs(tasks: Any) -> dict[str, Any]:
-    found = tasks if isinstance(tasks, list) else []
-    return {str(at(task, "task_id")): at(task, "task_config") for task in found}
-
-
-def _matches(known: _Known, seen: Any) -> bool:
-    status = at(seen, "status")
-    good = status in ("queued", "running") if known.status == "open" else status == known.status
-    return good and same(known.request, at(seen, "request"))

@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 
+_MARK = b"\xef\xbb\xbf"
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     id: str | None
@@ -42,8 +45,11 @@ class SseReader:
         buffer = self._rest + chunk
         if not self._started:
             # A mark of byte order may open the stream and is no part of it.
-            buffer = buffer.removeprefix(b"\xef\xbb\xbf")
-            self._started = bool(buffer)
+            if len(buffer) < len(_MARK) and _MARK.startswith(buffer):
+                self._rest = buffer
+                return
+            buffer = buffer.removeprefix(_MARK)
+            self._started = True
         # A CR at the end may be half a CRLF: it waits for the next chunk.
         held = b"\r" if buffer.endswith(b"\r") else b""
         text = buffer[: len(buffer) - len(held)].replace(b"\r\n", b"\n").replace(b"\r", b"\n")

@@ -7,7 +7,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import hypothesis.configuration
 
@@ -18,7 +17,7 @@ from synth_pools.contract.scenario import Context, Scenario
 from synth_pools.contract.world import World
 
 # A longer search for a shorter proof is not worth the wait.
-_SHRINK_SECONDS = 15.0
+_SHRINK_SECONDS = 8.0
 
 
 class AbortError(BaseException):
@@ -87,19 +86,6 @@ class Walk(Context):
         findings = self.world.findings
         self._search.failed(Failure(len(self.trail), lambda: findings.departed(found)))
         raise FailureError(expected)
-
-
-def merge(target: Any, patch: Any) -> Any:
-    """RFC 7396."""
-    if not isinstance(patch, dict):
-        return patch
-    result = dict(target) if isinstance(target, dict) else {}
-    for key, value in patch.items():
-        if value is None:
-            result.pop(key, None)
-        else:
-            result[key] = merge(result.get(key), value)
-    return result
 
 
 @contextlib.contextmanager
