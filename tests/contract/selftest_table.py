@@ -30,14 +30,14 @@ def write_tables(
     yield _HEAD
     good = sum(result.ok for _, result in caught)
     yield f"{good} of {len(caught)} faults caught and named, profile `{profile}`.\n\n"
-    yield "| fault | kind | operation | caught by | departures |\n|---|---|---|---|---|\n"
+    yield "| fault | kind | operation | caught by |\n|---|---|---|---|\n"
     for fault, result in caught:
         named = ", ".join(f"`{name}`" for name in fault.named) or "any of the path"
         checks = ", ".join(f"`{check}`" for check in result.checks[:3])
         if len(result.checks) > 3:
             checks += f" and {len(result.checks) - 3} more"
         told = checks if result.ok else f"**missed**, exit {result.exit_code}"
-        yield f"| `{fault.name}` | {fault.kind} | {named} | {told} | {result.departures} |\n"
+        yield f"| `{fault.name}` | {fault.kind} | {named} | {told} |\n"
     if not clean:
         return
     passed = sum(code == 0 for _, code, _, _ in clean)

@@ -89,15 +89,21 @@ def _defaults_added(thing: dict[str, Any]) -> dict[str, Any]:
     return {**thing, "request": {"mode": "async", "seed": 0, **thing["request"]}}
 
 
-async def _busiest_pool(request: Request, passing: Passing) -> Response | None:
-    """Placed in the first pool that is listed, however busy it is."""
+async def _youngest_pool(request: Request, passing: Passing) -> Response | None:
+    """Placed in the youngest pool that holds the task, however busy it is."""
     body = request.json()
-    if not isinstance(body, dict) or body.get("pool_id") is not None or body.get("task_id"):
+    if not isinstance(body, dict) or body.get("pool_id") is not None:
         return None
     listed = await passing.ask(sibling(request, "GET", "/v1/pools?state=active&limit=1000"))
     pools = listed.json().get("items", []) if listed.status == 200 else []
-    if pools:
-        request.body = json.dumps({**body, "pool_id": pools[0]["pool_id"]}).encode()
+    task = body.get("task_id")
+    holding = [
+        pool["pool_id"]
+        for pool in pools
+        if task is None or any(one["task_id"] == task for one in pool["tasks"])
+    ]
+    if holding:
+        request.body = json.dumps({**body, "pool_id": holding[0]}).encode()
     return None
 
 
@@ -145,7 +151,7 @@ FAULTS = [
     _subtle(
         "request_shows_defaults", "create_rollout", "changed value", after=answers(_defaults_added)
     ),
-    _subtle("placed_anywhere", "create_global_rollout", "placement", before=_busiest_pool),
+    _subtle("placed_anywhere", "create_global_rollout", "placement", before=_youngest_pool),
     _subtle("cancelled_has_an_error", "cancel_rollout", "states", after=_anothers_cancel),
     _subtle(
         "queue_counts_twice",
