@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -20,10 +19,6 @@ class Secret:
 
     def reveal(self) -> str:
         return self._value.decode()
-
-    def matches(self, candidate: bytes) -> bool:
-        """Compare in a time that does not tell how much of the candidate was right."""
-        return hmac.compare_digest(self._value, candidate)
 
     def __repr__(self) -> str:
         return "Secret('***')"

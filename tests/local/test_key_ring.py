@@ -139,6 +139,13 @@ def test_every_key_is_compared_whichever_is_right(
     assert ring.name_of(b"unused") is None
 
 
+def test_only_the_whole_key_counts(tmp_path: Path) -> None:
+    ring = KeyRing(Settings(data_dir=tmp_path, api_key=Secret("sk_live_abcdef")))
+    assert ring.name_of(b"sk_live_abcdef") == ""
+    for other in (b"", b"sk_live_abcde", b"sk_live_abcdefx", b"SK_LIVE_ABCDEF", b"\xff"):
+        assert ring.name_of(other) is None
+
+
 def test_serve_takes_a_file_of_keys(tmp_path: Path) -> None:
     path = keys_file(tmp_path, "ann: sk_ann\n")
     arguments = ["--port", "0", "--data-dir", str(tmp_path / "d"), "--api-keys-file", str(path)]

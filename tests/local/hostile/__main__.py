@@ -164,13 +164,14 @@ def _memory_mib(pid: int) -> float:
 
 def report(found: Found) -> str:
     def counted(counts: Counter[str]) -> str:
-        return ", ".join(f"{status}: {number:,}" for status, number in sorted(counts.items()))
+        parts = (f"{status}: {number:,}" for status, number in sorted(counts.items()))
+        return f"{counts.total():,}  ({', '.join(parts)})"
 
     minutes = f"{found.seconds / 60:.1f} minutes, {found.rounds} rounds"
     lines = [
         f"{minutes}, Python {platform.python_version()}",
-        f"requests made from openapi.yaml   {found.statuses.total():,}  ({counted(found.statuses)})",
-        f"raw requests and connections      {found.raw.total():,}  ({counted(found.raw)})",
+        f"requests made from openapi.yaml   {counted(found.statuses)}",
+        f"raw requests and connections      {counted(found.raw)}",
         f"answers of 500                    {found.statuses['500'] + found.raw['500']}",
         f"tracebacks in the log             {found.tracebacks}  (of {found.log_lines} lines)",
         f"memory of the backend at the end  {found.memory_mib:.0f} MiB",

@@ -64,7 +64,8 @@ class Attackers:
         body = json.dumps({"name": "n", "concurrency": 2, "config": {"timeout_seconds": 1}})
         good = (
             f"POST /v1/pools?limit=3 HTTP/1.1\r\nhost: localhost\r\n"
-            f"authorization: Bearer {self._key}\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n{body}"
+            f"authorization: Bearer {self._key}\r\ncontent-type: application/json\r\n"
+            f"content-length: {len(body)}\r\n\r\n{body}"
         ).encode()
         text = bytearray(good)
         for _ in range(self._chance.randrange(1, 6)):
