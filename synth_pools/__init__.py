@@ -30,7 +30,6 @@ from synth_pools.errors import (
     ValidationFailedError,
 )
 from synth_pools.requests import CANONICAL_ROLLOUT_REQUEST_KEYS, validate_pool_rollout_request
-from synth_pools.types import PoolTarget
 from synth_pools.version import __version__
 
 if TYPE_CHECKING:
@@ -48,6 +47,7 @@ if TYPE_CHECKING:
         StreamTimeoutError,
         WaitTimeoutError,
     )
+    from synth_pools.types import PoolTarget
 
     PoolsClient = ContainerPoolsClient
     AsyncPoolsClient = AsyncContainerPoolsClient
@@ -64,6 +64,7 @@ else:
         "FleetStoppedError": "synth_pools.run_errors:FleetStoppedError",
         "JournalError": "synth_pools.run_errors:JournalError",
         "PoolFailedError": "synth_pools.run_errors:PoolFailedError",
+        "PoolTarget": "synth_pools.types:PoolTarget",
         "PoolsClient": "synth_pools._sync.client:ContainerPoolsClient",
         "RequestInfo": "synth_pools.hooks:RequestInfo",
         "ResponseInfo": "synth_pools.hooks:ResponseInfo",

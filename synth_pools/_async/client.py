@@ -11,12 +11,6 @@ import httpx
 
 from synth_pools._async.agent_rollouts import AsyncAgentRolloutOperations
 from synth_pools._async.containers import AsyncContainerOperations
-from synth_pools._async.namespaces import (
-    AsyncAgentRolloutsNamespace,
-    AsyncMetricsNamespace,
-    AsyncRolloutsNamespace,
-    AsyncTasksNamespace,
-)
 from synth_pools._async.pools import AsyncPoolOperations
 from synth_pools._async.rollouts import AsyncRolloutOperations
 from synth_pools._async.service import AsyncServiceOperations
@@ -34,6 +28,12 @@ from synth_pools.config import (
 from synth_pools.options import KEEP, Keep, with_options
 
 if TYPE_CHECKING:
+    from synth_pools._async.namespaces import (
+        AsyncAgentRolloutsNamespace,
+        AsyncMetricsNamespace,
+        AsyncRolloutsNamespace,
+        AsyncTasksNamespace,
+    )
     from synth_pools.hooks import OnRequest, OnResponse
     from synth_pools_api.typed._async import AsyncApi
 
@@ -121,14 +121,38 @@ class AsyncContainerPoolsClient(
             on_request=on_request,
             on_response=on_response,
         )
-        self._send_through(AsyncTransport(config, http_client))
+        self._transport = AsyncTransport(config, http_client)
 
-    def _send_through(self, transport: AsyncTransport) -> None:
-        self._transport = transport
-        self.rollouts = AsyncRolloutsNamespace(self)
-        self.agent_rollouts = AsyncAgentRolloutsNamespace(self)
-        self.tasks = AsyncTasksNamespace(self)
-        self.metrics = AsyncMetricsNamespace(self)
+    # Made anew each time: kept, they would refer back to the client, and one that is dropped would
+    # wait for the garbage collector. Imported here, since the first call does without.
+
+    @property
+    def rollouts(self) -> AsyncRolloutsNamespace:
+        """The rollouts of one pool."""
+        from synth_pools._async.namespaces import AsyncRolloutsNamespace
+
+        return AsyncRolloutsNamespace(self)
+
+    @property
+    def agent_rollouts(self) -> AsyncAgentRolloutsNamespace:
+        """Rollouts without naming their pool."""
+        from synth_pools._async.namespaces import AsyncAgentRolloutsNamespace
+
+        return AsyncAgentRolloutsNamespace(self)
+
+    @property
+    def tasks(self) -> AsyncTasksNamespace:
+        """The tasks of a pool."""
+        from synth_pools._async.namespaces import AsyncTasksNamespace
+
+        return AsyncTasksNamespace(self)
+
+    @property
+    def metrics(self) -> AsyncMetricsNamespace:
+        """How busy pools are."""
+        from synth_pools._async.namespaces import AsyncMetricsNamespace
+
+        return AsyncMetricsNamespace(self)
 
     @property
     def _config(self) -> ClientConfig:
@@ -175,7 +199,7 @@ class AsyncContainerPoolsClient(
             idempotency_key=idempotency_key,
         )
         view = copy.copy(self)
-        view._send_through(self._transport.with_config(config))
+        view._transport = self._transport.with_config(config)
         return view
 
     @property

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from synth_pools._async.operations import AsyncOperations, page
-from synth_pools.checks import check_limit
 from synth_pools.requests import json_body, path_segment
 from synth_pools_api import api
 
@@ -107,6 +106,7 @@ class AsyncPoolOperations(AsyncOperations):
             NotFoundError: There is no such pool.
         """
         from synth_pools._async.waiting import AsyncWait
+        from synth_pools.checks import check_limit
 
         check_limit(timeout, "timeout")
         pool_id = path_segment(pool_id, "pool_id")

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from synth_pools._async.operations import AsyncOperations, or_unset, page
-from synth_pools.checks import check_flag, check_limit
 from synth_pools.requests import (
     check_idempotency_key,
     json_body,
@@ -153,6 +152,7 @@ class AsyncRolloutOperations(AsyncOperations):
             NotFoundError: There is no such rollout.
         """
         from synth_pools._async.waiting import wait_for_rollout
+        from synth_pools.checks import check_flag, check_limit
 
         check_limit(timeout, "timeout")
         check_flag(cancel_on_timeout, "cancel_on_timeout")

@@ -14,12 +14,6 @@ import httpx
 
 from synth_pools._sync.agent_rollouts import AgentRolloutOperations
 from synth_pools._sync.containers import ContainerOperations
-from synth_pools._sync.namespaces import (
-    AgentRolloutsNamespace,
-    MetricsNamespace,
-    RolloutsNamespace,
-    TasksNamespace,
-)
 from synth_pools._sync.pools import PoolOperations
 from synth_pools._sync.rollouts import RolloutOperations
 from synth_pools._sync.service import ServiceOperations
@@ -37,6 +31,12 @@ from synth_pools.config import (
 from synth_pools.options import KEEP, Keep, with_options
 
 if TYPE_CHECKING:
+    from synth_pools._sync.namespaces import (
+        AgentRolloutsNamespace,
+        MetricsNamespace,
+        RolloutsNamespace,
+        TasksNamespace,
+    )
     from synth_pools.hooks import OnRequest, OnResponse
     from synth_pools_api.typed._sync import Api
 
@@ -124,14 +124,38 @@ class ContainerPoolsClient(
             on_request=on_request,
             on_response=on_response,
         )
-        self._send_through(Transport(config, http_client))
+        self._transport = Transport(config, http_client)
 
-    def _send_through(self, transport: Transport) -> None:
-        self._transport = transport
-        self.rollouts = RolloutsNamespace(self)
-        self.agent_rollouts = AgentRolloutsNamespace(self)
-        self.tasks = TasksNamespace(self)
-        self.metrics = MetricsNamespace(self)
+    # Made anew each time: kept, they would refer back to the client, and one that is dropped would
+    # wait for the garbage collector. Imported here, since the first call does without.
+
+    @property
+    def rollouts(self) -> RolloutsNamespace:
+        """The rollouts of one pool."""
+        from synth_pools._sync.namespaces import RolloutsNamespace
+
+        return RolloutsNamespace(self)
+
+    @property
+    def agent_rollouts(self) -> AgentRolloutsNamespace:
+        """Rollouts without naming their pool."""
+        from synth_pools._sync.namespaces import AgentRolloutsNamespace
+
+        return AgentRolloutsNamespace(self)
+
+    @property
+    def tasks(self) -> TasksNamespace:
+        """The tasks of a pool."""
+        from synth_pools._sync.namespaces import TasksNamespace
+
+        return TasksNamespace(self)
+
+    @property
+    def metrics(self) -> MetricsNamespace:
+        """How busy pools are."""
+        from synth_pools._sync.namespaces import MetricsNamespace
+
+        return MetricsNamespace(self)
 
     @property
     def _config(self) -> ClientConfig:
@@ -178,7 +202,7 @@ class ContainerPoolsClient(
             idempotency_key=idempotency_key,
         )
         view = copy.copy(self)
-        view._send_through(self._transport.with_config(config))
+        view._transport = self._transport.with_config(config)
         return view
 
     @property

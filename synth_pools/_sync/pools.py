@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from synth_pools._sync.operations import Operations, page
-from synth_pools.checks import check_limit
 from synth_pools.requests import json_body, path_segment
 from synth_pools_api import api
 
@@ -108,6 +107,7 @@ class PoolOperations(Operations):
             NotFoundError: There is no such pool.
         """
         from synth_pools._sync.waiting import Wait
+        from synth_pools.checks import check_limit
 
         check_limit(timeout, "timeout")
         pool_id = path_segment(pool_id, "pool_id")

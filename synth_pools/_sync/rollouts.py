@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from synth_pools._sync.operations import Operations, or_unset, page
-from synth_pools.checks import check_flag, check_limit
 from synth_pools.requests import (
     check_idempotency_key,
     json_body,
@@ -156,6 +155,7 @@ class RolloutOperations(Operations):
             NotFoundError: There is no such rollout.
         """
         from synth_pools._sync.waiting import wait_for_rollout
+        from synth_pools.checks import check_flag, check_limit
 
         check_limit(timeout, "timeout")
         check_flag(cancel_on_timeout, "cancel_on_timeout")
