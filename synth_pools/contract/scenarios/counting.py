@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from synth_pools.contract.following import STARTED, finish, start, wait
-from synth_pools.contract.probe import ABSENT, Answer
+from synth_pools.contract.following import STARTED, finish, pauses, start, wait
+from synth_pools.contract.probe import ABSENT, Answer, at
 from synth_pools.contract.scenario import Context, scenario
 
 
@@ -77,3 +77,57 @@ def queue(ctx: Context) -> None:
         came = answer.at(field)
         good = isinstance(came, int) and not isinstance(came, bool) and came >= 0
         ctx.judge("get_queue_status", good, f"{field} is a count", repr(came), answer)
+
+
+@scenario(
+    "service.queue_counts",
+    "get_queue_status",
+    "the counts are those of the lists: rollouts that wait and run, and the active pools' "
+    "concurrency",
+    "get_queue_status",
+    slow=True,
+    reads_only=True,
+)
+def queue_counts(ctx: Context) -> None:
+    """Compared only where nothing can have changed meanwhile.
+
+    Counts change when a rollout is made, or leaves the queued or the running ones. Where the newest
+    rollout and both lists are the same before and after, there was no such change in between.
+    """
+    for _ in pauses(ctx):
+        before = _lists(ctx)
+        if before is None:
+            ctx.lack("get_queue_status", "there are more of them than a page holds")
+            return
+        answer = ctx.want(200, "get_queue_status")
+        if _lists(ctx) != before:
+            continue
+        _, running, queued, pools = before
+        for field, value in (
+            ("running", len(running)),
+            ("queued", len(queued)),
+            ("capacity", sum(concurrency for _, concurrency in pools)),
+        ):
+            ctx.equal("get_queue_status", field, value, answer.at(field), answer)
+        return
+    ctx.lack("get_queue_status", "there was no moment without a change")
+
+
+def _lists(ctx: Context) -> tuple[Any, list[str], list[str], list[tuple[str, int]]] | None:
+    """The newest rollout, the running, the queued, and the active pools; None if there are more."""
+    newest = ctx.want(200, "list_global_rollouts", query={"limit": 1}).at("items", 0, "id")
+    found: list[list[Any]] = []
+    for operation, state in (
+        ("list_global_rollouts", "running"),
+        ("list_global_rollouts", "queued"),
+        ("list_pools", "active"),
+    ):
+        answer = ctx.want(200, operation, query={"state": state, "limit": 1000})
+        items = answer.at("items")
+        if not isinstance(items, list) or answer.at("next_cursor") is not None:
+            return None
+        found.append(items)
+    running, queued = ([str(at(one, "id")) for one in items] for items in found[:2])
+    pools = [(str(at(one, "id")), at(one, "concurrency")) for one in found[2]]
+    whole = [(name, count) for name, count in pools if isinstance(count, int)]
+    return newest, running, queued, whole

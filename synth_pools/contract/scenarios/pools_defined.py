@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from synth_pools.contract.following import start
 from synth_pools.contract.scenario import Context, scenario
 
 
@@ -129,3 +130,34 @@ def server_owned(ctx: Context) -> None:
                 f"{field} is {value}, as the request said",
                 answer,
             )
+
+
+@scenario(
+    "pools.case",
+    "Identifiers",
+    "ids are compared as they are: two that differ in case alone are two",
+    "create_pool",
+    "get_pool",
+    "create_task",
+    "update_task",
+    "get_global_rollout",
+)
+def case(ctx: Context) -> None:
+    lower = ctx.name()
+    upper = lower + "-UPPER"
+    lower += "-upper"
+    body = ctx.world.pool_body("x", name=lower)
+    ctx.made({**body, "pool_id": lower, "metadata": {"which": "lower"}})
+    ctx.try_(404, "get_pool", {"pool_id": upper}, because="its name is spelt otherwise")
+    ctx.made({**body, "pool_id": upper, "metadata": {"which": "upper"}})
+    for pool_id, which in ((lower, "lower"), (upper, "upper")):
+        answer = ctx.want(200, "get_pool", {"pool_id": pool_id})
+        ctx.equal("get_pool", "metadata.which", which, answer.at("metadata", "which"), answer)
+    ctx.want(201, "create_task", {"pool_id": lower}, json={"task_id": "Task"})
+    other = {"pool_id": lower, "task_id": "task"}
+    ctx.try_(404, "update_task", other, json={}, because="its name is spelt otherwise")
+    ctx.try_(201, "create_task", {"pool_id": lower}, json={"task_id": "task"})
+    rollout = start(ctx, lower)
+    if rollout.id.swapcase() != rollout.id:
+        swapped = {"rollout_id": rollout.id.swapcase()}
+        ctx.try_(404, "get_global_rollout", swapped, because="its id is spelt otherwise")
