@@ -47,8 +47,9 @@ class Playing:
         self._total = len(everything)
         slow = [one for one in everything if one.slow]
         self._jobs: queue.SimpleQueue[Scenario] = queue.SimpleQueue()
+        self._alone = [one for one in everything if one.alone]
         for one in everything:
-            if not one.slow:
+            if not one.slow and not one.alone:
                 self._jobs.put(one)
         # Daemons: after ^C nobody waits for a thread that hangs in a read.
         self._slow = [threading.Thread(target=self._play, args=(one,), daemon=True) for one in slow]
@@ -66,6 +67,9 @@ class Playing:
 
     def wait_for_all(self) -> None:
         self._wait((*self._quick, *self._slow))
+        for job in self._alone:
+            self._play(job)
+        self._alone = []
 
     def _wait(self, threads: Iterable[threading.Thread]) -> None:
         for thread in threads:

@@ -32,6 +32,7 @@ class Scenario:
     needs: str | None = None
     reads_only: bool = False
     slow: bool = False
+    alone: bool = False
 
 
 REGISTRY: dict[str, Scenario] = {}
@@ -45,18 +46,20 @@ def scenario(
     needs: str | None = None,
     reads_only: bool = False,
     slow: bool = False,
+    alone: bool = False,
 ) -> Callable[[Callable[[Context], None]], Callable[[Context], None]]:
     """Register a scenario.
 
     `needs` is "live" (rollouts that last as long as is wanted), "containers" (our own, on
-    loopback), or the name of a feature that the server may say it does not have.
+    loopback), or the name of a feature that the server may say it does not have. One that is slow
+    runs along with the others; one that is alone waits until they are done.
     """
 
     def register(play: Callable[[Context], None]) -> Callable[[Context], None]:
         if id in REGISTRY:
             raise ValueError(f"two scenarios are called {id}")
         REGISTRY[id] = Scenario(
-            id, Clause(section, demand), operations, play, needs, reads_only, slow
+            id, Clause(section, demand), operations, play, needs, reads_only, slow, alone
         )
         return play
 

@@ -10,7 +10,6 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-
 _MARK = b"\xef\xbb\xbf"
 
 

@@ -85,8 +85,8 @@ def queue(ctx: Context) -> None:
     "the counts are those of the lists: rollouts that wait and run, and the active pools' "
     "concurrency",
     "get_queue_status",
-    slow=True,
     reads_only=True,
+    alone=True,
 )
 def queue_counts(ctx: Context) -> None:
     """Compared only where nothing can have changed meanwhile.
