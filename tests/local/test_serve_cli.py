@@ -265,6 +265,11 @@ def assert_refused(done: subprocess.CompletedProcess[str], words: str) -> None:
         (["--api-key-file", os.devnull], "blank"),
         (["--container-hosts", "http://a.example"], "without scheme or port"),
         (["--container-hosts", "a.example,"], "without scheme or port"),
+        (["--max-queued", "0"], "--max-queued"),
+        (["--max-depth", "501"], "--max-depth"),
+        (["--sync-wait", "-1"], "--sync-wait"),
+        (["--grace", "-1"], "--grace"),
+        (["--api-keys-file", "/no/such/file"], "cannot read the keys file"),
     ],
 )
 def test_bad_input_gets_one_line(tmp_path: Path, arguments: list[str], words: str) -> None:
@@ -272,6 +277,21 @@ def test_bad_input_gets_one_line(tmp_path: Path, arguments: list[str], words: st
     given = {argument.partition("=")[0] for argument in arguments}
     rest = [text for pair in defaults.items() if pair[0] not in given for text in pair]
     assert_refused(run(tmp_path, "serve", *rest, *arguments), words)
+
+
+def test_limits_are_options(tmp_path: Path) -> None:
+    arguments = ["--port", "0", "--data-dir", str(tmp_path / "d"), "--max-body-bytes", "100"]
+    arguments += ["--max-queued-per-pool", "1", "--sync-wait", "0.1"]
+    with serve(tmp_path, *arguments) as serving, serving.client() as client:
+        large = client.post("/v1/pools", json={"name": "n" * 100})
+        assert large.json()["error"]["code"] == "payload_too_large"
+        pool_id = client.post("/v1/pools", json={"name": "p", "concurrency": 1}).json()["id"]
+        slow = {"mode": "sync", "env": {"delay": 600}}
+        path = f"/v1/pools/{pool_id}/rollouts"
+        statuses = [client.post(path, json=slow).status_code for _ in range(3)]
+        assert statuses == [202, 202, 429]
+        # Not to be waited for at the end.
+        client.delete(f"/v1/pools/{pool_id}")
 
 
 def test_a_directory_that_may_not_be_written_is_refused(tmp_path: Path) -> None:
