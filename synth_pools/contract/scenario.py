@@ -50,9 +50,8 @@ def scenario(
 ) -> Callable[[Callable[[Context], None]], Callable[[Context], None]]:
     """Register a scenario.
 
-    `needs` is "live" (rollouts that last as long as is wanted), "containers" (our own, on
-    loopback), or the name of a feature that the server may say it does not have. One that is slow
-    runs along with the others; one that is alone waits until they are done.
+    `needs` is "live" (rollouts that last as long as is wanted), "containers" (our own), or a
+    feature. What is `slow` runs along with the others, what is `alone` waits until they are done.
     """
 
     def register(play: Callable[[Context], None]) -> Callable[[Context], None]:

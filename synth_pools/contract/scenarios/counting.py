@@ -94,6 +94,13 @@ def queue_counts(ctx: Context) -> None:
     Counts change when a rollout is made, or leaves the queued or the running ones. Where the newest
     rollout and both lists are the same before and after, there was no such change in between.
     """
+    world = ctx.world
+    if not world.options.read_only and (world.echo or world.containers):
+        # Nothing, doubled, is still nothing.
+        pool_id = ctx.live_pool(concurrency=2)
+        made = [start(ctx, pool_id, env={"delay": 600}) for _ in range(5)]
+        for rollout in made[:2]:
+            wait(ctx, rollout, STARTED)
     for _ in pauses(ctx):
         before = _lists(ctx)
         if before is None:
