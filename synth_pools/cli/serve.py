@@ -72,8 +72,9 @@ class _BrokeDown(click.ClickException):
     "--container-hosts",
     multiple=True,
     metavar="HOST",
-    help="A host besides this machine on which containers may be reached; "
-    "repeat it, or separate several by commas.",
+    help="A host besides this machine on which containers may be reached; repeat it, or separate "
+    "several by commas. With a --host that other machines can reach, this one (localhost) must be "
+    "named too.",
 )
 @click.option(
     "--allowed-hosts",

@@ -15,6 +15,7 @@ import httpcore
 import httpx
 
 from .container_policy import IpAddress, is_local_name, literal_address, plain, refusal
+from .settings import Settings
 
 # Names are looked up in threads of their own: a resolver that hangs must hold up nothing else.
 _RESOLVERS = 4
@@ -30,10 +31,10 @@ class ForbiddenAddressError(Exception):
 
 
 class CheckedTransport(httpx.AsyncHTTPTransport):
-    def __init__(self, limits: httpx.Limits, own_port: int | None) -> None:
+    def __init__(self, limits: httpx.Limits, settings: Settings) -> None:
         context = httpx.create_ssl_context(trust_env=False)
         super().__init__(verify=context, trust_env=False, limits=limits)
-        self._network = CheckedNetwork(own_port)
+        self._network = CheckedNetwork(settings)
         # httpx has no door for this, only the attribute.
         self._pool = httpcore.AsyncConnectionPool(
             ssl_context=context,
@@ -49,8 +50,8 @@ class CheckedTransport(httpx.AsyncHTTPTransport):
 
 
 class CheckedNetwork(httpcore.AsyncNetworkBackend):
-    def __init__(self, own_port: int | None) -> None:
-        self._own_port = own_port
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
         self._inner = httpcore.AnyIOBackend()
         self._threads = ThreadPoolExecutor(_RESOLVERS, thread_name_prefix="synth-pools-resolver")
 
@@ -67,15 +68,20 @@ class CheckedNetwork(httpcore.AsyncNetworkBackend):
     ) -> httpcore.AsyncNetworkStream:
         loop = asyncio.get_running_loop()
         deadline = None if timeout is None else loop.time() + timeout
+        host = host.removesuffix(".")
         try:
             async with asyncio.timeout(timeout):
-                addresses = await self._addresses(host.removesuffix("."), port)
+                addresses = await self._addresses(host, port)
         except TimeoutError:
             raise httpcore.ConnectTimeout(f"{host} could not be looked up in time") from None
+        is_plain = is_local_name(host.lower()) or literal_address(host) is not None
         allowed: list[IpAddress] = []
         reason = None
         for address in addresses:
-            fault = refusal(address, port, self._own_port)
+            fault = refusal(address, port, self._settings.own_port)
+            if address.is_loopback and not (self._settings.local_containers or is_plain):
+                # Whoever was allowed to name a host was not allowed to name this one.
+                fault = "an address of this machine"
             if fault is None:
                 allowed.append(address)
             reason = reason or fault

@@ -1,5 +1,8 @@
 """Which addresses containers may have: those of this machine, and of hosts that were allowed.
 
+Where the backend can be reached from other machines, this one must be allowed too: what listens
+here only for itself is not for everybody who has a key.
+
 Whoever may call the API could otherwise make the backend call anything that it can reach. A URL is
 checked when it comes, and every address again when it is called (see `checked_network`): a name may
 mean another address by then.
@@ -9,10 +12,10 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-from collections.abc import Collection
 from urllib.parse import urlsplit
 
 from .errors import forbidden_container_url
+from .settings import Settings
 
 IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -22,9 +25,7 @@ _METADATA = frozenset(
 )
 
 
-def check_container_url(
-    url: str, allowed_hosts: Collection[str], own_port: int | None = None
-) -> None:
+def check_container_url(url: str, settings: Settings) -> None:
     """Raise 403 for an address that must not be called.
 
     The schema of the API has seen to it that it begins like a URL and is visible ASCII; one that
@@ -44,15 +45,17 @@ def check_container_url(
     address = literal_address(host)
     if port is None:
         port = 443 if parts.scheme == "https" else 80
-    if address is not None and (reason := refusal(address, port, own_port)):
+    if address is not None and (reason := refusal(address, port, settings.own_port)):
         raise forbidden_container_url(f"container_url is refused: {host!r} is {reason}.")
-    if is_local_name(host) and port == own_port:
+    if is_local_name(host) and port == settings.own_port:
         raise forbidden_container_url("container_url is refused: it is the backend's own address.")
     is_loopback = is_local_name(host) or (address is not None and address.is_loopback)
-    if not (is_loopback or host in {allowed.lower() for allowed in allowed_hosts}):
+    is_named = host in {allowed.lower() for allowed in settings.container_hosts}
+    if not (is_named or (is_loopback and settings.local_containers)):
+        here = "this machine and " if settings.local_containers else ""
         raise forbidden_container_url(
-            f"Containers on {host!r} are not allowed: this backend calls only this machine and the "
-            "hosts that it was started with."
+            f"Containers on {host!r} are not allowed: this backend calls only {here}the hosts that "
+            "it was started with."
         )
 
 

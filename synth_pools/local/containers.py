@@ -42,7 +42,7 @@ class ContainerClient:
             keepalive_expiry=_KEEPALIVE_SECONDS,
         )
         self._http = httpx.AsyncClient(
-            transport=CheckedTransport(limits, settings.own_port),
+            transport=CheckedTransport(limits, settings),
             # The environment's proxies and netrc are not for calls to this machine.
             trust_env=False,
             follow_redirects=False,

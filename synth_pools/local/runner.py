@@ -92,7 +92,7 @@ class Runner:
         if container_url is None:
             return self._echo
         # Again, though it was checked when it came: the policy may have changed since.
-        check_container_url(container_url, self._settings.container_hosts)
+        check_container_url(container_url, self._settings)
         return self._containers.at(container_url)
 
     def limit_seconds(self, pool: Pool, request_limits: Any = None) -> float:

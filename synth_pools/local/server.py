@@ -180,6 +180,7 @@ class LocalBackend:
                     api_keys_file=self._keys_file,
                     keep_finished_seconds=self._keep_finished,
                     allowed_hosts=(*self._allowed_hosts, self._host.lower().removesuffix(".")),
+                    local_containers=is_loopback(listener),
                     own_port=listener.getsockname()[1],
                     api_key=self._chosen_key or data_dir.stored_key(),
                     container_hosts=self._container_hosts,

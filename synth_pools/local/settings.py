@@ -37,6 +37,8 @@ class Settings(Limits):
     api_keys_file: Path | None = None
     # Hosts besides this machine on which containers may be reached.
     container_hosts: tuple[str, ...] = ()
+    # Whether those of this machine may be reached without being named there.
+    local_containers: bool = True
     # Names besides this machine's by which clients may call the backend.
     allowed_hosts: tuple[str, ...] = ()
     # Where the backend itself listens, which is no place for a container.

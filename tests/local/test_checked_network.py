@@ -6,8 +6,10 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
+import httpx
 import pytest
 
+from synth_pools.local import LocalBackend
 from synth_pools.local.container_policy import literal_address, plain, refusal
 from tests.local.odd_container import http, odd_container
 from tests.local.serving import Server
@@ -108,6 +110,38 @@ def test_the_names_of_this_machine_need_no_resolver(
         for name in ("localhost", "pool.localhost", "LOCALHOST", "localhost."):
             pool_id = server.pool(container_url=f"http://{name}:{port}")
             server.get(f"/v1/pools/{pool_id}/container/health")
+
+
+def test_a_backend_for_others_calls_this_machine_only_where_it_is_named(
+    start: Callable[..., Server], names: dict[str, list[str]]
+) -> None:
+    own = start(local_containers=False, container_hosts=(NAME,))
+    names[NAME] = ["127.0.0.1"]
+    with odd_container(lambda _: http(200, {"status": "ok"})) as container:
+        body = {"name": "n", "container_url": container.url}
+        own.refused("POST", "/v1/pools", 403, "forbidden_container_url", json=body)
+        port = container.url.rpartition(":")[2]
+        pool_id = own.pool(container_url=f"http://{NAME}:{port}")
+        refused(own, pool_id, "an address of this machine")
+        assert container.seen == []
+        named = start(local_containers=False, container_hosts=("localhost", "127.0.0.1"))
+        for url in (container.url, f"http://localhost:{port}"):
+            pool_id = named.pool(container_url=url)
+            named.get(f"/v1/pools/{pool_id}/container/health")
+
+
+def test_who_can_reach_the_backend_decides_that() -> None:
+    with (
+        LocalBackend(host="0.0.0.0", api_key="sk_chosen") as public,
+        LocalBackend(host="localhost", api_key="sk_chosen") as private,
+    ):
+        for backend, status in ((public, 403), (private, 201)):
+            answer = httpx.post(
+                f"{backend.url}/v1/pools",
+                json={"name": "n", "container_url": "http://127.0.0.1:9"},
+                headers={"authorization": "Bearer sk_chosen"},
+            )
+            assert answer.status_code == status
 
 
 def test_a_name_that_means_nothing(start: Callable[..., Server]) -> None:

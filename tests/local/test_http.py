@@ -381,7 +381,9 @@ def raw(server: Server, request_line: str) -> tuple[int, dict[str, str], bytes]:
     """A request whose path no client library has tidied up."""
     port = httpx.URL(server.url).port or 0
     with socket.create_connection(("127.0.0.1", port), 10) as wire:
-        head = f"{request_line}\r\nhost: localhost\r\nauthorization: Bearer {KEY}\r\nconnection: close"
+        head = (
+            f"{request_line}\r\nhost: localhost\r\nauthorization: Bearer {KEY}\r\nconnection: close"
+        )
         wire.sendall(f"{head}\r\n\r\n".encode("latin-1"))
         data = b""
         while chunk := wire.recv(65536):

@@ -159,7 +159,7 @@ def _check_addresses(
     for holder in (definition, *(task for _, task in tasks)):
         url = holder.get("container_url")
         if url is not None:
-            check_container_url(url, backend.settings.container_hosts, backend.settings.own_port)
+            check_container_url(url, backend.settings)
 
 
 def _store(

@@ -86,5 +86,4 @@ def _store(tx: Transaction, pool: Pool, task_id: str, definition: dict[str, Any]
 def _check_address(call: Call, definition: dict[str, Any]) -> None:
     url = definition.get("container_url")
     if url is not None:
-        settings = call.backend.settings
-        check_container_url(url, settings.container_hosts, settings.own_port)
+        check_container_url(url, call.backend.settings)
