@@ -80,11 +80,15 @@ class Tally:
         self._total = total
         self._clock = clock
         self._started: float | None = None
+        self._ended: float | None = None
         self._counts = {"completed": 0, "failed": 0, "errors": 0, "replayed": 0}
 
     def start(self) -> None:
         if self._started is None:
             self._started = self._clock()
+
+    def stop(self) -> None:
+        self._ended = self._clock()
 
     def add(self, outcome: RolloutOutcome) -> None:
         kind = "completed" if outcome.ok else "errors" if outcome.rollout is None else "failed"
@@ -92,5 +96,6 @@ class Tally:
         self._counts["replayed"] += outcome.replayed
 
     def progress(self, running: int) -> FleetProgress:
-        seconds = 0.0 if self._started is None else self._clock() - self._started
+        now = self._clock() if self._ended is None else self._ended
+        seconds = 0.0 if self._started is None else now - self._started
         return FleetProgress(self._total, running, seconds=seconds, **self._counts)

@@ -199,6 +199,7 @@ class _Engine:
         if self.closed:
             return
         self.closed = True
+        self._tally.stop()
         self._crew.stopping = True
         await self._wake()
         await self._crew.stop()

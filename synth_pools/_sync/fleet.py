@@ -202,6 +202,7 @@ class _Engine:
         if self.closed:
             return
         self.closed = True
+        self._tally.stop()
         self._crew.stopping = True
         self._wake()
         self._crew.stop()
