@@ -1,0 +1,385 @@
+"""Fleets: many rollouts, whatever happens."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import time
+import warnings
+from collections.abc import AsyncIterator, Iterator
+from itertools import count
+from typing import Any
+
+import pytest
+
+from synth_pools import (
+    APIConnectionError,
+    AsyncContainerPoolsClient,
+    AuthenticationError,
+    ClientClosedError,
+    ConflictError,
+    FleetProgress,
+    FleetStoppedError,
+    NotFoundError,
+    RequestValidationError,
+    RolloutOutcome,
+    ServerError,
+)
+from tests.support.fault_server import FaultServer
+from tests.support.faults import answer, html, late, reset
+from tests.support.fleet_service import FleetService, until
+from tests.support.leaks import KEY
+
+P = "pool_1"
+
+
+@pytest.fixture
+def service(server: FaultServer) -> FleetService:
+    service = FleetService()
+    server.play(choose=service)
+    return service
+
+
+@pytest.fixture
+async def fleet_client(server: FaultServer) -> AsyncIterator[AsyncContainerPoolsClient]:
+    """One that does wait."""
+    async with AsyncContainerPoolsClient(api_key=KEY, base_url=server.url, timeout=5) as client:
+        yield client
+
+
+def seeds(number: int) -> list[dict[str, Any]]:
+    return [{"seed": seed} for seed in range(number)]
+
+
+async def gather(outcomes: AsyncIterator[RolloutOutcome]) -> list[RolloutOutcome]:
+    return [outcome async for outcome in outcomes]
+
+
+async def test_every_request_has_one_outcome(
+    service: FleetService, fleet_client: AsyncContainerPoolsClient
+) -> None:
+    outcomes = await gather(fleet_client.rollouts.run_many(P, seeds(100), max_in_flight=10))
+    assert sorted(outcome.index for outcome in outcomes) == list(range(100))
+    for outcome in outcomes:
+        assert outcome.ok
+        assert outcome.error is None
+        assert outcome.request == {"seed": outcome.index}
+        assert outcome.rollout is not None
+        assert outcome.rollout["request"] == outcome.request
+        assert outcome.rollout["summary"] == {"reward": 1.0}
+        assert (outcome.attempts, outcome.replayed) == (1, False)
+    assert set(service.seeds.values()) == {1}
+
+
+@pytest.mark.parametrize("in_order", [False, True])
+async def test_no_more_than_allowed_at_a_time(
+    service: FleetService, fleet_client: AsyncContainerPoolsClient, in_order: bool
+) -> None:
+    service.seconds = 0.03
+    fleet = fleet_client.rollouts.run_many(P, seeds(40), max_in_flight=7, in_order=in_order)
+    outcomes = await gather(fleet)
+    assert len(outcomes) == 40
+    assert 4 <= service.most_running <= 7
+    if in_order:
+        assert [outcome.index for outcome in outcomes] == list(range(40))
+
+
+async def test_endless_requests_are_taken_as_they_are_needed(
+    service: FleetService, fleet_client: AsyncContainerPoolsClient
+) -> None:
+    taken = 0
+
+    async def endless() -> AsyncIterator[dict[str, Any]]:
+        nonlocal taken
+        for seed in count():
+            taken += 1
+            yield {"seed": seed}
+
+    seen = 0
+    async with fleet_client.rollouts.run_many(P, endless(), max_in_flight=4) as fleet:
+        async for _ in fleet:
+            seen += 1
+            if seen == 50:
+                break
+    assert 50 <= taken <= 50 + 2 * 4 + 1
+    assert await gather(fleet) == []
+
+
+async def test_memory_is_flat(
+    service: FleetService, fleet_client: AsyncContainerPoolsClient
+) -> None:
+    most = 0
+    fleet = fleet_client.rollouts.run_many(P, ({"seed": n} for n in range(400)), max_in_flight=8)
+    async for outcome in fleet:
+        if outcome.index % 40 == 0:
+            gc.collect()
+            alive = sum(isinstance(thing, RolloutOutcome) for thing in gc.get_objects())
+            most = max(most, alive)
+    assert most <= 2 * 8 + 2
+
+
+async def test_one_bad_item_sinks_no_other(
+    service: FleetService, fleet_client: AsyncContainerPoolsClient
+) -> None:
+    cycle: dict[str, Any] = {}
+    cycle["env"] = cycle
+    bad: list[Any] = [{"unknown": 1}, 3, None, {"seed": float("nan")}, {"seed": object()}, cycle]
+    service.refuse = lambda seen: {"a": answer({}, 404), "b": answer({}, 409), "c": html(500)}.get(
+        str(seen.json["seed"])
+    )
+    requests = [*seeds(10), *bad, {"seed": "a"}, {"seed": "b"}, {"seed": "c"}, *seeds(10)]
+    fleet = fleet_client.rollouts.run_many(P, requests, in_order=True)
+    outcomes = await gather(fleet)
+    assert [outcome.index for outcome in outcomes] == list(range(29))
+    assert all(outcome.ok for outcome in [*outcomes[:10], *outcomes[19:]])
+    for outcome in outcomes[10:16]:
+        assert isinstance(outcome.error, RequestValidationError), outcome
+    kinds = [type(outcome.error) for outcome in outcomes[16:19]]
+    assert kinds == [NotFoundError, ConflictError, ServerError]
+    assert fleet.progress == FleetProgress(
+        29, 0, completed=20, errors=9, seconds=fleet.progress.seconds
+    )
+
+
+@pytest.mark.parametrize(("status", "named"), [(429, True), (503, True), (429, False)])
+async def test_one_slow_down_for_all(
+    server: FaultServer,
+    service: FleetService,
+    fleet_client: AsyncContainerPoolsClient,
+    status: int,
+    named: bool,
+) -> None:
+    refused: list[float] = []
+    taken = count()
+
+    def refuse(seen: Any) -> Any:
+        # Full from the 20th creation on, for 0.7 seconds.
+        if next(taken) < 20 or (refused and seen.at > refused[0] + 0.7):
+            return None
+        refused.append(seen.at)
+        return answer({}, status, **({"Retry_After": "1"} if named else {}))
+
+    service.refuse = refuse
+    service.seconds = 0.01
+    outcomes = await gather(fleet_client.rollouts.run_many(P, seeds(150), max_in_flight=32))
+    assert len(outcomes) == 150
+    assert all(outcome.ok for outcome in outcomes)
+    creations = [seen.at for seen in server.requests if seen.method == "POST"]
+    pause = 0.9 if named else 0.2
+    early = [at for at in creations if refused[0] + 0.1 < at < refused[0] + pause]
+    assert early == []
+    # Those that were under way when the first was turned away, and then one at a time.
+    assert len(refused) <= 32 + 3
+    assert set(service.creations.values()) == {1}
+
+
+@pytest.mark.parametrize(
+    "body", [{"error": {"code": "x", "retryable": True}}, {"error": {"code": "queue_full"}}]
+)
+async def test_a_full_queue_is_no_error(
+    service: FleetService, fleet_client: AsyncContainerPoolsClient, body: Any
+) -> None:
+    turned_away = iter(range(3))
+    service.refuse = lambda _: answer(body, 409) if next(turned_away, None) is not None else None
+    outcomes = await gather(fleet_client.rollouts.run_many(P, seeds(6), max_in_flight=2))
+    assert all(outcome.ok for outcome in outcomes)
+
+
+async def test_a_service_that_goes_away_for_a_while(
+    server: FaultServer, service: FleetService, fleet_client: AsyncContainerPoolsClient
+) -> None:
+    service.seconds = 0.02
+    away = threading.Timer(0.2, server.refuse)
+    back = threading.Timer(1.2, server.accept)
+    away.start()
+    back.start()
+    outcomes = await gather(fleet_client.rollouts.run_many(P, seeds(300), max_in_flight=16))
+    back.join()
+    assert len(outcomes) == 300
+    assert all(outcome.ok for outcome in outcomes)
+    assert set(service.seeds.values()) == {1}
+
+
+async def test_a_service_that_never_comes_back(
+    server: FaultServer, fleet_client: AsyncContainerPoolsClient
+) -> None:
+    server.refuse()
+    outcomes = []
+    with pytest.raises(FleetStoppedError, match="nothing gets through") as caught:
+        async for outcome in fleet_client.rollouts.run_many(
+            P, ({"seed": n} for n in count()), max_in_flight=4, patience=0.5
+        ):
+            outcomes += [outcome]
+    assert 1 <= len(outcomes) <= 8
+    assert all(isinstance(outcome.error, APIConnectionError) for outcome in outcomes)
+    assert isinstance(caught.value.reason, APIConnectionError)
+
+
+async def test_failed_rollouts_are_run_again_as_often_as_wanted(
+    service: FleetService, fleet_client: AsyncContainerPoolsClient
+) -> None:
+    attempts: dict[Any, int] = {}
+
+    def status(request: Any, key: str) -> str:
+        attempts[request["seed"]] = attempts.get(request["seed"], 0) + 1
+        return "completed" if attempts[request["seed"]] > request["seed"] else "failed"
+
+    service.status = status
+    outcomes = await gather(fleet_client.rollouts.run_many(P, seeds(4), retries=2, in_order=True))
+    assert [outcome.ok for outcome in outcomes] == [True, True, True, False]
+    assert [outcome.attempts for outcome in outcomes] == [1, 2, 3, 3]
+    assert outcomes[3].status == "failed"
+    assert len(service.keys) == 9
+
+
+async def test_fail_fast(service: FleetService, fleet_client: AsyncContainerPoolsClient) -> None:
+    service.status = lambda request, _: "failed" if request["seed"] == 5 else "completed"
+    seen = []
+    with pytest.raises(FleetStoppedError, match=r"request 5 \(fail_fast\): .* failed") as caught:
+        async for outcome in fleet_client.rollouts.run_many(
+            P, ({"seed": n} for n in count()), max_in_flight=4, fail_fast=True
+        ):
+            seen += [outcome]
+    assert caught.value.index == 5
+    assert seen[-1].index == 5
+    assert all(outcome.ok for outcome in seen[:-1])
+    assert len(service.keys) < 30
+
+
+async def test_a_key_that_is_refused_ends_it(
+    service: FleetService, fleet_client: AsyncContainerPoolsClient
+) -> None:
+    service.refuse = lambda _: answer({}, 401)
+    with pytest.raises(AuthenticationError):
+        await gather(fleet_client.rollouts.run_many(P, ({"seed": n} for n in count())))
+
+
+async def test_what_the_iterable_raises_comes_after_its_outcomes(
+    service: FleetService, fleet_client: AsyncContainerPoolsClient
+) -> None:
+    def requests() -> Iterator[dict[str, Any]]:
+        yield from seeds(9)
+        raise LookupError("no more")
+
+    seen = []
+    with pytest.raises(LookupError, match="no more"):
+        async for outcome in fleet_client.rollouts.run_many(P, requests()):
+            seen += [outcome]
+    assert len(seen) == 9
+
+
+async def test_callbacks(service: FleetService, fleet_client: AsyncContainerPoolsClient) -> None:
+    results: list[int] = []
+    steps: list[FleetProgress] = []
+
+    async def note(outcome: RolloutOutcome) -> None:
+        results.append(outcome.index)
+
+    total = await fleet_client.rollouts.run_many(
+        P, seeds(20), on_result=note, progress=steps.append
+    ).run()
+    assert sorted(results) == list(range(20))
+    assert [step.done for step in steps] == list(range(1, 21))
+    assert (total.total, total.completed, total.running) == (20, 20, 0)
+    assert total.rate > 0
+    unknown = await fleet_client.rollouts.run_many(P, iter(seeds(2)), progress=True).run()
+    assert (unknown.total, unknown.done) == (None, 2)
+
+    def fail(outcome: RolloutOutcome) -> None:
+        raise LookupError("my own")
+
+    with pytest.raises(LookupError, match="my own"):
+        await fleet_client.rollouts.run_many(P, seeds(20), on_result=fail).run()
+
+
+@pytest.mark.parametrize("on_interrupt", ["leave", "cancel"])
+async def test_what_is_under_way_is_left_or_cancelled(
+    server: FaultServer,
+    service: FleetService,
+    fleet_client: AsyncContainerPoolsClient,
+    on_interrupt: Any,
+) -> None:
+    service.seconds = 60.0
+    fleet = fleet_client.rollouts.run_many(
+        P, [{"seed": 0, "mode": "sync"}, *seeds(6)], max_in_flight=6, on_interrupt=on_interrupt
+    )
+
+    def refuse(seen: Any) -> Any:
+        # The first one ends when the others are under way.
+        if seen.json.get("mode") != "sync":
+            return None
+        return late(0.8, answer({"id": "sync", "status": "completed"}))
+
+    service.refuse = refuse
+    # Whoever looks at a rollout here ends it; so nobody looks but at the first.
+    started = time.monotonic()
+    server.play(
+        choose=lambda seen: answer({}) if seen.path.endswith("/sync/summary") else service(seen)
+    )
+    async with fleet:
+        async for outcome in fleet:
+            assert outcome.ok
+            break
+    assert time.monotonic() - started < 8
+    assert len(service.cancelled) >= 5 if on_interrupt == "cancel" else not service.cancelled
+    # The streams of the others were given up, and not left to the service to end.
+    assert until(lambda: server.open_connections <= 8), server.open_connections
+
+
+async def test_a_fleet_that_was_never_run_says_so(
+    service: FleetService, fleet_client: AsyncContainerPoolsClient
+) -> None:
+    with pytest.warns(RuntimeWarning, match="never run"):
+        fleet_client.rollouts.run_many(P, seeds(3))
+    assert not service.keys
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        await fleet_client.rollouts.run_many(P, seeds(3)).aclose()
+        gc.collect()
+
+
+async def test_a_closed_client(
+    service: FleetService, fleet_client: AsyncContainerPoolsClient
+) -> None:
+    fleet = fleet_client.rollouts.run_many(P, ({"seed": n} for n in count()), max_in_flight=3)
+    await fleet.__anext__()
+    await fleet_client.aclose()
+    with pytest.raises(ClientClosedError):
+        await gather(fleet)
+    with pytest.raises(ClientClosedError):
+        await gather(fleet_client.rollouts.run_many(P, seeds(3)))
+
+
+def test_bad_arguments_are_refused_at_once(
+    server: FaultServer, client: AsyncContainerPoolsClient, tmp_path: Any
+) -> None:
+    bad: list[tuple[str, Any]] = [
+        *[("max_in_flight", value) for value in (0, -1, 1.0, "4", True, None, 10**6)],
+        *[("retries", value) for value in (-1, 0.5, "1", None)],
+        *[("patience", value) for value in (0, -1, "x", None, float("nan"))],
+        *[(name, 7) for name in ("on_result", "progress", "journal")],
+        *[(name, 1) for name in ("fail_fast", "in_order")],
+        *[("on_interrupt", value) for value in ("stop", None)],
+        ("journal", tmp_path),
+        ("journal", tmp_path / "no" / "where.jsonl"),
+    ]
+    for name, value in bad:
+        with pytest.raises(RequestValidationError, match=f"^{name} must be"):
+            client.rollouts.run_many(P, [], **{name: value})
+    requests: Any
+    for requests in (7, None, {"seed": 1}, "text", b"bytes"):
+        with pytest.raises(RequestValidationError, match="^requests must be an iterable"):
+            client.rollouts.run_many(P, requests)
+    with pytest.raises(RequestValidationError, match="^pool_id"):
+        client.rollouts.run_many("..", [])
+    assert server.connections == 0
+
+
+async def test_a_connection_that_breaks_at_every_step(
+    server: FaultServer, service: FleetService, fleet_client: AsyncContainerPoolsClient
+) -> None:
+    turn = count()
+    server.play(choose=lambda seen: reset() if next(turn) % 3 else service(seen))
+    outcomes = await gather(fleet_client.rollouts.run_many(P, seeds(12), max_in_flight=12))
+    assert all(outcome.ok for outcome in outcomes)
+    assert set(service.seeds.values()) == {1}

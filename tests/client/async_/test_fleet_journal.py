@@ -1,0 +1,216 @@
+"""Fleets with a journal: killed, torn, taken up again, or refused."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from synth_pools import (
+    APIConnectionError,
+    AsyncContainerPoolsClient,
+    FleetStoppedError,
+    JournalError,
+    NotFoundError,
+    RequestValidationError,
+    RolloutOutcome,
+)
+from tests.support.fault_server import FaultServer
+from tests.support.faults import answer
+from tests.support.fleet_service import FleetService
+from tests.support.leaks import KEY
+
+P = "pool_1"
+
+
+@pytest.fixture
+def service(server: FaultServer) -> FleetService:
+    service = FleetService()
+    server.play(choose=service)
+    return service
+
+
+@pytest.fixture
+async def fleet_client(server: FaultServer) -> AsyncIterator[AsyncContainerPoolsClient]:
+    async with AsyncContainerPoolsClient(api_key=KEY, base_url=server.url, timeout=5) as client:
+        yield client
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Path:
+    return tmp_path / "run.jsonl"
+
+
+def mixed() -> list[Any]:
+    """Requests that complete, fail, and are refused, here or there."""
+    good: list[Any] = [{"seed": seed} for seed in range(12)]
+    return [*good, {"seed": "failed"}, {"unknown": 1}, {"seed": "nowhere"}, 7]
+
+
+def behave(service: FleetService) -> None:
+    service.status = lambda request, _: "failed" if request["seed"] == "failed" else "completed"
+    service.refuse = lambda seen: (
+        answer({"detail": "no such task"}, 404) if seen.json["seed"] == "nowhere" else None
+    )
+
+
+def content_of(path: Path) -> bytes:
+    return path.read_bytes()
+
+
+def put(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+
+
+async def run(
+    client: AsyncContainerPoolsClient, requests: Any, journal: Path, **options: Any
+) -> list[RolloutOutcome]:
+    fleet = client.rollouts.run_many(
+        P, requests, journal=journal, in_order=True, max_in_flight=4, **options
+    )
+    return [outcome async for outcome in fleet]
+
+
+def told(outcomes: list[RolloutOutcome]) -> list[Any]:
+    return [
+        (o.index, o.request, o.rollout, type(o.error), str(o.error), o.attempts) for o in outcomes
+    ]
+
+
+async def test_what_has_ended_is_told_again_and_not_run_again(
+    server: FaultServer,
+    service: FleetService,
+    fleet_client: AsyncContainerPoolsClient,
+    journal: Path,
+) -> None:
+    behave(service)
+    first = await run(fleet_client, mixed(), journal, retries=1)
+    assert [type(outcome.error) for outcome in first[13:]] == [
+        RequestValidationError,
+        NotFoundError,
+        RequestValidationError,
+    ]
+    assert (first[12].status, first[12].attempts) == ("failed", 2)
+    server.requests.clear()
+    second = await run(fleet_client, iter(mixed()), journal, retries=1)
+    assert told(second) == told(first)
+    assert all(outcome.replayed for outcome in second)
+    assert not any(outcome.replayed for outcome in first)
+    assert server.requests == []
+
+
+async def test_a_crash_after_any_byte_changes_no_outcome(
+    service: FleetService, fleet_client: AsyncContainerPoolsClient, journal: Path
+) -> None:
+    behave(service)
+    whole = told(await run(fleet_client, mixed(), journal, retries=1))
+    content = content_of(journal)
+    head = content.index(b"\n") + 1
+    dice = random.Random(7)
+    for cut in [head, len(content) - 1, *(dice.randrange(head, len(content)) for _ in range(25))]:
+        put(journal, content[:cut])
+        again = await run(fleet_client, mixed(), journal, retries=1)
+        assert told(again) == whole, cut
+        assert {o.index for o in again if not o.replayed} != set() or cut >= len(content) - 1
+    # Twelve that complete, and one that fails twice.
+    assert len(service.keys) == 14
+
+
+async def test_a_run_that_was_left_goes_on(
+    service: FleetService, fleet_client: AsyncContainerPoolsClient, journal: Path
+) -> None:
+    service.seconds = 0.01
+    requests = [{"seed": seed} for seed in range(60)]
+    seen: list[int] = []
+    rounds = 0
+    while True:
+        rounds += 1
+        fleet = fleet_client.rollouts.run_many(P, requests, journal=str(journal), max_in_flight=8)
+        fresh = 0
+        async with fleet:
+            async for outcome in fleet:
+                assert outcome.ok
+                seen.append(outcome.index)
+                fresh += not outcome.replayed
+                if fresh == 9:
+                    break
+            else:
+                break
+    assert rounds >= 4
+    assert set(seen) == set(range(60))
+    assert set(service.seeds.values()) == {1}
+    assert len(service.keys) == 60
+
+
+async def test_a_journal_of_another_run_is_refused(
+    server: FaultServer,
+    service: FleetService,
+    fleet_client: AsyncContainerPoolsClient,
+    journal: Path,
+) -> None:
+    requests = [{"seed": seed} for seed in range(6)]
+    await run(fleet_client, requests, journal)
+    server.requests.clear()
+    content = content_of(journal)
+    for others in ([{"seed": 9}, *requests[1:]], [*requests[:5], {"seed": 9}], requests[:3]):
+        with pytest.raises(JournalError, match="belongs to another run: .*request"):
+            await run(fleet_client, others, journal)
+    with pytest.raises(JournalError, match="it is about pool 'pool_1'"):
+        await fleet_client.rollouts.run_many("pool_2", requests, journal=journal).run()
+    async with AsyncContainerPoolsClient(api_key=KEY, base_url="http://127.0.0.1:9") as elsewhere:
+        with pytest.raises(JournalError, match="it is about the service at"):
+            await run(elsewhere, requests, journal)
+    assert server.requests == []
+    assert content_of(journal) == content
+    more = await run(fleet_client, [*requests, {"seed": 6}], journal)
+    assert [outcome.replayed for outcome in more] == [*[True] * 6, False]
+
+
+async def test_two_runs_at_once_are_refused(
+    service: FleetService, fleet_client: AsyncContainerPoolsClient, journal: Path
+) -> None:
+    requests = [{"seed": seed} for seed in range(50)]
+    async with fleet_client.rollouts.run_many(P, requests, journal=journal) as fleet:
+        await fleet.__anext__()
+        with pytest.raises(JournalError, match="another run is using it"):
+            await run(fleet_client, requests, journal)
+    assert len(await run(fleet_client, requests, journal)) == 50
+
+
+async def test_what_was_given_up_is_taken_up_again(
+    server: FaultServer,
+    service: FleetService,
+    fleet_client: AsyncContainerPoolsClient,
+    journal: Path,
+) -> None:
+    requests = [{"seed": seed} for seed in range(4)]
+    server.refuse()
+    fleet = fleet_client.rollouts.run_many(P, requests, journal=journal, patience=0.3)
+    with pytest.raises(FleetStoppedError):
+        async for outcome in fleet:
+            assert isinstance(outcome.error, APIConnectionError)
+    server.accept()
+    outcomes = await run(fleet_client, requests, journal)
+    assert all(outcome.ok and not outcome.replayed for outcome in outcomes)
+
+
+async def test_a_journal_that_cannot_be_written_ends_the_fleet(
+    service: FleetService,
+    fleet_client: AsyncContainerPoolsClient,
+    journal: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    calls = iter(range(9))
+
+    def full(descriptor: int) -> None:
+        if next(calls, None) is None:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    requests = ({"seed": seed} for seed in range(10_000))
+    with pytest.raises(JournalError, match="No space left on device"):
+        await run(fleet_client, requests, journal)
+    assert len(service.keys) < 40

@@ -1,0 +1,84 @@
+"""A pool in memory that counts, and refuses when it is told to."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from tests.support.fault_server import Seen
+from tests.support.faults import Fault, answer, events
+
+ENDED = b'event: rollout.completed\ndata: {"event": "rollout.completed"}\n\n'
+
+
+class FleetService:
+    """What to do with each request, for a `FaultServer`'s `choose`.
+
+    Args:
+        seconds: How long a rollout takes.
+
+    Attributes:
+        keys: Idempotency key -> rollout.
+        creations: How often each key was asked for.
+        refuse: What to do with a creation in the place of admitting it; None to admit it.
+        status: How the rollout of a request and its key ends.
+        most_running: Most rollouts that ran at a time.
+    """
+
+    def __init__(self, seconds: float = 0.0) -> None:
+        self.seconds = seconds
+        self.keys: dict[str, str] = {}
+        self.creations: Counter[str] = Counter()
+        self.seeds: Counter[Any] = Counter()
+        self.refuse: Callable[[Seen], Fault | None] = lambda _: None
+        self.status: Callable[[Any, str], str] = lambda *_: "completed"
+        self.most_running = 0
+        self.cancelled: list[str] = []
+        self._running = 0
+        self._lock = threading.Lock()
+        self._ended: dict[str, dict[str, Any]] = {}
+        self._requests: dict[str, Any] = {}
+
+    def __call__(self, seen: Seen) -> Fault:
+        if seen.path.endswith("/rollouts"):
+            return self._create(seen)
+        rollout_id, _, what = seen.path.partition("/rollouts/")[2].partition("/")
+        if what == "events":
+            return events([b": here\n\n", ENDED], pause=self.seconds)
+        if what == "cancel":
+            self.cancelled.append(rollout_id)
+            return answer({"id": rollout_id, "status": "cancelled"})
+        with self._lock:
+            if rollout_id not in self._ended:
+                self._running -= 1
+                request, key = self._requests[rollout_id]
+                status = self.status(request, key)
+                self._ended[rollout_id] = {"id": rollout_id, "status": status, "request": request}
+        return answer(self._ended[rollout_id] if not what else {"reward": 1.0})
+
+    def _create(self, seen: Seen) -> Fault:
+        fault = self.refuse(seen)
+        if fault is not None:
+            return fault
+        key = seen.headers["idempotency-key"]
+        with self._lock:
+            self.creations[key] += 1
+            if key not in self.keys:
+                self.keys[key] = f"rollout_{len(self.keys)}"
+                self._requests[self.keys[key]] = (json.loads(seen.body), key)
+                self.seeds[seen.json.get("seed")] += 1
+                self._running += 1
+                self.most_running = max(self.most_running, self._running)
+        return answer({"id": self.keys[key], "status": "queued"}, 202)
+
+
+def until(condition: Callable[[], bool], limit: float = 5.0) -> bool:
+    """Whether it comes true in time."""
+    give_up = time.monotonic() + limit
+    while not condition() and time.monotonic() < give_up:
+        time.sleep(0.01)
+    return condition()
