@@ -28,7 +28,7 @@ from synth_pools.local import LocalBackend
 from tests.client.proof.cutting_proxy import CuttingProxy
 
 ROOT = Path(__file__).parents[3]
-MEAN_BYTES = 850
+MEAN_BYTES = 730
 _LONGEST_SECONDS = 1800.0
 
 
