@@ -74,6 +74,8 @@ def run_plain(fault: Fault | None, seed: int, examples: int) -> Run:
         for failure in found.get("failures", [])
         for route in failure["operations"]
     )
+    # Requests that got no answer are errors there, without an operation: good enough.
+    failures |= {(error["title"], "") for error in found.get("errors", [])}
     sent = int(found.get("test_cases", {}).get("generated", 0))
     return Run(done.returncode, failures, sent, time.monotonic() - began)
 
@@ -94,7 +96,7 @@ def main(arguments: list[str] | None = None) -> int:
         new = {
             kind
             for kind, operation in run.failures - usual
-            if not fault.named or operation in fault.named
+            if not (fault.named and operation) or operation in fault.named
         }
         rows.append((fault, run, tuple(sorted(new))))
         said = ", ".join(sorted(new)) or "nothing"
