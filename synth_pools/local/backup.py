@@ -21,7 +21,8 @@ _BUSY_SECONDS = 30.0
 def back_up(data_dir: Path, target: Path) -> None:
     """Copy a data directory to a new one, which a backend can serve as it is.
 
-    The copy has its name only once it is whole and on disk: one that is broken off leaves nothing.
+    The copy has its name only once it is whole and on disk; until then it is a hidden draft beside
+    that, which only a kill leaves behind.
     """
     data_dir, target = data_dir.expanduser().absolute(), target.expanduser().absolute()
     _check(data_dir, target)
