@@ -16,6 +16,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import textwrap
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -29,6 +30,18 @@ from .attackers import Attackers
 
 _KEY = "sk_hostile_run"
 _ROUND_SECONDS = 150
+_WIDTH = 110
+_PAGE = """\
+# A run of `make hostile`
+
+`synth-pools serve` under four attackers at once: schemathesis over the whole of `openapi.yaml`, the table of
+bad HTTP (`tests/local/raw_http.py`), requests with bytes changed, cut out or doubled, and 50 connections that
+say half of something or read nothing.
+
+```text
+{text}
+```
+"""
 _CONFIGURATION = """
 base-url = "{url}"
 headers = {{ Authorization = "Bearer {key}" }}
@@ -64,10 +77,11 @@ def main() -> int:
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         found = attack(Path(folder), asked.minutes * 60)
-    text = report(found)
+    wrapped = (textwrap.wrap(line, _WIDTH, subsequent_indent=" " * 34) for line in report(found))
+    text = "\n".join(line for lines in wrapped for line in lines)
     print(text)
     if asked.write is not None:
-        asked.write.write_text(f"# A run of `make hostile`\n\n```text\n{text}\n```\n")
+        asked.write.write_text(_PAGE.format(text=text))
     return 0 if found.is_good else 1
 
 
@@ -162,13 +176,13 @@ def _memory_mib(pid: int) -> float:
     return int(text.partition("VmRSS:")[2].split()[0]) / 1024
 
 
-def report(found: Found) -> str:
+def report(found: Found) -> list[str]:
     def counted(counts: Counter[str]) -> str:
         parts = (f"{status}: {number:,}" for status, number in sorted(counts.items()))
         return f"{counts.total():,}  ({', '.join(parts)})"
 
     minutes = f"{found.seconds / 60:.1f} minutes, {found.rounds} rounds"
-    lines = [
+    return [
         f"{minutes}, Python {platform.python_version()}",
         f"requests made from openapi.yaml   {counted(found.statuses)}",
         f"raw requests and connections      {counted(found.raw)}",
@@ -179,7 +193,6 @@ def report(found: Found) -> str:
         *found.wrong[:20],
         "holds" if found.is_good else "DOES NOT HOLD",
     ]
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":
