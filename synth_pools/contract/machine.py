@@ -46,7 +46,7 @@ from synth_pools.contract.world import World
 
 CHECK = "model.walk"
 _CLAUSE = Clause("Where sources disagreed", "what several requests leave behind, taken together")
-_WALKS = {Profile.QUICK: (8, 10), Profile.FULL: (40, 20)}
+_WALKS = {Profile.QUICK: (8, 10), Profile.FULL: (25, 20)}
 _OPERATIONS = (
     "create_pool", "get_pool", "list_pools", "replace_pool", "update_pool", "delete_pool",
     "list_tasks", "create_task", "update_task", "patch_task", "delete_task",

@@ -14,6 +14,7 @@ from synth_pools.contract.scenario import Context, Scenario
 from synth_pools.contract.world import World
 
 _THREADS = 4
+_LATE = "the time ran out"
 
 Told = Callable[[int, int], None]
 
@@ -101,6 +102,8 @@ def play(world: World, one: Scenario, troubles: Troubles) -> None:
         lack = _lacking(world, one)
         if lack is not None:
             outcome, rest = lack
+            if rest == _LATE:
+                troubles.add(f"{_LATE} before every scenario was played: give it more")
         else:
             one.play(ctx)
             rest = "the scenario did not come to it"
@@ -129,7 +132,7 @@ def play(world: World, one: Scenario, troubles: Troubles) -> None:
 
 def _lacking(world: World, one: Scenario) -> tuple[Outcome, str] | None:
     if time.monotonic() > world.options.deadline:
-        return Outcome.NOT_REACHED, "the time ran out"
+        return Outcome.NOT_REACHED, _LATE
     if world.options.read_only and not one.reads_only:
         return Outcome.NOT_REACHED, "read-only"
     if one.needs is None:

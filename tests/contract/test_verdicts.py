@@ -159,6 +159,12 @@ def test_nothing_checked_is_never_0(backend: LocalBackend) -> None:
     assert report.summary == "could not be judged: nothing could be checked"
 
 
+def test_a_run_without_time_for_its_scenarios_is_2(backend: LocalBackend) -> None:
+    report = run_contract(backend.url, api_key=KEY, only=("pools",), max_time=0.001)
+    assert report.exit_code == 2
+    assert report.obstacles == ("the time ran out before every scenario was played: give it more",)
+
+
 @pytest.mark.parametrize("option", ["--only", "--skip"])
 def test_a_check_that_does_not_exist(
     backend: LocalBackend, option: str, capsys: pytest.CaptureFixture[str]
