@@ -287,6 +287,23 @@ def sync(ctx: Context) -> None:
 
 
 @scenario(
+    "rollouts.sync_failed",
+    "Rollouts: the two families",
+    "with mode sync a creation answers the finished rollout, whichever way that ended",
+    "create_rollout",
+    "create_global_rollout",
+    needs="live",
+)
+def sync_failed(ctx: Context) -> None:
+    pool = {"pool_id": ctx.live_pool()}
+    body = {"mode": "sync", "env": {"fail": True}}
+    for operation, ids, more in (("create_rollout", pool, {}), ("create_global_rollout", {}, pool)):
+        answer = ctx.try_((200, 202), operation, ids, json={**body, **more})
+        if answer.status == 200:
+            ctx.equal(operation, "status", "failed", answer.at("status"), answer)
+
+
+@scenario(
     "rollouts.async",
     "Rollouts: the two families",
     "without mode, and with async, a creation answers 202 as soon as the rollout is admitted",

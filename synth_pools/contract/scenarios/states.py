@@ -183,6 +183,7 @@ def _alike(ctx: Context, rollout: Rollout, state: str) -> None:
     "PoolDefinition",
     "concurrency is how many rollouts of a pool run at once; the others are queued",
     "create_rollout",
+    "update_pool",
     "get_pool_metrics",
     "get_queue_status",
     "list_rollouts",
@@ -224,6 +225,15 @@ def concurrency(ctx: Context) -> None:
         "a place that becomes free is taken",
         f"[running, queued] is {list(counts())} after {ctx.world.patience:.0f} s",
         metrics,
+    )
+    wrote = ctx.want(200, "update_pool", pool, json={"concurrency": 3})
+    took = eventually(ctx, lambda: counts() == (3, 1))
+    ctx.judge(
+        "update_pool",
+        took,
+        "with a concurrency of 3, three run and one waits",
+        f"[running, queued] is {list(counts())} after {ctx.world.patience:.0f} s",
+        wrote,
     )
 
 
