@@ -62,6 +62,7 @@ ENDLESS: list[tuple[str, Fault]] = [
 async def test_no_server_makes_a_call_last_longer(
     server: FaultServer, patient: AsyncContainerPoolsClient, timed: Timed, name: str, fault: Fault
 ) -> None:
+    await patient.get_pool(P)
     server.play(fault)
     with timed, pytest.raises(APITimeoutError, match=r"within the deadline of 0\.4 s") as caught:
         await patient.with_options(deadline=0.4).get_pool(P)

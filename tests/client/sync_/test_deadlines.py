@@ -65,6 +65,7 @@ ENDLESS: list[tuple[str, Fault]] = [
 def test_no_server_makes_a_call_last_longer(
     server: FaultServer, patient: ContainerPoolsClient, timed: Timed, name: str, fault: Fault
 ) -> None:
+    patient.get_pool(P)
     server.play(fault)
     with timed, pytest.raises(APITimeoutError, match=r"within the deadline of 0\.4 s") as caught:
         patient.with_options(deadline=0.4).get_pool(P)

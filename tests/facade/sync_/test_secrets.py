@@ -208,8 +208,8 @@ def test_logs_do_not_show_it(
         server.reply_with(lambda _: None)
         with pytest.raises(APIConnectionError):
             client.create_pool({"name": "x"})
-    loudest = {"httpx": "httpcore", "aiohttp": "httpx"}[road]
-    assert any(record.name.startswith(loudest) for record in caplog.records)
+    if road == "httpx":
+        assert any(record.name.startswith("httpcore") for record in caplog.records)
     assert any(record.name == "synth_pools" for record in caplog.records)
     for record in caplog.records:
         assert KEY not in record.getMessage()
