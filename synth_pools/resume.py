@@ -26,8 +26,11 @@ def is_final(thing: dict[str, Any]) -> bool:
 
 def event_name(event: Any, kind: str = "message") -> str:
     """The event's type: by the service's own object, else by the stream."""
-    name = event.get("event") if isinstance(event, dict) else None
-    return name if isinstance(name, str) else kind
+    if isinstance(event, dict):
+        name = event.get("event")
+        if isinstance(name, str):
+            return name
+    return kind
 
 
 def event_type(kind: str, data: str) -> str:
@@ -49,6 +52,9 @@ class Position:
     Attributes:
         cursor: What to ask the service to go on after; None for nothing.
         events: How many events were new.
+        steady: Whether the next event is new without a look, if it has an id of the stream's own.
+            Such an event is noted, which is quick, by setting `cursor` and `text` and counting it.
+        text: The data of the last event that was noted in this way.
     """
 
     __slots__ = (
@@ -61,6 +67,8 @@ class Position:
         "_until",
         "cursor",
         "events",
+        "steady",
+        "text",
     )
 
     def __init__(self, cursor: str | None = None) -> None:
@@ -74,9 +82,13 @@ class Position:
         self._sifting = False
         self._skip = 0
         self._until: str | None = None
+        self.steady = False
+        self.text = ""
 
     def reconnected(self) -> None:
         """The stream is read anew, from `cursor` on."""
+        self._catch_up()
+        self.steady = False
         self._sifting = True
         self._skip = self._since
         self._until = None
@@ -89,14 +101,13 @@ class Position:
             stream_id: The id that the stream gave this event; empty for none.
             kind: The type that the stream gave it.
         """
-        own, sequence = _id(event, stream_id), _sequence(event)
+        self._catch_up()
+        own, sequence = stream_id or _id(event, ""), _sequence(event)
         if self._sifting and not self._sift(event, own, sequence, kind):
             return False
         self.events += 1
-        if sequence is not None:
-            if self._sequence is not None and sequence <= self._sequence:
-                self._ordered = False
-            self._sequence = sequence
+        self._note_sequence(sequence)
+        self.steady = own is not None
         if own is not None:
             if self._first_id is None:
                 self._first_id = own
@@ -108,12 +119,29 @@ class Position:
 
     def is_at(self, event: Any) -> bool | None:
         """Whether `event` is the one right before the position; None if that cannot be told."""
+        self._catch_up()
         own, sequence = _id(event, ""), _sequence(event)
         if own is not None and self.cursor is not None and self._since == 0:
             return own == self.cursor
         if sequence is not None and self._sequence is not None:
             return sequence == self._sequence
         return None
+
+    def _catch_up(self) -> None:
+        """See to the sequence of the events that were noted without a look."""
+        if self.text:
+            try:
+                event = json.loads(self.text)
+            except (ValueError, RecursionError):
+                event = None
+            self.text = ""
+            self._note_sequence(_sequence(event))
+
+    def _note_sequence(self, sequence: int | None) -> None:
+        if sequence is not None:
+            if self._sequence is not None and sequence <= self._sequence:
+                self._ordered = False
+            self._sequence = sequence
 
     def _sift(self, event: Any, own: str | None, sequence: int | None, kind: str) -> bool:
         if self._until is not None:
