@@ -206,10 +206,9 @@ class AsyncTransport:
         attempt, lost = 0, False
         while True:
             attempt += 1
-            remaining = None if give_up_at is None else give_up_at - self.clock()
             failure: APIConnectionError | APIStatusError
             try:
-                return await self._attempt(details, call, content, attempt, remaining)
+                return await self._attempt(details, call, content, attempt, give_up_at)
             except (APIConnectionError, APIStatusError) as error:
                 failure = error
             wait = self.retry_wait(
@@ -217,7 +216,7 @@ class AsyncTransport:
                 failure,
                 attempt,
                 call=call,
-                remaining=None if give_up_at is None else give_up_at - self.clock(),
+                remaining=self._remaining(give_up_at),
             )
             if wait is None:
                 break
@@ -239,9 +238,11 @@ class AsyncTransport:
         call: Call,
         content: bytes | None,
         attempt: int,
-        remaining: float | None,
+        give_up_at: float | None,
     ) -> dict[str, Any]:
         sender = await self._connections.sender()
+        # After that one, which has much to load when it is called first.
+        remaining = self._remaining(give_up_at)
         request = self._build(sender, self._calls, call, content, remaining)
         watched = self._observer.wants()
         if watched:
@@ -264,6 +265,9 @@ class AsyncTransport:
         if failure is not None:
             raise failure
         return result
+
+    def _remaining(self, give_up_at: float | None) -> float | None:
+        return None if give_up_at is None else give_up_at - self.clock()
 
     def _build(
         self,

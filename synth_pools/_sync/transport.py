@@ -207,10 +207,9 @@ class Transport:
         attempt, lost = 0, False
         while True:
             attempt += 1
-            remaining = None if give_up_at is None else give_up_at - self.clock()
             failure: APIConnectionError | APIStatusError
             try:
-                return self._attempt(details, call, content, attempt, remaining)
+                return self._attempt(details, call, content, attempt, give_up_at)
             except (APIConnectionError, APIStatusError) as error:
                 failure = error
             wait = self.retry_wait(
@@ -218,7 +217,7 @@ class Transport:
                 failure,
                 attempt,
                 call=call,
-                remaining=None if give_up_at is None else give_up_at - self.clock(),
+                remaining=self._remaining(give_up_at),
             )
             if wait is None:
                 break
@@ -240,9 +239,11 @@ class Transport:
         call: Call,
         content: bytes | None,
         attempt: int,
-        remaining: float | None,
+        give_up_at: float | None,
     ) -> dict[str, Any]:
         sender = self._connections.sender()
+        # After that one, which has much to load when it is called first.
+        remaining = self._remaining(give_up_at)
         request = self._build(sender, self._calls, call, content, remaining)
         watched = self._observer.wants()
         if watched:
@@ -265,6 +266,9 @@ class Transport:
         if failure is not None:
             raise failure
         return result
+
+    def _remaining(self, give_up_at: float | None) -> float | None:
+        return None if give_up_at is None else give_up_at - self.clock()
 
     def _build(
         self,

@@ -37,6 +37,8 @@ async def within(
     """
     if seconds is None:
         return await call(*args, **kwargs)
+    if seconds <= 0:
+        raise TimeoutError
     async with asyncio.timeout(seconds):
         return await call(*args, **kwargs)
 

@@ -31,6 +31,8 @@ def within(seconds: float | None, call: Callable[P, T], *args: P.args, **kwargs:
     """
     if seconds is None:
         return call(*args, **kwargs)
+    if seconds <= 0:
+        raise TimeoutError
     errand = _Errand(lambda: call(*args, **kwargs))
     return errand.result(seconds)
 
