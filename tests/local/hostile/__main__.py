@@ -34,9 +34,9 @@ _WIDTH = 110
 _PAGE = """\
 # A run of `make hostile`
 
-`synth-pools serve` under four attackers at once: schemathesis over the whole of `openapi.yaml`, the table of
-bad HTTP (`tests/local/raw_http.py`), requests with bytes changed, cut out or doubled, and 50 connections that
-say half of something or read nothing.
+`synth-pools serve` under four attackers at once: schemathesis over the whole of `openapi.yaml`, the
+table of bad HTTP (`tests/local/raw_http.py`), requests with bytes changed, cut out or doubled, and
+50 connections that say half of something or read nothing.
 
 ```text
 {text}
@@ -66,8 +66,8 @@ class Found:
 
     @property
     def is_good(self) -> bool:
-        asked = sum(self.statuses.values())
-        return not (self.wrong or self.tracebacks or self.statuses["500"] or not asked)
+        was_attacked = self.statuses.total() and self.raw.total()
+        return bool(was_attacked) and not (self.wrong or self.tracebacks or self.statuses["500"])
 
 
 def main() -> int:
