@@ -102,7 +102,8 @@ def test_every_freedom_at_once() -> None:
             api_key=KEY,
             seed=1,
             profile="quick",
-            skip=("schema", "events.heartbeat"),
+            # Those left out send much and read little of what is altered here.
+            skip=("schema", "events.heartbeat", "values", "errors.invalid", "errors.too_large"),
         )
     told = [f"{g.first.check} {g.operations}: {g.first.expected}; {g.first.got}"
             for g in report.groups]  # fmt: skip
