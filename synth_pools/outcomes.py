@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from synth_pools.errors import DecodeError
+
 
 @dataclass(frozen=True, slots=True)
 class RolloutOutcome:
@@ -99,3 +101,18 @@ class Tally:
         now = self._clock() if self._ended is None else self._ended
         seconds = 0.0 if self._started is None else now - self._started
         return FleetProgress(self._total, running, seconds=seconds, **self._counts)
+
+
+def rollout_id_of(rollout: Any) -> str:
+    """The id of a rollout that the service has just admitted.
+
+    Raises:
+        DecodeError: It has none.
+    """
+    for name in ("rollout_id", "id"):
+        value = rollout.get(name) if isinstance(rollout, dict) else None
+        if isinstance(value, str) and value:
+            return value
+    raise DecodeError(
+        "the service admitted a rollout and did not name it", excerpt=str(rollout)[:200]
+    )

@@ -19,7 +19,7 @@ from synth_pools.errors import (
 )
 from synth_pools.journal import Admission, Ending, Run, digest
 from synth_pools.journal_file import JournalFile
-from synth_pools.outcomes import RolloutOutcome
+from synth_pools.outcomes import RolloutOutcome, rollout_id_of
 from synth_pools.requests import validate_pool_rollout_request
 from synth_pools.resume import TERMINAL_EVENTS, event_type, is_final
 from synth_pools.retry import backoff
@@ -100,7 +100,7 @@ class AsyncItemRunner:
             rollout = await self._operations.create_rollout(
                 self._pool_id, flight.request, idempotency_key=flight.key
             )
-            flight.rollout_id = _id_of(rollout)
+            flight.rollout_id = rollout_id_of(rollout)
         await self._operations.cancel_rollout(self._pool_id, flight.rollout_id)
 
     async def _fly(
@@ -142,7 +142,7 @@ class AsyncItemRunner:
                     pool_id, flight.request, idempotency_key=flight.key
                 )
             )
-            flight.rollout_id = _id_of(rollout)
+            flight.rollout_id = rollout_id_of(rollout)
             await self._write(Admission(index, attempt, sha, flight.rollout_id))
         rollout_id = flight.rollout_id
         if not is_final(rollout):
@@ -204,14 +204,6 @@ class _Watch:
     cursor: str | None = None
     events: int = 0
     is_possible: bool = True
-
-
-def _id_of(rollout: dict[str, Any]) -> str:
-    for name in ("rollout_id", "id"):
-        value = rollout.get(name) if isinstance(rollout, dict) else None
-        if isinstance(value, str) and value:
-            return value
-    raise DecodeError("the service admitted a rollout and did not name it", excerpt=str(rollout))
 
 
 def _replayed(ending: Ending, request: Any) -> RolloutOutcome:

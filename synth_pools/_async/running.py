@@ -62,6 +62,7 @@ class AsyncRunning:
             RequestValidationError: An argument is refused; nothing was sent.
         """
         from synth_pools._async.waiting import AsyncWait, wait_for_rollout
+        from synth_pools.outcomes import rollout_id_of
 
         validate_pool_rollout_request(request, context="run")
         check_callback(on_event, "on_event")
@@ -74,7 +75,7 @@ class AsyncRunning:
         created = await AsyncWait(client._transport, timeout).create(
             client._creation(pool_id, request, idempotency_key)
         )
-        path = client._path(pool_id, created.get("rollout_id") or created.get("id") or "")
+        path = client._path(pool_id, rollout_id_of(created))
         spent = client._transport.clock() - started
         rollout = await wait_for_rollout(
             client._transport,

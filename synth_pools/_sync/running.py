@@ -65,6 +65,7 @@ class Running:
             RequestValidationError: An argument is refused; nothing was sent.
         """
         from synth_pools._sync.waiting import Wait, wait_for_rollout
+        from synth_pools.outcomes import rollout_id_of
 
         validate_pool_rollout_request(request, context="run")
         check_callback(on_event, "on_event")
@@ -77,7 +78,7 @@ class Running:
         created = Wait(client._transport, timeout).create(
             client._creation(pool_id, request, idempotency_key)
         )
-        path = client._path(pool_id, created.get("rollout_id") or created.get("id") or "")
+        path = client._path(pool_id, rollout_id_of(created))
         spent = client._transport.clock() - started
         rollout = wait_for_rollout(
             client._transport,

@@ -11,6 +11,7 @@ import pytest
 from synth_pools import (
     AsyncContainerPoolsClient,
     ConflictError,
+    DecodeError,
     NotFoundError,
     PoolFailedError,
     RequestValidationError,
@@ -174,6 +175,16 @@ async def test_run(backend: LocalBackend) -> None:
         await client.delete_pool(pool["id"])
         with pytest.raises(ConflictError):
             await client.rollouts.run(pool["id"], {})
+
+
+async def test_a_rollout_without_a_name(
+    server: FaultServer, client: AsyncContainerPoolsClient
+) -> None:
+    server.play(answer({"status": "queued"}, 202))
+    with pytest.raises(DecodeError, match="did not name it"):
+        await client.rollouts.run(P, {})
+    outcomes = [outcome async for outcome in client.rollouts.run_many(P, [{}])]
+    assert isinstance(outcomes[0].error, DecodeError)
 
 
 async def test_bad_arguments_are_refused_before_anything_is_sent(

@@ -14,6 +14,7 @@ import pytest
 from synth_pools import (
     ConflictError,
     ContainerPoolsClient,
+    DecodeError,
     NotFoundError,
     PoolFailedError,
     RequestValidationError,
@@ -177,6 +178,14 @@ def test_run(backend: LocalBackend) -> None:
         client.delete_pool(pool["id"])
         with pytest.raises(ConflictError):
             client.rollouts.run(pool["id"], {})
+
+
+def test_a_rollout_without_a_name(server: FaultServer, client: ContainerPoolsClient) -> None:
+    server.play(answer({"status": "queued"}, 202))
+    with pytest.raises(DecodeError, match="did not name it"):
+        client.rollouts.run(P, {})
+    outcomes = [outcome for outcome in client.rollouts.run_many(P, [{}])]
+    assert isinstance(outcomes[0].error, DecodeError)
 
 
 def test_bad_arguments_are_refused_before_anything_is_sent(
