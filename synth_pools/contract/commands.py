@@ -44,16 +44,20 @@ def curl_line(exchange: Exchange) -> str:
 def python_line(exchange: Exchange) -> str:
     """A statement that sends the same request again with httpx."""
     headers = ", ".join(
-        f"{name!r}: " + ' + os.environ["SYNTH_API_KEY"] + '.join(map(repr, value.split(KEY)))
-        if KEY in value
-        else f"{name!r}: {value!r}"
-        for name, value in _shown_headers(exchange)
+        f"{name!r}: {_python_value(value)}" for name, value in _shown_headers(exchange)
     )
     arguments = [repr(exchange.method), repr(exchange.url), f"headers={{{headers}}}"]
     if exchange.request_body is not None:
         arguments.append(f"content={bytes_expression(exchange.request_body)}")
     arguments.append("timeout=30")
     return f"import httpx, os; print(httpx.request({', '.join(arguments)}).text)"
+
+
+def _python_value(value: str) -> str:
+    """A header's value as an expression that takes the key from the environment."""
+    pieces = re.split(f"({re.escape(KEY)})", value)
+    parts = ['os.environ["SYNTH_API_KEY"]' if one == KEY else repr(one) for one in pieces if one]
+    return " + ".join(parts) or "''"
 
 
 def bytes_expression(body: bytes) -> str:
