@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -85,19 +86,16 @@ class Document:
 
     def errors(self, schema: str, value: Any) -> list[str]:
         """What a value lacks to be of one of components.schemas, in at most three lines."""
-        validator = self._validators.get(schema)
-        if validator is None:
-            validator = self._validators[schema] = self._compile(
-                {"$ref": f"#/components/schemas/{schema}"}
-            )
-        return _complaints(validator, value)
+        return self.errors_by({"$ref": f"#/components/schemas/{schema}"}, value)
 
     def errors_by(self, schema: Mapping[str, Any], value: Any) -> list[str]:
         """The same for a schema in place."""
-        reference = schema.get("$ref")
-        if isinstance(reference, str) and len(schema) == 1:
-            return self.errors(reference.rsplit("/", 1)[-1], value)
-        return _complaints(self._compile(schema), value)
+        # Compiling takes longer than judging; the text of a schema is short and tells it apart.
+        key = json.dumps(schema, sort_keys=True)
+        validator = self._validators.get(key)
+        if validator is None:
+            validator = self._validators[key] = self._compile(schema)
+        return _complaints(validator, value)
 
     @cached_property
     def documented(self) -> dict[str, tuple[str, ...]]:
