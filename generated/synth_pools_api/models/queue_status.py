@@ -11,7 +11,7 @@ T = TypeVar("T", bound="QueueStatus")
 
 @_attrs_define
 class QueueStatus:
-    """The rollouts of all pools at one moment.
+    """The rollouts of all pools of the caller at one moment.
 
     Attributes:
         queued (int): Rollouts that wait.

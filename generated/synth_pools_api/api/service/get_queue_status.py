@@ -78,7 +78,7 @@ def sync_detailed(
 ) -> Response[Error | QueueStatus]:
     """Get the state of the queue
 
-     Rollouts that wait and run in all pools, and how many could run at once.
+     Rollouts that wait and run in all pools of the caller, and how many could run at once.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -103,7 +103,7 @@ def sync(
 ) -> Error | QueueStatus | None:
     """Get the state of the queue
 
-     Rollouts that wait and run in all pools, and how many could run at once.
+     Rollouts that wait and run in all pools of the caller, and how many could run at once.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -124,7 +124,7 @@ async def asyncio_detailed(
 ) -> Response[Error | QueueStatus]:
     """Get the state of the queue
 
-     Rollouts that wait and run in all pools, and how many could run at once.
+     Rollouts that wait and run in all pools of the caller, and how many could run at once.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -147,7 +147,7 @@ async def asyncio(
 ) -> Error | QueueStatus | None:
     """Get the state of the queue
 
-     Rollouts that wait and run in all pools, and how many could run at once.
+     Rollouts that wait and run in all pools of the caller, and how many could run at once.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.

@@ -35,7 +35,7 @@ class AsyncServiceApi:
     async def get_queue_status(self) -> QueueStatus:
         """Get the state of the queue.
 
-        Rollouts that wait and run in all pools, and how many could run at once.
+        Rollouts that wait and run in all pools of the caller, and how many could run at once.
         """
 
         return await self._calls.call(
