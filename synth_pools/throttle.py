@@ -64,8 +64,12 @@ class Throttle:
         """A call ended in a way that says nothing about how busy the service is."""
         self._busy -= 1
 
-    def held(self, ticket: int, now: float, named: float | None) -> None:
-        """The service is too busy or away; ``named`` is how long it asked to wait."""
+    def held(self, ticket: int, now: float, named: float | None) -> float | None:
+        """The service is too busy or away; ``named`` is how long it asked to wait.
+
+        Returns:
+            How long all wait from now on; None if that was known before.
+        """
         self._busy -= 1
         if named is not None:
             named = min(named, LONGEST_NAMED_PAUSE_SECONDS)
@@ -73,7 +77,7 @@ class Throttle:
             # One of the many that were under way when the first was turned away: same news.
             if named is not None:
                 self._resume_at = max(self._resume_at, now + named)
-            return
+            return None
         self._epoch += 1
         if not self._trying:
             self._trying = True
@@ -84,3 +88,4 @@ class Throttle:
         # Half of it is certain: a pause of nothing would be none.
         pause = ceiling * (0.5 + self._random() / 2) if named is None else named
         self._resume_at = max(self._resume_at, now + pause)
+        return self._resume_at - now

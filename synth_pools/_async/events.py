@@ -277,6 +277,9 @@ class _Reader:
             wait = transport.random() * _PROMPT_SECONDS
         if self._until is not None:
             wait = min(wait, max(0.0, self._until - transport.clock()))
+        transport._observer.retrying(
+            self._call, failure, self._barren, wait, transport.config.max_retries
+        )
         await transport.sleep(wait)
 
     def _is_late(self, seconds: float) -> bool:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TypeVar
 
 from synth_pools._sync.transport import Transport
@@ -15,6 +16,8 @@ from synth_pools.throttle import Throttle
 from synth_pools.trouble import Trouble, trouble_of
 
 T = TypeVar("T")
+
+_LOG = logging.getLogger("synth_pools")
 
 # A connection that broke says little about the service: the pause is a part of the usual one.
 BROKEN_SHARE = 0.25
@@ -115,8 +118,10 @@ class Gate:
     def _leave(self, ticket: int, trouble: Trouble | None, named: float | None) -> None:
         with self._monitor:
             now = self._transport.clock()
-            if trouble in (Trouble.FULL, Trouble.AWAY):
-                self._throttle.held(ticket, now, named)
+            if trouble is Trouble.FULL or trouble is Trouble.AWAY:
+                pause = self._throttle.held(ticket, now, named)
+                if pause is not None:
+                    _LOG.warning("the service: %s, %.1f s", trouble.value, pause)
             elif trouble in (Trouble.BROKEN, Trouble.FAILING):
                 self._throttle.left()
             else:

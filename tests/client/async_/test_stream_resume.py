@@ -112,7 +112,7 @@ async def test_the_servers_own_time_is_kept(
 
 
 async def test_attempts_without_progress_are_limited(
-    server: FaultServer, client: AsyncContainerPoolsClient
+    server: FaultServer, client: AsyncContainerPoolsClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     service = EventService()
     half = service.part(len(service.encoded(0)) // 2, "cut")
@@ -128,6 +128,10 @@ async def test_attempts_without_progress_are_limited(
     assert isinstance(error, APIConnectionError)
     for other in (pickle.loads(pickle.dumps(error)), copy.copy(error)):
         assert (other.cursor, other.events, str(other)) == (error.cursor, error.events, str(error))
+    said = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    assert len(said) == 1
+    assert f"/v1/pools/{P}/rollouts/{R}/events -> " in said[0]
+    assert "retry 2 of 2" in said[0]
     service.faults.clear()
     assert got + await read(client, error.cursor) == service.events
 

@@ -115,7 +115,7 @@ def test_the_servers_own_time_is_kept(
 
 
 def test_attempts_without_progress_are_limited(
-    server: FaultServer, client: ContainerPoolsClient
+    server: FaultServer, client: ContainerPoolsClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     service = EventService()
     half = service.part(len(service.encoded(0)) // 2, "cut")
@@ -131,6 +131,10 @@ def test_attempts_without_progress_are_limited(
     assert isinstance(error, APIConnectionError)
     for other in (pickle.loads(pickle.dumps(error)), copy.copy(error)):
         assert (other.cursor, other.events, str(other)) == (error.cursor, error.events, str(error))
+    said = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    assert len(said) == 1
+    assert f"/v1/pools/{P}/rollouts/{R}/events -> " in said[0]
+    assert "retry 2 of 2" in said[0]
     service.faults.clear()
     assert got + read(client, error.cursor) == service.events
 
