@@ -274,6 +274,27 @@ def test_a_lost_connection_says_what_happened(error: httpx.RequestError, text: s
     assert isinstance(ours, APITimeoutError) == isinstance(error, httpx.TimeoutException)
 
 
+@pytest.mark.parametrize(
+    ("error", "sent"),
+    [
+        (httpx.ConnectError("x"), False),
+        (httpx.ConnectTimeout("x"), False),
+        (httpx.PoolTimeout("x"), False),
+        (httpx.ProxyError("x"), False),
+        (httpx.WriteError("x"), True),
+        (httpx.WriteTimeout("x"), True),
+        (httpx.ReadError("x"), True),
+        (httpx.ReadTimeout("x"), True),
+        (httpx.RemoteProtocolError("x"), True),
+        (httpx.DecodingError("x"), True),
+    ],
+)
+def test_a_lost_connection_says_whether_anything_was_sent(
+    error: httpx.RequestError, sent: bool
+) -> None:
+    assert lost(error).sent is sent
+
+
 def test_the_operating_system_is_quoted_where_it_says_more() -> None:
     error = httpx.ConnectError("All attempts failed")
     middle = OSError("All attempts failed")
@@ -298,6 +319,8 @@ def test_exceptions_are_cut_off_from_their_frames() -> None:
     assert all(one.__traceback__ is None for one in (outer, cause, context, member))
 
 
+REQUEST = {"method": "GET", "url": "http://host/v1/x", "path": "/v1/x", "cause": "ReadError"}
+
 ERRORS: dict[str, Callable[[], SynthPoolsError]] = {
     "SynthPoolsError": lambda: SynthPoolsError("words"),
     "ConfigurationError": lambda: ConfigurationError("words"),
@@ -315,6 +338,16 @@ ERRORS: dict[str, Callable[[], SynthPoolsError]] = {
     ),
     "StreamDecodeError": lambda: StreamDecodeError("words", excerpt="data"),
     "DecodeError": lambda: synth_pools.DecodeError("words", excerpt="data"),
+    "StreamBrokenError": lambda: synth_pools.StreamBrokenError(
+        "words", cursor="evt_1", events=1, sent=False, **REQUEST
+    ),
+    "StreamTimeoutError": lambda: synth_pools.StreamTimeoutError(
+        "words", cursor=None, events=0, **REQUEST
+    ),
+    "WaitTimeoutError": lambda: synth_pools.WaitTimeoutError("words", last={"status": "queued"}),
+    "PoolFailedError": lambda: synth_pools.PoolFailedError("words", pool={"status": "failed"}),
+    "JournalError": lambda: synth_pools.JournalError("words", path="run.jsonl"),
+    "FleetStoppedError": lambda: synth_pools.FleetStoppedError("words", index=3, reason=None),
     **{
         kind.__name__: partial(
             error_for, status, BODIES[6][0], {"Retry-After": "3", "x-request-id": "req_2"}
