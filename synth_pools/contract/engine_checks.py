@@ -86,8 +86,9 @@ def is_excused(document: Document, found: Judged, failed: Failed) -> bool:
         deleted = [step for step in failed.related if step.method == "DELETE"]
         return not any("/tasks/" in step.url for step in deleted)
     if failed.check == "ensure_resource_availability":
-        # A task goes when its pool's body no longer names it, and a container may answer 404.
-        return "/tasks/" in shown.url or "/container/" in shown.url
+        # A task goes when its pool's body no longer names it, a container may answer 404, and so
+        # may a write whose body names something else that is not there.
+        return shown.method != "GET" or "/tasks/" in shown.url or "/container/" in shown.url
     return False
 
 

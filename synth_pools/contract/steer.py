@@ -132,7 +132,10 @@ class Steering:
             if isinstance(body.get("pool_id"), str):
                 body["pool_id"] = request.path_parameters.get("pool_id", place.pool)
             if isinstance(body.get("task_id"), str) and place.task is not None:
-                body["task_id"] = place.task
+                if request.path_parameters.get("pool_id", place.pool) == place.pool:
+                    body["task_id"] = place.task
+                else:
+                    del body["task_id"]
 
     def _sign(self, body: dict[str, Any]) -> None:
         """Marks a pool, so that a later run finds it should this one not come to clean up."""
