@@ -187,9 +187,12 @@ async def test_an_answer_that_is_longer_than_it_says(
     server.play(faults.wrong_length(-2))
     for sample in FEW:
         got = await outcome(client, sample.call)
-        # One library drops what is too much, and the rest is no JSON; the other one says so.
-        expected = {"httpx": ResponseDecodeError, "aiohttp": APIConnectionError}[road]
-        assert type(got) is expected
+        # Half a document is no JSON; but what is too much may be seen first, where it is in time.
+        expected = {
+            "httpx": (ResponseDecodeError, APIConnectionError),
+            "aiohttp": APIConnectionError,
+        }
+        assert isinstance(got, expected[road])
 
 
 async def test_connections_that_end_without_saying_so(
