@@ -142,7 +142,7 @@ class _Set:
         return self._for_streams
 
     def _make(self, limits: httpx.Limits) -> AsyncSender:
-        http = http_client(self._timeout, limits)
+        http = http_client(self._base_url, self._timeout, limits)
         self.made.append(http)
         return AsyncOwnSender(http, self._base_url)
 

@@ -14,7 +14,7 @@ from typing import ParamSpec, TypeVar
 
 import httpx
 
-from synth_pools.tls import shared_context
+from synth_pools.tls import context_for
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -114,7 +114,7 @@ async def _guard(close: AsyncClose) -> AsyncGenerator[None, None]:
         await close()
 
 
-def http_client(timeout: httpx.Timeout, limits: httpx.Limits) -> httpx.AsyncClient:
+def http_client(base_url: str, timeout: httpx.Timeout, limits: httpx.Limits) -> httpx.AsyncClient:
     """A client with connections of its own.
 
     It sends through aiohttp where `httpx_aiohttp` is installed: with many requests in flight that
@@ -122,10 +122,10 @@ def http_client(timeout: httpx.Timeout, limits: httpx.Limits) -> httpx.AsyncClie
     requests each time one of them changes.
     """
     if not has_aiohttp():
-        return httpx.AsyncClient(timeout=timeout, limits=limits, verify=shared_context())
+        return httpx.AsyncClient(timeout=timeout, limits=limits, verify=context_for(base_url))
     from synth_pools.aiohttp_road import AiohttpClient
 
-    return AiohttpClient(timeout=timeout, limits=limits, verify=shared_context())
+    return AiohttpClient(timeout=timeout, limits=limits, verify=context_for(base_url))
 
 
 @functools.cache

@@ -11,7 +11,7 @@ from typing import Any, Generic, ParamSpec, TypeVar
 import httpx
 
 from synth_pools.failures import without_frames
-from synth_pools.tls import shared_context
+from synth_pools.tls import context_for
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -69,9 +69,9 @@ def close_in(owner: object, close: Close) -> None:
     close()
 
 
-def http_client(timeout: httpx.Timeout, limits: httpx.Limits) -> httpx.Client:
+def http_client(base_url: str, timeout: httpx.Timeout, limits: httpx.Limits) -> httpx.Client:
     """A client with connections of its own."""
-    return httpx.Client(timeout=timeout, limits=limits, verify=shared_context())
+    return httpx.Client(timeout=timeout, limits=limits, verify=context_for(base_url))
 
 
 class _Errand(Generic[T]):
