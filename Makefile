@@ -3,8 +3,10 @@
 #
 #   make test PYTHON=/usr/bin/python3.13 VENV=.venv-3.13     another interpreter, another environment
 
-PYTHON ?= python3
-VENV   ?= .venv
+PYTHON  ?= python3
+VENV    ?= .venv
+# More than there are cores: many tests wait for time to pass, few compute.
+WORKERS ?= 4
 BIN     = $(VENV)/bin
 PIP     = -m pip --quiet --disable-pip-version-check install
 
@@ -47,7 +49,7 @@ demo: $(STAMP) ## A backend, a container, a pool and its rollouts, live
 
 .PHONY: test
 test: $(STAMP) $(PUBLISHED_STAMP) ## Every test, in parallel
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n $(WORKERS)
 
 .PHONY: contract
 contract: $(STAMP) ## Whether the backend at URL=... keeps the contract; the key is in SYNTH_API_KEY
