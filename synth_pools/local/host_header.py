@@ -34,8 +34,13 @@ def check_host(scope: Scope, headers: Mapping[str, str], allowed_hosts: Collecti
     except ValueError:
         raise forbidden_host(name) from None
     # The address of the connection itself: no other can be right, whatever a proxy may say.
-    if address != called and not (address.is_loopback and called.is_loopback):
+    if address != called and not (_is_loopback(address) and _is_loopback(called)):
         raise forbidden_host(name)
+
+
+def _is_loopback(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    # Whether ::ffff:127.0.0.1 is one, too, depends on the version of Python.
+    return address.is_loopback and getattr(address, "ipv4_mapped", None) is None
 
 
 def _name(header: str) -> str:
