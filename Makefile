@@ -49,7 +49,7 @@ demo: $(STAMP) ## A backend, a container, a pool and its rollouts, live
 
 .PHONY: test
 test: $(STAMP) $(PUBLISHED_STAMP) ## Every test, in parallel
-	$(BIN)/python -m pytest -n $(WORKERS)
+	$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
 
 .PHONY: contract
 contract: $(STAMP) ## Whether the backend at URL=... keeps the contract; the key is in SYNTH_API_KEY
