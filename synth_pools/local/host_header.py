@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping
 
 from starlette.types import Scope
 
+from .container_policy import IpAddress, plain
 from .errors import bad_request, forbidden_host
 
 _HOST = re.compile(
@@ -38,9 +39,9 @@ def check_host(scope: Scope, headers: Mapping[str, str], allowed_hosts: Collecti
         raise forbidden_host(name)
 
 
-def _is_loopback(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+def _is_loopback(address: IpAddress) -> bool:
     # Whether ::ffff:127.0.0.1 is one, too, depends on the version of Python.
-    return address.is_loopback and getattr(address, "ipv4_mapped", None) is None
+    return address.is_loopback and plain(address) is address
 
 
 def _name(header: str) -> str:
