@@ -122,10 +122,6 @@ class Findings:
             )
             return LayerResult(outcomes, dict(self._reached), self._requests)
 
-    def any_departed(self) -> bool:
-        with self._lock:
-            return bool(self._departures)
-
     def count(self, outcome: Outcome) -> int:
         with self._lock:
             return sum(1 for one in self._outcomes.values() if one is outcome)
