@@ -100,9 +100,35 @@ ALTER TABLE idempotency ADD COLUMN status INTEGER;
 CREATE INDEX idempotency_by_rollout ON idempotency (rollout_id);
 """
 
+# The contents of artifacts are files named by their SHA-256; what is here says whose they are.
+_VERSION_3 = """
+ALTER TABLE pools ADD COLUMN error TEXT NOT NULL DEFAULT 'null';
+ALTER TABLE rollouts ADD COLUMN replay_of TEXT;
+
+CREATE TABLE artifacts (
+    rollout_seq INTEGER NOT NULL,
+    position INTEGER NOT NULL,
+    id TEXT NOT NULL,
+    path TEXT NOT NULL,
+    sha256 TEXT NOT NULL,
+    size_bytes INTEGER NOT NULL,
+    content_type TEXT NOT NULL,
+    PRIMARY KEY (rollout_seq, position)
+) WITHOUT ROWID;
+CREATE INDEX artifacts_by_content ON artifacts (sha256);
+
+CREATE TABLE processes (
+    pid INTEGER NOT NULL,
+    started REAL NOT NULL,
+    pool_id TEXT NOT NULL,
+    marker TEXT NOT NULL,
+    PRIMARY KEY (pid, started)
+) WITHOUT ROWID;
+"""
+
 # Each brings a file one version further. Those that were released never change: files exist that
 # went through them, and a new file goes through them all.
-_STEPS = (_VERSION_1, _VERSION_2)
+_STEPS = (_VERSION_1, _VERSION_2, _VERSION_3)
 
 VERSION = len(_STEPS)
 
