@@ -31,6 +31,8 @@ $(STAMP): pyproject.toml requirements/dev.txt requirements/codegen.txt requireme
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=/path/to/it")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python $(PIP) -c requirements/constraints.txt -r requirements/dev.txt -e '.[all]'
+# pip compiles what it installs, but not what it only points to.
+	@$(BIN)/python -m compileall -q synth_pools generated
 	@touch $@
 
 $(PUBLISHED_STAMP): requirements/published.txt
