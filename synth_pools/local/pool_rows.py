@@ -12,6 +12,7 @@ from . import jsontext
 from .clock import now
 from .definitions import can_be_id, pool_view, task_exists, task_view
 from .errors import conflict, pool_archived, pool_not_found, task_not_found
+from .state_changes import PoolChange
 from .store import Transaction
 
 
@@ -117,6 +118,7 @@ def insert_pool(tx: Transaction, pool_id: str | None, definition: dict[str, Any]
         " VALUES (?, 'active', ?, ?, ?, ?)",
         (pool_id, jsontext.dumps(definition), _concurrency(definition), moment, moment),
     )
+    tx.changed(PoolChange(pool_id, "active"))
     return find_pool(tx, pool_id)
 
 
@@ -134,6 +136,7 @@ def archive_pool(tx: Transaction, pool: Pool) -> Pool:
         "UPDATE pools SET status = 'archived', updated_at = ?, archived_at = ? WHERE id = ?",
         (moment, moment, pool.id),
     )
+    tx.changed(PoolChange(pool.id, "archived"))
     return find_pool(tx, pool.id)
 
 

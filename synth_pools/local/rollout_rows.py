@@ -18,6 +18,7 @@ from .definitions import can_be_id
 from .errors import rollout_not_found
 from .event_log import Event
 from .pool_rows import Executes
+from .state_changes import change_of
 from .store import Transaction
 
 STATES = ("queued", "running", "completed", "failed", "cancelled")
@@ -111,7 +112,9 @@ def insert_rollout(
         'INSERT INTO events VALUES (?, 1, ?, ?, \'{"status":"queued"}\')',
         (seq, event_log.QUEUED, moment),
     )
-    return find_rollout(tx, rollout_id)
+    rollout = find_rollout(tx, rollout_id)
+    tx.changed(change_of(rollout, "queued", moment))
+    return rollout
 
 
 def start(tx: Transaction, rollout: sqlite3.Row, url: str | None) -> sqlite3.Row:
@@ -125,6 +128,7 @@ def start(tx: Transaction, rollout: sqlite3.Row, url: str | None) -> sqlite3.Row
     )
     data = f'{{"status":"running","attempt":{attempt}}}'
     event_log.append(tx, rollout["seq"], event_log.STARTED, moment, data)
+    tx.changed(change_of(rollout, "running", moment, attempt=attempt))
     return find_rollout(tx, rollout["id"])
 
 
@@ -161,6 +165,7 @@ def finish(tx: Transaction, rollout_id: str, outcome: Outcome) -> bool:
         reward = f'{{"outcome_reward":{outcome.reward}}}'
         event_log.append(tx, row["seq"], event_log.REWARD, moment, reward)
     event_log.append(tx, row["seq"], f"rollout.{outcome.status}", moment, _last_words(outcome))
+    tx.changed(change_of(row, outcome.status, moment, error=outcome.error))
     return True
 
 
@@ -172,6 +177,7 @@ def cancel(tx: Transaction, rollout: sqlite3.Row) -> None:
         (moment, moment, rollout["seq"]),
     )
     event_log.append(tx, rollout["seq"], event_log.CANCELLED, moment, '{"status":"cancelled"}')
+    tx.changed(change_of(rollout, "cancelled", moment))
 
 
 def unfinished_of_pool(tx: Transaction, pool_id: str) -> Sequence[sqlite3.Row]:

@@ -12,10 +12,11 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from .errors import ApiError
 from .schema import prepare
+from .state_changes import REQUEST_ID, PoolChange, RolloutChange
 
 FILE_NAME = "synth-pools.sqlite3"
 
@@ -50,15 +51,34 @@ _OUTAGES = frozenset(
 )
 
 
+class Observer(Protocol):
+    """Who is told what is written."""
+
+    def committed(self, writes: int, seconds: float, *, failed: bool) -> None:
+        """Told in the writer's thread, of each transaction."""
+
+    def changed(self, change: PoolChange | RolloutChange, request_id: str | None) -> None:
+        """Told in the event loop, once the change is on disk."""
+
+
 class Transaction:
     """What a write sees of the database, and what is to happen once it is on disk."""
 
-    __slots__ = ("_callbacks", "execute", "executemany")
+    __slots__ = ("_callbacks", "_observer", "_request_id", "execute", "executemany")
 
-    def __init__(self, connection: sqlite3.Connection, callbacks: list[Callable[[], None]]) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, job: _Job, observer: Observer | None
+    ) -> None:
         self.execute = connection.execute
         self.executemany = connection.executemany
-        self._callbacks = callbacks
+        self._callbacks = job.callbacks
+        self._request_id = job.request_id
+        self._observer = observer
+
+    def changed(self, change: PoolChange | RolloutChange) -> None:
+        """Tell the observer of a change of state, and which request asked for it."""
+        if self._observer is not None:
+            self.after_commit(partial(self._observer.changed, change, self._request_id))
 
     def after_commit(self, callback: Callable[[], None]) -> None:
         """Call this in the event loop after the commit, also if nobody waits for it any more."""
@@ -84,11 +104,12 @@ class StorageError(ApiError):
 
 
 class _Job:
-    __slots__ = ("callbacks", "error", "future", "result", "work")
+    __slots__ = ("callbacks", "error", "future", "request_id", "result", "work")
 
     def __init__(self, work: Callable[[Transaction], Any], future: asyncio.Future[Any]) -> None:
         self.work = work
         self.future = future
+        self.request_id = REQUEST_ID.get()
         self.callbacks: list[Callable[[], None]] = []
         self.result: Any = None
         self.error: Exception | None = None
@@ -110,8 +131,9 @@ class Store:
     event loop on a connection of their own: they take microseconds and never wait for the writer.
     """
 
-    def __init__(self, data_dir: Path) -> None:
-        path = data_dir / FILE_NAME
+    def __init__(self, data_dir: Path, observer: Observer | None = None) -> None:
+        self._path = path = data_dir / FILE_NAME
+        self._observer = observer
         self._loop = asyncio.get_running_loop()
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._closed = False
@@ -143,6 +165,27 @@ class Store:
                 self._reader.execute("COMMIT")
         except sqlite3.Error as error:
             raise self._explained(error) from error
+
+    @property
+    def waiting(self) -> int:
+        """How many writes wait for a transaction."""
+        return self._jobs.qsize()
+
+    def bytes_on_disk(self) -> dict[str, int]:
+        """Of the database and of its log, which is written back to it now and then."""
+        sizes = {}
+        for name, path in (("database", self._path), ("log", Path(f"{self._path}-wal"))):
+            with contextlib.suppress(OSError):
+                sizes[name] = path.stat().st_size
+        return sizes
+
+    @contextlib.contextmanager
+    def reading_elsewhere(self) -> Iterator[sqlite3.Connection]:
+        """The same on a connection of its own, for long reads in another thread."""
+        with contextlib.closing(_connect(self._path)) as connection:
+            connection.execute("PRAGMA query_only = ON")
+            connection.execute("BEGIN")
+            yield connection
 
     async def write(self, work: Callable[[Transaction], _T]) -> _T:
         """Run `work` in the writer's thread and return its result once it is on disk.
@@ -211,6 +254,13 @@ class Store:
                 self._commit_together([job])
 
     def _commit_together(self, jobs: list[_Job]) -> bool:
+        begun = time.perf_counter()
+        committed = self._try_to_commit(jobs)
+        if self._observer is not None:
+            self._observer.committed(len(jobs), time.perf_counter() - begun, failed=not committed)
+        return committed
+
+    def _try_to_commit(self, jobs: list[_Job]) -> bool:
         connection = self._writer
         try:
             if connection.in_transaction:
@@ -219,7 +269,7 @@ class Store:
             for job in jobs:
                 connection.execute("SAVEPOINT job")
                 try:
-                    job.result = job.work(Transaction(connection, job.callbacks))
+                    job.result = job.work(Transaction(connection, job, self._observer))
                 except Exception as error:  # noqa: BLE001 - raised again where it is awaited
                     job.fail(error)
                     connection.execute("ROLLBACK TO job")
