@@ -14,7 +14,7 @@ from typing import Any
 
 from openapi_python_client import Project
 from openapi_python_client.parser.openapi import Endpoint
-from openapi_python_client.parser.properties import Class, ModelProperty
+from openapi_python_client.parser.properties import Class, FileProperty, ModelProperty
 from openapi_python_client.parser.properties.protocol import PropertyProtocol
 from openapi_python_client.schema import UntrustedString
 from openapi_python_client.strings import safe_for_docstring
@@ -72,6 +72,7 @@ class _Operation:
         item, self._spec = _find(document, self.name)
         self.event = self._event_model(project, document)
         self.answer = self._answer()
+        self.is_content = isinstance(self.answer, FileProperty)
         self.imports = set(endpoint.relative_imports)
         if self.event is not None:
             self.imports.add(f"from ...models.{self.event.module_name} import {self.event.name}")
@@ -109,8 +110,6 @@ class _Operation:
         if len(found) != 1:
             raise CodegenError(f"{self.name}: a typed form needs one type of answer: {len(found)}")
         (response,) = found.values()
-        if response.source["return_type"] == "bytes":
-            raise CodegenError(f"{self.name}: no typed form known for an answer of bytes")
         return response.prop
 
     def _docstring(self, document: dict[str, Any], item: dict[str, Any]) -> str:

@@ -46,6 +46,16 @@ class AnswerReader:
             return answer
         raise self.decode_error(call, response, "the body is not JSON")
 
+    def content(self, call: Call, response: httpx.Response) -> bytes:
+        """The bytes of an answer that was read.
+
+        Raises:
+            APIStatusError: It is an error.
+        """
+        if not response.is_success:
+            raise self.status_error(call, response)
+        return response.content
+
     def is_event_stream(self, response: httpx.Response) -> bool:
         """Whether it may be one; what is none would pass for a stream without any events."""
         return response.is_success and self._kind(response) not in _NO_EVENTS

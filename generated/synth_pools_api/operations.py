@@ -10,6 +10,7 @@ OperationId = Literal[
     "create_global_rollout",
     "create_pool",
     "create_rollout",
+    "create_rollout_batch",
     "create_task",
     "delete_pool",
     "delete_task",
@@ -17,13 +18,19 @@ OperationId = Literal[
     "execute_task_container_rollout",
     "get_capabilities",
     "get_global_rollout",
+    "get_global_rollout_artifact",
     "get_global_rollout_artifacts",
+    "get_global_rollout_artifacts_zip",
     "get_global_rollout_summary",
+    "get_global_rollout_support_bundle",
     "get_global_rollout_usage",
     "get_pool",
     "get_pool_container_health",
     "get_pool_container_info",
     "get_pool_container_metadata",
+    "get_pool_container_program",
+    "get_pool_container_task_info",
+    "get_pool_container_taskset",
     "get_pool_metrics",
     "get_pool_urls",
     "get_queue_status",
@@ -34,16 +41,23 @@ OperationId = Literal[
     "get_task_container_health",
     "get_task_container_info",
     "get_task_container_metadata",
+    "get_task_container_program",
+    "get_task_container_task_info",
+    "get_task_container_taskset",
     "list_global_rollouts",
     "list_pools",
     "list_rollouts",
     "list_tasks",
     "patch_task",
+    "pause_pool",
     "replace_pool",
+    "replay_rollout",
+    "resume_pool",
     "stream_global_rollout_events",
     "stream_rollout_events",
     "update_pool",
     "update_task",
+    "validate_rollout",
 ]
 
 Retry = Literal["always", "with-key", "with-id", "never"]
@@ -93,6 +107,9 @@ OPERATIONS: dict[OperationId, Operation] = {
     "create_rollout": Operation(
         "create_rollout", "POST", "/v1/pools/{pool_id}/rollouts", "rollouts", "with-key"
     ),
+    "create_rollout_batch": Operation(
+        "create_rollout_batch", "POST", "/v1/rollouts/batch", "agent_rollouts", "with-key"
+    ),
     "create_task": Operation(
         "create_task", "POST", "/v1/pools/{pool_id}/tasks", "tasks", "with-id", ("id", "task_id")
     ),
@@ -120,6 +137,13 @@ OPERATIONS: dict[OperationId, Operation] = {
     "get_global_rollout": Operation(
         "get_global_rollout", "GET", "/v1/rollouts/{rollout_id}", "agent_rollouts", "always"
     ),
+    "get_global_rollout_artifact": Operation(
+        "get_global_rollout_artifact",
+        "GET",
+        "/v1/rollouts/{rollout_id}/artifacts/{artifact_path}",
+        "agent_rollouts",
+        "always",
+    ),
     "get_global_rollout_artifacts": Operation(
         "get_global_rollout_artifacts",
         "GET",
@@ -127,10 +151,24 @@ OPERATIONS: dict[OperationId, Operation] = {
         "agent_rollouts",
         "always",
     ),
+    "get_global_rollout_artifacts_zip": Operation(
+        "get_global_rollout_artifacts_zip",
+        "GET",
+        "/v1/rollouts/{rollout_id}/artifacts.zip",
+        "agent_rollouts",
+        "always",
+    ),
     "get_global_rollout_summary": Operation(
         "get_global_rollout_summary",
         "GET",
         "/v1/rollouts/{rollout_id}/summary",
+        "agent_rollouts",
+        "always",
+    ),
+    "get_global_rollout_support_bundle": Operation(
+        "get_global_rollout_support_bundle",
+        "GET",
+        "/v1/rollouts/{rollout_id}/support_bundle",
         "agent_rollouts",
         "always",
     ),
@@ -160,6 +198,27 @@ OPERATIONS: dict[OperationId, Operation] = {
         "get_pool_container_metadata",
         "GET",
         "/v1/pools/{pool_id}/container/metadata",
+        "containers",
+        "always",
+    ),
+    "get_pool_container_program": Operation(
+        "get_pool_container_program",
+        "GET",
+        "/v1/pools/{pool_id}/container/program",
+        "containers",
+        "always",
+    ),
+    "get_pool_container_task_info": Operation(
+        "get_pool_container_task_info",
+        "GET",
+        "/v1/pools/{pool_id}/container/task_info",
+        "containers",
+        "always",
+    ),
+    "get_pool_container_taskset": Operation(
+        "get_pool_container_taskset",
+        "GET",
+        "/v1/pools/{pool_id}/container/taskset",
         "containers",
         "always",
     ),
@@ -217,6 +276,27 @@ OPERATIONS: dict[OperationId, Operation] = {
         "containers",
         "always",
     ),
+    "get_task_container_program": Operation(
+        "get_task_container_program",
+        "GET",
+        "/v1/pools/{pool_id}/tasks/{task_id}/container/program",
+        "containers",
+        "always",
+    ),
+    "get_task_container_task_info": Operation(
+        "get_task_container_task_info",
+        "GET",
+        "/v1/pools/{pool_id}/tasks/{task_id}/container/task_info",
+        "containers",
+        "always",
+    ),
+    "get_task_container_taskset": Operation(
+        "get_task_container_taskset",
+        "GET",
+        "/v1/pools/{pool_id}/tasks/{task_id}/container/taskset",
+        "containers",
+        "always",
+    ),
     "list_global_rollouts": Operation(
         "list_global_rollouts", "GET", "/v1/rollouts", "agent_rollouts", "always"
     ),
@@ -228,7 +308,14 @@ OPERATIONS: dict[OperationId, Operation] = {
     "patch_task": Operation(
         "patch_task", "PATCH", "/v1/pools/{pool_id}/tasks/{task_id}", "tasks", "always"
     ),
+    "pause_pool": Operation("pause_pool", "POST", "/v1/pools/{pool_id}/pause", "pools", "always"),
     "replace_pool": Operation("replace_pool", "PUT", "/v1/pools/{pool_id}", "pools", "always"),
+    "replay_rollout": Operation(
+        "replay_rollout", "POST", "/v1/rollouts/{rollout_id}/replay", "agent_rollouts", "with-key"
+    ),
+    "resume_pool": Operation(
+        "resume_pool", "POST", "/v1/pools/{pool_id}/resume", "pools", "always"
+    ),
     "stream_global_rollout_events": Operation(
         "stream_global_rollout_events",
         "GET",
@@ -246,5 +333,8 @@ OPERATIONS: dict[OperationId, Operation] = {
     "update_pool": Operation("update_pool", "PATCH", "/v1/pools/{pool_id}", "pools", "always"),
     "update_task": Operation(
         "update_task", "PUT", "/v1/pools/{pool_id}/tasks/{task_id}", "tasks", "always"
+    ),
+    "validate_rollout": Operation(
+        "validate_rollout", "POST", "/v1/rollouts:validate", "agent_rollouts", "always"
     ),
 }

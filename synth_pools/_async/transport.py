@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import httpx
 
@@ -25,6 +25,8 @@ from synth_pools.failures import without_frames
 from synth_pools.observing import Observer, is_tracing, span
 from synth_pools.wire import Call, RequestBuilder
 from synth_pools_api.operations import OPERATIONS, Operation, OperationId
+
+T = TypeVar("T")
 
 _KEY_HEADER = "Idempotency-Key"
 # What an earlier attempt, whose answer was lost, may have brought about itself.
@@ -106,16 +108,37 @@ class AsyncTransport:
             ClientClosedError: The client is, or was meanwhile, closed.
             RequestValidationError: The body or the URL cannot be sent.
         """
+        return await self._request(operation, call, self._calls, self._answers.result)
+
+    async def content(self, operation: OperationId, call: Call) -> bytes:
+        """Make a call, in as many attempts as are safe and wanted; its answer's bytes.
+
+        Raises:
+            APIStatusError: The service answered with an error.
+            APIConnectionError: No complete answer came.
+            ClientClosedError: The client is, or was meanwhile, closed.
+            RequestValidationError: The URL cannot be sent.
+        """
+        config = self._config
+        builder = RequestBuilder(config, accept="*/*", read_timeout=config.timeout)
+        return await self._request(operation, call, builder, self._answers.content)
+
+    async def _request(
+        self,
+        operation: OperationId,
+        call: Call,
+        builder: RequestBuilder,
+        read: Callable[[Call, httpx.Response], T],
+    ) -> T:
         details = OPERATIONS[operation]
         if details.retry == "with-key":
             key = self._config.idempotency_key
             headers = call.setdefault("headers", {})
             headers.setdefault(_KEY_HEADER, _new_key() if key is None else key)
-        content = self._calls.content(call)
         if not is_tracing():
-            return await self._repeat(details, call, content)
+            return await self._repeat(details, call, builder, read)
         with span(operation, details.method, details.path, self._config.base_url):
-            return await self._repeat(details, call, content)
+            return await self._repeat(details, call, builder, read)
 
     async def open_stream(
         self, operation: OperationId, call: Call, *, attempt: int = 1
@@ -199,8 +222,13 @@ class AsyncTransport:
         )
 
     async def _repeat(
-        self, details: Operation, call: Call, content: bytes | None
-    ) -> dict[str, Any]:
+        self,
+        details: Operation,
+        call: Call,
+        builder: RequestBuilder,
+        read: Callable[[Call, httpx.Response], T],
+    ) -> T:
+        content = builder.content(call)
         deadline = self._config.deadline
         give_up_at = None if deadline is None else self.clock() + deadline
         attempt, lost = 0, False
@@ -208,7 +236,9 @@ class AsyncTransport:
             attempt += 1
             failure: APIConnectionError | APIStatusError
             try:
-                return await self._attempt(details, call, content, attempt, give_up_at)
+                return await self._attempt(
+                    details, call, builder, content, read, attempt, give_up_at
+                )
             except (APIConnectionError, APIStatusError) as error:
                 failure = error
             wait = self.retry_wait(
@@ -236,24 +266,26 @@ class AsyncTransport:
         self,
         details: Operation,
         call: Call,
+        builder: RequestBuilder,
         content: bytes | None,
+        read: Callable[[Call, httpx.Response], T],
         attempt: int,
         give_up_at: float | None,
-    ) -> dict[str, Any]:
+    ) -> T:
         sender = await self._connections.sender()
         # After that one, which has much to load when it is called first.
         remaining = self._remaining(give_up_at)
-        request = self._build(sender, self._calls, call, content, remaining)
+        request = self._build(sender, builder, call, content, remaining)
         watched = self._observer.wants()
         if watched:
             self._observer.sending(details.id, call, attempt, request)
         started = self.clock()
         response: httpx.Response | None = None
         failure: SynthPoolsError | None = None
-        result: dict[str, Any] = {}
+        result: T | None = None
         try:
             response = await within(remaining, self._send, sender, request, call)
-            result = self._answers.result(call, response)
+            result = read(call, response)
         except TimeoutError:
             failure = self._answers.deadline_error(call, attempt)
         except SynthPoolsError as error:
@@ -264,7 +296,7 @@ class AsyncTransport:
         # Here, where nothing refers any more to the exception that it stands for.
         if failure is not None:
             raise failure
-        return result
+        return cast("T", result)
 
     def _remaining(self, give_up_at: float | None) -> float | None:
         return None if give_up_at is None else give_up_at - self.clock()

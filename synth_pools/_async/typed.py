@@ -43,6 +43,18 @@ class AsyncTypedCalls(AsyncOperations):
         secret = self._transport.config.api_key
         return parse(parse_answer, answer, what=f"the answer of {operation}", redact=secret.redact)
 
+    async def content(
+        self,
+        operation: OperationId,
+        build: _Builder,
+        *,
+        path: Mapping[str, str] = _NONE,
+        query: Mapping[str, Argument] = _NONE,
+        headers: Mapping[str, Argument] = _NONE,
+    ) -> bytes:
+        arguments = check_arguments(path, query, headers)
+        return await self._transport.content(operation, _request(build, arguments))
+
     def stream(
         self,
         operation: OperationId,

@@ -164,9 +164,9 @@ BROKEN = {
     "not a mapping": ("- a\n- b\n", "openapi.yaml", "not a mapping"),
     "not OpenAPI": ("title: x\n", "openapi.yaml", "openapi"),
     "warning: a content type": (
-        SMALL_SPEC.replace("application/json", "application/zip"),
+        SMALL_SPEC.replace("application/json", "application/gzip"),
         "list_things (GET /things)",
-        "application/zip",
+        "application/gzip",
     ),
     "warning: a lower-case status range": (
         SMALL_SPEC.replace("'201'", "4xx"),
@@ -196,14 +196,6 @@ BROKEN = {
         ),
         "create_thing",
         "one type of answer",
-    ),
-    "an answer of bytes": (
-        SMALL_SPEC.replace("application/json", "application/octet-stream").replace(
-            "{type: array, items: {$ref: '#/components/schemas/Thing'}}",
-            "{type: string, format: binary}",
-        ),
-        "list_things",
-        "an answer of bytes",
     ),
     "events without a schema": (
         SMALL_SPEC.replace("application/json", "text/event-stream").replace(

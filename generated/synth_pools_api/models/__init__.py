@@ -13,27 +13,37 @@ if TYPE_CHECKING:
     from .container_health import ContainerHealth as ContainerHealth
     from .container_info import ContainerInfo as ContainerInfo
     from .container_metadata import ContainerMetadata as ContainerMetadata
+    from .container_program import ContainerProgram as ContainerProgram
     from .container_rollout_request import (
         ContainerRolloutRequest as ContainerRolloutRequest,
     )
     from .container_rollout_result import (
         ContainerRolloutResult as ContainerRolloutResult,
     )
+    from .container_state import ContainerState as ContainerState
+    from .container_task_info import ContainerTaskInfo as ContainerTaskInfo
+    from .container_taskset import ContainerTaskset as ContainerTaskset
     from .error_answer import Error as Error
     from .error_detail_item import ErrorDetailItem as ErrorDetailItem
     from .error_envelope import ErrorEnvelope as ErrorEnvelope
     from .json_object import JsonObject as JsonObject
     from .pool import Pool as Pool
     from .pool_config import PoolConfig as PoolConfig
+    from .pool_container import PoolContainer as PoolContainer
     from .pool_definition import PoolDefinition as PoolDefinition
+    from .pool_error import PoolError as PoolError
     from .pool_list import PoolList as PoolList
     from .pool_metrics import PoolMetrics as PoolMetrics
     from .pool_patch import PoolPatch as PoolPatch
+    from .pool_process import PoolProcess as PoolProcess
     from .pool_status import PoolStatus as PoolStatus
     from .pool_target import PoolTarget as PoolTarget
     from .pool_urls import PoolUrls as PoolUrls
     from .queue_status import QueueStatus as QueueStatus
     from .rollout import Rollout as Rollout
+    from .rollout_batch import RolloutBatch as RolloutBatch
+    from .rollout_batch_item import RolloutBatchItem as RolloutBatchItem
+    from .rollout_batch_request import RolloutBatchRequest as RolloutBatchRequest
     from .rollout_env import RolloutEnv as RolloutEnv
     from .rollout_error import RolloutError as RolloutError
     from .rollout_event import RolloutEvent as RolloutEvent
@@ -49,6 +59,8 @@ if TYPE_CHECKING:
     from .rollout_summary import RolloutSummary as RolloutSummary
     from .rollout_timing import RolloutTiming as RolloutTiming
     from .rollout_usage import RolloutUsage as RolloutUsage
+    from .rollout_validation import RolloutValidation as RolloutValidation
+    from .submission_mode import SubmissionMode as SubmissionMode
     from .task import Task as Task
     from .task_definition import TaskDefinition as TaskDefinition
     from .task_list import TaskList as TaskList
@@ -65,23 +77,33 @@ __all__ = (
     "ContainerHealth",
     "ContainerInfo",
     "ContainerMetadata",
+    "ContainerProgram",
     "ContainerRolloutRequest",
     "ContainerRolloutResult",
+    "ContainerState",
+    "ContainerTaskInfo",
+    "ContainerTaskset",
     "Error",
     "ErrorDetailItem",
     "ErrorEnvelope",
     "JsonObject",
     "Pool",
     "PoolConfig",
+    "PoolContainer",
     "PoolDefinition",
+    "PoolError",
     "PoolList",
     "PoolMetrics",
     "PoolPatch",
+    "PoolProcess",
     "PoolStatus",
     "PoolTarget",
     "PoolUrls",
     "QueueStatus",
     "Rollout",
+    "RolloutBatch",
+    "RolloutBatchItem",
+    "RolloutBatchRequest",
     "RolloutEnv",
     "RolloutError",
     "RolloutEvent",
@@ -97,6 +119,8 @@ __all__ = (
     "RolloutSummary",
     "RolloutTiming",
     "RolloutUsage",
+    "RolloutValidation",
+    "SubmissionMode",
     "Task",
     "TaskDefinition",
     "TaskList",
@@ -114,23 +138,33 @@ _MODULES = {
     "ContainerHealth": "container_health",
     "ContainerInfo": "container_info",
     "ContainerMetadata": "container_metadata",
+    "ContainerProgram": "container_program",
     "ContainerRolloutRequest": "container_rollout_request",
     "ContainerRolloutResult": "container_rollout_result",
+    "ContainerState": "container_state",
+    "ContainerTaskInfo": "container_task_info",
+    "ContainerTaskset": "container_taskset",
     "Error": "error_answer",
     "ErrorDetailItem": "error_detail_item",
     "ErrorEnvelope": "error_envelope",
     "JsonObject": "json_object",
     "Pool": "pool",
     "PoolConfig": "pool_config",
+    "PoolContainer": "pool_container",
     "PoolDefinition": "pool_definition",
+    "PoolError": "pool_error",
     "PoolList": "pool_list",
     "PoolMetrics": "pool_metrics",
     "PoolPatch": "pool_patch",
+    "PoolProcess": "pool_process",
     "PoolStatus": "pool_status",
     "PoolTarget": "pool_target",
     "PoolUrls": "pool_urls",
     "QueueStatus": "queue_status",
     "Rollout": "rollout",
+    "RolloutBatch": "rollout_batch",
+    "RolloutBatchItem": "rollout_batch_item",
+    "RolloutBatchRequest": "rollout_batch_request",
     "RolloutEnv": "rollout_env",
     "RolloutError": "rollout_error",
     "RolloutEvent": "rollout_event",
@@ -146,6 +180,8 @@ _MODULES = {
     "RolloutSummary": "rollout_summary",
     "RolloutTiming": "rollout_timing",
     "RolloutUsage": "rollout_usage",
+    "RolloutValidation": "rollout_validation",
+    "SubmissionMode": "submission_mode",
     "Task": "task",
     "TaskDefinition": "task_definition",
     "TaskList": "task_list",

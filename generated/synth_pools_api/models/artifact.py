@@ -24,15 +24,15 @@ class Artifact:
         artifact_id (str): The id of the artifact.
         artifact_type (str): What kind of thing it is.
         kind (str): The same value as `artifact_type`.
-        artifact_name (str): Its name.
-        path (str): The same value as `artifact_name`.
+        artifact_name (str): Its name, as the container gave it.
+        path (str): Its name as a relative path that is safe to create, unique in the rollout.
         size_bytes (int): Length of the content, in bytes.
         sha256 (str): SHA-256 of the content, in hexadecimal.
         content_type (str): The media type of the content.
         created_at (datetime.datetime): When it was received.
-        download_url (None | str): Where the content can be had; null where the server offers no downloads. The content
-            itself
-            is in the rollout's `result`.
+        download_url (None | str): Where the content can be had, with the same key; null where the server offers no
+            downloads. Small
+            contents are in the rollout's `result` too.
         metadata (JsonObject | Unset): Any JSON object: free-form, kept and answered as it was sent.
     """
 

@@ -14,6 +14,7 @@ from ..types import UNSET, Unset
 if TYPE_CHECKING:
     from ..models.json_object import JsonObject
     from ..models.pool_config import PoolConfig
+    from ..models.pool_error import PoolError
     from ..models.task import Task
 
 
@@ -32,16 +33,18 @@ class Pool:
         backend (str): The newer spelling of `target`, free text.
         status (PoolStatus): The state of a pool, see *Pools: states*. Only `active` admits rollouts.
         state (PoolStatus): The state of a pool, see *Pools: states*. Only `active` admits rollouts.
-        config (PoolConfig): Settings of a pool, free-form; the one named here is read by the server.
+        config (PoolConfig): Settings of a pool, free-form; those named here are read by the server.
         metadata (JsonObject): Any JSON object: free-form, kept and answered as it was sent.
         tasks (list[Task]): The active tasks of the pool, in the order in which they were defined.
         capacity (int): How many containers the pool has or may have.
         concurrency (int): How many of its rollouts may run at once.
-        container_url (None | str): The address of the container; null: the built-in echo target.
+        container_url (None | str): The address of the container; null: the built-in echo target, or those below.
         created_at (datetime.datetime): When the pool was created.
         updated_at (datetime.datetime): When it last changed.
-        pool_config (PoolConfig | Unset): Settings of a pool, free-form; the one named here is read by the server.
+        pool_config (PoolConfig | Unset): Settings of a pool, free-form; those named here are read by the server.
         pool_metadata (JsonObject | Unset): Any JSON object: free-form, kept and answered as it was sent.
+        container_urls (list[str] | Unset): The addresses of further containers.
+        error (None | PoolError | Unset): Why the pool is `failed`; null where it is not.
         archived_at (datetime.datetime | None | Unset): When it was archived; null before that.
     """
 
@@ -62,10 +65,14 @@ class Pool:
     updated_at: datetime.datetime
     pool_config: PoolConfig | Unset = UNSET
     pool_metadata: JsonObject | Unset = UNSET
+    container_urls: list[str] | Unset = UNSET
+    error: None | PoolError | Unset = UNSET
     archived_at: datetime.datetime | None | Unset = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
+        from ..models.pool_error import PoolError
+
         id = self.id
 
         pool_id = self.pool_id
@@ -108,6 +115,18 @@ class Pool:
         if not isinstance(self.pool_metadata, Unset):
             pool_metadata = self.pool_metadata.to_dict()
 
+        container_urls: list[str] | Unset = UNSET
+        if not isinstance(self.container_urls, Unset):
+            container_urls = self.container_urls
+
+        error: dict[str, Any] | None | Unset
+        if isinstance(self.error, Unset):
+            error = UNSET
+        elif isinstance(self.error, PoolError):
+            error = self.error.to_dict()
+        else:
+            error = self.error
+
         archived_at: None | str | Unset
         if isinstance(self.archived_at, Unset):
             archived_at = UNSET
@@ -141,6 +160,10 @@ class Pool:
             field_dict["pool_config"] = pool_config
         if pool_metadata is not UNSET:
             field_dict["pool_metadata"] = pool_metadata
+        if container_urls is not UNSET:
+            field_dict["container_urls"] = container_urls
+        if error is not UNSET:
+            field_dict["error"] = error
         if archived_at is not UNSET:
             field_dict["archived_at"] = archived_at
 
@@ -150,6 +173,7 @@ class Pool:
     def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
         from ..models.json_object import JsonObject
         from ..models.pool_config import PoolConfig
+        from ..models.pool_error import PoolError
         from ..models.task import Task
 
         d = dict(src_dict)
@@ -207,6 +231,25 @@ class Pool:
         else:
             pool_metadata = JsonObject.from_dict(_pool_metadata)
 
+        container_urls = cast(list[str], d.pop("container_urls", UNSET))
+
+        def _parse_error(data: object) -> None | PoolError | Unset:
+            if data is None:
+                return data
+            if isinstance(data, Unset):
+                return data
+            try:
+                if not isinstance(data, dict):
+                    raise TypeError()
+                error_type_0 = PoolError.from_dict(data)
+
+                return error_type_0
+            except (TypeError, ValueError, AttributeError, KeyError):
+                pass
+            return cast(None | PoolError | Unset, data)
+
+        error = _parse_error(d.pop("error", UNSET))
+
         def _parse_archived_at(data: object) -> datetime.datetime | None | Unset:
             if data is None:
                 return data
@@ -242,6 +285,8 @@ class Pool:
             updated_at=updated_at,
             pool_config=pool_config,
             pool_metadata=pool_metadata,
+            container_urls=container_urls,
+            error=error,
             archived_at=archived_at,
         )
 

@@ -1,44 +1,90 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
+from ..models.submission_mode import SubmissionMode, check_submission_mode
 from ..types import UNSET, Unset
+
+if TYPE_CHECKING:
+    from ..models.pool_process import PoolProcess
+
 
 T = TypeVar("T", bound="PoolConfig")
 
 
 @_attrs_define
 class PoolConfig:
-    """Settings of a pool, free-form; the one named here is read by the server.
+    """Settings of a pool, free-form; those named here are read by the server.
 
     Attributes:
         timeout_seconds (float | None | Unset): Time limit of a rollout, in seconds (default 600).
+        submission_mode (None | SubmissionMode | Unset): How rollouts are handed to containers: `sync` (default), one
+            request that lasts as long as the
+            rollout, or `async`, submitted and then asked for until it has ended.
+        container_key_env (None | str | Unset): The environment variable of the server that holds the key of the
+            containers, see *Containers*.
+        process (None | PoolProcess | Unset): What the server starts `capacity` times, as containers of this pool.
     """
 
     timeout_seconds: float | None | Unset = UNSET
+    submission_mode: None | SubmissionMode | Unset = UNSET
+    container_key_env: None | str | Unset = UNSET
+    process: None | PoolProcess | Unset = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
+        from ..models.pool_process import PoolProcess
+
         timeout_seconds: float | None | Unset
         if isinstance(self.timeout_seconds, Unset):
             timeout_seconds = UNSET
         else:
             timeout_seconds = self.timeout_seconds
 
+        submission_mode: None | str | Unset
+        if isinstance(self.submission_mode, Unset):
+            submission_mode = UNSET
+        elif isinstance(self.submission_mode, str):
+            submission_mode = self.submission_mode
+        else:
+            submission_mode = self.submission_mode
+
+        container_key_env: None | str | Unset
+        if isinstance(self.container_key_env, Unset):
+            container_key_env = UNSET
+        else:
+            container_key_env = self.container_key_env
+
+        process: dict[str, Any] | None | Unset
+        if isinstance(self.process, Unset):
+            process = UNSET
+        elif isinstance(self.process, PoolProcess):
+            process = self.process.to_dict()
+        else:
+            process = self.process
+
         field_dict: dict[str, Any] = {}
         field_dict.update(self.additional_properties)
         field_dict.update({})
         if timeout_seconds is not UNSET:
             field_dict["timeout_seconds"] = timeout_seconds
+        if submission_mode is not UNSET:
+            field_dict["submission_mode"] = submission_mode
+        if container_key_env is not UNSET:
+            field_dict["container_key_env"] = container_key_env
+        if process is not UNSET:
+            field_dict["process"] = process
 
         return field_dict
 
     @classmethod
     def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
+        from ..models.pool_process import PoolProcess
+
         d = dict(src_dict)
 
         def _parse_timeout_seconds(data: object) -> float | None | Unset:
@@ -50,8 +96,54 @@ class PoolConfig:
 
         timeout_seconds = _parse_timeout_seconds(d.pop("timeout_seconds", UNSET))
 
+        def _parse_submission_mode(data: object) -> None | SubmissionMode | Unset:
+            if data is None:
+                return data
+            if isinstance(data, Unset):
+                return data
+            try:
+                if not isinstance(data, str):
+                    raise TypeError()
+                submission_mode_type_0 = check_submission_mode(data)
+
+                return submission_mode_type_0
+            except (TypeError, ValueError, AttributeError, KeyError):
+                pass
+            return cast(None | SubmissionMode | Unset, data)
+
+        submission_mode = _parse_submission_mode(d.pop("submission_mode", UNSET))
+
+        def _parse_container_key_env(data: object) -> None | str | Unset:
+            if data is None:
+                return data
+            if isinstance(data, Unset):
+                return data
+            return cast(None | str | Unset, data)
+
+        container_key_env = _parse_container_key_env(d.pop("container_key_env", UNSET))
+
+        def _parse_process(data: object) -> None | PoolProcess | Unset:
+            if data is None:
+                return data
+            if isinstance(data, Unset):
+                return data
+            try:
+                if not isinstance(data, dict):
+                    raise TypeError()
+                process_type_0 = PoolProcess.from_dict(data)
+
+                return process_type_0
+            except (TypeError, ValueError, AttributeError, KeyError):
+                pass
+            return cast(None | PoolProcess | Unset, data)
+
+        process = _parse_process(d.pop("process", UNSET))
+
         pool_config = cls(
             timeout_seconds=timeout_seconds,
+            submission_mode=submission_mode,
+            container_key_env=container_key_env,
+            process=process,
         )
 
         pool_config.additional_properties = d

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
 from ..types import UNSET, Unset
+
+if TYPE_CHECKING:
+    from ..models.pool_container import PoolContainer
+
 
 T = TypeVar("T", bound="PoolMetrics")
 
@@ -26,6 +30,7 @@ class PoolMetrics:
         failed_rollouts (int | Unset): Rollouts that failed.
         cancelled_rollouts (int | Unset): Rollouts that were cancelled.
         concurrency (int | Unset): The pool's `concurrency`.
+        containers (list[PoolContainer] | Unset): The containers of the pool; empty for the echo target.
     """
 
     id: str
@@ -38,6 +43,7 @@ class PoolMetrics:
     failed_rollouts: int | Unset = UNSET
     cancelled_rollouts: int | Unset = UNSET
     concurrency: int | Unset = UNSET
+    containers: list[PoolContainer] | Unset = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
@@ -62,6 +68,13 @@ class PoolMetrics:
 
         concurrency = self.concurrency
 
+        containers: list[dict[str, Any]] | Unset = UNSET
+        if not isinstance(self.containers, Unset):
+            containers = []
+            for containers_item_data in self.containers:
+                containers_item = containers_item_data.to_dict()
+                containers.append(containers_item)
+
         field_dict: dict[str, Any] = {}
         field_dict.update(self.additional_properties)
         field_dict.update(
@@ -82,11 +95,15 @@ class PoolMetrics:
             field_dict["cancelled_rollouts"] = cancelled_rollouts
         if concurrency is not UNSET:
             field_dict["concurrency"] = concurrency
+        if containers is not UNSET:
+            field_dict["containers"] = containers
 
         return field_dict
 
     @classmethod
     def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
+        from ..models.pool_container import PoolContainer
+
         d = dict(src_dict)
         id = d.pop("id")
 
@@ -113,6 +130,15 @@ class PoolMetrics:
 
         concurrency = d.pop("concurrency", UNSET)
 
+        _containers = d.pop("containers", UNSET)
+        containers: list[PoolContainer] | Unset = UNSET
+        if _containers is not UNSET:
+            containers = []
+            for containers_item_data in _containers:
+                containers_item = PoolContainer.from_dict(containers_item_data)
+
+                containers.append(containers_item)
+
         pool_metrics = cls(
             id=id,
             pool_id=pool_id,
@@ -124,6 +150,7 @@ class PoolMetrics:
             failed_rollouts=failed_rollouts,
             cancelled_rollouts=cancelled_rollouts,
             concurrency=concurrency,
+            containers=containers,
         )
 
         pool_metrics.additional_properties = d

@@ -42,6 +42,8 @@ class PoolPatch:
             container_url (None | str | Unset): The address of the container that runs the rollouts. An absolute http or
                 https URL without
                 userinfo.
+            container_urls (list[str] | None | Unset): The addresses of several containers, beside `container_url`; the same
+                rules hold for each.
     """
 
     id: None | str | Unset = UNSET
@@ -57,6 +59,7 @@ class PoolPatch:
     capacity: int | None | Unset = UNSET
     concurrency: int | None | Unset = UNSET
     container_url: None | str | Unset = UNSET
+    container_urls: list[str] | None | Unset = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
@@ -153,6 +156,15 @@ class PoolPatch:
         else:
             container_url = self.container_url
 
+        container_urls: list[str] | None | Unset
+        if isinstance(self.container_urls, Unset):
+            container_urls = UNSET
+        elif isinstance(self.container_urls, list):
+            container_urls = self.container_urls
+
+        else:
+            container_urls = self.container_urls
+
         field_dict: dict[str, Any] = {}
         field_dict.update(self.additional_properties)
         field_dict.update({})
@@ -182,6 +194,8 @@ class PoolPatch:
             field_dict["concurrency"] = concurrency
         if container_url is not UNSET:
             field_dict["container_url"] = container_url
+        if container_urls is not UNSET:
+            field_dict["container_urls"] = container_urls
 
         return field_dict
 
@@ -356,6 +370,23 @@ class PoolPatch:
 
         container_url = _parse_container_url(d.pop("container_url", UNSET))
 
+        def _parse_container_urls(data: object) -> list[str] | None | Unset:
+            if data is None:
+                return data
+            if isinstance(data, Unset):
+                return data
+            try:
+                if not isinstance(data, list):
+                    raise TypeError()
+                container_urls_type_0 = cast(list[str], data)
+
+                return container_urls_type_0
+            except (TypeError, ValueError, AttributeError, KeyError):
+                pass
+            return cast(list[str] | None | Unset, data)
+
+        container_urls = _parse_container_urls(d.pop("container_urls", UNSET))
+
         pool_patch = cls(
             id=id,
             pool_id=pool_id,
@@ -370,6 +401,7 @@ class PoolPatch:
             capacity=capacity,
             concurrency=concurrency,
             container_url=container_url,
+            container_urls=container_urls,
         )
 
         pool_patch.additional_properties = d

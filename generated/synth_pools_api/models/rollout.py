@@ -40,6 +40,7 @@ class Rollout:
         mode (RolloutMode | Unset): Whether a creation waits for the end of the rollout (`sync`) or not (`async`).
         score (float | None | Unset): The same value as `metrics.outcome_reward`.
         trace_correlation_id (None | str | Unset): As given in the request.
+        replay_of (None | str | Unset): The rollout that this one repeats; null where it repeats none.
         started_at (datetime.datetime | None | Unset): When it started; null before that.
         finished_at (datetime.datetime | None | Unset): When it ended; null before that.
     """
@@ -59,6 +60,7 @@ class Rollout:
     mode: RolloutMode | Unset = UNSET
     score: float | None | Unset = UNSET
     trace_correlation_id: None | str | Unset = UNSET
+    replay_of: None | str | Unset = UNSET
     started_at: datetime.datetime | None | Unset = UNSET
     finished_at: datetime.datetime | None | Unset = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
@@ -119,6 +121,12 @@ class Rollout:
         else:
             trace_correlation_id = self.trace_correlation_id
 
+        replay_of: None | str | Unset
+        if isinstance(self.replay_of, Unset):
+            replay_of = UNSET
+        else:
+            replay_of = self.replay_of
+
         started_at: None | str | Unset
         if isinstance(self.started_at, Unset):
             started_at = UNSET
@@ -160,6 +168,8 @@ class Rollout:
             field_dict["score"] = score
         if trace_correlation_id is not UNSET:
             field_dict["trace_correlation_id"] = trace_correlation_id
+        if replay_of is not UNSET:
+            field_dict["replay_of"] = replay_of
         if started_at is not UNSET:
             field_dict["started_at"] = started_at
         if finished_at is not UNSET:
@@ -256,6 +266,15 @@ class Rollout:
 
         trace_correlation_id = _parse_trace_correlation_id(d.pop("trace_correlation_id", UNSET))
 
+        def _parse_replay_of(data: object) -> None | str | Unset:
+            if data is None:
+                return data
+            if isinstance(data, Unset):
+                return data
+            return cast(None | str | Unset, data)
+
+        replay_of = _parse_replay_of(d.pop("replay_of", UNSET))
+
         def _parse_started_at(data: object) -> datetime.datetime | None | Unset:
             if data is None:
                 return data
@@ -306,6 +325,7 @@ class Rollout:
             mode=mode,
             score=score,
             trace_correlation_id=trace_correlation_id,
+            replay_of=replay_of,
             started_at=started_at,
             finished_at=finished_at,
         )

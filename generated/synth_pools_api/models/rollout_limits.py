@@ -18,7 +18,8 @@ class RolloutLimits:
     Attributes:
         max_attempts (int | None | Unset): How often, in all, the rollout may be sent to a container (default 1). More
             than once only
-            after a restart of the server that lost it: see *Restarts of the server*.
+            where a container failed or a restart of the server lost it: see *Restarts of the server* and
+            *Further attempts*.
         timeout_seconds (float | None | Unset): Time limit, in seconds; wins over the pool's.
     """
 

@@ -10,9 +10,15 @@ if TYPE_CHECKING:
     from . import get_pool_container_health as get_pool_container_health
     from . import get_pool_container_info as get_pool_container_info
     from . import get_pool_container_metadata as get_pool_container_metadata
+    from . import get_pool_container_program as get_pool_container_program
+    from . import get_pool_container_task_info as get_pool_container_task_info
+    from . import get_pool_container_taskset as get_pool_container_taskset
     from . import get_task_container_health as get_task_container_health
     from . import get_task_container_info as get_task_container_info
     from . import get_task_container_metadata as get_task_container_metadata
+    from . import get_task_container_program as get_task_container_program
+    from . import get_task_container_task_info as get_task_container_task_info
+    from . import get_task_container_taskset as get_task_container_taskset
 
 __all__ = (
     "execute_pool_container_rollout",
@@ -20,9 +26,15 @@ __all__ = (
     "get_pool_container_health",
     "get_pool_container_info",
     "get_pool_container_metadata",
+    "get_pool_container_program",
+    "get_pool_container_task_info",
+    "get_pool_container_taskset",
     "get_task_container_health",
     "get_task_container_info",
     "get_task_container_metadata",
+    "get_task_container_program",
+    "get_task_container_task_info",
+    "get_task_container_taskset",
 )
 
 _MODULES = {
@@ -31,9 +43,15 @@ _MODULES = {
     "get_pool_container_health": "get_pool_container_health",
     "get_pool_container_info": "get_pool_container_info",
     "get_pool_container_metadata": "get_pool_container_metadata",
+    "get_pool_container_program": "get_pool_container_program",
+    "get_pool_container_task_info": "get_pool_container_task_info",
+    "get_pool_container_taskset": "get_pool_container_taskset",
     "get_task_container_health": "get_task_container_health",
     "get_task_container_info": "get_task_container_info",
     "get_task_container_metadata": "get_task_container_metadata",
+    "get_task_container_program": "get_task_container_program",
+    "get_task_container_task_info": "get_task_container_task_info",
+    "get_task_container_taskset": "get_task_container_taskset",
 }
 
 if not TYPE_CHECKING:

@@ -10,7 +10,9 @@ if TYPE_CHECKING:
     from . import get_pool as get_pool
     from . import get_pool_urls as get_pool_urls
     from . import list_pools as list_pools
+    from . import pause_pool as pause_pool
     from . import replace_pool as replace_pool
+    from . import resume_pool as resume_pool
     from . import update_pool as update_pool
 
 __all__ = (
@@ -19,7 +21,9 @@ __all__ = (
     "get_pool",
     "get_pool_urls",
     "list_pools",
+    "pause_pool",
     "replace_pool",
+    "resume_pool",
     "update_pool",
 )
 
@@ -29,7 +33,9 @@ _MODULES = {
     "get_pool": "get_pool",
     "get_pool_urls": "get_pool_urls",
     "list_pools": "list_pools",
+    "pause_pool": "pause_pool",
     "replace_pool": "replace_pool",
+    "resume_pool": "resume_pool",
     "update_pool": "update_pool",
 }
 

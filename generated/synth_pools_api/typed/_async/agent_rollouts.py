@@ -11,12 +11,16 @@ if TYPE_CHECKING:
     pass
     from ...models.artifact_list import ArtifactList
     from ...models.cancel_request import CancelRequest
+    from ...models.json_object import JsonObject
     from ...models.rollout import Rollout
+    from ...models.rollout_batch import RolloutBatch
+    from ...models.rollout_batch_request import RolloutBatchRequest
     from ...models.rollout_event import RolloutEvent
     from ...models.rollout_list import RolloutList
     from ...models.rollout_request import RolloutRequest
     from ...models.rollout_summary import RolloutSummary
     from ...models.rollout_usage import RolloutUsage
+    from ...models.rollout_validation import RolloutValidation
 
 
 class AsyncAgentRolloutsApi:
@@ -75,6 +79,32 @@ class AsyncAgentRolloutsApi:
             body=(RolloutRequest, body),
         )
 
+    async def create_rollout_batch(
+        self, *, body: RolloutBatchRequest, idempotency_key: str | None = None
+    ) -> RolloutBatch:
+        """Start many rollouts.
+
+        Admits the rollouts of `rollouts` and then of `requests`, two spellings of the same
+        list, in this order, each as `create_global_rollout` would. `pool_id` counts for those
+        that name none. The answer has one item for each, with the rollout or with the error
+        that it would have got alone; `mode: sync` does not make a batch wait. With an
+        `Idempotency-Key` a repetition answers the same rollouts and creates only what was
+        refused before.
+
+        Args:
+            idempotency_key: Chosen by the caller, visible ASCII; see *Idempotency*.
+            body: Rollouts to be admitted together, each on its own.
+        """
+        from ...models.rollout_batch_request import RolloutBatchRequest
+
+        return await self._calls.call(
+            "create_rollout_batch",
+            operations.create_rollout_batch._get_kwargs,
+            _parse_create_rollout_batch,
+            headers={"idempotency_key": (str, idempotency_key)},
+            body=(RolloutBatchRequest, body),
+        )
+
     async def get_global_rollout(self, rollout_id: str) -> Rollout:
         """Get a rollout.
 
@@ -90,6 +120,41 @@ class AsyncAgentRolloutsApi:
             operations.get_global_rollout._get_kwargs,
             _parse_get_global_rollout,
             path={"rollout_id": rollout_id},
+        )
+
+    async def get_global_rollout_artifact(
+        self,
+        rollout_id: str,
+        artifact_path: str,
+        *,
+        range_: str | None = None,
+        if_range: str | None = None,
+        if_none_match: str | None = None,
+    ) -> bytes:
+        """Download an artifact.
+
+        The bytes of one artifact, named by its `path` or its `artifact_id`. `ETag` is its
+        SHA-256 in quotes. `Range` with one range of bytes is honoured, one that is none is
+        ignored, as RFC 9110 says.
+
+        Args:
+            rollout_id: The id of a rollout.
+            artifact_path: The `path` or the `artifact_id` of the artifact. A slash in it is
+                percent-encoded; a server also takes it as it is.
+            range_: The range of bytes that is wanted.
+            if_range: `Range` counts only while this is the ETag of the content.
+            if_none_match: Nothing is sent where this is the ETag of the content.
+        """
+
+        return await self._calls.content(
+            "get_global_rollout_artifact",
+            operations.get_global_rollout_artifact._get_kwargs,
+            path={"rollout_id": rollout_id, "artifact_path": artifact_path},
+            headers={
+                "range_": (str, range_),
+                "if_range": (str, if_range),
+                "if_none_match": (str, if_none_match),
+            },
         )
 
     async def get_global_rollout_artifacts(self, rollout_id: str) -> ArtifactList:
@@ -109,6 +174,22 @@ class AsyncAgentRolloutsApi:
             path={"rollout_id": rollout_id},
         )
 
+    async def get_global_rollout_artifacts_zip(self, rollout_id: str) -> bytes:
+        """Download all artifacts.
+
+        A ZIP archive that holds every artifact under its `path`; without any it is empty.
+        Contents that are no longer kept are left out.
+
+        Args:
+            rollout_id: The id of a rollout.
+        """
+
+        return await self._calls.content(
+            "get_global_rollout_artifacts_zip",
+            operations.get_global_rollout_artifacts_zip._get_kwargs,
+            path={"rollout_id": rollout_id},
+        )
+
     async def get_global_rollout_summary(self, rollout_id: str) -> RolloutSummary:
         """Get the summary of a rollout.
 
@@ -122,6 +203,23 @@ class AsyncAgentRolloutsApi:
             "get_global_rollout_summary",
             operations.get_global_rollout_summary._get_kwargs,
             _parse_get_global_rollout_summary,
+            path={"rollout_id": rollout_id},
+        )
+
+    async def get_global_rollout_support_bundle(self, rollout_id: str) -> bytes:
+        """Download what is known of a rollout.
+
+        A ZIP archive for whoever looks into what happened: the request, the rollout, its
+        events, what its container answered, its pool and the versions of what ran it, as JSON
+        files. Values that look like secrets are left out.
+
+        Args:
+            rollout_id: The id of a rollout.
+        """
+
+        return await self._calls.content(
+            "get_global_rollout_support_bundle",
+            operations.get_global_rollout_support_bundle._get_kwargs,
             path={"rollout_id": rollout_id},
         )
 
@@ -163,6 +261,28 @@ class AsyncAgentRolloutsApi:
             query={"state": (str, state), "limit": (int, limit), "cursor": (str, cursor)},
         )
 
+    async def replay_rollout(
+        self, rollout_id: str, *, idempotency_key: str | None = None
+    ) -> Rollout:
+        """Run a rollout once more.
+
+        Admits a new rollout with the request, task and pool of this one, whatever its state. It
+        counts as a creation of its own: the pool must be active and the task be there. With
+        `mode: sync` in the request the answer is the finished rollout.
+
+        Args:
+            rollout_id: The id of a rollout.
+            idempotency_key: Chosen by the caller, visible ASCII; see *Idempotency*.
+        """
+
+        return await self._calls.call(
+            "replay_rollout",
+            operations.replay_rollout._get_kwargs,
+            _parse_replay_rollout,
+            path={"rollout_id": rollout_id},
+            headers={"idempotency_key": (str, idempotency_key)},
+        )
+
     def stream_global_rollout_events(
         self,
         rollout_id: str,
@@ -197,6 +317,25 @@ class AsyncAgentRolloutsApi:
             headers={"last_event_id": (str, last_event_id)},
         )
 
+    async def validate_rollout(self, *, body: JsonObject) -> RolloutValidation:
+        """Check a rollout request.
+
+        Says what `create_global_rollout` would say to this request now, without creating
+        anything. What a creation would answer as 404, 409 or 422 is in `errors`, field by
+        field; `valid` is true where there are none. Any JSON object may be sent.
+
+        Args:
+            body: Any JSON object: free-form, kept and answered as it was sent.
+        """
+        from ...models.json_object import JsonObject
+
+        return await self._calls.call(
+            "validate_rollout",
+            operations.validate_rollout._get_kwargs,
+            _parse_validate_rollout,
+            body=(JsonObject, body),
+        )
+
 
 def _parse_cancel_global_rollout(answer: Any) -> Rollout:
     from ...models.rollout import Rollout
@@ -210,6 +349,13 @@ def _parse_create_global_rollout(answer: Any) -> Rollout:
 
     response_202 = Rollout.from_dict(answer)
     return response_202
+
+
+def _parse_create_rollout_batch(answer: Any) -> RolloutBatch:
+    from ...models.rollout_batch import RolloutBatch
+
+    response_200 = RolloutBatch.from_dict(answer)
+    return response_200
 
 
 def _parse_get_global_rollout(answer: Any) -> Rollout:
@@ -244,4 +390,18 @@ def _parse_list_global_rollouts(answer: Any) -> RolloutList:
     from ...models.rollout_list import RolloutList
 
     response_200 = RolloutList.from_dict(answer)
+    return response_200
+
+
+def _parse_replay_rollout(answer: Any) -> Rollout:
+    from ...models.rollout import Rollout
+
+    response_202 = Rollout.from_dict(answer)
+    return response_202
+
+
+def _parse_validate_rollout(answer: Any) -> RolloutValidation:
+    from ...models.rollout_validation import RolloutValidation
+
+    response_200 = RolloutValidation.from_dict(answer)
     return response_200

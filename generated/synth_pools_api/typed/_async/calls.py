@@ -61,3 +61,13 @@ class AsyncCalls(Protocol):
         query: Mapping[str, Argument] = ...,
         headers: Mapping[str, Argument] = ...,
     ) -> AsyncStream[T]: ...
+
+    async def content(
+        self,
+        operation: OperationId,
+        build: Builder,
+        *,
+        path: Mapping[str, str] = ...,
+        query: Mapping[str, Argument] = ...,
+        headers: Mapping[str, Argument] = ...,
+    ) -> bytes: ...

@@ -12,8 +12,11 @@ if TYPE_CHECKING:
     from ...models.container_health import ContainerHealth
     from ...models.container_info import ContainerInfo
     from ...models.container_metadata import ContainerMetadata
+    from ...models.container_program import ContainerProgram
     from ...models.container_rollout_request import ContainerRolloutRequest
     from ...models.container_rollout_result import ContainerRolloutResult
+    from ...models.container_task_info import ContainerTaskInfo
+    from ...models.container_taskset import ContainerTaskset
 
 
 class AsyncContainersApi:
@@ -127,6 +130,60 @@ class AsyncContainersApi:
             path={"pool_id": pool_id},
         )
 
+    async def get_pool_container_program(self, pool_id: str) -> ContainerProgram:
+        """Get the program of a pool's container.
+
+        Asks the pool's container for `GET /program` and answers its JSON object unchanged. 404
+        where the container does not have it, as many do not, 502 where it cannot be reached or
+        answers anything else, 504 where it takes too long.
+
+        Args:
+            pool_id: The id of a pool.
+        """
+
+        return await self._calls.call(
+            "get_pool_container_program",
+            operations.get_pool_container_program._get_kwargs,
+            _parse_get_pool_container_program,
+            path={"pool_id": pool_id},
+        )
+
+    async def get_pool_container_task_info(self, pool_id: str) -> ContainerTaskInfo:
+        """Get the task info of a pool's container.
+
+        Asks the pool's container for `GET /task_info` and answers its JSON object unchanged.
+        404 where the container does not have it, as many do not, 502 where it cannot be reached
+        or answers anything else, 504 where it takes too long.
+
+        Args:
+            pool_id: The id of a pool.
+        """
+
+        return await self._calls.call(
+            "get_pool_container_task_info",
+            operations.get_pool_container_task_info._get_kwargs,
+            _parse_get_pool_container_task_info,
+            path={"pool_id": pool_id},
+        )
+
+    async def get_pool_container_taskset(self, pool_id: str) -> ContainerTaskset:
+        """Get the taskset of a pool's container.
+
+        Asks the pool's container for `GET /taskset` and answers its JSON object unchanged. 404
+        where the container does not have it, as many do not, 502 where it cannot be reached or
+        answers anything else, 504 where it takes too long.
+
+        Args:
+            pool_id: The id of a pool.
+        """
+
+        return await self._calls.call(
+            "get_pool_container_taskset",
+            operations.get_pool_container_taskset._get_kwargs,
+            _parse_get_pool_container_taskset,
+            path={"pool_id": pool_id},
+        )
+
     async def get_task_container_health(self, pool_id: str, task_id: str) -> ContainerHealth:
         """Get the health of a task's container.
 
@@ -187,6 +244,66 @@ class AsyncContainersApi:
             path={"pool_id": pool_id, "task_id": task_id},
         )
 
+    async def get_task_container_program(self, pool_id: str, task_id: str) -> ContainerProgram:
+        """Get the program of a task's container.
+
+        Asks the task's container (its own `container_url`, else the pool's container) for `GET
+        /program` and answers its JSON object unchanged. 404 where the container does not have
+        it, as many do not, 502 where it cannot be reached or answers anything else, 504 where
+        it takes too long.
+
+        Args:
+            pool_id: The id of a pool.
+            task_id: The id of a task of the pool.
+        """
+
+        return await self._calls.call(
+            "get_task_container_program",
+            operations.get_task_container_program._get_kwargs,
+            _parse_get_task_container_program,
+            path={"pool_id": pool_id, "task_id": task_id},
+        )
+
+    async def get_task_container_task_info(self, pool_id: str, task_id: str) -> ContainerTaskInfo:
+        """Get the task info of a task's container.
+
+        Asks the task's container (its own `container_url`, else the pool's container) for `GET
+        /task_info` and answers its JSON object unchanged. 404 where the container does not have
+        it, as many do not, 502 where it cannot be reached or answers anything else, 504 where
+        it takes too long.
+
+        Args:
+            pool_id: The id of a pool.
+            task_id: The id of a task of the pool.
+        """
+
+        return await self._calls.call(
+            "get_task_container_task_info",
+            operations.get_task_container_task_info._get_kwargs,
+            _parse_get_task_container_task_info,
+            path={"pool_id": pool_id, "task_id": task_id},
+        )
+
+    async def get_task_container_taskset(self, pool_id: str, task_id: str) -> ContainerTaskset:
+        """Get the taskset of a task's container.
+
+        Asks the task's container (its own `container_url`, else the pool's container) for `GET
+        /taskset` and answers its JSON object unchanged. 404 where the container does not have
+        it, as many do not, 502 where it cannot be reached or answers anything else, 504 where
+        it takes too long.
+
+        Args:
+            pool_id: The id of a pool.
+            task_id: The id of a task of the pool.
+        """
+
+        return await self._calls.call(
+            "get_task_container_taskset",
+            operations.get_task_container_taskset._get_kwargs,
+            _parse_get_task_container_taskset,
+            path={"pool_id": pool_id, "task_id": task_id},
+        )
+
 
 def _parse_execute_pool_container_rollout(answer: Any) -> ContainerRolloutResult:
     from ...models.container_rollout_result import ContainerRolloutResult
@@ -223,6 +340,27 @@ def _parse_get_pool_container_metadata(answer: Any) -> ContainerMetadata:
     return response_200
 
 
+def _parse_get_pool_container_program(answer: Any) -> ContainerProgram:
+    from ...models.container_program import ContainerProgram
+
+    response_200 = ContainerProgram.from_dict(answer)
+    return response_200
+
+
+def _parse_get_pool_container_task_info(answer: Any) -> ContainerTaskInfo:
+    from ...models.container_task_info import ContainerTaskInfo
+
+    response_200 = ContainerTaskInfo.from_dict(answer)
+    return response_200
+
+
+def _parse_get_pool_container_taskset(answer: Any) -> ContainerTaskset:
+    from ...models.container_taskset import ContainerTaskset
+
+    response_200 = ContainerTaskset.from_dict(answer)
+    return response_200
+
+
 def _parse_get_task_container_health(answer: Any) -> ContainerHealth:
     from ...models.container_health import ContainerHealth
 
@@ -241,4 +379,25 @@ def _parse_get_task_container_metadata(answer: Any) -> ContainerMetadata:
     from ...models.container_metadata import ContainerMetadata
 
     response_200 = ContainerMetadata.from_dict(answer)
+    return response_200
+
+
+def _parse_get_task_container_program(answer: Any) -> ContainerProgram:
+    from ...models.container_program import ContainerProgram
+
+    response_200 = ContainerProgram.from_dict(answer)
+    return response_200
+
+
+def _parse_get_task_container_task_info(answer: Any) -> ContainerTaskInfo:
+    from ...models.container_task_info import ContainerTaskInfo
+
+    response_200 = ContainerTaskInfo.from_dict(answer)
+    return response_200
+
+
+def _parse_get_task_container_taskset(answer: Any) -> ContainerTaskset:
+    from ...models.container_taskset import ContainerTaskset
+
+    response_200 = ContainerTaskset.from_dict(answer)
     return response_200

@@ -73,7 +73,10 @@ class AsyncPoolsApi:
         """
 
         return await self._calls.call(
-            "get_pool", operations.get_pool._get_kwargs, _parse_get_pool, path={"pool_id": pool_id}
+            "get_pool",
+            operations.get_pool._get_kwargs,
+            _parse_get_pool,
+            path={"pool_id": pool_id},
         )
 
     async def get_pool_urls(self, pool_id: str) -> PoolUrls:
@@ -115,6 +118,24 @@ class AsyncPoolsApi:
             query={"state": (str, state), "limit": (int, limit), "cursor": (str, cursor)},
         )
 
+    async def pause_pool(self, pool_id: str) -> Pool:
+        """Pause a pool.
+
+        The pool admits nothing until it is resumed: new rollouts are 409 `pool_not_active`.
+        Those that run go on, those that are queued wait. Containers that the pool started are
+        ended once nothing runs on them. A pool that is paused already is answered as it is.
+
+        Args:
+            pool_id: The id of a pool.
+        """
+
+        return await self._calls.call(
+            "pause_pool",
+            operations.pause_pool._get_kwargs,
+            _parse_pause_pool,
+            path={"pool_id": pool_id},
+        )
+
     async def replace_pool(self, pool_id: str, *, body: PoolDefinition) -> Pool:
         """Replace a pool.
 
@@ -136,6 +157,24 @@ class AsyncPoolsApi:
             _parse_replace_pool,
             path={"pool_id": pool_id},
             body=(PoolDefinition, body),
+        )
+
+    async def resume_pool(self, pool_id: str) -> Pool:
+        """Resume a pool.
+
+        The pool admits and starts rollouts again, at once or, where it starts its containers
+        itself, once one of them is healthy: until then it is `warming`. A pool that is `failed`
+        is tried again. One that is `active` or `warming` is answered as it is.
+
+        Args:
+            pool_id: The id of a pool.
+        """
+
+        return await self._calls.call(
+            "resume_pool",
+            operations.resume_pool._get_kwargs,
+            _parse_resume_pool,
+            path={"pool_id": pool_id},
         )
 
     async def update_pool(self, pool_id: str, *, body: PoolPatch) -> Pool:
@@ -196,7 +235,21 @@ def _parse_list_pools(answer: Any) -> PoolList:
     return response_200
 
 
+def _parse_pause_pool(answer: Any) -> Pool:
+    from ...models.pool import Pool
+
+    response_200 = Pool.from_dict(answer)
+    return response_200
+
+
 def _parse_replace_pool(answer: Any) -> Pool:
+    from ...models.pool import Pool
+
+    response_200 = Pool.from_dict(answer)
+    return response_200
+
+
+def _parse_resume_pool(answer: Any) -> Pool:
     from ...models.pool import Pool
 
     response_200 = Pool.from_dict(answer)

@@ -29,7 +29,9 @@ class AsyncServiceApi:
         """
 
         return await self._calls.call(
-            "get_capabilities", operations.get_capabilities._get_kwargs, _parse_get_capabilities
+            "get_capabilities",
+            operations.get_capabilities._get_kwargs,
+            _parse_get_capabilities,
         )
 
     async def get_queue_status(self) -> QueueStatus:
@@ -39,7 +41,9 @@ class AsyncServiceApi:
         """
 
         return await self._calls.call(
-            "get_queue_status", operations.get_queue_status._get_kwargs, _parse_get_queue_status
+            "get_queue_status",
+            operations.get_queue_status._get_kwargs,
+            _parse_get_queue_status,
         )
 
 

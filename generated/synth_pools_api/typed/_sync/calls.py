@@ -61,3 +61,13 @@ class Calls(Protocol):
         query: Mapping[str, Argument] = ...,
         headers: Mapping[str, Argument] = ...,
     ) -> Stream[T]: ...
+
+    def content(
+        self,
+        operation: OperationId,
+        build: Builder,
+        *,
+        path: Mapping[str, str] = ...,
+        query: Mapping[str, Argument] = ...,
+        headers: Mapping[str, Argument] = ...,
+    ) -> bytes: ...

@@ -1,0 +1,278 @@
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import quote
+
+import httpx
+
+from ... import errors
+from ...types import UNSET, Response, Unset
+
+if TYPE_CHECKING:
+    from ...client import AuthenticatedClient, Client
+    from ...models.error_answer import Error
+
+
+def _get_kwargs(
+    rollout_id: str,
+    artifact_path: str,
+    *,
+    range_: str | Unset = UNSET,
+    if_range: str | Unset = UNSET,
+    if_none_match: str | Unset = UNSET,
+) -> dict[str, Any]:
+
+    headers: dict[str, Any] = {}
+    if not isinstance(range_, Unset):
+        headers["Range"] = range_
+
+    if not isinstance(if_range, Unset):
+        headers["If-Range"] = if_range
+
+    if not isinstance(if_none_match, Unset):
+        headers["If-None-Match"] = if_none_match
+
+    _kwargs: dict[str, Any] = {
+        "method": "get",
+        "url": "/v1/rollouts/{rollout_id}/artifacts/{artifact_path}".format(
+            rollout_id=quote(str(rollout_id), safe=""),
+            artifact_path=quote(str(artifact_path), safe=""),
+        ),
+    }
+
+    _kwargs["headers"] = headers
+    return _kwargs
+
+
+def _parse_response(
+    *, client: AuthenticatedClient | Client, response: httpx.Response
+) -> Any | Error | None:
+    from ...models.error_answer import Error
+
+    if response.status_code == 200:
+        return None
+
+    if response.status_code == 206:
+        return None
+
+    if response.status_code == 304:
+        response_304 = cast(Any, None)
+        return response_304
+
+    if response.status_code == 401:
+        response_401 = Error.from_dict(response.json())
+
+        return response_401
+
+    if response.status_code == 403:
+        response_403 = Error.from_dict(response.json())
+
+        return response_403
+
+    if response.status_code == 404:
+        response_404 = Error.from_dict(response.json())
+
+        return response_404
+
+    if response.status_code == 416:
+        response_416 = Error.from_dict(response.json())
+
+        return response_416
+
+    if response.status_code == 422:
+        response_422 = Error.from_dict(response.json())
+
+        return response_422
+
+    if response.status_code == 429:
+        response_429 = Error.from_dict(response.json())
+
+        return response_429
+
+    if 500 <= response.status_code <= 599:
+        response_5xx = Error.from_dict(response.json())
+
+        return response_5xx
+
+    if client.raise_on_unexpected_status:
+        raise errors.UnexpectedStatus(response.status_code, response.content)
+    else:
+        return None
+
+
+def _build_response(
+    *, client: AuthenticatedClient | Client, response: httpx.Response
+) -> Response[Any | Error]:
+    return Response(
+        status_code=HTTPStatus(response.status_code),
+        content=response.content,
+        headers=response.headers,
+        parsed=_parse_response(client=client, response=response),
+    )
+
+
+def sync_detailed(
+    rollout_id: str,
+    artifact_path: str,
+    *,
+    client: AuthenticatedClient | Client,
+    range_: str | Unset = UNSET,
+    if_range: str | Unset = UNSET,
+    if_none_match: str | Unset = UNSET,
+) -> Response[Any | Error]:
+    """Download an artifact
+
+     The bytes of one artifact, named by its `path` or its `artifact_id`. `ETag` is its SHA-256 in
+    quotes. `Range` with one range of bytes is honoured, one that is none is ignored, as RFC 9110 says.
+
+    Args:
+        rollout_id (str):
+        artifact_path (str):
+        range_ (str | Unset):
+        if_range (str | Unset):
+        if_none_match (str | Unset):
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        Response[Any | Error]
+    """
+
+    kwargs = _get_kwargs(
+        rollout_id=rollout_id,
+        artifact_path=artifact_path,
+        range_=range_,
+        if_range=if_range,
+        if_none_match=if_none_match,
+    )
+
+    response = client.get_httpx_client().request(
+        **kwargs,
+    )
+
+    return _build_response(client=client, response=response)
+
+
+def sync(
+    rollout_id: str,
+    artifact_path: str,
+    *,
+    client: AuthenticatedClient | Client,
+    range_: str | Unset = UNSET,
+    if_range: str | Unset = UNSET,
+    if_none_match: str | Unset = UNSET,
+) -> Any | Error | None:
+    """Download an artifact
+
+     The bytes of one artifact, named by its `path` or its `artifact_id`. `ETag` is its SHA-256 in
+    quotes. `Range` with one range of bytes is honoured, one that is none is ignored, as RFC 9110 says.
+
+    Args:
+        rollout_id (str):
+        artifact_path (str):
+        range_ (str | Unset):
+        if_range (str | Unset):
+        if_none_match (str | Unset):
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        Any | Error
+    """
+
+    return sync_detailed(
+        rollout_id=rollout_id,
+        artifact_path=artifact_path,
+        client=client,
+        range_=range_,
+        if_range=if_range,
+        if_none_match=if_none_match,
+    ).parsed
+
+
+async def asyncio_detailed(
+    rollout_id: str,
+    artifact_path: str,
+    *,
+    client: AuthenticatedClient | Client,
+    range_: str | Unset = UNSET,
+    if_range: str | Unset = UNSET,
+    if_none_match: str | Unset = UNSET,
+) -> Response[Any | Error]:
+    """Download an artifact
+
+     The bytes of one artifact, named by its `path` or its `artifact_id`. `ETag` is its SHA-256 in
+    quotes. `Range` with one range of bytes is honoured, one that is none is ignored, as RFC 9110 says.
+
+    Args:
+        rollout_id (str):
+        artifact_path (str):
+        range_ (str | Unset):
+        if_range (str | Unset):
+        if_none_match (str | Unset):
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        Response[Any | Error]
+    """
+
+    kwargs = _get_kwargs(
+        rollout_id=rollout_id,
+        artifact_path=artifact_path,
+        range_=range_,
+        if_range=if_range,
+        if_none_match=if_none_match,
+    )
+
+    response = await client.get_async_httpx_client().request(**kwargs)
+
+    return _build_response(client=client, response=response)
+
+
+async def asyncio(
+    rollout_id: str,
+    artifact_path: str,
+    *,
+    client: AuthenticatedClient | Client,
+    range_: str | Unset = UNSET,
+    if_range: str | Unset = UNSET,
+    if_none_match: str | Unset = UNSET,
+) -> Any | Error | None:
+    """Download an artifact
+
+     The bytes of one artifact, named by its `path` or its `artifact_id`. `ETag` is its SHA-256 in
+    quotes. `Range` with one range of bytes is honoured, one that is none is ignored, as RFC 9110 says.
+
+    Args:
+        rollout_id (str):
+        artifact_path (str):
+        range_ (str | Unset):
+        if_range (str | Unset):
+        if_none_match (str | Unset):
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        Any | Error
+    """
+
+    return (
+        await asyncio_detailed(
+            rollout_id=rollout_id,
+            artifact_path=artifact_path,
+            client=client,
+            range_=range_,
+            if_range=if_range,
+            if_none_match=if_none_match,
+        )
+    ).parsed

@@ -1,0 +1,214 @@
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import httpx
+
+from ... import errors
+from ...types import Response
+
+if TYPE_CHECKING:
+    from ...client import AuthenticatedClient, Client
+    from ...models.error_answer import Error
+    from ...models.pool import Pool
+
+
+def _get_kwargs(
+    pool_id: str,
+) -> dict[str, Any]:
+
+    _kwargs: dict[str, Any] = {
+        "method": "post",
+        "url": "/v1/pools/{pool_id}/pause".format(
+            pool_id=quote(str(pool_id), safe=""),
+        ),
+    }
+
+    return _kwargs
+
+
+def _parse_response(
+    *, client: AuthenticatedClient | Client, response: httpx.Response
+) -> Error | Pool | None:
+    from ...models.error_answer import Error
+    from ...models.pool import Pool
+
+    if response.status_code == 200:
+        response_200 = Pool.from_dict(response.json())
+
+        return response_200
+
+    if response.status_code == 401:
+        response_401 = Error.from_dict(response.json())
+
+        return response_401
+
+    if response.status_code == 403:
+        response_403 = Error.from_dict(response.json())
+
+        return response_403
+
+    if response.status_code == 404:
+        response_404 = Error.from_dict(response.json())
+
+        return response_404
+
+    if response.status_code == 409:
+        response_409 = Error.from_dict(response.json())
+
+        return response_409
+
+    if response.status_code == 422:
+        response_422 = Error.from_dict(response.json())
+
+        return response_422
+
+    if response.status_code == 429:
+        response_429 = Error.from_dict(response.json())
+
+        return response_429
+
+    if 500 <= response.status_code <= 599:
+        response_5xx = Error.from_dict(response.json())
+
+        return response_5xx
+
+    if client.raise_on_unexpected_status:
+        raise errors.UnexpectedStatus(response.status_code, response.content)
+    else:
+        return None
+
+
+def _build_response(
+    *, client: AuthenticatedClient | Client, response: httpx.Response
+) -> Response[Error | Pool]:
+    return Response(
+        status_code=HTTPStatus(response.status_code),
+        content=response.content,
+        headers=response.headers,
+        parsed=_parse_response(client=client, response=response),
+    )
+
+
+def sync_detailed(
+    pool_id: str,
+    *,
+    client: AuthenticatedClient | Client,
+) -> Response[Error | Pool]:
+    """Pause a pool
+
+     The pool admits nothing until it is resumed: new rollouts are 409 `pool_not_active`. Those that run
+    go on, those that are queued wait. Containers that the pool started are ended once nothing runs on
+    them. A pool that is paused already is answered as it is.
+
+    Args:
+        pool_id (str):
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        Response[Error | Pool]
+    """
+
+    kwargs = _get_kwargs(
+        pool_id=pool_id,
+    )
+
+    response = client.get_httpx_client().request(
+        **kwargs,
+    )
+
+    return _build_response(client=client, response=response)
+
+
+def sync(
+    pool_id: str,
+    *,
+    client: AuthenticatedClient | Client,
+) -> Error | Pool | None:
+    """Pause a pool
+
+     The pool admits nothing until it is resumed: new rollouts are 409 `pool_not_active`. Those that run
+    go on, those that are queued wait. Containers that the pool started are ended once nothing runs on
+    them. A pool that is paused already is answered as it is.
+
+    Args:
+        pool_id (str):
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        Error | Pool
+    """
+
+    return sync_detailed(
+        pool_id=pool_id,
+        client=client,
+    ).parsed
+
+
+async def asyncio_detailed(
+    pool_id: str,
+    *,
+    client: AuthenticatedClient | Client,
+) -> Response[Error | Pool]:
+    """Pause a pool
+
+     The pool admits nothing until it is resumed: new rollouts are 409 `pool_not_active`. Those that run
+    go on, those that are queued wait. Containers that the pool started are ended once nothing runs on
+    them. A pool that is paused already is answered as it is.
+
+    Args:
+        pool_id (str):
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        Response[Error | Pool]
+    """
+
+    kwargs = _get_kwargs(
+        pool_id=pool_id,
+    )
+
+    response = await client.get_async_httpx_client().request(**kwargs)
+
+    return _build_response(client=client, response=response)
+
+
+async def asyncio(
+    pool_id: str,
+    *,
+    client: AuthenticatedClient | Client,
+) -> Error | Pool | None:
+    """Pause a pool
+
+     The pool admits nothing until it is resumed: new rollouts are 409 `pool_not_active`. Those that run
+    go on, those that are queued wait. Containers that the pool started are ended once nothing runs on
+    them. A pool that is paused already is answered as it is.
+
+    Args:
+        pool_id (str):
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        Error | Pool
+    """
+
+    return (
+        await asyncio_detailed(
+            pool_id=pool_id,
+            client=client,
+        )
+    ).parsed

@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from attrs import define as _attrs_define
+from attrs import field as _attrs_field
+
+from ..types import UNSET, Unset
+
+if TYPE_CHECKING:
+    from ..models.json_object import JsonObject
+
+
+T = TypeVar("T", bound="PoolProcess")
+
+
+@_attrs_define
+class PoolProcess:
+    """A command that serves as a container. `{port}` in `argv` and in the values of `env` stands for the
+    loopback port on which it is to listen; the variable `PORT` has it too.
+
+        Attributes:
+            argv (list[str]): The program and its arguments; no shell reads them.
+            env (JsonObject | None | Unset): Environment variables, texts by name, beside the few that every process gets.
+            cwd (None | str | Unset): Its working directory; that of the server where it is not given.
+            start_timeout_seconds (float | None | Unset): How long it may take until it is healthy, in seconds (default 30).
+    """
+
+    argv: list[str]
+    env: JsonObject | None | Unset = UNSET
+    cwd: None | str | Unset = UNSET
+    start_timeout_seconds: float | None | Unset = UNSET
+    additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        from ..models.json_object import JsonObject
+
+        argv = self.argv
+
+        env: dict[str, Any] | None | Unset
+        if isinstance(self.env, Unset):
+            env = UNSET
+        elif isinstance(self.env, JsonObject):
+            env = self.env.to_dict()
+        else:
+            env = self.env
+
+        cwd: None | str | Unset
+        if isinstance(self.cwd, Unset):
+            cwd = UNSET
+        else:
+            cwd = self.cwd
+
+        start_timeout_seconds: float | None | Unset
+        if isinstance(self.start_timeout_seconds, Unset):
+            start_timeout_seconds = UNSET
+        else:
+            start_timeout_seconds = self.start_timeout_seconds
+
+        field_dict: dict[str, Any] = {}
+        field_dict.update(self.additional_properties)
+        field_dict.update(
+            {
+                "argv": argv,
+            }
+        )
+        if env is not UNSET:
+            field_dict["env"] = env
+        if cwd is not UNSET:
+            field_dict["cwd"] = cwd
+        if start_timeout_seconds is not UNSET:
+            field_dict["start_timeout_seconds"] = start_timeout_seconds
+
+        return field_dict
+
+    @classmethod
+    def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
+        from ..models.json_object import JsonObject
+
+        d = dict(src_dict)
+        argv = cast(list[str], d.pop("argv"))
+
+        def _parse_env(data: object) -> JsonObject | None | Unset:
+            if data is None:
+                return data
+            if isinstance(data, Unset):
+                return data
+            try:
+                if not isinstance(data, dict):
+                    raise TypeError()
+                env_type_0 = JsonObject.from_dict(data)
+
+                return env_type_0
+            except (TypeError, ValueError, AttributeError, KeyError):
+                pass
+            return cast(JsonObject | None | Unset, data)
+
+        env = _parse_env(d.pop("env", UNSET))
+
+        def _parse_cwd(data: object) -> None | str | Unset:
+            if data is None:
+                return data
+            if isinstance(data, Unset):
+                return data
+            return cast(None | str | Unset, data)
+
+        cwd = _parse_cwd(d.pop("cwd", UNSET))
+
+        def _parse_start_timeout_seconds(data: object) -> float | None | Unset:
+            if data is None:
+                return data
+            if isinstance(data, Unset):
+                return data
+            return cast(float | None | Unset, data)
+
+        start_timeout_seconds = _parse_start_timeout_seconds(d.pop("start_timeout_seconds", UNSET))
+
+        pool_process = cls(
+            argv=argv,
+            env=env,
+            cwd=cwd,
+            start_timeout_seconds=start_timeout_seconds,
+        )
+
+        pool_process.additional_properties = d
+        return pool_process
+
+    @property
+    def additional_keys(self) -> list[str]:
+        return list(self.additional_properties.keys())
+
+    def __getitem__(self, key: str) -> Any:
+        return self.additional_properties[key]
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self.additional_properties[key] = value
+
+    def __delitem__(self, key: str) -> None:
+        del self.additional_properties[key]
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.additional_properties

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from attrs import define as _attrs_define
+from attrs import field as _attrs_field
+
+if TYPE_CHECKING:
+    from ..models.rollout_batch_item import RolloutBatchItem
+
+
+T = TypeVar("T", bound="RolloutBatch")
+
+
+@_attrs_define
+class RolloutBatch:
+    """What became of a batch.
+
+    Attributes:
+        items (list[RolloutBatchItem]): One for each rollout, in order.
+        admitted (int): How many were admitted.
+        refused (int): How many were refused.
+    """
+
+    items: list[RolloutBatchItem]
+    admitted: int
+    refused: int
+    additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        items = []
+        for items_item_data in self.items:
+            items_item = items_item_data.to_dict()
+            items.append(items_item)
+
+        admitted = self.admitted
+
+        refused = self.refused
+
+        field_dict: dict[str, Any] = {}
+        field_dict.update(self.additional_properties)
+        field_dict.update(
+            {
+                "items": items,
+                "admitted": admitted,
+                "refused": refused,
+            }
+        )
+
+        return field_dict
+
+    @classmethod
+    def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
+        from ..models.rollout_batch_item import RolloutBatchItem
+
+        d = dict(src_dict)
+        items = []
+        _items = d.pop("items")
+        for items_item_data in _items:
+            items_item = RolloutBatchItem.from_dict(items_item_data)
+
+            items.append(items_item)
+
+        admitted = d.pop("admitted")
+
+        refused = d.pop("refused")
+
+        rollout_batch = cls(
+            items=items,
+            admitted=admitted,
+            refused=refused,
+        )
+
+        rollout_batch.additional_properties = d
+        return rollout_batch
+
+    @property
+    def additional_keys(self) -> list[str]:
+        return list(self.additional_properties.keys())
+
+    def __getitem__(self, key: str) -> Any:
+        return self.additional_properties[key]
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self.additional_properties[key] = value
+
+    def __delitem__(self, key: str) -> None:
+        del self.additional_properties[key]
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.additional_properties
