@@ -1,6 +1,6 @@
 """Connections to containers: the address that was checked is the one that is connected to.
 
-Below the HTTP client, so that the Host header and the name in TLS stay those of the URL.
+Below HTTP and TLS, so that the Host header and the name in the certificate stay those of the URL.
 """
 
 from __future__ import annotations
@@ -8,11 +8,10 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
-from collections.abc import Iterable
+import ssl
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-
-import httpcore
-import httpx
+from typing import TypeVar
 
 from .container_policy import IpAddress, is_local_name, literal_address, plain, refusal
 from .settings import Settings
@@ -21,59 +20,68 @@ from .settings import Settings
 _RESOLVERS = 4
 _LOOPBACK = (ipaddress.ip_address("127.0.0.1"), ipaddress.ip_address("::1"))
 
-SocketOptions = Iterable[
-    tuple[int, int, int] | tuple[int, int, bytes | bytearray] | tuple[int, int, None, int]
-]
+_Protocol = TypeVar("_Protocol", bound=asyncio.Protocol)
 
 
 class ForbiddenAddressError(Exception):
     """The name means an address that must not be called."""
 
 
-class CheckedTransport(httpx.AsyncHTTPTransport):
-    def __init__(self, limits: httpx.Limits, settings: Settings) -> None:
-        context = httpx.create_ssl_context(trust_env=False)
-        super().__init__(verify=context, trust_env=False, limits=limits)
-        self._network = CheckedNetwork(settings)
-        # httpx has no door for this, only the attribute.
-        self._pool = httpcore.AsyncConnectionPool(
-            ssl_context=context,
-            max_connections=limits.max_connections,
-            max_keepalive_connections=limits.max_keepalive_connections,
-            keepalive_expiry=limits.keepalive_expiry,
-            network_backend=self._network,
-        )
-
-    async def aclose(self) -> None:
-        await super().aclose()
-        self._network.close()
+class ConnectionFailedError(Exception):
+    """There is no connection, so nothing was sent."""
 
 
-class CheckedNetwork(httpcore.AsyncNetworkBackend):
+class CheckedNetwork:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._inner = httpcore.AnyIOBackend()
         self._threads = ThreadPoolExecutor(_RESOLVERS, thread_name_prefix="synth-pools-resolver")
 
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    async def connect_tcp(
+    async def connect(
         self,
+        make_protocol: Callable[[], _Protocol],
         host: str,
         port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: SocketOptions | None = None,
-    ) -> httpcore.AsyncNetworkStream:
-        loop = asyncio.get_running_loop()
-        deadline = None if timeout is None else loop.time() + timeout
-        host = host.removesuffix(".")
+        limit_seconds: float,
+        tls: ssl.SSLContext | None,
+    ) -> _Protocol:
+        """The protocol at the end of a connection to the first address that answers."""
         try:
-            async with asyncio.timeout(timeout):
-                addresses = await self._addresses(host, port)
+            async with asyncio.timeout(limit_seconds):
+                return await self._connect(make_protocol, host, port, tls)
         except TimeoutError:
-            raise httpcore.ConnectTimeout(f"{host} could not be looked up in time") from None
+            raise ConnectionFailedError(
+                f"no connection to {host} within {limit_seconds:g} seconds"
+            ) from None
+
+    async def _connect(
+        self,
+        make_protocol: Callable[[], _Protocol],
+        host: str,
+        port: int,
+        tls: ssl.SSLContext | None,
+    ) -> _Protocol:
+        loop = asyncio.get_running_loop()
+        failure: Exception | None = None
+        for address in await self._allowed_addresses(host.removesuffix("."), port):
+            try:
+                _, protocol = await loop.create_connection(
+                    make_protocol,
+                    str(address),
+                    port,
+                    ssl=tls,
+                    server_hostname=host if tls is not None else None,
+                )
+            except OSError as error:
+                failure = failure or error
+            else:
+                return protocol
+        raise ConnectionFailedError(str(failure) or type(failure).__name__)
+
+    async def _allowed_addresses(self, host: str, port: int) -> list[IpAddress]:
+        addresses = await self._addresses(host, port)
         is_plain = is_local_name(host.lower()) or literal_address(host) is not None
         allowed: list[IpAddress] = []
         reason = None
@@ -87,20 +95,7 @@ class CheckedNetwork(httpcore.AsyncNetworkBackend):
             reason = reason or fault
         if not allowed:
             raise ForbiddenAddressError(f"The container on {host!r} is not called: it is {reason}.")
-        failure: Exception | None = None
-        for address in allowed:
-            remaining = None if deadline is None else max(0.001, deadline - loop.time())
-            try:
-                return await self._inner.connect_tcp(
-                    str(address), port, remaining, local_address, socket_options
-                )
-            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
-                failure = failure or error
-        assert failure is not None  # noqa: S101 - there was an address, and it did not answer
-        raise failure
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
+        return allowed
 
     async def _addresses(self, host: str, port: int) -> list[IpAddress]:
         if is_local_name(host.lower()):
@@ -112,7 +107,7 @@ class CheckedNetwork(httpcore.AsyncNetworkBackend):
         try:
             found = await loop.run_in_executor(self._threads, _look_up, host, port)
         except (OSError, UnicodeError) as error:
-            raise httpcore.ConnectError(f"{host} cannot be looked up: {error}") from None
+            raise ConnectionFailedError(f"{host} cannot be looked up: {error}") from None
         return list(dict.fromkeys(plain(ipaddress.ip_address(text)) for text in found))
 
 

@@ -6,26 +6,27 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
-import httpx
-
 from . import jsontext
-from .checked_network import CheckedTransport, ForbiddenAddressError
+from .checked_network import ConnectionFailedError, ForbiddenAddressError
+from .container_http import ContainerHttp
+from .container_keys import container_key, without
+from .container_policy import check_container_url
 from .errors import FORBIDDEN
-from .settings import Settings
+from .http_answers import BrokenAnswerError
+from .settings import Secret, Settings
 from .targets import Answer, Probe, Report, TargetError
 
 _log = logging.getLogger(__name__)
 
-# Shorter than the 5 seconds after which most servers close an idle connection: a request that meets
-# the closing could not be told from one that was lost while it ran.
-_KEEPALIVE_SECONDS = 2.0
-_KEEPALIVE_CONNECTIONS = 64
 _TERMINATE_SECONDS = 5.0
 _EXCERPT = 1000
+
+# So that whoever reads a container's log can leave these out.
+_CHECKING = {"x-synth-pools-call": "health-check"}
 
 # How containers say that they do not have this rollout, or no such route at all.
 _NOT_KEPT = frozenset({404, 405, 410, 501})
@@ -36,89 +37,84 @@ class ContainerClient:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        limits = httpx.Limits(
-            max_connections=None,
-            max_keepalive_connections=_KEEPALIVE_CONNECTIONS,
-            keepalive_expiry=_KEEPALIVE_SECONDS,
-        )
-        self._http = httpx.AsyncClient(
-            transport=CheckedTransport(limits, settings),
-            # The environment's proxies and netrc are not for calls to this machine.
-            trust_env=False,
-            follow_redirects=False,
-            # Every call has a limit of its own; how many there are the scheduler decides.
-            timeout=httpx.Timeout(None, connect=settings.connect_timeout_seconds),
-            headers={
-                "user-agent": "synth-pools-backend",
-                "accept": "application/json",
-                # The size limit counts bytes as they come: compressed ones would undercut it.
-                "accept-encoding": "identity",
-            },
-        )
+        self._http = ContainerHttp(settings)
 
-    def at(self, url: str) -> HttpContainer:
-        return HttpContainer(self, url)
+    def at(self, url: str, key_env: str | None = None) -> HttpContainer:
+        """The container there, which gets the key that this variable holds.
+
+        403 where the policy of this backend refuses the address or the variable; `TargetError`
+        where there is no such key.
+        """
+        # Again, though it was checked when it came: the policy may have changed since.
+        check_container_url(url, self._settings)
+        key = None if key_env is None else container_key(key_env, url, self._settings)
+        return HttpContainer(self, url, key)
 
     async def close(self) -> None:
-        await self._http.aclose()
+        await self._http.close()
 
     @property
     def probe_seconds(self) -> float:
         return self._settings.probe_timeout_seconds
 
     async def call(
-        self, method: str, url: str, body: bytes | None, limit_seconds: float
+        self,
+        method: str,
+        url: str,
+        body: bytes | None,
+        limit_seconds: float,
+        key: Secret | None = None,
+        more_headers: Mapping[str, str] | None = None,
     ) -> tuple[int, bytes]:
-        """One exchange: the status and the whole body, or a `TargetError` that says what failed."""
+        """One exchange: the status and the whole body, or a `TargetError` that says what failed.
+
+        The key goes along, and is in nothing that comes back, whatever is echoed there.
+        """
         headers = {} if body is None else {"content-type": "application/json"}
+        if more_headers is not None:
+            headers.update(more_headers)
+        if key is not None:
+            headers["x-api-key"] = key.reveal()
         try:
-            async with (
-                asyncio.timeout(limit_seconds),
-                _failures_told(url),
-                self._http.stream(method, url, content=body, headers=headers) as response,
-            ):
-                return response.status_code, await self._read(response, url)
+            async with asyncio.timeout(limit_seconds):
+                status, raw = await self._http.exchange(method, url, body, headers)
         except TimeoutError:
             raise TargetError(
                 "container_timeout",
                 f"The container at {url} gave no answer within {limit_seconds:g} seconds.",
                 {"url": url, "timeout_seconds": limit_seconds},
             ) from None
-
-    async def _read(self, response: httpx.Response, url: str) -> bytes:
-        limit = self._settings.max_container_bytes
-        received = bytearray()
-        async for chunk in response.aiter_bytes():
-            received += chunk
-            if len(received) > limit:
-                raise TargetError(
-                    "container_bad_response",
-                    f"The container at {url} answered with more than {limit} bytes.",
-                    {"url": url},
-                )
-        return bytes(received)
+        except (ForbiddenAddressError, ConnectionFailedError, BrokenAnswerError) as error:
+            raise _failure(error, url) from None
+        return status, raw if key is None else without(key, raw)
 
 
 class HttpContainer:
     """The `Target` at one address."""
 
-    def __init__(self, client: ContainerClient, url: str) -> None:
+    def __init__(self, client: ContainerClient, url: str, key: Secret | None) -> None:
         self._client = client
         self._url = url
+        self._key = key
 
     async def probe(self, what: Probe) -> Answer:
         url = _join(self._url, f"/{what}")
-        status, raw = await self._client.call("GET", url, None, self._client.probe_seconds)
+        status, raw = await self._call("GET", url, None, self._client.probe_seconds)
         return await _answer(url, status, raw, 0)
+
+    async def check(self, limit_seconds: float) -> tuple[int, bytes]:
+        """What it answers to /health, for nobody but ourselves: the status and the body."""
+        url = _join(self._url, "/health")
+        return await self._client.call("GET", url, None, limit_seconds, self._key, _CHECKING)
 
     async def execute(self, body: bytes, limit_seconds: float) -> Answer:
         deadline = time.monotonic() + limit_seconds
         url = _join(self._url, "/rollouts")
-        status, raw = await self._client.call("POST", url, body, limit_seconds)
+        status, raw = await self._call("POST", url, body, limit_seconds)
         if status == 404:
             url = _join(self._url, "/rollout")
             remaining = max(0.0, deadline - time.monotonic())
-            status, raw = await self._client.call("POST", url, body, remaining)
+            status, raw = await self._call("POST", url, body, remaining)
         return await _answer(url, status, raw, len(body))
 
     async def run(self, payload: dict[str, Any], limit_seconds: float, report: Report) -> Answer:
@@ -127,7 +123,7 @@ class HttpContainer:
 
     async def look_up(self, rollout_id: str) -> Answer | None:
         url = _join(self._url, f"/rollouts/{quote(rollout_id, safe='')}")
-        status, raw = await self._client.call("GET", url, None, self._client.probe_seconds)
+        status, raw = await self._call("GET", url, None, self._client.probe_seconds)
         if status in _NOT_KEPT:
             return None
         return await _answer(url, status, raw, 0)
@@ -136,33 +132,30 @@ class HttpContainer:
         url = _join(self._url, f"/rollouts/{quote(rollout_id, safe='')}/terminate")
         # Many containers do not have it, and the rollout is over for us either way.
         with contextlib.suppress(TargetError):
-            status, _ = await self._client.call("POST", url, b"{}", _TERMINATE_SECONDS)
+            status, _ = await self._call("POST", url, b"{}", _TERMINATE_SECONDS)
             _log.debug("terminate of %s answered %d", rollout_id, status)
 
+    async def _call(
+        self, method: str, url: str, body: bytes | None, limit_seconds: float
+    ) -> tuple[int, bytes]:
+        return await self._client.call(method, url, body, limit_seconds, self._key)
 
-@contextlib.asynccontextmanager
-async def _failures_told(url: str) -> AsyncIterator[None]:
-    details: dict[str, Any] = {"url": url}
-    try:
-        yield
-    except ForbiddenAddressError as error:
-        details["cause"] = FORBIDDEN
-        raise TargetError("container_unreachable", str(error), details) from None
-    except (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol) as error:
-        details["cause"] = str(error) or type(error).__name__
-        raise TargetError(
-            "container_unreachable", f"No container answered at {url}.", details
-        ) from None
-    except httpx.InvalidURL as error:
-        details["cause"] = str(error)
-        raise TargetError("container_unreachable", f"{url} cannot be called.", details) from None
-    except (httpx.TransportError, httpx.DecodingError) as error:
-        details["cause"] = str(error) or type(error).__name__
-        raise TargetError(
-            "container_bad_response",
-            f"The container at {url} broke off before its answer was complete.",
-            details,
-        ) from None
+
+def _failure(error: Exception, url: str) -> TargetError:
+    if isinstance(error, ForbiddenAddressError):
+        details = {"url": url, "cause": FORBIDDEN}
+        return TargetError("container_unreachable", str(error), details)
+    details = {"url": url, "cause": str(error)}
+    if isinstance(error, ConnectionFailedError):
+        return TargetError("container_unreachable", f"No container answered at {url}.", details)
+    if isinstance(error, BrokenAnswerError) and error.too_large:
+        message = f"The container at {url} answered with {error}."
+        return TargetError("container_bad_response", message, {"url": url})
+    return TargetError(
+        "container_bad_response",
+        f"The container at {url} broke off before its answer was complete.",
+        details,
+    )
 
 
 async def _answer(url: str, status: int, raw: bytes, sent: int) -> Answer:
