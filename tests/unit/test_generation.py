@@ -159,6 +159,19 @@ def test_an_operation_has_a_typed_form_without_anyone_writing_it(generated: Path
     assert "async" not in sync_form
 
 
+def test_an_answer_of_bytes_has_a_typed_form_too(generated: Path) -> None:
+    spec = SMALL_SPEC.replace("application/json", "application/zip").replace(
+        "{type: array, items: {$ref: '#/components/schemas/Thing'}}",
+        "{type: string, format: binary}",
+    )
+    (generated / "openapi.yaml").write_text(spec, encoding="utf-8")
+    done = run(generated)
+    assert done.returncode == 0, done.stderr
+    typed = (generated / "generated/synth_pools_api/typed/_async/things.py").read_text()
+    assert "async def list_things(self) -> bytes:" in typed
+    assert "self._calls.content(" in typed
+
+
 BROKEN = {
     "not YAML": ("openapi: [", "openapi.yaml", "not YAML"),
     "not a mapping": ("- a\n- b\n", "openapi.yaml", "not a mapping"),
