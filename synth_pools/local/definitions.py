@@ -25,7 +25,17 @@ _POOL_OWNED = frozenset(
     {"id", "pool_id", "status", "state", "created_at", "updated_at", "archived_at"}
 )
 _POOL_FIELDS = frozenset(
-    {"name", "target", "backend", "config", "metadata", "capacity", "concurrency", "container_url"}
+    {
+        "name",
+        "target",
+        "backend",
+        "config",
+        "metadata",
+        "capacity",
+        "concurrency",
+        "container_url",
+        "container_urls",
+    }
 )
 _TASK_OWNED = frozenset({"id", "task_id", "pool_id", "status", "created_at", "updated_at"})
 _TASK_FIELDS = frozenset({"backend", "task_config", "task_metadata", "container_url"})
@@ -111,9 +121,33 @@ def pool_view(definition: Mapping[str, Any]) -> dict[str, Any]:
         "capacity": definition.get("capacity", DEFAULT_CAPACITY),
         "concurrency": definition.get("concurrency", DEFAULT_CONCURRENCY),
         "container_url": definition.get("container_url"),
+        "container_urls": _listed_urls(definition),
     }
     view.update((key, value) for key, value in definition.items() if key not in view)
     return view
+
+
+def container_urls(definition: Mapping[str, Any]) -> list[str]:
+    """Where a pool has containers, each address once; empty where it names none."""
+    first = definition.get("container_url")
+    listed = _listed_urls(definition)
+    return list(dict.fromkeys(listed if first is None else [first, *listed]))
+
+
+def container_key_env(definition: Mapping[str, Any]) -> str | None:
+    """The name of the variable that holds the key of a pool's containers."""
+    name = _config(definition).get("container_key_env")
+    return name if isinstance(name, str) else None
+
+
+def submits_asynchronously(definition: Mapping[str, Any]) -> bool:
+    """Whether the pool's containers are asked for the end of a rollout, instead of waited for."""
+    return _config(definition).get("submission_mode") == "async"
+
+
+def has_processes(definition: Mapping[str, Any]) -> bool:
+    """Whether a pool asks for containers that the backend itself starts."""
+    return _config(definition).get("process") is not None
 
 
 def task_view(definition: Mapping[str, Any], pool: Mapping[str, Any]) -> dict[str, Any]:
@@ -156,3 +190,14 @@ def _pool_spelling(body: Mapping[str, Any]) -> dict[str, Any]:
 def _without_nulls(body: Mapping[str, Any], fields: frozenset[str]) -> dict[str, Any]:
     # Null counts as not given for the fields we know; an unknown one is kept as it was sent.
     return {key: value for key, value in body.items() if value is not None or key not in fields}
+
+
+def _listed_urls(definition: Mapping[str, Any]) -> list[str]:
+    # Databases exist from before this was a field of ours, with anything under its name.
+    listed = definition.get("container_urls")
+    return [url for url in listed if isinstance(url, str)] if isinstance(listed, list) else []
+
+
+def _config(definition: Mapping[str, Any]) -> Mapping[str, Any]:
+    config = definition.get("config")
+    return config if isinstance(config, Mapping) else {}

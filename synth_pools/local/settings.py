@@ -39,6 +39,11 @@ class Settings(Limits):
     container_hosts: tuple[str, ...] = ()
     # Whether those of this machine may be reached without being named there.
     local_containers: bool = True
+    # Variables, besides the usual ones, that may hold the key of containers.
+    container_key_envs: tuple[str, ...] = ()
+    # From one look at a container to the next, and how long it may take to answer.
+    health_interval_seconds: float = 5.0
+    health_timeout_seconds: float = 2.0
     # Names besides this machine's by which clients may call the backend.
     allowed_hosts: tuple[str, ...] = ()
     # Where the backend itself listens, which is no place for a container.
@@ -47,6 +52,8 @@ class Settings(Limits):
     validate_responses: bool = False
     # How long rollouts are kept after their end; None is for ever.
     keep_finished_seconds: float | None = None
+    # How much of the contents of artifacts is kept, the oldest going first; None is all.
+    keep_artifacts_bytes: int | None = None
     heartbeat_seconds: float = 15.0
     # Time limit of a rollout where neither it nor its pool names one.
     default_timeout_seconds: float = 600.0

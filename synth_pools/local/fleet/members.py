@@ -1,0 +1,111 @@
+"""The containers of pools, as they are counted and chosen."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from dataclasses import dataclass
+
+from .health import Health, HealthState
+
+_turns = itertools.count(1)
+
+
+class Container:
+    """What answers at one address; pools that name the same one share what is known of it."""
+
+    __slots__ = ("health", "key_env", "load", "members", "url", "wanted", "wanted_at")
+
+    def __init__(self, url: str, key_env: str | None, state: HealthState = "healthy") -> None:
+        self.url = url
+        # The variable that holds the key for it, never the key itself.
+        self.key_env = key_env
+        self.health = Health(state)
+        # Calls of ours that it works on: rollouts of all pools, and those sent to it directly.
+        self.load = 0
+        # How many pools have it, or still run something there.
+        self.members = 0
+        self.wanted_at = time.monotonic()
+        # Set to have it checked soon.
+        self.wanted = asyncio.Event()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether it has a reason to be silent: a call of ours, which has a limit of its own."""
+        return self.load > 0
+
+    def want(self) -> None:
+        """Somebody would use it: where it is out, look soon whether it is back."""
+        if self.health.state == "unhealthy":
+            self.wanted_at = time.monotonic()
+            self.wanted.set()
+
+
+@dataclass(slots=True, eq=False)
+class Member:
+    """A container as one of a pool's.
+
+    `running` counts this pool's rollouts on it, `direct` the calls that were made past the pool.
+    `retired`: it left the pool and gets nothing new, what runs there goes on. `pid` and `restarts`
+    are for whoever starts processes to say.
+    """
+
+    pool_id: str
+    container: Container
+    is_process: bool = False
+    running: int = 0
+    direct: int = 0
+    retired: bool = False
+    pid: int | None = None
+    restarts: int = 0
+    # Which turn it was when it was last given something; 0 is never.
+    last_turn: int = 0
+    idle: asyncio.Event | None = None
+
+    @property
+    def url(self) -> str:
+        return self.container.url
+
+    @property
+    def health(self) -> HealthState:
+        return self.container.health.state
+
+    @property
+    def failures(self) -> int:
+        """How many checks in a row have failed."""
+        return self.container.health.failures
+
+    @property
+    def last_error(self) -> str | None:
+        return self.container.health.last_error
+
+    @property
+    def takes_rollouts(self) -> bool:
+        """An address that fails its checks is still tried where there is no better one.
+
+        A process is not: it is started again, and its rollouts wait for that.
+        """
+        state = self.container.health.state
+        return state == "healthy" or (state == "unhealthy" and not self.is_process)
+
+    @property
+    def is_idle(self) -> bool:
+        return not (self.running or self.direct)
+
+    def occupy(self, *, direct: bool) -> None:
+        if direct:
+            self.direct += 1
+        else:
+            self.running += 1
+        self.container.load += 1
+        self.last_turn = next(_turns)
+
+    def release(self, *, direct: bool) -> None:
+        if direct:
+            self.direct -= 1
+        else:
+            self.running -= 1
+        self.container.load -= 1
+        if self.idle is not None and self.is_idle:
+            self.idle.set()
