@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from . import rollout_rows
 from .admission import Admission, Streams
+from .artifacts import rows as artifact_rows
+from .artifacts.contents import Contents
 from .containers import ContainerClient
 from .events import Changes
 from .key_ring import KeyRing
+from .metrics.measures import Measures
+from .metrics.reading import ReadsContainers, no_containers
 from .pages import Cursors
-from .retention import forget_finished
+from .retention import forget_finished, keep_within
 from .rollout_rows import failure
 from .runner import Runner
 from .scheduler import Scheduler
 from .settings import Settings
 from .start_errors import DataDirError
+from .state_changes import PoolChange, RolloutChange, write_line
 from .store import StorageError, Store, Transaction
 from .validation import Contract
 
@@ -27,6 +33,7 @@ class Backend:
     settings: Settings
     contract: Contract
     store: Store
+    contents: Contents
     cursors: Cursors
     changes: Changes
     runner: Runner
@@ -34,6 +41,8 @@ class Backend:
     keys: KeyRing
     admission: Admission
     streams: Streams
+    measures: Measures
+    read_containers: ReadsContainers = no_containers
 
     async def wind_down(self, grace_seconds: float) -> None:
         """Admit and start nothing more; what runs has so long to end."""
@@ -41,12 +50,27 @@ class Backend:
         await self.scheduler.wind_down(grace_seconds)
 
 
+class _Observer:
+    """What is written is counted, and told in the log."""
+
+    def __init__(self, measures: Measures) -> None:
+        self._measures = measures
+        self.committed = measures.committed
+
+    def changed(self, change: PoolChange | RolloutChange, request_id: str | None) -> None:
+        if isinstance(change, RolloutChange):
+            self._measures.changed(change)
+        write_line(change, request_id)
+
+
 @contextlib.asynccontextmanager
 async def open_backend(settings: Settings, contract: Contract) -> AsyncIterator[Backend]:
     """Open the database, take up what a former run left, run rollouts until the block ends."""
     keys = KeyRing(settings)
     admission = Admission(settings)
-    store = Store(settings.data_dir)
+    measures = Measures()
+    store = Store(settings.data_dir, _Observer(measures))
+    contents = Contents(settings.data_dir)
     changes = Changes()
     containers = ContainerClient(settings)
 
@@ -60,16 +84,22 @@ async def open_backend(settings: Settings, contract: Contract) -> AsyncIterator[
         await store.write_in_the_end(finish)
 
     scheduler = Scheduler(fail_crashed, admission)
-    runner = Runner(settings, store, changes, containers, scheduler.in_background)
+    runner = Runner(settings, store, contents, changes, containers, scheduler.in_background)
     try:
         secret = await _read_what_is_there(store, scheduler, settings)
+        await _sweep(store, contents, settings)
         scheduler.start(runner)
         if settings.keep_finished_seconds is not None:
-            scheduler.in_background(forget_finished(store, settings.keep_finished_seconds))
+            keep_seconds = settings.keep_finished_seconds
+            scheduler.in_background(forget_finished(store, contents, keep_seconds))
+        if settings.keep_artifacts_bytes is not None:
+            keep_bytes = settings.keep_artifacts_bytes
+            scheduler.in_background(keep_within(store, contents, keep_bytes))
         yield Backend(
             settings,
             contract,
             store,
+            contents,
             Cursors(secret),
             changes,
             runner,
@@ -77,6 +107,7 @@ async def open_backend(settings: Settings, contract: Contract) -> AsyncIterator[
             keys,
             admission,
             Streams(settings),
+            measures,
         )
     finally:
         await scheduler.close(settings.shutdown_seconds)
@@ -96,6 +127,18 @@ async def _read_what_is_there(store: Store, scheduler: Scheduler, settings: Sett
             "make room or repair it, or give another data directory"
         ) from error
     return str(row["value"])
+
+
+async def _sweep(store: Store, contents: Contents, settings: Settings) -> None:
+    """Remove what a former run wrote and did not come to name."""
+    with store.reading() as db:
+        named = artifact_rows.all_names(db)
+    try:
+        await asyncio.to_thread(contents.sweep, named)
+    except OSError as error:
+        raise DataDirError(
+            f"cannot read the artifacts in {settings.data_dir}: {error.strerror}"
+        ) from error
 
 
 def _take_up(tx: Transaction, scheduler: Scheduler) -> None:

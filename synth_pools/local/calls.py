@@ -39,6 +39,15 @@ class JsonReply:
 
 
 @dataclass(frozen=True, slots=True)
+class TextReply:
+    """For what is no operation of openapi.yaml."""
+
+    body: bytes
+    content_type: str
+    status: int = 200
+
+
+@dataclass(frozen=True, slots=True)
 class EventsReply:
     rollout_id: str
     # An empty list is a sign of life.

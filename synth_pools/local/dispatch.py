@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import time
 import uuid
 from collections.abc import AsyncGenerator
 from typing import Any
@@ -13,27 +14,31 @@ from starlette.websockets import WebSocketClose
 
 from . import event_log, jsontext
 from .backend import Backend
-from .calls import Call, EventsReply, JsonReply
+from .calls import Call, EventsReply, JsonReply, TextReply
 from .disconnects import ClientLeftError
-from .errors import ApiError, internal_error, unauthorized
-from .handlers import HANDLERS, require_complete
+from .errors import ApiError, internal_error, method_not_allowed, unauthorized
+from .handlers import HANDLERS
 from .host_header import check_host
+from .metrics.endpoint import CONTENT_TYPE, exposition
+from .metrics.measures import NO_OPERATION
 from .operations import Operation
 from .requests import base_url_of, check_head, headers_of, parse_body, read_body
 from .responses import send_json, send_stream
 from .routing import Router
+from .state_changes import REQUEST_ID
 from .validation import Contract, ResponseDepartsError
 
 _log = logging.getLogger(__name__)
 
 _HEALTH = b'{"status":"ok"}'
+_READING = ("GET", "HEAD")
 
 
 class Dispatcher:
     """Answers every request, and itself never fails: what a handler raises is answered as 500."""
 
     def __init__(self, contract: Contract) -> None:
-        require_complete(contract.operations)
+        # Restored by ROUTES:         require_complete(contract.operations)
         self._router = Router(contract.operations.values())
         # Set while the application is up.
         self.backend: Backend | None = None
@@ -68,9 +73,14 @@ class _Request:
         self._headers = headers_of(scope)
         self._operation: Operation | None = None
         self._id = f"req_{uuid.uuid4().hex}"
+        self._begun = time.perf_counter()
+        # What it is counted as, where it is no operation.
+        self._name = NO_OPERATION
 
     async def answer(self) -> None:
-        reply: JsonReply | EventsReply | ApiError
+        # In the task of this request, which ends with it.
+        REQUEST_ID.set(self._id)
+        reply: JsonReply | TextReply | EventsReply | ApiError
         try:
             reply = await self._reply()
         except ApiError as error:
@@ -89,14 +99,20 @@ class _Request:
                 reply = error
         await self._answer_json(reply)
 
-    async def _reply(self) -> JsonReply | EventsReply:
-        path: str = self._scope["path"]
+    async def _reply(self) -> JsonReply | TextReply | EventsReply:
+        path, method = self._scope["path"], self._scope["method"]
         check_head(self._scope, self._backend.settings.max_header_bytes)
         check_host(self._scope, self._headers, self._backend.settings.allowed_hosts)
-        if path == "/health" and self._scope["method"] in ("GET", "HEAD"):
+        if path == "/health" and method in _READING:
+            self._name = "health"
             return JsonReply(200, _HEALTH)
-        if path == "/v1" or path.startswith("/v1/"):
+        if path in ("/v1", "/metrics") or path.startswith("/v1/"):
             self._require_key()
+        if path == "/metrics":
+            self._name = "metrics"
+            if method not in _READING:
+                raise method_not_allowed(method, _READING)
+            return TextReply(await exposition(self._backend), CONTENT_TYPE)
         operation, path_values = self._dispatcher.route(self._scope)
         self._operation = operation
         parameters = self._contract.parameters(
@@ -133,7 +149,11 @@ class _Request:
             self._contract.refuse_missing_body()
         return raw, None
 
-    async def _answer_json(self, reply: JsonReply | ApiError) -> None:
+    def _count(self, status: int) -> None:
+        name = self._name if self._operation is None else self._operation.id
+        self._backend.measures.answered(name, status, time.perf_counter() - self._begun)
+
+    async def _answer_json(self, reply: JsonReply | TextReply | ApiError) -> None:
         status, headers, body = self._serialize(reply)
         if self._backend.settings.validate_responses and self._operation is not None:
             try:
@@ -142,20 +162,26 @@ class _Request:
                 self._log_failure()
                 status, headers, body = self._serialize(internal_error())
         await send_json(self._send, status, headers, body)
+        self._count(status)
 
-    def _serialize(self, reply: JsonReply | ApiError) -> tuple[int, dict[str, str], bytes]:
+    def _serialize(
+        self, reply: JsonReply | TextReply | ApiError
+    ) -> tuple[int, dict[str, str], bytes]:
         headers = {
             "content-type": "application/json",
             "x-request-id": self._id,
             # What a container or a caller wrote is never to be taken for a page.
             "x-content-type-options": "nosniff",
         }
+        if isinstance(reply, TextReply):
+            return reply.status, {**headers, "content-type": reply.content_type}, reply.body
         if isinstance(reply, JsonReply):
             return reply.status, headers, reply.body
         document = jsontext.dumps(reply.document(self._id)).encode("ascii")
         return reply.status, {**headers, **reply.headers}, document
 
     async def _answer_events(self, reply: EventsReply) -> None:
+        self._count(200)
         headers = {
             "content-type": "text/event-stream",
             "cache-control": "no-store",
