@@ -78,7 +78,7 @@ class Checks:
 
     async def _check(self, container: Container) -> None:
         health = container.health
-        fault = await self._fault(container)
+        fault = await self.fault(container)
         if not health.is_checked:
             # Its process was stopped meanwhile.
             return
@@ -89,7 +89,7 @@ class Checks:
         elif fault and health.fail(fault):
             _log.warning("the container at %s gets nothing new: %s", container.url, fault)
 
-    async def _fault(self, container: Container) -> str | None:
+    async def fault(self, container: Container) -> str | None:
         """What is wrong with it; None where nothing is, and no words where that cannot be told."""
         try:
             target = self._containers.at(container.url, container.key_env)

@@ -171,6 +171,10 @@ class Fleet:
         if member.container.health.set(state):
             self._tell()
 
+    async def fault(self, pool_id: str, url: str) -> str | None:
+        """Look at it now: what is wrong with it, None where nothing is."""
+        return await self._checks.fault(self.member(pool_id, url).container)
+
     def remove_process(self, pool_id: str, url: str) -> None:
         """Harmless where it is gone already."""
         pool = self._pools.get(pool_id)
