@@ -19,7 +19,9 @@ DEFAULT_MAX_EVENT_SIZE = 64 * 1024 * 1024
 _EXCERPT = 200
 
 # An event as nearly all are written: at most one line each for id, type and data, in this order.
-_USUAL = re.compile(r"(?:id: ?([^\n\0]*)\n)?(?:event: ?([^\n]*)\n)?data: ?([^\n]*)").fullmatch
+_LINES = r"(?:id: ?([^\n\0]*)\n)?(?:event: ?([^\n]*)\n)?data: ?([^\n]*)"
+_USUAL = re.compile(_LINES).fullmatch
+_USUAL_CHUNK = re.compile(_LINES + r"\n\n").fullmatch
 
 
 class ServerSentEvent(NamedTuple):
@@ -70,8 +72,19 @@ class EventStreamDecoder:
             StreamDecodeError: One event is larger than the limit. The events before it come out
                 first.
         """
-        text = self._normalise(data)
-        # On a live stream whole events come, one or a few at a time.
+        text = self._decode(data) if isinstance(data, bytes) else data
+        if not self._pending and self._started and len(text) <= self._max_event_size:
+            # On a live stream an event comes alone and whole. What a line feed at the beginning
+            # would mean is then no question.
+            usual = _USUAL_CHUNK(text)
+            if usual is not None and "\r" not in text:
+                own, kind, value = usual.groups()
+                if own is not None:
+                    self.last_event_id = own
+                self._after_carriage_return = False
+                return [ServerSentEvent(kind or "message", value, self.last_event_id)]
+        text = self._normalise(text)
+        # Or a few of them come at a time.
         if not self._pending and text[-2:] == "\n\n" and len(text) <= self._max_event_size:
             return self._whole_events(text)
         return self._events(text)
@@ -115,9 +128,8 @@ class EventStreamDecoder:
         # The line feed that may be the first half of a blank line is not the event's own.
         self._check_size(self._pending_size - text.endswith("\n"), text)
 
-    def _normalise(self, data: bytes | str) -> str:
-        """``data`` as text in which every line ends with a line feed, without byte order mark."""
-        text = self._decode(data) if isinstance(data, bytes) else data
+    def _normalise(self, text: str) -> str:
+        """``text`` with a line feed at the end of every line, without byte order mark."""
         if not text:
             return text
         if not self._started:

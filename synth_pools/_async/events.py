@@ -153,19 +153,18 @@ class _Reader:
                 try:
                     chunks = _chunks(response)
                     async for chunk in chunks:
-                        for event in decoder.feed(chunk):
+                        for kind, text, own in decoder.feed(chunk):
                             try:
-                                value, end = _decode(event.data)
-                                if end != len(event.data):
-                                    value = json.loads(event.data)
+                                value, end = _decode(text)
+                                if end != len(text):
+                                    value = json.loads(text)
                             except (ValueError, RecursionError):
-                                problem = event.data
+                                problem = text
                             else:
-                                kind, _, own = event
                                 if own != stream_id and position.steady:
                                     # What most events are, at ten thousand of them in a second.
                                     stream_id = position.cursor = own
-                                    position.text = event.data
+                                    position.text = text
                                     position.events += 1
                                 else:
                                     own, stream_id = "" if own == stream_id else own, own
