@@ -104,10 +104,12 @@ class RequestBuilder:
     def _url(self, call: Call) -> httpx.URL:
         text = self._base_url + call["url"]
         params = call.get("params")
+        if params:
+            text += f"?{httpx.QueryParams(params)}"
         problem = ""
         try:
-            # Pages and positions are asked for once; a pool, or a rollout's state, again and again.
-            return httpx.URL(text, params=params) if params else _parsed(text)
+            # A pool, a rollout's state or the first page of a list are asked for again and again.
+            return _parsed(text)
         except httpx.InvalidURL as error:
             problem = str(error)
         raise RequestValidationError(f"the request's URL cannot be used: {problem}")
