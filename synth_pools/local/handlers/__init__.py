@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from ..calls import Handler
-from . import containers, pools, rollouts, service, tasks
+from . import containers, creations, pools, rollouts, service, tasks
 
 HANDLERS: Mapping[str, Handler] = {
     "list_pools": pools.list_pools,
@@ -22,7 +22,7 @@ HANDLERS: Mapping[str, Handler] = {
     "patch_task": tasks.patch_task,
     "delete_task": tasks.delete_task,
     "list_rollouts": rollouts.list_rollouts,
-    "create_rollout": rollouts.create_rollout,
+    "create_rollout": creations.create_rollout,
     "get_rollout": rollouts.get_rollout,
     "cancel_rollout": rollouts.cancel_rollout,
     "get_rollout_artifacts": rollouts.get_rollout_artifacts,
@@ -30,13 +30,14 @@ HANDLERS: Mapping[str, Handler] = {
     "get_rollout_summary": rollouts.get_rollout_summary,
     "stream_rollout_events": rollouts.stream_rollout_events,
     "list_global_rollouts": rollouts.list_rollouts,
-    "create_global_rollout": rollouts.create_rollout,
+    "create_global_rollout": creations.create_rollout,
     "get_global_rollout": rollouts.get_rollout,
     "cancel_global_rollout": rollouts.cancel_rollout,
     "get_global_rollout_artifacts": rollouts.get_rollout_artifacts,
     "get_global_rollout_usage": rollouts.get_rollout_usage,
     "get_global_rollout_summary": rollouts.get_rollout_summary,
     "stream_global_rollout_events": rollouts.stream_rollout_events,
+    "validate_rollout": creations.validate_rollout,
     "get_pool_container_health": containers.get_health,
     "get_pool_container_info": containers.get_info,
     "get_pool_container_metadata": containers.get_metadata,

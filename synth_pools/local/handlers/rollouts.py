@@ -13,36 +13,12 @@ from collections.abc import Iterator
 from .. import event_log, rollout_rows
 from ..calls import Call, EventsReply, Reply, reply, reply_text
 from ..clock import now, seconds_between
-from ..disconnects import unless_disconnected
-from ..events import follow, until_final
+from ..events import follow
 from ..pages import page_document
 from ..pool_rows import find_pool
-from ..rollout_rows import FINAL, find_rollout, rollout_document
-from ..rollouts import IdempotencyKey, admit, cancel, note_stopped_waiting, stopped_waiting
+from ..rollout_rows import find_rollout, rollout_document
+from ..rollouts import cancel
 from .lists import read_page
-
-
-async def create_rollout(call: Call) -> Reply:
-    backend, pool_id = call.backend, call.parameters.get("pool_id")
-    key = None
-    if "Idempotency-Key" in call.parameters:
-        scope = f"{call.operation.id}:{pool_id or ''}"
-        key = IdempotencyKey.of(scope, call.parameters["Idempotency-Key"], call.body)
-    rollout = await admit(backend, pool_id, call.body, key)
-    with backend.store.reading() as db:
-        waits = rollout["mode"] == "sync" and not stopped_waiting(db, key)
-    if not waits:
-        return reply_text(rollout_document(rollout), 202)
-    waiting = until_final(
-        backend.store, backend.changes, rollout["id"], backend.settings.sync_wait_seconds
-    )
-    await unless_disconnected(call.receive, waiting)
-    with backend.store.reading() as db:
-        rollout = find_rollout(db, rollout["id"])
-        is_first_end = rollout["status"] in FINAL and not stopped_waiting(db, key)
-    if key is not None and rollout["status"] not in FINAL:
-        await note_stopped_waiting(backend, key)
-    return reply_text(rollout_document(rollout), 200 if is_first_end else 202)
 
 
 async def list_rollouts(call: Call) -> Reply:
