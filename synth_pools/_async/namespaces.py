@@ -147,6 +147,10 @@ class AsyncAgentRolloutsNamespace:
         """Short for `create_global_rollout`."""
         return await self._client.create_global_rollout(request, idempotency_key=idempotency_key)
 
+    async def validate(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Short for `validate_rollout`."""
+        return await self._client.validate_rollout(request)
+
     async def get(self, rollout_id: str) -> dict[str, Any]:
         """Short for `get_global_rollout`."""
         return await self._client.get_global_rollout(rollout_id)

@@ -56,6 +56,21 @@ class AgentRolloutOperations(Operations):
             ),
         )
 
+    def validate_rollout(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """What `create_global_rollout` would say to a request now; nothing is created.
+
+        Args:
+            request: Any mapping; what is wrong with it is for the service to say, its keys too.
+
+        Returns:
+            ``{"valid": ..., "errors": [...], "pool_id": ...}``: each error with ``loc``, ``msg``
+            and ``type``; the pool is the one that would get the rollout, None where none would.
+        """
+        return self._transport.request(
+            "validate_rollout",
+            api.agent_rollouts.validate_rollout._get_kwargs(body=json_body(request)),
+        )
+
     def get_global_rollout(self, rollout_id: str) -> dict[str, Any]:
         """A rollout as it is now: its status, and its result once it is finished.
 

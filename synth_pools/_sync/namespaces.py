@@ -148,6 +148,10 @@ class AgentRolloutsNamespace:
         """Short for `create_global_rollout`."""
         return self._client.create_global_rollout(request, idempotency_key=idempotency_key)
 
+    def validate(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Short for `validate_rollout`."""
+        return self._client.validate_rollout(request)
+
     def get(self, rollout_id: str) -> dict[str, Any]:
         """Short for `get_global_rollout`."""
         return self._client.get_global_rollout(rollout_id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from synth_pools_api.operations import OPERATIONS, Operation
-from tests.support.surface import CALLS, Call, P, T
+from tests.support.surface import EVERY, Call, P, T
 
 
 class Sample(NamedTuple):
@@ -20,7 +20,7 @@ class Sample(NamedTuple):
 
 
 def _samples() -> list[Sample]:
-    first = {call.name: call for call in reversed(CALLS) if not call.is_stream}
+    first = {call.name: call for call in reversed(EVERY) if not call.is_stream}
     found = []
     for name, operation in sorted(OPERATIONS.items()):
         if name not in first or operation.retry == "with-id":

@@ -1,4 +1,4 @@
-"""Every public call of the published pools client, with arguments for it."""
+"""Every public call of the published pools client, and of ours since, with arguments for it."""
 
 from __future__ import annotations
 
@@ -122,3 +122,27 @@ CALLS: list[Call] = [
     Call("get_queue_status"),
     Call("get_capabilities"),
 ]
+
+
+class Sent(NamedTuple):
+    """What a call sends: no client before ours can be asked for it."""
+
+    method: str
+    target: str
+    json: Any = None
+
+
+# Operations that are younger than the published client, under their full and their short names.
+_LATER: list[tuple[tuple[str, ...], tuple[Any, ...], Sent]] = [
+    (
+        ("validate_rollout", "agent_rollouts.validate"),
+        (ANYTHING,),
+        Sent("POST", "/v1/rollouts:validate", ANYTHING),
+    ),
+]
+
+LATER: list[tuple[Call, Sent]] = [
+    (Call(name, args), sent) for names, args, sent in _LATER for name in names
+]
+
+EVERY: list[Call] = [*CALLS, *(call for call, _ in LATER)]

@@ -23,7 +23,7 @@ from synth_pools import (
 )
 from tests.support.leaks import KEY
 from tests.support.recording import Recorded, RecordingServer, Reply
-from tests.support.surface import CALLS, Call, P, R, T
+from tests.support.surface import EVERY, Call, P, R, T
 
 HTML = b"<html><title>Sign in</title>" + b"<p>x</p>" * 1000
 
@@ -107,7 +107,7 @@ async def test_every_id_of_every_call_is_guarded(
     server: RecordingServer, client: AsyncContainerPoolsClient, bad: Any
 ) -> None:
     tried = 0
-    for call in CALLS:
+    for call in EVERY:
         for position, value in enumerate(call.args):
             if value not in (P, T, R):
                 continue
@@ -159,7 +159,7 @@ async def test_rollout_requests_are_checked_before_they_are_sent(
 async def test_bodies_that_are_no_json_objects_are_refused_before_they_are_sent(
     server: RecordingServer, client: AsyncContainerPoolsClient, value: Any
 ) -> None:
-    for call in CALLS:
+    for call in EVERY:
         if call.args and isinstance(call.args[-1], dict):
             # Of a rollout request the keys are looked at first; they are legal here.
             bad = {"env": value} if isinstance(value, dict) else value

@@ -18,7 +18,7 @@ from synth_pools import (
 from tests.support.colours import OTHER_COLOUR
 from tests.support.leaks import KEY
 from tests.support.recording import Recorded, RecordingServer, Reply
-from tests.support.surface import CALLS, P, R
+from tests.support.surface import EVERY, P, R
 
 
 def test_the_newer_name_is_the_same_class() -> None:
@@ -64,7 +64,7 @@ async def test_a_closed_client_says_so(server: RecordingServer) -> None:
     await client.aclose()
     assert client.is_closed
     assert "closed" in repr(client)
-    for call in CALLS:
+    for call in EVERY:
         with pytest.raises(ClientClosedError, match="the client is closed"):
             await (call.on(client).__anext__() if call.is_stream else call.on(client))
     with pytest.raises(ClientClosedError):
