@@ -9,7 +9,8 @@ import hmac
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NoReturn
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 from urllib.parse import urlsplit
 
 from synth_pools.errors import ConfigurationError
@@ -30,6 +31,18 @@ _LONGEST_TIMEOUT_SECONDS = 1e9
 _SHORTEST_REDACTED_KEY = 8
 _MASK = "**********"
 _CUT_FROM_BASE_URL = ("/v1", "/api")
+
+
+class Keep(Enum):
+    """Stands for an option that is left as it is; for some of them None has a meaning."""
+
+    KEEP = "keep"
+
+    def __repr__(self) -> str:
+        return "KEEP"
+
+
+KEEP: Final = Keep.KEEP
 
 
 class Secret:

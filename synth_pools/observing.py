@@ -1,4 +1,4 @@
-"""What is seen of calls from outside: the log, hooks, and spans where OpenTelemetry is in use.
+"""What is seen of calls from outside: the log and hooks; `tracing` has the spans.
 
 None of it ever shows the API key, a body, or a query, which may be signed. None of it can make a
 call fail.
@@ -6,24 +6,21 @@ call fail.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import sys
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import httpx
 
 from synth_pools.config import ClientConfig
 from synth_pools.errors import APIConnectionError, APIStatusError, SynthPoolsError
-from synth_pools.version import __version__
 from synth_pools.wire import Call
 
 if TYPE_CHECKING:
     from synth_pools.hooks import RequestInfo, ResponseInfo
 
 _LOG = logging.getLogger("synth_pools")
-_TRACING = "opentelemetry.trace"
+TRACING = "opentelemetry.trace"
 _HIDDEN = ("authorization", "set-cookie", "cookie")
 
 
@@ -94,42 +91,9 @@ class Observer:
             )
 
 
-@contextlib.contextmanager
-def span(operation: str, method: str, path: str, base_url: str) -> Iterator[Any]:
-    """A span around a call; only where `is_tracing`."""
-    trace = sys.modules[_TRACING]
-    origin = httpx.URL(base_url)
-    tracer = trace.get_tracer("synth_pools", __version__)
-    attributes = {
-        "http.request.method": method,
-        "server.address": origin.host,
-        "server.port": origin.port or {"http": 80, "https": 443}[origin.scheme],
-        "synth_pools.operation": operation,
-        "url.template": path,
-    }
-    with tracer.start_as_current_span(
-        f"{method} {path}",
-        kind=trace.SpanKind.CLIENT,
-        attributes=attributes,
-        record_exception=False,
-        set_status_on_exception=False,
-    ) as current:
-        failure: SynthPoolsError | None = None
-        try:
-            yield current
-        except SynthPoolsError as error:
-            failure = error
-            current.set_attribute("error.type", type(error).__name__)
-            if isinstance(error, APIStatusError):
-                current.set_attribute("http.response.status_code", error.status_code)
-            current.set_status(trace.StatusCode.ERROR)
-        if failure is not None:
-            raise failure
-
-
 def is_tracing() -> bool:
     """Whether the program uses OpenTelemetry. One that does has imported it."""
-    return _TRACING in sys.modules
+    return TRACING in sys.modules
 
 
 def _reason(error: SynthPoolsError) -> str:

@@ -4,24 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from enum import Enum
-from typing import Any, Final
+from typing import Any
 
-from synth_pools.config import ClientConfig, check_max_retries, check_seconds
+from synth_pools.config import KEEP, ClientConfig, Keep, check_max_retries, check_seconds
 from synth_pools.errors import ConfigurationError, RequestValidationError
 from synth_pools.requests import check_idempotency_key
-
-
-class Keep(Enum):
-    """Stands for an option that is left as it is; for some of them None has a meaning."""
-
-    KEEP = "keep"
-
-    def __repr__(self) -> str:
-        return "KEEP"
-
-
-KEEP: Final = Keep.KEEP
 
 # What the client says itself, or what decides where a request ends.
 _OURS = {

@@ -22,7 +22,7 @@ from synth_pools.errors import (
     SynthPoolsError,
 )
 from synth_pools.failures import without_frames
-from synth_pools.observing import Observer, is_tracing, span
+from synth_pools.observing import Observer, is_tracing
 from synth_pools.wire import Call, RequestBuilder
 from synth_pools_api.operations import OPERATIONS, Operation, OperationId
 
@@ -137,6 +137,8 @@ class AsyncTransport:
             headers.setdefault(_KEY_HEADER, _new_key() if key is None else key)
         if not is_tracing():
             return await self._repeat(details, call, builder, read)
+        from synth_pools.tracing import span
+
         with span(operation, details.method, details.path, self._config.base_url):
             return await self._repeat(details, call, builder, read)
 

@@ -23,12 +23,13 @@ from synth_pools.config import (
     DEFAULT_MAX_RETRIES,
     DEFAULT_STREAM_IDLE_TIMEOUT_SECONDS,
     DEFAULT_TIMEOUT_SECONDS,
+    KEEP,
     ClientConfig,
+    Keep,
     Secret,
     configuration_of,
     resolve_config,
 )
-from synth_pools.options import KEEP, Keep, with_options
 
 if TYPE_CHECKING:
     from synth_pools._sync.namespaces import (
@@ -192,6 +193,8 @@ class ContainerPoolsClient(
         Raises:
             ConfigurationError: A value cannot be used; the message names it.
         """
+        from synth_pools.options import with_options
+
         config = with_options(
             self._config,
             timeout=timeout,

@@ -25,7 +25,7 @@ from synth_pools.errors import (
     SynthPoolsError,
 )
 from synth_pools.failures import without_frames
-from synth_pools.observing import Observer, is_tracing, span
+from synth_pools.observing import Observer, is_tracing
 from synth_pools.wire import Call, RequestBuilder
 from synth_pools_api.operations import OPERATIONS, Operation, OperationId
 
@@ -140,6 +140,8 @@ class Transport:
             headers.setdefault(_KEY_HEADER, _new_key() if key is None else key)
         if not is_tracing():
             return self._repeat(details, call, builder, read)
+        from synth_pools.tracing import span
+
         with span(operation, details.method, details.path, self._config.base_url):
             return self._repeat(details, call, builder, read)
 
