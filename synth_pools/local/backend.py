@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 
-from . import rollout_rows
+from . import pool_rows, rollout_rows
 from .admission import Admission, Streams
 from .artifacts import rows as artifact_rows
 from .artifacts.contents import Contents
 from .containers import ContainerClient
 from .events import Changes
+from .fleet import Fleet
+from .fleet.checks import Checks
 from .key_ring import KeyRing
 from .metrics.measures import Measures
-from .metrics.reading import ReadsContainers, no_containers
+from .metrics.reading import ContainerReading
 from .pages import Cursors
 from .retention import forget_finished, keep_within
 from .rollout_rows import failure
@@ -36,13 +38,20 @@ class Backend:
     contents: Contents
     cursors: Cursors
     changes: Changes
+    fleet: Fleet
     runner: Runner
     scheduler: Scheduler
     keys: KeyRing
     admission: Admission
     streams: Streams
     measures: Measures
-    read_containers: ReadsContainers = no_containers
+
+    def read_containers(self) -> Iterable[ContainerReading]:
+        """All containers of all pools as they are now."""
+        for member in self.fleet.all_members():
+            yield ContainerReading(
+                member.pool_id, member.url, member.health, member.running, member.restarts
+            )
 
     async def wind_down(self, grace_seconds: float) -> None:
         """Admit and start nothing more; what runs has so long to end."""
@@ -84,9 +93,12 @@ async def open_backend(settings: Settings, contract: Contract) -> AsyncIterator[
         await store.write_in_the_end(finish)
 
     scheduler = Scheduler(fail_crashed, admission)
-    runner = Runner(settings, store, contents, changes, containers, scheduler.in_background)
+    checks = Checks(containers, settings.health_interval_seconds, settings.health_timeout_seconds)
+    fleet = Fleet(checks, scheduler.wake)
+    scheduler.has_container = fleet.can_start
+    runner = Runner(settings, store, contents, changes, containers, fleet, scheduler.in_background)
     try:
-        secret = await _read_what_is_there(store, scheduler, settings)
+        secret = await _read_what_is_there(store, scheduler, fleet, settings)
         await _sweep(store, contents, settings)
         scheduler.start(runner)
         if settings.keep_finished_seconds is not None:
@@ -102,6 +114,7 @@ async def open_backend(settings: Settings, contract: Contract) -> AsyncIterator[
             contents,
             Cursors(secret),
             changes,
+            fleet,
             runner,
             scheduler,
             keys,
@@ -111,15 +124,20 @@ async def open_backend(settings: Settings, contract: Contract) -> AsyncIterator[
         )
     finally:
         await scheduler.close(settings.shutdown_seconds)
+        await checks.close()
         await containers.close()
         await store.close()
 
 
-async def _read_what_is_there(store: Store, scheduler: Scheduler, settings: Settings) -> str:
-    """Queue what has not ended; the secret of cursors."""
+async def _read_what_is_there(
+    store: Store, scheduler: Scheduler, fleet: Fleet, settings: Settings
+) -> str:
+    """Queue what has not ended, look for the containers of pools; the secret of cursors."""
     try:
         with store.reading() as db:
             row = db.execute("SELECT value FROM meta WHERE key = 'cursor_secret'").fetchone()
+            for pool_id, definition in pool_rows.definitions(db):
+                fleet.set_pool(pool_id, definition)
         await store.write(lambda tx: _take_up(tx, scheduler))
     except StorageError as error:
         raise DataDirError(

@@ -25,8 +25,8 @@ _METADATA = frozenset(
 )
 
 
-def check_container_url(url: str, settings: Settings) -> None:
-    """Raise 403 for an address that must not be called.
+def check_container_url(url: str, settings: Settings, name: str = "container_url") -> None:
+    """Raise 403 for an address that must not be called; `name` is what a message calls it.
 
     The schema of the API has seen to it that it begins like a URL and is visible ASCII; one that
     cannot be understood all the same is refused like any other that is not allowed.
@@ -36,19 +36,19 @@ def check_container_url(url: str, settings: Settings) -> None:
         host = parts.hostname
         port = parts.port
     except ValueError:
-        raise forbidden_container_url("container_url is no URL that could be called.") from None
+        raise forbidden_container_url(f"{name} is no URL that could be called.") from None
     if not host or port == 0 or parts.fragment or "\\" in url:
-        raise forbidden_container_url("container_url is no URL that could be called.")
+        raise forbidden_container_url(f"{name} is no URL that could be called.")
     if "@" in parts.netloc:
-        raise forbidden_container_url("container_url must not hold a user name or password.")
+        raise forbidden_container_url(f"{name} must not hold a user name or password.")
     host = host.removesuffix(".")
     address = literal_address(host)
     if port is None:
         port = 443 if parts.scheme == "https" else 80
     if address is not None and (reason := refusal(address, port, settings.own_port)):
-        raise forbidden_container_url(f"container_url is refused: {host!r} is {reason}.")
+        raise forbidden_container_url(f"{name} is refused: {host!r} is {reason}.")
     if is_local_name(host) and port == settings.own_port:
-        raise forbidden_container_url("container_url is refused: it is the backend's own address.")
+        raise forbidden_container_url(f"{name} is refused: it is the backend's own address.")
     is_loopback = is_local_name(host) or (address is not None and address.is_loopback)
     is_named = host in {allowed.lower() for allowed in settings.container_hosts}
     if not (is_named or (is_loopback and settings.local_containers)):

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import sqlite3
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 from . import jsontext
 from .clock import now
 from .definitions import can_be_id, pool_view, task_exists, task_view
-from .errors import conflict, pool_archived, pool_not_found, task_not_found
+from .errors import conflict, pool_archived, pool_not_active, pool_not_found, task_not_found
 from .state_changes import PoolChange
 from .store import Transaction
 
@@ -36,8 +36,12 @@ class Pool:
         return str(self.row["id"])
 
     @property
+    def status(self) -> str:
+        return str(self.row["status"])
+
+    @property
     def is_archived(self) -> bool:
-        return bool(self.row["status"] == "archived")
+        return self.status == "archived"
 
     @property
     def concurrency(self) -> int:
@@ -57,8 +61,8 @@ class Pool:
     def require_active(self) -> None:
         if self.is_archived:
             raise pool_archived(self.id)
-        if self.row["status"] != "active":
-            raise conflict("pool_not_active", f"Pool {self.id!r} is {self.row['status']}.")
+        if self.status != "active":
+            raise pool_not_active(self.id, self.status)
 
     def require_changeable(self) -> None:
         if self.is_archived:
@@ -70,6 +74,7 @@ class Pool:
         state = {
             "status": row["status"],
             "state": row["status"],
+            "error": json.loads(row["error"]),
             "tasks": list(tasks),
             "created_at": row["created_at"],
             "updated_at": row["updated_at"],
@@ -101,13 +106,25 @@ def list_pools(db: Executes, state: str | None, before: int | None, limit: int) 
     return [Pool(row) for row in rows]
 
 
+def unarchived_pools(db: Executes) -> list[Pool]:
+    return [Pool(row) for row in db.execute("SELECT * FROM pools WHERE status != 'archived'")]
+
+
+def definitions(db: Executes) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The ids and definitions of all pools that are not archived."""
+    for row in db.execute("SELECT id, definition FROM pools WHERE status != 'archived'"):
+        yield row["id"], json.loads(row["definition"])
+
+
 def total_concurrency(db: Executes) -> int:
     """How many rollouts could run at once in all active pools."""
     row = db.execute("SELECT SUM(concurrency) FROM pools WHERE status = 'active'").fetchone()
     return row[0] or 0
 
 
-def insert_pool(tx: Transaction, pool_id: str | None, definition: dict[str, Any]) -> Pool:
+def insert_pool(
+    tx: Transaction, pool_id: str | None, definition: dict[str, Any], status: str = "active"
+) -> Pool:
     if pool_id is None:
         pool_id = f"pool_{uuid.uuid4().hex}"
     elif tx.execute("SELECT 1 FROM pools WHERE id = ?", (pool_id,)).fetchone():
@@ -115,10 +132,10 @@ def insert_pool(tx: Transaction, pool_id: str | None, definition: dict[str, Any]
     moment = now()
     tx.execute(
         "INSERT INTO pools (id, status, definition, concurrency, created_at, updated_at)"
-        " VALUES (?, 'active', ?, ?, ?, ?)",
-        (pool_id, jsontext.dumps(definition), _concurrency(definition), moment, moment),
+        " VALUES (?, ?, ?, ?, ?, ?)",
+        (pool_id, status, jsontext.dumps(definition), _concurrency(definition), moment, moment),
     )
-    tx.changed(PoolChange(pool_id, "active"))
+    tx.changed(PoolChange(pool_id, status))
     return find_pool(tx, pool_id)
 
 
@@ -127,6 +144,18 @@ def update_pool(tx: Transaction, pool: Pool, definition: dict[str, Any]) -> Pool
         "UPDATE pools SET definition = ?, concurrency = ?, updated_at = ? WHERE id = ?",
         (jsontext.dumps(definition), _concurrency(definition), now(), pool.id),
     )
+    return find_pool(tx, pool.id)
+
+
+def move_pool(
+    tx: Transaction, pool: Pool, status: str, error: dict[str, Any] | None = None
+) -> Pool:
+    """To another state; `error` says why it failed."""
+    tx.execute(
+        "UPDATE pools SET status = ?, error = ?, updated_at = ? WHERE id = ?",
+        (status, jsontext.dumps(error), now(), pool.id),
+    )
+    tx.changed(PoolChange(pool.id, status))
     return find_pool(tx, pool.id)
 
 

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import event_log, jsontext
+from .artifacts import rows as artifact_rows
+from .artifacts.contents import Content
 from .clock import now, seconds_between
 from .definitions import can_be_id
 from .errors import rollout_not_found
@@ -20,6 +22,7 @@ from .event_log import Event
 from .pool_rows import Executes
 from .state_changes import change_of
 from .store import Transaction
+from .targets import TargetError
 
 STATES = ("queued", "running", "completed", "failed", "cancelled")
 FINAL = frozenset({"completed", "failed", "cancelled"})
@@ -36,6 +39,9 @@ class Outcome:
     error: str = "null"
     usage: str = "{}"
     artifacts: str = "[]"
+    # What is to be on disk before this is written, and what then names it.
+    contents: tuple[Content, ...] = ()
+    content_rows: tuple[artifact_rows.Row, ...] = ()
 
 
 def failure(code: str, message: str, details: dict[str, Any] | None = None) -> Outcome:
@@ -117,8 +123,10 @@ def insert_rollout(
     return rollout
 
 
-def start(tx: Transaction, rollout: sqlite3.Row, url: str | None) -> sqlite3.Row:
-    """A queued rollout, or a running one once more, is about to be sent to this address."""
+def start(
+    tx: Transaction, rollout: sqlite3.Row, url: str | None, error: TargetError | None = None
+) -> sqlite3.Row:
+    """A queued rollout is about to be sent to this address, or a running one after this error."""
     moment = now()
     attempt = rollout["attempt"] + 1
     tx.execute(
@@ -126,8 +134,10 @@ def start(tx: Transaction, rollout: sqlite3.Row, url: str | None) -> sqlite3.Row
         " updated_at = ?, attempt = ?, attempt_started_at = ?, attempt_url = ? WHERE seq = ?",
         (moment, moment, attempt, moment, url, rollout["seq"]),
     )
-    data = f'{{"status":"running","attempt":{attempt}}}'
-    event_log.append(tx, rollout["seq"], event_log.STARTED, moment, data)
+    data: dict[str, Any] = {"status": "running", "attempt": attempt, "container_url": url}
+    if error is not None:
+        data["previous_error"] = {"code": error.code, "message": error.message}
+    event_log.append(tx, rollout["seq"], event_log.STARTED, moment, jsontext.dumps(data))
     tx.changed(change_of(rollout, "running", moment, attempt=attempt))
     return find_rollout(tx, rollout["id"])
 
@@ -161,6 +171,7 @@ def finish(tx: Transaction, rollout_id: str, outcome: Outcome) -> bool:
             row["seq"],
         ),
     )
+    artifact_rows.insert(tx, row["seq"], outcome.content_rows)
     if outcome.reward != "null":
         reward = f'{{"outcome_reward":{outcome.reward}}}'
         event_log.append(tx, row["seq"], event_log.REWARD, moment, reward)
@@ -186,10 +197,13 @@ def unfinished_of_pool(tx: Transaction, pool_id: str) -> Sequence[sqlite3.Row]:
     ).fetchall()
 
 
-def forget_finished(tx: Transaction, before: str, keys_since: float, limit: int) -> int:
-    """Delete the oldest of those that ended before a moment; how many there were, up to a limit.
+def forget_finished(
+    tx: Transaction, before: str, keys_since: float, limit: int
+) -> tuple[int, set[str]]:
+    """Delete the oldest of those that ended before a moment: how many, and what contents they had.
 
-    Not those that an Idempotency-Key younger than `keys_since` must still lead to.
+    At most `limit`, and not those that an Idempotency-Key younger than `keys_since` must still
+    lead to.
     """
     found = tx.execute(
         "SELECT seq FROM rollouts WHERE finished_at < ? AND NOT EXISTS (SELECT 1 FROM idempotency"
@@ -199,7 +213,7 @@ def forget_finished(tx: Transaction, before: str, keys_since: float, limit: int)
     seqs = [(row["seq"],) for row in found]
     tx.executemany("DELETE FROM events WHERE rollout_seq = ?", seqs)
     tx.executemany("DELETE FROM rollouts WHERE seq = ?", seqs)
-    return len(seqs)
+    return len(seqs), artifact_rows.forget_of_rollouts(tx, [seq for (seq,) in seqs])
 
 
 def rollout_document(row: sqlite3.Row) -> str:

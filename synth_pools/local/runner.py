@@ -5,68 +5,31 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
+import time
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from . import jsontext, rollout_rows
+from .artifacts.contents import Contents
+from .attempts import Attempt, timeout_of
 from .clock import now, seconds_between
-from .container_policy import check_container_url
 from .containers import ContainerClient
+from .definitions import container_key_env, container_urls, has_processes, submits_asynchronously
 from .echo import EchoTarget
 from .errors import ApiError
 from .events import Changes
+from .fleet import Fleet, Place
 from .outcomes import interpret, within
 from .pool_rows import Pool, find_pool, find_task
 from .rollout_rows import FINAL, Outcome, failure, find_rollout
 from .settings import Settings
 from .store import Store, Transaction
-from .taking_up import take_up
-from .targets import Target, TargetError
-
-# Keys of a request that are about the pool and the creation, not about the container.
-_NOT_FOR_CONTAINERS = frozenset({"pool_id", "mode"})
-
-_LONGEST_TIMEOUT = 86_400
-_MOST_ATTEMPTS = 10
+from .taking_up import follow, is_pending
+from .targets import Answer, Target, TargetError
 
 # From here on, taking an answer apart would hold up everybody else for too long.
 _LARGE_ANSWER = 256 * 1024
-
-
-def timeout_of(limits: Any) -> float | None:
-    """The time limit that an object of limits or settings names.
-
-    Bodies in a container's own terms may hold anything here: what is no limit of ours is none.
-    """
-    value = limits.get("timeout_seconds") if isinstance(limits, dict) else None
-    if jsontext.is_number(value) and 0 < value <= _LONGEST_TIMEOUT:
-        return float(value)
-    return None
-
-
-def most_attempts_of(limits: Any) -> int:
-    """How often a rollout may be sent to a container."""
-    value = limits.get("max_attempts") if isinstance(limits, dict) else None
-    return max(1, min(int(value), _MOST_ATTEMPTS)) if jsontext.is_number(value) else 1
-
-
-@dataclass(frozen=True, slots=True)
-class Assignment:
-    """What is needed to run a rollout, as it was when it started."""
-
-    rollout_id: str
-    request: dict[str, Any]
-    container_url: str | None
-    limit_seconds: float
-    # Sent before the backend restarted; its container may have it still.
-    is_left_over: bool
-
-    @property
-    def payload(self) -> dict[str, Any]:
-        kept = {key: self.request[key] for key in self.request if key not in _NOT_FOR_CONTAINERS}
-        return {**kept, "rollout_id": self.rollout_id, "submission_mode": "sync"}
 
 
 class Runner:
@@ -76,122 +39,151 @@ class Runner:
         self,
         settings: Settings,
         store: Store,
+        contents: Contents,
         changes: Changes,
         containers: ContainerClient,
+        fleet: Fleet,
         in_background: Callable[[Coroutine[Any, Any, None]], None],
     ) -> None:
         self._settings = settings
         self._store = store
+        self._contents = contents
         self._changes = changes
         self._containers = containers
+        self._fleet = fleet
         self._in_background = in_background
         self._echo = EchoTarget()
 
-    def target(self, container_url: str | None) -> Target:
-        """Who answers at this address; 403 where the policy of this backend refuses it."""
-        if container_url is None:
-            return self._echo
-        # Again, though it was checked when it came: the policy may have changed since.
-        check_container_url(container_url, self._settings)
-        return self._containers.at(container_url)
+    def target(self, container_url: str | None, key_env: str | None) -> Target:
+        """Who answers at this address, and gets the key that this variable holds.
+
+        403 where the policy of this backend refuses one of them, `TargetError` where there is no
+        such key.
+        """
+        return self._echo if container_url is None else self._containers.at(container_url, key_env)
 
     def limit_seconds(self, pool: Pool, request_limits: Any = None) -> float:
         limit = timeout_of(request_limits) or timeout_of(pool.view["config"])
         return limit or self._settings.default_timeout_seconds
 
-    async def run(self, rollout_id: str) -> None:
+    async def run(self, pool_id: str, rollout_id: str) -> None:
         """See a rollout to its end: one that waits, or one that ran when the backend ended.
 
         Cancelled where the rollout was cancelled: the container is told then, in the background.
         """
         # All that is written here has happened already or is promised: a full disk delays it only.
         write = self._store.write_in_the_end
-        assignment = await write(lambda tx: self._begin(tx, rollout_id))
-        while assignment is not None:
-            outcome = await self._outcome(assignment)
-            if outcome is not None:
-                await write(partial(self._finish, rollout_id=rollout_id, outcome=outcome))
-                return
-            assignment = await write(lambda tx: self._begin_again(tx, rollout_id))
+        # Where it broke down, and what was wrong there the last time.
+        tried: list[str] = []
+        error: TargetError | None = None
+        while True:
+            with await self._fleet.place(pool_id, tried) as place:
+                attempt = await write(partial(self._begin, rollout_id, place.url, error))
+                if attempt is None:
+                    return
+                place.move(attempt.container_url)
+                try:
+                    outcome = await self._outcome(attempt)
+                except TargetError as failed:
+                    error = failed
+                    _tell(place, failed)
+                else:
+                    break
+            if not attempt.may_follow(error):
+                outcome = failure(error.code, error.message, error.details)
+                break
+            if error.code != "backend_restarted" and attempt.container_url is not None:
+                tried.append(attempt.container_url)
+                if not self._fleet.has_other(pool_id, tried):
+                    await asyncio.sleep(attempt.pause_seconds)
+        async with self._contents.kept(outcome.contents):
+            await write(partial(self._finish, rollout_id=rollout_id, outcome=outcome))
 
-    def _begin(self, tx: Transaction, rollout_id: str) -> Assignment | None:
+    def _begin(
+        self, rollout_id: str, place_url: str | None, error: TargetError | None, tx: Transaction
+    ) -> Attempt | None:
+        """The next attempt, or the one that was left over; None where it has ended or ends here."""
         rollout = find_rollout(tx, rollout_id)
         if rollout["status"] in FINAL:
             return None
         pool = find_pool(tx, rollout["pool_id"])
-        if rollout["status"] == "running":
-            return self._assignment(rollout, pool, is_left_over=True)
+        if rollout["status"] == "running" and error is None:
+            return self._attempt(rollout, pool, is_left_over=True)
         try:
-            url = _url_of(tx, rollout, pool)
-        except ApiError as error:
-            self._finish(tx, rollout_id, failure("task_deleted", error.message))
-            return None
-        return self._start(tx, rollout, pool, url)
-
-    def _begin_again(self, tx: Transaction, rollout_id: str) -> Assignment | None:
-        """The next attempt of one that a restart lost, or its end where it may have none."""
-        rollout = find_rollout(tx, rollout_id)
-        if rollout["status"] in FINAL:
-            return None
-        if rollout["attempt"] >= most_attempts_of(json.loads(rollout["request"]).get("limits")):
-            outcome = failure("backend_restarted", "The backend ended while the rollout ran.")
-            self._finish(tx, rollout_id, outcome)
-            return None
-        pool = find_pool(tx, rollout["pool_id"])
-        try:
-            url = _url_of(tx, rollout, pool)
-        except ApiError:
-            # Its task was deleted, which does not stop one that runs.
-            url = rollout["attempt_url"]
-        return self._start(tx, rollout, pool, url)
-
-    def _start(
-        self, tx: Transaction, rollout: sqlite3.Row, pool: Pool, url: str | None
-    ) -> Assignment:
-        started = rollout_rows.start(tx, rollout, url)
-        tx.after_commit(lambda: self._changes.announce(started["id"]))
-        return self._assignment(started, pool, is_left_over=False)
+            url = _url_of_task(tx, rollout, pool) or place_url
+        except ApiError as gone:
+            if error is None:
+                self._finish(tx, rollout_id, failure("task_deleted", gone.message))
+                return None
+            # That its task was deleted does not stop one that runs.
+            url = place_url if _is_of_pool(rollout["attempt_url"], pool) else rollout["attempt_url"]
+        started = rollout_rows.start(tx, rollout, url, error)
+        tx.after_commit(lambda: self._changes.announce(rollout_id))
+        return self._attempt(started, pool, is_left_over=False)
 
     def _finish(self, tx: Transaction, rollout_id: str, outcome: Outcome) -> None:
         if rollout_rows.finish(tx, rollout_id, outcome):
             tx.after_commit(lambda: self._changes.announce(rollout_id))
 
-    def _assignment(self, rollout: sqlite3.Row, pool: Pool, *, is_left_over: bool) -> Assignment:
+    def _attempt(self, rollout: sqlite3.Row, pool: Pool, *, is_left_over: bool) -> Attempt:
         request = json.loads(rollout["request"])
         limit = self.limit_seconds(pool, request.get("limits"))
         if is_left_over:
             limit = max(0.0, limit - seconds_between(rollout["attempt_started_at"], now()))
-        return Assignment(rollout["id"], request, rollout["attempt_url"], limit, is_left_over)
+        return Attempt(
+            rollout["id"],
+            request,
+            rollout["attempt"],
+            rollout["attempt_url"],
+            container_key_env(pool.view),
+            limit,
+            submits_asynchronously(pool.view),
+            is_left_over,
+        )
 
-    async def _outcome(self, assignment: Assignment) -> Outcome | None:
-        """How it ended; None where its container does not know it any more."""
+    async def _outcome(self, attempt: Attempt) -> Outcome:
+        """How it ended; `TargetError` where no usable answer came."""
         try:
-            target = self.target(assignment.container_url)
+            target = self.target(attempt.container_url, attempt.key_env)
         except ApiError as error:
-            details = {"url": assignment.container_url, "cause": error.code}
-            return failure("container_unreachable", error.message, details)
-
-        async def report(data: dict[str, Any]) -> None:
-            await self._report(assignment.rollout_id, data)
-
+            details = {"url": attempt.container_url, "cause": error.code}
+            raise TargetError("container_unreachable", error.message, details) from None
         answered = False
         try:
-            if assignment.is_left_over:
-                found = await take_up(target, assignment.rollout_id, assignment.limit_seconds)
+            if attempt.is_left_over:
+                found = await _take_up(target, attempt)
             else:
-                found = await target.run(assignment.payload, assignment.limit_seconds, report)
+                found = await self._send(target, attempt)
             answered = True
         except TargetError as error:
             answered = error.code != "container_timeout"
-            return failure(error.code, error.message, error.details)
+            raise
         finally:
             if not answered:
-                self._in_background(target.terminate(assignment.rollout_id))
-        if found is None:
-            return None
+                self._in_background(target.terminate(attempt.rollout_id))
         if len(found.raw) > _LARGE_ANSWER:
-            return await asyncio.to_thread(interpret, found, self._settings.max_event_bytes)
-        return interpret(found, self._settings.max_event_bytes)
+            return await asyncio.to_thread(interpret, found, self._settings)
+        return interpret(found, self._settings)
+
+    async def _send(self, target: Target, attempt: Attempt) -> Answer:
+        async def report(data: dict[str, Any]) -> None:
+            await self._report(attempt.rollout_id, data)
+
+        begin = time.monotonic()
+        answer = await target.run(attempt.payload, attempt.limit_seconds, report)
+        if not (attempt.is_async and is_pending(answer)):
+            return answer
+        remaining = attempt.limit_seconds - (time.monotonic() - begin)
+        found = await follow(target, attempt.rollout_id, remaining)
+        if found is None:
+            raise TargetError(
+                "container_bad_response",
+                f"The container at {attempt.container_url} took the rollout and then did not know "
+                "it any more.",
+                {"url": attempt.container_url, "cause": "rollout_forgotten"},
+            )
+        received = answer.received + found.received
+        return Answer(found.document, found.raw, answer.sent, received)
 
     async def _report(self, rollout_id: str, data: dict[str, Any]) -> None:
         text = within(jsontext.dumps(data), self._settings.max_event_bytes)
@@ -203,10 +195,33 @@ class Runner:
         await self._store.write_in_the_end(append)
 
 
-def _url_of(tx: Transaction, rollout: sqlite3.Row, pool: Pool) -> str | None:
-    """Where it is to be sent; 404 where its task is gone."""
-    url: str | None = None
-    if rollout["task_id"] is not None:
-        task = find_task(tx, pool.id, rollout["task_id"])
-        url = json.loads(task["definition"]).get("container_url")
-    return url or pool.view["container_url"]
+async def _take_up(target: Target, attempt: Attempt) -> Answer:
+    """What became of one that was sent before the backend restarted."""
+    try:
+        found = await follow(target, attempt.rollout_id, attempt.limit_seconds)
+    except TargetError as error:
+        if error.code == "container_timeout":
+            raise
+        found = None
+    if found is None:
+        raise TargetError("backend_restarted", "The backend ended while the rollout ran.", {})
+    return found
+
+
+def _tell(place: Place, error: TargetError) -> None:
+    """A container where nobody listens has failed a check, in effect."""
+    if error.code == "container_unreachable":
+        place.refused(error.message)
+
+
+def _url_of_task(tx: Transaction, rollout: sqlite3.Row, pool: Pool) -> str | None:
+    """Where its task has it sent; 404 where its task is gone."""
+    if rollout["task_id"] is None:
+        return None
+    task = find_task(tx, pool.id, rollout["task_id"])
+    url: str | None = json.loads(task["definition"]).get("container_url")
+    return url
+
+
+def _is_of_pool(url: str | None, pool: Pool) -> bool:
+    return url is None or url in container_urls(pool.view) or has_processes(pool.view)

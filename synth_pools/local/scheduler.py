@@ -19,21 +19,28 @@ _BURST = 32
 
 
 class RunsRollouts(Protocol):
-    async def run(self, rollout_id: str) -> None: ...
+    async def run(self, pool_id: str, rollout_id: str) -> None: ...
 
 
 class _PoolQueue:
-    __slots__ = ("concurrency", "running", "waiting")
+    __slots__ = ("concurrency", "left_over", "running", "waiting")
 
     def __init__(self, concurrency: int) -> None:
         self.concurrency = concurrency
         # Ordered, and quick at both: taking the oldest, and removing one that was cancelled.
         self.waiting: OrderedDict[str, None] = OrderedDict()
+        # Those that ran when the backend ended: they come first, and go on where nothing starts.
+        self.left_over: OrderedDict[str, None] = OrderedDict()
         self.running: dict[str, asyncio.Task[None]] = {}
 
-    @property
-    def can_start(self) -> bool:
-        return bool(self.waiting) and len(self.running) < self.concurrency
+    def can_start(self, *, held: bool) -> bool:
+        if len(self.running) >= self.concurrency:
+            return False
+        return bool(self.left_over or (self.waiting and not held))
+
+    def take(self) -> str:
+        rollout_id, _ = (self.left_over or self.waiting).popitem(last=False)
+        return rollout_id
 
 
 class Scheduler:
@@ -47,9 +54,12 @@ class Scheduler:
         self, on_crash: Callable[[str], Coroutine[Any, Any, None]], admission: Admission
     ) -> None:
         self._runner: RunsRollouts | None = None
+        # Whether a pool has a container that would take one more; `wake` when that changes.
+        self.has_container: Callable[[str], bool] = lambda _: True
         self._admission = admission
         self._on_crash = on_crash
         self._pools: dict[str, _PoolQueue] = {}
+        self._held: set[str] = set()
         self._wake = asyncio.Event()
         self._background: set[asyncio.Task[None]] = set()
         self._closing = False
@@ -62,11 +72,32 @@ class Scheduler:
         self._runner = runner
         self._pump = asyncio.create_task(self._start_rollouts(), name="synth-pools-scheduler")
 
-    def enqueue(self, pool_id: str, concurrency: int, rollout_ids: Iterable[str]) -> None:
+    def enqueue(
+        self,
+        pool_id: str,
+        concurrency: int,
+        rollout_ids: Iterable[str],
+        *,
+        left_over: bool = False,
+    ) -> None:
         queue = self._pools.setdefault(pool_id, _PoolQueue(concurrency))
         queue.concurrency = concurrency
-        queue.waiting.update(dict.fromkeys(rollout_ids))
+        (queue.left_over if left_over else queue.waiting).update(dict.fromkeys(rollout_ids))
         self._wake.set()
+
+    def hold(self, pool_id: str, held: bool) -> None:
+        """Start nothing of this pool, or go on where it was; what runs goes on either way."""
+        if held:
+            self._held.add(pool_id)
+        else:
+            self._held.discard(pool_id)
+            self._wake.set()
+
+    async def drained(self, pool_id: str) -> None:
+        """Return when nothing of this pool runs."""
+        while (queue := self._pools.get(pool_id)) is not None and queue.running:
+            self._ends.clear()
+            await self._ends.wait()
 
     def set_concurrency(self, pool_id: str, concurrency: int) -> None:
         """More places are filled at once; fewer take effect as rollouts end."""
@@ -75,12 +106,17 @@ class Scheduler:
             queue.concurrency = concurrency
             self._wake.set()
 
+    def wake(self) -> None:
+        """Look again who may start."""
+        self._wake.set()
+
     def stop(self, pool_id: str, rollout_ids: Iterable[str]) -> None:
         """Let go of rollouts that were cancelled, waiting or running."""
         queue = self._pools.get(pool_id)
         if queue is not None:
             for rollout_id in rollout_ids:
                 queue.waiting.pop(rollout_id, None)
+                queue.left_over.pop(rollout_id, None)
                 task = queue.running.get(rollout_id)
                 if task is not None:
                     task.cancel()
@@ -123,14 +159,14 @@ class Scheduler:
             self._wake.clear()
             started = 0
             # One of each pool per round, so that a long queue does not hold up a short one.
-            while ready := [item for item in self._pools.items() if item[1].can_start]:
+            while ready := [item for item in self._pools.items() if self._can_start(*item)]:
                 for pool_id, queue in ready:
                     if self._winding_down:
                         return
-                    if not queue.can_start:
+                    if not self._can_start(pool_id, queue):
                         continue
-                    rollout_id, _ = queue.waiting.popitem(last=False)
-                    task = asyncio.create_task(self._run(rollout_id))
+                    rollout_id = queue.take()
+                    task = asyncio.create_task(self._run(pool_id, rollout_id))
                     queue.running[rollout_id] = task
                     # Not a `finally` in the task: one that is cancelled before its first step
                     # never gets there, and would keep its place for ever.
@@ -139,10 +175,14 @@ class Scheduler:
                     if started % _BURST == 0:
                         await asyncio.sleep(0)
 
-    async def _run(self, rollout_id: str) -> None:
+    def _can_start(self, pool_id: str, queue: _PoolQueue) -> bool:
+        held = pool_id in self._held
+        return queue.can_start(held=held) and self.has_container(pool_id)
+
+    async def _run(self, pool_id: str, rollout_id: str) -> None:
         assert self._runner is not None  # noqa: S101 - the pump that called us starts with it
         try:
-            await self._runner.run(rollout_id)
+            await self._runner.run(pool_id, rollout_id)
         except Exception:  # noqa: BLE001 - one rollout's bug must not stop the others
             _log.exception("rollout %s crashed the runner", rollout_id)
             self.in_background(self._on_crash(rollout_id))
@@ -154,7 +194,7 @@ class Scheduler:
         queue.running.pop(rollout_id, None)
         self._admission.count_end(pool_id)
         self._ends.set()
-        if queue.waiting:
+        if queue.waiting or queue.left_over:
             self._wake.set()
         elif not queue.running and self._pools.get(pool_id) is queue:
             del self._pools[pool_id]

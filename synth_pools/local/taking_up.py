@@ -1,15 +1,20 @@
-"""Asking a container for a rollout that it was sent before the backend restarted."""
+"""Asking a container how a rollout is that it was sent: again and again, to its end.
+
+So it is done with all rollouts of a pool that submits them asynchronously, and with any that was
+sent before the backend restarted.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import Any
 
 from .targets import Answer, Target, TargetError
 
 _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 2.0
+# However late it is: it may have ended in time.
+_SHORTEST_LIMIT = 1.0
 
 # How often in a row a container may answer nonsense, or nobody answer, before it is given up: it
 # may have been restarted together with the backend, and then come up a little later.
@@ -20,12 +25,24 @@ _PENDING = frozenset(
 )
 
 
-async def take_up(target: Target, rollout_id: str, limit_seconds: float) -> Answer | None:
+async def follow(target: Target, rollout_id: str, limit_seconds: float) -> Answer | None:
     """Its answer once the rollout has ended there; None where it does not know it (any more).
 
-    `TargetError` with `container_timeout` where it has not ended after this time.
+    `TargetError`: `container_timeout` where it has not ended after this time, else what went wrong
+    several times in a row.
     """
-    deadline = time.monotonic() + limit_seconds
+    try:
+        async with asyncio.timeout(max(limit_seconds, _SHORTEST_LIMIT)):
+            return await _follow(target, rollout_id)
+    except TimeoutError:
+        raise TargetError(
+            "container_timeout",
+            f"The rollout did not end on its container within {limit_seconds:g} seconds.",
+            {"timeout_seconds": limit_seconds},
+        ) from None
+
+
+async def _follow(target: Target, rollout_id: str) -> Answer | None:
     pause = _FIRST_PAUSE
     tries = _TRIES
     while True:
@@ -35,25 +52,20 @@ async def take_up(target: Target, rollout_id: str, limit_seconds: float) -> Answ
             # One that is silent may be busy with this very rollout: many cannot do both at once.
             tries = _TRIES if error.code == "container_timeout" else tries - 1
             if tries == 0:
-                return None
+                raise
         else:
             if answer is None or not _is_about(answer.document, rollout_id):
                 return None
-            if not _is_pending(answer.document.get("status")):
+            if not is_pending(answer):
                 return answer
             tries = _TRIES
-        remaining = deadline - time.monotonic()
-        if remaining <= 0:
-            raise TargetError(
-                "container_timeout",
-                "After a restart of the backend the rollout did not end within its time limit.",
-                {"timeout_seconds": limit_seconds},
-            )
-        await asyncio.sleep(min(pause, remaining))
+        await asyncio.sleep(pause)
         pause = min(2 * pause, _LONGEST_PAUSE)
 
 
-def _is_pending(status: object) -> bool:
+def is_pending(answer: Answer) -> bool:
+    """Whether a container says that a rollout has not ended yet."""
+    status = answer.document.get("status")
     return isinstance(status, str) and status in _PENDING
 
 

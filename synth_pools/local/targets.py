@@ -32,6 +32,7 @@ class TargetError(Exception):
             "container_timeout",
             "container_http_error",
             "container_bad_response",
+            "backend_restarted",
         ],
         message: str,
         details: dict[str, Any],

@@ -32,6 +32,8 @@ Answer = Callable[[Seen], bytes | None]
 class OddContainer:
     url: str
     seen: list[Seen] = field(default_factory=list)
+    # The backend's own looks at its health, which come on top of what a test has it do.
+    checks: list[Seen] = field(default_factory=list)
     # Set for each connection that the other side has closed while it waited for an answer.
     left: threading.Event = field(default_factory=threading.Event)
 
@@ -47,8 +49,13 @@ def http(status: int, body: Any, **headers: str) -> bytes:
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + content
 
 
+def _is_well(_: Seen) -> bytes:
+    return http(200, {"healthy": True})
+
+
 @contextmanager
-def odd_container(answer: Answer) -> Iterator[OddContainer]:
+def odd_container(answer: Answer, check: Answer = _is_well) -> Iterator[OddContainer]:
+    """`check` answers the health checks of the backend, `answer` everything else."""
     listener = socket.create_server(("127.0.0.1", 0), backlog=64)
     listener.settimeout(0.1)
     container = OddContainer(f"http://127.0.0.1:{listener.getsockname()[1]}")
@@ -62,7 +69,7 @@ def odd_container(answer: Answer) -> Iterator[OddContainer]:
             except TimeoutError:
                 continue
             thread = threading.Thread(
-                target=_serve, args=(connection, answer, container, ended), daemon=True
+                target=_serve, args=(connection, answer, check, container, ended), daemon=True
             )
             threads.append(thread)
             thread.start()
@@ -79,15 +86,20 @@ def odd_container(answer: Answer) -> Iterator[OddContainer]:
 
 
 def _serve(
-    connection: socket.socket, answer: Answer, container: OddContainer, ended: threading.Event
+    connection: socket.socket,
+    answer: Answer,
+    check: Answer,
+    container: OddContainer,
+    ended: threading.Event,
 ) -> None:
     with connection:
         connection.settimeout(10)
         seen = _read(connection)
         if seen is None:
             return
-        container.seen.append(seen)
-        response = answer(seen)
+        is_check = seen.headers.get("x-synth-pools-call") == "health-check"
+        (container.checks if is_check else container.seen).append(seen)
+        response = (check if is_check else answer)(seen)
         if response is not None:
             connection.sendall(response)
             return

@@ -39,6 +39,7 @@ def test_the_smallest_pool_has_every_default(server: Server) -> None:
         "capacity": 1,
         "concurrency": 8,
         "container_url": None,
+        "container_urls": [],
         "created_at": pool["created_at"],
         "updated_at": pool["created_at"],
         "archived_at": None,
@@ -303,6 +304,7 @@ def test_urls_lead_back_to_where_the_client_came_from(server: Server) -> None:
         "pool_url": here,
         "rollouts_url": f"{here}/rollouts",
         "container_url": "http://127.0.0.1:9000/base",
+        "container_urls": ["http://127.0.0.1:9000/base"],
         "container_rollout_url": f"{here}/container/rollout",
         "task_urls": [
             {
@@ -344,6 +346,7 @@ def test_metrics_count_what_is_there(server: Server) -> None:
         "success_rate": 0.75,
         "capacity": 4,
         "concurrency": 1,
+        "containers": [],
     }
     server.call("DELETE", f"/v1/pools/{pool_id}")
     assert server.get(path)["cancelled_rollouts"] == 3

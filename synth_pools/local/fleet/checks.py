@@ -77,17 +77,15 @@ class Checks:
                     await container.wanted.wait()
 
     async def _check(self, container: Container) -> None:
-        health = container.health
         fault = await self.fault(container)
-        if not health.is_checked:
+        if not container.health.is_checked:
             # Its process was stopped meanwhile.
             return
         if fault is None:
-            if health.succeed():
-                _log.info("the container at %s is back", container.url)
+            if container.succeed():
                 self.on_back()
-        elif fault and health.fail(fault):
-            _log.warning("the container at %s gets nothing new: %s", container.url, fault)
+        elif fault:
+            container.fail(fault)
 
     async def fault(self, container: Container) -> str | None:
         """What is wrong with it; None where nothing is, and no words where that cannot be told."""

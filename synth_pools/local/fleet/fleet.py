@@ -62,7 +62,7 @@ class Place:
     def refused(self, reason: str) -> None:
         """Nobody listens at its address: that says as much as a failed check."""
         if self._member is not None:
-            self._fleet.fail(self._member.container, reason)
+            self._member.container.fail(reason)
 
     def _take(self, member: Member | None) -> None:
         self._member = member
@@ -217,6 +217,13 @@ class Fleet:
             member.container.want()
         return Place(self, pool_id, choose(pool.members.values(), tried), direct=direct)
 
+    def has_other(self, pool_id: str, tried: Collection[str]) -> bool:
+        """Whether a healthy container is left that was not tried yet."""
+        pool = self._pools.get(pool_id)
+        return pool is not None and any(
+            member.health == "healthy" and url not in tried for url, member in pool.members.items()
+        )
+
     def find(self, pool_id: str, url: str) -> Member | None:
         """The container of this pool at this address, one that has left included."""
         pool = self._pools.get(pool_id)
@@ -225,10 +232,6 @@ class Fleet:
             left = self._retired.get(pool_id, ())
             member = next((other for other in left if other.url == url), None)
         return member
-
-    def fail(self, container: Container, reason: str) -> None:
-        if container.health.is_checked:
-            container.health.fail(reason)
 
     def let_go(self, member: Member) -> None:
         """A member that has left runs nothing any more."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
 import time
 from dataclasses import dataclass
 
 from .health import Health, HealthState
 
+_log = logging.getLogger(__name__)
 _turns = itertools.count(1)
 
 
@@ -34,6 +36,18 @@ class Container:
     def is_busy(self) -> bool:
         """Whether it has a reason to be silent: a call of ours, which has a limit of its own."""
         return self.load > 0
+
+    def succeed(self) -> bool:
+        """A check went well; True where the container is back."""
+        if not self.health.succeed():
+            return False
+        _log.info("the container at %s is back", self.url)
+        return True
+
+    def fail(self, reason: str) -> None:
+        """A check went wrong, or a rollout found nobody there."""
+        if self.health.is_checked and self.health.fail(reason):
+            _log.warning("the container at %s gets nothing new: %s", self.url, reason)
 
     def want(self) -> None:
         """Somebody would use it: where it is out, look soon whether it is back."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from ..calls import Call, JsonReply, Reply
+from ..definitions import container_key_env, container_urls, has_processes
 from ..disconnects import unless_disconnected
 from ..errors import FORBIDDEN, ApiError, forbidden_container_url, not_found
+from ..fleet import Place
 from ..pool_rows import Pool, find_pool, find_task, task_document
 from ..targets import Answer, Probe, Target, TargetError
 
@@ -23,17 +25,24 @@ async def get_metadata(call: Call) -> Reply:
 
 async def execute_rollout(call: Call) -> Reply:
     call.backend.admission.require_open()
-    pool, target = _target(call, must_be_active=True)
+    pool, place = _place(call, must_be_active=True)
     limit = call.backend.runner.limit_seconds(pool, call.body.get("limits"))
-    try:
-        answer = await unless_disconnected(call.receive, target.execute(call.raw_body, limit))
-    except TargetError as error:
-        raise _as_api_error(error) from None
+    # It counts as work that the container is busy with, though it is no rollout of the pool.
+    with place:
+        target = _target(call, pool, place.url)
+        try:
+            answer = await unless_disconnected(call.receive, target.execute(call.raw_body, limit))
+        except TargetError as error:
+            raise _as_api_error(error) from None
     return _passed_through(call, answer)
 
 
 async def _probe(call: Call, what: Probe) -> Reply:
-    _, target = _target(call, must_be_active=False)
+    pool, place = _place(call, must_be_active=False)
+    # Not kept: a question is no work, and must not make a container seem busy.
+    with place:
+        url = place.url
+    target = _target(call, pool, url)
     try:
         answer = await target.probe(what)
     except TargetError as error:
@@ -43,17 +52,31 @@ async def _probe(call: Call, what: Probe) -> Reply:
     return _passed_through(call, answer)
 
 
-def _target(call: Call, *, must_be_active: bool) -> tuple[Pool, Target]:
+def _place(call: Call, *, must_be_active: bool) -> tuple[Pool, Place]:
+    """Where a call goes: to the task's own container, else to the pool's that has least to do."""
     task_id = call.parameters.get("task_id")
     with call.backend.store.reading() as db:
         pool = find_pool(db, call.path("pool_id"))
         if must_be_active:
             pool.require_active()
-        url = pool.view["container_url"]
+        own_url = None
         if task_id is not None:
-            task = task_document(find_task(db, pool.id, task_id), pool)
-            url = task["container_url"] or url
-    return pool, call.backend.runner.target(url)
+            own_url = task_document(find_task(db, pool.id, task_id), pool)["container_url"]
+    place = call.backend.fleet.place_now(pool.id, direct=True)
+    # An archived pool has its addresses still, though nobody looks after them.
+    place.move(own_url or place.url or next(iter(container_urls(pool.view)), None))
+    return pool, place
+
+
+def _target(call: Call, pool: Pool, url: str | None) -> Target:
+    if url is None and has_processes(pool.view):
+        raise ApiError(
+            502, "container_unreachable", "No container of the pool is up.", retryable=True
+        )
+    try:
+        return call.backend.runner.target(url, container_key_env(pool.view))
+    except TargetError as error:
+        raise _as_api_error(error) from None
 
 
 def _passed_through(call: Call, answer: Answer) -> Reply:

@@ -8,8 +8,10 @@ from urllib.parse import quote
 from .. import jsontext, pool_rows, rollout_rows
 from ..backend import Backend
 from ..calls import Call, Reply, reply, reply_text
+from ..container_keys import check_container_key
 from ..container_policy import check_container_url
 from ..definitions import (
+    container_urls,
     named_id,
     named_tasks,
     patched_pool,
@@ -32,11 +34,12 @@ async def create_pool(call: Call) -> Reply:
     pool_id = named_id(body, "pool_id", "id")
     definition = pool_definition(body)
     tasks = named_tasks(body.get("tasks") or ())
-    _check_addresses(call.backend, definition, tasks)
+    _check_containers(call.backend, definition, tasks)
 
     def work(tx: Transaction) -> dict[str, Any]:
         pool = pool_rows.insert_pool(tx, pool_id, definition)
         pool_rows.replace_tasks(tx, pool.id, tasks)
+        _follow(tx, call.backend, pool)
         return pool.document(task_documents(tx, pool))
 
     return reply(await call.backend.store.write(work), 201)
@@ -65,7 +68,7 @@ async def replace_pool(call: Call) -> Reply:
     require_same_id(call.body, pool_id, "pool_id", "id")
     definition = pool_definition(call.body)
     tasks = named_tasks(call.body.get("tasks") or ())
-    _check_addresses(call.backend, definition, tasks)
+    _check_containers(call.backend, definition, tasks)
 
     def work(tx: Transaction) -> dict[str, Any]:
         pool = find_pool(tx, pool_id)
@@ -79,7 +82,7 @@ async def update_pool(call: Call) -> Reply:
     pool_id, patch = call.path("pool_id"), call.body
     require_same_id(patch, pool_id, "pool_id", "id")
     tasks = named_tasks(patch["tasks"] or ()) if "tasks" in patch else None
-    _check_addresses(call.backend, patch, tasks or [])
+    _check_containers(call.backend, pool_definition(patch), tasks or [])
 
     def work(tx: Transaction) -> dict[str, Any]:
         pool = find_pool(tx, pool_id)
@@ -97,6 +100,7 @@ async def delete_pool(call: Call) -> Reply:
         if not pool.is_archived:
             pool = pool_rows.archive_pool(tx, pool)
             cancel_all_of(tx, call.backend, pool_id)
+            tx.after_commit(lambda: call.backend.fleet.forget_pool(pool_id))
         return pool.document(task_documents(tx, pool))
 
     return reply(await call.backend.store.write(work))
@@ -107,7 +111,8 @@ async def get_pool_urls(call: Call) -> Reply:
         pool = find_pool(db, call.path("pool_id"))
         tasks = task_documents(db, pool)
     here = f"{call.base_url}/v1/pools/{quote(pool.id, safe='')}"
-    container_url = pool.view["container_url"]
+    urls = container_urls(pool.view)
+    container_url = urls[0] if urls else None
     return reply(
         {
             "id": pool.id,
@@ -115,6 +120,7 @@ async def get_pool_urls(call: Call) -> Reply:
             "pool_url": here,
             "rollouts_url": f"{here}/rollouts",
             "container_url": container_url,
+            "container_urls": urls,
             "container_rollout_url": f"{here}/container/rollout",
             "task_urls": [
                 {
@@ -147,19 +153,33 @@ async def get_pool_metrics(call: Call) -> Reply:
             "success_rate": counts["completed"] / ended if ended else None,
             "capacity": pool.view["capacity"],
             "concurrency": pool.view["concurrency"],
+            "containers": [
+                {
+                    "url": member.url,
+                    "health": member.health,
+                    "running_rollouts": member.running,
+                    "restarts": member.restarts,
+                    "last_error": member.last_error,
+                    "pid": member.pid,
+                }
+                for member in call.backend.fleet.members(pool.id)
+            ],
         }
     )
 
 
-def _check_addresses(
+def _check_containers(
     backend: Backend,
     definition: dict[str, Any],
     tasks: list[tuple[str | None, dict[str, Any]]],
 ) -> None:
+    for number, url in enumerate(definition.get("container_urls") or ()):
+        check_container_url(url, backend.settings, f"container_urls[{number}]")
     for holder in (definition, *(task for _, task in tasks)):
         url = holder.get("container_url")
         if url is not None:
             check_container_url(url, backend.settings)
+    check_container_key(definition, backend.settings)
 
 
 def _store(
@@ -172,5 +192,16 @@ def _store(
     pool = pool_rows.update_pool(tx, pool, definition)
     if tasks is not None:
         pool_rows.replace_tasks(tx, pool.id, tasks)
-    tx.after_commit(lambda: backend.scheduler.set_concurrency(pool.id, pool.concurrency))
+    _follow(tx, backend, pool)
     return pool.document(task_documents(tx, pool))
+
+
+def _follow(tx: Transaction, backend: Backend, pool: Pool) -> None:
+    """Have those who run its rollouts go by its definition."""
+    definition = pool.definition
+
+    def tell() -> None:
+        backend.fleet.set_pool(pool.id, definition)
+        backend.scheduler.set_concurrency(pool.id, pool.concurrency)
+
+    tx.after_commit(tell)
