@@ -48,13 +48,22 @@ class TextReply:
 
 
 @dataclass(frozen=True, slots=True)
+class BytesReply:
+    """What is no JSON; sent as it is made."""
+
+    status: int
+    headers: dict[str, str]
+    chunks: AsyncGenerator[bytes, None]
+
+
+@dataclass(frozen=True, slots=True)
 class EventsReply:
     rollout_id: str
     # An empty list is a sign of life.
     events: AsyncGenerator[list[Event], None]
 
 
-Reply = JsonReply | EventsReply
+Reply = JsonReply | BytesReply | EventsReply
 Handler = Callable[[Call], Awaitable[Reply]]
 
 

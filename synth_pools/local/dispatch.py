@@ -13,8 +13,9 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
 from . import event_log, jsontext
+from .artifacts.contents import ContentGoneError
 from .backend import Backend
-from .calls import Call, EventsReply, JsonReply, TextReply
+from .calls import BytesReply, Call, EventsReply, JsonReply, TextReply
 from .disconnects import ClientLeftError
 from .errors import ApiError, internal_error, method_not_allowed, unauthorized
 from .handlers import HANDLERS
@@ -80,7 +81,7 @@ class _Request:
     async def answer(self) -> None:
         # In the task of this request, which ends with it.
         REQUEST_ID.set(self._id)
-        reply: JsonReply | TextReply | EventsReply | ApiError
+        reply: JsonReply | TextReply | BytesReply | EventsReply | ApiError
         try:
             reply = await self._reply()
         except ApiError as error:
@@ -90,6 +91,9 @@ class _Request:
         except Exception:  # noqa: BLE001 - logged; the client learns only that it was our fault
             self._log_failure()
             reply = internal_error()
+        if isinstance(reply, BytesReply):
+            await self._answer_bytes(reply)
+            return
         if isinstance(reply, EventsReply):
             try:
                 with self._backend.streams.place(reply.rollout_id):
@@ -99,7 +103,7 @@ class _Request:
                 reply = error
         await self._answer_json(reply)
 
-    async def _reply(self) -> JsonReply | TextReply | EventsReply:
+    async def _reply(self) -> JsonReply | TextReply | BytesReply | EventsReply:
         path, method = self._scope["path"], self._scope["method"]
         check_head(self._scope, self._backend.settings.max_header_bytes)
         check_host(self._scope, self._headers, self._backend.settings.allowed_hosts)
@@ -179,6 +183,23 @@ class _Request:
             return reply.status, headers, reply.body
         document = jsontext.dumps(reply.document(self._id)).encode("ascii")
         return reply.status, {**headers, **reply.headers}, document
+
+    async def _answer_bytes(self, reply: BytesReply) -> None:
+        headers = {
+            "x-request-id": self._id,
+            "x-content-type-options": "nosniff",
+            **reply.headers,
+        }
+        self._count(reply.status)
+        try:
+            if self._backend.settings.validate_responses and self._operation is not None:
+                self._contract.check_head(self._operation, reply.status, headers)
+            await send_stream(self._receive, self._send, headers, reply.chunks, reply.status)
+        except (ClientLeftError, ContentGoneError):
+            # Removed while it was sent: the response breaks off, and asking again tells why.
+            pass
+        except Exception:  # noqa: BLE001 - too late for a 500, here too
+            self._log_failure()
 
     async def _answer_events(self, reply: EventsReply) -> None:
         self._count(200)

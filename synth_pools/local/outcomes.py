@@ -6,14 +6,13 @@ any field; what cannot be understood is left out, the whole answer is kept as th
 
 from __future__ import annotations
 
-import hashlib
-import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from . import jsontext
-from .clock import now
+from .artifacts.taking import ArtifactTooLargeError, take
 from .rollout_rows import Outcome, failure
+from .settings import Settings
 from .targets import Answer
 
 _FAILED_STATES = frozenset({"failed", "error", "terminated"})
@@ -26,20 +25,39 @@ _OUTPUT_TOKENS = ("llm_output_tokens", "output_tokens", "completion_tokens")
 _COSTS = ("cost_usd", "total_cost_usd")
 
 
-def interpret(answer: Answer, most_event_bytes: int) -> Outcome:
+def interpret(answer: Answer, settings: Settings) -> Outcome:
     document = answer.document
+    try:
+        taken = take(document, settings.max_artifact_bytes)
+    except ArtifactTooLargeError as error:
+        return _too_large(error, settings.max_artifact_bytes)
     reward = _reward(document)
     reward_text = jsontext.dumps(reward)
     metrics = {**_object(document, "metrics"), "outcome_reward": reward}
-    failed = _failure_error(document, most_event_bytes)
+    failed = _failure_error(document, settings.max_event_bytes)
     return Outcome(
         status="completed" if failed == "null" else "failed",
-        result=jsontext.dumps(document),
+        result=jsontext.dumps(taken.document),
         metrics=jsontext.dumps(metrics),
         reward=reward_text,
         error=failed,
         usage=jsontext.dumps(_usage(answer)),
-        artifacts=jsontext.dumps(list(_artifacts(document))),
+        artifacts=jsontext.dumps(taken.items),
+        contents=tuple(taken.contents),
+        content_rows=tuple(taken.rows()),
+    )
+
+
+def _too_large(error: ArtifactTooLargeError, most_bytes: int) -> Outcome:
+    return failure(
+        "container_bad_response",
+        f"An artifact of the container has {error.size} bytes, more than the {most_bytes} that"
+        " this backend takes.",
+        {
+            "artifact_name": error.name[:_MESSAGE_LIMIT],
+            "size_bytes": error.size,
+            "max_artifact_bytes": most_bytes,
+        },
     )
 
 
@@ -116,47 +134,6 @@ def _first(
             if jsontext.is_number(value) and value >= 0 and not (whole and value != int(value)):
                 return value
     return None
-
-
-def _artifacts(document: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    found = document.get("artifact")
-    if found is None:
-        found = document.get("artifacts")
-    items = found if isinstance(found, list) else [found]
-    moment = now()
-    for number, item in enumerate((item for item in items if isinstance(item, dict)), 1):
-        content = _content_bytes(item)
-        content_type = _text(item, "content_type", "media_type") or "application/octet-stream"
-        kind = _text(item, "artifact_type", "kind", "type") or content_type
-        name = _text(item, "artifact_name", "path", "name") or f"artifact-{number}"
-        yield {
-            "artifact_id": f"artifact_{uuid.uuid4().hex}",
-            "artifact_type": kind,
-            "kind": kind,
-            "artifact_name": name,
-            "path": name,
-            "size_bytes": len(content),
-            "sha256": hashlib.sha256(content).hexdigest(),
-            "content_type": content_type,
-            "created_at": moment,
-            "download_url": None,
-            "metadata": _object(item, "metadata"),
-        }
-
-
-def _content_bytes(item: Mapping[str, Any]) -> bytes:
-    content = item.get("content")
-    if content is None:
-        return b""
-    if isinstance(content, str):
-        # A lone surrogate is a character too, though no UTF-8 has it.
-        return content.encode("utf-8", "surrogatepass")
-    return jsontext.dumps(content).encode("ascii")
-
-
-def _text(item: Mapping[str, Any], *names: str) -> str | None:
-    values = (item.get(name) for name in names)
-    return next((value for value in values if isinstance(value, str) and value), None)
 
 
 def _object(document: Mapping[str, Any], key: str) -> dict[str, Any]:

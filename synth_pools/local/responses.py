@@ -16,10 +16,14 @@ async def send_json(send: Send, status: int, headers: Mapping[str, str], body: b
 
 
 async def send_stream(
-    receive: Receive, send: Send, headers: Mapping[str, str], chunks: AsyncGenerator[bytes, None]
+    receive: Receive,
+    send: Send,
+    headers: Mapping[str, str],
+    chunks: AsyncGenerator[bytes, None],
+    status: int = 200,
 ) -> None:
     """Send chunks as they come; where the reader leaves, the iterator is closed at once."""
-    await send(_start(200, headers))
+    await send(_start(status, headers))
 
     async def send_chunks() -> None:
         async with contextlib.aclosing(chunks):

@@ -1,7 +1,7 @@
 """From the path that was really sent to an operation.
 
 The segments are split before they are decoded: a `%2F` in an id stays part of the id and can never
-select another operation.
+select another operation. The path of an artifact alone may have its slashes as they are.
 """
 
 from __future__ import annotations
@@ -11,6 +11,9 @@ from urllib.parse import unquote_to_bytes
 
 from .errors import method_not_allowed, not_found
 from .operations import Operation
+
+# The parameter that takes all segments from its own on.
+_TAKES_THE_REST = "artifact_path"
 
 
 class _Node:
@@ -33,15 +36,22 @@ class Router:
         """The operation and its path parameters, decoded; 404 or 405 where there is none."""
         node: _Node | None = self._root
         values: dict[str, str] = {}
-        for segment in raw_path.split(b"/")[1:]:
+        segments = raw_path.split(b"/")[1:]
+        for index, segment in enumerate(segments):
             assert node is not None  # noqa: S101 - the loop ends as soon as it is
             child = node.children.get(segment)
             if child is None and node.placeholder is not None and segment:
                 name, child = node.placeholder
+                rest = name == _TAKES_THE_REST
+                if rest:
+                    segment = b"/".join(segments[index:])
                 try:
                     values[name] = unquote_to_bytes(segment).decode("utf-8")
                 except UnicodeDecodeError:
                     child = None
+                if rest:
+                    node = child
+                    break
             node = child
             if node is None:
                 break

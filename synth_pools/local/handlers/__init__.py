@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from ..calls import Handler
-from . import containers, creations, pools, rollouts, service, tasks
+from . import artifacts, containers, creations, pools, rollouts, service, tasks
 
 HANDLERS: Mapping[str, Handler] = {
     "list_pools": pools.list_pools,
@@ -25,7 +25,7 @@ HANDLERS: Mapping[str, Handler] = {
     "create_rollout": creations.create_rollout,
     "get_rollout": rollouts.get_rollout,
     "cancel_rollout": rollouts.cancel_rollout,
-    "get_rollout_artifacts": rollouts.get_rollout_artifacts,
+    "get_rollout_artifacts": artifacts.get_rollout_artifacts,
     "get_rollout_usage": rollouts.get_rollout_usage,
     "get_rollout_summary": rollouts.get_rollout_summary,
     "stream_rollout_events": rollouts.stream_rollout_events,
@@ -33,7 +33,10 @@ HANDLERS: Mapping[str, Handler] = {
     "create_global_rollout": creations.create_rollout,
     "get_global_rollout": rollouts.get_rollout,
     "cancel_global_rollout": rollouts.cancel_rollout,
-    "get_global_rollout_artifacts": rollouts.get_rollout_artifacts,
+    "get_global_rollout_artifacts": artifacts.get_rollout_artifacts,
+    "get_global_rollout_artifact": artifacts.get_rollout_artifact,
+    "get_global_rollout_artifacts_zip": artifacts.get_rollout_artifacts_zip,
+    "get_global_rollout_support_bundle": artifacts.get_rollout_support_bundle,
     "get_global_rollout_usage": rollouts.get_rollout_usage,
     "get_global_rollout_summary": rollouts.get_rollout_summary,
     "stream_global_rollout_events": rollouts.stream_rollout_events,

@@ -6,18 +6,17 @@ The one under a pool has a `pool_id` in its path, and sees no rollout of another
 from __future__ import annotations
 
 import contextlib
-import json
 import sqlite3
 from collections.abc import Iterator
 
 from .. import event_log, rollout_rows
 from ..calls import Call, EventsReply, Reply, reply, reply_text
-from ..clock import now, seconds_between
 from ..events import follow
 from ..pages import page_document
 from ..pool_rows import find_pool
 from ..rollout_rows import find_rollout, rollout_document
 from ..rollouts import cancel
+from ..usage import usage_document
 from .lists import read_page
 
 
@@ -49,33 +48,10 @@ async def cancel_rollout(call: Call) -> Reply:
     return reply_text(rollout_document(rollout))
 
 
-async def get_rollout_artifacts(call: Call) -> Reply:
-    with _found(call) as (_, rollout):
-        return reply_text(f'{{"items":{rollout["artifacts"]},"next_cursor":null}}')
-
-
 async def get_rollout_usage(call: Call) -> Reply:
     with _found(call) as (_, rollout):
         pass
-    seconds = 0.0
-    if rollout["started_at"] is not None:
-        seconds = seconds_between(rollout["started_at"], rollout["finished_at"] or now())
-    return reply(
-        {
-            "id": rollout["id"],
-            "rollout_id": rollout["id"],
-            "pool_id": rollout["pool_id"],
-            "wall_time_sec": seconds,
-            "sandbox_minutes": round(seconds / 60, 6),
-            "llm_input_tokens": None,
-            "llm_output_tokens": None,
-            "bytes_uploaded": 0,
-            "bytes_downloaded": 0,
-            "cost_usd": None,
-            "provider_costs": {},
-            **json.loads(rollout["usage"]),
-        }
-    )
+    return reply(usage_document(rollout))
 
 
 async def get_rollout_summary(call: Call) -> Reply:

@@ -1,0 +1,69 @@
+"""ZIP archives, made piece by piece while they are sent."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from typing import NamedTuple
+
+_ENOUGH_BYTES = 128 * 1024
+# The format knows no earlier time, and no later one.
+_YEARS = range(1980, 2108)
+
+
+class Entry(NamedTuple):
+    path: str
+    pieces: Iterable[bytes]
+    # Where it is known; else any size is made room for.
+    size: int | None = None
+
+
+def zip_pieces(entries: Iterable[Entry], timestamp: str) -> Iterator[bytes]:
+    """The bytes of an archive, every file in it of the same time."""
+    sink = _Sink()
+    with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as archive:
+        for entry in entries:
+            info = zipfile.ZipInfo(entry.path, _time(timestamp))
+            info.compress_type = zipfile.ZIP_DEFLATED
+            info.external_attr = 0o644 << 16
+            if entry.size is not None:
+                info.file_size = entry.size
+            with archive.open(info, "w", force_zip64=entry.size is None) as file:
+                for piece in entry.pieces:
+                    file.write(piece)
+                    if sink.size >= _ENOUGH_BYTES:
+                        yield sink.take()
+    yield sink.take()
+
+
+class _Sink:
+    """What an archive is written to: it cannot go back in it."""
+
+    def __init__(self) -> None:
+        self._pieces: list[bytes] = []
+        self.size = 0
+
+    def write(self, data: bytes) -> int:
+        self._pieces.append(bytes(data))
+        self.size += len(data)
+        return len(data)
+
+    def flush(self) -> None:
+        """Everything is where it will stay."""
+
+    def close(self) -> None:
+        """What was not taken is not wanted."""
+
+    def take(self) -> bytes:
+        taken = b"".join(self._pieces)
+        self._pieces.clear()
+        self.size = 0
+        return taken
+
+
+def _time(timestamp: str) -> tuple[int, int, int, int, int, int]:
+    moment = datetime.fromisoformat(timestamp)
+    if moment.year not in _YEARS:
+        return 1980, 1, 1, 0, 0, 0
+    return moment.year, moment.month, moment.day, moment.hour, moment.minute, moment.second

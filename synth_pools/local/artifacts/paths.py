@@ -1,0 +1,95 @@
+"""Where artifacts may be put: relative paths that mean the same, and no harm, on every system."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable
+
+_LONGEST_SEGMENT = 120
+_LONGEST_PATH = 480
+_MOST_SEGMENTS = 16
+# A suffix of a name is kept where the name is cut.
+_LONGEST_SUFFIX = 16
+
+# What Windows takes for something else, and a percent sign, which whoever decodes twice would.
+_SPECIAL = re.compile(r'[<>:"|?*%]')
+_DEVICES = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
+
+
+def safe_paths(names: Iterable[str]) -> list[str]:
+    """A path for each name, in their order, none equal to another or inside of one.
+
+    Paths that it gave stay as they are.
+    """
+    taken: set[str] = set()
+    folders: set[str] = set()
+    paths = []
+    for number, name in enumerate(names, 1):
+        wanted = _clean(name) or f"artifact-{number}"
+        if any(_folded(parent) in taken for parent in _parents(wanted)):
+            wanted = _cut(wanted.replace("/", "_"), _LONGEST_SEGMENT)
+        path, copies = wanted, 1
+        while _folded(path) in taken or _folded(path) in folders:
+            copies += 1
+            path = _numbered(wanted, copies)
+        taken.add(_folded(path))
+        folders.update(_folded(parent) for parent in _parents(path))
+        paths.append(path)
+    return paths
+
+
+def _clean(name: str) -> str:
+    text = unicodedata.normalize("NFC", name.replace("\\", "/"))
+    # A drive is a place, no name.
+    text = re.sub(r"^[A-Za-z]:", "", text)
+    segments = [_clean_segment(segment) for segment in text.split("/")]
+    kept = [segment for segment in segments if segment][-_MOST_SEGMENTS:]
+    while len(kept) > 1 and len("/".join(kept)) > _LONGEST_PATH:
+        del kept[0]
+    return "/".join(kept)
+
+
+def _clean_segment(segment: str) -> str:
+    # Control, format, surrogate, private and unassigned characters; line and paragraph separators.
+    shown = "".join(
+        "_" if unicodedata.category(character) in _UNSEEN else character for character in segment
+    )
+    text = _SPECIAL.sub("_", shown).strip(" ").rstrip(" .")
+    if _DEVICES.fullmatch(text):
+        text = f"_{text}"
+    return _cut(text, _LONGEST_SEGMENT).rstrip(" .")
+
+
+_UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+
+
+def _cut(text: str, most: int) -> str:
+    """At most so many bytes of UTF-8, which is what file systems count."""
+    if len(text.encode()) <= most:
+        return text
+    stem, dot, suffix = text.rpartition(".")
+    suffix = dot + suffix
+    if not stem or len(suffix.encode()) > _LONGEST_SUFFIX:
+        stem, suffix = text, ""
+    room = most - len(suffix.encode())
+    return stem.encode()[:room].decode("utf-8", "ignore").rstrip(" .") + suffix
+
+
+def _numbered(path: str, number: int) -> str:
+    folder, slash, name = path.rpartition("/")
+    stem, dot, suffix = name.rpartition(".")
+    if not stem:
+        stem, dot, suffix = name, "", ""
+    ending = f"-{number}{dot}{suffix}"
+    return folder + slash + _cut(stem, _LONGEST_SEGMENT - len(ending.encode())) + ending
+
+
+def _parents(path: str) -> Iterable[str]:
+    parts = path.split("/")
+    return ("/".join(parts[:count]) for count in range(1, len(parts)))
+
+
+def _folded(path: str) -> str:
+    """What file systems that do not tell cases apart compare."""
+    return unicodedata.normalize("NFC", path.casefold())

@@ -1,0 +1,132 @@
+"""Takes secrets out of documents that go to people who are to look for a fault.
+
+Nobody can know what all is a secret: what stands under a name of one, what looks like one, and
+what this process itself was given as one. Rather too much goes than too little.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+MASK = "[redacted]"
+
+# Shorter ones are as likely to be an ordinary word.
+_SHORTEST_SECRET = 8
+
+_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
+_SECRET_WORDS = frozenset(
+    {"apikey", "apikeys", "auth", "authorization", "bearer", "cookie", "cookies", "credential"}
+    | {"credentials", "passphrase", "passwd", "password", "passwords", "pwd", "secret", "secrets"}
+    | {"signature", "token", "tokens"}
+)
+_KEY_WORDS = frozenset({"key", "keys"})
+# How many tokens there were is no secret.
+_COUNTED_WORDS = frozenset({"token", "tokens", "key", "keys"})
+
+# Bounded, and without a beginning that could be tried again at every letter of a long word.
+_URL = re.compile(
+    r"([A-Za-z][A-Za-z0-9+.-]{0,20}://)([^\s/?#@\"'<>]*@)?([^\s?#\"'<>]*)(\?[^\s#\"'<>]*)?"
+)
+_ASSIGNMENT = re.compile(
+    r"""(?ix)
+    ( (?: api[_-]?key | access[_-]?key | private[_-]?key | secret | passw(?:or)?d
+        | authorization | credential | cookie | token ) s? )
+    ( \\*["']? \s{0,9} [:=] \s{0,9} (?: \\*["'] )? (?: (?:bearer|basic) \s{1,9} )? )
+    ( [^\s"'\\,;&<>]+ )
+    """
+)
+_SPOKEN = re.compile(r"\b((?:bearer|basic)\s+)[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE)
+# As the common services give them out.
+_SHAPES = re.compile(
+    r"\b(?:(?:sk|pk|rk|xox[a-z]|gh[a-z]|hf|glpat)[-_]|AKIA|AIza|eyJ)[-_A-Za-z0-9.]{12,}"
+)
+_OPTION = re.compile(r"--?[A-Za-z][\w-]*")
+
+
+class Redactor:
+    """`known` are secrets by themselves, wherever they stand."""
+
+    def __init__(self, known: Iterable[str] = ()) -> None:
+        secrets = sorted({text for text in known if len(text) >= _SHORTEST_SECRET}, key=len)
+        self._known = (
+            re.compile("|".join(re.escape(text) for text in reversed(secrets))) if secrets else None
+        )
+
+    def document(self, value: Any, name: str = "", *, is_secret: bool = False) -> Any:
+        """The same JSON with a mask in the place of every secret.
+
+        Args:
+            value: Any JSON value.
+            name: What it stands under.
+            is_secret: Whether what it stands under makes a secret of every text in it.
+        """
+        # Loops, and so one frame for each level: documents may be as deep as Python's limit allows.
+        if isinstance(value, str):
+            return MASK if is_secret and value else self.text(value)
+        if isinstance(value, dict):
+            cleaned: dict[str, Any] = {}
+            pair = _name_of_pair(value)
+            for key, item in value.items():
+                inner = (
+                    is_secret
+                    or names_secret(key)
+                    or (key == "value" and names_secret(pair))
+                    or (name == "process" and key == "env")
+                )
+                cleaned[self.text(key)] = (
+                    MASK
+                    if _is_secret_number(key, item)
+                    else self.document(item, key, is_secret=inner)
+                )
+            return cleaned
+        if isinstance(value, list):
+            items: list[Any] = []
+            follows_option = False
+            for item in value:
+                items.append(self.document(item, name, is_secret=is_secret or follows_option))
+                follows_option = (
+                    isinstance(item, str)
+                    and _OPTION.fullmatch(item) is not None
+                    and names_secret(item)
+                )
+            return items
+        return value
+
+    def text(self, text: str) -> str:
+        """Words, in which there may be URLs, headers or assignments."""
+        if self._known is not None:
+            text = self._known.sub(MASK, text)
+        if "://" in text:
+            text = _URL.sub(_url_without_secrets, text)
+        text = _ASSIGNMENT.sub(rf"\1\2{MASK}", text)
+        text = _SPOKEN.sub(rf"\1{MASK}", text)
+        return _SHAPES.sub(MASK, text)
+
+
+def names_secret(name: str) -> bool:
+    """Whether what stands under a name is likely to be a secret."""
+    words = [word.lower() for word in _WORDS.findall(name)]
+    if not words:
+        return False
+    return not _SECRET_WORDS.isdisjoint(words) or words[-1] in _KEY_WORDS
+
+
+def _is_secret_number(name: str, value: Any) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not names_secret(name):
+        return False
+    return _COUNTED_WORDS.isdisjoint(word.lower() for word in _WORDS.findall(name))
+
+
+def _name_of_pair(value: Mapping[str, Any]) -> str:
+    """Of `{"name": ..., "value": ...}`, as lists of headers have it."""
+    name = value.get("name", value.get("key"))
+    return name if isinstance(name, str) and "value" in value else ""
+
+
+def _url_without_secrets(match: re.Match[str]) -> str:
+    scheme, user, rest, query = match.groups()
+    user = f"{MASK}@" if user else ""
+    query = f"?{MASK}" if query and len(query) > 1 else query or ""
+    return f"{scheme}{user}{rest}{query}"
