@@ -7,11 +7,13 @@ otherwise whoever may define pools could have any variable sent to any container
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from .errors import ApiError
 from .settings import Secret, Settings
+from .start_errors import BadOptionError
 from .targets import TargetError
 
 FORBIDDEN_KEY = "forbidden_container_key"
@@ -20,9 +22,23 @@ MISSING_KEY = "container_key_missing"
 _ALWAYS_ALLOWED = "ENVIRONMENT_API_KEY"
 _ALLOWED_PREFIX = "CONTAINER_API_KEY"
 
+_NAME = re.compile("[A-Za-z_][A-Za-z0-9_]*")
+
 # A shorter text may be found in an answer by chance; taking it out would harm what is meant.
 _SHORTEST_HIDDEN = 8
 _HIDDEN = b"***"
+
+
+def variables(option: str, names: Iterable[str]) -> tuple[str, ...]:
+    """Names of variables, as people type them."""
+    if isinstance(names, str):
+        raise BadOptionError(f"{option} is a list of names of variables, not one text")
+    names = tuple(names)
+    for name in names:
+        # No word of what it was: somebody may have given the key itself.
+        if not _NAME.fullmatch(name):
+            raise BadOptionError(f"{option} takes names of environment variables")
+    return names
 
 
 def check_container_key(definition: Mapping[str, Any], settings: Settings) -> None:

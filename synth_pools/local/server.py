@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 from . import hostnames
 from .app import create_app
+from .container_keys import variables
 from .datadir import DataDir
 from .key_ring import read_keys_file
 from .keys import key_problem
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 _START_LIMIT_SECONDS = 30.0
 _STOP_LIMIT_SECONDS = 15.0
 _LONGEST_GRACE = 86_400.0
+_LONGEST_INTERVAL = 3600.0
 
 
 class LocalBackend:
@@ -45,7 +47,9 @@ class LocalBackend:
     `port`: 0 picks a free one. `api_key`: None is the key stored in `data_dir`, made if need be.
     `api_keys_file`: in place of one key a file of several with names, one `name: key` a line, which
     may change while the backend runs. `container_hosts`: hosts besides this machine on which
-    containers may be reached. `allowed_hosts`: names besides this machine's by which clients may
+    containers may be reached. `container_key_envs`: variables, besides the usual ones, from which
+    pools may have the key of their containers taken. `health_interval`: seconds from one look at a
+    container to the next. `allowed_hosts`: names besides this machine's by which clients may
     call it. `limits`: how much it takes on. `grace`: seconds that what runs has to end at a stop.
     `keep_finished`: seconds after which finished rollouts are forgotten; None keeps them for ever.
     `validate_responses`: check each response against openapi.yaml too, as tests do.
@@ -60,6 +64,8 @@ class LocalBackend:
         api_key: str | None = None,
         api_keys_file: str | os.PathLike[str] | None = None,
         container_hosts: Iterable[str] = (),
+        container_key_envs: Iterable[str] = (),
+        health_interval: float = 5.0,
         allowed_hosts: Iterable[str] = (),
         limits: Limits | None = None,
         grace: float = 0.0,
@@ -84,6 +90,12 @@ class LocalBackend:
         else:
             self._keys_file = None
         self._container_hosts = hostnames.hosts("container_hosts", container_hosts)
+        self._container_key_envs = variables("container_key_envs", container_key_envs)
+        if not 0 < health_interval <= _LONGEST_INTERVAL:
+            raise BadOptionError(
+                f"health_interval must be more than 0 and at most {_LONGEST_INTERVAL:g} seconds"
+            )
+        self._health_interval = health_interval
         self._allowed_hosts = hostnames.hosts("allowed_hosts", allowed_hosts)
         self._limits = limits or Limits()
         if not 0 <= grace <= _LONGEST_GRACE:
@@ -184,6 +196,8 @@ class LocalBackend:
                     own_port=listener.getsockname()[1],
                     api_key=self._chosen_key or data_dir.stored_key(),
                     container_hosts=self._container_hosts,
+                    container_key_envs=self._container_key_envs,
+                    health_interval_seconds=self._health_interval,
                     validate_responses=self._validate_responses,
                 )
                 deadline = time.monotonic() + _START_LIMIT_SECONDS

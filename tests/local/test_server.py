@@ -283,6 +283,11 @@ def test_a_taken_port_is_refused_and_leaves_no_directory(tmp_path: Path) -> None
         ({"container_hosts": ["http://example.org"]}, BadOptionError, "http://example.org"),
         ({"container_hosts": ["example.org:80"]}, BadOptionError, "example.org:80"),
         ({"container_hosts": [""]}, BadOptionError, "container_hosts"),
+        ({"container_key_envs": "NAME"}, BadOptionError, "container_key_envs"),
+        ({"container_key_envs": ["A=b"]}, BadOptionError, "container_key_envs"),
+        ({"health_interval": 0}, BadOptionError, "health_interval"),
+        ({"health_interval": 3601}, BadOptionError, "health_interval"),
+        ({"health_interval": float("nan")}, BadOptionError, "health_interval"),
     ],
 )
 def test_what_cannot_work_is_refused_in_one_line(
