@@ -13,6 +13,7 @@ import click
 
 from synth_pools.local.limits import Limits
 
+from . import log_lines
 from .durations import seconds_of
 from .limit_options import limit_options
 from .places import default_data_dir
@@ -77,6 +78,22 @@ class _BrokeDown(click.ClickException):
     "named too.",
 )
 @click.option(
+    "--container-key-env",
+    "container_key_envs",
+    multiple=True,
+    metavar="NAME",
+    help="An environment variable from which pools may have the key of their containers taken, "
+    "besides ENVIRONMENT_API_KEY and those that begin with CONTAINER_API_KEY; may be repeated.",
+)
+@click.option(
+    "--health-interval",
+    type=click.FloatRange(0, 3600, min_open=True),
+    default=5.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="From one look at a container to the next.",
+)
+@click.option(
     "--allowed-hosts",
     multiple=True,
     metavar="HOST",
@@ -97,6 +114,21 @@ class _BrokeDown(click.ClickException):
     metavar="TIME",
     help="How long rollouts are kept after their end, for example 30d. [default: for ever]",
 )
+@click.option(
+    "--log-format",
+    type=click.Choice(log_lines.FORMATS),
+    default="text",
+    show_default=True,
+    help="How the log on standard error is written: for people, or one JSON object a line.",
+)
+@click.option(
+    "--log-level",
+    type=click.Choice(log_lines.LEVELS),
+    default="info",
+    show_default=True,
+    help="What the log tells: info is every change of state of a pool or a rollout, too; "
+    "warning and error are only what goes wrong.",
+)
 @limit_options
 @click.argument("unexpected", nargs=-1, type=click.UNPROCESSED, metavar="")
 def serve(
@@ -107,9 +139,13 @@ def serve(
     api_key_file: Path | None,
     api_keys_file: Path | None,
     container_hosts: tuple[str, ...],
+    container_key_envs: tuple[str, ...],
+    health_interval: float,
     allowed_hosts: tuple[str, ...],
     grace: float,
     keep_finished: float | None,
+    log_format: str,
+    log_level: str,
     limits: Limits,
     unexpected: tuple[str, ...],
 ) -> int:
@@ -128,9 +164,7 @@ def serve(
     except ModuleNotFoundError as error:
         raise _Refused(_what_is_missing(error)) from error
 
-    logging.basicConfig(
-        level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    log_lines.configure(log_format, log_level)
     if sum(given is not None for given in (api_key, api_key_file, api_keys_file)) > 1:
         raise click.UsageError(
             "give one of --api-key, --api-key-file and --api-keys-file, not both or all"
@@ -153,6 +187,8 @@ def serve(
                 api_key=api_key,
                 api_keys_file=api_keys_file,
                 container_hosts=_names(container_hosts),
+                container_key_envs=container_key_envs,
+                health_interval=health_interval,
                 allowed_hosts=_names(allowed_hosts),
                 limits=limits,
                 grace=grace,
@@ -200,6 +236,7 @@ def _stop(backend: LocalBackend) -> None:
     except LocalBackendError as error:
         click.echo(f"synth-pools: error: {error}", err=True)
         # Python would wait for the threads of a backend that did not stop, without a limit.
+        logging.shutdown()
         os._exit(_BrokeDown.exit_code)
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import logging
-import sqlite3
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .clock import seconds_between
+
+if TYPE_CHECKING:
+    # The command line reads our names too, and opens no database.
+    import sqlite3
 
 _log = logging.getLogger("synth_pools.local.states")
 

@@ -106,6 +106,7 @@ def test_a_container_that_answers_in_the_grace_is_heard(tmp_path: Path) -> None:
 
 def test_sigterm_gives_the_grace_and_a_second_one_ends_at_once(tmp_path: Path) -> None:
     arguments = ["--port", "0", "--data-dir", str(tmp_path / "d"), "--grace", "60"]
+    arguments += ["--log-level", "warning"]
     with serve_command(tmp_path, *arguments) as serving:
         with serving.client() as client:
             pool_id = client.post("/v1/pools", json={"name": "p"}).json()["id"]

@@ -149,7 +149,9 @@ def test_it_starts_again_after_it_was_killed(tmp_path: Path) -> None:
 def test_it_ends_cleanly_with_streams_open_and_rollouts_running(
     tmp_path: Path, number: signal.Signals
 ) -> None:
-    with serve(tmp_path, "--port", "0", "--data-dir", str(tmp_path / "d")) as serving:
+    # Only what goes wrong is logged.
+    quiet = ("--log-level", "warning")
+    with serve(tmp_path, "--port", "0", "--data-dir", str(tmp_path / "d"), *quiet) as serving:
         with serving.client() as client:
             pool_id = client.post("/v1/pools", json={"name": "p"}).json()["id"]
             path = f"/v1/pools/{pool_id}/rollouts"
@@ -265,11 +267,15 @@ def assert_refused(done: subprocess.CompletedProcess[str], words: str) -> None:
         (["--api-key-file", os.devnull], "blank"),
         (["--container-hosts", "http://a.example"], "without scheme or port"),
         (["--container-hosts", "a.example,"], "without scheme or port"),
+        (["--container-key-env", "no-name"], "names of environment variables"),
+        (["--health-interval", "0"], "--health-interval"),
         (["--max-queued", "0"], "--max-queued"),
         (["--max-depth", "501"], "--max-depth"),
         (["--sync-wait", "-1"], "--sync-wait"),
         (["--grace", "-1"], "--grace"),
         (["--api-keys-file", "/no/such/file"], "cannot read the keys file"),
+        (["--log-format", "xml"], "--log-format"),
+        (["--log-level", "debug"], "--log-level"),
     ],
 )
 def test_bad_input_gets_one_line(tmp_path: Path, arguments: list[str], words: str) -> None:
