@@ -7,6 +7,9 @@ from typing import Any
 
 FORBIDDEN = "forbidden_container_url"
 
+# When it is worth asking again whether a pool's containers are up.
+_WARMING_SECONDS = 1
+
 
 class ApiError(Exception):
     """Ends a request with this status and the error document that belongs to it."""
@@ -118,6 +121,25 @@ def id_mismatch(message: str) -> ApiError:
 
 def pool_archived(pool_id: str) -> ApiError:
     return conflict("pool_archived", f"Pool {pool_id!r} is archived and never changes again.")
+
+
+def pool_not_active(pool_id: str, status: str) -> ApiError:
+    message = f"Pool {pool_id!r} is {status}."
+    if status != "warming":
+        return conflict("pool_not_active", message)
+    # It takes no more than patience.
+    return ApiError(
+        409, "pool_not_active", message, retryable=True, retry_after_seconds=_WARMING_SECONDS
+    )
+
+
+def processes_not_allowed() -> ApiError:
+    return ApiError(
+        403,
+        "processes_not_allowed",
+        "config.process asks this backend to start processes, which it does only where it was "
+        "started with --allow-processes.",
+    )
 
 
 def payload_too_large(limit: int) -> ApiError:

@@ -44,6 +44,8 @@ class Settings(Limits):
     # From one look at a container to the next, and how long it may take to answer.
     health_interval_seconds: float = 5.0
     health_timeout_seconds: float = 2.0
+    # Whether whoever may define pools may have processes started on this machine.
+    allow_processes: bool = False
     # Names besides this machine's by which clients may call the backend.
     allowed_hosts: tuple[str, ...] = ()
     # Where the backend itself listens, which is no place for a container.
