@@ -11,6 +11,7 @@ import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import cast
 from urllib.parse import quote, urlsplit
 
 from .checked_network import CheckedNetwork, ConnectionFailedError
@@ -176,8 +177,8 @@ class _Connection(asyncio.Protocol):
         return answering.status, bytes(answering.body)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - of a TCP connection
-        self._transport = transport
+        # Of another event loop than asyncio's own it need not be one by name.
+        self._transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
         if self._answering is None or self._done is None or self._done.done():
