@@ -40,6 +40,7 @@ def test_the_smallest_pool_has_every_default(server: Server) -> None:
         "concurrency": 8,
         "container_url": None,
         "container_urls": [],
+        "error": None,
         "created_at": pool["created_at"],
         "updated_at": pool["created_at"],
         "archived_at": None,
