@@ -19,6 +19,7 @@ from .key_ring import KeyRing
 from .metrics.measures import Measures
 from .metrics.reading import ContainerReading
 from .pages import Cursors
+from .processes import Processes
 from .retention import forget_finished, keep_within
 from .rollout_rows import failure
 from .runner import Runner
@@ -41,6 +42,7 @@ class Backend:
     fleet: Fleet
     runner: Runner
     scheduler: Scheduler
+    processes: Processes
     keys: KeyRing
     admission: Admission
     streams: Streams
@@ -97,8 +99,9 @@ async def open_backend(settings: Settings, contract: Contract) -> AsyncIterator[
     fleet = Fleet(checks, scheduler.wake)
     scheduler.has_container = fleet.can_start
     runner = Runner(settings, store, contents, changes, containers, fleet, scheduler.in_background)
+    processes = Processes(settings, store, fleet, scheduler)
     try:
-        secret = await _read_what_is_there(store, scheduler, fleet, settings)
+        secret = await _read_what_is_there(store, scheduler, fleet, processes, settings)
         await _sweep(store, contents, settings)
         scheduler.start(runner)
         if settings.keep_finished_seconds is not None:
@@ -117,6 +120,7 @@ async def open_backend(settings: Settings, contract: Contract) -> AsyncIterator[
             fleet,
             runner,
             scheduler,
+            processes,
             keys,
             admission,
             Streams(settings),
@@ -124,21 +128,24 @@ async def open_backend(settings: Settings, contract: Contract) -> AsyncIterator[
         )
     finally:
         await scheduler.close(settings.shutdown_seconds)
+        await processes.close()
         await checks.close()
         await containers.close()
         await store.close()
 
 
 async def _read_what_is_there(
-    store: Store, scheduler: Scheduler, fleet: Fleet, settings: Settings
+    store: Store, scheduler: Scheduler, fleet: Fleet, processes: Processes, settings: Settings
 ) -> str:
-    """Queue what has not ended, look for the containers of pools; the secret of cursors."""
+    """Queue what has not ended, see to the containers of pools; the secret of cursors."""
     try:
+        await processes.end_leftovers()
         with store.reading() as db:
             row = db.execute("SELECT value FROM meta WHERE key = 'cursor_secret'").fetchone()
             for pool_id, definition in pool_rows.definitions(db):
                 fleet.set_pool(pool_id, definition)
         await store.write(lambda tx: _take_up(tx, scheduler))
+        await processes.begin()
     except StorageError as error:
         raise DataDirError(
             f"cannot use the database in {settings.data_dir}: {error.cause}; "
@@ -161,13 +168,15 @@ async def _sweep(store: Store, contents: Contents, settings: Settings) -> None:
 
 def _take_up(tx: Transaction, scheduler: Scheduler) -> None:
     """What ran comes first, so that it has its place again; the rest in its old order."""
-    waiting: dict[tuple[str, int], list[str]] = {}
+    waiting: dict[tuple[str, int, bool], list[str]] = {}
     for row in tx.execute(
-        "SELECT rollouts.id, pools.id AS pool_id, pools.concurrency FROM rollouts"
+        "SELECT rollouts.id, pools.id AS pool_id, pools.concurrency,"
+        " rollouts.status = 'running' AS left_over FROM rollouts"
         " JOIN pools ON pools.id = rollouts.pool_id"
         " WHERE rollouts.status IN ('queued', 'running')"
         " ORDER BY rollouts.status = 'queued', rollouts.seq"
     ):
-        waiting.setdefault((row["pool_id"], row["concurrency"]), []).append(row["id"])
-    for (pool_id, concurrency), rollout_ids in waiting.items():
-        scheduler.enqueue(pool_id, concurrency, rollout_ids)
+        place = (row["pool_id"], row["concurrency"], bool(row["left_over"]))
+        waiting.setdefault(place, []).append(row["id"])
+    for (pool_id, concurrency, left_over), rollout_ids in waiting.items():
+        scheduler.enqueue(pool_id, concurrency, rollout_ids, left_over=left_over)

@@ -44,6 +44,12 @@ class Pool:
         return self.status == "archived"
 
     @property
+    def error_code(self) -> str | None:
+        """Why it failed."""
+        error = json.loads(self.row["error"])
+        return None if error is None else str(error["code"])
+
+    @property
     def concurrency(self) -> int:
         return int(self.row["concurrency"])
 

@@ -48,10 +48,14 @@ class LocalBackend:
     `api_keys_file`: in place of one key a file of several with names, one `name: key` a line, which
     may change while the backend runs. `container_hosts`: hosts besides this machine on which
     containers may be reached. `container_key_envs`: variables, besides the usual ones, from which
-    pools may have the key of their containers taken. `health_interval`: seconds from one look at a
-    container to the next. `allowed_hosts`: names besides this machine's by which clients may
-    call it. `limits`: how much it takes on. `grace`: seconds that what runs has to end at a stop.
+    pools may have the key of their containers taken. `allow_processes`: whether whoever may define
+    pools may have processes started on this machine (`config.process`). `health_interval`: seconds
+    from one look at a container to the next. `allowed_hosts`: names besides this machine's by which
+    clients may call it. `limits`: how much it takes on. `grace`: seconds that what runs has to end
+    at a stop.
     `keep_finished`: seconds after which finished rollouts are forgotten; None keeps them for ever.
+    `keep_artifacts`: bytes of the contents of artifacts that are kept, the oldest going first; None
+    keeps them all.
     `validate_responses`: check each response against openapi.yaml too, as tests do.
     """
 
@@ -65,11 +69,13 @@ class LocalBackend:
         api_keys_file: str | os.PathLike[str] | None = None,
         container_hosts: Iterable[str] = (),
         container_key_envs: Iterable[str] = (),
+        allow_processes: bool = False,
         health_interval: float = 5.0,
         allowed_hosts: Iterable[str] = (),
         limits: Limits | None = None,
         grace: float = 0.0,
         keep_finished: float | None = None,
+        keep_artifacts: int | None = None,
         validate_responses: bool = False,
     ) -> None:
         check_port(port)
@@ -91,6 +97,7 @@ class LocalBackend:
             self._keys_file = None
         self._container_hosts = hostnames.hosts("container_hosts", container_hosts)
         self._container_key_envs = variables("container_key_envs", container_key_envs)
+        self._allow_processes = allow_processes
         if not 0 < health_interval <= _LONGEST_INTERVAL:
             raise BadOptionError(
                 f"health_interval must be more than 0 and at most {_LONGEST_INTERVAL:g} seconds"
@@ -104,6 +111,9 @@ class LocalBackend:
         if keep_finished is not None and not keep_finished > 0:
             raise BadOptionError("keep_finished must be more than 0 seconds")
         self._keep_finished = keep_finished
+        if keep_artifacts is not None and not keep_artifacts > 0:
+            raise BadOptionError("keep_artifacts must be more than 0 bytes")
+        self._keep_artifacts = keep_artifacts
         self._validate_responses = validate_responses
         self._lock = threading.RLock()
         self._run: _Run | None = None
@@ -191,12 +201,14 @@ class LocalBackend:
                     data_dir=data_dir.path,
                     api_keys_file=self._keys_file,
                     keep_finished_seconds=self._keep_finished,
+                    keep_artifacts_bytes=self._keep_artifacts,
                     allowed_hosts=(*self._allowed_hosts, self._host.lower().removesuffix(".")),
                     local_containers=is_loopback(listener),
                     own_port=listener.getsockname()[1],
                     api_key=self._chosen_key or data_dir.stored_key(),
                     container_hosts=self._container_hosts,
                     container_key_envs=self._container_key_envs,
+                    allow_processes=self._allow_processes,
                     health_interval_seconds=self._health_interval,
                     validate_responses=self._validate_responses,
                 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from ..calls import Handler
-from . import artifacts, containers, creations, pools, rollouts, service, tasks
+from . import artifacts, containers, creations, pool_states, pools, rollouts, service, tasks
 
 HANDLERS: Mapping[str, Handler] = {
     "list_pools": pools.list_pools,
@@ -14,6 +14,8 @@ HANDLERS: Mapping[str, Handler] = {
     "replace_pool": pools.replace_pool,
     "update_pool": pools.update_pool,
     "delete_pool": pools.delete_pool,
+    "pause_pool": pool_states.pause_pool,
+    "resume_pool": pool_states.resume_pool,
     "get_pool_urls": pools.get_pool_urls,
     "get_pool_metrics": pools.get_pool_metrics,
     "list_tasks": tasks.list_tasks,

@@ -12,12 +12,14 @@ from ..container_keys import check_container_key
 from ..container_policy import check_container_url
 from ..definitions import (
     container_urls,
+    has_processes,
     named_id,
     named_tasks,
     patched_pool,
     pool_definition,
     require_same_id,
 )
+from ..errors import processes_not_allowed
 from ..pages import page_document
 from ..pool_rows import Pool, find_pool, task_documents
 from ..rollouts import cancel_all_of
@@ -37,7 +39,9 @@ async def create_pool(call: Call) -> Reply:
     _check_containers(call.backend, definition, tasks)
 
     def work(tx: Transaction) -> dict[str, Any]:
-        pool = pool_rows.insert_pool(tx, pool_id, definition)
+        # Where it starts its containers itself, it is there for rollouts once one of them is.
+        status = "warming" if has_processes(definition) else "active"
+        pool = pool_rows.insert_pool(tx, pool_id, definition, status)
         pool_rows.replace_tasks(tx, pool.id, tasks)
         _follow(tx, call.backend, pool)
         return pool.document(task_documents(tx, pool))
@@ -100,7 +104,13 @@ async def delete_pool(call: Call) -> Reply:
         if not pool.is_archived:
             pool = pool_rows.archive_pool(tx, pool)
             cancel_all_of(tx, call.backend, pool_id)
-            tx.after_commit(lambda: call.backend.fleet.forget_pool(pool_id))
+            archived = pool
+
+            def tell() -> None:
+                call.backend.fleet.forget_pool(pool_id)
+                call.backend.processes.follow(archived)
+
+            tx.after_commit(tell)
         return pool.document(task_documents(tx, pool))
 
     return reply(await call.backend.store.write(work))
@@ -180,6 +190,8 @@ def _check_containers(
         if url is not None:
             check_container_url(url, backend.settings)
     check_container_key(definition, backend.settings)
+    if has_processes(definition) and not backend.settings.allow_processes:
+        raise processes_not_allowed()
 
 
 def _store(
@@ -203,5 +215,6 @@ def _follow(tx: Transaction, backend: Backend, pool: Pool) -> None:
     def tell() -> None:
         backend.fleet.set_pool(pool.id, definition)
         backend.scheduler.set_concurrency(pool.id, pool.concurrency)
+        backend.processes.follow(pool)
 
     tx.after_commit(tell)

@@ -1,0 +1,55 @@
+"""What is to be started for a pool, as its definition says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from .. import jsontext
+
+_START_SECONDS = 30.0
+_PLACEHOLDER = "{port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Two that are equal ask for the same process: then those that run may stay."""
+
+    argv: tuple[str, ...]
+    env: tuple[tuple[str, str], ...]
+    cwd: str | None
+    start_seconds: float
+    # The variable that holds the containers' key, never the key itself.
+    key_env: str | None
+
+    @classmethod
+    def of(cls, definition: Mapping[str, Any]) -> Self | None:
+        """None where the pool starts nothing."""
+        config = definition.get("config")
+        process = config.get("process") if isinstance(config, dict) else None
+        if not isinstance(config, dict) or not isinstance(process, dict):
+            return None
+        variables = (process.get("env") or {}).items()
+        return cls(
+            tuple(process["argv"]),
+            tuple((name, _text(value)) for name, value in variables if value is not None),
+            process.get("cwd"),
+            float(process.get("start_timeout_seconds") or _START_SECONDS),
+            config.get("container_key_env"),
+        )
+
+    def arguments(self, port: int) -> list[str]:
+        return [_filled(text, port) for text in self.argv]
+
+    def variables(self, port: int) -> dict[str, str]:
+        return {name: _filled(text, port) for name, text in self.env}
+
+
+def _filled(text: str, port: int) -> str:
+    # Not `format`: other braces are the program's own.
+    return text.replace(_PLACEHOLDER, str(port))
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else jsontext.dumps(value)

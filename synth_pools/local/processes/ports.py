@@ -1,0 +1,29 @@
+"""Free loopback ports, none given to two processes at once."""
+
+from __future__ import annotations
+
+import socket
+
+HOST = "127.0.0.1"
+_TRIES = 100
+
+
+class Ports:
+    """The system forgets a port that was found free; two starts at once could be told the same."""
+
+    def __init__(self) -> None:
+        self._taken: set[int] = set()
+
+    def take(self) -> int:
+        """Raise `OSError` where the system has none. Somebody else may still be faster."""
+        for _ in range(_TRIES):
+            with socket.socket() as found:
+                found.bind((HOST, 0))
+                port = int(found.getsockname()[1])
+            if port not in self._taken:
+                self._taken.add(port)
+                return port
+        raise OSError("no free port was found")
+
+    def give_back(self, port: int) -> None:
+        self._taken.discard(port)
