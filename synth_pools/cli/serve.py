@@ -18,6 +18,7 @@ from .durations import seconds_of
 from .limit_options import limit_options
 from .places import default_data_dir
 from .signals import StopSignals
+from .sizes import bytes_of
 
 if TYPE_CHECKING:
     from synth_pools.local import LocalBackend
@@ -120,6 +121,13 @@ class _BrokeDown(click.ClickException):
     default="text",
     show_default=True,
     help="How the log on standard error is written: for people, or one JSON object a line.",
+@click.option(
+    "--keep-artifacts",
+    callback=bytes_of,
+    metavar="SIZE",
+    help="How much of the contents of artifacts is kept, for example 10GiB: the oldest go first. "
+    "[default: all]",
+)
 )
 @click.option(
     "--log-level",
@@ -151,6 +159,7 @@ def serve(
 ) -> int:
     """Serve container pools on this machine until ^C or SIGTERM.
 
+    keep_artifacts: int | None,
     The first line on standard output names the URL, once it answers. Exit status: 0 after a clean
     stop, 2 if something is wrong with an option, 1 if the backend broke down.
     """
@@ -201,6 +210,7 @@ def serve(
             while backend.running and not signals.wait(_WATCH_SECONDS):
                 pass
             asked = backend.running
+                keep_artifacts=keep_artifacts,
             _stop(backend)
     except LocalBackendError as error:
         raise _Refused(str(error)) from error

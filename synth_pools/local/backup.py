@@ -11,6 +11,8 @@ from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
+from .artifacts.contents import FOLDER as CONTENTS_FOLDER
+from .artifacts.contents import content_file
 from .datadir import LOCK_FILE
 from .start_errors import DataDirError
 from .store import FILE_NAME
@@ -30,6 +32,7 @@ def back_up(data_dir: Path, target: Path) -> None:
         with _draft_of(target) as draft:
             _copy_database(data_dir / FILE_NAME, draft / FILE_NAME)
             # After the database: a file that it names is there by now.
+            _copy_contents(data_dir, draft)
             shutil.copytree(data_dir, draft, ignore=_not_plain_files, dirs_exist_ok=True)
             _flush(draft)
             draft.rename(target)
@@ -80,13 +83,31 @@ def _copy_database(source: Path, target: Path) -> None:
             raise sqlite3.DatabaseError(f"it is damaged: {' '.join(verdict.split())}")
 
 
+def _copy_contents(data_dir: Path, draft: Path) -> None:
+    """Copy the contents of the artifacts that the copied database names, and no others.
+
+    One that retention has removed since is given up in the copy too.
+    """
+    with closing(sqlite3.connect(draft / FILE_NAME)) as copy, copy:
+        if not copy.execute("SELECT 1 FROM sqlite_master WHERE name = 'artifacts'").fetchone():
+            return  # an older backend kept them elsewhere
+        for (sha256,) in copy.execute("SELECT DISTINCT sha256 FROM artifacts").fetchall():
+            source = content_file(data_dir, sha256)
+            target = content_file(draft, sha256)
+            target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            try:
+                shutil.copyfile(source, target)
+            except FileNotFoundError:
+                copy.execute("DELETE FROM artifacts WHERE sha256 = ?", (sha256,))
+
+
 def _not_plain_files(directory: str, names: list[str]) -> set[str]:
-    """What is left out: the database, the lock, and what can only be used where it is."""
+    """What is left out: what is copied by itself, the lock, and what can only be used in place."""
     here = Path(directory)
     return {
         name
         for name in names
-        if name == LOCK_FILE
+        if name in (LOCK_FILE, CONTENTS_FOLDER)
         or name.startswith(FILE_NAME)
         or (not (here / name).is_dir() and not (here / name).is_file())
     }

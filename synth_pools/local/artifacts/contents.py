@@ -41,7 +41,7 @@ class Contents:
     """All contents of a data directory. Its methods may be called in any thread."""
 
     def __init__(self, data_dir: Path) -> None:
-        self._folder = data_dir / FOLDER
+        self._data_dir = data_dir
         self._lock = threading.Lock()
         # Those that a transaction is about to name, by how many.
         self._held: Counter[str] = Counter()
@@ -122,7 +122,7 @@ class Contents:
     def sweep(self, named: Collection[str]) -> None:
         """Remove what nothing names; at the start, before anything runs."""
         total = 0
-        for folder, _, files in os.walk(self._folder):
+        for folder, _, files in os.walk(self._data_dir / FOLDER):
             for file in files:
                 path = Path(folder) / file
                 if file in named:
@@ -145,7 +145,7 @@ class Contents:
     def _write(self, content: Content) -> None:
         path = self._path(content.sha256)
         if not path.parent.is_dir():
-            path.parent.mkdir(parents=True, exist_ok=True)
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             _flush(path.parent.parent)
             _flush(path.parent.parent.parent)
         if not path.exists():
@@ -165,7 +165,11 @@ class Contents:
         _flush(path.parent)
 
     def _path(self, sha256: str) -> Path:
-        return self._folder / sha256[:2] / sha256
+        return content_file(self._data_dir, sha256)
+
+
+def content_file(data_dir: Path, sha256: str) -> Path:
+    return data_dir / FOLDER / sha256[:2] / sha256
 
 
 def _flush(directory: Path) -> None:
