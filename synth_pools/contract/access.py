@@ -7,6 +7,7 @@ from typing import Any
 
 from synth_pools.contract.commands import MASKED
 from synth_pools.contract.document import Operation
+from synth_pools.contract.features import not_offered
 from synth_pools.contract.following import Rollout
 from synth_pools.contract.judgement import excerpt
 from synth_pools.contract.model import Clause, Column, Layer
@@ -27,12 +28,13 @@ def check_access(world: World, rollout: Rollout | None) -> None:
     item = Scenario(CHECK, _CLAUSE, operations, lambda _: None)
     ctx = Context(world, item, Layer.PREFLIGHT)
     ids = _ids(world, rollout)
+    absent = not_offered(world)
     for operation in sorted(world.document.operations.values(), key=lambda op: op.id in _LAST):
         if world.options.read_only and operation.method != "GET":
             continue
         for what, authorization in _wrong(operation):
             answer = _ask(ctx, operation, ids, authorization)
-            if answer.status == 501:
+            if answer.status == 501 or (operation.id in absent and answer.status in (404, 405)):
                 # It refuses everybody, which is as good.
                 continue
             ctx.judge(
@@ -57,8 +59,13 @@ def _ids(world: World, rollout: Rollout | None) -> Mapping[str, str]:
     if rollout is None:
         # Nothing was made: a name that nobody has must be refused as well.
         name = world.pool_id("nothing")
-        return {"pool_id": name, "task_id": name, "rollout_id": name}
-    return {"pool_id": rollout.pool_id, "task_id": "task-1", "rollout_id": rollout.id}
+        return dict.fromkeys(("pool_id", "task_id", "rollout_id", "artifact_path"), name)
+    return {
+        "pool_id": rollout.pool_id,
+        "task_id": "task-1",
+        "rollout_id": rollout.id,
+        "artifact_path": "artifact",
+    }
 
 
 def _ask(

@@ -10,10 +10,14 @@ LIMIT = 60.0
 
 
 class SyncCalls:
-    """Calls methods of the sync client by name; a stream becomes the list of its events."""
+    """Calls methods of the sync client by name; a stream becomes the list of its events.
 
-    def __init__(self, client: Any) -> None:
+    `lost` is what the client raises where a connection broke.
+    """
+
+    def __init__(self, client: Any, lost: type[Exception]) -> None:
         self._client = client
+        self.lost = lost
 
     def __call__(self, name: str, *arguments: Any, **options: Any) -> Any:
         found = _method(self._client, name)(*arguments, **options)
@@ -23,8 +27,9 @@ class SyncCalls:
 class AsyncCalls:
     """The same for the async client, in one event loop."""
 
-    def __init__(self, client: Any, runner: asyncio.Runner) -> None:
+    def __init__(self, client: Any, lost: type[Exception], runner: asyncio.Runner) -> None:
         self._client = client
+        self.lost = lost
         self._runner = runner
 
     def __call__(self, name: str, *arguments: Any, **options: Any) -> Any:

@@ -6,15 +6,15 @@ The one module of the kit that knows the client, and it looks at it only when it
 from __future__ import annotations
 
 import asyncio
-import json
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from synth_pools.contract.client_calls import LIMIT, AsyncCalls, SyncCalls
-from synth_pools.contract.commands import MASKED
+from synth_pools.contract.client_judging import called, connected, judge_alike, request_of
+from synth_pools.contract.client_later import later_operations
 from synth_pools.contract.ends import EndScenario, LackError
+from synth_pools.contract.features import not_offered
 from synth_pools.contract.following import (
     FINAL,
     Rollout,
@@ -23,9 +23,9 @@ from synth_pools.contract.following import (
     wait,
     wait_until_active,
 )
-from synth_pools.contract.model import Clause, Exchange, Layer, LayerResult, Outcome
+from synth_pools.contract.model import Clause, Layer, LayerResult, Outcome
 from synth_pools.contract.probe import ABSENT, Answer, BusyError, at
-from synth_pools.contract.scenario import Context, Scenario, difference, same
+from synth_pools.contract.scenario import Context, Scenario
 from synth_pools.contract.world import World
 
 _CLAUSE = Clause("Growth", "readers keep what they do not know and never fail on it")
@@ -44,12 +44,14 @@ def run(world: World) -> LayerResult:
     }
     if world.options.wants("client.sync"):
         with synth_pools.ContainerPoolsClient(**settings) as client:
-            _play(world, "client.sync", SyncCalls(client))
+            _play(world, "client.sync", SyncCalls(client, synth_pools.APIConnectionError))
     if world.options.wants("client.async"):
         with asyncio.Runner() as runner:
             other = synth_pools.AsyncContainerPoolsClient(**settings)
             try:
-                _play(world, "client.async", AsyncCalls(other, runner))
+                _play(
+                    world, "client.async", AsyncCalls(other, synth_pools.APIConnectionError, runner)
+                )
             finally:
                 runner.run(other.aclose())
     return LayerResult()
@@ -75,12 +77,16 @@ def _play(world: World, check: str, call: Any) -> None:
             _refusal(ctx, call)
             _writes(ctx, call)
             _rollouts(ctx, call)
+            later_operations(ctx, call)
     except EndScenario:
         pass
     except (LackError, BusyError) as error:
         ctx.lack("create_rollout", str(error))
+    absent = not_offered(world)
     for operation in item.operations:
-        if operation not in ctx.judged:
+        if operation in absent:
+            ctx.lack(operation, absent[operation], Outcome.NOT_OFFERED)
+        elif operation not in ctx.judged:
             note = "read-only" if world.options.read_only else "what comes before it departed"
             ctx.lack(operation, note)
 
@@ -162,7 +168,7 @@ def _alike(
     if raw.status == 501:
         ctx.lack(operation, "the server answers 501", Outcome.NOT_OFFERED)
         return
-    _judge(ctx, operation, name, raw, raw.json, _called(ctx, call, operation, name, *arguments))
+    judge_alike(ctx, operation, name, raw, raw.json, called(ctx, call, operation, name, *arguments))
 
 
 def _fields_alike(ctx: Context, call: Any, name: str, arguments: Any, ids: dict[str, str]) -> None:
@@ -170,10 +176,10 @@ def _fields_alike(ctx: Context, call: Any, name: str, arguments: Any, ids: dict[
     if raw.status != 200:
         ctx.lack(name, f"the answer is {raw.status}")
         return
-    came = _called(ctx, call, name, name, *arguments)
+    came = called(ctx, call, name, name, *arguments)
     if came is not ABSENT:
         wanted = sorted(raw.json) if isinstance(raw.json, dict) else raw.json
-        _judge(ctx, name, name, raw, wanted, sorted(came) if isinstance(came, dict) else came)
+        judge_alike(ctx, name, name, raw, wanted, sorted(came) if isinstance(came, dict) else came)
 
 
 def _events(
@@ -182,13 +188,13 @@ def _events(
     stream = ctx.stream(operation, ids)
     wanted = _placed([message.envelope for message in stream.reader.messages])
     raw = Answer(stream.exchange)
-    came = _called(ctx, call, operation, name, *arguments)
+    came = called(ctx, call, operation, name, *arguments)
     if came is ABSENT:
         return
-    _judge(ctx, operation, name, raw, wanted, _placed(came))
+    judge_alike(ctx, operation, name, raw, wanted, _placed(came))
     if len(wanted) > 1 and ctx.world.offers("event_resume"):
-        rest = _called(ctx, call, operation, name, *arguments, cursor=wanted[0].get("id"))
-        _judge(ctx, operation, f"{name}(cursor=...)", raw, wanted[1:], _placed(rest))
+        rest = called(ctx, call, operation, name, *arguments, cursor=wanted[0].get("id"))
+        judge_alike(ctx, operation, f"{name}(cursor=...)", raw, wanted[1:], _placed(rest))
 
 
 def _placed(events: Any) -> Any:
@@ -209,13 +215,13 @@ def _pages(
     """The item of ours in a list that others may change meanwhile."""
     query = {"limit": 100}
     raw = ctx.want(200, operation, ids, query=query)
-    came = _called(ctx, call, operation, name, *arguments, limit=100)
+    came = called(ctx, call, operation, name, *arguments, limit=100)
     if came is ABSENT:
         return
     wanted = [item for item in raw.at("items") or [] if at(item, "id") == ours]
     items = at(came, "items")
     found = [one for one in (items if isinstance(items, list) else []) if at(one, "id") == ours]
-    _judge(ctx, operation, name, raw, wanted, found)
+    judge_alike(ctx, operation, name, raw, wanted, found)
 
 
 def _refusal(ctx: Context, call: Any) -> None:
@@ -228,14 +234,14 @@ def _refusal(ctx: Context, call: Any) -> None:
         ("agent_rollouts.get", (nobody,), "get_global_rollout"),
     ):
         try:
-            came = _connected(call, name, *arguments)
+            came = connected(call, name, *arguments)
         except NotFoundError:
             got = ""
         except Exception as error:  # noqa: BLE001 - whatever the client raises is its answer
             got = f"{type(error).__name__}: {error}"[:200]
         else:
             got = str(came)[:200]
-        sent = _request(ctx, operation, arguments, got)
+        sent = request_of(ctx, operation, arguments, got)
         ctx.judge(operation, not got, f"{name} raises NotFoundError", got, sent)
 
 
@@ -252,25 +258,25 @@ def _writes(ctx: Context, call: Any) -> None:
             ("update_pool", "update_pool" if long else "update", (name, {"capacity": 2})),
         ))  # fmt: skip
         for operation, method, arguments in steps:
-            came = _called(ctx, call, operation, method, *arguments)
+            came = called(ctx, call, operation, method, *arguments)
             read = ctx.want(200, "get_pool", pool)
-            _judge(ctx, operation, method, read, _settled(read.json), _settled(came))
+            judge_alike(ctx, operation, method, read, _settled(read.json), _settled(came))
             wait_until_active(ctx, name)
         _task_writes(ctx, call, name, long)
         for operation in ("execute_pool_container_rollout", "execute_task_container_rollout"):
             there = [name] if "_pool_" in operation else [name, "t"]
-            came = _called(ctx, call, operation, operation, *there, {"seed": 1})
+            came = called(ctx, call, operation, operation, *there, {"seed": 1})
             if came is not ABSENT:
                 good = isinstance(came, dict)
                 ctx.judge(operation, good, "a JSON object", repr(came)[:80], None)
         method = "delete_task" if long else "tasks.delete"
-        came = _called(ctx, call, "delete_task", method, name, "t")
+        came = called(ctx, call, "delete_task", method, name, "t")
         left = ctx.want(200, "list_tasks", pool)
         ctx.equal("delete_task", "the tasks afterwards", [], left.at("items"), left)
         method = "delete_pool" if long else "delete"
-        came = _called(ctx, call, "delete_pool", method, name)
+        came = called(ctx, call, "delete_pool", method, name)
         read = ctx.want(200, "get_pool", pool)
-        _judge(ctx, "delete_pool", method, read, read.json, came)
+        judge_alike(ctx, "delete_pool", method, read, read.json, came)
 
 
 def _settled(pool: Any) -> Any:
@@ -287,9 +293,9 @@ def _task_writes(ctx: Context, call: Any, pool_id: str, long: bool) -> None:
         ("patch_task", "tasks.patch", (pool_id, "t", {"task_config": {"y": 2}})),
     ):
         method = operation if long else short
-        came = _called(ctx, call, operation, method, *arguments)
+        came = called(ctx, call, operation, method, *arguments)
         read = ctx.want(200, "list_tasks", {"pool_id": pool_id})
-        _judge(ctx, operation, method, read, read.at("items", 0), came)
+        judge_alike(ctx, operation, method, read, read.at("items", 0), came)
 
 
 def _rollouts(ctx: Context, call: Any) -> None:
@@ -301,11 +307,11 @@ def _rollouts(ctx: Context, call: Any) -> None:
         ("create_global_rollout", "create_global_rollout", ({**body, "pool_id": pool_id},)),
         ("agent_rollouts.create", "create_global_rollout", ({**body, "pool_id": pool_id},)),
     ):
-        came = _called(ctx, call, operation, method, *arguments)
+        came = called(ctx, call, operation, method, *arguments)
         found = at(came, "rollout_id")
         if isinstance(found, str):
             read = ctx.want(200, "get_rollout", {"pool_id": pool_id, "rollout_id": found})
-            _judge(ctx, operation, method, read, read.at("request"), at(came, "request"))
+            judge_alike(ctx, operation, method, read, read.at("request"), at(came, "request"))
     live = ctx.world.live_pool_body("x", pool_id=(name := ctx.name("live")), name=name)
     if live is None:
         for operation in ("cancel_rollout", "cancel_global_rollout"):
@@ -321,62 +327,6 @@ def _rollouts(ctx: Context, call: Any) -> None:
         made = ctx.want(202, "create_rollout", {"pool_id": name}, json={"env": {"delay": 600}})
         rollout = Rollout(name, rollout_id(made))
         there = [rollout.id] if operation == "cancel_global_rollout" else [name, rollout.id]
-        came = _called(ctx, call, operation, method, *there)
+        came = called(ctx, call, operation, method, *there)
         read = ctx.want(200, "get_rollout", rollout.ids)
-        _judge(ctx, operation, method, read, read.json, came)
-
-
-def _called(
-    ctx: Context, call: Any, operation: str, name: str, *arguments: Any, **options: Any
-) -> Any:
-    """What the client answers; ABSENT where it raises, which is told here."""
-    try:
-        return _connected(call, name, *arguments, **options)
-    except Exception as error:  # noqa: BLE001 - whatever the client raises is its answer
-        got = f"{type(error).__name__}: {error}"[:300]
-        status = getattr(error, "status_code", None)
-        if status == 501:
-            ctx.lack(operation, "the server answers 501", Outcome.NOT_OFFERED)
-        elif status in (429, 503) or (status in (404, 502, 504) and "_container_" in operation):
-            ctx.lack(operation, got)
-        else:
-            demand = f"{name} of the client answers"
-            ctx.judge(operation, False, demand, got, _request(ctx, operation, arguments, got))
-        return ABSENT
-
-
-def _connected(call: Any, name: str, *arguments: Any, **options: Any) -> Any:
-    """A call that is made again where the server has just closed an idle connection."""
-    from synth_pools import APIConnectionError
-
-    try:
-        return call(name, *arguments, **options)
-    except APIConnectionError:
-        return call(name, *arguments, **options)
-
-
-def _request(ctx: Context, operation: str, arguments: tuple[Any, ...], got: str) -> Answer:
-    """The request that the client should have sent, to be tried without it."""
-    known = ctx.world.document.operations[operation]
-    names = re.findall(r"{(\w+)}", known.path)
-    headers = [("authorization", MASKED)]
-    body = None
-    if len(arguments) > len(names):
-        headers.append(("content-type", "application/json"))
-        body = json.dumps(arguments[len(names)], ensure_ascii=False).encode()
-    url = ctx.world.probe.url(known.path, dict(zip(names, arguments, strict=False)))
-    return Answer(
-        Exchange(known.method, url, tuple(headers), body, trouble=got, operation=operation)
-    )
-
-
-def _judge(ctx: Context, operation: str, name: str, raw: Answer, wanted: Any, came: Any) -> None:
-    if came is ABSENT:
-        return
-    ctx.judge(
-        operation,
-        same(wanted, came),
-        f"{name} of the client answers what raw HTTP reads",
-        difference(wanted, came),
-        raw,
-    )
+        judge_alike(ctx, operation, method, read, read.json, came)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from synth_pools.contract.document import Document
 from synth_pools.contract.engine import EngineSettings, Judged, Trouble, run_engine
 from synth_pools.contract.engine_checks import CHECKS, departure_of, is_excused
+from synth_pools.contract.features import not_offered
 from synth_pools.contract.findings import Findings
 from synth_pools.contract.fixture import FixtureError, make_steering
 from synth_pools.contract.judgement import excerpt
@@ -44,6 +45,11 @@ def _drive(options: Options, world: World, steering: Steering, progress: Progres
     profile = options.profile
     document, findings = world.document, world.findings
     told = 0.0
+    absent = not_offered(world)
+    for operation, note in absent.items():
+        findings.lacking(
+            Outcome.NOT_OFFERED, "schema.offered", operation, Column.STATUS, Layer.SCHEMA, note
+        )
 
     def tick(phase: str, sent: int) -> None:
         nonlocal told
@@ -59,6 +65,7 @@ def _drive(options: Options, world: World, steering: Steering, progress: Progres
         phases=_PHASES[profile],
         steps=_STEPS[profile],
         read_only=options.read_only,
+        without=frozenset(absent),
         checks=tuple(name for name, check in CHECKS.items() if options.wants(check.id)),
         steer=steering,
         observe=steering.observe,

@@ -23,6 +23,7 @@ async def get_capabilities(call: Call) -> Reply:
                 "event_resume": True,
                 "idempotency_keys": True,
                 "sync_mode": True,
+                "validate": True,
             },
             "version": call.backend.contract.version,
         }

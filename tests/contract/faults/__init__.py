@@ -7,6 +7,7 @@ from . import (
     answers_wrong,
     changes_wrong,
     data_wrong,
+    later_wrong,
     lists_wrong,
     streams_wrong,
     subtle_wrong,
@@ -23,4 +24,5 @@ FAULTS: tuple[Fault, ...] = (
     *changes_wrong.FAULTS,
     *streams_wrong.FAULTS,
     *subtle_wrong.FAULTS,
+    *later_wrong.FAULTS,
 )
