@@ -98,7 +98,16 @@ async def open_backend(settings: Settings, contract: Contract) -> AsyncIterator[
     checks = Checks(containers, settings.health_interval_seconds, settings.health_timeout_seconds)
     fleet = Fleet(checks, scheduler.wake)
     scheduler.has_container = fleet.can_start
-    runner = Runner(settings, store, contents, changes, containers, fleet, scheduler.in_background)
+    runner = Runner(
+        settings,
+        store,
+        contents,
+        changes,
+        containers,
+        fleet,
+        scheduler.in_background,
+        scheduler.put_back,
+    )
     processes = Processes(settings, store, fleet, scheduler)
     try:
         secret = await _read_what_is_there(store, scheduler, fleet, processes, settings)

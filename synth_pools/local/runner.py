@@ -44,6 +44,7 @@ class Runner:
         containers: ContainerClient,
         fleet: Fleet,
         in_background: Callable[[Coroutine[Any, Any, None]], None],
+        put_back: Callable[[str, str], None],
     ) -> None:
         self._settings = settings
         self._store = store
@@ -52,6 +53,7 @@ class Runner:
         self._containers = containers
         self._fleet = fleet
         self._in_background = in_background
+        self._put_back = put_back
         self._echo = EchoTarget()
 
     def target(self, container_url: str | None, key_env: str | None) -> Target:
@@ -109,6 +111,10 @@ class Runner:
         pool = find_pool(tx, rollout["pool_id"])
         if rollout["status"] == "running" and error is None:
             return self._attempt(rollout, pool, is_left_over=True)
+        if rollout["status"] == "queued" and pool.status != "active":
+            # Paused, or failed, in the very moment in which it was to start.
+            tx.after_commit(lambda: self._put_back(pool.id, rollout_id))
+            return None
         try:
             url = _url_of_task(tx, rollout, pool) or place_url
         except ApiError as gone:

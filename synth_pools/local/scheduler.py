@@ -93,6 +93,13 @@ class Scheduler:
             self._held.discard(pool_id)
             self._wake.set()
 
+    def put_back(self, pool_id: str, rollout_id: str) -> None:
+        """It was to start and may not yet: it is the first again of those that wait."""
+        queue = self._pools.get(pool_id)
+        if queue is not None:
+            queue.waiting[rollout_id] = None
+            queue.waiting.move_to_end(rollout_id, last=False)
+
     async def drained(self, pool_id: str) -> None:
         """Return when nothing of this pool runs."""
         while (queue := self._pools.get(pool_id)) is not None and queue.running:
@@ -190,8 +197,8 @@ class Scheduler:
     def _ended(
         self, pool_id: str, queue: _PoolQueue, rollout_id: str, task: asyncio.Task[None]
     ) -> None:
-        del task  # cancelled or not, it has said what there was to say
-        queue.running.pop(rollout_id, None)
+        if queue.running.get(rollout_id) is task:
+            del queue.running[rollout_id]
         self._admission.count_end(pool_id)
         self._ends.set()
         if queue.waiting or queue.left_over:
