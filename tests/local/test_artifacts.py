@@ -169,7 +169,7 @@ def test_what_an_older_backend_kept_in_the_result_is_served_from_there(tmp_path:
     with serve(tmp_path) as server:
         rollout = run(server, [{"name": "x", "content": "x"}] * 3)
     encoded = base64.b64encode(BINARY).decode()
-    given = [
+    given: list[dict[str, Any]] = [
         {"name": "../up.txt", "content": LARGE},
         {"name": "../up.txt", "content": encoded, "encoding": "base64"},
         {"name": "C:\\n.json", "content": {"a": 1}},

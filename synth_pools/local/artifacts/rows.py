@@ -58,8 +58,8 @@ def forget_oldest(tx: Transaction, most_bytes: int, limit: int) -> set[str]:
         return names
     # The latest rollout that has a content tells its age.
     for row in tx.execute(
-        "SELECT sha256, MAX(rollout_seq) AS latest, size_bytes FROM artifacts GROUP BY sha256"
-        " ORDER BY latest LIMIT ?",
+        "SELECT sha256, MAX(rollout_seq) AS latest, position, size_bytes FROM artifacts"
+        " GROUP BY sha256 ORDER BY latest, position LIMIT ?",
         (limit,),
     ).fetchall():
         if total > most_bytes:
