@@ -79,7 +79,7 @@ class Runner:
         tried: list[str] = []
         error: TargetError | None = None
         while True:
-            with await self._fleet.place(pool_id, tried) as place:
+            with await self._fleet.place(pool_id, tried, is_retry=error is not None) as place:
                 attempt = await write(partial(self._begin, rollout_id, place.url, error))
                 if attempt is None:
                     return

@@ -200,22 +200,31 @@ class Fleet:
             return not pool.has_processes
         return any(member.takes_rollouts for member in pool.members.values())
 
-    async def place(self, pool_id: str, tried: Collection[str] = ()) -> Place:
-        """A place for a rollout of this pool, as soon as there is one."""
+    async def place(
+        self, pool_id: str, tried: Collection[str] = (), *, is_retry: bool = False
+    ) -> Place:
+        """A place for a rollout of this pool, as soon as there is one; see `choose`."""
         while not self.can_start(pool_id):
             await self._changed.wait()
-        return self.place_now(pool_id, tried)
+        return self.place_now(pool_id, tried, is_retry=is_retry)
 
     def place_now(
-        self, pool_id: str, tried: Collection[str] = (), *, direct: bool = False
+        self,
+        pool_id: str,
+        tried: Collection[str] = (),
+        *,
+        is_retry: bool = False,
+        direct: bool = False,
     ) -> Place:
         """The same where `can_start`; `direct` for a call that is no rollout of the pool."""
         pool = self._pools.get(pool_id)
         if pool is None:
             return Place(self, pool_id, None, direct=direct)
-        for member in pool.members.values():
+        members = pool.members.values()
+        for member in members:
             member.container.want()
-        return Place(self, pool_id, choose(pool.members.values(), tried), direct=direct)
+        chosen = choose(members, tried, is_retry=is_retry)
+        return Place(self, pool_id, chosen, direct=direct)
 
     def has_other(self, pool_id: str, tried: Collection[str]) -> bool:
         """Whether a healthy container is left that was not tried yet."""
