@@ -13,6 +13,7 @@ from .clock import now
 from .targets import Answer, Probe, Report, TargetError
 
 _NAME = "built-in echo target"
+_DESCRIPTION = "Runs no task: it answers with a copy of the request."
 _LONGEST_DELAY = 3600
 _MOST_EVENTS = 1000
 
@@ -23,11 +24,18 @@ class EchoTarget:
     async def probe(self, what: Probe) -> Answer:
         if what == "health":
             return _answer({"status": "ok", "healthy": True, "runtime": "echo"})
+        if what == "task_info":
+            task = {"task_id": "echo", "task_name": _NAME, "description": _DESCRIPTION}
+            return _answer({"task": task, "metadata": {}})
+        if what in ("program", "taskset"):
+            # As a container answers that is made without one.
+            message = f"The {_NAME} has no {what}."
+            raise TargetError("container_http_error", message, {"status": 404}, 404)
         return _answer(
             {
                 "runtime": "echo",
                 "name": _NAME,
-                "description": "Runs no task: it answers with a copy of the request.",
+                "description": _DESCRIPTION,
                 "capabilities": {"rollout_modes": ["sync"]},
                 "metadata": {"env": ["delay", "fail", "reward", "events"]},
             }

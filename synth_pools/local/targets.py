@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-Probe = Literal["health", "info", "metadata"]
+Probe = Literal["health", "info", "metadata", "task_info", "program", "taskset"]
 
 # Takes the data of an agent event; what it is told is stored before it returns.
 Report = Callable[[dict[str, Any]], Awaitable[None]]

@@ -73,6 +73,10 @@ def test_direct_calls_reach_a_real_container(server: Server, real: str) -> None:
         info = server.get(f"{root}/container/info")
         assert info["runtime"]["name"] == "arithmetic"
         assert server.get(f"{root}/container/metadata") == info
+        assert server.get(f"{root}/container/task_info")["task"]["task_id"] == "arithmetic"
+        # It was made without either, and says so itself.
+        for what in ("program", "taskset"):
+            server.refused("GET", f"{root}/container/{what}", 404, "not_found")
         body = {"rollout_id": "by hand", "seed": 3, "anything": None, "submission_mode": "sync"}
         answer = server.post(f"{root}/container/rollout", body)
         assert answer["summary"] == {"reward": 3.0}
@@ -80,6 +84,9 @@ def test_direct_calls_reach_a_real_container(server: Server, real: str) -> None:
     for root in (f"/v1/pools/{echo_pool}", f"/v1/pools/{echo_pool}/tasks/t"):
         assert server.get(f"{root}/container/info")["runtime"] == "echo"
         assert "echo" in server.get(f"{root}/container/metadata")["name"]
+        assert "echo" in server.get(f"{root}/container/task_info")["task"]["task_name"]
+        for what in ("program", "taskset"):
+            server.refused("GET", f"{root}/container/{what}", 404, "not_found")
         assert server.get(f"{root}/container/health")["status"] == "ok"
         answer = server.post(f"{root}/container/rollout", {"env": {"reward": 2}, "x": 1})
         assert answer["summary"]["reward"] == 2

@@ -23,6 +23,18 @@ async def get_metadata(call: Call) -> Reply:
     return await _probe(call, "metadata")
 
 
+async def get_task_info(call: Call) -> Reply:
+    return await _probe(call, "task_info")
+
+
+async def get_program(call: Call) -> Reply:
+    return await _probe(call, "program")
+
+
+async def get_taskset(call: Call) -> Reply:
+    return await _probe(call, "taskset")
+
+
 async def execute_rollout(call: Call) -> Reply:
     call.backend.admission.require_open()
     pool, place = _place(call, must_be_active=True)
