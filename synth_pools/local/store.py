@@ -127,15 +127,19 @@ class Store:
     """Opened and used in one event loop.
 
     Writes run one after the other in a thread of their own, those that wait together in one
-    transaction, each with a savepoint so that one that fails undoes itself alone. Reads run in the
-    event loop on a connection of their own: they take microseconds and never wait for the writer.
+    transaction; where one of them fails that has changed something, each runs again by itself.
+    Reads run in the event loop on a connection of their own: they take microseconds and never wait
+    for the writer.
     """
 
     def __init__(self, data_dir: Path, observer: Observer | None = None) -> None:
         self._path = path = data_dir / FILE_NAME
         self._observer = observer
         self._loop = asyncio.get_running_loop()
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[list[_Job] | None] = queue.SimpleQueue()
+        # Those of this round of the event loop: every hand-over costs both threads more than a job.
+        self._gathered: list[_Job] = []
+        self._undelivered = 0
         self._closed = False
         self._complained = 0.0
         self._writer_ended = asyncio.Event()
@@ -168,8 +172,8 @@ class Store:
 
     @property
     def waiting(self) -> int:
-        """How many writes wait for a transaction."""
-        return self._jobs.qsize()
+        """How many writes are not done yet."""
+        return self._undelivered
 
     def bytes_on_disk(self) -> dict[str, int]:
         """Of the database and of its log, which is written back to it now and then."""
@@ -196,7 +200,10 @@ class Store:
         if self._closed:
             raise StoreClosedError("the backend is stopping")
         job = _Job(work, self._loop.create_future())
-        self._jobs.put(job)
+        if not self._gathered:
+            self._loop.call_soon(self._hand_over)
+        self._gathered.append(job)
+        self._undelivered += 1
         result: _T = await job.future
         return result
 
@@ -215,6 +222,7 @@ class Store:
         if self._closed:
             return
         self._closed = True
+        self._hand_over()
         self._jobs.put(None)
         try:
             # Not `to_thread(join)`: when Python itself is ending there are no new worker threads.
@@ -226,18 +234,24 @@ class Store:
             _log.error("the database did not take the last writes in %g seconds", _CLOSE_SECONDS)
         self._reader.close()
 
+    def _hand_over(self) -> None:
+        if self._gathered:
+            self._jobs.put(self._gathered)
+            self._gathered = []
+
     def _run(self) -> None:
-        running = True
-        while running:
-            batch = [self._jobs.get()]
-            with contextlib.suppress(queue.Empty):
-                while len(batch) < _BATCH:
-                    batch.append(self._jobs.get_nowait())
-            jobs = [job for job in batch if job is not None]
-            running = len(jobs) == len(batch)
-            if jobs:
-                self._commit(jobs)
-                self._tell_loop(partial(self._deliver, jobs))
+        gathered = self._jobs.get()
+        while gathered is not None:
+            jobs = gathered
+            try:
+                while len(jobs) < _BATCH and (gathered := self._jobs.get_nowait()) is not None:
+                    jobs += gathered
+            except queue.Empty:
+                pass
+            self._commit(jobs)
+            self._tell_loop(partial(self._deliver, jobs))
+            if gathered is not None:
+                gathered = self._jobs.get()
         self._writer.close()
         self._tell_loop(self._writer_ended.set)
 
@@ -248,43 +262,54 @@ class Store:
 
     def _commit(self, jobs: list[_Job]) -> None:
         if not self._commit_together(jobs) and len(jobs) > 1:
-            # One that is too large for the disk must not take those with it that are not.
+            # One that fails, or is too large for the disk, must not take those with it that do not.
             for job in jobs:
                 job.reset()
                 self._commit_together([job])
 
     def _commit_together(self, jobs: list[_Job]) -> bool:
-        begun = time.perf_counter()
-        committed = self._try_to_commit(jobs)
-        if self._observer is not None:
-            self._observer.committed(len(jobs), time.perf_counter() - begun, failed=not committed)
-        return committed
-
-    def _try_to_commit(self, jobs: list[_Job]) -> bool:
+        """Whether they are on disk; those that failed and changed nothing are no obstacle."""
         connection = self._writer
+        begun = time.perf_counter()
+        is_whole = failed = False
         try:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             connection.execute("BEGIN IMMEDIATE")
-            for job in jobs:
-                connection.execute("SAVEPOINT job")
-                try:
-                    job.result = job.work(Transaction(connection, job, self._observer))
-                except Exception as error:  # noqa: BLE001 - raised again where it is awaited
-                    job.fail(error)
-                    connection.execute("ROLLBACK TO job")
-                connection.execute("RELEASE job")
-            connection.execute("COMMIT")
+            is_whole = self._work(jobs)
+            connection.execute("COMMIT" if is_whole else "ROLLBACK")
         except sqlite3.Error as error:
-            # SQLite itself gives up the whole transaction for some errors of a single statement.
+            failed = True
             with contextlib.suppress(sqlite3.Error):
                 connection.execute("ROLLBACK")
             for job in jobs:
                 job.fail(error)
-            return False
+        if self._observer is not None:
+            self._observer.committed(len(jobs), time.perf_counter() - begun, failed=failed)
+        return is_whole and not failed
+
+    def _work(self, jobs: list[_Job]) -> bool:
+        """Run them up to one that fails and has changed something."""
+        connection = self._writer
+        for job in jobs:
+            changes = connection.total_changes
+            try:
+                job.result = job.work(Transaction(connection, job, self._observer))
+            except Exception as error:  # noqa: BLE001 - raised again where it is awaited
+                job.fail(error)
+                if connection.in_transaction and connection.total_changes != changes:
+                    return False
+            if not connection.in_transaction:
+                # SQLite itself gives up the whole transaction for some errors of one statement.
+                raise (
+                    job.error
+                    if isinstance(job.error, sqlite3.Error)
+                    else sqlite3.OperationalError("the transaction ended before its commit")
+                )
         return True
 
     def _deliver(self, jobs: list[_Job]) -> None:
+        self._undelivered -= len(jobs)
         for job in jobs:
             for callback in job.callbacks:
                 try:

@@ -129,7 +129,7 @@ def _store(reading: Reading) -> Iterator[Metric]:
     yield _histogram("store_batch_writes", writes, [((), measures.batch_sizes)])
     failed = "Transactions that the database did not take."
     yield _counter("store_failed_transactions", failed, [((), measures.failed_transactions)])
-    waiting = "Writes that wait for a transaction."
+    waiting = "Writes that are not on disk yet."
     yield _gauge("store_waiting_writes", waiting, [((), reading.waiting_writes)])
     sizes = (((name,), size) for name, size in reading.bytes_on_disk.items())
     yield _gauge("store_bytes", "Size of the database and of its log.", sizes, "file")
