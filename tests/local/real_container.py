@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -14,13 +15,15 @@ from synth_containers.sdk import RolloutResult
 def real_container() -> Iterator[str]:
     """Its URL. The reward is the seed; `params.raise` lets the rollout function raise.
 
-    `params.packaged` lets it answer with the package's own `RolloutResult`.
+    `params.packaged` lets it answer with the package's own `RolloutResult`; `params.seconds` is how
+    long it takes.
     """
     container = Container("arithmetic", default_submission_mode="sync")
 
     @container.rollout
     async def rollout(payload: dict[str, Any]) -> dict[str, Any]:
         params = payload.get("params") or {}
+        await asyncio.sleep(params.get("seconds", 0))
         if params.get("raise"):
             raise RuntimeError("the rollout function raised")
         if params.get("packaged"):
