@@ -1,4 +1,4 @@
-"""Connections to containers: the address that was checked is the one that is connected to.
+"""Where containers may be: the address that was checked is the one that is connected to.
 
 Below HTTP and TLS, so that the Host header and the name in the certificate stay those of the URL.
 """
@@ -8,10 +8,9 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
-import ssl
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+
+from aiohttp.abc import AbstractResolver, ResolveResult
 
 from .container_policy import IpAddress, is_local_name, literal_address, plain, refusal
 from .settings import Settings
@@ -20,68 +19,51 @@ from .settings import Settings
 _RESOLVERS = 4
 _LOOPBACK = (ipaddress.ip_address("127.0.0.1"), ipaddress.ip_address("::1"))
 
-_Protocol = TypeVar("_Protocol", bound=asyncio.Protocol)
-
 
 class ForbiddenAddressError(Exception):
     """The name means an address that must not be called."""
 
 
-class ConnectionFailedError(Exception):
-    """There is no connection, so nothing was sent."""
+class CheckedResolver(AbstractResolver):
+    """Answers those addresses of a name that may be called."""
 
-
-class CheckedNetwork:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._threads = ThreadPoolExecutor(_RESOLVERS, thread_name_prefix="synth-pools-resolver")
 
-    def close(self) -> None:
+    async def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    async def connect(
+    async def resolve(
         self,
-        make_protocol: Callable[[], _Protocol],
         host: str,
-        port: int,
-        limit_seconds: float,
-        tls: ssl.SSLContext | None,
-    ) -> _Protocol:
-        """The protocol at the end of a connection to the first address that answers."""
-        try:
-            async with asyncio.timeout(limit_seconds):
-                return await self._connect(make_protocol, host, port, tls)
-        except TimeoutError:
-            raise ConnectionFailedError(
-                f"no connection to {host} within {limit_seconds:g} seconds"
-            ) from None
+        port: int = 0,
+        family: socket.AddressFamily = socket.AF_UNSPEC,  # noqa: ARG002 - any that is there
+    ) -> list[ResolveResult]:
+        """The addresses to be tried, in order; `OSError` where the name cannot be looked up.
 
-    async def _connect(
-        self,
-        make_protocol: Callable[[], _Protocol],
-        host: str,
-        port: int,
-        tls: ssl.SSLContext | None,
-    ) -> _Protocol:
-        loop = asyncio.get_running_loop()
-        failure: Exception | None = None
-        for address in await self._allowed_addresses(host.removesuffix("."), port):
-            try:
-                _, protocol = await loop.create_connection(
-                    make_protocol,
-                    str(address),
-                    port,
-                    ssl=tls,
-                    server_hostname=host if tls is not None else None,
-                )
-            except OSError as error:
-                failure = failure or error
-            else:
-                return protocol
-        raise ConnectionFailedError(str(failure) or type(failure).__name__)
+        `ForbiddenAddressError` where there are some, and none of them may be called.
+        """
+        host = host.removesuffix(".")
+        addresses = self._allowed(host, port, await self._addresses(host, port))
+        return [
+            ResolveResult(
+                hostname=host,
+                host=str(address),
+                port=port,
+                family=socket.AF_INET if address.version == 4 else socket.AF_INET6,
+                proto=socket.IPPROTO_TCP,
+                flags=socket.AI_NUMERICHOST,
+            )
+            for address in addresses
+        ]
 
-    async def _allowed_addresses(self, host: str, port: int) -> list[IpAddress]:
-        addresses = await self._addresses(host, port)
+    async def check_number(self, host: str, port: int) -> None:
+        """Refuse an address that is spelt out, `127.1` too: aiohttp asks no resolver for these."""
+        if ":" in host or host.replace(".", "").isdigit():
+            self._allowed(host, port, await self._addresses(host, port))
+
+    def _allowed(self, host: str, port: int, addresses: list[IpAddress]) -> list[IpAddress]:
         is_plain = is_local_name(host.lower()) or literal_address(host) is not None
         allowed: list[IpAddress] = []
         reason = None
@@ -107,7 +89,7 @@ class CheckedNetwork:
         try:
             found = await loop.run_in_executor(self._threads, _look_up, host, port)
         except (OSError, UnicodeError) as error:
-            raise ConnectionFailedError(f"{host} cannot be looked up: {error}") from None
+            raise OSError(f"{host} cannot be looked up: {error}") from None
         return list(dict.fromkeys(plain(ipaddress.ip_address(text)) for text in found))
 
 

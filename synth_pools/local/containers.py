@@ -11,12 +11,11 @@ from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from . import jsontext
-from .checked_network import ConnectionFailedError, ForbiddenAddressError
-from .container_http import ContainerHttp
+from .checked_network import ForbiddenAddressError
+from .container_http import BrokenAnswerError, ConnectionFailedError, ContainerHttp
 from .container_keys import container_key, without
 from .container_policy import check_container_url
 from .errors import FORBIDDEN
-from .http_answers import BrokenAnswerError
 from .settings import Secret, Settings
 from .targets import Answer, Probe, Report, TargetError
 

@@ -11,107 +11,23 @@ from pathlib import Path
 import pytest
 import trustme
 
-from synth_pools.local.checked_network import ConnectionFailedError
-from synth_pools.local.container_http import ContainerHttp
-from synth_pools.local.http_answers import Answering, BrokenAnswerError
+from synth_pools.local.container_http import (
+    BrokenAnswerError,
+    ConnectionFailedError,
+    ContainerHttp,
+)
 from synth_pools.local.settings import Secret, Settings
 
 OK = b"HTTP/1.1 200 OK\r\n"
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
-@pytest.mark.parametrize("piece", [1, 2, 7, 10_000])
-@pytest.mark.parametrize(
-    ("answer", "body"),
-    [
-        (OK + b"Content-Length: 5\r\n\r\nhello", b"hello"),
-        (b"HTTP/1.1 200\ncontent-length:5\n\nhello", b"hello"),
-        (OK + b"content-length: 0\r\n\r\n", b""),
-        (OK + b"content-length: 2, 2\r\n\r\nab", b"ab"),
-        (OK + b"transfer-encoding: chunked\r\n\r\n3\r\nhel\r\n2;x=y\r\nlo\r\n0\r\n\r\n", b"hello"),
-        (
-            OK + b"transfer-encoding: Chunked\r\n\r\nA\r\n0123456789\r\n0\r\nt: x\r\n\r\n",
-            b"0123456789",
-        ),
-        (b"HTTP/1.1 100 Continue\r\n\r\n" + OK + b"content-length: 2\r\n\r\nab", b"ab"),
-        (b"HTTP/1.1 204 No Content\r\n\r\n", b""),
-    ],
-)
-def test_an_answer_in_pieces(answer: bytes, body: bytes, piece: int) -> None:
-    answering = Answering(10)
-    pieces = [answer[start : start + piece] for start in range(0, len(answer), piece)]
-    assert [answering.feed(each) for each in pieces] == [False] * (len(pieces) - 1) + [True]
-    assert bytes(answering.body) == body
-    assert answering.status in (200, 204)
-    assert answering.keeps_open
-
-
-def test_an_answer_that_ends_with_its_connection() -> None:
-    answering = Answering(10)
-    assert not answering.feed(OK + b"\r\nhel")
-    assert not answering.feed(b"lo")
-    assert answering.ends_with_connection()
-    assert bytes(answering.body) == b"hello"
-    for cut_short in (b"", OK, OK + b"content-length: 5\r\n\r\nhell"):
-        answering = Answering(10)
-        answering.feed(cut_short)
-        assert not answering.ends_with_connection()
-    answering = Answering(10)
-    answering.feed(OK + b"transfer-encoding: chunked\r\n\r\n3\r\nhel\r\n")
-    assert not answering.ends_with_connection()
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [
-        b"HTTP/1.0 200 OK\r\ncontent-length: 1\r\n\r\nx",
-        OK + b"connection: Close\r\ncontent-length: 1\r\n\r\nx",
-        OK + b"content-length: 1\r\n\r\nx" + OK,
-        OK + b"content-length: 1\r\ntransfer-encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n",
-    ],
-)
-def test_after_these_the_connection_is_not_used_again(answer: bytes) -> None:
-    answering = Answering(10)
-    assert answering.feed(answer)
-    assert bytes(answering.body) == b"x"
-    assert not answering.keeps_open
-
-
-@pytest.mark.parametrize(
-    ("answer", "too_large"),
-    [
-        (b"\x00\xff nonsense\r\n\r\n", False),
-        (b"HTTP/2 200 OK\r\n\r\n", False),
-        (b"HTTP/1.1 099 OK\r\n\r\n", False),
-        (b"HTTP/1.1 101 Switching Protocols\r\n\r\n", False),
-        (OK + b"no header\r\n\r\n", False),
-        (OK + b"name : value\r\n\r\n", False),
-        (OK + b"content-length: x\r\n\r\n", False),
-        (OK + b"content-length: -1\r\n\r\n", False),
-        (OK + b"content-length: 1\r\ncontent-length: 2\r\n\r\n", False),
-        (OK + b"content-length: 1, 2\r\n\r\nx", False),
-        (OK + b"transfer-encoding: gzip, chunked\r\n\r\n", False),
-        (OK + b"content-encoding: gzip\r\ncontent-length: 1\r\n\r\nx", False),
-        (OK + b"transfer-encoding: chunked\r\n\r\nx\r\n", False),
-        (OK + b"transfer-encoding: chunked\r\n\r\n-1\r\n", False),
-        (OK + b"transfer-encoding: chunked\r\n\r\n1\r\nxy\r\n", False),
-        (OK + b"content-length: 11\r\n\r\n", True),
-        (OK + b"\r\n" + b"x" * 11, True),
-        (OK + b"transfer-encoding: chunked\r\n\r\n6\r\n123456\r\n5\r\n", True),
-        (OK + b"transfer-encoding: chunked\r\n\r\n1;" + b"x" * 20_000, True),
-        (OK + b"x: " + b"x" * 200_000, True),
-        (OK + b"x: " + b"x" * 200_000 + b"\r\n\r\n", True),
-    ],
-)
-def test_answers_that_are_none(answer: bytes, too_large: bool) -> None:
-    with pytest.raises(BrokenAnswerError) as raised:
-        Answering(10).feed(answer)
-    assert raised.value.too_large is too_large
-
-
 @asynccontextmanager
-async def calling(data_dir: Path) -> AsyncIterator[ContainerHttp]:
-    http = ContainerHttp(Settings(data_dir=data_dir, api_key=Secret("k")))
+async def calling(
+    data_dir: Path, tls: ssl.SSLContext | None = None, most_bytes: int = 10
+) -> AsyncIterator[ContainerHttp]:
+    settings = Settings(data_dir=data_dir, api_key=Secret("k"), max_container_bytes=most_bytes)
+    http = ContainerHttp(settings, tls)
     try:
         yield http
     finally:
@@ -128,7 +44,7 @@ async def container(serve: Serve, tls: ssl.SSLContext | None = None) -> AsyncIte
 
 async def read_request(reader: asyncio.StreamReader) -> bytes:
     head = await reader.readuntil(b"\r\n\r\n")
-    _, found, length = head.partition(b"content-length: ")
+    _, found, length = head.lower().partition(b"content-length: ")
     return head + (await reader.readexactly(int(length.split(b"\r\n")[0])) if found else b"")
 
 
@@ -150,8 +66,10 @@ async def test_a_connection_is_used_again_as_long_as_the_other_side_lets_it(tmp_
             await asyncio.sleep(0.02)  # for the end of the connection to arrive
     assert [len(mine) for mine in requests] == [3, 3]
     first = requests[0][0]
-    assert first.startswith(b"POST /a%20b?c=%C3%BC HTTP/1.1\r\nhost: localhost:")
-    assert b"\r\nx-n: 1\r\ncontent-length: 1\r\n\r\n0" in first
+    assert first.startswith(b"POST /a%20b?c=%C3%BC HTTP/1.1\r\nHost: localhost:")
+    assert b"\r\nx-n: 1\r\n" in first
+    assert b"\r\nAccept-Encoding: identity\r\n" in first
+    assert first.endswith(b"\r\n\r\n0")
 
 
 async def test_one_that_is_given_up_is_closed_and_not_used_again(tmp_path: Path) -> None:
@@ -192,14 +110,107 @@ async def test_tls_with_the_name_of_the_url(tmp_path: Path) -> None:
         await writer.drain()
         writer.close()
 
-    async with container(serve, server_side) as url, calling(tmp_path) as http:
-        with pytest.raises(ConnectionFailedError, match="certificate verify failed"):
+    trusting = ssl.create_default_context()
+    authority.configure_trust(trusting)
+    async with container(serve, server_side) as url:
+        async with calling(tmp_path) as http:
+            with pytest.raises(ConnectionFailedError, match="certificate verify failed"):
+                await http.exchange("GET", url, None, {})
+        async with calling(tmp_path, trusting) as http:
+            assert await http.exchange("GET", url, None, {}) == (200, b"x")
+            with pytest.raises(ConnectionFailedError, match="not valid for '127.0.0.1'"):
+                await http.exchange("GET", url.replace("localhost", "127.0.0.1"), None, {})
+
+
+@asynccontextmanager
+async def answering(answer: bytes, piece: int = 1 << 20) -> AsyncIterator[str]:
+    """A container that answers these bytes, so many at a time, and ends the connection."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            await read_request(reader)
+            for start in range(0, len(answer), piece):
+                writer.write(answer[start : start + piece])
+                await writer.drain()
+                await asyncio.sleep(0)
+            writer.close()
+
+    async with container(serve) as url:
+        yield url
+
+
+@pytest.mark.parametrize("piece", [1, 7, 10_000])
+@pytest.mark.parametrize(
+    ("answer", "status", "body"),
+    [
+        (OK + b"Content-Length: 5\r\n\r\nhello", 200, b"hello"),
+        (OK + b"content-length: 0\r\n\r\n", 200, b""),
+        (OK + b"\r\nhello", 200, b"hello"),
+        (
+            OK + b"transfer-encoding: chunked\r\n\r\n3\r\nhel\r\n2;x=y\r\nlo\r\n0\r\n\r\n",
+            200,
+            b"hello",
+        ),
+        (b"HTTP/1.1 100 Continue\r\n\r\n" + OK + b"content-length: 2\r\n\r\nab", 200, b"ab"),
+        (b"HTTP/1.1 204 No Content\r\n\r\n", 204, b""),
+        (b"HTTP/1.0 200 OK\r\ncontent-length: 1\r\n\r\nx", 200, b"x"),
+        (b"HTTP/1.1 302 Found\r\nlocation: /x\r\ncontent-length: 1\r\n\r\nx", 302, b"x"),
+    ],
+)
+async def test_an_answer_in_pieces(
+    tmp_path: Path, answer: bytes, status: int, body: bytes, piece: int
+) -> None:
+    async with answering(answer, piece) as url, calling(tmp_path) as http:
+        assert await http.exchange("GET", url, None, {}) == (status, body)
+
+
+@pytest.mark.parametrize(
+    ("answer", "too_large"),
+    [
+        (b"", False),
+        (OK, False),
+        (OK + b"content-length: 5\r\n\r\nhell", False),
+        (OK + b"transfer-encoding: chunked\r\n\r\n3\r\nhel\r\n", False),
+        (b"\x00\xff nonsense\r\n\r\n", False),
+        (OK + b"no header\r\n\r\n", False),
+        (OK + b"content-length: x\r\n\r\n", False),
+        (OK + b"content-length: -1\r\n\r\n", False),
+        (OK + b"content-length: 1\r\ncontent-length: 2\r\n\r\n", False),
+        (OK + b"content-encoding: gzip\r\ncontent-length: 1\r\n\r\nx", False),
+        (OK + b"transfer-encoding: chunked\r\n\r\nx\r\n", False),
+        (OK + b"x: " + b"x" * 200_000 + b"\r\n\r\n", False),
+        (OK + b"content-length: 11\r\n\r\n" + b"x" * 11, True),
+        (OK + b"\r\n" + b"x" * 11, True),
+        (OK + b"transfer-encoding: chunked\r\n\r\n6\r\n123456\r\n5\r\n12345\r\n0\r\n\r\n", True),
+    ],
+)
+async def test_answers_that_are_none(tmp_path: Path, answer: bytes, too_large: bool) -> None:
+    async with answering(answer) as url, calling(tmp_path) as http:
+        with pytest.raises(BrokenAnswerError) as raised:
+            await http.exchange("POST", url, b"{}", {})
+    assert raised.value.too_large is too_large
+    assert str(raised.value)
+
+
+async def test_a_large_body_arrives(tmp_path: Path) -> None:
+    body = bytes(range(256)) * 8192
+    came: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        came.append(await read_request(reader))
+        writer.write(OK + b"content-length: 1\r\n\r\nx")
+
+    async with container(serve) as url, calling(tmp_path) as http:
+        assert await http.exchange("POST", url, body, {}) == (200, b"x")
+    assert came[0].partition(b"\r\n\r\n")[2] == body
+
+
+async def test_nobody_there(tmp_path: Path) -> None:
+    async with answering(b"") as url:
+        pass
+    async with calling(tmp_path) as http:
+        with pytest.raises(ConnectionFailedError, match="onnect"):
             await http.exchange("GET", url, None, {})
-        http._tls = ssl.create_default_context()
-        authority.configure_trust(http._tls)
-        assert await http.exchange("GET", url, None, {}) == (200, b"x")
-        with pytest.raises(ConnectionFailedError, match="not valid for '127.0.0.1'"):
-            await http.exchange("GET", url.replace("localhost", "127.0.0.1"), None, {})
 
 
 @pytest.mark.parametrize("value", ["two\r\nlines", "\x00", "ü"])
@@ -210,7 +221,9 @@ async def test_a_header_is_one_line(tmp_path: Path, value: str) -> None:
     assert value not in str(raised.value)
 
 
-@pytest.mark.parametrize("url", ["ftp://localhost/", "http://", "http://[::1", "http://x:99999/"])
+@pytest.mark.parametrize(
+    "url", ["ftp://localhost/", "http://", "http://[::1", "http://x:99999/", "http://9.9.9.9.9/"]
+)
 async def test_what_is_no_url_is_not_called(tmp_path: Path, url: str) -> None:
     async with calling(tmp_path) as http:
         with pytest.raises(ConnectionFailedError):
