@@ -161,7 +161,7 @@ def move_pool(
         "UPDATE pools SET status = ?, error = ?, updated_at = ? WHERE id = ?",
         (status, jsontext.dumps(error), now(), pool.id),
     )
-    tx.changed(PoolChange(pool.id, status))
+    tx.changed(PoolChange(pool.id, status, None if error is None else str(error["code"])))
     return find_pool(tx, pool.id)
 
 

@@ -25,6 +25,8 @@ REQUEST_ID: ContextVar[str | None] = ContextVar("synth_pools_request_id", defaul
 class PoolChange:
     pool_id: str
     status: str
+    # Of a failure: its error code.
+    code: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,7 @@ def write_line(change: PoolChange | RolloutChange, request_id: str | None) -> No
     if not _log.isEnabledFor(logging.INFO):
         return
     if isinstance(change, PoolChange):
-        fields: dict[str, Any] = {"pool_id": change.pool_id}
+        fields: dict[str, Any] = {"pool_id": change.pool_id, "code": change.code}
     else:
         fields = {
             "pool_id": change.pool_id,

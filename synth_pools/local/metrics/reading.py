@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
 from .measures import Measures
 from .stored import StoredCounts
@@ -20,16 +19,7 @@ class ContainerReading:
     health: str
     running_rollouts: int
     # How often its process was started again; 0 where it is not one of ours.
-    restarts: int = 0
-
-
-class ReadsContainers(Protocol):
-    def __call__(self) -> Iterable[ContainerReading]:
-        """All containers of all pools as they are now; called in the event loop."""
-
-
-def no_containers() -> Iterable[ContainerReading]:
-    return ()
+    restarts: int
 
 
 @dataclass(frozen=True, slots=True)
