@@ -12,7 +12,6 @@ import httpx
 
 from synth_pools.config import ClientConfig
 from synth_pools.errors import APIConnectionError, APIStatusError, ResponseDecodeError
-from synth_pools.failures import connection_error, deadline_error
 from synth_pools.wire import Call
 
 # What is answered under these types is a page, or an error, in the place of an event stream.
@@ -80,8 +79,15 @@ class AnswerReader:
         problem = "the event stream of {origin} broke" if began else "no answer from {origin}"
         return self._connection_error(call, error, self._config.stream_idle_timeout, problem)
 
+    def content_error(self, call: Call, error: httpx.RequestError) -> APIConnectionError:
+        """The error for a content that did not come to its end."""
+        limit = self._config.timeout
+        return self._connection_error(call, error, limit, "the answer of {origin} broke off")
+
     def deadline_error(self, call: Call, attempt: int) -> APIConnectionError:
         """The error for a call that was not done when its time was over."""
+        from synth_pools.failures import deadline_error
+
         return deadline_error(
             method=call["method"].upper(),
             url=self._config.base_url + call["url"],
@@ -122,6 +128,8 @@ class AnswerReader:
     def _connection_error(
         self, call: Call, error: httpx.RequestError, silence: float, problem: str
     ) -> APIConnectionError:
+        from synth_pools.failures import connection_error
+
         return connection_error(
             error,
             method=call["method"].upper(),

@@ -5,7 +5,6 @@ Nothing here shows the key: it lives in a `Secret`, and no message names a value
 
 from __future__ import annotations
 
-import hmac
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -106,6 +105,9 @@ class Secret:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Secret):
             return NotImplemented
+        # Here, since most keys are compared with none.
+        import hmac
+
         return hmac.compare_digest(
             str(self._reveal()).encode("utf-8", "surrogatepass"),
             str(other._reveal()).encode("utf-8", "surrogatepass"),

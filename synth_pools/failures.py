@@ -1,9 +1,6 @@
-"""Turns exceptions of the HTTP library into ours, and takes the API key out of their reach.
+"""Turns exceptions of the HTTP library into ours.
 
-An exception keeps the frames that it passed through alive, and frames of an HTTP library hold the
-headers of the request in local variables. Whoever prints a traceback with its locals, as error
-reporters do, would print the key. So ours are raised in the place of the originals and do not
-refer to them, and what has to pass through unchanged loses its frames on the way.
+Ours are raised in the place of the originals and do not refer to them: see `frames`.
 """
 
 from __future__ import annotations
@@ -81,22 +78,6 @@ def deadline_error(
     if attempt > 1:
         text += f", in {attempt} attempts"
     return APITimeoutError(text, method=method, url=url, path=path, cause="DeadlineExceeded")
-
-
-def without_frames(error: BaseException) -> BaseException:
-    """``error``, with it and all that it refers to cut off from the frames they passed through."""
-    pending: list[BaseException | None] = [error]
-    seen: set[int] = set()
-    while pending:
-        current = pending.pop()
-        if current is None or id(current) in seen:
-            continue
-        seen.add(id(current))
-        current.__traceback__ = None
-        pending += [current.__cause__, current.__context__]
-        if isinstance(current, BaseExceptionGroup):
-            pending += current.exceptions
-    return error
 
 
 def _origin(url: str) -> str:

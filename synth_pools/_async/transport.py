@@ -21,7 +21,7 @@ from synth_pools.errors import (
     ConfigurationError,
     SynthPoolsError,
 )
-from synth_pools.failures import without_frames
+from synth_pools.frames import without_frames
 from synth_pools.observing import Observer, is_tracing
 from synth_pools.wire import Call, RequestBuilder
 from synth_pools_api.operations import OPERATIONS, Operation, OperationId
@@ -158,8 +158,44 @@ class AsyncTransport:
             ResponseDecodeError: The answer is not an event stream.
             ClientClosedError: The client is closed.
         """
+        return await self._open(
+            operation, call, self._streams, self._check_stream, attempt=attempt, longest=None
+        )
+
+    async def open_content(
+        self, operation: OperationId, call: Call, *, attempt: int, longest: float | None
+    ) -> httpx.Response:
+        """Ask for a content, once; the answer of success, unread. Close it after use.
+
+        Args:
+            operation: The operation.
+            call: What to ask.
+            attempt: Which attempt this is, for those who watch.
+            longest: Seconds after which nobody waits any more; None for no limit.
+
+        Raises:
+            APIStatusError: The service answered with an error.
+            APIConnectionError: No answer came.
+            ClientClosedError: The client is closed.
+        """
+        config = self._config
+        builder = RequestBuilder(config, accept="*/*", read_timeout=config.timeout)
+        return await self._open(
+            operation, call, builder, self._check_content, attempt=attempt, longest=longest
+        )
+
+    async def _open(
+        self,
+        operation: OperationId,
+        call: Call,
+        builder: RequestBuilder,
+        check: Callable[[Call, httpx.Response], Awaitable[None]],
+        *,
+        attempt: int,
+        longest: float | None,
+    ) -> httpx.Response:
         sender = await self._connections.sender(streams=True)
-        request = self._build(sender, self._streams, call, None, None)
+        request = self._build(sender, builder, call, None, longest)
         watched = self._observer.wants()
         if watched:
             self._observer.sending(operation, call, attempt, request)
@@ -168,7 +204,7 @@ class AsyncTransport:
         failure: SynthPoolsError | None = None
         try:
             response = await self._send(sender, request, call, stream=True)
-            await self._check_stream(call, response)
+            await check(call, response)
         except SynthPoolsError as error:
             failure = error
         if watched:
@@ -177,6 +213,14 @@ class AsyncTransport:
         if failure is not None or response is None:
             raise failure or AssertionError
         return response
+
+    def content_error(
+        self, call: Call, error: httpx.RequestError
+    ) -> APIConnectionError | ClientClosedError:
+        """The error to raise for a content that broke off, outside of the ``except`` block."""
+        if self.is_closed:
+            return ClientClosedError("the client was closed while a content was read")
+        return self._answers.content_error(call, error)
 
     def stream_error(
         self, call: Call, error: httpx.RequestError

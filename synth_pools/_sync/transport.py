@@ -24,7 +24,7 @@ from synth_pools.errors import (
     ConfigurationError,
     SynthPoolsError,
 )
-from synth_pools.failures import without_frames
+from synth_pools.frames import without_frames
 from synth_pools.observing import Observer, is_tracing
 from synth_pools.wire import Call, RequestBuilder
 from synth_pools_api.operations import OPERATIONS, Operation, OperationId

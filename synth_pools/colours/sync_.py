@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextvars
 import threading
 import time
 from collections.abc import Callable
@@ -10,7 +9,7 @@ from typing import Any, Generic, ParamSpec, TypeVar
 
 import httpx
 
-from synth_pools.failures import without_frames
+from synth_pools.frames import without_frames
 from synth_pools.tls import context_for
 
 T = TypeVar("T")
@@ -35,6 +34,11 @@ def within(seconds: float | None, call: Callable[P, T], *args: P.args, **kwargs:
         raise TimeoutError
     errand = _Errand(lambda: call(*args, **kwargs))
     return errand.result(seconds)
+
+
+def in_thread(call: Callable[[], T]) -> T:
+    """What ``call`` returns: this thread is the one that waits."""
+    return call()
 
 
 def owner() -> object:
@@ -79,7 +83,10 @@ class _Errand(Generic[T]):
         self._done = threading.Event()
         self._value: Any = None
         self._error: BaseException | None = None
-        context = contextvars.copy_context()
+        # Here, since the first call does without.
+        from contextvars import copy_context
+
+        context = copy_context()
         # A daemon: one that hangs must not keep the program from ending.
         threading.Thread(
             target=context.run, args=(self._run, call), name="synth-pools-call", daemon=True
