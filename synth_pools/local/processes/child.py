@@ -14,6 +14,8 @@ import psutil
 from .kinship import Known
 from .output import Tail
 
+_READ_SECONDS = 0.5
+
 
 class Child:
     """Made by `spawn`; `close` it once it has exited."""
@@ -21,6 +23,7 @@ class Child:
     def __init__(self, transport: asyncio.SubprocessTransport, protocol: _Protocol, marker: str):
         self._transport = transport
         self._exited = protocol.exited
+        self._all_read = protocol.all_read
         self.output = protocol.output
         self.pid = transport.get_pid()
         self.known = Known(self.pid, _started(self.pid), marker)
@@ -57,6 +60,10 @@ class Child:
         await asyncio.wait([self._exited], timeout=limit_seconds)
         return self._exited.done()
 
+    async def read_rest(self) -> None:
+        """Of one that has exited: what it had written, unless a child of its may write for ever."""
+        await asyncio.wait([self._all_read], timeout=_READ_SECONDS)
+
     def signal(self, number: int) -> None:
         """To all of its group; nothing once it has exited, when the number may be another's."""
         if not self._exited.done():
@@ -70,11 +77,18 @@ class Child:
 class _Protocol(asyncio.SubprocessProtocol):
     def __init__(self) -> None:
         self.output = Tail()
-        self.exited: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        self.exited: asyncio.Future[None] = loop.create_future()
+        self.all_read: asyncio.Future[None] = loop.create_future()
 
     def pipe_data_received(self, fd: int, data: bytes) -> None:
         del fd  # both of its streams are one
         self.output.feed(data)
+
+    def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
+        del fd, exc
+        if not self.all_read.done():
+            self.all_read.set_result(None)
 
     def process_exited(self) -> None:
         if not self.exited.done():

@@ -214,7 +214,7 @@ class Slot:
                         return None
             await child.exited(min(pause, max(0.0, deadline - loop.time())))
             pause = min(1.5 * pause, _LONGEST_LOOK_SECONDS)
-        return self._ended(child, "before it was healthy")
+        return await self._ended(child, "before it was healthy")
 
     def _is_up(self, life: Life) -> None:
         life.is_healthy = self._has_been_healthy = True
@@ -225,7 +225,7 @@ class Slot:
         assert self.life is not None  # noqa: S101 - it has just begun
         assert self.life.child is not None  # noqa: S101
         await self.life.child.exited()
-        return self._ended(self.life.child, "though nobody had asked it to")
+        return await self._ended(self.life.child, "though nobody had asked it to")
 
     async def _end_life(self, trouble: Trouble) -> None:
         life = self.life
@@ -242,7 +242,8 @@ class Slot:
             life.child = None
         self._means.ports.give_back(life.port)
 
-    def _ended(self, child: Child, when: str) -> Trouble:
+    async def _ended(self, child: Child, when: str) -> Trouble:
+        await child.read_rest()
         code = child.exit_code or 0
         how = f"was ended by signal {-code}" if code < 0 else f"ended with status {code}"
         return Trouble(f"The process {how}, {when}.", code, self._output(child))

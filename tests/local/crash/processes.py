@@ -42,20 +42,21 @@ def container(kind: str, ledger: Path) -> Iterator[str]:
 class Serve:
     """`synth-pools serve` on one port and one data directory, over and over."""
 
-    def __init__(self, data_dir: Path, log: Path) -> None:
+    def __init__(self, data_dir: Path, log: Path, *options: str) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.kills = 0
         self.kills_while_starting = 0
         self._data_dir = data_dir
         self._log = log
+        self._options = options
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, *, wait: bool = True) -> None:
         command = [sys.executable, "-m", "synth_pools.cli", "serve", "--port", str(self.port)]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [*command, "--data-dir", str(self._data_dir)],
+                [*command, "--data-dir", str(self._data_dir), *self._options],
                 cwd=ROOT,
                 stdout=subprocess.DEVNULL,
                 stderr=log,

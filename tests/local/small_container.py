@@ -1,0 +1,107 @@
+"""A container of the standard library alone, which starts in a moment: `SMALL PORT [WHAT...]`.
+
+What it does besides answering is said by words after the port: `flood` writes to its output without
+end; `child` starts a process that sleeps, `stray` one that left its group; `deaf` never answers
+that it is healthy; `stubborn` ignores SIGTERM; `slow` is healthy after a second only.
+The variable `LEDGER` names a file to which it writes `rollout id, pid, port` before it runs one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+STARTED = time.monotonic()
+SLEEP = [sys.executable, "-c", "import time; time.sleep(600)"]
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        if self.path != "/health":
+            self.answer(404, {"detail": "unknown"})
+        elif "deaf" in sys.argv or ("slow" in sys.argv and time.monotonic() - STARTED < 1):
+            self.answer(503, {"healthy": False})
+        else:
+            self.answer(200, {"status": "ok", "key": self.headers.get("x-api-key")})
+
+    def do_POST(self) -> None:
+        payload = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        if not self.path.endswith("/rollouts"):
+            self.answer(404, {"detail": "unknown"})
+            return
+        note(f"{payload['rollout_id']} {os.getpid()} {self.server.server_address[1]}")
+        params = payload.get("params") or {}
+        time.sleep(params.get("seconds", 0))
+        if params.get("die"):
+            os._exit(7)
+        self.answer(
+            200,
+            {
+                "rollout_id": payload["rollout_id"],
+                "status": "completed",
+                "success_status": "success",
+                "summary": {"reward": float(payload.get("seed") or 0)},
+                "environment": dict(os.environ),
+                "pid": os.getpid(),
+                "cwd": str(Path.cwd()),
+                "key": self.headers.get("x-api-key"),
+            },
+        )
+
+    def answer(self, status: int, document: Any) -> None:
+        body = json.dumps(document).encode()
+        self.send_response(status)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+        pass
+
+
+def note(line: str) -> None:
+    if "LEDGER" in os.environ:
+        # One write of a short line to a file opened for appending: whole, or not there.
+        file = os.open(os.environ["LEDGER"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        os.write(file, f"{line}\n".encode())
+        os.close(file)
+
+
+def flood() -> None:
+    while True:
+        sys.stdout.write("a line of no interest, and one more of these\n" * 500)
+
+
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+
+
+def main() -> None:
+    words = sys.argv[2:]
+    if "stubborn" in words:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    server = Server(("127.0.0.1", int(sys.argv[1])), Handler)
+    print("listening at", sys.argv[1], flush=True)
+    if "child" in words:
+        subprocess.Popen(SLEEP)
+    if "stray" in words:
+        subprocess.Popen(SLEEP, start_new_session=True)
+    if "flood" in words:
+        threading.Thread(target=flood, daemon=True).start()
+    server.serve_forever()
+
+
+if __name__ == "__main__":
+    main()
