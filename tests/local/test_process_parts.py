@@ -1,0 +1,201 @@
+"""The parts that the processes of pools are made of, each on its own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+from synth_pools.local.processes.child import Child
+from synth_pools.local.processes.ending import end_children
+from synth_pools.local.processes.environment import MARKER, environment
+from synth_pools.local.processes.kinship import Known, find
+from synth_pools.local.processes.output import Tail
+from synth_pools.local.processes.plan import Plan
+from synth_pools.local.processes.ports import Ports
+
+
+def test_a_plan_fills_in_its_port_and_nothing_else() -> None:
+    config = {
+        "container_key_env": "CONTAINER_API_KEY",
+        "process": {
+            "argv": ["serve", "--at=127.0.0.1:{port}", "{port}{port}", "{other} {} %d"],
+            "env": {"URL": "http://localhost:{port}", "N": 1, "FLAG": True, "NONE": None},
+        },
+    }
+    plan = Plan.of({"config": config})
+    assert plan is not None
+    assert plan.arguments(80) == ["serve", "--at=127.0.0.1:80", "8080", "{other} {} %d"]
+    assert plan.variables(80) == {"URL": "http://localhost:80", "N": "1", "FLAG": "true"}
+    assert (plan.cwd, plan.start_seconds, plan.key_env) == (None, 30.0, "CONTAINER_API_KEY")
+    assert plan == Plan.of({"config": config})
+
+
+@pytest.mark.parametrize("definition", [{}, {"config": {}}, {"config": {"process": None}}])
+def test_a_pool_without_one_has_no_plan(definition: dict[str, object]) -> None:
+    assert Plan.of(definition) is None
+
+
+def test_the_environment_holds_what_is_needed_and_nothing_of_ours() -> None:
+    env = {"PATH": "/mine", "PORT": "1", MARKER: "mine", "A": "{port}"}
+    plan = Plan.of({"config": {"process": {"argv": ["x"], "env": env}}})
+    assert plan is not None
+    own = {
+        "PATH": "/bin",
+        "HOME": "/root",
+        "LC_ALL": "C",
+        "PYTHONPATH": "x",
+        "SYNTH_API_KEY": "secret",
+        "LD_PRELOAD": "x",
+    }
+    assert environment(plan, 80, "m", own, None) == {
+        "PATH": "/mine",
+        "HOME": "/root",
+        "LC_ALL": "C",
+        "A": "80",
+        "PORT": "80",
+        MARKER: "m",
+    }
+    assert environment(plan, 80, "m", own, "k")["ENVIRONMENT_API_KEY"] == "k"
+
+
+def test_only_the_last_lines_are_kept() -> None:
+    tail = Tail()
+    for number in range(200_000):
+        tail.feed(b"line %d\n" % number)
+    assert tail.lines()[-1] == "line 199999"
+    assert len(tail.lines()) == 40
+    assert len(tail._kept) < 64 * 1024
+    tail.feed(b"x" * 1_000_000 + b"\nend")
+    assert tail.lines() == ["end"]
+
+
+def test_lines_are_made_readable_and_keep_no_secret() -> None:
+    tail = Tail()
+    tail.feed(b"\x1b[31mred\x1b[0m\r\n\n\xff key=topsecret\tend\n" + b"y" * 2000)
+    lines = tail.lines("topsecret")
+    assert lines[:2] == ["[31mred[0m", "\ufffd key=***\tend"]
+    assert lines[2] == "y" * 500
+
+
+def test_ports_are_never_given_twice_at_once() -> None:
+    ports = Ports()
+    taken = [ports.take() for _ in range(200)]
+    assert len(set(taken)) == 200
+    for port in taken:
+        ports.give_back(port)
+
+
+async def spawn(code: str, marker: str = "a-marker.of-the-tests") -> Child:
+    env = {"PATH": os.environ["PATH"], MARKER: marker}
+    return await Child.spawn([sys.executable, "-c", code], env, None, marker)
+
+
+async def until_it_writes(child: Child) -> None:
+    async with asyncio.timeout(20):
+        while not child.output.lines():  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.01)
+
+
+async def test_a_child_tells_how_it_ended_and_what_it_wrote() -> None:
+    child = await spawn("import sys; print('out'); print('err', file=sys.stderr); sys.exit(3)")
+    assert await child.exited(10)
+    await child.read_rest()
+    assert (child.exit_code, sorted(child.output.lines())) == (3, ["err", "out"])
+    # Its number may be another's by now.
+    child.signal(signal.SIGKILL)
+    await end_children([child])
+
+
+async def test_one_that_blocks_its_output_pipe_goes_on() -> None:
+    code = "import sys\nfor _ in range(300): sys.stdout.write('x' * 100_000)\nsys.exit(9)"
+    child = await spawn(code)
+    assert await child.exited(20)
+    assert child.exit_code == 9
+    await end_children([child])
+
+
+FORKS = """
+import os, sys, time
+for number in range(20):
+    if os.fork() == 0:
+        if number % 2:
+            os.setsid()
+        time.sleep(600)
+print("ready", flush=True)
+time.sleep(600)
+"""
+
+
+async def test_all_that_it_started_ends_with_it() -> None:
+    child = await spawn(FORKS, "another-marker.of-the-tests")
+    await until_it_writes(child)
+    found = find(lambda marker: marker == child.known.marker)
+    assert len(found) == 21
+    await end_children([child])
+    assert find(lambda marker: marker == child.known.marker) == []
+    assert child.exit_code == -signal.SIGTERM
+
+
+async def test_a_cancelled_end_kills_at_once() -> None:
+    code = "import signal, time; signal.signal(15, signal.SIG_IGN); print(1, flush=True); "
+    child = await spawn(code + "time.sleep(600)")
+    await until_it_writes(child)
+    ending = asyncio.create_task(end_children([child]))
+    await asyncio.sleep(0.3)
+    assert not child.has_exited
+    ending.cancel()
+    begun = time.monotonic()
+    assert await child.exited(3)
+    assert time.monotonic() - begun < 1
+    with pytest.raises(asyncio.CancelledError):
+        await ending
+    child.close()
+
+
+async def test_a_program_that_is_not_there() -> None:
+    with pytest.raises(FileNotFoundError):
+        await Child.spawn(["/nowhere/at/all"], {}, None, "m")
+    with pytest.raises(FileNotFoundError):
+        await Child.spawn([sys.executable], {}, "/nowhere/at/all", "m")
+    with pytest.raises(ValueError, match="environment"):
+        await Child.spawn([sys.executable], {"A=B": "x"}, None, "m")
+
+
+@pytest.mark.parametrize("readable", [True, False])
+def test_kinship_is_never_told_by_the_number_alone(
+    readable: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True
+    )
+    try:
+        started = psutil.Process(process.pid).create_time()
+        if not readable:
+            monkeypatch.setattr(psutil.Process, "environ", _unreadable)
+
+        def are_ours(known: Known) -> bool:
+            return process.pid in [one.pid for one in find(lambda _: False, [known])]
+
+        # Its environment says that it is not ours, which counts; else when it was started does.
+        assert are_ours(Known(process.pid, started, "m")) is not readable
+        assert not are_ours(Known(process.pid, started - 60, "m"))
+        assert not are_ours(Known(process.pid + 1, started, "m"))
+    finally:
+        process.kill()
+        process.wait(10)
+
+
+def _unreadable(process: psutil.Process) -> dict[str, str]:
+    raise psutil.AccessDenied(process.pid)
+
+
+def test_we_ourselves_are_never_found() -> None:
+    assert os.getpid() not in [one.pid for one in find(lambda _: True)]
+    assert os.getppid() not in [one.pid for one in find(lambda _: True)]
