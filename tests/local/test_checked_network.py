@@ -12,7 +12,7 @@ import pytest
 from synth_pools.local import LocalBackend
 from synth_pools.local.container_policy import literal_address, plain, refusal
 from tests.local.odd_container import http, odd_container
-from tests.local.serving import Server
+from tests.local.serving import Server, eventually
 
 NAME = "containers.test"
 
@@ -99,6 +99,40 @@ def test_a_name_is_looked_up_once_and_that_address_called(
         names[NAME] = ["169.254.169.254"]
         refused(own, pool_id, "link-local")
         assert len(container.seen) == 1
+
+
+def test_every_container_of_a_pool_is_looked_up_and_checked_for_every_call(
+    start: Callable[..., Server], names: dict[str, list[str]]
+) -> None:
+    own = start(container_hosts=(NAME, "other.test"), health_interval_seconds=0.05)
+    names[NAME], names["other.test"] = ["127.0.0.1"], ["127.0.0.1"]
+
+    def health() -> list[str]:
+        found = own.get(f"/v1/pools/{pool_id}/metrics")["containers"]
+        return [each["health"] for each in found]
+
+    with odd_container(lambda _: http(200, {"status": "completed"})) as container:
+        port = container.url.rpartition(":")[2]
+        urls = [f"http://{NAME}:{port}", f"http://other.test:{port}"]
+        pool_id = own.pool(container_urls=urls)
+        for _ in range(2):
+            assert own.run(pool_id)["status"] == "completed"
+        assert {seen.headers["host"] for seen in container.seen} == {
+            f"{NAME}:{port}",
+            f"other.test:{port}",
+        }
+        # Now the name means another machine: its keys are asked for by nobody, not even a check.
+        names[NAME] = ["169.254.169.254"]
+        eventually(lambda: health() == ["unhealthy", "healthy"])
+        before = len(container.checks)
+        for _ in range(4):
+            assert own.run(pool_id)["status"] == "completed"
+        eventually(lambda: len(container.checks) > before + 3)
+        hosts = {seen.headers["host"] for seen in container.checks[before + 1 :]}
+        assert hosts == {f"other.test:{port}"}
+        # Where only such are left, a rollout fails as one on a single container does.
+        own.call("PATCH", f"/v1/pools/{pool_id}", json={"container_urls": urls[:1]})
+        refused(own, pool_id, "link-local")
 
 
 def test_the_names_of_this_machine_need_no_resolver(

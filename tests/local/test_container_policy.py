@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.local.serving import Server, serve
+from synth_pools.local.store import FILE_NAME
+from tests.local.odd_container import http, odd_container
+from tests.local.serving import Server, eventually, serve
 
 FORBIDDEN = [
     "http://10.0.0.1",
@@ -108,7 +113,11 @@ def refused_everywhere(server: Server, url: str, status: int, code: str) -> None
     pool_id = server.pool(tasks=[{"task_id": "t"}])
     root = f"/v1/pools/{pool_id}"
     own = {"container_url": url}
+    among = {"container_urls": ["http://127.0.0.1:9", url]}
     for method, path, body in (
+        ("POST", "/v1/pools", {"name": "n", **among}),
+        ("PUT", root, {"name": "n", **among}),
+        ("PATCH", root, among),
         ("POST", "/v1/pools", {"name": "n", **own}),
         ("POST", "/v1/pools", {"name": "n", "tasks": [{}, own]}),
         ("PUT", root, {"name": "n", **own}),
@@ -120,7 +129,10 @@ def refused_everywhere(server: Server, url: str, status: int, code: str) -> None
     ):
         refused = server.refused(method, path, status, code, json=body)
         assert "password" not in str(refused["detail"]).replace("user name or password", "")
-    assert server.get(root)["container_url"] is None
+        if body.get("container_urls") and status == 403:
+            assert "container_urls[1]" in refused["detail"] or "Containers on" in refused["detail"]
+    pool = server.get(root)
+    assert (pool["container_url"], pool["container_urls"]) == (None, [])
 
 
 @pytest.mark.parametrize(
@@ -139,6 +151,7 @@ def refused_everywhere(server: Server, url: str, status: int, code: str) -> None
 def test_an_address_that_policy_allows(start: Callable[..., Server], url: str) -> None:
     own = start(container_hosts=("allowed.example.org",))
     assert own.get(f"/v1/pools/{own.pool(container_url=url)}")["container_url"] == url
+    assert own.get(f"/v1/pools/{own.pool(container_urls=[url])}")["container_urls"] == [url]
 
 
 def test_a_policy_that_became_stricter_holds_for_old_pools(tmp_path: Path) -> None:
@@ -150,3 +163,58 @@ def test_a_policy_that_became_stricter_holds_for_old_pools(tmp_path: Path) -> No
         rollout = own.run(pool_id)
         assert rollout["error"]["code"] == "container_unreachable"
         assert rollout["error"]["details"]["cause"] == "forbidden_container_url"
+
+
+@pytest.mark.parametrize(
+    "urls",
+    [
+        "http://127.0.0.1:9",
+        {"0": "http://127.0.0.1:9"},
+        [["http://127.0.0.1:9"]],
+        [{"url": "http://127.0.0.1:9"}],
+        [None],
+        [1],
+        ["http://127.0.0.1:9/" + "x" * 2048],
+        ["http://127.0.0.1:9"] * 1001,
+    ],
+)
+def test_what_is_no_list_of_urls(server: Server, urls: object) -> None:
+    root = f"/v1/pools/{server.pool()}"
+    for method, path, body in (
+        ("POST", "/v1/pools", {"name": "n", "container_urls": urls}),
+        ("PUT", root, {"name": "n", "container_urls": urls}),
+        ("PATCH", root, {"container_urls": urls}),
+    ):
+        server.refused(method, path, 422, "validation_failed", json=body)
+
+
+def test_only_the_containers_that_are_still_allowed_are_called(tmp_path: Path) -> None:
+    with odd_container(lambda _: http(200, {"status": "completed"})) as container:
+        port = container.url.rpartition(":")[2]
+        forbidden = f"http://allowed.example.org:{port}"
+        with serve(tmp_path, container_hosts=("allowed.example.org",)) as own:
+            pool_id = own.pool(container_urls=[forbidden, container.url])
+        with serve(tmp_path, health_interval_seconds=0.05) as own:
+            containers = f"/v1/pools/{pool_id}/metrics"
+            eventually(lambda: own.get(containers)["containers"][0]["health"] == "unhealthy")
+            assert "not allowed" in own.get(containers)["containers"][0]["last_error"]
+            for _ in range(3):
+                assert own.run(pool_id)["status"] == "completed"
+
+
+def test_a_database_from_before_there_were_several(tmp_path: Path) -> None:
+    # Then the field was one of the caller's own, with anything in it.
+    odd = ["http://127.0.0.1:9", 5, None, "no url", {"a": 1}]
+    with serve(tmp_path) as own:
+        pools = [own.pool() for _ in range(2)]
+    with contextlib.closing(sqlite3.connect(tmp_path / FILE_NAME)) as db:
+        for pool_id, value in zip(pools, (odd, "text"), strict=True):
+            definition = {"name": "n", "container_urls": value, "config": {"container_key_env": 1}}
+            db.execute(
+                "UPDATE pools SET definition = ? WHERE id = ?", (json.dumps(definition), pool_id)
+            )
+        db.commit()
+    with serve(tmp_path, validate_responses=False) as own:
+        assert own.get(f"/v1/pools/{pools[0]}")["container_urls"] == [odd[0], odd[3]]
+        assert own.run(pools[0])["error"]["code"] == "container_unreachable"
+        assert own.run(pools[1])["status"] == "completed"
