@@ -185,11 +185,14 @@ class Store:
 
     @contextlib.contextmanager
     def reading_elsewhere(self) -> Iterator[sqlite3.Connection]:
-        """The same on a connection of its own, for long reads in another thread."""
-        with contextlib.closing(_connect(self._path)) as connection:
-            connection.execute("PRAGMA query_only = ON")
-            connection.execute("BEGIN")
-            yield connection
+        """The same on a connection of its own, for another thread: for reads that take long."""
+        try:
+            with contextlib.closing(_connect(self._path)) as connection:
+                connection.execute("PRAGMA query_only = ON")
+                connection.execute("BEGIN")
+                yield connection
+        except sqlite3.Error as error:
+            raise self._explained(error) from error
 
     async def write(self, work: Callable[[Transaction], _T]) -> _T:
         """Run `work` in the writer's thread and return its result once it is on disk.

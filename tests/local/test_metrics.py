@@ -280,6 +280,9 @@ def test_a_database_that_broke_is_told_of(
     finally:
         database.rmdir()
         hidden.rename(database)
+    [line] = failures
+    assert "the database cannot be used" in line
+    failures.clear()
     assert told.get("store_readable") == 0
     assert "synth_pools_rollouts" not in told.families
     assert told.get("rollouts_admitted_total") == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 from urllib.parse import quote
 
@@ -147,9 +148,13 @@ async def get_pool_urls(call: Call) -> Reply:
 
 
 async def get_pool_metrics(call: Call) -> Reply:
-    with call.backend.store.reading() as db:
-        pool = find_pool(db, call.path("pool_id"))
-        counts = rollout_rows.count_by_status(db, pool.id)
+    def count() -> tuple[Pool, dict[str, int]]:
+        with call.backend.store.reading_elsewhere() as db:
+            pool = find_pool(db, call.path("pool_id"))
+            return pool, rollout_rows.count_by_status(db, pool.id)
+
+    # Counting the rollouts of years must hold up nobody.
+    pool, counts = await asyncio.to_thread(count)
     ended = counts["completed"] + counts["failed"]
     return reply(
         {

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from dataclasses import replace
 
 from synth_pools.version import __version__
 
 from ..backend import Backend
+from ..store import StorageError
 from .reading import Reading
 from .stored import count
 
@@ -43,7 +43,7 @@ def _written(backend: Backend, reading: Reading) -> bytes:
     try:
         with backend.store.reading_elsewhere() as db:
             reading = replace(reading, stored=count(db))
-    except sqlite3.Error:
-        # Whoever watches must learn just that; and the store has logged what is wrong with it.
+    except StorageError:
+        # The log has what is wrong with it; whoever watches must learn that there is something.
         pass
     return text_of(reading)
