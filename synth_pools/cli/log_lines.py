@@ -32,6 +32,8 @@ _STDERR = 2
 
 def configure(format_: str, level: str) -> None:
     """Our own lines from this level on, those of libraries from WARNING on."""
+    # Looked up for every line, and in none of them.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     handler = StderrLines()
     handler.setFormatter(JsonLines() if format_ == "json" else TextLines())
     chosen = logging.getLevelNamesMapping()[level.upper()]

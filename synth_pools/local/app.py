@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import AsyncIterator
 
 from starlette.applications import Starlette
+from starlette.types import Lifespan, Receive, Scope, Send
 
 from synth_pools.spec import load_spec
 
@@ -33,7 +34,22 @@ def create_app(settings: Settings) -> Starlette:
             finally:
                 dispatcher.backend = None
 
-    app = Starlette(lifespan=lifespan)
-    # Starlette's own routes work on decoded paths and answer 404 and 405 as plain text.
-    app.router.default = dispatcher
-    return app
+    return _Application(dispatcher, lifespan)
+
+
+class _Application(Starlette):
+    """Starlette for what starts and ends; requests do not pass through its layers.
+
+    Its routes work on decoded paths and answer 404 and 405 as plain text, and its handlers of
+    errors have nothing to do: the dispatcher answers every request.
+    """
+
+    def __init__(self, dispatcher: Dispatcher, lifespan: Lifespan[Starlette]) -> None:
+        super().__init__(lifespan=lifespan)
+        self._dispatcher = dispatcher
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await super().__call__(scope, receive, send)
+        else:
+            await self._dispatcher(scope, receive, send)

@@ -19,7 +19,7 @@ def ago(seconds: float) -> str:
 
 def _text(moment: datetime) -> str:
     # Fixed width, so that timestamps also sort and compare as text.
-    return f"{moment.year:04d}{moment.strftime('-%m-%dT%H:%M:%S.%fZ')}"
+    return f"{moment.replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
 
 
 def seconds_between(earlier: str, later: str) -> float:

@@ -17,18 +17,28 @@ class ClientLeftError(Exception):
 
 async def unless_disconnected(receive: Receive, work: Coroutine[Any, Any, _T]) -> _T:
     """Do the work, or drop it where the client leaves first; call it once the body is read."""
-    doing = asyncio.ensure_future(work)
-    watching = asyncio.ensure_future(_disconnect(receive))
+    # Done in this task, so that whatever the work holds is free when this returns.
+    here = asyncio.current_task()
+    assert here is not None  # noqa: S101 - a coroutine of asyncio always runs in one
+    left = False
+
+    def leave(watching: asyncio.Task[None]) -> None:
+        nonlocal left
+        if not watching.cancelled():
+            left = True
+            here.cancel()
+
+    watching = asyncio.create_task(_disconnect(receive))
+    watching.add_done_callback(leave)
     try:
-        await asyncio.wait((doing, watching), return_when=asyncio.FIRST_COMPLETED)
-        if doing.done():
-            return doing.result()
-        raise ClientLeftError
+        return await work
+    except asyncio.CancelledError:
+        if left and not here.uncancel():
+            raise ClientLeftError from None
+        raise
     finally:
+        watching.remove_done_callback(leave)
         watching.cancel()
-        doing.cancel()
-        # Awaited here, so that whatever the work holds is free when this returns.
-        await asyncio.wait((doing, watching))
 
 
 async def _disconnect(receive: Receive) -> None:

@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator, Iterator
 from . import event_log
 from .errors import ApiError
 from .event_log import Event
-from .rollout_rows import FINAL, find_rollout
+from .rollout_rows import FINAL, find_rollout, status_of
 from .store import Store
 
 _CHUNK = 200
@@ -23,27 +23,35 @@ class Changes:
     """Who waits for a change of which rollout."""
 
     def __init__(self) -> None:
+        # Those who want to know of everything, and those who want to know of the end.
         self._waiting: dict[str, set[asyncio.Event]] = {}
+        self._waiting_for_end: dict[str, set[asyncio.Event]] = {}
 
     def __len__(self) -> int:
-        return sum(len(waiting) for waiting in self._waiting.values())
+        everybody = (*self._waiting.values(), *self._waiting_for_end.values())
+        return sum(len(waiting) for waiting in everybody)
 
     @contextlib.contextmanager
-    def watch(self, rollout_id: str) -> Iterator[asyncio.Event]:
+    def watch(self, rollout_id: str, *, only_end: bool = False) -> Iterator[asyncio.Event]:
         """An event that is set at every change from now on; clear it before looking."""
+        waiting_by_id = self._waiting_for_end if only_end else self._waiting
         changed = asyncio.Event()
-        waiting = self._waiting.setdefault(rollout_id, set())
+        waiting = waiting_by_id.setdefault(rollout_id, set())
         waiting.add(changed)
         try:
             yield changed
         finally:
             waiting.discard(changed)
             if not waiting:
-                self._waiting.pop(rollout_id, None)
+                waiting_by_id.pop(rollout_id, None)
 
-    def announce(self, rollout_id: str) -> None:
+    def announce(self, rollout_id: str, *, goes_on: bool = False) -> None:
+        """Wake those who watch; where the rollout goes on, not those who wait for its end."""
         for changed in self._waiting.get(rollout_id, ()):
             changed.set()
+        if not goes_on:
+            for changed in self._waiting_for_end.get(rollout_id, ()):
+                changed.set()
 
 
 async def follow(
@@ -74,16 +82,14 @@ async def until_final(
     store: Store, changes: Changes, rollout_id: str, limit_seconds: float
 ) -> None:
     """Wait for the end of a rollout, at most so long."""
-    deadline = asyncio.get_running_loop().time() + limit_seconds
-    with changes.watch(rollout_id) as changed:
-        while True:
-            changed.clear()
-            with store.reading() as db:
-                if find_rollout(db, rollout_id)["status"] in FINAL:
-                    return
-            remaining = deadline - asyncio.get_running_loop().time()
-            if remaining <= 0 or not await _happens(changed, remaining):
-                return
+    with contextlib.suppress(TimeoutError), changes.watch(rollout_id, only_end=True) as changed:
+        async with asyncio.timeout(limit_seconds):
+            while True:
+                changed.clear()
+                with store.reading() as db:
+                    if status_of(db, rollout_id) in FINAL:
+                        return
+                await changed.wait()
 
 
 async def _happens(changed: asyncio.Event, seconds: float) -> bool:

@@ -60,6 +60,13 @@ def find_rollout(db: Executes, rollout_id: str, pool_id: str | None = None) -> s
     return row
 
 
+def status_of(db: Executes, rollout_id: str) -> str:
+    row = db.execute("SELECT status FROM rollouts WHERE id = ?", (rollout_id,)).fetchone()
+    if row is None:
+        raise rollout_not_found(rollout_id)
+    return str(row["status"])
+
+
 def list_rollouts(
     db: Executes, pool_id: str | None, state: str | None, before: int | None, limit: int
 ) -> list[sqlite3.Row]:

@@ -124,7 +124,7 @@ class Runner:
             # That its task was deleted does not stop one that runs.
             url = place_url if _is_of_pool(rollout["attempt_url"], pool) else rollout["attempt_url"]
         started = rollout_rows.start(tx, rollout, url, error)
-        tx.after_commit(lambda: self._changes.announce(rollout_id))
+        tx.after_commit(lambda: self._changes.announce(rollout_id, goes_on=True))
         return self._attempt(started, pool, is_left_over=False)
 
     def _finish(self, tx: Transaction, rollout_id: str, outcome: Outcome) -> None:
@@ -196,7 +196,7 @@ class Runner:
 
         def append(tx: Transaction) -> None:
             rollout_rows.report_agent(tx, rollout_id, text)
-            tx.after_commit(lambda: self._changes.announce(rollout_id))
+            tx.after_commit(lambda: self._changes.announce(rollout_id, goes_on=True))
 
         await self._store.write_in_the_end(append)
 
