@@ -20,6 +20,7 @@ from .echo import EchoTarget
 from .errors import ApiError
 from .events import Changes
 from .fleet import Fleet, Place
+from .left_over import is_lost, lost
 from .outcomes import interpret, within
 from .pool_rows import Pool, find_pool, find_task
 from .rollout_rows import FINAL, Outcome, failure, find_rollout
@@ -110,7 +111,10 @@ class Runner:
             return None
         pool = find_pool(tx, rollout["pool_id"])
         if rollout["status"] == "running" and error is None:
-            return self._attempt(rollout, pool, is_left_over=True)
+            if not is_lost(tx, rollout, pool):
+                return self._attempt(rollout, pool, is_left_over=True)
+            # Nobody can be asked; those that may not be sent again were ended at the start.
+            error = lost()
         if rollout["status"] == "queued" and pool.status != "active":
             # Paused, or failed, in the very moment in which it was to start.
             tx.after_commit(lambda: self._put_back(pool.id, rollout_id))
@@ -210,7 +214,7 @@ async def _take_up(target: Target, attempt: Attempt) -> Answer:
             raise
         found = None
     if found is None:
-        raise TargetError("backend_restarted", "The backend ended while the rollout ran.", {})
+        raise lost()
     return found
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from .. import pool_rows
 from ..definitions import has_processes
 from ..fleet import Fleet
+from ..left_over import end_lost
 from ..pool_rows import Pool
 from ..scheduler import Scheduler
 from ..settings import Settings
@@ -56,6 +57,7 @@ class Processes:
                 moved = pool
                 if status != pool.status:
                     moved = pool_rows.move_pool(tx, pool, status, error)
+                end_lost(tx, moved)
                 tx.after_commit(partial(self.follow, moved))
 
         await self._store.write(work)
