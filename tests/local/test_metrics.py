@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import re
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
@@ -103,6 +104,18 @@ def _check_histogram(told: Scrape, family: Any) -> None:
         assert counts == sorted(counts)
         assert counts[-1] == told.values[f"{family.name}_count", rest]
         assert told.values[f"{family.name}_sum", rest] >= 0
+
+
+def test_the_guide_names_them_all(server: Server) -> None:
+    server.run(server.pool(container_urls=["http://127.0.0.1:1"]))
+    told = scrape(server)
+    names = {line.split()[2] for line in told.text.splitlines() if line.startswith("# TYPE")}
+    ours = {name.removeprefix("synth_pools_") for name in names if name.startswith("synth_pools_")}
+    guide = Path(__file__).parents[2].joinpath("docs/guide.md").read_text(encoding="utf-8")
+    table = re.search(r"^\| metric \|.*?\n\n", guide, re.DOTALL | re.MULTILINE)
+    assert table
+    rows = [row.split("|")[1] for row in table.group().splitlines()[2:-1]]
+    assert {name for row in rows for name in re.findall(r"`(\w+)`", row)} == ours
 
 
 def test_the_library_s_global_registry_stays_out_of_it(server: Server) -> None:
