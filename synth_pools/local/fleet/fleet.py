@@ -244,11 +244,8 @@ class Fleet:
 
     def let_go(self, member: Member) -> None:
         """A member that has left runs nothing any more."""
-        left = self._retired.get(member.pool_id, [])
-        if member in left:
-            left.remove(member)
-            if not left:
-                del self._retired[member.pool_id]
+        if member in self._retired.get(member.pool_id, ()):
+            self._forget_retired(member)
             self._drop(member.container)
 
     def _new(self, pool_id: str, url: str, key_env: str | None) -> Member:
@@ -261,13 +258,18 @@ class Fleet:
 
     def _returned(self, pool_id: str, url: str, key_env: str | None) -> Member | None:
         """One that left, still runs something, and is wanted again."""
-        left = self._retired.get(pool_id, [])
-        for member in left:
+        for member in self._retired.get(pool_id, ()):
             if (member.url, member.container.key_env) == (url, key_env) and not member.is_process:
-                left.remove(member)
+                self._forget_retired(member)
                 member.retired = False
                 return member
         return None
+
+    def _forget_retired(self, member: Member) -> None:
+        left = self._retired[member.pool_id]
+        left.remove(member)
+        if not left:
+            del self._retired[member.pool_id]
 
     def _retire(self, member: Member) -> None:
         member.retired = True
