@@ -74,6 +74,10 @@ crash: $(STAMP) ## Whether kill -9 of the backend, 50 times under load, loses or
 bench: $(BENCH_STAMP) ## How fast it is, next to bare httpx and the client before this one
 	@$(BENCH)/bin/python -m bench $(BENCH_OPTIONS)
 
+.PHONY: bench-backend
+bench-backend: $(STAMP) ## What the local backend costs, next to the container behind it
+	@$(BIN)/python -m bench.backend --write docs/backend-bench.md $(BENCH_OPTIONS)
+
 .PHONY: check
 check: lint types imports lint-spec check-generated ## Everything that can be said without running it
 

@@ -52,9 +52,9 @@ def growth_row(name: str, kib: float) -> tuple[str, ...]:
     return (name, "", f"grows by {max(0.0, kib):.0f} KiB in 100,000", "", "", "")
 
 
-def render(rows: Sequence[tuple[str, ...]]) -> str:
-    table = [_HEAD, *rows]
-    widths = [max(len(row[column]) for row in table) for column in range(len(_HEAD))]
+def render(rows: Sequence[tuple[str, ...]], head: tuple[str, ...] = _HEAD) -> str:
+    table = [head, *rows]
+    widths = [max(len(row[column]) for row in table) for column in range(len(head))]
     lines = [
         "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |"
         for row in table
@@ -63,11 +63,9 @@ def render(rows: Sequence[tuple[str, ...]]) -> str:
     return "\n".join([lines[0], rule, *lines[1:]])
 
 
-def machine() -> str:
+def machine(names: Iterable[str] = ("synth-pools", "httpx", "httpcore", "synth-ai")) -> str:
     """When and where this was measured, and with what."""
-    packages = ", ".join(
-        f"{name} {version(name)}" for name in ("synth-pools", "httpx", "httpcore", "synth-ai")
-    )
+    packages = ", ".join(f"{name} {version(name)}" for name in names)
     return (
         f"{datetime.now(UTC):%Y-%m-%d}, {_processor()}, {os.cpu_count()} processors, "
         f"{platform.system()} {platform.machine()}, Python {platform.python_version()}; {packages}"

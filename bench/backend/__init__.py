@@ -1,0 +1,1 @@
+"""What the local backend costs, next to the container behind it. `make bench-backend`."""

@@ -1,0 +1,175 @@
+"""What the client does: the same code whether it calls the container or the backend before it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlencode
+
+import httpx
+
+from bench.backend.processes import Process
+from bench.cases import KEY
+from synth_pools.aiohttp_road import AiohttpClient
+
+IN_FLIGHT = 64
+READERS = 200
+
+# Long enough for all of a round to happen while nothing of these ends.
+_PARKED_SECONDS = 3600
+_READERS_SECONDS = 5.0
+_READERS_EVENTS = 10
+
+Call = Callable[[], Awaitable[None]]
+
+
+def open_client() -> httpx.AsyncClient:
+    """The road that our own async client takes."""
+    return AiohttpClient(
+        headers={"Authorization": f"Bearer {KEY}"},
+        timeout=60.0,
+        # Hundreds of streams are open at a time; what both servers close after 5 seconds is left.
+        limits=httpx.Limits(max_connections=None, keepalive_expiry=2.0),
+    )
+
+
+class Direct:
+    """Rollouts that the container is asked for."""
+
+    def __init__(self, client: httpx.AsyncClient, container: Process) -> None:
+        self._client = client
+        self._url = f"{container.url}/rollouts"
+
+    async def run(self, seconds: float) -> None:
+        body = {
+            "rollout_id": f"rollout_{uuid.uuid4().hex}",
+            "submission_mode": "sync",
+            "seed": 1,
+            "params": {"seconds": seconds},
+        }
+        answer = await _sent(self._client, "POST", self._url, body)
+        _require(answer["success_status"] == "success", answer)
+
+
+class Through:
+    """The same rollouts, which a backend is asked for."""
+
+    def __init__(self, client: httpx.AsyncClient, backend: Process, container: Process) -> None:
+        self._client = client
+        self._url = backend.url
+        self._pool: dict[str, Any] = {
+            "name": "bench",
+            "container_url": container.url,
+            "concurrency": IN_FLIGHT,
+        }
+        self._pool_id = ""
+
+    async def open(self) -> None:
+        self._pool_id = await self.new_pool(self._pool)
+
+    async def new_pool(self, pool: dict[str, Any]) -> str:
+        return str((await _sent(self._client, "POST", f"{self._url}/v1/pools", pool))["pool_id"])
+
+    async def run(self, seconds: float) -> None:
+        body = {"mode": "sync", "seed": 1, "params": {"seconds": seconds}}
+        answer = await _sent(self._client, "POST", self._rollouts(self._pool_id), body)
+        _require(answer["status"] == "completed", answer)
+
+    async def health(self) -> None:
+        await _sent(self._client, "GET", f"{self._url}/health")
+
+    async def park(self) -> str:
+        """A pool in which one rollout runs for good, so that all others wait."""
+        pool_id = await self.new_pool({"name": "parked", "concurrency": 1})
+        body = {"env": {"delay": _PARKED_SECONDS, "events": 0}}
+        await _sent(self._client, "POST", self._rollouts(pool_id), body)
+        return pool_id
+
+    async def admit(self, pool_id: str) -> None:
+        answer = await _sent(self._client, "POST", self._rollouts(pool_id), {"seed": 1})
+        _require(answer["status"] == "queued", answer)
+
+    async def close_pool(self, pool_id: str) -> None:
+        await _sent(self._client, "DELETE", f"{self._url}/v1/pools/{pool_id}")
+
+    async def read_live(self, pool_id: str, begun: Callable[[], None]) -> list[float]:
+        """Follow a rollout of the built-in target to its end: how late each of its events came."""
+        body = {"env": {"delay": _READERS_SECONDS, "events": _READERS_EVENTS}}
+        rollout = await _sent(self._client, "POST", self._rollouts(pool_id), body)
+        url = f"{self._rollouts(pool_id)}/{rollout['rollout_id']}/events"
+        delays: list[float] = []
+        async with self._client.stream("GET", url) as response:
+            response.raise_for_status()
+            begun()
+            async for line in response.aiter_lines():
+                if line.startswith("data:"):
+                    came = time.time()
+                    event = json.loads(line[5:])
+                    _require(event["sequence"] == len(delays) + 1, event)
+                    sent = datetime.fromisoformat(event["timestamp"]).timestamp()
+                    delays.append(max(0.0, came - sent))
+        # Queued, started, those that the target reports, its reward and its end.
+        _require(len(delays) == _READERS_EVENTS + 4, rollout)
+        return delays
+
+    async def page(self, limit: int, cursor: str | None = None) -> str | None:
+        query = {"limit": str(limit), **({} if cursor is None else {"cursor": cursor})}
+        url = f"{self._rollouts(self._pool_id)}?{urlencode(query)}"
+        answer = await _sent(self._client, "GET", url)
+        _require(bool(answer["items"]), answer)
+        return None if answer["next_cursor"] is None else str(answer["next_cursor"])
+
+    def _rollouts(self, pool_id: str) -> str:
+        return f"{self._url}/v1/pools/{pool_id}/rollouts"
+
+
+async def rate_of(call: Call, calls: int) -> float:
+    """Calls a second, so many of them in flight; without those with which it begins and ends.
+
+    At first all of them come at once, and in the end there are fewer and fewer.
+    """
+    ends: list[float] = []
+    left = iter(range(calls))
+
+    async def one_after_the_other() -> None:
+        for _ in left:
+            await call()
+            ends.append(time.perf_counter())
+
+    async with asyncio.TaskGroup() as tasks:
+        for _ in range(IN_FLIGHT):
+            tasks.create_task(one_after_the_other())
+    return (calls - 2 * IN_FLIGHT) / (ends[-1 - IN_FLIGHT] - ends[IN_FLIGHT - 1])
+
+
+async def rate_until(call: Call, end: asyncio.Event) -> float:
+    """The same for as long as something else lasts."""
+    ends: list[float] = []
+
+    async def one_after_the_other() -> None:
+        while not end.is_set():
+            await call()
+            if not end.is_set():
+                ends.append(time.perf_counter())
+
+    async with asyncio.TaskGroup() as tasks:
+        for _ in range(IN_FLIGHT):
+            tasks.create_task(one_after_the_other())
+    first = min(IN_FLIGHT, len(ends) // 2)
+    return (len(ends) - 1 - first) / (ends[-1] - ends[first])
+
+
+async def _sent(client: httpx.AsyncClient, method: str, url: str, body: Any = None) -> Any:
+    response = await client.request(method, url, json=body)
+    response.raise_for_status()
+    return response.json()
+
+
+def _require(holds: bool, found: Any) -> None:
+    if not holds:
+        raise RuntimeError(f"unexpected: {found}")

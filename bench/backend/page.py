@@ -1,0 +1,199 @@
+"""What a run prints, as Markdown, and the page that shows the last one."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+from bench import table
+from bench.backend.load import IN_FLIGHT, READERS
+from bench.backend.measures import PAGE, Admission, Pages, Readers, Speed
+
+_HEAD = ("", "measured", "next to", "ratio", "promised")
+_PACKAGES = ("synth-pools", "synth-containers", "uvicorn", "starlette", "aiohttp")
+_FLUSHES = 50
+
+_PAGE = """\
+# What the local backend costs
+
+`make bench-backend` starts a container made with synth-containers, whose rollout is an `async def`,
+and two backends before it by `synth-pools serve`, each in a process of its own, their data on a
+disk and flushed to it as in production (an admission or an outcome is on disk before anybody is
+told of it). One client process makes the same calls on the container (`POST /rollouts`) and on a
+backend (`POST /v1/pools/{id}/rollouts` with `mode: sync`), over the road that the async client of
+this package takes. Each backend first ran as many rollouts as the table says, all of them in that
+way; the first one's become more in the course of the run.
+
+Whatever is compared is measured in turns, in short pieces, and a ratio is the median of those of
+neighbours in time. Of rates more is better; "takes" is a time or a size, of which less is. The last
+result, as it was printed:
+
+{result}
+
+A rollout that does nothing is all overhead: three processes share the processors, and the backend
+alone admits it, writes down that it starts, calls the container, and writes down how it ended, each
+time with what it tells in its event stream. With rollouts of 200 ms the {in_flight} that run at a
+time are the bound: {most} a second.
+"""
+
+
+@dataclass(frozen=True)
+class Disk:
+    """Where the data was."""
+
+    kind: str
+    flush_ms: float
+    bytes: int
+
+    @classmethod
+    def of(cls, data_dir: Path) -> Disk:
+        taken = []
+        with (data_dir / "flushed").open("wb") as file:
+            for _ in range(_FLUSHES):
+                file.write(b"x" * 4096)
+                file.flush()
+                begun = time.perf_counter()
+                os.fsync(file.fileno())
+                taken.append(time.perf_counter() - begun)
+        size = sum(path.stat().st_size for path in data_dir.rglob("*") if path.is_file())
+        return cls(_file_system(data_dir), median(taken) * 1e3, size)
+
+
+@dataclass(frozen=True)
+class Found:
+    """Everything that one run measured."""
+
+    few: int
+    many: int
+    rounds: int
+    seconds: float
+    fill_rate: float
+    memory_mib: tuple[float, float]
+    nothing: Speed
+    slow: Speed
+    idle: Admission
+    busy: Admission
+    readers: Readers
+    pages: Pages
+
+
+def text(found: Found, disk: Disk) -> str:
+    """The table, and what has to be known with it."""
+    words = (
+        f"{IN_FLIGHT} rollouts in flight; medians of {found.rounds} interleaved rounds; the whole"
+        f" run took {found.seconds:.0f} s, the {found.many:,} rollouts came at"
+        f" {found.fill_rate:,.0f} a second. {table.machine(_PACKAGES)}; {disk.kind}, where a flush"
+        f" takes {disk.flush_ms:.2f} ms."
+    )
+    return f"{table.render(list(_rows(found, disk)), _HEAD)}\n\n{words}"
+
+
+def document(result: str) -> str:
+    return (
+        _PAGE.replace("{in_flight}", str(IN_FLIGHT))
+        .replace("{most}", f"{IN_FLIGHT / 0.2:,.0f}")
+        .replace("{result}", result)
+    )
+
+
+def _rows(found: Found, disk: Disk) -> Iterator[tuple[str, ...]]:
+    for what, speed, floor in (
+        ("rollouts that do nothing", found.nothing, 0.3),
+        ("rollouts of 200 ms", found.slow, 0.9),
+    ):
+        yield (
+            f"{what}, {found.few:,} stored",
+            f"{speed.few:,.0f}/s",
+            f"the container alone: {speed.direct:,.0f}/s",
+            f"{speed.few_to_direct:.2f}",
+            _promise(f"≥ {floor:g}", speed.few_to_direct >= floor),
+        )
+        times = 1 / speed.many_to_few
+        yield (
+            f"{what}, {found.many:,} stored",
+            f"{speed.many:,.0f}/s",
+            f"{found.few:,} stored: {speed.few:,.0f}/s",
+            f"takes {times:.2f}",
+            _promise("≤ 1.3", times <= 1.3),
+        )
+    yield (
+        "the backend's processor time for one that does nothing",
+        f"{found.nothing.processor_ms:.2f} ms",
+        "",
+        "",
+        "",
+    )
+    for when, admission in (
+        ("nothing else", found.idle),
+        (f"{IN_FLIGHT} of 200 ms running", found.busy),
+    ):
+        for name, taken, health in (
+            ("p50", admission.p50, admission.health_p50),
+            ("p99", admission.p99, admission.health_p99),
+        ):
+            yield (
+                f"admission, {when}, {name}",
+                f"{taken:.2f} ms",
+                f"GET /health: {health:.2f} ms",
+                f"takes {taken / health:.1f}",
+                "",
+            )
+    readers = found.readers
+    yield (
+        f"rollouts that do nothing, beside {READERS} live event readers",
+        f"{readers.with_readers:,.0f}/s",
+        f"no reader: {readers.without:,.0f}/s",
+        f"{readers.ratio:.2f}",
+        "",
+    )
+    yield (
+        f"from an event to its reader, {readers.events:,} events, none lost",
+        f"p50 {readers.delay_p50:.1f} ms",
+        f"p99 {readers.delay_p99:.1f} ms",
+        "",
+        "",
+    )
+    before, after = found.memory_mib
+    yield (
+        f"memory of the backend after {found.many:,} rollouts",
+        f"{after:.0f} MiB",
+        f"after {found.few:,}: {before:.0f} MiB",
+        f"takes {after / before:.2f}",
+        "",
+    )
+    yield (
+        f"page of {PAGE} at the end of {found.many:,}",
+        f"{found.pages.last:.2f} ms",
+        f"the first page: {found.pages.first:.2f} ms",
+        f"takes {found.pages.ratio:.2f}",
+        _promise("≤ 1.3", found.pages.ratio <= 1.3),
+    )
+    yield (
+        "disk space of a rollout",
+        f"{disk.bytes / found.many / 1024:.1f} KiB",
+        "",
+        "",
+        "",
+    )
+
+
+def _promise(words: str, holds: bool) -> str:
+    return words if holds else f"{words}: missed"
+
+
+def _file_system(path: Path) -> str:
+    """Its type, of the mount that has the longest name in front of the path."""
+    best, kind = "", "an unknown file system"
+    try:
+        mounts = Path("/proc/mounts").read_text(encoding="utf-8")
+    except OSError:
+        return kind
+    for line in mounts.splitlines():
+        _, place, type_, *_ = line.split()
+        if len(place) >= len(best) and path.resolve().is_relative_to(place):
+            best, kind = place, type_
+    return kind
