@@ -6,7 +6,7 @@ import contextlib
 import math
 import time
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from .errors import ApiError
 from .limits import Limits
@@ -72,25 +72,50 @@ class Admission:
                 retry_after_seconds=seconds,
             )
 
-    def require_room(self, db: Executes, pool: Pool) -> None:
-        """Raise 429 where the queue of the pool, or that of all pools, is full.
+    def room(self, db: Executes) -> Room:
+        """Asked where rollouts are added, so that no two are given the last place."""
+        return Room(self._limits, db, self._rate)
 
-        Asked where the rollout is added, so that no two are given the last place.
-        """
-        of_pool = self._limits.max_queued_per_pool
-        # A place that is free is no place in the queue.
-        room = of_pool + max(0, pool.concurrency - _count(db, "running", pool.concurrency, pool.id))
-        if _count(db, "queued", room, pool.id) >= room:
-            rate = self._by_pool.get(pool.id) or self._in_all
-            raise _full(
-                "pool_queue_full",
-                f"Pool {pool.id!r} has {of_pool} rollouts waiting.",
-                of_pool,
-                rate,
-            )
-        in_all = self._limits.max_queued
-        if _count(db, "queued", in_all, None) >= in_all:
-            raise _full("queue_full", f"{in_all} rollouts are waiting.", in_all, self._in_all)
+    def _rate(self, pool_id: str | None) -> Rate:
+        return self._by_pool.get(pool_id or "") or self._in_all
+
+
+class Room:
+    """The places that are left, as one transaction sees them: counted once, however many it takes.
+
+    Args:
+        limits: How many may wait.
+        db: The transaction.
+        rate_of: How fast rollouts of a pool, or of all (None), end.
+    """
+
+    def __init__(self, limits: Limits, db: Executes, rate_of: Callable[[str | None], Rate]) -> None:
+        self._limits = limits
+        self._db = db
+        self._rate_of = rate_of
+        self._left_in_pool: dict[str, int] = {}
+        self._left_in_all: int | None = None
+
+    def take(self, pool: Pool) -> None:
+        """One place for a rollout of this pool; 429 where its queue, or that of all, is full."""
+        of_pool, in_all = self._limits.max_queued_per_pool, self._limits.max_queued
+        left_in_pool = self._left_in_pool.get(pool.id)
+        if left_in_pool is None:
+            # A place that is free is no place in the queue.
+            running = _count(self._db, "running", pool.concurrency, pool.id)
+            places = of_pool + max(0, pool.concurrency - running)
+            left_in_pool = places - _count(self._db, "queued", places, pool.id)
+        self._left_in_pool[pool.id] = left_in_pool
+        if left_in_pool <= 0:
+            message = f"Pool {pool.id!r} has {of_pool} rollouts waiting."
+            raise _full("pool_queue_full", message, of_pool, self._rate_of(pool.id))
+        if self._left_in_all is None:
+            self._left_in_all = in_all - _count(self._db, "queued", in_all, None)
+        if self._left_in_all <= 0:
+            message = f"{in_all} rollouts are waiting."
+            raise _full("queue_full", message, in_all, self._rate_of(None))
+        self._left_in_pool[pool.id] -= 1
+        self._left_in_all -= 1
 
 
 class Streams:

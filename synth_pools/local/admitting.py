@@ -1,19 +1,18 @@
-"""Creations of rollouts: who is let in, where to, and under which key."""
+"""Creations of rollouts: one, many, or one once more; and what a creation would say."""
 
 from __future__ import annotations
 
-import hashlib
+import json
 import sqlite3
-import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from . import jsontext, rollout_rows
+from . import rollout_rows
 from .backend import Backend
-from .definitions import can_be_id
-from .errors import ApiError, conflict, id_mismatch
-from .pool_rows import Executes, Pool, find_pool, find_task
-from .retention import KEY_SECONDS
+from .errors import ApiError
+from .idempotency import BatchKey, IdempotencyKey
+from .placing import Placing
 from .rollout_rows import find_rollout
 from .store import Transaction
 
@@ -22,24 +21,8 @@ _PLACES = {
     "pool_not_found": "pool_id",
     "pool_not_active": "pool_id",
     "pool_archived": "pool_id",
-    "id_mismatch": "pool_id",
     "task_not_found": "task_id",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class IdempotencyKey:
-    """A caller's key; the scope is the operation and its pool."""
-
-    scope: str
-    key: str
-    body_sha256: str
-
-    @classmethod
-    def of(cls, scope: str, key: str, body: dict[str, Any]) -> IdempotencyKey:
-        # Of the canonical text: bodies that are equal as JSON are the same body.
-        digest = hashlib.sha256(jsontext.canonical(body).encode("ascii")).hexdigest()
-        return cls(scope, key, digest)
 
 
 async def admit(
@@ -52,23 +35,83 @@ async def admit(
     backend.admission.require_open()
 
     def work(tx: Transaction) -> sqlite3.Row:
-        if key is not None:
-            former = _former_rollout(tx, key)
-            if former is not None:
-                return former
-        pool = pool_for(tx, pool_id, request)
-        backend.admission.require_room(tx, pool)
-        rollout = rollout_rows.insert_rollout(tx, pool.id, request.get("task_id"), request)
-        if key is not None:
-            tx.execute(
-                "INSERT INTO idempotency (scope, key, body_sha256, rollout_id, created)"
-                " VALUES (?, ?, ?, ?, ?)",
-                (key.scope, key.key, key.body_sha256, rollout["id"], time.time()),
-            )
-        tx.after_commit(
-            lambda: backend.scheduler.enqueue(pool.id, pool.concurrency, [rollout["id"]])
+        return _Admitting(tx, backend).admit(pool_id, request, key)
+
+    return await backend.store.write(work)
+
+
+async def admit_again(backend: Backend, rollout_id: str, key: IdempotencyKey | None) -> sqlite3.Row:
+    """A new rollout with the request, pool and task of this one."""
+    backend.admission.require_open()
+
+    def work(tx: Transaction) -> sqlite3.Row:
+        # First, since that one is answered also when the one that it repeats is forgotten.
+        former = None if key is None else key.former(tx)
+        if former is not None:
+            return former
+        original = find_rollout(tx, rollout_id)
+        request = json.loads(original["request"])
+        return _Admitting(tx, backend).admit(original["pool_id"], request, key, rollout_id)
+
+    return await backend.store.write(work)
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One rollout of a batch: what is stored, and what decides of its place.
+
+    `fault` is why it is refused whatever the backend is like.
+    """
+
+    request: dict[str, Any]
+    placed: dict[str, Any]
+    fault: ApiError | None
+    key: IdempotencyKey | None
+
+
+def items_of(
+    backend: Backend,
+    pool_id: str | None,
+    requests: Sequence[dict[str, Any]],
+    key: BatchKey | None,
+) -> list[Item]:
+    """The items of a batch, each judged as a creation of its own would be."""
+    return [
+        Item(
+            request,
+            placed := _with_pool(request, pool_id),
+            _schema_fault(backend, placed),
+            None if key is None else key.of_item(index, placed),
         )
-        return rollout
+        for index, request in enumerate(requests)
+    ]
+
+
+async def admit_batch(
+    backend: Backend, items: Sequence[Item], key: BatchKey | None
+) -> list[sqlite3.Row | ApiError]:
+    """The rollout of each item, or why it has none.
+
+    In one transaction: after a crash all that were admitted are there, or none is.
+    """
+    backend.admission.require_open()
+
+    def work(tx: Transaction) -> list[sqlite3.Row | ApiError]:
+        is_reserved = key is None or key.is_reserved(tx)
+        admitting = _Admitting(tx, backend)
+        results: list[sqlite3.Row | ApiError] = []
+        for item in items:
+            try:
+                if item.fault is not None:
+                    raise item.fault
+                admitted = admitting.admit(None, item.placed, item.key, stored=item.request)
+                if key is not None and not is_reserved:
+                    key.reserve(tx, admitted["id"])
+                    is_reserved = True
+                results.append(admitted)
+            except ApiError as error:
+                results.append(error)
+        return results
 
     return await backend.store.write(work)
 
@@ -78,86 +121,63 @@ def faults_of(backend: Backend, request: dict[str, Any]) -> tuple[list[dict[str,
 
     That there is no room just now is no fault of a request.
     """
-    contract = backend.contract
+    fault = _schema_fault(backend, request)
+    if fault is not None and fault.fields is not None:
+        return [dict(one) for one in fault.fields], None
     try:
-        contract.check_body(contract.operations["create_global_rollout"], request)
         with backend.store.reading() as db:
-            return [], pool_for(db, None, request).id
+            return [], Placing(db).pool_for(None, request).id
     except ApiError as error:
-        if error.fields is not None:
-            return [dict(field) for field in error.fields], None
         if error.status not in (404, 409):
             raise
         place = ["body", _PLACES[error.code]] if error.code in _PLACES else ["body"]
         return [{"loc": place, "msg": error.message, "type": error.code}], None
 
 
-def pool_for(db: Executes, pool_id: str | None, request: dict[str, Any]) -> Pool:
-    """The pool that gets this request, where it is sent to one by its path; or why none does."""
-    named_pool, task_id = request.get("pool_id"), request.get("task_id")
-    if pool_id is None:
-        pool_id = named_pool
-    elif named_pool is not None and named_pool != pool_id:
-        raise id_mismatch(f"The path says {pool_id!r}, the body another pool_id.")
-    if pool_id is None:
-        return _least_loaded(db, task_id)
-    pool = find_pool(db, pool_id)
-    pool.require_active()
-    if task_id is not None:
-        find_task(db, pool.id, task_id)
-    return pool
+class _Admitting:
+    """Admissions in one transaction."""
 
+    def __init__(self, tx: Transaction, backend: Backend) -> None:
+        self._tx = tx
+        self._scheduler = backend.scheduler
+        self._placing = Placing(tx)
+        self._room = backend.admission.room(tx)
 
-def stopped_waiting(db: Executes, key: IdempotencyKey | None) -> bool:
-    """Whether a creation with this key was answered before its rollout had ended."""
-    if key is None:
-        return False
-    row = db.execute(
-        "SELECT status FROM idempotency WHERE scope = ? AND key = ?", (key.scope, key.key)
-    ).fetchone()
-    return row is not None and row["status"] is not None
-
-
-async def note_stopped_waiting(backend: Backend, key: IdempotencyKey) -> None:
-    """So that repetitions are answered 202 too, whatever has become of the rollout by then."""
-
-    def work(tx: Transaction) -> None:
-        tx.execute(
-            "UPDATE idempotency SET status = 202 WHERE scope = ? AND key = ?", (key.scope, key.key)
+    def admit(
+        self,
+        pool_id: str | None,
+        request: dict[str, Any],
+        key: IdempotencyKey | None,
+        replay_of: str | None = None,
+        *,
+        stored: dict[str, Any] | None = None,
+    ) -> sqlite3.Row:
+        tx = self._tx
+        former = None if key is None else key.former(tx)
+        if former is not None:
+            return former
+        pool = self._placing.pool_for(pool_id, request)
+        self._room.take(pool)
+        self._placing.placed(pool)
+        rollout = rollout_rows.insert_rollout(
+            tx, pool.id, request.get("task_id"), stored or request, replay_of
         )
-
-    await backend.store.write(work)
-
-
-def _former_rollout(tx: Transaction, key: IdempotencyKey) -> sqlite3.Row | None:
-    tx.execute("DELETE FROM idempotency WHERE created < ?", (time.time() - KEY_SECONDS,))
-    former = tx.execute(
-        "SELECT body_sha256, rollout_id FROM idempotency WHERE scope = ? AND key = ?",
-        (key.scope, key.key),
-    ).fetchone()
-    if former is None:
-        return None
-    if former["body_sha256"] != key.body_sha256:
-        raise conflict(
-            "idempotency_conflict",
-            "This Idempotency-Key was used with another body in the last 24 hours.",
-            rollout_id=former["rollout_id"],
-        )
-    return find_rollout(tx, former["rollout_id"])
+        if key is not None:
+            key.reserve(tx, rollout["id"])
+        tx.after_commit(lambda: self._scheduler.enqueue(pool.id, pool.concurrency, [rollout["id"]]))
+        return rollout
 
 
-def _least_loaded(db: Executes, task_id: str | None) -> Pool:
-    row = None
-    if task_id is None or can_be_id(task_id):
-        holds_task = "" if task_id is None else "AND id IN (SELECT pool_id FROM tasks WHERE id = ?)"
-        row = db.execute(
-            f"SELECT * FROM pools WHERE status = 'active' {holds_task} ORDER BY ("  # noqa: S608
-            "  (SELECT COUNT(*) FROM rollouts WHERE pool_id = pools.id AND status = 'queued')"
-            " + (SELECT COUNT(*) FROM rollouts WHERE pool_id = pools.id AND status = 'running')"
-            ") * 1.0 / concurrency, seq LIMIT 1",
-            () if task_id is None else (task_id,),
-        ).fetchone()
-    if row is None:
-        holding = "" if task_id is None else f" that holds task {task_id!r}"
-        raise conflict("no_active_pool", f"There is no active pool{holding}.")
-    return Pool(row)
+def _schema_fault(backend: Backend, request: dict[str, Any]) -> ApiError | None:
+    contract = backend.contract
+    try:
+        contract.check_body(contract.operations["create_global_rollout"], request)
+    except ApiError as error:
+        return error
+    return None
+
+
+def _with_pool(request: dict[str, Any], pool_id: str | None) -> dict[str, Any]:
+    if pool_id is None or request.get("pool_id") is not None:
+        return request
+    return {**request, "pool_id": pool_id}

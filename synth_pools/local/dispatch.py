@@ -18,7 +18,7 @@ from .backend import Backend
 from .calls import BytesReply, Call, EventsReply, JsonReply, TextReply
 from .disconnects import ClientLeftError
 from .errors import ApiError, internal_error, method_not_allowed, unauthorized
-from .handlers import HANDLERS
+from .handlers import HANDLERS, require_complete
 from .host_header import check_host
 from .metrics.endpoint import CONTENT_TYPE, exposition
 from .metrics.measures import NO_OPERATION
@@ -39,7 +39,7 @@ class Dispatcher:
     """Answers every request, and itself never fails: what a handler raises is answered as 500."""
 
     def __init__(self, contract: Contract) -> None:
-        # Restored by ROUTES:         require_complete(contract.operations)
+        require_complete(contract.operations)
         self._router = Router(contract.operations.values())
         # Set while the application is up.
         self.backend: Backend | None = None

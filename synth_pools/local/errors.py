@@ -42,11 +42,17 @@ class ApiError(Exception):
 
     def document(self, request_id: str) -> dict[str, Any]:
         """Both forms that clients in use read: `detail`, and the older `error` envelope."""
-        envelope: dict[str, Any] = {
-            "code": self.code,
-            "message": self.message,
-            "request_id": request_id,
-        }
+        detail = self.message if self.fields is None else list(self.fields)
+        return {"detail": detail, "error": self._envelope({"request_id": request_id})}
+
+    def item(self) -> dict[str, Any]:
+        """The envelope alone, for one of many things that were asked for in one request."""
+        if self.fields is None:
+            return self._envelope({})
+        return self._envelope({"details": {"errors": list(self.fields)}})
+
+    def _envelope(self, more: Mapping[str, Any]) -> dict[str, Any]:
+        envelope: dict[str, Any] = {"code": self.code, "message": self.message, **more}
         if self.details is not None:
             envelope["details"] = self.details
         if self.rollout_id is not None:
@@ -55,8 +61,7 @@ class ApiError(Exception):
             envelope["retryable"] = self.retryable
         if self.retry_after_seconds is not None:
             envelope["retry_after_ms"] = self.retry_after_seconds * 1000
-        detail = self.message if self.fields is None else list(self.fields)
-        return {"detail": detail, "error": envelope}
+        return envelope
 
 
 def bad_request(message: str) -> ApiError:

@@ -63,7 +63,7 @@ def find_rollout(db: Executes, rollout_id: str, pool_id: str | None = None) -> s
 def status_of(db: Executes, rollout_id: str) -> str:
     row = db.execute("SELECT status FROM rollouts WHERE id = ?", (rollout_id,)).fetchone()
     if row is None:
-        raise rollout_not_found(rollout_id)
+        raise rollout_not_found(rollout_id, None)
     return str(row["status"])
 
 
@@ -103,13 +103,18 @@ def count_unfinished(db: Executes) -> tuple[int, int]:
 
 
 def insert_rollout(
-    tx: Transaction, pool_id: str, task_id: str | None, request: dict[str, Any]
+    tx: Transaction,
+    pool_id: str,
+    task_id: str | None,
+    request: dict[str, Any],
+    replay_of: str | None = None,
 ) -> sqlite3.Row:
     rollout_id = f"rollout_{uuid.uuid4().hex}"
     moment = now()
     seq = tx.execute(
         "INSERT INTO rollouts (id, pool_id, task_id, status, mode, request, trace_correlation_id,"
-        " created_at, updated_at, last_sequence) VALUES (?, ?, ?, 'queued', ?, ?, ?, ?, ?, 1)",
+        " replay_of, created_at, updated_at, last_sequence)"
+        " VALUES (?, ?, ?, 'queued', ?, ?, ?, ?, ?, ?, 1)",
         (
             rollout_id,
             pool_id,
@@ -117,6 +122,7 @@ def insert_rollout(
             request.get("mode") or "async",
             jsontext.dumps(request),
             jsontext.dumps(request.get("trace_correlation_id")),
+            replay_of,
             moment,
             moment,
         ),
@@ -231,6 +237,7 @@ def rollout_document(row: sqlite3.Row) -> str:
         f'"mode":"{row["mode"]}","request":{row["request"]},"result":{row["result"]},'
         f'"metrics":{row["metrics"]},"score":{row["reward"]},"error":{row["error"]},'
         f'"trace_correlation_id":{row["trace_correlation_id"]},'
+        f'"replay_of":{_text(row["replay_of"])},'
         f'"created_at":"{row["created_at"]}","started_at":{_text(row["started_at"])},'
         f'"finished_at":{_text(row["finished_at"])},"updated_at":"{row["updated_at"]}"}}'
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import socket
 from collections.abc import Callable
 from typing import Any
@@ -26,7 +27,7 @@ JSON = {"content-type": "application/json"}
 
 
 def test_all_of_the_spec_is_here() -> None:
-    assert len(OPERATIONS) == 39
+    assert len(OPERATIONS) == 53
 
 
 @pytest.mark.parametrize(
@@ -373,8 +374,10 @@ def test_the_queue_and_the_capabilities(server: Server) -> None:
         "arbitrary",
     ]
     assert capabilities["version"] == load_spec()["info"]["version"]
-    for feature in ("echo", "event_resume", "idempotency_keys"):
-        assert capabilities["features"][feature] is True
+    features = capabilities["features"]
+    described = load_spec()["components"]["schemas"]["Capabilities"]["properties"]["features"]
+    assert set(re.findall("`([a-z_]+)`", described["description"])) <= features.keys()
+    assert [name for name, offered in features.items() if not offered] == ["processes"]
     assert set(server.get("/v1/queue/status")) == {"queued", "running", "capacity"}
 
 

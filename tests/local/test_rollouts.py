@@ -56,6 +56,7 @@ def test_a_rollout_from_admission_to_result(server: Server) -> None:
         "score": None,
         "error": None,
         "trace_correlation_id": WHOLE_REQUEST["trace_correlation_id"],
+        "replay_of": None,
         "created_at": admitted["created_at"],
         "started_at": None,
         "finished_at": None,

@@ -43,6 +43,8 @@ HANDLERS: Mapping[str, Handler] = {
     "get_global_rollout_summary": rollouts.get_rollout_summary,
     "stream_global_rollout_events": rollouts.stream_rollout_events,
     "validate_rollout": creations.validate_rollout,
+    "create_rollout_batch": creations.create_rollout_batch,
+    "replay_rollout": creations.replay_rollout,
     "get_pool_container_health": containers.get_health,
     "get_pool_container_info": containers.get_info,
     "get_pool_container_metadata": containers.get_metadata,

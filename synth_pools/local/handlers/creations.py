@@ -2,23 +2,83 @@
 
 from __future__ import annotations
 
-from ..admitting import IdempotencyKey, admit, faults_of, note_stopped_waiting, stopped_waiting
+import asyncio
+import sqlite3
+from typing import Any
+
+from .. import jsontext
+from ..admitting import admit, admit_again, admit_batch, faults_of, items_of
 from ..calls import Call, Reply, reply, reply_text
 from ..disconnects import unless_disconnected
+from ..errors import ApiError
 from ..events import until_final
+from ..idempotency import BatchKey, IdempotencyKey
 from ..rollout_rows import FINAL, find_rollout, rollout_document
+
+# To judge this much may take long enough for others to notice.
+_LARGE = 64 * 1024
 
 
 async def create_rollout(call: Call) -> Reply:
-    backend, pool_id = call.backend, call.parameters.get("pool_id")
+    pool_id = call.parameters.get("pool_id")
+    key = _key(call, pool_id or "", call.body)
+    return await _answer(call, await admit(call.backend, pool_id, call.body, key), key)
+
+
+async def replay_rollout(call: Call) -> Reply:
+    rollout_id = call.path("rollout_id")
+    key = _key(call, rollout_id, None)
+    return await _answer(call, await admit_again(call.backend, rollout_id, key), key)
+
+
+async def validate_rollout(call: Call) -> Reply:
+    errors, pool_id = faults_of(call.backend, call.body)
+    return reply({"valid": not errors, "errors": errors, "pool_id": pool_id})
+
+
+async def create_rollout_batch(call: Call) -> Reply:
+    if len(call.raw_body) > _LARGE:
+        key, items = await asyncio.to_thread(_batch, call)
+    else:
+        key, items = _batch(call)
+    results = await admit_batch(call.backend, items, key)
+    refused = sum(isinstance(result, ApiError) for result in results)
+    told = ",".join(_item(index, result) for index, result in enumerate(results))
+    return reply_text(
+        f'{{"items":[{told}],"admitted":{len(results) - refused},"refused":{refused}}}'
+    )
+
+
+def _key(call: Call, place: str, body: Any) -> IdempotencyKey | None:
+    if "Idempotency-Key" not in call.parameters:
+        return None
+    scope = f"{call.operation.id}:{place}"
+    return IdempotencyKey.of(scope, call.parameters["Idempotency-Key"], body)
+
+
+def _batch(call: Call) -> tuple[BatchKey | None, list[Any]]:
+    body = call.body
     key = None
     if "Idempotency-Key" in call.parameters:
-        scope = f"{call.operation.id}:{pool_id or ''}"
-        key = IdempotencyKey.of(scope, call.parameters["Idempotency-Key"], call.body)
-    rollout = await admit(backend, pool_id, call.body, key)
+        key = BatchKey(call.operation.id, call.parameters["Idempotency-Key"], body)
+    requests = [*(body.get("rollouts") or ()), *(body.get("requests") or ())]
+    return key, items_of(call.backend, body.get("pool_id"), requests, key)
+
+
+def _item(index: int, result: sqlite3.Row | ApiError) -> str:
+    if isinstance(result, ApiError):
+        error = jsontext.dumps(result.item())
+        return f'{{"index":{index},"status":{result.status},"rollout":null,"error":{error}}}'
+    rollout = rollout_document(result)
+    return f'{{"index":{index},"status":202,"rollout":{rollout},"error":null}}'
+
+
+async def _answer(call: Call, rollout: sqlite3.Row, key: IdempotencyKey | None) -> Reply:
+    """The rollout as it was admitted or, where it says so, once it has ended."""
+    backend = call.backend
     with backend.store.reading() as db:
-        waits = rollout["mode"] == "sync" and not stopped_waiting(db, key)
-    if not waits:
+        stopped = key is not None and key.stopped_waiting(db)
+    if rollout["mode"] != "sync" or stopped:
         return reply_text(rollout_document(rollout), 202)
     waiting = until_final(
         backend.store, backend.changes, rollout["id"], backend.settings.sync_wait_seconds
@@ -26,12 +86,8 @@ async def create_rollout(call: Call) -> Reply:
     await unless_disconnected(call.receive, waiting)
     with backend.store.reading() as db:
         rollout = find_rollout(db, rollout["id"])
-        is_first_end = rollout["status"] in FINAL and not stopped_waiting(db, key)
-    if key is not None and rollout["status"] not in FINAL:
-        await note_stopped_waiting(backend, key)
-    return reply_text(rollout_document(rollout), 200 if is_first_end else 202)
-
-
-async def validate_rollout(call: Call) -> Reply:
-    errors, pool_id = faults_of(call.backend, call.body)
-    return reply({"valid": not errors, "errors": errors, "pool_id": pool_id})
+        stopped = key is not None and key.stopped_waiting(db)
+    has_ended = rollout["status"] in FINAL
+    if key is not None and not has_ended:
+        await key.note_stopped_waiting(backend.store)
+    return reply_text(rollout_document(rollout), 200 if has_ended and not stopped else 202)

@@ -6,6 +6,21 @@ from .. import pool_rows, rollout_rows
 from ..calls import Call, Reply, reply
 from ..definitions import TARGETS
 
+_FEATURES = (
+    "artifact_downloads",
+    "async_submission",
+    "batch",
+    "container_urls",
+    "echo",
+    "event_resume",
+    "idempotency_keys",
+    "pause",
+    "replay",
+    "support_bundle",
+    "sync_mode",
+    "validate",
+)
+
 
 async def get_queue_status(call: Call) -> Reply:
     with call.backend.store.reading() as db:
@@ -19,11 +34,8 @@ async def get_capabilities(call: Call) -> Reply:
         {
             "targets": list(TARGETS),
             "features": {
-                "echo": True,
-                "event_resume": True,
-                "idempotency_keys": True,
-                "sync_mode": True,
-                "validate": True,
+                **dict.fromkeys(_FEATURES, True),
+                "processes": call.backend.settings.allow_processes,
             },
             "version": call.backend.contract.version,
         }
