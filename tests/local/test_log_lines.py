@@ -263,6 +263,46 @@ def record(text: str) -> logging.LogRecord:
     return made
 
 
+def test_a_program_around_it_gets_them_as_records(
+    start: Callable[..., Server], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "synth_pools.local.states")
+    own = start()
+    pool = own.pool()
+    own.run(pool, trace_correlation_id="t")
+    own.call("DELETE", f"/v1/pools/{pool}")
+    told = [record for record in caplog.records if record.name == "synth_pools.local.states"]
+    assert [record.getMessage() for record in told] == [
+        "pool active",
+        "rollout queued",
+        "rollout running",
+        "rollout completed",
+        "pool archived",
+    ]
+    fields = [record.__dict__["fields"] for record in told]
+    assert {each["pool_id"] for each in fields} == {pool}
+    assert {each.get("trace_correlation_id") for each in fields[1:4]} == {"t"}
+
+
+def test_a_pool_that_fails_says_why(tmp_path: Path) -> None:
+    argv = [sys.executable, "-c", "raise SystemExit('gone at once')", "{port}"]
+    config = {"process": {"argv": argv, "start_timeout_seconds": 0.5}}
+    arguments = ("--port", "0", "--data-dir", str(tmp_path / "d"), "--api-key", KEY)
+    options = ("--allow-processes", "--log-format", "json")
+    with serve(tmp_path, *arguments, *options) as serving, serving.client(KEY) as client:
+        body = {"pool_id": "p", "name": "p", "config": config}
+        assert client.post("/v1/pools", json=body).status_code == 201
+        eventually(lambda: client.get("/v1/pools/p").json()["status"] == "failed")
+        lines = json_lines(serving.end()[1])
+    told = [line for line in lines if line["logger"] == "synth_pools.local.states"]
+    assert [(line["message"], line.get("code")) for line in told] == [
+        ("pool warming", None),
+        ("pool failed", "process_not_healthy"),
+    ]
+    assert "request_id" in told[0]
+    assert "request_id" not in told[1]
+
+
 def test_what_does_not_fit_is_left_out_and_told_of() -> None:
     reader, writer = os.pipe()
     handler = StderrLines(writer, most_lines=5)

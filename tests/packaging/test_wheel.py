@@ -146,11 +146,15 @@ def test_the_full_install_runs_a_rollout(full: Path, tmp_path: Path) -> None:
     said = run(
         full / "python",
         "-c",
+        "import httpx\n"
         "from synth_pools.local import LocalBackend\n"
         "with LocalBackend() as backend, backend.client() as client:\n"
         "    pool = client.create_pool({'name': 'p', 'target': 'arbitrary', 'tasks': []})\n"
         "    rollout = client.create_rollout(pool['id'], {'mode': 'sync', 'seed': 1})\n"
-        "    print(rollout['status'], rollout['metrics']['outcome_reward'])\n",
+        "    print(rollout['status'], rollout['metrics']['outcome_reward'])\n"
+        "    headers = {'authorization': f'Bearer {backend.api_key}'}\n"
+        "    told = httpx.get(f'{backend.url}/metrics', headers=headers).text\n"
+        "    print('synth_pools_rollouts{state=\"completed\"} 1.0' in told)\n",
         cwd=tmp_path,
     )
-    assert said.split() == ["completed", "1.0"]
+    assert said.split() == ["completed", "1.0", "True"]
