@@ -70,6 +70,10 @@ hostile: $(STAMP) ## Ten minutes of hostile input: no answer of 500, no tracebac
 crash: $(STAMP) ## Whether kill -9 of the backend, 50 times under load, loses or repeats anything
 	$(BIN)/python -m tests.local.crash --write docs/crash-test.md $(ARGS)
 
+.PHONY: night
+night: $(STAMP) ## 5,000 rollouts on containers that the pool starts, while these and the backend are killed
+	$(BIN)/python -m tests.local.night --write docs/night.md $(ARGS)
+
 .PHONY: bench
 bench: $(BENCH_STAMP) ## How fast it is, next to bare httpx and the client before this one
 	@$(BENCH)/bin/python -m bench $(BENCH_OPTIONS)
