@@ -1,0 +1,180 @@
+"""How often containers are looked at, and who is told what comes of it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+
+from synth_pools.local.fleet import Fleet
+from synth_pools.local.fleet.checks import Checks
+
+URL = "http://127.0.0.1:1"
+OTHER = "http://127.0.0.1:2"
+PROCESS = {"config": {"process": {"argv": ["x"]}}}
+INTERVAL = 0.02
+
+
+class Looked:
+    """In place of the network: every look at a container, and what it finds."""
+
+    def __init__(self) -> None:
+        self.status = 200
+        self.looks: list[str] = []
+        self.now = 0
+        self.most = 0
+        self.crashes = 0
+
+    def at(self, url: str, key_env: str | None) -> Looked:
+        assert key_env is None
+        self.looks.append(url)
+        if self.crashes:
+            self.crashes -= 1
+            raise ZeroDivisionError
+        return self
+
+    async def check(self, limit_seconds: float) -> tuple[int, bytes]:
+        assert limit_seconds == 1.0
+        self.now += 1
+        self.most = max(self.most, self.now)
+        await asyncio.sleep(0.001)
+        self.now -= 1
+        return self.status, b""
+
+
+@contextlib.asynccontextmanager
+async def a_fleet() -> AsyncIterator[tuple[Fleet, Looked, list[None]]]:
+    looked, told = Looked(), list[None]()
+    checks = Checks(looked, INTERVAL, 1.0)  # type: ignore[arg-type]
+    try:
+        yield Fleet(checks, lambda: told.append(None)), looked, told
+    finally:
+        await checks.close()
+
+
+async def eventually(look: Callable[[], Any]) -> None:
+    async with asyncio.timeout(10):
+        while True:
+            if look():
+                return
+            await asyncio.sleep(0.001)
+
+
+def test_one_that_is_out_and_wanted_by_nobody_is_looked_at_rarely() -> None:
+    async def main() -> None:
+        async with a_fleet() as (fleet, looked, told):
+            fleet.set_pool("p", {"container_url": URL})
+            looked.status = 500
+            member = fleet.member("p", URL)
+            await eventually(lambda: member.health == "unhealthy")
+            # As if the last one to want it had been here long ago.
+            member.container.wanted_at -= 1000
+            await asyncio.sleep(2 * INTERVAL)
+            before = len(looked.looks)
+            await asyncio.sleep(6 * INTERVAL)
+            assert len(looked.looks) <= before + 1
+            looked.status = 200
+            fleet.place_now("p").move(None)
+            told.clear()
+            await eventually(lambda: member.health == "healthy")
+            assert told
+
+    asyncio.run(main())
+
+
+def test_only_so_many_are_looked_at_at_once() -> None:
+    async def main() -> None:
+        async with a_fleet() as (fleet, looked, _):
+            urls = [f"http://127.0.0.1:{port}" for port in range(1, 200)]
+            fleet.set_pool("p", {"container_urls": urls})
+            await eventually(lambda: len(set(looked.looks)) == len(urls))
+            assert looked.most == 32
+
+    asyncio.run(main())
+
+
+def test_a_look_that_crashes_is_not_the_last(failures: list[str]) -> None:
+    async def main() -> None:
+        async with a_fleet() as (fleet, looked, _):
+            looked.crashes = 1
+            fleet.set_pool("p", {"container_url": URL})
+            await eventually(lambda: len(looked.looks) > 2)
+            assert fleet.member("p", URL).health == "healthy"
+
+    asyncio.run(main())
+    assert "ZeroDivisionError" in failures.pop()
+
+
+def test_a_rollout_waits_for_a_process() -> None:
+    async def main() -> None:
+        async with a_fleet() as (fleet, looked, told):
+            fleet.set_pool("p", PROCESS)
+            assert not fleet.can_start("p")
+            waiting = asyncio.ensure_future(fleet.place("p"))
+            fleet.add_process("p", URL)
+            await asyncio.sleep(3 * INTERVAL)
+            assert not waiting.done()
+            # One that starts is somebody else's to look at.
+            assert looked.looks == []
+            told.clear()
+            fleet.set_process("p", URL, "healthy")
+            assert told
+            with await asyncio.wait_for(waiting, 1) as place:
+                assert place.url == URL
+                fleet.set_process("p", URL, "stopped", "It ended with exit status 1.")
+                assert not fleet.can_start("p")
+                (member,) = fleet.members("p")
+                assert (member.health, member.running) == ("stopped", 1)
+                assert member.last_error == "It ended with exit status 1."
+            # Another address takes it then.
+            waiting = asyncio.ensure_future(fleet.place("p"))
+            fleet.set_pool("p", {**PROCESS, "container_url": OTHER})
+            with await asyncio.wait_for(waiting, 1) as place:
+                assert place.url == OTHER
+
+    asyncio.run(main())
+
+
+def test_a_process_that_is_healthy_is_looked_at_and_not_used_when_it_is_not() -> None:
+    async def main() -> None:
+        async with a_fleet() as (fleet, looked, told):
+            fleet.set_pool("p", PROCESS)
+            fleet.add_process("p", URL)
+            fleet.set_process("p", URL, "healthy")
+            await eventually(lambda: looked.looks)
+            looked.status = 503
+            await eventually(lambda: not fleet.can_start("p"))
+            assert fleet.member("p", URL).health == "unhealthy"
+            looked.status = 200
+            told.clear()
+            await eventually(lambda: fleet.can_start("p"))
+            assert told
+
+    asyncio.run(main())
+
+
+def test_a_process_is_drained_before_it_ends() -> None:
+    async def main() -> None:
+        async with a_fleet() as (fleet, _, _):
+            fleet.set_pool("p", PROCESS)
+            fleet.add_process("p", URL)
+            fleet.set_process("p", URL, "healthy")
+            first, second = fleet.place_now("p"), fleet.place_now("p", direct=True)
+            fleet.remove_process("p", URL)
+            assert [(each.running, each.direct) for each in fleet.members("p")] == [(1, 1)]
+            drained = asyncio.ensure_future(fleet.drained("p", URL))
+            first.__exit__(None, None, None)
+            await asyncio.sleep(0)
+            assert not drained.done()
+            second.__exit__(None, None, None)
+            await asyncio.wait_for(drained, 1)
+            assert fleet.members("p") == []
+            await asyncio.wait_for(fleet.drained("p", URL), 1)
+            fleet.remove_process("p", URL)
+            with pytest.raises(KeyError):
+                fleet.member("p", URL)
+
+    asyncio.run(main())
