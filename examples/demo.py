@@ -31,7 +31,8 @@ LIMIT_SECONDS = 60.0
 async def main() -> list[str]:
     """What did not turn out as expected."""
     begun = time.monotonic()
-    async with LocalBackend() as backend, task_container() as container_url:
+    # The backend ends first: its containers are there as long as it is.
+    async with task_container() as container_url, LocalBackend() as backend:
         print(f"backend    {backend.url}")
         print(f"container  {container_url}  ({CONTAINER.name}, a process of its own)")
         async with backend.async_client() as client:
