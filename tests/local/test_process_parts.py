@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
 
 import psutil
 import pytest
@@ -92,7 +93,9 @@ def test_ports_are_never_given_twice_at_once() -> None:
         ports.give_back(port)
 
 
-async def spawn(code: str, marker: str = "a-marker.of-the-tests") -> Child:
+async def spawn(code: str) -> Child:
+    # Other tests run beside this one, and end what carries theirs.
+    marker = f"{uuid.uuid4().hex}.of-the-tests"
     env = {"PATH": os.environ["PATH"], MARKER: marker}
     return await Child.spawn([sys.executable, "-c", code], env, None, marker)
 
@@ -134,7 +137,7 @@ time.sleep(600)
 
 
 async def test_all_that_it_started_ends_with_it() -> None:
-    child = await spawn(FORKS, "another-marker.of-the-tests")
+    child = await spawn(FORKS)
     await until_it_writes(child)
     found = find(lambda marker: marker == child.known.marker)
     assert len(found) == 21
