@@ -57,15 +57,16 @@ class FleetMachine(RuleBasedStateMachine):
         for _, place, _ in self.places:
             place.__exit__(None, None, None)
         for pool_id in ("a", "b"):
-            for url in list(self.processes.get(pool_id, ())):
-                self.fleet.remove_process(pool_id, url)
             if pool_id in self.named:
                 self.fleet.forget_pool(pool_id)
+            for url in list(self.processes.get(pool_id, ())):
+                self.fleet.remove_process(pool_id, url)
         # Nothing is left of anything.
         assert list(self.fleet.all_members()) == []
-        assert self.fleet._containers == {}
-        assert self.fleet._retired == {}
-        assert self.checks.watched == {}
+        assert not self.fleet._pools
+        assert not self.fleet._containers
+        assert not self.fleet._retired
+        assert not self.checks.watched
         self.loop.close()
 
     @rule(

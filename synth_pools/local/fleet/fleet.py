@@ -15,13 +15,14 @@ from .routing import choose
 
 
 class _PoolSet:
-    __slots__ = ("has_processes", "key_env", "members")
+    __slots__ = ("has_processes", "is_archived", "key_env", "members")
 
     def __init__(self) -> None:
         self.members: dict[str, Member] = {}
         self.key_env: str | None = None
         # Whether its definition asks for processes, also while there is none yet.
         self.has_processes = False
+        self.is_archived = False
 
 
 class Place:
@@ -116,6 +117,7 @@ class Fleet:
                 if member.is_process:
                     member.container.key_env = key_env
         pool.has_processes = has_processes(definition)
+        pool.is_archived = False
         former = pool.members
         pool.members = {}
         for url in container_urls(definition):
@@ -132,8 +134,8 @@ class Fleet:
     def forget_pool(self, pool_id: str) -> None:
         """A pool was archived; processes stay until they are removed."""
         self.set_pool(pool_id, {})
-        if not self._pools[pool_id].members:
-            del self._pools[pool_id]
+        self._pools[pool_id].is_archived = True
+        self._forget_if_empty(pool_id)
 
     def members(self, pool_id: str) -> list[Member]:
         """Those that may get rollouts, and those that have left but still run some."""
@@ -182,6 +184,7 @@ class Fleet:
         if pool is not None and member is not None and member.is_process:
             del pool.members[url]
             self._retire(member)
+            self._forget_if_empty(pool_id)
             self._tell()
 
     async def drained(self, pool_id: str, url: str) -> None:
@@ -247,6 +250,11 @@ class Fleet:
         if member in self._retired.get(member.pool_id, ()):
             self._forget_retired(member)
             self._drop(member.container)
+
+    def _forget_if_empty(self, pool_id: str) -> None:
+        pool = self._pools[pool_id]
+        if pool.is_archived and not pool.members:
+            del self._pools[pool_id]
 
     def _new(self, pool_id: str, url: str, key_env: str | None) -> Member:
         container = self._containers.get((url, key_env))
