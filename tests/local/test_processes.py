@@ -108,6 +108,21 @@ def test_one_that_dies_is_started_again(allowing: Server) -> None:
     assert allowing.get(f"/v1/pools/{pool_id}")["status"] == "active"
 
 
+def test_one_that_hangs_is_replaced(start: Start) -> None:
+    own = start(allow_processes=True, health_interval_seconds=0.1, health_timeout_seconds=0.2)
+    config = {"process": process(start_timeout_seconds=2)}
+    pool_id = start_pool(own, config=config)
+    [before] = healthy(own, pool_id, 1)
+    psutil.Process(before["pid"]).suspend()
+    eventually(lambda: containers(own, pool_id)[0]["health"] == "unhealthy")
+    rollout_id = own.rollout(pool_id)["id"]
+    after = eventually(lambda: own.get(f"/v1/rollouts/{rollout_id}")["result"], 25)
+    assert after["pid"] != before["pid"]
+    [now] = healthy(own, pool_id, 1)
+    assert "does not work" in now["last_error"]
+    assert not psutil.pid_exists(before["pid"])
+
+
 def test_while_none_is_up_rollouts_wait(allowing: Server) -> None:
     pool_id = start_pool(allowing, "slow")
     [one] = healthy(allowing, pool_id, 1)

@@ -28,6 +28,9 @@ _log = logging.getLogger(__name__)
 _FIRST_LOOK_SECONDS = 0.05
 _LONGEST_LOOK_SECONDS = 0.5
 
+# How often one that runs is looked at.
+_WATCH_SECONDS = 1.0
+
 # Before one that ended is started again; longer each time, until one has lived for a while.
 _SHORTEST_PAUSE = 0.25
 _LONGEST_PAUSE = 30.0
@@ -222,10 +225,19 @@ class Slot:
         self._owner.slot_is_up()
 
     async def _lifetime(self) -> Trouble:
+        """Until it ends, or has failed its checks for as long as a new one may take to start."""
         assert self.life is not None  # noqa: S101 - it has just begun
         assert self.life.child is not None  # noqa: S101
-        await self.life.child.exited()
-        return await self._ended(self.life.child, "though nobody had asked it to")
+        loop, life, child = asyncio.get_running_loop(), self.life, self.life.child
+        well_at = loop.time()
+        while not await child.exited(_WATCH_SECONDS):
+            member = self._means.fleet.find(self._pool_id, life.url)
+            if member is None or member.health != "unhealthy" or member.container.is_busy:
+                well_at = loop.time()
+            elif loop.time() - well_at > self._plan.start_seconds:
+                message = f"The process runs and does not work: {member.last_error}"
+                return Trouble(message, None, self._output(child))
+        return await self._ended(child, "though nobody had asked it to")
 
     async def _end_life(self, trouble: Trouble) -> None:
         life = self.life

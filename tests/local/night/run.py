@@ -98,7 +98,7 @@ def night_run(
             ContainerPoolsClient(api_key=KEY, backend_base=serve.url, timeout=20)
         )
         client.create_pool(_definition(ledgers, containers))
-        _wait_until_active(client)
+        client.wait_pool_active(_POOL, timeout=_ACTIVE_SECONDS)
         tell(f"{containers} containers, {time.monotonic() - begun:.1f} s")
         for outcome in _fleet(client, folder, rollouts, seed):
             outcomes.append(outcome)
@@ -166,14 +166,6 @@ def _fleet(
         _POOL, requests(rollouts, seed), journal=journal, max_in_flight=_IN_FLIGHT
     ) as fleet:
         yield from fleet
-
-
-def _wait_until_active(client: ContainerPoolsClient) -> None:
-    deadline = time.monotonic() + _ACTIVE_SECONDS
-    while (pool := client.get_pool(_POOL))["status"] != "active":
-        assert pool["status"] == "warming", pool["error"]
-        assert time.monotonic() < deadline, "the containers of the pool do not get healthy"
-        time.sleep(0.05)
 
 
 def _kill_a_busy_container(client: ContainerPoolsClient) -> None:
