@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from synth_pools.hooks import RequestInfo, ResponseInfo
     from synth_pools.outcomes import FleetProgress, RolloutOutcome
     from synth_pools.run_errors import (
+        ContentMismatchError,
         FleetStoppedError,
         JournalError,
         PoolFailedError,
@@ -60,6 +61,7 @@ else:
         "AsyncPoolsClient": "synth_pools._async.client:AsyncContainerPoolsClient",
         "AsyncSynthClient": "synth_pools._async.synth:AsyncSynthClient",
         "ContainerPoolsClient": "synth_pools._sync.client:ContainerPoolsClient",
+        "ContentMismatchError": "synth_pools.run_errors:ContentMismatchError",
         "FleetProgress": "synth_pools.outcomes:FleetProgress",
         "FleetStoppedError": "synth_pools.run_errors:FleetStoppedError",
         "JournalError": "synth_pools.run_errors:JournalError",
@@ -100,6 +102,7 @@ __all__ = [
     "ConfigurationError",
     "ConflictError",
     "ContainerPoolsClient",
+    "ContentMismatchError",
     "DecodeError",
     "FleetProgress",
     "FleetStoppedError",

@@ -72,12 +72,15 @@ class AnswerReader:
         """The error for a call that got no complete answer."""
         return self._connection_error(call, error, self._config.timeout, "no answer from {origin}")
 
-    def stream_error(
-        self, call: Call, error: httpx.RequestError, *, began: bool = True
-    ) -> APIConnectionError:
-        """The error for an event stream that broke, or did not begin."""
-        problem = "the event stream of {origin} broke" if began else "no answer from {origin}"
-        return self._connection_error(call, error, self._config.stream_idle_timeout, problem)
+    def no_stream(self, call: Call, error: httpx.RequestError) -> APIConnectionError:
+        """The error for an event stream that did not begin."""
+        limit = self._config.stream_idle_timeout
+        return self._connection_error(call, error, limit, "no answer from {origin}")
+
+    def stream_error(self, call: Call, error: httpx.RequestError) -> APIConnectionError:
+        """The error for an event stream that broke."""
+        limit = self._config.stream_idle_timeout
+        return self._connection_error(call, error, limit, "the event stream of {origin} broke")
 
     def content_error(self, call: Call, error: httpx.RequestError) -> APIConnectionError:
         """The error for a content that did not come to its end."""

@@ -9,6 +9,7 @@ The tree::
     ├── WaitTimeoutError           (TimeoutError)  what was waited for did not happen in time
     ├── PoolFailedError            the pool that was waited for will not become active
     ├── JournalError               (ValueError)  a journal that cannot be used
+    ├── ContentMismatchError       (DecodeError)  a download that is not what the service names
     └── FleetStoppedError          a fleet ended before its requests did
 """
 
@@ -20,6 +21,7 @@ from synth_pools.errors import (
     APIConnectionError,
     APIStatusError,
     APITimeoutError,
+    DecodeError,
     SynthPoolsError,
 )
 
@@ -140,3 +142,20 @@ def broken_stream(
         cause=getattr(failure, "cause", type(failure).__name__),
         sent=True,
     )
+
+
+class ContentMismatchError(DecodeError):
+    """What was downloaded is not the content that the service names; nothing of it is kept.
+
+    Attributes:
+        expected: The SHA-256 that the service names, in hexadecimal; or its length in bytes.
+        actual: The same of what came.
+    """
+
+    def __init__(self, message: str, *, expected: str, actual: str, excerpt: str = "") -> None:
+        super().__init__(message, excerpt=excerpt)
+        self.expected = expected
+        self.actual = actual
+
+    def _fields(self) -> dict[str, Any]:
+        return {**super()._fields(), "expected": self.expected, "actual": self.actual}

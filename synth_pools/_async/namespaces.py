@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from synth_pools._async.agent_rollouts import AsyncAgentRolloutOperations
+from synth_pools._async.artifact_files import AsyncArtifactFiles
 from synth_pools._async.pools import AsyncPoolOperations
 from synth_pools._async.running import AsyncRunning
 from synth_pools._async.tasks import AsyncTaskOperations
@@ -90,7 +91,7 @@ class AsyncRolloutsNamespace(AsyncRunning):
         return self._client.stream_rollout_events(pool_id, rollout_id, cursor=cursor)
 
 
-class AsyncAgentRolloutsNamespace:
+class AsyncAgentRolloutsNamespace(AsyncArtifactFiles):
     """``client.agent_rollouts``: rollouts without naming their pool."""
 
     def __init__(self, client: AsyncAgentRolloutOperations) -> None:

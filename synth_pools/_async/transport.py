@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 import httpx
 
@@ -31,6 +31,22 @@ T = TypeVar("T")
 _KEY_HEADER = "Idempotency-Key"
 # What an earlier attempt, whose answer was lost, may have brought about itself.
 _OWN_DOING = {("DELETE", 404), ("POST", 409)}
+
+
+class Wanted(NamedTuple):
+    """What of an answer is read by whoever asked for it.
+
+    Attributes:
+        builder: Makes the requests.
+        accepts: Whether an answer is of this kind.
+        refusal: The error for one, read by now, that is not.
+        failure: The error where none came.
+    """
+
+    builder: RequestBuilder
+    accepts: Callable[[httpx.Response], bool]
+    refusal: Callable[[Call, httpx.Response], SynthPoolsError]
+    failure: Callable[[Call, httpx.RequestError], APIConnectionError]
 
 
 class AsyncTransport:
@@ -80,6 +96,11 @@ class AsyncTransport:
     @property
     def config(self) -> ClientConfig:
         return self._config
+
+    @property
+    def answers(self) -> AnswerReader:
+        """Reads what comes back."""
+        return self._answers
 
     @property
     def is_closed(self) -> bool:
@@ -158,44 +179,35 @@ class AsyncTransport:
             ResponseDecodeError: The answer is not an event stream.
             ClientClosedError: The client is closed.
         """
-        return await self._open(
-            operation, call, self._streams, self._check_stream, attempt=attempt, longest=None
+        answers = self._answers
+        wanted = Wanted(
+            self._streams, answers.is_event_stream, answers.no_event_stream, answers.no_stream
         )
+        return await self.open(operation, call, wanted, attempt=attempt)
 
-    async def open_content(
-        self, operation: OperationId, call: Call, *, attempt: int, longest: float | None
+    async def open(
+        self,
+        operation: OperationId,
+        call: Call,
+        wanted: Wanted,
+        *,
+        attempt: int = 1,
+        longest: float | None = None,
     ) -> httpx.Response:
-        """Ask for a content, once; the answer of success, unread. Close it after use.
+        """Ask for what lasts, once; its answer, unread. Close it after use.
 
         Args:
             operation: The operation.
             call: What to ask.
+            wanted: For what.
             attempt: Which attempt this is, for those who watch.
             longest: Seconds after which nobody waits any more; None for no limit.
 
         Raises:
-            APIStatusError: The service answered with an error.
-            APIConnectionError: No answer came.
-            ClientClosedError: The client is closed.
+            APIStatusError, APIConnectionError, ClientClosedError: As `open_stream` does.
         """
-        config = self._config
-        builder = RequestBuilder(config, accept="*/*", read_timeout=config.timeout)
-        return await self._open(
-            operation, call, builder, self._check_content, attempt=attempt, longest=longest
-        )
-
-    async def _open(
-        self,
-        operation: OperationId,
-        call: Call,
-        builder: RequestBuilder,
-        check: Callable[[Call, httpx.Response], Awaitable[None]],
-        *,
-        attempt: int,
-        longest: float | None,
-    ) -> httpx.Response:
         sender = await self._connections.sender(streams=True)
-        request = self._build(sender, builder, call, None, longest)
+        request = self._build(sender, wanted.builder, call, None, longest)
         watched = self._observer.wants()
         if watched:
             self._observer.sending(operation, call, attempt, request)
@@ -203,8 +215,9 @@ class AsyncTransport:
         response: httpx.Response | None = None
         failure: SynthPoolsError | None = None
         try:
-            response = await self._send(sender, request, call, stream=True)
-            await check(call, response)
+            response = await self._send(sender, request, call, wanted)
+            if not wanted.accepts(response):
+                await self._refuse(call, response, wanted)
         except SynthPoolsError as error:
             failure = error
         if watched:
@@ -213,14 +226,6 @@ class AsyncTransport:
         if failure is not None or response is None:
             raise failure or AssertionError
         return response
-
-    def content_error(
-        self, call: Call, error: httpx.RequestError
-    ) -> APIConnectionError | ClientClosedError:
-        """The error to raise for a content that broke off, outside of the ``except`` block."""
-        if self.is_closed:
-            return ClientClosedError("the client was closed while a content was read")
-        return self._answers.content_error(call, error)
 
     def stream_error(
         self, call: Call, error: httpx.RequestError
@@ -360,16 +365,15 @@ class AsyncTransport:
         return builder.build(call, content, longest=longest)
 
     async def _send(
-        self, sender: AsyncSender, request: httpx.Request, call: Call, *, stream: bool = False
+        self, sender: AsyncSender, request: httpx.Request, call: Call, wanted: Wanted | None = None
     ) -> httpx.Response:
         failure: APIConnectionError | ClientClosedError
         try:
-            return await sender.send(request, self._config.api_key, stream=stream)
+            return await sender.send(request, self._config.api_key, stream=wanted is not None)
         except httpx.RequestError as error:
-            if stream:
-                failure = self._answers.stream_error(call, error, began=False)
-            else:
-                failure = self._answers.connection_error(call, error)
+            failure = (self._answers.connection_error if wanted is None else wanted.failure)(
+                call, error
+            )
         except BaseException as error:
             # Cancellation, an interrupt, or another thread that closes the client.
             if not (isinstance(error, RuntimeError) and sender.http.is_closed):
@@ -378,18 +382,16 @@ class AsyncTransport:
             failure = ClientClosedError("the client was closed")
         raise failure
 
-    async def _check_stream(self, call: Call, response: httpx.Response) -> None:
-        """Read, close and raise what is no event stream."""
-        if self._answers.is_event_stream(response):
-            return
+    async def _refuse(self, call: Call, response: httpx.Response, wanted: Wanted) -> None:
+        """Read, close and raise what is not wanted."""
         failure: APIConnectionError | None = None
         try:
             await response.aread()
         except httpx.RequestError as error:
-            failure = self._answers.stream_error(call, error)
+            failure = wanted.failure(call, error)
         finally:
             await response.aclose()
-        raise failure or self._answers.no_event_stream(call, response)
+        raise failure or wanted.refusal(call, response)
 
 
 def _new_key() -> str:

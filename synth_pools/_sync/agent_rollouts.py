@@ -17,7 +17,9 @@ from synth_pools.requests import (
     validate_pool_rollout_request,
 )
 from synth_pools_api import api
+from synth_pools.wire import Call
 
+from synth_pools_api.operations import OperationId
 if TYPE_CHECKING:
     from synth_pools._sync.events import EventStream
     from synth_pools._sync.pages import Items
@@ -214,3 +216,59 @@ class AgentRolloutOperations(Operations):
                 rollout_id, cursor=or_unset(query_text(cursor, "cursor"))
             ),
         )
+    def get_global_rollout_artifact(self, rollout_id: str, artifact_path: str) -> bytes:
+        """The content of an artifact, checked against the SHA-256 that the service names.
+
+        Like all downloads it goes on where a connection broke, in up to ``max_retries`` further
+        requests. For one that should not be in memory, or whose progress should be seen, see
+        ``agent_rollouts.download_artifact``.
+
+        Args:
+            rollout_id: The rollout.
+            artifact_path: The artifact's ``path``, or its ``artifact_id``.
+
+        Raises:
+            NotFoundError: There is no such rollout or artifact, or its content is no longer kept
+                (``code`` is ``artifact_expired``).
+            ContentMismatchError: What came is something else.
+        """
+        from synth_pools._sync.downloads import read_content
+
+        return read_content(self._transport, *self._artifact_call(rollout_id, artifact_path))
+
+    def get_global_rollout_artifacts_zip(self, rollout_id: str) -> bytes:
+        """A ZIP archive of all artifacts of a rollout, each under its ``path``.
+
+        Raises:
+            NotFoundError: There is no such rollout.
+        """
+        from synth_pools._sync.downloads import read_content
+
+        return read_content(self._transport, *self._archive_call(rollout_id))
+
+    def get_global_rollout_support_bundle(self, rollout_id: str) -> bytes:
+        """A ZIP archive of all that the service knows of a rollout, without what may be a secret.
+
+        Raises:
+            NotFoundError: There is no such rollout.
+        """
+        from synth_pools._sync.downloads import read_content
+
+        return read_content(self._transport, *self._bundle_call(rollout_id))
+
+
+    def _artifact_call(self, rollout_id: str, artifact_path: str) -> tuple[OperationId, Call]:
+        rollout_id = path_segment(rollout_id, "rollout_id")
+        artifact_path = path_segment(artifact_path, "artifact_path")
+        build = api.agent_rollouts.get_global_rollout_artifact._get_kwargs
+        return "get_global_rollout_artifact", build(rollout_id, artifact_path)
+
+    def _archive_call(self, rollout_id: str) -> tuple[OperationId, Call]:
+        rollout_id = path_segment(rollout_id, "rollout_id")
+        build = api.agent_rollouts.get_global_rollout_artifacts_zip._get_kwargs
+        return "get_global_rollout_artifacts_zip", build(rollout_id)
+
+    def _bundle_call(self, rollout_id: str) -> tuple[OperationId, Call]:
+        rollout_id = path_segment(rollout_id, "rollout_id")
+        build = api.agent_rollouts.get_global_rollout_support_bundle._get_kwargs
+        return "get_global_rollout_support_bundle", build(rollout_id)

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from synth_pools._sync.agent_rollouts import AgentRolloutOperations
+from synth_pools._sync.artifact_files import ArtifactFiles
 from synth_pools._sync.pools import PoolOperations
 from synth_pools._sync.running import Running
 from synth_pools._sync.tasks import TaskOperations
@@ -91,7 +92,7 @@ class RolloutsNamespace(Running):
         return self._client.stream_rollout_events(pool_id, rollout_id, cursor=cursor)
 
 
-class AgentRolloutsNamespace:
+class AgentRolloutsNamespace(ArtifactFiles):
     """``client.agent_rollouts``: rollouts without naming their pool."""
 
     def __init__(self, client: AgentRolloutOperations) -> None:

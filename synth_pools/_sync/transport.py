@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 import httpx
 
@@ -34,6 +34,22 @@ T = TypeVar("T")
 _KEY_HEADER = "Idempotency-Key"
 # What an earlier attempt, whose answer was lost, may have brought about itself.
 _OWN_DOING = {("DELETE", 404), ("POST", 409)}
+
+
+class Wanted(NamedTuple):
+    """What of an answer is read by whoever asked for it.
+
+    Attributes:
+        builder: Makes the requests.
+        accepts: Whether an answer is of this kind.
+        refusal: The error for one, read by now, that is not.
+        failure: The error where none came.
+    """
+
+    builder: RequestBuilder
+    accepts: Callable[[httpx.Response], bool]
+    refusal: Callable[[Call, httpx.Response], SynthPoolsError]
+    failure: Callable[[Call, httpx.RequestError], APIConnectionError]
 
 
 class Transport:
@@ -83,6 +99,11 @@ class Transport:
     @property
     def config(self) -> ClientConfig:
         return self._config
+
+    @property
+    def answers(self) -> AnswerReader:
+        """Reads what comes back."""
+        return self._answers
 
     @property
     def is_closed(self) -> bool:
@@ -161,8 +182,35 @@ class Transport:
             ResponseDecodeError: The answer is not an event stream.
             ClientClosedError: The client is closed.
         """
+        answers = self._answers
+        wanted = Wanted(
+            self._streams, answers.is_event_stream, answers.no_event_stream, answers.no_stream
+        )
+        return self.open(operation, call, wanted, attempt=attempt)
+
+    def open(
+        self,
+        operation: OperationId,
+        call: Call,
+        wanted: Wanted,
+        *,
+        attempt: int = 1,
+        longest: float | None = None,
+    ) -> httpx.Response:
+        """Ask for what lasts, once; its answer, unread. Close it after use.
+
+        Args:
+            operation: The operation.
+            call: What to ask.
+            wanted: For what.
+            attempt: Which attempt this is, for those who watch.
+            longest: Seconds after which nobody waits any more; None for no limit.
+
+        Raises:
+            APIStatusError, APIConnectionError, ClientClosedError: As `open_stream` does.
+        """
         sender = self._connections.sender(streams=True)
-        request = self._build(sender, self._streams, call, None, None)
+        request = self._build(sender, wanted.builder, call, None, longest)
         watched = self._observer.wants()
         if watched:
             self._observer.sending(operation, call, attempt, request)
@@ -170,8 +218,9 @@ class Transport:
         response: httpx.Response | None = None
         failure: SynthPoolsError | None = None
         try:
-            response = self._send(sender, request, call, stream=True)
-            self._check_stream(call, response)
+            response = self._send(sender, request, call, wanted)
+            if not wanted.accepts(response):
+                self._refuse(call, response, wanted)
         except SynthPoolsError as error:
             failure = error
         if watched:
@@ -317,16 +366,15 @@ class Transport:
         return builder.build(call, content, longest=longest)
 
     def _send(
-        self, sender: Sender, request: httpx.Request, call: Call, *, stream: bool = False
+        self, sender: Sender, request: httpx.Request, call: Call, wanted: Wanted | None = None
     ) -> httpx.Response:
         failure: APIConnectionError | ClientClosedError
         try:
-            return sender.send(request, self._config.api_key, stream=stream)
+            return sender.send(request, self._config.api_key, stream=wanted is not None)
         except httpx.RequestError as error:
-            if stream:
-                failure = self._answers.stream_error(call, error, began=False)
-            else:
-                failure = self._answers.connection_error(call, error)
+            failure = (self._answers.connection_error if wanted is None else wanted.failure)(
+                call, error
+            )
         except BaseException as error:
             # Cancellation, an interrupt, or another thread that closes the client.
             if not (isinstance(error, RuntimeError) and sender.http.is_closed):
@@ -335,18 +383,16 @@ class Transport:
             failure = ClientClosedError("the client was closed")
         raise failure
 
-    def _check_stream(self, call: Call, response: httpx.Response) -> None:
-        """Read, close and raise what is no event stream."""
-        if self._answers.is_event_stream(response):
-            return
+    def _refuse(self, call: Call, response: httpx.Response, wanted: Wanted) -> None:
+        """Read, close and raise what is not wanted."""
         failure: APIConnectionError | None = None
         try:
             response.read()
         except httpx.RequestError as error:
-            failure = self._answers.stream_error(call, error)
+            failure = wanted.failure(call, error)
         finally:
             response.close()
-        raise failure or self._answers.no_event_stream(call, response)
+        raise failure or wanted.refusal(call, response)
 
 
 def _new_key() -> str:

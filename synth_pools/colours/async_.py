@@ -43,6 +43,11 @@ async def within(
         return await call(*args, **kwargs)
 
 
+async def in_thread(call: Callable[[], T]) -> T:
+    """What ``call`` returns, without holding up the event loop while it waits for a disk."""
+    return await asyncio.to_thread(call)
+
+
 def owner() -> object:
     """Whose connections may be used here: the running event loop's."""
     return asyncio.get_running_loop()

@@ -145,4 +145,41 @@ LATER: list[tuple[Call, Sent]] = [
     (Call(name, args), sent) for names, args, sent in _LATER for name in names
 ]
 
-EVERY: list[Call] = [*CALLS, *(call for call, _ in LATER)]
+# Those that answer bytes, likewise.
+_CONTENTS: list[tuple[tuple[str, ...], tuple[Any, ...], str]] = [
+    (
+        ("get_global_rollout_artifact", "agent_rollouts.artifact"),
+        (R, "logs/a b%.txt"),
+        f"/v1/rollouts/{R}/artifacts/logs%2Fa%20b%25.txt",
+    ),
+    (
+        ("get_global_rollout_artifacts_zip", "agent_rollouts.artifacts_zip"),
+        (R,),
+        f"/v1/rollouts/{R}/artifacts.zip",
+    ),
+    (
+        ("get_global_rollout_support_bundle", "agent_rollouts.support_bundle"),
+        (R,),
+        f"/v1/rollouts/{R}/support_bundle",
+    ),
+]
+
+CONTENTS: list[tuple[Call, Sent]] = [
+    (Call(name, args), Sent("GET", target)) for names, args, target in _CONTENTS for name in names
+]
+
+# And those that write them to a file, which comes after these arguments.
+FILES: list[tuple[Call, Sent]] = [
+    (Call(name, args), Sent("GET", target))
+    for name, (_, args, target) in zip(
+        (
+            "agent_rollouts.download_artifact",
+            "agent_rollouts.download_artifacts_zip",
+            "agent_rollouts.download_support_bundle",
+        ),
+        _CONTENTS,
+        strict=True,
+    )
+]
+
+EVERY: list[Call] = [*CALLS, *(call for call, _ in (*LATER, *CONTENTS))]

@@ -347,6 +347,9 @@ ERRORS: dict[str, Callable[[], SynthPoolsError]] = {
     "WaitTimeoutError": lambda: synth_pools.WaitTimeoutError("words", last={"status": "queued"}),
     "PoolFailedError": lambda: synth_pools.PoolFailedError("words", pool={"status": "failed"}),
     "JournalError": lambda: synth_pools.JournalError("words", path="run.jsonl"),
+    "ContentMismatchError": lambda: synth_pools.ContentMismatchError(
+        "words", expected="aa", actual="bb"
+    ),
     "FleetStoppedError": lambda: synth_pools.FleetStoppedError("words", index=3, reason=None),
     **{
         kind.__name__: partial(

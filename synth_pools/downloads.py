@@ -1,0 +1,187 @@
+"""Downloads: where they go, and what an answer says of them. No network, no colour."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+import secrets
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from synth_pools.errors import RequestValidationError
+
+# Is called with the bytes that are here, and how many there will be, where that is known.
+OnProgress = Callable[[int, int | None], object]
+
+_HASH = re.compile(r'"([0-9a-f]{64})"')
+_STRONG_TAG = re.compile(r'"[^"]*"')
+_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)")
+
+# What no file name may hold, on any system.
+_UNSAFE = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*]')
+_DEVICE = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
+_LONGEST_NAME = 200
+
+
+class Head(NamedTuple):
+    """What the head of an answer says of its content.
+
+    Attributes:
+        total: Length of the whole content; None if that is not said.
+        start: Where in it the body begins.
+        tag: The strong entity tag; None if there is none, or the body is not the content itself.
+        sha256: The SHA-256 of the content, in hexadecimal, where the tag is one.
+    """
+
+    total: int | None
+    start: int | None
+    tag: str | None
+    sha256: str | None
+
+
+def read_head(status: int, headers: Mapping[str, str]) -> Head:
+    """What an answer of 200 or 206 says."""
+    encoded = headers.get("content-encoding", "identity").lower() != "identity"
+    tag = headers.get("etag", "")
+    found = _STRONG_TAG.fullmatch(tag) if not encoded else None
+    sha256 = _HASH.fullmatch(tag)
+    total: int | None = None
+    start: int | None = 0
+    if status == 206:
+        place = _RANGE.fullmatch(headers.get("content-range", "").strip())
+        start = None if place is None else int(place[1])
+        total = None if place is None or place[3] == "*" else int(place[3])
+    elif not encoded and (length := headers.get("content-length", "")).isdecimal():
+        total = int(length)
+    return Head(
+        total, start, tag if found is not None else None, sha256[1] if sha256 is not None else None
+    )
+
+
+class Sink(Protocol):
+    """Where a download goes."""
+
+    @property
+    def size(self) -> int: ...
+
+    @property
+    def sha256(self) -> str: ...
+
+    def write(self, data: bytes) -> None: ...
+
+    def restart(self) -> None:
+        """Forget all that was written."""
+
+
+class Memory:
+    """A download that is kept in memory."""
+
+    def __init__(self) -> None:
+        self.restart()
+
+    @property
+    def size(self) -> int:
+        return self._size
+
+    @property
+    def sha256(self) -> str:
+        return self._hash.hexdigest()
+
+    def write(self, data: bytes) -> None:
+        self._pieces.append(data)
+        self._size += len(data)
+        self._hash.update(data)
+
+    def restart(self) -> None:
+        self._pieces: list[bytes] = []
+        self._size = 0
+        self._hash = hashlib.sha256()
+
+    def content(self) -> bytes:
+        return b"".join(self._pieces)
+
+
+class PartFile:
+    """A file that has its name only once it is whole; until then it has another beside it."""
+
+    def __init__(self, target: Path) -> None:
+        self._target = target
+        self._path = target.with_name(f".{secrets.token_hex(8)}.part")
+        self._file = self._path.open("xb")
+        self._size = 0
+        self._hash = hashlib.sha256()
+
+    @property
+    def size(self) -> int:
+        return self._size
+
+    @property
+    def sha256(self) -> str:
+        return self._hash.hexdigest()
+
+    def write(self, data: bytes) -> None:
+        self._file.write(data)
+        self._size += len(data)
+        self._hash.update(data)
+
+    def restart(self) -> None:
+        self._file.seek(0)
+        self._file.truncate()
+        self._size = 0
+        self._hash = hashlib.sha256()
+
+    def keep(self) -> None:
+        """Give it its name, in the place of what had it before."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        self._path.replace(self._target)
+
+    def drop(self) -> None:
+        """Remove it, unless it has its name."""
+        # Closing writes what is not written yet, and the disk may be full.
+        with contextlib.suppress(OSError):
+            self._file.close()
+        self._path.unlink(missing_ok=True)
+
+
+def target_file(to: str | os.PathLike[str], name: str) -> Path:
+    """The file to write: ``to``, or where that is a folder, one in it that is called ``name``.
+
+    Args:
+        to: A file, which need not exist, or a folder, which must.
+        name: What the content is called where it comes from; only the last part of it is used,
+            and nothing of that which means something to a file system.
+
+    Raises:
+        RequestValidationError: ``to`` is no path, or in a folder that does not exist.
+    """
+    try:
+        text = os.fspath(to)
+        path = Path(text)
+    except TypeError:
+        raise RequestValidationError(f"to must be a path, not {type(to).__name__}") from None
+    if not str(text) or "\x00" in str(text):
+        raise RequestValidationError("to must be a path: it is empty, or holds a NUL")
+    if path.is_dir():
+        return path / file_name(name)
+    if str(text).endswith(("/", os.sep)) or not path.parent.is_dir():
+        raise RequestValidationError(
+            f"to must be a file in a folder that exists, or such a folder: {text}"
+        )
+    return path
+
+
+def file_name(path: str) -> str:
+    """A name that is safe for a file, from the last part of a path that came from elsewhere."""
+    last = re.split(r"[/\\]", path.rstrip("/\\"))[-1]
+    name = (
+        _UNSAFE.sub("_", last).encode("utf-8", "replace")[:_LONGEST_NAME].decode("utf-8", "ignore")
+    )
+    name = name.strip(" ").rstrip(" .")
+    if _DEVICE.fullmatch(name):
+        name = f"_{name}"
+    return name or "download"
