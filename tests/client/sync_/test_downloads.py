@@ -1,0 +1,474 @@
+# Derived by `make generate`. Change the file that it comes from:
+# tests/client/async_/test_downloads.py
+
+"""Downloads over a network that fails, to disks that do: whole, or not at all."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from synth_pools import (
+    APIConnectionError,
+    APIStatusError,
+    APITimeoutError,
+    ClientClosedError,
+    ConflictError,
+    ContainerPoolsClient,
+    ContentMismatchError,
+    NotFoundError,
+    RequestValidationError,
+    ServerError,
+)
+from tests.support.fault_server import FaultServer, Seen
+from tests.support.faults import (
+    Fault,
+    answer,
+    chunked,
+    cut,
+    html,
+    message,
+    raw,
+    reset,
+    reset_at,
+    stall_at,
+)
+from tests.support.surface import CONTENTS, FILES, Call, Sent
+
+CONTENT = os.urandom(300_000)
+HASH = hashlib.sha256(CONTENT).hexdigest()
+R, A = "rollout.1", "logs/out.bin"
+OCTETS = "application/octet-stream"
+
+Spoil = Callable[[bytes], Fault]
+
+
+def part(seen: Seen, content: bytes = CONTENT, tag: str | None = None) -> bytes:
+    """What a good server answers."""
+    etag = f'"{hashlib.sha256(content).hexdigest()}"' if tag is None else tag
+    headers = {"Content-Type": OCTETS, "ETag": etag}
+    asked = seen.headers.get("range")
+    if asked is None or seen.headers.get("if-range", etag) != etag:
+        return message(content, 200, headers)
+    start = int(asked.removeprefix("bytes=").removesuffix("-"))
+    headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
+    return message(content[start:], 206, headers)
+
+
+def serving(*spoils: Spoil | None, content: bytes = CONTENT, tag: str | None = None) -> Any:
+    """A good server whose first answers are spoilt."""
+    left = list(spoils)
+
+    def choose(seen: Seen) -> Fault:
+        spoil = left.pop(0) if left else None
+        data = part(seen, content, tag)
+        return raw(data) if spoil is None else spoil(data)
+
+    return choose
+
+
+def after(size: int) -> Spoil:
+    """The connection ends after so many bytes of the body."""
+    return lambda data: cut(data.index(b"\r\n\r\n") + 4 + size, data)
+
+
+def reset_after(size: int) -> Spoil:
+    return lambda data: reset_at(data.index(b"\r\n\r\n") + 4 + size, data)
+
+
+def instead(fault: Fault) -> Spoil:
+    return lambda _: fault
+
+
+def names(folder: Path) -> list[str]:
+    return [entry.name for entry in folder.iterdir()]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path
+
+
+@pytest.mark.parametrize(("call", "sent"), CONTENTS, ids=str)
+def test_bytes(server: FaultServer, client: ContainerPoolsClient, call: Call, sent: Sent) -> None:
+    server.play(choose=serving())
+    assert call.on(client) == CONTENT
+    (request,) = server.requests
+    assert (request.method, request.target) == (sent.method, sent.target)
+    assert request.headers["accept"] == "*/*"
+    assert request.headers["accept-encoding"] == "identity"
+
+
+@pytest.mark.parametrize(("call", "sent"), FILES, ids=str)
+def test_files(
+    server: FaultServer, client: ContainerPoolsClient, folder: Path, call: Call, sent: Sent
+) -> None:
+    server.play(choose=serving())
+    target = folder / "x.bin"
+    target.write_text("what was there before")
+    seen: list[tuple[int, int | None]] = []
+
+    def note(received: int, total: int | None) -> None:
+        seen.append((received, total))
+
+    path = call._replace(args=(*call.args, target), kwargs={"on_progress": note}).on(client)
+    assert path == target
+    assert target.read_bytes() == CONTENT
+    assert names(folder) == ["x.bin"]
+    assert server.requests[0].target == sent.target
+    assert (seen[0], seen[-1]) == ((0, len(CONTENT)), (len(CONTENT), len(CONTENT)))
+    assert [received for received, _ in seen] == sorted(received for received, _ in seen)
+
+
+@pytest.mark.parametrize(("call", "_sent"), FILES, ids=str)
+def test_a_folder_gets_a_file_of_a_safe_name(
+    server: FaultServer, client: ContainerPoolsClient, folder: Path, call: Call, _sent: Sent
+) -> None:
+    server.play(choose=serving())
+    path = call._replace(args=(*call.args, str(folder))).on(client)
+    expected = {
+        "agent_rollouts.download_artifact": "a b%.txt",
+        "agent_rollouts.download_artifacts_zip": f"{R}-artifacts.zip",
+        "agent_rollouts.download_support_bundle": f"{R}-support.zip",
+    }
+    assert path == folder / expected[call.name]
+    assert path.read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("../../x", "x"),
+        ("..\\..\\x", "x"),
+        ("/etc/passwd", "passwd"),
+        ("a/..", "download"),
+        ("a/b/", "b"),
+        ("C:\\x.txt", "x.txt"),
+        ("c:x", "c_x"),
+        ("nul", "_nul"),
+        ("a\x00b\n", "a_b_"),
+        ("...", "download"),
+        ("é.bin", "é.bin"),
+        ("x" * 500, "x" * 200),
+        ("s:tream?", "s_tream_"),
+        (".hidden", ".hidden"),
+    ],
+)
+def test_a_file_is_never_outside_of_the_folder(
+    server: FaultServer,
+    client: ContainerPoolsClient,
+    folder: Path,
+    name: str,
+    expected: str,
+) -> None:
+    server.play(choose=serving())
+    path = client.agent_rollouts.download_artifact(R, name, folder)
+    assert path == folder / expected
+    assert path.read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("to", [None, 7, b"", "", "a\x00b", "{}/missing/x", "{}/missing/"])
+def test_a_place_that_cannot_be_is_refused_before_anything_is_sent(
+    server: FaultServer, client: ContainerPoolsClient, folder: Path, to: Any
+) -> None:
+    place = to.format(folder) if isinstance(to, str) else to
+    with pytest.raises(RequestValidationError, match="to must be"):
+        client.agent_rollouts.download_artifact(R, A, place)
+    with pytest.raises(RequestValidationError, match="on_progress must be callable"):
+        client.agent_rollouts.download_artifact(
+            R,
+            A,
+            folder,
+            on_progress=7,  # type: ignore[arg-type]
+        )
+    for bad in ("", " ", ".", "..", None, 7):
+        with pytest.raises(RequestValidationError, match="artifact_path"):
+            client.agent_rollouts.artifact(R, bad)  # type: ignore[arg-type]
+    assert server.requests == []
+    assert names(folder) == []
+
+
+@pytest.mark.parametrize(
+    ("spoils", "ranges"),
+    [
+        ([after(100_000)], [None, "bytes=100000-"]),
+        ([reset_after(1)], [None, None]),
+        ([after(0)], [None, None]),
+        ([after(299_999)], [None, "bytes=299999-"]),
+        ([after(100_000), after(50_000)], [None, "bytes=100000-", "bytes=150000-"]),
+        ([instead(reset()), after(7)], [None, None, "bytes=7-"]),
+        ([after(7), instead(html(502))], [None, "bytes=7-", "bytes=7-"]),
+        ([instead(answer(None, 503, Retry_After="1"))], [None, None]),
+    ],
+)
+def test_what_broke_off_is_taken_up_where_it_did(
+    server: FaultServer,
+    client: ContainerPoolsClient,
+    folder: Path,
+    spoils: list[Spoil],
+    ranges: list[str | None],
+) -> None:
+    server.play(choose=serving(*spoils))
+    path = client.agent_rollouts.download_artifact(R, A, folder)
+    assert path.read_bytes() == CONTENT
+    assert names(folder) == ["out.bin"]
+    asked = [request.headers.get("range") for request in server.requests]
+    if spoils[0] is not None and ranges == [None, None]:
+        # A reset may take what was sent before it along.
+        assert asked[0] is None
+        assert len(asked) == 2
+    else:
+        assert asked == ranges
+    for request in server.requests:
+        assert request.headers.get("if-range") == (
+            f'"{HASH}"' if "range" in request.headers else None
+        )
+
+    server.play(choose=serving(*spoils))
+    assert client.agent_rollouts.artifact(R, A) == CONTENT
+
+
+def test_no_more_attempts_than_are_allowed(
+    server: FaultServer, client: ContainerPoolsClient, folder: Path
+) -> None:
+    server.play(choose=serving(*[after(1000)] * 10))
+    before = folder / "out.bin"
+    before.write_text("what was there before")
+    with pytest.raises(APIConnectionError, match="broke off"):
+        client.agent_rollouts.download_artifact(R, A, folder)
+    assert len(server.requests) == 3
+    assert before.read_text() == "what was there before"
+    assert names(folder) == [before.name]
+    server.play(choose=serving(after(1000)))
+    once = client.with_options(max_retries=0)
+    with pytest.raises(APIConnectionError):
+        once.agent_rollouts.download_artifact(R, A, folder)
+    assert len(server.requests) == 1
+
+
+def test_another_content_by_now_is_read_from_its_beginning(
+    server: FaultServer, client: ContainerPoolsClient, folder: Path
+) -> None:
+    first = serving(after(200_000), content=b"old" * 100_000)
+    later = serving()
+
+    def choose(seen: Seen) -> Fault:
+        fault: Fault = (later if "range" in seen.headers else first)(seen)
+        return fault
+
+    server.play(choose=choose)
+    seen: list[int] = []
+    path = client.agent_rollouts.download_artifact(
+        R, A, folder, on_progress=lambda received, _: seen.append(received)
+    )
+    assert path.read_bytes() == CONTENT
+    assert 200_000 in seen
+    assert seen[seen.index(200_000) + 1] == 0
+
+
+def test_another_content_that_is_shorter(
+    server: FaultServer, client: ContainerPoolsClient, folder: Path
+) -> None:
+    """A server that does not look at If-Range says that the range is beyond the end."""
+    short, first = b"short", serving(after(200_000))
+
+    def choose(seen: Seen) -> Fault:
+        if len(server.requests) == 1:
+            fault: Fault = first(seen)
+            return fault
+        if "range" in seen.headers:
+            return answer({"detail": "beyond"}, 416, Content_Range="bytes */5")
+        return raw(part(seen, short))
+
+    server.play(choose=choose)
+    path = client.agent_rollouts.download_artifact(R, A, folder)
+    assert path.read_bytes() == short
+    assert len(server.requests) == 3
+
+
+@pytest.mark.parametrize("tag", ["", 'W/"weak"', "no-quotes"])
+def test_without_a_tag_everything_is_asked_for_again(
+    server: FaultServer, client: ContainerPoolsClient, folder: Path, tag: str
+) -> None:
+    server.play(choose=serving(after(200_000), tag=tag))
+    path = client.agent_rollouts.download_artifact(R, A, folder)
+    assert path.read_bytes() == CONTENT
+    assert ["range" in request.headers for request in server.requests] == [False, False]
+
+
+def test_a_tag_that_is_no_hash_serves_to_go_on(
+    server: FaultServer, client: ContainerPoolsClient
+) -> None:
+    server.play(choose=serving(after(200_000), tag='"v1"'))
+    assert client.agent_rollouts.artifact(R, A) == CONTENT
+    assert server.requests[1].headers["if-range"] == '"v1"'
+
+
+WRONG: list[tuple[str, Callable[[Seen], bytes]]] = [
+    ("another content", lambda seen: part(seen, CONTENT[:-1] + b"!", f'"{HASH}"')),
+    ("one that is shorter", lambda seen: part(seen, CONTENT[:-1], f'"{HASH}"')),
+    (
+        "more than it says",
+        lambda _: message(CONTENT, 200, {"ETag": f'"{HASH}"'}, length=len(CONTENT) - 1),
+    ),
+]
+
+
+@pytest.mark.parametrize("wrong", [wrong for _, wrong in WRONG], ids=[name for name, _ in WRONG])
+def test_what_is_not_what_it_says_is_not_kept(
+    server: FaultServer,
+    client: ContainerPoolsClient,
+    folder: Path,
+    wrong: Callable[[Seen], bytes],
+) -> None:
+    server.play(choose=lambda seen: raw(wrong(seen), go_on=False))
+    with pytest.raises(ContentMismatchError, match=HASH) as caught:
+        client.agent_rollouts.download_artifact(R, A, folder)
+    assert caught.value.expected == HASH
+    assert caught.value.actual != HASH
+    assert names(folder) == []
+    with pytest.raises(ContentMismatchError):
+        client.agent_rollouts.artifact(R, A)
+
+
+def test_a_rest_that_belongs_to_something_else_is_not_kept(
+    server: FaultServer, client: ContainerPoolsClient, folder: Path
+) -> None:
+    good = part
+
+    def other(seen: Seen) -> bytes:
+        if "range" not in seen.headers:
+            return good(seen)
+        return good(seen).replace(CONTENT[-1000:], bytes(1000))
+
+    for place in (None, "bytes 5-299999/300000", "bytes 100000-299999/*", "junk"):
+
+        def choose(seen: Seen, place: str | None = place) -> Fault:
+            data = other(seen)
+            if "range" not in seen.headers:
+                return after(100_000)(data)
+            if place is not None:
+                data = data.replace(b"bytes 100000-299999/300000", place.encode())
+            return raw(data, go_on=False)
+
+        server.play(choose=choose)
+        with pytest.raises(ContentMismatchError):
+            client.agent_rollouts.download_artifact(R, A, folder)
+        assert names(folder) == []
+
+
+def test_in_chunks_there_is_no_total(
+    server: FaultServer, client: ContainerPoolsClient, folder: Path
+) -> None:
+    pieces = [CONTENT[start : start + 1000] for start in range(0, len(CONTENT), 1000)]
+    server.play([chunked(pieces[:100], end="cut"), chunked(pieces)])
+    seen: list[tuple[int, int | None]] = []
+
+    def note(received: int, total: int | None) -> None:
+        seen.append((received, total))
+
+    path = client.agent_rollouts.download_artifacts_zip(R, folder, on_progress=note)
+    assert path.read_bytes() == CONTENT
+    assert seen[-1] == (len(CONTENT), None)
+    assert {total for _, total in seen} == {None}
+
+
+def test_errors_are_those_of_every_call(
+    server: FaultServer, client: ContainerPoolsClient, folder: Path
+) -> None:
+    kinds: list[tuple[int, type[APIStatusError]]] = [
+        (404, NotFoundError),
+        (409, ConflictError),
+        (500, ServerError),
+    ]
+    for status, kind in kinds:
+        said = {"error": {"code": "artifact_expired", "message": "no longer kept"}}
+        server.play(answer(said, status))
+        with pytest.raises(kind, match="no longer kept") as caught:
+            client.agent_rollouts.download_artifact(R, A, folder)
+        assert caught.value.code == "artifact_expired"
+        assert len(server.requests) == (3 if status == 500 else 1)
+    assert names(folder) == []
+
+
+def test_a_server_that_stops_in_the_middle(
+    server: FaultServer, client: ContainerPoolsClient, folder: Path
+) -> None:
+    server.play(choose=serving(lambda data: stall_at(100_000, data)))
+    quick = client.with_options(timeout=0.3)
+    path = quick.agent_rollouts.download_artifact(R, A, folder)
+    assert path.read_bytes() == CONTENT
+    assert server.requests[1].headers["range"].startswith("bytes=")
+
+
+def test_the_deadline_is_one_for_all_attempts(
+    server: FaultServer, client: ContainerPoolsClient, folder: Path
+) -> None:
+    pieces = [bytes(100)] * 1000
+    server.play(chunked(pieces, pause=0.02))
+    with pytest.raises(APITimeoutError, match="deadline of 0.3 s") as caught:
+        client.with_options(deadline=0.3).agent_rollouts.download_artifacts_zip(R, folder)
+    assert caught.value.cause == "DeadlineExceeded"
+    assert names(folder) == []
+
+
+def test_what_on_progress_raises_ends_it(
+    server: FaultServer, client: ContainerPoolsClient, folder: Path
+) -> None:
+    server.play(choose=serving())
+
+    def stop(received: int, _: int | None) -> None:
+        if received:
+            raise KeyError("enough")
+
+    with pytest.raises(KeyError, match="enough"):
+        client.agent_rollouts.download_artifact(R, A, folder, on_progress=stop)
+    assert names(folder) == []
+    assert client.agent_rollouts.artifact(R, A) == CONTENT
+
+
+def test_a_full_disk(
+    server: FaultServer,
+    client: ContainerPoolsClient,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    server.play(choose=serving())
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    before = folder / "out.bin"
+    before.write_text("before")
+    with pytest.raises(OSError, match="No space left"):
+        client.agent_rollouts.download_artifact(R, A, folder)
+    assert before.read_text() == "before"
+    assert names(folder) == [before.name]
+
+
+def test_a_folder_of_that_name(
+    server: FaultServer, client: ContainerPoolsClient, folder: Path
+) -> None:
+    server.play(choose=serving())
+    (folder / "out.bin").mkdir()
+    with pytest.raises(IsADirectoryError):
+        client.agent_rollouts.download_artifact(R, A, folder)
+    assert names(folder) == ["out.bin"]
+
+
+def test_a_closed_client_leaves_nothing(
+    server: FaultServer, client: ContainerPoolsClient, folder: Path
+) -> None:
+    client.close()
+    for call, _ in FILES:
+        with pytest.raises(ClientClosedError):
+            call._replace(args=(*call.args, folder)).on(client)
+    assert names(folder) == []
+    assert server.requests == []
