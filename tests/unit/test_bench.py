@@ -44,6 +44,35 @@ def test_its_server_answers_our_client(url: str) -> None:
         assert numbers == list(range(1, EVENTS + 1))
 
 
+FIRST_CALL = """
+import sys
+import httpx, httpcore, h11
+before = set(sys.modules)
+from bench.fresh import first_call
+first_call("synth-pools", sys.argv[1])
+print(*sorted(set(sys.modules) - before))
+"""
+
+
+def test_the_first_call_loads_what_it_uses_and_no_more(url: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FIRST_CALL, url],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    loaded = done.stdout.split()
+    ours = [name for name in loaded if name.startswith("synth_pools")]
+    # What takes as long to load as all of ours.
+    assert not {"asyncio", "attr", "attrs", "dateutil", "uuid"} & set(loaded)
+    assert not [name for name in ours if "_async" in name or ".models" in name or ".typed" in name]
+    needed_later = "events failures fleet namespaces options pages responses retry sse tracing"
+    assert not [name for name in ours if name.rpartition(".")[2] in needed_later.split()]
+    assert len(ours) <= 35, "each file costs about half a millisecond where it is not compiled yet"
+
+
 class Clock:
     """One that only work moves."""
 
