@@ -34,6 +34,8 @@ CANONICAL_ROLLOUT_REQUEST_KEYS: frozenset[str] = frozenset(
 )
 
 _LONGEST_IDEMPOTENCY_KEY = 255
+_BATCH_LISTS = ("rollouts", "requests")
+_LARGEST_BATCH = 1000
 
 
 class JSONBody:
@@ -121,6 +123,34 @@ def check_idempotency_key(value: str | None) -> str | None:
             f"idempotency_key must be 1 to {_LONGEST_IDEMPOTENCY_KEY} visible ASCII characters"
         )
     return text
+
+
+def rollout_batch(request: Mapping[str, Any]) -> dict[str, Any]:
+    """A batch of rollouts as it is sent; what is in the rollouts is for the service to judge.
+
+    Raises:
+        RequestValidationError: ``request`` is not a mapping, has neither ``rollouts`` nor
+            ``requests``, or one of these is no list of at most 1000 mappings.
+    """
+    context = "create_rollout_batch: "
+    _check_mapping(request, f"{context}request")
+    lists = {name: request[name] for name in _BATCH_LISTS if request.get(name) is not None}
+    if not lists and not any(name in request for name in _BATCH_LISTS):
+        # The service would take it for an empty one, whatever was misspelt.
+        raise RequestValidationError(f"{context}request has neither {' nor '.join(_BATCH_LISTS)}")
+    body = dict(request)
+    for name, rollouts in lists.items():
+        if not isinstance(rollouts, list | tuple):
+            kind = type(rollouts).__name__
+            raise RequestValidationError(f"{context}{name} must be a list, not {kind}")
+        if len(rollouts) > _LARGEST_BATCH:
+            raise RequestValidationError(
+                f"{context}{name} must have at most {_LARGEST_BATCH} items, not {len(rollouts)}"
+            )
+        for index, rollout in enumerate(rollouts):
+            _check_mapping(rollout, f"{context}{name}[{index}]")
+        body[name] = [one if isinstance(one, dict) else dict(one) for one in rollouts]
+    return body
 
 
 def json_body(request: Mapping[str, Any]) -> Any:

@@ -11,12 +11,13 @@ from synth_pools.requests import (
     json_body,
     path_segment,
     query_text,
+    rollout_batch,
     validate_pool_rollout_request,
 )
-from synth_pools_api import api
 from synth_pools.wire import Call
-
+from synth_pools_api import api
 from synth_pools_api.operations import OperationId
+
 if TYPE_CHECKING:
     from synth_pools._async.events import AsyncEventStream
     from synth_pools._async.pages import AsyncItems
@@ -68,6 +69,64 @@ class AsyncAgentRolloutOperations(AsyncOperations):
         return await self._transport.request(
             "validate_rollout",
             api.agent_rollouts.validate_rollout._get_kwargs(body=json_body(request)),
+        )
+
+    async def create_rollout_batch(
+        self, request: Mapping[str, Any], *, idempotency_key: str | None = None
+    ) -> dict[str, Any]:
+        """Start many rollouts, each on its own, in order: one that is refused stops no other.
+
+        It never waits for their ends, whatever their ``mode`` says.
+
+        Args:
+            request: ``{"rollouts": [...], "pool_id": ...}``: up to 1000 requests as
+                `create_global_rollout` takes them; the pool is that of those which name none.
+                ``requests`` is another spelling of ``rollouts``, and comes after it.
+            idempotency_key: 1 to 255 visible ASCII characters. A repeated call with the same key
+                returns the rollouts of the first one, and starts only what was refused before.
+
+        Returns:
+            ``{"items": [...], "admitted": ..., "refused": ...}``: for each request, in order, its
+            ``index``, the ``status`` that it would have got alone, and its ``rollout`` or, where
+            that is None, its ``error``.
+
+        Raises:
+            RequestValidationError: ``request`` is not of this shape; nothing was sent.
+            ConflictError: The key belongs to another batch.
+        """
+        body = rollout_batch(request)
+        return await self._transport.request(
+            "create_rollout_batch",
+            api.agent_rollouts.create_rollout_batch._get_kwargs(
+                body=json_body(body),
+                idempotency_key=or_unset(check_idempotency_key(idempotency_key)),
+            ),
+        )
+
+    async def replay_rollout(
+        self, rollout_id: str, *, idempotency_key: str | None = None
+    ) -> dict[str, Any]:
+        """Start a rollout with the request, task and pool of an earlier one, whatever its state.
+
+        Args:
+            rollout_id: The earlier rollout.
+            idempotency_key: 1 to 255 visible ASCII characters. A repeated call with the same key
+                returns the rollout of the first one.
+
+        Returns:
+            The new rollout, which names the earlier one in ``replay_of``; where the request has
+            ``"mode": "sync"``, once it is finished.
+
+        Raises:
+            NotFoundError: There is no such rollout, or its task is gone.
+            ConflictError: The pool is not active.
+        """
+        rollout_id = path_segment(rollout_id, "rollout_id")
+        return await self._transport.request(
+            "replay_rollout",
+            api.agent_rollouts.replay_rollout._get_kwargs(
+                rollout_id, idempotency_key=or_unset(check_idempotency_key(idempotency_key))
+            ),
         )
 
     async def get_global_rollout(self, rollout_id: str) -> dict[str, Any]:
@@ -168,6 +227,46 @@ class AsyncAgentRolloutOperations(AsyncOperations):
             api.agent_rollouts.get_global_rollout_artifacts._get_kwargs(rollout_id),
         )
 
+    async def get_global_rollout_artifact(self, rollout_id: str, artifact_path: str) -> bytes:
+        """The content of an artifact, checked against the SHA-256 that the service names.
+
+        Like all downloads it goes on where a connection broke, in up to ``max_retries`` further
+        requests. For one that should not be in memory, or whose progress should be seen, see
+        ``agent_rollouts.download_artifact``.
+
+        Args:
+            rollout_id: The rollout.
+            artifact_path: The artifact's ``path``, or its ``artifact_id``.
+
+        Raises:
+            NotFoundError: There is no such rollout or artifact, or its content is no longer kept
+                (``code`` is ``artifact_expired``).
+            ContentMismatchError: What came is something else.
+        """
+        from synth_pools._async.downloads import read_content
+
+        return await read_content(self._transport, *self._artifact_call(rollout_id, artifact_path))
+
+    async def get_global_rollout_artifacts_zip(self, rollout_id: str) -> bytes:
+        """A ZIP archive of all artifacts of a rollout, each under its ``path``.
+
+        Raises:
+            NotFoundError: There is no such rollout.
+        """
+        from synth_pools._async.downloads import read_content
+
+        return await read_content(self._transport, *self._archive_call(rollout_id))
+
+    async def get_global_rollout_support_bundle(self, rollout_id: str) -> bytes:
+        """A ZIP archive of all that the service knows of a rollout, without what may be a secret.
+
+        Raises:
+            NotFoundError: There is no such rollout.
+        """
+        from synth_pools._async.downloads import read_content
+
+        return await read_content(self._transport, *self._bundle_call(rollout_id))
+
     async def get_global_rollout_usage(self, rollout_id: str) -> dict[str, Any]:
         """What a rollout used: time, tokens, bytes, cost.
 
@@ -213,46 +312,6 @@ class AsyncAgentRolloutOperations(AsyncOperations):
                 rollout_id, cursor=or_unset(query_text(cursor, "cursor"))
             ),
         )
-    async def get_global_rollout_artifact(self, rollout_id: str, artifact_path: str) -> bytes:
-        """The content of an artifact, checked against the SHA-256 that the service names.
-
-        Like all downloads it goes on where a connection broke, in up to ``max_retries`` further
-        requests. For one that should not be in memory, or whose progress should be seen, see
-        ``agent_rollouts.download_artifact``.
-
-        Args:
-            rollout_id: The rollout.
-            artifact_path: The artifact's ``path``, or its ``artifact_id``.
-
-        Raises:
-            NotFoundError: There is no such rollout or artifact, or its content is no longer kept
-                (``code`` is ``artifact_expired``).
-            ContentMismatchError: What came is something else.
-        """
-        from synth_pools._async.downloads import read_content
-
-        return await read_content(self._transport, *self._artifact_call(rollout_id, artifact_path))
-
-    async def get_global_rollout_artifacts_zip(self, rollout_id: str) -> bytes:
-        """A ZIP archive of all artifacts of a rollout, each under its ``path``.
-
-        Raises:
-            NotFoundError: There is no such rollout.
-        """
-        from synth_pools._async.downloads import read_content
-
-        return await read_content(self._transport, *self._archive_call(rollout_id))
-
-    async def get_global_rollout_support_bundle(self, rollout_id: str) -> bytes:
-        """A ZIP archive of all that the service knows of a rollout, without what may be a secret.
-
-        Raises:
-            NotFoundError: There is no such rollout.
-        """
-        from synth_pools._async.downloads import read_content
-
-        return await read_content(self._transport, *self._bundle_call(rollout_id))
-
 
     def _artifact_call(self, rollout_id: str, artifact_path: str) -> tuple[OperationId, Call]:
         rollout_id = path_segment(rollout_id, "rollout_id")

@@ -152,6 +152,18 @@ class AsyncAgentRolloutsNamespace(AsyncArtifactFiles):
         """Short for `validate_rollout`."""
         return await self._client.validate_rollout(request)
 
+    async def create_batch(
+        self, request: Mapping[str, Any], *, idempotency_key: str | None = None
+    ) -> dict[str, Any]:
+        """Short for `create_rollout_batch`."""
+        return await self._client.create_rollout_batch(request, idempotency_key=idempotency_key)
+
+    async def replay(
+        self, rollout_id: str, *, idempotency_key: str | None = None
+    ) -> dict[str, Any]:
+        """Short for `replay_rollout`."""
+        return await self._client.replay_rollout(rollout_id, idempotency_key=idempotency_key)
+
     async def get(self, rollout_id: str) -> dict[str, Any]:
         """Short for `get_global_rollout`."""
         return await self._client.get_global_rollout(rollout_id)

@@ -184,6 +184,44 @@ class AsyncPoolOperations(AsyncOperations):
         """Short for `delete_pool`."""
         return await self.delete_pool(pool_id)
 
+    async def pause_pool(self, pool_id: str) -> dict[str, Any]:
+        """Admit nothing to a pool: what runs goes on, what is queued waits. It can be repeated.
+
+        Returns:
+            The pool as it is now.
+
+        Raises:
+            NotFoundError: There is no such pool.
+            ConflictError: The pool is archived, or never was active.
+        """
+        pool_id = path_segment(pool_id, "pool_id")
+        return await self._transport.request(
+            "pause_pool", api.pools.pause_pool._get_kwargs(pool_id)
+        )
+
+    async def pause(self, pool_id: str) -> dict[str, Any]:
+        """Short for `pause_pool`."""
+        return await self.pause_pool(pool_id)
+
+    async def resume_pool(self, pool_id: str) -> dict[str, Any]:
+        """Admit rollouts to a paused pool again, or try again to start one that failed.
+
+        Returns:
+            The pool as it is now: ``active``, or ``warming`` until its containers are up.
+
+        Raises:
+            NotFoundError: There is no such pool.
+            ConflictError: The pool is archived, or still being prepared.
+        """
+        pool_id = path_segment(pool_id, "pool_id")
+        return await self._transport.request(
+            "resume_pool", api.pools.resume_pool._get_kwargs(pool_id)
+        )
+
+    async def resume(self, pool_id: str) -> dict[str, Any]:
+        """Short for `resume_pool`."""
+        return await self.resume_pool(pool_id)
+
     async def get_pool_urls(self, pool_id: str) -> dict[str, Any]:
         """Where a pool, its rollouts, its containers and its tasks are reached.
 

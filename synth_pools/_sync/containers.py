@@ -71,6 +71,57 @@ class ContainerOperations(Operations):
             api.containers.get_task_container_metadata._get_kwargs(pool_id, task_id),
         )
 
+    def get_pool_container_task_info(self, pool_id: str) -> dict[str, Any]:
+        """What the container of a pool says about its task."""
+        pool_id = path_segment(pool_id, "pool_id")
+        return self._transport.request(
+            "get_pool_container_task_info",
+            api.containers.get_pool_container_task_info._get_kwargs(pool_id),
+        )
+
+    def get_task_container_task_info(self, pool_id: str, task_id: str) -> dict[str, Any]:
+        """What the container of a task says about its task."""
+        pool_id = path_segment(pool_id, "pool_id")
+        task_id = path_segment(task_id, "task_id")
+        return self._transport.request(
+            "get_task_container_task_info",
+            api.containers.get_task_container_task_info._get_kwargs(pool_id, task_id),
+        )
+
+    def get_pool_container_program(self, pool_id: str) -> dict[str, Any]:
+        """The program of the container of a pool."""
+        pool_id = path_segment(pool_id, "pool_id")
+        return self._transport.request(
+            "get_pool_container_program",
+            api.containers.get_pool_container_program._get_kwargs(pool_id),
+        )
+
+    def get_task_container_program(self, pool_id: str, task_id: str) -> dict[str, Any]:
+        """The program of the container of a task."""
+        pool_id = path_segment(pool_id, "pool_id")
+        task_id = path_segment(task_id, "task_id")
+        return self._transport.request(
+            "get_task_container_program",
+            api.containers.get_task_container_program._get_kwargs(pool_id, task_id),
+        )
+
+    def get_pool_container_taskset(self, pool_id: str) -> dict[str, Any]:
+        """The taskset of the container of a pool."""
+        pool_id = path_segment(pool_id, "pool_id")
+        return self._transport.request(
+            "get_pool_container_taskset",
+            api.containers.get_pool_container_taskset._get_kwargs(pool_id),
+        )
+
+    def get_task_container_taskset(self, pool_id: str, task_id: str) -> dict[str, Any]:
+        """The taskset of the container of a task."""
+        pool_id = path_segment(pool_id, "pool_id")
+        task_id = path_segment(task_id, "task_id")
+        return self._transport.request(
+            "get_task_container_taskset",
+            api.containers.get_task_container_taskset._get_kwargs(pool_id, task_id),
+        )
+
     def execute_pool_container_rollout(
         self, pool_id: str, request: Mapping[str, Any]
     ) -> dict[str, Any]:

@@ -36,6 +36,7 @@ POOL = {
 }
 ROLLOUT = {"seed": 7, "mode": "sync", "env": {"config": {"x": 0.1}}, "messages": [{"role": "user"}]}
 ANYTHING = {"not_canonical": 1, "seed": None}
+BATCH = {"pool_id": "pool_1", "rollouts": [ROLLOUT, {}], "requests": [ANYTHING], "later": None}
 PAGE = {"state": "active", "limit": 7, "cursor": "next page/+&=ü"}
 
 P, T, R = "pool_1", "task-1", "rollout.1"
@@ -138,6 +139,30 @@ _LATER: list[tuple[tuple[str, ...], tuple[Any, ...], Sent]] = [
         ("validate_rollout", "agent_rollouts.validate"),
         (ANYTHING,),
         Sent("POST", "/v1/rollouts:validate", ANYTHING),
+    ),
+    (
+        ("create_rollout_batch", "agent_rollouts.create_batch"),
+        (BATCH,),
+        Sent("POST", "/v1/rollouts/batch", BATCH),
+    ),
+    (
+        ("replay_rollout", "agent_rollouts.replay"),
+        (R,),
+        Sent("POST", f"/v1/rollouts/{R}/replay"),
+    ),
+    (("pause_pool", "pause"), (P,), Sent("POST", f"/v1/pools/{P}/pause")),
+    (("resume_pool", "resume"), (P,), Sent("POST", f"/v1/pools/{P}/resume")),
+    *(
+        ((f"get_pool_container_{what}",), (P,), Sent("GET", f"/v1/pools/{P}/container/{what}"))
+        for what in ("task_info", "program", "taskset")
+    ),
+    *(
+        (
+            (f"get_task_container_{what}",),
+            (P, T),
+            Sent("GET", f"/v1/pools/{P}/tasks/{T}/container/{what}"),
+        )
+        for what in ("task_info", "program", "taskset")
     ),
 ]
 

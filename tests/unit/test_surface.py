@@ -27,7 +27,17 @@ OPERATIONS: dict[str, str] = {
 }
 
 # Short spellings of the same methods, and what a client is beside its operations.
-ALIASES = {"create", "delete", "get", "get_urls", "list", "replace", "update"}
+ALIASES = {
+    "create",
+    "delete",
+    "get",
+    "get_urls",
+    "list",
+    "pause",
+    "replace",
+    "resume",
+    "update",
+}
 COMMON = {"api", "api_key", "base_url", "config", "is_closed", "raw", "timeout", "with_options"}
 LASTING = {
     "iter_global_rollouts",

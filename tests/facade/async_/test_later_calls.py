@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import uuid
+from types import MappingProxyType
 from typing import Any
 
 import pytest
 
-from synth_pools import AsyncContainerPoolsClient
+from synth_pools import AsyncContainerPoolsClient, RequestValidationError
 from tests.support.recording import RecordingServer, Reply
-from tests.support.surface import LATER, Call, Sent
+from tests.support.surface import LATER, Call, R, Sent
 
 
 @pytest.mark.parametrize(("call", "sent"), LATER, ids=str)
@@ -21,3 +23,54 @@ async def test_each_sends_what_the_document_says(
     request = server.last
     assert (request.method, request.target) == (sent.method, sent.target)
     assert (request.json if request.body else None) == sent.json
+
+
+@pytest.mark.parametrize(
+    ("request_", "words"),
+    [
+        ({}, "neither rollouts nor requests"),
+        ({"rollout": [{}]}, "neither rollouts nor requests"),
+        ({"rollouts": {}}, "rollouts must be a list, not dict"),
+        ({"requests": "text"}, "requests must be a list, not str"),
+        ({"rollouts": [{}, 7]}, r"rollouts\[1\] must be a mapping, not int"),
+        ({"rollouts": [{}] * 1001}, "rollouts must have at most 1000 items, not 1001"),
+        ([{}], "request must be a mapping, not list"),
+    ],
+)
+async def test_a_batch_is_looked_at_before_it_is_sent(
+    server: RecordingServer, client: AsyncContainerPoolsClient, request_: Any, words: str
+) -> None:
+    for method in (client.create_rollout_batch, client.agent_rollouts.create_batch):
+        with pytest.raises(RequestValidationError, match=words):
+            await method(request_)
+    assert server.connections == 0
+
+
+async def test_a_batch_may_hold_any_mappings(
+    server: RecordingServer, client: AsyncContainerPoolsClient
+) -> None:
+    whole = {"rollouts": ({"seed": 1}, MappingProxyType({"seed": 2})), "requests": None}
+    await client.create_rollout_batch(MappingProxyType(whole))
+    assert server.last.json == {"rollouts": [{"seed": 1}, {"seed": 2}], "requests": None}
+    assert whole["rollouts"] == ({"seed": 1}, MappingProxyType({"seed": 2}))
+
+
+async def test_later_creations_carry_an_idempotency_key(
+    server: RecordingServer, client: AsyncContainerPoolsClient
+) -> None:
+    for name, argument in (
+        ("create_rollout_batch", {"rollouts": []}),
+        ("agent_rollouts.create_batch", {"rollouts": []}),
+        ("replay_rollout", R),
+        ("agent_rollouts.replay", R),
+    ):
+        await Call(name, (argument,)).on(client)
+        first = uuid.UUID(server.last.headers["idempotency-key"])
+        await Call(name, (argument,)).on(client)
+        assert uuid.UUID(server.last.headers["idempotency-key"]) != first
+        await Call(name, (argument,), {"idempotency_key": "once-1"}).on(client)
+        assert server.last.headers["idempotency-key"] == "once-1"
+        await Call(name, (argument,)).on(client.with_options(idempotency_key="mine"))
+        assert server.last.headers["idempotency-key"] == "mine"
+        with pytest.raises(RequestValidationError, match="idempotency_key"):
+            await Call(name, (argument,), {"idempotency_key": "two\nlines"}).on(client)
