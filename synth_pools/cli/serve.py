@@ -116,12 +116,6 @@ class _BrokeDown(click.ClickException):
     help="How long rollouts are kept after their end, for example 30d. [default: for ever]",
 )
 @click.option(
-    "--log-format",
-    type=click.Choice(log_lines.FORMATS),
-    default="text",
-    show_default=True,
-    help="How the log on standard error is written: for people, or one JSON object a line.",
-@click.option(
     "--keep-artifacts",
     callback=bytes_of,
     metavar="SIZE",
@@ -134,6 +128,12 @@ class _BrokeDown(click.ClickException):
     type=click.Choice(log_lines.LEVELS),
     default="info",
     show_default=True,
+@click.option(
+    "--log-format",
+    type=click.Choice(log_lines.FORMATS),
+    default="text",
+    show_default=True,
+    help="How the log on standard error is written: for people, or one JSON object a line.",
     help="What the log tells: info is every change of state of a pool or a rollout, too; "
     "warning and error are only what goes wrong.",
 )
