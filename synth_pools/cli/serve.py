@@ -87,6 +87,12 @@ class _BrokeDown(click.ClickException):
     "besides ENVIRONMENT_API_KEY and those that begin with CONTAINER_API_KEY; may be repeated.",
 )
 @click.option(
+    "--allow-processes",
+    is_flag=True,
+    help="Start the processes that pools name in config.process. Whoever has a key can then run "
+    "any program on this machine, as the user who runs this.",
+)
+@click.option(
     "--health-interval",
     type=click.FloatRange(0, 3600, min_open=True),
     default=5.0,
@@ -122,18 +128,18 @@ class _BrokeDown(click.ClickException):
     help="How much of the contents of artifacts is kept, for example 10GiB: the oldest go first. "
     "[default: all]",
 )
-)
-@click.option(
-    "--log-level",
-    type=click.Choice(log_lines.LEVELS),
-    default="info",
-    show_default=True,
 @click.option(
     "--log-format",
     type=click.Choice(log_lines.FORMATS),
     default="text",
     show_default=True,
     help="How the log on standard error is written: for people, or one JSON object a line.",
+)
+@click.option(
+    "--log-level",
+    type=click.Choice(log_lines.LEVELS),
+    default="info",
+    show_default=True,
     help="What the log tells: info is every change of state of a pool or a rollout, too; "
     "warning and error are only what goes wrong.",
 )
@@ -148,10 +154,12 @@ def serve(
     api_keys_file: Path | None,
     container_hosts: tuple[str, ...],
     container_key_envs: tuple[str, ...],
+    allow_processes: bool,
     health_interval: float,
     allowed_hosts: tuple[str, ...],
     grace: float,
     keep_finished: float | None,
+    keep_artifacts: int | None,
     log_format: str,
     log_level: str,
     limits: Limits,
@@ -159,7 +167,6 @@ def serve(
 ) -> int:
     """Serve container pools on this machine until ^C or SIGTERM.
 
-    keep_artifacts: int | None,
     The first line on standard output names the URL, once it answers. Exit status: 0 after a clean
     stop, 2 if something is wrong with an option, 1 if the backend broke down.
     """
@@ -197,11 +204,13 @@ def serve(
                 api_keys_file=api_keys_file,
                 container_hosts=_names(container_hosts),
                 container_key_envs=container_key_envs,
+                allow_processes=allow_processes,
                 health_interval=health_interval,
                 allowed_hosts=_names(allowed_hosts),
                 limits=limits,
                 grace=grace,
                 keep_finished=keep_finished,
+                keep_artifacts=keep_artifacts,
             )
             backend.start()
             if backend.key_file is not None:
@@ -210,7 +219,6 @@ def serve(
             while backend.running and not signals.wait(_WATCH_SECONDS):
                 pass
             asked = backend.running
-                keep_artifacts=keep_artifacts,
             _stop(backend)
     except LocalBackendError as error:
         raise _Refused(str(error)) from error
