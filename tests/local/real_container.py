@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -15,8 +16,8 @@ from synth_containers.sdk import RolloutResult
 def real_container() -> Iterator[str]:
     """Its URL. The reward is the seed; `params.raise` lets the rollout function raise.
 
-    `params.packaged` lets it answer with the package's own `RolloutResult`; `params.seconds` is how
-    long it takes.
+    `params.packaged` lets it answer with the package's own `RolloutResult`. `params.seconds` is how
+    long it takes; `params.blocks` is how long it holds up all else there, as a plain `def` does.
     """
     container = Container("arithmetic", default_submission_mode="sync")
 
@@ -24,6 +25,7 @@ def real_container() -> Iterator[str]:
     async def rollout(payload: dict[str, Any]) -> dict[str, Any]:
         params = payload.get("params") or {}
         await asyncio.sleep(params.get("seconds", 0))
+        time.sleep(params.get("blocks", 0))  # noqa: ASYNC251 - that is what is wanted
         if params.get("raise"):
             raise RuntimeError("the rollout function raised")
         if params.get("packaged"):

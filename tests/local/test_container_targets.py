@@ -345,7 +345,7 @@ def test_artifacts_and_usage_that_the_container_reports(server: Server) -> None:
         "sha256": hashlib.sha256("ä".encode()).hexdigest(),
         "content_type": "text/plain",
         "created_at": first["created_at"],
-        "download_url": None,
+        "download_url": f"{server.url}/v1/rollouts/{rollout['id']}/artifacts/a.txt",
         "metadata": {"n": 1},
     }
     assert (second["kind"], second["path"], second["metadata"]) == ("trace", "b", {})

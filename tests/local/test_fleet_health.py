@@ -13,6 +13,7 @@ import pytest
 from synth_pools.local.fleet.health import Health
 from tests.local.container_process import container_processes
 from tests.local.odd_container import OddContainer, Seen, http, odd_container
+from tests.local.real_container import real_container
 from tests.local.serving import Server, eventually, serve
 
 PACE = {"health_interval_seconds": 0.05, "health_timeout_seconds": 0.2}
@@ -200,6 +201,24 @@ def test_a_real_container_that_is_held_up_and_then_killed(
         container.kill()
         found = until_health(own, pool_id, container.url, "unhealthy")
         assert "No container answered" in found["last_error"]
+
+
+def test_a_real_container_that_its_rollout_blocks(start: Callable[..., Server]) -> None:
+    own = start(health_interval_seconds=0.05, health_timeout_seconds=0.1)
+    with real_container() as url:
+        pool_id = own.pool(container_url=url)
+        rollout_id = own.rollout(pool_id, seed=2, params={"blocks": 1.5})["id"]
+        seen = set()
+        while own.state(rollout_id) in ("queued", "running"):
+            seen.add(containers_of(own, pool_id)[url]["health"])
+        assert own.until(rollout_id)["score"] == 2
+        assert seen == {"healthy"}
+        # Where its time is over, it has no excuse; when it answers again, it is back.
+        limits = {"timeout_seconds": 0.3}
+        late = own.rollout(pool_id, params={"blocks": 3}, limits=limits)["id"]
+        assert own.until(late)["error"]["code"] == "container_timeout"
+        until_health(own, pool_id, url, "unhealthy")
+        until_health(own, pool_id, url, "healthy")
 
 
 def test_where_none_is_healthy_the_least_loaded_is_tried(start: Callable[..., Server]) -> None:
