@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import sqlite3
@@ -29,7 +30,9 @@ def test_everything_is_there_again(tmp_path: Path) -> None:
         documents = [before.get(path) for path in paths]
         events = before.events(ids[0])
     with serve(tmp_path) as after:
-        assert [after.get(path) for path in paths] == documents
+        again = json.dumps([after.get(path) for path in paths])
+        # The backend is elsewhere, and so are downloads.
+        assert json.loads(again.replace(after.url, before.url)) == documents
         assert after.events(ids[0]) == events
         rest = after.get(f"/v1/rollouts?limit=2&cursor={page['next_cursor']}")
         assert [item["id"] for item in rest["items"]] == ids[:1]

@@ -305,7 +305,7 @@ def test_artifacts_usage_and_summary(server: Server) -> None:
     (artifact,) = server.get(f"/v1/rollouts/{running}/artifacts")["items"]
     assert (artifact["artifact_name"], artifact["path"]) == ("echo.json", "echo.json")
     assert artifact["content_type"] == "application/json"
-    assert artifact["download_url"] is None
+    assert artifact["download_url"] == f"{server.url}/v1/rollouts/{running}/artifacts/echo.json"
     usage = server.get(f"/v1/rollouts/{running}/usage")
     assert 0.4 <= usage["wall_time_sec"] < 10
     assert usage["sandbox_minutes"] == pytest.approx(usage["wall_time_sec"] / 60, abs=1e-6)
