@@ -65,9 +65,16 @@ def append(tx: Transaction, rollout_seq: int, type_: str, timestamp: str, data: 
         " RETURNING last_sequence",
         (rollout_seq,),
     ).fetchone()
+    insert(tx, rollout_seq, row[0], type_, timestamp, data)
+
+
+def insert(
+    tx: Transaction, rollout_seq: int, sequence: int, type_: str, timestamp: str, data: str
+) -> None:
+    """The same where the row of the rollout has been told of it already."""
     tx.execute(
         "INSERT INTO events (rollout_seq, sequence, type, timestamp, data) VALUES (?, ?, ?, ?, ?)",
-        (rollout_seq, row[0], type_, timestamp, data),
+        (rollout_seq, sequence, type_, timestamp, data),
     )
 
 

@@ -6,6 +6,7 @@ import json
 import sqlite3
 import uuid
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Any, Protocol
 
 from . import jsontext
@@ -15,11 +16,20 @@ from .errors import conflict, pool_archived, pool_not_active, pool_not_found, ta
 from .state_changes import PoolChange
 from .store import Transaction
 
+# Of the definition of a pool, up to which how it looks is remembered.
+_SMALL = 16 * 1024
+
 
 class Executes(Protocol):
     """Both a reading connection and a transaction can be asked."""
 
     def execute(self, sql: str, parameters: Sequence[Any] = ..., /) -> sqlite3.Cursor: ...
+
+
+@lru_cache(maxsize=128)
+def _small_view(definition: str) -> dict[str, Any]:
+    """Asked for by each rollout of a pool; whoever gets it must not change it."""
+    return pool_view(json.loads(definition))
 
 
 class Pool:
@@ -61,7 +71,8 @@ class Pool:
     @property
     def view(self) -> dict[str, Any]:
         if self._view is None:
-            self._view = pool_view(self.definition)
+            text = self.row["definition"]
+            self._view = _small_view(text) if len(text) <= _SMALL else pool_view(self.definition)
         return self._view
 
     def require_active(self) -> None:

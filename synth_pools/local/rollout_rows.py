@@ -111,10 +111,10 @@ def insert_rollout(
 ) -> sqlite3.Row:
     rollout_id = f"rollout_{uuid.uuid4().hex}"
     moment = now()
-    seq = tx.execute(
+    rollout: sqlite3.Row = tx.execute(
         "INSERT INTO rollouts (id, pool_id, task_id, status, mode, request, trace_correlation_id,"
         " replay_of, created_at, updated_at, last_sequence)"
-        " VALUES (?, ?, ?, 'queued', ?, ?, ?, ?, ?, ?, 1)",
+        " VALUES (?, ?, ?, 'queued', ?, ?, ?, ?, ?, ?, 1) RETURNING *",
         (
             rollout_id,
             pool_id,
@@ -126,12 +126,8 @@ def insert_rollout(
             moment,
             moment,
         ),
-    ).lastrowid
-    tx.execute(
-        'INSERT INTO events VALUES (?, 1, ?, ?, \'{"status":"queued"}\')',
-        (seq, event_log.QUEUED, moment),
-    )
-    rollout = find_rollout(tx, rollout_id)
+    ).fetchone()
+    event_log.insert(tx, rollout["seq"], 1, event_log.QUEUED, moment, '{"status":"queued"}')
     tx.changed(change_of(rollout, "queued", moment))
     return rollout
 
@@ -142,17 +138,19 @@ def start(
     """A queued rollout is about to be sent to this address, or a running one after this error."""
     moment = now()
     attempt = rollout["attempt"] + 1
-    tx.execute(
+    started: sqlite3.Row = tx.execute(
         "UPDATE rollouts SET status = 'running', started_at = COALESCE(started_at, ?),"
-        " updated_at = ?, attempt = ?, attempt_started_at = ?, attempt_url = ? WHERE seq = ?",
+        " updated_at = ?, attempt = ?, attempt_started_at = ?, attempt_url = ?,"
+        " last_sequence = last_sequence + 1 WHERE seq = ? RETURNING *",
         (moment, moment, attempt, moment, url, rollout["seq"]),
-    )
+    ).fetchone()
     data: dict[str, Any] = {"status": "running", "attempt": attempt, "container_url": url}
     if error is not None:
         data["previous_error"] = {"code": error.code, "message": error.message}
-    event_log.append(tx, rollout["seq"], event_log.STARTED, moment, jsontext.dumps(data))
+    sequence = started["last_sequence"]
+    event_log.insert(tx, rollout["seq"], sequence, event_log.STARTED, moment, jsontext.dumps(data))
     tx.changed(change_of(rollout, "running", moment, attempt=attempt))
-    return find_rollout(tx, rollout["id"])
+    return started
 
 
 def report_agent(tx: Transaction, rollout_id: str, data: str) -> None:
@@ -164,13 +162,14 @@ def report_agent(tx: Transaction, rollout_id: str, data: str) -> None:
 
 def finish(tx: Transaction, rollout_id: str, outcome: Outcome) -> bool:
     """End a rollout; False where it had ended already, and then nothing changes."""
-    row = find_rollout(tx, rollout_id)
-    if row["status"] in FINAL:
-        return False
     moment = now()
-    tx.execute(
+    last_events = [(f"rollout.{outcome.status}", _last_words(outcome))]
+    if outcome.reward != "null":
+        last_events.insert(0, (event_log.REWARD, f'{{"outcome_reward":{outcome.reward}}}'))
+    row = tx.execute(
         "UPDATE rollouts SET status = ?, result = ?, metrics = ?, reward = ?, error = ?, usage = ?,"
-        " artifacts = ?, finished_at = ?, updated_at = ? WHERE seq = ?",
+        " artifacts = ?, finished_at = ?, updated_at = ?, last_sequence = last_sequence + ?"
+        " WHERE id = ? AND status IN ('queued', 'running') RETURNING *",
         (
             outcome.status,
             outcome.result,
@@ -181,14 +180,19 @@ def finish(tx: Transaction, rollout_id: str, outcome: Outcome) -> bool:
             outcome.artifacts,
             moment,
             moment,
-            row["seq"],
+            len(last_events),
+            rollout_id,
         ),
-    )
-    artifact_rows.insert(tx, row["seq"], outcome.content_rows)
-    if outcome.reward != "null":
-        reward = f'{{"outcome_reward":{outcome.reward}}}'
-        event_log.append(tx, row["seq"], event_log.REWARD, moment, reward)
-    event_log.append(tx, row["seq"], f"rollout.{outcome.status}", moment, _last_words(outcome))
+    ).fetchone()
+    if row is None:
+        # It has ended; 404 where it is gone.
+        find_rollout(tx, rollout_id)
+        return False
+    if outcome.content_rows:
+        artifact_rows.insert(tx, row["seq"], outcome.content_rows)
+    first = row["last_sequence"] - len(last_events) + 1
+    for sequence, (type_, data) in enumerate(last_events, first):
+        event_log.insert(tx, row["seq"], sequence, type_, moment, data)
     tx.changed(change_of(row, outcome.status, moment, error=outcome.error))
     return True
 
