@@ -14,17 +14,18 @@ from tests.local.crash.run import Report, crash_run
 _PAGE = """\
 # The crash test
 
-`make crash` runs a real client and two real containers in processes of their own against
+`make crash` runs a real client and three real containers in processes of their own against
 `synth-pools serve`, and kills the backend with `kill -9` at random moments, in its start too, while
 the client creates, repeats, cancels and follows rollouts. One container is made with
-synth-containers and forgets a rollout whose caller is gone; the other keeps its rollouts and
-answers `GET /rollouts/{id}`. A quarter of the rollouts have `limits.max_attempts: 3`.
+synth-containers and forgets a rollout whose caller is gone; one like it has its rollouts submitted
+and asked for (`submission_mode: async`), and so keeps them; the third keeps those that it is waited
+for, and answers `GET /rollouts/{id}` too. A quarter of the rollouts have `limits.max_attempts: 3`.
 
 Then three ledgers must tell one story: what the client was told was admitted, which rollouts the
 containers ran (written down by them, before they ran), and what the backend has stored. Every
 rollout has one outcome; none ran more often than once, or than `max_attempts` and its
-`rollout.started` events allow; none that completed has the outcome of another; none that the
-keeping container has was lost; every event stream, read in pieces over the restarts, counts 1, 2,
+`rollout.started` events allow; none that completed has the outcome of another; none that a
+container keeps was lost; every event stream, read in pieces over the restarts, counts 1, 2,
 3 ... to one terminal event. "Never run" are rollouts whose backend died between writing down that
 they start and sending them: of a container that forgets nobody can tell these from those it ran.
 

@@ -2,9 +2,9 @@
 
     python -m tests.local.crash.container KIND LEDGER PORT
 
-Of kind `forgetting` it is made with synth-containers, which knows nothing any more of a rollout
-that it was asked to run at once. One of kind `keeping` goes on when the caller is gone, and
-answers `GET /rollouts/{id}`.
+Of kind `forgetting` or `submitting` it is made with synth-containers, which knows nothing any more
+of a rollout that it was asked to run at once, and keeps one that was submitted. One of kind
+`keeping` goes on when the caller is gone, and answers `GET /rollouts/{id}`.
 """
 
 from __future__ import annotations
@@ -27,6 +27,11 @@ from synth_containers import Container
 _LONGEST_SECONDS = 900.0
 
 
+def content_of(seed: int) -> str:
+    """What a rollout leaves behind: some small, some large, some the same as another's."""
+    return f"seed {seed % 500}\n" * (5000 if seed % 2 else 5)
+
+
 def main(kind: str, ledger: str, port: int) -> None:
     # One write of a short line to a file opened for appending: whole, or not there.
     file = os.open(ledger, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
@@ -41,19 +46,18 @@ def main(kind: str, ledger: str, port: int) -> None:
             "created_at": "2026-01-01T00:00:00Z",
             "updated_at": "2026-01-01T00:00:01Z",
             "summary": {"reward": float(payload["seed"])},
+            "artifact": [{"name": "log.txt", "content": content_of(payload["seed"])}],
         }
 
-    if kind == "forgetting":
-        _serve_forgetting(run, port)
+    if kind != "keeping":
+        _serve_package(run, port)
     else:
         app = _keeping(run)
         uvicorn.run(app, host="127.0.0.1", port=port, log_level="error", access_log=False)
 
 
-def _serve_forgetting(
-    run: Callable[[dict[str, Any]], Awaitable[dict[str, Any]]], port: int
-) -> None:
-    container = Container("forgetting", default_submission_mode="sync")
+def _serve_package(run: Callable[[dict[str, Any]], Awaitable[dict[str, Any]]], port: int) -> None:
+    container = Container("ledger", default_submission_mode="sync")
 
     @container.rollout
     async def rollout(payload: dict[str, Any]) -> dict[str, Any]:

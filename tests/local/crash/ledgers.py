@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -53,9 +53,9 @@ def compare(
     asked: Sequence[Asked],
     stored: Mapping[str, Mapping[str, dict[str, Any]]],
     ran: Mapping[str, Counter[str]],
-    keeping: str,
+    kept: Collection[str],
 ) -> Verdict:
-    """All three ledgers by pool; `keeping` is the pool whose container keeps its rollouts."""
+    """All three ledgers by pool; `kept` are the pools whose containers keep their rollouts."""
     verdict = Verdict(rollouts=len(asked))
     ids = [one.rollout_id for one in asked]
     verdict.expect(len(set(ids)) == len(ids), "two keys were given the same rollout")
@@ -69,7 +69,7 @@ def compare(
         rollout = stored[one.pool_id].get(one.rollout_id)
         if rollout is not None:
             _compare_one(
-                verdict, one, rollout, ran[one.pool_id][one.rollout_id], one.pool_id == keeping
+                verdict, one, rollout, ran[one.pool_id][one.rollout_id], one.pool_id in kept
             )
     return verdict
 

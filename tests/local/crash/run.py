@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import random
 import sqlite3
 import time
@@ -11,7 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from synth_pools import ContainerPoolsClient
+from synth_pools.local.artifacts.contents import FOLDER
 from synth_pools.local.store import FILE_NAME
+from tests.local.crash.container import content_of
 from tests.local.crash.ledgers import Verdict, compare, read_ledger, stored_rollouts
 from tests.local.crash.load import Load
 from tests.local.crash.processes import KEY, Serve, container
@@ -28,6 +31,7 @@ class Report:
     kills_while_starting: int
     repeats: int
     tries_that_met_nobody: int
+    artifacts: int
     seconds: float
     seed: int
 
@@ -47,6 +51,7 @@ class Report:
             f"  of these never run        {verdict.never_run_but_failed}",
             f"repeated Idempotency-Keys   {self.repeats}",
             f"events read                 {verdict.events}",
+            f"artifacts downloaded        {self.artifacts}",
             f"calls that met nobody       {self.tries_that_met_nobody}",
             f"seconds, seed               {self.seconds:.0f}, {self.seed}",
             f"departures                  {len(verdict.wrong)}",
@@ -60,7 +65,7 @@ def crash_run(
     begun = time.monotonic()
     chance = random.Random(seed)
     data_dir = folder / "data"
-    ledgers = {kind: folder / f"{kind}.ledger" for kind in ("forgetting", "keeping")}
+    ledgers = {kind: folder / f"{kind}.ledger" for kind in ("forgetting", "keeping", "submitting")}
     serve = Serve(data_dir, folder / "backend.log")
     with contextlib.ExitStack() as running:
         urls = {kind: running.enter_context(container(kind, ledgers[kind])) for kind in ledgers}
@@ -73,7 +78,13 @@ def crash_run(
         pools = {
             kind: str(
                 client.create_pool(
-                    {"pool_id": kind, "name": kind, "container_url": url, "concurrency": 6}
+                    {
+                        "pool_id": kind,
+                        "name": kind,
+                        "container_url": url,
+                        "concurrency": 6,
+                        "config": {"submission_mode": "async" if kind == "submitting" else "sync"},
+                    }
                 )["pool_id"]
             )
             for kind, url in urls.items()
@@ -87,19 +98,23 @@ def crash_run(
         load.finish(_DRAIN_SECONDS)
         stored = {pool_id: stored_rollouts(client, pool_id) for pool_id in pools.values()}
         ran = {pools[kind]: read_ledger(file) for kind, file in ledgers.items()}
-        verdict = compare(load.asked, stored, ran, pools["keeping"])
+        kept = {pools["keeping"], pools["submitting"]}
+        verdict = compare(load.asked, stored, ran, kept)
         _check_again(verdict, client, load)
+        artifacts = _check_artifacts(verdict, client, load)
         status = serve.stop()
         verdict.expect(status == 0, f"the backend's last exit status is {status}")
     log = (folder / "backend.log").read_text()
     verdict.expect("Traceback" not in log, f"the backend's log: {log[-2000:]}")
     _check_file(verdict, data_dir / FILE_NAME)
+    _check_contents(verdict, data_dir)
     return Report(
         verdict,
         serve.kills,
         serve.kills_while_starting,
         load.repeats,
         load.tries_that_met_nobody,
+        artifacts,
         time.monotonic() - begun,
         seed,
     )
@@ -123,6 +138,33 @@ def _check_again(verdict: Verdict, client: ContainerPoolsClient, load: Load) -> 
         with client.stream_rollout_events(asked.pool_id, asked.rollout_id) as stream:
             events = list(stream)
         verdict.expect(events == asked.events, f"{asked.rollout_id}: its events have changed")
+
+
+def _check_artifacts(verdict: Verdict, client: ContainerPoolsClient, load: Load) -> int:
+    """What completed has left what its container gave it; how many were looked at."""
+    looked = 0
+    for asked in random.Random(load.repeats).sample(load.asked, min(200, len(load.asked))):
+        items = client.get_rollout_artifacts(asked.pool_id, asked.rollout_id)["items"]
+        if asked.events and asked.events[-1]["event"] == "rollout.completed":
+            verdict.expect(len(items) == 1, f"{asked.rollout_id} has {len(items)} artifacts")
+        for item in items:
+            # The client checks it against the SHA-256 that it is told.
+            content = client.agent_rollouts.artifact(asked.rollout_id, item["path"])
+            given = content_of(asked.request["seed"]).encode()
+            verdict.expect(content == given, f"{asked.rollout_id} has the artifact of another one")
+            looked += 1
+    return looked
+
+
+def _check_contents(verdict: Verdict, data_dir: Path) -> None:
+    """Every content that a rollout has is there, whole, and nothing is half written."""
+    with contextlib.closing(sqlite3.connect(data_dir / FILE_NAME)) as database:
+        named = {name for (name,) in database.execute("SELECT sha256 FROM artifacts")}
+    files = {path.name: path for path in (data_dir / FOLDER).rglob("*") if path.is_file()}
+    verdict.expect(named <= set(files), f"without a file: {named - set(files)}")
+    for name, path in files.items():
+        found = hashlib.sha256(path.read_bytes()).hexdigest()
+        verdict.expect(found == name, f"the content {name} has the SHA-256 {found}")
 
 
 def _check_file(verdict: Verdict, file: Path) -> None:
