@@ -44,7 +44,7 @@ class Report:
         statuses = ", ".join(f"{verdict.statuses[name]} {name}" for name in verdict.statuses)
         return [
             f"rollouts asked for          {verdict.asked}",
-            f"outcomes, told to the client {verdict.outcomes}",
+            f"outcomes told to the client {verdict.outcomes}",
             f"  how they ended            {statuses}",
             f"  in the backend's books    {verdict.stored}",
             f"  lost                      {verdict.lost}",
