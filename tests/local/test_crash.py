@@ -16,3 +16,4 @@ def test_nothing_is_lost_and_nothing_runs_twice(tmp_path: Path) -> None:
     assert report.kills >= 5
     assert report.verdict.rollouts > 20
     assert report.verdict.statuses["completed"] > 0
+    assert report.artifacts > 0
