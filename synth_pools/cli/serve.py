@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import shlex
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 _KEY_VARIABLE = "SYNTH_POOLS_API_KEY"
 _WATCH_SECONDS = 0.5
+_GARBAGE_THRESHOLD = 10_000
 
 
 class _Refused(click.ClickException):
@@ -213,6 +215,9 @@ def serve(
                 keep_artifacts=keep_artifacts,
             )
             backend.start()
+            # What is loaded by now stays: looking through it for garbage costs a twentieth of all.
+            gc.freeze()
+            gc.set_threshold(_GARBAGE_THRESHOLD, 20, 20)
             if backend.key_file is not None:
                 hint = _cat(backend.key_file)
             _announce(backend, hint)

@@ -94,6 +94,7 @@ class Room:
         self._db = db
         self._rate_of = rate_of
         self._left_in_pool: dict[str, int] = {}
+        self._with_free_places: set[str] = set()
         self._left_in_all: int | None = None
 
     def take(self, pool: Pool) -> None:
@@ -101,10 +102,13 @@ class Room:
         of_pool, in_all = self._limits.max_queued_per_pool, self._limits.max_queued
         left_in_pool = self._left_in_pool.get(pool.id)
         if left_in_pool is None:
-            # A place that is free is no place in the queue.
+            most = of_pool + pool.concurrency
+            left_in_pool = of_pool - _count(self._db, "queued", most, pool.id)
+        if left_in_pool <= 0 and pool.id not in self._with_free_places:
+            # A place that is free is no place in the queue: looked up where it comes to that.
+            self._with_free_places.add(pool.id)
             running = _count(self._db, "running", pool.concurrency, pool.id)
-            places = of_pool + max(0, pool.concurrency - running)
-            left_in_pool = places - _count(self._db, "queued", places, pool.id)
+            left_in_pool += max(0, pool.concurrency - running)
         self._left_in_pool[pool.id] = left_in_pool
         if left_in_pool <= 0:
             message = f"Pool {pool.id!r} has {of_pool} rollouts waiting."
