@@ -25,6 +25,8 @@ SLEEP = [sys.executable, "-c", "import time; time.sleep(600)"]
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    # Head and body are two writes: the second would wait for the other side.
+    disable_nagle_algorithm = True
 
     def do_GET(self) -> None:
         if self.path != "/health":
@@ -39,7 +41,7 @@ class Handler(BaseHTTPRequestHandler):
         if not self.path.endswith("/rollouts"):
             self.answer(404, {"detail": "unknown"})
             return
-        note(f"{payload['rollout_id']} {os.getpid()} {self.server.server_address[1]}")
+        note(f"{payload['rollout_id']} {os.getpid()} {sys.argv[1]}")
         params = payload.get("params") or {}
         time.sleep(params.get("seconds", 0))
         if params.get("die"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
 import time
 from collections import Counter
@@ -13,6 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
+from synth_pools.local.processes.ports import Ports
 from tests.local.serving import Server, eventually, serve
 from tests.local.started import (
     SMALL,
@@ -106,6 +108,23 @@ def test_one_that_dies_is_started_again(allowing: Server) -> None:
     # What the dead one had started went with it.
     assert gone(left)
     assert allowing.get(f"/v1/pools/{pool_id}")["status"] == "active"
+
+
+def test_a_port_that_another_took_first(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    take, asked = Ports.take, 0
+
+    def unlucky(ports: Ports) -> int:
+        nonlocal asked
+        asked += 1
+        return occupied.getsockname()[1] if asked == 1 else take(ports)
+
+    monkeypatch.setattr(Ports, "take", unlucky)
+    own = start(allow_processes=True)
+    with socket.create_server(("127.0.0.1", 0)) as occupied:
+        pool_id = start_pool(own)
+        [one] = healthy(own, pool_id, 1)
+    assert asked == 2
+    assert (one["restarts"], "ended with status 1" in one["last_error"]) == (1, True)
 
 
 def test_one_that_hangs_is_replaced(start: Start) -> None:

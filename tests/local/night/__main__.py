@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import _thread
 import argparse
 import logging
 import random
 import sys
 import tempfile
+import threading
 from pathlib import Path
 
 from tests.local.night.run import night_run
+
+# A rollout that is lost would be waited for without end.
+_LONGEST_SECONDS = 3600.0
 
 _PAGE = """\
 # A night's work
@@ -45,6 +50,9 @@ def main() -> int:
     arguments = parser.parse_args()
     # That nobody answers for a while is the point.
     logging.getLogger("synth_pools").setLevel(logging.ERROR)
+    limit = threading.Timer(_LONGEST_SECONDS, _thread.interrupt_main)
+    limit.daemon = True
+    limit.start()
     with tempfile.TemporaryDirectory(prefix="synth-pools-night-") as folder:
         report = night_run(
             Path(folder),
