@@ -15,6 +15,7 @@ from synth_pools.local.container_keys import container_key, without
 from synth_pools.local.settings import Secret, Settings
 from tests.local.odd_container import OddContainer, Seen, http, odd_container
 from tests.local.serving import Server, eventually, serve
+from tests.local.test_serve_cli import serve as serve_command
 
 KEY_VALUE = "ck_5f1d0c9a8b7e6d5c"
 NAME = "CONTAINER_API_KEY_OF_THE_TESTS"
@@ -198,6 +199,24 @@ def test_names_that_are_allowed(
     pool_id = own.pool(container_url=container.url, config={"container_key_env": name})
     assert own.get(f"/v1/pools/{pool_id}")["config"] == {"container_key_env": name}
     assert own.run(pool_id)["status"] == "completed"
+
+
+def test_the_command_line_names_variables_and_paces_checks(
+    tmp_path: Path, container: OddContainer
+) -> None:
+    options = ["--port", "0", "--container-key-env", "MY_KEY", "--health-interval", "0.1"]
+    with serve_command(tmp_path, *options, MY_KEY=KEY_VALUE) as serving:
+        with serving.client() as client:
+            config = {"container_key_env": "MY_KEY"}
+            body = {"pool_id": "p", "name": "n", "container_url": container.url, "config": config}
+            assert client.post("/v1/pools", json=body).status_code == 201
+            rollout = client.post("/v1/pools/p/rollouts", json={"mode": "sync"}).json()
+            assert rollout["status"] == "completed"
+            eventually(lambda: len(container.checks) > 4, 5)
+        status, errors = serving.end()
+    assert status == 0
+    assert {key for _, key in keys_sent(container)} == {KEY_VALUE}
+    assert KEY_VALUE not in errors + serving.printed
 
 
 def test_a_key_that_has_gone_fails_rollouts_and_nothing_else(
