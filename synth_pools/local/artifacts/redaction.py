@@ -6,6 +6,7 @@ what this process itself was given as one. Rather too much goes than too little.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -21,6 +22,7 @@ _SECRET_WORDS = frozenset(
     | {"credentials", "passphrase", "passwd", "password", "passwords", "pwd", "secret", "secrets"}
     | {"signature", "token", "tokens"}
 )
+_SECRET_PAIRS = frozenset({("api", "key"), ("access", "key"), ("private", "key")})
 _KEY_WORDS = frozenset({"key", "keys"})
 # How many tokens there were is no secret.
 _COUNTED_WORDS = frozenset({"token", "tokens", "key", "keys"})
@@ -110,7 +112,12 @@ def names_secret(name: str) -> bool:
     words = [word.lower() for word in _WORDS.findall(name)]
     if not words:
         return False
-    return not _SECRET_WORDS.isdisjoint(words) or words[-1] in _KEY_WORDS
+    pairs = set(itertools.pairwise(words))
+    return (
+        not _SECRET_WORDS.isdisjoint(words)
+        or words[-1] in _KEY_WORDS
+        or not _SECRET_PAIRS.isdisjoint(pairs)
+    )
 
 
 def _is_secret_number(name: str, value: Any) -> bool:

@@ -12,6 +12,7 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
+from itertools import chain
 from typing import IO, Any
 
 from synth_pools.version import __version__
@@ -58,7 +59,8 @@ async def make_bundle(
 ) -> tuple[Iterator[bytes], int]:
     """The archive in pieces, and its size: it is made before the first is sent."""
     documents = _documents(backend, rollout, base_url)
-    redactor = Redactor(_own_secrets(backend))
+    secrets = chain(_own_secrets(backend), _process_secrets(documents["pool.json"]()))
+    redactor = Redactor(secrets)
     file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES)  # noqa: SIM115 - sent later
     try:
         with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -130,7 +132,16 @@ def _own_secrets(backend: Backend) -> Iterator[str]:
     if settings.api_keys_file is not None:
         with contextlib.suppress(BadOptionError):
             yield from (key.reveal() for key in read_keys_file(settings.api_keys_file).values())
-    yield from (value for name, value in os.environ.items() if names_secret(name))
+    named = settings.container_key_envs
+    yield from (value for name, value in os.environ.items() if names_secret(name) or name in named)
+
+
+def _process_secrets(pool: dict[str, Any]) -> Iterator[str]:
+    """What the processes of a pool were given, and may have written somewhere."""
+    process = pool["config"].get("process")
+    env = process.get("env") if isinstance(process, dict) else None
+    if isinstance(env, dict):
+        yield from (value for value in env.values() if isinstance(value, str))
 
 
 def _write_documents(
