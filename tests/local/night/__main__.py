@@ -32,6 +32,10 @@ outcome, the one that belongs to it; none ran more often than the backend has at
 same call with the same journal tells the same outcomes once more, and runs nothing. When the
 backend has been stopped, no container is left.
 
+That it sees faults was tried by putting two in: a backend that does not end what its former run
+left, told of as processes that are left, and one that does not count further attempts, told of as
+rollouts that ran more often than they have attempts.
+
 The last result, as it was printed:
 
 ```

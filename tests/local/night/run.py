@@ -92,6 +92,7 @@ def night_run(
     container_kills = 0
     outcomes: list[RolloutOutcome] = []
     with contextlib.ExitStack() as running:
+        running.callback(_end_what_is_left, ledgers)
         running.callback(serve.end)
         serve.start()
         client = running.enter_context(
@@ -116,6 +117,7 @@ def night_run(
         morning = list(_fleet(client, folder, rollouts, seed))
         stored = stored_rollouts(client, _POOL)
         status = serve.stop()
+        left = _left(ledgers)
     ran = _ran(ledgers)
     verdict = compare(outcomes, rollouts, stored, read_attempts(folder / "data"), ran)
     verdict.expect(ran == before, "a run from the journal ran something")
@@ -125,7 +127,7 @@ def night_run(
     verdict.expect(same, "the journal tells other outcomes")
     verdict.expect(status == 0, f"the backend's last exit status is {status}")
     verdict.expect("Traceback" not in log.read_text(), f"its log: {log.read_text()[-2000:]}")
-    verdict.expect(not _left(ledgers), f"processes that are left: {_left(ledgers)}")
+    verdict.expect(not left, f"processes that are left: {left}")
     return Report(
         verdict,
         containers,
@@ -183,11 +185,18 @@ def _ran(ledgers: Path) -> dict[str, int]:
     return ran
 
 
-def _left(ledgers: Path) -> list[int]:
+def _end_what_is_left(ledgers: Path) -> None:
+    """A night that went wrong must not leave its containers to the next one."""
+    for process in _left(ledgers):
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+
+
+def _left(ledgers: Path) -> list[psutil.Process]:
     """The containers of this night that still run."""
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
             if any(str(ledgers) in argument for argument in process.cmdline()):
-                found.append(process.pid)
+                found.append(process)
     return found
