@@ -8,6 +8,7 @@ import os
 import re
 import select
 import threading
+import time
 from collections import deque
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -23,6 +24,7 @@ _PLAIN = re.compile(r"[A-Za-z0-9._:/+-]+")
 
 _encode = json.JSONEncoder(default=str).encode
 
+_SECONDS = "%Y-%m-%d %H:%M:%S"
 _MOST_LINES = 10_000
 # For the lines of a moment to be written together: each by itself costs more than all the rest.
 _GATHER_SECONDS = 0.01
@@ -53,6 +55,18 @@ class TextLines(logging.Formatter):
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
+        self._second = 0
+        self._time = ""
+
+    def formatTime(  # noqa: N802 - logging's own name
+        self, record: logging.LogRecord, datefmt: str | None = None
+    ) -> str:
+        """The same for all lines of a second, but for its thousandths."""
+        second = int(record.created)
+        if second != self._second:
+            moment = time.localtime(second)
+            self._second, self._time = second, time.strftime(datefmt or _SECONDS, moment)
+        return f"{self._time},{int(record.msecs):03d}"
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's own name
         line = super().formatMessage(record)
@@ -110,7 +124,8 @@ class StderrLines(logging.Handler):
             self._lines.append(self.format(_left_out(self._left_out)))
             self._left_out = 0
         self._lines.append(line)
-        self._wake.set()
+        if not self._wake.is_set():
+            self._wake.set()
 
     def close(self) -> None:
         """Write what there is, for a short time at most."""
