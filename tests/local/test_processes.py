@@ -260,7 +260,7 @@ def test_a_pool_that_gets_processes_later(allowing: Server) -> None:
 
 def test_deleting_ends_them_with_all_that_they_started(allowing: Server) -> None:
     pool_id = start_pool(allowing, "child", "stray", capacity=2)
-    started = [one for pid in pids(allowing, pool_id) for one in family(pid)]
+    started = [one for two in healthy(allowing, pool_id, 2) for one in family(two["pid"])]
     assert len(started) == 6
     allowing.call("DELETE", f"/v1/pools/{pool_id}")
     assert gone(started)

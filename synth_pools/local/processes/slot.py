@@ -54,7 +54,7 @@ class Means:
         children = [life.child for life in lives if life.child is not None]
         await end_children(children)
         for life in lives:
-            self.ports.give_back(life.port)
+            life.give_back(self.ports)
         await self.ledger.strike(children)
 
 
@@ -69,6 +69,11 @@ class Life:
         self.url = f"http://{HOST}:{port}"
         self.child: Child | None = None
         self.is_healthy = False
+
+    def give_back(self, ports: Ports) -> None:
+        """The port, once: it may be another's by the second time."""
+        ports.give_back(self.port)
+        self.port = 0
 
 
 class Listens(Protocol):
@@ -160,8 +165,10 @@ class Slot:
                 deadline = told = None
             if now - begun > _LIVED_SECONDS:
                 pause = _SHORTEST_PAUSE
-            # The last one before the deadline is not put off beyond it.
-            wait = pause if deadline is None else min(pause, max(0.0, deadline - now))
+            wait = pause
+            if not self._has_been_healthy and deadline is not None:
+                # The last attempt in time is not put off beyond it.
+                wait = min(pause, deadline - now)
             pause = min(2 * pause, _LONGEST_PAUSE)
             await asyncio.sleep(wait)
             self._restarts += 1
@@ -224,6 +231,10 @@ class Slot:
         self._means.fleet.set_process(self._pool_id, life.url, "healthy")
         self._owner.slot_is_up()
 
+    def _is_down(self, life: Life, why: str) -> None:
+        life.is_healthy = False
+        self._means.fleet.set_process(self._pool_id, life.url, "stopped", why)
+
     async def _lifetime(self) -> Trouble:
         """Until it ends, or has failed its checks for as long as a new one may take to start."""
         assert self.life is not None  # noqa: S101 - it has just begun
@@ -237,6 +248,8 @@ class Slot:
             elif loop.time() - well_at > self._plan.start_seconds:
                 message = f"The process runs and does not work: {member.last_error}"
                 return Trouble(message, None, self._output(child))
+        # At once: what is sent to it now finds nobody.
+        self._is_down(life, "The process has ended.")
         return await self._ended(child, "though nobody had asked it to")
 
     async def _end_life(self, trouble: Trouble) -> None:
@@ -245,14 +258,13 @@ class Slot:
         _log.warning("pool %s: %s", self._pool_id, trouble.message)
         if life is None:
             return
-        life.is_healthy = False
-        self._means.fleet.set_process(self._pool_id, life.url, "stopped", trouble.message)
+        self._is_down(life, trouble.message)
         if life.child is not None:
             # What it had started may hold its port, or what runs there, still.
             await end_children([life.child])
             await self._means.ledger.strike([life.child])
             life.child = None
-        self._means.ports.give_back(life.port)
+        life.give_back(self._means.ports)
 
     async def _ended(self, child: Child, when: str) -> Trouble:
         await child.read_rest()
