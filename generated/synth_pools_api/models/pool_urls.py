@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
+from ..types import UNSET, Unset
+
 if TYPE_CHECKING:
     from ..models.task_urls import TaskUrls
 
@@ -22,9 +24,10 @@ class PoolUrls:
         pool_id (str): The same value as `id`.
         pool_url (str): Where the pool is.
         rollouts_url (str): Where `create_rollout` and `list_rollouts` are.
-        container_url (None | str): The container of the pool; null: the echo target.
+        container_url (None | str): The first container of the pool; null: the echo target.
         container_rollout_url (str): Where `execute_pool_container_rollout` is.
         task_urls (list[TaskUrls]): The same for each task.
+        container_urls (list[str] | Unset): All containers of the pool, each once, those that it starts too.
     """
 
     id: str
@@ -34,6 +37,7 @@ class PoolUrls:
     container_url: None | str
     container_rollout_url: str
     task_urls: list[TaskUrls]
+    container_urls: list[str] | Unset = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
@@ -55,6 +59,10 @@ class PoolUrls:
             task_urls_item = task_urls_item_data.to_dict()
             task_urls.append(task_urls_item)
 
+        container_urls: list[str] | Unset = UNSET
+        if not isinstance(self.container_urls, Unset):
+            container_urls = self.container_urls
+
         field_dict: dict[str, Any] = {}
         field_dict.update(self.additional_properties)
         field_dict.update(
@@ -68,6 +76,8 @@ class PoolUrls:
                 "task_urls": task_urls,
             }
         )
+        if container_urls is not UNSET:
+            field_dict["container_urls"] = container_urls
 
         return field_dict
 
@@ -100,6 +110,8 @@ class PoolUrls:
 
             task_urls.append(task_urls_item)
 
+        container_urls = cast(list[str], d.pop("container_urls", UNSET))
+
         pool_urls = cls(
             id=id,
             pool_id=pool_id,
@@ -108,6 +120,7 @@ class PoolUrls:
             container_url=container_url,
             container_rollout_url=container_rollout_url,
             task_urls=task_urls,
+            container_urls=container_urls,
         )
 
         pool_urls.additional_properties = d
