@@ -36,7 +36,7 @@ _TWINS: dict[str, tuple[tuple[str, str], ...]] = {
     "Rollout": (("id", "rollout_id"), ("status", "state")),
     "RolloutUsage": (("id", "rollout_id"),),
     "RolloutSummary": (("id", "rollout_id"), ("status", "state"), ("score", "reward")),
-    "Artifact": (("artifact_type", "kind"), ("artifact_name", "path")),
+    "Artifact": (("artifact_type", "kind"),),
 }
 _ITEMS = {
     "PoolList": "Pool",
@@ -46,7 +46,15 @@ _ITEMS = {
 }
 # What of a definition comes back as it was sent.
 _ECHOED: dict[str, tuple[str, ...]] = {
-    "create_pool": ("name", "metadata", "config", "capacity", "concurrency", "container_url"),
+    "create_pool": (
+        "name",
+        "metadata",
+        "config",
+        "capacity",
+        "concurrency",
+        "container_url",
+        "container_urls",
+    ),
     "create_task": ("task_config", "task_metadata", "container_url"),
 }
 _ECHOED["replace_pool"] = _ECHOED["create_pool"]
@@ -75,7 +83,11 @@ def agreement(
     raw_items = body.get("items")
     listed = raw_items if schema in _ITEMS and isinstance(raw_items, list) else None
     things = [(schema, body)] if listed is None else [(_ITEMS[schema], item) for item in listed]
-    ids = operation.ids(document.path_of(exchange.url)) or {}
+    if schema == "RolloutBatch" and isinstance(raw_items, list):
+        things = [("Rollout", item.get("rollout")) for item in raw_items if isinstance(item, dict)]
+    # What a replay answers is another rollout than the one that its path names.
+    replays = operation.id == "replay_rollout"
+    ids = {} if replays else operation.ids(document.path_of(exchange.url)) or {}
     for name, thing in things:
         if isinstance(thing, dict):
             yield from _agrees_with_itself(operation, name, thing)

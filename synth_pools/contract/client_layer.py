@@ -155,7 +155,7 @@ def _reads(ctx: Context, call: Any, things: _Things) -> None:
     # What changes by itself, or by others' doing, is compared by its fields alone.
     for name in ("get_queue_status", "get_capabilities"):
         _fields_alike(ctx, call, name, (), {})
-    for what in ("health", "info", "metadata"):
+    for what in ("health", "info", "metadata", "task_info", "program", "taskset"):
         _fields_alike(ctx, call, f"get_pool_container_{what}", (pool,), pool_ids)
         ids = {**pool_ids, "task_id": task}
         _fields_alike(ctx, call, f"get_task_container_{what}", (pool, task), ids)

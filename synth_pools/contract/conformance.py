@@ -48,7 +48,8 @@ def conformance(
     yield _media_type(operation, exchange, answer)
     yield from _headers(document, operation, exchange, answer)
     schema = answer.content.get(media_type(exchange))
-    if schema is not None and media_type(exchange) != EVENT_STREAM:
+    is_json = media_type(exchange) != EVENT_STREAM and (schema or {}).get("format") != "binary"
+    if schema is not None and is_json:
         yield _schema(document, operation, exchange, schema, status)
 
 

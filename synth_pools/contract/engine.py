@@ -182,7 +182,7 @@ def _configuration(settings: EngineSettings) -> dict[str, Any]:
     for name in ("examples", "coverage", "fuzzing"):
         phases[name]["extra-data-sources"] = {"responses": False}
     phases["stateful"] |= {"max-steps": settings.steps, "inference": {"algorithms": []}}
-    accepted = ["2xx", "401", "403", "404", "409", "429", "5xx"]
+    accepted = ["2xx", "304", "401", "403", "404", "409", "416", "429", "5xx"]
     refused = ["400", "401", "403", "404", "405", "409", "413", "415", "422", "429", "5xx"]
     return {
         "base-url": settings.url,

@@ -30,8 +30,11 @@ def make_steering(world: World) -> Steering:
     )
     _need(world.probe, "create_task", {"pool_id": task_writes}, "task_id", {"task_id": _TASK})
     _need(world.probe, "create_task", {"pool_id": read}, "task_id", {"task_id": _TASK})
+    rollout = _rollout(world, read)
     fixture = Fixture(
-        Place(read, _TASK, _rollout(world, read)), Place(pool_writes), Place(task_writes, _TASK)
+        Place(read, _TASK, rollout, _artifact(world.probe, rollout)),
+        Place(pool_writes),
+        Place(task_writes, _TASK),
     )
     return Steering(mark, fixture, world.made_pool, frozenset(foreign))
 
@@ -56,12 +59,20 @@ def _rollout(world: World, pool: str) -> str:
     return rollout
 
 
+def _artifact(probe: Probe, rollout: str) -> str | None:
+    """Something that the rollout left behind, by its path."""
+    answer = probe.call("get_global_rollout_artifacts", {"rollout_id": rollout})
+    path = answer.at("items", 0, "path")
+    return path if isinstance(path, str) else None
+
+
 def _found(probe: Probe, pools: set[str]) -> Fixture:
     """What is there already, for a run that may not make anything."""
     pool = min(pools, default="no-pool")
     task = min(_ids(probe, "list_tasks", {"pool_id": pool}), default=None)
     rollout = min(_ids(probe, "list_rollouts", {"pool_id": pool}), default=None)
-    place = Place(pool, task, rollout)
+    artifact = None if rollout is None else _artifact(probe, rollout)
+    place = Place(pool, task, rollout, artifact)
     return Fixture(place, place, place)
 
 

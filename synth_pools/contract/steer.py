@@ -19,6 +19,8 @@ from synth_pools.contract.engine import GeneratedRequest
 _POOL_BODIES = frozenset({"create_pool", "replace_pool", "update_pool"})
 _TASK_BODIES = frozenset({"create_task", "update_task", "patch_task"})
 _ROLLOUT_BODIES = frozenset({"create_rollout", "create_global_rollout"})
+# Where the server chooses the pool if the body names none.
+_PLACED = frozenset({"create_global_rollout", "create_rollout_batch"})
 _ID = re.compile("[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 # A longer id was chosen for its length.
 _SHORT_ID = 20
@@ -31,6 +33,7 @@ class Place:
     pool: str
     task: str | None = None
     rollout: str | None = None
+    artifact: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,7 @@ class Fixture:
         """Where an operation is led; None for those that would take the place away."""
         if operation in ("delete_pool", "delete_task"):
             return None
-        if operation in ("replace_pool", "update_pool"):
+        if operation in ("replace_pool", "update_pool", "pause_pool", "resume_pool"):
             return self.pool_writes
         if operation in _TASK_BODIES:
             return self.task_writes
@@ -102,6 +105,7 @@ class Steering:
             ("pool_id", place.pool),
             ("task_id", place.task),
             ("rollout_id", place.rollout),
+            ("artifact_path", place.artifact),
         ):
             if name in path and value is not None:
                 path[name] = value
@@ -117,9 +121,11 @@ class Steering:
     def _body(self, request: GeneratedRequest, body: dict[str, Any]) -> None:
         if request.operation == "create_pool" and isinstance(body.get("name"), str):
             self._sign(body)
-        if request.operation == "create_global_rollout" and "pool_id" not in body:
+        if request.operation in _PLACED and body.get("pool_id") is None:
             # Otherwise the server would place it in whichever pool is free, anybody's.
             body["pool_id"] = self.fixture.read.pool
+        if request.operation == "create_rollout_batch":
+            self._batch(body, request.negative)
         if "body" in request.negative:
             return
         _without_addresses(body)
@@ -136,6 +142,18 @@ class Steering:
                     body["task_id"] = place.task
                 else:
                     del body["task_id"]
+
+    def _batch(self, body: dict[str, Any], negative: Collection[str]) -> None:
+        """Every rollout goes to the run's own pool, also of a batch that should be refused."""
+        places = [body]
+        for name in ("rollouts", "requests"):
+            rollouts = body.get(name)
+            places += rollouts if isinstance(rollouts, list) else []
+        for place in places:
+            named = place.get("pool_id") if isinstance(place, dict) else None
+            # What no pool can be called may be what is wrong with it.
+            if isinstance(named, str) and ("body" not in negative or _ID.fullmatch(named)):
+                place["pool_id"] = self.fixture.read.pool
 
     def _sign(self, body: dict[str, Any]) -> None:
         """Marks a pool, so that a later run finds it should this one not come to clean up."""

@@ -23,7 +23,18 @@ INFO = {
     "metadata": {"text": "Grüße, 世界 🌍", "list": [1, 2.5, None, True]},
 }
 METADATA = {"what": "metadata", "nested": {"deep": [{"x": 1}]}}
+TASK_INFO = {"task": {"task_id": "kit", "n": [1, None]}, "metadata": {"text": "Grüße"}}
+PROGRAM = {"name": "kit", "steps": [{"x": 1.5}]}
+TASKSET = {"name": "kit", "tasks": [], "nested": {"deep": True}}
 HEALTH = {"status": "ok", "contract_version": "2026-05-28", "healthy": True}
+_KNOWN = {
+    "/health": HEALTH,
+    "/info": INFO,
+    "/metadata": METADATA,
+    "/task_info": TASK_INFO,
+    "/program": PROGRAM,
+    "/taskset": TASKSET,
+}
 ARTIFACT = {"content": "hello", "content_type": "text/plain", "metadata": {"n": 1}}
 
 
@@ -88,8 +99,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif behaviour == "broken":
             self._broken()
         else:
-            known = {"/health": HEALTH, "/info": INFO, "/metadata": METADATA}
-            found = known.get(self.path)
+            found = _KNOWN.get(self.path)
             self._send(200 if found else 404, found or {"detail": "unknown"})
 
     def do_POST(self) -> None:

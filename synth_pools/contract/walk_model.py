@@ -31,8 +31,16 @@ class Pool:
     id: str
     fields: dict[str, Any]
     archived: bool = False
+    paused: bool = False
     tasks: dict[str, dict[str, Any]] = field(default_factory=dict)
     rollouts: list[Known] = field(default_factory=list)
+
+    @property
+    def shown_as(self) -> str | None:
+        """The status that it must have; None where it may be any in which it can be used."""
+        if self.archived:
+            return "archived"
+        return "paused" if self.paused else None
 
 
 @dataclass(slots=True)

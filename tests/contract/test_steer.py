@@ -119,3 +119,27 @@ def test_the_same_requests_go_to_the_same_places() -> None:
         return gone
 
     assert places() == places()
+
+
+def test_a_batch_stays_in_a_pool_of_ours() -> None:
+    for negative in (frozenset[str](), frozenset({"body"})):
+        body = {"rollouts": [{"pool_id": "somebodys"}, {}, 7], "requests": [{"pool_id": "other"}]}
+        for named in ({}, {"pool_id": None}, {"pool_id": "somebodys"}):
+            made = steered(
+                "create_rollout_batch", "POST", body={**body, **named}, negative=negative
+            )
+            assert made.body["pool_id"] == "read"
+            assert made.body["rollouts"] == [{"pool_id": "read"}, {}, 7]
+            assert made.body["requests"] == [{"pool_id": "read"}]
+    wrong = steered(
+        "create_rollout_batch", "POST", body={"pool_id": ""}, negative=frozenset({"body"})
+    )
+    assert wrong.body["pool_id"] == ""
+
+
+def test_a_pause_disturbs_no_reader() -> None:
+    for operation in ("pause_pool", "resume_pool"):
+        for number in range(50):
+            made = steered(operation, "POST", path={"pool_id": f"p{number}"})
+            pool = made.path_parameters["pool_id"]
+            assert pool == "pool-writes" or pool.startswith(MARK)

@@ -16,17 +16,27 @@ from synth_pools.contract.following import (
 )
 from synth_pools.contract.probe import ABSENT, Answer
 from synth_pools.contract.scenario import Context, scenario
-from synth_pools.contract.tiny_container import HEALTH, INFO, METADATA
+from synth_pools.contract.tiny_container import (
+    HEALTH,
+    INFO,
+    METADATA,
+    PROGRAM,
+    TASK_INFO,
+    TASKSET,
+)
 
-_GETS = {"health": HEALTH, "info": INFO, "metadata": METADATA}
+_GETS = {
+    "health": HEALTH,
+    "info": INFO,
+    "metadata": METADATA,
+    "task_info": TASK_INFO,
+    "program": PROGRAM,
+    "taskset": TASKSET,
+}
 _OPERATIONS = (
-    "get_pool_container_health",
-    "get_pool_container_info",
-    "get_pool_container_metadata",
+    *(f"get_pool_container_{what}" for what in _GETS),
     "execute_pool_container_rollout",
-    "get_task_container_health",
-    "get_task_container_info",
-    "get_task_container_metadata",
+    *(f"get_task_container_{what}" for what in _GETS),
     "execute_task_container_rollout",
 )
 

@@ -7,8 +7,9 @@ from typing import Any
 
 from synth_pools.contract.commands import MASKED
 from synth_pools.contract.document import Operation
+from synth_pools.contract.features import not_offered
 from synth_pools.contract.following import finish
-from synth_pools.contract.model import Clause, Column
+from synth_pools.contract.model import Clause, Column, Outcome
 from synth_pools.contract.probe import ABSENT, Answer
 from synth_pools.contract.scenario import Context, scenario
 
@@ -25,6 +26,8 @@ _BODIES = (
     "cancel_global_rollout",
     "execute_pool_container_rollout",
     "execute_task_container_rollout",
+    "validate_rollout",
+    "create_rollout_batch",
 )
 _MEGABYTE = 1024 * 1024
 
@@ -35,7 +38,11 @@ def _operations(ctx: Context) -> list[tuple[Operation, dict[str, str]]]:
     rollout = finish(ctx, pool_id)
     ids = {"pool_id": pool_id, "task_id": "t", "rollout_id": rollout.id}
     found = []
+    absent = not_offered(ctx.world)
     for name in _BODIES:
+        if name in absent:
+            ctx.lack(name, absent[name], Outcome.NOT_OFFERED)
+            continue
         operation = ctx.world.document.operations[name]
         found.append((operation, {k: v for k, v in ids.items() if "{" + k + "}" in operation.path}))
     return found
@@ -150,6 +157,10 @@ def _wrong_fields(operation: str) -> list[tuple[str, Any]]:
         ("trace_correlation_id", 5), ("trace_correlation_id", "x" * 256), ("safety", True),
         ("instance_id", "x" * 256),
     ]  # fmt: skip
+    batch = [
+        ("pool_id", 5), ("pool_id", ""), ("rollouts", {}), ("rollouts", [5]),
+        ("rollouts", [{}] * 1001), ("requests", "x"), ("requests", [[]]),
+    ]  # fmt: skip
     chosen = {
         "create_pool": [*pool, ("name", ABSENT), *(("pool_id", one) for one in ids)],
         "replace_pool": [*pool, ("name", ABSENT)],
@@ -159,6 +170,7 @@ def _wrong_fields(operation: str) -> list[tuple[str, Any]]:
         "patch_task": task,
         "create_rollout": rollout,
         "create_global_rollout": rollout,
+        "create_rollout_batch": batch,
     }
     return list(chosen.get(operation, ()))
 
@@ -308,16 +320,25 @@ _UNKNOWN = Clause("Errors", "an unknown reference is 404 with the error schema")
     "get_pool_container_health", "get_pool_container_info", "get_pool_container_metadata",
     "execute_pool_container_rollout", "get_task_container_health", "get_task_container_info",
     "get_task_container_metadata", "execute_task_container_rollout",
+    "get_pool_container_task_info", "get_pool_container_program", "get_pool_container_taskset",
+    "get_task_container_task_info", "get_task_container_program", "get_task_container_taskset",
+    "pause_pool", "resume_pool", "replay_rollout", "get_global_rollout_artifact",
+    "get_global_rollout_artifacts_zip", "get_global_rollout_support_bundle",
 )  # fmt: skip
 def unknown_ids(ctx: Context) -> None:
     pool_id = ctx.pool(tasks=[{"task_id": "t"}])
     nobody = ctx.world.pool_id("nobody")
+    absent = not_offered(ctx.world)
     for name in ctx.scenario.operations:
+        if name in absent:
+            ctx.lack(name, absent[name], Outcome.NOT_OFFERED)
+            continue
         operation = ctx.world.document.operations[name]
         body: Any = {} if operation.method in ("POST", "PUT", "PATCH") else ABSENT
         if name == "replace_pool":
             body = {"name": "nobody"}
         everything = {"pool_id": pool_id, "task_id": "t", "rollout_id": nobody}
+        everything["artifact_path"] = "nothing"
         taken = [one for one in everything if "{" + one + "}" in operation.path]
         if "pool_id" in taken:
             known = {one: everything[one] for one in taken}
