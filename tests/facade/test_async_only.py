@@ -7,6 +7,7 @@ import gc
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -180,3 +181,39 @@ def test_leaving_the_loop_with_open_streams_is_quiet(
     gc.collect()
     assert server.client_left.wait(5)
     assert capfd.readouterr().err == ""
+
+
+async def test_a_download_that_is_cancelled_leaves_nothing(
+    server: RecordingServer, tmp_path: Path
+) -> None:
+    target = tmp_path / "x.bin"
+    target.write_text("what was there before")
+    reached = asyncio.Event()
+
+    def slowly() -> Iterator[bytes]:
+        while not server.client_left.is_set():
+            yield bytes(1000)
+            time.sleep(0.01)
+
+    server.reply_with(Reply.live(slowly()))
+    async with AsyncContainerPoolsClient(api_key=KEY, base_url=server.url) as client:
+        download = asyncio.create_task(
+            client.agent_rollouts.download_artifact(
+                R, "x", target, on_progress=lambda size, _: reached.set() if size > 5000 else None
+            )
+        )
+        await asyncio.wait_for(reached.wait(), 10)
+        assert len(names(tmp_path)) == 2
+        download.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await download
+        # Its connection is given up, and the client goes on.
+        assert await asyncio.to_thread(server.client_left.wait, 5)
+        server.reply_with(Reply(body=b"content"))
+        assert await client.agent_rollouts.artifact(R, "x") == b"content"
+    assert names(tmp_path) == ["x.bin"]
+    assert target.read_text() == "what was there before"
+
+
+def names(folder: Path) -> list[str]:
+    return [entry.name for entry in folder.iterdir()]

@@ -29,6 +29,7 @@ from synth_pools.local.store import FILE_NAME
 from tests.local.odd_container import Seen, http, odd_container
 from tests.local.serving import Server, eventually, serve
 from tests.local.test_artifacts import files, items, run, sha256
+from tests.local.test_migration import COMPLETED, make_version_1
 
 
 def content(number: int, size: int = 10_000) -> str:
@@ -261,6 +262,18 @@ def test_a_backup_while_contents_come_and_go(tmp_path: Path) -> None:
                 for item in items(copied, rollout):
                     if item["download_url"] is not None:
                         assert is_kept(copied, rollout, item["path"])
+
+
+def test_a_backup_of_what_an_older_backend_left(tmp_path: Path) -> None:
+    source, copy = tmp_path / "data", tmp_path / "copy"
+    source.mkdir()
+    make_version_1(source)
+    back_up(source, copy)
+    assert files(copy) == []
+    with serve(copy) as copied:
+        (item,) = items(copied, {"id": COMPLETED})
+        content = copied.send("GET", item["download_url"]).content
+        assert sha256(content) == item["sha256"]
 
 
 def test_contents_that_cannot_be_read_are_refused_in_one_line(tmp_path: Path) -> None:
