@@ -41,6 +41,7 @@ class Limits:
         64 * _MIB, "Size of the answer of a container, its artifacts included."
     )
     max_artifact_bytes: int = _limit(64 * _MIB, "Size of the content of one artifact.")
+    max_artifacts: int = _limit(10_000, "Artifacts that one rollout leaves.")
     max_event_bytes: int = _limit(256 * _KIB, "Size of what one event tells.")
     # A creation with `mode: sync` is answered 202 after this; the rollout goes on.
     sync_wait_seconds: float = _limit(

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from . import jsontext
-from .artifacts.taking import ArtifactTooLargeError, take
+from .artifacts.taking import TooMuchError, take
 from .rollout_rows import Outcome, failure
 from .settings import Settings
 from .targets import Answer
@@ -28,9 +28,9 @@ _COSTS = ("cost_usd", "total_cost_usd")
 def interpret(answer: Answer, settings: Settings) -> Outcome:
     document = answer.document
     try:
-        taken = take(document, settings.max_artifact_bytes)
-    except ArtifactTooLargeError as error:
-        return _too_large(error, settings.max_artifact_bytes)
+        taken = take(document, settings)
+    except TooMuchError as error:
+        return failure("container_bad_response", error.message, error.details)
     reward = _reward(document)
     reward_text = jsontext.dumps(reward)
     metrics = {**_object(document, "metrics"), "outcome_reward": reward}
@@ -45,19 +45,6 @@ def interpret(answer: Answer, settings: Settings) -> Outcome:
         artifacts=jsontext.dumps(taken.items),
         contents=tuple(taken.contents),
         content_rows=tuple(taken.rows()),
-    )
-
-
-def _too_large(error: ArtifactTooLargeError, most_bytes: int) -> Outcome:
-    return failure(
-        "container_bad_response",
-        f"An artifact of the container has {error.size} bytes, more than the {most_bytes} that"
-        " this backend takes.",
-        {
-            "artifact_name": error.name[:_MESSAGE_LIMIT],
-            "size_bytes": error.size,
-            "max_artifact_bytes": most_bytes,
-        },
     )
 
 

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import sqlite3
+import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -153,6 +154,23 @@ def test_one_that_is_too_large_fails_its_rollout(start: Callable[..., Server]) -
     # Decoded is what counts.
     encoded = base64.b64encode(bytes(5000)).decode()
     assert run(server, [{"content": encoded, "encoding": "base64"}])["status"] == "completed"
+
+
+def test_more_than_are_taken_fail_their_rollout(start: Callable[..., Server]) -> None:
+    server = start(max_artifacts=3)
+    assert run(server, [{}] * 3)["status"] == "completed"
+    rollout = run(server, [{}] * 4)
+    assert rollout["error"]["code"] == "container_bad_response"
+    assert rollout["error"]["details"] == {"artifacts": 4, "max_artifacts": 3}
+
+
+def test_ten_thousand_of_one_name(server: Server) -> None:
+    begun = time.monotonic()
+    rollout = run(server, [{"name": "x"}] * 10_000)
+    assert time.monotonic() - begun < 10
+    found = items(server, rollout)
+    assert [item["path"] for item in found][-1] == "x-10000"
+    assert len({item["path"] for item in found}) == 10_000
 
 
 def test_a_failed_rollout_keeps_what_it_left(server: Server) -> None:

@@ -24,15 +24,19 @@ def safe_paths(names: Iterable[str]) -> list[str]:
     """
     taken: set[str] = set()
     folders: set[str] = set()
+    # How often each was wanted: a thousand of one name are not tried a million times.
+    wishes: dict[str, int] = {}
     paths = []
     for number, name in enumerate(names, 1):
         wanted = _clean(name) or f"artifact-{number}"
         if any(_folded(parent) in taken for parent in _parents(wanted)):
             wanted = _cut(wanted.replace("/", "_"), _LONGEST_SEGMENT)
-        path, copies = wanted, 1
+        path, wish = wanted, _folded(wanted)
+        copies = wishes.get(wish, 1)
         while _folded(path) in taken or _folded(path) in folders:
             copies += 1
             path = _numbered(wanted, copies)
+        wishes[wish] = copies
         taken.add(_folded(path))
         folders.update(_folded(parent) for parent in _parents(path))
         paths.append(path)

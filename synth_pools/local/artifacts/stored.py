@@ -5,14 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
 from ..errors import ApiError
-from ..pool_rows import Executes
-from . import rows
 from .contents import Contents
 from .paths import safe_paths
 from .taking import IN_FILE, content_bytes, given_artifacts, plain_bytes
@@ -47,11 +45,11 @@ class Artifact:
         return {**self.item, "download_url": base_url + place}
 
 
-def read_artifacts(db: Executes, rollout: sqlite3.Row) -> list[Artifact]:
+def artifacts_of(rollout: sqlite3.Row, kept: Collection[int]) -> list[Artifact]:
+    """All of a rollout; `kept` are the positions of those whose files are still there."""
     items = json.loads(rollout["artifacts"])
     # What was stored before paths were safe gets its path here.
     paths = safe_paths(item["path"] for item in items)
-    kept = rows.positions_with_content(db, rollout["seq"])
     artifacts = []
     for position, (item, path) in enumerate(zip(items, paths, strict=True)):
         in_file = item.pop(IN_FILE, False)
@@ -60,18 +58,15 @@ def read_artifacts(db: Executes, rollout: sqlite3.Row) -> list[Artifact]:
     return artifacts
 
 
-def find_artifact(db: Executes, rollout: sqlite3.Row, name: str) -> Artifact:
+def find_artifact(artifacts: Sequence[Artifact], name: str) -> Artifact:
     """The one of this path, or else of this id; 404 where there is none, or no content any more."""
-    artifacts = read_artifacts(db, rollout)
     for key in ("path", "artifact_id"):
         for artifact in artifacts:
             if artifact.item[key] == name:
                 if artifact.is_gone:
                     raise artifact_expired(name)
                 return artifact
-    raise ApiError(
-        404, "artifact_not_found", f"Rollout {rollout['id']!r} has no artifact {name[:255]!r}."
-    )
+    raise ApiError(404, "artifact_not_found", f"The rollout has no artifact {name[:255]!r}.")
 
 
 def artifact_expired(name: str) -> ApiError:

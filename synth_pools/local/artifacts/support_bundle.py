@@ -27,8 +27,9 @@ from ..rollout_rows import rollout_document
 from ..schema import VERSION
 from ..start_errors import BadOptionError
 from ..usage import usage_document
+from . import rows as artifact_rows
 from .redaction import MASK, Redactor, names_secret
-from .stored import read_artifacts
+from .stored import artifacts_of
 
 _IN_MEMORY_BYTES = 4 * 1024 * 1024
 _PIECE_BYTES = 128 * 1024
@@ -87,15 +88,15 @@ def _documents(
         if rollout["task_id"] is not None:
             with contextlib.suppress(ApiError):
                 task = task_document(find_task(db, pool.id, rollout["task_id"]), pool)
-        artifacts = [
-            artifact.listed(base_url, rollout["id"]) for artifact in read_artifacts(db, rollout)
-        ]
+        kept = artifact_rows.positions_with_content(db, rollout["seq"])
     return {
         "rollout.json": lambda: _rollout_alone(rollout),
         "request.json": lambda: json.loads(rollout["request"]),
         "container_answer.json": lambda: json.loads(rollout["result"]),
         "usage.json": lambda: usage_document(rollout),
-        "artifacts.json": lambda: artifacts,
+        "artifacts.json": lambda: [
+            artifact.listed(base_url, rollout["id"]) for artifact in artifacts_of(rollout, kept)
+        ],
         "pool.json": lambda: pool_document,
         "task.json": lambda: task,
         "versions.json": lambda: _versions(backend),

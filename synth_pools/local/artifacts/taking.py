@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from .. import jsontext
 from ..clock import now
+from ..limits import Limits
 from .contents import Content
 from .paths import safe_paths
 from .rows import Row
@@ -18,17 +19,19 @@ from .rows import Row
 # Up to here a content stays in the rollout's result, which is where it is served from too.
 LARGEST_IN_RESULT = 4096
 
+_SHOWN = 500
+
 # Marks, in the database only, an item whose content is a file.
 IN_FILE = "in_file"
 
 
-class ArtifactTooLargeError(Exception):
-    """An artifact is larger than this backend takes."""
+class TooMuchError(Exception):
+    """There are more artifacts, or one is larger, than this backend takes."""
 
-    def __init__(self, name: str, size: int) -> None:
-        super().__init__(name)
-        self.name = name
-        self.size = size
+    def __init__(self, message: str, details: dict[str, Any]) -> None:
+        super().__init__(message)
+        self.message = message
+        self.details = details
 
 
 class Taken(NamedTuple):
@@ -55,9 +58,11 @@ class Taken(NamedTuple):
         ]
 
 
-def take(document: dict[str, Any], most_bytes: int) -> Taken:
+def take(document: dict[str, Any], limits: Limits) -> Taken:
     """Describe the artifacts and move the large contents out of the document."""
     found = given_artifacts(document)
+    if len(found) > limits.max_artifacts:
+        raise _too_many(len(found), limits.max_artifacts)
     paths = safe_paths(_name(item, number) for number, item in enumerate(found, 1))
     moment = now()
     items: list[dict[str, Any]] = []
@@ -66,8 +71,8 @@ def take(document: dict[str, Any], most_bytes: int) -> Taken:
     for number, (given, path) in enumerate(zip(found, paths, strict=True), 1):
         name = _name(given, number)
         data = content_bytes(given)
-        if len(data) > most_bytes:
-            raise ArtifactTooLargeError(name, len(data))
+        if len(data) > limits.max_artifact_bytes:
+            raise _too_large(name, len(data), limits.max_artifact_bytes)
         item = _item(given, name, path, data)
         item["created_at"] = moment
         if len(data) > LARGEST_IN_RESULT:
@@ -81,6 +86,21 @@ def take(document: dict[str, Any], most_bytes: int) -> Taken:
             }
         items.append(item)
     return Taken(items, _with(document, moved) if moved else document, contents)
+
+
+def _too_many(number: int, most: int) -> TooMuchError:
+    return TooMuchError(
+        f"The container left {number} artifacts, more than the {most} that this backend takes.",
+        {"artifacts": number, "max_artifacts": most},
+    )
+
+
+def _too_large(name: str, size: int, most: int) -> TooMuchError:
+    return TooMuchError(
+        f"An artifact of the container has {size} bytes, more than the {most} that this backend"
+        " takes.",
+        {"artifact_name": name[:_SHOWN], "size_bytes": size, "max_artifact_bytes": most},
+    )
 
 
 def given_artifacts(document: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -2,36 +2,48 @@
 
 from __future__ import annotations
 
-import contextlib
+import asyncio
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TypeVar
 
+from ..artifacts import rows as artifact_rows
 from ..artifacts.archive import Entry, zip_pieces
 from ..artifacts.serving import archive_reply, content_reply
 from ..artifacts.stored import (
     Artifact,
     ResultContents,
     artifact_expired,
+    artifacts_of,
     find_artifact,
     pieces,
-    read_artifacts,
 )
 from ..artifacts.support_bundle import make_bundle
 from ..calls import Call, Reply, reply
 from ..pool_rows import find_pool
 from ..rollout_rows import find_rollout
 
+T = TypeVar("T")
+
+# From here on, taking a list apart would hold up everybody else for too long.
+_LONG_LIST = 256 * 1024
+
 
 async def get_rollout_artifacts(call: Call) -> Reply:
-    with _found(call) as (db, rollout):
-        artifacts = read_artifacts(db, rollout)
-    items = [artifact.listed(call.base_url, rollout["id"]) for artifact in artifacts]
-    return reply({"items": items, "next_cursor": None})
+    rollout, kept = _read(call)
+
+    def make() -> Reply:
+        artifacts = artifacts_of(rollout, kept)
+        items = [artifact.listed(call.base_url, rollout["id"]) for artifact in artifacts]
+        return reply({"items": items, "next_cursor": None})
+
+    return await _politely(rollout, make)
 
 
 async def get_rollout_artifact(call: Call) -> Reply:
-    with _found(call) as (db, rollout):
-        artifact = find_artifact(db, rollout, call.path("artifact_path"))
+    rollout, kept = _read(call)
+    artifacts = await _politely(rollout, lambda: artifacts_of(rollout, kept))
+    artifact = find_artifact(artifacts, call.path("artifact_path"))
     contents, results = call.backend.contents, ResultContents(rollout)
     if artifact.in_file and not contents.has(artifact.sha256):
         # Removed by retention since it was looked up, or by somebody's hand.
@@ -46,12 +58,11 @@ async def get_rollout_artifact(call: Call) -> Reply:
 
 
 async def get_rollout_artifacts_zip(call: Call) -> Reply:
-    with _found(call) as (db, rollout):
-        artifacts = read_artifacts(db, rollout)
+    rollout, kept = _read(call)
     contents, results = call.backend.contents, ResultContents(rollout)
 
     def entries() -> Iterator[Entry]:
-        for artifact in artifacts:
+        for artifact in artifacts_of(rollout, kept):
             if not _is_missing(artifact):
                 found = pieces(contents, results, artifact, 0, artifact.size)
                 yield Entry(artifact.path, found, artifact.size)
@@ -64,17 +75,22 @@ async def get_rollout_artifacts_zip(call: Call) -> Reply:
 
 
 async def get_rollout_support_bundle(call: Call) -> Reply:
-    with _found(call) as (_, rollout):
-        pass
+    rollout, _ = _read(call)
     file, size = await make_bundle(call.backend, rollout, call.base_url)
     return archive_reply(f"{rollout['id']}-support.zip", file, size)
 
 
-@contextlib.contextmanager
-def _found(call: Call) -> Iterator[tuple[sqlite3.Connection, sqlite3.Row]]:
-    """The rollout that the path names, under its pool where the path names one."""
+def _read(call: Call) -> tuple[sqlite3.Row, set[int]]:
+    """The rollout that the path names, and which of its contents are files that are there."""
     pool_id = call.parameters.get("pool_id")
     with call.backend.store.reading() as db:
         if pool_id is not None:
             find_pool(db, pool_id)
-        yield db, find_rollout(db, call.path("rollout_id"), pool_id)
+        rollout = find_rollout(db, call.path("rollout_id"), pool_id)
+        return rollout, artifact_rows.positions_with_content(db, rollout["seq"])
+
+
+async def _politely(rollout: sqlite3.Row, make: Callable[[], T]) -> T:
+    if len(rollout["artifacts"]) > _LONG_LIST:
+        return await asyncio.to_thread(make)
+    return make()
