@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 import sys
 from pathlib import Path
 from typing import Any
@@ -80,3 +82,20 @@ def _runs(process: psutil.Process) -> bool:
         return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
+
+
+def token_of(file: Path) -> str:
+    """What the markers of all processes of this database begin with."""
+    with contextlib.closing(sqlite3.connect(file)) as database:
+        query = "SELECT value FROM meta WHERE key = 'process_token'"
+        return str(database.execute(query).fetchone()[0]).partition(" ")[0]
+
+
+def carriers(token: str) -> list[psutil.Process]:
+    """All that was started for this database and runs."""
+    found = []
+    for one in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            if one.environ().get(MARKER, "").startswith(token):
+                found.append(one)
+    return found

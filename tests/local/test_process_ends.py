@@ -17,11 +17,19 @@ import psutil
 import pytest
 
 from synth_pools.local import LocalBackend
-from synth_pools.local.processes.environment import MARKER
 from synth_pools.local.store import FILE_NAME
 from tests.local.crash.processes import KEY, ROOT, Serve
 from tests.local.serving import Server, serve
-from tests.local.started import family, gone, healthy, process, start_pool, until
+from tests.local.started import (
+    carriers,
+    family,
+    gone,
+    healthy,
+    process,
+    start_pool,
+    token_of,
+    until,
+)
 from tests.local.test_serve_cli import serve as serve_command
 
 
@@ -147,28 +155,13 @@ def test_killed_in_the_middle_of_a_start(tmp_path: Path) -> None:
             backend.kill()
             backend.start()
         backend.kill()
-        token = _token(tmp_path / "data" / FILE_NAME)
-        left = _carriers(token)
+        token = token_of(tmp_path / "data" / FILE_NAME)
+        left = carriers(token)
         assert left
         backend.start()
         assert gone(left, 0.5)
         assert backend.stop() == 0
-        assert _carriers(token) == []
-
-
-def _token(file: Path) -> str:
-    with contextlib.closing(sqlite3.connect(file)) as database:
-        query = "SELECT value FROM meta WHERE key = 'process_token'"
-        return str(database.execute(query).fetchone()[0]).partition(" ")[0]
-
-
-def _carriers(token: str) -> list[psutil.Process]:
-    found = []
-    for one in psutil.process_iter():
-        with contextlib.suppress(psutil.Error, OSError):
-            if one.environ().get(MARKER, "").startswith(token):
-                found.append(one)
-    return found
+        assert carriers(token) == []
 
 
 @pytest.fixture
@@ -187,7 +180,7 @@ def test_another_process_with_a_number_of_ours_is_left_alone(
 ) -> None:
     with serve(tmp_path, allow_processes=True) as own:
         start_pool(own)
-    token = _token(tmp_path / FILE_NAME)
+    token = token_of(tmp_path / FILE_NAME)
     started = psutil.Process(stranger.pid).create_time() if same_start else 1.0
     with contextlib.closing(sqlite3.connect(tmp_path / FILE_NAME)) as database:
         row: tuple[Any, ...] = (stranger.pid, started, "p", f"{token}.0123456789abcdef")
