@@ -33,7 +33,8 @@ from synth_pools import (
     SynthPoolsError,
     ValidationFailedError,
 )
-from synth_pools.failures import connection_error, without_frames
+from synth_pools.failures import connection_error
+from synth_pools.frames import without_frames
 from synth_pools.responses import decode_error, status_error
 
 BY_STATUS: dict[int, type[APIStatusError]] = {
