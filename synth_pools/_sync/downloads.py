@@ -155,10 +155,11 @@ class _Download:
             if size:
                 self._sink.restart()
         elif head.start != size or head.tag != self._head.tag:
-            came = response.headers.get("content-range", "")
+            secret = self._transport.config.api_key
+            came = secret.redact(response.headers.get("content-range", ""))[:100]
             raise ContentMismatchError(
                 f"{self._call['method'].upper()} {self._call['url']} -> the content from byte "
-                f"{size} on was asked for, and something else came: {came[:100]!r}",
+                f"{size} on was asked for, and something else came: {came!r}",
                 expected=f"bytes {size}-",
                 actual=came,
             )

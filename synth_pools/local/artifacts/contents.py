@@ -42,6 +42,7 @@ class Contents:
 
     def __init__(self, data_dir: Path) -> None:
         self._data_dir = data_dir
+        self._folder = data_dir / FOLDER
         self._lock = threading.Lock()
         # Those that a transaction is about to name, by how many.
         self._held: Counter[str] = Counter()
@@ -63,8 +64,8 @@ class Contents:
         with self._lock:
             self._held.update(names)
         try:
-            for content in contents:
-                await self._write_in_the_end(content)
+            if contents:
+                await self._write_in_the_end(contents)
             yield
         except BaseException:
             self._loose.update(names)
@@ -122,7 +123,7 @@ class Contents:
     def sweep(self, named: Collection[str]) -> None:
         """Remove what nothing names; at the start, before anything runs."""
         total = 0
-        for folder, _, files in os.walk(self._data_dir / FOLDER):
+        for folder, _, files in os.walk(self._folder):
             for file in files:
                 path = Path(folder) / file
                 if file in named:
@@ -131,23 +132,32 @@ class Contents:
                     path.unlink()
         self._total = total
 
-    async def _write_in_the_end(self, content: Content) -> None:
+    async def _write_in_the_end(self, contents: Sequence[Content]) -> None:
         pause = _SHORTEST_PAUSE
         while True:
             try:
-                await asyncio.to_thread(self._write, content)
+                await asyncio.to_thread(self._write_all, contents)
                 return
             except OSError as error:
                 _log.error("an artifact cannot be stored: %s", error.strerror)
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE)
 
+    def _write_all(self, contents: Sequence[Content]) -> None:
+        with self._lock:
+            if not self._folder.is_dir():
+                self._folder.mkdir(mode=0o700)
+                _flush(self._data_dir)
+        for content in contents:
+            self._write(content)
+        # Also where another has just put one there, whose flush may be still to come.
+        folders = {self._path(content.sha256).parent for content in contents}
+        for folder in (*folders, self._folder):
+            _flush(folder)
+
     def _write(self, content: Content) -> None:
         path = self._path(content.sha256)
-        if not path.parent.is_dir():
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _flush(path.parent.parent)
-            _flush(path.parent.parent.parent)
+        path.parent.mkdir(mode=0o700, exist_ok=True)
         if not path.exists():
             draft = path.with_name(f"{_DRAFT}{uuid.uuid4().hex}")
             try:
@@ -161,8 +171,6 @@ class Contents:
                     self._total += len(content.data) if is_new else 0
             finally:
                 draft.unlink(missing_ok=True)
-        # Also where another has just put it there, whose flush may be still to come.
-        _flush(path.parent)
 
     def _path(self, sha256: str) -> Path:
         return content_file(self._data_dir, sha256)
