@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import errno
-import hashlib
-import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,71 +12,26 @@ from synth_pools import (
     APIStatusError,
     APITimeoutError,
     AsyncContainerPoolsClient,
-    ClientClosedError,
     ConflictError,
     ContentMismatchError,
     NotFoundError,
-    RequestValidationError,
     ServerError,
 )
+from tests.support.contents import CONTENT, HASH, Spoil, after, instead, part, reset_after, serving
 from tests.support.fault_server import FaultServer, Seen
 from tests.support.faults import (
     Fault,
     answer,
     chunked,
-    cut,
     html,
     message,
     raw,
     reset,
-    reset_at,
     stall_at,
 )
 from tests.support.surface import CONTENTS, FILES, Call, Sent
 
-CONTENT = os.urandom(300_000)
-HASH = hashlib.sha256(CONTENT).hexdigest()
 R, A = "rollout.1", "logs/out.bin"
-OCTETS = "application/octet-stream"
-
-Spoil = Callable[[bytes], Fault]
-
-
-def part(seen: Seen, content: bytes = CONTENT, tag: str | None = None) -> bytes:
-    """What a good server answers."""
-    etag = f'"{hashlib.sha256(content).hexdigest()}"' if tag is None else tag
-    headers = {"Content-Type": OCTETS, "ETag": etag}
-    asked = seen.headers.get("range")
-    if asked is None or seen.headers.get("if-range", etag) != etag:
-        return message(content, 200, headers)
-    start = int(asked.removeprefix("bytes=").removesuffix("-"))
-    headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
-    return message(content[start:], 206, headers)
-
-
-def serving(*spoils: Spoil | None, content: bytes = CONTENT, tag: str | None = None) -> Any:
-    """A good server whose first answers are spoilt."""
-    left = list(spoils)
-
-    def choose(seen: Seen) -> Fault:
-        spoil = left.pop(0) if left else None
-        data = part(seen, content, tag)
-        return raw(data) if spoil is None else spoil(data)
-
-    return choose
-
-
-def after(size: int) -> Spoil:
-    """The connection ends after so many bytes of the body."""
-    return lambda data: cut(data.index(b"\r\n\r\n") + 4 + size, data)
-
-
-def reset_after(size: int) -> Spoil:
-    return lambda data: reset_at(data.index(b"\r\n\r\n") + 4 + size, data)
-
-
-def instead(fault: Fault) -> Spoil:
-    return lambda _: fault
 
 
 def names(folder: Path) -> list[str]:
@@ -123,74 +74,6 @@ async def test_files(
     assert server.requests[0].target == sent.target
     assert (seen[0], seen[-1]) == ((0, len(CONTENT)), (len(CONTENT), len(CONTENT)))
     assert [received for received, _ in seen] == sorted(received for received, _ in seen)
-
-
-@pytest.mark.parametrize(("call", "_sent"), FILES, ids=str)
-async def test_a_folder_gets_a_file_of_a_safe_name(
-    server: FaultServer, client: AsyncContainerPoolsClient, folder: Path, call: Call, _sent: Sent
-) -> None:
-    server.play(choose=serving())
-    path = await call._replace(args=(*call.args, str(folder))).on(client)
-    expected = {
-        "agent_rollouts.download_artifact": "a b%.txt",
-        "agent_rollouts.download_artifacts_zip": f"{R}-artifacts.zip",
-        "agent_rollouts.download_support_bundle": f"{R}-support.zip",
-    }
-    assert path == folder / expected[call.name]
-    assert path.read_bytes() == CONTENT
-
-
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [
-        ("../../x", "x"),
-        ("..\\..\\x", "x"),
-        ("/etc/passwd", "passwd"),
-        ("a/..", "download"),
-        ("a/b/", "b"),
-        ("C:\\x.txt", "x.txt"),
-        ("c:x", "c_x"),
-        ("nul", "_nul"),
-        ("a\x00b\n", "a_b_"),
-        ("...", "download"),
-        ("é.bin", "é.bin"),
-        ("x" * 500, "x" * 200),
-        ("s:tream?", "s_tream_"),
-        (".hidden", ".hidden"),
-    ],
-)
-async def test_a_file_is_never_outside_of_the_folder(
-    server: FaultServer,
-    client: AsyncContainerPoolsClient,
-    folder: Path,
-    name: str,
-    expected: str,
-) -> None:
-    server.play(choose=serving())
-    path = await client.agent_rollouts.download_artifact(R, name, folder)
-    assert path == folder / expected
-    assert path.read_bytes() == CONTENT
-
-
-@pytest.mark.parametrize("to", [None, 7, b"", "", "a\x00b", "{}/missing/x", "{}/missing/"])
-async def test_a_place_that_cannot_be_is_refused_before_anything_is_sent(
-    server: FaultServer, client: AsyncContainerPoolsClient, folder: Path, to: Any
-) -> None:
-    place = to.format(folder) if isinstance(to, str) else to
-    with pytest.raises(RequestValidationError, match="to must be"):
-        await client.agent_rollouts.download_artifact(R, A, place)
-    with pytest.raises(RequestValidationError, match="on_progress must be callable"):
-        await client.agent_rollouts.download_artifact(
-            R,
-            A,
-            folder,
-            on_progress=7,  # type: ignore[arg-type]
-        )
-    for bad in ("", " ", ".", "..", None, 7):
-        with pytest.raises(RequestValidationError, match="artifact_path"):
-            await client.agent_rollouts.artifact(R, bad)  # type: ignore[arg-type]
-    assert server.requests == []
-    assert names(folder) == []
 
 
 @pytest.mark.parametrize(
@@ -430,44 +313,3 @@ async def test_what_on_progress_raises_ends_it(
         await client.agent_rollouts.download_artifact(R, A, folder, on_progress=stop)
     assert names(folder) == []
     assert await client.agent_rollouts.artifact(R, A) == CONTENT
-
-
-async def test_a_full_disk(
-    server: FaultServer,
-    client: AsyncContainerPoolsClient,
-    folder: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    server.play(choose=serving())
-
-    def full(_: int) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr(os, "fsync", full)
-    before = folder / "out.bin"
-    before.write_text("before")
-    with pytest.raises(OSError, match="No space left"):
-        await client.agent_rollouts.download_artifact(R, A, folder)
-    assert before.read_text() == "before"
-    assert names(folder) == [before.name]
-
-
-async def test_a_folder_of_that_name(
-    server: FaultServer, client: AsyncContainerPoolsClient, folder: Path
-) -> None:
-    server.play(choose=serving())
-    (folder / "out.bin").mkdir()
-    with pytest.raises(IsADirectoryError):
-        await client.agent_rollouts.download_artifact(R, A, folder)
-    assert names(folder) == ["out.bin"]
-
-
-async def test_a_closed_client_leaves_nothing(
-    server: FaultServer, client: AsyncContainerPoolsClient, folder: Path
-) -> None:
-    await client.aclose()
-    for call, _ in FILES:
-        with pytest.raises(ClientClosedError):
-            await call._replace(args=(*call.args, folder)).on(client)
-    assert names(folder) == []
-    assert server.requests == []

@@ -1,0 +1,138 @@
+# Derived by `make generate`. Change the file that it comes from:
+# tests/client/async_/test_download_places.py
+
+"""Where downloads may be written, and what is left where they cannot."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from synth_pools import ClientClosedError, ContainerPoolsClient, RequestValidationError
+from tests.support.contents import CONTENT, serving
+from tests.support.fault_server import FaultServer
+from tests.support.surface import FILES, Call, Sent
+
+R, A = "rollout.1", "logs/out.bin"
+
+
+def names(folder: Path) -> list[str]:
+    return [entry.name for entry in folder.iterdir()]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path
+
+
+@pytest.mark.parametrize(("call", "_sent"), FILES, ids=str)
+def test_a_folder_gets_a_file_of_a_safe_name(
+    server: FaultServer, client: ContainerPoolsClient, folder: Path, call: Call, _sent: Sent
+) -> None:
+    server.play(choose=serving())
+    path = call._replace(args=(*call.args, str(folder))).on(client)
+    expected = {
+        "agent_rollouts.download_artifact": "a b%.txt",
+        "agent_rollouts.download_artifacts_zip": f"{R}-artifacts.zip",
+        "agent_rollouts.download_support_bundle": f"{R}-support.zip",
+    }
+    assert path == folder / expected[call.name]
+    assert path.read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("../../x", "x"),
+        ("..\\..\\x", "x"),
+        ("/etc/passwd", "passwd"),
+        ("a/..", "download"),
+        ("a/b/", "b"),
+        ("C:\\x.txt", "x.txt"),
+        ("c:x", "c_x"),
+        ("nul", "_nul"),
+        ("a\x00b\n", "a_b_"),
+        ("...", "download"),
+        ("é.bin", "é.bin"),
+        ("x" * 500, "x" * 200),
+        ("s:tream?", "s_tream_"),
+        (".hidden", ".hidden"),
+    ],
+)
+def test_a_file_is_never_outside_of_the_folder(
+    server: FaultServer,
+    client: ContainerPoolsClient,
+    folder: Path,
+    name: str,
+    expected: str,
+) -> None:
+    server.play(choose=serving())
+    path = client.agent_rollouts.download_artifact(R, name, folder)
+    assert path == folder / expected
+    assert path.read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("to", [None, 7, b"", "", "a\x00b", "{}/missing/x", "{}/missing/"])
+def test_a_place_that_cannot_be_is_refused_before_anything_is_sent(
+    server: FaultServer, client: ContainerPoolsClient, folder: Path, to: Any
+) -> None:
+    place = to.format(folder) if isinstance(to, str) else to
+    with pytest.raises(RequestValidationError, match="to must be"):
+        client.agent_rollouts.download_artifact(R, A, place)
+    with pytest.raises(RequestValidationError, match="on_progress must be callable"):
+        client.agent_rollouts.download_artifact(
+            R,
+            A,
+            folder,
+            on_progress=7,  # type: ignore[arg-type]
+        )
+    for bad in ("", " ", ".", "..", None, 7):
+        with pytest.raises(RequestValidationError, match="artifact_path"):
+            client.agent_rollouts.artifact(R, bad)  # type: ignore[arg-type]
+    assert server.requests == []
+    assert names(folder) == []
+
+
+def test_a_full_disk(
+    server: FaultServer,
+    client: ContainerPoolsClient,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    server.play(choose=serving())
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    before = folder / "out.bin"
+    before.write_text("before")
+    with pytest.raises(OSError, match="No space left"):
+        client.agent_rollouts.download_artifact(R, A, folder)
+    assert before.read_text() == "before"
+    assert names(folder) == [before.name]
+
+
+def test_a_folder_of_that_name(
+    server: FaultServer, client: ContainerPoolsClient, folder: Path
+) -> None:
+    server.play(choose=serving())
+    (folder / "out.bin").mkdir()
+    with pytest.raises(IsADirectoryError):
+        client.agent_rollouts.download_artifact(R, A, folder)
+    assert names(folder) == ["out.bin"]
+
+
+def test_a_closed_client_leaves_nothing(
+    server: FaultServer, client: ContainerPoolsClient, folder: Path
+) -> None:
+    client.close()
+    for call, _ in FILES:
+        with pytest.raises(ClientClosedError):
+            call._replace(args=(*call.args, folder)).on(client)
+    assert names(folder) == []
+    assert server.requests == []

@@ -1,0 +1,54 @@
+"""A content and a server of it: a good one, whose first answers may be spoilt."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from typing import Any
+
+from tests.support.fault_server import Seen
+from tests.support.faults import Fault, cut, message, raw, reset_at
+
+CONTENT = os.urandom(300_000)
+HASH = hashlib.sha256(CONTENT).hexdigest()
+OCTETS = "application/octet-stream"
+
+Spoil = Callable[[bytes], Fault]
+
+
+def part(seen: Seen, content: bytes = CONTENT, tag: str | None = None) -> bytes:
+    """What a good server answers."""
+    etag = f'"{hashlib.sha256(content).hexdigest()}"' if tag is None else tag
+    headers = {"Content-Type": OCTETS, "ETag": etag}
+    asked = seen.headers.get("range")
+    if asked is None or seen.headers.get("if-range", etag) != etag:
+        return message(content, 200, headers)
+    start = int(asked.removeprefix("bytes=").removesuffix("-"))
+    headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
+    return message(content[start:], 206, headers)
+
+
+def serving(*spoils: Spoil | None, content: bytes = CONTENT, tag: str | None = None) -> Any:
+    """A good server whose first answers are spoilt."""
+    left = list(spoils)
+
+    def choose(seen: Seen) -> Fault:
+        spoil = left.pop(0) if left else None
+        data = part(seen, content, tag)
+        return raw(data) if spoil is None else spoil(data)
+
+    return choose
+
+
+def after(size: int) -> Spoil:
+    """The connection ends after so many bytes of the body."""
+    return lambda data: cut(data.index(b"\r\n\r\n") + 4 + size, data)
+
+
+def reset_after(size: int) -> Spoil:
+    return lambda data: reset_at(data.index(b"\r\n\r\n") + 4 + size, data)
+
+
+def instead(fault: Fault) -> Spoil:
+    return lambda _: fault
