@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from .errors import forbidden_container_url
@@ -75,6 +76,7 @@ def is_local_name(host: str) -> bool:
     return host == "localhost" or host.endswith(".localhost")
 
 
+@lru_cache(maxsize=1024)
 def literal_address(host: str) -> IpAddress | None:
     """The address that is written there; None for a name.
 

@@ -86,7 +86,7 @@ async def until_final(
         async with asyncio.timeout(limit_seconds):
             while True:
                 changed.clear()
-                with store.reading() as db:
+                with store.reading_once() as db:
                     if status_of(db, rollout_id) in FINAL:
                         return
                 await changed.wait()

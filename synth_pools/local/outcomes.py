@@ -117,7 +117,10 @@ def _first(
 ) -> Any:
     for source in sources:
         for name in names:
-            value = source.get(name)
+            # Most containers report next to nothing.
+            if name not in source:
+                continue
+            value = source[name]
             if jsontext.is_number(value) and value >= 0 and not (whole and value != int(value)):
                 return value
     return None

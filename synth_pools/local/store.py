@@ -170,6 +170,14 @@ class Store:
         except sqlite3.Error as error:
             raise self._explained(error) from error
 
+    @contextlib.contextmanager
+    def reading_once(self) -> Iterator[sqlite3.Connection]:
+        """The same for one statement, which shows one moment anyway."""
+        try:
+            yield self._reader
+        except sqlite3.Error as error:
+            raise self._explained(error) from error
+
     @property
     def waiting(self) -> int:
         """How many writes are not done yet."""

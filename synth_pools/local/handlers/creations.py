@@ -76,18 +76,24 @@ def _item(index: int, result: sqlite3.Row | ApiError) -> str:
 async def _answer(call: Call, rollout: sqlite3.Row, key: IdempotencyKey | None) -> Reply:
     """The rollout as it was admitted or, where it says so, once it has ended."""
     backend = call.backend
-    with backend.store.reading() as db:
-        stopped = key is not None and key.stopped_waiting(db)
-    if rollout["mode"] != "sync" or stopped:
+    if rollout["mode"] != "sync" or _stopped_waiting(call, key):
         return reply_text(rollout_document(rollout), 202)
     waiting = until_final(
         backend.store, backend.changes, rollout["id"], backend.settings.sync_wait_seconds
     )
     await unless_disconnected(call.receive, waiting)
-    with backend.store.reading() as db:
+    with backend.store.reading_once() as db:
         rollout = find_rollout(db, rollout["id"])
-        stopped = key is not None and key.stopped_waiting(db)
+    # After that: whoever stopped waiting meanwhile was answered 202, and so are all others.
+    stopped = _stopped_waiting(call, key)
     has_ended = rollout["status"] in FINAL
     if key is not None and not has_ended:
         await key.note_stopped_waiting(backend.store)
     return reply_text(rollout_document(rollout), 200 if has_ended and not stopped else 202)
+
+
+def _stopped_waiting(call: Call, key: IdempotencyKey | None) -> bool:
+    if key is None:
+        return False
+    with call.backend.store.reading_once() as db:
+        return key.stopped_waiting(db)
