@@ -14,7 +14,8 @@ from typing import Any
 
 from openapi_python_client import Project
 from openapi_python_client.parser.openapi import Endpoint
-from openapi_python_client.parser.properties import Class, FileProperty, ModelProperty
+from openapi_python_client.parser.properties import Class, ModelProperty
+from openapi_python_client.parser.properties.file import FileProperty
 from openapi_python_client.parser.properties.protocol import PropertyProtocol
 from openapi_python_client.schema import UntrustedString
 from openapi_python_client.strings import safe_for_docstring

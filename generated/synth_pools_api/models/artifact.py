@@ -31,8 +31,8 @@ class Artifact:
         content_type (str): The media type of the content.
         created_at (datetime.datetime): When it was received.
         download_url (None | str): Where the content can be had, with the same key; null where the server offers no
-            downloads. Small
-            contents are in the rollout's `result` too.
+            downloads, or no
+            longer keeps it. Small contents are in the rollout's `result` too.
         metadata (JsonObject | Unset): Any JSON object: free-form, kept and answered as it was sent.
     """
 
