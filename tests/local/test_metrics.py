@@ -113,7 +113,7 @@ def test_the_guide_names_them_all(server: Server) -> None:
     told = scrape(server)
     names = {line.split()[2] for line in told.text.splitlines() if line.startswith("# TYPE")}
     ours = {name.removeprefix("synth_pools_") for name in names if name.startswith("synth_pools_")}
-    guide = Path(__file__).parents[2].joinpath("docs/guide.md").read_text(encoding="utf-8")
+    guide = Path(__file__).parents[2].joinpath("docs/local-backend.md").read_text(encoding="utf-8")
     table = re.search(r"^\| metric \|.*?\n\n", guide, re.DOTALL | re.MULTILINE)
     assert table
     rows = [row.split("|")[1] for row in table.group().splitlines()[2:-1]]
