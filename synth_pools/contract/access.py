@@ -10,7 +10,7 @@ from synth_pools.contract.document import Operation
 from synth_pools.contract.features import not_offered
 from synth_pools.contract.following import Rollout
 from synth_pools.contract.judgement import excerpt
-from synth_pools.contract.model import Clause, Column, Layer
+from synth_pools.contract.model import Clause, Column, Layer, Outcome
 from synth_pools.contract.probe import ABSENT, Answer
 from synth_pools.contract.scenario import Context, Scenario
 from synth_pools.contract.world import World
@@ -32,9 +32,12 @@ def check_access(world: World, rollout: Rollout | None) -> None:
     for operation in sorted(world.document.operations.values(), key=lambda op: op.id in _LAST):
         if world.options.read_only and operation.method != "GET":
             continue
+        if operation.id in absent:
+            ctx.lack(operation.id, absent[operation.id], Outcome.NOT_OFFERED)
+            continue
         for what, authorization in _wrong(operation):
             answer = _ask(ctx, operation, ids, authorization)
-            if answer.status == 501 or (operation.id in absent and answer.status in (404, 405)):
+            if answer.status == 501:
                 # It refuses everybody, which is as good.
                 continue
             ctx.judge(

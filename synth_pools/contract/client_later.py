@@ -6,7 +6,7 @@ import hashlib
 from typing import Any
 
 from synth_pools.contract.client_judging import called, judge_alike
-from synth_pools.contract.following import FINAL, Rollout, finish, wait, wait_until_active
+from synth_pools.contract.following import FINAL, Rollout, finish, wait, wait_until_resumed
 from synth_pools.contract.probe import ABSENT, at
 from synth_pools.contract.scenario import Context
 
@@ -107,9 +107,9 @@ def _pause(ctx: Context, call: Any, pool_id: str) -> None:
         for operation in ("pause_pool", "resume_pool"):
             name = operation.removesuffix("_pool") if short else operation
             came = called(ctx, call, operation, name, pool_id)
-            if operation == "resume_pool":
-                wait_until_active(ctx, pool_id)
             read = ctx.want(200, "get_pool", path)
+            if operation == "resume_pool":
+                wait_until_resumed(ctx, pool_id, read)
             if operation == "pause_pool":
                 judge_alike(ctx, operation, name, read, read.json, came)
             else:

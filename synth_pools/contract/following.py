@@ -117,6 +117,18 @@ def wait_until_active(ctx: Context, pool_id: str) -> None:
     raise LackError(Outcome.NOT_REACHED, "create_pool", note)
 
 
+def wait_until_resumed(ctx: Context, pool_id: str, wrote: Answer) -> None:
+    """The same after a resume, whose answer this is: a pool that stays paused is its departure."""
+    came: object = "paused"
+    for _ in pauses(ctx, _SECOND_OPINION):
+        came = ctx.want(200, "get_pool", {"pool_id": pool_id}).at("status")
+        if came != "paused":
+            break
+    if not ctx.judge("resume_pool", came != "paused", "a pool that admits", str(came), wrote):
+        raise EndScenario
+    wait_until_active(ctx, pool_id)
+
+
 def pauses(ctx: Context, limit: float | None = None) -> Iterator[None]:
     """Turns of a waiting loop, close together at first, until the limit."""
     give_up = time.monotonic() + (limit or ctx.world.patience)

@@ -26,6 +26,7 @@ from synth_pools.contract.following import (
     rollout_id,
     wait,
     wait_until_active,
+    wait_until_resumed,
 )
 from synth_pools.contract.machine_base import Watching
 from synth_pools.contract.model import LayerResult
@@ -178,7 +179,7 @@ class _Machine(Watching):
         wrote = self.ctx.want(200, operation, {"pool_id": pool.id})
         pool.paused = paused
         if not paused:
-            wait_until_active(self.ctx, pool.id)
+            wait_until_resumed(self.ctx, pool.id, wrote)
         self.see_pool(pool, operation, wrote)
 
     @precondition(lambda self: len(self.admitting) < len(self.active))

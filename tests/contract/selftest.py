@@ -44,10 +44,18 @@ class Caught:
         return self.exit_code == 1 and bool(self.checks)
 
 
-def judge(fault: Fault | None, seed: int, profile: str, skip: tuple[str, ...] = ()) -> Report:
+def judge(
+    fault: Fault | None,
+    seed: int,
+    profile: str,
+    skip: tuple[str, ...] = (),
+    only: tuple[str, ...] = (),
+) -> Report:
     """One run of the kit on a fresh backend behind the proxy; it is given a URL and a key."""
     with LocalBackend(api_key=KEY) as backend, FaultProxy(backend.url, fault, KEY) as proxy:
-        return run_contract(proxy.url, api_key=KEY, seed=seed, profile=profile, skip=skip)
+        return run_contract(
+            proxy.url, api_key=KEY, seed=seed, profile=profile, skip=skip, only=only
+        )
 
 
 def try_in_parts(name: str, seed: int, profile: str) -> Caught:
@@ -59,10 +67,16 @@ def try_in_parts(name: str, seed: int, profile: str) -> Caught:
     return caught
 
 
-def try_fault(name: str, seed: int, profile: str, skip: tuple[str, ...] = ()) -> Caught:
+def try_fault(
+    name: str,
+    seed: int,
+    profile: str,
+    skip: tuple[str, ...] = (),
+    only: tuple[str, ...] = (),
+) -> Caught:
     """One run of the kit on a backend with this fault."""
     fault, began = _BY_NAME[name], time.monotonic()
-    report = judge(fault, seed, profile, skip)
+    report = judge(fault, seed, profile, skip, only)
     right = [
         group
         for group in report.groups

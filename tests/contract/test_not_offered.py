@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from synth_pools.contract import run_contract
+from synth_pools.contract.features import OF_FEATURE
 from synth_pools.contract.model import Column, Outcome, Report
+from synth_pools.local import LocalBackend
 
+from .faults.fault import Fault, Passing, error_response
+from .faults.proxy import FaultProxy
+from .faults.wire import Request, Response
 from .watched import KEY, watched
 
 _LACKING = {
@@ -42,6 +47,34 @@ def test_features_that_are_not_listed() -> None:
     assert by_check["idempotency.replay"] == {Outcome.NOT_OFFERED}
     assert by_check["events.resume"] == {Outcome.NOT_OFFERED}
     assert by_check["events.order"] == {Outcome.HELD}
+
+
+def test_a_server_from_before_the_later_operations() -> None:
+    later = {name for names in OF_FEATURE.values() for name in names}
+    features = {"echo": True, "event_resume": True, "idempotency_keys": True}
+
+    async def unknown(_: Request, passing: Passing) -> Response | None:
+        return error_response(404, "not_found") if passing.operation in later else None
+
+    async def older(_: Request, response: Response, passing: Passing) -> Response:
+        if response.status == 200 and passing.operation == "get_capabilities":
+            return response.with_json({"targets": ["arbitrary"], "features": features})
+        return response
+
+    operations = (*later, "get_capabilities")
+    fault = Fault("an older server", "none", (), operations, before=unknown, after=older)
+    with LocalBackend(api_key=KEY) as backend, FaultProxy(backend.url, fault, KEY) as proxy:
+        subjects = ("batch", "downloads", "pause", "replay", "validate", "auth", "errors")
+        report = run_contract(
+            proxy.url,
+            api_key=KEY,
+            seed=1,
+            profile="quick",
+            only=(*subjects, "model", "client", "schema"),
+        )
+    assert (report.departures, report.obstacles, report.exit_code) == ((), (), 0)
+    for operation in later:
+        assert report.cell(operation, Column.BEHAVIOUR) is Outcome.NOT_OFFERED
 
 
 def test_without_echo_a_backend_on_this_machine_gets_a_container_of_ours() -> None:

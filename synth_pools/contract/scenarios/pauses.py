@@ -9,7 +9,7 @@ from synth_pools.contract.following import (
     finish,
     start,
     wait,
-    wait_until_active,
+    wait_until_resumed,
 )
 from synth_pools.contract.probe import ABSENT, Answer, at
 from synth_pools.contract.readers import of_pool
@@ -58,7 +58,7 @@ def admits_nothing(ctx: Context) -> None:
     ctx.equal("create_rollout", "the list of rollouts", [], listed.at("items"), listed)
     ctx.want(200, "update_pool", path, json={"metadata": {"kept": 2}})
     wrote = ctx.want(200, "resume_pool", path)
-    wait_until_active(ctx, pool_id)
+    wait_until_resumed(ctx, pool_id, wrote)
     _is(ctx, "resume_pool", "active", pool_id, ctx.want(200, "resume_pool", path))
     read = ctx.want(200, "get_pool", path)
     ctx.equal("resume_pool", "metadata", {"kept": 2}, read.at("metadata"), read)
@@ -111,7 +111,7 @@ def rollouts(ctx: Context) -> None:
     )
     cancelled = ctx.want(200, "cancel_rollout", unwanted.ids, json={})
     ctx.equal("cancel_rollout", "status", "cancelled", cancelled.at("status"), cancelled)
-    ctx.want(200, "resume_pool", path)
+    wait_until_resumed(ctx, pool_id, ctx.want(200, "resume_pool", path))
     after = wait(ctx, queued, FINAL)
     ctx.equal(
         "resume_pool", "status of the one that waited", "completed", after.at("status"), after

@@ -1,9 +1,25 @@
-"""Faults of the later operations: validation, batches, replays, pauses, downloads."""
+"""Faults of the later operations: validation, batches, replays, pauses, downloads, containers."""
 
 from __future__ import annotations
 
-from .fault import Fault, Passing, answers, sibling
-from .wire import Request, Response
+import io
+import json
+import zipfile
+from collections.abc import Callable
+from typing import Any
+
+from .fault import (
+    Altering,
+    Fault,
+    Passing,
+    answers,
+    error_response,
+    json_response,
+    put,
+    request_header_lost,
+    sibling,
+)
+from .wire import Request, Response, without
 
 
 async def _validated_and_created(
@@ -16,21 +32,252 @@ async def _validated_and_created(
     return response
 
 
+def _refused_left_out(batch: Any) -> Any:
+    return {**batch, "items": [item for item in batch["items"] if item["rollout"]]}
+
+
+def _refusals_without_reason(batch: Any) -> Any:
+    return {**batch, "items": [{**item, "error": None} for item in batch["items"]]}
+
+
+async def _all_or_nothing(request: Request, passing: Passing) -> Response | None:
+    """One that is refused stops all the others, as an ordinary validation would."""
+    body = request.json()
+    if not isinstance(body, dict) or not isinstance(body.get("rollouts"), list):
+        return None
+    for one in body["rollouts"][:20]:
+        asked = sibling(request, "POST", "/v1/rollouts:validate", one)
+        verdict = (await passing.ask(asked)).json()
+        errors = verdict.get("errors") or [{}]
+        if errors[0].get("type") == "additionalProperties":
+            return error_response(422, "validation_failed")
+    return None
+
+
+async def _in_reverse(request: Request, passing: Passing) -> Response | None:
+    """The last one is admitted first, and the answer put in order again."""
+    body = request.json()
+    rollouts = body.get("rollouts") if isinstance(body, dict) else None
+    if not isinstance(rollouts, list) or body.get("requests"):
+        return None
+    asked = Request(
+        "POST",
+        request.target,
+        without(request.headers, "content-length"),
+        json.dumps({**body, "rollouts": rollouts[::-1]}).encode(),
+    )
+    answer = await passing.ask(asked)
+    value = answer.json()
+    if answer.status != 200:
+        return answer
+    last = len(rollouts) - 1
+    items = [{**item, "index": last - item["index"]} for item in reversed(value["items"])]
+    return answer.with_json({**value, "items": items})
+
+
+async def _the_original_again(request: Request, passing: Passing) -> Response | None:
+    """No new rollout: the one that was to be repeated, under its own id."""
+    path = request.path.removesuffix("/replay")
+    shown = await passing.ask(sibling(request, "GET", path))
+    return shown if shown.status == 200 else None
+
+
+async def _without_its_task(request: Request, passing: Passing) -> Response | None:
+    """The same request as a new rollout, wherever and without a word of the old one."""
+    shown = await passing.ask(sibling(request, "GET", request.path.removesuffix("/replay")))
+    if shown.status != 200:
+        return None
+    value = shown.json()
+    body = {k: v for k, v in value["request"].items() if k != "task_id"}
+    path = f"/v1/pools/{value['pool_id']}/rollouts"
+    made = await passing.ask(sibling(request, "POST", path, body))
+    return made.with_json({**made.json(), "replay_of": value["id"]})
+
+
+def _only_said(verb: str, status: str) -> Callable[[Request, Passing], Any]:
+    async def before(request: Request, passing: Passing) -> Response | None:
+        shown = await passing.ask(sibling(request, "GET", request.path.removesuffix(f"/{verb}")))
+        value = shown.json()
+        if shown.status != 200 or value["status"] == "archived":
+            return None
+        return shown.with_json({**value, "status": status, "state": status})
+
+    return before
+
+
+async def _admitted_all_the_same(request: Request, passing: Passing) -> Response | None:
+    """A paused pool takes rollouts as if it were active."""
+    pool = request.path.removesuffix("/rollouts")
+    shown = await passing.ask(sibling(request, "GET", pool))
+    if shown.status != 200 or shown.json()["status"] != "paused":
+        return None
+    await passing.ask(sibling(request, "POST", f"{pool}/resume"))
+    made = await passing.ask(Request("POST", request.target, request.headers, request.body))
+    await passing.ask(sibling(request, "POST", f"{pool}/pause"))
+    return made
+
+
+async def _paused_and_cancelled(request: Request, passing: Passing) -> Response | None:
+    """What runs does not go on."""
+    pool = request.path.removesuffix("/pause")
+    listed = await passing.ask(sibling(request, "GET", f"{pool}/rollouts?state=running"))
+    for item in listed.json()["items"] if listed.status == 200 else ():
+        await passing.ask(sibling(request, "POST", f"/v1/rollouts/{item['id']}/cancel", {}))
+    return None
+
+
+async def _archived_resumes(request: Request, response: Response, passing: Passing) -> Response:
+    if response.status != 409:
+        return response
+    return await passing.ask(sibling(request, "GET", request.path.removesuffix("/resume")))
+
+
+async def _other_bytes(request: Request, response: Response, passing: Passing) -> Response:
+    if response.status == 200 and response.body:
+        response.body = response.body[:-1] + bytes([response.body[-1] ^ 1])
+    return response
+
+
+def _etag(change: Callable[[str], str]) -> Altering:
+    async def after(request: Request, response: Response, passing: Passing) -> Response:
+        response.headers = [
+            (name, change(value) if name.lower() == "etag" else value)
+            for name, value in response.headers
+        ]
+        return response
+
+    return after
+
+
+async def _first_byte_missing(request: Request, response: Response, passing: Passing) -> Response:
+    if response.status == 206:
+        response.body = response.body[1:]
+    return response
+
+
+async def _empty_archive(request: Request, response: Response, passing: Passing) -> Response:
+    return _archive(response, {}) if response.status == 200 else response
+
+
+async def _flat_archive(request: Request, response: Response, passing: Passing) -> Response:
+    """Under names of its own."""
+    if response.status != 200:
+        return response
+    with zipfile.ZipFile(io.BytesIO(response.body)) as found:
+        files = {f"{n}.bin": found.read(name) for n, name in enumerate(found.namelist())}
+    return _archive(response, files)
+
+
+async def _secrets_kept(request: Request, response: Response, passing: Passing) -> Response:
+    """The rollout as it is, with all that its request holds."""
+    shown = await passing.ask(sibling(request, "GET", request.path.removesuffix("/support_bundle")))
+    if response.status != 200 or shown.status != 200:
+        return response
+    return _archive(response, {"rollout.json": shown.body})
+
+
+async def _cut_archive(request: Request, response: Response, passing: Passing) -> Response:
+    if response.status == 200:
+        response.body = response.body[: len(response.body) // 2]
+    return response
+
+
+def _archive(response: Response, files: dict[str, bytes]) -> Response:
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w") as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    response.body = target.getvalue()
+    return response
+
+
+async def _missing_is_empty(request: Request, response: Response, passing: Passing) -> Response:
+    """Where the container has none, an empty one is made up."""
+    if response.status == 404 and response.json()["error"]["code"] == "not_found":
+        return json_response(200, {})
+    return response
+
+
+def _on(name: str, kind: str, operation: str, **how: Any) -> Fault:
+    return Fault(name, kind, (operation,), (operation,), **how)
+
+
 VALIDATION = [
-    Fault(
-        "validate_creates",
-        "validate",
-        ("validate_rollout",),
-        ("validate_rollout",),
-        after=_validated_and_created,
-    ),
-    Fault(
+    _on("validate_creates", "validate", "validate_rollout", after=_validated_and_created),
+    _on(
         "everything_is_valid",
         "validate",
-        ("validate_rollout",),
-        ("validate_rollout",),
+        "validate_rollout",
         after=answers(lambda value: {**value, "valid": True, "errors": []}),
     ),
 ]
 
-FAULTS = [*VALIDATION]
+_BATCH = "create_rollout_batch"
+BATCHES = [
+    _on("batch_leaves_out_refusals", "batch", _BATCH, after=answers(_refused_left_out)),
+    _on("batch_swallows_errors", "batch", _BATCH, after=answers(_refusals_without_reason)),
+    _on("batch_is_all_or_nothing", "batch", _BATCH, before=_all_or_nothing),
+    _on("batch_in_reverse", "batch", _BATCH, before=_in_reverse),
+    _on("batch_counts_all", "batch", _BATCH, after=answers(lambda value: {**value, "refused": 0})),
+    _on("batch_key_ignored", "batch", _BATCH, before=request_header_lost("idempotency-key")),
+]
+
+_REPLAY = "replay_rollout"
+REPLAYS = [
+    _on("replay_answers_the_original", "replay", _REPLAY, before=_the_original_again),
+    _on("replay_without_its_task", "replay", _REPLAY, before=_without_its_task),
+    _on("replay_names_nothing", "replay", _REPLAY, after=answers(put("replay_of", None))),
+    _on("replay_key_ignored", "replay", _REPLAY, before=request_header_lost("idempotency-key")),
+]
+
+PAUSES = [
+    _on("pause_only_says_so", "pause", "pause_pool", before=_only_said("pause", "paused")),
+    _on("resume_only_says_so", "pause", "resume_pool", before=_only_said("resume", "active")),
+    Fault(
+        "paused_pool_admits",
+        "pause",
+        ("pause_pool", "create_rollout"),
+        ("create_rollout",),
+        before=_admitted_all_the_same,
+    ),
+    _on("pause_cancels_what_runs", "pause", "pause_pool", before=_paused_and_cancelled),
+    _on("archived_pool_resumes", "pause", "resume_pool", after=_archived_resumes),
+]
+
+_ARTIFACT = "get_global_rollout_artifact"
+_ZIP = "get_global_rollout_artifacts_zip"
+_BUNDLE = "get_global_rollout_support_bundle"
+DOWNLOADS = [
+    _on("artifact_is_another", "download", _ARTIFACT, after=_other_bytes),
+    _on("etag_of_another", "download", _ARTIFACT, after=_etag(lambda value: value[:0:-1] + '"')),
+    _on("etag_without_quotes", "download", _ARTIFACT, after=_etag(lambda value: value.strip('"'))),
+    _on("range_ignored", "download", _ARTIFACT, before=request_header_lost("range")),
+    _on("range_one_too_short", "download", _ARTIFACT, after=_first_byte_missing),
+    _on("if_range_ignored", "download", _ARTIFACT, before=request_header_lost("if-range")),
+    _on("known_is_sent_again", "download", _ARTIFACT, before=request_header_lost("if-none-match")),
+    _on("archive_is_empty", "download", _ZIP, after=_empty_archive),
+    _on("archive_without_paths", "download", _ZIP, after=_flat_archive),
+    _on("archive_cut_short", "download", _ZIP, after=_cut_archive),
+    _on("bundle_with_secrets", "download", _BUNDLE, after=_secrets_kept),
+    _on("bundle_is_empty", "download", _BUNDLE, after=_empty_archive),
+]
+
+CONTAINERS = [
+    _on(
+        f"{place}_{what}_wrapped",
+        "container",
+        f"get_{place}_container_{what}",
+        after=answers(lambda value: {"data": value}),
+    )
+    for place, what in (("pool", "task_info"), ("task", "program"), ("pool", "taskset"))
+] + [
+    _on(
+        f"{place}_{what}_made_up",
+        "container",
+        f"get_{place}_container_{what}",
+        after=_missing_is_empty,
+    )
+    for place, what in (("task", "task_info"), ("pool", "program"), ("task", "taskset"))
+]
+
+FAULTS = [*VALIDATION, *BATCHES, *REPLAYS, *PAUSES, *DOWNLOADS, *CONTAINERS]
