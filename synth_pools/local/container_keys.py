@@ -6,6 +6,7 @@ otherwise whoever may define pools could have any variable sent to any container
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -70,10 +71,16 @@ def container_key(name: str, url: str, settings: Settings) -> Secret:
     return Secret(value)
 
 
-def without(key: Secret, raw: bytes) -> bytes:
+def without(key: Secret | None, raw: bytes) -> bytes:
     """An answer in which the key that was sent does not come back."""
-    value = key.reveal().encode()
-    return raw.replace(value, _HIDDEN) if len(value) >= _SHORTEST_HIDDEN else raw
+    value = "" if key is None else key.reveal()
+    if len(value) < _SHORTEST_HIDDEN:
+        return raw
+    escaped = json.dumps(value)[1:-1]
+    # As it is, and as a JSON text may have it; some write every slash as an escape.
+    for form in dict.fromkeys((value, escaped, escaped.replace("/", "\\/"))):
+        raw = raw.replace(form.encode(), _HIDDEN)
+    return raw
 
 
 def _is_allowed(name: str, settings: Settings) -> bool:

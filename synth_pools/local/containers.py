@@ -84,8 +84,9 @@ class ContainerClient:
                 {"url": url, "timeout_seconds": limit_seconds},
             ) from None
         except (ForbiddenAddressError, ConnectionFailedError, BrokenAnswerError) as error:
-            raise _failure(error, url) from None
-        return status, raw if key is None else without(key, raw)
+            cause = without(key, str(error).encode("utf-8", "replace")).decode()
+            raise _failure(error, url, cause) from None
+        return status, without(key, raw)
 
 
 class HttpContainer:
@@ -140,15 +141,16 @@ class HttpContainer:
         return await self._client.call(method, url, body, limit_seconds, self._key)
 
 
-def _failure(error: Exception, url: str) -> TargetError:
+def _failure(error: Exception, url: str, cause: str) -> TargetError:
+    """`cause` is what the error says, which may quote what the container sent."""
     if isinstance(error, ForbiddenAddressError):
         details = {"url": url, "cause": FORBIDDEN}
-        return TargetError("container_unreachable", str(error), details)
-    details = {"url": url, "cause": str(error)}
+        return TargetError("container_unreachable", cause, details)
+    details = {"url": url, "cause": cause}
     if isinstance(error, ConnectionFailedError):
         return TargetError("container_unreachable", f"No container answered at {url}.", details)
     if isinstance(error, BrokenAnswerError) and error.too_large:
-        message = f"The container at {url} answered with {error}."
+        message = f"The container at {url} answered with {cause}."
         return TargetError("container_bad_response", message, {"url": url})
     return TargetError(
         "container_bad_response",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import traceback
 from collections.abc import Callable, Iterator
@@ -116,6 +117,33 @@ def test_it_goes_with_every_call_and_comes_back_in_none(
     for file in tmp_path.rglob("*"):
         if file.is_file():
             assert KEY_VALUE.encode() not in file.read_bytes(), file
+
+
+@pytest.mark.parametrize("head", ["HTTP/1.1 2x0 {}", "HTTP/1.1 200 OK\r\nx-\x00y: {}"])
+def test_it_does_not_come_back_in_what_is_no_http(server: Server, head: str) -> None:
+    def answer(seen: Seen) -> bytes:
+        return f"{head.format(seen.headers['x-api-key'])}\r\n\r\n".encode()
+
+    with odd_container(answer) as container:
+        pool_id = server.pool(container_url=container.url, config=CONFIG)
+        cause = server.run(pool_id)["error"]["details"]["cause"]
+    assert "no HTTP" in cause
+    assert KEY_VALUE not in cause
+
+
+@pytest.mark.parametrize("escape", [str, lambda text: text.replace("/", "\\/")])
+def test_it_does_not_come_back_as_an_escape(
+    server: Server, monkeypatch: pytest.MonkeyPatch, escape: Callable[[str], str]
+) -> None:
+    value = 'ck_"5f1/d0c\\9a8b'
+    monkeypatch.setenv(NAME, value)
+
+    def answer(seen: Seen) -> bytes:
+        return http(200, escape(json.dumps({"key": seen.headers["x-api-key"]})).encode())
+
+    with odd_container(answer) as container:
+        pool_id = server.pool(container_url=container.url, config=CONFIG)
+        assert server.run(pool_id)["result"] == {"key": "***"}
 
 
 def test_a_pool_that_names_none_sends_none(server: Server, container: OddContainer) -> None:
