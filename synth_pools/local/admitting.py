@@ -30,6 +30,8 @@ async def admit(
     pool_id: str | None,
     request: dict[str, Any],
     key: IdempotencyKey | None,
+    *,
+    is_large: bool,
 ) -> sqlite3.Row:
     """The rollout of this request: a new one, or the one that the same key made before."""
     backend.admission.require_open()
@@ -37,7 +39,7 @@ async def admit(
     def work(tx: Transaction) -> sqlite3.Row:
         return _Admitting(tx, backend).admit(pool_id, request, key)
 
-    return await backend.store.write(work)
+    return await backend.store.write(work, quick=not is_large)
 
 
 async def admit_again(backend: Backend, rollout_id: str, key: IdempotencyKey | None) -> sqlite3.Row:

@@ -81,7 +81,8 @@ class Runner:
         error: TargetError | None = None
         while True:
             with await self._fleet.place(pool_id, tried, is_retry=error is not None) as place:
-                attempt = await write(partial(self._begin, rollout_id, place.url, error))
+                begin = partial(self._begin, rollout_id, place.url, error)
+                attempt = await write(begin, quick=True)
                 if attempt is None:
                     return
                 place.move(attempt.container_url)
@@ -100,7 +101,8 @@ class Runner:
                 if not self._fleet.has_other(pool_id, tried):
                     await asyncio.sleep(attempt.pause_seconds)
         async with self._contents.kept(outcome.contents):
-            await write(partial(self._finish, rollout_id=rollout_id, outcome=outcome))
+            finish = partial(self._finish, rollout_id=rollout_id, outcome=outcome)
+            await write(finish, quick=len(outcome.result) <= _LARGE_ANSWER)
 
     def _begin(
         self, rollout_id: str, place_url: str | None, error: TargetError | None, tx: Transaction
@@ -202,7 +204,7 @@ class Runner:
             rollout_rows.report_agent(tx, rollout_id, text)
             tx.after_commit(lambda: self._changes.announce(rollout_id, goes_on=True))
 
-        await self._store.write_in_the_end(append)
+        await self._store.write_in_the_end(append, quick=True)
 
 
 async def _take_up(target: Target, attempt: Attempt) -> Answer:

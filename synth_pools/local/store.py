@@ -9,6 +9,7 @@ import queue
 import sqlite3
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -23,9 +24,11 @@ FILE_NAME = "synth-pools.sqlite3"
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
 
-# How many waiting writes share one commit: a disk flush takes longer than hundreds of them.
-_BATCH = 256
+# How many waiting writes share one commit: a disk flush takes longer than a hundred of them.
+_BATCH = 128
 _BUSY_SECONDS = 10.0
+_PATIENCE = f"PRAGMA busy_timeout = {1000 * _BUSY_SECONDS:.0f}"
+_NO_PATIENCE = "PRAGMA busy_timeout = 0"
 _CLOSE_SECONDS = 30.0
 
 # A copy of the file that somebody makes lets the log grow; afterwards it shrinks to this.
@@ -104,11 +107,14 @@ class StorageError(ApiError):
 
 
 class _Job:
-    __slots__ = ("callbacks", "error", "future", "request_id", "result", "work")
+    __slots__ = ("callbacks", "error", "future", "is_quick", "request_id", "result", "work")
 
-    def __init__(self, work: Callable[[Transaction], Any], future: asyncio.Future[Any]) -> None:
+    def __init__(
+        self, work: Callable[[Transaction], Any], future: asyncio.Future[Any], *, is_quick: bool
+    ) -> None:
         self.work = work
         self.future = future
+        self.is_quick = is_quick
         self.request_id = REQUEST_ID.get()
         self.callbacks: list[Callable[[], None]] = []
         self.result: Any = None
@@ -123,27 +129,42 @@ class _Job:
         self.error = self.error or error
 
 
+class _Batch:
+    """Jobs that share a transaction, and how far that is."""
+
+    __slots__ = ("begun", "jobs", "worked")
+
+    def __init__(self, jobs: list[_Job]) -> None:
+        self.jobs = jobs
+        self.begun = time.perf_counter()
+        # Whether all of them left it whole; None as long as nothing is done.
+        self.worked: bool | None = None
+
+
 class Store:
     """Opened and used in one event loop.
 
-    Writes run one after the other in a thread of their own, those that wait together in one
-    transaction; where one of them fails that has changed something, each runs again by itself.
-    Reads run in the event loop on a connection of their own: they take microseconds and never wait
-    for the writer.
+    Writes that wait together share a transaction, one transaction after the other; where a write
+    fails that has changed something, each of them runs again by itself. A thread of its own waits
+    for the disk and does what takes long. Quick writes run in the event loop: their statements take
+    microseconds each, and two threads that take turns at them cost more than the statements.
+    Reads run in the event loop on a connection of their own, and never wait for the writer.
     """
 
     def __init__(self, data_dir: Path, observer: Observer | None = None) -> None:
         self._path = path = data_dir / FILE_NAME
         self._observer = observer
         self._loop = asyncio.get_running_loop()
-        self._jobs: queue.SimpleQueue[list[_Job] | None] = queue.SimpleQueue()
-        # Those of this round of the event loop: every hand-over costs both threads more than a job.
-        self._gathered: list[_Job] = []
-        self._undelivered = 0
+        self._batches: queue.SimpleQueue[_Batch | None] = queue.SimpleQueue()
+        self._waiting: deque[_Job] = deque()
+        # What the thread has; the writing connection is its alone meanwhile.
+        self._in_hand: _Batch | None = None
+        self._is_to_begin = False
         self._closed = False
         self._complained = 0.0
         self._writer_ended = asyncio.Event()
         self._writer = _connect(path)
+        self._patience = _PATIENCE
         try:
             self._writer.execute("PRAGMA journal_mode = WAL")
             # On disk, and not merely handed to the system, before anyone is told.
@@ -181,7 +202,7 @@ class Store:
     @property
     def waiting(self) -> int:
         """How many writes are not done yet."""
-        return self._undelivered
+        return len(self._waiting) + (len(self._in_hand.jobs) if self._in_hand is not None else 0)
 
     def bytes_on_disk(self) -> dict[str, int]:
         """Of the database and of its log, which is written back to it now and then."""
@@ -202,28 +223,29 @@ class Store:
         except sqlite3.Error as error:
             raise self._explained(error) from error
 
-    async def write(self, work: Callable[[Transaction], _T]) -> _T:
-        """Run `work` in the writer's thread and return its result once it is on disk.
+    async def write(self, work: Callable[[Transaction], _T], *, quick: bool = False) -> _T:
+        """Run `work` in a transaction and return its result once it is on disk.
 
         It may be run again where what it shared a commit with made that fail: it must do nothing
-        but read and write in its transaction. `StorageError` where the disk does not take it.
+        but read and write in its transaction. `quick`: these are few statements, with little data.
+        `StorageError` where the disk does not take it.
         """
         if self._closed:
             raise StoreClosedError("the backend is stopping")
-        job = _Job(work, self._loop.create_future())
-        if not self._gathered:
-            self._loop.call_soon(self._hand_over)
-        self._gathered.append(job)
-        self._undelivered += 1
+        job = _Job(work, self._loop.create_future(), is_quick=quick)
+        self._waiting.append(job)
+        self._begin_soon()
         result: _T = await job.future
         return result
 
-    async def write_in_the_end(self, work: Callable[[Transaction], _T]) -> _T:
+    async def write_in_the_end(
+        self, work: Callable[[Transaction], _T], *, quick: bool = False
+    ) -> _T:
         """The same for what has happened and must not be lost: until the disk takes it."""
         pause = _SHORTEST_PAUSE
         while True:
             try:
-                return await self.write(work)
+                return await self.write(work, quick=quick)
             except StorageError:
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE)
@@ -233,8 +255,7 @@ class Store:
         if self._closed:
             return
         self._closed = True
-        self._hand_over()
-        self._jobs.put(None)
+        self._begin_soon()
         try:
             # Not `to_thread(join)`: when Python itself is ending there are no new worker threads.
             async with asyncio.timeout(_CLOSE_SECONDS):
@@ -245,24 +266,31 @@ class Store:
             _log.error("the database did not take the last writes in %g seconds", _CLOSE_SECONDS)
         self._reader.close()
 
-    def _hand_over(self) -> None:
-        if self._gathered:
-            self._jobs.put(self._gathered)
-            self._gathered = []
+    def _begin_soon(self) -> None:
+        # Not at once: whatever else this round of the event loop writes goes along.
+        if self._in_hand is None and not self._is_to_begin:
+            self._is_to_begin = True
+            self._loop.call_soon(self._begin)
+
+    def _begin(self) -> None:
+        self._is_to_begin = False
+        if not self._waiting:
+            if self._closed:
+                self._batches.put(None)
+            return
+        size = min(_BATCH, len(self._waiting))
+        batch = self._in_hand = _Batch([self._waiting.popleft() for _ in range(size)])
+        if all(job.is_quick for job in batch.jobs):
+            # Where that is not possible just now, the thread tries with more patience.
+            with contextlib.suppress(sqlite3.Error):
+                self._begin_transaction(_NO_PATIENCE)
+                batch.worked = self._work(batch.jobs)
+        self._batches.put(batch)
 
     def _run(self) -> None:
-        gathered = self._jobs.get()
-        while gathered is not None:
-            jobs = gathered
-            try:
-                while len(jobs) < _BATCH and (gathered := self._jobs.get_nowait()) is not None:
-                    jobs += gathered
-            except queue.Empty:
-                pass
-            self._commit(jobs)
-            self._tell_loop(partial(self._deliver, jobs))
-            if gathered is not None:
-                gathered = self._jobs.get()
+        while (batch := self._batches.get()) is not None:
+            self._commit(batch)
+            self._tell_loop(partial(self._deliver, batch.jobs))
         self._writer.close()
         self._tell_loop(self._writer_ended.set)
 
@@ -271,24 +299,26 @@ class Store:
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(callback)
 
-    def _commit(self, jobs: list[_Job]) -> None:
-        if not self._commit_together(jobs) and len(jobs) > 1:
+    def _commit(self, batch: _Batch) -> None:
+        if not self._commit_together(batch) and len(batch.jobs) > 1:
             # One that fails, or is too large for the disk, must not take those with it that do not.
-            for job in jobs:
+            for job in batch.jobs:
                 job.reset()
-                self._commit_together([job])
+                self._commit_together(_Batch([job]))
 
-    def _commit_together(self, jobs: list[_Job]) -> bool:
+    def _commit_together(self, batch: _Batch) -> bool:
         """Whether they are on disk; those that failed and changed nothing are no obstacle."""
-        connection = self._writer
-        begun = time.perf_counter()
-        is_whole = failed = False
+        connection, jobs = self._writer, batch.jobs
+        failed = False
         try:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            connection.execute("BEGIN IMMEDIATE")
-            is_whole = self._work(jobs)
-            connection.execute("COMMIT" if is_whole else "ROLLBACK")
+            if batch.worked is None:
+                for job in jobs:
+                    job.reset()
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                self._begin_transaction(_PATIENCE)
+                batch.worked = self._work(jobs)
+            connection.execute("COMMIT" if batch.worked else "ROLLBACK")
         except sqlite3.Error as error:
             failed = True
             with contextlib.suppress(sqlite3.Error):
@@ -296,8 +326,16 @@ class Store:
             for job in jobs:
                 job.fail(error)
         if self._observer is not None:
-            self._observer.committed(len(jobs), time.perf_counter() - begun, failed=failed)
-        return is_whole and not failed
+            took = time.perf_counter() - batch.begun
+            self._observer.committed(len(jobs), took, failed=failed)
+        return batch.worked is True and not failed
+
+    def _begin_transaction(self, patience: str) -> None:
+        """Somebody else may write to the file, though nobody should."""
+        if patience != self._patience:
+            self._writer.execute(patience)
+            self._patience = patience
+        self._writer.execute("BEGIN IMMEDIATE")
 
     def _work(self, jobs: list[_Job]) -> bool:
         """Run them up to one that fails and has changed something."""
@@ -320,7 +358,9 @@ class Store:
         return True
 
     def _deliver(self, jobs: list[_Job]) -> None:
-        self._undelivered -= len(jobs)
+        self._in_hand = None
+        if self._waiting or self._closed:
+            self._begin_soon()
         for job in jobs:
             for callback in job.callbacks:
                 try:

@@ -46,7 +46,11 @@ async def test_what_is_awaited_can_be_read_by_anybody(store: Store, tmp_path: Pa
         assert other.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
-async def test_one_that_fails_undoes_itself_alone(store: Store) -> None:
+both_ways = pytest.mark.parametrize("quick", [False, True], ids=["thread", "loop"])
+
+
+@both_ways
+async def test_one_that_fails_undoes_itself_alone(store: Store, quick: bool) -> None:
     called: list[int] = []
 
     def write(number: int) -> Callable[[Transaction], None]:
@@ -59,7 +63,7 @@ async def test_one_that_fails_undoes_itself_alone(store: Store) -> None:
         return work
 
     results = await asyncio.gather(
-        *(store.write(write(number)) for number in range(30)), return_exceptions=True
+        *(store.write(write(number), quick=quick) for number in range(30)), return_exceptions=True
     )
     good = [number for number in range(30) if number % 3]
     assert [number for number in range(30) if results[number] is None] == good
@@ -67,19 +71,56 @@ async def test_one_that_fails_undoes_itself_alone(store: Store) -> None:
     assert keys(store) == {f"k{number}" for number in good}
 
 
+@both_ways
 async def test_a_failing_commit_fails_all_that_share_it_and_the_store_goes_on(
-    store: Store,
+    store: Store, quick: bool
 ) -> None:
     def breaks(tx: Transaction) -> None:
         tx.execute("INSERT INTO meta VALUES ('lost', '')")
         # Ends the common transaction behind the store's back, as a full disk would.
         tx.execute("ROLLBACK")
 
-    with pytest.raises(sqlite3.Error):
-        await store.write(breaks)
-    assert keys(store) == set()
-    await store.write(put("kept"))
-    assert keys(store) == {"kept"}
+    beside = store.write(put("beside"), quick=quick)
+    broken, _ = await asyncio.gather(
+        store.write(breaks, quick=quick), beside, return_exceptions=True
+    )
+    assert isinstance(broken, sqlite3.Error)
+    assert keys(store) == {"beside"}
+    await store.write(put("kept"), quick=quick)
+    assert keys(store) == {"beside", "kept"}
+
+
+async def test_quick_and_other_writes_keep_their_order(store: Store) -> None:
+    order: list[int] = []
+
+    def write(number: int) -> Callable[[Transaction], int]:
+        def work(tx: Transaction) -> int:
+            tx.after_commit(lambda: order.append(number))
+            return int(tx.execute("SELECT COUNT(*) FROM meta").fetchone()[0])
+
+        return work
+
+    await asyncio.gather(
+        *(store.write(write(number), quick=number % 5 > 0) for number in range(300))
+    )
+    assert order == list(range(300))
+    assert store.waiting == 0
+
+
+async def test_a_quick_write_waits_for_somebody_elses_without_stopping_the_loop(
+    store: Store, tmp_path: Path
+) -> None:
+    with closing(sqlite3.connect(tmp_path / FILE_NAME, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        waiting = asyncio.ensure_future(store.write(put("a"), quick=True))
+        for _ in range(10):
+            await asyncio.sleep(0.01)
+        assert not waiting.done()
+        assert store.waiting == 1
+        other.execute("COMMIT")
+        await asyncio.wait_for(waiting, 5)
+    await store.write(put("b"), quick=True)
+    assert keys(store) == {"a", "b"}
 
 
 async def test_writes_that_wait_together_share_a_commit(store: Store) -> None:
@@ -124,9 +165,12 @@ async def test_a_callback_that_fails_takes_nobody_with_it(
     failures.clear()
 
 
-async def test_closing_finishes_what_was_asked_for(tmp_path: Path) -> None:
+@both_ways
+async def test_closing_finishes_what_was_asked_for(tmp_path: Path, quick: bool) -> None:
     store = Store(tmp_path)
-    writes = [asyncio.ensure_future(store.write(put(f"k{number}"))) for number in range(500)]
+    writes = [
+        asyncio.ensure_future(store.write(put(f"k{number}"), quick=quick)) for number in range(500)
+    ]
     await asyncio.sleep(0)
     await store.close()
     await store.close()
@@ -170,12 +214,15 @@ async def test_one_that_is_too_large_for_the_disk_takes_nobody_with_it(
     failures.clear()
 
 
-async def test_what_must_not_be_lost_waits_for_room(store: Store, failures: list[str]) -> None:
+@both_ways
+async def test_what_must_not_be_lost_waits_for_room(
+    store: Store, failures: list[str], quick: bool
+) -> None:
     def put_much(tx: Transaction) -> None:
         tx.execute("INSERT INTO meta VALUES ('much', ?)", ("x" * 1_000_000,))
 
     await store.write(set_quota(20))
-    waiting = asyncio.ensure_future(store.write_in_the_end(put_much))
+    waiting = asyncio.ensure_future(store.write_in_the_end(put_much, quick=quick))
     await asyncio.sleep(0.3)
     assert not waiting.done()
     await store.write(set_quota(None))
@@ -184,7 +231,10 @@ async def test_what_must_not_be_lost_waits_for_room(store: Store, failures: list
     failures.clear()
 
 
-async def test_a_file_that_must_not_grow(store: Store, tmp_path: Path, failures: list[str]) -> None:
+@both_ways
+async def test_a_file_that_must_not_grow(
+    store: Store, tmp_path: Path, failures: list[str], quick: bool
+) -> None:
     """As a real disk says no: in the middle of a commit."""
     log = tmp_path / f"{FILE_NAME}-wal"
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -193,7 +243,7 @@ async def test_a_file_that_must_not_grow(store: Store, tmp_path: Path, failures:
         written = 0
         with pytest.raises(StorageError):
             for written in range(1000):
-                await store.write(put(f"k{written}"))
+                await store.write(put(f"k{written}"), quick=quick)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert written > 0

@@ -22,7 +22,9 @@ _LARGE = 64 * 1024
 async def create_rollout(call: Call) -> Reply:
     pool_id = call.parameters.get("pool_id")
     key = _key(call, pool_id or "", call.body)
-    return await _answer(call, await admit(call.backend, pool_id, call.body, key), key)
+    is_large = len(call.raw_body) > _LARGE
+    rollout = await admit(call.backend, pool_id, call.body, key, is_large=is_large)
+    return await _answer(call, rollout, key)
 
 
 async def replay_rollout(call: Call) -> Reply:
