@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qsl, quote
 
@@ -18,6 +18,7 @@ _DOCUMENT = "urn:synth-pools:openapi"
 _INTEGER = re.compile(r"-?[0-9]{1,400}")
 _MESSAGE_LIMIT = 300
 _FIELD_LIMIT = 20
+_ALTERNATIVES = frozenset({"anyOf", "oneOf"})
 # `Retry-After` belongs to refusals that pass with time; the document cannot say "only then".
 _SOMETIMES_HEADERS = frozenset({"retry-after"})
 
@@ -151,8 +152,7 @@ class Contract:
             yield from self._faults(schema, readable, location)
             return
         for _, error in errors:
-            place = [*location, *error.instance_path]
-            yield _fault(place, error.message, error.kind.name)
+            yield from _told(error, location)
 
     def _compile(self, schema: str) -> jsonschema_rs.Draft202012Validator:
         validator = jsonschema_rs.Draft202012Validator(
@@ -178,7 +178,42 @@ def _coerce(parameter: Parameter, text: str) -> str | int:
     return text
 
 
+def _told(
+    error: jsonschema_rs.ValidationError, location: Sequence[str | int]
+) -> Iterator[dict[str, Any]]:
+    """What is wrong in the end: that none of several schemas fits tells nobody what to send."""
+    kind: Any = error.kind
+    place = [*location, *error.instance_path]
+    if kind.name not in _ALTERNATIVES:
+        yield _fault(place, error.message, kind.name)
+        return
+    meant, types = [], list[str]()
+    for faults in kind.context:
+        wrong = [fault for fault in faults if _is_of_other_type(fault, error)]
+        if wrong:
+            types += [name for fault in wrong for name in fault.kind.types]
+        else:
+            meant.append(faults)
+    if len(meant) == 1:
+        for fault in meant[0]:
+            yield from _told(fault, location)
+    elif meant:
+        yield _fault(place, error.message, kind.name)
+    else:
+        names = " or ".join(f'"{name}"' for name in dict.fromkeys(types))
+        sent = json.dumps(error.instance, separators=(",", ":"))
+        yield _fault(place, f"{sent} is not of type {names}", "type")
+
+
+def _is_of_other_type(
+    fault: jsonschema_rs.ValidationError, error: jsonschema_rs.ValidationError
+) -> bool:
+    return fault.kind.name == "type" and fault.instance_path == error.instance_path
+
+
 def _fault(location: Iterable[str | int], message: str, kind: str) -> dict[str, Any]:
     if len(message) > _MESSAGE_LIMIT:
-        message = message[:_MESSAGE_LIMIT] + "..."
+        # What was sent comes first, and what is allowed last.
+        half = _MESSAGE_LIMIT // 2
+        message = f"{message[:half]}...{message[-half:]}"
     return {"loc": list(location), "msg": message, "type": kind}

@@ -237,7 +237,7 @@ def test_a_missing_body_is_named(server: Server, headers: dict[str, str]) -> Non
         ({"name": "n", "concurrency": 1.5}, ["body", "concurrency"]),
         ({"name": "n", "capacity": True}, ["body", "capacity"]),
         ({"name": "n", "target": "nowhere"}, ["body", "target"]),
-        ({"name": "n", "config": {"timeout_seconds": 0}}, ["body", "config"]),
+        ({"name": "n", "config": {"timeout_seconds": 0}}, ["body", "config", "timeout_seconds"]),
         ({"name": "n", "tasks": [{}, {"id": "?"}]}, ["body", "tasks", 1, "id"]),
         ({"name": "n", "container_url": "ftp://127.0.0.1"}, ["body", "container_url"]),
         ({"name": "n", "container_url": "127.0.0.1:80"}, ["body", "container_url"]),
