@@ -128,22 +128,24 @@ class Through:
         return f"{self._url}/v1/pools/{pool_id}/rollouts"
 
 
-async def rate_of(call: Call, calls: int) -> float:
+async def rate_of(call: Call, calls: int, spread_seconds: float = 0.0) -> float:
     """Calls a second, so many of them in flight; without those with which it begins and ends.
 
-    At first all of them come at once, and in the end there are fewer and fewer.
+    In the end there are fewer and fewer. At first all of them come at once, or as far apart as they
+    would be after a while: long calls that begin together stay together for minutes.
     """
     ends: list[float] = []
     left = iter(range(calls))
 
-    async def one_after_the_other() -> None:
+    async def one_after_the_other(number: int) -> None:
+        await asyncio.sleep(spread_seconds * number / IN_FLIGHT)
         for _ in left:
             await call()
             ends.append(time.perf_counter())
 
     async with asyncio.TaskGroup() as tasks:
-        for _ in range(IN_FLIGHT):
-            tasks.create_task(one_after_the_other())
+        for number in range(IN_FLIGHT):
+            tasks.create_task(one_after_the_other(number))
     return (calls - 2 * IN_FLIGHT) / (ends[-1 - IN_FLIGHT] - ends[IN_FLIGHT - 1])
 
 

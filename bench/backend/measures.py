@@ -70,7 +70,7 @@ async def speed(
     for number in range(rounds):
         for name in _rotated(list(contenders), number):
             before = backend.processor_seconds()
-            rates[name].append(await rate_of(_runs(contenders[name], seconds), calls))
+            rates[name].append(await rate_of(_runs(contenders[name], seconds), calls, seconds))
             if name == "few":
                 spent += backend.processor_seconds() - before
     return Speed(

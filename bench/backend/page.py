@@ -37,7 +37,8 @@ result, as it was printed:
 A rollout that does nothing is all overhead: three processes share the processors, and the backend
 alone admits it, writes down that it starts, calls the container, and writes down how it ended, each
 time with what it tells in its event stream. With rollouts of 200 ms the {in_flight} that run at a
-time are the bound: {most} a second.
+time are the bound: {most} a second. They begin spread over that time, as those of a fleet that has
+run for a while are.
 """
 
 
