@@ -16,7 +16,7 @@ import pytest
 from synth_pools.local.processes.child import Child
 from synth_pools.local.processes.ending import end_children
 from synth_pools.local.processes.environment import MARKER, environment
-from synth_pools.local.processes.kinship import Known, find
+from synth_pools.local.processes.kinship import Known, find, is_alive
 from synth_pools.local.processes.output import Tail
 from synth_pools.local.processes.plan import Plan
 from synth_pools.local.processes.ports import Ports
@@ -144,6 +144,37 @@ async def test_all_that_it_started_ends_with_it() -> None:
     await end_children([child])
     assert find(lambda marker: marker == child.known.marker) == []
     assert child.exit_code == -signal.SIGTERM
+
+
+CLEAN = """
+import subprocess, sys, time
+sleep = [sys.executable, "-c", "import signal, time; signal.signal(15, signal.SIG_IGN);"
+         " print('ready', flush=True); time.sleep(600)"]
+children = [
+    subprocess.Popen(sleep, env={"A": "b"}, start_new_session=is_elsewhere, stdout=subprocess.PIPE)
+    for is_elsewhere in (False, True)
+]
+for child in children:
+    child.stdout.readline()
+print(*[child.pid for child in children], flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("leader_dies", [False, True])
+async def test_what_it_started_without_its_environment_ends_too(leader_dies: bool) -> None:
+    child = await spawn(CLEAN)
+    await until_it_writes(child)
+    near, far = (psutil.Process(int(pid)) for pid in child.output.lines()[0].split())
+    assert find(lambda _: False, [child.known])
+    if leader_dies:
+        # Nothing tells any more who started the one that went elsewhere.
+        psutil.Process(child.pid).kill()
+        await child.exited(10)
+        far.kill()
+    await end_children([child], 0.2)
+    assert not is_alive(near)
+    assert not is_alive(far)
 
 
 async def test_a_cancelled_end_kills_at_once() -> None:

@@ -8,6 +8,7 @@ import os
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import psutil
 
@@ -26,7 +27,8 @@ class Child:
         self._all_read = protocol.all_read
         self.output = protocol.output
         self.pid = transport.get_pid()
-        self.known = Known(self.pid, _started(self.pid), marker)
+        self._protocol = protocol
+        self._known = Known(self.pid, _started(self.pid), marker, is_child=True)
 
     @classmethod
     async def spawn(
@@ -45,6 +47,10 @@ class Child:
             start_new_session=True,
         )
         return cls(transport, protocol, marker)
+
+    @property
+    def known(self) -> Known:
+        return replace(self._known, ended=self._protocol.exited_at)
 
     @property
     def exit_code(self) -> int | None:
@@ -77,6 +83,8 @@ class Child:
 class _Protocol(asyncio.SubprocessProtocol):
     def __init__(self) -> None:
         self.output = Tail()
+        # In seconds since 1970.
+        self.exited_at: float | None = None
         loop = asyncio.get_running_loop()
         self.exited: asyncio.Future[None] = loop.create_future()
         self.all_read: asyncio.Future[None] = loop.create_future()
@@ -92,6 +100,7 @@ class _Protocol(asyncio.SubprocessProtocol):
 
     def process_exited(self) -> None:
         if not self.exited.done():
+            self.exited_at = time.time()
             self.exited.set_result(None)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import psutil
 
 from .child import Child
-from .kinship import find
+from .kinship import find, is_alive
 
 _log = logging.getLogger(__name__)
 
@@ -32,24 +32,35 @@ async def end_children(
     if not children:
         return
     markers = {child.known.marker for child in children}
-    known = [child.known for child in children]
-    await end(lambda: find(markers.__contains__, known), patience_seconds, children)
+
+    def find_all() -> list[psutil.Process]:
+        return find(markers.__contains__, [child.known for child in children])
+
+    await end(find_all, patience_seconds, children)
     for child in children:
         child.close()
 
 
 async def end(find_all: Find, patience_seconds: float, children: Sequence[Child] = ()) -> None:
     """End all that `find_all` finds, now or later, and these children of ours with their groups."""
+    seen: set[psutil.Process] = set()
+
+    def find_rest() -> list[psutil.Process]:
+        # What was known by its parent alone is not known any more once that has ended.
+        seen.update(find_all())
+        seen.intersection_update([process for process in seen if is_alive(process)])
+        return list(seen)
+
     try:
-        await _ask(find_all, patience_seconds, children)
+        await _ask(find_rest, patience_seconds, children)
     except asyncio.CancelledError:
-        _kill(find_all, children)
+        _kill(find_rest, children)
         raise
     for _ in range(_ROUNDS):
-        if not _kill(find_all, children):
+        if not _kill(find_rest, children):
             return
         await asyncio.sleep(_LOOK_SECONDS)
-    _log.warning("processes that a pool had started did not end: %d", len(find_all()))
+    _log.warning("processes that a pool had started did not end: %d", len(find_rest()))
 
 
 async def _ask(find_all: Find, patience_seconds: float, children: Sequence[Child]) -> None:

@@ -22,37 +22,64 @@ class Known:
     # When, in seconds since 1970, as the system says it.
     started: float
     marker: str
+    # Whether it is a child of this very process, so that its number has been ours ever since.
+    is_child: bool = False
+    # When it was seen to have ended.
+    ended: float | None = None
 
 
 def find(is_ours: Callable[[str], bool], known: Iterable[Known] = ()) -> list[psutil.Process]:
-    """Those that carry one of our markers.
+    """Those that carry one of our markers, and all that these have started.
 
-    Of one whose environment cannot be read (macOS protects some, and a few programs write over it)
-    counts whether it is in the session of a process that is `known` and still there.
+    Of one that carries none counts whether it is in the session of a child of ours; of one whose
+    environment cannot be read (macOS protects some, and a few programs write over it), whether it
+    is in the session of any process that is `known` and still there.
     """
     sessions = {one.pid: one for one in known}
     us = {os.getpid(), *(process.pid for process in psutil.Process().parents())}
-    found = []
+    found: list[psutil.Process] = []
+    others: dict[int, list[psutil.Process]] = {}
     for process in psutil.process_iter():
         try:
-            if process.pid not in us and _is_ours(process, is_ours, sessions):
+            if process.pid in us:
+                continue
+            marker = _marker(process)
+            if is_ours(marker) if marker else _is_in_session(process, marker, sessions):
                 found.append(process)
+            elif not marker:
+                others.setdefault(process.ppid(), []).append(process)
         except (psutil.Error, OSError):
             continue  # gone meanwhile, or a zombie: nobody has to end it
+    for process in found:
+        # It grows meanwhile: those of the next generation are looked at too.
+        found.extend(child for child in others.pop(process.pid, ()) if is_alive(child))
     return found
 
 
-def _is_ours(
-    process: psutil.Process, is_ours: Callable[[str], bool], sessions: dict[int, Known]
-) -> bool:
+def is_alive(process: psutil.Process) -> bool:
+    """Whether it still runs; a zombie only waits for its parent to look."""
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return False
+
+
+def _marker(process: psutil.Process) -> str | None:
+    """What it carries, "" where that is nothing; None where it cannot be read."""
     try:
         variables = process.environ()
     except psutil.AccessDenied:
-        variables = {}
-    if variables:
-        return is_ours(variables.get(MARKER, ""))
-    session = sessions.get(os.getsid(process.pid))
-    if session is None:
+        return None
+    return variables.get(MARKER, "") if variables else None
+
+
+def _is_in_session(process: psutil.Process, marker: str | None, sessions: dict[int, Known]) -> bool:
+    session = sessions.get(os.getsid(process.pid)) if sessions else None
+    if session is None or not (marker is None or session.is_child) or not is_alive(process):
         return False
-    leader = psutil.Process(session.pid)
-    return abs(leader.create_time() - session.started) < _SAME_SECONDS
+    try:
+        started = psutil.Process(session.pid).create_time()
+    except psutil.NoSuchProcess:
+        # No number is given again while a session has it: one that is older than its end is ours.
+        return session.ended is not None and process.create_time() < session.ended + _SAME_SECONDS
+    return abs(started - session.started) < _SAME_SECONDS
