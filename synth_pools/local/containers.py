@@ -7,6 +7,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
@@ -192,6 +193,7 @@ def _excerpt(raw: bytes) -> Any:
     return raw[:_EXCERPT].decode("utf-8", "replace")
 
 
+@lru_cache(maxsize=1024)
 def _join(base: str, path: str) -> str:
     parts = urlsplit(base)
     return urlunsplit(parts._replace(path=parts.path.rstrip("/") + path))
