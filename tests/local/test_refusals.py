@@ -45,6 +45,21 @@ BATCH = "/v1/rollouts/batch"
             {"container_urls": ["http://localhost:1", "ftp://x"]},
             'body.container_urls.1: "ftp://x" does not match',
         ),
+        (
+            "/v1/pools",
+            {"config": {"process": {"argv": ["x"], "env": {"A": "1", "B=C": "2"}}}},
+            'body.config.process.env: "B=C" is no name of a variable: a name is not empty and',
+        ),
+        (
+            "/v1/pools",
+            {"config": {"process": {"argv": ["x"], "env": {"": "1", "A": "\0"}}}},
+            'body.config.process.env: "" is no name of a variable: a name is not empty and',
+        ),
+        (
+            "/v1/pools",
+            {"config": {"process": {"argv": ["x"], "env": {"A": "\0"}}}},
+            "body.config.process.env.A: holds a NUL",
+        ),
         (BATCH, {"rollouts": [5]}, 'body.rollouts.0: 5 is not of type "object"'),
         (BATCH, {"requests": 5}, "body.requests: 5 is not of type"),
         ("/v1/rollouts", {"mode": "x"}, 'body.mode: "x" is not one of "sync" or "async"'),

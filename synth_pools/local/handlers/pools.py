@@ -23,6 +23,7 @@ from ..definitions import (
 from ..errors import processes_not_allowed
 from ..pages import page_document
 from ..pool_rows import Pool, find_pool, task_documents
+from ..processes.plan import check_process
 from ..rollouts import cancel_all_of
 from ..store import Transaction
 from .lists import read_page
@@ -195,6 +196,7 @@ def _check_containers(
         if url is not None:
             check_container_url(url, backend.settings)
     check_container_key(definition, backend.settings)
+    check_process(definition)
     if has_processes(definition) and not backend.settings.allow_processes:
         raise processes_not_allowed()
 

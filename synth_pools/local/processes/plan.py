@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from .. import jsontext
+from ..errors import invalid
 
 _START_SECONDS = 30.0
 _PLACEHOLDER = "{port}"
@@ -44,6 +45,25 @@ class Plan:
 
     def variables(self, port: int) -> dict[str, str]:
         return {name: _filled(text, port) for name, text in self.env}
+
+
+def check_process(definition: Mapping[str, Any]) -> None:
+    """Raise 422 for what no process can be started with, whatever there is on this machine."""
+    config = definition.get("config")
+    process = config.get("process") if isinstance(config, Mapping) else None
+    env = process.get("env") if isinstance(process, Mapping) else None
+    place = ["body", "config", "process", "env"]
+    faults = []
+    for name, value in (env or {}).items():
+        if not name or "=" in name or "\0" in name:
+            message = f"{jsontext.dumps(name)[:300]} is no name of a variable"
+            allowed = 'a name is not empty and holds no "=" and no NUL'
+            faults.append({"loc": place, "msg": f"{message}: {allowed}", "type": "propertyNames"})
+        elif isinstance(value, str) and "\0" in value:
+            message = "holds a NUL, which the value of a variable may not"
+            faults.append({"loc": [*place, name], "msg": message, "type": "pattern"})
+    if faults:
+        raise invalid(faults)
 
 
 def _filled(text: str, port: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
 from .plan import Plan
@@ -69,14 +69,13 @@ class PoolProcesses:
         while plan is not None and len(self._slots) < capacity:
             self._slots.append(Slot(self._pool_id, plan, self._means, self, self._starts))
 
-    def end_after(self, drained: Coroutine[Any, Any, None]) -> None:
+    def end_after(self, drained: Callable[[], Awaitable[None]]) -> None:
         """Let all of them go when this is over, unless something is wanted before."""
         if self._draining is not None:
-            drained.close()
             return
 
         async def drain() -> None:
-            await drained
+            await drained()
             self._draining = None
             self._let_go(len(self._slots))
             if self.is_gone:

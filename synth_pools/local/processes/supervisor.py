@@ -85,7 +85,7 @@ class Processes:
         if status in ("warming", "active"):
             processes.want(plan, int(pool.view["capacity"]))
         elif status == "paused":
-            processes.end_after(self._scheduler.drained(pool.id))
+            processes.end_after(partial(self._scheduler.drained, pool.id))
         else:
             processes.end_now()
         if status == "warming" and (plan is None or processes.is_up):
