@@ -160,7 +160,8 @@ class _Machine(Watching):
 
         self.safely(act)
 
-    @precondition(lambda self: self.offers("pause") and self.admitting)
+    # One is left that admits, so that walks do not stand still.
+    @precondition(lambda self: self.offers("pause") and len(self.admitting) > 1)
     @rule(pick=picks)
     def pause_pool(self, pick: int) -> None:
         self.safely(lambda: self._move("pause_pool", self.admitting, pick, paused=True))
@@ -299,7 +300,7 @@ class _Machine(Watching):
         self.safely(act)
 
     @precondition(lambda self: self.offers("batch") and self.roomy)
-    @rule(pick=picks, metadata=st.lists(objects, min_size=1, max_size=3), lasting=st.booleans())
+    @rule(pick=picks, metadata=st.lists(objects, min_size=1, max_size=2), lasting=st.booleans())
     def create_rollout_batch(
         self, pick: int, metadata: list[dict[str, Any]], lasting: bool
     ) -> None:

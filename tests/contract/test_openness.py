@@ -14,7 +14,7 @@ from synth_pools.local import LocalBackend
 
 from .faults.fault import DOCUMENT, Blocks, Fault, Passing, error_response, json_response
 from .faults.proxy import FaultProxy
-from .faults.wire import Request, Response, without
+from .faults.wire import Request, Response, header, without
 from .watched import KEY
 
 _EVERYTHING = tuple(DOCUMENT.operations)
@@ -28,8 +28,9 @@ _OPTIONAL = {
 async def _after(request: Request, response: Response, passing: Passing) -> Response:
     kept = without(response.headers, "x-request-id") if response.status < 400 else response.headers
     altered = Response(response.status, kept, response.body)
+    downloaded = header(response.headers, "content-type") != "application/json"
     value = response.json()
-    if not isinstance(value, dict) or "_container_" in passing.operation:
+    if downloaded or not isinstance(value, dict) or "_container_" in passing.operation:
         return altered
     if response.status >= 400:
         # Either form of an error will do.

@@ -59,10 +59,10 @@ def test_nothing_but_the_file_is_asked_for_and_nothing_breaks_out(page: Page) ->
 
 @in_a_browser
 def test_table_and_departures_are_all_there(page: Page) -> None:
-    assert page.run("document.querySelectorAll('#table tbody tr').length") == 39
+    assert page.run("document.querySelectorAll('#table tbody tr').length") == 53
     assert page.run("document.querySelectorAll('#departures details').length") == 2
     assert page.run("document.querySelector('#verdict').textContent").startswith(
-        "departs: 36 of 39"
+        "departs: 50 of 53"
     )
     assert page.run("document.querySelectorAll('#table td.departed').length") == 3
 
@@ -79,10 +79,10 @@ def test_search_finds_operations_checks_and_answers(page: Page) -> None:
             page.run(_SHOWN % "#departures details"),
         )
 
-    assert search("") == (39, 2)
+    assert search("") == (53, 2)
     assert search("cancel_rollout") == (1, 1)
     assert search("still RUNNING") == (0, 1)
-    assert search("/artifacts") == (2, 0)
+    assert search("/artifacts") == (4, 0)
     assert search("nothing like that") == (0, 0)
     assert page.run("document.querySelector('#departures .nothing').offsetParent !== null")
     search("")

@@ -55,7 +55,7 @@ def test_json_says_all() -> None:
     document = json.loads(render_json(report))
     assert document["exit_code"] == 1
     assert document["obstacles"] == ["stuck"]
-    assert len(document["operations"]) == 39
+    assert len(document["operations"]) == 53
     assert len(document["checks"]) == len(report.outcomes)
     limit, cancel = document["departures"]
     assert limit["operations"] == ["list_pools", "list_rollouts"]
