@@ -43,6 +43,7 @@ class ServerThread:
         self._limits = limits or Limits()
         self._grace = grace
         self._ready = threading.Event()
+        self._ended = threading.Event()
         self._failure: BaseException | None = None
         self._server: uvicorn.Server | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -74,7 +75,7 @@ class ServerThread:
     def stop(self, limit: float) -> None:
         """Let the application finish what it does, for at most `limit` seconds; then end it.
 
-        The grace comes before that.
+        The grace comes before that. A ^C meanwhile has it end now, its processes killed.
         """
         if self._thread.ident is None:
             return
@@ -82,14 +83,23 @@ class ServerThread:
         self._stop_requested = True
         if self._server is not None:
             self._server.should_exit = True
-        self._thread.join(limit)
-        if self._thread.is_alive():
+        # Not `join`: Python takes a thread for ended where ^C interrupts the wait for it.
+        try:
+            self._ended.wait(limit)
+        except KeyboardInterrupt:
+            # Once for what runs, and once for the end of it, which is patient too.
+            for _ in range(2):
+                self._cancel()
+                self._ended.wait(_GRACE_SECONDS)
+            raise
+        if not self._ended.is_set():
             self._cancel()
-            self._thread.join(_GRACE_SECONDS)
-        if self._thread.is_alive():
+            self._ended.wait(_GRACE_SECONDS)
+        if not self._ended.is_set():
             raise StopTimeoutError(
                 f"the backend did not stop within {limit + _GRACE_SECONDS:g} seconds"
             )
+        self._thread.join(_GRACE_SECONDS)
 
     def _run(self) -> None:
         try:
@@ -101,6 +111,7 @@ class ServerThread:
         finally:
             self._listener.close()
             self._ready.set()
+            self._ended.set()
 
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()

@@ -100,6 +100,29 @@ def test_with_the_command(tmp_path: Path) -> None:
     assert gone(started, 0.5)
 
 
+@pytest.mark.parametrize("params", [{}, {"seconds": 60}])
+def test_an_impatient_user_leaves_none(tmp_path: Path, params: dict[str, int]) -> None:
+    arguments = ["--port", "0", "--data-dir", str(tmp_path / "d"), "--allow-processes"]
+    with serve_command(tmp_path, *arguments, "--grace", "60") as serving:
+        with serving.client() as client:
+            server = Server(serving.url, None)
+            server.http.headers["authorization"] = client.headers["authorization"]
+            with server.http:
+                pool_id = start_pool(server, "stubborn", "child", "stray", capacity=2)
+                started = all_of(server, pool_id, 2)
+                if params:
+                    server.until(server.rollout(pool_id, params=params)["id"], "running")
+        serving.process.send_signal(signal.SIGINT)
+        time.sleep(0.5)
+        assert serving.process.poll() is None
+        begun = time.monotonic()
+        status, errors = serving.end(signal.SIGINT)
+    assert time.monotonic() - begun < 4
+    assert status == 130
+    assert "Traceback" not in errors
+    assert gone(started, 0.5)
+
+
 async def test_with_async_code() -> None:
     async with LocalBackend(allow_processes=True) as backend, backend.async_client() as client:
         pool = await client.create_pool({"name": "p", "config": {"process": process()}})
