@@ -141,7 +141,8 @@ async def test_synth_containers(server: Server, container: str) -> None:
         assert pool_id in [item["id"] for item in await client.list_pools()]
 
         preflight = await client.preflight(pool_id)
-        assert preflight["missing"] == ["task_info"]
+        assert preflight["missing"] == []
+        assert preflight["task_info"]["task"]["task_id"] == "arithmetic"
 
         payloads = [{"seed": seed, "params": {"raise": seed == 99}} for seed in range(100)]
         outcomes = await client.run_many(
