@@ -250,6 +250,19 @@ def test_another_command_takes_over(allowing: Server) -> None:
     assert gone([psutil.Process(pid) for pid in started if psutil.pid_exists(pid)])
 
 
+def test_a_command_that_does_not_work_costs_no_rollout(allowing: Server) -> None:
+    pool_id = start_pool(allowing)
+    old = pids(allowing, pool_id)
+    running = allowing.rollout(pool_id, params={"seconds": 2})["id"]
+    allowing.until(running, "running")
+    broken = {"argv": ["/nowhere/at/all"], "start_timeout_seconds": 0.1}
+    allowing.call("PATCH", f"/v1/pools/{pool_id}", json={"config": {"process": broken}})
+    until(allowing, pool_id, "failed")
+    assert allowing.state(running) == "running"
+    assert allowing.until(running)["result"]["pid"] in old
+    assert gone([psutil.Process(pid) for pid in old if psutil.pid_exists(pid)])
+
+
 def test_a_pool_that_gets_processes_later(allowing: Server) -> None:
     pool_id = allowing.pool()
     allowing.call("PATCH", f"/v1/pools/{pool_id}", json={"config": {"process": process("slow")}})

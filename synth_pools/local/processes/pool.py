@@ -85,12 +85,16 @@ class PoolProcesses:
 
     def end_now(self) -> None:
         """Whatever runs there."""
-        self._stop_draining()
-        slots = [*self._slots, *self._leaving.values()]
         for task in self._leaving:
             task.cancel()
-        self._slots = []
+        self._slots += self._leaving.values()
         self._leaving = {}
+        self.give_up()
+
+    def give_up(self) -> None:
+        """End those that were wanted; what runs on former ones goes on."""
+        self._stop_draining()
+        slots, self._slots = self._slots, []
         if slots:
             self._end(slots)
 

@@ -86,6 +86,8 @@ class Processes:
             processes.want(plan, int(pool.view["capacity"]))
         elif status == "paused":
             processes.end_after(partial(self._scheduler.drained, pool.id))
+        elif status == "failed":
+            processes.give_up()
         else:
             processes.end_now()
         if status == "warming" and (plan is None or processes.is_up):
