@@ -27,7 +27,7 @@ _encode = json.JSONEncoder(default=str).encode
 _SECONDS = "%Y-%m-%d %H:%M:%S"
 _MOST_LINES = 10_000
 # For the lines of a moment to be written together: each by itself costs more than all the rest.
-_GATHER_SECONDS = 0.01
+_GATHER_SECONDS = 0.05
 _CLOSE_SECONDS = 2.0
 _STDERR = 2
 
@@ -68,9 +68,18 @@ class TextLines(logging.Formatter):
             self._second, self._time = second, time.strftime(datefmt or _SECONDS, moment)
         return f"{self._time},{int(record.msecs):03d}"
 
+    def format(self, record: logging.LogRecord) -> str:
+        if record.exc_info or record.exc_text or record.stack_info:
+            return super().format(record)
+        record.message = record.getMessage()
+        record.asctime = self.formatTime(record)
+        return self.formatMessage(record)
+
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's own name
-        line = super().formatMessage(record)
-        return line + "".join(f" {name}={_text(value)}" for name, value in _fields(record).items())
+        line = f"{record.asctime} {record.levelname} {record.name}: {record.message}"
+        for name, value in _fields(record).items():
+            line += f" {name}={_text(value)}"
+        return line
 
 
 class JsonLines(logging.Formatter):
