@@ -182,7 +182,7 @@ async def _answer(url: str, status: int, raw: bytes, sent: int) -> Answer:
             f"The container at {url} answered JSON that is no object.",
             {"url": url, "status": status, "body": _excerpt(raw)},
         )
-    return Answer(document, raw, sent, len(raw))
+    return Answer(document, raw, sent, len(raw), status)
 
 
 def _excerpt(raw: bytes) -> Any:

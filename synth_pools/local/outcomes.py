@@ -15,7 +15,9 @@ from .rollout_rows import Outcome, failure
 from .settings import Settings
 from .targets import Answer
 
-_FAILED_STATES = frozenset({"failed", "error", "terminated"})
+_FAILED_STATES = frozenset(
+    {"aborted", "canceled", "cancelled", "error", "failed", "terminated", "timed_out", "timeout"}
+)
 _SUCCESS_STATES = frozenset({"success", "succeeded", "completed", "ok"})
 _MESSAGE_LIMIT = 2000
 
@@ -69,8 +71,8 @@ def within(text: str, most_bytes: int) -> str:
 
 def _failure_error(document: Mapping[str, Any], most_bytes: int) -> str:
     status, success = document.get("status"), document.get("success_status")
-    failed_state = isinstance(status, str) and status in _FAILED_STATES
-    succeeded = success is None or (isinstance(success, str) and success in _SUCCESS_STATES)
+    failed_state = isinstance(status, str) and status.lower() in _FAILED_STATES
+    succeeded = success is None or (isinstance(success, str) and success.lower() in _SUCCESS_STATES)
     if succeeded and not failed_state:
         return "null"
     details = {"status": status, "success_status": success}

@@ -26,7 +26,7 @@ from .pool_rows import Pool, find_pool, find_task
 from .rollout_rows import FINAL, Outcome, failure, find_rollout
 from .settings import Settings
 from .store import Store, Transaction
-from .taking_up import follow, is_pending
+from .taking_up import follow, is_accepted
 from .targets import Answer, Target, TargetError
 
 # From here on, taking an answer apart would hold up everybody else for too long.
@@ -183,7 +183,7 @@ class Runner:
 
         begin = time.monotonic()
         answer = await target.run(attempt.payload, attempt.limit_seconds, report)
-        if not (attempt.is_async and is_pending(answer)):
+        if not (attempt.is_async and is_accepted(answer)):
             return answer
         remaining = attempt.limit_seconds - (time.monotonic() - begin)
         found = await follow(target, attempt.rollout_id, remaining)

@@ -21,7 +21,8 @@ _SHORTEST_LIMIT = 1.0
 _TRIES = 6
 
 _PENDING = frozenset(
-    {"accepted", "created", "in_progress", "pending", "queued", "running", "starting", "submitted"}
+    {"accepted", "created", "in_progress", "paused", "pending", "queued", "running", "starting"}
+    | {"submitted"}
 )
 
 
@@ -63,14 +64,24 @@ async def _follow(target: Target, rollout_id: str) -> Answer | None:
         pause = min(2 * pause, _LONGEST_PAUSE)
 
 
+def is_accepted(answer: Answer) -> bool:
+    """Whether a container that was to take a rollout says that it has, and that it has not ended.
+
+    202 says so by itself, where the document tells no state.
+    """
+    return is_pending(answer) or (answer.status == 202 and not _has_state(answer.document))
+
+
 def is_pending(answer: Answer) -> bool:
     """Whether a container says that a rollout has not ended yet."""
     status = answer.document.get("status")
-    return isinstance(status, str) and status in _PENDING
+    return isinstance(status, str) and status.lower() in _PENDING
 
 
 def _is_about(document: dict[str, Any], rollout_id: str) -> bool:
     """Whether it is the state of this rollout, not some page that is there for any path."""
-    return document.get("rollout_id", rollout_id) == rollout_id and any(
-        isinstance(document.get(key), str) for key in ("status", "success_status")
-    )
+    return document.get("rollout_id", rollout_id) == rollout_id and _has_state(document)
+
+
+def _has_state(document: dict[str, Any]) -> bool:
+    return any(isinstance(document.get(key), str) for key in ("status", "success_status"))

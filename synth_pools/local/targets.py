@@ -20,6 +20,8 @@ class Answer:
     raw: bytes
     sent: int = 0
     received: int = 0
+    # Of HTTP.
+    status: int = 200
 
 
 class TargetError(Exception):

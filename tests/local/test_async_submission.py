@@ -209,6 +209,32 @@ def test_a_container_that_answers_with_the_end_at_once(server: Server, answer: A
         assert container.paths() == ["POST /rollouts"]
 
 
+@pytest.mark.parametrize(
+    "taken",
+    [
+        http(202, {"rollout_id": "its-own"}),
+        http(202, {"status": None}),
+        http(200, {"status": "RUNNING"}),
+    ],
+)
+def test_a_container_that_says_in_other_words_that_it_took_it(server: Server, taken: bytes) -> None:
+    states = iter([{"status": "paused"}, {"status": "Queued"}, {"status": "ok", "reward": 3}])
+
+    def answer(seen: Seen) -> bytes:
+        return taken if seen.method == "POST" else http(200, next(states))
+
+    with odd_container(answer) as container:
+        rollout = server.run(server.pool(container_url=container.url, config=ASYNC))
+    assert (rollout["status"], rollout["score"]) == ("completed", 3)
+
+
+@pytest.mark.parametrize("status", ["cancelled", "Failed", "timeout"])
+def test_one_that_ended_there_without_a_result_has_failed(server: Server, status: str) -> None:
+    with odd_container(Submitting({"status": "running"}, {"status": status})) as container:
+        rollout = server.run(server.pool(container_url=container.url, config=ASYNC))
+    assert (rollout["status"], rollout["error"]["code"]) == ("failed", "container_failed")
+
+
 def test_the_echo_target_needs_no_asking(server: Server) -> None:
     rollout = server.run(server.pool(config=ASYNC))
     assert rollout["status"] == "completed"
