@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from synth_pools_api.operations import OPERATIONS, Operation
-from tests.support.surface import EVERY, Call, P, T
+from tests.support.surface import CALLS, LATER, Call, P, T
 
 
 class Sample(NamedTuple):
@@ -20,7 +20,9 @@ class Sample(NamedTuple):
 
 
 def _samples() -> list[Sample]:
-    first = {call.name: call for call in reversed(EVERY) if not call.is_stream}
+    # Downloads answer bytes, and go on where they broke: they have tests of their own.
+    calls = [*CALLS, *(call for call, _ in LATER)]
+    first = {call.name: call for call in reversed(calls) if not call.is_stream}
     found = []
     for name, operation in sorted(OPERATIONS.items()):
         if name not in first or operation.retry == "with-id":

@@ -9,13 +9,17 @@ import pytest
 from synth_pools import AsyncContainerPoolsClient, ConfigurationError, ServerError
 from tests.support import faults
 from tests.support.fault_server import FaultServer
-from tests.support.surface import CALLS, Call, P
+from tests.support.surface import CALLS, LATER, Call, P, R
 
 CREATIONS = [
     Call("create_rollout", (P, {"seed": 1})),
     Call("rollouts.create", (P, {"seed": 1})),
     Call("create_global_rollout", ({"seed": 1},)),
     Call("agent_rollouts.create", ({"seed": 1},)),
+    Call("create_rollout_batch", ({"rollouts": [{"seed": 1}]},)),
+    Call("agent_rollouts.create_batch", ({"rollouts": [{"seed": 1}]},)),
+    Call("replay_rollout", (R,)),
+    Call("agent_rollouts.replay", (R,)),
 ]
 
 
@@ -68,7 +72,7 @@ async def test_nothing_else_carries_one(
     server: FaultServer, client: AsyncContainerPoolsClient
 ) -> None:
     view = client.with_options(idempotency_key="view")
-    for call in CALLS:
+    for call in [*CALLS, *(later for later, _ in LATER)]:
         if call.name not in {creation.name for creation in CREATIONS} and not call.is_stream:
             await call.on(view)
     assert set(keys(server)) == {None}
