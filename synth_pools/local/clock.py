@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 
 def now() -> str:
-    return _text(datetime.now(UTC))
+    # Asked for several times by each rollout: a third of what putting all of it together costs.
+    second, microsecond = divmod(time.time_ns() // 1000, 1_000_000)
+    return f"{_text_of_second(second)}.{microsecond:06d}Z"
+
+
+@lru_cache(maxsize=4)
+def _text_of_second(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def ago(seconds: float) -> str:

@@ -10,6 +10,9 @@ from starlette.types import Receive
 
 _T = TypeVar("_T")
 
+# Most work is done by then, and a task that watches costs as much as a good part of it.
+_UNWATCHED_SECONDS = 0.05
+
 
 class ClientLeftError(Exception):
     """The client is gone; there is nobody to answer."""
@@ -21,15 +24,20 @@ async def unless_disconnected(receive: Receive, work: Coroutine[Any, Any, _T]) -
     here = asyncio.current_task()
     assert here is not None  # noqa: S101 - a coroutine of asyncio always runs in one
     left = False
+    watching: asyncio.Task[None] | None = None
 
-    def leave(watching: asyncio.Task[None]) -> None:
+    def leave(ended: asyncio.Task[None]) -> None:
         nonlocal left
-        if not watching.cancelled():
+        if not ended.cancelled():
             left = True
             here.cancel()
 
-    watching = asyncio.create_task(_disconnect(receive))
-    watching.add_done_callback(leave)
+    def watch() -> None:
+        nonlocal watching
+        watching = asyncio.create_task(_disconnect(receive))
+        watching.add_done_callback(leave)
+
+    beginning = asyncio.get_running_loop().call_later(_UNWATCHED_SECONDS, watch)
     try:
         return await work
     except asyncio.CancelledError:
@@ -37,8 +45,10 @@ async def unless_disconnected(receive: Receive, work: Coroutine[Any, Any, _T]) -
             raise ClientLeftError from None
         raise
     finally:
-        watching.remove_done_callback(leave)
-        watching.cancel()
+        beginning.cancel()
+        if watching is not None:
+            watching.remove_done_callback(leave)
+            watching.cancel()
 
 
 async def _disconnect(receive: Receive) -> None:
