@@ -169,6 +169,16 @@ def invalid(fields: Sequence[Mapping[str, Any]]) -> ApiError:
     )
 
 
+def storage_unavailable(what: str) -> ApiError:
+    return ApiError(
+        503,
+        "storage_unavailable",
+        f"The backend {what}; nothing was changed.",
+        retryable=True,
+        headers={"retry-after": "5"},
+    )
+
+
 def internal_error() -> ApiError:
     return ApiError(
         500, "internal_error", "The backend failed; its log has the cause under this request id."

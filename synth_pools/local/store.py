@@ -392,4 +392,7 @@ def _connect(path: Path) -> sqlite3.Connection:
         path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
     )
     connection.row_factory = sqlite3.Row
+    # A statement that returns a large row else writes it to a file in the system's temporary
+    # directory, and fails where that is full.
+    connection.execute("PRAGMA temp_store = MEMORY")
     return connection

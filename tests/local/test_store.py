@@ -254,3 +254,13 @@ async def test_a_file_that_must_not_grow(
     with closing(sqlite3.connect(tmp_path / FILE_NAME)) as other:
         assert other.execute("SELECT COUNT(*) FROM meta").fetchone() == (written + 2,)
         assert other.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+async def test_no_statement_needs_room_in_the_temporary_directory(store: Store) -> None:
+    def look(tx: Transaction) -> int:
+        return int(tx.execute("PRAGMA temp_store").fetchone()[0])
+
+    in_memory = 2
+    assert await store.write(look) == in_memory
+    with store.reading() as db:
+        assert db.execute("PRAGMA temp_store").fetchone()[0] == in_memory

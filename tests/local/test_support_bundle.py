@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 import json
 import os
+import tempfile
 import zipfile
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from synth_pools.local.artifacts import support_bundle
 from synth_pools.local.artifacts.redaction import MASK, Redactor, names_secret
 from tests.local.odd_container import http, odd_container
 from tests.local.serving import KEY, Server
@@ -40,6 +42,22 @@ def bundle(server: Server, rollout_id: str) -> dict[str, str]:
     with zipfile.ZipFile(io.BytesIO(response.content)) as archive:
         assert archive.testzip() is None
         return {name: archive.read(name).decode() for name in archive.namelist()}
+
+
+def test_without_room_for_a_temporary_file(
+    server: Server, monkeypatch: pytest.MonkeyPatch, failures: list[str]
+) -> None:
+    rollout_id = server.run(server.pool())["id"]
+    monkeypatch.setattr(support_bundle, "_IN_MEMORY_BYTES", 100)
+    monkeypatch.setattr(tempfile, "tempdir", "/nowhere/at/all")
+    path = f"/v1/rollouts/{rollout_id}/support_bundle"
+    refused = server.refused("GET", path, 503, "storage_unavailable")
+    assert refused["error"]["retryable"] is True
+    assert "No such file" in refused["detail"]
+    assert len(failures) == 1
+    failures.clear()
+    monkeypatch.undo()
+    assert "rollout.json" in bundle(server, rollout_id)
 
 
 def test_all_that_is_known_and_no_secret(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:

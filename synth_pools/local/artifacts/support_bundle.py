@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import platform
 import sqlite3
@@ -19,7 +20,7 @@ from synth_pools.version import __version__
 
 from .. import event_log
 from ..backend import Backend
-from ..errors import ApiError
+from ..errors import ApiError, storage_unavailable
 from ..event_log import Event
 from ..key_ring import read_keys_file
 from ..pool_rows import find_pool, find_task, task_document, task_documents
@@ -30,6 +31,8 @@ from ..usage import usage_document
 from . import rows as artifact_rows
 from .redaction import MASK, Redactor, names_secret
 from .stored import artifacts_of
+
+_log = logging.getLogger(__name__)
 
 _IN_MEMORY_BYTES = 4 * 1024 * 1024
 _PIECE_BYTES = 128 * 1024
@@ -72,8 +75,12 @@ async def make_bundle(
                     await asyncio.to_thread(_write_events, lines, events, redactor)
                     position = events[-1].sequence
         return _pieces(file), file.tell()
+    except OSError as error:
+        _drop(file)
+        _log.error("a support bundle cannot be made: %s", error.strerror)
+        raise storage_unavailable(f"cannot write a temporary file ({error.strerror})") from error
     except BaseException:
-        file.close()
+        _drop(file)
         raise
 
 
@@ -167,6 +174,12 @@ def _write_events(lines: IO[bytes], events: Sequence[Event], redactor: Redactor)
     for event in events:
         line = json.dumps(redactor.document(json.loads(event.envelope())))
         lines.write(f"{line}\n".encode("ascii"))
+
+
+def _drop(file: IO[bytes]) -> None:
+    # Closing writes what is not written yet, and the disk may be full.
+    with contextlib.suppress(OSError):
+        file.close()
 
 
 def _pieces(file: IO[bytes]) -> Iterator[bytes]:
