@@ -51,6 +51,30 @@ def test_what_is_not_there_or_not_active_is_named(server: Server) -> None:
         assert faults(server, request) == [expected]
 
 
+def test_a_paused_pool_is_not_active_for_any_of_them(server: Server) -> None:
+    pool_id = server.pool()
+    rollout = server.run(pool_id)
+    server.post(f"/v1/pools/{pool_id}/pause")
+    request = {"pool_id": pool_id}
+    assert faults(server, request) == [(["body", "pool_id"], "pool_not_active")]
+    server.refused("POST", "/v1/rollouts", 409, "pool_not_active", json=request)
+    server.refused("POST", f"/v1/rollouts/{rollout['id']}/replay", 409, "pool_not_active")
+    batch = server.post("/v1/rollouts/batch", {"rollouts": [request]})
+    assert batch["items"][0]["error"]["code"] == "pool_not_active"
+    server.post(f"/v1/pools/{pool_id}/resume")
+    assert server.post(PATH, request)["valid"] is True
+
+
+def test_other_spellings_of_the_paths_are_other_paths(server: Server) -> None:
+    """An id may look like one of them, and its slash never leads there."""
+    for path in ("/v1/rollouts%3Avalidate", "/v1/rollouts:other", "/v1/rollouts:validate/"):
+        server.refused("POST", path, 404, "not_found", json={})
+    for path in ("/v1/rollouts%2Fbatch", "/v1/rollouts/batch%2Freplay"):
+        assert server.send("POST", path, json={}).status_code in (404, 405)
+    assert server.send("POST", "/v1/rollouts/batch/replay").status_code == 404
+    server.refused("GET", PATH, 405, "method_not_allowed")
+
+
 def test_a_body_that_is_no_object_is_refused(server: Server) -> None:
     body: Any
     for body in ([], "text", 7):
