@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.local.odd_container import http, odd_container
-from tests.local.serving import KEY, Server
+from tests.local.odd_container import Seen, http, odd_container
+from tests.local.serving import KEY, Server, eventually
 
 MARK = "mark-of-a-body"
 
@@ -52,3 +52,25 @@ def test_no_key_and_no_body(
     assert "of the backend's own" in text
     assert MARK not in text
     assert KEY not in text
+
+
+def test_no_query_of_a_container(
+    start: Callable[..., Server], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "synth_pools.local")
+    own = start(health_interval_seconds=0.01)
+    well = [False]
+
+    def check(_: Seen) -> bytes:
+        return http(200 if well[0] else 500, {})
+
+    with odd_container(lambda _: http(200, {}), check) as container:
+        own.pool(container_url=f"{container.url}/at?token={MARK}")
+        own.pool(container_url=f"http://127.0.0.1:1/at?token={MARK}")
+        eventually(lambda: caplog.text.count("gets nothing new") == 2)
+        well[0] = True
+        eventually(lambda: "is back" in caplog.text)
+    assert f"{container.url}/at is back" in caplog.text
+    assert "http://127.0.0.1:1/at gets nothing new: No container answered" in caplog.text
+    told = [record for record in caplog.records if record.name.startswith("synth_pools.local")]
+    assert MARK not in "".join(logging.Formatter().format(record) for record in told)

@@ -62,7 +62,8 @@ class Checks:
                     try:
                         await self._check(container)
                     except Exception:  # noqa: BLE001 - a bug here must not leave it unwatched
-                        _log.exception("checking the container at %s crashed", container.url)
+                        where = container.told(container.url)
+                        _log.exception("checking the container at %s crashed", where)
             await self._pause(container)
 
     async def _pause(self, container: Container) -> None:

@@ -7,6 +7,7 @@ import itertools
 import logging
 import time
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from .health import Health, HealthState
 
@@ -41,13 +42,19 @@ class Container:
         """A check went well; True where the container is back."""
         if not self.health.succeed():
             return False
-        _log.info("the container at %s is back", self.url)
+        _log.info("the container at %s is back", self.told(self.url))
         return True
 
     def fail(self, reason: str) -> None:
         """A check went wrong, or a rollout found nobody there."""
         if self.health.is_checked and self.health.fail(reason):
-            _log.warning("the container at %s gets nothing new: %s", self.url, reason)
+            where, why = self.told(self.url), self.told(reason)
+            _log.warning("the container at %s gets nothing new: %s", where, why)
+
+    def told(self, text: str) -> str:
+        """Words about it for the log, without the query of its URL: that may hold a secret."""
+        query = urlsplit(self.url).query
+        return text.replace(f"?{query}", "") if query else text
 
     def want(self) -> None:
         """Somebody would use it: where it is out, look soon whether it is back."""
