@@ -126,7 +126,8 @@ class AsyncWait:
             if state in ("active", "ready"):
                 return pool
             if state in _LOST_POOL:
-                raise PoolFailedError(f"pool {pool_id!r} is {state}", pool=pool)
+                why = _reason(pool)
+                raise PoolFailedError(f"pool {pool_id!r} is {state}{why}", pool=pool)
             await self._sleep(what)
 
     async def until_final(
@@ -216,6 +217,12 @@ class AsyncWait:
         if failure is not None:
             text += f"; then: {failure}"
         return WaitTimeoutError(text, last=self.last)
+
+
+def _reason(pool: dict[str, Any]) -> str:
+    error = pool.get("error")
+    message = error.get("message") if isinstance(error, dict) else None
+    return f": {message}" if isinstance(message, str) and message else ""
 
 
 async def wait_for_rollout(

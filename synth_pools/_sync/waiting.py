@@ -129,7 +129,8 @@ class Wait:
             if state in ("active", "ready"):
                 return pool
             if state in _LOST_POOL:
-                raise PoolFailedError(f"pool {pool_id!r} is {state}", pool=pool)
+                why = _reason(pool)
+                raise PoolFailedError(f"pool {pool_id!r} is {state}{why}", pool=pool)
             self._sleep(what)
 
     def until_final(
@@ -217,6 +218,12 @@ class Wait:
         if failure is not None:
             text += f"; then: {failure}"
         return WaitTimeoutError(text, last=self.last)
+
+
+def _reason(pool: dict[str, Any]) -> str:
+    error = pool.get("error")
+    message = error.get("message") if isinstance(error, dict) else None
+    return f": {message}" if isinstance(message, str) and message else ""
 
 
 def wait_for_rollout(

@@ -63,6 +63,19 @@ async def test_a_lost_pool_is_an_error_at_once(
     assert caught.value.pool == {"state": state, "why": "disk"}
 
 
+@pytest.mark.parametrize(
+    "error", [{"message": "The process ended."}, {}, {"message": 5}, "no", None]
+)
+async def test_why_it_is_lost_is_said(
+    server: FaultServer, client: AsyncContainerPoolsClient, error: Any
+) -> None:
+    server.play(answer({"status": "failed", "error": error}))
+    with pytest.raises(PoolFailedError) as caught:
+        await client.wait_pool_active(P)
+    said = ": The process ended." if error == {"message": "The process ended."} else ""
+    assert str(caught.value) == f"pool '{P}' is failed{said}"
+
+
 async def test_a_pool_that_takes_too_long(server: FaultServer) -> None:
     server.play(answer({"status": "paused"}))
     async with AsyncContainerPoolsClient(api_key=KEY, base_url=server.url) as client:
