@@ -15,8 +15,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 from urllib.parse import unquote
 
-# How the GET endpoints of each container behave.
-BEHAVIOURS = ("good", "bare", "broken")
+# How the GET endpoints of each container behave; the twin is another good one.
+BEHAVIOURS = ("good", "twin", "bare", "broken")
 INFO = {
     "runtime": {"name": "contract kit"},
     "capabilities": {"rollout_modes": ["sync"]},

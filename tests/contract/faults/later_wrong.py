@@ -191,6 +191,23 @@ def _archive(response: Response, files: dict[str, bytes]) -> Response:
     return response
 
 
+async def _first_container_only(request: Request, passing: Passing) -> Response | None:
+    body = request.json()
+    urls = body.get("container_urls") if isinstance(body, dict) else None
+    if isinstance(urls, list) and len(urls) > 1:
+        passing.memory["urls"] = urls
+        request.body = json.dumps({**body, "container_urls": urls[:1]}).encode()
+    return None
+
+
+async def _all_are_shown(request: Request, response: Response, passing: Passing) -> Response:
+    """Nobody is told that the others were forgotten."""
+    urls = passing.memory.get("urls")
+    return await answers(put("container_urls", lambda old: urls if old else old))(
+        request, response, passing
+    )
+
+
 async def _missing_is_empty(request: Request, response: Response, passing: Passing) -> Response:
     """Where the container has none, an empty one is made up."""
     if response.status == 404 and response.json()["error"]["code"] == "not_found":
@@ -280,4 +297,15 @@ CONTAINERS = [
     for place, what in (("task", "task_info"), ("pool", "program"), ("task", "taskset"))
 ]
 
-FAULTS = [*VALIDATION, *BATCHES, *REPLAYS, *PAUSES, *DOWNLOADS, *CONTAINERS]
+SEVERAL = [
+    Fault(
+        "one_container_does_it_all",
+        "container",
+        ("create_pool", "create_rollout"),
+        ("create_pool", "get_pool", "list_pools"),
+        before=_first_container_only,
+        after=_all_are_shown,
+    )
+]
+
+FAULTS = [*VALIDATION, *BATCHES, *REPLAYS, *PAUSES, *DOWNLOADS, *CONTAINERS, *SEVERAL]
