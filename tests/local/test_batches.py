@@ -29,6 +29,8 @@ def batch(server: Server, body: Any, key: str | None = None) -> Any:
     assert all((item["error"] is None) is (item["status"] == 202) for item in answer["items"])
     admitted = sum(item["status"] == 202 for item in answer["items"])
     assert (answer["admitted"], answer["refused"]) == (admitted, len(answer["items"]) - admitted)
+    references = [{"id": one, "rollout_id": one} for one in ids(answer)]
+    assert answer["rollouts"] == references
     return answer
 
 
@@ -60,7 +62,7 @@ def test_both_spellings_are_one_list_in_order(server: Server) -> None:
 
 
 def test_an_empty_batch_is_fine(server: Server) -> None:
-    empty = {"items": [], "admitted": 0, "refused": 0}
+    empty = {"items": [], "rollouts": [], "admitted": 0, "refused": 0}
     body: Any
     for body in ({}, {"rollouts": []}, {"rollouts": None, "requests": None}):
         assert server.post(PATH, body) == empty

@@ -144,6 +144,10 @@ async def test_synth_containers(server: Server, container: str) -> None:
         assert preflight["missing"] == []
         assert preflight["task_info"]["task"]["task_id"] == "arithmetic"
 
+        several = await client.submit_batch(pool_id, [{"seed": 1}, {"sead": 2}, {"seed": 3}])
+        ended = [await client.wait_for(one, poll_interval_seconds=0.1) for one in several]
+        assert [outcome.payload["score"] for outcome in ended] == [1, 3]
+
         payloads = [{"seed": seed, "params": {"raise": seed == 99}} for seed in range(100)]
         outcomes = await client.run_many(
             pool_id, payloads, max_in_flight=50, timeout_seconds=45, poll_interval_seconds=0.1
@@ -154,9 +158,9 @@ async def test_synth_containers(server: Server, container: str) -> None:
         assert [outcome.payload["score"] for outcome in done[:99]] == list(range(99))
         assert [outcome.succeeded for outcome in done] == [True] * 99 + [False]
         assert done[7].result["seen"]["seed"] == 7
-        assert len(await client.list_rollouts(pool_id)) == 100
+        assert len(await client.list_rollouts(pool_id)) == 100, "a page"
         metrics = await client.metrics(pool_id)
-        assert (metrics["completed_rollouts"], metrics["failed_rollouts"]) == (99, 1)
+        assert (metrics["completed_rollouts"], metrics["failed_rollouts"]) == (101, 1)
         assert (await client.usage(done[0].rollout_id))["bytes_uploaded"] > 0
         assert (await client.pool_urls(pool_id))["container_url"] == container
 

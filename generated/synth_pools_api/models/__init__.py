@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from .rollout_metrics import RolloutMetrics as RolloutMetrics
     from .rollout_mode import RolloutMode as RolloutMode
     from .rollout_policy import RolloutPolicy as RolloutPolicy
+    from .rollout_reference import RolloutReference as RolloutReference
     from .rollout_request import RolloutRequest as RolloutRequest
     from .rollout_status import RolloutStatus as RolloutStatus
     from .rollout_summary import RolloutSummary as RolloutSummary
@@ -114,6 +115,7 @@ __all__ = (
     "RolloutMetrics",
     "RolloutMode",
     "RolloutPolicy",
+    "RolloutReference",
     "RolloutRequest",
     "RolloutStatus",
     "RolloutSummary",
@@ -175,6 +177,7 @@ _MODULES = {
     "RolloutMetrics": "rollout_metrics",
     "RolloutMode": "rollout_mode",
     "RolloutPolicy": "rollout_policy",
+    "RolloutReference": "rollout_reference",
     "RolloutRequest": "rollout_request",
     "RolloutStatus": "rollout_status",
     "RolloutSummary": "rollout_summary",

@@ -6,8 +6,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
+from ..types import UNSET, Unset
+
 if TYPE_CHECKING:
     from ..models.rollout_batch_item import RolloutBatchItem
+    from ..models.rollout_reference import RolloutReference
 
 
 T = TypeVar("T", bound="RolloutBatch")
@@ -21,11 +24,14 @@ class RolloutBatch:
         items (list[RolloutBatchItem]): One for each rollout, in order.
         admitted (int): How many were admitted.
         refused (int): How many were refused.
+        rollouts (list[RolloutReference] | Unset): The ids of those that were admitted, in order; older clients read
+            these alone.
     """
 
     items: list[RolloutBatchItem]
     admitted: int
     refused: int
+    rollouts: list[RolloutReference] | Unset = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
@@ -38,6 +44,13 @@ class RolloutBatch:
 
         refused = self.refused
 
+        rollouts: list[dict[str, Any]] | Unset = UNSET
+        if not isinstance(self.rollouts, Unset):
+            rollouts = []
+            for rollouts_item_data in self.rollouts:
+                rollouts_item = rollouts_item_data.to_dict()
+                rollouts.append(rollouts_item)
+
         field_dict: dict[str, Any] = {}
         field_dict.update(self.additional_properties)
         field_dict.update(
@@ -47,12 +60,15 @@ class RolloutBatch:
                 "refused": refused,
             }
         )
+        if rollouts is not UNSET:
+            field_dict["rollouts"] = rollouts
 
         return field_dict
 
     @classmethod
     def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
         from ..models.rollout_batch_item import RolloutBatchItem
+        from ..models.rollout_reference import RolloutReference
 
         d = dict(src_dict)
         items = []
@@ -66,10 +82,20 @@ class RolloutBatch:
 
         refused = d.pop("refused")
 
+        _rollouts = d.pop("rollouts", UNSET)
+        rollouts: list[RolloutReference] | Unset = UNSET
+        if _rollouts is not UNSET:
+            rollouts = []
+            for rollouts_item_data in _rollouts:
+                rollouts_item = RolloutReference.from_dict(rollouts_item_data)
+
+                rollouts.append(rollouts_item)
+
         rollout_batch = cls(
             items=items,
             admitted=admitted,
             refused=refused,
+            rollouts=rollouts,
         )
 
         rollout_batch.additional_properties = d

@@ -44,10 +44,12 @@ async def create_rollout_batch(call: Call) -> Reply:
     else:
         key, items = _batch(call)
     results = await admit_batch(call.backend, items, key)
-    refused = sum(isinstance(result, ApiError) for result in results)
     told = ",".join(_item(index, result) for index, result in enumerate(results))
+    ids = [result["id"] for result in results if not isinstance(result, ApiError)]
+    references = ",".join(f'{{"id":"{one}","rollout_id":"{one}"}}' for one in ids)
     return reply_text(
-        f'{{"items":[{told}],"admitted":{len(results) - refused},"refused":{refused}}}'
+        f'{{"items":[{told}],"rollouts":[{references}],"admitted":{len(ids)},'
+        f'"refused":{len(results) - len(ids)}}}'
     )
 
 
