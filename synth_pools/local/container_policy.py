@@ -15,7 +15,7 @@ import socket
 from functools import lru_cache
 from urllib.parse import urlsplit
 
-from .errors import forbidden_container_url
+from .errors import ApiError, forbidden_container_url
 from .settings import Settings
 
 IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -36,12 +36,16 @@ def check_container_url(url: str, settings: Settings, name: str = "container_url
         parts = urlsplit(url)
         host = parts.hostname
         port = parts.port
-    except ValueError:
-        raise forbidden_container_url(f"{name} is no URL that could be called.") from None
-    if not host or port == 0 or parts.fragment or "\\" in url:
-        raise forbidden_container_url(f"{name} is no URL that could be called.")
+    except ValueError as error:
+        raise _not_callable(name, str(error)) from None
     if "@" in parts.netloc:
         raise forbidden_container_url(f"{name} must not hold a user name or password.")
+    if not host:
+        raise _not_callable(name, "it has no host")
+    if port == 0:
+        raise _not_callable(name, "ports are 1 to 65535")
+    if parts.fragment or "\\" in url:
+        raise _not_callable(name, "it must hold no fragment and no backslash")
     host = host.removesuffix(".")
     address = literal_address(host)
     if port is None:
@@ -55,9 +59,13 @@ def check_container_url(url: str, settings: Settings, name: str = "container_url
     if not (is_named or (is_loopback and settings.local_containers)):
         here = "this machine and " if settings.local_containers else ""
         raise forbidden_container_url(
-            f"Containers on {host!r} are not allowed: this backend calls only {here}the hosts that "
-            "it was started with."
+            f"{name} is refused: containers on {host[:255]!r} are not allowed; this backend calls "
+            f"only {here}the hosts that it was started with."
         )
+
+
+def _not_callable(name: str, why: str) -> ApiError:
+    return forbidden_container_url(f"{name} is no URL that could be called: {why[:255]}.")
 
 
 def refusal(address: IpAddress, port: int, own_port: int | None) -> str | None:

@@ -191,10 +191,12 @@ def _check_containers(
 ) -> None:
     for number, url in enumerate(definition.get("container_urls") or ()):
         check_container_url(url, backend.settings, f"container_urls[{number}]")
-    for holder in (definition, *(task for _, task in tasks)):
-        url = holder.get("container_url")
+    named = {"container_url": definition.get("container_url")}
+    for number, (_, task) in enumerate(tasks):
+        named[f"tasks[{number}].container_url"] = task.get("container_url")
+    for name, url in named.items():
         if url is not None:
-            check_container_url(url, backend.settings)
+            check_container_url(url, backend.settings, name)
     check_container_key(definition, backend.settings)
     check_process(definition)
     if has_processes(definition) and not backend.settings.allow_processes:
