@@ -52,3 +52,9 @@ RolloutEventType: TypeAlias = Literal[
     "heartbeat",
 ]
 """``event`` of an event."""
+
+ContainerState: TypeAlias = Literal["healthy", "unhealthy", "starting", "stopped"]
+"""``health`` of a container in the metrics of its pool."""
+
+SubmissionMode: TypeAlias = Literal["sync", "async"]
+"""``submission_mode`` of a pool's ``config``: how rollouts are handed to its containers."""

@@ -21,6 +21,8 @@ LITERALS = {
     "RolloutStatus": types.RolloutState,
     "RolloutMode": types.RolloutMode,
     "RolloutEventType": types.RolloutEventType,
+    "ContainerState": types.ContainerState,
+    "SubmissionMode": types.SubmissionMode,
 }
 
 
