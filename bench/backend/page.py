@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import textwrap
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -36,8 +37,8 @@ result, as it was printed:
 
 A rollout that does nothing is all overhead: three processes share the processors, and the backend
 alone admits it, writes down that it starts, calls the container, and writes down how it ended, each
-time with what it tells in its event stream. With rollouts of 200 ms the {in_flight} that run at a
-time are the bound: {most} a second. They begin spread over that time, as those of a fleet that has
+time with what it tells in its event stream. Rollouts of 200 ms are bound by how many run at a time:
+{in_flight}, which is {most} a second. They begin spread over that time, as those of a fleet that has
 run for a while are.
 """
 
@@ -90,7 +91,7 @@ def text(found: Found, disk: Disk) -> str:
         f" {found.fill_rate:,.0f} a second. {table.machine(_PACKAGES)}; {disk.kind}, where a flush"
         f" takes {disk.flush_ms:.2f} ms."
     )
-    return f"{table.render(list(_rows(found, disk)), _HEAD)}\n\n{words}"
+    return f"{table.render(list(_rows(found, disk)), _HEAD)}\n\n{textwrap.fill(words, 100)}"
 
 
 def document(result: str) -> str:
