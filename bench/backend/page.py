@@ -38,8 +38,8 @@ result, as it was printed:
 A rollout that does nothing is all overhead: three processes share the processors, and the backend
 alone admits it, writes down that it starts, calls the container, and writes down how it ended, each
 time with what it tells in its event stream. Rollouts of 200 ms are bound by how many run at a time:
-{in_flight}, which is {most} a second. They begin spread over that time, as those of a fleet that has
-run for a while are.
+{in_flight}, which is {most} a second. They begin spread over that time, as those of a fleet that
+has run for a while are.
 """
 
 
