@@ -147,7 +147,18 @@ def submits_asynchronously(definition: Mapping[str, Any]) -> bool:
 
 def has_processes(definition: Mapping[str, Any]) -> bool:
     """Whether a pool asks for containers that the backend itself starts."""
-    return _config(definition).get("process") is not None
+    return process_of(definition) is not None
+
+
+def process_of(definition: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The command that is to be started for a pool."""
+    process = _config(definition).get("process")
+    if not isinstance(process, Mapping):
+        return None
+    # Databases exist from before this was a field of ours, here too.
+    argv, env = process.get("argv"), process.get("env")
+    is_ours = isinstance(argv, list) and argv and all(isinstance(text, str) for text in argv)
+    return process if is_ours and (env is None or isinstance(env, Mapping)) else None
 
 
 def task_view(definition: Mapping[str, Any], pool: Mapping[str, Any]) -> dict[str, Any]:

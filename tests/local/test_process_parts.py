@@ -13,6 +13,7 @@ import uuid
 import psutil
 import pytest
 
+from synth_pools.local.definitions import has_processes
 from synth_pools.local.processes.child import Child
 from synth_pools.local.processes.ending import end_children
 from synth_pools.local.processes.environment import MARKER, environment
@@ -38,9 +39,25 @@ def test_a_plan_fills_in_its_port_and_nothing_else() -> None:
     assert plan == Plan.of({"config": config})
 
 
-@pytest.mark.parametrize("definition", [{}, {"config": {}}, {"config": {"process": None}}])
+# Older databases may hold anything under this name.
+NO_PROCESSES: list[object] = [
+    None,
+    "text",
+    {},
+    {"x": 1},
+    {"argv": "text"},
+    {"argv": []},
+    {"argv": ["x", 5]},
+]
+NO_PROCESSES += [{"argv": ["x"], "env": [1]}]
+
+
+@pytest.mark.parametrize(
+    "definition", [{}, {"config": {}}, *({"config": {"process": one}} for one in NO_PROCESSES)]
+)
 def test_a_pool_without_one_has_no_plan(definition: dict[str, object]) -> None:
     assert Plan.of(definition) is None
+    assert not has_processes(definition)
 
 
 def test_the_environment_holds_what_is_needed_and_nothing_of_ours() -> None:

@@ -253,13 +253,14 @@ def test_another_command_takes_over(allowing: Server) -> None:
 def test_a_command_that_does_not_work_costs_no_rollout(allowing: Server) -> None:
     pool_id = start_pool(allowing)
     old = pids(allowing, pool_id)
-    running = allowing.rollout(pool_id, params={"seconds": 2})["id"]
+    running = allowing.rollout(pool_id, params={"seconds": 4})["id"]
     allowing.until(running, "running")
     broken = {"argv": ["/nowhere/at/all"], "start_timeout_seconds": 0.1}
     allowing.call("PATCH", f"/v1/pools/{pool_id}", json={"config": {"process": broken}})
     until(allowing, pool_id, "failed")
-    assert allowing.state(running) == "running"
-    assert allowing.until(running)["result"]["pid"] in old
+    ended = allowing.until(running)
+    assert ended["error"] is None
+    assert ended["result"]["pid"] in old
     assert gone([psutil.Process(pid) for pid in old if psutil.pid_exists(pid)])
 
 

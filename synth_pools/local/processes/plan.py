@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from .. import jsontext
+from ..definitions import container_key_env, process_of
 from ..errors import invalid
 
 _START_SECONDS = 30.0
@@ -27,17 +28,17 @@ class Plan:
     @classmethod
     def of(cls, definition: Mapping[str, Any]) -> Self | None:
         """None where the pool starts nothing."""
-        config = definition.get("config")
-        process = config.get("process") if isinstance(config, dict) else None
-        if not isinstance(config, dict) or not isinstance(process, dict):
+        process = process_of(definition)
+        if process is None:
             return None
         variables = (process.get("env") or {}).items()
+        cwd, seconds = process.get("cwd"), process.get("start_timeout_seconds")
         return cls(
             tuple(process["argv"]),
             tuple((name, _text(value)) for name, value in variables if value is not None),
-            process.get("cwd"),
-            float(process.get("start_timeout_seconds") or _START_SECONDS),
-            config.get("container_key_env"),
+            cwd if isinstance(cwd, str) else None,
+            float(seconds) if jsontext.is_number(seconds) and seconds > 0 else _START_SECONDS,
+            container_key_env(definition),
         )
 
     def arguments(self, port: int) -> list[str]:
@@ -49,9 +50,7 @@ class Plan:
 
 def check_process(definition: Mapping[str, Any]) -> None:
     """Raise 422 for what no process can be started with, whatever there is on this machine."""
-    config = definition.get("config")
-    process = config.get("process") if isinstance(config, Mapping) else None
-    env = process.get("env") if isinstance(process, Mapping) else None
+    env = (process_of(definition) or {}).get("env")
     place = ["body", "config", "process", "env"]
     faults = []
     for name, value in (env or {}).items():
