@@ -79,12 +79,23 @@ class Runner:
         # Where it broke down, and what was wrong there the last time.
         tried: list[str] = []
         error: TargetError | None = None
+        # A further attempt waits for a container no longer than it may then take.
+        patience: float | None = None
         while True:
-            with await self._fleet.place(pool_id, tried, is_retry=error is not None) as place:
+            try:
+                async with asyncio.timeout(patience):
+                    place = await self._fleet.place(pool_id, tried, is_retry=error is not None)
+            except TimeoutError:
+                if error is None:
+                    raise
+                outcome = failure(error.code, error.message, error.details)
+                break
+            with place:
                 begin = partial(self._begin, rollout_id, place.url, error)
                 attempt = await write(begin, quick=True)
                 if attempt is None:
                     return
+                patience = attempt.limit_seconds
                 place.move(attempt.container_url)
                 try:
                     outcome = await self._outcome(attempt)

@@ -171,6 +171,28 @@ def test_a_rollout_whose_container_dies_fails_or_runs_again(allowing: Server) ->
     assert starts[0]["data"]["container_url"] == busy["url"] != starts[1]["data"]["container_url"]
 
 
+def test_a_further_attempt_waits_no_longer_than_it_may_take(
+    allowing: Server, tmp_path: Path
+) -> None:
+    script = tmp_path / "container.py"
+    script.write_bytes(Path(SMALL).read_bytes())
+    argv = [sys.executable, str(script), "{port}"]
+    pool_id = allowing.pool(config={"process": {"argv": argv}})
+    until(allowing, pool_id, "active")
+    limits = {"max_attempts": 2, "timeout_seconds": 2}
+    rollout_id = allowing.rollout(pool_id, params={"seconds": 60}, limits=limits)["id"]
+    [busy] = eventually(
+        lambda: [one for one in containers(allowing, pool_id) if one["running_rollouts"]]
+    )
+    # It can never be started again.
+    script.unlink()
+    psutil.Process(busy["pid"]).kill()
+    ended = allowing.until(rollout_id)
+    assert ended["error"]["code"] == "container_bad_response"
+    starts = [one for one in allowing.events(rollout_id) if one["event"] == "rollout.started"]
+    assert len(starts) == 1
+
+
 @pytest.mark.parametrize(
     ("argv", "says"),
     [
