@@ -36,9 +36,12 @@ async def end_children(
     def find_all() -> list[psutil.Process]:
         return find(markers.__contains__, [child.known for child in children])
 
-    await end(find_all, patience_seconds, children)
-    for child in children:
-        child.close()
+    try:
+        await end(find_all, patience_seconds, children)
+    finally:
+        # Cancelled too: what is left open complains when the event loop is gone.
+        for child in children:
+            child.close()
 
 
 async def end(find_all: Find, patience_seconds: float, children: Sequence[Child] = ()) -> None:
