@@ -34,14 +34,16 @@ class ContainerProcess:
         return self._ledger.read_text().split() if self._ledger.exists() else []
 
     def wait_until_up(self) -> None:
-        deadline = time.monotonic() + 40
-        while True:
+        assert self.is_up_within(40), "the container did not come up"
+
+    def is_up_within(self, seconds: float) -> bool:
+        deadline = time.monotonic() + seconds
+        while self._process.poll() is None and time.monotonic() < deadline:
             with contextlib.suppress(httpx.TransportError):
                 httpx.get(f"{self.url}/health", timeout=5, trust_env=False)
-                return
-            assert self._process.poll() is None, "the container ended by itself"
-            assert time.monotonic() < deadline
+                return True
             time.sleep(0.02)
+        return False
 
     def kill(self) -> None:
         self._process.kill()
@@ -63,8 +65,12 @@ def container_processes(folder: Path, number: int) -> Iterator[list[ContainerPro
     try:
         # All at once: each takes a second to import what it needs.
         started.extend(ContainerProcess(folder / f"ledger-{index}") for index in range(number))
-        for container in started:
-            container.wait_until_up()
+        for index, container in enumerate(started):
+            if not container.is_up_within(15):
+                # Another test may have taken the port meanwhile.
+                container.kill()
+                started[index] = ContainerProcess(folder / f"ledger-{index}")
+                started[index].wait_until_up()
         yield started
     finally:
         for container in started:
