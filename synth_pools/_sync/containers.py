@@ -11,6 +11,7 @@ from typing import Any
 from synth_pools._sync.operations import Operations
 from synth_pools.requests import json_body, path_segment
 from synth_pools_api import api
+from synth_pools_api.operations import OperationId
 
 
 class ContainerOperations(Operations):
@@ -23,104 +24,51 @@ class ContainerOperations(Operations):
 
     def get_pool_container_health(self, pool_id: str) -> dict[str, Any]:
         """Whether the container of a pool is well."""
-        pool_id = path_segment(pool_id, "pool_id")
-        return self._transport.request(
-            "get_pool_container_health",
-            api.containers.get_pool_container_health._get_kwargs(pool_id),
-        )
+        return self._ask("get_pool_container_health", pool_id=pool_id)
 
     def get_task_container_health(self, pool_id: str, task_id: str) -> dict[str, Any]:
         """Whether the container of a task is well."""
-        pool_id = path_segment(pool_id, "pool_id")
-        task_id = path_segment(task_id, "task_id")
-        return self._transport.request(
-            "get_task_container_health",
-            api.containers.get_task_container_health._get_kwargs(pool_id, task_id),
-        )
+        return self._ask("get_task_container_health", pool_id=pool_id, task_id=task_id)
 
     def get_pool_container_info(self, pool_id: str) -> dict[str, Any]:
         """What the container of a pool says about itself."""
-        pool_id = path_segment(pool_id, "pool_id")
-        return self._transport.request(
-            "get_pool_container_info", api.containers.get_pool_container_info._get_kwargs(pool_id)
-        )
+        return self._ask("get_pool_container_info", pool_id=pool_id)
 
     def get_task_container_info(self, pool_id: str, task_id: str) -> dict[str, Any]:
         """What the container of a task says about itself."""
-        pool_id = path_segment(pool_id, "pool_id")
-        task_id = path_segment(task_id, "task_id")
-        return self._transport.request(
-            "get_task_container_info",
-            api.containers.get_task_container_info._get_kwargs(pool_id, task_id),
-        )
+        return self._ask("get_task_container_info", pool_id=pool_id, task_id=task_id)
 
     def get_pool_container_metadata(self, pool_id: str) -> dict[str, Any]:
         """The metadata of the container of a pool."""
-        pool_id = path_segment(pool_id, "pool_id")
-        return self._transport.request(
-            "get_pool_container_metadata",
-            api.containers.get_pool_container_metadata._get_kwargs(pool_id),
-        )
+        return self._ask("get_pool_container_metadata", pool_id=pool_id)
 
     def get_task_container_metadata(self, pool_id: str, task_id: str) -> dict[str, Any]:
         """The metadata of the container of a task."""
-        pool_id = path_segment(pool_id, "pool_id")
-        task_id = path_segment(task_id, "task_id")
-        return self._transport.request(
-            "get_task_container_metadata",
-            api.containers.get_task_container_metadata._get_kwargs(pool_id, task_id),
-        )
+        return self._ask("get_task_container_metadata", pool_id=pool_id, task_id=task_id)
 
     def get_pool_container_task_info(self, pool_id: str) -> dict[str, Any]:
         """What the container of a pool says about its task."""
-        pool_id = path_segment(pool_id, "pool_id")
-        return self._transport.request(
-            "get_pool_container_task_info",
-            api.containers.get_pool_container_task_info._get_kwargs(pool_id),
-        )
+        return self._ask("get_pool_container_task_info", pool_id=pool_id)
 
     def get_task_container_task_info(self, pool_id: str, task_id: str) -> dict[str, Any]:
         """What the container of a task says about its task."""
-        pool_id = path_segment(pool_id, "pool_id")
-        task_id = path_segment(task_id, "task_id")
-        return self._transport.request(
-            "get_task_container_task_info",
-            api.containers.get_task_container_task_info._get_kwargs(pool_id, task_id),
-        )
+        return self._ask("get_task_container_task_info", pool_id=pool_id, task_id=task_id)
 
     def get_pool_container_program(self, pool_id: str) -> dict[str, Any]:
         """The program of the container of a pool."""
-        pool_id = path_segment(pool_id, "pool_id")
-        return self._transport.request(
-            "get_pool_container_program",
-            api.containers.get_pool_container_program._get_kwargs(pool_id),
-        )
+        return self._ask("get_pool_container_program", pool_id=pool_id)
 
     def get_task_container_program(self, pool_id: str, task_id: str) -> dict[str, Any]:
         """The program of the container of a task."""
-        pool_id = path_segment(pool_id, "pool_id")
-        task_id = path_segment(task_id, "task_id")
-        return self._transport.request(
-            "get_task_container_program",
-            api.containers.get_task_container_program._get_kwargs(pool_id, task_id),
-        )
+        return self._ask("get_task_container_program", pool_id=pool_id, task_id=task_id)
 
     def get_pool_container_taskset(self, pool_id: str) -> dict[str, Any]:
         """The taskset of the container of a pool."""
-        pool_id = path_segment(pool_id, "pool_id")
-        return self._transport.request(
-            "get_pool_container_taskset",
-            api.containers.get_pool_container_taskset._get_kwargs(pool_id),
-        )
+        return self._ask("get_pool_container_taskset", pool_id=pool_id)
 
     def get_task_container_taskset(self, pool_id: str, task_id: str) -> dict[str, Any]:
         """The taskset of the container of a task."""
-        pool_id = path_segment(pool_id, "pool_id")
-        task_id = path_segment(task_id, "task_id")
-        return self._transport.request(
-            "get_task_container_taskset",
-            api.containers.get_task_container_taskset._get_kwargs(pool_id, task_id),
-        )
+        return self._ask("get_task_container_taskset", pool_id=pool_id, task_id=task_id)
 
     def execute_pool_container_rollout(
         self, pool_id: str, request: Mapping[str, Any]
@@ -163,3 +111,9 @@ class ContainerOperations(Operations):
                 pool_id, task_id, body=json_body(request)
             ),
         )
+
+    def _ask(self, operation: OperationId, **ids: str) -> dict[str, Any]:
+        """What a container answers to a question that has nothing but a place."""
+        checked = {name: path_segment(value, name) for name, value in ids.items()}
+        build = getattr(api.containers, operation)._get_kwargs
+        return self._transport.request(operation, build(**checked))
