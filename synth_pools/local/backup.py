@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from .artifacts.contents import FOLDER as CONTENTS_FOLDER
-from .artifacts.contents import content_file
+from .artifacts.contents import content_file, flush_directory
 from .datadir import LOCK_FILE
 from .start_errors import DataDirError
 from .store import FILE_NAME
@@ -36,7 +36,7 @@ def back_up(data_dir: Path, target: Path) -> None:
             shutil.copytree(data_dir, draft, ignore=_not_plain_files, dirs_exist_ok=True)
             _flush(draft)
             draft.rename(target)
-            _flush_directory(target.parent)
+            flush_directory(target.parent)
     except sqlite3.Error as error:
         raise DataDirError(f"cannot copy the database in {data_dir}: {error}") from error
     except (OSError, shutil.Error) as error:
@@ -118,12 +118,4 @@ def _flush(directory: Path) -> None:
         for name in names:
             with (Path(folder) / name).open("rb") as file:
                 os.fsync(file.fileno())
-        _flush_directory(Path(folder))
-
-
-def _flush_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        flush_directory(Path(folder))

@@ -9,7 +9,7 @@ from . import rollout_rows
 from .attempts import most_attempts_of
 from .definitions import container_urls, has_processes
 from .errors import ApiError
-from .pool_rows import Executes, Pool, find_task
+from .pool_rows import Executes, Pool, find_task, task_container_url
 from .rollout_rows import failure
 from .store import Transaction
 from .targets import TargetError
@@ -32,7 +32,7 @@ def is_lost(db: Executes, rollout: sqlite3.Row, pool: Pool) -> bool:
     except ApiError:
         # Where that had it sent, nobody knows any more: it is asked for where it was.
         return False
-    return json.loads(task["definition"]).get("container_url") is None
+    return task_container_url(task) is None
 
 
 def end_lost(tx: Transaction, pool: Pool) -> None:

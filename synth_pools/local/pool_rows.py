@@ -215,6 +215,12 @@ def task_document(row: sqlite3.Row, pool: Pool, status: str = "active") -> dict[
     }
 
 
+def task_container_url(row: sqlite3.Row) -> str | None:
+    """Where a task has its rollouts sent, unless to its pool's containers."""
+    url: str | None = json.loads(row["definition"]).get("container_url")
+    return url
+
+
 def insert_task(
     tx: Transaction,
     pool_id: str,

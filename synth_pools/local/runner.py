@@ -22,7 +22,7 @@ from .events import Changes
 from .fleet import Fleet, Place
 from .left_over import is_lost, lost
 from .outcomes import interpret, within
-from .pool_rows import Pool, find_pool, find_task
+from .pool_rows import Pool, find_pool, find_task, task_container_url
 from .rollout_rows import FINAL, Outcome, failure, find_rollout
 from .settings import Settings
 from .store import Store, Transaction
@@ -241,9 +241,7 @@ def _url_of_task(tx: Transaction, rollout: sqlite3.Row, pool: Pool) -> str | Non
     """Where its task has it sent; 404 where its task is gone."""
     if rollout["task_id"] is None:
         return None
-    task = find_task(tx, pool.id, rollout["task_id"])
-    url: str | None = json.loads(task["definition"]).get("container_url")
-    return url
+    return task_container_url(find_task(tx, pool.id, rollout["task_id"]))
 
 
 def _is_of_pool(url: str | None, pool: Pool) -> bool:

@@ -108,11 +108,8 @@ ALTER TABLE rollouts ADD COLUMN replay_of TEXT;
 CREATE TABLE artifacts (
     rollout_seq INTEGER NOT NULL,
     position INTEGER NOT NULL,
-    id TEXT NOT NULL,
-    path TEXT NOT NULL,
     sha256 TEXT NOT NULL,
     size_bytes INTEGER NOT NULL,
-    content_type TEXT NOT NULL,
     PRIMARY KEY (rollout_seq, position)
 ) WITHOUT ROWID;
 CREATE INDEX artifacts_by_content ON artifacts (sha256);
@@ -120,7 +117,6 @@ CREATE INDEX artifacts_by_content ON artifacts (sha256);
 CREATE TABLE processes (
     pid INTEGER NOT NULL,
     started REAL NOT NULL,
-    pool_id TEXT NOT NULL,
     marker TEXT NOT NULL,
     PRIMARY KEY (pid, started)
 ) WITHOUT ROWID;

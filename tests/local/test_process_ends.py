@@ -206,10 +206,8 @@ def test_another_process_with_a_number_of_ours_is_left_alone(
     token = token_of(tmp_path / FILE_NAME)
     started = psutil.Process(stranger.pid).create_time() if same_start else 1.0
     with contextlib.closing(sqlite3.connect(tmp_path / FILE_NAME)) as database:
-        row: tuple[Any, ...] = (stranger.pid, started, "p", f"{token}.0123456789abcdef")
-        database.execute(
-            "INSERT INTO processes (pid, started, pool_id, marker) VALUES (?, ?, ?, ?)", row
-        )
+        row: tuple[Any, ...] = (stranger.pid, started, f"{token}.0123456789abcdef")
+        database.execute("INSERT INTO processes (pid, started, marker) VALUES (?, ?, ?)", row)
         database.commit()
     with serve(tmp_path):
         time.sleep(0.3)

@@ -147,13 +147,13 @@ class Contents:
         with self._lock:
             if not self._folder.is_dir():
                 self._folder.mkdir(mode=0o700)
-                _flush(self._data_dir)
+                flush_directory(self._data_dir)
         for content in contents:
             self._write(content)
         # Also where another has just put one there, whose flush may be still to come.
         folders = {self._path(content.sha256).parent for content in contents}
         for folder in (*folders, self._folder):
-            _flush(folder)
+            flush_directory(folder)
 
     def _write(self, content: Content) -> None:
         path = self._path(content.sha256)
@@ -180,7 +180,8 @@ def content_file(data_dir: Path, sha256: str) -> Path:
     return data_dir / FOLDER / sha256[:2] / sha256
 
 
-def _flush(directory: Path) -> None:
+def flush_directory(directory: Path) -> None:
+    """Have the names in it on disk."""
     descriptor = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -13,17 +13,13 @@ class Row(NamedTuple):
     """A content that is a file: which artifact of its rollout's list it belongs to."""
 
     position: int
-    artifact_id: str
-    path: str
     sha256: str
     size_bytes: int
-    content_type: str
 
 
 def insert(tx: Transaction, rollout_seq: int, rows: Iterable[Row]) -> None:
     tx.executemany(
-        "INSERT INTO artifacts (rollout_seq, position, id, path, sha256, size_bytes, content_type)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO artifacts (rollout_seq, position, sha256, size_bytes) VALUES (?, ?, ?, ?)",
         [(rollout_seq, *row) for row in rows],
     )
 

@@ -44,15 +44,7 @@ class Taken(NamedTuple):
     def rows(self) -> list[Row]:
         """What names the contents in the database."""
         return [
-            Row(
-                position,
-                item["artifact_id"],
-                item["path"],
-                item["sha256"],
-                item["size_bytes"],
-                # SQLite's text has no lone surrogates.
-                item["content_type"].encode("utf-8", "replace").decode("utf-8"),
-            )
+            Row(position, item["sha256"], item["size_bytes"])
             for position, item in enumerate(self.items)
             if IN_FILE in item
         ]

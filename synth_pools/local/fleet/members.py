@@ -93,11 +93,6 @@ class Member:
         return self.container.health.state
 
     @property
-    def failures(self) -> int:
-        """How many checks in a row have failed."""
-        return self.container.health.failures
-
-    @property
     def last_error(self) -> str | None:
         return self.container.health.last_error
 

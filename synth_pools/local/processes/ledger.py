@@ -52,15 +52,14 @@ class Ledger:
     def new_marker(self) -> str:
         return f"{self._token}.{secrets.token_hex(8)}"
 
-    async def note(self, pool_id: str, child: Child) -> None:
+    async def note(self, child: Child) -> None:
         """One that was killed before this is found by its marker all the same."""
         known = child.known
-        values = (known.pid, known.started, pool_id, known.marker)
+        values = (known.pid, known.started, known.marker)
 
         def write(tx: Transaction) -> None:
             tx.execute(
-                "INSERT OR REPLACE INTO processes (pid, started, pool_id, marker)"
-                " VALUES (?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO processes (pid, started, marker) VALUES (?, ?, ?)",
                 values,
             )
 

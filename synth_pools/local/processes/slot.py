@@ -194,7 +194,7 @@ class Slot:
         except (ApiError, TargetError) as error:
             return Trouble(error.message)
         member.pid = child.pid
-        await self._means.ledger.note(pool_id, child)
+        await self._means.ledger.note(child)
         return await self._get_healthy(life, child, deadline)
 
     async def _spawn(self, life: Life) -> Child:
