@@ -7,8 +7,6 @@ import hashlib
 import io
 import os
 import sqlite3
-import subprocess
-import sys
 import threading
 import zipfile
 from collections.abc import Callable
@@ -19,13 +17,13 @@ from typing import Any
 import click
 import pytest
 
-from synth_pools.cli.serve import serve as serve_command
 from synth_pools.cli.sizes import bytes_of
 from synth_pools.local.artifacts.contents import FOLDER, content_file
 from synth_pools.local.backup import back_up
 from synth_pools.local.server import LocalBackend
 from synth_pools.local.start_errors import BadOptionError, DataDirError
 from synth_pools.local.store import FILE_NAME
+from tests.local.commands import any_option, refusal_of
 from tests.local.odd_container import Seen, http, odd_container
 from tests.local.serving import Server, eventually, serve
 from tests.local.test_artifacts import files, items, run, sha256
@@ -300,17 +298,13 @@ def test_contents_that_cannot_be_read_are_refused_in_one_line(tmp_path: Path) ->
     + [("3KiB", 3072), ("1TiB", 1 << 40), (None, 0)],
 )
 def test_sizes(text: str | None, size: int) -> None:
-    assert (bytes_of(*nowhere(), text) or 0) == size
+    assert (bytes_of(*any_option(), text) or 0) == size
 
 
 @pytest.mark.parametrize("text", ["", "0", "-1", "10G", "1.5GiB", "GiB", "10 GiBs", "1e9", "ten"])
 def test_no_sizes(text: str) -> None:
     with pytest.raises(click.BadParameter, match="no size"):
-        bytes_of(*nowhere(), text)
-
-
-def nowhere() -> tuple[click.Context, click.Parameter]:
-    return click.Context(serve_command), serve_command.params[0]
+        bytes_of(*any_option(), text)
 
 
 @pytest.mark.parametrize("size", [0, -1])
@@ -320,16 +314,7 @@ def test_a_size_that_is_none_is_refused(size: int) -> None:
 
 
 def test_the_option_of_serve(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "synth_pools.cli", "serve", "--keep-artifacts", "much"]
-        + ["--data-dir", str(tmp_path / "data")],
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
-    assert (done.returncode, done.stdout) == (2, "")
-    [line] = done.stderr.splitlines()
+    line = refusal_of("serve", "--keep-artifacts", "much", "--data-dir", tmp_path / "data")
     assert "--keep-artifacts" in line
 
 

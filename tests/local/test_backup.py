@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
-import subprocess
-import sys
 import threading
 from contextlib import closing
 from pathlib import Path
@@ -18,17 +16,8 @@ from synth_pools.local.backup import back_up
 from synth_pools.local.datadir import KEY_FILE, LOCK_FILE, DataDir
 from synth_pools.local.start_errors import DataDirError
 from synth_pools.local.store import FILE_NAME
+from tests.local.commands import refusal_of, run_command
 from tests.local.serving import serve
-
-
-def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "synth_pools.cli", "backup", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
 
 
 def test_a_copy_of_a_backend_that_writes(tmp_path: Path) -> None:
@@ -46,7 +35,7 @@ def test_a_copy_of_a_backend_that_writes(tmp_path: Path) -> None:
         writer = threading.Thread(target=write)
         writer.start()
         try:
-            done = run(copy, "--data-dir", data_dir)
+            done = run_command("backup", copy, "--data-dir", data_dir)
         finally:
             stop.set()
             writer.join(20)
@@ -103,9 +92,7 @@ def test_a_place_that_cannot_be_is_refused_in_one_line(tmp_path: Path, place: st
         with serve(data_dir):
             pass
     before = sorted(path.name for path in tmp_path.rglob("*"))
-    done = run(tmp_path / place, "--data-dir", data_dir)
-    assert (done.returncode, done.stdout) == (2, "")
-    [line] = done.stderr.splitlines()
+    line = refusal_of("backup", tmp_path / place, "--data-dir", data_dir)
     assert line.startswith("synth-pools: error: ")
     assert sorted(path.name for path in tmp_path.rglob("*")) == before
 

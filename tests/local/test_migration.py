@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import subprocess
-import sys
 import time
 from contextlib import closing
 from pathlib import Path
@@ -14,6 +12,7 @@ import pytest
 from synth_pools.local import schema
 from synth_pools.local.schema import VERSION, SchemaVersionError
 from synth_pools.local.store import FILE_NAME
+from tests.local.commands import refusal_of
 from tests.local.odd_container import Seen, http, odd_container
 from tests.local.serving import serve
 
@@ -111,15 +110,7 @@ def test_a_newer_database_is_refused_untouched(tmp_path: Path) -> None:
     content = file.read_bytes()
     with pytest.raises(SchemaVersionError, match="version 99"), serve(tmp_path):
         pass
-    done = subprocess.run(
-        [sys.executable, "-m", "synth_pools.cli", "serve", "--port=0", f"--data-dir={tmp_path}"],
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
-    assert (done.returncode, done.stdout) == (2, "")
-    [line] = done.stderr.splitlines()
+    line = refusal_of("serve", "--port=0", f"--data-dir={tmp_path}")
     assert line.startswith("synth-pools: error: the database has version 99")
     assert file.read_bytes() == content
 

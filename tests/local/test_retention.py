@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import subprocess
-import sys
 import uuid
 from contextlib import closing
 from pathlib import Path
@@ -13,11 +11,11 @@ import click
 import pytest
 
 from synth_pools.cli.durations import seconds_of
-from synth_pools.cli.serve import serve as serve_command
 from synth_pools.local import clock
 from synth_pools.local.server import LocalBackend
 from synth_pools.local.start_errors import BadOptionError
 from synth_pools.local.store import FILE_NAME
+from tests.local.commands import any_option, refusal_of
 from tests.local.serving import Server, eventually, serve
 
 
@@ -78,17 +76,13 @@ def test_many_are_forgotten_in_portions(tmp_path: Path) -> None:
     ("text", "seconds"), [("90s", 90), ("2m", 120), ("12h", 43_200), ("30d", 2_592_000), (None, 0)]
 )
 def test_lengths_of_time(text: str | None, seconds: float) -> None:
-    assert (seconds_of(*nowhere(), text) or 0) == seconds
+    assert (seconds_of(*any_option(), text) or 0) == seconds
 
 
 @pytest.mark.parametrize("text", ["", "30", "d", "0d", "-1d", "1.5h", "1y", "1000000d"])
 def test_no_lengths_of_time(text: str) -> None:
     with pytest.raises(click.BadParameter, match="no length of time"):
-        seconds_of(*nowhere(), text)
-
-
-def nowhere() -> tuple[click.Context, click.Parameter]:
-    return click.Context(serve_command), serve_command.params[0]
+        seconds_of(*any_option(), text)
 
 
 def test_nothing_is_older_than_time() -> None:
@@ -103,15 +97,6 @@ def test_a_time_that_is_none_is_refused(seconds: float) -> None:
 
 
 def test_the_option_of_serve_is_checked_before_anything_starts(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "synth_pools.cli", "serve", "--keep-finished", "soon"]
-        + ["--data-dir", str(tmp_path / "data")],
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
-    assert (done.returncode, done.stdout) == (2, "")
-    [line] = done.stderr.splitlines()
+    line = refusal_of("serve", "--keep-finished", "soon", "--data-dir", tmp_path / "data")
     assert "--keep-finished" in line
     assert not (tmp_path / "data").exists()

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from synth_pools.local.store import FILE_NAME, Store
+from tests.local.commands import run_command
 from tests.local.odd_container import Seen, http, odd_container
 from tests.local.serving import Server, eventually, serve
 from tests.local.test_store import set_quota
@@ -85,13 +84,7 @@ def test_a_start_on_a_broken_file_is_refused_in_one_line(tmp_path: Path) -> None
     with file.open("r+b") as stream:
         stream.seek(4096)
         stream.write(b"\xff" * (file.stat().st_size - 4096))
-    done = subprocess.run(
-        [sys.executable, "-m", "synth_pools.cli", "serve", "--port=0", f"--data-dir={tmp_path}"],
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
+    done = run_command("serve", "--port=0", f"--data-dir={tmp_path}")
     assert (done.returncode, done.stdout) == (2, "")
     lines = [line for line in done.stderr.splitlines() if line.startswith("synth-pools: error:")]
     assert len(lines) == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from tests.support.fault_server import Seen
@@ -52,3 +53,8 @@ def reset_after(size: int) -> Spoil:
 
 def instead(fault: Fault) -> Spoil:
     return lambda _: fault
+
+
+def names(folder: Path) -> list[str]:
+    """What is in a folder that downloads go to."""
+    return [entry.name for entry in folder.iterdir()]

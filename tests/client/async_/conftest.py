@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 
 from synth_pools import AsyncContainerPoolsClient
 from tests.support.colours import ROADS, take
 from tests.support.fault_server import FaultServer
+from tests.support.fleet_service import FleetService
 from tests.support.leaks import KEY
 
 
@@ -41,3 +43,23 @@ async def client(
     async with AsyncContainerPoolsClient(api_key=KEY, base_url=server.url, timeout=10) as client:
         monkeypatch.setattr(client._transport, "sleep", note)
         yield client
+
+
+@pytest.fixture
+def service(server: FaultServer) -> FleetService:
+    """What `server` is for a fleet."""
+    service = FleetService()
+    server.play(choose=service)
+    return service
+
+
+@pytest.fixture
+async def fleet_client(server: FaultServer) -> AsyncIterator[AsyncContainerPoolsClient]:
+    """One that does wait."""
+    async with AsyncContainerPoolsClient(api_key=KEY, base_url=server.url, timeout=5) as client:
+        yield client
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path

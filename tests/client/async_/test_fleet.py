@@ -28,23 +28,8 @@ from synth_pools import (
 from tests.support.fault_server import FaultServer
 from tests.support.faults import answer, html, late, reset
 from tests.support.fleet_service import FleetService, until
-from tests.support.leaks import KEY
 
 P = "pool_1"
-
-
-@pytest.fixture
-def service(server: FaultServer) -> FleetService:
-    service = FleetService()
-    server.play(choose=service)
-    return service
-
-
-@pytest.fixture
-async def fleet_client(server: FaultServer) -> AsyncIterator[AsyncContainerPoolsClient]:
-    """One that does wait."""
-    async with AsyncContainerPoolsClient(api_key=KEY, base_url=server.url, timeout=5) as client:
-        yield client
 
 
 def seeds(number: int) -> list[dict[str, Any]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -24,19 +23,6 @@ from tests.support.fleet_service import FleetService
 from tests.support.leaks import KEY
 
 P = "pool_1"
-
-
-@pytest.fixture
-def service(server: FaultServer) -> FleetService:
-    service = FleetService()
-    server.play(choose=service)
-    return service
-
-
-@pytest.fixture
-async def fleet_client(server: FaultServer) -> AsyncIterator[AsyncContainerPoolsClient]:
-    async with AsyncContainerPoolsClient(api_key=KEY, base_url=server.url, timeout=5) as client:
-        yield client
 
 
 @pytest.fixture

@@ -6,12 +6,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from synth_pools import ContainerPoolsClient
 from tests.support.colours import ROADS, take
 from tests.support.fault_server import FaultServer
+from tests.support.fleet_service import FleetService
 from tests.support.leaks import KEY
 
 
@@ -44,3 +46,23 @@ def client(
     with ContainerPoolsClient(api_key=KEY, base_url=server.url, timeout=10) as client:
         monkeypatch.setattr(client._transport, "sleep", note)
         yield client
+
+
+@pytest.fixture
+def service(server: FaultServer) -> FleetService:
+    """What `server` is for a fleet."""
+    service = FleetService()
+    server.play(choose=service)
+    return service
+
+
+@pytest.fixture
+def fleet_client(server: FaultServer) -> Iterator[ContainerPoolsClient]:
+    """One that does wait."""
+    with ContainerPoolsClient(api_key=KEY, base_url=server.url, timeout=5) as client:
+        yield client
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path

@@ -13,20 +13,15 @@ from typing import Any
 import pytest
 
 from synth_pools import ClientClosedError, ContainerPoolsClient, RequestValidationError
-from tests.support.contents import CONTENT, serving
+from tests.support.contents import (
+    CONTENT,
+    names,
+    serving,
+)
 from tests.support.fault_server import FaultServer
 from tests.support.surface import FILES, Call, Sent
 
 R, A = "rollout.1", "logs/out.bin"
-
-
-def names(folder: Path) -> list[str]:
-    return [entry.name for entry in folder.iterdir()]
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return tmp_path
 
 
 @pytest.mark.parametrize(("call", "_sent"), FILES, ids=str)

@@ -20,7 +20,17 @@ from synth_pools import (
     NotFoundError,
     ServerError,
 )
-from tests.support.contents import CONTENT, HASH, Spoil, after, instead, part, reset_after, serving
+from tests.support.contents import (
+    CONTENT,
+    HASH,
+    Spoil,
+    after,
+    instead,
+    names,
+    part,
+    reset_after,
+    serving,
+)
 from tests.support.fault_server import FaultServer, Seen
 from tests.support.faults import (
     Fault,
@@ -35,15 +45,6 @@ from tests.support.faults import (
 from tests.support.surface import CONTENTS, FILES, Call, Sent
 
 R, A = "rollout.1", "logs/out.bin"
-
-
-def names(folder: Path) -> list[str]:
-    return [entry.name for entry in folder.iterdir()]
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return tmp_path
 
 
 @pytest.mark.parametrize(("call", "sent"), CONTENTS, ids=str)

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,19 +26,6 @@ from tests.support.fleet_service import FleetService
 from tests.support.leaks import KEY
 
 P = "pool_1"
-
-
-@pytest.fixture
-def service(server: FaultServer) -> FleetService:
-    service = FleetService()
-    server.play(choose=service)
-    return service
-
-
-@pytest.fixture
-def fleet_client(server: FaultServer) -> Iterator[ContainerPoolsClient]:
-    with ContainerPoolsClient(api_key=KEY, base_url=server.url, timeout=5) as client:
-        yield client
 
 
 @pytest.fixture
