@@ -217,6 +217,8 @@ def events(pieces: Iterable[bytes], *, end: str = "end", pause: float = 0.0) -> 
 
 def set_reset(connection: socket.socket) -> None:
     """What is sent at the end of `connection` is RST: nothing is waited for."""
+    if connection.fileno() == -1:
+        return  # it has ended by itself
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
