@@ -13,19 +13,20 @@ from pathlib import Path
 
 import httpx
 
-from tests.local.crash.processes import ROOT, free_port
+from tests.local.crash.processes import ROOT
+from tests.support.ports import HOST, HeldPort
 
 
 class ContainerProcess:
     """Made with synth-containers; a rollout takes `params.seconds`, its reward is its seed."""
 
-    def __init__(self, ledger: Path, port: int | None = None) -> None:
-        self.port = port or free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
+    def __init__(self, ledger: Path, port: HeldPort | None = None) -> None:
+        self.port = port or HeldPort()
+        self.url = f"http://{HOST}:{self.port.number}"
         self._ledger = ledger
         command = [sys.executable, "-m", "tests.local.crash.container", "forgetting", str(ledger)]
         self._process = subprocess.Popen(
-            [*command, str(self.port)], cwd=ROOT, stdout=subprocess.DEVNULL
+            [*command, str(self.port.number)], cwd=ROOT, stdout=subprocess.DEVNULL
         )
 
     @property
@@ -34,16 +35,13 @@ class ContainerProcess:
         return self._ledger.read_text().split() if self._ledger.exists() else []
 
     def wait_until_up(self) -> None:
-        assert self.is_up_within(40), "the container did not come up"
-
-    def is_up_within(self, seconds: float) -> bool:
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + 40
         while self._process.poll() is None and time.monotonic() < deadline:
             with contextlib.suppress(httpx.TransportError):
                 httpx.get(f"{self.url}/health", timeout=5, trust_env=False)
-                return True
+                return
             time.sleep(0.02)
-        return False
+        raise AssertionError("the container did not come up")
 
     def kill(self) -> None:
         self._process.kill()
@@ -65,13 +63,10 @@ def container_processes(folder: Path, number: int) -> Iterator[list[ContainerPro
     try:
         # All at once: each takes a second to import what it needs.
         started.extend(ContainerProcess(folder / f"ledger-{index}") for index in range(number))
-        for index, container in enumerate(started):
-            if not container.is_up_within(15):
-                # Another test may have taken the port meanwhile.
-                container.kill()
-                started[index] = ContainerProcess(folder / f"ledger-{index}")
-                started[index].wait_until_up()
+        for container in started:
+            container.wait_until_up()
         yield started
     finally:
         for container in started:
             container.kill()
+            container.port.release()

@@ -15,6 +15,7 @@ from tests.local.container_process import container_processes
 from tests.local.odd_container import OddContainer, Seen, http, odd_container
 from tests.local.real_container import real_container
 from tests.local.serving import Server, eventually, serve
+from tests.support.ports import HOST, HeldPort
 
 PACE = {"health_interval_seconds": 0.05, "health_timeout_seconds": 0.2}
 
@@ -237,15 +238,14 @@ def test_a_rollout_that_finds_nobody_there_is_a_failed_check(
 ) -> None:
     # There is the first look, and then no other for an hour.
     own = start(health_interval_seconds=3600)
-    with odd_container(completed) as gone:
-        pass
-    with odd_container(completed) as there:
-        pool_id = own.pool(container_urls=[gone.url, there.url])
-        eventually(lambda: containers_of(own, pool_id)[gone.url]["last_error"])
+    with HeldPort() as port, odd_container(completed) as there:
+        nobody = f"http://{HOST}:{port.number}"
+        pool_id = own.pool(container_urls=[nobody, there.url])
+        eventually(lambda: containers_of(own, pool_id)[nobody]["last_error"])
         failed = [own.run(pool_id) for _ in range(8)]
         codes = [rollout["error"]["code"] for rollout in failed if rollout["status"] == "failed"]
         assert codes == ["container_unreachable"] * 2
-        assert containers_of(own, pool_id)[gone.url]["health"] == "unhealthy"
+        assert containers_of(own, pool_id)[nobody]["health"] == "unhealthy"
 
 
 def test_three_failures_and_two_successes() -> None:

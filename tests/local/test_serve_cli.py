@@ -17,9 +17,17 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.support.ports import HeldPort
+
 COMMAND = [sys.executable, "-m", "synth_pools.cli"]
 LIMIT = 30.0
 URL = re.compile(r"http://[^\s]+")
+
+
+@pytest.fixture
+def held_port() -> Iterator[HeldPort]:
+    with HeldPort() as port:
+        yield port
 
 
 def environment(home: Path, **extra: str) -> dict[str, str]:
@@ -118,10 +126,13 @@ def test_a_first_start_makes_everything_and_says_how_to_use_it(tmp_path: Path) -
         assert key not in serving.printed
 
 
-def test_a_restart_on_the_same_port_has_the_same_key_and_pools(tmp_path: Path) -> None:
+def test_a_restart_on_the_same_port_has_the_same_key_and_pools(
+    tmp_path: Path, held_port: HeldPort
+) -> None:
     data = ("--data-dir", str(tmp_path / "data"))
-    with serve(tmp_path, "--port", "0", *data) as first:
-        key, port = first.key_from_hint(), first.port
+    port = str(held_port.number)
+    with serve(tmp_path, "--port", port, *data) as first:
+        key = first.key_from_hint()
         # Open until after the restart, so that the port still has a connection on it.
         client = first.client()
         pool = client.post("/v1/pools", json={"name": "kept"}).json()
@@ -133,14 +144,13 @@ def test_a_restart_on_the_same_port_has_the_same_key_and_pools(tmp_path: Path) -
     client.close()
 
 
-def test_it_starts_again_after_it_was_killed(tmp_path: Path) -> None:
+def test_it_starts_again_after_it_was_killed(tmp_path: Path, held_port: HeldPort) -> None:
     data = ("--data-dir", str(tmp_path / "data"))
-    with serve(tmp_path, "--port", "0", *data) as first:
-        port = first.port
-        with first.client() as client:
-            client.get("/v1/capabilities")
-            first.process.kill()
-            first.process.wait(LIMIT)
+    port = str(held_port.number)
+    with serve(tmp_path, "--port", port, *data) as first, first.client() as client:
+        client.get("/v1/capabilities")
+        first.process.kill()
+        first.process.wait(LIMIT)
     with serve(tmp_path, "--port", port, *data) as second, second.client() as again:
         assert again.get("/v1/capabilities").status_code == 200
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -18,6 +17,7 @@ from typing import Any, Self
 from urllib.parse import parse_qsl, urlsplit
 
 from tests.support.faults import Fault, answer, forever, set_reset
+from tests.support.ports import HOST, HeldPort
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ Script = Fault | Sequence[Fault] | Callable[[Seen], Fault]
 
 
 class FaultServer:
-    """Listens on a free port of the loopback interface while its `with` block lasts.
+    """Listens on a port of the loopback interface, its own while its `with` block lasts.
 
     Args:
         script: What to do with requests: one fault for all, or one after the other in a list, of
@@ -73,12 +73,12 @@ class FaultServer:
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._open: dict[int, _Connection] = {}
         self._server: asyncio.Server | None = None
-        self._port = 0
+        self._port = HeldPort()
         self.play(script, choose=choose)
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._port}"
+        return f"http://{HOST}:{self._port.number}"
 
     def play(
         self,
@@ -145,6 +145,7 @@ class FaultServer:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(timeout=10)
         self._loop.close()
+        self._port.release()
 
     def _do(self, action: Callable[[], Any]) -> None:
         async def act() -> None:
@@ -154,14 +155,10 @@ class FaultServer:
         done.result(timeout=10)
 
     async def _listen(self) -> None:
-        listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind(("127.0.0.1", self._port))
-        self._port = listening.getsockname()[1]
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
             lambda: asyncio.StreamReaderProtocol(_Reader(), self._serve),
-            sock=listening,
+            sock=self._port.listener(),
             backlog=2048,
         )
 

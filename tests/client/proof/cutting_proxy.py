@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-import socket
 import threading
 from collections.abc import Awaitable, Callable
 from types import TracebackType
@@ -13,6 +12,7 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 from tests.support.faults import set_reset
+from tests.support.ports import HOST, HeldPort
 
 # A connection that is idle is cut too.
 _LONGEST_LIFE_SECONDS = 6.0
@@ -41,14 +41,14 @@ class CuttingProxy:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._server: asyncio.Server | None = None
-        self._port = 0
+        self._port = HeldPort()
         self._open: set[asyncio.Task[Any]] = set()
         self.connections = 0
         self.cuts = 0
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._port}"
+        return f"http://{HOST}:{self._port.number}"
 
     def away(self) -> None:
         """Cut everything, and refuse connections."""
@@ -72,6 +72,7 @@ class CuttingProxy:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(timeout=10)
         self._loop.close()
+        self._port.release()
 
     def _do(self, action: Callable[[], Awaitable[None]]) -> None:
         async def act() -> None:
@@ -80,11 +81,8 @@ class CuttingProxy:
         asyncio.run_coroutine_threadsafe(act(), self._loop).result(timeout=20)
 
     async def _listen(self) -> None:
-        listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind(("127.0.0.1", self._port))
-        self._port = listening.getsockname()[1]
-        self._server = await asyncio.start_server(self._serve, sock=listening, backlog=512)
+        listener = self._port.listener()
+        self._server = await asyncio.start_server(self._serve, sock=listener, backlog=512)
 
     async def _stop(self) -> None:
         if self._server is not None:

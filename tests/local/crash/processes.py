@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,37 +13,37 @@ from pathlib import Path
 
 import httpx
 
+from tests.support.ports import HOST, HeldPort
+
 KEY = "sk_crash_test"
 ROOT = Path(__file__).resolve().parents[3]
 _READY_SECONDS = 40.0
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
-
-
 @contextlib.contextmanager
 def container(kind: str, ledger: Path) -> Iterator[str]:
     """The URL of a container; its ledger is written by it alone."""
-    port = free_port()
-    command = [sys.executable, "-m", "tests.local.crash.container", kind, str(ledger), str(port)]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
-    url = f"http://127.0.0.1:{port}"
-    try:
-        _wait_for(url, process)
-        yield url
-    finally:
-        process.kill()
-        process.wait(10)
+    with HeldPort() as port:
+        module, *arguments = "tests.local.crash.container", kind, str(ledger), str(port.number)
+        process = subprocess.Popen(
+            [sys.executable, "-m", module, *arguments], cwd=ROOT, stdout=subprocess.DEVNULL
+        )
+        url = f"http://{HOST}:{port.number}"
+        try:
+            _wait_for(url, process)
+            yield url
+        finally:
+            process.kill()
+            process.wait(10)
 
 
 class Serve:
     """`synth-pools serve` on one port and one data directory, over and over."""
 
     def __init__(self, data_dir: Path, log: Path, *options: str) -> None:
-        self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
+        # Held until this process ends: the backend is away between a kill and the next start.
+        self._port = HeldPort()
+        self.url = f"http://{HOST}:{self._port.number}"
         self.kills = 0
         self.kills_while_starting = 0
         self._data_dir = data_dir
@@ -53,10 +52,22 @@ class Serve:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, *, wait: bool = True) -> None:
-        command = [sys.executable, "-m", "synth_pools.cli", "serve", "--port", str(self.port)]
+        command = [
+            sys.executable,
+            "-m",
+            "synth_pools.cli",
+            "serve",
+            "--port",
+            str(self._port.number),
+        ]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [*command, "--data-dir", str(self._data_dir), *self._options],
+                [
+                    *command,
+                    *("--port", str(self._port.number)),
+                    *("--data-dir", str(self._data_dir)),
+                    *self._options,
+                ],
                 cwd=ROOT,
                 stdout=subprocess.DEVNULL,
                 stderr=log,

@@ -1,0 +1,51 @@
+"""Ports of the loopback interface that stay taken while nobody listens on them."""
+
+from __future__ import annotations
+
+import socket
+from types import TracebackType
+from typing import Self
+
+HOST = "127.0.0.1"
+
+
+class HeldPort:
+    """A port that is this test's until it is released, whether or not something listens on it.
+
+    A socket that is bound and does not listen stands for the port: connections to it are refused,
+    no other program is given it, and whoever sets SO_REUSEADDR, as servers do, may listen on it.
+
+    Attributes:
+        number: The port.
+    """
+
+    def __init__(self) -> None:
+        self._placeholder = _bound(0)
+        self.number: int = self._placeholder.getsockname()[1]
+
+    def listener(self) -> socket.socket:
+        """Bind a further socket to the port, for a server; closing it leaves the port held."""
+        return _bound(self.number)
+
+    def release(self) -> None:
+        """Give the port back."""
+        self._placeholder.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.release()
+
+
+def _bound(port: int) -> socket.socket:
+    # Without IPPROTO_TCP asyncio never sets TCP_NODELAY, and every answer takes 40 ms longer.
+    bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    bound.bind((HOST, port))
+    return bound
