@@ -15,7 +15,7 @@ from pathlib import Path
 from codegen import CodegenError
 
 TREES = {
-    "synth_pools/_async": "synth_pools/_sync",
+    "synth_pools/_client/_async": "synth_pools/_client/_sync",
     "tests/client/async_": "tests/client/sync_",
     "tests/facade/async_": "tests/facade/sync_",
 }

@@ -9,6 +9,11 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from synth_pools._client.arguments import (
+    CANONICAL_ROLLOUT_REQUEST_KEYS,
+    validate_pool_rollout_request,
+)
+from synth_pools._version import __version__
 from synth_pools.errors import (
     APIConnectionError,
     APIStatusError,
@@ -29,17 +34,15 @@ from synth_pools.errors import (
     SynthPoolsError,
     ValidationFailedError,
 )
-from synth_pools.requests import CANONICAL_ROLLOUT_REQUEST_KEYS, validate_pool_rollout_request
-from synth_pools.version import __version__
 
 if TYPE_CHECKING:
-    from synth_pools._async.client import AsyncContainerPoolsClient
-    from synth_pools._async.synth import AsyncSynthClient
-    from synth_pools._sync.client import ContainerPoolsClient
-    from synth_pools._sync.synth import SynthClient
-    from synth_pools.hooks import RequestInfo, ResponseInfo
-    from synth_pools.outcomes import FleetProgress, RolloutOutcome
-    from synth_pools.run_errors import (
+    from synth_pools._client._async.client import AsyncContainerPoolsClient
+    from synth_pools._client._async.synth_client import AsyncSynthClient
+    from synth_pools._client._sync.client import ContainerPoolsClient
+    from synth_pools._client._sync.synth_client import SynthClient
+    from synth_pools._client.fleet.outcomes import FleetProgress, RolloutOutcome
+    from synth_pools._client.hooks import RequestInfo, ResponseInfo
+    from synth_pools._client.run_errors import (
         ContentMismatchError,
         FleetStoppedError,
         JournalError,
@@ -57,24 +60,24 @@ else:
     # only one of them needs, takes longer to import than everything of ours. Likewise what is not
     # needed before something lasts.
     _LATER = {
-        "AsyncContainerPoolsClient": "synth_pools._async.client:AsyncContainerPoolsClient",
-        "AsyncPoolsClient": "synth_pools._async.client:AsyncContainerPoolsClient",
-        "AsyncSynthClient": "synth_pools._async.synth:AsyncSynthClient",
-        "ContainerPoolsClient": "synth_pools._sync.client:ContainerPoolsClient",
-        "ContentMismatchError": "synth_pools.run_errors:ContentMismatchError",
-        "FleetProgress": "synth_pools.outcomes:FleetProgress",
-        "FleetStoppedError": "synth_pools.run_errors:FleetStoppedError",
-        "JournalError": "synth_pools.run_errors:JournalError",
-        "PoolFailedError": "synth_pools.run_errors:PoolFailedError",
+        "AsyncContainerPoolsClient": "synth_pools._client._async.client:AsyncContainerPoolsClient",
+        "AsyncPoolsClient": "synth_pools._client._async.client:AsyncContainerPoolsClient",
+        "AsyncSynthClient": "synth_pools._client._async.synth_client:AsyncSynthClient",
+        "ContainerPoolsClient": "synth_pools._client._sync.client:ContainerPoolsClient",
+        "ContentMismatchError": "synth_pools._client.run_errors:ContentMismatchError",
+        "FleetProgress": "synth_pools._client.fleet.outcomes:FleetProgress",
+        "FleetStoppedError": "synth_pools._client.run_errors:FleetStoppedError",
+        "JournalError": "synth_pools._client.run_errors:JournalError",
+        "PoolFailedError": "synth_pools._client.run_errors:PoolFailedError",
         "PoolTarget": "synth_pools.types:PoolTarget",
-        "PoolsClient": "synth_pools._sync.client:ContainerPoolsClient",
-        "RequestInfo": "synth_pools.hooks:RequestInfo",
-        "ResponseInfo": "synth_pools.hooks:ResponseInfo",
-        "RolloutOutcome": "synth_pools.outcomes:RolloutOutcome",
-        "StreamBrokenError": "synth_pools.run_errors:StreamBrokenError",
-        "StreamTimeoutError": "synth_pools.run_errors:StreamTimeoutError",
-        "SynthClient": "synth_pools._sync.synth:SynthClient",
-        "WaitTimeoutError": "synth_pools.run_errors:WaitTimeoutError",
+        "PoolsClient": "synth_pools._client._sync.client:ContainerPoolsClient",
+        "RequestInfo": "synth_pools._client.hooks:RequestInfo",
+        "ResponseInfo": "synth_pools._client.hooks:ResponseInfo",
+        "RolloutOutcome": "synth_pools._client.fleet.outcomes:RolloutOutcome",
+        "StreamBrokenError": "synth_pools._client.run_errors:StreamBrokenError",
+        "StreamTimeoutError": "synth_pools._client.run_errors:StreamTimeoutError",
+        "SynthClient": "synth_pools._client._sync.synth_client:SynthClient",
+        "WaitTimeoutError": "synth_pools._client.run_errors:WaitTimeoutError",
     }
 
     def __getattr__(name: str) -> Any:

@@ -15,7 +15,7 @@ import httpx
 
 from bench.backend.processes import Process
 from bench.cases import KEY
-from synth_pools.aiohttp_road import AiohttpClient
+from synth_pools._client.http.aiohttp_transport import AiohttpClient
 
 IN_FLIGHT = 64
 READERS = 200

@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-__all__ = ["main"]
+__all__ = ["run"]
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def run(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit status (2: something is wrong with what was asked)."""
     try:
         import click  # noqa: F401 - the base install comes without it
@@ -19,6 +19,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 2
-    from .root import run
+    from .main import main
 
-    return run(argv)
+    return main(argv)

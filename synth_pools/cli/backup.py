@@ -27,8 +27,8 @@ def backup(directory: Path, data_dir: Path | None) -> int:
     backend's key too. Exit status: 0 once the copy is whole and on disk, else 2 and there is none.
     """
     try:
-        from synth_pools.local.backup import back_up
-        from synth_pools.local.start_errors import LocalBackendError
+        from synth_pools.backend.errors import LocalBackendError
+        from synth_pools.backend.storage.backup import back_up
     except ModuleNotFoundError as error:
         raise _Refused("the local backend needs Linux or macOS") from error
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from synth_pools.local.limits import Limits
+from synth_pools.backend.limits import Limits
 
 _SECONDS = "_seconds"
 

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from synth_pools.local.limits import Limits
+from synth_pools.backend.limits import Limits
 
-from . import log_lines
-from .durations import seconds_of
 from .limit_options import limit_options
+from .log_format import FORMATS, LEVELS, configure
+from .options import seconds_of
 from .places import default_data_dir
 from .signals import StopSignals
 from .sizes import bytes_of
@@ -132,14 +132,14 @@ class _BrokeDown(click.ClickException):
 )
 @click.option(
     "--log-format",
-    type=click.Choice(log_lines.FORMATS),
+    type=click.Choice(FORMATS),
     default="text",
     show_default=True,
     help="How the log on standard error is written: for people, or one JSON object a line.",
 )
 @click.option(
     "--log-level",
-    type=click.Choice(log_lines.LEVELS),
+    type=click.Choice(LEVELS),
     default="info",
     show_default=True,
     help="What the log tells: info is every change of state of a pool or a rollout, too; "
@@ -176,13 +176,13 @@ def serve(
         # Not repeated: it may be the rest of a key that was not quoted.
         raise click.UsageError("`serve` takes options only, and was given something else as well")
     try:
+        from synth_pools.backend.api_keys import read_key_file
+        from synth_pools.backend.errors import LocalBackendError
         from synth_pools.local import LocalBackend
-        from synth_pools.local.keys import read_key_file
-        from synth_pools.local.start_errors import LocalBackendError
     except ModuleNotFoundError as error:
         raise _Refused(_what_is_missing(error)) from error
 
-    log_lines.configure(log_format, log_level)
+    configure(log_format, log_level)
     if sum(given is not None for given in (api_key, api_key_file, api_keys_file)) > 1:
         raise click.UsageError(
             "give one of --api-key, --api-key-file and --api-keys-file, not both or all"
@@ -252,7 +252,7 @@ def _announce(backend: LocalBackend, key: str) -> None:
 
 
 def _stop(backend: LocalBackend) -> None:
-    from synth_pools.local.start_errors import LocalBackendError
+    from synth_pools.backend.errors import LocalBackendError
 
     try:
         backend.stop()

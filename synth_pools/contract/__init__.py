@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from synth_pools.contract.model import Report
+    from synth_pools.contract.results import Report
     from synth_pools.contract.run import run_contract
 
 __all__ = ["Report", "run_contract"]
@@ -23,7 +23,7 @@ def __getattr__(name: str) -> object:
 
         return run_contract
     if name == "Report":
-        from synth_pools.contract.model import Report
+        from synth_pools.contract.results import Report
 
         return Report
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

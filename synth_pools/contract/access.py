@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from synth_pools.contract.commands import MASKED
 from synth_pools.contract.document import Operation
 from synth_pools.contract.features import not_offered
-from synth_pools.contract.following import Rollout
-from synth_pools.contract.judgement import excerpt
-from synth_pools.contract.model import Clause, Column, Layer, Outcome
-from synth_pools.contract.probe import ABSENT, Answer
-from synth_pools.contract.scenario import Context, Scenario
-from synth_pools.contract.world import World
+from synth_pools.contract.harness.context import Context, Scenario
+from synth_pools.contract.harness.waits import Rollout
+from synth_pools.contract.http.client import ABSENT, Answer
+from synth_pools.contract.http.reproduce import MASKED
+from synth_pools.contract.results import Clause, Column, Layer, Outcome
+from synth_pools.contract.rules.verdict import excerpt
+from synth_pools.contract.session import World
 
 CHECK = "auth.refused"
 _CLAUSE = Clause("Authentication", "a missing or wrong key is 401, on every operation")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 
-from synth_pools.contract.probe import BusyError, Probe, StoppedError, UnreachableError, at
-from synth_pools.contract.world import OURS, Ledger
+from synth_pools.contract.http.client import BusyError, Probe, StoppedError, UnreachableError, at
+from synth_pools.contract.session import OURS, Ledger
 
 _SECONDS = 20.0
 _PAGES = 1_000

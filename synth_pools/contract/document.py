@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 import jsonschema_rs
 
-from synth_pools.contract.model import status_matches
+from synth_pools.contract.results import status_matches
 
 METHODS = ("get", "put", "post", "delete", "patch")
 EVENT_STREAM = "text/event-stream"

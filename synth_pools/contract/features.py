@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from synth_pools.contract.world import World
+from synth_pools.contract.session import World
 
 OF_FEATURE: dict[str, tuple[str, ...]] = {
     "pause": ("pause_pool", "resume_pool"),

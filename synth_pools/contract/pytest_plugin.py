@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from synth_pools.contract.commands import curl_line
 from synth_pools.contract.document import Document
-from synth_pools.contract.model import Departure, Report
+from synth_pools.contract.http.reproduce import curl_line
+from synth_pools.contract.results import Departure, Report
 from synth_pools.contract.run import run_contract
 from synth_pools.contract.specification import read_specification
 

@@ -14,16 +14,14 @@ from typing import Any
 
 from synth_pools.contract.access import check_access
 from synth_pools.contract.cleanup import remove_leftovers, remove_made
+from synth_pools.contract.collector import Findings
 from synth_pools.contract.document import Document
-from synth_pools.contract.findings import Findings
-from synth_pools.contract.following import Rollout
-from synth_pools.contract.model import LayerResult, Report
+from synth_pools.contract.harness.executor import Playing
+from synth_pools.contract.harness.waits import Rollout
+from synth_pools.contract.http.client import BusyError, Probe, UnreachableError, is_loopback
+from synth_pools.contract.http.stub_container import TinyContainers
 from synth_pools.contract.options import ApiKey, Options, Profile, is_within
-from synth_pools.contract.playing import Playing
-from synth_pools.contract.probe import BusyError, Probe, UnreachableError, is_loopback
-from synth_pools.contract.scenarios import all_scenarios
-from synth_pools.contract.specification import read_specification
-from synth_pools.contract.target import (
+from synth_pools.contract.preflight import (
     UnjudgeableError,
     checked_key,
     checked_url,
@@ -31,8 +29,10 @@ from synth_pools.contract.target import (
     prove,
     try_containers,
 )
-from synth_pools.contract.tiny_container import TinyContainers
-from synth_pools.contract.world import World
+from synth_pools.contract.results import LayerResult, Report
+from synth_pools.contract.scenarios import all_scenarios
+from synth_pools.contract.session import World
+from synth_pools.contract.specification import read_specification
 
 # Checks that are no scenarios, by the first part of their ids.
 _FAMILIES = ("auth", "client", "model", "schema")
@@ -189,7 +189,9 @@ def _judge(run: _Run, world: World, urls: Mapping[str, str], progress: Progress)
     options = world.options
     first_contact(world)
     # Not before there is somebody to judge: the engines take seconds to import.
-    from synth_pools.contract import client_layer, machine, schema_layer
+    from synth_pools.contract.client import runner as client_layer
+    from synth_pools.contract.fuzzing import runner as schema_layer
+    from synth_pools.contract.stateful import state_machine
 
     progress("first contact", 0, 1)
     rollout: Rollout | None = None
@@ -207,7 +209,7 @@ def _judge(run: _Run, world: World, urls: Mapping[str, str], progress: Progress)
     if not playing.troubles:
         if options.wants("model") and not options.read_only and not _late(run, world):
             progress("state machine", 0, 1)
-            run.add(machine.run(world))
+            run.add(state_machine.run(world))
         if options.wants("client") and not _late(run, world):
             progress("client", 0, 1)
             run.add(client_layer.run(world))

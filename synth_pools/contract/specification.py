@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from synth_pools.contract.target import UnjudgeableError
+from synth_pools.contract.preflight import UnjudgeableError
 from synth_pools.spec import spec_path
 
 

@@ -14,12 +14,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from synth_pools import errors, journal, run_errors, stored_errors
+from synth_pools import errors
+from synth_pools._client import run_errors
+from synth_pools._client.fleet import journal, journal_errors
+from synth_pools._client.fleet.journal import Admission, BadLineError, Ending, Memory, Run
+from synth_pools._client.fleet.journal_file import JournalFile, journal_path
+from synth_pools._client.http.error_mapping import status_error
+from synth_pools._client.run_errors import JournalError
 from synth_pools.errors import NotFoundError, RequestValidationError, SynthPoolsError
-from synth_pools.journal import Admission, BadLineError, Ending, Memory, Run
-from synth_pools.journal_file import JournalFile, journal_path
-from synth_pools.responses import status_error
-from synth_pools.run_errors import JournalError
 
 HERE = ("pool", "http://127.0.0.1:1")
 
@@ -277,8 +279,8 @@ def the_errors() -> list[SynthPoolsError]:
 
 @pytest.mark.parametrize("error", the_errors(), ids=lambda error: type(error).__name__)
 def test_errors_come_back_as_they_were(error: SynthPoolsError) -> None:
-    stored = json.loads(json.dumps(stored_errors.to_json(error)))
-    again = stored_errors.from_json(stored)
+    stored = json.loads(json.dumps(journal_errors.to_json(error)))
+    again = journal_errors.from_json(stored)
     assert type(again) is type(error)
     assert str(again) == str(error)
     for name in ("status_code", "code", "request_id", "retry_after", "body", "path", "cursor"):
@@ -292,4 +294,4 @@ def test_errors_come_back_as_they_were(error: SynthPoolsError) -> None:
     [{}, {"type": "Popen", "text": "x", "fields": {}}, {"type": "NotFoundError", "answer": {}}],
 )
 def test_a_stored_error_that_makes_no_sense_is_still_an_error(stored: dict[str, Any]) -> None:
-    assert type(stored_errors.from_json(stored)) is SynthPoolsError
+    assert type(journal_errors.from_json(stored)) is SynthPoolsError

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from synth_pools.outcomes import FleetProgress, RolloutOutcome, Tally
-from synth_pools.progress import ProgressBar
+from synth_pools._client.fleet.outcomes import FleetProgress, RolloutOutcome, Tally
+from synth_pools._client.fleet.progress_bar import ProgressBar
 
 HALF = FleetProgress(10, running=2, completed=3, failed=1, errors=1, replayed=1, seconds=2.0)
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from synth_pools.resume import Position, event_name, is_final
+from synth_pools._client.events.position import Position, event_name, is_final
 
 Sent = tuple[dict[str, Any], str]
 

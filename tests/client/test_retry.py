@@ -8,8 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from synth_pools import retry
-from synth_pools.retry import Outcome, backoff, decide, is_repeatable, parse_retry_after
+from synth_pools._client.http import retry
+from synth_pools._client.http.retry import (
+    Outcome,
+    backoff,
+    decide,
+    is_repeatable,
+    parse_retry_after,
+)
 
 NOT_SENT = Outcome(sent=False)
 BROKEN = Outcome(sent=True)

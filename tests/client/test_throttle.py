@@ -5,7 +5,11 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from synth_pools.throttle import LONGEST_NAMED_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, Throttle
+from synth_pools._client.fleet.adaptive_limit import (
+    LONGEST_NAMED_PAUSE_SECONDS,
+    LONGEST_PAUSE_SECONDS,
+    Throttle,
+)
 
 
 def enter_all(throttle: Throttle, now: float) -> list[int]:

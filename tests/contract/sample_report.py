@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from synth_pools.contract.commands import MASKED
 from synth_pools.contract.document import Document
-from synth_pools.contract.model import (
+from synth_pools.contract.http.reproduce import MASKED
+from synth_pools.contract.results import (
     CheckOutcome,
     Clause,
     Column,

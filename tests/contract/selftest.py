@@ -15,7 +15,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from synth_pools.contract import run_contract
-from synth_pools.contract.model import Report
+from synth_pools.contract.results import Report
 from synth_pools.local import LocalBackend
 from tests.contract.faults import FAULTS, Fault
 from tests.contract.faults.proxy import FaultProxy

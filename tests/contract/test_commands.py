@@ -9,8 +9,8 @@ import sys
 
 import pytest
 
-from synth_pools.contract.commands import MASKED, bytes_expression, curl_line, python_line
-from synth_pools.contract.model import Exchange
+from synth_pools.contract.http.reproduce import MASKED, bytes_expression, curl_line, python_line
+from synth_pools.contract.results import Exchange
 
 from .watched import KEY, watched
 

@@ -9,8 +9,13 @@ from typing import Any
 
 import pytest
 
-from synth_pools.contract.engine import EngineSettings, Judged, Trouble, run_engine
-from synth_pools.contract.engine_checks import CHECKS
+from synth_pools.contract.fuzzing.checks import CHECKS
+from synth_pools.contract.fuzzing.schemathesis_engine import (
+    EngineSettings,
+    Judged,
+    Trouble,
+    run_engine,
+)
 from synth_pools.local import LocalBackend
 from synth_pools.spec import load_spec
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from synth_pools.contract import run_contract
 from synth_pools.contract.features import OF_FEATURE
-from synth_pools.contract.model import Column, Outcome, Report
+from synth_pools.contract.results import Column, Outcome, Report
 from synth_pools.local import LocalBackend
 
 from .faults.fault import Fault, Passing, error_response

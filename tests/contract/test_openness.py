@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from synth_pools.contract import run_contract
-from synth_pools.contract.model import Outcome
+from synth_pools.contract.results import Outcome
 from synth_pools.local import LocalBackend
 
 from .faults.fault import DOCUMENT, Blocks, Fault, Passing, error_response, json_response

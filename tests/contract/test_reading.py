@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from synth_pools.contract.document import Document
-from synth_pools.contract.model import Exchange
+from synth_pools.contract.harness.context import difference, same
+from synth_pools.contract.http.client import ABSENT, Probe, UnreachableError, at
+from synth_pools.contract.http.sse import SseReader
 from synth_pools.contract.options import ApiKey
-from synth_pools.contract.probe import ABSENT, Probe, UnreachableError, at
-from synth_pools.contract.scenario import difference, same
-from synth_pools.contract.sse_reader import SseReader
+from synth_pools.contract.results import Exchange
 from synth_pools.spec import load_spec
 
 _DOCUMENT = Document(load_spec())

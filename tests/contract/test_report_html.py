@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from synth_pools.contract.report_html import render_html
+from synth_pools.contract.reports.html import render_html
 from tests.contract.browser import NAMES, Page, chromium, find_chromium
 from tests.contract.sample_report import sample_report
 

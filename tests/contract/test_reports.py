@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from xml.etree import ElementTree
 
-from synth_pools.contract.model import Outcome
-from synth_pools.contract.report_json import render_json
-from synth_pools.contract.report_junit import render_junit
-from synth_pools.contract.report_table import render_table
+from synth_pools.contract.reports.json import render_json
+from synth_pools.contract.reports.junit import render_junit
+from synth_pools.contract.reports.text import render_table
+from synth_pools.contract.results import Outcome
 from tests.contract.sample_report import sample_report
 
 

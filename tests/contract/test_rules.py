@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from synth_pools.contract.agreement import agreement
-from synth_pools.contract.conformance import conformance
 from synth_pools.contract.document import Document
-from synth_pools.contract.judgement import Judgement
-from synth_pools.contract.model import Exchange
-from synth_pools.contract.stream_rules import read_messages, stream_rules
+from synth_pools.contract.results import Exchange
+from synth_pools.contract.rules.conformance import conformance
+from synth_pools.contract.rules.consistency import agreement
+from synth_pools.contract.rules.event_streams import read_messages, stream_rules
+from synth_pools.contract.rules.verdict import Judgement
 from synth_pools.spec import load_spec
 
 DOCUMENT = Document(load_spec())

@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 
 from synth_pools.contract.document import Document
-from synth_pools.contract.machine import run as run_machine
 from synth_pools.contract.scenarios import all_scenarios
+from synth_pools.contract.stateful.state_machine import run as run_machine
 from synth_pools.spec import load_spec, spec_path
 
 _OPERATIONS = set(Document(load_spec()).operations)
@@ -40,7 +40,7 @@ def test_the_order_is_the_same_every_time() -> None:
 def test_the_kit_knows_neither_the_backend_nor_the_proxy() -> None:
     for file in _PACKAGE.rglob("*.py"):
         text = file.read_text(encoding="utf-8")
-        assert "synth_pools.local" not in text, file
+        assert "synth_pools.backend" not in text, file
         assert "faults" not in re.findall(r"^(?:from|import) .*$", text, re.MULTILINE), file
         if file.name != "client_layer.py":
             assert "synth_pools_api" not in text, file

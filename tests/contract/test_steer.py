@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from synth_pools.contract.engine import GeneratedRequest
-from synth_pools.contract.steer import Fixture, Place, Steering
+from synth_pools.contract.fuzzing.schemathesis_engine import GeneratedRequest
+from synth_pools.contract.fuzzing.targeting import Fixture, Place, Steering
 
 MARK = "contract-kit-0123abcd-g"
 FIXTURE = Fixture(

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from synth_pools.cli import main
+from synth_pools.cli import run
 from synth_pools.contract import run_contract
 from synth_pools.local import LocalBackend
 
@@ -112,14 +112,14 @@ def test_leftovers_of_a_crash_are_removed(capsys: pytest.CaptureFixture[str]) ->
         _make(backend.url, "contract-kitchen", "not ours")
         _make(backend.url, "b", "contract-kit-of-somebody")
         _make(backend.url, "contract-kit-0123456789", "no run id of ours")
-        assert main(["contract-test", backend.url, "--api-key", KEY, "--cleanup"]) == 0
+        assert run(["contract-test", backend.url, "--api-key", KEY, "--cleanup"]) == 0
         left = {pool["id"] for pool in _pools(backend.url)}
     assert left == {"contract-kitchen", "b", "contract-kit-0123456789"}
     assert re.search(r"removed \d+ pools", capsys.readouterr().out)
 
 
 def _start(url: str) -> subprocess.Popen[str]:
-    program = "import sys; from synth_pools.cli import main; sys.exit(main())"
+    program = "import sys; from synth_pools.cli import run; sys.exit(run())"
     return subprocess.Popen(
         [sys.executable, "-c", program, "contract-test", url, "--skip", "schema"],
         env={**os.environ, "SYNTH_API_KEY": KEY},

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from synth_pools.cli import main
+from synth_pools.cli import run
 from synth_pools.contract import run_contract
-from synth_pools.contract.model import Column, Outcome
+from synth_pools.contract.results import Column, Outcome
 from synth_pools.local import LocalBackend
 
 from .faults import FAULTS
@@ -49,33 +49,33 @@ def test_a_departure_is_1_and_carries_its_request(backend: LocalBackend) -> None
 
 
 def test_the_key_is_refused(backend: LocalBackend, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["contract-test", backend.url, "--api-key", "wrong"]) == 2
+    assert run(["contract-test", backend.url, "--api-key", "wrong"]) == 2
     _one_line(capsys, "the key is refused (401)")
 
 
 def test_nobody_answers(capsys: pytest.CaptureFixture[str]) -> None:
     began = time.monotonic()
-    assert main(["contract-test", "http://127.0.0.1:9", "--api-key", "x"]) == 2
+    assert run(["contract-test", "http://127.0.0.1:9", "--api-key", "x"]) == 2
     assert time.monotonic() - began < 10
     _one_line(capsys, "nobody answers at http://127.0.0.1:9")
 
 
 def test_a_web_page(capsys: pytest.CaptureFixture[str]) -> None:
     with _serving(b"<html><body>Welcome</body></html>", "text/html") as url:
-        assert main(["contract-test", url, "--api-key", "x"]) == 2
+        assert run(["contract-test", url, "--api-key", "x"]) == 2
     _one_line(capsys, "is no Container Pools API")
 
 
 def test_another_api(capsys: pytest.CaptureFixture[str]) -> None:
     with _serving(b'{"hello": "world"}', "application/json") as url:
-        assert main(["contract-test", url, "--api-key", "x"]) == 2
+        assert run(["contract-test", url, "--api-key", "x"]) == 2
     _one_line(capsys, "is no Container Pools API")
 
 
 def test_a_server_that_never_answers(capsys: pytest.CaptureFixture[str]) -> None:
     with _serving(b"", "text/html", silent=True) as url:
         began = time.monotonic()
-        assert main(["contract-test", url, "--api-key", "x"]) == 2
+        assert run(["contract-test", url, "--api-key", "x"]) == 2
         # It gives up after three seconds; the rest is for a machine with other things to do.
         assert time.monotonic() - began < 20
     _one_line(capsys, "does not answer")
@@ -104,7 +104,7 @@ def test_bad_input_is_one_line(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delenv("SYNTH_API_KEY", raising=False)
-    assert main(["contract-test", *arguments]) == 2
+    assert run(["contract-test", *arguments]) == 2
     _one_line(capsys, told)
 
 
@@ -113,7 +113,7 @@ def test_a_broken_spec(text: str, tmp_path: Path, capsys: pytest.CaptureFixture[
     file = tmp_path / "spec.yaml"
     file.write_text(text)
     arguments = ["contract-test", "http://127.0.0.1:1", "--api-key", "x", "--spec", str(file)]
-    assert main(arguments) == 2
+    assert run(arguments) == 2
     _one_line(capsys, "spec")
 
 
@@ -169,7 +169,7 @@ def test_a_run_without_time_for_its_scenarios_is_2(backend: LocalBackend) -> Non
 def test_a_check_that_does_not_exist(
     backend: LocalBackend, option: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["contract-test", backend.url, "--api-key", KEY, option, "poools"]) == 2
+    assert run(["contract-test", backend.url, "--api-key", KEY, option, "poools"]) == 2
     _one_line(capsys, "no check is called 'poools'")
 
 

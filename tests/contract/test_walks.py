@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from synth_pools.contract import run_contract
-from synth_pools.contract.findings import departure
-from synth_pools.contract.model import Clause, Column, Layer
-from synth_pools.contract.walk_model import merge
+from synth_pools.contract.collector import departure
+from synth_pools.contract.results import Clause, Column, Layer
+from synth_pools.contract.stateful.model import merge
 from synth_pools.local import LocalBackend
 
 from .faults import FAULTS

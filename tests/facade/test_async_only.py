@@ -17,7 +17,7 @@ from synth_pools import (
     ClientClosedError,
     ContainerPoolsClient,
 )
-from synth_pools._async.events import AsyncEventStream
+from synth_pools._client._async.event_stream import AsyncEventStream
 from tests.support.colours import ROADS, take
 from tests.support.leaks import KEY, traceback_with_locals
 from tests.support.recording import Recorded, RecordingServer, Reply

@@ -53,7 +53,7 @@ class _Failures(logging.Handler):
 def failures() -> Iterator[list[str]]:
     """What the backend logs as its own failure; a test that provokes one takes it out."""
     handler = _Failures()
-    logger = logging.getLogger("synth_pools.local")
+    logger = logging.getLogger("synth_pools.backend")
     logger.addHandler(handler)
     yield handler.lines
     logger.removeHandler(handler)

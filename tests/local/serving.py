@@ -13,11 +13,11 @@ from typing import Any, TypeVar
 import httpx
 from starlette.applications import Starlette
 
-from synth_pools.local.app import create_app
-from synth_pools.local.backend import Backend
-from synth_pools.local.listening import base_url, open_listening_socket
-from synth_pools.local.server_thread import ServerThread
-from synth_pools.local.settings import Secret, Settings
+from synth_pools.backend.api.app import create_app
+from synth_pools.backend.server.listener import base_url, open_listening_socket
+from synth_pools.backend.server.thread import ServerThread
+from synth_pools.backend.services import Backend
+from synth_pools.backend.settings import Secret, Settings
 
 KEY = "sk_test_key"
 FINAL = {"completed", "failed", "cancelled"}

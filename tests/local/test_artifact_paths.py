@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from synth_pools.local.artifacts.paths import safe_paths
+from synth_pools.backend.artifacts.safe_paths import safe_paths
 
 LONG = "x" * 300
 

@@ -17,12 +17,12 @@ from typing import Any
 import click
 import pytest
 
+from synth_pools.backend.errors import BadOptionError, DataDirError
+from synth_pools.backend.local_backend import LocalBackend
+from synth_pools.backend.storage.backup import back_up
+from synth_pools.backend.storage.content_store import FOLDER, content_file
+from synth_pools.backend.storage.database import FILE_NAME
 from synth_pools.cli.sizes import bytes_of
-from synth_pools.local.artifacts.contents import FOLDER, content_file
-from synth_pools.local.backup import back_up
-from synth_pools.local.server import LocalBackend
-from synth_pools.local.start_errors import BadOptionError, DataDirError
-from synth_pools.local.store import FILE_NAME
 from tests.local.commands import any_option, refusal_of
 from tests.local.odd_container import Seen, http, odd_container
 from tests.local.serving import Server, eventually, serve

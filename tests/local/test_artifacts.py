@@ -15,8 +15,8 @@ from urllib.parse import quote
 
 import pytest
 
-from synth_pools.local.artifacts.contents import FOLDER
-from synth_pools.local.store import FILE_NAME
+from synth_pools.backend.storage.content_store import FOLDER
+from synth_pools.backend.storage.database import FILE_NAME
 from tests.local.odd_container import http, odd_container
 from tests.local.serving import Server, serve
 

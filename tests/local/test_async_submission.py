@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from synth_pools.local import attempts, taking_up
+from synth_pools.backend.rollouts import attempts, polling
 from tests.local.container_process import container_processes
 from tests.local.odd_container import Seen, http, odd_container
 from tests.local.real_container import real_container
@@ -29,8 +29,8 @@ def real() -> Iterator[str]:
 @pytest.fixture(autouse=True)
 def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attempts, "_FIRST_PAUSE", 0.01)
-    monkeypatch.setattr(taking_up, "_FIRST_PAUSE", 0.02)
-    monkeypatch.setattr(taking_up, "_LONGEST_PAUSE", 0.1)
+    monkeypatch.setattr(polling, "_FIRST_PAUSE", 0.02)
+    monkeypatch.setattr(polling, "_LONGEST_PAUSE", 0.1)
 
 
 class Submitting:
@@ -196,7 +196,7 @@ def test_a_container_that_only_talks_nonsense_afterwards(server: Server) -> None
     with odd_container(Submitting(http(500, b"oops"))) as container:
         rollout = server.run(server.pool(container_url=container.url, config=ASYNC))
         assert rollout["error"]["code"] == "container_http_error"
-        assert container.paths()[1:] == [f"GET /rollouts/{rollout['id']}"] * taking_up._TRIES
+        assert container.paths()[1:] == [f"GET /rollouts/{rollout['id']}"] * polling._TRIES
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from synth_pools.local import backup
-from synth_pools.local.backup import back_up
-from synth_pools.local.datadir import KEY_FILE, LOCK_FILE, DataDir
-from synth_pools.local.start_errors import DataDirError
-from synth_pools.local.store import FILE_NAME
+from synth_pools.backend.errors import DataDirError
+from synth_pools.backend.storage import backup
+from synth_pools.backend.storage.backup import back_up
+from synth_pools.backend.storage.data_dir import KEY_FILE, LOCK_FILE, DataDir
+from synth_pools.backend.storage.database import FILE_NAME
 from tests.local.commands import refusal_of, run_command
 from tests.local.serving import serve
 

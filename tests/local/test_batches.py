@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 
-from synth_pools.local.store import FILE_NAME
+from synth_pools.backend.storage.database import FILE_NAME
 from tests.local.serving import KEY, Server, serve
 from tests.local.test_idempotency import age_keys
 

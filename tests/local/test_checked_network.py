@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
+from synth_pools.backend.containers.url_policy import literal_address, plain, refusal
 from synth_pools.local import LocalBackend
-from synth_pools.local.container_policy import literal_address, plain, refusal
 from tests.local.odd_container import http, odd_container
 from tests.local.serving import Server, eventually
 
@@ -32,7 +32,7 @@ def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
             found.append((family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (address, port)))
         return found
 
-    monkeypatch.setattr("synth_pools.local.checked_network.socket.getaddrinfo", look_up)
+    monkeypatch.setattr("synth_pools.backend.containers.resolver.socket.getaddrinfo", look_up)
     return meanings
 
 

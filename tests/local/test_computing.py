@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from synth_pools.local import jsontext
-from synth_pools.local.definitions import merge_patch
-from synth_pools.local.pages import Cursors
+from synth_pools.backend.domain import json_text
+from synth_pools.backend.domain.definitions import merge_patch
+from synth_pools.backend.storage.cursors import Cursors
 
 
 @pytest.mark.parametrize(
@@ -63,10 +63,10 @@ def test_cursors_are_good_for_their_own_list_only() -> None:
     ],
 )
 def test_json_comes_back_as_it_went_in(value: Any) -> None:
-    text = jsontext.dumps(value)
+    text = json_text.dumps(value)
     assert text.isascii()
     assert "\n" not in text
-    again = jsontext.loads(text.encode())
+    again = json_text.loads(text.encode())
     assert again == value
     assert repr(again) == repr(value)
 
@@ -77,18 +77,18 @@ def test_equal_bodies_have_one_canonical_text() -> None:
         ' {"b" : [2.5, true], "a" : 1.0 }',
         '{"a":1e0,"b":[25e-1,true]}',
     ]
-    assert len({jsontext.canonical(jsontext.loads(text.encode())) for text in same}) == 1
+    assert len({json_text.canonical(json_text.loads(text.encode())) for text in same}) == 1
     different = ["1", "true", '"1"', "[1]", "1.5", "null", '{"a":1}', '{"a":true}']
-    assert len({jsontext.canonical(jsontext.loads(text.encode())) for text in different}) == 8
+    assert len({json_text.canonical(json_text.loads(text.encode())) for text in different}) == 8
 
 
 @pytest.mark.parametrize("depth", [1, 100, 499, 500])
 def test_depth_is_counted_in_containers(depth: int) -> None:
     fits = "[" * depth + "1" + "]" * depth
-    assert jsontext.loads(fits.encode())
-    with pytest.raises(jsontext.BrokenJsonError, match="deep"):
-        jsontext.loads(b'{"a":' * 250 + b"[" * 251 + b"]" * 251 + b"}" * 250)
+    assert json_text.loads(fits.encode())
+    with pytest.raises(json_text.BrokenJsonError, match="deep"):
+        json_text.loads(b'{"a":' * 250 + b"[" * 251 + b"]" * 251 + b"}" * 250)
 
 
 def test_many_brackets_side_by_side_are_not_deep() -> None:
-    assert len(jsontext.loads(b"[" + b",".join([b"[{}]"] * 2000) + b"]")) == 2000
+    assert len(json_text.loads(b"[" + b",".join([b"[{}]"] * 2000) + b"]")) == 2000

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 import trustme
 
-from synth_pools.local.container_http import (
+from synth_pools.backend.containers.http import (
     BrokenAnswerError,
     ConnectionFailedError,
     ContainerHttp,
 )
-from synth_pools.local.settings import Secret, Settings
+from synth_pools.backend.settings import Secret, Settings
 
 OK = b"HTTP/1.1 200 OK\r\n"
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]

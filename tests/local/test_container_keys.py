@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from synth_pools.local import attempts
-from synth_pools.local.container_keys import container_key, without
-from synth_pools.local.settings import Secret, Settings
+from synth_pools.backend.containers.credentials import container_key, without
+from synth_pools.backend.rollouts import attempts
+from synth_pools.backend.settings import Secret, Settings
 from tests.local.odd_container import OddContainer, Seen, http, odd_container
 from tests.local.serving import Server, eventually, serve
 from tests.local.test_serve_cli import serve as serve_command

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from synth_pools.local.store import FILE_NAME
+from synth_pools.backend.storage.database import FILE_NAME
 from tests.local.odd_container import http, odd_container
 from tests.local.serving import Server, eventually, serve
 

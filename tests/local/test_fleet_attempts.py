@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from synth_pools.local import attempts
+from synth_pools.backend.rollouts import attempts
 from tests.local.container_process import ContainerProcess, container_processes
 from tests.local.odd_container import OddContainer, http, odd_container
 from tests.local.serving import Server, eventually, serve

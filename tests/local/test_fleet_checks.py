@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from synth_pools.local.fleet import Fleet
-from synth_pools.local.fleet.checks import Checks
+from synth_pools.backend.containers.balancer import Fleet
+from synth_pools.backend.containers.health_checks import Checks
 
 URL = "http://127.0.0.1:1"
 OTHER = "http://127.0.0.1:2"

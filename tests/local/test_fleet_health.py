@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from synth_pools.local.fleet.health import Health
+from synth_pools.backend.containers.health import Health
 from tests.local.container_process import container_processes
 from tests.local.odd_container import OddContainer, Seen, http, odd_container
 from tests.local.real_container import real_container

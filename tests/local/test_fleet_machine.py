@@ -10,8 +10,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from synth_pools.local.fleet import Fleet, Member, Place
-from synth_pools.local.fleet.members import Container
+from synth_pools.backend.containers.balancer import Fleet, Place
+from synth_pools.backend.containers.members import Container, Member
 
 POOLS = st.sampled_from(["a", "b"])
 URLS = [f"http://127.0.0.1:{port}" for port in range(1, 5)]

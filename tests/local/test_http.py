@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from synth_pools.local.jsontext import MAX_DEPTH
+from synth_pools.backend.domain.json_text import MAX_DEPTH
 from synth_pools.spec import load_spec
 from tests.local.serving import KEY, Server
 
@@ -322,7 +322,9 @@ def test_a_crash_is_a_500_that_tells_the_client_nothing(
     def crash(*_: object) -> None:
         raise RuntimeError("a secret of the inside")
 
-    monkeypatch.setattr("synth_pools.local.handlers.service.rollout_rows.count_unfinished", crash)
+    monkeypatch.setattr(
+        "synth_pools.backend.api.handlers.service.rollout_rows.count_unfinished", crash
+    )
     body = server.refused("GET", "/v1/queue/status", 500, "internal_error")
     assert "secret" not in json.dumps(body)
     (line,) = failures
@@ -334,7 +336,7 @@ def test_a_crash_is_a_500_that_tells_the_client_nothing(
 def test_a_departure_from_the_spec_is_noticed(
     server: Server, failures: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("synth_pools.local.handlers.service.TARGETS", (1,))
+    monkeypatch.setattr("synth_pools.backend.api.handlers.service.TARGETS", (1,))
     server.refused("GET", "/v1/capabilities", 500, "internal_error")
     (line,) = failures
     assert "get_capabilities" in line
@@ -346,7 +348,7 @@ def test_a_departure_in_a_stream_breaks_it_off(
     server: Server, failures: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rollout_id = server.run(server.pool())["id"]
-    monkeypatch.setattr("synth_pools.local.event_log.Event.id", "")
+    monkeypatch.setattr("synth_pools.backend.storage.events.Event.id", "")
     with pytest.raises(httpx.RemoteProtocolError):
         server.http.get(f"/v1/rollouts/{rollout_id}/events")
     # The second is the server's own, about the response that was broken off.

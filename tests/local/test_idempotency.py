@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from synth_pools.local.store import FILE_NAME
+from synth_pools.backend.storage.database import FILE_NAME
 from tests.local.serving import KEY, Server, eventually, serve
 
 

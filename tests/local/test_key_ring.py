@@ -12,10 +12,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from synth_pools.backend.errors import BadOptionError
+from synth_pools.backend.key_ring import KeyRing, read_keys_file
+from synth_pools.backend.settings import Secret, Settings
 from synth_pools.local import LocalBackend
-from synth_pools.local.key_ring import KeyRing, read_keys_file
-from synth_pools.local.settings import Secret, Settings
-from synth_pools.local.start_errors import BadOptionError
 from tests.local.serving import eventually
 from tests.local.test_serve_cli import run
 from tests.local.test_serve_cli import serve as serve_command
@@ -65,7 +65,7 @@ def test_a_file_that_cannot_be_used_changes_nothing(
         path.unlink()
         eventually(partial(is_told, 4))
         assert status(backend.url, "sk_ann_2") == 401
-        with caplog.at_level(logging.WARNING, "synth_pools.local"):
+        with caplog.at_level(logging.WARNING, "synth_pools.backend"):
             keys_file(tmp_path, "ann: sk_ann_3\n")
             eventually(lambda: status(backend.url, "sk_ann_3") == 200)
         assert "ann" in caplog.text
@@ -130,7 +130,7 @@ def test_every_key_is_compared_whichever_is_right(
         compared.append((len(one), len(other)))
         return genuine(one, other)
 
-    monkeypatch.setattr("synth_pools.local.key_ring.hmac.compare_digest", watched)
+    monkeypatch.setattr("synth_pools.backend.key_ring.hmac.compare_digest", watched)
     for candidate, name in ((b"sk_a", "a"), (b"sk_c", "c"), (b"x", None), (b"", None)):
         compared.clear()
         assert ring.name_of(candidate) == name

@@ -14,11 +14,11 @@ from typing import Any
 import httpx
 import pytest
 
-from synth_pools.local import rollout_rows
-from synth_pools.local.admission import Rate
-from synth_pools.local.limits import Limits
-from synth_pools.local.start_errors import BadOptionError
-from synth_pools.local.store import Store
+from synth_pools.backend.errors import BadOptionError
+from synth_pools.backend.limits import Limits
+from synth_pools.backend.rollouts.capacity import Rate
+from synth_pools.backend.storage import rollouts
+from synth_pools.backend.storage.database import Store
 from synth_pools.spec import load_spec
 from tests.local.odd_container import http, odd_container
 from tests.local.serving import KEY, Server, eventually, serve
@@ -101,7 +101,7 @@ def test_no_two_are_given_the_last_place(start: Callable[..., Server]) -> None:
 
 def test_when_to_ask_again_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [1000.0]
-    monkeypatch.setattr("synth_pools.local.admission.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("synth_pools.backend.rollouts.capacity.time.monotonic", lambda: clock[0])
     rate = Rate()
     assert rate.seconds_each() == 10
     for _ in range(50):
@@ -137,7 +137,7 @@ def test_ten_thousand_in_one_pool_do_not_hold_up_one_in_another(tmp_path: Path) 
 
         def insert(tx: Any) -> None:
             for _ in range(10_000):
-                rollout_rows.insert_rollout(tx, crowded, None, {"env": {"events": 0}})
+                rollouts.insert_rollout(tx, crowded, None, {"env": {"events": 0}})
 
         await store.write(insert)
         await store.close()

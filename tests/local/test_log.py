@@ -21,7 +21,7 @@ def test_no_key_and_no_body(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     # A level that somebody chose for a library must not be what keeps it quiet here.
-    for name in ("synth_pools.local", "uvicorn", "asyncio"):
+    for name in ("synth_pools.backend", "uvicorn", "asyncio"):
         monkeypatch.setattr(logging.getLogger(name), "level", logging.DEBUG)
     own = start(validate_responses=False)
     broken = http(200, f"<html>{MARK}</html>".encode())
@@ -42,7 +42,7 @@ def test_no_key_and_no_body(
     def crash(*_: object) -> None:
         raise RuntimeError("of the backend's own")
 
-    monkeypatch.setattr("synth_pools.local.handlers.pools.pool_definition", crash)
+    monkeypatch.setattr("synth_pools.backend.api.handlers.pools.pool_definition", crash)
     own.refused("POST", "/v1/pools", 500, "internal_error", json={"name": "n", "a": MARK})
     assert len(failures) == 1
     failures.clear()
@@ -57,7 +57,7 @@ def test_no_key_and_no_body(
 def test_no_query_of_a_container(
     start: Callable[..., Server], caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.DEBUG, "synth_pools.local")
+    caplog.set_level(logging.DEBUG, "synth_pools.backend")
     own = start(health_interval_seconds=0.01)
     well = [False]
 
@@ -72,5 +72,5 @@ def test_no_query_of_a_container(
         eventually(lambda: "is back" in caplog.text)
     assert f"{container.url}/at is back" in caplog.text
     assert "http://127.0.0.1:1/at gets nothing new: No container answered" in caplog.text
-    told = [record for record in caplog.records if record.name.startswith("synth_pools.local")]
+    told = [record for record in caplog.records if record.name.startswith("synth_pools.backend")]
     assert MARK not in "".join(logging.Formatter().format(record) for record in told)

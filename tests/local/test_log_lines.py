@@ -19,8 +19,8 @@ from typing import Any
 import httpx
 import pytest
 
-from synth_pools.cli.log_lines import JsonLines, StderrLines, TextLines
-from synth_pools.local.state_changes import line_fields
+from synth_pools.backend.domain.state_changes import line_fields
+from synth_pools.cli.log_format import JsonLines, StderrLines, TextLines
 from tests.local.serving import Server, eventually
 from tests.local.test_serve_cli import LIMIT, serve
 
@@ -78,7 +78,7 @@ def test_one_json_line_for_each_change(tmp_path: Path) -> None:
     for secret in (KEY, MARK):
         assert secret not in errors
     lines = json_lines(errors)
-    assert {line["logger"] for line in lines} == {"synth_pools.local.states"}
+    assert {line["logger"] for line in lines} == {"synth_pools.backend.states"}
     assert {line["pool_id"] for line in lines} == {ids["pool"]}
     told = [(line.get("rollout_id"), line["message"], line.get("request_id")) for line in lines]
     assert told[0] == (None, "pool active", ids["pool request"])
@@ -190,7 +190,7 @@ try:
     1 / 0
 except ZeroDivisionError:
     logging.getLogger("uvicorn.error").exception("it failed")
-    logging.getLogger("synth_pools.local.dispatch").exception("ours failed")
+    logging.getLogger("synth_pools.backend.api.dispatcher").exception("ours failed")
 warnings.warn("what Python warns of")
 logging.getLogger("synth_pools.x").info("ours")
 logging.getLogger("synth_pools.x").debug("too much")
@@ -215,7 +215,7 @@ def test_what_libraries_log_has_the_same_form() -> None:
     assert [(line["logger"], line["level"]) for line in lines] == [
         ("uvicorn.error", "WARNING"),
         ("uvicorn.error", "ERROR"),
-        ("synth_pools.local.dispatch", "ERROR"),
+        ("synth_pools.backend.api.dispatcher", "ERROR"),
         ("py.warnings", "WARNING"),
         ("synth_pools.x", "INFO"),
         ("synth_pools.x", "INFO"),
@@ -245,12 +245,14 @@ def test_a_failure_names_the_request_that_it_befell(
             lines.append(JsonLines().format(record))
 
     handler = Keep(logging.ERROR)
-    logging.getLogger("synth_pools.local").addHandler(handler)
+    logging.getLogger("synth_pools.backend").addHandler(handler)
     try:
-        monkeypatch.setattr("synth_pools.local.handlers.pools.pool_definition", lambda _: 1 / 0)
+        monkeypatch.setattr(
+            "synth_pools.backend.api.handlers.pools.pool_definition", lambda _: 1 / 0
+        )
         answer = own.refused("POST", "/v1/pools", 500, "internal_error", json={"name": "n"})
     finally:
-        logging.getLogger("synth_pools.local").removeHandler(handler)
+        logging.getLogger("synth_pools.backend").removeHandler(handler)
     failures.clear()
     [line] = json_lines("\n".join(lines))
     assert line["request_id"] == answer["error"]["request_id"]
@@ -266,12 +268,12 @@ def record(text: str) -> logging.LogRecord:
 def test_a_program_around_it_gets_them_as_records(
     start: Callable[..., Server], caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO, "synth_pools.local.states")
+    caplog.set_level(logging.INFO, "synth_pools.backend.states")
     own = start()
     pool = own.pool()
     own.run(pool, trace_correlation_id="t")
     own.call("DELETE", f"/v1/pools/{pool}")
-    told = [record for record in caplog.records if record.name == "synth_pools.local.states"]
+    told = [record for record in caplog.records if record.name == "synth_pools.backend.states"]
     assert [record.getMessage() for record in told] == [
         "pool active",
         "rollout queued",
@@ -294,7 +296,7 @@ def test_a_pool_that_fails_says_why(tmp_path: Path) -> None:
         assert client.post("/v1/pools", json=body).status_code == 201
         eventually(lambda: client.get("/v1/pools/p").json()["status"] == "failed")
         lines = json_lines(serving.end()[1])
-    told = [line for line in lines if line["logger"] == "synth_pools.local.states"]
+    told = [line for line in lines if line["logger"] == "synth_pools.backend.states"]
     assert [(line["message"], line.get("code")) for line in told] == [
         ("pool warming", None),
         ("pool failed", "process_not_healthy"),

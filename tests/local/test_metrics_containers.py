@@ -82,7 +82,7 @@ def test_a_process_that_died_is_counted_as_started_again(start: Callable[..., Se
 def test_there_are_no_more_containers_than_a_bound(
     start: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("synth_pools.local.metrics.families._MOST_CONTAINERS", 5)
+    monkeypatch.setattr("synth_pools.backend.metrics.prometheus._MOST_CONTAINERS", 5)
     own = start()
     own.pool(container_urls=[f"http://127.0.0.1:1/{number}" for number in range(50)])
     told = scrape(own)

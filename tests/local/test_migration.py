@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from synth_pools.local import schema
-from synth_pools.local.schema import VERSION, SchemaVersionError
-from synth_pools.local.store import FILE_NAME
+from synth_pools.backend.storage import schema
+from synth_pools.backend.storage.database import FILE_NAME
+from synth_pools.backend.storage.schema import VERSION, SchemaVersionError
 from tests.local.commands import refusal_of
 from tests.local.odd_container import Seen, http, odd_container
 from tests.local.serving import serve

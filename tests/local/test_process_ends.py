@@ -16,8 +16,8 @@ from typing import Any
 import psutil
 import pytest
 
+from synth_pools.backend.storage.database import FILE_NAME
 from synth_pools.local import LocalBackend
-from synth_pools.local.store import FILE_NAME
 from tests.local.crash.processes import KEY, ROOT, Serve
 from tests.local.serving import Server, serve
 from tests.local.started import (

@@ -13,14 +13,14 @@ import uuid
 import psutil
 import pytest
 
-from synth_pools.local.definitions import has_processes
-from synth_pools.local.processes.child import Child
-from synth_pools.local.processes.ending import end_children
-from synth_pools.local.processes.environment import MARKER, environment
-from synth_pools.local.processes.kinship import Known, find, is_alive
-from synth_pools.local.processes.output import Tail
-from synth_pools.local.processes.plan import Plan
-from synth_pools.local.processes.ports import Ports
+from synth_pools.backend.domain.definitions import has_processes
+from synth_pools.backend.processes.child import Child
+from synth_pools.backend.processes.discovery import Known, find, is_alive
+from synth_pools.backend.processes.environment import MARKER, environment
+from synth_pools.backend.processes.output import Tail
+from synth_pools.backend.processes.ports import Ports
+from synth_pools.backend.processes.spec import Plan
+from synth_pools.backend.processes.termination import end_children
 
 
 def test_a_plan_fills_in_its_port_and_nothing_else() -> None:

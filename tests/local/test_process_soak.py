@@ -11,7 +11,7 @@ from typing import Any
 import psutil
 import pytest
 
-from synth_pools.local.store import FILE_NAME
+from synth_pools.backend.storage.database import FILE_NAME
 from tests.local.serving import Server, eventually, serve
 from tests.local.started import carriers, containers, process, token_of, until
 

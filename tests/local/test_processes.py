@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
-from synth_pools.local.processes.ports import Ports
+from synth_pools.backend.processes.ports import Ports
 from tests.local.serving import Server, eventually, serve
 from tests.local.started import (
     SMALL,

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from synth_pools.local.store import FILE_NAME
+from synth_pools.backend.storage.database import FILE_NAME
 from tests.local.serving import Server, serve
 
 

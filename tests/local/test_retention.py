@@ -10,11 +10,11 @@ from pathlib import Path
 import click
 import pytest
 
-from synth_pools.cli.durations import seconds_of
-from synth_pools.local import clock
-from synth_pools.local.server import LocalBackend
-from synth_pools.local.start_errors import BadOptionError
-from synth_pools.local.store import FILE_NAME
+from synth_pools.backend.domain import clock
+from synth_pools.backend.errors import BadOptionError
+from synth_pools.backend.local_backend import LocalBackend
+from synth_pools.backend.storage.database import FILE_NAME
+from synth_pools.cli.options import seconds_of
 from tests.local.commands import any_option, refusal_of
 from tests.local.serving import Server, eventually, serve
 

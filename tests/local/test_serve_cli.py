@@ -350,8 +350,8 @@ def test_the_base_install_says_what_the_command_line_needs(tmp_path: Path) -> No
 def without(home: Path, module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     program = (
         f"import sys; sys.modules[{module!r}] = None\n"
-        "from synth_pools.cli import main\n"
-        f"sys.exit(main({list(arguments)!r}))"
+        "from synth_pools.cli import run\n"
+        f"sys.exit(run({list(arguments)!r}))"
     )
     return subprocess.run(
         [sys.executable, "-c", program],

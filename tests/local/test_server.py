@@ -21,14 +21,15 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
-from synth_pools.local import LocalBackend, server
-from synth_pools.local.start_errors import (
+from synth_pools.backend import local_backend
+from synth_pools.backend.errors import (
     AddressError,
     BadOptionError,
     DataDirLockedError,
     LocalBackendError,
     StartTimeoutError,
 )
+from synth_pools.local import LocalBackend
 
 
 def http(backend: LocalBackend) -> httpx.Client:
@@ -229,7 +230,7 @@ def test_start_and_stop_can_be_called_by_hand() -> None:
 
 def test_one_that_nobody_stops_is_stopped_when_python_ends() -> None:
     program = (
-        "from synth_pools.local import LocalBackend, server\n"
+        "from synth_pools.backend import LocalBackend, server\n"
         "stop = server._Run.stop\n"
         "server._Run.stop = lambda run: (stop(run), print('stopped'))\n"
         "backend = LocalBackend()\n"
@@ -312,7 +313,7 @@ def test_an_error_of_the_application_reaches_the_caller_and_frees_everything(
         yield
 
     with monkeypatch.context() as patched:
-        patched.setattr(server, "create_app", lambda _: Starlette(lifespan=broken))
+        patched.setattr(local_backend, "create_app", lambda _: Starlette(lifespan=broken))
         with pytest.raises(LookupError, match="no store here"):
             LocalBackend(tmp_path).start()
     assert caplog.records == []
@@ -324,7 +325,7 @@ def test_a_backend_that_does_not_know_its_own_key_is_not_handed_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr(server, "create_app", lambda _: Starlette())
+        patched.setattr(local_backend, "create_app", lambda _: Starlette())
         with pytest.raises(LocalBackendError, match="first call 404"):
             LocalBackend(tmp_path).start()
     names = [thread.name for thread in threading.enumerate()]
@@ -339,8 +340,8 @@ def test_a_start_that_hangs_is_given_up(tmp_path: Path, monkeypatch: pytest.Monk
         await asyncio.sleep(600)
         yield
 
-    monkeypatch.setattr(server, "create_app", lambda _: Starlette(lifespan=hanging))
-    monkeypatch.setattr(server, "_START_LIMIT_SECONDS", 0.2)
+    monkeypatch.setattr(local_backend, "create_app", lambda _: Starlette(lifespan=hanging))
+    monkeypatch.setattr(local_backend, "_START_LIMIT_SECONDS", 0.2)
     with pytest.raises(StartTimeoutError, match=r"0\.2 seconds"):
         LocalBackend(tmp_path).start()
     monkeypatch.undo()
@@ -354,8 +355,8 @@ def test_an_error_while_stopping_is_not_swallowed(monkeypatch: pytest.MonkeyPatc
         yield
         raise OSError("disk full")
 
-    monkeypatch.setattr(server, "create_app", lambda _: Starlette(lifespan=lifespan))
-    monkeypatch.setattr(server._Run, "check_answer", lambda *_: None)
+    monkeypatch.setattr(local_backend, "create_app", lambda _: Starlette(lifespan=lifespan))
+    monkeypatch.setattr(local_backend._Run, "check_answer", lambda *_: None)
     backend = LocalBackend()
     backend.start()
     with pytest.raises(LocalBackendError, match="disk full"):

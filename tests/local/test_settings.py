@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from synth_pools.local.settings import Secret, Settings
+from synth_pools.backend.settings import Secret, Settings
 
 KEY = "sk_live_abcdef"
 

@@ -12,8 +12,8 @@ from typing import Any
 import httpx
 import pytest
 
-from synth_pools.local import event_log
-from synth_pools.local.store import Transaction
+from synth_pools.backend.storage import events as stored_events
+from synth_pools.backend.storage.database import Transaction
 from tests.local.serving import KEY, Server, eventually
 
 AUTHORIZED = f"host: localhost\r\nauthorization: Bearer {KEY}\r\n".encode()
@@ -114,7 +114,8 @@ def tell_much(server: Server, rollout_id: str, events: int) -> None:
     def append(tx: Transaction) -> None:
         row = tx.execute("SELECT seq FROM rollouts WHERE id = ?", (rollout_id,)).fetchone()
         for _ in range(events):
-            event_log.append(tx, row["seq"], event_log.AGENT, "2026-01-01T00:00:00.000000Z", text)
+            at = "2026-01-01T00:00:00.000000Z"
+            stored_events.append(tx, row["seq"], stored_events.AGENT, at, text)
 
     store = server.backend.store
     loop: Any = store._loop

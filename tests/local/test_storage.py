@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from synth_pools.local.store import FILE_NAME, Store
+from synth_pools.backend.storage.database import FILE_NAME, Store
 from tests.local.commands import run_command
 from tests.local.odd_container import Seen, http, odd_container
 from tests.local.serving import Server, eventually, serve

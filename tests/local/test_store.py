@@ -12,7 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from synth_pools.local.store import FILE_NAME, StorageError, Store, StoreClosedError, Transaction
+from synth_pools.backend.storage.database import (
+    FILE_NAME,
+    StorageError,
+    Store,
+    StoreClosedError,
+    Transaction,
+)
 
 
 @pytest.fixture

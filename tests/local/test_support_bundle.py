@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from synth_pools.local.artifacts import support_bundle
-from synth_pools.local.artifacts.redaction import MASK, Redactor, names_secret
+from synth_pools.backend.api import support_bundle
+from synth_pools.backend.artifacts.redaction import MASK, Redactor, names_secret
 from tests.local.odd_container import http, odd_container
 from tests.local.serving import KEY, Server
 from tests.local.test_artifacts import LARGE

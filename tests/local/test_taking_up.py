@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from synth_pools.local import taking_up
+from synth_pools.backend.rollouts import polling
 from tests.local.odd_container import OddContainer, Seen, http, odd_container
 from tests.local.serving import Server, eventually, serve
 
@@ -190,7 +190,7 @@ def test_its_time_limit_counts_from_its_start(
 def test_a_container_that_is_gone_has_lost_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keeping: Keeping
 ) -> None:
-    monkeypatch.setattr(taking_up, "_TRIES", 2)
+    monkeypatch.setattr(polling, "_TRIES", 2)
     with odd_container(keeping) as container:
         rollout_id = left_running(tmp_path, container)
     with serve(tmp_path) as after:

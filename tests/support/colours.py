@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from synth_pools import AsyncContainerPoolsClient, ContainerPoolsClient
-from synth_pools.colours import async_
+from synth_pools._client.runtime.async_ import io
 
 OTHER_COLOUR: dict[type[Any], type[Any]] = {
     AsyncContainerPoolsClient: ContainerPoolsClient,
@@ -26,4 +26,4 @@ ROADS: dict[type[Any], list[str]] = {
 
 def take(road: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Clients that are made from now on send through this."""
-    monkeypatch.setattr(async_, "has_aiohttp", lambda: road == "aiohttp")
+    monkeypatch.setattr(io, "has_aiohttp", lambda: road == "aiohttp")

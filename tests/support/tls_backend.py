@@ -19,8 +19,8 @@ import trustme
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
 
-from synth_pools.local.app import create_app
-from synth_pools.local.settings import Secret, Settings
+from synth_pools.backend.api.app import create_app
+from synth_pools.backend.settings import Secret, Settings
 from tests.support.leaks import KEY
 
 _LIMIT = 30.0

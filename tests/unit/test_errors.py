@@ -33,9 +33,9 @@ from synth_pools import (
     SynthPoolsError,
     ValidationFailedError,
 )
-from synth_pools.failures import connection_error
-from synth_pools.frames import without_frames
-from synth_pools.responses import decode_error, status_error
+from synth_pools._client.http.error_mapping import decode_error, status_error
+from synth_pools._client.http.failures import connection_error
+from synth_pools._client.http.tracebacks import without_frames
 
 BY_STATUS: dict[int, type[APIStatusError]] = {
     302: APIStatusError,

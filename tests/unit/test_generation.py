@@ -78,8 +78,8 @@ def make_root(folder: Path, spec: str) -> Path:
         shutil.copy(REPO / name, folder / name)
     shutil.copytree(REPO / "codegen/templates", folder / "codegen/templates")
     (folder / "openapi.yaml").write_text(spec, encoding="utf-8")
-    (folder / "synth_pools/_async").mkdir(parents=True)
-    (folder / "synth_pools/_async/nap.py").write_text(ASYNC_SOURCE, encoding="utf-8")
+    (folder / "synth_pools/_client/_async").mkdir(parents=True)
+    (folder / "synth_pools/_client/_async/nap.py").write_text(ASYNC_SOURCE, encoding="utf-8")
     return folder
 
 
@@ -123,7 +123,9 @@ def test_neither_folder_nor_home_nor_hash_seed_nor_locale_decides_the_bytes(tmp_
 
     assert (first.stderr, second.stderr) == ("", "")
     assert tree.files(one / "generated") == tree.files(two / "generated")
-    assert tree.files(one / "synth_pools/_sync") == tree.files(two / "synth_pools/_sync")
+    assert tree.files(one / "synth_pools/_client/_sync") == tree.files(
+        two / "synth_pools/_client/_sync"
+    )
     assert tree.files(one / "generated/synth_pools_api") == tree.files(
         REPO / "generated/synth_pools_api"
     )
@@ -139,10 +141,10 @@ def test_a_second_run_changes_nothing_and_leaves_nothing_behind(generated: Path)
 def test_files_of_an_older_run_do_not_stay(generated: Path) -> None:
     stale = generated / "generated/synth_pools_api/models/gone.py"
     stale.write_text("x = 1\n")
-    (generated / "synth_pools/_sync/gone.py").write_text("x = 1\n")
+    (generated / "synth_pools/_client/_sync/gone.py").write_text("x = 1\n")
     assert run(generated).returncode == 0
     assert not stale.exists()
-    assert not (generated / "synth_pools/_sync/gone.py").exists()
+    assert not (generated / "synth_pools/_client/_sync/gone.py").exists()
 
 
 def test_the_types_count(generated: Path) -> None:
@@ -272,7 +274,7 @@ def test_a_misspelt_setting_is_an_error(generated: Path) -> None:
 
 def test_what_has_no_sync_form_is_an_error_and_changes_nothing(generated: Path) -> None:
     source = "import asyncio\n\n\nasync def f() -> None:\n    await asyncio.gather()\n"
-    (generated / "synth_pools/_async/nap.py").write_text(source)
+    (generated / "synth_pools/_client/_async/nap.py").write_text(source)
     (generated / "openapi.yaml").write_text(SMALL_SPEC.replace("things", "others"))
     before = tree.files(generated)
 
@@ -280,7 +282,7 @@ def test_what_has_no_sync_form_is_an_error_and_changes_nothing(generated: Path) 
 
     assert done.returncode == 1
     assert done.stderr == (
-        "generate: synth_pools/_async/nap.py: no sync form known for: asyncio.gather()\n"
+        "generate: synth_pools/_client/_async/nap.py: no sync form known for: asyncio.gather()\n"
     )
     assert tree.files(generated) == before
 
@@ -295,7 +297,7 @@ def test_check_names_what_differs_and_writes_nothing(generated: Path) -> None:
     (client / "types.py").write_text("edited = True\n")
     (client / "api/things/list_things.py").unlink()
     (client / "models/stale.py").write_text("x = 1\n")
-    (generated / "synth_pools/_sync/nap.py").write_text("edited = True\n")
+    (generated / "synth_pools/_client/_sync/nap.py").write_text("edited = True\n")
     before = tree.files(generated)
 
     done = run(generated, "--check")
@@ -305,7 +307,7 @@ def test_check_names_what_differs_and_writes_nothing(generated: Path) -> None:
         "differs: generated/synth_pools_api/types.py",
         "missing: generated/synth_pools_api/api/things/list_things.py",
         "extra:   generated/synth_pools_api/models/stale.py",
-        "differs: synth_pools/_sync/nap.py",
+        "differs: synth_pools/_client/_sync/nap.py",
         "generate: not up to date; run `make generate`",
     ]
     assert tree.files(generated) == before

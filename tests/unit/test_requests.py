@@ -15,7 +15,7 @@ from synth_pools import (
     RequestValidationError,
     validate_pool_rollout_request,
 )
-from synth_pools.requests import (
+from synth_pools._client.arguments import (
     check_idempotency_key,
     encode_json,
     json_body,

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synth_pools import StreamDecodeError
-from synth_pools.sse import EventStreamDecoder
+from synth_pools._client.events.sse import EventStreamDecoder
 
 
 def decode(*chunks: bytes | str, limit: int | None = None) -> list[tuple[str, str, str]]:

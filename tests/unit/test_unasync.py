@@ -33,7 +33,10 @@ from codegen import CodegenError, unasync
         ("await anext(events)", "next(events)"),
         ("@asynccontextmanager", "@contextmanager"),
         ("await asyncio.sleep(delay)", "time.sleep(delay)"),
-        ("from synth_pools._async.pages import X", "from synth_pools._sync.pages import X"),
+        (
+            "from synth_pools._client._async.pagination import X",
+            "from synth_pools._client._sync.pagination import X",
+        ),
         ("from tests.facade.async_.server import X", "from tests.facade.sync_.server import X"),
         ("async_client = make()", "client = make()"),
         ("await t.handle_async_request(r)", "t.handle_request(r)"),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from synth_pools.contract.following import FINAL, Rollout, ids_of, wait
-from synth_pools.contract.probe import Answer, at
-from synth_pools.contract.scenario import Context, scenario
+from synth_pools.contract.harness.context import Context, scenario
+from synth_pools.contract.harness.waits import FINAL, Rollout, ids_of, wait
+from synth_pools.contract.http.client import Answer, at
 
 _OPERATION = "create_rollout_batch"
 

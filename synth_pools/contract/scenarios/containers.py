@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from synth_pools.contract.following import (
+from synth_pools.contract.harness.context import Context, scenario
+from synth_pools.contract.harness.waits import (
     FINAL,
     STARTED,
     Rollout,
@@ -14,9 +15,8 @@ from synth_pools.contract.following import (
     wait,
     wait_until_active,
 )
-from synth_pools.contract.probe import ABSENT, Answer
-from synth_pools.contract.scenario import Context, scenario
-from synth_pools.contract.tiny_container import (
+from synth_pools.contract.http.client import ABSENT, Answer
+from synth_pools.contract.http.stub_container import (
     HEALTH,
     INFO,
     METADATA,

@@ -7,9 +7,9 @@ import io
 import zipfile
 from typing import Any
 
-from synth_pools.contract.following import FINAL, Rollout, finish, start, wait
-from synth_pools.contract.probe import Answer, at
-from synth_pools.contract.scenario import Context, scenario
+from synth_pools.contract.harness.context import Context, scenario
+from synth_pools.contract.harness.waits import FINAL, Rollout, finish, start, wait
+from synth_pools.contract.http.client import Answer, at
 
 _ONE = "get_global_rollout_artifact"
 _ALL = "get_global_rollout_artifacts_zip"

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from synth_pools.contract.commands import MASKED
 from synth_pools.contract.document import Operation
 from synth_pools.contract.features import not_offered
-from synth_pools.contract.following import finish
-from synth_pools.contract.model import Clause, Column, Outcome
-from synth_pools.contract.probe import ABSENT, Answer
-from synth_pools.contract.scenario import Context, scenario
+from synth_pools.contract.harness.context import Context, scenario
+from synth_pools.contract.harness.waits import finish
+from synth_pools.contract.http.client import ABSENT, Answer
+from synth_pools.contract.http.reproduce import MASKED
+from synth_pools.contract.results import Clause, Column, Outcome
 
 _BODIES = (
     "create_pool",

@@ -6,11 +6,19 @@ import json
 from itertools import pairwise
 from typing import Any
 
-from synth_pools.contract.following import STARTED, Rollout, finish, moment, start, together, wait
-from synth_pools.contract.model import Clause
-from synth_pools.contract.probe import ABSENT, Stream
-from synth_pools.contract.scenario import Context, same, scenario
-from synth_pools.contract.sse_reader import Message, SseReader
+from synth_pools.contract.harness.context import Context, same, scenario
+from synth_pools.contract.harness.waits import (
+    STARTED,
+    Rollout,
+    finish,
+    moment,
+    start,
+    together,
+    wait,
+)
+from synth_pools.contract.http.client import ABSENT, Stream
+from synth_pools.contract.http.sse import Message, SseReader
+from synth_pools.contract.results import Clause
 
 _STREAMS = ("stream_rollout_events", "stream_global_rollout_events")
 _TERMINAL = ("rollout.completed", "rollout.failed", "rollout.cancelled")

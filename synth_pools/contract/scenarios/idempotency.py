@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from synth_pools.contract.following import FINAL, Rollout, rollout_id, together, wait
-from synth_pools.contract.probe import at
-from synth_pools.contract.scenario import Context, scenario
+from synth_pools.contract.harness.context import Context, scenario
+from synth_pools.contract.harness.waits import FINAL, Rollout, rollout_id, together, wait
+from synth_pools.contract.http.client import at
 
 _NEEDS = "idempotency_keys"
 _CREATE = ("create_rollout", "create_global_rollout")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from synth_pools.contract.following import FINAL, finish, start, wait, wait_until_active
-from synth_pools.contract.probe import ABSENT
-from synth_pools.contract.scenario import Context, scenario
+from synth_pools.contract.harness.context import Context, scenario
+from synth_pools.contract.harness.waits import FINAL, finish, start, wait, wait_until_active
+from synth_pools.contract.http.client import ABSENT
 
 _READS = (
     "get_rollout",

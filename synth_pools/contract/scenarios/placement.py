@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from synth_pools.contract.following import STARTED, Rollout, finish, rollout_id, start, wait
-from synth_pools.contract.readers import of_rollout
-from synth_pools.contract.scenario import Context, scenario
+from synth_pools.contract.harness.context import Context, scenario
+from synth_pools.contract.harness.views import of_rollout
+from synth_pools.contract.harness.waits import STARTED, Rollout, finish, rollout_id, start, wait
 
 _SECTION = "Rollouts: the two families"
 

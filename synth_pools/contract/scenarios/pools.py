@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from synth_pools.contract.probe import ABSENT, at
-from synth_pools.contract.readers import of_pool
-from synth_pools.contract.scenario import Context, same, scenario
+from synth_pools.contract.harness.context import Context, same, scenario
+from synth_pools.contract.harness.views import of_pool
+from synth_pools.contract.http.client import ABSENT, at
 
 _SECTION = "Pools: states"
 

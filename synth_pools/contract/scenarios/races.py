@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from synth_pools.contract.following import start, together
-from synth_pools.contract.probe import Answer
-from synth_pools.contract.scenario import Context, scenario
+from synth_pools.contract.harness.context import Context, scenario
+from synth_pools.contract.harness.waits import start, together
+from synth_pools.contract.http.client import Answer
 
 _AT_ONCE = 8
 

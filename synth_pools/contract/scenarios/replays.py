@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from synth_pools.contract.following import FINAL, Rollout, finish, rollout_id, start, wait
-from synth_pools.contract.model import Outcome
-from synth_pools.contract.probe import ABSENT
-from synth_pools.contract.readers import of_rollout
-from synth_pools.contract.scenario import Context, scenario
+from synth_pools.contract.harness.context import Context, scenario
+from synth_pools.contract.harness.views import of_rollout
+from synth_pools.contract.harness.waits import FINAL, Rollout, finish, rollout_id, start, wait
+from synth_pools.contract.http.client import ABSENT
+from synth_pools.contract.results import Outcome
 
 _OPERATION = "replay_rollout"
 

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from synth_pools.contract.following import FINAL, Rollout, finish, moment, rollout_id, start, wait
-from synth_pools.contract.probe import ABSENT, Answer, at
-from synth_pools.contract.readers import of_rollout
-from synth_pools.contract.scenario import Context, scenario
+from synth_pools.contract.harness.context import Context, scenario
+from synth_pools.contract.harness.views import of_rollout
+from synth_pools.contract.harness.waits import (
+    FINAL,
+    Rollout,
+    finish,
+    moment,
+    rollout_id,
+    start,
+    wait,
+)
+from synth_pools.contract.http.client import ABSENT, Answer, at
 
 # Time stamps may be of whole seconds.
 _ROUNDING = 1.5

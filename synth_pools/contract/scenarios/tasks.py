@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from synth_pools.contract.following import finish
-from synth_pools.contract.probe import ABSENT, at
-from synth_pools.contract.readers import of_task
-from synth_pools.contract.scenario import Context, same, scenario
+from synth_pools.contract.harness.context import Context, same, scenario
+from synth_pools.contract.harness.views import of_task
+from synth_pools.contract.harness.waits import finish
+from synth_pools.contract.http.client import ABSENT, at
 
 
 def _definition(ctx: Context) -> dict[str, Any]:

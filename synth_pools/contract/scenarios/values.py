@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from synth_pools.contract.following import Rollout, rollout_id, wait_until_active
-from synth_pools.contract.model import Clause
-from synth_pools.contract.probe import at
-from synth_pools.contract.scenario import Context, same, scenario
+from synth_pools.contract.harness.context import Context, same, scenario
+from synth_pools.contract.harness.waits import Rollout, rollout_id, wait_until_active
+from synth_pools.contract.http.client import at
+from synth_pools.contract.results import Clause
 
 _TEXTS = {
     "german": "Größe, Übermaß",

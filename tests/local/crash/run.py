@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from synth_pools import ContainerPoolsClient
-from synth_pools.local.artifacts.contents import FOLDER
-from synth_pools.local.store import FILE_NAME
+from synth_pools.backend.storage.content_store import FOLDER
+from synth_pools.backend.storage.database import FILE_NAME
 from tests.local.crash.container import content_of
 from tests.local.crash.ledgers import Verdict, compare, read_ledger, stored_rollouts
 from tests.local.crash.load import Load

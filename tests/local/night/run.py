@@ -16,7 +16,7 @@ from typing import Any
 import psutil
 
 from synth_pools import ContainerPoolsClient
-from synth_pools.outcomes import RolloutOutcome
+from synth_pools._client.fleet.outcomes import RolloutOutcome
 from tests.local.crash.ledgers import read_ledger, stored_rollouts
 from tests.local.crash.processes import KEY, ROOT, Serve
 from tests.local.night.verdict import Verdict, compare, read_attempts

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from synth_pools.local.store import FILE_NAME
-from synth_pools.outcomes import RolloutOutcome
+from synth_pools._client.fleet.outcomes import RolloutOutcome
+from synth_pools.backend.storage.database import FILE_NAME
 
 
 @dataclass

@@ -1,0 +1,1 @@
+"""The client: the hand-written facade, and the engine below it."""

@@ -1,0 +1,260 @@
+"""The client: all operations over one pool of connections."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+import httpx
+
+from synth_pools._client._async.facade.agent_rollouts import AsyncAgentRolloutOperations
+from synth_pools._client._async.facade.containers import AsyncContainerOperations
+from synth_pools._client._async.facade.pools import AsyncPoolOperations
+from synth_pools._client._async.facade.rollouts import AsyncRolloutOperations
+from synth_pools._client._async.facade.service import AsyncServiceOperations
+from synth_pools._client._async.facade.tasks import AsyncTaskOperations
+from synth_pools._client._async.transport import AsyncTransport
+from synth_pools._client.config import (
+    DEFAULT_MAX_RETRIES,
+    DEFAULT_STREAM_IDLE_TIMEOUT_SECONDS,
+    DEFAULT_TIMEOUT_SECONDS,
+    KEEP,
+    ClientConfig,
+    Keep,
+    Secret,
+    configuration_of,
+    resolve_config,
+)
+
+if TYPE_CHECKING:
+    from synth_pools._client._async.namespaces import (
+        AsyncAgentRolloutsNamespace,
+        AsyncMetricsNamespace,
+        AsyncRolloutsNamespace,
+        AsyncTasksNamespace,
+    )
+    from synth_pools._client.hooks import OnRequest, OnResponse
+    from synth_pools_api.typed._async import AsyncApi
+
+
+class AsyncContainerPoolsClient(
+    AsyncPoolOperations,
+    AsyncTaskOperations,
+    AsyncRolloutOperations,
+    AsyncAgentRolloutOperations,
+    AsyncContainerOperations,
+    AsyncServiceOperations,
+):
+    """Container pools, their tasks, rollouts and metrics.
+
+    Requests and answers are the caller's and the service's own JSON: nothing in them is renamed,
+    parsed, defaulted or dropped. An answer without a body is ``{}``.
+
+    One client serves any number of calls over one pool of connections, which opens at the first
+    call and closes with a ``with`` block or ``aclose()``.
+
+    Args:
+        client: Another client, whose configuration is taken over; no other setting may be given.
+        api_key: The bearer key; else the environment variable ``SYNTH_API_KEY``.
+        backend_base: Where the service is; else ``base_url``, else the environment variable
+            ``SYNTH_BACKEND_URL``, else the hosted service. A trailing ``/``, ``/v1`` or ``/api``
+            is cut off.
+        base_url: Another name of ``backend_base``.
+        timeout: Time limit in seconds for each of connecting, sending and waiting for an answer,
+            of each attempt.
+        timeout_seconds: Another name of ``timeout``; wins over it.
+        max_retries: How often a request may be repeated, 0 or more. Only what is safe to repeat is
+            repeated: reading, replacing and deleting; creating a rollout, under one idempotency
+            key; all else only where nothing can have been done. Waits as long as the service asks
+            for, up to 60 seconds, else for up to 0.5 seconds, then twice that, up to 8.
+        deadline: Most seconds that a call lasts, with all its attempts; None for no limit. Event
+            streams last as long as they last.
+        stream_idle_timeout: Most seconds of silence on an event stream.
+        http_client: An HTTP client of your own, for proxies, certificates and the like. It is not
+            closed with this one; its time limits and its authentication are not used.
+        on_request: Called with a `RequestInfo` before each attempt is sent.
+        on_response: Called with a `ResponseInfo` when each attempt has ended. What either raises
+            is logged, and changes nothing.
+
+    Attributes:
+        rollouts: The rollouts of one pool.
+        agent_rollouts: Rollouts without naming their pool.
+        tasks: The tasks of a pool.
+        metrics: How busy pools are.
+
+    Raises:
+        ConfigurationError: A setting is missing or cannot be used. It is also a `ValueError`.
+    """
+
+    def __init__(
+        self,
+        client: object | None = None,
+        /,
+        *,
+        api_key: str | Secret | None = None,
+        backend_base: str | None = None,
+        base_url: str | None = None,
+        timeout: float = DEFAULT_TIMEOUT_SECONDS,
+        timeout_seconds: float | None = None,
+        max_retries: int = DEFAULT_MAX_RETRIES,
+        deadline: float | None = None,
+        stream_idle_timeout: float = DEFAULT_STREAM_IDLE_TIMEOUT_SECONDS,
+        http_client: httpx.AsyncClient | None = None,
+        on_request: OnRequest | None = None,
+        on_response: OnResponse | None = None,
+    ) -> None:
+        # First of all: a traceback from here on must not find a plain key in this frame, not even
+        # one that was passed in the wrong place.
+        api_key = Secret.of(api_key)
+        client = configuration_of(client)
+        config = resolve_config(
+            client,
+            api_key=api_key,
+            backend_base=backend_base,
+            base_url=base_url,
+            timeout=timeout,
+            timeout_seconds=timeout_seconds,
+            max_retries=max_retries,
+            deadline=deadline,
+            stream_idle_timeout=stream_idle_timeout,
+            on_request=on_request,
+            on_response=on_response,
+        )
+        self._transport = AsyncTransport(config, http_client)
+
+    # Made anew each time: kept, they would refer back to the client, and one that is dropped would
+    # wait for the garbage collector. Imported here, since the first call does without.
+
+    @property
+    def rollouts(self) -> AsyncRolloutsNamespace:
+        """The rollouts of one pool."""
+        from synth_pools._client._async.namespaces import AsyncRolloutsNamespace
+
+        return AsyncRolloutsNamespace(self)
+
+    @property
+    def agent_rollouts(self) -> AsyncAgentRolloutsNamespace:
+        """Rollouts without naming their pool."""
+        from synth_pools._client._async.namespaces import AsyncAgentRolloutsNamespace
+
+        return AsyncAgentRolloutsNamespace(self)
+
+    @property
+    def tasks(self) -> AsyncTasksNamespace:
+        """The tasks of a pool."""
+        from synth_pools._client._async.namespaces import AsyncTasksNamespace
+
+        return AsyncTasksNamespace(self)
+
+    @property
+    def metrics(self) -> AsyncMetricsNamespace:
+        """How busy pools are."""
+        from synth_pools._client._async.namespaces import AsyncMetricsNamespace
+
+        return AsyncMetricsNamespace(self)
+
+    @property
+    def _config(self) -> ClientConfig:
+        return self._transport.config
+
+    def with_options(
+        self,
+        *,
+        timeout: float | Keep = KEEP,
+        max_retries: int | Keep = KEEP,
+        deadline: float | Keep | None = KEEP,
+        stream_idle_timeout: float | Keep = KEEP,
+        headers: Mapping[str, str] | Keep | None = KEEP,
+        idempotency_key: str | Keep | None = KEEP,
+    ) -> Self:
+        """This client with other settings, for one call or for many.
+
+        >>> client.with_options(deadline=5, max_retries=0).get_pool("my-pool")
+
+        What it returns has every method of this client, uses the same connections, and costs next
+        to nothing. Closing either closes the connections of both. What is not given stays.
+
+        Args:
+            timeout: Time limit in seconds for each of connecting, sending and waiting for an
+                answer, of each attempt.
+            max_retries: How often a request may be repeated, 0 or more.
+            deadline: Most seconds that a call lasts, with all its attempts; None for no limit.
+                Event streams last as long as they last.
+            stream_idle_timeout: Most seconds of silence on an event stream.
+            headers: Headers to send beside the client's own; None for none any more.
+            idempotency_key: The key of rollouts that are created without one: repeated calls
+                return the rollout of the first one.
+
+        Raises:
+            ConfigurationError: A value cannot be used; the message names it.
+        """
+        from synth_pools._client.options import with_options
+
+        config = with_options(
+            self._config,
+            timeout=timeout,
+            max_retries=max_retries,
+            deadline=deadline,
+            stream_idle_timeout=stream_idle_timeout,
+            headers=headers,
+            idempotency_key=idempotency_key,
+        )
+        view = copy.copy(self)
+        view._transport = self._transport.with_config(config)
+        return view
+
+    @property
+    def api(self) -> AsyncApi:
+        """The same operations on models: ``client.api.pools.get_pool(pool_id)`` is a `Pool`."""
+        # Whoever works on plain JSON does not load any of this.
+        from synth_pools._client._async.typed import AsyncTypedCalls
+        from synth_pools_api.typed._async import AsyncApi
+
+        return AsyncApi(AsyncTypedCalls(self._transport))
+
+    @property
+    def raw(self) -> Self:
+        """This client; the older spelling of direct access."""
+        return self
+
+    def __call__(self) -> Self:
+        """This client, so that ``client.raw()`` works like ``client.raw``."""
+        return self
+
+    @property
+    def base_url(self) -> str:
+        """Where the service is."""
+        return self._config.base_url
+
+    @property
+    def timeout(self) -> float:
+        """Time limit of a request in seconds."""
+        return self._config.timeout
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the client was closed."""
+        return self._transport.is_closed
+
+    async def aclose(self) -> None:
+        """Close the connections. Can be repeated; calls after it raise `ClientClosedError`."""
+        await self._transport.aclose()
+
+    async def __aenter__(self) -> Self:
+        self._transport.check_open()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    def __repr__(self) -> str:
+        # Tracebacks show half-made clients too, by this text.
+        transport = getattr(self, "_transport", None)
+        return f"<{type(self).__name__} {transport!r}>"

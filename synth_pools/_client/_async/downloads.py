@@ -1,0 +1,210 @@
+"""Downloads: one content, in as many requests as it takes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+
+from synth_pools._client._async.transport import AsyncTransport, Wanted
+from synth_pools._client.checks import check_callback
+from synth_pools._client.http.content import (
+    Head,
+    Memory,
+    OnProgress,
+    PartFile,
+    Sink,
+    read_head,
+    target_file,
+)
+from synth_pools._client.http.request_builder import Call, RequestBuilder
+from synth_pools._client.run_errors import ContentMismatchError
+from synth_pools._client.runtime.async_.io import in_thread
+from synth_pools.errors import (
+    APIConnectionError,
+    APIStatusError,
+    ClientClosedError,
+)
+from synth_pools_api.operations import OperationId
+
+_RANGE_NOT_SATISFIABLE = 416
+
+
+async def read_content(transport: AsyncTransport, operation: OperationId, call: Call) -> bytes:
+    """The whole content, in memory."""
+    memory = Memory()
+    await _Download(transport, operation, call, memory, None).run()
+    return memory.content()
+
+
+async def save_content(
+    transport: AsyncTransport,
+    operation: OperationId,
+    call: Call,
+    to: str | os.PathLike[str],
+    name: str,
+    on_progress: OnProgress | None,
+) -> Path:
+    """The file that the content is in now; it is there only if it is whole."""
+    check_callback(on_progress, "on_progress")
+    target = target_file(to, name)
+    transport.check_open()
+    file = PartFile(target)
+    try:
+        await _Download(transport, operation, call, file, on_progress).run()
+        await in_thread(file.keep)
+    finally:
+        file.drop()
+    return target
+
+
+class _Download:
+    """Goes on where a connection broke, as long as it is the same content.
+
+    What is asked for after that is the rest, if it is still the rest of what is here already;
+    where the service cannot say, everything is asked for once more.
+    """
+
+    def __init__(
+        self,
+        transport: AsyncTransport,
+        operation: OperationId,
+        call: Call,
+        sink: Sink,
+        on_progress: OnProgress | None,
+    ) -> None:
+        self._transport = transport
+        self._operation = operation
+        self._call = call
+        self._sink = sink
+        self._on_progress = on_progress
+        self._head = Head(None, 0, None, None)
+        config, answers = transport.config, transport.answers
+        builder = RequestBuilder(config, accept="*/*", read_timeout=config.timeout)
+        self._wanted = Wanted(builder, _is_content, answers.status_error, answers.connection_error)
+        deadline = config.deadline
+        self._give_up_at = None if deadline is None else transport.clock() + deadline
+
+    async def run(self) -> None:
+        transport, attempt = self._transport, 0
+        while True:
+            attempt += 1
+            failure: APIConnectionError | APIStatusError
+            try:
+                await self._attempt(attempt)
+                break
+            except (APIConnectionError, APIStatusError) as error:
+                failure = error
+            wait = self._wait(failure, attempt)
+            if wait is None:
+                raise failure
+            transport._observer.retrying(
+                self._call, failure, attempt, wait, transport.config.max_retries
+            )
+            await transport.sleep(wait)
+        self._check()
+
+    def _wait(self, failure: APIConnectionError | APIStatusError, attempt: int) -> float | None:
+        transport = self._transport
+        if getattr(failure, "status_code", None) == _RANGE_NOT_SATISFIABLE and self._sink.size:
+            # It is another content by now, and a shorter one.
+            self._sink.restart()
+            return 0.0 if attempt <= transport.config.max_retries else None
+        return transport.retry_wait(
+            self._operation, failure, attempt, call=self._call, remaining=self._remaining()
+        )
+
+    async def _attempt(self, attempt: int) -> None:
+        transport = self._transport
+        remaining = self._remaining()
+        if remaining is not None and remaining <= 0:
+            raise transport.answers.deadline_error(self._call, attempt - 1)
+        response = await transport.open(
+            self._operation, self._request(), self._wanted, attempt=attempt, longest=remaining
+        )
+        broken: httpx.RequestError | None = None
+        late = False
+        try:
+            self._begin(response)
+            async for chunk in _chunks(response):
+                self._sink.write(chunk)
+                self._tell()
+                remaining = self._remaining()
+                late = remaining is not None and remaining <= 0
+                if late:
+                    break
+        except httpx.RequestError as error:
+            broken = error
+        finally:
+            await response.aclose()
+        # Here, where nothing refers any more to the exception that these stand for.
+        if late and not self._is_whole():
+            raise transport.answers.deadline_error(self._call, attempt)
+        if broken is not None and transport.is_closed:
+            raise ClientClosedError("the client was closed while a content was read")
+        if broken is not None:
+            raise transport.answers.content_error(self._call, broken)
+
+    def _request(self) -> Call:
+        # Encoded bytes would be other ones than those that the tag and the range speak of.
+        headers = {**self._call.get("headers", {}), "Accept-Encoding": "identity"}
+        if self._sink.size and self._head.tag is not None:
+            headers |= {"Range": f"bytes={self._sink.size}-", "If-Range": self._head.tag}
+        return {**self._call, "headers": headers}
+
+    def _begin(self, response: httpx.Response) -> None:
+        head, size = read_head(response.status_code, response.headers), self._sink.size
+        if response.status_code != 206:
+            if size:
+                self._sink.restart()
+        elif head.start != size or head.tag != self._head.tag:
+            secret = self._transport.config.api_key
+            came = secret.redact(response.headers.get("content-range", ""))[:100]
+            raise ContentMismatchError(
+                f"{self._call['method'].upper()} {self._call['url']} -> the content from byte "
+                f"{size} on was asked for, and something else came: {came!r}",
+                expected=f"bytes {size}-",
+                actual=came,
+            )
+        self._head = head
+        if not self._sink.size:
+            self._tell()
+
+    def _tell(self) -> None:
+        if self._on_progress is not None:
+            self._on_progress(self._sink.size, self._head.total)
+
+    def _is_whole(self) -> bool:
+        return self._head.total is not None and self._sink.size == self._head.total
+
+    def _check(self) -> None:
+        head, sink = self._head, self._sink
+        method, path = self._call["method"].upper(), self._call["url"]
+        if head.total is not None and sink.size != head.total:
+            raise ContentMismatchError(
+                f"{method} {path} -> {sink.size} bytes came of a content of {head.total}",
+                expected=str(head.total),
+                actual=str(sink.size),
+            )
+        if head.sha256 is not None and sink.sha256 != head.sha256:
+            raise ContentMismatchError(
+                f"{method} {path} -> the content is not the one that the service names: its "
+                f"SHA-256 is {sink.sha256}, not {head.sha256}",
+                expected=head.sha256,
+                actual=sink.sha256,
+            )
+
+    def _remaining(self) -> float | None:
+        return None if self._give_up_at is None else self._give_up_at - self._transport.clock()
+
+
+def _is_content(response: httpx.Response) -> bool:
+    return response.is_success
+
+
+def _chunks(response: httpx.Response) -> AsyncIterator[bytes]:
+    if "content-encoding" in response.headers:
+        return response.aiter_bytes()
+    return response.aiter_raw()

@@ -1,0 +1,304 @@
+"""A rollout's event stream as an iterator that does not end before the rollout does."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import AsyncGenerator, AsyncIterator
+from types import TracebackType
+from typing import Any, Self, cast
+
+import httpx
+
+from synth_pools._client._async.transport import AsyncTransport
+from synth_pools._client.events.position import TERMINAL_EVENTS, Position, event_name, is_final
+from synth_pools._client.events.sse import EventStreamDecoder
+from synth_pools._client.http.request_builder import Call
+from synth_pools._client.http.retry import RETRIED_STATUSES
+from synth_pools._client.run_errors import broken_stream
+from synth_pools._client.runtime.async_.concurrency import read_end
+from synth_pools._client.runtime.async_.io import within
+from synth_pools.errors import (
+    APIConnectionError,
+    APIStatusError,
+    APITimeoutError,
+    ClientClosedError,
+    ResponseDecodeError,
+    StreamDecodeError,
+    SynthPoolsError,
+)
+from synth_pools_api.operations import OperationId
+
+_EXCERPT = 200
+_NO_CONTENT = 204
+# A connection that lives this long is no failed attempt, even if the rollout had nothing to say.
+_ALIVE_SECONDS = 10.0
+# After something new came it goes on at once, yet not for all streams of a service in one moment.
+_PROMPT_SECONDS = 0.1
+_LONGEST_ASKED_SECONDS = 60.0
+_SHORTEST_SECONDS = 0.05
+
+
+_SUMMARIES: dict[str, OperationId] = {
+    "stream_rollout_events": "get_rollout_summary",
+    "stream_global_rollout_events": "get_global_rollout_summary",
+}
+
+
+class AsyncEventStream:
+    """The events of a rollout, in order, each one the service's own JSON object.
+
+    The request is sent when the first event is asked for. A stream that breaks is taken up again
+    after the last event that was seen, so that none comes twice and none is missing; it ends with
+    the rollout's last event. The connection is given back when the stream ends, when it is closed,
+    when a ``with`` block around it is left, and when it is dropped.
+
+    Iterating raises:
+        APIStatusError: The service answered with an error.
+        APIConnectionError: The connection could not be made.
+        StreamBrokenError: The stream broke, and ``max_retries`` attempts to take it up again
+            brought nothing new. Its ``cursor`` is where to go on.
+        StreamTimeoutError: The same, because nothing came for ``stream_idle_timeout`` seconds;
+            the service sends a heartbeat every 15 seconds.
+        ResponseDecodeError: The answer is not an event stream.
+        StreamDecodeError: An event is not JSON, or larger than 64 MiB.
+        ClientClosedError: The client is closed.
+    """
+
+    __slots__ = ("_events",)
+
+    def __init__(
+        self,
+        transport: AsyncTransport,
+        operation: OperationId,
+        call: Call,
+        *,
+        until: float | None = None,
+    ) -> None:
+        # `until`: when it ends although the rollout does not, by the transport's clock.
+        self._events = _Reader(transport, operation, call, until).events()
+
+    def __aiter__(self) -> AsyncIterator[dict[str, Any]]:
+        # Not itself: a loop over it would come here for each event only to be passed on.
+        return self._events
+
+    async def __anext__(self) -> dict[str, Any]:
+        return await self._events.__anext__()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """End the stream and give its connection back. Can be repeated."""
+        await self._events.aclose()
+
+
+# `json.loads` without its search for white space around the value: nearly no event has any.
+_decode = json.JSONDecoder().raw_decode
+
+
+class _Reader:
+    """Reads one connection after the other.
+
+    Only its generator refers to it, and only the stream to that: a stream that is dropped ends its
+    connection.
+    """
+
+    def __init__(
+        self,
+        transport: AsyncTransport,
+        operation: OperationId,
+        call: Call,
+        until: float | None,
+    ) -> None:
+        self._transport = transport
+        self._operation = operation
+        self._call = call
+        self._until = until
+        self._position = Position(
+            call.get("params", {}).get("cursor") or call.get("headers", {}).get("Last-Event-ID")
+        )
+        self._connected = False
+        # Attempts since the last one that brought something.
+        self._barren = 0
+        # The server's own wish for the time between two attempts.
+        self._asked: float | None = None
+        # How long the connection may be silent for the end not to be missed; 0 if there is none.
+        self._patience = 0.0
+        self._was_final = False
+
+    async def events(self) -> AsyncGenerator[dict[str, Any], None]:
+        position = self._position
+        while not self._is_late(_SHORTEST_SECONDS):
+            before, heard, late = position.events, False, False
+            failure: SynthPoolsError | None = None
+            opened = self._transport.clock()
+            try:
+                response = await self._open()
+            except (APIConnectionError, APIStatusError) as error:
+                failure = error
+            except TimeoutError:
+                return
+            else:
+                broken: httpx.RequestError | None = None
+                decoder, stream_id = EventStreamDecoder(), ""
+                try:
+                    chunks = _chunks(response)
+                    async for chunk in chunks:
+                        for kind, text, own in decoder.feed(chunk):
+                            try:
+                                value, end = _decode(text)
+                                if end != len(text):
+                                    value = json.loads(text)
+                            except (ValueError, RecursionError):
+                                problem = text
+                            else:
+                                if own != stream_id and position.steady:
+                                    # What most events are, at ten thousand of them in a second.
+                                    stream_id = position.cursor = own
+                                    position.text = text
+                                    position.events += 1
+                                else:
+                                    own, stream_id = "" if own == stream_id else own, own
+                                    if not position.is_new(value, own, kind):
+                                        continue
+                                # Before it is handed out: whoever gets it may change it.
+                                last = event_name(value, kind) in TERMINAL_EVENTS
+                                yield value
+                                if last:
+                                    await read_end(response, chunks)
+                                    return
+                                continue
+                            if problem.strip():
+                                raise _no_json(self._transport, problem)
+                        heard = True
+                        if self._patience and self._is_late(self._patience):
+                            late = True
+                            break
+                except httpx.RequestError as error:
+                    broken = error
+                finally:
+                    await response.aclose()
+                if decoder.retry is not None:
+                    self._asked = min(decoder.retry / 1000, _LONGEST_ASKED_SECONDS)
+                if broken is not None:
+                    late = bool(self._patience) and isinstance(broken, httpx.ReadTimeout)
+                    failure = self._transport.stream_error(self._call, broken)
+                # 204 is how an event stream says: do not come back.
+                elif not late and (
+                    response.status_code == _NO_CONTENT or await self._is_all(before)
+                ):
+                    return
+            if late:
+                continue
+            alive = heard and self._transport.clock() - opened > _ALIVE_SECONDS
+            if position.events > before or (alive and not isinstance(failure, APITimeoutError)):
+                self._barren = 0
+            await self._pause(failure, prompt=position.events > before)
+
+    async def _open(self) -> httpx.Response:
+        transport, limit = self._transport, None
+        if self._until is not None:
+            # Half of the time that is left: whether a silence lasts beyond the end is seen before.
+            limit = max(_SHORTEST_SECONDS, self._until - transport.clock())
+            self._patience = max(_SHORTEST_SECONDS, limit / 2)
+            if self._patience < transport.config.stream_idle_timeout:
+                transport = transport.with_config(
+                    dataclasses.replace(transport.config, stream_idle_timeout=self._patience)
+                )
+            else:
+                self._patience = 0.0
+        call, cursor = self._call, self._position.cursor
+        if self._connected:
+            self._position.reconnected()
+            if cursor is not None:
+                call = {**call, "params": {**call.get("params", {}), "cursor": cursor}}
+                if _can_be_header(cursor):
+                    call["headers"] = {**call.get("headers", {}), "Last-Event-ID": cursor}
+        response = await within(
+            limit, transport.open_stream, self._operation, call, attempt=self._barren + 1
+        )
+        self._connected = True
+        return response
+
+    async def _is_all(self, before: int) -> bool:
+        """Whether a stream that ended without a last event had nothing more to say."""
+        url = self._call["url"].removesuffix("events") + "summary"
+        try:
+            summary = await self._transport.request(
+                _SUMMARIES[self._operation], {"method": "get", "url": url}
+            )
+        except (APIConnectionError, APIStatusError, ResponseDecodeError):
+            return False
+        if not isinstance(summary, dict) or not is_final(summary):
+            return False
+        at_last = self._position.is_at(summary.get("last_event"))
+        if at_last is None and self._position.events == before:
+            # Only what was asked for after the end can show that there is nothing more.
+            at_last = self._was_final or not self._transport.config.max_retries
+        self._was_final = True
+        return bool(at_last)
+
+    async def _pause(self, failure: SynthPoolsError | None, *, prompt: bool) -> None:
+        """Wait for the next attempt, or raise if there is none."""
+        self._barren += 1
+        transport, position = self._transport, self._position
+        if isinstance(failure, ClientClosedError):
+            raise failure
+        if not isinstance(failure, APIConnectionError | APIStatusError):
+            failure = APIConnectionError(
+                f"GET {self._call['url']} -> the event stream ended before its rollout did",
+                method="GET",
+                url=transport.config.base_url + self._call["url"],
+                path=self._call["url"],
+                cause="EndOfStream",
+                sent=True,
+            )
+        wait = transport.retry_wait(self._operation, failure, self._barren)
+        if wait is None:
+            status = getattr(failure, "status_code", None)
+            if not self._connected or (status is not None and status not in RETRIED_STATUSES):
+                raise failure
+            raise broken_stream(
+                failure, cursor=position.cursor, events=position.events, attempts=self._barren
+            )
+        if self._asked is not None:
+            wait = max(self._asked, getattr(failure, "retry_after", None) or 0.0)
+        elif prompt:
+            wait = transport.random() * _PROMPT_SECONDS
+        if self._until is not None:
+            wait = min(wait, max(0.0, self._until - transport.clock()))
+        transport._observer.retrying(
+            self._call, failure, self._barren, wait, transport.config.max_retries
+        )
+        await transport.sleep(wait)
+
+    def _is_late(self, seconds: float) -> bool:
+        """Whether the end comes within so many seconds."""
+        return self._until is not None and self._transport.clock() + seconds > self._until
+
+
+def _can_be_header(cursor: str) -> bool:
+    return cursor.isascii() and cursor.isprintable() and cursor == cursor.strip()
+
+
+def _no_json(transport: AsyncTransport, data: str) -> StreamDecodeError:
+    excerpt = transport.config.api_key.redact(data[:_EXCERPT])
+    return StreamDecodeError(
+        f"an event of the stream is not JSON; it begins with {excerpt!r}", excerpt=excerpt
+    )
+
+
+def _chunks(response: httpx.Response) -> AsyncIterator[bytes]:
+    """The body as it comes. Undecoded it is cheaper, which tells where each chunk is one event."""
+    if "content-encoding" in response.headers:
+        return response.aiter_bytes()
+    return aiter(cast(httpx.AsyncByteStream, response.stream))

@@ -1,0 +1,1 @@
+"""The facade: one module per tag of openapi.yaml, and nothing else."""

@@ -1,0 +1,330 @@
+"""Rollouts of all pools."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from synth_pools._client._async.facade.base import AsyncOperations, or_unset, page
+from synth_pools._client.arguments import (
+    check_idempotency_key,
+    json_body,
+    path_segment,
+    query_text,
+    rollout_batch,
+    validate_pool_rollout_request,
+)
+from synth_pools._client.http.request_builder import Call
+from synth_pools_api import api
+from synth_pools_api.operations import OperationId
+
+if TYPE_CHECKING:
+    from synth_pools._client._async.event_stream import AsyncEventStream
+    from synth_pools._client._async.pagination import AsyncItems
+    from synth_pools._client._async.waiters import RolloutPath
+
+
+class AsyncAgentRolloutOperations(AsyncOperations):
+    """The operations on rollouts without naming their pool."""
+
+    async def create_global_rollout(
+        self, request: Mapping[str, Any], *, idempotency_key: str | None = None
+    ) -> dict[str, Any]:
+        """Start a rollout; without a ``pool_id`` in the request the service chooses the pool.
+
+        Args:
+            request: What to run, in the `CANONICAL_ROLLOUT_REQUEST_KEYS`. With
+                ``"mode": "sync"`` the call waits until the rollout is finished.
+            idempotency_key: 1 to 255 visible ASCII characters. A repeated call with the same key
+                returns the rollout of the first one.
+
+        Returns:
+            The rollout.
+
+        Raises:
+            RequestValidationError: ``request`` has other keys; nothing was sent.
+            NotFoundError: There is no such pool or task.
+            ConflictError: No active pool can take it, or the key belongs to another request.
+            ValidationFailedError: The request is invalid; the message names the fields.
+        """
+        validate_pool_rollout_request(request, context="create_global_rollout")
+        return await self._transport.request(
+            "create_global_rollout",
+            api.agent_rollouts.create_global_rollout._get_kwargs(
+                body=json_body(request),
+                idempotency_key=or_unset(check_idempotency_key(idempotency_key)),
+            ),
+        )
+
+    async def validate_rollout(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """What `create_global_rollout` would say to a request now; nothing is created.
+
+        Args:
+            request: Any mapping; what is wrong with it is for the service to say, its keys too.
+
+        Returns:
+            ``{"valid": ..., "errors": [...], "pool_id": ...}``: each error with ``loc``, ``msg``
+            and ``type``; the pool is the one that would get the rollout, None where none would.
+        """
+        return await self._transport.request(
+            "validate_rollout",
+            api.agent_rollouts.validate_rollout._get_kwargs(body=json_body(request)),
+        )
+
+    async def create_rollout_batch(
+        self, request: Mapping[str, Any], *, idempotency_key: str | None = None
+    ) -> dict[str, Any]:
+        """Start many rollouts, each on its own, in order: one that is refused stops no other.
+
+        It never waits for their ends, whatever their ``mode`` says.
+
+        Args:
+            request: ``{"rollouts": [...], "pool_id": ...}``: up to 1000 requests as
+                `create_global_rollout` takes them; the pool is that of those which name none.
+                ``requests`` is another spelling of ``rollouts``, and comes after it.
+            idempotency_key: 1 to 255 visible ASCII characters. A repeated call with the same key
+                returns the rollouts of the first one, and starts only what was refused before.
+
+        Returns:
+            ``{"items": [...], "admitted": ..., "refused": ...}``: for each request, in order, its
+            ``index``, the ``status`` that it would have got alone, and its ``rollout`` or, where
+            that is None, its ``error``.
+
+        Raises:
+            RequestValidationError: ``request`` is not of this shape; nothing was sent.
+            ConflictError: The key belongs to another batch.
+        """
+        body = rollout_batch(request)
+        return await self._transport.request(
+            "create_rollout_batch",
+            api.agent_rollouts.create_rollout_batch._get_kwargs(
+                body=json_body(body),
+                idempotency_key=or_unset(check_idempotency_key(idempotency_key)),
+            ),
+        )
+
+    async def replay_rollout(
+        self, rollout_id: str, *, idempotency_key: str | None = None
+    ) -> dict[str, Any]:
+        """Start a rollout with the request, task and pool of an earlier one, whatever its state.
+
+        Args:
+            rollout_id: The earlier rollout.
+            idempotency_key: 1 to 255 visible ASCII characters. A repeated call with the same key
+                returns the rollout of the first one.
+
+        Returns:
+            The new rollout, which names the earlier one in ``replay_of``; where the request has
+            ``"mode": "sync"``, once it is finished.
+
+        Raises:
+            NotFoundError: There is no such rollout, or its task is gone.
+            ConflictError: The pool is not active.
+        """
+        rollout_id = path_segment(rollout_id, "rollout_id")
+        return await self._transport.request(
+            "replay_rollout",
+            api.agent_rollouts.replay_rollout._get_kwargs(
+                rollout_id, idempotency_key=or_unset(check_idempotency_key(idempotency_key))
+            ),
+        )
+
+    async def get_global_rollout(self, rollout_id: str) -> dict[str, Any]:
+        """A rollout as it is now: its status, and its result once it is finished.
+
+        Raises:
+            NotFoundError: There is no such rollout.
+        """
+        rollout_id = path_segment(rollout_id, "rollout_id")
+        return await self._transport.request(
+            "get_global_rollout", api.agent_rollouts.get_global_rollout._get_kwargs(rollout_id)
+        )
+
+    async def list_global_rollouts(
+        self,
+        *,
+        state: str | None = None,
+        limit: int = 100,
+        cursor: str | None = None,
+    ) -> dict[str, Any]:
+        """One page of the rollouts of all pools, newest first.
+
+        Args:
+            state: Only rollouts in this state.
+            limit: Most rollouts of the page, 1 to 1000.
+            cursor: ``next_cursor`` of the page before.
+
+        Returns:
+            ``{"items": [...], "next_cursor": ...}``; the cursor is null on the last page.
+        """
+        return await self._transport.request(
+            "list_global_rollouts",
+            api.agent_rollouts.list_global_rollouts._get_kwargs(**page(state, limit, cursor)),
+        )
+
+    def iter_global_rollouts(
+        self,
+        *,
+        state: str | None = None,
+        limit: int = 100,
+        cursor: str | None = None,
+        prefetch: bool = False,
+    ) -> AsyncItems:
+        """The rollouts of all pools, newest first, page after page as they are needed.
+
+        Args:
+            state: Only rollouts in this state.
+            limit: Most rollouts of a page, 1 to 1000.
+            cursor: Begin after the page that ended with this ``next_cursor``.
+            prefetch: Ask for the next page while the items of one are used. The sync client asks
+                when they are used up.
+        """
+        from synth_pools._client._async.pagination import AsyncItems
+
+        page(state, limit, cursor)
+        return AsyncItems(
+            lambda cursor: self.list_global_rollouts(state=state, limit=limit, cursor=cursor),
+            "rollouts",
+            cursor,
+            prefetch=prefetch,
+        )
+
+    def _global_path(self, rollout_id: str) -> RolloutPath:
+        from synth_pools._client._async.waiters import RolloutPath
+
+        rollout_id = path_segment(rollout_id, "rollout_id")
+        url = api.agent_rollouts.get_global_rollout._get_kwargs(rollout_id)["url"]
+        return RolloutPath(url, is_global=True)
+
+    async def cancel_global_rollout(self, rollout_id: str) -> dict[str, Any]:
+        """Cancel a rollout that waits or runs. Repeating it changes nothing.
+
+        Returns:
+            The rollout, cancelled.
+
+        Raises:
+            NotFoundError: There is no such rollout.
+            ConflictError: The rollout has completed or failed.
+        """
+        rollout_id = path_segment(rollout_id, "rollout_id")
+        return await self._transport.request(
+            "cancel_global_rollout",
+            api.agent_rollouts.cancel_global_rollout._get_kwargs(rollout_id, body=json_body({})),
+        )
+
+    async def get_global_rollout_artifacts(self, rollout_id: str) -> dict[str, Any]:
+        """What a rollout left behind; empty until it is finished.
+
+        Returns:
+            ``{"items": [...], "next_cursor": null}``
+
+        Raises:
+            NotFoundError: There is no such rollout.
+        """
+        rollout_id = path_segment(rollout_id, "rollout_id")
+        return await self._transport.request(
+            "get_global_rollout_artifacts",
+            api.agent_rollouts.get_global_rollout_artifacts._get_kwargs(rollout_id),
+        )
+
+    async def get_global_rollout_artifact(self, rollout_id: str, artifact_path: str) -> bytes:
+        """The content of an artifact, checked against the SHA-256 that the service names.
+
+        Like all downloads it goes on where a connection broke, in up to ``max_retries`` further
+        requests. For one that should not be in memory, or whose progress should be seen, see
+        ``agent_rollouts.download_artifact``.
+
+        Args:
+            rollout_id: The rollout.
+            artifact_path: The artifact's ``path``, or its ``artifact_id``.
+
+        Raises:
+            NotFoundError: There is no such rollout or artifact, or its content is no longer kept
+                (``code`` is ``artifact_expired``).
+            ContentMismatchError: What came is something else.
+        """
+        from synth_pools._client._async.downloads import read_content
+
+        return await read_content(self._transport, *self._artifact_call(rollout_id, artifact_path))
+
+    async def get_global_rollout_artifacts_zip(self, rollout_id: str) -> bytes:
+        """A ZIP archive of all artifacts of a rollout, each under its ``path``.
+
+        Raises:
+            NotFoundError: There is no such rollout.
+        """
+        from synth_pools._client._async.downloads import read_content
+
+        return await read_content(self._transport, *self._archive_call(rollout_id))
+
+    async def get_global_rollout_support_bundle(self, rollout_id: str) -> bytes:
+        """A ZIP archive of all that the service knows of a rollout, without what may be a secret.
+
+        Raises:
+            NotFoundError: There is no such rollout.
+        """
+        from synth_pools._client._async.downloads import read_content
+
+        return await read_content(self._transport, *self._bundle_call(rollout_id))
+
+    async def get_global_rollout_usage(self, rollout_id: str) -> dict[str, Any]:
+        """What a rollout used: time, tokens, bytes, cost.
+
+        Raises:
+            NotFoundError: There is no such rollout.
+        """
+        rollout_id = path_segment(rollout_id, "rollout_id")
+        return await self._transport.request(
+            "get_global_rollout_usage",
+            api.agent_rollouts.get_global_rollout_usage._get_kwargs(rollout_id),
+        )
+
+    async def get_global_rollout_summary(self, rollout_id: str) -> dict[str, Any]:
+        """A rollout in short: status, reward, last event, timing.
+
+        Raises:
+            NotFoundError: There is no such rollout.
+        """
+        rollout_id = path_segment(rollout_id, "rollout_id")
+        return await self._transport.request(
+            "get_global_rollout_summary",
+            api.agent_rollouts.get_global_rollout_summary._get_kwargs(rollout_id),
+        )
+
+    def stream_global_rollout_events(
+        self, rollout_id: str, *, cursor: str | None = None
+    ) -> AsyncEventStream:
+        """The events of a rollout, from its first one on, live until it is finished.
+
+        The arguments are checked at once; the request is sent when the first event is asked for.
+
+        Args:
+            rollout_id: The rollout.
+            cursor: ``id`` of the last event that was seen: the stream goes on after it.
+
+        Raises:
+            NotFoundError: There is no such rollout (when iterated).
+        """
+        rollout_id = path_segment(rollout_id, "rollout_id")
+        return self._stream(
+            "stream_global_rollout_events",
+            api.agent_rollouts.stream_global_rollout_events._get_kwargs(
+                rollout_id, cursor=or_unset(query_text(cursor, "cursor"))
+            ),
+        )
+
+    def _artifact_call(self, rollout_id: str, artifact_path: str) -> tuple[OperationId, Call]:
+        rollout_id = path_segment(rollout_id, "rollout_id")
+        artifact_path = path_segment(artifact_path, "artifact_path")
+        build = api.agent_rollouts.get_global_rollout_artifact._get_kwargs
+        return "get_global_rollout_artifact", build(rollout_id, artifact_path)
+
+    def _archive_call(self, rollout_id: str) -> tuple[OperationId, Call]:
+        rollout_id = path_segment(rollout_id, "rollout_id")
+        build = api.agent_rollouts.get_global_rollout_artifacts_zip._get_kwargs
+        return "get_global_rollout_artifacts_zip", build(rollout_id)
+
+    def _bundle_call(self, rollout_id: str) -> tuple[OperationId, Call]:
+        rollout_id = path_segment(rollout_id, "rollout_id")
+        build = api.agent_rollouts.get_global_rollout_support_bundle._get_kwargs
+        return "get_global_rollout_support_bundle", build(rollout_id)

@@ -1,0 +1,58 @@
+"""What all groups of operations share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from synth_pools._client._async.transport import AsyncTransport
+from synth_pools._client.arguments import query_int, query_text
+from synth_pools._client.http.request_builder import Call
+from synth_pools_api.operations import OperationId
+from synth_pools_api.types import UNSET, Unset
+
+if TYPE_CHECKING:
+    from synth_pools._client._async.event_stream import AsyncEventStream
+
+T = TypeVar("T")
+
+
+class AsyncOperations:
+    """A group of operations; the client is made of all of them.
+
+    Every operation raises, beside what it names itself:
+        RequestValidationError: An argument was refused; nothing was sent.
+        AuthenticationError, PermissionDeniedError, RateLimitError, ServerError: By the status that
+            the service answered; other statuses raise another `APIStatusError`.
+        APIConnectionError, APITimeoutError: No complete answer came back.
+        ResponseDecodeError: The answer is not JSON.
+        ClientClosedError: The client is closed.
+    """
+
+    _transport: AsyncTransport
+
+    @classmethod
+    def _on(cls, transport: AsyncTransport) -> Self:
+        """The operations of this group alone."""
+        operations = cls()
+        operations._transport = transport
+        return operations
+
+    def _stream(self, operation: OperationId, call: Call) -> AsyncEventStream:
+        # Here as in the operations: what the first call does without is imported where it is used.
+        from synth_pools._client._async.event_stream import AsyncEventStream
+
+        return AsyncEventStream(self._transport, operation, call)
+
+
+def or_unset(value: T | None) -> T | Unset:
+    """How the generated request builders want to hear that a parameter is not sent."""
+    return UNSET if value is None else value
+
+
+def page(state: str | None, limit: int | None, cursor: str | None) -> dict[str, Any]:
+    """The parameters of a list, checked."""
+    return {
+        "state": or_unset(query_text(state, "state")),
+        "limit": or_unset(query_int(limit, "limit")),
+        "cursor": or_unset(query_text(cursor, "cursor")),
+    }

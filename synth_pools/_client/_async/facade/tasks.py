@@ -1,0 +1,104 @@
+"""Tasks of a pool."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from synth_pools._client._async.facade.base import AsyncOperations
+from synth_pools._client.arguments import json_body, path_segment
+from synth_pools_api import api
+
+
+class AsyncTaskOperations(AsyncOperations):
+    """The operations on a pool's tasks."""
+
+    async def list_tasks(self, pool_id: str) -> dict[str, Any]:
+        """All tasks of a pool.
+
+        Returns:
+            ``{"items": [...], "next_cursor": null}``
+
+        Raises:
+            NotFoundError: There is no such pool.
+        """
+        pool_id = path_segment(pool_id, "pool_id")
+        return await self._transport.request(
+            "list_tasks", api.tasks.list_tasks._get_kwargs(pool_id)
+        )
+
+    async def create_task(self, pool_id: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Add a task to a pool.
+
+        Args:
+            pool_id: The pool.
+            request: The task's definition. It may choose its own ``task_id``.
+
+        Returns:
+            The task.
+
+        Raises:
+            NotFoundError: There is no such pool.
+            ConflictError: The chosen id is taken, or the pool is archived.
+            ValidationFailedError: The definition is invalid; the message names the fields.
+        """
+        pool_id = path_segment(pool_id, "pool_id")
+        return await self._transport.request(
+            "create_task", api.tasks.create_task._get_kwargs(pool_id, body=json_body(request))
+        )
+
+    async def update_task(
+        self, pool_id: str, task_id: str, request: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Replace a task's definition: what ``request`` does not name goes back to its default.
+
+        Returns:
+            The task as it is now.
+
+        Raises:
+            NotFoundError: There is no such pool or task.
+            ConflictError: The pool is archived, or ``request`` names another id.
+            ValidationFailedError: The definition is invalid; the message names the fields.
+        """
+        pool_id = path_segment(pool_id, "pool_id")
+        task_id = path_segment(task_id, "task_id")
+        return await self._transport.request(
+            "update_task",
+            api.tasks.update_task._get_kwargs(pool_id, task_id, body=json_body(request)),
+        )
+
+    async def patch_task(
+        self, pool_id: str, task_id: str, request: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Change a part of a task's definition: objects merge, null removes, arrays replace.
+
+        Returns:
+            The task as it is now.
+
+        Raises:
+            NotFoundError: There is no such pool or task.
+            ConflictError: The pool is archived, or ``request`` names another id.
+            ValidationFailedError: The change is invalid; the message names the fields.
+        """
+        pool_id = path_segment(pool_id, "pool_id")
+        task_id = path_segment(task_id, "task_id")
+        return await self._transport.request(
+            "patch_task",
+            api.tasks.patch_task._get_kwargs(pool_id, task_id, body=json_body(request)),
+        )
+
+    async def delete_task(self, pool_id: str, task_id: str) -> dict[str, Any]:
+        """Remove a task from its pool.
+
+        Returns:
+            The task, archived; it cannot be read afterwards.
+
+        Raises:
+            NotFoundError: There is no such pool or task.
+            ConflictError: The pool is archived.
+        """
+        pool_id = path_segment(pool_id, "pool_id")
+        task_id = path_segment(task_id, "task_id")
+        return await self._transport.request(
+            "delete_task", api.tasks.delete_task._get_kwargs(pool_id, task_id)
+        )

@@ -1,0 +1,1 @@
+"""Fleets: many rollouts at once, through one client."""

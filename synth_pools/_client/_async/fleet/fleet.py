@@ -1,0 +1,363 @@
+"""Many rollouts on one pool: `run_many`."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import uuid
+import warnings
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from synth_pools._client._async.facade.rollouts import AsyncRolloutOperations
+from synth_pools._client._async.fleet.retrying_caller import AsyncGate
+from synth_pools._client._async.fleet.worker import AsyncItemRunner
+from synth_pools._client._async.transport import AsyncTransport
+from synth_pools._client.fleet.error_category import Trouble, trouble_of
+from synth_pools._client.fleet.journal import Run
+from synth_pools._client.fleet.journal_file import JournalFile
+from synth_pools._client.fleet.outcomes import FleetProgress, RolloutOutcome, Tally
+from synth_pools._client.fleet.progress_bar import ProgressBar
+from synth_pools._client.run_errors import FleetStoppedError
+from synth_pools._client.runtime.async_.concurrency import (
+    AsyncCrew,
+    AsyncMonitor,
+    AsyncRunnable,
+    AsyncSource,
+    bounded,
+    call_back,
+    in_thread,
+)
+from synth_pools.errors import SynthPoolsError
+
+# How far the others may get ahead of one that is reported next, in a fleet that reports in order.
+_LEAST_AHEAD = 256
+_CANCEL_SECONDS = 15.0
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class FleetOptions:
+    """What `run_many` was asked for, checked."""
+
+    max_in_flight: int
+    on_result: Callable[[RolloutOutcome], Any] | None
+    journal: Path | None
+    fail_fast: bool
+    retries: int
+    progress: Callable[[FleetProgress], Any] | bool | None
+    in_order: bool
+    on_interrupt: str
+    patience: float
+
+
+class AsyncFleet(AsyncRunnable[FleetProgress]):
+    """The outcomes of many rollouts, as they come.
+
+    Nothing is sent before it is iterated, or run. It ends with the last request; leaving a ``with``
+    block around it, closing it, or an error in its loop, ends it before. What is under way then is
+    left running on the service, or cancelled, as ``on_interrupt`` said.
+
+    Iterating raises:
+        FleetStoppedError: It ended before its requests did: ``fail_fast``, or the service was away
+            for too long.
+        AuthenticationError: The API key is not accepted.
+        JournalError: The journal cannot be used, or belongs to another run.
+        ClientClosedError: The client is closed.
+    """
+
+    def __init__(
+        self, transport: AsyncTransport, pool_id: str, requests: Any, options: FleetOptions
+    ) -> None:
+        self._engine: _Engine | None = None
+        self._engine = _Engine(transport, pool_id, requests, options)
+
+    @property
+    def progress(self) -> FleetProgress:
+        """How far it is."""
+        return self._running().progress()
+
+    async def run(self) -> FleetProgress:
+        """Run it to its end, with ``on_result`` as the only one that sees the outcomes.
+
+        Returns:
+            The counts.
+        """
+        async for _ in self:
+            pass
+        return self.progress
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> RolloutOutcome:
+        engine = self._running()
+        try:
+            outcome = await engine.next()
+        except BaseException:
+            await engine.aclose()
+            raise
+        if outcome is None:
+            await engine.aclose()
+            raise StopAsyncIteration
+        return outcome
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """End it. Can be repeated."""
+        await self._running().aclose()
+
+    def _running(self) -> _Engine:
+        assert self._engine is not None  # noqa: S101 - only while it is made
+        return self._engine
+
+    def __del__(self) -> None:
+        engine = getattr(self, "_engine", None)
+        if engine is None:
+            return
+        if not engine.started and not engine.closed:
+            warnings.warn(
+                "run_many(...) was never run: iterate over it, or call its run()",
+                RuntimeWarning,
+                stacklevel=2,
+                source=self,
+            )
+        engine.abandon()
+
+
+class _Engine:
+    """The workers and what they share. The fleet refers to it, and not the other way round."""
+
+    def __init__(
+        self, transport: AsyncTransport, pool_id: str, requests: Any, options: FleetOptions
+    ) -> None:
+        self._options = options
+        self._pool_id = pool_id
+        self._source = AsyncSource(requests, "requests")
+        # Each call once: what to do about trouble is decided for all of them, by the gate.
+        self._transport = transport.with_config(
+            dataclasses.replace(transport.config, max_retries=0, idempotency_key=None)
+        )
+        self._tries = transport.config.max_retries
+        self._crew = AsyncCrew()
+        self._monitor = AsyncMonitor()
+        self._tally = Tally(_length(requests), transport.clock)
+        self._ready: deque[RolloutOutcome] = deque()
+        self._waiting: dict[int, RolloutOutcome] = {}
+        self._next_index = 0
+        self._workers = 0
+        self._unreported = 0
+        ahead = 2 * options.max_in_flight
+        self._most_unreported = max(ahead, _LEAST_AHEAD) if options.in_order else ahead
+        self._failure: Exception | None = None
+        self._fatal = False
+        self._ending = False
+        self._runner: AsyncItemRunner | None = None
+        self._gate: AsyncGate | None = None
+        self._journal: JournalFile | None = None
+        self._bar = ProgressBar() if options.progress is True else None
+        self.started = False
+        self.closed = False
+
+    def progress(self) -> FleetProgress:
+        return self._tally.progress(len(self._runner.flights) if self._runner else 0)
+
+    async def next(self) -> RolloutOutcome | None:
+        """The next outcome; None after the last one."""
+        if self.closed:
+            return None
+        if not self.started:
+            await self._start()
+        async with self._monitor:
+            while self._workers and not (self._ready or self._fatal or self._crew.stopping):
+                await self._monitor.wait()
+            outcome = self._ready.popleft() if self._ready and not self._fatal else None
+            if outcome is not None:
+                self._unreported -= 1
+                self._monitor.ring()
+        if outcome is None:
+            if self._failure is not None:
+                raise self._failure
+            return None
+        await self._report(outcome)
+        return outcome
+
+    async def aclose(self) -> None:
+        """Stop the workers, and do with what is under way as was asked."""
+        if self.closed:
+            return
+        self.closed = True
+        self._tally.stop()
+        self._crew.stopping = True
+        await self._wake()
+        await self._crew.stop()
+        if self._runner is not None and self._options.on_interrupt == "cancel":
+            await bounded(_CANCEL_SECONDS, self._cancel_flights)
+        if self._journal is not None:
+            await in_thread(self._journal.close)
+        if self._bar is not None:
+            self._bar.close()
+
+    def abandon(self) -> None:
+        """Stop the workers from wherever the garbage collector runs; the last one tidies up."""
+        self._crew.abandon()
+
+    async def _start(self) -> None:
+        self.started = True
+        self._transport.check_open()
+        options, base_url = self._options, self._transport.config.base_url
+        run = Run(uuid.uuid4().hex, self._pool_id, base_url)
+        if options.journal is not None:
+            self._journal = await in_thread(JournalFile, options.journal, self._pool_id, base_url)
+            run = self._journal.run
+        self._gate = AsyncGate(
+            self._crew,
+            self._transport,
+            limit=options.max_in_flight,
+            tries=self._tries + options.retries,
+            patience=options.patience,
+        )
+        self._runner = AsyncItemRunner(
+            AsyncRolloutOperations._on(self._transport),
+            self._pool_id,
+            self._crew,
+            self._gate,
+            run,
+            self._journal,
+            options.retries,
+        )
+        self._tally.start()
+        self._workers = 1
+        self._crew.start(self._work)
+
+    async def _work(self) -> None:
+        """Take requests as long as there are any, and let another one begin who does the same."""
+        try:
+            while await self._may_take():
+                taken = await self._source.take()
+                if taken is None:
+                    await self._all_taken()
+                    return
+                async with self._monitor:
+                    if self._workers < self._options.max_in_flight and not self._ending:
+                        self._workers += 1
+                        self._crew.start(self._work)
+                await self._run(*taken)
+        except Exception as error:  # noqa: BLE001 - it is raised where the outcomes are asked for
+            await self._fail(error)
+        finally:
+            async with self._monitor:
+                self._workers -= 1
+                self._monitor.ring()
+            # A fleet that was forgotten has nobody else to do it.
+            if not self._workers and self._crew.stopping and self._journal is not None:
+                self._journal.close()
+
+    async def _may_take(self) -> bool:
+        async with self._monitor:
+            while not self._ending and self._unreported >= self._most_unreported:
+                self._crew.check()
+                await self._monitor.wait()
+            self._crew.check()
+            self._unreported += not self._ending
+            return not self._ending
+
+    async def _all_taken(self) -> None:
+        if self._journal is not None and self._journal.memory.highest >= self._source.taken:
+            many, few = self._journal.memory.highest + 1, self._source.taken
+            raise self._journal.mismatch(f"it has {many} requests or more, and here are {few}")
+        async with self._monitor:
+            self._ending = True
+            self._unreported -= 1
+            self._monitor.ring()
+
+    async def _run(self, index: int, request: Any) -> None:
+        assert self._runner is not None  # noqa: S101 - workers start after it
+        assert self._gate is not None  # noqa: S101
+        outcome = await self._runner.run(index, request)
+        async with self._monitor:
+            if outcome.error is not None and not self._gate.is_open and _may_pass(outcome.error):
+                self._ending = True
+                self._failure = self._failure or _stopped("nothing gets through", outcome)
+            self._waiting[index] = outcome
+            if self._options.in_order:
+                while self._next_index in self._waiting:
+                    self._ready.append(self._waiting.pop(self._next_index))
+                    self._next_index += 1
+            else:
+                self._ready.append(self._waiting.pop(index))
+            self._monitor.ring()
+
+    async def _report(self, outcome: RolloutOutcome) -> None:
+        options = self._options
+        self._tally.add(outcome)
+        if options.on_result is not None:
+            await call_back(options.on_result, outcome)
+        if self._bar is not None:
+            self._bar(self.progress())
+        elif callable(options.progress):
+            await call_back(options.progress, self.progress())
+        if options.fail_fast and not outcome.ok and not outcome.replayed:
+            await self._stop_for(outcome)
+
+    async def _stop_for(self, outcome: RolloutOutcome) -> None:
+        """Stop at the first that went wrong; its own outcome is still reported."""
+        async with self._monitor:
+            self._failure = _stopped("fail_fast", outcome)
+            self._ending = True
+        self._crew.stopping = True
+        await self._wake()
+        await self._crew.stop()
+        self._ready.clear()
+
+    async def _fail(self, error: Exception) -> None:
+        async with self._monitor:
+            self._failure = self._failure or error
+            # What the caller's own iterable raises comes after the outcomes of what it gave.
+            self._fatal = self._fatal or isinstance(error, SynthPoolsError)
+            self._ending = True
+            self._monitor.ring()
+
+    async def _wake(self) -> None:
+        if self._gate is not None:
+            await self._gate.wake()
+        async with self._monitor:
+            self._monitor.ring()
+
+    async def _cancel_flights(self) -> None:
+        assert self._runner is not None  # noqa: S101 - the caller looked
+        for flight in list(self._runner.flights.values()):
+            with contextlib.suppress(SynthPoolsError):
+                await self._runner.cancel(flight)
+
+
+def _stopped(why: str, outcome: RolloutOutcome) -> FleetStoppedError:
+    what = outcome.error or f"the rollout is {outcome.status}"
+    return FleetStoppedError(
+        f"the fleet stopped at its request {outcome.index} ({why}): {what}",
+        index=outcome.index,
+        reason=outcome.error,
+    )
+
+
+def _may_pass(error: Exception) -> bool:
+    return trouble_of(error)[0] not in (Trouble.FINAL, Trouble.FAILING)
+
+
+def _length(requests: Any) -> int | None:
+    try:
+        return len(requests)
+    except TypeError:
+        return None

@@ -1,0 +1,82 @@
+"""Iteration over all pages of a list."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from types import TracebackType
+from typing import Any, Self
+
+from synth_pools._client.pagination import cursor_after, items_of
+from synth_pools._client.runtime.async_.concurrency import AsyncAhead, AsyncFunction
+from synth_pools.errors import RequestValidationError
+
+
+class AsyncItems:
+    """The items of a list, page after page; a page is asked for when its first item is.
+
+    Iterating raises what listing a page raises.
+    """
+
+    __slots__ = ("_items",)
+
+    def __init__(
+        self,
+        fetch: AsyncFunction[[str | None], dict[str, Any]],
+        resource: str,
+        cursor: str | None,
+        *,
+        prefetch: bool,
+    ) -> None:
+        if not isinstance(prefetch, bool):
+            raise RequestValidationError(
+                f"prefetch must be True or False, not {type(prefetch).__name__}"
+            )
+        self._items = _items(fetch, resource, cursor, prefetch)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> dict[str, Any]:
+        return await self._items.__anext__()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """End the iteration. Can be repeated."""
+        await self._items.aclose()
+
+
+async def _items(
+    fetch: AsyncFunction[[str | None], dict[str, Any]],
+    resource: str,
+    cursor: str | None,
+    prefetch: bool,
+) -> AsyncGenerator[dict[str, Any], None]:
+    page = await fetch(cursor)
+    while True:
+        cursor = cursor_after(page, cursor)
+        ahead = AsyncAhead(_fetching(fetch, cursor)) if prefetch and cursor is not None else None
+        try:
+            for item in items_of(page, resource):
+                yield item
+            if cursor is None:
+                return
+            page = await (fetch(cursor) if ahead is None else ahead.result())
+        finally:
+            if ahead is not None:
+                ahead.drop()
+
+
+def _fetching(
+    fetch: AsyncFunction[[str | None], dict[str, Any]], cursor: str
+) -> AsyncFunction[[], dict[str, Any]]:
+    return lambda: fetch(cursor)

@@ -1,0 +1,249 @@
+"""Waiting for pools and rollouts: by the event stream where there is one, else by asking."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+from synth_pools._client._async.event_stream import AsyncEventStream
+from synth_pools._client._async.transport import AsyncTransport
+from synth_pools._client.events.position import is_final
+from synth_pools._client.http.request_builder import Call
+from synth_pools._client.run_errors import PoolFailedError, StreamBrokenError, WaitTimeoutError
+from synth_pools._client.runtime.async_.concurrency import call_back
+from synth_pools.errors import (
+    APIConnectionError,
+    APIStatusError,
+    ConflictError,
+    NotFoundError,
+    ResponseDecodeError,
+    SynthPoolsError,
+)
+from synth_pools_api.operations import OperationId
+
+_SHORTEST_INTERVAL = 0.2
+_LONGEST_INTERVAL = 10.0
+# With the pauses between them, about ten minutes: a wait outlasts what a call does not.
+_PATIENT_RETRIES = 150
+_NO_STREAMS = frozenset({404, 405, 406, 501})
+_LOST_POOL = frozenset({"failed", "archived", "deleted"})
+_CANCEL_SECONDS = 30.0
+# A service may ask for a pause of a minute, which ends a wait of less.
+_LAST_RETRY_SECONDS = 61.0
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class RolloutPath:
+    """Where a rollout is.
+
+    Attributes:
+        url: Path of the rollout.
+        is_global: Whether it is asked for without naming its pool.
+    """
+
+    url: str
+    is_global: bool
+
+    @property
+    def get(self) -> OperationId:
+        return "get_global_rollout" if self.is_global else "get_rollout"
+
+    @property
+    def cancel(self) -> OperationId:
+        return "cancel_global_rollout" if self.is_global else "cancel_rollout"
+
+    @property
+    def summary(self) -> OperationId:
+        return "get_global_rollout_summary" if self.is_global else "get_rollout_summary"
+
+    @property
+    def events(self) -> OperationId:
+        return "stream_global_rollout_events" if self.is_global else "stream_rollout_events"
+
+
+@dataclasses.dataclass(slots=True)
+class _Seen:
+    """How far the events of a rollout were handed out."""
+
+    cursor: str | None = None
+    events: int = 0
+
+
+class AsyncWait:
+    """One wait, with one time limit for all that it does.
+
+    Args:
+        transport: How to ask.
+        timeout: Seconds; None for no limit.
+    """
+
+    def __init__(self, transport: AsyncTransport, timeout: float | None) -> None:
+        config = transport.config
+        if config.max_retries:
+            patient = max(config.max_retries, _PATIENT_RETRIES)
+            transport = transport.with_config(dataclasses.replace(config, max_retries=patient))
+        self._transport = transport
+        self._timeout = timeout
+        self._until = None if timeout is None else transport.clock() + timeout
+        self._interval = _SHORTEST_INTERVAL
+        self.last: dict[str, Any] | None = None
+
+    async def request(self, operation: OperationId, call: Call, what: str) -> dict[str, Any]:
+        """Make a call within what is left of the time."""
+        transport, remaining = self._transport, self._remaining()
+        if remaining is not None:
+            self._check_time(remaining, what)
+            config = transport.config
+            deadline = remaining if config.deadline is None else min(remaining, config.deadline)
+            transport = transport.with_config(dataclasses.replace(config, deadline=deadline))
+        try:
+            return await transport.request(operation, call)
+        except (APIConnectionError, APIStatusError) as error:
+            remaining = self._remaining()
+            passes = transport.retry_wait(operation, error, 1, call=call) is not None
+            if remaining is None or remaining > _LAST_RETRY_SECONDS or not passes:
+                raise
+            failure = error
+        raise self._timed_out(what, failure)
+
+    async def create(self, call: Call) -> dict[str, Any]:
+        """Start a rollout."""
+        self.last = await self.request("create_rollout", call, "the rollout was not admitted")
+        return self.last
+
+    async def summary(self, path: RolloutPath) -> dict[str, Any]:
+        """A rollout's summary."""
+        call: Call = {"method": "get", "url": f"{path.url}/summary"}
+        return await self.request(path.summary, call, "there was no summary")
+
+    async def until_active(self, call: Call, pool_id: str) -> dict[str, Any]:
+        """Wait for a pool to be active."""
+        what = f"pool {pool_id!r} was not active"
+        while True:
+            pool = self.last = await self.request("get_pool", dict(call), what)
+            state = pool.get("status", pool.get("state"))
+            if state in ("active", "ready"):
+                return pool
+            if state in _LOST_POOL:
+                why = _reason(pool)
+                raise PoolFailedError(f"pool {pool_id!r} is {state}{why}", pool=pool)
+            await self._sleep(what)
+
+    async def until_final(
+        self, path: RolloutPath, on_event: Callable[[dict[str, Any]], Any] | None = None
+    ) -> dict[str, Any]:
+        """Wait for a rollout to end, and hand its events out meanwhile."""
+        what = "the rollout had not ended"
+        seen, streams, pending = _Seen(), True, on_event is not None
+        self.last = await self._look(path, what)
+        while pending or not is_final(self.last):
+            pending = False
+            if streams:
+                try:
+                    await self._follow(path, seen, on_event)
+                except StreamBrokenError as error:
+                    # Asking is left; what it finds says whether to follow or to give up.
+                    seen.cursor = error.cursor
+                except APIStatusError as error:
+                    if error.status_code not in _NO_STREAMS:
+                        raise
+                    streams = False
+                except ResponseDecodeError:
+                    streams = False
+            self.last = await self._look(path, what)
+            if not is_final(self.last):
+                await self._sleep(what)
+        return self.last
+
+    async def cancel(self, path: RolloutPath) -> None:
+        """Cancel a rollout that was waited for long enough; one that has just ended stays so."""
+        limited = dataclasses.replace(self._transport.config, deadline=_CANCEL_SECONDS)
+        call: Call = {
+            "method": "post",
+            "url": f"{path.url}/cancel",
+            "json": {},
+            "headers": {"Content-Type": "application/json"},
+        }
+        try:
+            self.last = await self._transport.with_config(limited).request(path.cancel, call)
+        except (ConflictError, NotFoundError):
+            return
+
+    async def _look(self, path: RolloutPath, what: str) -> dict[str, Any]:
+        return await self.request(path.get, {"method": "get", "url": path.url}, what)
+
+    async def _follow(
+        self,
+        path: RolloutPath,
+        seen: _Seen,
+        on_event: Callable[[dict[str, Any]], Any] | None,
+    ) -> None:
+        # Events without ids come from the first one on when they are asked for again.
+        known = seen.events if seen.cursor is None else 0
+        params = {} if seen.cursor is None else {"cursor": seen.cursor}
+        call: Call = {"method": "get", "url": f"{path.url}/events", "params": params}
+        async with AsyncEventStream(
+            self._transport, path.events, call, until=self._until
+        ) as stream:
+            async for event in stream:
+                self._interval = _SHORTEST_INTERVAL
+                if known:
+                    known -= 1
+                    continue
+                seen.events += 1
+                if on_event is not None:
+                    await call_back(on_event, event)
+
+    async def _sleep(self, what: str) -> None:
+        remaining = self._remaining()
+        if remaining is not None:
+            self._check_time(remaining, what)
+        interval = self._interval * (0.5 + self._transport.random())
+        self._interval = min(_LONGEST_INTERVAL, self._interval * 1.5)
+        await self._transport.sleep(interval if remaining is None else min(interval, remaining))
+
+    def _remaining(self) -> float | None:
+        return None if self._until is None else self._until - self._transport.clock()
+
+    def _check_time(self, remaining: float, what: str) -> None:
+        if remaining <= 0:
+            raise self._timed_out(what, None)
+
+    def _timed_out(self, what: str, failure: SynthPoolsError | None) -> WaitTimeoutError:
+        text = f"{what} within {self._timeout:g} s"
+        if self.last is not None:
+            text += f"; it was {self.last.get('status', self.last.get('state'))} when last seen"
+        if failure is not None:
+            text += f"; then: {failure}"
+        return WaitTimeoutError(text, last=self.last)
+
+
+def _reason(pool: dict[str, Any]) -> str:
+    error = pool.get("error")
+    message = error.get("message") if isinstance(error, dict) else None
+    return f": {message}" if isinstance(message, str) and message else ""
+
+
+async def wait_for_rollout(
+    transport: AsyncTransport,
+    path: RolloutPath,
+    *,
+    timeout: float | None,
+    cancel_on_timeout: bool,
+    on_event: Callable[[dict[str, Any]], Any] | None = None,
+) -> dict[str, Any]:
+    """Wait for a rollout to end; arguments were checked."""
+    wait = AsyncWait(transport, timeout)
+    try:
+        return await wait.until_final(path, on_event)
+    except WaitTimeoutError as error:
+        if not cancel_on_timeout:
+            raise
+        failure = error
+    try:
+        await wait.cancel(path)
+    except SynthPoolsError as error:
+        failure.add_note(f"it could not be cancelled: {error}")
+    failure.last = wait.last
+    raise failure

@@ -1,0 +1,161 @@
+# Derived by `make generate`. Change the file that it comes from:
+# synth_pools/_client/_async/connections.py
+
+"""The connections of a client: made at the first call, kept apart by who they belong to."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from typing import Any
+
+import httpx
+
+from synth_pools._client._sync.sending import OwnSender, Sender
+from synth_pools._client.runtime.fork_safety import forget_in_children
+from synth_pools._client.runtime.sync_.io import (
+    Close,
+    Ending,
+    close_in,
+    close_with_owner,
+    http_client,
+    is_gone,
+    owner,
+)
+from synth_pools.errors import ClientClosedError, ConfigurationError
+
+# More than a fleet needs, and few enough for the usual limit of 1024 open files.
+_CALLS = httpx.Limits(max_connections=256, max_keepalive_connections=256)
+# A stream holds its connection for as long as a rollout lasts: whoever opens a thousand wants them.
+_STREAMS = httpx.Limits(max_connections=None, max_keepalive_connections=64)
+
+
+class Connections:
+    """HTTP clients of our own, or a caller's one, for a client and all of its views.
+
+    Event streams have connections of their own. A stream keeps its connection for as long as a
+    rollout lasts, and a pool that serves both is empty for calls once enough streams are open.
+    """
+
+    def __init__(self, base_url: str, timeout: httpx.Timeout, lent: httpx.Client | None) -> None:
+        if lent is not None and not isinstance(lent, httpx.Client):
+            raise ConfigurationError(
+                f"http_client must be an httpx.{httpx.Client.__name__}, not {type(lent).__name__}"
+            )
+        self._base_url = base_url
+        self._timeout = timeout
+        self._lent = None if lent is None else Sender(lent)
+        self._closed = False
+        self._sets: dict[Any, _Set] = {}
+        self._current: _Set | None = None
+        self._lock = threading.Lock()
+        forget_in_children(self)
+
+    @property
+    def are_lent(self) -> bool:
+        """Whether they are those of a caller's own HTTP client."""
+        return self._lent is not None
+
+    @property
+    def are_closed(self) -> bool:
+        return self._closed
+
+    def check_open(self) -> None:
+        """Raise `ClientClosedError` if they are closed."""
+        if self._closed:
+            raise ClientClosedError("the client is closed: make a new one")
+
+    def sender(self, *, streams: bool = False) -> Sender:
+        """What to send with, for calls or for event streams."""
+        if self._lent is not None:
+            self.check_open()
+            return self._lent
+        current = self._current
+        if current is None or current.owner is not owner() or current.is_closed:
+            current = self._find()
+        if streams:
+            return current.for_streams()
+        return current.for_calls
+
+    def close(self) -> None:
+        """Close all that are ours. Can be repeated."""
+        with self._lock:
+            self._closed = True
+            sets = list(self._sets.values())
+            self._forget()
+        for each in sets:
+            close_in(each.owner, each.close)
+
+    def forget(self) -> Any:
+        """Give up all connections without closing them, and return them."""
+        self._lock = threading.Lock()
+        for each in self._sets.values():
+            each.ending.forget()
+        return self._forget()
+
+    def _forget(self) -> Any:
+        left, self._sets, self._current = (self._sets, self._current), {}, None
+        return left
+
+    def _find(self) -> _Set:
+        here = owner()
+        # Many threads may make the first call at once; there must be one pool all the same.
+        with self._lock:
+            self.check_open()
+            found = self._sets.get(here)
+            if found is None or found.is_closed:
+                for gone in [each for each in self._sets if is_gone(each)]:
+                    self._sets.pop(gone).ending.forget()
+                if found is not None:
+                    found.ending.forget()
+                found = _Set(here, self._base_url, self._timeout)
+                # Nothing is waited for here, so the lock is not held up.
+                found.ending = close_with_owner(self, _closing(found.made))
+                self._sets[here] = found
+            self._current = found
+        return found
+
+
+class _Set:
+    """The HTTP clients that belong to one event loop (or to the process, for blocking ones)."""
+
+    ending: Ending
+
+    def __init__(self, owner: Any, base_url: str, timeout: httpx.Timeout) -> None:
+        self.owner = owner
+        self._base_url = base_url
+        self._timeout = timeout
+        self._lock = threading.Lock()
+        self.made: list[httpx.Client] = []
+        self.for_calls = self._make(_CALLS)
+        self._for_streams: Sender | None = None
+
+    @property
+    def is_closed(self) -> bool:
+        return self.for_calls.http.is_closed
+
+    def for_streams(self) -> Sender:
+        if self._for_streams is None:
+            with self._lock:
+                if self._for_streams is None:
+                    self._for_streams = self._make(_STREAMS)
+        return self._for_streams
+
+    def _make(self, limits: httpx.Limits) -> Sender:
+        http = http_client(self._base_url, self._timeout, limits)
+        self.made.append(http)
+        return OwnSender(http, self._base_url)
+
+    def close(self) -> None:
+        self.ending.close()
+
+
+def _closing(clients: list[httpx.Client]) -> Close:
+    # No method, so that a guard that is held by what it closes does not hold that in turn.
+    def close() -> None:
+        for client in clients:
+            # What another thread is in the middle of may not be closed in good order.
+            with contextlib.suppress(RuntimeError, OSError):
+                client.close()
+
+    return close

@@ -1,0 +1,119 @@
+# Derived by `make generate`. Change the file that it comes from:
+# synth_pools/_client/_async/facade/containers.py
+
+"""The containers behind pools and tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from synth_pools._client._sync.facade.base import Operations
+from synth_pools._client.arguments import json_body, path_segment
+from synth_pools_api import api
+from synth_pools_api.operations import OperationId
+
+
+class ContainerOperations(Operations):
+    """The operations that the service forwards to the container of a pool or of a task.
+
+    What they return is the container's own answer. They raise, beside what all operations raise:
+        NotFoundError: There is no such pool or task, or the container does not offer this.
+        ServerError: The container is not there, too slow, or answered with an error.
+    """
+
+    def get_pool_container_health(self, pool_id: str) -> dict[str, Any]:
+        """Whether the container of a pool is well."""
+        return self._ask("get_pool_container_health", pool_id=pool_id)
+
+    def get_task_container_health(self, pool_id: str, task_id: str) -> dict[str, Any]:
+        """Whether the container of a task is well."""
+        return self._ask("get_task_container_health", pool_id=pool_id, task_id=task_id)
+
+    def get_pool_container_info(self, pool_id: str) -> dict[str, Any]:
+        """What the container of a pool says about itself."""
+        return self._ask("get_pool_container_info", pool_id=pool_id)
+
+    def get_task_container_info(self, pool_id: str, task_id: str) -> dict[str, Any]:
+        """What the container of a task says about itself."""
+        return self._ask("get_task_container_info", pool_id=pool_id, task_id=task_id)
+
+    def get_pool_container_metadata(self, pool_id: str) -> dict[str, Any]:
+        """The metadata of the container of a pool."""
+        return self._ask("get_pool_container_metadata", pool_id=pool_id)
+
+    def get_task_container_metadata(self, pool_id: str, task_id: str) -> dict[str, Any]:
+        """The metadata of the container of a task."""
+        return self._ask("get_task_container_metadata", pool_id=pool_id, task_id=task_id)
+
+    def get_pool_container_task_info(self, pool_id: str) -> dict[str, Any]:
+        """What the container of a pool says about its task."""
+        return self._ask("get_pool_container_task_info", pool_id=pool_id)
+
+    def get_task_container_task_info(self, pool_id: str, task_id: str) -> dict[str, Any]:
+        """What the container of a task says about its task."""
+        return self._ask("get_task_container_task_info", pool_id=pool_id, task_id=task_id)
+
+    def get_pool_container_program(self, pool_id: str) -> dict[str, Any]:
+        """The program of the container of a pool."""
+        return self._ask("get_pool_container_program", pool_id=pool_id)
+
+    def get_task_container_program(self, pool_id: str, task_id: str) -> dict[str, Any]:
+        """The program of the container of a task."""
+        return self._ask("get_task_container_program", pool_id=pool_id, task_id=task_id)
+
+    def get_pool_container_taskset(self, pool_id: str) -> dict[str, Any]:
+        """The taskset of the container of a pool."""
+        return self._ask("get_pool_container_taskset", pool_id=pool_id)
+
+    def get_task_container_taskset(self, pool_id: str, task_id: str) -> dict[str, Any]:
+        """The taskset of the container of a task."""
+        return self._ask("get_task_container_taskset", pool_id=pool_id, task_id=task_id)
+
+    def execute_pool_container_rollout(
+        self, pool_id: str, request: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Run one rollout on the container of a pool, outside of the queue.
+
+        Args:
+            pool_id: The pool.
+            request: Passed on to the container as it is; any keys are allowed.
+
+        Raises:
+            ConflictError: The pool is archived.
+        """
+        pool_id = path_segment(pool_id, "pool_id")
+        return self._transport.request(
+            "execute_pool_container_rollout",
+            api.containers.execute_pool_container_rollout._get_kwargs(
+                pool_id, body=json_body(request)
+            ),
+        )
+
+    def execute_task_container_rollout(
+        self, pool_id: str, task_id: str, request: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Run one rollout on the container of a task, outside of the queue.
+
+        Args:
+            pool_id: The task's pool.
+            task_id: The task.
+            request: Passed on to the container as it is; any keys are allowed.
+
+        Raises:
+            ConflictError: The pool is archived.
+        """
+        pool_id = path_segment(pool_id, "pool_id")
+        task_id = path_segment(task_id, "task_id")
+        return self._transport.request(
+            "execute_task_container_rollout",
+            api.containers.execute_task_container_rollout._get_kwargs(
+                pool_id, task_id, body=json_body(request)
+            ),
+        )
+
+    def _ask(self, operation: OperationId, **ids: str) -> dict[str, Any]:
+        """What a container answers to a question that has nothing but a place."""
+        checked = {name: path_segment(value, name) for name, value in ids.items()}
+        build = getattr(api.containers, operation)._get_kwargs
+        return self._transport.request(operation, build(**checked))

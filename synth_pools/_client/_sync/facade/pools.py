@@ -1,0 +1,244 @@
+# Derived by `make generate`. Change the file that it comes from:
+# synth_pools/_client/_async/facade/pools.py
+
+"""Pools: create, read, replace, change, archive."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from synth_pools._client._sync.facade.base import Operations, page
+from synth_pools._client.arguments import json_body, path_segment
+from synth_pools_api import api
+
+if TYPE_CHECKING:
+    from synth_pools._client._sync.pagination import Items
+
+
+class PoolOperations(Operations):
+    """The operations on pools, under their full and their short names."""
+
+    def create_pool(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Create a pool.
+
+        Args:
+            request: The pool's definition; the smallest one is ``{"name": "my-pool"}``. It may
+                choose its own ``pool_id``.
+
+        Returns:
+            The pool.
+
+        Raises:
+            ConflictError: The chosen id is taken.
+            ValidationFailedError: The definition is invalid; the message names the fields.
+        """
+        return self._transport.request(
+            "create_pool", api.pools.create_pool._get_kwargs(body=json_body(request))
+        )
+
+    def create(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Short for `create_pool`."""
+        return self.create_pool(request)
+
+    def list_pools(
+        self, *, state: str | None = None, limit: int = 100, cursor: str | None = None
+    ) -> dict[str, Any]:
+        """One page of the pools, newest first.
+
+        Args:
+            state: Only pools in this state. Archived pools are listed only for ``"archived"``.
+            limit: Most pools of the page, 1 to 1000.
+            cursor: ``next_cursor`` of the page before.
+
+        Returns:
+            ``{"items": [...], "next_cursor": ...}``; the cursor is null on the last page.
+        """
+        return self._transport.request(
+            "list_pools", api.pools.list_pools._get_kwargs(**page(state, limit, cursor))
+        )
+
+    def list(
+        self, *, state: str | None = None, limit: int = 100, cursor: str | None = None
+    ) -> dict[str, Any]:
+        """Short for `list_pools`."""
+        return self.list_pools(state=state, limit=limit, cursor=cursor)
+
+    def iter_pools(
+        self,
+        *,
+        state: str | None = None,
+        limit: int = 100,
+        cursor: str | None = None,
+        prefetch: bool = False,
+    ) -> Items:
+        """All pools, newest first, page after page as they are needed.
+
+        Args:
+            state: Only pools in this state.
+            limit: Most pools of a page, 1 to 1000.
+            cursor: Begin after the page that ended with this ``next_cursor``.
+            prefetch: Ask for the next page while the items of one are used. The sync client asks
+                when they are used up.
+        """
+        from synth_pools._client._sync.pagination import Items
+
+        page(state, limit, cursor)
+        return Items(
+            lambda cursor: self.list_pools(state=state, limit=limit, cursor=cursor),
+            "pools",
+            cursor,
+            prefetch=prefetch,
+        )
+
+    def wait_pool_active(self, pool_id: str, *, timeout: float | None = 600.0) -> dict[str, Any]:
+        """Wait until a pool is active.
+
+        Args:
+            pool_id: The pool.
+            timeout: Seconds; None for no limit.
+
+        Returns:
+            The pool.
+
+        Raises:
+            PoolFailedError: It has failed or is archived.
+            WaitTimeoutError: It is not active in time; ``last`` is how it was seen last.
+            NotFoundError: There is no such pool.
+        """
+        from synth_pools._client._sync.waiters import Wait
+        from synth_pools._client.checks import check_limit
+
+        check_limit(timeout, "timeout")
+        pool_id = path_segment(pool_id, "pool_id")
+        wait = Wait(self._transport, timeout)
+        return wait.until_active(api.pools.get_pool._get_kwargs(pool_id), pool_id)
+
+    def get_pool(self, pool_id: str) -> dict[str, Any]:
+        """A pool, archived ones too.
+
+        Raises:
+            NotFoundError: There is no such pool.
+        """
+        pool_id = path_segment(pool_id, "pool_id")
+        return self._transport.request("get_pool", api.pools.get_pool._get_kwargs(pool_id))
+
+    def get(self, pool_id: str) -> dict[str, Any]:
+        """Short for `get_pool`."""
+        return self.get_pool(pool_id)
+
+    def replace_pool(self, pool_id: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Replace a pool's definition: what ``request`` does not name goes back to its default.
+
+        Returns:
+            The pool as it is now.
+
+        Raises:
+            NotFoundError: There is no such pool.
+            ConflictError: The pool is archived, or ``request`` names another id.
+            ValidationFailedError: The definition is invalid; the message names the fields.
+        """
+        pool_id = path_segment(pool_id, "pool_id")
+        return self._transport.request(
+            "replace_pool", api.pools.replace_pool._get_kwargs(pool_id, body=json_body(request))
+        )
+
+    def replace(self, pool_id: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Short for `replace_pool`."""
+        return self.replace_pool(pool_id, request)
+
+    def update_pool(self, pool_id: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Change a part of a pool's definition: objects merge, null removes, arrays replace.
+
+        Returns:
+            The pool as it is now.
+
+        Raises:
+            NotFoundError: There is no such pool.
+            ConflictError: The pool is archived, or ``request`` names another id.
+            ValidationFailedError: The change is invalid; the message names the fields.
+        """
+        pool_id = path_segment(pool_id, "pool_id")
+        return self._transport.request(
+            "update_pool", api.pools.update_pool._get_kwargs(pool_id, body=json_body(request))
+        )
+
+    def update(self, pool_id: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Short for `update_pool`."""
+        return self.update_pool(pool_id, request)
+
+    def delete_pool(self, pool_id: str) -> dict[str, Any]:
+        """Archive a pool, for good, and cancel its rollouts. Repeating it changes nothing.
+
+        Returns:
+            The archived pool.
+
+        Raises:
+            NotFoundError: There is no such pool.
+        """
+        pool_id = path_segment(pool_id, "pool_id")
+        return self._transport.request("delete_pool", api.pools.delete_pool._get_kwargs(pool_id))
+
+    def delete(self, pool_id: str) -> dict[str, Any]:
+        """Short for `delete_pool`."""
+        return self.delete_pool(pool_id)
+
+    def pause_pool(self, pool_id: str) -> dict[str, Any]:
+        """Admit nothing to a pool: what runs goes on, what is queued waits. It can be repeated.
+
+        Returns:
+            The pool as it is now.
+
+        Raises:
+            NotFoundError: There is no such pool.
+            ConflictError: The pool is archived, or never was active.
+        """
+        pool_id = path_segment(pool_id, "pool_id")
+        return self._transport.request("pause_pool", api.pools.pause_pool._get_kwargs(pool_id))
+
+    def pause(self, pool_id: str) -> dict[str, Any]:
+        """Short for `pause_pool`."""
+        return self.pause_pool(pool_id)
+
+    def resume_pool(self, pool_id: str) -> dict[str, Any]:
+        """Admit rollouts to a paused pool again, or try again to start one that failed.
+
+        Returns:
+            The pool as it is now: ``active``, or ``warming`` until its containers are up.
+
+        Raises:
+            NotFoundError: There is no such pool.
+            ConflictError: The pool is archived, or still being prepared.
+        """
+        pool_id = path_segment(pool_id, "pool_id")
+        return self._transport.request("resume_pool", api.pools.resume_pool._get_kwargs(pool_id))
+
+    def resume(self, pool_id: str) -> dict[str, Any]:
+        """Short for `resume_pool`."""
+        return self.resume_pool(pool_id)
+
+    def get_pool_urls(self, pool_id: str) -> dict[str, Any]:
+        """Where a pool, its rollouts, its containers and its tasks are reached.
+
+        Raises:
+            NotFoundError: There is no such pool.
+        """
+        pool_id = path_segment(pool_id, "pool_id")
+        return self._transport.request(
+            "get_pool_urls", api.pools.get_pool_urls._get_kwargs(pool_id)
+        )
+
+    def get_urls(self, pool_id: str) -> dict[str, Any]:
+        """Short for `get_pool_urls`."""
+        return self.get_pool_urls(pool_id)
+
+    def get_pool_metrics(self, pool_id: str) -> dict[str, Any]:
+        """How many rollouts a pool has in each state, its success rate and its capacity.
+
+        Raises:
+            NotFoundError: There is no such pool.
+        """
+        pool_id = path_segment(pool_id, "pool_id")
+        return self._transport.request(
+            "get_pool_metrics", api.metrics.get_pool_metrics._get_kwargs(pool_id)
+        )

@@ -1,0 +1,265 @@
+# Derived by `make generate`. Change the file that it comes from:
+# synth_pools/_client/_async/facade/rollouts.py
+
+"""Rollouts of one pool."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from synth_pools._client._sync.facade.base import Operations, or_unset, page
+from synth_pools._client.arguments import (
+    check_idempotency_key,
+    json_body,
+    path_segment,
+    query_text,
+    validate_pool_rollout_request,
+)
+from synth_pools._client.http.request_builder import Call
+from synth_pools_api import api
+from synth_pools_api.operations import OperationId
+
+if TYPE_CHECKING:
+    from synth_pools._client._sync.event_stream import EventStream
+    from synth_pools._client._sync.pagination import Items
+    from synth_pools._client._sync.waiters import RolloutPath
+
+
+class RolloutOperations(Operations):
+    """The operations on the rollouts of one pool."""
+
+    def create_rollout(
+        self, pool_id: str, request: Mapping[str, Any], *, idempotency_key: str | None = None
+    ) -> dict[str, Any]:
+        """Start a rollout on a pool.
+
+        Args:
+            pool_id: The pool.
+            request: What to run, in the `CANONICAL_ROLLOUT_REQUEST_KEYS`. With
+                ``"mode": "sync"`` the call waits until the rollout is finished.
+            idempotency_key: 1 to 255 visible ASCII characters. A repeated call with the same key
+                returns the rollout of the first one.
+
+        Returns:
+            The rollout.
+
+        Raises:
+            RequestValidationError: ``request`` has other keys; nothing was sent.
+            NotFoundError: There is no such pool or task.
+            ConflictError: The pool is not active, or the key belongs to another request.
+            ValidationFailedError: The request is invalid; the message names the fields.
+        """
+        validate_pool_rollout_request(request, context="create_rollout")
+        pool_id = path_segment(pool_id, "pool_id")
+        return self._transport.request(
+            "create_rollout", self._creation(pool_id, request, idempotency_key)
+        )
+
+    def get_rollout(self, pool_id: str, rollout_id: str) -> dict[str, Any]:
+        """A rollout as it is now: its status, and its result once it is finished.
+
+        Raises:
+            NotFoundError: There is no such rollout.
+        """
+        pool_id = path_segment(pool_id, "pool_id")
+        rollout_id = path_segment(rollout_id, "rollout_id")
+        return self._transport.request(
+            "get_rollout", api.rollouts.get_rollout._get_kwargs(pool_id, rollout_id)
+        )
+
+    def list_rollouts(
+        self,
+        pool_id: str,
+        *,
+        state: str | None = None,
+        limit: int = 100,
+        cursor: str | None = None,
+    ) -> dict[str, Any]:
+        """One page of a pool's rollouts, newest first.
+
+        Args:
+            pool_id: The pool.
+            state: Only rollouts in this state.
+            limit: Most rollouts of the page, 1 to 1000.
+            cursor: ``next_cursor`` of the page before.
+
+        Returns:
+            ``{"items": [...], "next_cursor": ...}``; the cursor is null on the last page.
+
+        Raises:
+            NotFoundError: There is no such pool.
+        """
+        pool_id = path_segment(pool_id, "pool_id")
+        return self._transport.request(
+            "list_rollouts",
+            api.rollouts.list_rollouts._get_kwargs(pool_id, **page(state, limit, cursor)),
+        )
+
+    def iter_rollouts(
+        self,
+        pool_id: str,
+        *,
+        state: str | None = None,
+        limit: int = 100,
+        cursor: str | None = None,
+        prefetch: bool = False,
+    ) -> Items:
+        """All of a pool's rollouts, newest first, page after page as they are needed.
+
+        Args:
+            pool_id: The pool.
+            state: Only rollouts in this state.
+            limit: Most rollouts of a page, 1 to 1000.
+            cursor: Begin after the page that ended with this ``next_cursor``.
+            prefetch: Ask for the next page while the items of one are used. The sync client asks
+                when they are used up.
+
+        Raises:
+            NotFoundError: There is no such pool (when iterated).
+        """
+        from synth_pools._client._sync.pagination import Items
+
+        pool_id = path_segment(pool_id, "pool_id")
+        page(state, limit, cursor)
+        return Items(
+            lambda cursor: self.list_rollouts(pool_id, state=state, limit=limit, cursor=cursor),
+            "rollouts",
+            cursor,
+            prefetch=prefetch,
+        )
+
+    def wait_rollout(
+        self,
+        pool_id: str,
+        rollout_id: str,
+        *,
+        timeout: float | None = None,
+        cancel_on_timeout: bool = False,
+    ) -> dict[str, Any]:
+        """Wait until a rollout has ended: completed, failed or cancelled.
+
+        It follows the rollout's events, and outlasts a service that is away for minutes.
+
+        Args:
+            pool_id: The pool.
+            rollout_id: The rollout.
+            timeout: Seconds; None for no limit.
+            cancel_on_timeout: Cancel the rollout when the time is over; else it is left as it is.
+
+        Returns:
+            The rollout.
+
+        Raises:
+            WaitTimeoutError: It has not ended in time; ``last`` is how it was seen last.
+            NotFoundError: There is no such rollout.
+        """
+        from synth_pools._client._sync.waiters import wait_for_rollout
+        from synth_pools._client.checks import check_flag, check_limit
+
+        check_limit(timeout, "timeout")
+        check_flag(cancel_on_timeout, "cancel_on_timeout")
+        path = self._path(pool_id, rollout_id)
+        return wait_for_rollout(
+            self._transport, path, timeout=timeout, cancel_on_timeout=cancel_on_timeout
+        )
+
+    def cancel_rollout(self, pool_id: str, rollout_id: str) -> dict[str, Any]:
+        """Cancel a rollout that waits or runs. Repeating it changes nothing.
+
+        Returns:
+            The rollout, cancelled.
+
+        Raises:
+            NotFoundError: There is no such rollout.
+            ConflictError: The rollout has completed or failed.
+        """
+        pool_id = path_segment(pool_id, "pool_id")
+        rollout_id = path_segment(rollout_id, "rollout_id")
+        return self._transport.request(
+            "cancel_rollout",
+            api.rollouts.cancel_rollout._get_kwargs(pool_id, rollout_id, body=json_body({})),
+        )
+
+    def get_rollout_artifacts(self, pool_id: str, rollout_id: str) -> dict[str, Any]:
+        """What a rollout left behind; empty until it is finished.
+
+        Returns:
+            ``{"items": [...], "next_cursor": null}``
+
+        Raises:
+            NotFoundError: There is no such rollout.
+        """
+        pool_id = path_segment(pool_id, "pool_id")
+        rollout_id = path_segment(rollout_id, "rollout_id")
+        return self._transport.request(
+            "get_rollout_artifacts",
+            api.rollouts.get_rollout_artifacts._get_kwargs(pool_id, rollout_id),
+        )
+
+    def get_rollout_usage(self, pool_id: str, rollout_id: str) -> dict[str, Any]:
+        """What a rollout used: time, tokens, bytes, cost.
+
+        Raises:
+            NotFoundError: There is no such rollout.
+        """
+        pool_id = path_segment(pool_id, "pool_id")
+        rollout_id = path_segment(rollout_id, "rollout_id")
+        return self._transport.request(
+            "get_rollout_usage", api.rollouts.get_rollout_usage._get_kwargs(pool_id, rollout_id)
+        )
+
+    def get_rollout_summary(self, pool_id: str, rollout_id: str) -> dict[str, Any]:
+        """A rollout in short: status, reward, last event, timing.
+
+        Raises:
+            NotFoundError: There is no such rollout.
+        """
+        pool_id = path_segment(pool_id, "pool_id")
+        rollout_id = path_segment(rollout_id, "rollout_id")
+        return self._transport.request(
+            "get_rollout_summary", api.rollouts.get_rollout_summary._get_kwargs(pool_id, rollout_id)
+        )
+
+    def stream_rollout_events(
+        self, pool_id: str, rollout_id: str, *, cursor: str | None = None
+    ) -> EventStream:
+        """The events of a rollout, from its first one on, live until it is finished.
+
+        The arguments are checked at once; the request is sent when the first event is asked for.
+
+        Args:
+            pool_id: The pool.
+            rollout_id: The rollout.
+            cursor: ``id`` of the last event that was seen: the stream goes on after it.
+
+        Raises:
+            NotFoundError: There is no such rollout (when iterated).
+        """
+        return self._stream(*self._events_call(pool_id, rollout_id, cursor))
+
+    def _creation(
+        self, pool_id: str, request: Mapping[str, Any], idempotency_key: str | None
+    ) -> Call:
+        return api.rollouts.create_rollout._get_kwargs(
+            pool_id,
+            body=json_body(request),
+            idempotency_key=or_unset(check_idempotency_key(idempotency_key)),
+        )
+
+    def _path(self, pool_id: str, rollout_id: str) -> RolloutPath:
+        from synth_pools._client._sync.waiters import RolloutPath
+
+        pool_id = path_segment(pool_id, "pool_id")
+        rollout_id = path_segment(rollout_id, "rollout_id")
+        url = api.rollouts.get_rollout._get_kwargs(pool_id, rollout_id)["url"]
+        return RolloutPath(url, is_global=False)
+
+    def _events_call(
+        self, pool_id: str, rollout_id: str, cursor: str | None
+    ) -> tuple[OperationId, Call]:
+        pool_id = path_segment(pool_id, "pool_id")
+        rollout_id = path_segment(rollout_id, "rollout_id")
+        return "stream_rollout_events", api.rollouts.stream_rollout_events._get_kwargs(
+            pool_id, rollout_id, cursor=or_unset(query_text(cursor, "cursor"))
+        )

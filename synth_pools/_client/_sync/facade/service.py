@@ -1,0 +1,27 @@
+# Derived by `make generate`. Change the file that it comes from:
+# synth_pools/_client/_async/facade/service.py
+
+"""The service as a whole."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from synth_pools._client._sync.facade.base import Operations
+from synth_pools_api import api
+
+
+class ServiceOperations(Operations):
+    """The operations on the service as a whole."""
+
+    def get_queue_status(self) -> dict[str, Any]:
+        """How many rollouts wait and run, and how many may run at once."""
+        return self._transport.request(
+            "get_queue_status", api.service.get_queue_status._get_kwargs()
+        )
+
+    def get_capabilities(self) -> dict[str, Any]:
+        """What the service can do: its pool targets, its features, its version."""
+        return self._transport.request(
+            "get_capabilities", api.service.get_capabilities._get_kwargs()
+        )

@@ -1,0 +1,130 @@
+# Derived by `make generate`. Change the file that it comes from:
+# synth_pools/_client/_async/fleet/retrying_caller.py
+
+"""Lets the calls of a fleet through, and keeps at them while the service has trouble."""
+
+from __future__ import annotations
+
+import logging
+from typing import TypeVar
+
+from synth_pools._client._sync.transport import Transport
+from synth_pools._client.fleet.adaptive_limit import Throttle
+from synth_pools._client.fleet.error_category import Trouble, trouble_of
+from synth_pools._client.http.retry import backoff
+from synth_pools._client.runtime.sync_.concurrency import Crew, Function, Monitor
+from synth_pools.errors import SynthPoolsError
+
+T = TypeVar("T")
+
+_LOG = logging.getLogger("synth_pools")
+
+# A connection that broke says little about the service: the pause is a part of the usual one.
+BROKEN_SHARE = 0.25
+
+# Connections that a client has for calls; one more would wait for one of them.
+_MOST_CALLS = 90
+
+
+class Gate:
+    """One for a whole fleet.
+
+    Args:
+        crew: Who calls.
+        transport: Its clock and its random numbers.
+        limit: Most calls at a time.
+        tries: How often a call may fail on the service's side.
+        patience: Seconds without any success after which a call gives up.
+    """
+
+    def __init__(
+        self, crew: Crew, transport: Transport, *, limit: int, tries: int, patience: float
+    ) -> None:
+        self._crew = crew
+        self._transport = transport
+        self._monitor = Monitor()
+        self._throttle = Throttle(min(limit, _MOST_CALLS), transport.random)
+        self._tries = tries
+        self._patience = patience
+        self._last_success = transport.clock()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether anything got through of late: what a call fails with is not everyone's."""
+        return self._transport.clock() - self._last_success <= self._patience
+
+    def alive(self) -> None:
+        """Something came from the service, be it a heartbeat."""
+        self._last_success = self._transport.clock()
+
+    def call(self, send: Function[[], T]) -> T:
+        """What a call returns, made as often as it takes.
+
+        Raises:
+            SynthPoolsError: What it failed with for good, or what it still fails with after
+                `patience` seconds.
+        """
+        failing_since: float | None = None
+        failures = 0
+        while True:
+            ticket = self._enter()
+            try:
+                value = send()
+            except SynthPoolsError as error:
+                failure = error
+            else:
+                self._leave(ticket, None, None)
+                return value
+            trouble, named = trouble_of(failure)
+            self._leave(ticket, trouble, named)
+            failures += 1
+            if trouble is Trouble.FINAL or (trouble is Trouble.FAILING and failures > self._tries):
+                raise failure
+            now = self._transport.clock()
+            failing_since = now if failing_since is None else failing_since
+            # A full service is no reason to give up while others get through: it has its hands full
+            # with the fleet's own rollouts.
+            if now - failing_since > self._patience and not (
+                trouble is Trouble.FULL and self.is_open
+            ):
+                raise failure
+            if trouble in (Trouble.BROKEN, Trouble.FAILING):
+                pause = backoff(failures, self._transport.random)
+                self.sleep(pause * (BROKEN_SHARE if trouble is Trouble.BROKEN else 1.0))
+
+    def sleep(self, seconds: float) -> None:
+        """Wait, and be woken when the fleet ends."""
+        until = self._transport.clock() + seconds
+        with self._monitor:
+            while (left := until - self._transport.clock()) > 0:
+                self._crew.check()
+                self._monitor.wait(left)
+        self._crew.check()
+
+    def wake(self) -> None:
+        """Let those who wait look whether they are to stop."""
+        with self._monitor:
+            self._monitor.ring()
+
+    def _enter(self) -> int:
+        with self._monitor:
+            while True:
+                self._crew.check()
+                seconds = self._throttle.wait(self._transport.clock())
+                if seconds == 0.0:
+                    return self._throttle.enter()
+                self._monitor.wait(seconds)
+
+    def _leave(self, ticket: int, trouble: Trouble | None, named: float | None) -> None:
+        with self._monitor:
+            now = self._transport.clock()
+            if trouble is Trouble.FULL or trouble is Trouble.AWAY:
+                pause = self._throttle.held(ticket, now, named)
+                if pause is not None:
+                    _LOG.warning("the service: %s, %.1f s", trouble.value, pause)
+            elif trouble in (Trouble.BROKEN, Trouble.FAILING):
+                self._throttle.left()
+            else:
+                self._last_success = now
+                self._throttle.succeeded(ticket)
+            self._monitor.ring()

@@ -1,0 +1,171 @@
+# Derived by `make generate`. Change the file that it comes from:
+# synth_pools/_client/_async/fleet/runs.py
+
+"""Rollouts from their creation to their end: one, or a fleet of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+from synth_pools._client._sync.facade.rollouts import RolloutOperations
+from synth_pools._client.arguments import (
+    check_idempotency_key,
+    path_segment,
+    validate_pool_rollout_request,
+)
+from synth_pools._client.checks import (
+    check_callback,
+    check_choice,
+    check_count,
+    check_flag,
+    check_limit,
+)
+from synth_pools.errors import RequestValidationError
+
+if TYPE_CHECKING:
+    from synth_pools._client._sync.fleet.fleet import Fleet
+    from synth_pools._client.fleet.outcomes import FleetProgress, RolloutOutcome
+
+_MOST_IN_FLIGHT = 10_000
+
+
+class Running:
+    """What ``client.rollouts`` has beside the short names of operations."""
+
+    def __init__(self, client: RolloutOperations) -> None:
+        self._client = client
+
+    def run(
+        self,
+        pool_id: str,
+        request: Mapping[str, Any],
+        *,
+        on_event: Callable[[dict[str, Any]], Any] | None = None,
+        timeout: float | None = None,
+        cancel_on_timeout: bool = False,
+        idempotency_key: str | None = None,
+    ) -> dict[str, Any]:
+        """Start a rollout, follow it, and return it when it has ended.
+
+        Args:
+            pool_id: The pool.
+            request: What to run, see `create_rollout`.
+            on_event: Called with each of its events.
+            timeout: Seconds for all of it; None for no limit.
+            cancel_on_timeout: Cancel the rollout when the time is over; else it is left as it is.
+            idempotency_key: See `create_rollout`.
+
+        Returns:
+            The rollout, completed, failed or cancelled, with its summary under ``summary``.
+
+        Raises:
+            WaitTimeoutError: It has not ended in time; ``last`` is how it was seen last.
+            RequestValidationError: An argument is refused; nothing was sent.
+        """
+        from synth_pools._client._sync.waiters import Wait, wait_for_rollout
+        from synth_pools._client.fleet.outcomes import rollout_id_of
+
+        validate_pool_rollout_request(request, context="run")
+        check_callback(on_event, "on_event")
+        check_limit(timeout, "timeout")
+        check_flag(cancel_on_timeout, "cancel_on_timeout")
+        check_idempotency_key(idempotency_key)
+        client = self._client
+        pool_id = path_segment(pool_id, "pool_id")
+        started = client._transport.clock()
+        created = Wait(client._transport, timeout).create(
+            client._creation(pool_id, request, idempotency_key)
+        )
+        path = client._path(pool_id, rollout_id_of(created))
+        spent = client._transport.clock() - started
+        rollout = wait_for_rollout(
+            client._transport,
+            path,
+            timeout=None if timeout is None else max(0.001, timeout - spent),
+            cancel_on_timeout=cancel_on_timeout,
+            on_event=on_event,
+        )
+        summary = Wait(client._transport, None).summary(path)
+        return {**rollout, "summary": summary}
+
+    def run_many(
+        self,
+        pool_id: str,
+        requests: Iterable[Mapping[str, Any]] | Iterable[Mapping[str, Any]],
+        *,
+        max_in_flight: int = 64,
+        on_result: Callable[[RolloutOutcome], Any] | None = None,
+        journal: str | os.PathLike[str] | None = None,
+        fail_fast: bool = False,
+        retries: int = 0,
+        progress: Callable[[FleetProgress], Any] | bool | None = None,
+        in_order: bool = False,
+        on_interrupt: Literal["leave", "cancel"] = "leave",
+        patience: float = 600.0,
+    ) -> Fleet:
+        """A fleet: a rollout for each request, a limited number at a time.
+
+        Nothing is sent before the fleet is iterated, or run with its ``run()``. When the service
+        has enough, is away or is restarted, all of it slows down together, and goes on afterwards.
+
+        Args:
+            pool_id: The pool.
+            requests: What to run, see `create_rollout`; as lazy and as endless as you like. Of the
+                sync client, it may be a sync iterable.
+            max_in_flight: Most rollouts at a time, 1 to 10,000.
+            on_result: Called with each outcome, one after the other.
+            journal: A file in which every admission and outcome is, and is synced to the disk,
+                before it is reported. After a crash the same call with the same file goes on:
+                what has ended is reported again and does not run again, and what was under way is
+                taken up. The requests must be the same, in the same order.
+            fail_fast: End at the first rollout that does not complete.
+            retries: How often a rollout that failed is run again.
+            progress: Called with the counts after each outcome; True draws a bar if standard error
+                is a terminal and ``rich`` is installed.
+            in_order: Report in the order of the requests; else in the order in which they end.
+            on_interrupt: What to do with rollouts under way when the fleet ends early, by ^C, by
+                cancellation, by an error or by closing it: ``"leave"`` or ``"cancel"`` them.
+            patience: Seconds for which the service may be away before a request ends with the
+                error. With a journal, a later run takes such a request up again.
+
+        Returns:
+            The fleet: iterate over its outcomes.
+
+        Raises:
+            RequestValidationError: An argument is refused; nothing was sent.
+        """
+        from synth_pools._client._sync.fleet.fleet import Fleet, FleetOptions
+        from synth_pools._client.fleet.journal_file import journal_path
+
+        check_callback(on_result, "on_result")
+        if not isinstance(progress, bool):
+            check_callback(progress, "progress")
+        check_flag(fail_fast, "fail_fast")
+        check_flag(in_order, "in_order")
+        if isinstance(requests, Mapping | str | bytes):
+            raise RequestValidationError(
+                f"requests must be an iterable of requests, not one {type(requests).__name__}"
+            )
+        options = FleetOptions(
+            max_in_flight=check_count(
+                max_in_flight, "max_in_flight", least=1, most=_MOST_IN_FLIGHT
+            ),
+            on_result=on_result,
+            journal=journal_path(journal),
+            fail_fast=fail_fast,
+            retries=check_count(retries, "retries", least=0, most=1000),
+            progress=progress,
+            in_order=in_order,
+            on_interrupt=check_choice(on_interrupt, "on_interrupt", ("leave", "cancel")),
+            patience=_patience(patience),
+        )
+        return Fleet(self._client._transport, path_segment(pool_id, "pool_id"), requests, options)
+
+
+def _patience(value: float) -> float:
+    checked = check_limit(value, "patience")
+    if checked is None:
+        raise RequestValidationError("patience must be a number of seconds, not None")
+    return checked

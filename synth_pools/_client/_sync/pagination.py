@@ -1,0 +1,85 @@
+# Derived by `make generate`. Change the file that it comes from:
+# synth_pools/_client/_async/pagination.py
+
+"""Iteration over all pages of a list."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from types import TracebackType
+from typing import Any, Self
+
+from synth_pools._client.pagination import cursor_after, items_of
+from synth_pools._client.runtime.sync_.concurrency import Ahead, Function
+from synth_pools.errors import RequestValidationError
+
+
+class Items:
+    """The items of a list, page after page; a page is asked for when its first item is.
+
+    Iterating raises what listing a page raises.
+    """
+
+    __slots__ = ("_items",)
+
+    def __init__(
+        self,
+        fetch: Function[[str | None], dict[str, Any]],
+        resource: str,
+        cursor: str | None,
+        *,
+        prefetch: bool,
+    ) -> None:
+        if not isinstance(prefetch, bool):
+            raise RequestValidationError(
+                f"prefetch must be True or False, not {type(prefetch).__name__}"
+            )
+        self._items = _items(fetch, resource, cursor, prefetch)
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> dict[str, Any]:
+        return self._items.__next__()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the iteration. Can be repeated."""
+        self._items.close()
+
+
+def _items(
+    fetch: Function[[str | None], dict[str, Any]],
+    resource: str,
+    cursor: str | None,
+    prefetch: bool,
+) -> Generator[dict[str, Any], None]:
+    page = fetch(cursor)
+    while True:
+        cursor = cursor_after(page, cursor)
+        ahead = Ahead(_fetching(fetch, cursor)) if prefetch and cursor is not None else None
+        try:
+            for item in items_of(page, resource):
+                yield item
+            if cursor is None:
+                return
+            page = fetch(cursor) if ahead is None else ahead.result()
+        finally:
+            if ahead is not None:
+                ahead.drop()
+
+
+def _fetching(
+    fetch: Function[[str | None], dict[str, Any]], cursor: str
+) -> Function[[], dict[str, Any]]:
+    return lambda: fetch(cursor)

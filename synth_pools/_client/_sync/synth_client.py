@@ -1,0 +1,83 @@
+# Derived by `make generate`. Change the file that it comes from:
+# synth_pools/_client/_async/synth_client.py
+
+"""The front door that the older SDK has: the pools client is at ``.pools``."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self
+
+import httpx
+
+from synth_pools._client._sync.client import ContainerPoolsClient
+from synth_pools._client.config import DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT_SECONDS, Secret
+
+
+class SynthClient:
+    """A client with the pools client at ``pools``.
+
+    Args:
+        api_key: The bearer key; else the environment variable ``SYNTH_API_KEY``.
+        base_url: Where the service is; else the environment variable ``SYNTH_BACKEND_URL``, else
+            the hosted service.
+        timeout: Time limit of a request in seconds.
+        max_retries: How often a request may be repeated, 0 or more.
+        http_client: An HTTP client of your own; it is not closed with this one.
+
+    All else is set on the pools client: ``client.pools.with_options(...)``.
+
+    Attributes:
+        pools: Container pools, their tasks, rollouts and metrics.
+
+    Raises:
+        ConfigurationError: A setting is missing or cannot be used. It is also a `ValueError`.
+    """
+
+    def __init__(
+        self,
+        *,
+        api_key: str | Secret | None = None,
+        base_url: str | None = None,
+        timeout: float = DEFAULT_TIMEOUT_SECONDS,
+        max_retries: int = DEFAULT_MAX_RETRIES,
+        http_client: httpx.Client | None = None,
+    ) -> None:
+        # First of all: a traceback from here on must not find the plain key in this frame.
+        api_key = Secret.of(api_key)
+        self.pools = ContainerPoolsClient(
+            api_key=api_key,
+            base_url=base_url,
+            timeout=timeout,
+            max_retries=max_retries,
+            http_client=http_client,
+        )
+
+    @property
+    def base_url(self) -> str:
+        """Where the service is."""
+        return self.pools.base_url
+
+    @property
+    def timeout(self) -> float:
+        """Time limit of a request in seconds."""
+        return self.pools.timeout
+
+    def close(self) -> None:
+        """Close the connections. Can be repeated."""
+        self.pools.close()
+
+    def __enter__(self) -> Self:
+        self.pools.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {getattr(self, 'pools', None)!r}>"

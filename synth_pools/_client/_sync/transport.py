@@ -1,0 +1,401 @@
+# Derived by `make generate`. Change the file that it comes from:
+# synth_pools/_client/_async/transport.py
+
+"""Sends what the generated request builders describe, and hands back the service's own JSON."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar, cast
+
+import httpx
+
+from synth_pools._client._sync.connections import Connections
+from synth_pools._client._sync.sending import Sender
+from synth_pools._client.config import ClientConfig
+from synth_pools._client.http.request_builder import Call, RequestBuilder
+from synth_pools._client.http.response_reader import AnswerReader
+from synth_pools._client.http.tracebacks import without_frames
+from synth_pools._client.instrumentation.observer import Observer, is_tracing
+from synth_pools._client.runtime.sync_.io import sleep, within
+from synth_pools.errors import (
+    APIConnectionError,
+    APIStatusError,
+    ClientClosedError,
+    ConfigurationError,
+    SynthPoolsError,
+)
+from synth_pools_api.operations import OPERATIONS, Operation, OperationId
+
+T = TypeVar("T")
+
+_KEY_HEADER = "Idempotency-Key"
+# What an earlier attempt, whose answer was lost, may have brought about itself.
+_OWN_DOING = {("DELETE", 404), ("POST", 409)}
+
+
+class Wanted(NamedTuple):
+    """What of an answer is read by whoever asked for it.
+
+    Attributes:
+        builder: Makes the requests.
+        accepts: Whether an answer is of this kind.
+        refusal: The error for one, read by now, that is not.
+        failure: The error where none came.
+    """
+
+    builder: RequestBuilder
+    accepts: Callable[[httpx.Response], bool]
+    refusal: Callable[[Call, httpx.Response], SynthPoolsError]
+    failure: Callable[[Call, httpx.RequestError], APIConnectionError]
+
+
+class Transport:
+    """Sends calls, again where that is safe, over connections that other views of it share.
+
+    Attributes:
+        clock: Seconds that only rise.
+        sleep: Waits some seconds.
+        random: Gives numbers of [0, 1).
+    """
+
+    def __init__(
+        self,
+        config: ClientConfig,
+        http_client: httpx.Client | None = None,
+        *,
+        connections: Connections | None = None,
+    ) -> None:
+        # First of all: tracebacks show half-made transports too.
+        self._config = config
+        problem = ""
+        try:
+            httpx.URL(config.base_url)
+        except httpx.InvalidURL as error:
+            problem = str(error)
+        if problem:
+            raise ConfigurationError(f"the base URL cannot be used: {problem}")
+        self._connections = connections or Connections(
+            config.base_url, httpx.Timeout(config.timeout), http_client
+        )
+        self._answers = AnswerReader(config)
+        self._observer = Observer(config)
+        self._calls = RequestBuilder(config, accept="application/json", read_timeout=config.timeout)
+        self._streams = RequestBuilder(
+            config, accept="text/event-stream", read_timeout=config.stream_idle_timeout
+        )
+        self.clock: Callable[[], float] = time.monotonic
+        self.sleep = sleep
+        self.random: Callable[[], float] = random.random
+
+    def with_config(self, config: ClientConfig) -> Transport:
+        """A view with another configuration, on the same connections."""
+        view = Transport(config, connections=self._connections)
+        view.clock, view.sleep, view.random = self.clock, self.sleep, self.random
+        return view
+
+    @property
+    def config(self) -> ClientConfig:
+        return self._config
+
+    @property
+    def answers(self) -> AnswerReader:
+        """Reads what comes back."""
+        return self._answers
+
+    @property
+    def is_closed(self) -> bool:
+        return self._connections.are_closed
+
+    def __repr__(self) -> str:
+        connections = getattr(self, "_connections", None)
+        closed = connections is not None and connections.are_closed
+        return f"{self._config.base_url}{' (closed)' if closed else ''}"
+
+    def check_open(self) -> None:
+        """Raise `ClientClosedError` if it is closed."""
+        self._connections.check_open()
+
+    def close(self) -> None:
+        """Close the connections; a caller's own HTTP client stays open. Can be repeated."""
+        self._connections.close()
+
+    def request(self, operation: OperationId, call: Call) -> dict[str, Any]:
+        """Make a call, in as many attempts as are safe and wanted; its answer's JSON.
+
+        Raises:
+            APIStatusError: The service answered with an error.
+            APIConnectionError: No complete answer came.
+            ResponseDecodeError: The answer is not JSON.
+            ClientClosedError: The client is, or was meanwhile, closed.
+            RequestValidationError: The body or the URL cannot be sent.
+        """
+        return self._request(operation, call, self._calls, self._answers.result)
+
+    def content(self, operation: OperationId, call: Call) -> bytes:
+        """Make a call, in as many attempts as are safe and wanted; its answer's bytes.
+
+        Raises:
+            APIStatusError: The service answered with an error.
+            APIConnectionError: No complete answer came.
+            ClientClosedError: The client is, or was meanwhile, closed.
+            RequestValidationError: The URL cannot be sent.
+        """
+        config = self._config
+        builder = RequestBuilder(config, accept="*/*", read_timeout=config.timeout)
+        return self._request(operation, call, builder, self._answers.content)
+
+    def _request(
+        self,
+        operation: OperationId,
+        call: Call,
+        builder: RequestBuilder,
+        read: Callable[[Call, httpx.Response], T],
+    ) -> T:
+        details = OPERATIONS[operation]
+        if details.retry == "with-key":
+            key = self._config.idempotency_key
+            headers = call.setdefault("headers", {})
+            headers.setdefault(_KEY_HEADER, _new_key() if key is None else key)
+        if not is_tracing():
+            return self._repeat(details, call, builder, read)
+        from synth_pools._client.instrumentation.tracing import span
+
+        with span(operation, details.method, details.path, self._config.base_url):
+            return self._repeat(details, call, builder, read)
+
+    def open_stream(
+        self, operation: OperationId, call: Call, *, attempt: int = 1
+    ) -> httpx.Response:
+        """Ask for an event stream, once; its answer, unread. Close it after use.
+
+        Args:
+            operation: The operation.
+            call: What to ask.
+            attempt: Which attempt this is, for those who watch.
+
+        Raises:
+            APIStatusError: The service answered with an error.
+            APIConnectionError: No answer came.
+            ResponseDecodeError: The answer is not an event stream.
+            ClientClosedError: The client is closed.
+        """
+        answers = self._answers
+        wanted = Wanted(
+            self._streams, answers.is_event_stream, answers.no_event_stream, answers.no_stream
+        )
+        return self.open(operation, call, wanted, attempt=attempt)
+
+    def open(
+        self,
+        operation: OperationId,
+        call: Call,
+        wanted: Wanted,
+        *,
+        attempt: int = 1,
+        longest: float | None = None,
+    ) -> httpx.Response:
+        """Ask for what lasts, once; its answer, unread. Close it after use.
+
+        Args:
+            operation: The operation.
+            call: What to ask.
+            wanted: For what.
+            attempt: Which attempt this is, for those who watch.
+            longest: Seconds after which nobody waits any more; None for no limit.
+
+        Raises:
+            APIStatusError, APIConnectionError, ClientClosedError: As `open_stream` does.
+        """
+        sender = self._connections.sender(streams=True)
+        request = self._build(sender, wanted.builder, call, None, longest)
+        watched = self._observer.wants()
+        if watched:
+            self._observer.sending(operation, call, attempt, request)
+        started = self.clock()
+        response: httpx.Response | None = None
+        failure: SynthPoolsError | None = None
+        try:
+            response = self._send(sender, request, call, wanted)
+            if not wanted.accepts(response):
+                self._refuse(call, response, wanted)
+        except SynthPoolsError as error:
+            failure = error
+        if watched:
+            seconds = self.clock() - started
+            self._observer.ended(operation, call, attempt, seconds, response, failure)
+        if failure is not None or response is None:
+            raise failure or AssertionError
+        return response
+
+    def stream_error(
+        self, call: Call, error: httpx.RequestError
+    ) -> APIConnectionError | ClientClosedError:
+        """The error to raise for a stream that broke, outside of the ``except`` block."""
+        if self.is_closed:
+            return ClientClosedError("the client was closed while its event stream was read")
+        return self._answers.stream_error(call, error)
+
+    def retry_wait(
+        self,
+        operation: OperationId,
+        error: SynthPoolsError,
+        attempt: int,
+        *,
+        call: Call | None = None,
+        remaining: float | None = None,
+    ) -> float | None:
+        """Seconds to wait before ``operation`` is tried again; None if it must not be.
+
+        Args:
+            operation: The operation.
+            error: What the last attempt raised.
+            attempt: How many attempts have failed in a row.
+            call: What was asked; it decides whether some operations may be repeated.
+            remaining: Seconds that are left; None for no limit.
+        """
+        # Here and further down: what the first call does without is imported where it is used.
+        from synth_pools._client.http import retry
+
+        details = OPERATIONS[operation]
+        asked = call or {}
+        body = asked.get("json") or {}
+        return retry.decide(
+            retry.outcome_of(error),
+            repeatable=retry.is_repeatable(
+                details.retry,
+                has_key=_KEY_HEADER in asked.get("headers", {}),
+                has_id=any(body.get(key) is not None for key in details.id_keys),
+            ),
+            attempt=attempt,
+            max_retries=self._config.max_retries,
+            random=self.random,
+            remaining=remaining,
+        )
+
+    def _repeat(
+        self,
+        details: Operation,
+        call: Call,
+        builder: RequestBuilder,
+        read: Callable[[Call, httpx.Response], T],
+    ) -> T:
+        content = builder.content(call)
+        deadline = self._config.deadline
+        give_up_at = None if deadline is None else self.clock() + deadline
+        attempt, lost = 0, False
+        while True:
+            attempt += 1
+            failure: APIConnectionError | APIStatusError
+            try:
+                return self._attempt(details, call, builder, content, read, attempt, give_up_at)
+            except (APIConnectionError, APIStatusError) as error:
+                failure = error
+            wait = self.retry_wait(
+                details.id,
+                failure,
+                attempt,
+                call=call,
+                remaining=self._remaining(give_up_at),
+            )
+            if wait is None:
+                break
+            from synth_pools._client.http.retry import outcome_of
+
+            lost = lost or not outcome_of(failure).changed_nothing
+            self._observer.retrying(call, failure, attempt, wait, self._config.max_retries)
+            self.sleep(wait)
+        status = getattr(failure, "status_code", None)
+        if lost and (details.method, status) in _OWN_DOING:
+            failure.add_note(
+                "an earlier attempt of this call may have done it; its answer was lost"
+            )
+        raise failure
+
+    def _attempt(
+        self,
+        details: Operation,
+        call: Call,
+        builder: RequestBuilder,
+        content: bytes | None,
+        read: Callable[[Call, httpx.Response], T],
+        attempt: int,
+        give_up_at: float | None,
+    ) -> T:
+        sender = self._connections.sender()
+        # After that one, which has much to load when it is called first.
+        remaining = self._remaining(give_up_at)
+        request = self._build(sender, builder, call, content, remaining)
+        watched = self._observer.wants()
+        if watched:
+            self._observer.sending(details.id, call, attempt, request)
+        started = self.clock()
+        response: httpx.Response | None = None
+        failure: SynthPoolsError | None = None
+        result: T | None = None
+        try:
+            response = within(remaining, self._send, sender, request, call)
+            result = read(call, response)
+        except TimeoutError:
+            failure = self._answers.deadline_error(call, attempt)
+        except SynthPoolsError as error:
+            failure = error
+        if watched:
+            seconds = self.clock() - started
+            self._observer.ended(details.id, call, attempt, seconds, response, failure)
+        # Here, where nothing refers any more to the exception that it stands for.
+        if failure is not None:
+            raise failure
+        return cast("T", result)
+
+    def _remaining(self, give_up_at: float | None) -> float | None:
+        return None if give_up_at is None else give_up_at - self.clock()
+
+    def _build(
+        self,
+        sender: Sender,
+        builder: RequestBuilder,
+        call: Call,
+        content: bytes | None,
+        longest: float | None,
+    ) -> httpx.Request:
+        if self._connections.are_lent:
+            return builder.build_for(sender.http, call, content, longest=longest)
+        return builder.build(call, content, longest=longest)
+
+    def _send(
+        self, sender: Sender, request: httpx.Request, call: Call, wanted: Wanted | None = None
+    ) -> httpx.Response:
+        failure: APIConnectionError | ClientClosedError
+        try:
+            return sender.send(request, self._config.api_key, stream=wanted is not None)
+        except httpx.RequestError as error:
+            failure = (self._answers.connection_error if wanted is None else wanted.failure)(
+                call, error
+            )
+        except BaseException as error:
+            # Cancellation, an interrupt, or another thread that closes the client.
+            if not (isinstance(error, RuntimeError) and sender.http.is_closed):
+                without_frames(error)
+                raise
+            failure = ClientClosedError("the client was closed")
+        raise failure
+
+    def _refuse(self, call: Call, response: httpx.Response, wanted: Wanted) -> None:
+        """Read, close and raise what is not wanted."""
+        failure: APIConnectionError | None = None
+        try:
+            response.read()
+        except httpx.RequestError as error:
+            failure = wanted.failure(call, error)
+        finally:
+            response.close()
+        raise failure or wanted.refusal(call, response)
+
+
+def _new_key() -> str:
+    import uuid
+
+    return str(uuid.uuid4())

@@ -1,0 +1,123 @@
+# Derived by `make generate`. Change the file that it comes from:
+# synth_pools/_client/_async/typed.py
+
+"""``client.api``: sends the calls of the generated typed layer as all others are sent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType, TracebackType
+from typing import Any, Generic, Self, TypeVar
+
+from synth_pools._client._sync.event_stream import EventStream
+from synth_pools._client._sync.facade.base import Operations, or_unset
+from synth_pools._client._sync.transport import Transport
+from synth_pools._client.config import Secret
+from synth_pools._client.typed import Argument, check_arguments, check_body, parse
+from synth_pools_api.operations import OperationId
+
+T = TypeVar("T")
+
+_NONE: Mapping[str, Any] = MappingProxyType({})
+_Builder = Callable[..., dict[str, Any]]
+
+
+class TypedCalls(Operations):
+    """What the generated classes call."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def call(
+        self,
+        operation: OperationId,
+        build: _Builder,
+        parse_answer: Callable[[Any], T],
+        *,
+        path: Mapping[str, str] = _NONE,
+        query: Mapping[str, Argument] = _NONE,
+        headers: Mapping[str, Argument] = _NONE,
+        body: Argument | None = None,
+    ) -> T:
+        arguments = check_arguments(path, query, headers)
+        if body is not None:
+            arguments["body"] = check_body(body)
+        answer = self._transport.request(operation, _request(build, arguments))
+        secret = self._transport.config.api_key
+        return parse(parse_answer, answer, what=f"the answer of {operation}", redact=secret.redact)
+
+    def content(
+        self,
+        operation: OperationId,
+        build: _Builder,
+        *,
+        path: Mapping[str, str] = _NONE,
+        query: Mapping[str, Argument] = _NONE,
+        headers: Mapping[str, Argument] = _NONE,
+    ) -> bytes:
+        arguments = check_arguments(path, query, headers)
+        return self._transport.content(operation, _request(build, arguments))
+
+    def stream(
+        self,
+        operation: OperationId,
+        build: _Builder,
+        parse_event: Callable[[Any], T],
+        *,
+        path: Mapping[str, str] = _NONE,
+        query: Mapping[str, Argument] = _NONE,
+        headers: Mapping[str, Argument] = _NONE,
+    ) -> ModelStream[T]:
+        arguments = check_arguments(path, query, headers)
+        events = self._stream(operation, _request(build, arguments))
+        secret = self._transport.config.api_key
+        return ModelStream(events, parse_event, what=operation, secret=secret)
+
+
+class ModelStream(Generic[T]):
+    """The events of a rollout, in order, each one as its model.
+
+    It is an `EventStream` in all else, and raises what that one raises. An event that does not
+    fit its model raises a `DecodeError`; iterating goes on with the next one.
+    """
+
+    __slots__ = ("_events", "_parse", "_redact", "_what")
+
+    def __init__(
+        self,
+        events: EventStream,
+        parse_event: Callable[[Any], T],
+        *,
+        what: str,
+        secret: Secret,
+    ) -> None:
+        self._events = events
+        self._parse = parse_event
+        self._what = f"an event of {what}"
+        self._redact = secret.redact
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> T:
+        event = self._events.__next__()
+        return parse(self._parse, event, what=self._what, redact=self._redact)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the stream and give its connection back. Can be repeated."""
+        self._events.close()
+
+
+def _request(build: _Builder, arguments: dict[str, Any]) -> dict[str, Any]:
+    return build(**{name: or_unset(value) for name, value in arguments.items()})

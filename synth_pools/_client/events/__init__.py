@@ -1,0 +1,1 @@
+"""Server-sent events: their parser, and the position from which a stream resumes."""

@@ -1,0 +1,1 @@
+"""Fleets without their waiting: outcomes, the journal, limits and the progress bar."""

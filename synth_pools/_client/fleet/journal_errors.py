@@ -1,0 +1,71 @@
+"""Errors as JSON and back, so that a journal can hand out the same error twice.
+
+By hand and not by pickle: whoever can write a journal must not be able to run code with it.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from synth_pools import errors
+from synth_pools._client import run_errors
+from synth_pools._client.http.error_mapping import status_error
+from synth_pools.errors import APIStatusError, SynthPoolsError
+
+# What of an answer's headers the error is made from; the others are nobody's business in a file.
+_HEADERS = frozenset({"x-request-id", "retry-after", "content-type", "location"})
+
+_CLASSES: dict[str, type[SynthPoolsError]] = {
+    name: value
+    for module in (errors, run_errors)
+    for name, value in vars(module).items()
+    if isinstance(value, type) and issubclass(value, SynthPoolsError)
+}
+
+
+def to_json(error: Exception) -> dict[str, Any]:
+    """``error`` in a form that JSON has words for."""
+    stored: dict[str, Any] = {"type": type(error).__name__, "text": str(error)}
+    if isinstance(error, APIStatusError):
+        response = error.response
+        stored["answer"] = {
+            "method": error.method,
+            "url": str(response.request.url),
+            "path": error.path,
+            "status_code": error.status_code,
+            "headers": [pair for pair in response.headers.items() if pair[0].lower() in _HEADERS],
+            "content": response.content.decode("utf-8", "replace"),
+        }
+    elif isinstance(error, SynthPoolsError):
+        stored["fields"] = _plain(error._fields())
+    return stored
+
+
+def from_json(stored: dict[str, Any]) -> Exception:
+    """The error that `to_json` was given; one without its details if they are not there."""
+    text, answer, fields = stored.get("text"), stored.get("answer"), stored.get("fields")
+    try:
+        if isinstance(answer, dict):
+            return _status_error(answer)
+        if isinstance(fields, dict):
+            return _CLASSES[str(stored.get("type"))](str(text), **fields)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        pass
+    return SynthPoolsError(f"{stored.get('type')}: {text}")
+
+
+def _status_error(answer: dict[str, Any]) -> APIStatusError:
+    headers = [(str(name).encode(), str(value).encode()) for name, value in answer["headers"]]
+    return status_error(
+        method=answer["method"],
+        url=answer["url"],
+        path=answer["path"],
+        status_code=answer["status_code"],
+        headers=headers,
+        content=answer["content"].encode(),
+    )
+
+
+def _plain(fields: dict[str, Any]) -> Any:
+    return json.loads(json.dumps(fields, default=str))

@@ -1,0 +1,1 @@
+"""One request and one response: no waiting, the same for both variants."""

@@ -1,0 +1,148 @@
+"""Turns what came back for a call into its result or into an error: no I/O, no colour.
+
+Everything that is made here, the API key is taken out of: a service may echo what it was sent.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import httpx
+
+from synth_pools._client.config import ClientConfig
+from synth_pools._client.http.request_builder import Call
+from synth_pools.errors import APIConnectionError, APIStatusError, ResponseDecodeError
+
+# What is answered under these types is a page, or an error, in the place of an event stream.
+_NO_EVENTS = ("application/json", "text/html")
+
+
+class AnswerReader:
+    """Reads the answers that come to one configuration."""
+
+    def __init__(self, config: ClientConfig) -> None:
+        self._config = config
+
+    def result(self, call: Call, response: httpx.Response) -> dict[str, Any]:
+        """The JSON of an answer that was read; ``{}`` for an empty body.
+
+        Raises:
+            APIStatusError: It is an error.
+            ResponseDecodeError: It is no JSON.
+        """
+        if not response.is_success:
+            raise self.status_error(call, response)
+        # No variable: a traceback shows them, and what is no JSON may hold anything.
+        if not response.content:
+            return {}
+        try:
+            answer: dict[str, Any] = json.loads(response.content)
+        except (ValueError, RecursionError):
+            # Raised further down: the decoder's own exception would bring the whole body along.
+            pass
+        else:
+            return answer
+        raise self.decode_error(call, response, "the body is not JSON")
+
+    def content(self, call: Call, response: httpx.Response) -> bytes:
+        """The bytes of an answer that was read.
+
+        Raises:
+            APIStatusError: It is an error.
+        """
+        if not response.is_success:
+            raise self.status_error(call, response)
+        return response.content
+
+    def is_event_stream(self, response: httpx.Response) -> bool:
+        """Whether it may be one; what is none would pass for a stream without any events."""
+        return response.is_success and self._kind(response) not in _NO_EVENTS
+
+    def no_event_stream(
+        self, call: Call, response: httpx.Response
+    ) -> APIStatusError | ResponseDecodeError:
+        """The error for an answer, read by now, that is none."""
+        if not response.is_success:
+            return self.status_error(call, response)
+        kind = self._kind(response)
+        return self.decode_error(call, response, f"an event stream was expected, not {kind}")
+
+    def connection_error(self, call: Call, error: httpx.RequestError) -> APIConnectionError:
+        """The error for a call that got no complete answer."""
+        return self._connection_error(call, error, self._config.timeout, "no answer from {origin}")
+
+    def no_stream(self, call: Call, error: httpx.RequestError) -> APIConnectionError:
+        """The error for an event stream that did not begin."""
+        limit = self._config.stream_idle_timeout
+        return self._connection_error(call, error, limit, "no answer from {origin}")
+
+    def stream_error(self, call: Call, error: httpx.RequestError) -> APIConnectionError:
+        """The error for an event stream that broke."""
+        limit = self._config.stream_idle_timeout
+        return self._connection_error(call, error, limit, "the event stream of {origin} broke")
+
+    def content_error(self, call: Call, error: httpx.RequestError) -> APIConnectionError:
+        """The error for a content that did not come to its end."""
+        limit = self._config.timeout
+        return self._connection_error(call, error, limit, "the answer of {origin} broke off")
+
+    def deadline_error(self, call: Call, attempt: int) -> APIConnectionError:
+        """The error for a call that was not done when its time was over."""
+        from synth_pools._client.http.failures import deadline_error
+
+        return deadline_error(
+            method=call["method"].upper(),
+            url=self._config.base_url + call["url"],
+            path=call["url"],
+            deadline=self._config.deadline or 0.0,
+            attempt=attempt,
+        )
+
+    def status_error(self, call: Call, response: httpx.Response) -> APIStatusError:
+        """The error for an answer, read by now, whose status is none of success."""
+        key = self._config.api_key
+        from synth_pools._client.http.error_mapping import status_error
+
+        return status_error(
+            method=call["method"].upper(),
+            url=str(response.request.url),
+            path=call["url"],
+            status_code=response.status_code,
+            headers=[(name, key.redact_bytes(value)) for name, value in response.headers.raw],
+            content=key.redact_bytes(response.content),
+        )
+
+    def decode_error(
+        self, call: Call, response: httpx.Response, problem: str
+    ) -> ResponseDecodeError:
+        """The error for a successful answer that cannot be read."""
+        from synth_pools._client.http.error_mapping import decode_error
+
+        return decode_error(
+            problem,
+            method=call["method"].upper(),
+            path=call["url"],
+            status_code=response.status_code,
+            request_id=response.headers.get("x-request-id"),
+            content=self._config.api_key.redact_bytes(response.content),
+        )
+
+    def _connection_error(
+        self, call: Call, error: httpx.RequestError, silence: float, problem: str
+    ) -> APIConnectionError:
+        from synth_pools._client.http.failures import connection_error
+
+        return connection_error(
+            error,
+            method=call["method"].upper(),
+            url=self._config.base_url + call["url"],
+            path=call["url"],
+            limit=silence if isinstance(error, httpx.ReadTimeout) else self._config.timeout,
+            problem=problem,
+        )
+
+    @staticmethod
+    def _kind(response: httpx.Response) -> str:
+        kind: str = response.headers.get("content-type", "")
+        return kind.partition(";")[0].strip().lower()

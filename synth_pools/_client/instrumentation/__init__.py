@@ -1,0 +1,1 @@
+"""Logging, hooks and traces of the calls of a client."""

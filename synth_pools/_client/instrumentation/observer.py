@@ -1,0 +1,114 @@
+"""What is seen of calls from outside: the log and hooks; `tracing` has the spans.
+
+None of it ever shows the API key, a body, or a query, which may be signed. None of it can make a
+call fail.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from synth_pools._client.config import ClientConfig
+from synth_pools._client.http.request_builder import Call
+from synth_pools.errors import APIConnectionError, APIStatusError, SynthPoolsError
+
+if TYPE_CHECKING:
+    from synth_pools._client.hooks import RequestInfo, ResponseInfo
+
+_LOG = logging.getLogger("synth_pools")
+TRACING = "opentelemetry.trace"
+_HIDDEN = ("authorization", "set-cookie", "cookie")
+
+
+class Observer:
+    """Tells whoever wants to know about the attempts of one client."""
+
+    def __init__(self, config: ClientConfig) -> None:
+        self._config = config
+        self._has_hooks = config.on_request is not None or config.on_response is not None
+
+    def wants(self) -> bool:
+        """Whether anybody wants to know; asked so that it costs next to nothing if not."""
+        return self._has_hooks or _LOG.isEnabledFor(logging.DEBUG)
+
+    def sending(self, operation: str, call: Call, attempt: int, request: httpx.Request) -> None:
+        """An attempt is about to be sent."""
+        hook = self._config.on_request
+        if hook is not None:
+            from synth_pools._client.hooks import RequestInfo
+
+            info = RequestInfo(
+                operation, request.method, call["url"], attempt, _shown(request.headers)
+            )
+            _run(hook, info, "on_request")
+
+    def ended(
+        self,
+        operation: str,
+        call: Call,
+        attempt: int,
+        seconds: float,
+        response: httpx.Response | None,
+        error: SynthPoolsError | None,
+    ) -> None:
+        """An attempt ended, with an answer, an error, or both."""
+        method, path = call["method"].upper(), call["url"]
+        status = None if response is None else response.status_code
+        request_id = None if response is None else response.headers.get("x-request-id")
+        if isinstance(error, APIStatusError):
+            request_id = error.request_id
+        if _LOG.isEnabledFor(logging.DEBUG):
+            said = status if status is not None else getattr(error, "cause", None)
+            _LOG.debug(
+                "%s %s -> %s in %.1f ms, attempt %d, request id %s",
+                *(method, path, said, seconds * 1000, attempt),
+                self._config.api_key.redact(str(request_id)),
+            )
+        hook = self._config.on_response
+        if hook is not None:
+            from synth_pools._client.hooks import ResponseInfo
+
+            headers = _shown(response.headers) if response is not None else {}
+            info = ResponseInfo(
+                operation, method, path, attempt, seconds, status, request_id, headers, error
+            )
+            _run(hook, info, "on_response")
+
+    def retrying(
+        self, call: Call, error: SynthPoolsError, attempt: int, wait: float, max_retries: int
+    ) -> None:
+        """The request is sent again after ``wait`` seconds."""
+        level = logging.WARNING if attempt >= max_retries else logging.DEBUG
+        if _LOG.isEnabledFor(level):
+            _LOG.log(
+                level,
+                "%s %s -> %s; retry %d of %d in %.2f s",
+                *(call["method"].upper(), call["url"], _reason(error), attempt, max_retries, wait),
+            )
+
+
+def is_tracing() -> bool:
+    """Whether the program uses OpenTelemetry. One that does has imported it."""
+    return TRACING in sys.modules
+
+
+def _reason(error: SynthPoolsError) -> str:
+    if isinstance(error, APIStatusError):
+        return str(error.status_code)
+    return error.cause if isinstance(error, APIConnectionError) else type(error).__name__
+
+
+def _shown(headers: httpx.Headers) -> dict[str, str]:
+    return {name: value for name, value in headers.items() if name not in _HIDDEN}
+
+
+def _run(hook: Any, info: RequestInfo | ResponseInfo, name: str) -> None:
+    try:
+        hook(info)
+    except Exception:  # noqa: BLE001 - whatever it raises
+        # Somebody else's mistake must not cost a rollout.
+        _LOG.exception("%s raised; the call goes on", name)

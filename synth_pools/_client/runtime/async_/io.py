@@ -1,0 +1,141 @@
+"""Sending, by asyncio. `sync_` has the same by threads.
+
+Connections of an event loop work in that loop only, and end with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import weakref
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from typing import ParamSpec, TypeVar
+
+import httpx
+
+from synth_pools._client.http.tls import context_for
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+AsyncClose = Callable[[], Awaitable[None]]
+
+# How long closing may take in another loop that is busy.
+_CLOSING_SECONDS = 5.0
+
+sleep = asyncio.sleep
+
+
+async def within(
+    seconds: float | None, call: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs
+) -> T:
+    """What ``call`` returns, or a `TimeoutError` when ``seconds`` are over and it is cancelled.
+
+    The time limits of an HTTP library hold for each read and write on its own: a server that sends
+    one byte now and then passes them all, and looking up a name has none.
+    """
+    if seconds is None:
+        return await call(*args, **kwargs)
+    if seconds <= 0:
+        raise TimeoutError
+    async with asyncio.timeout(seconds):
+        return await call(*args, **kwargs)
+
+
+async def in_thread(call: Callable[[], T]) -> T:
+    """What ``call`` returns, without holding up the event loop while it waits for a disk."""
+    return await asyncio.to_thread(call)
+
+
+def owner() -> object:
+    """Whose connections may be used here: the running event loop's."""
+    return asyncio.get_running_loop()
+
+
+def is_gone(owner: object) -> bool:
+    """Whether nothing that belongs to ``owner`` can be used, or closed, any more."""
+    return isinstance(owner, asyncio.AbstractEventLoop) and owner.is_closed()
+
+
+class AsyncEnding:
+    """Closes something once: when it is told to, when its loop ends, or when its holder is gone.
+
+    `asyncio.run` and its like end the asynchronous generators that are still open, while the loop
+    still runs. It is the only notice that a loop gives.
+    """
+
+    def __init__(self, holder: object, guard: AsyncGenerator[None, None]) -> None:
+        self._guard = guard
+        # It also keeps the guard, and what that closes, from being collected as garbage unclosed.
+        self._finalizer = weakref.finalize(holder, _end, asyncio.get_running_loop(), guard)
+        self._finalizer.atexit = False
+
+    async def aclose(self) -> None:
+        self.forget()
+        with contextlib.suppress(RuntimeError):
+            await self._guard.aclose()
+
+    def forget(self) -> None:
+        """Leave it to others."""
+        self._finalizer.detach()
+
+
+async def close_with_owner(holder: object, close: AsyncClose) -> AsyncEnding:
+    """Have ``close`` called when the running loop ends, or before, when ``holder`` is gone."""
+    guard = _guard(close)
+    await anext(guard)
+    return AsyncEnding(holder, guard)
+
+
+def _end(loop: asyncio.AbstractEventLoop, guard: AsyncGenerator[None, None]) -> None:
+    async def end() -> None:
+        with contextlib.suppress(RuntimeError):
+            await guard.aclose()
+
+    if not loop.is_closed():
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(lambda: loop.create_task(end()))
+
+
+async def close_in(owner: object, close: AsyncClose) -> None:
+    """Call ``close`` in the loop that it is for. One that does not run can close nothing."""
+    if owner is asyncio.get_running_loop():
+        await close()
+    elif isinstance(owner, asyncio.AbstractEventLoop) and owner.is_running():
+
+        async def there() -> None:
+            await close()
+
+        done = asyncio.wrap_future(asyncio.run_coroutine_threadsafe(there(), owner))
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(done, _CLOSING_SECONDS)
+
+
+async def _guard(close: AsyncClose) -> AsyncGenerator[None, None]:
+    try:
+        yield
+    finally:
+        await close()
+
+
+def http_client(base_url: str, timeout: httpx.Timeout, limits: httpx.Limits) -> httpx.AsyncClient:
+    """A client with connections of its own.
+
+    It sends through aiohttp where `httpx_aiohttp` is installed: with many requests in flight that
+    is several times faster, because httpx's own pool looks through all connections and all waiting
+    requests each time one of them changes.
+    """
+    if not has_aiohttp():
+        return httpx.AsyncClient(timeout=timeout, limits=limits, verify=context_for(base_url))
+    from synth_pools._client.http.aiohttp_transport import AiohttpClient
+
+    return AiohttpClient(timeout=timeout, limits=limits, verify=context_for(base_url))
+
+
+@functools.cache
+def has_aiohttp() -> bool:
+    """Whether the extra of this name is installed."""
+    from importlib.util import find_spec
+
+    return find_spec("httpx_aiohttp") is not None

@@ -1,0 +1,112 @@
+"""Sending, by threads. `async_` has the same by asyncio."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, Generic, ParamSpec, TypeVar
+
+import httpx
+
+from synth_pools._client.http.tls import context_for
+from synth_pools._client.http.tracebacks import without_frames
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+Close = Callable[[], None]
+
+_PROCESS = object()
+
+sleep = time.sleep
+
+
+def within(seconds: float | None, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """What ``call`` returns, or a `TimeoutError` when ``seconds`` are over.
+
+    A thread that waits for the network cannot be interrupted, so the call gets one of its own and
+    is left to itself when its time is over; its own limits end it some time later.
+    """
+    if seconds is None:
+        return call(*args, **kwargs)
+    if seconds <= 0:
+        raise TimeoutError
+    errand = _Errand(lambda: call(*args, **kwargs))
+    return errand.result(seconds)
+
+
+def in_thread(call: Callable[[], T]) -> T:
+    """What ``call`` returns: this thread is the one that waits."""
+    return call()
+
+
+def owner() -> object:
+    """Whose connections may be used here: the process's. Any thread may use them."""
+    return _PROCESS
+
+
+def is_gone(owner: object) -> bool:
+    """Whether nothing that belongs to ``owner`` can be used, or closed, any more."""
+    return owner is not _PROCESS
+
+
+class Ending:
+    """Closes something when it is told to: nothing else ends before the process does."""
+
+    def __init__(self, close: Close) -> None:
+        self.close = close
+
+    def forget(self) -> None:
+        """Leave it to others."""
+
+
+def close_with_owner(holder: object, close: Close) -> Ending:
+    """Have ``close`` called when the answer is closed."""
+    del holder
+    return Ending(close)
+
+
+def close_in(owner: object, close: Close) -> None:
+    """Call ``close``: wherever that is, it is the right place."""
+    del owner
+    close()
+
+
+def http_client(base_url: str, timeout: httpx.Timeout, limits: httpx.Limits) -> httpx.Client:
+    """A client with connections of its own."""
+    return httpx.Client(timeout=timeout, limits=limits, verify=context_for(base_url))
+
+
+class _Errand(Generic[T]):
+    def __init__(self, call: Callable[[], T]) -> None:
+        self._done = threading.Event()
+        self._value: Any = None
+        self._error: BaseException | None = None
+        # Here, since the first call does without.
+        from contextvars import copy_context
+
+        context = copy_context()
+        # A daemon: one that hangs must not keep the program from ending.
+        threading.Thread(
+            target=context.run, args=(self._run, call), name="synth-pools-call", daemon=True
+        ).start()
+
+    def _run(self, call: Callable[[], T]) -> None:
+        try:
+            self._value = call()
+        except BaseException as error:  # noqa: BLE001 - it is raised by whoever waits for it
+            self._error = error
+        finally:
+            self._done.set()
+
+    def result(self, seconds: float) -> T:
+        if not self._done.wait(max(0.0, seconds)):
+            raise TimeoutError
+        error, self._error = self._error, None
+        if error is None:
+            value: T = self._value
+            return value
+        # The frames are those of the other thread, and lead to the request with its headers.
+        without_frames(error)
+        raise error

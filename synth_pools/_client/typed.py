@@ -1,0 +1,113 @@
+"""Typed access: what is refused before anything is sent, and answers that do not fit their model.
+
+Pure, no I/O. What the generated methods are given is checked as strictly as by the methods that
+take plain JSON, and by the same rules.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from synth_pools._client.arguments import (
+    check_idempotency_key,
+    json_body,
+    path_segment,
+    query_int,
+    query_text,
+)
+from synth_pools.errors import DecodeError, RequestValidationError
+
+T = TypeVar("T")
+
+# A value with what it has to be an instance of.
+Argument = tuple[type, Any]
+
+_EXCERPT = 200
+
+
+def check_arguments(
+    path: Mapping[str, str], query: Mapping[str, Argument], headers: Mapping[str, Argument]
+) -> dict[str, Any]:
+    """All of them by name, as they may be sent; None stays None.
+
+    Raises:
+        RequestValidationError: One cannot be sent; the message names it.
+    """
+    checked: dict[str, Any] = {name: path_segment(value, name) for name, value in path.items()}
+    checked |= {name: _query(name, *argument) for name, argument in query.items()}
+    checked |= {name: _header(name, *argument) for name, argument in headers.items()}
+    return checked
+
+
+def check_body(body: Argument) -> Any:
+    """A model as a generated request builder takes it; None stays None.
+
+    Raises:
+        RequestValidationError: It is not the model that the operation takes, or holds something in
+            the place of a model; the message says what.
+    """
+    kind, value = body
+    if value is None or kind is object:
+        return value
+    if not isinstance(value, kind):
+        hint = f"; {kind.__name__}.from_dict makes one" if isinstance(value, Mapping) else ""
+        raise RequestValidationError(
+            f"body must be a {kind.__name__}, not {type(value).__name__}{hint}"
+        )
+    try:
+        return json_body(value.to_dict())  # type: ignore[attr-defined]
+    except (AttributeError, TypeError, ValueError) as error:
+        problem = str(error)
+    raise RequestValidationError(
+        f"body: a part of this {kind.__name__} is not of the type that it names: {problem}"
+    )
+
+
+def parse(parser: Callable[[Any], T], answer: Any, *, what: str, redact: Callable[[str], str]) -> T:
+    """What `parser` makes of `answer`.
+
+    Raises:
+        DecodeError: ``answer`` is not what the document promises. The plain JSON is still to be had
+            from the method of the same name on the client itself.
+    """
+    try:
+        return parser(answer)
+    except KeyError as error:
+        problem = f"{error} is missing"
+    except (AttributeError, TypeError, ValueError) as error:
+        problem = str(error)
+    raise DecodeError(
+        f"{what} does not fit its model: {redact(problem)}",
+        excerpt=redact(json.dumps(answer, ensure_ascii=False))[:_EXCERPT],
+    )
+
+
+def _query(name: str, kind: type, value: Any) -> Any:
+    if kind is str:
+        return query_text(value, name)
+    if kind is int:
+        return query_int(value, name)
+    if value is not None and not isinstance(value, kind):
+        raise RequestValidationError(
+            f"{name} must be a {kind.__name__}, not {type(value).__name__}"
+        )
+    return value
+
+
+def _header(name: str, kind: type, value: Any) -> Any:
+    if name == "idempotency_key":
+        return check_idempotency_key(value)
+    checked = _query(name, kind, value)
+    if isinstance(checked, str) and not _fits_a_header(checked):
+        raise RequestValidationError(
+            f"{name} must be printable ASCII, not empty, and not begin or end with a blank"
+        )
+    return checked
+
+
+def _fits_a_header(text: str) -> bool:
+    return (
+        bool(text) and text.strip() == text and all(" " <= character <= "~" for character in text)
+    )

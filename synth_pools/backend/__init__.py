@@ -1,0 +1,1 @@
+"""The backend: the whole API in one process, on SQLite."""

@@ -1,0 +1,55 @@
+"""The application that servers run: openapi.yaml, made real."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+
+from starlette.applications import Starlette
+from starlette.types import Lifespan, Receive, Scope, Send
+
+from synth_pools.spec import load_spec
+
+from ..domain.validation import Contract
+from ..services import open_backend
+from ..settings import Settings
+from .dispatcher import Dispatcher
+
+
+def create_app(settings: Settings) -> Starlette:
+    """Everything is opened when the application starts, and closed, in bounded time, when it ends.
+
+    While it is up, its parts are at `app.state.backend`.
+    """
+    contract = Contract(load_spec())
+    dispatcher = Dispatcher(contract)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        async with open_backend(settings, contract) as backend:
+            dispatcher.backend = app.state.backend = backend
+            app.state.wind_down = backend.wind_down
+            try:
+                yield
+            finally:
+                dispatcher.backend = None
+
+    return _Application(dispatcher, lifespan)
+
+
+class _Application(Starlette):
+    """Starlette for what starts and ends; requests do not pass through its layers.
+
+    Its routes work on decoded paths and answer 404 and 405 as plain text, and its handlers of
+    errors have nothing to do: the dispatcher answers every request.
+    """
+
+    def __init__(self, dispatcher: Dispatcher, lifespan: Lifespan[Starlette]) -> None:
+        super().__init__(lifespan=lifespan)
+        self._dispatcher = dispatcher
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await super().__call__(scope, receive, send)
+        else:
+            await self._dispatcher(scope, receive, send)

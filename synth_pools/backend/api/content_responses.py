@@ -1,0 +1,105 @@
+"""A content as an answer of HTTP: the whole, a range of it, or nothing where it is known already.
+
+What is in it a container wrote: browsers are to save it, never to show it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from typing import Any
+from urllib.parse import quote
+
+from ..domain.errors import ApiError
+from .messages import BytesReply
+
+_ONE_RANGE = re.compile(r"bytes[ \t]*=[ \t]*([0-9]*)[ \t]*-[ \t]*([0-9]*)[ \t]*", re.IGNORECASE)
+_CACHING = "private, no-cache"
+_TAG = re.compile(r'(?:W/)?("[^"]*")')
+
+
+def archive_reply(name: str, pieces: Iterator[bytes], size: int | None = None) -> BytesReply:
+    """An archive that was, or is being, made for this answer."""
+    headers = _headers("application/zip", name)
+    if size is not None:
+        headers["content-length"] = str(size)
+    return BytesReply(200, headers, in_threads(pieces))
+
+
+def content_reply(
+    parameters: Mapping[str, Any],
+    sha256: str,
+    size: int,
+    name: str,
+    pieces: Callable[[int, int], Iterator[bytes]],
+) -> BytesReply:
+    """What these headers of a request ask for of a content; 416 for a range beyond its end."""
+    etag = f'"{sha256}"'
+    if _is_known(parameters.get("If-None-Match"), etag):
+        return BytesReply(304, {"etag": etag, "cache-control": _CACHING}, in_threads(iter(())))
+    headers = {
+        **_headers("application/octet-stream", name),
+        "etag": etag,
+        "accept-ranges": "bytes",
+    }
+    asked = None
+    # Only a strong tag: it says that these are the same bytes.
+    if parameters.get("If-Range", etag) == etag:
+        asked = byte_range(parameters.get("Range"), size)
+    start, end = asked or (0, size)
+    headers["content-length"] = str(end - start)
+    if asked is not None:
+        headers["content-range"] = f"bytes {start}-{end - 1}/{size}"
+    return BytesReply(200 if asked is None else 206, headers, in_threads(pieces(start, end)))
+
+
+def byte_range(header: str | None, size: int) -> tuple[int, int] | None:
+    """The one range that a header asks for, as `[start, end)`.
+
+    None for one that is no range, or several: the whole is an answer to those too.
+    """
+    match = _ONE_RANGE.fullmatch((header or "").strip())
+    if match is None or match[1] == match[2] == "":
+        return None
+    if match[1]:
+        start, end = int(match[1]), int(match[2]) + 1 if match[2] else size
+        if end <= start and match[2]:
+            return None
+    else:
+        start, end = max(0, size - int(match[2])), size
+    if start >= size:
+        raise ApiError(
+            416,
+            "range_not_satisfiable",
+            f"The content has {size} bytes; the range begins after them.",
+            headers={"content-range": f"bytes */{size}"},
+        )
+    return start, min(end, size)
+
+
+async def in_threads(pieces: Iterator[bytes]) -> AsyncGenerator[bytes, None]:
+    """Pieces that take a disk or the processor to make, each made when the one before is sent."""
+    while True:
+        piece = await asyncio.to_thread(next, pieces, None)
+        if piece is None:
+            return
+        yield piece
+
+
+def _is_known(header: str | None, etag: str) -> bool:
+    if header is None:
+        return False
+    return header.strip() == "*" or etag in _TAG.findall(header)
+
+
+def _headers(kind: str, name: str) -> dict[str, str]:
+    # Both forms: what older clients read, and what can spell every name.
+    plain, whole = re.sub(r"[^A-Za-z0-9 ._-]", "_", name), quote(name, safe="")
+    return {
+        "content-type": kind,
+        "content-disposition": f"attachment; filename=\"{plain}\"; filename*=UTF-8''{whole}",
+        "content-security-policy": "default-src 'none'; sandbox",
+        "cross-origin-resource-policy": "same-origin",
+        "cache-control": _CACHING,
+    }

@@ -1,0 +1,231 @@
+"""The ASGI application: who calls, what is asked, is it allowed, and the answer in every case."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+import uuid
+from collections.abc import AsyncGenerator
+from typing import Any
+
+from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocketClose
+
+from ..domain import json_text
+from ..domain.errors import ApiError, internal_error, method_not_allowed, unauthorized
+from ..domain.openapi import Operation
+from ..domain.state_changes import REQUEST_ID
+from ..domain.validation import Contract, ResponseDepartsError
+from ..metrics.recorder import NO_OPERATION
+from ..services import Backend
+from ..storage import events as stored_events
+from ..storage.content_store import ContentGoneError
+from .disconnects import ClientLeftError
+from .handlers import HANDLERS, require_complete
+from .host_header import check_host
+from .messages import BytesReply, Call, EventsReply, JsonReply, TextReply
+from .metrics import CONTENT_TYPE, exposition
+from .request_reader import base_url_of, check_head, headers_of, parse_body, read_body
+from .response_writer import send_json, send_stream
+from .router import Router
+
+_log = logging.getLogger(__name__)
+
+_HEALTH = b'{"status":"ok"}'
+_READING = ("GET", "HEAD")
+
+
+class Dispatcher:
+    """Answers every request, and itself never fails: what a handler raises is answered as 500."""
+
+    def __init__(self, contract: Contract) -> None:
+        require_complete(contract.operations)
+        self._router = Router(contract.operations.values())
+        # Set while the application is up.
+        self.backend: Backend | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await WebSocketClose()(scope, receive, send)
+            return
+        assert self.backend is not None  # noqa: S101 - servers call us after the start
+        await _Request(self, self.backend, scope, receive, send).answer()
+
+    def route(self, scope: Scope) -> tuple[Operation, dict[str, str]]:
+        raw_path = scope.get("raw_path") or scope["path"].encode("utf-8")
+        return self._router.find(scope["method"], raw_path)
+
+
+class _Request:
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        backend: Backend,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+    ) -> None:
+        self._dispatcher = dispatcher
+        self._backend = backend
+        self._contract = backend.contract
+        self._scope = scope
+        self._receive = receive
+        self._send = send
+        self._headers = headers_of(scope)
+        self._operation: Operation | None = None
+        self._id = f"req_{uuid.uuid4().hex}"
+        self._begun = time.perf_counter()
+        # What it is counted as, where it is no operation.
+        self._name = NO_OPERATION
+
+    async def answer(self) -> None:
+        # In the task of this request, which ends with it.
+        REQUEST_ID.set(self._id)
+        reply: JsonReply | TextReply | BytesReply | EventsReply | ApiError
+        try:
+            reply = await self._reply()
+        except ApiError as error:
+            reply = error
+        except ClientLeftError:
+            return
+        except Exception:  # noqa: BLE001 - logged; the client learns only that it was our fault
+            self._log_failure()
+            reply = internal_error()
+        if isinstance(reply, BytesReply):
+            await self._answer_bytes(reply)
+            return
+        if isinstance(reply, EventsReply):
+            try:
+                with self._backend.streams.place(reply.rollout_id):
+                    await self._answer_events(reply)
+                return
+            except ApiError as error:
+                reply = error
+        await self._answer_json(reply)
+
+    async def _reply(self) -> JsonReply | TextReply | BytesReply | EventsReply:
+        path, method = self._scope["path"], self._scope["method"]
+        check_head(self._scope, self._backend.settings.max_header_bytes)
+        check_host(self._scope, self._headers, self._backend.settings.allowed_hosts)
+        if path == "/health" and method in _READING:
+            self._name = "health"
+            return JsonReply(200, _HEALTH)
+        if path in ("/v1", "/metrics") or path.startswith("/v1/"):
+            self._require_key()
+        if path == "/metrics":
+            self._name = "metrics"
+            if method not in _READING:
+                raise method_not_allowed(method, _READING)
+            return TextReply(await exposition(self._backend), CONTENT_TYPE)
+        operation, path_values = self._dispatcher.route(self._scope)
+        self._operation = operation
+        parameters = self._contract.parameters(
+            operation, path_values, self._scope["query_string"], self._headers
+        )
+        raw_body, body = b"", None
+        if operation.body is not None:
+            raw_body, body = await self._body(operation)
+        call = Call(
+            backend=self._backend,
+            operation=operation,
+            parameters=parameters,
+            body=body,
+            raw_body=raw_body,
+            base_url=base_url_of(self._scope, self._headers),
+            receive=self._receive,
+        )
+        return await HANDLERS[operation.id](call)
+
+    def _require_key(self) -> None:
+        scheme, _, key = self._headers.get("authorization", "").partition(" ")
+        known = self._backend.keys.name_of(key.strip().encode("latin-1"))
+        if scheme.lower() != "bearer" or known is None:
+            raise unauthorized()
+
+    async def _body(self, operation: Operation) -> tuple[bytes, Any]:
+        settings = self._backend.settings
+        raw = await read_body(self._receive, self._headers, settings)
+        if raw:
+            body = await parse_body(raw, self._headers, settings.max_depth)
+            self._contract.check_body(operation, body)
+            return raw, body
+        if operation.body is not None and operation.body.required:
+            self._contract.refuse_missing_body()
+        return raw, None
+
+    def _count(self, status: int) -> None:
+        name = self._name if self._operation is None else self._operation.id
+        self._backend.measures.answered(name, status, time.perf_counter() - self._begun)
+
+    async def _answer_json(self, reply: JsonReply | TextReply | ApiError) -> None:
+        status, headers, body = self._serialize(reply)
+        if self._backend.settings.validate_responses and self._operation is not None:
+            try:
+                self._contract.check_response(self._operation, status, headers, body)
+            except ResponseDepartsError:
+                self._log_failure()
+                status, headers, body = self._serialize(internal_error())
+        await send_json(self._send, status, headers, body)
+        self._count(status)
+
+    def _serialize(
+        self, reply: JsonReply | TextReply | ApiError
+    ) -> tuple[int, dict[str, str], bytes]:
+        headers = {
+            "content-type": "application/json",
+            "x-request-id": self._id,
+            # What a container or a caller wrote is never to be taken for a page.
+            "x-content-type-options": "nosniff",
+        }
+        if isinstance(reply, TextReply):
+            return reply.status, {**headers, "content-type": reply.content_type}, reply.body
+        if isinstance(reply, JsonReply):
+            return reply.status, headers, reply.body
+        document = json_text.dumps(reply.document(self._id)).encode("ascii")
+        return reply.status, {**headers, **reply.headers}, document
+
+    async def _answer_bytes(self, reply: BytesReply) -> None:
+        headers = {
+            "x-request-id": self._id,
+            "x-content-type-options": "nosniff",
+            **reply.headers,
+        }
+        self._count(reply.status)
+        try:
+            if self._backend.settings.validate_responses and self._operation is not None:
+                self._contract.check_head(self._operation, reply.status, headers)
+            await send_stream(self._receive, self._send, headers, reply.chunks, reply.status)
+        except (ClientLeftError, ContentGoneError):
+            # Removed while it was sent: the response breaks off, and asking again tells why.
+            pass
+        except Exception:  # noqa: BLE001 - too late for a 500, here too
+            self._log_failure()
+
+    async def _answer_events(self, reply: EventsReply) -> None:
+        self._count(200)
+        headers = {
+            "content-type": "text/event-stream",
+            "cache-control": "no-store",
+            "x-request-id": self._id,
+        }
+        try:
+            await send_stream(self._receive, self._send, headers, self._encoded(reply))
+        except ClientLeftError:
+            pass
+        except Exception:  # noqa: BLE001 - too late for a 500: the response breaks off instead
+            self._log_failure()
+
+    async def _encoded(self, reply: EventsReply) -> AsyncGenerator[bytes, None]:
+        check = self._backend.settings.validate_responses
+        async with contextlib.aclosing(reply.events) as batches:
+            async for events in batches:
+                if check and self._operation is not None:
+                    for event in events:
+                        self._contract.check_event(self._operation, event.message())
+                yield stored_events.encode(events) if events else stored_events.HEARTBEAT
+
+    def _log_failure(self) -> None:
+        # No path and no body: ids and contents of requests are the caller's, not the log's.
+        what = "a request" if self._operation is None else self._operation.id
+        _log.exception("%s failed (request %s)", what, self._id)

@@ -1,0 +1,118 @@
+"""Direct calls to the container behind a pool or a task."""
+
+from __future__ import annotations
+
+from synth_pools.backend.containers.balancer import Place
+from synth_pools.backend.domain.definitions import container_key_env, container_urls, has_processes
+from synth_pools.backend.domain.errors import (
+    FORBIDDEN,
+    ApiError,
+    forbidden_container_url,
+    not_found,
+)
+from synth_pools.backend.domain.target import Answer, Probe, Target, TargetError
+from synth_pools.backend.storage.pools import Pool, find_pool, find_task, task_document
+
+from ..disconnects import unless_disconnected
+from ..messages import Call, JsonReply, Reply
+
+
+async def get_health(call: Call) -> Reply:
+    return await _probe(call, "health")
+
+
+async def get_info(call: Call) -> Reply:
+    return await _probe(call, "info")
+
+
+async def get_metadata(call: Call) -> Reply:
+    return await _probe(call, "metadata")
+
+
+async def get_task_info(call: Call) -> Reply:
+    return await _probe(call, "task_info")
+
+
+async def get_program(call: Call) -> Reply:
+    return await _probe(call, "program")
+
+
+async def get_taskset(call: Call) -> Reply:
+    return await _probe(call, "taskset")
+
+
+async def execute_rollout(call: Call) -> Reply:
+    call.backend.admission.require_open()
+    pool, place = _place(call, must_be_active=True)
+    limit = call.backend.runner.limit_seconds(pool, call.body.get("limits"))
+    # It counts as work that the container is busy with, though it is no rollout of the pool.
+    with place:
+        target = _target(call, pool, place.url)
+        try:
+            answer = await unless_disconnected(call.receive, target.execute(call.raw_body, limit))
+        except TargetError as error:
+            raise _as_api_error(error) from None
+    return _passed_through(call, answer)
+
+
+async def _probe(call: Call, what: Probe) -> Reply:
+    pool, place = _place(call, must_be_active=False)
+    # Not kept: a question is no work, and must not make a container seem busy.
+    with place:
+        url = place.url
+    target = _target(call, pool, url)
+    try:
+        answer = await target.probe(what)
+    except TargetError as error:
+        if error.status == 404:
+            raise not_found(f"The container does not have /{what}.") from None
+        raise _as_api_error(error) from None
+    return _passed_through(call, answer)
+
+
+def _place(call: Call, *, must_be_active: bool) -> tuple[Pool, Place]:
+    """Where a call goes: to the task's own container, else to the pool's that has least to do."""
+    task_id = call.parameters.get("task_id")
+    with call.backend.store.reading() as db:
+        pool = find_pool(db, call.path("pool_id"))
+        if must_be_active:
+            pool.require_active()
+        own_url = None
+        if task_id is not None:
+            own_url = task_document(find_task(db, pool.id, task_id), pool)["container_url"]
+    place = call.backend.fleet.place_now(pool.id, direct=True)
+    # An archived pool has its addresses still, though nobody looks after them.
+    place.move(own_url or place.url or next(iter(container_urls(pool.view)), None))
+    return pool, place
+
+
+def _target(call: Call, pool: Pool, url: str | None) -> Target:
+    if url is None and has_processes(pool.view):
+        raise ApiError(
+            502, "container_unreachable", "No container of the pool is up.", retryable=True
+        )
+    try:
+        return call.backend.runner.target(url, container_key_env(pool.view))
+    except TargetError as error:
+        raise _as_api_error(error) from None
+
+
+def _passed_through(call: Call, answer: Answer) -> Reply:
+    if not call.backend.contract.answer_is_valid(call.operation, 200, answer.document):
+        raise ApiError(
+            502,
+            "container_error",
+            "The container answered an object that does not mean what it should.",
+            details={"body": answer.document},
+        )
+    return JsonReply(200, answer.raw)
+
+
+def _as_api_error(error: TargetError) -> ApiError:
+    if error.details.get("cause") == FORBIDDEN:
+        return forbidden_container_url(error.message)
+    if error.code == "container_timeout":
+        return ApiError(504, error.code, error.message, details=error.details)
+    if error.code == "container_unreachable":
+        return ApiError(502, error.code, error.message, details=error.details)
+    return ApiError(502, "container_error", error.message, details=error.details)

@@ -1,0 +1,231 @@
+"""Pools: defined, read, changed and archived."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+from urllib.parse import quote
+
+from synth_pools.backend.containers.credentials import check_container_key
+from synth_pools.backend.containers.url_policy import check_container_url
+from synth_pools.backend.domain import json_text
+from synth_pools.backend.domain.definitions import (
+    container_urls,
+    has_processes,
+    named_id,
+    named_tasks,
+    patched_pool,
+    pool_definition,
+    require_same_id,
+)
+from synth_pools.backend.domain.errors import processes_not_allowed
+from synth_pools.backend.processes.spec import check_process
+from synth_pools.backend.rollouts.lookups import cancel_all_of
+from synth_pools.backend.services import Backend
+from synth_pools.backend.storage import pools, rollouts
+from synth_pools.backend.storage.cursors import page_document
+from synth_pools.backend.storage.database import Transaction
+from synth_pools.backend.storage.pools import Pool, find_pool, task_documents
+
+from ..messages import Call, Reply, reply, reply_text
+from ..pagination import read_page
+
+STATES = frozenset(
+    {"created", "uploading", "building", "warming", "active", "paused", "failed", "archived"}
+)
+
+
+async def create_pool(call: Call) -> Reply:
+    body = call.body
+    pool_id = named_id(body, "pool_id", "id")
+    definition = pool_definition(body)
+    tasks = named_tasks(body.get("tasks") or ())
+    _check_containers(call.backend, definition, tasks)
+
+    def work(tx: Transaction) -> dict[str, Any]:
+        # Where it starts its containers itself, it is there for rollouts once one of them is.
+        status = "warming" if has_processes(definition) else "active"
+        pool = pools.insert_pool(tx, pool_id, definition, status)
+        pools.replace_tasks(tx, pool.id, tasks)
+        _follow(tx, call.backend, pool)
+        return pool.document(task_documents(tx, pool))
+
+    return reply(await call.backend.store.write(work), 201)
+
+
+async def list_pools(call: Call) -> Reply:
+    page = read_page(call, "pools", STATES)
+    if page is None:
+        return reply_text(page_document([], None))
+    with call.backend.store.reading() as db:
+        return page.filled(
+            lambda before, limit: pools.list_pools(db, page.state, before, limit),
+            lambda pool: json_text.dumps(pool.document(task_documents(db, pool))),
+            lambda pool: pool.row,
+        )
+
+
+async def get_pool(call: Call) -> Reply:
+    with call.backend.store.reading() as db:
+        pool = find_pool(db, call.path("pool_id"))
+        return reply(pool.document(task_documents(db, pool)))
+
+
+async def replace_pool(call: Call) -> Reply:
+    pool_id = call.path("pool_id")
+    require_same_id(call.body, pool_id, "pool_id", "id")
+    definition = pool_definition(call.body)
+    tasks = named_tasks(call.body.get("tasks") or ())
+    _check_containers(call.backend, definition, tasks)
+
+    def work(tx: Transaction) -> dict[str, Any]:
+        pool = find_pool(tx, pool_id)
+        pool.require_changeable()
+        return _store(tx, call.backend, pool, definition, tasks)
+
+    return reply(await call.backend.store.write(work))
+
+
+async def update_pool(call: Call) -> Reply:
+    pool_id, patch = call.path("pool_id"), call.body
+    require_same_id(patch, pool_id, "pool_id", "id")
+    tasks = named_tasks(patch["tasks"] or ()) if "tasks" in patch else None
+    _check_containers(call.backend, pool_definition(patch), tasks or [])
+
+    def work(tx: Transaction) -> dict[str, Any]:
+        pool = find_pool(tx, pool_id)
+        pool.require_changeable()
+        return _store(tx, call.backend, pool, patched_pool(pool.definition, patch), tasks)
+
+    return reply(await call.backend.store.write(work))
+
+
+async def delete_pool(call: Call) -> Reply:
+    pool_id = call.path("pool_id")
+
+    def work(tx: Transaction) -> dict[str, Any]:
+        pool = find_pool(tx, pool_id)
+        if not pool.is_archived:
+            pool = pools.archive_pool(tx, pool)
+            cancel_all_of(tx, call.backend, pool_id)
+            archived = pool
+
+            def tell() -> None:
+                call.backend.fleet.forget_pool(pool_id)
+                call.backend.processes.follow(archived)
+
+            tx.after_commit(tell)
+        return pool.document(task_documents(tx, pool))
+
+    return reply(await call.backend.store.write(work))
+
+
+async def get_pool_urls(call: Call) -> Reply:
+    with call.backend.store.reading() as db:
+        pool = find_pool(db, call.path("pool_id"))
+        tasks = task_documents(db, pool)
+    here = f"{call.base_url}/v1/pools/{quote(pool.id, safe='')}"
+    urls = container_urls(pool.view)
+    container_url = urls[0] if urls else None
+    return reply(
+        {
+            "id": pool.id,
+            "pool_id": pool.id,
+            "pool_url": here,
+            "rollouts_url": f"{here}/rollouts",
+            "container_url": container_url,
+            "container_urls": urls,
+            "container_rollout_url": f"{here}/container/rollout",
+            "task_urls": [
+                {
+                    "task_id": task["id"],
+                    "container_url": task["container_url"] or container_url,
+                    "container_rollout_url": (
+                        f"{here}/tasks/{quote(task['id'], safe='')}/container/rollout"
+                    ),
+                }
+                for task in tasks
+            ],
+        }
+    )
+
+
+async def get_pool_metrics(call: Call) -> Reply:
+    def count() -> tuple[Pool, dict[str, int]]:
+        with call.backend.store.reading_elsewhere() as db:
+            pool = find_pool(db, call.path("pool_id"))
+            return pool, rollouts.count_by_status(db, pool.id)
+
+    # Counting the rollouts of years must hold up nobody.
+    pool, counts = await asyncio.to_thread(count)
+    ended = counts["completed"] + counts["failed"]
+    return reply(
+        {
+            "id": pool.id,
+            "pool_id": pool.id,
+            "active_rollouts": counts["running"],
+            "queued_rollouts": counts["queued"],
+            "completed_rollouts": counts["completed"],
+            "failed_rollouts": counts["failed"],
+            "cancelled_rollouts": counts["cancelled"],
+            "success_rate": counts["completed"] / ended if ended else None,
+            "capacity": pool.view["capacity"],
+            "concurrency": pool.view["concurrency"],
+            "containers": [
+                {
+                    "url": member.url,
+                    "health": member.health,
+                    "running_rollouts": member.running,
+                    "restarts": member.restarts,
+                    "last_error": member.last_error,
+                    "pid": member.pid,
+                }
+                for member in call.backend.fleet.members(pool.id)
+            ],
+        }
+    )
+
+
+def _check_containers(
+    backend: Backend,
+    definition: dict[str, Any],
+    tasks: list[tuple[str | None, dict[str, Any]]],
+) -> None:
+    for number, url in enumerate(definition.get("container_urls") or ()):
+        check_container_url(url, backend.settings, f"container_urls[{number}]")
+    named = {"container_url": definition.get("container_url")}
+    for number, (_, task) in enumerate(tasks):
+        named[f"tasks[{number}].container_url"] = task.get("container_url")
+    for name, url in named.items():
+        if url is not None:
+            check_container_url(url, backend.settings, name)
+    check_container_key(definition, backend.settings)
+    check_process(definition)
+    if has_processes(definition) and not backend.settings.allow_processes:
+        raise processes_not_allowed()
+
+
+def _store(
+    tx: Transaction,
+    backend: Backend,
+    pool: Pool,
+    definition: dict[str, Any],
+    tasks: list[tuple[str | None, dict[str, Any]]] | None,
+) -> dict[str, Any]:
+    pool = pools.update_pool(tx, pool, definition)
+    if tasks is not None:
+        pools.replace_tasks(tx, pool.id, tasks)
+    _follow(tx, backend, pool)
+    return pool.document(task_documents(tx, pool))
+
+
+def _follow(tx: Transaction, backend: Backend, pool: Pool) -> None:
+    """Have those who run its rollouts go by its definition."""
+    definition = pool.definition
+
+    def tell() -> None:
+        backend.fleet.set_pool(pool.id, definition)
+        backend.scheduler.set_concurrency(pool.id, pool.concurrency)
+        backend.processes.follow(pool)
+
+    tx.after_commit(tell)

@@ -1,0 +1,101 @@
+"""The tasks of a pool."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from synth_pools.backend.containers.url_policy import check_container_url
+from synth_pools.backend.domain.definitions import (
+    named_id,
+    patched_task,
+    require_same_id,
+    task_definition,
+)
+from synth_pools.backend.storage import pools
+from synth_pools.backend.storage.database import Transaction
+from synth_pools.backend.storage.pools import (
+    Pool,
+    find_pool,
+    find_task,
+    task_document,
+    task_documents,
+)
+
+from ..messages import Call, Reply, reply
+
+
+async def list_tasks(call: Call) -> Reply:
+    with call.backend.store.reading() as db:
+        tasks = task_documents(db, find_pool(db, call.path("pool_id")))
+    return reply({"items": tasks[::-1], "next_cursor": None})
+
+
+async def create_task(call: Call) -> Reply:
+    task_id = named_id(call.body, "task_id", "id")
+    definition = task_definition(call.body)
+    _check_address(call, definition)
+
+    def work(tx: Transaction) -> dict[str, Any]:
+        pool = _changeable_pool(tx, call)
+        row = pools.insert_task(tx, pool.id, task_id, definition)
+        pools.touch_pool(tx, pool.id)
+        return task_document(row, pool)
+
+    return reply(await call.backend.store.write(work), 201)
+
+
+async def update_task(call: Call) -> Reply:
+    definition = task_definition(call.body)
+    require_same_id(call.body, call.path("task_id"), "task_id", "id")
+    _check_address(call, definition)
+
+    def work(tx: Transaction) -> dict[str, Any]:
+        pool = _changeable_pool(tx, call)
+        task = find_task(tx, pool.id, call.path("task_id"))
+        return _store(tx, pool, task["id"], definition)
+
+    return reply(await call.backend.store.write(work))
+
+
+async def patch_task(call: Call) -> Reply:
+    require_same_id(call.body, call.path("task_id"), "task_id", "id")
+    _check_address(call, call.body)
+
+    def work(tx: Transaction) -> dict[str, Any]:
+        pool = _changeable_pool(tx, call)
+        task = find_task(tx, pool.id, call.path("task_id"))
+        definition = patched_task(json.loads(task["definition"]), call.body)
+        return _store(tx, pool, task["id"], definition)
+
+    return reply(await call.backend.store.write(work))
+
+
+async def delete_task(call: Call) -> Reply:
+    def work(tx: Transaction) -> dict[str, Any]:
+        pool = _changeable_pool(tx, call)
+        task = find_task(tx, pool.id, call.path("task_id"))
+        document = task_document(task, pool, status="archived")
+        document["updated_at"] = pools.delete_task(tx, pool.id, task["id"])
+        pools.touch_pool(tx, pool.id)
+        return document
+
+    return reply(await call.backend.store.write(work))
+
+
+def _changeable_pool(tx: Transaction, call: Call) -> Pool:
+    pool = find_pool(tx, call.path("pool_id"))
+    pool.require_changeable()
+    return pool
+
+
+def _store(tx: Transaction, pool: Pool, task_id: str, definition: dict[str, Any]) -> dict[str, Any]:
+    row = pools.update_task(tx, pool.id, task_id, definition)
+    pools.touch_pool(tx, pool.id)
+    return task_document(row, pool)
+
+
+def _check_address(call: Call, definition: dict[str, Any]) -> None:
+    url = definition.get("container_url")
+    if url is not None:
+        check_container_url(url, call.backend.settings)

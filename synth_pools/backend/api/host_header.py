@@ -1,0 +1,52 @@
+"""By which names a client may call the backend.
+
+A web page can point a name of its own at this machine and make a browser call it (DNS rebinding);
+then the browser sends that name as the host.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Collection, Mapping
+
+from starlette.types import Scope
+
+from ..containers.url_policy import IpAddress, plain
+from ..domain.errors import bad_request, forbidden_host
+
+_HOST = re.compile(
+    r"(?:\[(?P<address>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9._~-]+))(?::[0-9]{1,5})?"
+)
+
+
+def check_host(scope: Scope, headers: Mapping[str, str], allowed_hosts: Collection[str]) -> None:
+    """Raise 403 for a name that is neither this machine's nor one that was allowed."""
+    header = headers.get("host")
+    if header is None:
+        # HTTP/1.0, which no browser speaks.
+        return
+    name = _name(header)
+    if name == "localhost" or name.endswith(".localhost") or name in allowed_hosts:
+        return
+    try:
+        address = ipaddress.ip_address(name)
+        called = ipaddress.ip_address(str((scope.get("server") or ("127.0.0.1",))[0]))
+    except ValueError:
+        raise forbidden_host(name) from None
+    # The address of the connection itself: no other can be right, whatever a proxy may say.
+    if address != called and not (_is_loopback(address) and _is_loopback(called)):
+        raise forbidden_host(name)
+
+
+def _is_loopback(address: IpAddress) -> bool:
+    # Whether ::ffff:127.0.0.1 is one, too, depends on the version of Python.
+    return address.is_loopback and plain(address) is address
+
+
+def _name(header: str) -> str:
+    """The host in `host`, `host:port`, `[address]` or `[address]:port`."""
+    found = _HOST.fullmatch(header)
+    if found is None:
+        raise bad_request("The header Host names no host.")
+    return (found["address"] or found["name"]).lower().removesuffix(".")

@@ -1,0 +1,76 @@
+"""What a handler is given, and what it gives back."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.types import Receive
+
+from ..domain import json_text
+from ..domain.openapi import Operation
+from ..services import Backend
+from ..storage.events import Event
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request whose every part has been found to be what openapi.yaml asks for."""
+
+    backend: Backend
+    operation: Operation
+    # Path, query and header parameters by name; those that were not sent are absent.
+    parameters: dict[str, Any]
+    # None where there is none; the bytes are those that were sent.
+    body: Any
+    raw_body: bytes
+    base_url: str
+    receive: Receive
+
+    def path(self, name: str) -> str:
+        return str(self.parameters[name])
+
+
+@dataclass(frozen=True, slots=True)
+class JsonReply:
+    status: int
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class TextReply:
+    """For what is no operation of openapi.yaml."""
+
+    body: bytes
+    content_type: str
+    status: int = 200
+
+
+@dataclass(frozen=True, slots=True)
+class BytesReply:
+    """What is no JSON; sent as it is made."""
+
+    status: int
+    headers: dict[str, str]
+    chunks: AsyncGenerator[bytes, None]
+
+
+@dataclass(frozen=True, slots=True)
+class EventsReply:
+    rollout_id: str
+    # An empty list is a sign of life.
+    events: AsyncGenerator[list[Event], None]
+
+
+Reply = JsonReply | BytesReply | EventsReply
+Handler = Callable[[Call], Awaitable[Reply]]
+
+
+def reply(document: Any, status: int = 200) -> JsonReply:
+    return JsonReply(status, json_text.dumps(document).encode("ascii"))
+
+
+def reply_text(document: str, status: int = 200) -> JsonReply:
+    """An answer that is JSON text already."""
+    return JsonReply(status, document.encode("ascii"))

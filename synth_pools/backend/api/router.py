@@ -1,0 +1,77 @@
+"""From the path that was really sent to an operation.
+
+The segments are split before they are decoded: a `%2F` in an id stays part of the id and can never
+select another operation. The path of an artifact alone may have its slashes as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from urllib.parse import unquote_to_bytes
+
+from ..domain.errors import method_not_allowed, not_found
+from ..domain.openapi import Operation
+
+# The parameter that takes all segments from its own on.
+_TAKES_THE_REST = "artifact_path"
+
+
+class _Node:
+    __slots__ = ("children", "operations", "placeholder")
+
+    def __init__(self) -> None:
+        self.children: dict[bytes, _Node] = {}
+        # The name of the path parameter at this place, and what follows it.
+        self.placeholder: tuple[str, _Node] | None = None
+        self.operations: dict[str, Operation] = {}
+
+
+class Router:
+    def __init__(self, operations: Iterable[Operation]) -> None:
+        self._root = _Node()
+        for operation in operations:
+            self._add(operation)
+
+    def find(self, method: str, raw_path: bytes) -> tuple[Operation, dict[str, str]]:
+        """The operation and its path parameters, decoded; 404 or 405 where there is none."""
+        node: _Node | None = self._root
+        values: dict[str, str] = {}
+        segments = raw_path.split(b"/")[1:]
+        for index, segment in enumerate(segments):
+            assert node is not None  # noqa: S101 - the loop ends as soon as it is
+            child = node.children.get(segment)
+            if child is None and node.placeholder is not None and segment:
+                name, child = node.placeholder
+                rest = name == _TAKES_THE_REST
+                if rest:
+                    segment = b"/".join(segments[index:])
+                try:
+                    values[name] = unquote_to_bytes(segment).decode("utf-8")
+                except UnicodeDecodeError:
+                    child = None
+                if rest:
+                    node = child
+                    break
+            node = child
+            if node is None:
+                break
+        if node is None or not node.operations:
+            raise not_found("There is nothing at this path.")
+        operation = node.operations.get(method)
+        if operation is None:
+            raise method_not_allowed(method, sorted(node.operations))
+        return operation, values
+
+    def _add(self, operation: Operation) -> None:
+        node = self._root
+        for segment in operation.path.split("/")[1:]:
+            if segment.startswith("{") and segment.endswith("}"):
+                name = segment[1:-1]
+                if node.placeholder is None:
+                    node.placeholder = (name, _Node())
+                known, node = node.placeholder
+                if known != name:
+                    raise ValueError(f"{operation.path}: this place is called {known!r} elsewhere")
+            else:
+                node = node.children.setdefault(segment.encode("ascii"), _Node())
+        node.operations[operation.method] = operation

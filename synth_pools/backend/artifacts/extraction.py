@@ -1,0 +1,169 @@
+"""The artifacts in a container's answer: what is said of them, and what is in them."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import uuid
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from ..domain import json_text
+from ..domain.clock import now
+from ..limits import Limits
+from ..storage.artifacts import Row
+from ..storage.content_store import Content
+from .safe_paths import safe_paths
+
+# Up to here a content stays in the rollout's result, which is where it is served from too.
+LARGEST_IN_RESULT = 4096
+
+_SHOWN = 500
+
+# Marks, in the database only, an item whose content is a file.
+IN_FILE = "in_file"
+
+
+class TooMuchError(Exception):
+    """There are more artifacts, or one is larger, than this backend takes."""
+
+    def __init__(self, message: str, details: dict[str, Any]) -> None:
+        super().__init__(message)
+        self.message = message
+        self.details = details
+
+
+class Taken(NamedTuple):
+    # In the answer's order, as they are listed.
+    items: list[dict[str, Any]]
+    # The same document where nothing in it was replaced.
+    document: dict[str, Any]
+    contents: list[Content]
+
+    def rows(self) -> list[Row]:
+        """What names the contents in the database."""
+        return [
+            Row(position, item["sha256"], item["size_bytes"])
+            for position, item in enumerate(self.items)
+            if IN_FILE in item
+        ]
+
+
+def take(document: dict[str, Any], limits: Limits) -> Taken:
+    """Describe the artifacts and move the large contents out of the document."""
+    found = given_artifacts(document)
+    if len(found) > limits.max_artifacts:
+        raise _too_many(len(found), limits.max_artifacts)
+    paths = safe_paths(_name(item, number) for number, item in enumerate(found, 1))
+    moment = now()
+    items: list[dict[str, Any]] = []
+    contents: list[Content] = []
+    moved: dict[int, dict[str, Any]] = {}
+    for number, (given, path) in enumerate(zip(found, paths, strict=True), 1):
+        name = _name(given, number)
+        data = content_bytes(given)
+        if len(data) > limits.max_artifact_bytes:
+            raise _too_large(name, len(data), limits.max_artifact_bytes)
+        item = _item(given, name, path, data)
+        item["created_at"] = moment
+        if len(data) > LARGEST_IN_RESULT:
+            item[IN_FILE] = True
+            contents.append(Content(item["sha256"], data))
+            moved[id(given)] = {
+                **given,
+                "content": None,
+                "content_sha256": item["sha256"],
+                "size_bytes": len(data),
+            }
+        items.append(item)
+    return Taken(items, _with(document, moved) if moved else document, contents)
+
+
+def _too_many(number: int, most: int) -> TooMuchError:
+    return TooMuchError(
+        f"The container left {number} artifacts, more than the {most} that this backend takes.",
+        {"artifacts": number, "max_artifacts": most},
+    )
+
+
+def _too_large(name: str, size: int, most: int) -> TooMuchError:
+    return TooMuchError(
+        f"An artifact of the container has {size} bytes, more than the {most} that this backend"
+        " takes.",
+        {"artifact_name": name[:_SHOWN], "size_bytes": size, "max_artifact_bytes": most},
+    )
+
+
+def given_artifacts(document: Mapping[str, Any]) -> list[dict[str, Any]]:
+    found = document.get(_key(document))
+    items = found if isinstance(found, list) else [found]
+    return [item for item in items if isinstance(item, dict)]
+
+
+def content_bytes(item: Mapping[str, Any]) -> bytes:
+    content = item.get("content")
+    if isinstance(content, str) and _text(item, "content_encoding", "encoding") == "base64":
+        try:
+            return base64.b64decode("".join(content.split()), validate=True)
+        except (binascii.Error, ValueError):
+            # It is not what it says; what it is, it is still.
+            pass
+    return plain_bytes(content)
+
+
+def plain_bytes(content: Any) -> bytes:
+    """A content as it is: text in UTF-8, other JSON as text."""
+    if content is None:
+        return b""
+    if isinstance(content, str):
+        # A lone surrogate is a character too, though no UTF-8 has it.
+        return content.encode("utf-8", "surrogatepass")
+    return json_text.dumps(content).encode("ascii")
+
+
+def _key(document: Mapping[str, Any]) -> str:
+    return "artifacts" if document.get("artifact") is None else "artifact"
+
+
+def _item(given: Mapping[str, Any], name: str, path: str, data: bytes) -> dict[str, Any]:
+    content_type = _text(given, "content_type", "media_type") or "application/octet-stream"
+    kind = _text(given, "artifact_type", "kind", "type") or content_type
+    metadata = given.get("metadata")
+    return {
+        "artifact_id": f"artifact_{uuid.uuid4().hex}",
+        "artifact_type": kind,
+        "kind": kind,
+        "artifact_name": name,
+        "path": path,
+        "size_bytes": len(data),
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "content_type": content_type,
+        "created_at": None,
+        "download_url": None,
+        "metadata": metadata if isinstance(metadata, dict) else {},
+    }
+
+
+def _with(document: dict[str, Any], moved: Mapping[int, dict[str, Any]]) -> dict[str, Any]:
+    """A copy in which those of the artifacts are others; by identity, they may be equal."""
+    key = _key(document)
+    found = document[key]
+    if not isinstance(found, list):
+        return {**document, key: moved[id(found)]}
+    return {**document, key: [moved.get(id(item), item) for item in found]}
+
+
+def _name(item: Mapping[str, Any], number: int) -> str:
+    return _text(item, "artifact_name", "path", "name") or f"artifact-{number}"
+
+
+def _text(item: Mapping[str, Any], *names: str) -> str | None:
+    return next(_texts(item, names), None)
+
+
+def _texts(item: Mapping[str, Any], names: tuple[str, ...]) -> Iterator[str]:
+    for name in names:
+        value = item.get(name)
+        if isinstance(value, str) and value:
+            yield value

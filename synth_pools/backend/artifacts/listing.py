@@ -1,0 +1,108 @@
+"""The artifacts of a rollout that has ended, as they are in the database."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from ..domain.errors import ApiError
+from ..storage.content_store import Contents
+from .extraction import IN_FILE, content_bytes, given_artifacts, plain_bytes
+from .safe_paths import safe_paths
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    position: int
+    # As it is listed, but for the URL.
+    item: dict[str, Any]
+    # Whether its content is a file; else it is in the rollout's result.
+    in_file: bool
+    # Whether retention has removed the content.
+    is_gone: bool
+
+    @property
+    def path(self) -> str:
+        return str(self.item["path"])
+
+    @property
+    def sha256(self) -> str:
+        return str(self.item["sha256"])
+
+    @property
+    def size(self) -> int:
+        return int(self.item["size_bytes"])
+
+    def listed(self, base_url: str, rollout_id: str) -> dict[str, Any]:
+        if self.is_gone:
+            return self.item
+        place = f"/v1/rollouts/{quote(rollout_id, safe='')}/artifacts/{quote(self.path, safe='')}"
+        return {**self.item, "download_url": base_url + place}
+
+
+def artifacts_of(rollout: sqlite3.Row, kept: Collection[int]) -> list[Artifact]:
+    """All of a rollout; `kept` are the positions of those whose files are still there."""
+    items = json.loads(rollout["artifacts"])
+    # What was stored before paths were safe gets its path here.
+    paths = safe_paths(item["path"] for item in items)
+    artifacts = []
+    for position, (item, path) in enumerate(zip(items, paths, strict=True)):
+        in_file = item.pop(IN_FILE, False)
+        is_gone = in_file and position not in kept
+        artifacts.append(Artifact(position, {**item, "path": path}, in_file, is_gone))
+    return artifacts
+
+
+def find_artifact(artifacts: Sequence[Artifact], name: str) -> Artifact:
+    """The one of this path, or else of this id; 404 where there is none, or no content any more."""
+    for key in ("path", "artifact_id"):
+        for artifact in artifacts:
+            if artifact.item[key] == name:
+                if artifact.is_gone:
+                    raise artifact_expired(name)
+                return artifact
+    raise ApiError(404, "artifact_not_found", f"The rollout has no artifact {name[:255]!r}.")
+
+
+def artifact_expired(name: str) -> ApiError:
+    return ApiError(
+        404,
+        "artifact_expired",
+        f"The content of the artifact {name[:255]!r} is no longer kept.",
+    )
+
+
+class ResultContents:
+    """The contents that are in a rollout's result, read when the first is asked for."""
+
+    def __init__(self, rollout: sqlite3.Row) -> None:
+        self._text: str = rollout["result"]
+        self._given: list[dict[str, Any]] | None = None
+
+    def read(self, artifact: Artifact) -> bytes:
+        if self._given is None:
+            document = json.loads(self._text)
+            self._given = given_artifacts(document) if isinstance(document, dict) else []
+        if artifact.position >= len(self._given):
+            return b""
+        given = self._given[artifact.position]
+        data = content_bytes(given)
+        if hashlib.sha256(data).hexdigest() != artifact.sha256:
+            # It was stored when encodings were not looked at.
+            data = plain_bytes(given.get("content"))
+        return data
+
+
+def pieces(
+    contents: Contents, results: ResultContents, artifact: Artifact, start: int, end: int
+) -> Iterator[bytes]:
+    """The bytes from `start` to before `end`."""
+    if artifact.in_file:
+        yield from contents.pieces(artifact.sha256, start, end)
+    elif start < end:
+        yield results.read(artifact)[start:end]

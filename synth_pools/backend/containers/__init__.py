@@ -1,0 +1,1 @@
+"""Calls to containers, checks of them, and the choice between them."""

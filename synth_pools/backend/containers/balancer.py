@@ -1,0 +1,300 @@
+"""The sets of containers that pools have, kept in step with their definitions."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Iterator, Mapping
+from types import TracebackType
+from typing import Any, Self
+
+from ..domain.definitions import container_key_env, container_urls, has_processes
+from .health import HealthState
+from .health_checks import Checks
+from .members import Container, Member
+from .routing import choose
+
+
+class _PoolSet:
+    __slots__ = ("has_processes", "is_archived", "key_env", "members")
+
+    def __init__(self) -> None:
+        self.members: dict[str, Member] = {}
+        self.key_env: str | None = None
+        # Whether its definition asks for processes, also while there is none yet.
+        self.has_processes = False
+        self.is_archived = False
+
+
+class Place:
+    """One rollout's claim on a container, given up when the block ends.
+
+    `url` is None where the pool has no container at all: the built-in echo target runs it.
+    """
+
+    __slots__ = ("_direct", "_fleet", "_member", "_pool_id", "url")
+
+    def __init__(
+        self, fleet: Fleet, pool_id: str, member: Member | None, *, direct: bool = False
+    ) -> None:
+        self._fleet = fleet
+        self._pool_id = pool_id
+        self._direct = direct
+        self.url: str | None = None
+        self._take(member)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._leave()
+
+    def move(self, url: str | None) -> None:
+        """It runs elsewhere: on its task's own container, or where an earlier attempt was sent."""
+        if url != self.url:
+            self._leave()
+            self._take(None if url is None else self._fleet.find(self._pool_id, url))
+            self.url = url
+
+    def refused(self, reason: str) -> None:
+        """Nobody listens at its address: that says as much as a failed check."""
+        if self._member is not None:
+            self._member.container.fail(reason)
+
+    def _take(self, member: Member | None) -> None:
+        self._member = member
+        if member is not None:
+            self.url = member.url
+            member.occupy(direct=self._direct)
+
+    def _leave(self) -> None:
+        member, self._member = self._member, None
+        if member is not None:
+            member.release(direct=self._direct)
+            if member.retired and member.is_idle:
+                self._fleet.let_go(member)
+
+
+class Fleet:
+    """Everything here happens in the event loop, and between two awaits.
+
+    Addresses come from the definitions of pools (`set_pool`, after the commit that changed one).
+    Processes are told by whoever starts them:
+
+    - `add_process(pool_id, url)` as soon as one is spawned; it is `starting` and gets nothing.
+    - `set_process(pool_id, url, "healthy")` when it answers: it gets rollouts, and is checked in
+      the background from then on, so that it may become `unhealthy` and `healthy` again by itself.
+      `"stopped"` or `"starting"` when it has died: it gets nothing until it is set healthy again.
+    - `remove_process(pool_id, url)` when it is to end: nothing new is sent to it, what runs there
+      goes on; `await drained(pool_id, url)` returns when that has ended.
+
+    `member(pool_id, url)` is where `pid` and `restarts` are set. A pool whose members are all
+    processes, none of them healthy, lets its rollouts wait (`can_start` is False).
+    """
+
+    def __init__(self, checks: Checks, on_change: Callable[[], None]) -> None:
+        """`on_change` is called whenever rollouts that waited may find a container."""
+        self._checks = checks
+        self._on_change = on_change
+        self._pools: dict[str, _PoolSet] = {}
+        self._containers: dict[tuple[str, str | None], Container] = {}
+        # Out of their pool, with rollouts still running on them.
+        self._retired: dict[str, list[Member]] = {}
+        self._changed = asyncio.Event()
+        checks.on_back = self._tell
+
+    def set_pool(self, pool_id: str, definition: Mapping[str, Any]) -> None:
+        """A pool was made or changed: addresses come and go, processes stay."""
+        pool = self._pools.setdefault(pool_id, _PoolSet())
+        key_env = container_key_env(definition)
+        if key_env != pool.key_env:
+            pool.key_env = key_env
+            for member in pool.members.values():
+                if member.is_process:
+                    member.container.key_env = key_env
+        pool.has_processes = has_processes(definition)
+        pool.is_archived = False
+        former = pool.members
+        pool.members = {}
+        for url in container_urls(definition):
+            known = former.get(url)
+            if known is None or known.is_process or known.container.key_env != key_env:
+                known = self._returned(pool_id, url, key_env) or self._new(pool_id, url, key_env)
+            pool.members[url] = known
+        pool.members.update((url, known) for url, known in former.items() if known.is_process)
+        for url, known in former.items():
+            if pool.members.get(url) is not known:
+                self._retire(known)
+        self._tell()
+
+    def forget_pool(self, pool_id: str) -> None:
+        """A pool was archived; processes stay until they are removed."""
+        self.set_pool(pool_id, {})
+        self._pools[pool_id].is_archived = True
+        self._forget_if_empty(pool_id)
+
+    def members(self, pool_id: str) -> list[Member]:
+        """Those that may get rollouts, and those that have left but still run some."""
+        pool = self._pools.get(pool_id)
+        current = [] if pool is None else list(pool.members.values())
+        return current + self._retired.get(pool_id, [])
+
+    def member(self, pool_id: str, url: str) -> Member:
+        """The one at this address; `KeyError` where the pool has none there."""
+        return self._pools[pool_id].members[url]
+
+    def all_members(self) -> Iterator[Member]:
+        """The members of all pools."""
+        for pool_id in {*self._pools, *self._retired}:
+            yield from self.members(pool_id)
+
+    def add_process(self, pool_id: str, url: str) -> Member:
+        pool = self._pools.setdefault(pool_id, _PoolSet())
+        container = Container(url, pool.key_env, "starting")
+        member = Member(pool_id, container, is_process=True)
+        former = pool.members.get(url)
+        pool.members[url] = member
+        if former is not None:
+            self._retire(former)
+        container.members = 1
+        self._checks.watch(container)
+        return member
+
+    def set_process(
+        self, pool_id: str, url: str, state: HealthState, last_error: str | None = None
+    ) -> None:
+        member = self.member(pool_id, url)
+        if last_error is not None:
+            member.container.health.last_error = last_error
+        if member.container.health.set(state):
+            self._tell()
+
+    async def fault(self, pool_id: str, url: str) -> str | None:
+        """Look at it now: what is wrong with it, None where nothing is."""
+        return await self._checks.fault(self.member(pool_id, url).container)
+
+    def remove_process(self, pool_id: str, url: str) -> None:
+        """Harmless where it is gone already."""
+        pool = self._pools.get(pool_id)
+        member = None if pool is None else pool.members.get(url)
+        if pool is not None and member is not None and member.is_process:
+            del pool.members[url]
+            self._retire(member)
+            self._forget_if_empty(pool_id)
+            self._tell()
+
+    async def drained(self, pool_id: str, url: str) -> None:
+        """Return when no rollout runs any more on what was removed at this address."""
+        for member in list(self._retired.get(pool_id, ())):
+            if member.url == url and not member.is_idle:
+                member.idle = member.idle or asyncio.Event()
+                await member.idle.wait()
+
+    def can_start(self, pool_id: str) -> bool:
+        """Whether one more rollout of this pool would find a container, or the echo target."""
+        pool = self._pools.get(pool_id)
+        if pool is None:
+            return True
+        if not pool.members:
+            return not pool.has_processes
+        return any(member.takes_rollouts for member in pool.members.values())
+
+    async def place(
+        self, pool_id: str, tried: Collection[str] = (), *, is_retry: bool = False
+    ) -> Place:
+        """A place for a rollout of this pool, as soon as there is one; see `choose`."""
+        while not self.can_start(pool_id):
+            await self._changed.wait()
+        return self.place_now(pool_id, tried, is_retry=is_retry)
+
+    def place_now(
+        self,
+        pool_id: str,
+        tried: Collection[str] = (),
+        *,
+        is_retry: bool = False,
+        direct: bool = False,
+    ) -> Place:
+        """The same where `can_start`; `direct` for a call that is no rollout of the pool."""
+        pool = self._pools.get(pool_id)
+        if pool is None:
+            return Place(self, pool_id, None, direct=direct)
+        members = pool.members.values()
+        for member in members:
+            member.container.want()
+        chosen = choose(members, tried, is_retry=is_retry)
+        return Place(self, pool_id, chosen, direct=direct)
+
+    def has_other(self, pool_id: str, tried: Collection[str]) -> bool:
+        """Whether a healthy container is left that was not tried yet."""
+        pool = self._pools.get(pool_id)
+        return pool is not None and any(
+            member.health == "healthy" and url not in tried for url, member in pool.members.items()
+        )
+
+    def find(self, pool_id: str, url: str) -> Member | None:
+        """The container of this pool at this address, one that has left included."""
+        pool = self._pools.get(pool_id)
+        member = None if pool is None else pool.members.get(url)
+        if member is None:
+            left = self._retired.get(pool_id, ())
+            member = next((other for other in left if other.url == url), None)
+        return member
+
+    def let_go(self, member: Member) -> None:
+        """A member that has left runs nothing any more."""
+        if member in self._retired.get(member.pool_id, ()):
+            self._forget_retired(member)
+            self._drop(member.container)
+
+    def _forget_if_empty(self, pool_id: str) -> None:
+        pool = self._pools[pool_id]
+        if pool.is_archived and not pool.members:
+            del self._pools[pool_id]
+
+    def _new(self, pool_id: str, url: str, key_env: str | None) -> Member:
+        container = self._containers.get((url, key_env))
+        if container is None:
+            container = self._containers[url, key_env] = Container(url, key_env)
+            self._checks.watch(container)
+        container.members += 1
+        return Member(pool_id, container)
+
+    def _returned(self, pool_id: str, url: str, key_env: str | None) -> Member | None:
+        """One that left, still runs something, and is wanted again."""
+        for member in self._retired.get(pool_id, ()):
+            if (member.url, member.container.key_env) == (url, key_env) and not member.is_process:
+                self._forget_retired(member)
+                member.retired = False
+                return member
+        return None
+
+    def _forget_retired(self, member: Member) -> None:
+        left = self._retired[member.pool_id]
+        left.remove(member)
+        if not left:
+            del self._retired[member.pool_id]
+
+    def _retire(self, member: Member) -> None:
+        member.retired = True
+        if member.is_idle:
+            self._drop(member.container)
+        else:
+            self._retired.setdefault(member.pool_id, []).append(member)
+
+    def _drop(self, container: Container) -> None:
+        container.members -= 1
+        if not container.members:
+            self._checks.forget(container)
+            place = (container.url, container.key_env)
+            if self._containers.get(place) is container:
+                del self._containers[place]
+
+    def _tell(self) -> None:
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
+        self._on_change()

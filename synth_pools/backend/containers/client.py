@@ -1,0 +1,199 @@
+"""Containers over HTTP. Nothing that one of them answers, or does not, may harm the backend."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+from urllib.parse import quote, urlsplit, urlunsplit
+
+from ..domain import json_text
+from ..domain.errors import FORBIDDEN
+from ..domain.target import Answer, Probe, Report, TargetError
+from ..settings import Secret, Settings
+from .credentials import container_key, without
+from .http import BrokenAnswerError, ConnectionFailedError, ContainerHttp
+from .resolver import ForbiddenAddressError
+from .url_policy import check_container_url
+
+_log = logging.getLogger(__name__)
+
+_TERMINATE_SECONDS = 5.0
+_EXCERPT = 1000
+
+# So that whoever reads a container's log can leave these out.
+_CHECKING = {"x-synth-pools-call": "health-check"}
+
+# How containers say that they do not have this rollout, or no such route at all.
+_NOT_KEPT = frozenset({404, 405, 410, 501})
+
+
+class ContainerClient:
+    """One pool of connections to all containers."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._http = ContainerHttp(settings)
+
+    def at(self, url: str, key_env: str | None = None) -> HttpContainer:
+        """The container there, which gets the key that this variable holds.
+
+        403 where the policy of this backend refuses the address or the variable; `TargetError`
+        where there is no such key.
+        """
+        # Again, though it was checked when it came: the policy may have changed since.
+        check_container_url(url, self._settings)
+        key = None if key_env is None else container_key(key_env, url, self._settings)
+        return HttpContainer(self, url, key)
+
+    async def close(self) -> None:
+        await self._http.close()
+
+    @property
+    def probe_seconds(self) -> float:
+        return self._settings.probe_timeout_seconds
+
+    async def call(
+        self,
+        method: str,
+        url: str,
+        body: bytes | None,
+        limit_seconds: float,
+        key: Secret | None = None,
+        more_headers: Mapping[str, str] | None = None,
+    ) -> tuple[int, bytes]:
+        """One exchange: the status and the whole body, or a `TargetError` that says what failed.
+
+        The key goes along, and is in nothing that comes back, whatever is echoed there.
+        """
+        headers = {} if body is None else {"content-type": "application/json"}
+        if more_headers is not None:
+            headers.update(more_headers)
+        if key is not None:
+            headers["x-api-key"] = key.reveal()
+        try:
+            async with asyncio.timeout(limit_seconds):
+                status, raw = await self._http.exchange(method, url, body, headers)
+        except TimeoutError:
+            raise TargetError(
+                "container_timeout",
+                f"The container at {url} gave no answer within {limit_seconds:g} seconds.",
+                {"url": url, "timeout_seconds": limit_seconds},
+            ) from None
+        except (ForbiddenAddressError, ConnectionFailedError, BrokenAnswerError) as error:
+            cause = without(key, str(error).encode("utf-8", "replace")).decode()
+            raise _failure(error, url, cause) from None
+        return status, without(key, raw)
+
+
+class HttpContainer:
+    """The `Target` at one address."""
+
+    def __init__(self, client: ContainerClient, url: str, key: Secret | None) -> None:
+        self._client = client
+        self._url = url
+        self._key = key
+
+    async def probe(self, what: Probe) -> Answer:
+        url = _join(self._url, f"/{what}")
+        status, raw = await self._call("GET", url, None, self._client.probe_seconds)
+        return await _answer(url, status, raw, 0)
+
+    async def check(self, limit_seconds: float) -> tuple[int, bytes]:
+        """What it answers to /health, for nobody but ourselves: the status and the body."""
+        url = _join(self._url, "/health")
+        return await self._client.call("GET", url, None, limit_seconds, self._key, _CHECKING)
+
+    async def execute(self, body: bytes, limit_seconds: float) -> Answer:
+        deadline = time.monotonic() + limit_seconds
+        url = _join(self._url, "/rollouts")
+        status, raw = await self._call("POST", url, body, limit_seconds)
+        if status == 404:
+            url = _join(self._url, "/rollout")
+            remaining = max(0.0, deadline - time.monotonic())
+            status, raw = await self._call("POST", url, body, remaining)
+        return await _answer(url, status, raw, len(body))
+
+    async def run(self, payload: dict[str, Any], limit_seconds: float, report: Report) -> Answer:
+        del report  # a container that is asked once and answers once has nothing to report
+        return await self.execute(json_text.dumps(payload).encode("ascii"), limit_seconds)
+
+    async def look_up(self, rollout_id: str) -> Answer | None:
+        url = _join(self._url, f"/rollouts/{quote(rollout_id, safe='')}")
+        status, raw = await self._call("GET", url, None, self._client.probe_seconds)
+        if status in _NOT_KEPT:
+            return None
+        return await _answer(url, status, raw, 0)
+
+    async def terminate(self, rollout_id: str) -> None:
+        url = _join(self._url, f"/rollouts/{quote(rollout_id, safe='')}/terminate")
+        # Many containers do not have it, and the rollout is over for us either way.
+        with contextlib.suppress(TargetError):
+            status, _ = await self._call("POST", url, b"{}", _TERMINATE_SECONDS)
+            _log.debug("terminate of %s answered %d", rollout_id, status)
+
+    async def _call(
+        self, method: str, url: str, body: bytes | None, limit_seconds: float
+    ) -> tuple[int, bytes]:
+        return await self._client.call(method, url, body, limit_seconds, self._key)
+
+
+def _failure(error: Exception, url: str, cause: str) -> TargetError:
+    """`cause` is what the error says, which may quote what the container sent."""
+    if isinstance(error, ForbiddenAddressError):
+        details = {"url": url, "cause": FORBIDDEN}
+        return TargetError("container_unreachable", cause, details)
+    details = {"url": url, "cause": cause}
+    if isinstance(error, ConnectionFailedError):
+        return TargetError("container_unreachable", f"No container answered at {url}.", details)
+    if isinstance(error, BrokenAnswerError) and error.too_large:
+        message = f"The container at {url} answered with {cause}."
+        return TargetError("container_bad_response", message, {"url": url})
+    return TargetError(
+        "container_bad_response",
+        f"The container at {url} broke off before its answer was complete.",
+        details,
+    )
+
+
+async def _answer(url: str, status: int, raw: bytes, sent: int) -> Answer:
+    if not 200 <= status < 300:
+        raise TargetError(
+            "container_http_error",
+            f"The container at {url} answered {status}.",
+            {"url": url, "status": status, "body": _excerpt(raw)},
+            status,
+        )
+    try:
+        document = await json_text.loads_politely(raw)
+    except json_text.BrokenJsonError as error:
+        raise TargetError(
+            "container_bad_response",
+            f"The container at {url} answered something that is no JSON: {error}.",
+            {"url": url, "status": status, "body": _excerpt(raw)},
+        ) from None
+    if not isinstance(document, dict):
+        raise TargetError(
+            "container_bad_response",
+            f"The container at {url} answered JSON that is no object.",
+            {"url": url, "status": status, "body": _excerpt(raw)},
+        )
+    return Answer(document, raw, sent, len(raw), status)
+
+
+def _excerpt(raw: bytes) -> Any:
+    """The body for people who look for the cause: parsed where it is short JSON, else its start."""
+    if len(raw) <= _EXCERPT:
+        with contextlib.suppress(json_text.BrokenJsonError):
+            return json_text.loads(raw)
+    return raw[:_EXCERPT].decode("utf-8", "replace")
+
+
+@lru_cache(maxsize=1024)
+def _join(base: str, path: str) -> str:
+    parts = urlsplit(base)
+    return urlunsplit(parts._replace(path=parts.path.rstrip("/") + path))

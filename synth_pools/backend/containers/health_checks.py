@@ -1,0 +1,110 @@
+"""Looking in the background whether containers are there."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+import time
+from collections.abc import Callable
+
+from ..domain import json_text
+from ..domain.errors import ApiError
+from ..domain.target import TargetError
+from .client import ContainerClient
+from .members import Container
+
+_log = logging.getLogger(__name__)
+
+# How many are looked at at the same time, of however many there are.
+_AT_ONCE = 32
+# A container that is gone and that nobody asks for is looked for this many times more rarely.
+_RARELY = 12
+# An answer that is longer says more than whether the container is well.
+_LONGEST_ANSWER = 64 * 1024
+
+
+class Checks:
+    """One task for each container, at most so many of them looking at once."""
+
+    def __init__(
+        self, containers: ContainerClient, interval_seconds: float, timeout_seconds: float
+    ) -> None:
+        self._containers = containers
+        self._interval = interval_seconds
+        self._timeout = timeout_seconds
+        self._places = asyncio.Semaphore(_AT_ONCE)
+        self._tasks: dict[Container, asyncio.Task[None]] = {}
+        # Called when a container is well again.
+        self.on_back: Callable[[], None] = lambda: None
+
+    def watch(self, container: Container) -> None:
+        """Look at once, and then again and again."""
+        self._tasks[container] = asyncio.create_task(self._watch(container))
+
+    def forget(self, container: Container) -> None:
+        task = self._tasks.pop(container, None)
+        if task is not None:
+            task.cancel()
+
+    async def close(self) -> None:
+        tasks = list(self._tasks.values())
+        self._tasks.clear()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _watch(self, container: Container) -> None:
+        while True:
+            if container.health.is_checked:
+                async with self._places:
+                    try:
+                        await self._check(container)
+                    except Exception:  # noqa: BLE001 - a bug here must not leave it unwatched
+                        where = container.told(container.url)
+                        _log.exception("checking the container at %s crashed", where)
+            await self._pause(container)
+
+    async def _pause(self, container: Container) -> None:
+        # Not all in step: they would be in each other's way for ever.
+        interval = self._interval * random.uniform(0.9, 1.1)
+        container.wanted.clear()
+        await asyncio.sleep(interval)
+        is_wanted = time.monotonic() - container.wanted_at < _RARELY * interval
+        if container.health.state == "unhealthy" and not is_wanted:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout((_RARELY - 1) * interval):
+                    await container.wanted.wait()
+
+    async def _check(self, container: Container) -> None:
+        fault = await self.fault(container)
+        if not container.health.is_checked:
+            # Its process was stopped meanwhile.
+            return
+        if fault is None:
+            if container.succeed():
+                self.on_back()
+        elif fault:
+            container.fail(fault)
+
+    async def fault(self, container: Container) -> str | None:
+        """What is wrong with it; None where nothing is, and no words where that cannot be told."""
+        try:
+            target = self._containers.at(container.url, container.key_env)
+            status, raw = await target.check(self._timeout)
+        except ApiError as error:
+            return error.message
+        except TargetError as error:
+            if container.is_busy and error.code == "container_timeout":
+                # Many cannot do both at once: work, and say that they are there.
+                return ""
+            return error.message
+        if status >= 500:
+            return f"It answered {status} to /health."
+        if len(raw) <= _LONGEST_ANSWER:
+            with contextlib.suppress(json_text.BrokenJsonError):
+                document = json_text.loads(raw)
+                if isinstance(document, dict) and document.get("healthy") is False:
+                    return "It answered to /health that it is not healthy."
+        return None

@@ -1,0 +1,160 @@
+"""HTTP as it is spoken with containers, over aiohttp: no redirects, cookies, proxies, compression.
+
+aiohttp and not httpx, because a call costs a fifth there, and the backend makes one for each
+rollout.
+"""
+
+from __future__ import annotations
+
+import io
+import ssl
+from collections.abc import Mapping
+from functools import lru_cache
+from urllib.parse import quote, urlsplit
+
+import aiohttp
+from yarl import URL
+
+from ..settings import Settings
+from .resolver import CheckedResolver
+
+# Shorter than the 5 seconds after which most servers close an idle connection: a request that meets
+# the closing could not be told from one that was lost while it ran.
+_KEEPALIVE_SECONDS = 2.0
+_MOST_HEADER_BYTES = 16 * 1024
+# Larger bodies are sent in pieces, so that one of them holds up nobody.
+_SENT_AT_ONCE = 256 * 1024
+_READABLE_IN_PATHS = "/%:@!$&'()*+,;=-._~"
+
+_HEADERS = {
+    "User-Agent": "synth-pools-backend",
+    "Accept": "application/json",
+    # The size limit counts bytes as they come: compressed ones would undercut it.
+    "Accept-Encoding": "identity",
+}
+
+
+class ConnectionFailedError(Exception):
+    """There is no connection, so nothing was sent."""
+
+
+class BrokenAnswerError(Exception):
+    """What came is no whole answer, or more than is taken; the request may have been carried out.
+
+    `too_large` tells the two apart.
+    """
+
+    def __init__(self, cause: str, *, too_large: bool = False) -> None:
+        super().__init__(cause)
+        self.too_large = too_large
+
+
+class ContainerHttp:
+    """Connections to all containers, each kept for a moment where another call may use it."""
+
+    def __init__(self, settings: Settings, tls: ssl.SSLContext | None = None) -> None:
+        self._resolver = CheckedResolver(settings)
+        self._connect_seconds = settings.connect_timeout_seconds
+        self._most_bytes = settings.max_container_bytes
+        self._tls = tls
+        # Made by the first call: it belongs to the event loop in which it is made.
+        self._session: aiohttp.ClientSession | None = None
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+        await self._resolver.close()
+
+    async def exchange(
+        self, method: str, url: str, body: bytes | None, headers: Mapping[str, str]
+    ) -> tuple[int, bytes]:
+        """The status and the whole body of the answer; how long that may take is the caller's.
+
+        `ForbiddenAddressError` or `ConnectionFailedError` where nothing was sent, and
+        `BrokenAnswerError` where it was and no whole answer, or one that is too large, came back.
+        """
+        place = _place_of(url)
+        for name, value in headers.items():
+            if not (value.isascii() and value.isprintable()):
+                raise ConnectionFailedError(f"the value for {name} is none that a header can have")
+        session = self._session or self._open_session()
+        large = body is not None and len(body) > _SENT_AT_ONCE
+        data = io.BytesIO(body) if body is not None and large else body
+        try:
+            await self._resolver.check_number(place.host or "", place.port or 0)
+        except OSError as error:
+            raise ConnectionFailedError(str(error)) from None
+        failure: Exception
+        try:
+            async with session.request(
+                method, place, data=data, headers=headers, allow_redirects=False
+            ) as response:
+                return response.status, await self._body(response)
+        except aiohttp.ConnectionTimeoutError:
+            failure = ConnectionFailedError(
+                f"no connection to {place.host} within {self._connect_seconds:g} seconds"
+            )
+        except aiohttp.ClientConnectorCertificateError as error:
+            failure = ConnectionFailedError(str(error.certificate_error))
+        except aiohttp.ClientConnectorError as error:
+            failure = ConnectionFailedError(str(error.os_error))
+        except (aiohttp.ClientError, OSError) as error:
+            failure = BrokenAnswerError(_cause(error))
+        # Here, where nothing refers any more to an exception that knows the headers.
+        raise failure
+
+    async def _body(self, response: aiohttp.ClientResponse) -> bytes:
+        if response.headers.get("Content-Encoding", "identity").lower() != "identity":
+            raise BrokenAnswerError("it is compressed, which was not asked for")
+        body = bytearray()
+        async for piece in response.content.iter_any():
+            body += piece
+            if len(body) > self._most_bytes:
+                raise BrokenAnswerError(f"more than {self._most_bytes} bytes", too_large=True)
+        return bytes(body)
+
+    def _open_session(self) -> aiohttp.ClientSession:
+        # How much runs at once is decided by the pools.
+        connector = aiohttp.TCPConnector(
+            limit=0,
+            resolver=self._resolver,
+            use_dns_cache=False,
+            keepalive_timeout=_KEEPALIVE_SECONDS,
+            ssl=self._tls or True,
+        )
+        self._session = aiohttp.ClientSession(
+            connector=connector,
+            headers=_HEADERS,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(total=None, connect=self._connect_seconds),
+            auto_decompress=False,
+            max_line_size=_MOST_HEADER_BYTES,
+            max_field_size=_MOST_HEADER_BYTES,
+        )
+        return self._session
+
+
+@lru_cache(maxsize=1024)
+def _place_of(url: str) -> URL:
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError as error:
+        raise ConnectionFailedError(str(error)) from None
+    if parts.scheme not in ("http", "https") or not host:
+        raise ConnectionFailedError("this is no URL of HTTP")
+    # As it was given, percent signs and all, but for what no request line can hold.
+    path = quote(parts.path or "/", safe=_READABLE_IN_PATHS)
+    query = f"?{quote(parts.query, safe=_READABLE_IN_PATHS + '?')}" if parts.query else ""
+    authority = f"[{host}]" if ":" in host else host
+    if port is not None:
+        authority = f"{authority}:{port}"
+    return URL(f"{parts.scheme}://{authority}{path}{query}", encoded=True)
+
+
+def _cause(error: BaseException) -> str:
+    if isinstance(error, aiohttp.ServerDisconnectedError):
+        return "the connection ended before an answer came"
+    if isinstance(error, aiohttp.ClientResponseError):
+        return f"it is no HTTP: {error.message}"
+    return str(error) or type(error).__name__

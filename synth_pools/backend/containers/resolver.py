@@ -1,0 +1,99 @@
+"""Where containers may be: the address that was checked is the one that is connected to.
+
+Below HTTP and TLS, so that the Host header and the name in the certificate stay those of the URL.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+from concurrent.futures import ThreadPoolExecutor
+
+from aiohttp.abc import AbstractResolver, ResolveResult
+
+from ..settings import Settings
+from .url_policy import IpAddress, is_local_name, literal_address, plain, refusal
+
+# Names are looked up in threads of their own: a resolver that hangs must hold up nothing else.
+_RESOLVERS = 4
+_LOOPBACK = (ipaddress.ip_address("127.0.0.1"), ipaddress.ip_address("::1"))
+
+
+class ForbiddenAddressError(Exception):
+    """The name means an address that must not be called."""
+
+
+class CheckedResolver(AbstractResolver):
+    """Answers those addresses of a name that may be called."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._threads = ThreadPoolExecutor(_RESOLVERS, thread_name_prefix="synth-pools-resolver")
+
+    async def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def resolve(
+        self,
+        host: str,
+        port: int = 0,
+        family: socket.AddressFamily = socket.AF_UNSPEC,  # noqa: ARG002 - any that is there
+    ) -> list[ResolveResult]:
+        """The addresses to be tried, in order; `OSError` where the name cannot be looked up.
+
+        `ForbiddenAddressError` where there are some, and none of them may be called.
+        """
+        host = host.removesuffix(".")
+        addresses = self._allowed(host, port, await self._addresses(host, port))
+        return [
+            ResolveResult(
+                hostname=host,
+                host=str(address),
+                port=port,
+                family=socket.AF_INET if address.version == 4 else socket.AF_INET6,
+                proto=socket.IPPROTO_TCP,
+                flags=socket.AI_NUMERICHOST,
+            )
+            for address in addresses
+        ]
+
+    async def check_number(self, host: str, port: int) -> None:
+        """Refuse an address that is spelt out, `127.1` too: aiohttp asks no resolver for these."""
+        if ":" in host or host.replace(".", "").isdigit():
+            self._allowed(host, port, await self._addresses(host, port))
+
+    def _allowed(self, host: str, port: int, addresses: list[IpAddress]) -> list[IpAddress]:
+        is_plain = is_local_name(host.lower()) or literal_address(host) is not None
+        allowed: list[IpAddress] = []
+        reason = None
+        for address in addresses:
+            fault = refusal(address, port, self._settings.own_port)
+            if address.is_loopback and not (self._settings.local_containers or is_plain):
+                # Whoever was allowed to name a host was not allowed to name this one.
+                fault = "an address of this machine"
+            if fault is None:
+                allowed.append(address)
+            reason = reason or fault
+        if not allowed:
+            raise ForbiddenAddressError(f"The container on {host!r} is not called: it is {reason}.")
+        return allowed
+
+    async def _addresses(self, host: str, port: int) -> list[IpAddress]:
+        if is_local_name(host.lower()):
+            return list(_LOOPBACK)
+        literal = literal_address(host)
+        if literal is not None:
+            return [literal]
+        loop = asyncio.get_running_loop()
+        try:
+            found = await loop.run_in_executor(self._threads, _look_up, host, port)
+        except (OSError, UnicodeError) as error:
+            raise OSError(f"{host} cannot be looked up: {error}") from None
+        return list(dict.fromkeys(plain(ipaddress.ip_address(text)) for text in found))
+
+
+def _look_up(host: str, port: int) -> list[str]:
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
+    # Without the zone of a link-local address, which is refused anyway.
+    return [str(entry[4][0]).partition("%")[0] for entry in found]

@@ -1,0 +1,1 @@
+"""Terms that the other packages share: errors, definitions, targets, time."""

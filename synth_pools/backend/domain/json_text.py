@@ -1,0 +1,124 @@
+"""JSON exactly as RFC 8259 has it, so that what is stored comes back as it was sent."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+from typing import Any, TypeGuard
+
+from ..limits import DEEPEST
+
+MAX_DEPTH = DEEPEST
+
+_LARGE = 256 * 1024
+
+# Only these spellings, with any digits, can be a number too large for a double. They are looked for
+# by what runs at the speed of memory: an expression would hold every other thread up for seconds.
+_MAYBE_TOO_LARGE = (b"0e000", b"0e+000", b"0" * 309)
+_SPELLING = bytes.maketrans(b"123456789E", b"000000000e")
+
+
+class BrokenJsonError(ValueError):
+    """The text is no JSON that can be kept and given back unchanged."""
+
+
+def loads(raw: bytes, max_depth: int = MAX_DEPTH) -> Any:
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise BrokenJsonError(f"not UTF-8 at byte {error.start}") from None
+    spelling = raw.translate(_SPELLING)
+    may_be_too_large = any(form in spelling for form in _MAYBE_TOO_LARGE)
+    parse_float = _finite_float if may_be_too_large else None
+    try:
+        value = json.loads(text, parse_constant=_refuse_constant, parse_float=parse_float)
+    except RecursionError:
+        raise BrokenJsonError(f"nested more than {max_depth} levels deep") from None
+    except json.JSONDecodeError as error:
+        raise BrokenJsonError(f"{error.msg} at line {error.lineno}, column {error.colno}") from None
+    except BrokenJsonError:
+        raise
+    except ValueError:
+        # Python refuses to convert integers of thousands of digits.
+        raise BrokenJsonError("a number has too many digits") from None
+    if text.count("[") + text.count("{") > max_depth and _is_too_deep(value, max_depth):
+        raise BrokenJsonError(f"nested more than {max_depth} levels deep")
+    return value
+
+
+async def loads_politely(raw: bytes, max_depth: int = MAX_DEPTH) -> Any:
+    """The same without holding up the event loop where there is much to read."""
+    if len(raw) > _LARGE:
+        return await asyncio.to_thread(loads, raw, max_depth)
+    return loads(raw, max_depth)
+
+
+# ASCII only: a lone surrogate or NUL that came in escaped must go out escaped, SQLite text and
+# UTF-8 could not hold it. It also keeps every document on one line, as event streams need it.
+dumps = json.JSONEncoder(
+    ensure_ascii=True, allow_nan=False, check_circular=False, separators=(",", ":")
+).encode
+
+
+def canonical(value: Any) -> str:
+    """One text for all spellings of the same JSON value: key order, 1 and 1.0, white space."""
+    return json.dumps(_plain_numbers(value), sort_keys=True, separators=(",", ":"))
+
+
+def replace_surrogates(value: Any) -> bytes:
+    """The document with a question mark in place of every lone surrogate, as UTF-8."""
+    return json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
+
+
+def is_number(value: object) -> TypeGuard[int | float]:
+    """Whether it is a finite JSON number; Python's bool is an int, JSON's is not."""
+    if isinstance(value, bool):
+        return False
+    return isinstance(value, int) or (isinstance(value, float) and math.isfinite(value))
+
+
+def _plain_numbers(value: Any) -> Any:
+    # Loops, not comprehensions: those would take two frames of the recursion limit per level.
+    if isinstance(value, dict):
+        plain_object = {}
+        for key, item in value.items():
+            plain_object[key] = _plain_numbers(item)
+        return plain_object
+    if isinstance(value, list):
+        plain_list = []
+        for item in value:
+            plain_list.append(_plain_numbers(item))  # noqa: PERF401
+        return plain_list
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
+
+
+def _finite_float(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        raise BrokenJsonError("a number is too large for a double")
+    return value
+
+
+def _refuse_constant(name: str) -> None:
+    raise BrokenJsonError(f"{name} is no JSON value")
+
+
+def _is_too_deep(value: Any, max_depth: int) -> bool:
+    level = [value]
+    for _ in range(max_depth + 1):
+        children: list[Any] = []
+        found = False
+        for item in level:
+            if isinstance(item, dict):
+                found = True
+                children.extend(item.values())
+            elif isinstance(item, list):
+                found = True
+                children.extend(item)
+        if not found:
+            return False
+        level = children
+    return True

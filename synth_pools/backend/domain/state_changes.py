@@ -1,0 +1,99 @@
+"""What is told of every change of a pool's or a rollout's state, once it is on disk."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from .clock import seconds_between
+
+if TYPE_CHECKING:
+    # The command line reads our names too, and opens no database.
+    import sqlite3
+
+_log = logging.getLogger("synth_pools.backend.states")
+
+# Of the request that is being answered here; None where nobody asked, as when a rollout ends.
+REQUEST_ID: ContextVar[str | None] = ContextVar("synth_pools_request_id", default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class PoolChange:
+    pool_id: str
+    status: str
+    # Of a failure: its error code.
+    code: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutChange:
+    pool_id: str
+    rollout_id: str
+    status: str
+    # JSON text, as it is stored.
+    trace: str = "null"
+    # Of a start: the how-manieth.
+    attempt: int | None = None
+    # Of a failure: its error code.
+    code: str | None = None
+    # How long it waited for its first start; how long it ran since then.
+    queue_seconds: float | None = None
+    run_seconds: float | None = None
+
+
+def change_of(
+    row: sqlite3.Row, status: str, moment: str, *, attempt: int | None = None, error: str = "null"
+) -> RolloutChange:
+    """A rollout, as its row was before, has got this status at this moment."""
+    created_at, started_at = row["created_at"], row["started_at"]
+    code = None if error == "null" else str(json.loads(error)["code"])
+    queue_seconds = run_seconds = None
+    if status == "running" and started_at is None:
+        queue_seconds = seconds_between(created_at, moment)
+    elif status != "running" and started_at is not None:
+        run_seconds = seconds_between(started_at, moment)
+    return RolloutChange(
+        pool_id=row["pool_id"],
+        rollout_id=row["id"],
+        status=status,
+        trace=row["trace_correlation_id"],
+        attempt=attempt,
+        code=code,
+        queue_seconds=queue_seconds,
+        run_seconds=run_seconds,
+    )
+
+
+def write_line(change: PoolChange | RolloutChange, request_id: str | None) -> None:
+    """One line of the log: ids and states, never what somebody sent or answered."""
+    if not _log.isEnabledFor(logging.INFO):
+        return
+    if isinstance(change, PoolChange):
+        fields: dict[str, Any] = {"pool_id": change.pool_id, "code": change.code}
+    else:
+        fields = {
+            "pool_id": change.pool_id,
+            "rollout_id": change.rollout_id,
+            "trace_correlation_id": None if change.trace == "null" else json.loads(change.trace),
+            "attempt": change.attempt,
+            "code": change.code,
+            "queue_seconds": change.queue_seconds,
+            "run_seconds": change.run_seconds,
+        }
+    fields["request_id"] = request_id
+    what = "pool" if isinstance(change, PoolChange) else "rollout"
+    # Not `_log.info`, which looks for the line of code that called it: that costs as much again.
+    record = logging.getLogRecordFactory()(
+        _log.name, logging.INFO, __file__, 0, "%s %s", (what, change.status), None
+    )
+    vars(record).update(line_fields(fields))
+    _log.handle(record)
+
+
+def line_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """What `extra` must be, so that a line shows these after its message; None is left out."""
+    return {"fields": {name: value for name, value in fields.items() if value is not None}}

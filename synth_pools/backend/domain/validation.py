@@ -1,0 +1,219 @@
+"""Requests, and in tests responses, against openapi.yaml itself."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+from urllib.parse import parse_qsl, quote
+
+import jsonschema_rs
+
+from . import json_text
+from .errors import invalid
+from .openapi import Operation, Parameter, read_operations, resolve
+
+_DOCUMENT = "urn:synth-pools:openapi"
+_INTEGER = re.compile(r"-?[0-9]{1,400}")
+_MESSAGE_LIMIT = 300
+_FIELD_LIMIT = 20
+_ALTERNATIVES = frozenset({"anyOf", "oneOf"})
+# `Retry-After` belongs to refusals that pass with time; the document cannot say "only then".
+_SOMETIMES_HEADERS = frozenset({"retry-after"})
+
+
+class ResponseDepartsError(Exception):
+    """The backend was about to answer something that openapi.yaml does not allow."""
+
+
+class Contract:
+    """openapi.yaml with its validators, each compiled when it is first needed."""
+
+    def __init__(self, document: Mapping[str, Any]) -> None:
+        self.document = document
+        self.operations = read_operations(document)
+        self._registry = jsonschema_rs.Registry([(_DOCUMENT, dict(document))])
+        self._validators: dict[str, jsonschema_rs.Draft202012Validator] = {}
+
+    @property
+    def version(self) -> str:
+        return str(self.document["info"]["version"])
+
+    def parameters(
+        self,
+        operation: Operation,
+        path: Mapping[str, str],
+        query_string: bytes,
+        headers: Mapping[str, str],
+    ) -> dict[str, Any]:
+        """The values of an operation's parameters; those that were not sent are absent."""
+        values: dict[str, Any] = {}
+        faults: list[dict[str, Any]] = []
+        query = _read_query(query_string) if query_string else {}
+        for parameter in operation.parameters:
+            if parameter.place == "path":
+                sent = [path[parameter.name]]
+            elif parameter.place == "query":
+                sent = query.get(parameter.name, [])
+            else:
+                header = headers.get(parameter.name.lower())
+                sent = [] if header is None else [header]
+            location: list[str | int] = [parameter.place, parameter.name]
+            if len(sent) > 1:
+                faults.append(_fault(location, "is given more than once", "duplicate"))
+            elif sent:
+                value = _coerce(parameter, sent[0])
+                faults.extend(self._faults(parameter.schema, value, location))
+                values[parameter.name] = value
+            elif parameter.required:
+                faults.append(_fault(location, "is required", "required"))
+        if faults:
+            raise invalid(faults)
+        return values
+
+    def check_body(self, operation: Operation, body: Any) -> None:
+        if operation.body is not None:
+            faults = list(self._faults(operation.body.schema, body, ["body"]))
+            if faults:
+                raise invalid(faults)
+
+    def refuse_missing_body(self) -> None:
+        raise invalid([_fault(["body"], "is required", "required")])
+
+    def answer_is_valid(self, operation: Operation, status: int, document: Any) -> bool:
+        """Whether a JSON document may be the answer, also when responses are not checked."""
+        response = operation.response(status)
+        schema = None if response is None else response.schemas.get("application/json")
+        return schema is not None and not any(self._faults(schema, document, []))
+
+    def check_response(
+        self, operation: Operation, status: int, headers: Mapping[str, str], body: bytes
+    ) -> None:
+        """Raise where a whole response departs from the document."""
+        schema = self._check_head(operation, status, headers)
+        if not headers["content-type"].startswith("text/event-stream"):
+            self._require(operation, schema, json.loads(body), f"body of {status}")
+
+    def check_head(self, operation: Operation, status: int, headers: Mapping[str, str]) -> None:
+        """Raise where the head of an answer that is no JSON departs."""
+        self._check_head(operation, status, headers)
+
+    def check_event(self, operation: Operation, message: Mapping[str, str]) -> None:
+        """Raise where one message of an event stream, or the JSON in it, departs."""
+        schema = self._check_head(operation, 200, None)
+        self._require(operation, schema, dict(message), "event")
+        data = resolve(self.document, f"{schema}/properties/data")[1]
+        inner = resolve(self.document, f"{data}/contentSchema")[1]
+        self._require(operation, inner, json.loads(message["data"]), "event data")
+
+    def _check_head(
+        self, operation: Operation, status: int, headers: Mapping[str, str] | None
+    ) -> str:
+        response = operation.response(status)
+        if response is None:
+            raise ResponseDepartsError(f"{operation.id}: status {status} is not documented")
+        if headers is None:
+            return response.schemas["text/event-stream"]
+        for name, schema in response.headers.items():
+            if name in headers:
+                value: Any = headers[name]
+                if resolve(self.document, schema)[0].get("type") == "integer":
+                    value = int(value)
+                self._require(operation, schema, value, f"header {name}")
+            elif name not in _SOMETIMES_HEADERS:
+                raise ResponseDepartsError(f"{operation.id}: {status} lacks the header {name}")
+        if not response.schemas and "content-type" not in headers:
+            return ""
+        content_type = headers.get("content-type", "").partition(";")[0]
+        if content_type not in response.schemas:
+            raise ResponseDepartsError(f"{operation.id}: {status} is {content_type!r}")
+        return response.schemas[content_type]
+
+    def _require(self, operation: Operation, schema: str, value: Any, what: str) -> None:
+        for fault in self._faults(schema, value, []):
+            place = "/".join(str(part) for part in fault["loc"])
+            raise ResponseDepartsError(f"{operation.id}: {what}: {place}: {fault['msg']}")
+
+    def _faults(
+        self, schema: str, value: Any, location: list[str | int]
+    ) -> Iterable[dict[str, Any]]:
+        validator = self._validators.get(schema)
+        if validator is None:
+            validator = self._compile(schema)
+        try:
+            if validator.is_valid(value):
+                return
+            errors = list(zip(range(_FIELD_LIMIT), validator.iter_errors(value), strict=False))
+        except UnicodeEncodeError:
+            # A key with a lone surrogate is legal JSON that the validator cannot read; what the
+            # schema says of the key does not depend on which character it cannot read.
+            readable = json.loads(json_text.replace_surrogates(value))
+            yield from self._faults(schema, readable, location)
+            return
+        for _, error in errors:
+            yield from _told(error, location)
+
+    def _compile(self, schema: str) -> jsonschema_rs.Draft202012Validator:
+        validator = jsonschema_rs.Draft202012Validator(
+            {"$ref": f"{_DOCUMENT}#{quote(schema, safe='/~')}"},
+            registry=self._registry,
+            validate_formats=True,
+        )
+        self._validators[schema] = validator
+        return validator
+
+
+def _read_query(query_string: bytes) -> dict[str, list[str]]:
+    query: dict[str, list[str]] = {}
+    # Latin-1 keeps every byte that a client may have sent without encoding it.
+    for name, value in parse_qsl(query_string.decode("latin-1"), keep_blank_values=True):
+        query.setdefault(name, []).append(value)
+    return query
+
+
+def _coerce(parameter: Parameter, text: str) -> str | int:
+    if parameter.is_integer and _INTEGER.fullmatch(text):
+        return int(text)
+    return text
+
+
+def _told(
+    error: jsonschema_rs.ValidationError, location: Sequence[str | int]
+) -> Iterator[dict[str, Any]]:
+    """What is wrong in the end: that none of several schemas fits tells nobody what to send."""
+    kind: Any = error.kind
+    place = [*location, *error.instance_path]
+    if kind.name not in _ALTERNATIVES:
+        yield _fault(place, error.message, kind.name)
+        return
+    meant, types = [], list[str]()
+    for faults in kind.context:
+        wrong = [fault for fault in faults if _is_of_other_type(fault, error)]
+        if wrong:
+            types += [name for fault in wrong for name in fault.kind.types]
+        else:
+            meant.append(faults)
+    if len(meant) == 1:
+        for fault in meant[0]:
+            yield from _told(fault, location)
+    elif meant:
+        yield _fault(place, error.message, kind.name)
+    else:
+        names = " or ".join(f'"{name}"' for name in dict.fromkeys(types))
+        sent = json.dumps(error.instance, separators=(",", ":"))
+        yield _fault(place, f"{sent} is not of type {names}", "type")
+
+
+def _is_of_other_type(
+    fault: jsonschema_rs.ValidationError, error: jsonschema_rs.ValidationError
+) -> bool:
+    return fault.kind.name == "type" and fault.instance_path == error.instance_path
+
+
+def _fault(location: Iterable[str | int], message: str, kind: str) -> dict[str, Any]:
+    if len(message) > _MESSAGE_LIMIT:
+        # What was sent comes first, and what is allowed last.
+        half = _MESSAGE_LIMIT // 2
+        message = f"{message[:half]}...{message[-half:]}"
+    return {"loc": list(location), "msg": message, "type": kind}

@@ -1,0 +1,62 @@
+"""How much of everything a backend takes on before it says no."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from .errors import BadOptionError
+
+_KIB = 1024
+_MIB = 1024 * _KIB
+# Deeper documents would run into Python's own recursion limit at a place that nobody can predict.
+DEEPEST = 500
+LARGEST_PAGE = 1000
+
+
+def _limit(default: float, words: str, *, most: float | None = None) -> Any:
+    return field(default=default, metadata={"help": words, "most": most})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Each is an option of `synth-pools serve` too: `max_queued` is `--max-queued`.
+
+    Those of time go without their unit there.
+    """
+
+    max_queued: int = _limit(10_000, "Rollouts that may wait, in all pools together.")
+    max_queued_per_pool: int = _limit(10_000, "Rollouts that may wait in one pool.")
+    max_body_bytes: int = _limit(16 * _MIB, "Size of the body of a request.")
+    max_depth: int = _limit(DEEPEST, "Levels of JSON inside each other in a body.", most=DEEPEST)
+    max_header_bytes: int = _limit(64 * _KIB, "Size of a request's line and headers together.")
+    max_page_items: int = _limit(
+        LARGEST_PAGE, "Items on one page of a list, whatever is asked for.", most=LARGEST_PAGE
+    )
+    max_page_bytes: int = _limit(64 * _MIB, "Size from which a page ends early.")
+    max_streams: int = _limit(500, "Event streams that are open at once.")
+    max_streams_per_rollout: int = _limit(100, "Event streams of one rollout at once.")
+    max_connections: int = _limit(2000, "Connections that are open at once.")
+    max_container_bytes: int = _limit(
+        64 * _MIB, "Size of the answer of a container, its artifacts included."
+    )
+    max_artifact_bytes: int = _limit(64 * _MIB, "Size of the content of one artifact.")
+    max_artifacts: int = _limit(10_000, "Artifacts that one rollout leaves.")
+    max_event_bytes: int = _limit(256 * _KIB, "Size of what one event tells.")
+    # A creation with `mode: sync` is answered 202 after this; the rollout goes on.
+    sync_wait_seconds: float = _limit(
+        86_400.0, "How long a creation with `mode: sync` waits for the end."
+    )
+    header_timeout_seconds: float = _limit(10.0, "Time for a request's line and headers to come.")
+    body_timeout_seconds: float = _limit(60.0, "Time for the body of a request to come.")
+    write_timeout_seconds: float = _limit(
+        60.0, "How long a client may read nothing of what is ready for it."
+    )
+
+    def __post_init__(self) -> None:
+        for limit in fields(Limits):
+            value = getattr(self, limit.name)
+            most = limit.metadata["most"]
+            if not value > 0 or (most is not None and value > most):
+                range_ = "above 0" if most is None else f"from 1 to {most:d}"
+                raise BadOptionError(f"{limit.name} must be {range_}, not {value}")

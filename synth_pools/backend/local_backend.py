@@ -1,0 +1,289 @@
+"""`LocalBackend`: the local backend as an object, for tests, notebooks and the command line."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import contextlib
+import http.client
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+from urllib.parse import urlsplit
+
+from . import hostnames
+from .api.app import create_app
+from .api_keys import key_problem
+from .containers.credentials import variables
+from .errors import BadOptionError, DataDirError, LocalBackendError
+from .key_ring import read_keys_file
+from .limits import Limits
+from .server.listener import base_url, check_port, is_loopback, open_listening_socket
+from .server.thread import ServerThread
+from .settings import Secret, Settings
+from .storage.data_dir import DataDir
+
+if TYPE_CHECKING:
+    from synth_pools import AsyncContainerPoolsClient, ContainerPoolsClient
+
+_START_LIMIT_SECONDS = 30.0
+_STOP_LIMIT_SECONDS = 15.0
+_LONGEST_GRACE = 86_400.0
+_LONGEST_INTERVAL = 3600.0
+
+
+class LocalBackend:
+    """A backend of one's own: `with LocalBackend() as backend: backend.client()`.
+
+    It runs in a thread with its own event loop, so that code which blocks does not stop it, whether
+    it is used with `with`, with `async with`, or with `start` and `stop`. Several may run at once.
+
+    `data_dir`: where it keeps everything; None is a temporary directory, removed when it stops.
+    `port`: 0 picks a free one. `api_key`: None is the key stored in `data_dir`, made if need be.
+    `api_keys_file`: in place of one key a file of several with names, one `name: key` a line, which
+    may change while the backend runs. `container_hosts`: hosts besides this machine on which
+    containers may be reached. `container_key_envs`: variables, besides the usual ones, from which
+    pools may have the key of their containers taken. `allow_processes`: whether whoever may define
+    pools may have processes started on this machine (`config.process`). `health_interval`: seconds
+    from one look at a container to the next. `allowed_hosts`: names besides this machine's by which
+    clients may call it. `limits`: how much it takes on. `grace`: seconds that what runs has to end
+    at a stop.
+    `keep_finished`: seconds after which finished rollouts are forgotten; None keeps them for ever.
+    `keep_artifacts`: bytes of the contents of artifacts that are kept, the oldest going first; None
+    keeps them all.
+    `validate_responses`: check each response against openapi.yaml too, as tests do.
+    """
+
+    def __init__(
+        self,
+        data_dir: str | os.PathLike[str] | None = None,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        api_key: str | None = None,
+        api_keys_file: str | os.PathLike[str] | None = None,
+        container_hosts: Iterable[str] = (),
+        container_key_envs: Iterable[str] = (),
+        allow_processes: bool = False,
+        health_interval: float = 5.0,
+        allowed_hosts: Iterable[str] = (),
+        limits: Limits | None = None,
+        grace: float = 0.0,
+        keep_finished: float | None = None,
+        keep_artifacts: int | None = None,
+        validate_responses: bool = False,
+    ) -> None:
+        check_port(port)
+        self._requested_dir = data_dir
+        self._host = host
+        self._port = port
+        problem = None if api_key is None else key_problem(api_key)
+        self._chosen_key = None if api_key is None or problem else Secret(api_key)
+        api_key = None
+        if problem is not None:
+            raise BadOptionError(f"the API key {problem}")
+        if api_keys_file is not None:
+            if self._chosen_key is not None:
+                raise BadOptionError("give one API key or a file of several, not both")
+            self._keys_file: Path | None = Path(api_keys_file).expanduser().absolute()
+            # Any of them is good enough for our own clients.
+            self._chosen_key = next(iter(read_keys_file(self._keys_file).values()))
+        else:
+            self._keys_file = None
+        self._container_hosts = hostnames.hosts("container_hosts", container_hosts)
+        self._container_key_envs = variables("container_key_envs", container_key_envs)
+        self._allow_processes = allow_processes
+        if not 0 < health_interval <= _LONGEST_INTERVAL:
+            raise BadOptionError(
+                f"health_interval must be more than 0 and at most {_LONGEST_INTERVAL:g} seconds"
+            )
+        self._health_interval = health_interval
+        self._allowed_hosts = hostnames.hosts("allowed_hosts", allowed_hosts)
+        self._limits = limits or Limits()
+        if not 0 <= grace <= _LONGEST_GRACE:
+            raise BadOptionError(f"grace must be from 0 to {_LONGEST_GRACE:g} seconds")
+        self._grace = grace
+        if keep_finished is not None and not keep_finished > 0:
+            raise BadOptionError("keep_finished must be more than 0 seconds")
+        self._keep_finished = keep_finished
+        if keep_artifacts is not None and not keep_artifacts > 0:
+            raise BadOptionError("keep_artifacts must be more than 0 bytes")
+        self._keep_artifacts = keep_artifacts
+        self._validate_responses = validate_responses
+        self._lock = threading.RLock()
+        self._run: _Run | None = None
+
+    def __repr__(self) -> str:
+        return f"<LocalBackend {self._run.url if self._run else 'stopped'}>"
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    async def __aenter__(self) -> Self:
+        starting = asyncio.create_task(asyncio.to_thread(self.start))
+        try:
+            await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            # The thread cannot be cancelled; what it starts must not outlive the caller.
+            with contextlib.suppress(Exception):
+                await starting
+            await asyncio.to_thread(self.stop)
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await asyncio.shield(asyncio.create_task(asyncio.to_thread(self.stop)))
+
+    @property
+    def url(self) -> str:
+        """Where it answers, for clients on this machine."""
+        return self._running().url
+
+    @property
+    def api_key(self) -> str:
+        return self._running().settings.api_key.reveal()
+
+    @property
+    def data_dir(self) -> Path:
+        return self._running().data_dir.path
+
+    @property
+    def key_file(self) -> Path | None:
+        """The file that holds the key, if the backend keeps it; None if the caller chose it."""
+        run = self._running()
+        return None if self._chosen_key is not None else run.data_dir.key_file
+
+    @property
+    def running(self) -> bool:
+        """Whether it serves: false before `start`, after `stop`, and when it broke down."""
+        run = self._run
+        return run is not None and run.thread.running
+
+    def client(self, *, timeout: float = 30.0) -> ContainerPoolsClient:
+        """A client of this backend; closing it is the caller's."""
+        from synth_pools import ContainerPoolsClient
+
+        return ContainerPoolsClient(api_key=self.api_key, backend_base=self.url, timeout=timeout)
+
+    def async_client(self, *, timeout: float = 30.0) -> AsyncContainerPoolsClient:
+        """The same for `async` code."""
+        from synth_pools import AsyncContainerPoolsClient
+
+        return AsyncContainerPoolsClient(
+            api_key=self.api_key, backend_base=self.url, timeout=timeout
+        )
+
+    def start(self) -> None:
+        """Return when the backend answers; raise `LocalBackendError` if it cannot be had."""
+        with self._lock:
+            if self._run is not None:
+                raise RuntimeError("this backend is started already: stop it first")
+            with contextlib.ExitStack() as undo:
+                listener = undo.enter_context(open_listening_socket(self._host, self._port))
+                if self._chosen_key is None and not is_loopback(listener):
+                    raise BadOptionError(
+                        f"{self._host} can be reached from other machines: "
+                        "listen on 127.0.0.1, or choose an API key yourself"
+                    )
+                # After the address: a port that is taken leaves no directory behind.
+                data_dir = undo.enter_context(DataDir(self._requested_dir))
+                settings = Settings(
+                    **asdict(self._limits),
+                    data_dir=data_dir.path,
+                    api_keys_file=self._keys_file,
+                    keep_finished_seconds=self._keep_finished,
+                    keep_artifacts_bytes=self._keep_artifacts,
+                    allowed_hosts=(*self._allowed_hosts, self._host.lower().removesuffix(".")),
+                    local_containers=is_loopback(listener),
+                    own_port=listener.getsockname()[1],
+                    api_key=self._chosen_key or data_dir.stored_key(),
+                    container_hosts=self._container_hosts,
+                    container_key_envs=self._container_key_envs,
+                    allow_processes=self._allow_processes,
+                    health_interval_seconds=self._health_interval,
+                    validate_responses=self._validate_responses,
+                )
+                deadline = time.monotonic() + _START_LIMIT_SECONDS
+                thread = ServerThread(
+                    lambda: create_app(settings), listener, settings, grace=self._grace
+                )
+                undo.callback(thread.stop, _STOP_LIMIT_SECONDS)
+                try:
+                    thread.start(_START_LIMIT_SECONDS)
+                except sqlite3.Error as error:
+                    raise DataDirError(
+                        f"cannot open the database in {data_dir.path}: {error}; "
+                        "repair it, or give another data directory"
+                    ) from error
+                run = _Run(base_url(listener), settings, thread, data_dir)
+                run.check_answer(deadline)
+                undo.pop_all()
+            self._run = run
+            # A notebook rarely stops what it starts; its rollouts should still be put away.
+            atexit.register(self._stop_at_exit)
+
+    def stop(self) -> None:
+        """End streams, requests and rollouts, each within a limit; harmless when stopped."""
+        with self._lock:
+            run, self._run = self._run, None
+            if run is None:
+                return
+            atexit.unregister(self._stop_at_exit)
+            run.stop()
+
+    def _stop_at_exit(self) -> None:
+        with contextlib.suppress(LocalBackendError):
+            self.stop()
+
+    def _running(self) -> _Run:
+        run = self._run
+        if run is None:
+            raise RuntimeError("this backend is not started: use `with`, `async with` or `start`")
+        return run
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What exists between one start and its stop."""
+
+    url: str
+    settings: Settings
+    thread: ServerThread
+    data_dir: DataDir
+
+    def check_answer(self, deadline: float) -> None:
+        """One real request: whoever is told the URL finds somebody there who knows the key."""
+        address = urlsplit(self.url)
+        connection = http.client.HTTPConnection(
+            address.hostname or "", address.port, timeout=max(0.1, deadline - time.monotonic())
+        )
+        authorization = f"Bearer {self.settings.api_key.reveal()}"
+        try:
+            connection.request("GET", "/v1/capabilities", headers={"Authorization": authorization})
+            status = connection.getresponse().status
+        except (OSError, http.client.HTTPException) as error:
+            raise LocalBackendError(
+                f"the backend at {self.url} does not answer: {error}"
+            ) from error
+        finally:
+            connection.close()
+        if status != 200:
+            raise LocalBackendError(f"the backend at {self.url} answers its first call {status}")
+
+    def stop(self) -> None:
+        # A backend that did not stop still writes: then its directory stays locked.
+        self.thread.stop(_STOP_LIMIT_SECONDS)
+        self.data_dir.close()
+        if self.thread.failure is not None:
+            raise LocalBackendError(
+                f"the backend stopped with an error: {self.thread.failure}"
+            ) from self.thread.failure

@@ -1,0 +1,169 @@
+"""A reading in Prometheus' text format, written by prometheus-client.
+
+Imported by the first scrape and by nothing else: it brings a web server and a client of its own,
+which a start does not wait for. Its global registry stays unused, since several backends may run in
+one process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from urllib.parse import urlsplit
+
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    InfoMetricFamily,
+)
+from prometheus_client.metrics_core import Metric
+
+from .primitives import Histogram
+from .snapshot import ContainerReading, Reading
+from .stored import StoredCounts
+
+_PREFIX = "synth_pools"
+
+# Containers that have series of their own.
+_MOST_CONTAINERS = 200
+
+Labelled = Iterable[tuple[tuple[str, ...], float]]
+
+
+def text_of(reading: Reading) -> bytes:
+    """The answer to a scrape."""
+    registry = CollectorRegistry()
+    registry.register(_Collected(reading))
+    # Memory, processor time and open files of the process; nothing where there is no /proc.
+    ProcessCollector(registry=registry)
+    return generate_latest(registry)
+
+
+class _Collected:
+    def __init__(self, reading: Reading) -> None:
+        self._reading = reading
+
+    def collect(self) -> Iterator[Metric]:
+        reading = self._reading
+        build = {"version": reading.version, "api_version": reading.api_version}
+        yield InfoMetricFamily(f"{_PREFIX}_build", "What runs here.", value=build)
+        limits = (((name,), value) for name, value in reading.limits.items())
+        yield _gauge("limit", "Beyond it the answer is 429.", limits, "limit")
+        yield from _rollouts(reading)
+        yield from _stored(reading.stored)
+        yield from _containers(reading.containers)
+        yield _gauge("event_streams", "Event streams that are open.", [((), reading.open_streams)])
+        yield _histogram(
+            "request_seconds",
+            "From a request to its answer, or to the first byte of an event stream.",
+            reading.measures.requests.items(),
+            "operation",
+            "status",
+        )
+        yield from _store(reading)
+
+
+def _rollouts(reading: Reading) -> Iterator[Metric]:
+    measures = reading.measures
+    yield _counter("rollouts_admitted", "Rollouts admitted.", [((), measures.admitted)])
+    yield _counter("rollout_attempts", "Rollouts sent to a container.", [((), measures.attempts)])
+    yield _counter(
+        "rollouts_finished",
+        "Rollouts that ended, by their state, and the error code of those that failed.",
+        measures.finished.items(),
+        "state",
+        "code",
+    )
+    yield _histogram(
+        "rollout_queue_seconds",
+        "From the admission of a rollout to its first start.",
+        [((), measures.queue_seconds)],
+    )
+    runs = (((state,), histogram) for state, histogram in measures.run_seconds.items())
+    yield _histogram(
+        "rollout_run_seconds", "From the first start of a rollout to its end.", runs, "state"
+    )
+
+
+def _stored(counts: StoredCounts | None) -> Iterator[Metric]:
+    readable = "Whether the database can be read; what it holds is missing here where it cannot."
+    yield _gauge("store_readable", readable, [((), counts is not None)])
+    if counts is None:
+        return
+    rollouts = (((state,), number) for state, number in counts.rollouts_by_state.items())
+    yield _gauge("rollouts", "Rollouts that are stored.", rollouts, "state")
+    pools = (((status,), number) for status, number in counts.pools_by_status.items())
+    yield _gauge("pools", "Pools that are stored.", pools, "status")
+    queued = [((pool, "queued"), load.queued) for pool, load in counts.loads.items()]
+    running = [((pool, "running"), load.running) for pool, load in counts.loads.items()]
+    places = (((pool,), load.concurrency) for pool, load in counts.loads.items())
+    unfinished = "Unfinished rollouts of the pools that have most, and of the others together."
+    yield _gauge("pool_rollouts", unfinished, queued + running, "pool", "state")
+    yield _gauge("pool_concurrency", "Rollouts of a pool that may run at once.", places, "pool")
+
+
+def _containers(containers: tuple[ContainerReading, ...]) -> Iterator[Metric]:
+    by_health: dict[tuple[str, ...], int] = {}
+    for container in containers:
+        by_health[container.health,] = by_health.get((container.health,), 0) + 1
+    yield _gauge("containers", "Containers of all pools.", by_health.items(), "health")
+    # A container may stand in a pool more than once; a series must not.
+    shown = {(one.pool_id, _address(one.url)): one for one in containers[:_MOST_CONTAINERS]}
+    names = ("pool", "container")
+    up = ((labels, one.health == "healthy") for labels, one in shown.items())
+    yield _gauge("container_up", "Whether a container is healthy.", up, *names)
+    running = ((labels, one.running_rollouts) for labels, one in shown.items())
+    yield _gauge("container_running_rollouts", "Rollouts that it runs.", running, *names)
+    restarts = ((labels, one.restarts) for labels, one in shown.items())
+    yield _counter("container_restarts", "How often it was started again.", restarts, *names)
+
+
+def _store(reading: Reading) -> Iterator[Metric]:
+    measures = reading.measures
+    transactions = "SQLite transactions that write, from their beginning until they are on disk."
+    yield _histogram(
+        "store_transaction_seconds", transactions, [((), measures.transaction_seconds)]
+    )
+    writes = "Writes that shared a transaction."
+    yield _histogram("store_batch_writes", writes, [((), measures.batch_sizes)])
+    failed = "Transactions that the database did not take."
+    yield _counter("store_failed_transactions", failed, [((), measures.failed_transactions)])
+    waiting = "Writes that are not on disk yet."
+    yield _gauge("store_waiting_writes", waiting, [((), reading.waiting_writes)])
+    sizes = (((name,), size) for name, size in reading.bytes_on_disk.items())
+    yield _gauge("store_bytes", "Size of the database and of its log.", sizes, "file")
+
+
+def _address(url: str) -> str:
+    """What follows the path may be a secret of the container."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}{parts.path}"
+
+
+def _gauge(name: str, text: str, values: Labelled, *labels: str) -> Metric:
+    family = GaugeMetricFamily(f"{_PREFIX}_{name}", text, labels=labels)
+    for label_values, value in values:
+        family.add_metric(label_values, value)
+    return family
+
+
+def _counter(name: str, text: str, values: Labelled, *labels: str) -> Metric:
+    family = CounterMetricFamily(f"{_PREFIX}_{name}", text, labels=labels)
+    for label_values, value in values:
+        family.add_metric(label_values, value)
+    return family
+
+
+def _histogram(
+    name: str, text: str, values: Iterable[tuple[tuple[str, ...], Histogram]], *labels: str
+) -> Metric:
+    family = HistogramMetricFamily(f"{_PREFIX}_{name}", text, labels=labels)
+    for label_values, histogram in values:
+        buckets = [(_le(bound), count) for bound, count in histogram.cumulative()]
+        family.add_metric(label_values, buckets, histogram.sum)
+    return family
+
+
+def _le(bound: float) -> str:
+    return "+Inf" if bound == float("inf") else str(float(bound))

@@ -1,0 +1,59 @@
+"""What is counted and timed while the backend runs; it starts at nothing at every start."""
+
+from __future__ import annotations
+
+from ..domain.state_changes import RolloutChange
+from .primitives import Counters, Histogram, Histograms
+
+# A request takes a fraction of a millisecond, or as long as `mode: sync` makes it wait.
+_REQUEST_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 600)
+# Rollouts take from nothing to a day.
+_ROLLOUT_BOUNDS = (0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 600, 1800, 3600, 14_400, 86_400)
+_TRANSACTION_BOUNDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 10)
+# Up to the most writes that share a commit.
+_BATCH_BOUNDS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+
+# For what asks for no operation of openapi.yaml: no id looks like this.
+NO_OPERATION = "(none)"
+
+_CLASSES = {number: f"{number}xx" for number in range(1, 6)}
+
+
+class Measures:
+    """Without labels whose number grows with use: none for pools, rollouts or callers."""
+
+    def __init__(self) -> None:
+        # By operation and class of status.
+        self.requests: Histograms[tuple[str, str]] = Histograms(_REQUEST_BOUNDS)
+        self.admitted = 0
+        # By state, and the error code of a failure.
+        self.finished: Counters[tuple[str, str]] = Counters()
+        self.attempts = 0
+        self.queue_seconds = Histogram(_ROLLOUT_BOUNDS)
+        # By state.
+        self.run_seconds: Histograms[str] = Histograms(_ROLLOUT_BOUNDS)
+        self.transaction_seconds = Histogram(_TRANSACTION_BOUNDS)
+        self.batch_sizes = Histogram(_BATCH_BOUNDS)
+        self.failed_transactions = 0
+
+    def answered(self, operation: str, status: int, seconds: float) -> None:
+        self.requests.observe((operation, _CLASSES[status // 100]), seconds)
+
+    def committed(self, writes: int, seconds: float, *, failed: bool) -> None:
+        """So many writes in one transaction; called in the thread that writes."""
+        self.transaction_seconds.observe(seconds)
+        self.batch_sizes.observe(writes)
+        if failed:
+            self.failed_transactions += 1
+
+    def changed(self, change: RolloutChange) -> None:
+        if change.status == "queued":
+            self.admitted += 1
+        elif change.status == "running":
+            self.attempts += 1
+        else:
+            self.finished.count((change.status, change.code or ""))
+        if change.queue_seconds is not None:
+            self.queue_seconds.observe(change.queue_seconds)
+        if change.run_seconds is not None:
+            self.run_seconds.observe(change.status, change.run_seconds)

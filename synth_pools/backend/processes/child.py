@@ -1,0 +1,112 @@
+"""One process that we started, in a session of its own, its output read as it comes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import psutil
+
+from .discovery import Known
+from .output import Tail
+
+_READ_SECONDS = 0.5
+
+
+class Child:
+    """Made by `spawn`; `close` it once it has exited."""
+
+    def __init__(self, transport: asyncio.SubprocessTransport, protocol: _Protocol, marker: str):
+        self._transport = transport
+        self._exited = protocol.exited
+        self._all_read = protocol.all_read
+        self.output = protocol.output
+        self.pid = transport.get_pid()
+        self._protocol = protocol
+        self._known = Known(self.pid, _started(self.pid), marker, is_child=True)
+
+    @classmethod
+    async def spawn(
+        cls, arguments: Sequence[str], env: Mapping[str, str], cwd: str | None, marker: str
+    ) -> Child:
+        """Raise `OSError` or `ValueError` where there is no such program or it cannot be run."""
+        transport, protocol = await asyncio.get_running_loop().subprocess_exec(
+            _Protocol,
+            *arguments,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=dict(env),
+            cwd=cwd,
+            # So that a signal reaches its children too, and ^C in our terminal does not.
+            start_new_session=True,
+        )
+        return cls(transport, protocol, marker)
+
+    @property
+    def known(self) -> Known:
+        return replace(self._known, ended=self._protocol.exited_at)
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs; negative: the signal that ended it."""
+        return self._transport.get_returncode() if self._exited.done() else None
+
+    @property
+    def has_exited(self) -> bool:
+        return self._exited.done()
+
+    async def exited(self, limit_seconds: float | None = None) -> bool:
+        """Whether it has, after at most this time."""
+        await asyncio.wait([self._exited], timeout=limit_seconds)
+        return self._exited.done()
+
+    async def read_rest(self) -> None:
+        """Of one that has exited: what it had written, unless a child of its may write for ever."""
+        await asyncio.wait([self._all_read], timeout=_READ_SECONDS)
+
+    def signal(self, number: int) -> None:
+        """To all of its group; nothing once it has exited, when the number may be another's."""
+        if not self._exited.done():
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.pid, number)
+
+    def close(self) -> None:
+        self._transport.close()
+
+
+class _Protocol(asyncio.SubprocessProtocol):
+    def __init__(self) -> None:
+        self.output = Tail()
+        # In seconds since 1970.
+        self.exited_at: float | None = None
+        loop = asyncio.get_running_loop()
+        self.exited: asyncio.Future[None] = loop.create_future()
+        self.all_read: asyncio.Future[None] = loop.create_future()
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        del fd  # both of its streams are one
+        self.output.feed(data)
+
+    def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
+        del fd, exc
+        if not self.all_read.done():
+            self.all_read.set_result(None)
+
+    def process_exited(self) -> None:
+        if not self.exited.done():
+            self.exited_at = time.time()
+            self.exited.set_result(None)
+
+
+def _started(pid: int) -> float:
+    try:
+        return psutil.Process(pid).create_time()
+    except psutil.Error:
+        # It is over already, and nobody will have to find it.
+        return time.time()

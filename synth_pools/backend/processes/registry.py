@@ -1,0 +1,86 @@
+"""Which processes run, written down: after a `kill -9` the next start ends what was left."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Iterable
+from pathlib import Path
+
+import psutil
+
+from ..storage.database import FILE_NAME, Store, Transaction
+from .child import Child
+from .discovery import Known, find
+from .termination import PATIENCE_SECONDS, end
+
+_log = logging.getLogger(__name__)
+
+_TOKEN = "process_token"  # noqa: S105 - the name of a row; and what is in it opens nothing
+
+
+class Ledger:
+    """Its markers begin with a token that only the processes of this database carry."""
+
+    def __init__(self, store: Store, data_dir: Path) -> None:
+        self._store = store
+        self._file = data_dir / FILE_NAME
+        self._token = secrets.token_hex(16)
+
+    async def open(self) -> None:
+        """End what a former run of this database left, then begin a new page."""
+        # A copy of the database must not end what the original runs.
+        file = self._file.stat()
+        place = f"{file.st_dev:x}-{file.st_ino:x}"
+        with self._store.reading() as db:
+            row = db.execute("SELECT value FROM meta WHERE key = ?", (_TOKEN,)).fetchone()
+            rows = db.execute("SELECT pid, started, marker FROM processes").fetchall()
+        token, _, former_place = ("" if row is None else str(row["value"])).partition(" ")
+        if token and place == former_place:
+            self._token = token
+            await _end_leftovers(token, [Known(*one) for one in rows])
+
+        def write(tx: Transaction) -> None:
+            tx.execute("DELETE FROM processes")
+            tx.execute(
+                "INSERT OR REPLACE INTO meta VALUES (?, ?)", (_TOKEN, f"{self._token} {place}")
+            )
+
+        if rows or place != former_place:
+            await self._store.write(write)
+
+    def new_marker(self) -> str:
+        return f"{self._token}.{secrets.token_hex(8)}"
+
+    async def note(self, child: Child) -> None:
+        """One that was killed before this is found by its marker all the same."""
+        known = child.known
+        values = (known.pid, known.started, known.marker)
+
+        def write(tx: Transaction) -> None:
+            tx.execute(
+                "INSERT OR REPLACE INTO processes (pid, started, marker) VALUES (?, ?, ?)",
+                values,
+            )
+
+        await self._store.write_in_the_end(write)
+
+    async def strike(self, children: Iterable[Child]) -> None:
+        """They have ended, and all that they started."""
+        values = [(child.known.marker,) for child in children]
+
+        def write(tx: Transaction) -> None:
+            tx.executemany("DELETE FROM processes WHERE marker = ?", values)
+
+        if values:
+            await self._store.write_in_the_end(write)
+
+
+async def _end_leftovers(token: str, known: list[Known]) -> None:
+    def find_all() -> list[psutil.Process]:
+        return find(lambda marker: marker.startswith(f"{token}."), known)
+
+    left = len(find_all())
+    if left:
+        _log.warning("ending %d processes that the last run of this backend left", left)
+        await end(find_all, PATIENCE_SECONDS)

@@ -1,0 +1,74 @@
+"""What is to be started for a pool, as its definition says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from ..domain import json_text
+from ..domain.definitions import container_key_env, process_of
+from ..domain.errors import invalid
+
+_START_SECONDS = 30.0
+_PLACEHOLDER = "{port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Two that are equal ask for the same process: then those that run may stay."""
+
+    argv: tuple[str, ...]
+    env: tuple[tuple[str, str], ...]
+    cwd: str | None
+    start_seconds: float
+    # The variable that holds the containers' key, never the key itself.
+    key_env: str | None
+
+    @classmethod
+    def of(cls, definition: Mapping[str, Any]) -> Self | None:
+        """None where the pool starts nothing."""
+        process = process_of(definition)
+        if process is None:
+            return None
+        variables = (process.get("env") or {}).items()
+        cwd, seconds = process.get("cwd"), process.get("start_timeout_seconds")
+        return cls(
+            tuple(process["argv"]),
+            tuple((name, _text(value)) for name, value in variables if value is not None),
+            cwd if isinstance(cwd, str) else None,
+            float(seconds) if json_text.is_number(seconds) and seconds > 0 else _START_SECONDS,
+            container_key_env(definition),
+        )
+
+    def arguments(self, port: int) -> list[str]:
+        return [_filled(text, port) for text in self.argv]
+
+    def variables(self, port: int) -> dict[str, str]:
+        return {name: _filled(text, port) for name, text in self.env}
+
+
+def check_process(definition: Mapping[str, Any]) -> None:
+    """Raise 422 for what no process can be started with, whatever there is on this machine."""
+    env = (process_of(definition) or {}).get("env")
+    place = ["body", "config", "process", "env"]
+    faults = []
+    for name, value in (env or {}).items():
+        if not name or "=" in name or "\0" in name:
+            message = f"{json_text.dumps(name)[:300]} is no name of a variable"
+            allowed = 'a name is not empty and holds no "=" and no NUL'
+            faults.append({"loc": place, "msg": f"{message}: {allowed}", "type": "propertyNames"})
+        elif isinstance(value, str) and "\0" in value:
+            message = "holds a NUL, which the value of a variable may not"
+            faults.append({"loc": [*place, name], "msg": message, "type": "pattern"})
+    if faults:
+        raise invalid(faults)
+
+
+def _filled(text: str, port: int) -> str:
+    # Not `format`: other braces are the program's own.
+    return text.replace(_PLACEHOLDER, str(port))
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json_text.dumps(value)

@@ -1,0 +1,152 @@
+"""The processes of all pools, kept in step with what the pools are and what state they are in."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from functools import partial
+from typing import Any
+
+from ..containers.balancer import Fleet
+from ..domain.definitions import has_processes
+from ..rollouts.recovery import end_lost
+from ..rollouts.scheduler import Scheduler
+from ..settings import Settings
+from ..storage import pools
+from ..storage.database import Store, Transaction
+from ..storage.pools import Pool
+from .failures import NOT_ALLOWED, Trouble, not_allowed
+from .pool import PoolProcesses
+from .ports import Ports
+from .registry import Ledger
+from .replica import Means
+from .spec import Plan
+
+_KILL_SECONDS = 1.0
+
+
+class Processes:
+    """Told of every change of a pool after its commit (`follow`), in the event loop.
+
+    It moves pools from `warming` to `active` or `failed`, and holds the queues of those that are
+    not active. Before anything else: `end_leftovers`, then `begin`.
+    """
+
+    def __init__(
+        self, settings: Settings, store: Store, fleet: Fleet, scheduler: Scheduler
+    ) -> None:
+        self._store = store
+        self._scheduler = scheduler
+        self._may_start = settings.allow_processes
+        self._ledger = Ledger(store, settings.data_dir)
+        self._means = Means(settings, fleet, self._ledger, Ports())
+        self._pools: dict[str, PoolProcesses] = {}
+        self._background: set[asyncio.Task[None]] = set()
+        self._closing = False
+
+    async def end_leftovers(self) -> None:
+        """End what a former run of this backend started and could not end."""
+        await self._ledger.open()
+
+    async def begin(self) -> None:
+        """Start what the pools name, and hold those that wait for it."""
+
+        def work(tx: Transaction) -> None:
+            for pool in pools.unarchived_pools(tx):
+                status, error = self._status_at_start(pool)
+                moved = pool
+                if status != pool.status:
+                    moved = pools.move_pool(tx, pool, status, error)
+                end_lost(tx, moved)
+                tx.after_commit(partial(self.follow, moved))
+
+        await self._store.write(work)
+
+    def _status_at_start(self, pool: Pool) -> tuple[str, dict[str, Any] | None]:
+        """What ran has ended with the former run of the backend."""
+        status = pool.status
+        if has_processes(pool.definition):
+            if status in ("active", "warming"):
+                return ("warming", None) if self._may_start else ("failed", not_allowed())
+            if status == "failed" and self._may_start and pool.error_code == NOT_ALLOWED:
+                return "warming", None
+        return status, None
+
+    def follow(self, pool: Pool) -> None:
+        """This is what the pool is now."""
+        status = pool.status
+        self._scheduler.hold(pool.id, status not in ("active", "archived"))
+        if self._closing:
+            return
+        plan = Plan.of(pool.view) if self._may_start else None
+        processes = self._pools.get(pool.id)
+        if processes is None:
+            processes = self._new(pool.id)
+        if status in ("warming", "active"):
+            processes.want(plan, int(pool.view["capacity"]))
+        elif status == "paused":
+            processes.end_after(partial(self._scheduler.drained, pool.id))
+        elif status == "failed":
+            processes.give_up()
+        else:
+            processes.end_now()
+        if status == "warming" and (plan is None or processes.is_up):
+            self._activate(pool.id, plan)
+        if not processes.is_gone:
+            self._pools[pool.id] = processes
+
+    async def close(self) -> None:
+        """End them all; cancelled: kill them."""
+        self._closing = True
+        for task in self._background:
+            task.cancel()
+        for processes in self._pools.values():
+            processes.end_now()
+        ending = {task for processes in self._pools.values() for task in processes.ending}
+        if not ending:
+            return
+        try:
+            await asyncio.wait(ending)
+        except asyncio.CancelledError:
+            for task in ending:
+                task.cancel()
+            await asyncio.wait(ending, timeout=_KILL_SECONDS)
+            raise
+
+    def _new(self, pool_id: str) -> PoolProcesses:
+        return PoolProcesses(
+            pool_id,
+            self._means,
+            partial(self._activate, pool_id),
+            partial(self._fail, pool_id),
+            partial(self._pools.pop, pool_id, None),
+        )
+
+    def _activate(self, pool_id: str, plan: Plan | None) -> None:
+        self._move(pool_id, plan, ("warming",), "active", None)
+
+    def _fail(self, pool_id: str, plan: Plan, trouble: Trouble) -> None:
+        self._move(pool_id, plan, ("warming", "active"), "failed", trouble)
+
+    def _move(
+        self,
+        pool_id: str,
+        plan: Plan | None,
+        former: tuple[str, ...],
+        status: str,
+        trouble: Trouble | None,
+    ) -> None:
+        def work(tx: Transaction) -> None:
+            pool = pools.find_pool(tx, pool_id)
+            # What was started may be another thing than what is asked for by now.
+            if pool.status in former and Plan.of(pool.view) == plan:
+                error = None if trouble is None else trouble.pool_error
+                moved = pools.move_pool(tx, pool, status, error)
+                tx.after_commit(lambda: self.follow(moved))
+
+        self._in_background(self._store.write_in_the_end(work))
+
+    def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)

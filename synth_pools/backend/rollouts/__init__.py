@@ -1,0 +1,1 @@
+"""Rollouts, from their admission to their result."""

@@ -1,0 +1,80 @@
+"""One attempt at a rollout: what it is sent with, and whether another may follow it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ..containers.credentials import FORBIDDEN_KEY, MISSING_KEY
+from ..domain import json_text
+from ..domain.target import TargetError
+
+# Keys of a request that are about the pool and the creation, not about the container.
+_NOT_FOR_CONTAINERS = frozenset({"pool_id", "mode"})
+
+_LONGEST_TIMEOUT = 86_400
+_MOST_ATTEMPTS = 10
+_FIRST_PAUSE = 0.5
+_LONGEST_PAUSE = 5.0
+
+
+def timeout_of(limits: Any) -> float | None:
+    """The time limit that an object of limits or settings names.
+
+    Bodies in a container's own terms may hold anything here: what is no limit of ours is none.
+    """
+    value = limits.get("timeout_seconds") if isinstance(limits, dict) else None
+    if json_text.is_number(value) and 0 < value <= _LONGEST_TIMEOUT:
+        return float(value)
+    return None
+
+
+def most_attempts_of(limits: Any) -> int:
+    """How often a rollout may be sent to a container."""
+    value = limits.get("max_attempts") if isinstance(limits, dict) else None
+    return max(1, min(int(value), _MOST_ATTEMPTS)) if json_text.is_number(value) else 1
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What is needed to run a rollout, as it was when this attempt started."""
+
+    rollout_id: str
+    request: dict[str, Any]
+    number: int
+    container_url: str | None
+    # The variable that holds the key of the container.
+    key_env: str | None
+    limit_seconds: float
+    # Whether the container is asked for the end of it, instead of waited for.
+    is_async: bool
+    # Sent before the backend restarted; its container may have it still.
+    is_left_over: bool
+
+    @property
+    def payload(self) -> dict[str, Any]:
+        kept = {key: self.request[key] for key in self.request if key not in _NOT_FOR_CONTAINERS}
+        mode = "async" if self.is_async else "sync"
+        return {**kept, "rollout_id": self.rollout_id, "submission_mode": mode}
+
+    def may_follow(self, error: TargetError) -> bool:
+        """Whether what went wrong is the container's fault, and the request allows one more."""
+        return self.number < most_attempts_of(self.request.get("limits")) and _is_its_fault(error)
+
+    @property
+    def pause_seconds(self) -> float:
+        """How long to wait before the same container gets it again: what is wrong may pass."""
+        return float(min(_FIRST_PAUSE * 2 ** (self.number - 1), _LONGEST_PAUSE))
+
+
+def _is_its_fault(error: TargetError) -> bool:
+    """Whether the container broke down, and did not merely take long, refuse or talk nonsense."""
+    cause = error.details.get("cause")
+    if error.code == "container_unreachable":
+        # Every container of the pool is sent the same key.
+        return cause not in (MISSING_KEY, FORBIDDEN_KEY)
+    if error.code == "container_bad_response":
+        return cause is not None
+    if error.code == "container_http_error":
+        return error.status is not None and error.status >= 500
+    return error.code == "backend_restarted"

@@ -1,0 +1,183 @@
+"""Full means no: who may still come in, and when it is worth asking again."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+
+from ..domain.errors import ApiError
+from ..limits import Limits
+from ..storage.pools import Executes, Pool
+
+# How many ends a rate is measured by, and over which time at most.
+_ENDS = 200
+_WINDOW_SECONDS = 600.0
+_WITHOUT_A_RATE = 10.0
+_LONGEST_WAIT = 3600
+_STREAM_WAIT = 5
+
+
+class Rate:
+    """How fast rollouts end, by those that ended lately."""
+
+    def __init__(self) -> None:
+        self._ends: deque[float] = deque(maxlen=_ENDS)
+
+    def count(self) -> None:
+        self._ends.append(time.monotonic())
+
+    def seconds_each(self) -> float:
+        """From one end to the next, on the average."""
+        now = time.monotonic()
+        while self._ends and now - self._ends[0] > _WINDOW_SECONDS:
+            self._ends.popleft()
+        if not self._ends:
+            return _WITHOUT_A_RATE
+        # Up to now, so that a rate which has dried up does not promise what it was.
+        return (now - self._ends[0]) / len(self._ends)
+
+
+class Admission:
+    """Whether one more rollout may wait."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._in_all = Rate()
+        self._by_pool: dict[str, Rate] = {}
+        self._stops_at: float | None = None
+
+    def count_end(self, pool_id: str) -> None:
+        self._in_all.count()
+        self._by_pool.setdefault(pool_id, Rate()).count()
+
+    def forget(self, pool_id: str) -> None:
+        """A pool whose last rollout has ended has nobody left to wait for."""
+        self._by_pool.pop(pool_id, None)
+
+    def close(self, grace_seconds: float) -> None:
+        """Admit nothing from now on; the backend stops when the grace is over."""
+        self._stops_at = time.monotonic() + grace_seconds
+
+    def require_open(self) -> None:
+        if self._stops_at is not None:
+            seconds = max(1, math.ceil(self._stops_at - time.monotonic()))
+            raise ApiError(
+                503,
+                "backend_stopping",
+                "The backend is stopping; send the request again when it runs.",
+                retryable=True,
+                retry_after_seconds=seconds,
+            )
+
+    def room(self, db: Executes) -> Room:
+        """Asked where rollouts are added, so that no two are given the last place."""
+        return Room(self._limits, db, self._rate)
+
+    def _rate(self, pool_id: str | None) -> Rate:
+        return self._by_pool.get(pool_id or "") or self._in_all
+
+
+class Room:
+    """The places that are left, as one transaction sees them: counted once, however many it takes.
+
+    Args:
+        limits: How many may wait.
+        db: The transaction.
+        rate_of: How fast rollouts of a pool, or of all (None), end.
+    """
+
+    def __init__(self, limits: Limits, db: Executes, rate_of: Callable[[str | None], Rate]) -> None:
+        self._limits = limits
+        self._db = db
+        self._rate_of = rate_of
+        self._left_in_pool: dict[str, int] = {}
+        self._with_free_places: set[str] = set()
+        self._left_in_all: int | None = None
+
+    def take(self, pool: Pool) -> None:
+        """One place for a rollout of this pool; 429 where its queue, or that of all, is full."""
+        of_pool, in_all = self._limits.max_queued_per_pool, self._limits.max_queued
+        left_in_pool = self._left_in_pool.get(pool.id)
+        if left_in_pool is None:
+            most = of_pool + pool.concurrency
+            left_in_pool = of_pool - _count(self._db, "queued", most, pool.id)
+        if left_in_pool <= 0 and pool.id not in self._with_free_places:
+            # A place that is free is no place in the queue: looked up where it comes to that.
+            self._with_free_places.add(pool.id)
+            running = _count(self._db, "running", pool.concurrency, pool.id)
+            left_in_pool += max(0, pool.concurrency - running)
+        self._left_in_pool[pool.id] = left_in_pool
+        if left_in_pool <= 0:
+            message = f"Pool {pool.id!r} has {of_pool} rollouts waiting."
+            raise _full("pool_queue_full", message, of_pool, self._rate_of(pool.id))
+        if self._left_in_all is None:
+            self._left_in_all = in_all - _count(self._db, "queued", in_all, None)
+        if self._left_in_all <= 0:
+            message = f"{in_all} rollouts are waiting."
+            raise _full("queue_full", message, in_all, self._rate_of(None))
+        self._left_in_pool[pool.id] -= 1
+        self._left_in_all -= 1
+
+
+class Streams:
+    """How many event streams are open, in all and of each rollout."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._of: Counter[str] = Counter()
+
+    def __len__(self) -> int:
+        return self._of.total()
+
+    @contextlib.contextmanager
+    def place(self, rollout_id: str) -> Iterator[None]:
+        limits = self._limits
+        if self._of[rollout_id] >= limits.max_streams_per_rollout:
+            most = limits.max_streams_per_rollout
+            raise _too_many_streams(f"{most} event streams of this rollout are open.", most)
+        if len(self) >= limits.max_streams:
+            most = limits.max_streams
+            raise _too_many_streams(f"{most} event streams are open.", most)
+        self._of[rollout_id] += 1
+        try:
+            yield
+        finally:
+            self._of[rollout_id] -= 1
+            if not self._of[rollout_id]:
+                del self._of[rollout_id]
+
+
+def _count(db: Executes, status: str, most: int, pool_id: str | None) -> int:
+    """How many there are; counted no further than `most`."""
+    of_pool, values = ("", [status]) if pool_id is None else ("AND pool_id = ?", [status, pool_id])
+    row = db.execute(
+        f"SELECT COUNT(*) FROM (SELECT 1 FROM rollouts WHERE status = ? {of_pool} LIMIT ?)",  # noqa: S608
+        (*values, most),
+    ).fetchone()
+    return int(row[0])
+
+
+def _full(code: str, message: str, most: int, rate: Rate) -> ApiError:
+    seconds = min(_LONGEST_WAIT, max(1, math.ceil(rate.seconds_each())))
+    return ApiError(
+        429,
+        code,
+        f"{message} Send the request again in {seconds} s.",
+        details={"limit": most},
+        retryable=True,
+        retry_after_seconds=seconds,
+    )
+
+
+def _too_many_streams(message: str, most: int) -> ApiError:
+    return ApiError(
+        429,
+        "too_many_streams",
+        message,
+        details={"limit": most},
+        retryable=True,
+        retry_after_seconds=_STREAM_WAIT,
+    )

@@ -1,0 +1,101 @@
+"""Following the events of a rollout: any number of readers, each at its own place.
+
+Readers are woken, never fed: what they show they read from the database, so they show what is
+stored, in order, and a slow one costs no memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Iterator
+
+from ..domain.errors import ApiError
+from ..storage import events as stored_events
+from ..storage.database import Store
+from ..storage.events import Event
+from ..storage.rollouts import FINAL, find_rollout, status_of
+
+_CHUNK = 200
+
+
+class Changes:
+    """Who waits for a change of which rollout."""
+
+    def __init__(self) -> None:
+        # Those who want to know of everything, and those who want to know of the end.
+        self._waiting: dict[str, set[asyncio.Event]] = {}
+        self._waiting_for_end: dict[str, set[asyncio.Event]] = {}
+
+    def __len__(self) -> int:
+        everybody = (*self._waiting.values(), *self._waiting_for_end.values())
+        return sum(len(waiting) for waiting in everybody)
+
+    @contextlib.contextmanager
+    def watch(self, rollout_id: str, *, only_end: bool = False) -> Iterator[asyncio.Event]:
+        """An event that is set at every change from now on; clear it before looking."""
+        waiting_by_id = self._waiting_for_end if only_end else self._waiting
+        changed = asyncio.Event()
+        waiting = waiting_by_id.setdefault(rollout_id, set())
+        waiting.add(changed)
+        try:
+            yield changed
+        finally:
+            waiting.discard(changed)
+            if not waiting:
+                waiting_by_id.pop(rollout_id, None)
+
+    def announce(self, rollout_id: str, *, goes_on: bool = False) -> None:
+        """Wake those who watch; where the rollout goes on, not those who wait for its end."""
+        for changed in self._waiting.get(rollout_id, ()):
+            changed.set()
+        if not goes_on:
+            for changed in self._waiting_for_end.get(rollout_id, ()):
+                changed.set()
+
+
+async def follow(
+    store: Store, changes: Changes, rollout_id: str, position: int, heartbeat_seconds: float
+) -> AsyncGenerator[list[Event], None]:
+    """The events after a position, as they come, to the last; an empty list is a sign of life."""
+    with changes.watch(rollout_id) as changed:
+        while True:
+            changed.clear()
+            try:
+                with store.reading() as db:
+                    rollout = find_rollout(db, rollout_id)
+                    events = stored_events.read_after(db, rollout, position, _CHUNK)
+            except ApiError:
+                # Forgotten while it was read, or the disk is at fault, which the log tells: whoever
+                # asks again learns which, and nothing more can be said in this response.
+                return
+            if events:
+                yield events
+                position = events[-1].sequence
+            elif rollout["status"] in FINAL:
+                return
+            elif not await _happens(changed, heartbeat_seconds):
+                yield []
+
+
+async def until_final(
+    store: Store, changes: Changes, rollout_id: str, limit_seconds: float
+) -> None:
+    """Wait for the end of a rollout, at most so long."""
+    with contextlib.suppress(TimeoutError), changes.watch(rollout_id, only_end=True) as changed:
+        async with asyncio.timeout(limit_seconds):
+            while True:
+                changed.clear()
+                with store.reading_once() as db:
+                    if status_of(db, rollout_id) in FINAL:
+                        return
+                await changed.wait()
+
+
+async def _happens(changed: asyncio.Event, seconds: float) -> bool:
+    try:
+        async with asyncio.timeout(seconds):
+            await changed.wait()
+    except TimeoutError:
+        return False
+    return True

@@ -1,0 +1,87 @@
+"""Which pool gets a rollout, or why none does."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from ..domain.definitions import can_be_id
+from ..domain.errors import conflict, id_mismatch
+from ..storage.pools import Executes, Pool, find_pool, find_task
+
+
+@dataclass(slots=True)
+class _Load:
+    pool_id: str
+    concurrency: int
+    rollouts: int
+
+
+class Placing:
+    """Places rollouts as one moment of the database has it: what is asked often is read once."""
+
+    def __init__(self, db: Executes) -> None:
+        self._db = db
+        self._pools: dict[str, Pool] = {}
+        self._loads: dict[str, _Load] | None = None
+        self._holders: dict[str, frozenset[str]] = {}
+
+    def pool_for(self, pool_id: str | None, request: dict[str, Any]) -> Pool:
+        """The pool of a path, or that of the request, or the active one with the least to do."""
+        named_pool, task_id = request.get("pool_id"), request.get("task_id")
+        if pool_id is None:
+            pool_id = named_pool
+        elif named_pool is not None and named_pool != pool_id:
+            raise id_mismatch(f"The path says {pool_id!r}, the body another pool_id.")
+        if pool_id is None:
+            return self._least_loaded(task_id)
+        pool = self._pool(pool_id)
+        pool.require_active()
+        if task_id is not None:
+            find_task(self._db, pool.id, task_id)
+        return pool
+
+    def placed(self, pool: Pool) -> None:
+        """It has one rollout more than the database said."""
+        if self._loads is not None and pool.id in self._loads:
+            self._loads[pool.id].rollouts += 1
+
+    def _pool(self, pool_id: str) -> Pool:
+        if pool_id not in self._pools:
+            self._pools[pool_id] = find_pool(self._db, pool_id)
+        return self._pools[pool_id]
+
+    def _least_loaded(self, task_id: str | None) -> Pool:
+        candidates: Iterable[_Load] = self._read_loads().values()
+        if task_id is not None:
+            holders = self._read_holders(task_id)
+            candidates = [load for load in candidates if load.pool_id in holders]
+        # The oldest of several: they were read in this order.
+        best = min(candidates, key=lambda load: load.rollouts / load.concurrency, default=None)
+        if best is None:
+            holding = "" if task_id is None else f" that holds task {task_id!r}"
+            raise conflict("no_active_pool", f"There is no active pool{holding}.")
+        return self._pool(best.pool_id)
+
+    def _read_loads(self) -> dict[str, _Load]:
+        if self._loads is None:
+            rows = self._db.execute(
+                "SELECT id, concurrency,"
+                "  (SELECT COUNT(*) FROM rollouts WHERE pool_id = pools.id AND status = 'queued')"
+                " + (SELECT COUNT(*) FROM rollouts WHERE pool_id = pools.id AND status = 'running')"
+                " AS rollouts FROM pools WHERE status = 'active' ORDER BY seq"
+            )
+            self._loads = {row["id"]: _Load(*row) for row in rows}
+        return self._loads
+
+    def _read_holders(self, task_id: str) -> frozenset[str]:
+        if task_id not in self._holders:
+            rows: list[sqlite3.Row] = []
+            if can_be_id(task_id):
+                rows = self._db.execute(
+                    "SELECT pool_id FROM tasks WHERE id = ?", (task_id,)
+                ).fetchall()
+            self._holders[task_id] = frozenset(row["pool_id"] for row in rows)
+        return self._holders[task_id]

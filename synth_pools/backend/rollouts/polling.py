@@ -1,0 +1,87 @@
+"""Asking a container how a rollout is that it was sent: again and again, to its end.
+
+So it is done with all rollouts of a pool that submits them asynchronously, and with any that was
+sent before the backend restarted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from ..domain.target import Answer, Target, TargetError
+
+_FIRST_PAUSE = 0.1
+_LONGEST_PAUSE = 2.0
+# However late it is: it may have ended in time.
+_SHORTEST_LIMIT = 1.0
+
+# How often in a row a container may answer nonsense, or nobody answer, before it is given up: it
+# may have been restarted together with the backend, and then come up a little later.
+_TRIES = 6
+
+_PENDING = frozenset(
+    {"accepted", "created", "in_progress", "paused", "pending", "queued", "running", "starting"}
+    | {"submitted"}
+)
+
+
+async def follow(target: Target, rollout_id: str, limit_seconds: float) -> Answer | None:
+    """Its answer once the rollout has ended there; None where it does not know it (any more).
+
+    `TargetError`: `container_timeout` where it has not ended after this time, else what went wrong
+    several times in a row.
+    """
+    try:
+        async with asyncio.timeout(max(limit_seconds, _SHORTEST_LIMIT)):
+            return await _follow(target, rollout_id)
+    except TimeoutError:
+        raise TargetError(
+            "container_timeout",
+            f"The rollout did not end on its container within {limit_seconds:g} seconds.",
+            {"timeout_seconds": limit_seconds},
+        ) from None
+
+
+async def _follow(target: Target, rollout_id: str) -> Answer | None:
+    pause = _FIRST_PAUSE
+    tries = _TRIES
+    while True:
+        try:
+            answer = await target.look_up(rollout_id)
+        except TargetError as error:
+            # One that is silent may be busy with this very rollout: many cannot do both at once.
+            tries = _TRIES if error.code == "container_timeout" else tries - 1
+            if tries == 0:
+                raise
+        else:
+            if answer is None or not _is_about(answer.document, rollout_id):
+                return None
+            if not is_pending(answer):
+                return answer
+            tries = _TRIES
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, _LONGEST_PAUSE)
+
+
+def is_accepted(answer: Answer) -> bool:
+    """Whether a container that was to take a rollout says that it has, and that it has not ended.
+
+    202 says so by itself, where the document tells no state.
+    """
+    return is_pending(answer) or (answer.status == 202 and not _has_state(answer.document))
+
+
+def is_pending(answer: Answer) -> bool:
+    """Whether a container says that a rollout has not ended yet."""
+    status = answer.document.get("status")
+    return isinstance(status, str) and status.lower() in _PENDING
+
+
+def _is_about(document: dict[str, Any], rollout_id: str) -> bool:
+    """Whether it is the state of this rollout, not some page that is there for any path."""
+    return document.get("rollout_id", rollout_id) == rollout_id and _has_state(document)
+
+
+def _has_state(document: dict[str, Any]) -> bool:
+    return any(isinstance(document.get(key), str) for key in ("status", "success_status"))

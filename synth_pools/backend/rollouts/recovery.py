@@ -1,0 +1,48 @@
+"""Rollouts that were with a container that the backend had started, and that ended with it."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+
+from ..domain.definitions import container_urls, has_processes
+from ..domain.errors import ApiError
+from ..domain.target import TargetError
+from ..storage import rollouts as stored_rollouts
+from ..storage.database import Transaction
+from ..storage.pools import Executes, Pool, find_task, task_container_url
+from ..storage.rollouts import failure
+from .attempts import most_attempts_of
+
+
+def lost() -> TargetError:
+    return TargetError("backend_restarted", "The backend ended while the rollout ran.", {})
+
+
+def is_lost(db: Executes, rollout: sqlite3.Row, pool: Pool) -> bool:
+    """Whether one that ran when the backend ended was with a process of its pool."""
+    if rollout["attempt_url"] in (None, *container_urls(pool.view)):
+        return False
+    if not has_processes(pool.view):
+        return False
+    if rollout["task_id"] is None:
+        return True
+    try:
+        task = find_task(db, pool.id, rollout["task_id"])
+    except ApiError:
+        # Where that had it sent, nobody knows any more: it is asked for where it was.
+        return False
+    return task_container_url(task) is None
+
+
+def end_lost(tx: Transaction, pool: Pool) -> None:
+    """Fail those of this pool that may not be sent again; nobody needs to wait for a container."""
+    rollouts = tx.execute(
+        "SELECT * FROM rollouts WHERE pool_id = ? AND status = 'running'", (pool.id,)
+    ).fetchall()
+    for rollout in rollouts:
+        limits = json.loads(rollout["request"]).get("limits")
+        if rollout["attempt"] >= most_attempts_of(limits) and is_lost(tx, rollout, pool):
+            error = lost()
+            outcome = failure(error.code, error.message, error.details)
+            stored_rollouts.finish(tx, rollout["id"], outcome)

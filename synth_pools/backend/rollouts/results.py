@@ -1,0 +1,133 @@
+"""What a target's answer means: success or failure, the reward, usage and artifacts.
+
+Containers of several generations answer in several ways, and any of them may answer nonsense in
+any field; what cannot be understood is left out, the whole answer is kept as the result anyway.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..artifacts.extraction import TooMuchError, take
+from ..domain import json_text
+from ..domain.target import Answer
+from ..settings import Settings
+from ..storage.rollouts import Outcome, failure
+
+_FAILED_STATES = frozenset(
+    {"aborted", "canceled", "cancelled", "error", "failed", "terminated", "timed_out", "timeout"}
+)
+_SUCCESS_STATES = frozenset({"success", "succeeded", "completed", "ok"})
+_MESSAGE_LIMIT = 2000
+
+# Names under which containers report the same figure, the most specific first.
+_INPUT_TOKENS = ("llm_input_tokens", "input_tokens", "prompt_tokens")
+_OUTPUT_TOKENS = ("llm_output_tokens", "output_tokens", "completion_tokens")
+_COSTS = ("cost_usd", "total_cost_usd")
+
+
+def interpret(answer: Answer, settings: Settings) -> Outcome:
+    document = answer.document
+    try:
+        taken = take(document, settings)
+    except TooMuchError as error:
+        return failure("container_bad_response", error.message, error.details)
+    reward = _reward(document)
+    reward_text = json_text.dumps(reward)
+    metrics = {**_object(document, "metrics"), "outcome_reward": reward}
+    failed = _failure_error(document, settings.max_event_bytes)
+    return Outcome(
+        status="completed" if failed == "null" else "failed",
+        result=json_text.dumps(taken.document),
+        metrics=json_text.dumps(metrics),
+        reward=reward_text,
+        error=failed,
+        usage=json_text.dumps(_usage(answer)),
+        artifacts=json_text.dumps(taken.items),
+        contents=tuple(taken.contents),
+        content_rows=tuple(taken.rows()),
+    )
+
+
+def _reward(document: Mapping[str, Any]) -> Any:
+    summary = _object(document, "summary")
+    candidates = (
+        _object(document, "metrics").get("outcome_reward"),
+        _object(document, "reward_info").get("outcome_reward"),
+        summary.get("reward"),
+        summary.get("outcome_reward"),
+        document.get("reward"),
+    )
+    return next((value for value in candidates if json_text.is_number(value)), None)
+
+
+def within(text: str, most_bytes: int) -> str:
+    """JSON that an event tells, or how large it would have been."""
+    if len(text) <= most_bytes:
+        return text
+    return f'{{"truncated":true,"size_bytes":{len(text)}}}'
+
+
+def _failure_error(document: Mapping[str, Any], most_bytes: int) -> str:
+    status, success = document.get("status"), document.get("success_status")
+    failed_state = isinstance(status, str) and status.lower() in _FAILED_STATES
+    succeeded = success is None or (isinstance(success, str) and success.lower() in _SUCCESS_STATES)
+    if succeeded and not failed_state:
+        return "null"
+    details = {"status": status, "success_status": success}
+    error = document.get("error")
+    if error is not None:
+        details["error"] = error
+    spoken = [document.get("status_detail"), error, document.get("message")]
+    if isinstance(error, dict):
+        spoken.append(error.get("message"))
+    words = next((text for text in spoken if isinstance(text, str) and text.strip()), None)
+    message = words or f"The container reported {success or status!r}."
+    message = message[:_MESSAGE_LIMIT]
+    error_text = failure("container_failed", message, details).error
+    if len(error_text) > most_bytes:
+        # It is told by an event; the whole answer is in the result.
+        shorter = {"truncated": True, "size_bytes": len(error_text)}
+        error_text = failure("container_failed", message, shorter).error
+    return error_text
+
+
+def _usage(answer: Answer) -> dict[str, Any]:
+    """What the container reports, and what was seen of it on the wire."""
+    document = answer.document
+    summary = _object(document, "summary")
+    sources = (
+        _object(document, "usage"),
+        _object(summary, "usage"),
+        _object(document, "metrics"),
+        summary,
+    )
+    costs = (_object(source, "provider_costs") for source in sources)
+    return {
+        "llm_input_tokens": _first(sources, _INPUT_TOKENS, whole=True),
+        "llm_output_tokens": _first(sources, _OUTPUT_TOKENS, whole=True),
+        "bytes_uploaded": answer.sent,
+        "bytes_downloaded": answer.received,
+        "cost_usd": _first(sources, _COSTS),
+        "provider_costs": next((found for found in costs if found), {}),
+    }
+
+
+def _first(
+    sources: tuple[Mapping[str, Any], ...], names: tuple[str, ...], *, whole: bool = False
+) -> Any:
+    for source in sources:
+        for name in names:
+            # Most containers report next to nothing.
+            if name not in source:
+                continue
+            value = source[name]
+            if json_text.is_number(value) and value >= 0 and not (whole and value != int(value)):
+                return value
+    return None
+
+
+def _object(document: Mapping[str, Any], key: str) -> dict[str, Any]:
+    value = document.get(key)
+    return value if isinstance(value, dict) else {}

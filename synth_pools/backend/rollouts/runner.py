@@ -1,0 +1,254 @@
+"""One rollout, from the moment it may start to its end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+import time
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import Any
+
+from ..containers.balancer import Fleet, Place
+from ..containers.client import ContainerClient
+from ..containers.echo import EchoTarget
+from ..domain import json_text
+from ..domain.clock import now, seconds_between
+from ..domain.definitions import (
+    container_key_env,
+    container_urls,
+    has_processes,
+    submits_asynchronously,
+)
+from ..domain.errors import ApiError
+from ..domain.target import Answer, Target, TargetError
+from ..settings import Settings
+from ..storage import rollouts
+from ..storage.content_store import Contents
+from ..storage.database import Store, Transaction
+from ..storage.pools import Pool, find_pool, find_task, task_container_url
+from ..storage.rollouts import FINAL, Outcome, failure, find_rollout
+from .attempts import Attempt, timeout_of
+from .event_feed import Changes
+from .polling import follow, is_accepted
+from .recovery import is_lost, lost
+from .results import interpret, within
+
+# From here on, taking an answer apart would hold up everybody else for too long.
+_LARGE_ANSWER = 256 * 1024
+
+
+class Runner:
+    """Runs rollouts; how many at once is not its business."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        contents: Contents,
+        changes: Changes,
+        containers: ContainerClient,
+        fleet: Fleet,
+        in_background: Callable[[Coroutine[Any, Any, None]], None],
+        put_back: Callable[[str, str], None],
+    ) -> None:
+        self._settings = settings
+        self._store = store
+        self._contents = contents
+        self._changes = changes
+        self._containers = containers
+        self._fleet = fleet
+        self._in_background = in_background
+        self._put_back = put_back
+        self._echo = EchoTarget()
+
+    def target(self, container_url: str | None, key_env: str | None) -> Target:
+        """Who answers at this address, and gets the key that this variable holds.
+
+        403 where the policy of this backend refuses one of them, `TargetError` where there is no
+        such key.
+        """
+        return self._echo if container_url is None else self._containers.at(container_url, key_env)
+
+    def limit_seconds(self, pool: Pool, request_limits: Any = None) -> float:
+        limit = timeout_of(request_limits) or timeout_of(pool.view["config"])
+        return limit or self._settings.default_timeout_seconds
+
+    async def run(self, pool_id: str, rollout_id: str) -> None:
+        """See a rollout to its end: one that waits, or one that ran when the backend ended.
+
+        Cancelled where the rollout was cancelled: the container is told then, in the background.
+        """
+        # All that is written here has happened already or is promised: a full disk delays it only.
+        write = self._store.write_in_the_end
+        # Where it broke down, and what was wrong there the last time.
+        tried: list[str] = []
+        error: TargetError | None = None
+        # A further attempt waits for a container no longer than it may then take.
+        patience: float | None = None
+        while True:
+            try:
+                async with asyncio.timeout(patience):
+                    place = await self._fleet.place(pool_id, tried, is_retry=error is not None)
+            except TimeoutError:
+                if error is None:
+                    raise
+                outcome = failure(error.code, error.message, error.details)
+                break
+            with place:
+                begin = partial(self._begin, rollout_id, place.url, error)
+                attempt = await write(begin, quick=True)
+                if attempt is None:
+                    return
+                patience = attempt.limit_seconds
+                place.move(attempt.container_url)
+                try:
+                    outcome = await self._outcome(attempt)
+                except TargetError as failed:
+                    error = failed
+                    _tell(place, failed)
+                else:
+                    break
+            if not attempt.may_follow(error):
+                outcome = failure(error.code, error.message, error.details)
+                break
+            if error.code != "backend_restarted" and attempt.container_url is not None:
+                tried.append(attempt.container_url)
+                if not self._fleet.has_other(pool_id, tried):
+                    await asyncio.sleep(attempt.pause_seconds)
+        async with self._contents.kept(outcome.contents):
+            finish = partial(self._finish, rollout_id=rollout_id, outcome=outcome)
+            await write(finish, quick=len(outcome.result) <= _LARGE_ANSWER)
+
+    def _begin(
+        self, rollout_id: str, place_url: str | None, error: TargetError | None, tx: Transaction
+    ) -> Attempt | None:
+        """The next attempt, or the one that was left over; None where it has ended or ends here."""
+        rollout = find_rollout(tx, rollout_id)
+        if rollout["status"] in FINAL:
+            return None
+        pool = find_pool(tx, rollout["pool_id"])
+        if rollout["status"] == "running" and error is None:
+            if not is_lost(tx, rollout, pool):
+                return self._attempt(rollout, pool, is_left_over=True)
+            # Nobody can be asked; those that may not be sent again were ended at the start.
+            error = lost()
+        if rollout["status"] == "queued" and pool.status != "active":
+            # Paused, or failed, in the very moment in which it was to start.
+            tx.after_commit(lambda: self._put_back(pool.id, rollout_id))
+            return None
+        try:
+            url = _url_of_task(tx, rollout, pool) or place_url
+        except ApiError as gone:
+            if error is None:
+                self._finish(tx, rollout_id, failure("task_deleted", gone.message))
+                return None
+            # That its task was deleted does not stop one that runs.
+            url = place_url if _is_of_pool(rollout["attempt_url"], pool) else rollout["attempt_url"]
+        started = rollouts.start(tx, rollout, url, error)
+        tx.after_commit(lambda: self._changes.announce(rollout_id, goes_on=True))
+        return self._attempt(started, pool, is_left_over=False)
+
+    def _finish(self, tx: Transaction, rollout_id: str, outcome: Outcome) -> None:
+        if rollouts.finish(tx, rollout_id, outcome):
+            tx.after_commit(lambda: self._changes.announce(rollout_id))
+
+    def _attempt(self, rollout: sqlite3.Row, pool: Pool, *, is_left_over: bool) -> Attempt:
+        request = json.loads(rollout["request"])
+        limit = self.limit_seconds(pool, request.get("limits"))
+        if is_left_over:
+            limit = max(0.0, limit - seconds_between(rollout["attempt_started_at"], now()))
+        return Attempt(
+            rollout["id"],
+            request,
+            rollout["attempt"],
+            rollout["attempt_url"],
+            container_key_env(pool.view),
+            limit,
+            submits_asynchronously(pool.view),
+            is_left_over,
+        )
+
+    async def _outcome(self, attempt: Attempt) -> Outcome:
+        """How it ended; `TargetError` where no usable answer came."""
+        try:
+            target = self.target(attempt.container_url, attempt.key_env)
+        except ApiError as error:
+            details = {"url": attempt.container_url, "cause": error.code}
+            raise TargetError("container_unreachable", error.message, details) from None
+        answered = False
+        try:
+            if attempt.is_left_over:
+                found = await _take_up(target, attempt)
+            else:
+                found = await self._send(target, attempt)
+            answered = True
+        except TargetError as error:
+            answered = error.code != "container_timeout"
+            raise
+        finally:
+            if not answered:
+                self._in_background(target.terminate(attempt.rollout_id))
+        if len(found.raw) > _LARGE_ANSWER:
+            return await asyncio.to_thread(interpret, found, self._settings)
+        return interpret(found, self._settings)
+
+    async def _send(self, target: Target, attempt: Attempt) -> Answer:
+        async def report(data: dict[str, Any]) -> None:
+            await self._report(attempt.rollout_id, data)
+
+        begin = time.monotonic()
+        answer = await target.run(attempt.payload, attempt.limit_seconds, report)
+        if not (attempt.is_async and is_accepted(answer)):
+            return answer
+        remaining = attempt.limit_seconds - (time.monotonic() - begin)
+        found = await follow(target, attempt.rollout_id, remaining)
+        if found is None:
+            raise TargetError(
+                "container_bad_response",
+                f"The container at {attempt.container_url} took the rollout and then did not know "
+                "it any more.",
+                {"url": attempt.container_url, "cause": "rollout_forgotten"},
+            )
+        received = answer.received + found.received
+        return Answer(found.document, found.raw, answer.sent, received)
+
+    async def _report(self, rollout_id: str, data: dict[str, Any]) -> None:
+        text = within(json_text.dumps(data), self._settings.max_event_bytes)
+
+        def append(tx: Transaction) -> None:
+            rollouts.report_agent(tx, rollout_id, text)
+            tx.after_commit(lambda: self._changes.announce(rollout_id, goes_on=True))
+
+        await self._store.write_in_the_end(append, quick=True)
+
+
+async def _take_up(target: Target, attempt: Attempt) -> Answer:
+    """What became of one that was sent before the backend restarted."""
+    try:
+        found = await follow(target, attempt.rollout_id, attempt.limit_seconds)
+    except TargetError as error:
+        if error.code == "container_timeout":
+            raise
+        found = None
+    if found is None:
+        raise lost()
+    return found
+
+
+def _tell(place: Place, error: TargetError) -> None:
+    """A container where nobody listens has failed a check, in effect."""
+    if error.code == "container_unreachable":
+        place.refused(error.message)
+
+
+def _url_of_task(tx: Transaction, rollout: sqlite3.Row, pool: Pool) -> str | None:
+    """Where its task has it sent; 404 where its task is gone."""
+    if rollout["task_id"] is None:
+        return None
+    return task_container_url(find_task(tx, pool.id, rollout["task_id"]))
+
+
+def _is_of_pool(url: str | None, pool: Pool) -> bool:
+    return url is None or url in container_urls(pool.view) or has_processes(pool.view)

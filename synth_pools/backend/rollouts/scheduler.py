@@ -1,0 +1,208 @@
+"""Which rollout runs when: first come, first served in each pool, pool by pool in turn."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import OrderedDict
+from collections.abc import Callable, Coroutine, Iterable
+from functools import partial
+from typing import Any, Protocol
+
+from .capacity import Admission
+
+_log = logging.getLogger(__name__)
+
+# How many rollouts start before the event loop gets to do something else.
+_BURST = 32
+
+
+class RunsRollouts(Protocol):
+    async def run(self, pool_id: str, rollout_id: str) -> None: ...
+
+
+class _PoolQueue:
+    __slots__ = ("concurrency", "left_over", "running", "waiting")
+
+    def __init__(self, concurrency: int) -> None:
+        self.concurrency = concurrency
+        # Ordered, and quick at both: taking the oldest, and removing one that was cancelled.
+        self.waiting: OrderedDict[str, None] = OrderedDict()
+        # Those that ran when the backend ended: they come first, and go on where nothing starts.
+        self.left_over: OrderedDict[str, None] = OrderedDict()
+        self.running: dict[str, asyncio.Task[None]] = {}
+
+    def can_start(self, *, held: bool) -> bool:
+        if len(self.running) >= self.concurrency:
+            return False
+        return bool(self.left_over or (self.waiting and not held))
+
+    def take(self) -> str:
+        rollout_id, _ = (self.left_over or self.waiting).popitem(last=False)
+        return rollout_id
+
+
+class Scheduler:
+    """Knows ids only; what is true of a rollout is in the database, and decided there.
+
+    Everything is told to it after the commit that made it so. A rollout that is started here
+    although it was cancelled meanwhile finds that out when it looks, and ends.
+    """
+
+    def __init__(
+        self, on_crash: Callable[[str], Coroutine[Any, Any, None]], admission: Admission
+    ) -> None:
+        self._runner: RunsRollouts | None = None
+        # Whether a pool has a container that would take one more; `wake` when that changes.
+        self.has_container: Callable[[str], bool] = lambda _: True
+        self._admission = admission
+        self._on_crash = on_crash
+        self._pools: dict[str, _PoolQueue] = {}
+        self._held: set[str] = set()
+        self._wake = asyncio.Event()
+        self._background: set[asyncio.Task[None]] = set()
+        self._closing = False
+        # Nothing starts any more once this is set; who waits stays where it is.
+        self._winding_down = False
+        self._ends = asyncio.Event()
+        self._pump: asyncio.Task[None] | None = None
+
+    def start(self, runner: RunsRollouts) -> None:
+        self._runner = runner
+        self._pump = asyncio.create_task(self._start_rollouts(), name="synth-pools-scheduler")
+
+    def enqueue(
+        self,
+        pool_id: str,
+        concurrency: int,
+        rollout_ids: Iterable[str],
+        *,
+        left_over: bool = False,
+    ) -> None:
+        queue = self._pools.setdefault(pool_id, _PoolQueue(concurrency))
+        queue.concurrency = concurrency
+        (queue.left_over if left_over else queue.waiting).update(dict.fromkeys(rollout_ids))
+        self._wake.set()
+
+    def hold(self, pool_id: str, held: bool) -> None:
+        """Start nothing of this pool, or go on where it was; what runs goes on either way."""
+        if held:
+            self._held.add(pool_id)
+        else:
+            self._held.discard(pool_id)
+            self._wake.set()
+
+    def put_back(self, pool_id: str, rollout_id: str) -> None:
+        """It was to start and may not yet: it is the first again of those that wait."""
+        queue = self._pools.get(pool_id)
+        if queue is not None:
+            queue.waiting[rollout_id] = None
+            queue.waiting.move_to_end(rollout_id, last=False)
+
+    async def drained(self, pool_id: str) -> None:
+        """Return when nothing of this pool runs."""
+        while (queue := self._pools.get(pool_id)) is not None and queue.running:
+            self._ends.clear()
+            await self._ends.wait()
+
+    def set_concurrency(self, pool_id: str, concurrency: int) -> None:
+        """More places are filled at once; fewer take effect as rollouts end."""
+        queue = self._pools.get(pool_id)
+        if queue is not None:
+            queue.concurrency = concurrency
+            self._wake.set()
+
+    def wake(self) -> None:
+        """Look again who may start."""
+        self._wake.set()
+
+    def stop(self, pool_id: str, rollout_ids: Iterable[str]) -> None:
+        """Let go of rollouts that were cancelled, waiting or running."""
+        queue = self._pools.get(pool_id)
+        if queue is not None:
+            for rollout_id in rollout_ids:
+                queue.waiting.pop(rollout_id, None)
+                queue.left_over.pop(rollout_id, None)
+                task = queue.running.get(rollout_id)
+                if task is not None:
+                    task.cancel()
+
+    def in_background(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do something that nobody waits for, until the backend stops."""
+        if self._closing:
+            work.close()
+            return
+        task = asyncio.create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    async def wind_down(self, grace_seconds: float) -> None:
+        """Start nothing more, and give what runs so many seconds to end."""
+        self._winding_down = True
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(grace_seconds):
+                while any(queue.running for queue in self._pools.values()):
+                    self._ends.clear()
+                    await self._ends.wait()
+
+    async def close(self, limit_seconds: float) -> None:
+        """Stop at once; what ran is left as it is in the database, for the next start."""
+        self._closing = True
+        tasks = [task for queue in self._pools.values() for task in queue.running.values()]
+        tasks.extend(self._background)
+        if self._pump is not None:
+            tasks.append(self._pump)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=limit_seconds)
+            if late:
+                _log.warning("%d tasks did not stop within %g seconds", len(late), limit_seconds)
+
+    async def _start_rollouts(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            started = 0
+            # One of each pool per round, so that a long queue does not hold up a short one.
+            while ready := [item for item in self._pools.items() if self._can_start(*item)]:
+                for pool_id, queue in ready:
+                    if self._winding_down:
+                        return
+                    if not self._can_start(pool_id, queue):
+                        continue
+                    rollout_id = queue.take()
+                    task = asyncio.create_task(self._run(pool_id, rollout_id))
+                    queue.running[rollout_id] = task
+                    # Not a `finally` in the task: one that is cancelled before its first step
+                    # never gets there, and would keep its place for ever.
+                    task.add_done_callback(partial(self._ended, pool_id, queue, rollout_id))
+                    started += 1
+                    if started % _BURST == 0:
+                        await asyncio.sleep(0)
+
+    def _can_start(self, pool_id: str, queue: _PoolQueue) -> bool:
+        held = pool_id in self._held
+        return queue.can_start(held=held) and self.has_container(pool_id)
+
+    async def _run(self, pool_id: str, rollout_id: str) -> None:
+        assert self._runner is not None  # noqa: S101 - the pump that called us starts with it
+        try:
+            await self._runner.run(pool_id, rollout_id)
+        except Exception:  # noqa: BLE001 - one rollout's bug must not stop the others
+            _log.exception("rollout %s crashed the runner", rollout_id)
+            self.in_background(self._on_crash(rollout_id))
+
+    def _ended(
+        self, pool_id: str, queue: _PoolQueue, rollout_id: str, task: asyncio.Task[None]
+    ) -> None:
+        if queue.running.get(rollout_id) is task:
+            del queue.running[rollout_id]
+        self._admission.count_end(pool_id)
+        self._ends.set()
+        if queue.waiting or queue.left_over:
+            self._wake.set()
+        elif not queue.running and self._pools.get(pool_id) is queue:
+            del self._pools[pool_id]
+            self._admission.forget(pool_id)

@@ -1,0 +1,1 @@
+"""Sockets and uvicorn: listening, connections, shutdown."""

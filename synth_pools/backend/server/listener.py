@@ -1,0 +1,85 @@
+"""The listening socket of the local backend, and what its address is called."""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import os
+import socket
+
+from ..errors import AddressError, BadOptionError
+
+_BACKLOG = 2048
+# What the system holds for a client that does not read: enough for speed, little per connection,
+# and small enough that a client which reads slowly is seen to read.
+_SEND_BUFFER = 256 * 1024
+
+
+def open_listening_socket(host: str, port: int) -> socket.socket:
+    """Bind and listen, so that nobody else can take the port between now and the first answer."""
+    check_port(port)
+    family, address = _resolve(host, port)
+    # The protocol is named because asyncio switches Nagle's algorithm off only on sockets that
+    # say they are TCP; without it every answer waits some 40 ms for an acknowledgement.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        if os.name == "posix":
+            # A restart must not wait for the last connections of the previous process to expire.
+            # Elsewhere the same option would let two processes share the port.
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # Connections inherit it.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
+        listener.bind(address)
+        listener.listen(_BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise AddressError(_explain(error, host, port)) from error
+    return listener
+
+
+def check_port(port: int) -> None:
+    if not 0 <= port <= 65535:
+        raise BadOptionError(f"port must be from 0 (which picks a free one) to 65535, not {port}")
+
+
+def is_loopback(listener: socket.socket) -> bool:
+    return ipaddress.ip_address(_bound_host(listener)).is_loopback
+
+
+def base_url(listener: socket.socket) -> str:
+    """The URL under which a client on this machine reaches the socket."""
+    bound = ipaddress.ip_address(_bound_host(listener))
+    if bound.is_unspecified:
+        bound = ipaddress.ip_address("127.0.0.1" if bound.version == 4 else "::1")
+    host = f"[{bound}]" if bound.version == 6 else str(bound)
+    return f"http://{host}:{listener.getsockname()[1]}"
+
+
+def _bound_host(listener: socket.socket) -> str:
+    return str(listener.getsockname()[0]).partition("%")[0]
+
+
+def _resolve(host: str, port: int) -> tuple[int, tuple[str, int] | tuple[str, int, int, int]]:
+    if not host.strip():
+        raise BadOptionError("host must not be blank: give 127.0.0.1 to listen on this machine")
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
+    except (OSError, UnicodeError) as error:
+        raise AddressError(
+            f"cannot resolve the host {host!r}: give an address of this machine, such as 127.0.0.1"
+        ) from error
+    # IPv4 first: `localhost` often names both, and the URL that people expect is 127.0.0.1.
+    found.sort(key=lambda entry: entry[0] != socket.AF_INET)
+    family, _, _, _, address = found[0]
+    return family, address  # type: ignore[return-value]  # bytes only without IPv6 support
+
+
+def _explain(error: OSError, host: str, port: int) -> str:
+    where = f"{host}:{port}"
+    if error.errno == errno.EADDRINUSE:
+        return f"{where} is taken by another process: choose another port, or 0 for a free one"
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return f"not permitted to listen on {where}: choose a port above 1023, or 0 for a free one"
+    if error.errno == errno.EADDRNOTAVAIL:
+        return f"{host!r} is not an address of this machine: give one that is, such as 127.0.0.1"
+    return f"cannot listen on {where}: {error.strerror or error}"

@@ -1,0 +1,207 @@
+"""Connections of clients, none of which can cost the others anything: uvicorn's, with limits.
+
+A client that is slow with its headers, or does not read what is ready for it, is dropped. What is
+no HTTP is answered in the form that every other error has.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import http
+import json
+import logging
+import resource
+import struct
+import sys
+import termios
+import uuid
+from typing import Any
+
+import h11
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.server import ServerState
+
+from ..limits import Limits
+
+# What clients do wrong is theirs to know, as often as they like to do it; our own failures are not.
+_log = logging.getLogger("synth_pools.backend.http")
+_log.setLevel(logging.ERROR)
+
+# Files that are open besides connections: the database, containers, the listening socket.
+_RESERVED_FILES = 200
+_LONGEST_SWEEP = 1.0
+_INT = struct.Struct("i")
+
+_BAD_REQUEST = ("bad_request", "This is no HTTP request that can be read.")
+_TOO_LARGE = ("headers_too_large", "The line and the headers of the request are too large.")
+_TOO_MANY = ("too_many_connections", "Too many connections are open; send the request again later.")
+
+
+class LimitedConfig(uvicorn.Config):
+    """uvicorn's configuration, from which its connections learn their limits."""
+
+    def __init__(self, app: Any, limits: Limits, **options: Any) -> None:
+        super().__init__(
+            app, http=Connection, h11_max_incomplete_event_size=limits.max_header_bytes, **options
+        )
+        self.limits = limits
+        files = _most_files()
+        self.most_connections = min(
+            limits.max_connections, files - min(_RESERVED_FILES, files // 2)
+        )
+
+
+class Connection(H11Protocol):
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self.logger = _log
+        assert isinstance(config, LimitedConfig)  # noqa: S101 - we are made by nothing else
+        self._limited = config
+        # Since when the head of a request is waited for; None while one is answered.
+        self._waiting_since: float | None = self.loop.time()
+        # Since when the client has read nothing, and how much there was to read then.
+        self._stalled_since: float | None = None
+        self._unread = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        if len(self.connections) > self._limited.most_connections:
+            self._refuse(503, *_TOO_MANY, (b"retry-after", b"1"))
+
+    def handle_events(self) -> None:
+        super().handle_events()
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._waiting_since = None
+            if self.cycle.transport is self.transport:
+                self.cycle.transport = _HeadWithBody(self.transport, self.loop)  # type: ignore[assignment]
+
+    def on_response_complete(self) -> None:
+        self._waiting_since = self.loop.time()
+        super().on_response_complete()
+
+    def resume_writing(self) -> None:
+        self._stalled_since = None
+        super().resume_writing()
+
+    def sweep(self, now: float) -> None:
+        """Drop the client if it has used up its time."""
+        limits = self._limited.limits
+        waiting = self._waiting_since
+        if waiting is not None and now - waiting > limits.header_timeout_seconds:
+            self.transport.close()
+        # Also of a connection that is closing: its last bytes would be kept for ever.
+        unread = self.transport.get_write_buffer_size() + _unsent(self.transport)
+        if not unread:
+            self._stalled_since = None
+        elif self._stalled_since is None or unread < self._unread:
+            self._stalled_since = now
+        elif now - self._stalled_since > limits.write_timeout_seconds:
+            self.transport.abort()
+        self._unread = unread
+
+    def send_400_response(self, msg: str) -> None:
+        del msg  # uvicorn's own, in plain text
+        error = sys.exc_info()[1]
+        if isinstance(error, h11.RemoteProtocolError) and error.error_status_hint == 431:
+            self._refuse(431, *_TOO_LARGE)
+        else:
+            self._refuse(400, *_BAD_REQUEST)
+
+    def _unsupported_upgrade_warning(self) -> None:
+        # An upgrade is an offer, which a server may ignore; no reason to fill the log.
+        pass
+
+    def _refuse(self, status: int, code: str, message: str, *headers: tuple[bytes, bytes]) -> None:
+        """Answer what is no request, where an answer is still possible, and close."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            # Whoever answers the request of which this was the body has nobody to answer to.
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            request_id = f"req_{uuid.uuid4().hex}"
+            envelope = {"code": code, "message": message, "request_id": request_id}
+            body = json.dumps({"detail": message, "error": envelope}).encode("ascii")
+            head = h11.Response(
+                status_code=status,
+                reason=http.HTTPStatus(status).phrase.encode("ascii"),
+                headers=[
+                    (b"content-type", b"application/json"),
+                    (b"content-length", str(len(body)).encode("ascii")),
+                    (b"x-request-id", request_id.encode("ascii")),
+                    (b"connection", b"close"),
+                    *headers,
+                ],
+            )
+            for event in (head, h11.Data(data=body), h11.EndOfMessage()):
+                self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
+
+
+class _HeadWithBody:
+    """Sends the head of a response together with the beginning of its body, if that comes at once.
+
+    Each by itself is a call of the system here, and wakes the client once more.
+    """
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._head: bytes | None = None
+
+    def write(self, data: bytes) -> None:
+        if self._head is None:
+            self._head = data
+            self._loop.call_soon(self._flush)
+        elif self._head:
+            self._transport.write(self._head + data)
+            self._head = b""
+        else:
+            self._transport.write(data)
+
+    def close(self) -> None:
+        self._flush()
+        self._transport.close()
+
+    def is_closing(self) -> bool:
+        return self._transport.is_closing()
+
+    def _flush(self) -> None:
+        if self._head:
+            self._transport.write(self._head)
+            self._head = b""
+
+
+async def sweep(server: uvicorn.Server, limits: Limits) -> None:
+    """Look after all connections, until cancelled."""
+    shortest = min(limits.header_timeout_seconds, limits.write_timeout_seconds)
+    loop = asyncio.get_running_loop()
+    while True:
+        await asyncio.sleep(min(_LONGEST_SWEEP, shortest / 4))
+        for connection in list(server.server_state.connections):
+            if isinstance(connection, Connection):
+                connection.sweep(loop.time())
+
+
+def _unsent(transport: asyncio.Transport) -> int:
+    """What the system keeps because the client's side has no room for it, where it tells that."""
+    connection = transport.get_extra_info("socket")
+    if not sys.platform.startswith("linux") or connection is None or connection.fileno() < 0:
+        return 0
+    try:
+        answer = fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, bytes(_INT.size))
+    except OSError:
+        return 0
+    return int(_INT.unpack(answer)[0])
+
+
+def _most_files() -> int:
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return sys.maxsize if soft == resource.RLIM_INFINITY else soft

@@ -1,0 +1,185 @@
+"""uvicorn in a thread and an event loop of its own: started, watched and stopped within limits."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import threading
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+import uvicorn
+from starlette.applications import Starlette
+
+from ..errors import StartTimeoutError, StopTimeoutError
+from ..limits import Limits
+from .graceful_shutdown import Draining
+from .protocol import LimitedConfig, sweep
+
+# What a request that is no event stream may still take once the server is told to stop.
+_GRACE_SECONDS = 1.0
+# uvicorn's own wait comes after ours and finds only connections whose client reads nothing.
+_UVICORN_GRACE_SECONDS = 1
+
+
+class ServerThread:
+    """One run of one application on one listening socket; it cannot be started twice.
+
+    Where the application has `state.wind_down`, that is awaited before anything is closed, for at
+    most `grace` seconds.
+    """
+
+    def __init__(
+        self,
+        make_app: Callable[[], Starlette],
+        listener: socket.socket,
+        limits: Limits | None = None,
+        *,
+        grace: float = 0.0,
+    ) -> None:
+        self._make_app = make_app
+        self._listener = listener
+        self._limits = limits or Limits()
+        self._grace = grace
+        self._ready = threading.Event()
+        self._ended = threading.Event()
+        self._failure: BaseException | None = None
+        self._server: uvicorn.Server | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._main_task: asyncio.Task[None] | None = None
+        self._stop_requested = False
+        self._thread = threading.Thread(target=self._run, name="synth-pools-backend", daemon=True)
+
+    @property
+    def running(self) -> bool:
+        return self._thread.is_alive()
+
+    @property
+    def failure(self) -> BaseException | None:
+        """What ended the thread, unless it was told to end and could."""
+        return self._failure
+
+    def start(self, limit: float) -> None:
+        """Return once requests are accepted; raise what kept the application from starting."""
+        self._thread.start()
+        in_time = self._ready.wait(limit)
+        if self._failure is not None:
+            self._thread.join()
+            raise self._failure
+        if not in_time:
+            with contextlib.suppress(StopTimeoutError):
+                self.stop(0)
+            raise StartTimeoutError(f"the backend did not start within {limit:g} seconds")
+
+    def stop(self, limit: float) -> None:
+        """Let the application finish what it does, for at most `limit` seconds; then end it.
+
+        The grace comes before that. A ^C meanwhile has it end now, its processes killed.
+        """
+        if self._thread.ident is None:
+            return
+        limit += self._grace
+        self._stop_requested = True
+        if self._server is not None:
+            self._server.should_exit = True
+        # Not `join`: Python takes a thread for ended where ^C interrupts the wait for it.
+        try:
+            self._ended.wait(limit)
+        except KeyboardInterrupt:
+            # Once for what runs, and once for the end of it, which is patient too.
+            for _ in range(2):
+                self._cancel()
+                self._ended.wait(_GRACE_SECONDS)
+            raise
+        if not self._ended.is_set():
+            self._cancel()
+            self._ended.wait(_GRACE_SECONDS)
+        if not self._ended.is_set():
+            raise StopTimeoutError(
+                f"the backend did not stop within {limit + _GRACE_SECONDS:g} seconds"
+            )
+        self._thread.join(_GRACE_SECONDS)
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._serve())
+        except asyncio.CancelledError:
+            pass  # `stop` ran out of patience, and says so itself
+        except BaseException as error:  # noqa: BLE001 - raised again in the thread that started us
+            self._failure = error
+        finally:
+            self._listener.close()
+            self._ready.set()
+            self._ended.set()
+
+    async def _serve(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._main_task = asyncio.current_task()
+        app = self._make_app()
+        # Not uvicorn's lifespan: that one turns an exception of the application into a log entry.
+        async with app.router.lifespan_context(app):
+            wind_down = getattr(app.state, "wind_down", None)
+            self._server = _Server(
+                Draining(app),
+                self._limits,
+                on_started=self._ready.set,
+                before_stop=None if wind_down is None else partial(wind_down, self._grace),
+            )
+            self._server.should_exit = self._stop_requested
+            await self._server.serve(sockets=[self._listener])
+
+    def _cancel(self) -> None:
+        if self._loop is not None and self._main_task is not None:
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._main_task.cancel)
+
+
+class _Server(uvicorn.Server):
+    def __init__(
+        self,
+        app: Draining,
+        limits: Limits,
+        *,
+        on_started: Callable[[], None],
+        before_stop: Callable[[], Awaitable[None]] | None,
+    ) -> None:
+        super().__init__(
+            LimitedConfig(
+                app,
+                limits,
+                # The same on every machine, whatever else is installed there.
+                loop="asyncio",
+                ws="none",
+                lifespan="off",
+                access_log=False,
+                # Whoever embeds the backend has configured logging as they want it.
+                log_config=None,
+                log_level=None,
+                timeout_graceful_shutdown=_UVICORN_GRACE_SECONDS,
+            )
+        )
+        self._draining = app
+        self._limits = limits
+        self._on_started = on_started
+        self._before_stop = before_stop
+        self._sweeping: asyncio.Task[None] | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._sweeping = asyncio.create_task(sweep(self, self._limits))
+        self._on_started()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if self._before_stop is not None:
+            # Still listening: whoever comes now is told that it is too late.
+            await self._before_stop()
+        for server in self.servers:
+            server.close()
+        await self._draining.drain(_GRACE_SECONDS)
+        await super().shutdown(sockets)
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+        for connection in list(self.server_state.connections):
+            if connection.transport is not None:
+                connection.transport.abort()

@@ -1,0 +1,191 @@
+"""The parts of a running backend, opened and closed together."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass
+
+from .containers.balancer import Fleet
+from .containers.client import ContainerClient
+from .containers.health_checks import Checks
+from .domain.state_changes import PoolChange, RolloutChange, write_line
+from .domain.validation import Contract
+from .errors import DataDirError
+from .key_ring import KeyRing
+from .metrics.recorder import Measures
+from .metrics.snapshot import ContainerReading
+from .processes import Processes
+from .rollouts.capacity import Admission, Streams
+from .rollouts.event_feed import Changes
+from .rollouts.runner import Runner
+from .rollouts.scheduler import Scheduler
+from .settings import Settings
+from .storage import artifacts as artifact_rows
+from .storage import pools, rollouts
+from .storage.content_store import Contents
+from .storage.cursors import Cursors
+from .storage.database import StorageError, Store, Transaction
+from .storage.retention import forget_finished, keep_within
+from .storage.rollouts import failure
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    settings: Settings
+    contract: Contract
+    store: Store
+    contents: Contents
+    cursors: Cursors
+    changes: Changes
+    fleet: Fleet
+    runner: Runner
+    scheduler: Scheduler
+    processes: Processes
+    keys: KeyRing
+    admission: Admission
+    streams: Streams
+    measures: Measures
+
+    def read_containers(self) -> Iterable[ContainerReading]:
+        """All containers of all pools as they are now."""
+        for member in self.fleet.all_members():
+            yield ContainerReading(
+                member.pool_id, member.url, member.health, member.running, member.restarts
+            )
+
+    async def wind_down(self, grace_seconds: float) -> None:
+        """Admit and start nothing more; what runs has so long to end."""
+        self.admission.close(grace_seconds)
+        await self.scheduler.wind_down(grace_seconds)
+
+
+class _Observer:
+    """What is written is counted, and told in the log."""
+
+    def __init__(self, measures: Measures) -> None:
+        self._measures = measures
+        self.committed = measures.committed
+
+    def changed(self, change: PoolChange | RolloutChange, request_id: str | None) -> None:
+        if isinstance(change, RolloutChange):
+            self._measures.changed(change)
+        write_line(change, request_id)
+
+
+@contextlib.asynccontextmanager
+async def open_backend(settings: Settings, contract: Contract) -> AsyncIterator[Backend]:
+    """Open the database, take up what a former run left, run rollouts until the block ends."""
+    keys = KeyRing(settings)
+    admission = Admission(settings)
+    measures = Measures()
+    store = Store(settings.data_dir, _Observer(measures))
+    contents = Contents(settings.data_dir)
+    changes = Changes()
+    containers = ContainerClient(settings)
+
+    async def fail_crashed(rollout_id: str) -> None:
+        outcome = failure("internal_error", "The backend failed; its log has the cause.")
+
+        def finish(tx: Transaction) -> None:
+            if rollouts.finish(tx, rollout_id, outcome):
+                tx.after_commit(lambda: changes.announce(rollout_id))
+
+        await store.write_in_the_end(finish)
+
+    scheduler = Scheduler(fail_crashed, admission)
+    checks = Checks(containers, settings.health_interval_seconds, settings.health_timeout_seconds)
+    fleet = Fleet(checks, scheduler.wake)
+    scheduler.has_container = fleet.can_start
+    runner = Runner(
+        settings,
+        store,
+        contents,
+        changes,
+        containers,
+        fleet,
+        scheduler.in_background,
+        scheduler.put_back,
+    )
+    processes = Processes(settings, store, fleet, scheduler)
+    try:
+        secret = await _read_what_is_there(store, scheduler, fleet, processes, settings)
+        await _sweep(store, contents, settings)
+        scheduler.start(runner)
+        if settings.keep_finished_seconds is not None:
+            keep_seconds = settings.keep_finished_seconds
+            scheduler.in_background(forget_finished(store, contents, keep_seconds))
+        if settings.keep_artifacts_bytes is not None:
+            keep_bytes = settings.keep_artifacts_bytes
+            scheduler.in_background(keep_within(store, contents, keep_bytes))
+        yield Backend(
+            settings,
+            contract,
+            store,
+            contents,
+            Cursors(secret),
+            changes,
+            fleet,
+            runner,
+            scheduler,
+            processes,
+            keys,
+            admission,
+            Streams(settings),
+            measures,
+        )
+    finally:
+        await scheduler.close(settings.shutdown_seconds)
+        await processes.close()
+        await checks.close()
+        await containers.close()
+        await store.close()
+
+
+async def _read_what_is_there(
+    store: Store, scheduler: Scheduler, fleet: Fleet, processes: Processes, settings: Settings
+) -> str:
+    """Queue what has not ended, see to the containers of pools; the secret of cursors."""
+    try:
+        await processes.end_leftovers()
+        with store.reading() as db:
+            row = db.execute("SELECT value FROM meta WHERE key = 'cursor_secret'").fetchone()
+            for pool_id, definition in pools.definitions(db):
+                fleet.set_pool(pool_id, definition)
+        await store.write(lambda tx: _take_up(tx, scheduler))
+        await processes.begin()
+    except StorageError as error:
+        raise DataDirError(
+            f"cannot use the database in {settings.data_dir}: {error.cause}; "
+            "make room or repair it, or give another data directory"
+        ) from error
+    return str(row["value"])
+
+
+async def _sweep(store: Store, contents: Contents, settings: Settings) -> None:
+    """Remove what a former run wrote and did not come to name."""
+    with store.reading() as db:
+        named = artifact_rows.all_names(db)
+    try:
+        await asyncio.to_thread(contents.sweep, named)
+    except OSError as error:
+        raise DataDirError(
+            f"cannot read the artifacts in {settings.data_dir}: {error.strerror}"
+        ) from error
+
+
+def _take_up(tx: Transaction, scheduler: Scheduler) -> None:
+    """What ran comes first, so that it has its place again; the rest in its old order."""
+    waiting: dict[tuple[str, int, bool], list[str]] = {}
+    for row in tx.execute(
+        "SELECT rollouts.id, pools.id AS pool_id, pools.concurrency,"
+        " rollouts.status = 'running' AS left_over FROM rollouts"
+        " JOIN pools ON pools.id = rollouts.pool_id"
+        " WHERE rollouts.status IN ('queued', 'running')"
+        " ORDER BY rollouts.status = 'queued', rollouts.seq"
+    ):
+        place = (row["pool_id"], row["concurrency"], bool(row["left_over"]))
+        waiting.setdefault(place, []).append(row["id"])
+    for (pool_id, concurrency, left_over), rollout_ids in waiting.items():
+        scheduler.enqueue(pool_id, concurrency, rollout_ids, left_over=left_over)

@@ -1,0 +1,1 @@
+"""Everything on disk: the SQLite database and the files beside it."""

@@ -1,0 +1,75 @@
+"""Which rollout has which content, in the database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from .database import Transaction
+from .pools import Executes
+
+
+class Row(NamedTuple):
+    """A content that is a file: which artifact of its rollout's list it belongs to."""
+
+    position: int
+    sha256: str
+    size_bytes: int
+
+
+def insert(tx: Transaction, rollout_seq: int, rows: Iterable[Row]) -> None:
+    tx.executemany(
+        "INSERT INTO artifacts (rollout_seq, position, sha256, size_bytes) VALUES (?, ?, ?, ?)",
+        [(rollout_seq, *row) for row in rows],
+    )
+
+
+def positions_with_content(db: Executes, rollout_seq: int) -> set[int]:
+    """Of the artifacts whose contents are files, those whose files are still there."""
+    rows = db.execute("SELECT position FROM artifacts WHERE rollout_seq = ?", (rollout_seq,))
+    return {row["position"] for row in rows}
+
+
+def all_names(db: Executes) -> set[str]:
+    return {row["sha256"] for row in db.execute("SELECT DISTINCT sha256 FROM artifacts")}
+
+
+def forget_of_rollouts(tx: Transaction, rollout_seqs: Sequence[int]) -> set[str]:
+    """Rollouts are forgotten, and need their contents no more; which those are."""
+    names: set[str] = set()
+    for seq in rollout_seqs:
+        rows = tx.execute("DELETE FROM artifacts WHERE rollout_seq = ? RETURNING sha256", (seq,))
+        names.update(row["sha256"] for row in rows.fetchall())
+    return names
+
+
+def forget_oldest(tx: Transaction, most_bytes: int, limit: int) -> set[str]:
+    """Give up, until the rest makes up no more than so many bytes, those not used for longest."""
+    [total] = tx.execute(
+        "SELECT COALESCE(SUM(size), 0)"
+        " FROM (SELECT MAX(size_bytes) AS size FROM artifacts GROUP BY sha256)"
+    ).fetchone()
+    names: set[str] = set()
+    if total <= most_bytes:
+        return names
+    # The latest rollout that has a content tells its age.
+    for row in tx.execute(
+        "SELECT sha256, MAX(rollout_seq) AS latest, position, size_bytes FROM artifacts"
+        " GROUP BY sha256 ORDER BY latest, position LIMIT ?",
+        (limit,),
+    ).fetchall():
+        if total > most_bytes:
+            tx.execute("DELETE FROM artifacts WHERE sha256 = ?", (row["sha256"],))
+            names.add(row["sha256"])
+            total -= row["size_bytes"]
+    return names
+
+
+def unnamed(db: Executes, names: Iterable[str]) -> set[str]:
+    """Those of these contents that no rollout has."""
+    return {
+        name
+        for name in names
+        if db.execute("SELECT 1 FROM artifacts WHERE sha256 = ? LIMIT 1", (name,)).fetchone()
+        is None
+    }

@@ -1,0 +1,121 @@
+"""A copy of a data directory as it was at one moment, made while a backend may be writing to it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from urllib.parse import quote
+
+from ..errors import DataDirError
+from .content_store import FOLDER as CONTENTS_FOLDER
+from .content_store import content_file, flush_directory
+from .data_dir import LOCK_FILE
+from .database import FILE_NAME
+
+_BUSY_SECONDS = 30.0
+
+
+def back_up(data_dir: Path, target: Path) -> None:
+    """Copy a data directory to a new one, which a backend can serve as it is.
+
+    The copy has its name only once it is whole and on disk; until then it is a hidden draft beside
+    that, which only a kill leaves behind.
+    """
+    data_dir, target = data_dir.expanduser().absolute(), target.expanduser().absolute()
+    _check(data_dir, target)
+    try:
+        with _draft_of(target) as draft:
+            _copy_database(data_dir / FILE_NAME, draft / FILE_NAME)
+            # After the database: a file that it names is there by now.
+            _copy_contents(data_dir, draft)
+            shutil.copytree(data_dir, draft, ignore=_not_plain_files, dirs_exist_ok=True)
+            _flush(draft)
+            draft.rename(target)
+            flush_directory(target.parent)
+    except sqlite3.Error as error:
+        raise DataDirError(f"cannot copy the database in {data_dir}: {error}") from error
+    except (OSError, shutil.Error) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise DataDirError(f"cannot copy {data_dir} to {target}: {reason}") from error
+
+
+def _check(data_dir: Path, target: Path) -> None:
+    if not (data_dir / FILE_NAME).is_file():
+        raise DataDirError(f"{data_dir} is no data directory: it holds no {FILE_NAME}")
+    if target.resolve().is_relative_to(data_dir.resolve()):
+        raise DataDirError(f"{target} is inside the data directory: give a place outside of it")
+    try:
+        is_free = not target.exists() or (target.is_dir() and not any(target.iterdir()))
+    except OSError as error:
+        raise DataDirError(f"cannot read {target}: {error.strerror}") from error
+    if not is_free:
+        raise DataDirError(f"{target} exists and is not empty: give a new directory")
+
+
+@contextlib.contextmanager
+def _draft_of(target: Path) -> Iterator[Path]:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    draft = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    draft.mkdir(mode=0o700)
+    try:
+        yield draft
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _copy_database(source: Path, target: Path) -> None:
+    # Not by copying files: a backend keeps its latest commits in a second one beside it.
+    address = f"file:{quote(str(source))}?mode=rw"
+    with (
+        closing(sqlite3.connect(address, uri=True, timeout=_BUSY_SECONDS)) as original,
+        closing(sqlite3.connect(target)) as copy,
+    ):
+        # In one go: a copy in several steps starts over whenever something is written in between.
+        original.backup(copy, pages=-1)
+        copy.execute("PRAGMA journal_mode = DELETE")
+        [verdict] = copy.execute("PRAGMA quick_check(1)").fetchone()
+        if verdict != "ok":
+            raise sqlite3.DatabaseError(f"it is damaged: {' '.join(verdict.split())}")
+
+
+def _copy_contents(data_dir: Path, draft: Path) -> None:
+    """Copy the contents of the artifacts that the copied database names, and no others.
+
+    One that retention has removed since is given up in the copy too.
+    """
+    with closing(sqlite3.connect(draft / FILE_NAME)) as copy, copy:
+        if not copy.execute("SELECT 1 FROM sqlite_master WHERE name = 'artifacts'").fetchone():
+            return  # an older backend kept them elsewhere
+        for (sha256,) in copy.execute("SELECT DISTINCT sha256 FROM artifacts").fetchall():
+            source = content_file(data_dir, sha256)
+            target = content_file(draft, sha256)
+            target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            try:
+                shutil.copyfile(source, target)
+            except FileNotFoundError:
+                copy.execute("DELETE FROM artifacts WHERE sha256 = ?", (sha256,))
+
+
+def _not_plain_files(directory: str, names: list[str]) -> set[str]:
+    """What is left out: what is copied by itself, the lock, and what can only be used in place."""
+    here = Path(directory)
+    return {
+        name
+        for name in names
+        if name in (LOCK_FILE, CONTENTS_FOLDER)
+        or name.startswith(FILE_NAME)
+        or (not (here / name).is_dir() and not (here / name).is_file())
+    }
+
+
+def _flush(directory: Path) -> None:
+    for folder, _, names in os.walk(directory):
+        for name in names:
+            with (Path(folder) / name).open("rb") as file:
+                os.fsync(file.fileno())
+        flush_directory(Path(folder))

@@ -1,0 +1,398 @@
+"""One SQLite file, one writer: whatever is awaited here is on disk before anyone is told."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import queue
+import sqlite3
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from ..domain.errors import ApiError
+from ..domain.state_changes import REQUEST_ID, PoolChange, RolloutChange
+from .schema import prepare
+
+FILE_NAME = "synth-pools.sqlite3"
+
+_T = TypeVar("_T")
+_log = logging.getLogger(__name__)
+
+# How many waiting writes share one commit: a disk flush takes longer than a hundred of them.
+_BATCH = 128
+_BUSY_SECONDS = 10.0
+_PATIENCE = f"PRAGMA busy_timeout = {1000 * _BUSY_SECONDS:.0f}"
+_NO_PATIENCE = "PRAGMA busy_timeout = 0"
+_CLOSE_SECONDS = 30.0
+
+# A copy of the file that somebody makes lets the log grow; afterwards it shrinks to this.
+_LOG_BYTES = 64 * 1024 * 1024
+
+_SHORTEST_PAUSE = 0.1
+_LONGEST_PAUSE = 5.0
+_COMPLAINT_SECONDS = 1.0
+
+# The disk or the file is at fault, whatever was asked for.
+_OUTAGES = frozenset(
+    {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_NOTADB,
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_PROTOCOL,
+        sqlite3.SQLITE_READONLY,
+    }
+)
+
+
+class Observer(Protocol):
+    """Who is told what is written."""
+
+    def committed(self, writes: int, seconds: float, *, failed: bool) -> None:
+        """Told in the writer's thread, of each transaction."""
+
+    def changed(self, change: PoolChange | RolloutChange, request_id: str | None) -> None:
+        """Told in the event loop, once the change is on disk."""
+
+
+class Transaction:
+    """What a write sees of the database, and what is to happen once it is on disk."""
+
+    __slots__ = ("_callbacks", "_observer", "_request_id", "execute", "executemany")
+
+    def __init__(
+        self, connection: sqlite3.Connection, job: _Job, observer: Observer | None
+    ) -> None:
+        self.execute = connection.execute
+        self.executemany = connection.executemany
+        self._callbacks = job.callbacks
+        self._request_id = job.request_id
+        self._observer = observer
+
+    def changed(self, change: PoolChange | RolloutChange) -> None:
+        """Tell the observer of a change of state, and which request asked for it."""
+        if self._observer is not None:
+            self.after_commit(partial(self._observer.changed, change, self._request_id))
+
+    def after_commit(self, callback: Callable[[], None]) -> None:
+        """Call this in the event loop after the commit, also if nobody waits for it any more."""
+        self._callbacks.append(callback)
+
+
+class StoreClosedError(RuntimeError):
+    """A write came after the store was closed; nothing was written."""
+
+
+class StorageError(ApiError):
+    """The disk is full or the file is broken: nothing was written, or nothing could be read."""
+
+    def __init__(self, cause: sqlite3.Error) -> None:
+        super().__init__(
+            503,
+            "storage_unavailable",
+            f"The backend cannot use its database ({cause}); nothing was changed.",
+            retryable=True,
+            headers={"retry-after": "5"},
+        )
+        self.cause = cause
+
+
+class _Job:
+    __slots__ = ("callbacks", "error", "future", "is_quick", "request_id", "result", "work")
+
+    def __init__(
+        self, work: Callable[[Transaction], Any], future: asyncio.Future[Any], *, is_quick: bool
+    ) -> None:
+        self.work = work
+        self.future = future
+        self.is_quick = is_quick
+        self.request_id = REQUEST_ID.get()
+        self.callbacks: list[Callable[[], None]] = []
+        self.result: Any = None
+        self.error: Exception | None = None
+
+    def reset(self) -> None:
+        self.callbacks.clear()
+        self.result = self.error = None
+
+    def fail(self, error: Exception) -> None:
+        self.callbacks.clear()
+        self.error = self.error or error
+
+
+class _Batch:
+    """Jobs that share a transaction, and how far that is."""
+
+    __slots__ = ("begun", "jobs", "worked")
+
+    def __init__(self, jobs: list[_Job]) -> None:
+        self.jobs = jobs
+        self.begun = time.perf_counter()
+        # Whether all of them left it whole; None as long as nothing is done.
+        self.worked: bool | None = None
+
+
+class Store:
+    """Opened and used in one event loop.
+
+    Writes that wait together share a transaction, one transaction after the other; where a write
+    fails that has changed something, each of them runs again by itself. A thread of its own waits
+    for the disk and does what takes long. Quick writes run in the event loop: their statements take
+    microseconds each, and two threads that take turns at them cost more than the statements.
+    Reads run in the event loop on a connection of their own, and never wait for the writer.
+    """
+
+    def __init__(self, data_dir: Path, observer: Observer | None = None) -> None:
+        self._path = path = data_dir / FILE_NAME
+        self._observer = observer
+        self._loop = asyncio.get_running_loop()
+        self._batches: queue.SimpleQueue[_Batch | None] = queue.SimpleQueue()
+        self._waiting: deque[_Job] = deque()
+        # What the thread has; the writing connection is its alone meanwhile.
+        self._in_hand: _Batch | None = None
+        self._is_to_begin = False
+        self._closed = False
+        self._complained = 0.0
+        self._writer_ended = asyncio.Event()
+        self._writer = _connect(path)
+        self._patience = _PATIENCE
+        try:
+            self._writer.execute("PRAGMA journal_mode = WAL")
+            # On disk, and not merely handed to the system, before anyone is told.
+            self._writer.execute("PRAGMA synchronous = FULL")
+            self._writer.execute(f"PRAGMA journal_size_limit = {_LOG_BYTES:d}")
+            prepare(self._writer)
+            self._reader = _connect(path)
+        except BaseException:
+            self._writer.close()
+            raise
+        self._reader.execute("PRAGMA query_only = ON")
+        self._thread = threading.Thread(target=self._run, name="synth-pools-store", daemon=True)
+        self._thread.start()
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """A connection whose reads all show the same moment; never await inside."""
+        try:
+            self._reader.execute("BEGIN")
+            try:
+                yield self._reader
+            finally:
+                self._reader.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise self._explained(error) from error
+
+    @contextlib.contextmanager
+    def reading_once(self) -> Iterator[sqlite3.Connection]:
+        """The same for one statement, which shows one moment anyway."""
+        try:
+            yield self._reader
+        except sqlite3.Error as error:
+            raise self._explained(error) from error
+
+    @property
+    def waiting(self) -> int:
+        """How many writes are not done yet."""
+        return len(self._waiting) + (len(self._in_hand.jobs) if self._in_hand is not None else 0)
+
+    def bytes_on_disk(self) -> dict[str, int]:
+        """Of the database and of its log, which is written back to it now and then."""
+        sizes = {}
+        for name, path in (("database", self._path), ("log", Path(f"{self._path}-wal"))):
+            with contextlib.suppress(OSError):
+                sizes[name] = path.stat().st_size
+        return sizes
+
+    @contextlib.contextmanager
+    def reading_elsewhere(self) -> Iterator[sqlite3.Connection]:
+        """The same on a connection of its own, for another thread: for reads that take long."""
+        try:
+            with contextlib.closing(_connect(self._path)) as connection:
+                connection.execute("PRAGMA query_only = ON")
+                connection.execute("BEGIN")
+                yield connection
+        except sqlite3.Error as error:
+            raise self._explained(error) from error
+
+    async def write(self, work: Callable[[Transaction], _T], *, quick: bool = False) -> _T:
+        """Run `work` in a transaction and return its result once it is on disk.
+
+        It may be run again where what it shared a commit with made that fail: it must do nothing
+        but read and write in its transaction. `quick`: these are few statements, with little data.
+        `StorageError` where the disk does not take it.
+        """
+        if self._closed:
+            raise StoreClosedError("the backend is stopping")
+        job = _Job(work, self._loop.create_future(), is_quick=quick)
+        self._waiting.append(job)
+        self._begin_soon()
+        result: _T = await job.future
+        return result
+
+    async def write_in_the_end(
+        self, work: Callable[[Transaction], _T], *, quick: bool = False
+    ) -> _T:
+        """The same for what has happened and must not be lost: until the disk takes it."""
+        pause = _SHORTEST_PAUSE
+        while True:
+            try:
+                return await self.write(work, quick=quick)
+            except StorageError:
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE)
+
+    async def close(self) -> None:
+        """Finish what was asked for, then close the file."""
+        if self._closed:
+            return
+        self._closed = True
+        self._begin_soon()
+        try:
+            # Not `to_thread(join)`: when Python itself is ending there are no new worker threads.
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                await self._writer_ended.wait()
+            # It has nothing left to do but to end.
+            self._thread.join(1.0)
+        except TimeoutError:
+            _log.error("the database did not take the last writes in %g seconds", _CLOSE_SECONDS)
+        self._reader.close()
+
+    def _begin_soon(self) -> None:
+        # Not at once: whatever else this round of the event loop writes goes along.
+        if self._in_hand is None and not self._is_to_begin:
+            self._is_to_begin = True
+            self._loop.call_soon(self._begin)
+
+    def _begin(self) -> None:
+        self._is_to_begin = False
+        if not self._waiting:
+            if self._closed:
+                self._batches.put(None)
+            return
+        size = min(_BATCH, len(self._waiting))
+        batch = self._in_hand = _Batch([self._waiting.popleft() for _ in range(size)])
+        if all(job.is_quick for job in batch.jobs):
+            # Where that is not possible just now, the thread tries with more patience.
+            with contextlib.suppress(sqlite3.Error):
+                self._begin_transaction(_NO_PATIENCE)
+                batch.worked = self._work(batch.jobs)
+        self._batches.put(batch)
+
+    def _run(self) -> None:
+        while (batch := self._batches.get()) is not None:
+            self._commit(batch)
+            self._tell_loop(partial(self._deliver, batch.jobs))
+        self._writer.close()
+        self._tell_loop(self._writer_ended.set)
+
+    def _tell_loop(self, callback: Callable[[], None]) -> None:
+        # The loop may be gone where whoever waited was cancelled and left.
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(callback)
+
+    def _commit(self, batch: _Batch) -> None:
+        if not self._commit_together(batch) and len(batch.jobs) > 1:
+            # One that fails, or is too large for the disk, must not take those with it that do not.
+            for job in batch.jobs:
+                job.reset()
+                self._commit_together(_Batch([job]))
+
+    def _commit_together(self, batch: _Batch) -> bool:
+        """Whether they are on disk; those that failed and changed nothing are no obstacle."""
+        connection, jobs = self._writer, batch.jobs
+        failed = False
+        try:
+            if batch.worked is None:
+                for job in jobs:
+                    job.reset()
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                self._begin_transaction(_PATIENCE)
+                batch.worked = self._work(jobs)
+            connection.execute("COMMIT" if batch.worked else "ROLLBACK")
+        except sqlite3.Error as error:
+            failed = True
+            with contextlib.suppress(sqlite3.Error):
+                connection.execute("ROLLBACK")
+            for job in jobs:
+                job.fail(error)
+        if self._observer is not None:
+            took = time.perf_counter() - batch.begun
+            self._observer.committed(len(jobs), took, failed=failed)
+        return batch.worked is True and not failed
+
+    def _begin_transaction(self, patience: str) -> None:
+        """Somebody else may write to the file, though nobody should."""
+        if patience != self._patience:
+            self._writer.execute(patience)
+            self._patience = patience
+        self._writer.execute("BEGIN IMMEDIATE")
+
+    def _work(self, jobs: list[_Job]) -> bool:
+        """Run them up to one that fails and has changed something."""
+        connection = self._writer
+        for job in jobs:
+            changes = connection.total_changes
+            try:
+                job.result = job.work(Transaction(connection, job, self._observer))
+            except Exception as error:  # noqa: BLE001 - raised again where it is awaited
+                job.fail(error)
+                if connection.in_transaction and connection.total_changes != changes:
+                    return False
+            if not connection.in_transaction:
+                # SQLite itself gives up the whole transaction for some errors of one statement.
+                raise (
+                    job.error
+                    if isinstance(job.error, sqlite3.Error)
+                    else sqlite3.OperationalError("the transaction ended before its commit")
+                )
+        return True
+
+    def _deliver(self, jobs: list[_Job]) -> None:
+        self._in_hand = None
+        if self._waiting or self._closed:
+            self._begin_soon()
+        for job in jobs:
+            for callback in job.callbacks:
+                try:
+                    callback()
+                except Exception:  # noqa: BLE001 - the others must hear of their commit too
+                    _log.exception("a callback after a commit failed")
+            error = self._explained(job.error) if job.error is not None else None
+            if job.future.done():
+                continue
+            if error is not None:
+                job.future.set_exception(error)
+            else:
+                job.future.set_result(job.result)
+
+    def _explained(self, error: Exception) -> Exception:
+        """What to raise for it; the log gets a line where the disk or the file is at fault."""
+        code = getattr(error, "sqlite_errorcode", None)
+        if not isinstance(error, sqlite3.Error) or code is None or code & 0xFF not in _OUTAGES:
+            return error
+        # Every request of a bad hour would say the same.
+        if time.monotonic() - self._complained > _COMPLAINT_SECONDS:
+            self._complained = time.monotonic()
+            _log.error("the database cannot be used: %s", error)
+        return StorageError(error)
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+    )
+    connection.row_factory = sqlite3.Row
+    # A statement that returns a large row else writes it to a file in the system's temporary
+    # directory, and fails where that is full.
+    connection.execute("PRAGMA temp_store = MEMORY")
+    return connection

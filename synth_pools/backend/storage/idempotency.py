@@ -1,0 +1,99 @@
+"""Keys of repetitions: for a day, the same key and body lead to the same rollout."""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from ..domain import json_text
+from ..domain.errors import ApiError, conflict
+from .database import Store, Transaction
+from .pools import Executes
+from .retention import KEY_SECONDS
+from .rollouts import find_rollout
+
+
+@dataclass(frozen=True, slots=True)
+class IdempotencyKey:
+    """A caller's key; the scope is the operation and what its path names."""
+
+    scope: str
+    key: str
+    body_sha256: str
+
+    @classmethod
+    def of(cls, scope: str, key: str, body: Any) -> IdempotencyKey:
+        # Of the canonical text: bodies that are equal as JSON are the same body.
+        digest = hashlib.sha256(json_text.canonical(body).encode("ascii")).hexdigest()
+        return cls(scope, key, digest)
+
+    def former(self, tx: Transaction) -> sqlite3.Row | None:
+        """The rollout that this key has led to before; 409 where that was with another body."""
+        tx.execute("DELETE FROM idempotency WHERE created < ?", (time.time() - KEY_SECONDS,))
+        row = tx.execute(
+            "SELECT body_sha256, rollout_id FROM idempotency WHERE scope = ? AND key = ?",
+            (self.scope, self.key),
+        ).fetchone()
+        if row is None:
+            return None
+        if row["body_sha256"] != self.body_sha256:
+            raise _conflict(row["rollout_id"])
+        return find_rollout(tx, row["rollout_id"])
+
+    def reserve(self, tx: Transaction, rollout_id: str) -> None:
+        tx.execute(
+            "INSERT INTO idempotency (scope, key, body_sha256, rollout_id, created)"
+            " VALUES (?, ?, ?, ?, ?)",
+            (self.scope, self.key, self.body_sha256, rollout_id, time.time()),
+        )
+
+    def stopped_waiting(self, db: Executes) -> bool:
+        """Whether a creation with this key was answered before its rollout had ended."""
+        row = db.execute(
+            "SELECT status FROM idempotency WHERE scope = ? AND key = ?", (self.scope, self.key)
+        ).fetchone()
+        return row is not None and row["status"] is not None
+
+    async def note_stopped_waiting(self, store: Store) -> None:
+        """So that repetitions are answered 202 too, whatever the rollout has become by then."""
+
+        def work(tx: Transaction) -> None:
+            tx.execute(
+                "UPDATE idempotency SET status = 202 WHERE scope = ? AND key = ?",
+                (self.scope, self.key),
+            )
+
+        await store.write(work)
+
+
+class BatchKey:
+    """The key of a batch: it has one for each item, and one that remembers the whole body.
+
+    Each item is repeated alone, so that a repetition creates what was refused before.
+    """
+
+    def __init__(self, scope: str, key: str, body: Any) -> None:
+        self._scope = scope
+        self._whole = IdempotencyKey.of(scope, key, body)
+
+    def of_item(self, index: int, request: dict[str, Any]) -> IdempotencyKey:
+        return IdempotencyKey.of(f"{self._scope}:{index}", self._whole.key, request)
+
+    def is_reserved(self, tx: Transaction) -> bool:
+        """Whether it has admitted something before; 409 where that was of another batch."""
+        return self._whole.former(tx) is not None
+
+    def reserve(self, tx: Transaction, rollout_id: str) -> None:
+        """Remember the body, once one of its rollouts is admitted: refusals reserve no key."""
+        self._whole.reserve(tx, rollout_id)
+
+
+def _conflict(rollout_id: str) -> ApiError:
+    return conflict(
+        "idempotency_conflict",
+        "This Idempotency-Key was used with another body in the last 24 hours.",
+        rollout_id=rollout_id,
+    )

@@ -1,0 +1,281 @@
+"""Pools and tasks in the database. Functions that change something run inside a `Transaction`."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import uuid
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from typing import Any, Protocol
+
+from ..domain import json_text
+from ..domain.clock import now
+from ..domain.definitions import can_be_id, pool_view, task_exists, task_view
+from ..domain.errors import conflict, pool_archived, pool_not_active, pool_not_found, task_not_found
+from ..domain.state_changes import PoolChange
+from .database import Transaction
+
+# Of the definition of a pool, up to which how it looks is remembered.
+_SMALL = 16 * 1024
+
+
+class Executes(Protocol):
+    """Both a reading connection and a transaction can be asked."""
+
+    def execute(self, sql: str, parameters: Sequence[Any] = ..., /) -> sqlite3.Cursor: ...
+
+
+@lru_cache(maxsize=128)
+def _small_view(definition: str) -> dict[str, Any]:
+    """Asked for by each rollout of a pool; whoever gets it must not change it."""
+    return pool_view(json.loads(definition))
+
+
+class Pool:
+    """One pool as it was at one moment, its definition parsed when somebody looks at it."""
+
+    __slots__ = ("_view", "row")
+
+    def __init__(self, row: sqlite3.Row) -> None:
+        self.row = row
+        self._view: dict[str, Any] | None = None
+
+    @property
+    def id(self) -> str:
+        return str(self.row["id"])
+
+    @property
+    def status(self) -> str:
+        return str(self.row["status"])
+
+    @property
+    def is_archived(self) -> bool:
+        return self.status == "archived"
+
+    @property
+    def error_code(self) -> str | None:
+        """Why it failed."""
+        error = json.loads(self.row["error"])
+        return None if error is None else str(error["code"])
+
+    @property
+    def concurrency(self) -> int:
+        return int(self.row["concurrency"])
+
+    @property
+    def definition(self) -> dict[str, Any]:
+        definition: dict[str, Any] = json.loads(self.row["definition"])
+        return definition
+
+    @property
+    def view(self) -> dict[str, Any]:
+        if self._view is None:
+            text = self.row["definition"]
+            self._view = _small_view(text) if len(text) <= _SMALL else pool_view(self.definition)
+        return self._view
+
+    def require_active(self) -> None:
+        if self.is_archived:
+            raise pool_archived(self.id)
+        if self.status != "active":
+            raise pool_not_active(self.id, self.status)
+
+    def require_changeable(self) -> None:
+        if self.is_archived:
+            raise pool_archived(self.id)
+
+    def document(self, tasks: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        row = self.row
+        identity = {"id": self.id, "pool_id": self.id}
+        state = {
+            "status": row["status"],
+            "state": row["status"],
+            "error": json.loads(row["error"]),
+            "tasks": list(tasks),
+            "created_at": row["created_at"],
+            "updated_at": row["updated_at"],
+            "archived_at": row["archived_at"],
+        }
+        return {**identity, **self.view, **state}
+
+
+def find_pool(db: Executes, pool_id: str) -> Pool:
+    row = None
+    if can_be_id(pool_id):
+        row = db.execute("SELECT * FROM pools WHERE id = ?", (pool_id,)).fetchone()
+    if row is None:
+        raise pool_not_found(pool_id)
+    return Pool(row)
+
+
+def list_pools(db: Executes, state: str | None, before: int | None, limit: int) -> list[Pool]:
+    """Newest first; archived ones only where they are asked for."""
+    condition = "status != 'archived'" if state is None else "status = ?"
+    values: list[Any] = [] if state is None else [state]
+    if before is not None:
+        condition += " AND seq < ?"
+        values.append(before)
+    rows = db.execute(
+        f"SELECT * FROM pools WHERE {condition} ORDER BY seq DESC LIMIT ?",  # noqa: S608
+        (*values, limit),
+    )
+    return [Pool(row) for row in rows]
+
+
+def unarchived_pools(db: Executes) -> list[Pool]:
+    return [Pool(row) for row in db.execute("SELECT * FROM pools WHERE status != 'archived'")]
+
+
+def definitions(db: Executes) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The ids and definitions of all pools that are not archived."""
+    for row in db.execute("SELECT id, definition FROM pools WHERE status != 'archived'"):
+        yield row["id"], json.loads(row["definition"])
+
+
+def total_concurrency(db: Executes) -> int:
+    """How many rollouts could run at once in all active pools."""
+    row = db.execute("SELECT SUM(concurrency) FROM pools WHERE status = 'active'").fetchone()
+    return row[0] or 0
+
+
+def insert_pool(
+    tx: Transaction, pool_id: str | None, definition: dict[str, Any], status: str = "active"
+) -> Pool:
+    if pool_id is None:
+        pool_id = f"pool_{uuid.uuid4().hex}"
+    elif tx.execute("SELECT 1 FROM pools WHERE id = ?", (pool_id,)).fetchone():
+        raise conflict("pool_exists", f"Pool {pool_id!r} exists already.")
+    moment = now()
+    tx.execute(
+        "INSERT INTO pools (id, status, definition, concurrency, created_at, updated_at)"
+        " VALUES (?, ?, ?, ?, ?, ?)",
+        (pool_id, status, json_text.dumps(definition), _concurrency(definition), moment, moment),
+    )
+    tx.changed(PoolChange(pool_id, status))
+    return find_pool(tx, pool_id)
+
+
+def update_pool(tx: Transaction, pool: Pool, definition: dict[str, Any]) -> Pool:
+    tx.execute(
+        "UPDATE pools SET definition = ?, concurrency = ?, updated_at = ? WHERE id = ?",
+        (json_text.dumps(definition), _concurrency(definition), now(), pool.id),
+    )
+    return find_pool(tx, pool.id)
+
+
+def move_pool(
+    tx: Transaction, pool: Pool, status: str, error: dict[str, Any] | None = None
+) -> Pool:
+    """To another state; `error` says why it failed."""
+    tx.execute(
+        "UPDATE pools SET status = ?, error = ?, updated_at = ? WHERE id = ?",
+        (status, json_text.dumps(error), now(), pool.id),
+    )
+    tx.changed(PoolChange(pool.id, status, None if error is None else str(error["code"])))
+    return find_pool(tx, pool.id)
+
+
+def archive_pool(tx: Transaction, pool: Pool) -> Pool:
+    moment = now()
+    tx.execute(
+        "UPDATE pools SET status = 'archived', updated_at = ?, archived_at = ? WHERE id = ?",
+        (moment, moment, pool.id),
+    )
+    tx.changed(PoolChange(pool.id, "archived"))
+    return find_pool(tx, pool.id)
+
+
+def find_task(db: Executes, pool_id: str, task_id: str) -> sqlite3.Row:
+    row: sqlite3.Row | None = None
+    if can_be_id(task_id):
+        row = db.execute(
+            "SELECT * FROM tasks WHERE pool_id = ? AND id = ?", (pool_id, task_id)
+        ).fetchone()
+    if row is None:
+        raise task_not_found(task_id, pool_id)
+    return row
+
+
+def task_documents(db: Executes, pool: Pool) -> list[dict[str, Any]]:
+    """The tasks of a pool in the order in which they were defined."""
+    rows = db.execute("SELECT * FROM tasks WHERE pool_id = ? ORDER BY seq", (pool.id,))
+    return [task_document(row, pool) for row in rows]
+
+
+def task_document(row: sqlite3.Row, pool: Pool, status: str = "active") -> dict[str, Any]:
+    return {
+        "id": row["id"],
+        "task_id": row["id"],
+        "pool_id": pool.id,
+        **task_view(json.loads(row["definition"]), pool.view),
+        "status": status,
+        "created_at": row["created_at"],
+        "updated_at": row["updated_at"],
+    }
+
+
+def task_container_url(row: sqlite3.Row) -> str | None:
+    """Where a task has its rollouts sent, unless to its pool's containers."""
+    url: str | None = json.loads(row["definition"]).get("container_url")
+    return url
+
+
+def insert_task(
+    tx: Transaction,
+    pool_id: str,
+    task_id: str | None,
+    definition: dict[str, Any],
+    created_at: str | None = None,
+) -> sqlite3.Row:
+    if task_id is None:
+        task_id = f"task_{uuid.uuid4().hex}"
+    moment = now()
+    try:
+        tx.execute(
+            "INSERT INTO tasks (pool_id, id, definition, created_at, updated_at)"
+            " VALUES (?, ?, ?, ?, ?)",
+            (pool_id, task_id, json_text.dumps(definition), created_at or moment, moment),
+        )
+    except sqlite3.IntegrityError:
+        raise task_exists(task_id) from None
+    return find_task(tx, pool_id, task_id)
+
+
+def update_task(
+    tx: Transaction, pool_id: str, task_id: str, definition: dict[str, Any]
+) -> sqlite3.Row:
+    tx.execute(
+        "UPDATE tasks SET definition = ?, updated_at = ? WHERE pool_id = ? AND id = ?",
+        (json_text.dumps(definition), now(), pool_id, task_id),
+    )
+    return find_task(tx, pool_id, task_id)
+
+
+def delete_task(tx: Transaction, pool_id: str, task_id: str) -> str:
+    """Remove it and return when that was."""
+    tx.execute("DELETE FROM tasks WHERE pool_id = ? AND id = ?", (pool_id, task_id))
+    return now()
+
+
+def replace_tasks(
+    tx: Transaction, pool_id: str, tasks: Sequence[tuple[str | None, dict[str, Any]]]
+) -> None:
+    """Exactly these tasks in this order; one that was there keeps its `created_at`."""
+    known = {
+        row["id"]: row["created_at"]
+        for row in tx.execute("SELECT id, created_at FROM tasks WHERE pool_id = ?", (pool_id,))
+    }
+    tx.execute("DELETE FROM tasks WHERE pool_id = ?", (pool_id,))
+    for task_id, definition in tasks:
+        insert_task(tx, pool_id, task_id, definition, known.get(task_id))
+
+
+def touch_pool(tx: Transaction, pool_id: str) -> None:
+    """A pool is answered with its tasks, so a change of these is one of the pool."""
+    tx.execute("UPDATE pools SET updated_at = ? WHERE id = ?", (now(), pool_id))
+
+
+def _concurrency(definition: dict[str, Any]) -> int:
+    # JSON Schema counts 2.0 as an integer.
+    return int(pool_view(definition)["concurrency"])

@@ -1,0 +1,274 @@
+"""Rollouts in the database: every change of state, each with its event in one transaction.
+
+A change names the states that it may start from; whichever of two that race comes first wins, the
+other changes nothing. So a rollout ends once, with one terminal event.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..domain import json_text
+from ..domain.clock import now, seconds_between
+from ..domain.definitions import can_be_id
+from ..domain.errors import rollout_not_found
+from ..domain.state_changes import change_of
+from ..domain.target import TargetError
+from . import artifacts as artifact_rows
+from . import events
+from .content_store import Content
+from .database import Transaction
+from .events import Event
+from .pools import Executes
+
+STATES = ("queued", "running", "completed", "failed", "cancelled")
+FINAL = frozenset({"completed", "failed", "cancelled"})
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a rollout ended, every document as JSON text."""
+
+    status: str
+    result: str = "null"
+    metrics: str = '{"outcome_reward":null}'
+    reward: str = "null"
+    error: str = "null"
+    usage: str = "{}"
+    artifacts: str = "[]"
+    # What is to be on disk before this is written, and what then names it.
+    contents: tuple[Content, ...] = ()
+    content_rows: tuple[artifact_rows.Row, ...] = ()
+
+
+def failure(code: str, message: str, details: dict[str, Any] | None = None) -> Outcome:
+    error: dict[str, Any] = {"code": code, "message": message}
+    if details:
+        error["details"] = details
+    return Outcome("failed", error=json_text.dumps(error))
+
+
+def find_rollout(db: Executes, rollout_id: str, pool_id: str | None = None) -> sqlite3.Row:
+    row: sqlite3.Row | None = None
+    if can_be_id(rollout_id):
+        row = db.execute("SELECT * FROM rollouts WHERE id = ?", (rollout_id,)).fetchone()
+    if row is None or (pool_id is not None and row["pool_id"] != pool_id):
+        raise rollout_not_found(rollout_id, pool_id)
+    return row
+
+
+def status_of(db: Executes, rollout_id: str) -> str:
+    row = db.execute("SELECT status FROM rollouts WHERE id = ?", (rollout_id,)).fetchone()
+    if row is None:
+        raise rollout_not_found(rollout_id, None)
+    return str(row["status"])
+
+
+def list_rollouts(
+    db: Executes, pool_id: str | None, state: str | None, before: int | None, limit: int
+) -> list[sqlite3.Row]:
+    """Newest first."""
+    conditions = ["1"]
+    values: list[Any] = []
+    for condition, value in (("pool_id = ?", pool_id), ("status = ?", state), ("seq < ?", before)):
+        if value is not None:
+            conditions.append(condition)
+            values.append(value)
+    where = " AND ".join(conditions)
+    return db.execute(
+        f"SELECT * FROM rollouts WHERE {where} ORDER BY seq DESC LIMIT ?",  # noqa: S608
+        (*values, limit),
+    ).fetchall()
+
+
+def count_by_status(db: Executes, pool_id: str) -> dict[str, int]:
+    counts = dict.fromkeys(STATES, 0)
+    for status, number in db.execute(
+        "SELECT status, COUNT(*) FROM rollouts WHERE pool_id = ? GROUP BY status", (pool_id,)
+    ):
+        counts[status] = number
+    return counts
+
+
+def count_unfinished(db: Executes) -> tuple[int, int]:
+    """How many rollouts of all pools are queued and running."""
+    counts = [
+        db.execute("SELECT COUNT(*) FROM rollouts WHERE status = ?", (status,)).fetchone()[0]
+        for status in ("queued", "running")
+    ]
+    return counts[0], counts[1]
+
+
+def insert_rollout(
+    tx: Transaction,
+    pool_id: str,
+    task_id: str | None,
+    request: dict[str, Any],
+    replay_of: str | None = None,
+) -> sqlite3.Row:
+    rollout_id = f"rollout_{uuid.uuid4().hex}"
+    moment = now()
+    rollout: sqlite3.Row = tx.execute(
+        "INSERT INTO rollouts (id, pool_id, task_id, status, mode, request, trace_correlation_id,"
+        " replay_of, created_at, updated_at, last_sequence)"
+        " VALUES (?, ?, ?, 'queued', ?, ?, ?, ?, ?, ?, 1) RETURNING *",
+        (
+            rollout_id,
+            pool_id,
+            task_id,
+            request.get("mode") or "async",
+            json_text.dumps(request),
+            json_text.dumps(request.get("trace_correlation_id")),
+            replay_of,
+            moment,
+            moment,
+        ),
+    ).fetchone()
+    events.insert(tx, rollout["seq"], 1, events.QUEUED, moment, '{"status":"queued"}')
+    tx.changed(change_of(rollout, "queued", moment))
+    return rollout
+
+
+def start(
+    tx: Transaction, rollout: sqlite3.Row, url: str | None, error: TargetError | None = None
+) -> sqlite3.Row:
+    """A queued rollout is about to be sent to this address, or a running one after this error."""
+    moment = now()
+    attempt = rollout["attempt"] + 1
+    started: sqlite3.Row = tx.execute(
+        "UPDATE rollouts SET status = 'running', started_at = COALESCE(started_at, ?),"
+        " updated_at = ?, attempt = ?, attempt_started_at = ?, attempt_url = ?,"
+        " last_sequence = last_sequence + 1 WHERE seq = ? RETURNING *",
+        (moment, moment, attempt, moment, url, rollout["seq"]),
+    ).fetchone()
+    data: dict[str, Any] = {"status": "running", "attempt": attempt, "container_url": url}
+    if error is not None:
+        data["previous_error"] = {"code": error.code, "message": error.message}
+    sequence = started["last_sequence"]
+    events.insert(tx, rollout["seq"], sequence, events.STARTED, moment, json_text.dumps(data))
+    tx.changed(change_of(rollout, "running", moment, attempt=attempt))
+    return started
+
+
+def report_agent(tx: Transaction, rollout_id: str, data: str) -> None:
+    """Add an agent event, unless the rollout has ended meanwhile: nothing follows the end."""
+    row = find_rollout(tx, rollout_id)
+    if row["status"] == "running":
+        events.append(tx, row["seq"], events.AGENT, now(), data)
+
+
+def finish(tx: Transaction, rollout_id: str, outcome: Outcome) -> bool:
+    """End a rollout; False where it had ended already, and then nothing changes."""
+    moment = now()
+    last_events = [(f"rollout.{outcome.status}", _last_words(outcome))]
+    if outcome.reward != "null":
+        last_events.insert(0, (events.REWARD, f'{{"outcome_reward":{outcome.reward}}}'))
+    row = tx.execute(
+        "UPDATE rollouts SET status = ?, result = ?, metrics = ?, reward = ?, error = ?, usage = ?,"
+        " artifacts = ?, finished_at = ?, updated_at = ?, last_sequence = last_sequence + ?"
+        " WHERE id = ? AND status IN ('queued', 'running') RETURNING *",
+        (
+            outcome.status,
+            outcome.result,
+            outcome.metrics,
+            outcome.reward,
+            outcome.error,
+            outcome.usage,
+            outcome.artifacts,
+            moment,
+            moment,
+            len(last_events),
+            rollout_id,
+        ),
+    ).fetchone()
+    if row is None:
+        # It has ended; 404 where it is gone.
+        find_rollout(tx, rollout_id)
+        return False
+    if outcome.content_rows:
+        artifact_rows.insert(tx, row["seq"], outcome.content_rows)
+    first = row["last_sequence"] - len(last_events) + 1
+    for sequence, (type_, data) in enumerate(last_events, first):
+        events.insert(tx, row["seq"], sequence, type_, moment, data)
+    tx.changed(change_of(row, outcome.status, moment, error=outcome.error))
+    return True
+
+
+def cancel(tx: Transaction, rollout: sqlite3.Row) -> None:
+    """A queued or running rollout, looked up in this transaction, is cancelled."""
+    moment = now()
+    tx.execute(
+        "UPDATE rollouts SET status = 'cancelled', finished_at = ?, updated_at = ? WHERE seq = ?",
+        (moment, moment, rollout["seq"]),
+    )
+    events.append(tx, rollout["seq"], events.CANCELLED, moment, '{"status":"cancelled"}')
+    tx.changed(change_of(rollout, "cancelled", moment))
+
+
+def unfinished_of_pool(tx: Transaction, pool_id: str) -> Sequence[sqlite3.Row]:
+    return tx.execute(
+        "SELECT * FROM rollouts WHERE pool_id = ? AND status IN ('queued', 'running')", (pool_id,)
+    ).fetchall()
+
+
+def forget_finished(
+    tx: Transaction, before: str, keys_since: float, limit: int
+) -> tuple[int, set[str]]:
+    """Delete the oldest of those that ended before a moment: how many, and what contents they had.
+
+    At most `limit`, and not those that an Idempotency-Key younger than `keys_since` must still
+    lead to.
+    """
+    found = tx.execute(
+        "SELECT seq FROM rollouts WHERE finished_at < ? AND NOT EXISTS (SELECT 1 FROM idempotency"
+        " WHERE rollout_id = rollouts.id AND created >= ?) ORDER BY finished_at LIMIT ?",
+        (before, keys_since, limit),
+    ).fetchall()
+    seqs = [(row["seq"],) for row in found]
+    tx.executemany("DELETE FROM events WHERE rollout_seq = ?", seqs)
+    tx.executemany("DELETE FROM rollouts WHERE seq = ?", seqs)
+    return len(seqs), artifact_rows.forget_of_rollouts(tx, [seq for (seq,) in seqs])
+
+
+def rollout_document(row: sqlite3.Row) -> str:
+    """The rollout as JSON text, put together from texts: nothing in it is parsed again."""
+    return (
+        f'{{"id":"{row["id"]}","rollout_id":"{row["id"]}","pool_id":"{row["pool_id"]}",'
+        f'"task_id":{_text(row["task_id"])},"status":"{row["status"]}","state":"{row["status"]}",'
+        f'"mode":"{row["mode"]}","request":{row["request"]},"result":{row["result"]},'
+        f'"metrics":{row["metrics"]},"score":{row["reward"]},"error":{row["error"]},'
+        f'"trace_correlation_id":{row["trace_correlation_id"]},'
+        f'"replay_of":{_text(row["replay_of"])},'
+        f'"created_at":"{row["created_at"]}","started_at":{_text(row["started_at"])},'
+        f'"finished_at":{_text(row["finished_at"])},"updated_at":"{row["updated_at"]}"}}'
+    )
+
+
+def summary_document(row: sqlite3.Row, last_event: Event | None) -> str:
+    started, finished = row["started_at"], row["finished_at"]
+    queue_seconds = "null" if started is None else seconds_between(row["created_at"], started)
+    run_seconds = "null" if None in (started, finished) else seconds_between(started, finished)
+    return (
+        f'{{"id":"{row["id"]}","rollout_id":"{row["id"]}","pool_id":"{row["pool_id"]}",'
+        f'"status":"{row["status"]}","state":"{row["status"]}","score":{row["reward"]},'
+        f'"reward":{row["reward"]},'
+        f'"last_event":{"null" if last_event is None else last_event.envelope()},'
+        f'"timing":{{"created_at":"{row["created_at"]}","started_at":{_text(started)},'
+        f'"finished_at":{_text(finished)},"queue_seconds":{queue_seconds},'
+        f'"run_seconds":{run_seconds}}},"error":{row["error"]}}}'
+    )
+
+
+def _text(value: str | None) -> str:
+    # Ids and timestamps hold nothing that JSON would have to escape.
+    return "null" if value is None else f'"{value}"'
+
+
+def _last_words(outcome: Outcome) -> str:
+    if outcome.status == "failed":
+        return f'{{"status":"failed","error":{outcome.error}}}'
+    return f'{{"status":"{outcome.status}","outcome_reward":{outcome.reward}}}'

@@ -1,0 +1,169 @@
+"""The tables of the backend's database, and which version of them a file holds."""
+
+from __future__ import annotations
+
+import secrets
+import sqlite3
+
+from ..errors import DataDirError
+
+_VERSION_1 = """
+CREATE TABLE meta (
+    key TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE pools (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    status TEXT NOT NULL,
+    definition TEXT NOT NULL,
+    concurrency INTEGER NOT NULL,
+    created_at TEXT NOT NULL,
+    updated_at TEXT NOT NULL,
+    archived_at TEXT
+);
+CREATE INDEX pools_by_status ON pools (status, seq);
+
+CREATE TABLE tasks (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    pool_id TEXT NOT NULL,
+    id TEXT NOT NULL,
+    definition TEXT NOT NULL,
+    created_at TEXT NOT NULL,
+    updated_at TEXT NOT NULL,
+    UNIQUE (pool_id, id)
+);
+CREATE INDEX tasks_by_id ON tasks (id, pool_id);
+
+CREATE TABLE rollouts (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    pool_id TEXT NOT NULL,
+    task_id TEXT,
+    status TEXT NOT NULL,
+    mode TEXT NOT NULL,
+    request TEXT NOT NULL,
+    trace_correlation_id TEXT NOT NULL DEFAULT 'null',
+    result TEXT NOT NULL DEFAULT 'null',
+    metrics TEXT NOT NULL DEFAULT '{"outcome_reward":null}',
+    reward TEXT NOT NULL DEFAULT 'null',
+    error TEXT NOT NULL DEFAULT 'null',
+    usage TEXT NOT NULL DEFAULT '{}',
+    artifacts TEXT NOT NULL DEFAULT '[]',
+    created_at TEXT NOT NULL,
+    started_at TEXT,
+    finished_at TEXT,
+    updated_at TEXT NOT NULL,
+    last_sequence INTEGER NOT NULL
+);
+CREATE INDEX rollouts_by_status ON rollouts (status, seq);
+CREATE INDEX rollouts_by_pool ON rollouts (pool_id, seq);
+CREATE INDEX rollouts_by_pool_and_status ON rollouts (pool_id, status, seq);
+
+CREATE TABLE events (
+    rollout_seq INTEGER NOT NULL,
+    sequence INTEGER NOT NULL,
+    type TEXT NOT NULL,
+    timestamp TEXT NOT NULL,
+    data TEXT NOT NULL,
+    PRIMARY KEY (rollout_seq, sequence)
+) WITHOUT ROWID;
+
+CREATE TABLE idempotency (
+    scope TEXT NOT NULL,
+    key TEXT NOT NULL,
+    body_sha256 TEXT NOT NULL,
+    rollout_id TEXT NOT NULL,
+    created REAL NOT NULL,
+    PRIMARY KEY (scope, key)
+) WITHOUT ROWID;
+CREATE INDEX idempotency_by_age ON idempotency (created);
+"""
+
+
+# Of a rollout that ran when this was added nobody wrote down where; its definitions tell.
+_VERSION_2 = """
+ALTER TABLE rollouts ADD COLUMN attempt INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE rollouts ADD COLUMN attempt_started_at TEXT;
+ALTER TABLE rollouts ADD COLUMN attempt_url TEXT;
+UPDATE rollouts SET attempt = 1, attempt_started_at = started_at WHERE started_at IS NOT NULL;
+UPDATE rollouts SET attempt_url = COALESCE(
+    (SELECT json_extract(definition, '$.container_url') FROM tasks
+        WHERE tasks.pool_id = rollouts.pool_id AND tasks.id = rollouts.task_id),
+    (SELECT json_extract(definition, '$.container_url') FROM pools
+        WHERE pools.id = rollouts.pool_id)
+) WHERE status = 'running';
+CREATE INDEX rollouts_by_end ON rollouts (finished_at) WHERE finished_at IS NOT NULL;
+
+ALTER TABLE idempotency ADD COLUMN status INTEGER;
+CREATE INDEX idempotency_by_rollout ON idempotency (rollout_id);
+"""
+
+# The contents of artifacts are files named by their SHA-256; what is here says whose they are.
+_VERSION_3 = """
+ALTER TABLE pools ADD COLUMN error TEXT NOT NULL DEFAULT 'null';
+ALTER TABLE rollouts ADD COLUMN replay_of TEXT;
+
+CREATE TABLE artifacts (
+    rollout_seq INTEGER NOT NULL,
+    position INTEGER NOT NULL,
+    sha256 TEXT NOT NULL,
+    size_bytes INTEGER NOT NULL,
+    PRIMARY KEY (rollout_seq, position)
+) WITHOUT ROWID;
+CREATE INDEX artifacts_by_content ON artifacts (sha256);
+
+CREATE TABLE processes (
+    pid INTEGER NOT NULL,
+    started REAL NOT NULL,
+    marker TEXT NOT NULL,
+    PRIMARY KEY (pid, started)
+) WITHOUT ROWID;
+"""
+
+# Each brings a file one version further. Those that were released never change: files exist that
+# went through them, and a new file goes through them all.
+_STEPS = (_VERSION_1, _VERSION_2, _VERSION_3)
+
+VERSION = len(_STEPS)
+
+
+class SchemaVersionError(DataDirError):
+    """The file was written by a newer backend, or is not one of ours."""
+
+
+def prepare(connection: sqlite3.Connection) -> None:
+    """Bring a new or an older file to this version; refuse one that is newer or not ours."""
+    if _version(connection) == VERSION:
+        return
+    # One transaction: a crash in between leaves the file as it was.
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        found = _version(connection)
+        for step in _STEPS[found:]:
+            for statement in step.split(";"):
+                connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {VERSION:d}")
+        if found == 0:
+            secret = secrets.token_hex(32)
+            connection.execute("INSERT INTO meta VALUES ('cursor_secret', ?)", (secret,))
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    found = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    if found > VERSION:
+        raise SchemaVersionError(
+            f"the database has version {found}, this backend reads up to version {VERSION}: "
+            "start the backend that made it, or give another data directory"
+        )
+    if found == 0 and connection.execute("SELECT 1 FROM sqlite_master").fetchone():
+        raise SchemaVersionError(
+            "the database is not one of this backend: give another data directory"
+        )
+    return found

@@ -1,0 +1,240 @@
+"""`synth-pools contract-test`: does a backend keep the contract, and if not, where."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+import click
+
+_KEY_VARIABLE = "SYNTH_API_KEY"
+_INTERRUPTED = 130
+_TELL_SECONDS = 5.0
+
+
+class _RefusedError(click.ClickException):
+    exit_code = 2
+
+
+def _json_object(
+    context: click.Context, parameter: click.Parameter, text: str | None
+) -> dict[str, Any] | None:
+    """A JSON object, in place or in a file that is named after an @."""
+    if text is None:
+        return None
+    try:
+        if text.startswith("@"):
+            text = Path(text[1:]).read_text(encoding="utf-8")
+        found = json.loads(text)
+    except (OSError, ValueError, RecursionError) as error:
+        raise click.BadParameter(f"no JSON: {error}", context, parameter) from None
+    if not isinstance(found, dict):
+        raise click.BadParameter("no JSON object", context, parameter)
+    return found
+
+
+@click.command("contract-test")
+@click.argument("url")
+@click.option("--api-key", metavar="KEY", help=f"The key; else the variable {_KEY_VARIABLE}.")
+@click.option(
+    "--only",
+    multiple=True,
+    metavar="CHECK",
+    help="Only this check, or those whose ids begin with it; repeat it for several.",
+)
+@click.option(
+    "--skip", multiple=True, metavar="CHECK", help="Not this check; repeat it for several."
+)
+@click.option("--read-only", is_flag=True, help="Send GETs alone, for production.")
+@click.option("--seed", type=int, help="Repeat a run: the same seed sends the same requests.")
+@click.option(
+    "--max-time",
+    type=click.FloatRange(min=1),
+    metavar="S",
+    help="Stop beginning anything new after so many seconds.",
+)
+@click.option(
+    "--profile",
+    type=click.Choice(["quick", "full"]),
+    default="full",
+    show_default=True,
+    help="quick plays every scenario too and shortens the fuzzing.",
+)
+@click.option(
+    "--pool-request",
+    callback=_json_object,
+    metavar="@F.JSON",
+    help="The body that pools are created with. [default: an arbitrary pool on the echo target]",
+)
+@click.option(
+    "--rollout-request",
+    callback=_json_object,
+    metavar="@F.JSON",
+    help="The body that rollouts are created with. [default: an empty one]",
+)
+@click.option("--container-url", metavar="URL", help="The container that pools are given.")
+@click.option(
+    "--patience",
+    type=click.FloatRange(min=1),
+    default=30.0,
+    show_default=True,
+    metavar="S",
+    help="How long to wait for a change that has to come.",
+)
+@click.option("--report", type=click.Path(path_type=Path), metavar="OUT.HTML")
+@click.option("--junit", type=click.Path(path_type=Path), metavar="OUT.XML")
+@click.option("--json", "json_file", type=click.Path(path_type=Path), metavar="OUT.JSON")
+@click.option(
+    "--spec",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Judge by this document. [default: the one that this package comes with]",
+)
+@click.option("--cleanup", is_flag=True, help="Only remove what earlier runs left over, and end.")
+def contract_test(
+    url: str,
+    api_key: str | None,
+    only: tuple[str, ...],
+    skip: tuple[str, ...],
+    read_only: bool,
+    seed: int | None,
+    max_time: float | None,
+    profile: str,
+    pool_request: dict[str, Any] | None,
+    rollout_request: dict[str, Any] | None,
+    container_url: str | None,
+    patience: float,
+    report: Path | None,
+    junit: Path | None,
+    json_file: Path | None,
+    spec: Path | None,
+    cleanup: bool,
+) -> int:
+    """Judge the backend at URL by the contract, openapi.yaml.
+
+    Exit status: 0 it conforms, 1 it departs (where, and with which request, is told), 2 it could
+    not be judged (what stood in the way is told), 130 interrupted. What the run makes it removes.
+    """
+    try:
+        from synth_pools.contract.preflight import UnjudgeableError
+        from synth_pools.contract.reports.html import render_html
+        from synth_pools.contract.reports.json import render_json
+        from synth_pools.contract.reports.junit import render_junit
+        from synth_pools.contract.reports.text import render_table
+        from synth_pools.contract.run import clean_leftovers, run_contract
+    except ModuleNotFoundError as error:
+        raise _RefusedError(
+            f"`contract-test` needs {error.name}, which the base install leaves out: "
+            "pip install 'synth-pools[contract,cli]'"
+        ) from error
+    for file in (report, junit, json_file):
+        _check_writable(file)
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        if cleanup:
+            gone, left = clean_leftovers(url, api_key=api_key, spec=spec)
+            click.echo(f"removed {gone} pools of earlier runs, {left} could not be removed")
+            return 0 if not left else 2
+        progress = _Progress()
+        found = run_contract(
+            url,
+            api_key=api_key,
+            seed=seed,
+            profile=profile,
+            only=only,
+            skip=skip,
+            read_only=read_only,
+            max_time=max_time,
+            pool_request=pool_request,
+            rollout_request=rollout_request,
+            container_url=container_url,
+            patience=patience,
+            spec=spec,
+            progress=progress,
+        )
+    except UnjudgeableError as error:
+        raise _RefusedError(str(error)) from None
+    except KeyboardInterrupt:
+        click.echo("\ninterrupted; what the run had made was removed", err=True)
+        # Threads may still wait for answers, and Python would wait for them.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(_INTERRUPTED)
+    progress.end()
+    if found.obstacles and not found.outcomes:
+        # Nothing was seen: a table would be one of nothing.
+        raise _RefusedError(f"could not be judged: {found.obstacles[0]}")
+    columns = shutil.get_terminal_size((100, 24)).columns
+    click.echo(
+        render_table(
+            found,
+            colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ,
+            width=columns,
+            unicode=_speaks_unicode(),
+        ),
+        nl=False,
+    )
+    for file, render in ((report, render_html), (junit, render_junit), (json_file, render_json)):
+        if file is not None:
+            _write(file, render(found))
+    return found.exit_code
+
+
+class _Progress:
+    """One line that is written over on a terminal, a plain line now and then elsewhere."""
+
+    def __init__(self) -> None:
+        self._live = sys.stderr.isatty()
+        self._told = ("", 0.0)
+        self._width = 0
+
+    def __call__(self, phase: str, done: int, total: int) -> None:
+        text = f"{phase} {done}/{total}" if total > 1 else phase
+        if self._live:
+            sys.stderr.write("\r" + text.ljust(self._width)[:120])
+            sys.stderr.flush()
+            self._width = min(len(text), 120)
+            return
+        former, at = self._told
+        if phase != former and time.monotonic() - at > (0 if total else _TELL_SECONDS):
+            self._told = (phase, time.monotonic())
+            click.echo(f"... {text}", err=True)
+
+    def end(self) -> None:
+        if self._live:
+            sys.stderr.write("\r" + " " * self._width + "\r")
+            sys.stderr.flush()
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _check_writable(file: Path | None) -> None:
+    # Before the run, which takes minutes.
+    if file is not None and not file.absolute().parent.is_dir():
+        raise _RefusedError(f"{file} cannot be written: there is no folder {file.parent}")
+    if file is not None and file.is_dir():
+        raise _RefusedError(f"{file} cannot be written: it is a folder")
+
+
+def _write(file: Path, text: str) -> None:
+    try:
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise _RefusedError(f"{file} cannot be written: {error.strerror}") from error
+
+
+def _speaks_unicode() -> bool:
+    try:
+        "✓✗○·".encode(sys.stdout.encoding or "ascii")
+    except (UnicodeError, LookupError):
+        return False
+    return True

@@ -1,0 +1,175 @@
+"""The log of `serve` on standard error: as text for people, or as JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import select
+import threading
+import time
+from collections import deque
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from synth_pools.backend.domain.state_changes import REQUEST_ID
+
+FORMATS = ("text", "json")
+LEVELS = ("info", "warning", "error")
+
+# What needs no quotes to be told from what stands next to it.
+_PLAIN = re.compile(r"[A-Za-z0-9._:/+-]+")
+
+_encode = json.JSONEncoder(default=str).encode
+
+_SECONDS = "%Y-%m-%d %H:%M:%S"
+_MOST_LINES = 10_000
+# For the lines of a moment to be written together: each by itself costs more than all the rest.
+_GATHER_SECONDS = 0.05
+_CLOSE_SECONDS = 2.0
+_STDERR = 2
+
+
+def configure(format_: str, level: str) -> None:
+    """Our own lines from this level on, those of libraries from WARNING on."""
+    # Looked up for every line, and in none of them.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    handler = StderrLines()
+    handler.setFormatter(JsonLines() if format_ == "json" else TextLines())
+    chosen = logging.getLevelNamesMapping()[level.upper()]
+    logging.basicConfig(level=max(chosen, logging.WARNING), handlers=[handler])
+    logging.getLogger("synth_pools").setLevel(chosen)
+    logging.captureWarnings(capture=True)
+
+
+def _fields(record: logging.LogRecord) -> dict[str, Any]:
+    fields: Mapping[str, Any] = getattr(record, "fields", {})
+    request_id = REQUEST_ID.get()
+    return {**({} if request_id is None else {"request_id": request_id}), **fields}
+
+
+class TextLines(logging.Formatter):
+    """A line, its fields as `name=value` at its end, and tracebacks below it."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
+        self._second = 0
+        self._time = ""
+
+    def formatTime(  # noqa: N802 - logging's own name
+        self, record: logging.LogRecord, datefmt: str | None = None
+    ) -> str:
+        """The same for all lines of a second, but for its thousandths."""
+        second = int(record.created)
+        if second != self._second:
+            moment = time.localtime(second)
+            self._second, self._time = second, time.strftime(datefmt or _SECONDS, moment)
+        return f"{self._time},{int(record.msecs):03d}"
+
+    def format(self, record: logging.LogRecord) -> str:
+        if record.exc_info or record.exc_text or record.stack_info:
+            return super().format(record)
+        record.message = record.getMessage()
+        record.asctime = self.formatTime(record)
+        return self.formatMessage(record)
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's own name
+        line = f"{record.asctime} {record.levelname} {record.name}: {record.message}"
+        for name, value in _fields(record).items():
+            line += f" {name}={_text(value)}"
+        return line
+
+
+class JsonLines(logging.Formatter):
+    """One JSON object a line, whatever is logged: tracebacks are one of its members."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        moment = datetime.fromtimestamp(record.created, UTC).replace(tzinfo=None)
+        common = {
+            "time": f"{moment.isoformat(timespec='microseconds')}Z",
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        # Where a field has a name of these, they keep it.
+        line = {**common, **_fields(record), **common}
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        if record.stack_info:
+            line["stack"] = self.formatStack(record.stack_info)
+        return _encode(line)
+
+
+class StderrLines(logging.Handler):
+    """Writes in a thread of its own, so that who reads the log slowly, or not at all, stops nobody.
+
+    What does not fit meanwhile is left out, and how much that was is told afterwards.
+    """
+
+    def __init__(self, file: int = _STDERR, most_lines: int = _MOST_LINES) -> None:
+        super().__init__()
+        self._file = file
+        self._most_lines = most_lines
+        self._lines: deque[str] = deque()
+        self._left_out = 0
+        self._wake = threading.Event()
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="synth-pools-log", daemon=True)
+        self._thread.start()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Called by one thread at a time, as logging sees to."""
+        try:
+            line = self.format(record)
+        except Exception:  # noqa: BLE001 - as every handler does: a line must not stop its writer
+            self.handleError(record)
+            return
+        if len(self._lines) >= self._most_lines:
+            self._left_out += 1
+            return
+        if self._left_out:
+            self._lines.append(self.format(_left_out(self._left_out)))
+            self._left_out = 0
+        self._lines.append(line)
+        if not self._wake.is_set():
+            self._wake.set()
+
+    def close(self) -> None:
+        """Write what there is, for a short time at most."""
+        self._closing.set()
+        self._wake.set()
+        self._thread.join(_CLOSE_SECONDS)
+        super().close()
+
+    def _run(self) -> None:
+        while self._lines or not self._closing.is_set():
+            self._wake.wait()
+            self._closing.wait(_GATHER_SECONDS)
+            self._wake.clear()
+            lines = [self._lines.popleft() for _ in range(len(self._lines))]
+            try:
+                self._write("".join(f"{line}\n" for line in lines).encode("utf-8", "replace"))
+            except OSError:
+                # Nobody can read it any more, and there is nowhere to say so.
+                self._lines.clear()
+
+    def _write(self, text: bytes) -> None:
+        rest = memoryview(text)
+        while rest:
+            try:
+                rest = rest[os.write(self._file, rest) :]
+            except BlockingIOError:
+                # Whoever gave us the file made it so.
+                select.select([], [self._file], [], 1.0)
+
+
+def _left_out(number: int) -> logging.LogRecord:
+    text = "%d lines were left out here: the log was not read fast enough"
+    return logging.LogRecord(__name__, logging.WARNING, __file__, 0, text, (number,), None)
+
+
+def _text(value: object) -> str:
+    text = str(value)
+    return text if _PLAIN.fullmatch(text) else json.dumps(text)

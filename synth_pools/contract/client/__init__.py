@@ -1,0 +1,1 @@
+"""Layer 3: the Python client against the backend under test."""

@@ -1,0 +1,116 @@
+"""The client's methods for the operations that a backend may do without."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from synth_pools.contract.client.judging import called, judge_alike
+from synth_pools.contract.harness.context import Context
+from synth_pools.contract.harness.waits import FINAL, Rollout, finish, wait, wait_until_resumed
+from synth_pools.contract.http.client import ABSENT, at
+
+
+def later_operations(ctx: Context, call: Any) -> None:
+    """Each of those that are offered, under its full and its short name."""
+    offers = ctx.world.offers
+    pool_id = ctx.pool("later")
+    rollout = finish(ctx, pool_id)
+    if offers("validate"):
+        _validation(ctx, call, pool_id)
+    if offers("batch"):
+        _batch(ctx, call, pool_id)
+    if offers("replay"):
+        _replay(ctx, call, rollout)
+    if offers("artifact_downloads"):
+        _downloads(ctx, call, rollout)
+    if offers("support_bundle"):
+        for name in ("get_global_rollout_support_bundle", "agent_rollouts.support_bundle"):
+            _archive(ctx, call, "get_global_rollout_support_bundle", name, rollout)
+    if offers("pause"):
+        _pause(ctx, call, pool_id)
+
+
+def _validation(ctx: Context, call: Any, pool_id: str) -> None:
+    for body in ({**ctx.world.rollout_body(), "pool_id": pool_id}, {"no_such_key": 1}):
+        raw = ctx.want(200, "validate_rollout", json=body)
+        for name in ("validate_rollout", "agent_rollouts.validate"):
+            came = called(ctx, call, "validate_rollout", name, body)
+            judge_alike(ctx, "validate_rollout", name, raw, raw.json, came)
+
+
+def _batch(ctx: Context, call: Any, pool_id: str) -> None:
+    operation = "create_rollout_batch"
+    body = {"pool_id": pool_id, "rollouts": [ctx.world.rollout_body(), {"no_such_key": 1}]}
+    for name in (operation, "agent_rollouts.create_batch"):
+        came = called(ctx, call, operation, name, body)
+        made = at(came, "items", 0, "rollout", "rollout_id")
+        if isinstance(made, str):
+            ids = {"pool_id": pool_id, "rollout_id": made}
+            read = ctx.want(200, "get_rollout", ids)
+            told = at(came, "items", 0, "rollout", "request")
+            judge_alike(ctx, operation, name, read, read.at("request"), told)
+        raw = ctx.want(200, operation, json=body)
+        for field in ("status", "rollout", "error"):
+            wanted = _without_request_id(raw.at("items", 1, field))
+            told = _without_request_id(at(came, "items", 1, field))
+            judge_alike(ctx, operation, name, raw, wanted, ABSENT if came is ABSENT else told)
+
+
+def _without_request_id(error: Any) -> Any:
+    return (
+        {k: v for k, v in error.items() if k != "request_id"} if isinstance(error, dict) else error
+    )
+
+
+def _replay(ctx: Context, call: Any, rollout: Rollout) -> None:
+    for name in ("replay_rollout", "agent_rollouts.replay"):
+        came = called(ctx, call, "replay_rollout", name, rollout.id)
+        made = at(came, "rollout_id")
+        if isinstance(made, str):
+            read = wait(ctx, Rollout(rollout.pool_id, made), FINAL)
+            for field in ("request", "replay_of", "pool_id"):
+                judge_alike(ctx, "replay_rollout", name, read, read.at(field), at(came, field))
+
+
+def _downloads(ctx: Context, call: Any, rollout: Rollout) -> None:
+    operation = "get_global_rollout_artifact"
+    listed = ctx.want(200, "get_global_rollout_artifacts", rollout.global_ids)
+    items = listed.at("items")
+    for item in items[:1] if isinstance(items, list) else ():
+        path, wanted = str(at(item, "path")), at(item, "sha256")
+        for name in (operation, "agent_rollouts.artifact"):
+            came = called(ctx, call, operation, name, rollout.id, path)
+            if came is not ABSENT:
+                judge_alike(ctx, operation, name, listed, wanted, _digest(came))
+    operation = "get_global_rollout_artifacts_zip"
+    for name in (operation, "agent_rollouts.artifacts_zip"):
+        _archive(ctx, call, operation, name, rollout)
+
+
+def _archive(ctx: Context, call: Any, operation: str, name: str, rollout: Rollout) -> None:
+    came = called(ctx, call, operation, name, rollout.id)
+    if came is not ABSENT:
+        good = isinstance(came, bytes) and came.startswith(b"PK")
+        ctx.judge(
+            operation, good, f"{name} of the client answers an archive", repr(came)[:80], None
+        )
+
+
+def _digest(came: Any) -> Any:
+    return hashlib.sha256(came).hexdigest() if isinstance(came, bytes) else came
+
+
+def _pause(ctx: Context, call: Any, pool_id: str) -> None:
+    path = {"pool_id": pool_id}
+    for short in (False, True):
+        for operation in ("pause_pool", "resume_pool"):
+            name = operation.removesuffix("_pool") if short else operation
+            came = called(ctx, call, operation, name, pool_id)
+            read = ctx.want(200, "get_pool", path)
+            if operation == "resume_pool":
+                wait_until_resumed(ctx, pool_id, read)
+            if operation == "pause_pool":
+                judge_alike(ctx, operation, name, read, read.json, came)
+            else:
+                judge_alike(ctx, operation, name, read, read.at("metadata"), at(came, "metadata"))

@@ -1,0 +1,332 @@
+"""Layer 3: our client reads what raw HTTP reads, in both colours.
+
+The one module of the kit that knows the client, and it looks at it only when it runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from synth_pools.contract.client.calls import LIMIT, AsyncCalls, SyncCalls
+from synth_pools.contract.client.judging import called, connected, judge_alike, request_of
+from synth_pools.contract.client.optional_operations import later_operations
+from synth_pools.contract.exceptions import EndScenario, LackError
+from synth_pools.contract.features import not_offered
+from synth_pools.contract.harness.context import Context, Scenario
+from synth_pools.contract.harness.waits import (
+    FINAL,
+    Rollout,
+    rollout_id,
+    start,
+    wait,
+    wait_until_active,
+)
+from synth_pools.contract.http.client import ABSENT, Answer, BusyError, at
+from synth_pools.contract.results import Clause, Layer, LayerResult, Outcome
+from synth_pools.contract.session import World
+
+_CLAUSE = Clause("Growth", "readers keep what they do not know and never fail on it")
+
+
+def run(world: World) -> LayerResult:
+    """Every method of the client, sync and async; what it finds goes to the world's findings."""
+    try:
+        import synth_pools
+    except ImportError as error:
+        return LayerResult(obstacle=f"the client cannot be imported: {error}")
+    settings: dict[str, Any] = {
+        "api_key": world.options.api_key.reveal(),
+        "base_url": world.base_url,
+        "timeout": LIMIT,
+    }
+    if world.options.wants("client.sync"):
+        with synth_pools.ContainerPoolsClient(**settings) as client:
+            _play(world, "client.sync", SyncCalls(client, synth_pools.APIConnectionError))
+    if world.options.wants("client.async"):
+        with asyncio.Runner() as runner:
+            other = synth_pools.AsyncContainerPoolsClient(**settings)
+            try:
+                _play(
+                    world, "client.async", AsyncCalls(other, synth_pools.APIConnectionError, runner)
+                )
+            finally:
+                runner.run(other.aclose())
+    return LayerResult()
+
+
+@dataclass(frozen=True, slots=True)
+class _Things:
+    """What is read: of our own making, or, where nothing may be made, what is there."""
+
+    pool: str
+    task: str
+    rollout: str
+
+
+def _play(world: World, check: str, call: Any) -> None:
+    item = Scenario(check, _CLAUSE, tuple(world.document.operations), lambda _: None)
+    ctx = Context(world, item, Layer.CLIENT)
+    try:
+        things = _found(ctx) if world.options.read_only else _made(ctx)
+        if things is not None:
+            _reads(ctx, call, things)
+        if things is not None and not world.options.read_only:
+            _refusal(ctx, call)
+            _writes(ctx, call)
+            _rollouts(ctx, call)
+            later_operations(ctx, call)
+    except EndScenario:
+        pass
+    except (LackError, BusyError) as error:
+        ctx.lack("create_rollout", str(error))
+    absent = not_offered(world)
+    for operation in item.operations:
+        if operation in absent:
+            ctx.lack(operation, absent[operation], Outcome.NOT_OFFERED)
+        elif operation not in ctx.judged:
+            note = "read-only" if world.options.read_only else "what comes before it departed"
+            ctx.lack(operation, note)
+
+
+def _made(ctx: Context) -> _Things:
+    pool_id = ctx.pool(tasks=[{"task_id": "t", "task_metadata": {"a": "ü🌍"}}], x_unknown=[1])
+    rollout = start(ctx, pool_id, task_id="t")
+    wait(ctx, rollout, FINAL)
+    return _Things(pool_id, "t", rollout.id)
+
+
+def _found(ctx: Context) -> _Things | None:
+    pools = ctx.want(200, "list_pools", query={"limit": 20}).at("items")
+    for pool in pools if isinstance(pools, list) else []:
+        pool_id = at(pool, "pool_id")
+        ids = {"pool_id": str(pool_id)}
+        task = ctx.want(200, "list_tasks", ids).at("items", 0, "task_id")
+        rollouts = ctx.want(200, "list_rollouts", ids, query={"limit": 20}).at("items")
+        ended = [at(one, "id") for one in rollouts or [] if at(one, "status") in FINAL]
+        if task is not ABSENT and ended:
+            return _Things(str(pool_id), str(task), str(ended[0]))
+    return None
+
+
+def _reads(ctx: Context, call: Any, things: _Things) -> None:
+    pool, task = things.pool, things.task
+    rollout = Rollout(pool, things.rollout)
+    pool_ids = {"pool_id": pool}
+    for name, operation in (
+        ("get_pool", "get_pool"), ("get", "get_pool"),
+        ("get_pool_urls", "get_pool_urls"), ("get_urls", "get_pool_urls"),
+        ("get_pool_metrics", "get_pool_metrics"), ("metrics.get", "get_pool_metrics"),
+        ("list_tasks", "list_tasks"), ("tasks.list", "list_tasks"),
+    ):  # fmt: skip
+        _alike(ctx, call, name, (pool,), operation, pool_ids)
+    for what in ("", "_artifacts", "_usage", "_summary"):
+        short = what.lstrip("_") or "get"
+        for name in (f"get_rollout{what}", f"rollouts.{short}"):
+            _alike(ctx, call, name, (pool, rollout.id), f"get_rollout{what}", rollout.ids)
+        for name in (f"get_global_rollout{what}", f"agent_rollouts.{short}"):
+            operation = f"get_global_rollout{what}"
+            _alike(ctx, call, name, (rollout.id,), operation, rollout.global_ids)
+    for name, arguments, operation, ids in (
+        ("stream_rollout_events", (pool, rollout.id), "stream_rollout_events", rollout.ids),
+        ("rollouts.events", (pool, rollout.id), "stream_rollout_events", rollout.ids),
+        (
+            "stream_global_rollout_events", (rollout.id,), "stream_global_rollout_events",
+            rollout.global_ids,
+        ),
+        (
+            "agent_rollouts.events", (rollout.id,), "stream_global_rollout_events",
+            rollout.global_ids,
+        ),
+    ):  # fmt: skip
+        _events(ctx, call, name, arguments, operation, ids)
+    lists: tuple[tuple[str, tuple[str, ...], str, dict[str, str], str], ...] = (
+        ("list_pools", (), "list_pools", {}, pool),
+        ("list", (), "list_pools", {}, pool),
+        ("list_rollouts", (pool,), "list_rollouts", pool_ids, rollout.id),
+        ("rollouts.list", (pool,), "list_rollouts", pool_ids, rollout.id),
+        ("list_global_rollouts", (), "list_global_rollouts", {}, rollout.id),
+        ("agent_rollouts.list", (), "list_global_rollouts", {}, rollout.id),
+    )  # fmt: skip
+    for name, wanted, operation, ids, ours in lists:
+        _pages(ctx, call, name, wanted, operation, ids, ours)
+    # What changes by itself, or by others' doing, is compared by its fields alone.
+    for name in ("get_queue_status", "get_capabilities"):
+        _fields_alike(ctx, call, name, (), {})
+    for what in ("health", "info", "metadata", "task_info", "program", "taskset"):
+        _fields_alike(ctx, call, f"get_pool_container_{what}", (pool,), pool_ids)
+        ids = {**pool_ids, "task_id": task}
+        _fields_alike(ctx, call, f"get_task_container_{what}", (pool, task), ids)
+
+
+def _alike(
+    ctx: Context, call: Any, name: str, arguments: Any, operation: str, ids: dict[str, str]
+) -> None:
+    raw = ctx.call(operation, ids)
+    if raw.status == 501:
+        ctx.lack(operation, "the server answers 501", Outcome.NOT_OFFERED)
+        return
+    judge_alike(ctx, operation, name, raw, raw.json, called(ctx, call, operation, name, *arguments))
+
+
+def _fields_alike(ctx: Context, call: Any, name: str, arguments: Any, ids: dict[str, str]) -> None:
+    raw = ctx.call(name, ids)
+    if raw.status != 200:
+        ctx.lack(name, f"the answer is {raw.status}")
+        return
+    came = called(ctx, call, name, name, *arguments)
+    if came is not ABSENT:
+        wanted = sorted(raw.json) if isinstance(raw.json, dict) else raw.json
+        judge_alike(ctx, name, name, raw, wanted, sorted(came) if isinstance(came, dict) else came)
+
+
+def _events(
+    ctx: Context, call: Any, name: str, arguments: Any, operation: str, ids: dict[str, str]
+) -> None:
+    stream = ctx.stream(operation, ids)
+    wanted = _placed([message.envelope for message in stream.reader.messages])
+    raw = Answer(stream.exchange)
+    came = called(ctx, call, operation, name, *arguments)
+    if came is ABSENT:
+        return
+    judge_alike(ctx, operation, name, raw, wanted, _placed(came))
+    if len(wanted) > 1 and ctx.world.offers("event_resume"):
+        rest = called(ctx, call, operation, name, *arguments, cursor=wanted[0].get("id"))
+        judge_alike(ctx, operation, f"{name}(cursor=...)", raw, wanted[1:], _placed(rest))
+
+
+def _placed(events: Any) -> Any:
+    """Events without heartbeats, which have no place in the order."""
+    known = events if isinstance(events, list) else []
+    return [one for one in known if at(one, "sequence") is not ABSENT] or events
+
+
+def _pages(
+    ctx: Context,
+    call: Any,
+    name: str,
+    arguments: Any,
+    operation: str,
+    ids: dict[str, str],
+    ours: str,
+) -> None:
+    """The item of ours in a list that others may change meanwhile."""
+    query = {"limit": 100}
+    raw = ctx.want(200, operation, ids, query=query)
+    came = called(ctx, call, operation, name, *arguments, limit=100)
+    if came is ABSENT:
+        return
+    wanted = [item for item in raw.at("items") or [] if at(item, "id") == ours]
+    items = at(came, "items")
+    found = [one for one in (items if isinstance(items, list) else []) if at(one, "id") == ours]
+    judge_alike(ctx, operation, name, raw, wanted, found)
+
+
+def _refusal(ctx: Context, call: Any) -> None:
+    """An error of the backend is the client's exception for it."""
+    from synth_pools import NotFoundError
+
+    nobody = ctx.world.pool_id("nobody")
+    for name, arguments, operation in (
+        ("get_pool", (nobody,), "get_pool"),
+        ("agent_rollouts.get", (nobody,), "get_global_rollout"),
+    ):
+        try:
+            came = connected(call, name, *arguments)
+        except NotFoundError:
+            got = ""
+        except Exception as error:  # noqa: BLE001 - whatever the client raises is its answer
+            got = f"{type(error).__name__}: {error}"[:200]
+        else:
+            got = str(came)[:200]
+        sent = request_of(ctx, operation, arguments, got)
+        ctx.judge(operation, not got, f"{name} raises NotFoundError", got, sent)
+
+
+def _writes(ctx: Context, call: Any) -> None:
+    for prefix in ("create_pool", "create"):
+        name = ctx.name(prefix.replace("_", "-"))
+        body = {**ctx.world.pool_body("x"), "pool_id": name, "name": name}
+        ctx.world.made_pool(name)
+        pool = {"pool_id": name}
+        long = prefix == "create_pool"
+        steps: Iterator[tuple[str, str, tuple[Any, ...]]] = iter((
+            ("create_pool", prefix, (body,)),
+            ("replace_pool", "replace_pool" if long else "replace", (name, body)),
+            ("update_pool", "update_pool" if long else "update", (name, {"capacity": 2})),
+        ))  # fmt: skip
+        for operation, method, arguments in steps:
+            came = called(ctx, call, operation, method, *arguments)
+            read = ctx.want(200, "get_pool", pool)
+            judge_alike(ctx, operation, method, read, _settled(read.json), _settled(came))
+            wait_until_active(ctx, name)
+        _task_writes(ctx, call, name, long)
+        for operation in ("execute_pool_container_rollout", "execute_task_container_rollout"):
+            there = [name] if "_pool_" in operation else [name, "t"]
+            came = called(ctx, call, operation, operation, *there, {"seed": 1})
+            if came is not ABSENT:
+                good = isinstance(came, dict)
+                ctx.judge(operation, good, "a JSON object", repr(came)[:80], None)
+        method = "delete_task" if long else "tasks.delete"
+        came = called(ctx, call, "delete_task", method, name, "t")
+        left = ctx.want(200, "list_tasks", pool)
+        ctx.equal("delete_task", "the tasks afterwards", [], left.at("items"), left)
+        method = "delete_pool" if long else "delete"
+        came = called(ctx, call, "delete_pool", method, name)
+        read = ctx.want(200, "get_pool", pool)
+        judge_alike(ctx, "delete_pool", method, read, read.json, came)
+
+
+def _settled(pool: Any) -> Any:
+    """A pool without what changes by itself while the server prepares it."""
+    if not isinstance(pool, dict):
+        return pool
+    return {k: v for k, v in pool.items() if k not in ("status", "state", "updated_at")}
+
+
+def _task_writes(ctx: Context, call: Any, pool_id: str, long: bool) -> None:
+    for operation, short, arguments in (
+        ("create_task", "tasks.create", (pool_id, {"task_id": "t"})),
+        ("update_task", "tasks.update", (pool_id, "t", {"task_config": {"x": 1}})),
+        ("patch_task", "tasks.patch", (pool_id, "t", {"task_config": {"y": 2}})),
+    ):
+        method = operation if long else short
+        came = called(ctx, call, operation, method, *arguments)
+        read = ctx.want(200, "list_tasks", {"pool_id": pool_id})
+        judge_alike(ctx, operation, method, read, read.at("items", 0), came)
+
+
+def _rollouts(ctx: Context, call: Any) -> None:
+    pool_id = ctx.pool()
+    body = ctx.world.rollout_body()
+    for method, operation, arguments in (
+        ("create_rollout", "create_rollout", (pool_id, body)),
+        ("rollouts.create", "create_rollout", (pool_id, body)),
+        ("create_global_rollout", "create_global_rollout", ({**body, "pool_id": pool_id},)),
+        ("agent_rollouts.create", "create_global_rollout", ({**body, "pool_id": pool_id},)),
+    ):
+        came = called(ctx, call, operation, method, *arguments)
+        found = at(came, "rollout_id")
+        if isinstance(found, str):
+            read = ctx.want(200, "get_rollout", {"pool_id": pool_id, "rollout_id": found})
+            judge_alike(ctx, operation, method, read, read.at("request"), at(came, "request"))
+    live = ctx.world.live_pool_body("x", pool_id=(name := ctx.name("live")), name=name)
+    if live is None:
+        for operation in ("cancel_rollout", "cancel_global_rollout"):
+            ctx.lack(operation, "needs a slow rollout", Outcome.NOT_REACHED)
+        return
+    ctx.made(live)
+    for method, operation in (
+        ("cancel_rollout", "cancel_rollout"),
+        ("rollouts.cancel", "cancel_rollout"),
+        ("cancel_global_rollout", "cancel_global_rollout"),
+        ("agent_rollouts.cancel", "cancel_global_rollout"),
+    ):
+        made = ctx.want(202, "create_rollout", {"pool_id": name}, json={"env": {"delay": 600}})
+        rollout = Rollout(name, rollout_id(made))
+        there = [rollout.id] if operation == "cancel_global_rollout" else [name, rollout.id]
+        came = called(ctx, call, operation, method, *there)
+        read = ctx.want(200, "get_rollout", rollout.ids)
+        judge_alike(ctx, operation, method, read, read.json, came)

@@ -1,0 +1,1 @@
+"""Layer 2: requests that are generated from openapi.yaml."""

@@ -1,0 +1,140 @@
+"""The engine's checks in the kit's terms, and which of their failures are none here."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+
+from synth_pools.contract.document import Document
+from synth_pools.contract.fuzzing.schemathesis_engine import Failed, Judged
+from synth_pools.contract.results import Clause, Column, Departure, Exchange, Layer
+from synth_pools.contract.rules.verdict import excerpt
+
+
+@dataclass(frozen=True, slots=True)
+class EngineCheck:
+    id: str
+    column: Column
+    clause: Clause
+    expected: str
+
+
+# Media types, bodies and headers are left to the kit's own rules: those judge every layer.
+CHECKS: dict[str, EngineCheck] = {
+    "not_a_server_error": EngineCheck(
+        "schema.server_error",
+        Column.STATUS,
+        Clause("Errors", "no request makes the server fail"),
+        "a status below 500",
+    ),
+    "positive_data_acceptance": EngineCheck(
+        "schema.valid_accepted",
+        Column.STATUS,
+        Clause("Errors", "a request that the document calls valid is never answered 400 or 422"),
+        "2xx, 403, 404 or 409",
+    ),
+    "negative_data_rejection": EngineCheck(
+        "schema.invalid_refused",
+        Column.ERRORS,
+        Clause("Errors", "a request that does not match the document is refused"),
+        "4xx",
+    ),
+    "unsupported_method": EngineCheck(
+        "schema.method",
+        Column.ERRORS,
+        Clause("Errors", "a method that a path does not have is 405 with Allow"),
+        "405 with Allow",
+    ),
+    "allow_header_conformance": EngineCheck(
+        "schema.allow_names",
+        Column.ERRORS,
+        Clause("Errors", "Allow names the methods that the path has"),
+        "Allow with the documented methods",
+    ),
+    "ignored_auth": EngineCheck(
+        "schema.auth",
+        Column.AUTH,
+        Clause("Authentication", "a missing or wrong key is 401"),
+        "401",
+    ),
+    "use_after_free": EngineCheck(
+        "schema.gone",
+        Column.BEHAVIOUR,
+        Clause("Tasks: states", "every operation on a deleted task is 404"),
+        "404",
+    ),
+    "ensure_resource_availability": EngineCheck(
+        "schema.there",
+        Column.BEHAVIOUR,
+        Clause("Rollouts: the two families", "what was created is found"),
+        "what was just created",
+    ),
+}
+
+# A container may be away, slow or talk nonsense: that is documented and not the server's failure.
+_CONTAINER = re.compile(r"container_(unreachable|timeout|error)")
+
+
+def is_excused(document: Document, found: Judged, failed: Failed) -> bool:
+    """Whether what the engine counts as a failure is allowed by this document."""
+    shown = _shown(found, failed)
+    if failed.check == "not_a_server_error":
+        return _may_fail(document, found.operation, shown)
+    if failed.check == "use_after_free":
+        # An archived pool stays readable; what was deleted must have been a task.
+        deleted = [step for step in failed.related if step.method == "DELETE"]
+        return not any("/tasks/" in step.url for step in deleted)
+    if failed.check == "ensure_resource_availability":
+        # A task goes when its pool's body no longer names it, a container may answer 404, and so
+        # may a write whose body names something else that is not there.
+        return shown.method != "GET" or "/tasks/" in shown.url or "/container/" in shown.url
+    return False
+
+
+def departure_of(document: Document, found: Judged, failed: Failed) -> Departure:
+    check = CHECKS[failed.check]
+    shown = _shown(found, failed)
+    before = tuple(step for step in failed.related if step is not shown)
+    operation = document.operations.get(found.operation)
+    where = f"{check.clause.section}, {operation.route}" if operation else check.clause.section
+    gist = re.sub(r"[0-9]+", "*", failed.title)
+    reason = _reason(failed.message)
+    return Departure(
+        check.id,
+        found.operation,
+        Clause(where, check.clause.demand),
+        check.expected,
+        f"{excerpt(shown)} ({failed.title}{f': {reason}' if reason else ''})",
+        shown,
+        Layer.SCHEMA,
+        check.column,
+        before,
+        cause=f"{check.id}|{'' if check.column is Column.AUTH else found.operation}|{gist}",
+    )
+
+
+def _shown(found: Judged, failed: Failed) -> Exchange:
+    """The request that shows a failure: a check's own extra request where it sent one."""
+    return failed.related[-1] if failed.related else found.exchange
+
+
+def _may_fail(document: Document, operation: str, exchange: Exchange) -> bool:
+    # 501: not offered. 503 with Retry-After: busy or going down, and says so.
+    if exchange.status == 501 or (exchange.status == 503 and exchange.header("retry-after")):
+        return True
+    known = document.operations.get(operation)
+    if exchange.status not in (502, 504) or known is None or known.tag != "containers":
+        return False
+    try:
+        body = json.loads(exchange.response_body)
+    except (ValueError, RecursionError):
+        return False
+    envelope = body.get("error") if isinstance(body, dict) else None
+    code = envelope.get("code") if isinstance(envelope, dict) else None
+    return code is None or (isinstance(code, str) and bool(_CONTAINER.fullmatch(code)))
+
+
+def _reason(message: str, limit: int = 300) -> str:
+    line = " ".join(message.split())
+    return line if len(line) <= limit else line[: limit - 1] + "…"

@@ -1,0 +1,360 @@
+"""The one door to schemathesis: its engine's events come in, plain data of the kit goes out.
+
+The engine's entry function is not part of the tool's documented surface, so its minor version is
+pinned and nothing else in the kit imports it.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import shutil
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote
+
+import hypothesis.configuration
+import schemathesis
+from schemathesis import engine as schemathesis_engine
+from schemathesis.core.failures import Failure
+from schemathesis.core.transport import Response
+from schemathesis.engine import Status, events
+from schemathesis.engine.recorder import Interaction, ScenarioRecorder
+from schemathesis.generation.case import Case
+from schemathesis.hooks import HookContext
+
+from synth_pools.contract.http.reproduce import MASKED
+from synth_pools.contract.results import Exchange
+
+# What is recorded is judged, so it has to be all of it.
+_WHOLE = {"enabled": False, "max-recorded-payload-size": 0}
+_HIDDEN_HEADERS = {"x-schemathesis-testcaseid"}
+
+
+@dataclass(frozen=True, slots=True)
+class GeneratedRequest:
+    """What a hook may look at and change before a generated request is sent.
+
+    The containers are the request's own: changes in place count. `negative` names the parts that
+    were made invalid on purpose, of "path", "query", "header" and "body".
+    """
+
+    operation: str
+    method: str
+    path_parameters: dict[str, Any]
+    headers: MutableMapping[str, str]
+    body: Any
+    negative: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSettings:
+    """`steer` may change a generated request in place before it is sent.
+
+    `observe` is told of every answer at once: its operation, status and body. The operations of
+    `without` are not asked for.
+    """
+
+    url: str
+    api_key: str
+    seed: int
+    examples: int
+    phases: tuple[str, ...]
+    steps: int = 8
+    request_timeout: float = 10.0
+    stream_events: int = 20
+    read_only: bool = False
+    without: frozenset[str] = frozenset()
+    checks: tuple[str, ...] = ()
+    steer: Callable[[GeneratedRequest], None] = lambda _: None
+    observe: Callable[[str, int, bytes], None] = lambda *_: None
+    deadline: float = float("inf")
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """One check of the engine's that an exchange did not pass."""
+
+    check: str
+    title: str
+    message: str
+    related: tuple[Exchange, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One exchange of the engine's, with what the engine's checks say of it."""
+
+    operation: str
+    phase: str
+    exchange: Exchange
+    held: tuple[str, ...]
+    failed: tuple[Failed, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Something that kept the engine from judging; `network` where the server gave no answer."""
+
+    operation: str | None
+    text: str
+    network: bool
+
+
+def run_engine(
+    spec: Mapping[str, Any], settings: EngineSettings, *, tick: Callable[[str, int], None]
+) -> Iterator[Judged | Trouble]:
+    """Yields what the engine finds, until it is done or the deadline has passed."""
+    scratch = tempfile.mkdtemp(prefix="synth-pools-contract-")
+    # Once more at the end of the process: a worker of a run that was broken off may still write.
+    atexit.register(shutil.rmtree, scratch, ignore_errors=True)
+    with _quiet():
+        hypothesis.configuration.set_hypothesis_home_dir(scratch)
+        try:
+            yield from _run(spec, settings, tick)
+        finally:
+            hypothesis.configuration.set_hypothesis_home_dir(None)
+            shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _run(
+    spec: Mapping[str, Any], settings: EngineSettings, tick: Callable[[str, int], None]
+) -> Iterator[Judged | Trouble]:
+    config = schemathesis.Config.from_dict(_configuration(settings))
+    schema: Any = schemathesis.openapi.from_dict(dict(spec), config=config)
+    if settings.read_only:
+        schema = schema.include(method="GET")
+    if settings.without:
+        schema = schema.exclude(operation_id=sorted(settings.without))
+    names = {
+        f"{method.upper()} {path}": operation["operationId"]
+        for path, item in spec["paths"].items()
+        for method, operation in item.items()
+        if isinstance(operation, dict) and "operationId" in operation
+    }
+    _register_hooks(schema, settings, names)
+    stream = schemathesis_engine.from_schema(schema).execute()
+    sent = 0
+    try:
+        for event in stream:
+            if time.monotonic() > settings.deadline:
+                stream.stop()
+            if isinstance(event, events.ScenarioFinished):
+                sent += len(event.recorder.interactions)
+                tick(str(event.phase.value), sent)
+            yield from _found(event, settings, names)
+    finally:
+        # Also where the run is broken off: no worker goes on sending.
+        stream.stop()
+    if time.monotonic() > settings.deadline:
+        yield Trouble(None, "time was up before all requests were sent", False)
+
+
+def _found(
+    event: events.EngineEvent, settings: EngineSettings, names: Mapping[str, str]
+) -> Iterator[Judged | Trouble]:
+    if isinstance(event, events.ScenarioFinished):
+        if event.status is not Status.SKIP:
+            yield from _judged(event.recorder, str(event.phase.value), settings, names)
+    elif isinstance(event, events.NonFatalError):
+        yield _trouble(event, names)
+    elif isinstance(event, events.FatalError):
+        yield Trouble(None, f"{type(event.exception).__name__}: {event.exception}", False)
+    elif isinstance(event, events.Interrupted):
+        raise KeyboardInterrupt
+
+
+def _configuration(settings: EngineSettings) -> dict[str, Any]:
+    phases: dict[str, Any] = {
+        name: {"enabled": name in settings.phases}
+        for name in ("examples", "coverage", "fuzzing", "stateful")
+    }
+    # Methods that proxies and routers answer before the backend sees them are left out, and a
+    # read-only run sends no writing method to see whether it is refused.
+    phases["coverage"]["unexpected-methods"] = (
+        [] if settings.read_only else ["GET", "PUT", "POST", "DELETE", "PATCH"]
+    )
+    # Ids that the server told of may be those of somebody else's pools.
+    for name in ("examples", "coverage", "fuzzing"):
+        phases[name]["extra-data-sources"] = {"responses": False}
+    phases["stateful"] |= {"max-steps": settings.steps, "inference": {"algorithms": []}}
+    accepted = ["2xx", "304", "401", "403", "404", "409", "416", "429", "5xx"]
+    refused = ["400", "401", "403", "404", "405", "409", "413", "415", "422", "429", "5xx"]
+    return {
+        "base-url": settings.url,
+        "seed": settings.seed,
+        "cache": {"enabled": False},
+        "workers": 1,
+        "continue-on-failure": True,
+        "request-timeout": settings.request_timeout,
+        "max-stream-events": settings.stream_events,
+        "max-redirects": 0,
+        "suppress-health-check": ["all"],
+        "warnings": False,
+        "analysis": {"constants": {"enabled": False}},
+        "auth": {"openapi": {"bearer": {"bearer": settings.api_key}}},
+        "output": {"sanitization": {"enabled": False}, "truncation": _WHOLE},
+        "generation": {
+            "max-examples": settings.examples,
+            "no-shrink": True,
+            "database": "none",
+            "allow-x00": False,
+            "codec": "utf-8",
+        },
+        "phases": phases,
+        "checks": {
+            "enabled": False,
+            **{name: {"enabled": True} for name in settings.checks},
+            "positive_data_acceptance": {
+                "enabled": "positive_data_acceptance" in settings.checks,
+                "expected-statuses": accepted,
+            },
+            "negative_data_rejection": {
+                "enabled": "negative_data_rejection" in settings.checks,
+                "expected-statuses": refused,
+            },
+        },
+    }
+
+
+def _register_hooks(schema: Any, settings: EngineSettings, names: Mapping[str, str]) -> None:
+    def filter_case(_: HookContext, case: Case[Any]) -> bool:
+        # An empty or dotted segment is another path by the time that it arrives.
+        return not any(_changes_on_the_way(value) for value in case.path_parameters.values())
+
+    def map_case(_: HookContext, case: Case[Any]) -> Case[Any]:
+        settings.steer(_request(case, names))
+        return case
+
+    def after_call(_: HookContext, case: Case[Any], response: Response) -> None:
+        operation = names.get(case.operation.label, case.operation.label)
+        settings.observe(operation, response.status_code, response.content or b"")
+
+    def before_add_examples(_: HookContext, examples: list[Case[Any]]) -> None:
+        # The document's own examples pass none of the other hooks.
+        for case in examples:
+            settings.steer(_request(case, names))
+
+    for hook in (filter_case, map_case, before_add_examples, after_call):
+        schema.hook(hook)
+
+
+def _request(case: Case[Any], names: Mapping[str, str]) -> GeneratedRequest:
+    meta = case.meta
+    negative = (
+        frozenset(
+            location.value for location, part in meta.components.items() if part.mode.is_negative
+        )
+        if meta is not None
+        else frozenset()
+    )
+    return GeneratedRequest(
+        names.get(case.operation.label, case.operation.label),
+        case.method,
+        case.path_parameters,
+        case.headers,
+        case.body,
+        negative,
+    )
+
+
+def _changes_on_the_way(value: object) -> bool:
+    text = unquote(str(value))
+    return text in ("", ".", "..") or any(ord(char) < 32 or ord(char) == 127 for char in text)
+
+
+def _judged(
+    recorder: ScenarioRecorder, phase: str, settings: EngineSettings, names: Mapping[str, str]
+) -> Iterator[Judged]:
+    exchanges: dict[str, Exchange] = {}
+    for case_id, interaction in recorder.interactions.items():
+        node = recorder.cases.get(case_id)
+        label = node.value.operation.label if node else recorder.label
+        operation = names.get(label, label)
+        exchanges[case_id] = _exchange(interaction, operation, settings)
+    for case_id, exchange in exchanges.items():
+        checks = recorder.checks.get(case_id, [])
+        failed = tuple(
+            _failed(recorder, exchanges, case_id, node.name, node.failure_info.failure)
+            for node in checks
+            if node.status is Status.FAILURE and node.failure_info is not None
+        )
+        held = tuple(node.name for node in checks if node.status is Status.SUCCESS)
+        yield Judged(exchange.operation or "", phase, exchange, held, failed)
+
+
+def _failed(
+    recorder: ScenarioRecorder,
+    exchanges: Mapping[str, Exchange],
+    case_id: str,
+    check: str,
+    failure: Failure,
+) -> Failed:
+    """A failure with the requests that lead to it: a check's own extra request comes last."""
+    chain: list[Exchange] = []
+    for case in recorder.iter_chain_cases(
+        case_id=failure.case_id or case_id, related_case_ids=failure.related_case_ids()
+    ):
+        exchange = exchanges.get(case.id)
+        if exchange is not None:
+            chain.append(exchange)
+    return Failed(check, failure.title, failure.message, tuple(chain))
+
+
+def _exchange(interaction: Interaction, operation: str, settings: EngineSettings) -> Exchange:
+    request = interaction.request
+    response = interaction.response
+    method = request.method
+    headers = tuple(
+        (name, MASKED if value == f"Bearer {settings.api_key}" else value)
+        for name, values in request.headers.items()
+        for value in map(str, values)
+        if name.lower() not in _HIDDEN_HEADERS
+    )
+    if response is None:
+        return Exchange(
+            method,
+            request.uri,
+            headers,
+            request.body,
+            trouble="no answer within the time limit, or the connection broke",
+            operation=operation,
+        )
+    return Exchange(
+        method,
+        request.uri,
+        headers,
+        request.body,
+        response.status_code,
+        tuple((name, value) for name, values in response.headers.items() for value in values),
+        response.content or b"",
+        response.elapsed,
+        "left before its end" if response.stream_cut_short else None,
+        operation,
+    )
+
+
+def _trouble(event: events.NonFatalError, names: Mapping[str, str]) -> Trouble:
+    from requests import RequestException
+
+    operation = names.get(event.label) if event.related_to_operation else None
+    title = event.info.title
+    network = isinstance(event.value, RequestException) or title in (
+        "Network Error",
+        "Unresponsive Operation",
+        "Unhealthy API",
+    )
+    lines = [title, *event.info.message.splitlines(), *event.info.extras]
+    text = "; ".join(line.strip() for line in lines if line.strip())
+    return Trouble(operation, text[:400], network)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

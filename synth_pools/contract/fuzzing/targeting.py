@@ -1,0 +1,202 @@
+"""Leads generated requests to things that exist, and away from what the run did not make.
+
+Left alone, a fuzzer names pools that are not there and repeats one id: nearly all that it sees is
+404 and 409. So valid ids are replaced by those of pools of the run's own, most of the time and
+always in the same way for the same seed.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from typing import Any
+from zlib import crc32
+
+from synth_pools.contract.fuzzing.schemathesis_engine import GeneratedRequest
+
+_POOL_BODIES = frozenset({"create_pool", "replace_pool", "update_pool"})
+_TASK_BODIES = frozenset({"create_task", "update_task", "patch_task"})
+_ROLLOUT_BODIES = frozenset({"create_rollout", "create_global_rollout"})
+# Where the server chooses the pool if the body names none.
+_PLACED = frozenset({"create_global_rollout", "create_rollout_batch"})
+_ID = re.compile("[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
+# A longer id was chosen for its length.
+_SHORT_ID = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A pool with what is in it; None where it has none (a read-only run takes what is there)."""
+
+    pool: str
+    task: str | None = None
+    rollout: str | None = None
+    artifact: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fixture:
+    """What may happen to the places that are written to must not disturb the one that is read."""
+
+    read: Place
+    pool_writes: Place
+    task_writes: Place
+
+    def place(self, operation: str) -> Place | None:
+        """Where an operation is led; None for those that would take the place away."""
+        if operation in ("delete_pool", "delete_task"):
+            return None
+        if operation in ("replace_pool", "update_pool", "pause_pool", "resume_pool"):
+            return self.pool_writes
+        if operation in _TASK_BODIES:
+            return self.task_writes
+        return self.read
+
+
+@dataclass(slots=True)
+class Steering:
+    """`foreign` are the pools that were there before; `register` is told of each that is made."""
+
+    mark: str
+    fixture: Fixture
+    register: Callable[[str], None]
+    foreign: Collection[str] = ()
+    _made: set[str] = field(default_factory=set)
+    _count: int = 0
+
+    def __call__(self, request: GeneratedRequest) -> None:
+        if "path" not in request.negative:
+            self._path(request)
+        if isinstance(request.body, dict):
+            self._body(request, request.body)
+        if "Idempotency-Key" in request.headers and "header" not in request.negative:
+            # A repeated key would be a conflict, which has its own scenarios.
+            request.headers["Idempotency-Key"] = self._new()
+
+    def observe(self, operation: str, status: int, body: bytes) -> None:
+        """Keeps the id of every pool that came to be, also by a request that should have failed."""
+        if operation != "create_pool" or not 200 <= status < 300:
+            return
+        try:
+            pool = json.loads(body)
+        except (ValueError, RecursionError):
+            return
+        identifier = pool.get("pool_id", pool.get("id")) if isinstance(pool, dict) else None
+        if isinstance(identifier, str) and identifier not in self.foreign:
+            self._made.add(identifier)
+            self.register(identifier)
+
+    def _path(self, request: GeneratedRequest) -> None:
+        path = request.path_parameters
+        if not path or path.get("pool_id") in self._made:
+            return
+        # Every fourth stays as it came: ids that name nothing have their own clause.
+        if _choice([path, request.body]) % 4 == 0:
+            self._wild(request)
+            return
+        place = self.fixture.place(request.operation)
+        if place is None:
+            for name in path:
+                path[name] = self._new()
+            return
+        for name, value in (
+            ("pool_id", place.pool),
+            ("task_id", place.task),
+            ("rollout_id", place.rollout),
+            ("artifact_path", place.artifact),
+        ):
+            if name in path and value is not None:
+                path[name] = value
+
+    def _wild(self, request: GeneratedRequest) -> None:
+        """A request that may change something gets no id that somebody may have given."""
+        if request.method == "GET":
+            return
+        for name, value in request.path_parameters.items():
+            if _ID.fullmatch(str(value)):
+                request.path_parameters[name] = self._new()
+
+    def _body(self, request: GeneratedRequest, body: dict[str, Any]) -> None:
+        if request.operation == "create_pool" and isinstance(body.get("name"), str):
+            self._sign(body)
+        if request.operation in _PLACED and body.get("pool_id") is None:
+            # Otherwise the server would place it in whichever pool is free, anybody's.
+            body["pool_id"] = self.fixture.read.pool
+        if request.operation == "create_rollout_batch":
+            self._batch(body, request.negative)
+        if "body" in request.negative:
+            return
+        _without_addresses(body)
+        if request.operation in _POOL_BODIES:
+            self._agree(body, "pool_id", request.path_parameters.get("pool_id"))
+        elif request.operation in _TASK_BODIES:
+            self._agree(body, "task_id", request.path_parameters.get("task_id"))
+        elif request.operation in _ROLLOUT_BODIES:
+            place = self.fixture.read
+            if isinstance(body.get("pool_id"), str):
+                body["pool_id"] = request.path_parameters.get("pool_id", place.pool)
+            if isinstance(body.get("task_id"), str) and place.task is not None:
+                if request.path_parameters.get("pool_id", place.pool) == place.pool:
+                    body["task_id"] = place.task
+                else:
+                    del body["task_id"]
+
+    def _batch(self, body: dict[str, Any], negative: Collection[str]) -> None:
+        """Every rollout goes to the run's own pool, also of a batch that should be refused."""
+        places = [body]
+        for name in ("rollouts", "requests"):
+            rollouts = body.get(name)
+            places += rollouts if isinstance(rollouts, list) else []
+        for place in places:
+            named = place.get("pool_id") if isinstance(place, dict) else None
+            # What no pool can be called may be what is wrong with it.
+            if isinstance(named, str) and ("body" not in negative or _ID.fullmatch(named)):
+                place["pool_id"] = self.fixture.read.pool
+
+    def _sign(self, body: dict[str, Any]) -> None:
+        """Marks a pool, so that a later run finds it should this one not come to clean up."""
+        name = body["name"]
+        if len(name) >= len(self.mark):
+            # The length stays, because a length at the limit may be what is tried.
+            body["name"] = self.mark + name[len(self.mark) :]
+        elif name:
+            body["name"] = self.mark + name
+
+    def _agree(self, body: dict[str, Any], name: str, in_path: Any) -> None:
+        """Two ids, another than the path's or a taken one are 409: most should get further."""
+        named = [key for key in ("id", name) if isinstance(body.get(key), str)]
+        if not named or _choice(body) % 8 == 0:
+            return
+        chosen = in_path
+        if chosen is None:
+            chosen = body[named[-1]]
+            if len(chosen) <= _SHORT_ID:
+                chosen = self._new()
+        for key in named:
+            if _ID.fullmatch(chosen):
+                body[key] = str(chosen)
+            else:
+                # A path takes any id, a body does not.
+                del body[key]
+
+    def _new(self) -> str:
+        self._count += 1
+        return f"{self.mark}{self._count}"
+
+
+def _without_addresses(body: dict[str, Any]) -> None:
+    """Most invented addresses are 403 by policy, and no server should be sent to the others."""
+    if _choice(body) % 8 == 0:
+        return
+    body.pop("container_url", None)
+    tasks = body.get("tasks")
+    for task in tasks if isinstance(tasks, list) else ():
+        if isinstance(task, dict):
+            task.pop("container_url", None)
+
+
+def _choice(value: Any) -> int:
+    """A number that is the same for the same value, in every process."""
+    return crc32(json.dumps(value, sort_keys=True, default=str).encode())

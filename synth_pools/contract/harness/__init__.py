@@ -1,0 +1,1 @@
+"""The parts that scenarios are written with, and that run them."""

@@ -1,0 +1,1 @@
+"""HTTP of the contract kit: its client, event streams, the stub container."""

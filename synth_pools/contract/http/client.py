@@ -1,0 +1,306 @@
+"""Sends requests, each within a time limit, and keeps every exchange as it was on the wire.
+
+Nothing is followed, cached or mended: what a backend sends is what a check sees.
+"""
+
+from __future__ import annotations
+
+import json as json_module
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+from urllib.parse import quote, urlencode, urlsplit
+
+import httpx
+
+from synth_pools.contract.document import Document
+from synth_pools.contract.http.reproduce import KEY, MASKED
+from synth_pools.contract.http.sse import SseReader
+from synth_pools.contract.options import ApiKey
+from synth_pools.contract.results import Exchange
+
+ABSENT: Any = type("Absent", (), {"__repr__": lambda _: "nothing", "__bool__": lambda _: False})()
+CALL_SECONDS = 30.0
+_LARGEST = 64 * 1024 * 1024
+_BUSY_SECONDS = 20.0
+
+
+class UnreachableError(Exception):
+    """Nobody answers at the address."""
+
+
+class BusyError(Exception):
+    """429 or 503 for longer than is worth waiting."""
+
+
+class StoppedError(Exception):
+    """The run was asked to end."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    exchange: Exchange
+
+    @property
+    def status(self) -> int | None:
+        return self.exchange.status
+
+    @cached_property
+    def json(self) -> Any:
+        """The body as JSON, ABSENT where it is none; not to be changed."""
+        try:
+            return json_module.loads(self.exchange.response_body)
+        except (ValueError, RecursionError):
+            return ABSENT
+
+    def at(self, *path: str | int) -> Any:
+        """The value at a place in the body, ABSENT where there is none: never raises."""
+        return at(self.json, *path)
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """What was read of an event stream; `ended` is whether the server ended it."""
+
+    exchange: Exchange
+    reader: SseReader
+    ended: bool
+
+    @property
+    def status(self) -> int | None:
+        return self.exchange.status
+
+
+@dataclass(slots=True)
+class Probe:
+    base_url: str
+    key: ApiKey
+    document: Document
+    on_exchange: Callable[[Exchange], None] = lambda _: None
+    stop: threading.Event = field(default_factory=threading.Event)
+    _client: httpx.Client = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        # Shorter than any server's: a request never meets a connection that is being closed.
+        limits = httpx.Limits(max_connections=None, keepalive_expiry=1.0)
+        self._client = httpx.Client(
+            limits=limits,
+            timeout=CALL_SECONDS,
+            follow_redirects=False,
+            trust_env=not is_loopback(self.base_url),
+        )
+
+    def close(self) -> None:
+        self._client.close()
+
+    def call(
+        self,
+        operation: str,
+        ids: Mapping[str, str] | None = None,
+        *,
+        query: Mapping[str, Any] | None = None,
+        json: Any = ABSENT,
+        content: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        authorization: str | None = MASKED,
+        limit: float = CALL_SECONDS,
+    ) -> Answer:
+        """Send one request of an operation; waits for a busy server, within a limit."""
+        known = self.document.operations[operation]
+        url = self.url(known.path, ids or {}, query)
+        sent = _headers(json, headers, authorization)
+        body = _body(json, content)
+        return Answer(
+            self.patiently(lambda: self.send(known.method, url, sent, body, operation, limit))
+        )
+
+    def patiently(self, send: Callable[[], Exchange]) -> Exchange:
+        """Send again while the server is busy, within a limit."""
+        give_up = time.monotonic() + _BUSY_SECONDS
+        while True:
+            exchange = send()
+            if exchange.status not in (429, 503):
+                return exchange
+            pause = _retry_after(exchange)
+            if time.monotonic() + pause > give_up:
+                what = exchange.operation or exchange.url
+                raise BusyError(f"{what} answers {exchange.status} for {_BUSY_SECONDS:.0f} s")
+            if self.stop.wait(pause):
+                raise StoppedError
+
+    def url(self, path: str, ids: Mapping[str, str], query: Mapping[str, Any] | None = None) -> str:
+        for name, value in ids.items():
+            path = path.replace("{" + name + "}", quote(value, safe=""))
+        tail = "?" + urlencode(query, quote_via=quote) if query else ""
+        return self.base_url + path + tail
+
+    def send(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes | None,
+        operation: str | None,
+        limit: float = CALL_SECONDS,
+    ) -> Exchange:
+        """One request, read to the end or to the limit."""
+
+        def take(response: httpx.Response, deadline: float) -> tuple[bytes, str | None]:
+            parts: list[bytes] = []
+            size = 0
+            for chunk in response.iter_bytes():
+                parts.append(chunk)
+                size += len(chunk)
+                if time.monotonic() > deadline:
+                    return b"".join(parts), f"the answer did not end within {limit:.0f} s"
+                if size > _LARGEST:
+                    return b"".join(parts), f"the answer is larger than {_LARGEST} bytes"
+            return b"".join(parts), None
+
+        return self._exchange(method, url, headers, body, operation, limit, take)
+
+    def stream(
+        self,
+        operation: str,
+        ids: Mapping[str, str],
+        *,
+        query: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        limit: float = CALL_SECONDS,
+        until: Callable[[SseReader], bool] = lambda _: False,
+    ) -> Stream:
+        """Read an event stream until the server ends it, `until` says so, or time is up."""
+        known = self.document.operations[operation]
+        sent = _headers(ABSENT, {"accept": "text/event-stream", **(headers or {})}, MASKED)
+        reader = SseReader()
+        ended = False
+
+        def take(response: httpx.Response, deadline: float) -> tuple[bytes, str | None]:
+            nonlocal ended, reader
+            # Of an attempt that was put off nothing is kept.
+            reader = SseReader()
+            parts: list[bytes] = []
+            size = 0
+            for chunk in response.iter_bytes():
+                parts.append(chunk)
+                size += len(chunk)
+                reader.feed(chunk)
+                late = time.monotonic() > deadline or size > _LARGEST
+                if until(reader) or late or self.stop.is_set():
+                    return b"".join(parts), None
+            ended = True
+            return b"".join(parts), None
+
+        url = self.url(known.path, ids, query)
+        exchange = self.patiently(
+            lambda: self._exchange(known.method, url, sent, None, operation, limit, take)
+        )
+        return Stream(exchange, reader, ended)
+
+    def _exchange(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes | None,
+        operation: str | None,
+        limit: float,
+        take: Callable[[httpx.Response, float], tuple[bytes, str | None]],
+    ) -> Exchange:
+        started = time.monotonic()
+        status: int | None = None
+        came: list[tuple[str, str]] = []
+        content, trouble = b"", None
+        real = {n: self._reveal(v) for n, v in headers.items()}
+        for attempt in (1, 2):
+            if self.stop.is_set():
+                raise StoppedError
+            try:
+                with self._client.stream(
+                    method, url, headers=real, content=body, timeout=limit
+                ) as response:
+                    status = response.status_code
+                    came = list(response.headers.multi_items())
+                    content, trouble = take(response, started + limit)
+                break
+            except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+                if attempt == 2:
+                    raise UnreachableError(
+                        f"{urlsplit(url).netloc}: {str(error) or 'no connection'}"
+                    ) from None
+                self.stop.wait(0.5)
+            except httpx.ReadTimeout:
+                trouble = f"no answer within {limit:.0f} s" if status is None else "silence"
+                break
+            except httpx.LocalProtocolError:
+                # A request that cannot be sent is a defect of the kit, no answer of the backend's.
+                raise
+            except httpx.HTTPError as error:
+                # Once more: the server may have closed an idle connection at that very moment.
+                trouble = f"{type(error).__name__}: {error}"
+                if status is not None or attempt == 2:
+                    break
+        exchange = Exchange(
+            method=method,
+            url=self._mask(url),
+            request_headers=tuple(headers.items()),
+            request_body=body,
+            status=status,
+            response_headers=tuple((n, self._mask(v)) for n, v in came),
+            response_body=self._mask_bytes(content),
+            elapsed=time.monotonic() - started,
+            trouble=trouble,
+            operation=operation,
+        )
+        self.on_exchange(exchange)
+        return exchange
+
+    def _reveal(self, value: str) -> str:
+        return value.replace(KEY, self.key.reveal())
+
+    def _mask(self, text: str) -> str:
+        key = self.key.reveal()
+        return text.replace(key, "***") if len(key) >= 8 else text
+
+    def _mask_bytes(self, content: bytes) -> bytes:
+        key = self.key.reveal().encode()
+        return content.replace(key, b"***") if len(key) >= 8 else content
+
+
+def at(value: Any, *path: str | int) -> Any:
+    for step in path:
+        if isinstance(step, str) and isinstance(value, dict):
+            value = value.get(step, ABSENT)
+        elif isinstance(step, int) and isinstance(value, list) and -len(value) <= step < len(value):
+            value = value[step]
+        else:
+            return ABSENT
+    return value
+
+
+def is_loopback(url: str) -> bool:
+    host = (urlsplit(url).hostname or "").rstrip(".").lower()
+    return host == "::1" or host.startswith("127.") or host.split(".")[-1] == "localhost"
+
+
+def _headers(
+    json: Any, headers: Mapping[str, str] | None, authorization: str | None
+) -> dict[str, str]:
+    sent = {} if authorization is None else {"authorization": authorization}
+    if json is not ABSENT:
+        sent["content-type"] = "application/json"
+    return {**sent, **(headers or {})}
+
+
+def _body(json: Any, content: bytes | None) -> bytes | None:
+    if json is ABSENT:
+        return content
+    return json_module.dumps(json, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _retry_after(exchange: Exchange) -> float:
+    text = exchange.header("retry-after") or ""
+    return min(float(text), 10.0) if text.isdigit() else 1.0

@@ -1,0 +1,189 @@
+"""First contact: whether this is a backend that can be judged at all, and what it offers."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+from urllib.parse import urlsplit
+
+from synth_pools.contract.exceptions import EndScenario, LackError
+from synth_pools.contract.harness.context import Context, Scenario
+from synth_pools.contract.harness.waits import FINAL, Rollout, rollout_id, wait
+from synth_pools.contract.http.client import ABSENT, Answer, UnreachableError
+from synth_pools.contract.results import Clause, Layer
+from synth_pools.contract.rules.verdict import excerpt
+from synth_pools.contract.session import World
+
+# Together less than the ten seconds in which bad input is to be told.
+_CONTACT_SECONDS = 3.0
+_FIRST_OPERATIONS = ("get_capabilities", "list_pools", "get_queue_status")
+_MARKS = {"get_capabilities": "features", "list_pools": "items", "get_queue_status": "queued"}
+
+
+class UnjudgeableError(Exception):
+    """Why there is no verdict, and what to do about it, in one line."""
+
+
+def checked_url(url: str) -> str:
+    """The base URL as the kit uses it; raises UnjudgeableError where it is none."""
+    text = url.strip()
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        raise UnjudgeableError(
+            f"{_shown(text)} is no URL: give one like http://127.0.0.1:8080"
+        ) from None
+    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
+        raise UnjudgeableError(f"{_shown(text)} is no URL: give one like http://127.0.0.1:8080")
+    if parts.username is not None:
+        raise UnjudgeableError("the URL holds a user or a key: give the key with --api-key")
+    if parts.query or parts.fragment:
+        raise UnjudgeableError("the URL has a query or a fragment: give the base URL alone")
+    base = text.rstrip("/")
+    return base.removesuffix("/v1")
+
+
+def checked_key(key: str | None) -> str:
+    if key is None or not key.strip():
+        raise UnjudgeableError("no API key: give --api-key or set SYNTH_API_KEY")
+    text = key.strip()
+    if text.lower().startswith("bearer "):
+        raise UnjudgeableError("the API key begins with 'Bearer': give the key alone")
+    if "://" in text:
+        raise UnjudgeableError("the API key is a URL: are URL and key in each other's place?")
+    if not text.isascii() or not text.isprintable() or " " in text:
+        raise UnjudgeableError("the API key holds spaces or characters that a header cannot carry")
+    return text
+
+
+def first_contact(world: World) -> None:
+    """Make sure that the URL is a backend of this kind and the key works; learn its features."""
+    answers: dict[str, Answer] = {}
+    for operation in _FIRST_OPERATIONS:
+        try:
+            answers[operation] = world.probe.call(operation, limit=_CONTACT_SECONDS)
+        except UnreachableError as error:
+            raise UnjudgeableError(
+                f"nobody answers at {world.base_url} ({error}): is the backend running there?"
+            ) from None
+        if answers[operation].status is None:
+            break
+    if not any(_recognised(operation, answer) for operation, answer in answers.items()):
+        raise UnjudgeableError(_what_it_is(world, answers))
+    for answer in answers.values():
+        world.findings.saw(answer.exchange, Layer.PREFLIGHT)
+    ctx = Context(
+        world,
+        Scenario(
+            "preflight.contact",
+            Clause("Authentication", "a right key is accepted by every operation"),
+            _FIRST_OPERATIONS,
+            lambda _: None,
+        ),
+        Layer.PREFLIGHT,
+    )
+    for operation, answer in answers.items():
+        try:
+            ctx.expect(answer, 200, operation, because="the key is right")
+        except LackError as lack:
+            ctx.lack(lack.operation, lack.note, lack.outcome)
+    features = answers["get_capabilities"].at("features")
+    world.features = features if isinstance(features, dict) else {}
+
+
+def _recognised(operation: str, answer: Answer) -> bool:
+    return answer.status == 200 and answer.at(_MARKS[operation]) is not ABSENT
+
+
+def _what_it_is(world: World, answers: dict[str, Answer]) -> str:
+    first = next(iter(answers.values()))
+    statuses = {answer.status for answer in answers.values()}
+    if None in statuses:
+        trouble = next(a.exchange.trouble for a in answers.values() if a.status is None)
+        return f"{world.base_url} does not answer as an HTTP server would ({trouble})"
+    if statuses <= {401, 403}:
+        return (
+            f"the key is refused ({first.status}) at {world.base_url}: "
+            "give the right one with --api-key or SYNTH_API_KEY"
+        )
+    return (
+        f"{world.base_url} is no Container Pools API: GET /v1/capabilities answers "
+        f"{_short(excerpt(first.exchange))}; give the base URL of a backend"
+    )
+
+
+def prove(world: World) -> Rollout | None:
+    """Make a pool, a task and a rollout and see it end; None where a departure was in the way.
+
+    Raises UnjudgeableError where nothing departs and nothing can be judged either.
+    """
+    ctx = Context(
+        world,
+        Scenario(
+            "preflight.rollout",
+            Clause("Rollouts: states", "a rollout is admitted, runs and ends"),
+            ("create_pool", "create_task", "create_rollout", "get_rollout"),
+            lambda _: None,
+        ),
+        Layer.PREFLIGHT,
+    )
+    name = world.pool_id("preflight")
+    body = world.pool_body("preflight")
+    _allowed(ctx, "create_pool", {}, body, "--pool-request")
+    pool: dict[str, str] = {"pool_id": name}
+    try:
+        ctx.made(body)
+        answer = ctx.want(201, "create_task", pool, json={"task_id": "task-1"})
+        request: dict[str, Any] = world.rollout_body()
+        request.setdefault("task_id", "task-1")
+        began = time.monotonic()
+        answer = ctx.want((202, 200), "create_rollout", pool, json=request)
+        rollout = Rollout(name, rollout_id(answer))
+        wait(ctx, rollout, FINAL)
+        world.proven = True
+        world.patience = max(world.patience, 10 * (time.monotonic() - began))
+    except EndScenario:
+        return None
+    except LackError as lack:
+        raise UnjudgeableError(
+            f"{lack.note}: a rollout that ends is needed; give --rollout-request, --pool-request "
+            "or --container-url for one"
+        ) from None
+    return rollout
+
+
+def _allowed(
+    ctx: Context, operation: str, ids: dict[str, str], body: dict[str, Any], option: str
+) -> None:
+    """Tell a refusal by policy, which is the caller's to mend, from a departure."""
+    answer = ctx.world.probe.call(operation, ids, json={**body, "pool_id": ctx.name("allowed")})
+    if answer.status == 201:
+        ctx.world.made_pool(str(answer.at("id")))
+    elif answer.status in (401, 402, 403, 409, 501):
+        raise UnjudgeableError(
+            f"no pool can be made: {_short(excerpt(answer.exchange))}; "
+            f"use a key that may, or give {option}"
+        )
+
+
+def try_containers(world: World, urls: dict[str, str]) -> None:
+    """Use containers of our own where the backend's policy lets it reach them."""
+    body = {**world.pool_body("containers"), "container_url": urls["good"]}
+    answer = world.probe.call("create_pool", json=body)
+    if answer.status == 201:
+        world.made_pool(str(answer.at("id")))
+        pool = {"pool_id": str(answer.at("id"))}
+        health = world.probe.call("get_pool_container_health", pool)
+        # Whether it is reached, not whether it is passed on rightly: that is judged elsewhere.
+        if health.status not in (403, 502, 504):
+            world.containers = urls
+
+
+def _shown(text: str) -> str:
+    # It may be a key that was given in place of a URL.
+    return f"{text!r}" if "://" in text else "what was given as URL"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 120 else text[:119] + "…"

@@ -1,0 +1,109 @@
+"""The verdict for programs: everything that the run found, as one JSON document."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+from synth_pools.contract.http.reproduce import curl_line, python_line
+from synth_pools.contract.results import Column, Departure, Exchange, Report
+
+FORMAT = 1
+
+
+def render_json(report: Report) -> str:
+    return json.dumps(report_document(report), ensure_ascii=False, indent=2) + "\n"
+
+
+def report_document(report: Report) -> dict[str, Any]:
+    """`format` changes when a reader of this document would have to."""
+    return {
+        "format": FORMAT,
+        "url": report.url,
+        "profile": report.profile,
+        "read_only": report.read_only,
+        "seed": report.seed,
+        "run_id": report.run_id,
+        "started_at": report.started_at,
+        "duration_seconds": round(report.duration, 3),
+        "requests": report.requests,
+        "exit_code": report.exit_code,
+        "summary": report.summary,
+        "counts": {outcome.value: count for outcome, count in report.counts().items()},
+        "obstacles": list(report.obstacles),
+        "notes": list(report.notes),
+        "operations": [_operation(report, name) for name in report.operations],
+        "checks": [
+            {
+                "check": outcome.check,
+                "operation": outcome.operation,
+                "column": outcome.column.value,
+                "layer": outcome.layer.value,
+                "outcome": outcome.outcome.value,
+                "note": outcome.note,
+            }
+            for outcome in report.outcomes
+        ],
+        "departures": [
+            {
+                **_departure(group.first),
+                "operations": list(group.operations),
+                "seen": group.count,
+            }
+            for group in report.groups
+        ],
+    }
+
+
+def _operation(report: Report, name: str) -> dict[str, Any]:
+    cells = {column: report.cell(name, column) for column in Column}
+    return {
+        "operation": name,
+        "route": report.routes.get(name, ""),
+        "cells": {column.value: cell.value if cell else None for column, cell in cells.items()},
+        "documented": list(report.documented.get(name, ())),
+        "reached": {
+            str(status): count for (op, status), count in report.reached.items() if op == name
+        },
+        "not_reached": list(report.statuses_missed(name)),
+    }
+
+
+def _departure(departure: Departure) -> dict[str, Any]:
+    return {
+        "check": departure.check,
+        "operation": departure.operation,
+        "layer": departure.layer.value,
+        "column": departure.column.value,
+        "clause": {"section": departure.clause.section, "demand": departure.clause.demand},
+        "expected": departure.expected,
+        "got": departure.got,
+        "before": [_exchange(step) for step in departure.before],
+        "exchange": _exchange(departure.exchange) if departure.exchange else None,
+    }
+
+
+def _exchange(exchange: Exchange) -> dict[str, Any]:
+    return {
+        "method": exchange.method,
+        "url": exchange.url,
+        "request_headers": [list(pair) for pair in exchange.request_headers],
+        "request_body": _text(exchange.request_body),
+        "status": exchange.status,
+        "response_headers": [list(pair) for pair in exchange.response_headers],
+        "response_body": _text(exchange.response_body),
+        "trouble": exchange.trouble,
+        "curl": curl_line(exchange),
+        "python": python_line(exchange),
+    }
+
+
+def _text(body: bytes | None) -> str | dict[str, str] | None:
+    """A body as text; as base64, and marked so, where it is none."""
+    if body is None:
+        return None
+    try:
+        return body.decode("utf-8")
+    except UnicodeDecodeError:
+        return {"base64": base64.b64encode(body).decode()}

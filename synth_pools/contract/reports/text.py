@@ -1,0 +1,206 @@
+"""The verdict as text: a table for a glance, the departures by cause, one line at the end."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import groupby
+from textwrap import wrap
+
+from synth_pools.contract.http.reproduce import curl_line, python_line
+from synth_pools.contract.results import (
+    CheckOutcome,
+    Column,
+    Departure,
+    DepartureGroup,
+    Outcome,
+    Report,
+)
+
+COLUMNS = tuple(Column)
+_MARKS = {
+    Outcome.HELD: "✓",
+    Outcome.DEPARTED: "✗",
+    Outcome.NOT_OFFERED: "○",
+    Outcome.NOT_REACHED: "?",
+    None: "·",
+}
+_PLAIN_MARKS = {
+    Outcome.HELD: "ok",
+    Outcome.DEPARTED: "NO",
+    Outcome.NOT_OFFERED: "-",
+    Outcome.NOT_REACHED: "?",
+    None: ".",
+}
+_COLOURS = {
+    Outcome.HELD: "32",
+    Outcome.DEPARTED: "1;31",
+    Outcome.NOT_OFFERED: "2",
+    Outcome.NOT_REACHED: "33",
+    None: "2",
+}
+_WORDS = {
+    Outcome.HELD: "held",
+    Outcome.DEPARTED: "departed",
+    Outcome.NOT_OFFERED: "not offered",
+    Outcome.NOT_REACHED: "not reached",
+    None: "nothing to check",
+}
+_NAMED = 6
+_STEPS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class _Style:
+    colour: bool
+    unicode: bool
+    width: int
+
+    def paint(self, text: str, code: str) -> str:
+        return f"\x1b[{code}m{text}\x1b[0m" if self.colour else text
+
+    def mark(self, outcome: Outcome | None, width: int = 0) -> str:
+        marks = _MARKS if self.unicode else _PLAIN_MARKS
+        return self.paint(marks[outcome].center(width), _COLOURS[outcome])
+
+
+def render_table(
+    report: Report, *, colour: bool = False, width: int = 100, unicode: bool = True
+) -> str:
+    """`unicode` is whether the marks may be other than ASCII, as far as the output can show it."""
+    style = _Style(colour, unicode, max(60, width))
+    lines = [
+        *_head(report),
+        "",
+        *_table(report, style),
+        "",
+        *_departures(report, style),
+        *_remarks(report, style),
+        *_coverage(report, style),
+        *_obstacles(report, style),
+        style.paint(report.summary, _verdict_colour(report)),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _head(report: Report) -> Iterator[str]:
+    read_only = ", read-only" if report.read_only else ""
+    yield (
+        f"{report.url}: {report.profile}{read_only}, seed {report.seed}, "
+        f"{report.requests:,} requests in {report.duration:.0f} s"
+    )
+
+
+def _table(report: Report, style: _Style) -> Iterator[str]:
+    first = max((len(name) for name in report.operations), default=9)
+    yield " " * first + "".join(f"  {column.value}" for column in COLUMNS)
+    for operation in report.operations:
+        cells = "".join(
+            "  " + style.mark(report.cell(operation, column), len(column.value))
+            for column in COLUMNS
+        )
+        yield f"{operation:<{first}}{cells}".rstrip()
+    yield ""
+    yield "  ".join(f"{style.mark(outcome)} {word}" for outcome, word in _WORDS.items())
+
+
+def _departures(report: Report, style: _Style) -> Iterator[str]:
+    groups = report.groups
+    if not groups:
+        return
+    yield style.paint(f"Departures ({len(groups)})", "1")
+    for number, group in enumerate(groups, 1):
+        yield ""
+        yield from _group(number, group, style)
+    yield ""
+
+
+def _group(number: int, group: DepartureGroup, style: _Style) -> Iterator[str]:
+    first = group.first
+    seen = "once" if group.count == 1 else f"{group.count} times"
+    where = named(group.operations)
+    yield style.paint(f"{number}. {where}: {first.clause.demand}", "1")
+    yield f"   check     {first.check} ({first.layer.value}), seen {seen}"
+    yield f"   clause    {first.clause.section}"
+    for label, text in (("expected", first.expected), ("got", first.got)):
+        yield from _wrapped(label, text, style)
+    for line, count in steps(first)[-_STEPS:]:
+        yield f"   before    {f'{count} times: ' if count > 1 else ''}{line}"
+    if first.exchange is not None:
+        yield f"   request   {curl_line(first.exchange)}"
+        yield f"   python    {python_line(first.exchange)}"
+
+
+def _wrapped(label: str, text: str, style: _Style) -> Iterator[str]:
+    lines = wrap(text, style.width - 13, break_long_words=True) or [""]
+    for number, line in enumerate(lines[:8]):
+        yield f"   {label if number == 0 else '':<9} {line}"
+
+
+def _remarks(report: Report, style: _Style) -> Iterator[str]:
+    for outcome in (Outcome.NOT_OFFERED, Outcome.NOT_REACHED):
+        gathered = remarks(report.outcomes, outcome)
+        if not gathered:
+            continue
+        yield style.paint(_WORDS[outcome].capitalize(), "1")
+        for (check, note), operations in gathered.items():
+            text = f"{check}: {named(operations)}{f' ({note})' if note else ''}"
+            yield from (f"  {line}" for line in wrap(text, style.width - 2))
+        yield ""
+
+
+def _coverage(report: Report, style: _Style) -> Iterator[str]:
+    documented = sum(len(statuses) for statuses in report.documented.values())
+    missed = missed_by_status(report)
+    count = sum(len(operations) for operations in missed.values())
+    yield f"Documented statuses reached: {documented - count} of {documented}"
+    for status, operations in missed.items():
+        line = f"not reached: {status} of {named(operations)}"
+        yield from (f"  {part}" for part in wrap(line, style.width - 2))
+    yield ""
+
+
+def _obstacles(report: Report, style: _Style) -> Iterator[str]:
+    for text in (*report.notes, *report.obstacles):
+        yield from wrap(text, style.width)
+    if report.notes or report.obstacles:
+        yield ""
+
+
+def _verdict_colour(report: Report) -> str:
+    return {0: "1;32", 1: "1;31"}.get(report.exit_code, "1;33")
+
+
+def steps(departure: Departure) -> list[tuple[str, int]]:
+    """The requests that lead up to a departure, one that is repeated only once with its count."""
+    lines = (curl_line(step) for step in departure.before)
+    return [(line, len(list(same))) for line, same in groupby(lines)]
+
+
+def named(operations: Iterable[str]) -> str:
+    """A few names, or some of many and how many there are."""
+    names = list(operations)
+    if len(names) <= _NAMED:
+        return ", ".join(names) or "the server"
+    return f"{', '.join(names[:3])} and {len(names) - 3} more operations"
+
+
+def remarks(
+    outcomes: Iterable[CheckOutcome], wanted: Outcome
+) -> dict[tuple[str, str], tuple[str, ...]]:
+    """Operations by check and note, of what was not offered or not reached."""
+    gathered: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+    for outcome in outcomes:
+        if outcome.outcome is wanted:
+            gathered[outcome.check, outcome.note].append(outcome.operation)
+    return {key: tuple(dict.fromkeys(operations)) for key, operations in gathered.items()}
+
+
+def missed_by_status(report: Report) -> dict[str, tuple[str, ...]]:
+    """Operations by the documented status that no answer of theirs had."""
+    missed: defaultdict[str, list[str]] = defaultdict(list)
+    for operation in report.operations:
+        for status in report.statuses_missed(operation):
+            missed[status].append(operation)
+    return {status: tuple(missed[status]) for status in sorted(missed)}

@@ -1,0 +1,1 @@
+"""Rules that one exchange or one account of the backend must satisfy."""

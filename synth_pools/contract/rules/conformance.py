@@ -1,0 +1,190 @@
+"""Judges one exchange by what the document says of its operation: status, type, schema, headers.
+
+Made for every exchange that any layer records, so that a verdict on a response rests on all of them
+and not on what a fuzzer happened to send.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from synth_pools.contract.document import EVENT_STREAM, Answer, Document, Operation
+from synth_pools.contract.results import Clause, Column, Exchange
+from synth_pools.contract.rules.verdict import (
+    Judgement,
+    NotJsonError,
+    excerpt,
+    json_body,
+    media_type,
+    show,
+)
+
+_ERRORS = Clause(
+    "Errors",
+    "every answer of 400 or more has a JSON body of the schema Error and the header x-request-id",
+)
+_RETRY = Clause("Errors", "429 and 503 carry Retry-After")
+_ALLOW = Clause("Errors", "a method that a path does not have is 405 with Allow")
+NOT_OFFERED = 501
+
+
+def conformance(
+    document: Document, operation: Operation | None, exchange: Exchange
+) -> Iterator[Judgement]:
+    """`operation` is None for a request that addresses none: then only the rules for all count."""
+    status = exchange.status
+    if status is None:
+        return
+    if status >= 400:
+        yield from _error_rules(document, operation, exchange, status)
+    if operation is None or status == 405:
+        return
+    answer = operation.answer(status)
+    yield _status(operation, exchange, status, answer)
+    if answer is None:
+        return
+    yield _media_type(operation, exchange, answer)
+    yield from _headers(document, operation, exchange, answer)
+    schema = answer.content.get(media_type(exchange))
+    is_json = media_type(exchange) != EVENT_STREAM and (schema or {}).get("format") != "binary"
+    if schema is not None and is_json:
+        yield _schema(document, operation, exchange, schema, status)
+
+
+def _status(
+    operation: Operation, exchange: Exchange, status: int, answer: Answer | None
+) -> Judgement:
+    listed = ", ".join(operation.answers)
+    return Judgement(
+        "schema.status",
+        Column.STATUS,
+        Clause(operation.route, "answers with a status that is listed"),
+        f"one of {listed}",
+        None if answer is not None else excerpt(exchange),
+        f"schema.status|{operation.id}|{status}",
+    )
+
+
+def _media_type(operation: Operation, exchange: Exchange, answer: Answer) -> Judgement:
+    came = media_type(exchange)
+    return Judgement(
+        "schema.content_type",
+        Column.SCHEMA,
+        Clause(operation.route, f"{answer.status} has the media type that is listed"),
+        " or ".join(answer.content) or "any",
+        None
+        if came in answer.content or not answer.content
+        else f"{came or 'no content type'}: {excerpt(exchange)}",
+        f"schema.content_type|{operation.id}|{answer.status}|{came}",
+    )
+
+
+def _headers(
+    document: Document, operation: Operation, exchange: Exchange, answer: Answer
+) -> Iterator[Judgement]:
+    for name, schema in answer.headers.items():
+        text = exchange.header(name)
+        if text is None:
+            continue
+        value: Any = text
+        if schema.get("type") == "integer" and re.fullmatch(r"-?\d+", text):
+            value = int(text)
+        complaints = document.errors_by(schema, value)
+        yield Judgement(
+            "schema.headers",
+            Column.SCHEMA,
+            Clause(operation.route, f"the header {name} is of its schema"),
+            show(dict(schema)),
+            f"{name}: {text}" if complaints else None,
+            f"schema.headers|{operation.id}|{name}",
+        )
+
+
+def _schema(
+    document: Document,
+    operation: Operation,
+    exchange: Exchange,
+    schema: Mapping[str, Any],
+    status: int,
+) -> Judgement:
+    name = str(schema.get("$ref", "")).rsplit("/", 1)[-1] or "the schema in place"
+    clause = Clause(operation.route, f"{status} has a body of the schema {name}")
+    try:
+        value = json_body(exchange)
+    except NotJsonError as error:
+        got = f"no JSON ({error}): {excerpt(exchange)}"
+        cause = f"schema.body|{operation.id}|no JSON"
+        return Judgement("schema.body", Column.SCHEMA, clause, f"JSON, {name}", got, cause)
+    complaints = document.errors_by(schema, value)
+    if not complaints:
+        return Judgement("schema.body", Column.SCHEMA, clause, name, None)
+    # The position in a list tells nothing about the cause.
+    key = re.sub(r"\b\d+\b", "*", complaints[0])
+    got = "; ".join(complaints)
+    return Judgement(
+        "schema.body", Column.SCHEMA, clause, name, got, f"schema.body|{name}|{_gist(key)}"
+    )
+
+
+def _gist(complaint: str) -> str:
+    """A complaint without the value that it quotes."""
+    where, _, what = complaint.partition(": ")
+    if what.endswith("is a required property"):
+        return complaint
+    return f"{where} {what[-40:]}"
+
+
+def _error_rules(
+    document: Document, operation: Operation | None, exchange: Exchange, status: int
+) -> Iterator[Judgement]:
+    if exchange.method == "HEAD":
+        return
+    name = operation.id if operation else "no operation"
+    yield Judgement(
+        "schema.error_body",
+        Column.ERRORS,
+        _ERRORS,
+        "application/json, Error",
+        _error_complaint(document, exchange),
+        f"schema.error_body|{name}|{status}",
+    )
+    request_id = exchange.header("x-request-id")
+    yield Judgement(
+        "schema.request_id",
+        Column.ERRORS,
+        _ERRORS,
+        "the header x-request-id",
+        None if request_id else f"no x-request-id: {excerpt(exchange)}",
+        f"schema.request_id|{name}",
+    )
+    if status in (429, 503):
+        yield Judgement(
+            "schema.retry_after",
+            Column.ERRORS,
+            _RETRY,
+            "the header Retry-After",
+            None if exchange.header("retry-after") else f"no Retry-After: {excerpt(exchange)}",
+            f"schema.retry_after|{name}|{status}",
+        )
+    if status == 405:
+        yield Judgement(
+            "schema.allow",
+            Column.ERRORS,
+            _ALLOW,
+            "the header Allow",
+            None if exchange.header("allow") else f"no Allow: {excerpt(exchange)}",
+            f"schema.allow|{name}",
+        )
+
+
+def _error_complaint(document: Document, exchange: Exchange) -> str | None:
+    if media_type(exchange) != "application/json":
+        return f"{media_type(exchange) or 'no content type'}: {excerpt(exchange)}"
+    try:
+        value = json_body(exchange)
+    except NotJsonError as error:
+        return f"no JSON ({error}): {excerpt(exchange)}"
+    complaints = document.errors("Error", value)
+    return f"{'; '.join(complaints)}: {excerpt(exchange)}" if complaints else None

@@ -1,0 +1,398 @@
+"""Judges whether one answer agrees with itself and with the request that it answers.
+
+A schema cannot say any of this: an answer may be well-formed and belong to something else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from synth_pools.contract.document import Document, Operation
+from synth_pools.contract.results import Clause, Column, Exchange
+from synth_pools.contract.rules.verdict import (
+    Judgement,
+    NotJsonError,
+    json_body,
+    media_type,
+    sent_json,
+    show,
+)
+
+FINAL = ("completed", "failed", "cancelled")
+
+# What carries the same value under two names, by schema.
+_TWINS: dict[str, tuple[tuple[str, str], ...]] = {
+    "Pool": (
+        ("id", "pool_id"),
+        ("status", "state"),
+        ("config", "pool_config"),
+        ("metadata", "pool_metadata"),
+    ),
+    "PoolUrls": (("id", "pool_id"),),
+    "PoolMetrics": (("id", "pool_id"),),
+    "Task": (("id", "task_id"),),
+    "Rollout": (("id", "rollout_id"), ("status", "state")),
+    "RolloutUsage": (("id", "rollout_id"),),
+    "RolloutSummary": (("id", "rollout_id"), ("status", "state"), ("score", "reward")),
+    "Artifact": (("artifact_type", "kind"),),
+}
+_ITEMS = {
+    "PoolList": "Pool",
+    "TaskList": "Task",
+    "RolloutList": "Rollout",
+    "ArtifactList": "Artifact",
+}
+# What of a definition comes back as it was sent.
+_ECHOED: dict[str, tuple[str, ...]] = {
+    "create_pool": (
+        "name",
+        "metadata",
+        "config",
+        "capacity",
+        "concurrency",
+        "container_url",
+        "container_urls",
+    ),
+    "create_task": ("task_config", "task_metadata", "container_url"),
+}
+_ECHOED["replace_pool"] = _ECHOED["create_pool"]
+_ECHOED["update_task"] = _ECHOED["create_task"]
+
+
+def agreement(
+    document: Document, operation: Operation | None, exchange: Exchange
+) -> Iterator[Judgement]:
+    status = exchange.status
+    if operation is None or status is None or media_type(exchange) != "application/json":
+        return
+    try:
+        body = json_body(exchange)
+    except NotJsonError:
+        return
+    if not isinstance(body, dict):
+        return
+    if status >= 400:
+        yield from _request_id(operation, exchange, body)
+        return
+    answer = operation.answer(status)
+    if answer is None:
+        return
+    schema = str(answer.content.get("application/json", {}).get("$ref", "")).rsplit("/", 1)[-1]
+    raw_items = body.get("items")
+    listed = raw_items if schema in _ITEMS and isinstance(raw_items, list) else None
+    things = [(schema, body)] if listed is None else [(_ITEMS[schema], item) for item in listed]
+    if schema == "RolloutBatch" and isinstance(raw_items, list):
+        things = [("Rollout", item.get("rollout")) for item in raw_items if isinstance(item, dict)]
+    # What a replay answers is another rollout than the one that its path names.
+    replays = operation.id == "replay_rollout"
+    ids = {} if replays else operation.ids(document.path_of(exchange.url)) or {}
+    for name, thing in things:
+        if isinstance(thing, dict):
+            yield from _agrees_with_itself(operation, name, thing)
+            yield from _is_the_one_asked_for(operation, ids, name, thing)
+    if listed is not None:
+        items = [item for item in listed if isinstance(item, dict)]
+        yield from _page(operation, exchange, items)
+    else:
+        yield from _echo(operation, exchange, body)
+
+
+def _request_id(
+    operation: Operation, exchange: Exchange, body: Mapping[str, Any]
+) -> Iterator[Judgement]:
+    envelope = body.get("error")
+    told = envelope.get("request_id") if isinstance(envelope, dict) else None
+    header = exchange.header("x-request-id")
+    if isinstance(told, str) and header:
+        yield _judge(
+            "errors.request_id",
+            Column.ERRORS,
+            operation,
+            "ErrorEnvelope",
+            "error.request_id is the value of x-request-id",
+            header,
+            told,
+        )
+
+
+def _agrees_with_itself(
+    operation: Operation, schema: str, thing: Mapping[str, Any]
+) -> Iterator[Judgement]:
+    for one, other in _TWINS.get(schema, ()):
+        if one in thing and other in thing:
+            demand = f"{one} and {other} carry the same value"
+            yield _judge(
+                f"agree.{one}",
+                Column.SCHEMA,
+                operation,
+                schema,
+                demand,
+                thing[one],
+                thing[other],
+            )
+    if schema == "Pool":
+        for task in thing.get("tasks") or ():
+            if isinstance(task, dict):
+                yield from _agrees_with_itself(operation, "Task", task)
+                yield _judge(
+                    "agree.tasks",
+                    Column.SCHEMA,
+                    operation,
+                    "Pool.tasks",
+                    "the tasks of a pool carry its id",
+                    thing.get("pool_id"),
+                    task.get("pool_id"),
+                )
+    elif schema == "Rollout":
+        yield from _rollout(operation, thing)
+    elif schema == "RolloutSummary":
+        yield from _summary(operation, thing)
+
+
+def _rollout(operation: Operation, thing: Mapping[str, Any]) -> Iterator[Judgement]:
+    status = thing.get("status")
+    if "score" in thing and isinstance(thing.get("metrics"), dict):
+        yield _judge(
+            "agree.score",
+            Column.SCHEMA,
+            operation,
+            "Rollout",
+            "score is metrics.outcome_reward",
+            thing["metrics"].get("outcome_reward"),
+            thing["score"],
+        )
+    failed = status == "failed"
+    yield _judge(
+        "agree.error",
+        Column.BEHAVIOUR,
+        operation,
+        "Rollout",
+        "error is there where status is failed, and only there",
+        failed,
+        thing.get("error") is not None,
+    )
+    if "finished_at" in thing:
+        yield _judge(
+            "agree.finished_at",
+            Column.BEHAVIOUR,
+            operation,
+            "Rollout",
+            "finished_at is null until the rollout has ended",
+            status in FINAL,
+            thing["finished_at"] is not None,
+        )
+    if status == "completed":
+        yield _judge(
+            "agree.result",
+            Column.BEHAVIOUR,
+            operation,
+            "Rollout",
+            "a completed rollout has a result",
+            True,
+            thing.get("result") is not None,
+        )
+    request = thing.get("request")
+    told = request.get("task_id") if isinstance(request, dict) else None
+    if "task_id" in thing:
+        yield _judge(
+            "agree.task_id",
+            Column.SCHEMA,
+            operation,
+            "Rollout",
+            "task_id is the one that the request names",
+            told,
+            thing["task_id"],
+        )
+
+
+def _summary(operation: Operation, thing: Mapping[str, Any]) -> Iterator[Judgement]:
+    event = thing.get("last_event")
+    if isinstance(event, dict):
+        yield _judge(
+            "agree.last_event",
+            Column.SCHEMA,
+            operation,
+            "RolloutSummary",
+            "last_event is one of this rollout's",
+            thing.get("rollout_id"),
+            event.get("rollout_id"),
+        )
+    yield _judge(
+        "agree.error",
+        Column.BEHAVIOUR,
+        operation,
+        "RolloutSummary",
+        "error is there where status is failed, and only there",
+        thing.get("status") == "failed",
+        thing.get("error") is not None,
+    )
+
+
+def _is_the_one_asked_for(
+    operation: Operation, ids: Mapping[str, str], schema: str, thing: Mapping[str, Any]
+) -> Iterator[Judgement]:
+    for name, wanted in ids.items():
+        if name in thing and schema in _TWINS:
+            yield _judge(
+                f"asked.{name}",
+                Column.BEHAVIOUR,
+                operation,
+                schema,
+                f"{name} is the one in the path",
+                wanted,
+                thing[name],
+            )
+
+
+def _page(
+    operation: Operation, exchange: Exchange, items: list[dict[str, Any]]
+) -> Iterator[Judgement]:
+    query = parse_qs(urlsplit(exchange.url).query, keep_blank_values=True)
+    limit = query.get("limit", [""])[0]
+    if limit.isascii() and limit.isdigit() and 1 <= int(limit) <= 1000:
+        yield _judge(
+            "page.limit",
+            Column.BEHAVIOUR,
+            operation,
+            "",
+            "a page holds at most limit items",
+            True,
+            len(items) <= int(limit),
+        )
+    states = query.get("state")
+    found = [item.get("status") for item in items]
+    if states and len(states) == 1:
+        yield _judge(
+            "page.state",
+            Column.BEHAVIOUR,
+            operation,
+            "",
+            "state filters by the exact state",
+            [],
+            [status for status in found if status != states[0]],
+        )
+    elif not states and operation.id == "list_pools":
+        yield _judge(
+            "page.archived",
+            Column.BEHAVIOUR,
+            operation,
+            "",
+            "archived pools are listed only with state=archived",
+            False,
+            "archived" in found,
+        )
+    if operation.id in ("list_pools", "list_rollouts", "list_global_rollouts", "list_tasks"):
+        made = [item["created_at"] for item in items if isinstance(item.get("created_at"), str)]
+        yield _judge(
+            "page.order",
+            Column.BEHAVIOUR,
+            operation,
+            "",
+            "a list is newest first",
+            sorted(made, reverse=True) if _comparable(made) else made,
+            made,
+        )
+    keys = [item.get("id") or item.get("artifact_id") for item in items]
+    yield _judge(
+        "page.once",
+        Column.BEHAVIOUR,
+        operation,
+        "",
+        "every item comes once",
+        len(keys),
+        len(set(map(str, keys))),
+    )
+
+
+def _comparable(stamps: list[str]) -> bool:
+    """Whether time stamps can be compared as text: one zone, one length."""
+    return len({(len(stamp), stamp[-1:]) for stamp in stamps}) <= 1
+
+
+def _echo(operation: Operation, exchange: Exchange, body: Mapping[str, Any]) -> Iterator[Judgement]:
+    sent = sent_json(exchange)
+    if not isinstance(sent, dict):
+        return
+    for name in _ECHOED.get(operation.id, ()):
+        if sent.get(name) is not None:
+            yield _judge(
+                f"echo.{name}",
+                Column.BEHAVIOUR,
+                operation,
+                "",
+                f"{name} comes back as it was sent",
+                sent[name],
+                body.get(name),
+            )
+    if operation.id in ("create_rollout", "create_global_rollout"):
+        yield _judge(
+            "echo.request",
+            Column.BEHAVIOUR,
+            operation,
+            "",
+            "request comes back as it was sent",
+            _given(sent),
+            _given(body.get("request")),
+        )
+        if isinstance(sent.get("pool_id"), str):
+            yield _judge(
+                "echo.pool_id",
+                Column.BEHAVIOUR,
+                operation,
+                "",
+                "the rollout is in the pool that was named",
+                sent["pool_id"],
+                body.get("pool_id"),
+            )
+    for name in ("pool_id", "task_id"):
+        chosen = sent.get(name, sent.get("id"))
+        if operation.id == f"create_{name[:-3]}" and isinstance(chosen, str):
+            yield _judge(
+                f"echo.{name}",
+                Column.BEHAVIOUR,
+                operation,
+                "",
+                "a chosen id is the one that is given",
+                chosen,
+                body.get(name),
+            )
+
+
+def _judge(
+    check: str,
+    column: Column,
+    operation: Operation,
+    schema: str,
+    demand: str,
+    wanted: Any,
+    came: Any,
+) -> Judgement:
+    same = _same(wanted, came)
+    return Judgement(
+        check,
+        column,
+        Clause(f"{operation.route}{f', {schema}' if schema else ''}", demand),
+        f"{demand}: {show(wanted)}",
+        None if same else show(came),
+        f"{check}|{schema or operation.id}",
+    )
+
+
+def _given(request: Any) -> Any:
+    """A rollout request without its nulls, which are the same as not given."""
+    if not isinstance(request, dict):
+        return request
+    return {name: value for name, value in request.items() if value is not None}
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Equal as JSON: 1 and 1.0 are, true and 1 are not."""
+    if isinstance(one, bool) or isinstance(other, bool):
+        return one is other
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_same, one, other))
+    return bool(one == other)

@@ -1,0 +1,172 @@
+"""Judges one reading of an event stream: its form, its order, and whose events they are."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from synth_pools.contract.document import EVENT_STREAM, Document, Operation
+from synth_pools.contract.results import Clause, Column, Exchange
+from synth_pools.contract.rules.verdict import Judgement, media_type, show
+
+TERMINAL = ("rollout.completed", "rollout.failed", "rollout.cancelled")
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message of a stream as it was written; None where a field was not."""
+
+    id: str | None
+    event: str | None
+    data: str
+
+
+def read_messages(body: bytes) -> list[Message]:
+    """The messages that ended: what comes after the last blank line was cut off and is left out."""
+    text = body.decode("utf-8", "replace").replace("\r\n", "\n").replace("\r", "\n")
+    messages: list[Message] = []
+    for block in text.split("\n\n")[:-1]:
+        fields: dict[str, list[str]] = {}
+        for line in block.split("\n"):
+            name, colon, value = line.partition(":")
+            if name:
+                fields.setdefault(name, []).append(value.removeprefix(" ") if colon else "")
+        if "data" in fields:
+            messages.append(
+                Message(
+                    fields.get("id", [None])[-1],
+                    fields.get("event", [None])[-1],
+                    "\n".join(fields["data"]),
+                )
+            )
+    return messages
+
+
+def stream_rules(
+    document: Document, operation: Operation | None, exchange: Exchange
+) -> Iterator[Judgement]:
+    if operation is None or exchange.status != 200 or media_type(exchange) != EVENT_STREAM:
+        return
+    messages = read_messages(exchange.response_body)
+    envelopes: list[dict[str, Any]] = []
+    for message in messages:
+        complaint, envelope = _read_envelope(document, message)
+        yield _judge(
+            "events.schema",
+            Column.SCHEMA,
+            "id:, event: and data: of each event are there, and data: is a RolloutEvent",
+            complaint,
+        )
+        if envelope is None:
+            return
+        envelopes.append(envelope)
+        yield _judge(
+            "events.fields",
+            Column.SCHEMA,
+            "id: and event: carry what the envelope in data: carries",
+            None
+            if (message.id, message.event) == (envelope["id"], envelope["event"])
+            else f"id: {message.id}, event: {message.event}, data: {message.data[:160]}",
+        )
+    yield from _order(exchange, envelopes)
+    yield from _owner(document, operation, exchange, envelopes)
+
+
+def _order(exchange: Exchange, envelopes: list[dict[str, Any]]) -> Iterator[Judgement]:
+    real = [event for event in envelopes if event["event"] != "heartbeat"]
+    numbers = [event["sequence"] for event in real]
+    first = numbers[0] if numbers else 1
+    yield _judge(
+        "events.sequence",
+        Column.BEHAVIOUR,
+        "sequence counts on without gaps",
+        None
+        if numbers == list(range(first, first + len(numbers)))
+        else f"sequences {show(numbers)}",
+    )
+    keys = [event["id"] for event in real]
+    yield _judge(
+        "events.ids",
+        Column.BEHAVIOUR,
+        "id is unique and rises, also as text",
+        None if all(a < b for a, b in itertools.pairwise(keys)) else f"ids {show(keys)}",
+    )
+    ends = [place for place, event in enumerate(real) if event["event"] in TERMINAL]
+    yield _judge(
+        "events.terminal",
+        Column.BEHAVIOUR,
+        "exactly one terminal event is last; after it the server ends the response",
+        _terminal_complaint(exchange, real, ends),
+    )
+    if real and numbers[0] == 1:
+        yield _judge(
+            "events.first",
+            Column.BEHAVIOUR,
+            "rollout.queued is first",
+            None if real[0]["event"] == "rollout.queued" else f"first is {real[0]['event']}",
+        )
+    if not _resumed(exchange) and (real or exchange.trouble is None):
+        yield _judge(
+            "events.start",
+            Column.BEHAVIOUR,
+            "a stream that resumes nothing starts with the first event",
+            None if numbers[:1] == [1] else f"sequences {show(numbers)}",
+        )
+
+
+def _terminal_complaint(
+    exchange: Exchange, real: list[dict[str, Any]], ends: list[int]
+) -> str | None:
+    types = show([event["event"] for event in real])
+    if ends and (len(ends) > 1 or ends[0] != len(real) - 1):
+        return f"events {types}"
+    ended_by_itself = exchange.trouble is None
+    if real and ended_by_itself and not ends:
+        return f"the stream ended after {types}"
+    return None
+
+
+def _owner(
+    document: Document, operation: Operation, exchange: Exchange, envelopes: list[dict[str, Any]]
+) -> Iterator[Judgement]:
+    ids = operation.ids(document.path_of(exchange.url)) or {}
+    for name, wanted in ids.items():
+        strange = [e[name] for e in envelopes if name in e and e[name] != wanted]
+        yield _judge(
+            "events.owner",
+            Column.BEHAVIOUR,
+            f"every event's {name} is the one in the path",
+            f"{wanted} was asked for, {strange[0]} came" if strange else None,
+        )
+
+
+def _resumed(exchange: Exchange) -> bool:
+    query = parse_qs(urlsplit(exchange.url).query, keep_blank_values=True)
+    headers = {name.lower() for name, _ in exchange.request_headers}
+    return bool({"cursor", "after_sequence"} & query.keys()) or "last-event-id" in headers
+
+
+def _read_envelope(
+    document: Document, message: Message
+) -> tuple[str | None, dict[str, Any] | None]:
+    whole = {"id": message.id, "event": message.event, "data": message.data}
+    given = {name: value for name, value in whole.items() if value is not None}
+    complaints = document.errors("RolloutEventMessage", given)
+    if complaints:
+        return f"{'; '.join(complaints)}: {show(given, 200)}", None
+    try:
+        envelope = json.loads(message.data)
+    except (ValueError, RecursionError):
+        return f"data: is no JSON: {message.data[:200]}", None
+    complaints = document.errors("RolloutEvent", envelope)
+    if complaints:
+        return f"{'; '.join(complaints)}: {message.data[:200]}", None
+    return None, envelope
+
+
+def _judge(check: str, column: Column, demand: str, got: str | None) -> Judgement:
+    return Judgement(check, column, Clause("Events", demand), demand, got, check)

@@ -1,0 +1,121 @@
+"""Rollouts: requests that are refused, and rollouts that are not where one looks for them."""
+
+from __future__ import annotations
+
+from synth_pools.contract.harness.context import Context, scenario
+from synth_pools.contract.harness.waits import finish
+
+
+@scenario(
+    "rollouts.unknown_keys",
+    "Growth",
+    "a key outside the 20 of the rollout request is 422, and nothing is created",
+    "create_rollout",
+    "create_global_rollout",
+    "list_rollouts",
+)
+def unknown_keys(ctx: Context) -> None:
+    pool_id = ctx.pool()
+    pool = {"pool_id": pool_id}
+    good = ctx.world.rollout_body()
+    for key in ("sead", "taskid", "Seed", "env_config", "x_unknown", "rollout_id", "id"):
+        body = {**good, key: 1}
+        ctx.try_(422, "create_rollout", pool, json=body, because=f"{key!r} is no key")
+        ctx.try_(422, "create_global_rollout", json={**body, **pool}, because=f"{key!r} is no key")
+    listed = ctx.want(200, "list_rollouts", pool)
+    ctx.equal("create_rollout", "what was created", [], listed.at("items"), listed)
+
+
+@scenario(
+    "rollouts.references",
+    "Errors",
+    "an unknown reference is 404, ids that disagree are 409",
+    "create_rollout",
+    "create_global_rollout",
+)
+def references(ctx: Context) -> None:
+    pool_id = ctx.pool(tasks=[{"task_id": "here"}])
+    other = ctx.pool("other", tasks=[{"task_id": "there"}])
+    pool = {"pool_id": pool_id}
+    good = ctx.world.rollout_body()
+    for task in ("there", "nowhere"):
+        ctx.try_(
+            404,
+            "create_rollout",
+            pool,
+            json={**good, "task_id": task},
+            because="the pool does not hold the task",
+            code="task_not_found",
+        )
+        ctx.try_(
+            404,
+            "create_global_rollout",
+            json={**good, **pool, "task_id": task},
+            because="the pool does not hold the task",
+            code="task_not_found",
+        )
+    ctx.try_(
+        409,
+        "create_rollout",
+        pool,
+        json={**good, "pool_id": other},
+        because="the path names another pool",
+        code="id_mismatch",
+    )
+    nobody = ctx.world.pool_id("nobody")
+    ctx.try_(
+        404,
+        "create_global_rollout",
+        json={**good, "pool_id": nobody},
+        because="no such pool",
+        code="pool_not_found",
+    )
+    ctx.try_(
+        404,
+        "create_rollout",
+        {"pool_id": nobody},
+        json=good,
+        because="no such pool",
+        code="pool_not_found",
+    )
+    listed = ctx.want(200, "list_rollouts", pool)
+    ctx.equal("create_rollout", "what was created", [], listed.at("items"), listed)
+    ctx.try_((200, 202), "create_rollout", pool, json={**good, "task_id": "here", **pool})
+
+
+@scenario(
+    "rollouts.wrong_pool",
+    "Rollouts: the two families",
+    "a rollout under a pool that is not its own is 404",
+    "get_rollout",
+    "cancel_rollout",
+    "get_rollout_artifacts",
+    "get_rollout_usage",
+    "get_rollout_summary",
+    "stream_rollout_events",
+    "list_rollouts",
+)
+def wrong_pool(ctx: Context) -> None:
+    rollout = finish(ctx, ctx.pool())
+    other = ctx.pool("other")
+    ids = {"pool_id": other, "rollout_id": rollout.id}
+    for operation in (
+        "get_rollout",
+        "get_rollout_artifacts",
+        "get_rollout_usage",
+        "get_rollout_summary",
+        "stream_rollout_events",
+    ):
+        ctx.try_(
+            404, operation, ids, because="the rollout is another pool's", code="rollout_not_found"
+        )
+    ctx.try_(
+        404,
+        "cancel_rollout",
+        ids,
+        json={},
+        because="the rollout is another pool's",
+        code="rollout_not_found",
+    )
+    listed = ctx.want(200, "list_rollouts", {"pool_id": other})
+    ctx.equal("list_rollouts", "the rollouts of a pool without any", [], listed.at("items"), listed)

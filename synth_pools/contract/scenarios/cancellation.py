@@ -1,0 +1,152 @@
+"""Cancelling, in every state and in both families."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from synth_pools.contract.harness.context import Context, scenario
+from synth_pools.contract.harness.views import of_rollout
+from synth_pools.contract.harness.waits import STARTED, Rollout, start, wait
+from synth_pools.contract.http.client import ABSENT, Answer, at
+
+_SEES = (
+    "get_rollout",
+    "get_global_rollout",
+    "list_rollouts",
+    "list_global_rollouts",
+    "stream_rollout_events",
+)
+
+
+@scenario(
+    "cancel.queued",
+    "Rollouts: states",
+    "a queued rollout that is cancelled is cancelled at once and never starts",
+    "cancel_rollout",
+    "cancel_global_rollout",
+    *_SEES,
+    needs="live",
+)
+def queued(ctx: Context) -> None:
+    pool_id = ctx.live_pool(concurrency=1)
+    blocker = start(ctx, pool_id, env={"delay": 600})
+    wait(ctx, blocker, STARTED)
+    for operation in ("cancel_rollout", "cancel_global_rollout"):
+        rollout = start(ctx, pool_id, env={"delay": 600})
+        wrote = _cancel(ctx, operation, rollout, {})
+        _cancelled(ctx, operation, rollout, wrote)
+        events = _events(ctx, rollout)
+        ctx.judge(
+            operation,
+            "rollout.started" not in events,
+            "a queued rollout never starts",
+            str(events),
+            wrote,
+        )
+        for field in ("started_at", "result", "error"):
+            if wrote.at(field) is not ABSENT:
+                ctx.equal(operation, field, None, wrote.at(field), wrote)
+
+
+@scenario(
+    "cancel.running",
+    "Rollouts: states",
+    "a running rollout that is cancelled is cancelled and stopped",
+    "cancel_rollout",
+    "cancel_global_rollout",
+    *_SEES,
+    needs="live",
+)
+def running(ctx: Context) -> None:
+    pool_id = ctx.live_pool(concurrency=4)
+    for operation, other in (
+        ("cancel_rollout", "cancel_global_rollout"),
+        ("cancel_global_rollout", "cancel_rollout"),
+    ):
+        rollout = start(ctx, pool_id, env={"delay": 600})
+        wait(ctx, rollout, STARTED)
+        wrote = _cancel(ctx, operation, rollout, {})
+        _cancelled(ctx, operation, rollout, wrote)
+        again = _cancel(ctx, operation, rollout, {})
+        ctx.equal(operation, "the cancelled rollout, again,", wrote.json, again.json, again)
+        third = _cancel(ctx, other, rollout, {})
+        ctx.equal(other, "the cancelled rollout", wrote.json, third.json, third)
+
+
+@scenario(
+    "cancel.body",
+    "cancel_rollout",
+    "the body may be absent or any object",
+    "cancel_rollout",
+    "cancel_global_rollout",
+    needs="live",
+)
+def body(ctx: Context) -> None:
+    pool_id = ctx.live_pool(concurrency=1)
+    for operation in ("cancel_rollout", "cancel_global_rollout"):
+        for sent in (ABSENT, {}, {"reason": "of ours", "nested": {"x": [1]}}):
+            rollout = start(ctx, pool_id, env={"delay": 600})
+            wrote = _cancel(ctx, operation, rollout, sent)
+            ctx.equal(operation, "status", "cancelled", wrote.at("status"), wrote)
+        rollout = start(ctx, pool_id, env={"delay": 600})
+        for wrong in ([1], "text", 5):
+            ids = rollout.ids if operation == "cancel_rollout" else rollout.global_ids
+            ctx.try_(422, operation, ids, json=wrong, because="the body is no object")
+        seen = ctx.want(200, "get_rollout", rollout.ids)
+        ctx.judge(
+            operation,
+            seen.at("status") in ("queued", "running"),
+            "a refused request cancels nothing",
+            f"status {seen.at('status')}",
+            seen,
+        )
+
+
+@scenario(
+    "cancel.others",
+    "cancel_rollout",
+    "cancelling one rollout leaves the others alone",
+    "cancel_rollout",
+    "get_pool_metrics",
+    needs="live",
+)
+def others(ctx: Context) -> None:
+    pool_id = ctx.live_pool(concurrency=1)
+    made = [start(ctx, pool_id, env={"delay": 600}) for _ in range(4)]
+    wait(ctx, made[0], STARTED)
+    wrote = _cancel(ctx, "cancel_rollout", made[2], {})
+    ctx.equal("cancel_rollout", "the id", made[2].id, wrote.at("id"), wrote)
+    wanted = ["running", "queued", "cancelled", "queued"]
+    seen = [ctx.want(200, "get_rollout", one.ids).at("status") for one in made]
+    ctx.equal("cancel_rollout", "the states afterwards", wanted, seen, wrote)
+    metrics = ctx.want(200, "get_pool_metrics", {"pool_id": pool_id})
+    for field, value in (("active_rollouts", 1), ("queued_rollouts", 2), ("cancelled_rollouts", 1)):
+        if metrics.at(field) is not ABSENT:
+            ctx.equal("get_pool_metrics", field, value, metrics.at(field), metrics)
+
+
+def _cancel(ctx: Context, operation: str, rollout: Rollout, sent: Any) -> Answer:
+    ids = rollout.ids if operation == "cancel_rollout" else rollout.global_ids
+    return ctx.want(200, operation, ids, json=sent)
+
+
+def _cancelled(ctx: Context, operation: str, rollout: Rollout, wrote: Answer) -> None:
+    ctx.equal(operation, "status", "cancelled", wrote.at("status"), wrote)
+    told = [
+        (reader, at(seen, "status") == "cancelled", answer)
+        for reader, seen, answer in of_rollout(ctx, rollout)
+    ]
+    ctx.witnesses(operation, wrote, told, "the rollout is cancelled", str(told[0][2].at("status")))
+    events = _events(ctx, rollout)
+    ctx.judge(
+        "stream_rollout_events",
+        events[-1:] == ["rollout.cancelled"],
+        "rollout.cancelled is the last event",
+        str(events),
+        wrote,
+    )
+
+
+def _events(ctx: Context, rollout: Rollout) -> list[str]:
+    stream = ctx.stream("stream_rollout_events", rollout.ids, limit=10.0)
+    return [m.event for m in stream.reader.messages if m.event != "heartbeat"]

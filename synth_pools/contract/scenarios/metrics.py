@@ -1,0 +1,140 @@
+"""Counts: metrics of a pool, the queue, and what the server says it can do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from synth_pools.contract.harness.context import Context, scenario
+from synth_pools.contract.harness.waits import STARTED, finish, pauses, start, wait
+from synth_pools.contract.http.client import ABSENT, Answer, at
+
+
+@scenario(
+    "metrics.counts",
+    "get_pool_metrics",
+    "counts of this pool's rollouts as they are; success_rate is completed / (completed + failed)",
+    "get_pool_metrics",
+    needs="live",
+)
+def counts(ctx: Context) -> None:
+    pool_id = ctx.live_pool(concurrency=3, capacity=2)
+    other = ctx.live_pool("other")
+    path = {"pool_id": pool_id}
+    _metrics(ctx, path, [0, 0, 0, 0, 0], None)
+    finish(ctx, other)
+    for number, env in enumerate(({}, {}, {"fail": True}, {})):
+        finish(ctx, pool_id, env=env)
+        if number == 1:
+            _metrics(ctx, path, [0, 0, 2, 0, 0], 1.0)
+    cancelled = start(ctx, pool_id, env={"delay": 600})
+    ctx.want(200, "cancel_rollout", cancelled.ids, json={})
+    wait(ctx, start(ctx, pool_id, env={"delay": 600}), STARTED)
+    answer = _metrics(ctx, path, [1, 0, 3, 1, 1], 0.75)
+    for field, value in (("capacity", 2), ("concurrency", 3), ("pool_id", pool_id)):
+        if answer.at(field) is not ABSENT:
+            ctx.equal("get_pool_metrics", field, value, answer.at(field), answer)
+    ctx.want(200, "update_pool", path, json={"capacity": 5})
+    answer = ctx.want(200, "get_pool_metrics", path)
+    ctx.equal("get_pool_metrics", "capacity, changed,", 5, answer.at("capacity"), answer)
+
+
+def _metrics(ctx: Context, path: dict[str, str], wanted: list[int], rate: Any) -> Answer:
+    names = ("active", "queued", "completed", "failed", "cancelled")
+    answer = ctx.want(200, "get_pool_metrics", path)
+    for name, value in zip(names, wanted, strict=True):
+        came = answer.at(f"{name}_rollouts")
+        # completed, failed and cancelled are counts that a server need not have.
+        if came is not ABSENT:
+            ctx.equal("get_pool_metrics", f"{name}_rollouts", value, came, answer)
+    ctx.equal("get_pool_metrics", "success_rate", rate, answer.at("success_rate"), answer)
+    return answer
+
+
+@scenario(
+    "service.capabilities",
+    "get_capabilities",
+    "targets and features are those that the server has, and stay the same",
+    "get_capabilities",
+    reads_only=True,
+)
+def capabilities(ctx: Context) -> None:
+    first = ctx.want(200, "get_capabilities")
+    again = ctx.want(200, "get_capabilities")
+    for field in ("targets", "features"):
+        ctx.equal("get_capabilities", field, first.at(field), again.at(field), again)
+
+
+@scenario(
+    "service.queue",
+    "get_queue_status",
+    "how many rollouts wait and run, and could run at once; never negative",
+    "get_queue_status",
+    reads_only=True,
+)
+def queue(ctx: Context) -> None:
+    answer = ctx.want(200, "get_queue_status")
+    for field in ("queued", "running", "capacity"):
+        came = answer.at(field)
+        good = isinstance(came, int) and not isinstance(came, bool) and came >= 0
+        ctx.judge("get_queue_status", good, f"{field} is a count", repr(came), answer)
+
+
+@scenario(
+    "service.queue_counts",
+    "get_queue_status",
+    "the counts are those of the lists: rollouts that wait and run, and the active pools' "
+    "concurrency",
+    "get_queue_status",
+    reads_only=True,
+    alone=True,
+)
+def queue_counts(ctx: Context) -> None:
+    """Compared only where nothing can have changed meanwhile.
+
+    Counts change when a rollout is made, or leaves the queued or the running ones. Where the newest
+    rollout and both lists are the same before and after, there was no such change in between.
+    """
+    world = ctx.world
+    if not world.options.read_only and (world.echo or world.containers):
+        # Nothing, doubled, is still nothing.
+        pool_id = ctx.live_pool(concurrency=2)
+        made = [start(ctx, pool_id, env={"delay": 600}) for _ in range(5)]
+        for rollout in made[:2]:
+            wait(ctx, rollout, STARTED)
+    for _ in pauses(ctx):
+        before = _lists(ctx)
+        if before is None:
+            ctx.lack("get_queue_status", "there are more of them than a page holds")
+            return
+        answer = ctx.want(200, "get_queue_status")
+        if _lists(ctx) != before:
+            continue
+        _, running, queued, pools = before
+        for field, value in (
+            ("running", len(running)),
+            ("queued", len(queued)),
+            ("capacity", sum(concurrency for _, concurrency in pools)),
+        ):
+            ctx.equal("get_queue_status", field, value, answer.at(field), answer)
+        return
+    ctx.lack("get_queue_status", "there was no moment without a change")
+
+
+def _lists(ctx: Context) -> tuple[Any, list[str], list[str], list[tuple[str, int]]] | None:
+    """The newest rollout, the running, the queued, and the active pools; None if there are more."""
+    newest = ctx.want(200, "list_global_rollouts", query={"limit": 1}).at("items", 0, "id")
+    found: list[list[Any]] = []
+    for operation, state in (
+        ("list_global_rollouts", "running"),
+        ("list_global_rollouts", "queued"),
+        ("list_pools", "active"),
+    ):
+        answer = ctx.want(200, operation, query={"state": state, "limit": 1000})
+        items = answer.at("items")
+        if not isinstance(items, list) or answer.at("next_cursor") is not None:
+            return None
+        found.append(items)
+    running, queued = ([str(at(one, "id")) for one in items] for items in found[:2])
+    pools = [(str(at(one, "id")), at(one, "concurrency")) for one in found[2]]
+    whole = [(name, count) for name, count in pools if isinstance(count, int)]
+    return newest, running, queued, whole

@@ -1,0 +1,263 @@
+"""Lists: every item once, in order, through pages of any size, whatever happens meanwhile."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+from synth_pools.contract.harness.context import Context, scenario
+from synth_pools.contract.harness.waits import finish, ids_of, moment, start, walk
+from synth_pools.contract.http.client import Answer, at
+
+_ROLLOUT = ("get_global_rollout", "rollout_id")
+_ONCE = "every item comes exactly once, newest first, and the last page has no next_cursor"
+
+
+@scenario("pages.rollouts", "Pages", _ONCE, "list_rollouts", "list_global_rollouts")
+def rollouts(ctx: Context) -> None:
+    pool_id = ctx.pool()
+    made = [finish(ctx, pool_id).id for _ in range(5)]
+    for limit in (1, 2, 3, 5, 100):
+        _whole(ctx, "list_rollouts", {"pool_id": pool_id}, {"limit": limit}, made)
+    for limit in (1, 2, 100):
+        _ours(ctx, "list_global_rollouts", {"limit": limit}, made)
+
+
+@scenario("pages.pools", "Pages", _ONCE, "list_pools")
+def pools(ctx: Context) -> None:
+    made = [ctx.pool() for _ in range(5)]
+    for limit in (1, 2, 100):
+        _ours(ctx, "list_pools", {"limit": limit}, made)
+    _ours(ctx, "list_pools", {"limit": 2, "state": "active"}, made)
+    for pool_id in made[:3]:
+        ctx.want(200, "delete_pool", {"pool_id": pool_id})
+    _ours(ctx, "list_pools", {"limit": 1, "state": "archived"}, made[:3])
+    _ours(ctx, "list_pools", {"limit": 1}, made[3:])
+
+
+@scenario(
+    "pages.hundred",
+    "Pages",
+    "more items than fit into a page of 100, the default, come in several pages",
+    "list_rollouts",
+    needs="live",
+)
+def hundred(ctx: Context) -> None:
+    pool_id = ctx.live_pool(concurrency=1)
+    made = [start(ctx, pool_id, env={"delay": 600}).id for _ in range(103)]
+    ids = {"pool_id": pool_id}
+    _whole(ctx, "list_rollouts", ids, {"limit": 100}, made)
+    _whole(ctx, "list_rollouts", ids, {}, made)
+    first = ctx.want(200, "list_rollouts", ids)
+    count = len(first.at("items") or [])
+    ctx.judge("list_rollouts", count <= 100, "at most 100 items by default", f"{count}", first)
+
+
+@scenario(
+    "pages.moving",
+    "Pages",
+    "every item that existed when the first page was read comes exactly once, whatever is added "
+    "or leaves meanwhile",
+    "list_rollouts",
+    "list_global_rollouts",
+    "list_pools",
+)
+def moving(ctx: Context) -> None:
+    pool_id = ctx.pool()
+    made = [finish(ctx, pool_id).id for _ in range(5)]
+
+    def more_rollouts(page: int) -> None:
+        if page <= 2:
+            finish(ctx, pool_id)
+
+    ids = {"pool_id": pool_id}
+    items, answer, _ = walk(ctx, "list_rollouts", ids, {"limit": 2}, between=more_rollouts)
+    _once(ctx, "list_rollouts", items, made, answer)
+    _ours(ctx, "list_global_rollouts", {"limit": 2}, made, between=more_rollouts)
+    pools = [ctx.pool(str(number)) for number in range(6)]
+
+    def more_pools(page: int) -> None:
+        if page <= 2:
+            ctx.pool("meanwhile")
+        if page == 2:
+            # Of those seen already: whoever counts positions would skip one now.
+            ctx.want(200, "delete_pool", {"pool_id": pools[-1]})
+
+    _ours(ctx, "list_pools", {"limit": 2}, pools[:-1], between=more_pools)
+
+
+@scenario(
+    "pages.leaving",
+    "Pages",
+    "items that still match come exactly once when others cease to match meanwhile",
+    "list_rollouts",
+    needs="live",
+)
+def leaving(ctx: Context) -> None:
+    pool_id = ctx.live_pool(concurrency=1)
+    running = start(ctx, pool_id, env={"delay": 600})
+    _until_running(ctx, running.ids)
+    queued = [start(ctx, pool_id, env={"delay": 600}) for _ in range(6)]
+
+    def cancel(page: int) -> None:
+        if page == 1:
+            ctx.want(200, "cancel_rollout", queued[-1].ids, json={})
+
+    items, answer, _ = walk(
+        ctx,
+        "list_rollouts",
+        {"pool_id": pool_id},
+        {"limit": 2, "state": "queued"},
+        between=cancel,
+    )
+    _once(ctx, "list_rollouts", items, [one.id for one in queued[:-1]], answer)
+
+
+@scenario(
+    "pages.filter",
+    "Pages",
+    "state filters by the exact state; one that no item has answers an empty page",
+    "list_rollouts",
+    "list_global_rollouts",
+    "list_pools",
+)
+def filters(ctx: Context) -> None:
+    pool_id = ctx.pool()
+    ids = {"pool_id": pool_id}
+    made = [finish(ctx, pool_id) for _ in range(2)]
+    states = {one.id: ctx.want(200, "get_rollout", one.ids).at("status") for one in made}
+    everything = ("queued", "running", "completed", "failed", "cancelled")
+    for state in everything:
+        wanted = [name for name, status in states.items() if status == state]
+        _whole(ctx, "list_rollouts", ids, {"state": state, "limit": 1}, wanted)
+        if wanted:
+            _ours(ctx, "list_global_rollouts", {"state": state, "limit": 100}, wanted)
+    nobody: tuple[tuple[str, dict[str, str]], ...] = (
+        ("list_rollouts", ids),
+        ("list_global_rollouts", {}),
+        ("list_pools", {}),
+    )
+    for operation, path in nobody:
+        for state in ("no-such-state", "COMPLETED", "Ärger 🌍", "active,archived", "x" * 64):
+            answer = ctx.try_(200, operation, path, query={"state": state})
+            _empty(ctx, operation, f"state={state}", answer)
+    # An empty filter is a text like any other, or none at all: either is a page.
+    ctx.try_(200, "list_pools", query={"state": ""})
+
+
+@scenario(
+    "pages.unknown_cursor",
+    "Pages",
+    "a cursor that this server did not issue answers an empty last page",
+    "list_pools",
+    "list_rollouts",
+    "list_global_rollouts",
+)
+def unknown_cursor(ctx: Context) -> None:
+    pool_id = ctx.pool()
+    finish(ctx, pool_id)
+    lists: tuple[tuple[str, dict[str, str]], ...] = (
+        ("list_rollouts", {"pool_id": pool_id}),
+        ("list_global_rollouts", {}),
+        ("list_pools", {}),
+    )
+    for operation, ids in lists:
+        for cursor in ("nonsense", "-1", "Zm9v", "🌍 Ärger", "%00", "x" * 512):
+            answer = ctx.try_(200, operation, ids, query={"cursor": cursor})
+            _empty(ctx, operation, f"cursor={cursor[:20]}", answer)
+
+
+@scenario(
+    "pages.limit",
+    "Pages",
+    "limit is an integer from 1 to 1000 and bounds the page; any other is 422",
+    "list_pools",
+    "list_rollouts",
+    "list_global_rollouts",
+)
+def limit(ctx: Context) -> None:
+    pool_id = ctx.pool()
+    for _ in range(3):
+        finish(ctx, pool_id)
+    ctx.pool()
+    lists: tuple[tuple[str, dict[str, str]], ...] = (
+        ("list_rollouts", {"pool_id": pool_id}),
+        ("list_global_rollouts", {}),
+        ("list_pools", {}),
+    )
+    for operation, ids in lists:
+        for most in (1, 2):
+            answer = ctx.want(200, operation, ids, query={"limit": most})
+            count = len(answer.at("items") or [])
+            ctx.judge(operation, count <= most, f"at most {most} items", f"{count} items", answer)
+            ctx.judge(
+                operation,
+                isinstance(answer.at("next_cursor"), str) or most > 1,
+                "a next_cursor, for there are more items",
+                "none",
+                answer,
+            )
+        ctx.try_(200, operation, ids, query={"limit": 1000})
+        for wrong in ("0", "-1", "1001", "many", "1.5", ""):
+            ctx.try_(422, operation, ids, query={"limit": wrong}, because=f"limit={wrong!r}")
+        ctx.try_(422, operation, ids, query={"cursor": "x" * 513}, because="cursor is too long")
+        ctx.try_(422, operation, ids, query={"state": "x" * 65}, because="state is too long")
+
+
+def _until_running(ctx: Context, ids: dict[str, str]) -> None:
+    from synth_pools.contract.harness.waits import STARTED, Rollout, wait
+
+    wait(ctx, Rollout(ids["pool_id"], ids["rollout_id"]), STARTED)
+
+
+def _whole(
+    ctx: Context, operation: str, ids: dict[str, str], query: dict[str, Any], made: list[str]
+) -> None:
+    """A list that holds exactly these, in the order in which they were made."""
+    items, answer, _ = walk(ctx, operation, ids, query)
+    _once(ctx, operation, items, made, answer)
+    others = [one for one in ids_of(items) if one not in made]
+    ctx.judge(operation, not others, "no others", f"also {others[:3]}", answer)
+
+
+def _ours(
+    ctx: Context,
+    operation: str,
+    query: dict[str, Any],
+    made: list[str],
+    between: Any = lambda _: None,
+) -> None:
+    """A list that others use as well: ours are in it, near its beginning."""
+    reader, name = ("get_pool", "pool_id") if operation == "list_pools" else _ROLLOUT
+    oldest = moment(ctx.want(200, reader, {name: made[0]}).at("created_at"))
+
+    def enough(items: list[Any]) -> bool:
+        seen = ids_of(items)
+        if all(one in seen for one in made):
+            return True
+        # None of ours can come after one that is older than the first of them.
+        last = moment(at(items[-1], "created_at")) if items else None
+        return oldest is not None and last is not None and last < oldest
+
+    items, answer, _ = walk(ctx, operation, {}, query, enough=enough, between=between)
+    _once(ctx, operation, items, made, answer)
+
+
+def _once(ctx: Context, operation: str, items: list[Any], made: list[str], answer: Answer) -> None:
+    seen = ids_of(items)
+    missing = [one for one in made if one not in seen]
+    ctx.judge(operation, not missing, "every item comes", f"{missing[:3]} did not come", answer)
+    twice = sorted({str(one) for one in seen if seen.count(one) > 1})
+    ctx.judge(operation, not twice, "no item comes twice", f"{twice[:3]} came twice", answer)
+    stamps = [moment(at(item, "created_at")) for item in items]
+    wrong = [
+        f"{later} after {earlier}"
+        for earlier, later in pairwise(stamps)
+        if earlier and later and later > earlier
+    ]
+    ctx.judge(operation, not wrong, "items are newest first", ", ".join(wrong[:2]), answer)
+
+
+def _empty(ctx: Context, operation: str, what: str, answer: Answer) -> None:
+    ctx.equal(operation, f"items of the page for {what}", [], answer.at("items"), answer)
+    ctx.equal(operation, f"next_cursor for {what}", None, answer.at("next_cursor"), answer)

@@ -1,0 +1,163 @@
+"""Pools: what a definition may leave out, spell otherwise, and not decide."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from synth_pools.contract.harness.context import Context, scenario
+from synth_pools.contract.harness.waits import start
+
+
+@scenario(
+    "pools.defaults",
+    "PoolDefinition",
+    "only name is needed; null is the same as not given; defaults are those of the document",
+    "create_pool",
+    "get_pool",
+)
+def defaults(ctx: Context) -> None:
+    nothing = dict.fromkeys(
+        ("target", "backend", "config", "pool_config", "metadata", "pool_metadata", "tasks")
+        + ("capacity", "concurrency", "id")
+    )
+    for more in ({}, nothing):
+        name = ctx.name()
+        ctx.world.made_pool(name)
+        made = ctx.want(201, "create_pool", json={**more, "pool_id": name, "name": name})
+        read = ctx.want(200, "get_pool", {"pool_id": name})
+        for operation, answer in (("create_pool", made), ("get_pool", read)):
+            wanted = {
+                "target": "arbitrary",
+                "backend": "arbitrary",
+                "config": {},
+                "metadata": {},
+                "tasks": [],
+                "capacity": 1,
+                "concurrency": 8,
+                "container_url": None,
+            }
+            for field, value in wanted.items():
+                ctx.equal(operation, f"{field} by default", value, answer.at(field), answer)
+
+
+@scenario(
+    "pools.assigned_id",
+    "Identifiers",
+    "where none is chosen the server assigns an id",
+    "create_pool",
+    "get_pool",
+)
+def assigned_id(ctx: Context) -> None:
+    seen = []
+    for _ in range(2):
+        body = ctx.world.pool_body("x", name=ctx.name())
+        del body["pool_id"]
+        answer = ctx.want(201, "create_pool", json=body)
+        pool_id = str(answer.at("id"))
+        ctx.world.made_pool(pool_id)
+        seen.append(pool_id)
+        read = ctx.want(200, "get_pool", {"pool_id": pool_id})
+        ctx.equal("get_pool", "name", body["name"], read.at("name"), read)
+    ctx.judge("create_pool", seen[0] != seen[1], "an id of its own for each pool", seen[0], answer)
+
+
+@scenario(
+    "pools.spellings",
+    "Where sources disagreed",
+    "target and backend, config and pool_config, metadata and pool_metadata name the same things",
+    "create_pool",
+    "update_pool",
+)
+def spellings(ctx: Context) -> None:
+    cases: list[tuple[dict[str, Any], dict[str, Any]]] = [
+        ({"backend": "harbor"}, {"target": "harbor", "backend": "harbor"}),
+        ({"backend": "of our own"}, {"target": "arbitrary", "backend": "of our own"}),
+        ({"target": "openenv"}, {"target": "openenv", "backend": "openenv"}),
+        ({"pool_config": {"a": 1}}, {"config": {"a": 1}, "pool_config": {"a": 1}}),
+        ({"pool_config": {"a": 1}, "config": {"b": 2}}, {"config": {"b": 2}}),
+        ({"pool_metadata": {"a": 1}}, {"metadata": {"a": 1}, "pool_metadata": {"a": 1}}),
+        ({"pool_metadata": {"a": 1}, "metadata": {"b": 2}}, {"metadata": {"b": 2}}),
+    ]
+    capabilities = ctx.call("get_capabilities")
+    targets = capabilities.at("targets")
+    for body, wanted in cases:
+        target = body.get("target", body.get("backend"))
+        if target in ("harbor", "openenv") and target not in (targets or []):
+            continue
+        pool_id = ctx.name()
+        ctx.world.made_pool(pool_id)
+        answer = ctx.want(201, "create_pool", json={"name": pool_id, "pool_id": pool_id, **body})
+        for field, value in wanted.items():
+            ctx.equal("create_pool", field, value, answer.at(field), answer)
+    path = {"pool_id": ctx.pool(metadata={"a": 1})}
+    wrote = ctx.want(200, "update_pool", path, json={"pool_metadata": {"b": 2}})
+    ctx.equal("update_pool", "metadata", {"a": 1, "b": 2}, wrote.at("metadata"), wrote)
+
+
+@scenario(
+    "pools.server_owned",
+    "PoolDefinition",
+    "status, state, created_at, updated_at and archived_at of a body are ignored",
+    "create_pool",
+    "replace_pool",
+    "update_pool",
+)
+def server_owned(ctx: Context) -> None:
+    owned = {
+        "status": "archived",
+        "state": "paused",
+        "created_at": "2001-01-01T00:00:00Z",
+        "updated_at": "2001-01-01T00:00:00Z",
+        "archived_at": "2001-01-01T00:00:00Z",
+    }
+    body = ctx.world.pool_body("x", name=ctx.name())
+    body["pool_id"] = body["name"]
+    ctx.world.made_pool(body["name"])
+    made = ctx.want(201, "create_pool", json={**body, **owned})
+    path = {"pool_id": body["pool_id"]}
+    put = ctx.want(200, "replace_pool", path, json={**body, **owned})
+    patched = ctx.want(200, "update_pool", path, json=owned)
+    for operation, answer in (
+        ("create_pool", made),
+        ("replace_pool", put),
+        ("update_pool", patched),
+    ):
+        for field, value in owned.items():
+            ctx.judge(
+                operation,
+                answer.at(field) != value,
+                f"{field} is the server's own",
+                f"{field} is {value}, as the request said",
+                answer,
+            )
+
+
+@scenario(
+    "pools.case",
+    "Identifiers",
+    "ids are compared as they are: two that differ in case alone are two",
+    "create_pool",
+    "get_pool",
+    "create_task",
+    "update_task",
+    "get_global_rollout",
+)
+def case(ctx: Context) -> None:
+    lower = ctx.name()
+    upper = lower + "-UPPER"
+    lower += "-upper"
+    body = ctx.world.pool_body("x", name=lower)
+    ctx.made({**body, "pool_id": lower, "metadata": {"which": "lower"}})
+    ctx.try_(404, "get_pool", {"pool_id": upper}, because="its name is spelt otherwise")
+    ctx.made({**body, "pool_id": upper, "metadata": {"which": "upper"}})
+    for pool_id, which in ((lower, "lower"), (upper, "upper")):
+        answer = ctx.want(200, "get_pool", {"pool_id": pool_id})
+        ctx.equal("get_pool", "metadata.which", which, answer.at("metadata", "which"), answer)
+    ctx.want(201, "create_task", {"pool_id": lower}, json={"task_id": "Task"})
+    other = {"pool_id": lower, "task_id": "task"}
+    ctx.try_(404, "update_task", other, json={}, because="its name is spelt otherwise")
+    ctx.try_(201, "create_task", {"pool_id": lower}, json={"task_id": "task"})
+    rollout = start(ctx, lower)
+    if rollout.id.swapcase() != rollout.id:
+        swapped = {"rollout_id": rollout.id.swapcase()}
+        ctx.try_(404, "get_global_rollout", swapped, because="its id is spelt otherwise")

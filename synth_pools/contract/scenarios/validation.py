@@ -1,0 +1,92 @@
+"""Validation: what a creation would say, field by field, and nothing is created."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from synth_pools.contract.harness.context import Context, scenario
+from synth_pools.contract.http.client import Answer, at
+
+
+@scenario(
+    "validate.as_created",
+    "validate_rollout",
+    "a request is valid where a creation admits it; what that would answer as 404, 409 or 422 is "
+    "in errors",
+    "validate_rollout",
+    needs="validate",
+)
+def as_created(ctx: Context) -> None:
+    pool_id, gone = ctx.pool(tasks=[{"task_id": "t"}]), ctx.pool("gone")
+    ctx.want(200, "delete_pool", {"pool_id": gone})
+    good = {**ctx.world.rollout_body(seed=7, env={"x": [1]}), "pool_id": pool_id}
+    cases: list[tuple[dict[str, Any], str | None]] = [
+        (good, None),
+        ({**good, "task_id": "t"}, None),
+        ({**good, "no_such_key": 1}, ""),
+        ({**good, "seed": "seven"}, "seed"),
+        ({**good, "env": [], "metadata": "x"}, "env"),
+        ({**good, "task_id": "nowhere"}, "task_id"),
+        ({**good, "pool_id": ctx.name("nobody")}, "pool_id"),
+        ({**good, "pool_id": gone}, "pool_id"),
+    ]
+    for request, field in cases:
+        answer = ctx.want(200, "validate_rollout", json=request)
+        said = answer.at("valid")
+        ctx.equal("validate_rollout", f"valid, {_why(field)},", field is None, said, answer)
+        errors = answer.at("errors")
+        listed = errors if isinstance(errors, list) else []
+        ctx.judge(
+            "validate_rollout",
+            bool(listed) is (field is not None),
+            "errors exactly where it is not valid",
+            f"{len(listed)} of them",
+            answer,
+        )
+        if field and listed:
+            _names(ctx, field, listed, answer)
+        status = ctx.call("create_global_rollout", json=request).status
+        ctx.judge(
+            "validate_rollout",
+            (status in (200, 202)) is (said is True),
+            "what the creation of the same request says",
+            f"valid is {said}, the creation answers {status}",
+            answer,
+        )
+
+
+def _why(field: str | None) -> str:
+    if field is None:
+        return "of a good request"
+    return f"where {field or 'a key'} is wrong"
+
+
+def _names(ctx: Context, field: str, errors: list[Any], answer: Answer) -> None:
+    """Some error stands at the field, or in it."""
+    places = [at(error, "loc") for error in errors]
+    ctx.judge(
+        "validate_rollout",
+        any(isinstance(place, list) and field in place for place in places),
+        f"an error with {field} in its loc",
+        f"locs {places}"[:200],
+        answer,
+    )
+
+
+@scenario(
+    "validate.creates_nothing",
+    "validate_rollout",
+    "nothing is created, and the pool that would get the rollout is named",
+    "validate_rollout",
+    needs="validate",
+)
+def creates_nothing(ctx: Context) -> None:
+    pool = {"pool_id": ctx.pool()}
+    answer: Answer | None = None
+    for _ in range(2):
+        answer = ctx.want(200, "validate_rollout", json={**ctx.world.rollout_body(), **pool})
+        told = answer.at("pool_id")
+        if isinstance(told, str):
+            ctx.equal("validate_rollout", "pool_id", pool["pool_id"], told, answer)
+    listed = ctx.want(200, "list_rollouts", pool)
+    ctx.equal("validate_rollout", "the list of rollouts", [], listed.at("items"), answer)

@@ -1,0 +1,1 @@
+"""Random sequences of operations, checked against a model."""

@@ -1,0 +1,138 @@
+"""The part of a walk that looks: what was made so far, and what the backend shows of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from hypothesis.stateful import RuleBasedStateMachine
+
+from synth_pools.contract.exceptions import EndScenario, LackError
+from synth_pools.contract.harness.context import Scenario, difference, same
+from synth_pools.contract.harness.views import in_list, of_pool, of_rollout
+from synth_pools.contract.http.client import (
+    ABSENT,
+    Answer,
+    BusyError,
+    StoppedError,
+    UnreachableError,
+    at,
+)
+from synth_pools.contract.results import Clause
+from synth_pools.contract.stateful.model import Known, Pool, configs, matches
+from synth_pools.contract.stateful.shrinking import AbortError, FailureError, Search, Walk
+
+CHECK = "model.walk"
+_CLAUSE = Clause("Where sources disagreed", "what several requests leave behind, taken together")
+
+
+class Watching(RuleBasedStateMachine):
+    """What a walk has made, and whether all who show it tell of it as the model does."""
+
+    search: Search
+    operations: tuple[str, ...]
+
+    def __init__(self) -> None:
+        super().__init__()
+        item = Scenario(CHECK, _CLAUSE, self.operations, lambda _: None)
+        self.ctx = Walk(self.search, item)
+        self.pools: list[Pool] = []
+
+    def teardown(self) -> None:
+        """Every pool of a walk goes with it, so that walks do not slow each other down."""
+
+        def act() -> None:
+            for pool in self.pools:
+                if not pool.archived:
+                    self.ctx.call("delete_pool", {"pool_id": pool.id})
+
+        self.safely(act)
+
+    def safely(self, act: Callable[[], Any]) -> None:
+        if self.search.over:
+            return
+        try:
+            act()
+        except EndScenario:
+            raise FailureError from None
+        except (LackError, BusyError, StoppedError, UnreachableError) as reason:
+            raise AbortError(reason) from None
+
+    @property
+    def active(self) -> list[Pool]:
+        return [pool for pool in self.pools if not pool.archived]
+
+    def offers(self, feature: str) -> bool:
+        return self.ctx.world.offers(feature)
+
+    @property
+    def admitting(self) -> list[Pool]:
+        return [pool for pool in self.active if not pool.paused]
+
+    @property
+    def roomy(self) -> list[Pool]:
+        """Those that may get more: all that lasts is to run at once."""
+        return [pool for pool in self.admitting if len(pool.rollouts) < 4]
+
+    def pool(self, pick: int) -> Pool:
+        return self.active[pick % len(self.active)]
+
+    def task(self, pick: int) -> tuple[Pool, str]:
+        every = [(pool, name) for pool in self.active for name in pool.tasks]
+        return every[pick % len(every)]
+
+    def rollouts(self, open_: bool) -> list[Known]:
+        every = [known for pool in self.pools for known in pool.rollouts]
+        return [known for known in every if (known.status == "open") is open_]
+
+    # What is seen
+
+    def see_pool(self, pool: Pool, writer: str, wrote: Answer) -> None:
+        told = of_pool(self.ctx, pool.id, pool.shown_as)
+        wanted = {**pool.fields, "status": pool.shown_as or ABSENT}
+        for name, value in wanted.items():
+            if value is ABSENT:
+                continue
+            self.ctx.witnesses(
+                writer,
+                wrote,
+                [(who, same(value, at(seen, name)), answer) for who, seen, answer in told],
+                f"{name} of the pool is {value!r}",
+                difference(value, at(told[0][1], name)),
+            )
+        if not pool.archived:
+            self.see_tasks(pool, writer, wrote)
+
+    def see_tasks(self, pool: Pool, writer: str, wrote: Answer) -> None:
+        ids = {"pool_id": pool.id}
+        listed, shown = self.ctx.want(200, "list_tasks", ids), self.ctx.want(200, "get_pool", ids)
+        told = [
+            ("list_tasks", configs(listed.at("items")), listed),
+            ("get_pool", configs(shown.at("tasks")), shown),
+        ]
+        self.ctx.witnesses(
+            writer,
+            wrote,
+            [(who, same(pool.tasks, seen), answer) for who, seen, answer in told],
+            f"the tasks are {pool.tasks!r}",
+            difference(pool.tasks, told[0][1]),
+        )
+
+    def see_rollout(self, known: Known, writer: str, wrote: Answer) -> None:
+        told = of_rollout(self.ctx, known.rollout)
+        if known.status != "open":
+            _, found, listed = in_list(
+                self.ctx,
+                "list_rollouts",
+                {"pool_id": known.rollout.pool_id},
+                {"state": known.status, "limit": 10},
+                known.rollout.id,
+            )
+            told.append(("list_rollouts", found, listed))
+        self.ctx.witnesses(
+            writer,
+            wrote,
+            [(who, matches(known, seen), answer) for who, seen, answer in told],
+            f"the rollout is {known.status}, its request {known.request!r}",
+            f"{at(told[0][1], 'status')}, {at(told[0][1], 'request')!r}",
+        )

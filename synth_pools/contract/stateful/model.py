@@ -1,0 +1,74 @@
+"""What a walk knows of the backend: the simplest model of pools, tasks and rollouts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from hypothesis import strategies as st
+
+from synth_pools.contract.harness.context import same
+from synth_pools.contract.harness.waits import Rollout
+from synth_pools.contract.http.client import at
+
+_leaves = st.none() | st.booleans() | st.integers(-9, 9) | st.sampled_from(["", "x", "ü🌍"])
+objects = st.dictionaries(
+    st.sampled_from("abc"),
+    st.recursive(
+        _leaves,
+        lambda inner: (
+            st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from("abc"), inner, max_size=2)
+        ),
+        max_leaves=4,
+    ),
+    max_size=3,
+)
+picks = st.integers(0, 5)
+
+
+@dataclass(slots=True)
+class Pool:
+    id: str
+    fields: dict[str, Any]
+    archived: bool = False
+    paused: bool = False
+    tasks: dict[str, dict[str, Any]] = field(default_factory=dict)
+    rollouts: list[Known] = field(default_factory=list)
+
+    @property
+    def shown_as(self) -> str | None:
+        """The status that it must have; None where it may be any in which it can be used."""
+        if self.archived:
+            return "archived"
+        return "paused" if self.paused else None
+
+
+@dataclass(slots=True)
+class Known:
+    rollout: Rollout
+    request: dict[str, Any]
+    status: str
+
+
+def merge(target: Any, patch: Any) -> Any:
+    """RFC 7396."""
+    if not isinstance(patch, dict):
+        return patch
+    result = dict(target) if isinstance(target, dict) else {}
+    for key, value in patch.items():
+        if value is None:
+            result.pop(key, None)
+        else:
+            result[key] = merge(result.get(key), value)
+    return result
+
+
+def configs(tasks: Any) -> dict[str, Any]:
+    found = tasks if isinstance(tasks, list) else []
+    return {str(at(task, "task_id")): at(task, "task_config") for task in found}
+
+
+def matches(known: Known, seen: Any) -> bool:
+    status = at(seen, "status")
+    good = status in ("queued", "running") if known.status == "open" else status == known.status
+    return good and same(known.request, at(seen, "request"))

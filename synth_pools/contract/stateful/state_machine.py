@@ -1,0 +1,383 @@
+"""Pools, tasks and rollouts against a simple model, by walks that shrink to the fewest calls.
+
+Scenarios look where a clause points; the machine looks at what comes of several clauses together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import hypothesis
+from hypothesis import HealthCheck, Phase, Verbosity, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    initialize,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from synth_pools.contract.exceptions import LackError
+from synth_pools.contract.harness.waits import (
+    FINAL,
+    STARTED,
+    Rollout,
+    rollout_id,
+    wait,
+    wait_until_active,
+    wait_until_resumed,
+)
+from synth_pools.contract.http.client import Answer, at
+from synth_pools.contract.options import Profile
+from synth_pools.contract.results import LayerResult
+from synth_pools.contract.session import World
+from synth_pools.contract.stateful.base import Watching
+from synth_pools.contract.stateful.model import Known, Pool, merge, objects, picks
+from synth_pools.contract.stateful.shrinking import AbortError, Search, scratch
+
+_WALKS = {Profile.QUICK: (8, 10), Profile.FULL: (25, 20)}
+_OPERATIONS = (
+    "create_pool", "get_pool", "list_pools", "replace_pool", "update_pool", "delete_pool",
+    "list_tasks", "create_task", "update_task", "patch_task", "delete_task",
+    "create_rollout", "create_global_rollout", "cancel_rollout", "cancel_global_rollout",
+    "get_rollout", "get_global_rollout", "list_rollouts", "list_global_rollouts",
+    "pause_pool", "resume_pool", "create_rollout_batch", "replay_rollout",
+)  # fmt: skip
+
+_FIRST_TASK = {"task_id": "a", "task_config": {"a": {"b": 1, "c": 2}, "b": [1]}}
+
+
+def run(world: World) -> LayerResult:
+    """Walk as often as the profile says; what is found goes to the world's findings."""
+    walks, steps = _WALKS[world.options.profile]
+    search = Search(world)
+
+    class Machine(_Machine):
+        pass
+
+    Machine.search = search
+    hypothesis.seed(world.options.seed)(Machine)
+    how = settings(
+        max_examples=walks,
+        stateful_step_count=steps,
+        database=None,
+        deadline=None,
+        phases=(Phase.generate, Phase.shrink),
+        report_multiple_bugs=False,
+        suppress_health_check=list(HealthCheck),
+        verbosity=Verbosity.quiet,
+        print_blob=False,
+    )
+    try:
+        with scratch():
+            run_state_machine_as_test(Machine, settings=how)
+    except AbortError as abort:
+        if not isinstance(abort.reason, LackError):
+            return LayerResult(obstacle=f"the walk was ended: {abort}")
+    except Exception:
+        # What a walk ends with was noted when it happened; anything else is the kit's own.
+        if search.shortest is None:
+            raise
+    if search.shortest is not None:
+        search.shortest.record()
+    return LayerResult()
+
+
+class _Machine(Watching):
+    operations = _OPERATIONS
+
+    # Pools
+
+    @initialize()
+    def begin(self) -> None:
+        """Every walk starts with something that can be changed."""
+        self.safely(lambda: self._create_pool({"a": {"b": 1}, "c": [1]}, [dict(_FIRST_TASK)]))
+
+    @precondition(lambda self: len(self.pools) < 3)
+    @rule(metadata=objects)
+    def create_pool(self, metadata: dict[str, Any]) -> None:
+        self.safely(lambda: self._create_pool(metadata, []))
+
+    def _create_pool(self, metadata: dict[str, Any], tasks: list[dict[str, Any]]) -> None:
+        name = self.ctx.name()
+        wrote = self.ctx.made(self._body(name, metadata, tasks))
+        configs = {task["task_id"]: task["task_config"] for task in tasks}
+        self.pools.append(Pool(name, {"name": name, "metadata": metadata}, tasks=configs))
+        self.see_pool(self.pools[-1], "create_pool", wrote)
+
+    def _body(self, name: str, metadata: Any, tasks: list[dict[str, Any]]) -> dict[str, Any]:
+        given = {"pool_id": name, "name": name, "metadata": metadata, "tasks": tasks}
+        world = self.ctx.world
+        live = world.live_pool_body("x", concurrency=50, **given)
+        return live or world.pool_body("x", concurrency=50, **given)
+
+    @precondition(lambda self: self.active)
+    @rule(pick=picks, metadata=objects, extra=objects, remove=st.booleans())
+    def update_pool(
+        self, pick: int, metadata: dict[str, Any], extra: dict[str, Any], remove: bool
+    ) -> None:
+        def act() -> None:
+            pool = self.pool(pick)
+            change = {"metadata": metadata, "x_extra": None if remove else extra}
+            wrote = self.ctx.want(200, "update_pool", {"pool_id": pool.id}, json=change)
+            pool.fields = merge(pool.fields, change)
+            pool.fields.setdefault("metadata", {})
+            self.see_pool(pool, "update_pool", wrote)
+
+        self.safely(act)
+
+    @precondition(lambda self: self.active)
+    @rule(pick=picks, metadata=objects, keep=st.booleans())
+    def replace_pool(self, pick: int, metadata: dict[str, Any], keep: bool) -> None:
+        def act() -> None:
+            pool = self.pool(pick)
+            tasks = [{"task_id": name} for name in pool.tasks] if keep else []
+            body = self._body(pool.id, metadata, tasks)
+            wrote = self.ctx.want(200, "replace_pool", {"pool_id": pool.id}, json=body)
+            pool.fields = {"name": pool.id, "metadata": metadata}
+            pool.tasks = {name: {} for name in pool.tasks} if keep else {}
+            self.see_pool(pool, "replace_pool", wrote)
+
+        self.safely(act)
+
+    @precondition(lambda self: len(self.active) > 1)
+    @rule(pick=picks)
+    def delete_pool(self, pick: int) -> None:
+        def act() -> None:
+            pool = self.pool(pick)
+            wrote = self.ctx.want(200, "delete_pool", {"pool_id": pool.id})
+            pool.archived = True
+            self.see_pool(pool, "delete_pool", wrote)
+            for known in pool.rollouts:
+                if known.status not in FINAL:
+                    wait(self.ctx, known.rollout, FINAL)
+                    known.status = "cancelled"
+                self.see_rollout(known, "delete_pool", wrote)
+
+        self.safely(act)
+
+    # One is left that admits, so that walks do not stand still.
+    @precondition(lambda self: self.offers("pause") and len(self.admitting) > 1)
+    @rule(pick=picks)
+    def pause_pool(self, pick: int) -> None:
+        self.safely(lambda: self._move("pause_pool", self.admitting, pick, paused=True))
+
+    @precondition(lambda self: len(self.admitting) < len(self.active))
+    @rule(pick=picks)
+    def resume_pool(self, pick: int) -> None:
+        def act() -> None:
+            paused = [pool for pool in self.active if pool.paused]
+            self._move("resume_pool", paused, pick, paused=False)
+
+        self.safely(act)
+
+    def _move(self, operation: str, among: list[Pool], pick: int, *, paused: bool) -> None:
+        pool = among[pick % len(among)]
+        wrote = self.ctx.want(200, operation, {"pool_id": pool.id})
+        pool.paused = paused
+        if not paused:
+            wait_until_resumed(self.ctx, pool.id, wrote)
+        self.see_pool(pool, operation, wrote)
+
+    @precondition(lambda self: len(self.admitting) < len(self.active))
+    @rule(pick=picks, everywhere=st.booleans())
+    def ask_paused(self, pick: int, everywhere: bool) -> None:
+        def act() -> None:
+            paused = [pool for pool in self.active if pool.paused]
+            pool = paused[pick % len(paused)]
+            ids = {"pool_id": pool.id}
+            operation, path, request = "create_rollout", ids, self.ctx.world.rollout_body()
+            if everywhere:
+                operation, path, request = "create_global_rollout", {}, {**request, **ids}
+            why = "the pool is paused"
+            refused = self.ctx.want(409, operation, path, json=request, because=why)
+            self.see_pool(pool, operation, refused)
+
+        self.safely(act)
+
+    # Tasks
+
+    @precondition(lambda self: self.active)
+    @rule(pick=picks, config=objects)
+    def create_task(self, pick: int, config: dict[str, Any]) -> None:
+        def act() -> None:
+            pool = self.pool(pick)
+            name = next(name for name in "abcdefghijklmnopqrstuvwxyz" if name not in pool.tasks)
+            body = {"task_id": name, "task_config": config}
+            wrote = self.ctx.want(201, "create_task", {"pool_id": pool.id}, json=body)
+            pool.tasks[name] = config
+            self.see_tasks(pool, "create_task", wrote)
+
+        self.safely(act)
+
+    @precondition(lambda self: any(pool.tasks for pool in self.active))
+    @rule(pick=picks, config=objects)
+    def update_task(self, pick: int, config: dict[str, Any]) -> None:
+        self.safely(lambda: self._change_task("update_task", pick, config, lambda _: config))
+
+    @precondition(lambda self: any(pool.tasks for pool in self.active))
+    @rule(pick=picks, config=objects)
+    def patch_task(self, pick: int, config: dict[str, Any]) -> None:
+        self.safely(
+            lambda: self._change_task("patch_task", pick, config, lambda old: merge(old, config))
+        )
+
+    def _change_task(
+        self, operation: str, pick: int, config: Any, change: Callable[[Any], Any]
+    ) -> None:
+        pool, name = self.task(pick)
+        ids = {"pool_id": pool.id, "task_id": name}
+        wrote = self.ctx.want(200, operation, ids, json={"task_config": config})
+        pool.tasks[name] = change(pool.tasks[name])
+        self.see_tasks(pool, operation, wrote)
+
+    @precondition(lambda self: any(pool.tasks for pool in self.active))
+    @rule(pick=picks)
+    def delete_task(self, pick: int) -> None:
+        def act() -> None:
+            pool, name = self.task(pick)
+            wrote = self.ctx.want(200, "delete_task", {"pool_id": pool.id, "task_id": name})
+            del pool.tasks[name]
+            self.see_tasks(pool, "delete_task", wrote)
+            again = {"pool_id": pool.id, "task_id": name}
+            self.ctx.want(404, "delete_task", again, because="the task is gone")
+
+        self.safely(act)
+
+    @precondition(lambda self: len(self.active) < len(self.pools))
+    @rule(
+        pick=picks,
+        asked=st.sampled_from(
+            [
+                ("update_pool", {"metadata": {"x": 1}}),
+                ("replace_pool", {"name": "x"}),
+                ("create_task", {}),
+                ("create_rollout", {}),
+            ]
+        ),
+    )
+    def ask_archived(self, pick: int, asked: tuple[str, dict[str, Any]]) -> None:
+        def act() -> None:
+            archived = [pool for pool in self.pools if pool.archived]
+            pool = archived[pick % len(archived)]
+            ids, (operation, body) = {"pool_id": pool.id}, asked
+            refused = self.ctx.want(409, operation, ids, json=body, because="the pool is archived")
+            self.see_pool(pool, operation, refused)
+
+        self.safely(act)
+
+    # Rollouts
+
+    @precondition(lambda self: self.roomy)
+    @rule(
+        pick=picks,
+        metadata=objects,
+        lasting=st.booleans(),
+        everywhere=st.booleans(),
+        named=st.booleans(),
+    )
+    def create_rollout(
+        self, pick: int, metadata: dict[str, Any], lasting: bool, everywhere: bool, named: bool
+    ) -> None:
+        def act() -> None:
+            pool = self.roomy[pick % len(self.roomy)]
+            request = self._request(metadata, lasting)
+            if named and pool.tasks:
+                request["task_id"] = sorted(pool.tasks)[pick % len(pool.tasks)]
+            ids = {"pool_id": pool.id}
+            operation = "create_rollout"
+            if everywhere:
+                operation, ids, request = "create_global_rollout", {}, {**request, **ids}
+            # A server may prepare a pool again after it was changed.
+            wait_until_active(self.ctx, pool.id)
+            wrote = self.ctx.want((202, 200), operation, ids, json=request)
+            self._keep(pool, rollout_id(wrote), request, operation, wrote)
+
+        self.safely(act)
+
+    @precondition(lambda self: self.offers("batch") and self.roomy)
+    @rule(pick=picks, metadata=st.lists(objects, min_size=1, max_size=2), lasting=st.booleans())
+    def create_rollout_batch(
+        self, pick: int, metadata: list[dict[str, Any]], lasting: bool
+    ) -> None:
+        def act() -> None:
+            pool = self.roomy[pick % len(self.roomy)]
+            requests = [self._request(one, lasting) for one in metadata]
+            body = {"pool_id": pool.id, "rollouts": requests}
+            wait_until_active(self.ctx, pool.id)
+            wrote = self.ctx.want(200, "create_rollout_batch", json=body)
+            for number, request in enumerate(requests):
+                made = wrote.at("items", number, "rollout", "rollout_id")
+                if not isinstance(made, str):
+                    said = str(wrote.at("items", number))[:200]
+                    name = "create_rollout_batch"
+                    self.ctx.judge(name, False, f"a rollout for item {number}", said, wrote)
+                self._keep(pool, made, request, "create_rollout_batch", wrote)
+
+        self.safely(act)
+
+    @precondition(lambda self: self.offers("replay") and self._replayable())
+    @rule(pick=picks)
+    def replay_rollout(self, pick: int) -> None:
+        def act() -> None:
+            every = self._replayable()
+            pool, known = every[pick % len(every)]
+            wait_until_active(self.ctx, pool.id)
+            ids = known.rollout.global_ids
+            wrote = self.ctx.want((202, 200), "replay_rollout", ids)
+            self._keep(pool, rollout_id(wrote), known.request, "replay_rollout", wrote)
+
+        self.safely(act)
+
+    def _replayable(self) -> list[tuple[Pool, Known]]:
+        """Rollouts whose pool admits, and whose task is still there."""
+        return [
+            (pool, known)
+            for pool in self.roomy
+            for known in pool.rollouts
+            if known.request.get("task_id") in (None, *pool.tasks)
+        ]
+
+    def _request(self, metadata: dict[str, Any], lasting: bool) -> dict[str, Any]:
+        world = self.ctx.world
+        request = world.rollout_body(metadata=metadata)
+        if world.echo or world.containers:
+            request["env"] = {"delay": 600 if lasting else 0}
+        return request
+
+    def _keep(
+        self, pool: Pool, made: str, request: dict[str, Any], writer: str, wrote: Answer
+    ) -> None:
+        """Remember a rollout once it runs, if it is to last, or has ended."""
+        rollout = Rollout(pool.id, made)
+        status = "open"
+        if at(request, "env", "delay") == 600:
+            # One that still waits would fail with its task.
+            wait(self.ctx, rollout, STARTED)
+        else:
+            status = str(wait(self.ctx, rollout, FINAL).at("status"))
+        known = Known(rollout, request, status)
+        pool.rollouts.append(known)
+        self.see_rollout(known, writer, wrote)
+
+    @precondition(lambda self: self.rollouts(open_=True))
+    @rule(pick=picks, everywhere=st.booleans())
+    def cancel(self, pick: int, everywhere: bool) -> None:
+        self.safely(lambda: self._cancel(self.rollouts(open_=True), pick, everywhere))
+
+    @precondition(lambda self: self.rollouts(open_=False))
+    @rule(pick=picks, everywhere=st.booleans())
+    def cancel_ended(self, pick: int, everywhere: bool) -> None:
+        self.safely(lambda: self._cancel(self.rollouts(open_=False), pick, everywhere))
+
+    def _cancel(self, among: list[Known], pick: int, everywhere: bool) -> None:
+        known = among[pick % len(among)]
+        operation = "cancel_global_rollout" if everywhere else "cancel_rollout"
+        ids = known.rollout.global_ids if everywhere else known.rollout.ids
+        if known.status in ("completed", "failed"):
+            wrote = self.ctx.want(409, operation, ids, json={}, because="it has ended")
+        else:
+            wrote = self.ctx.want(200, operation, ids, json={})
+            known.status = "cancelled"
+        self.see_rollout(known, operation, wrote)

@@ -1,0 +1,28 @@
+"""The local backend: the whole API on this machine, for development, tests and small teams."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from synth_pools.backend.limits import Limits
+
+if TYPE_CHECKING:
+    from synth_pools.backend.local_backend import LocalBackend
+
+__all__ = ["Limits", "LocalBackend"]
+
+
+def __getattr__(name: str) -> object:
+    # Lazy, so that what is missing of the extra is named here, by the line that installs it.
+    if name != "LocalBackend":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        from synth_pools.backend.local_backend import LocalBackend
+    except ModuleNotFoundError as error:
+        if error.name in {"jsonschema_rs", "starlette", "uvicorn", "yaml"}:
+            raise ModuleNotFoundError(
+                f"the local backend needs {error.name}: pip install 'synth-pools[local]'",
+                name=error.name,
+            ) from error
+        raise
+    return LocalBackend
