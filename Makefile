@@ -64,15 +64,15 @@ contract-selftest: $(STAMP) ## Whether the contract kit sees every fault, and no
 
 .PHONY: hostile
 hostile: $(STAMP) ## Ten minutes of hostile input: no answer of 500, no traceback in the log
-	$(BIN)/python -m tests.local.hostile --write docs/hostile-run.md $(ARGS)
+	$(BIN)/python -m tests.system.fuzz --write docs/hostile-run.md $(ARGS)
 
 .PHONY: crash
 crash: $(STAMP) ## Whether kill -9 of the backend, 50 times under load, loses or repeats anything
-	$(BIN)/python -m tests.local.crash --write docs/crash-test.md $(ARGS)
+	$(BIN)/python -m tests.system.crash --write docs/crash-test.md $(ARGS)
 
 .PHONY: night
 night: $(STAMP) ## 5,000 rollouts on containers that the pool starts, while these and the backend are killed
-	$(BIN)/python -m tests.local.night --write docs/night.md $(ARGS)
+	$(BIN)/python -m tests.system.soak --write docs/night.md $(ARGS)
 
 .PHONY: bench
 bench: $(BENCH_STAMP) ## How fast it is, next to bare httpx and the client before this one

@@ -17,7 +17,7 @@ from codegen import CodegenError
 TREES = {
     "synth_pools/_client/_async": "synth_pools/_client/_sync",
     "tests/client/async_": "tests/client/sync_",
-    "tests/facade/async_": "tests/facade/sync_",
+    "tests/client/facade/async_": "tests/client/facade/sync_",
 }
 
 # In order. A bare "async" stays: it is also a value on the wire (`mode`).

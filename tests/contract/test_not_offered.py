@@ -6,11 +6,10 @@ from synth_pools.contract import run_contract
 from synth_pools.contract.features import OF_FEATURE
 from synth_pools.contract.results import Column, Outcome, Report
 from synth_pools.local import LocalBackend
-
-from .faults.fault import Fault, Passing, error_response
-from .faults.proxy import FaultProxy
-from .faults.wire import Request, Response
-from .watched import KEY, watched
+from tests.contract.faults.fault import Fault, Passing, error_response
+from tests.contract.faults.proxy import FaultProxy
+from tests.contract.faults.wire import Request, Response
+from tests.contract.selftest.watched import KEY, watched
 
 _LACKING = {
     "detail": "not here",

@@ -11,11 +11,17 @@ import pytest
 from synth_pools.contract import run_contract
 from synth_pools.contract.results import Outcome
 from synth_pools.local import LocalBackend
-
-from .faults.fault import DOCUMENT, Blocks, Fault, Passing, error_response, json_response
-from .faults.proxy import FaultProxy
-from .faults.wire import Request, Response, header, without
-from .watched import KEY
+from tests.contract.faults.fault import (
+    DOCUMENT,
+    Blocks,
+    Fault,
+    Passing,
+    error_response,
+    json_response,
+)
+from tests.contract.faults.proxy import FaultProxy
+from tests.contract.faults.wire import Request, Response, header, without
+from tests.contract.selftest.watched import KEY
 
 _EVERYTHING = tuple(DOCUMENT.operations)
 _PREPARING_SECONDS = 0.3

@@ -7,10 +7,9 @@ import sys
 from pathlib import Path
 
 from synth_pools.local import LocalBackend
-
-from .faults import FAULTS
-from .faults.proxy import FaultProxy
-from .watched import KEY
+from tests.contract.faults import FAULTS
+from tests.contract.faults.proxy import FaultProxy
+from tests.contract.selftest.watched import KEY
 
 _SUITE = """
 from synth_pools.contract.pytest_plugin import contract_tests

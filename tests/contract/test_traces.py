@@ -16,8 +16,7 @@ import pytest
 from synth_pools.cli import run
 from synth_pools.contract import run_contract
 from synth_pools.local import LocalBackend
-
-from .watched import KEY, watched
+from tests.contract.selftest.watched import KEY, watched
 
 _HEADERS = {"authorization": f"Bearer {KEY}"}
 

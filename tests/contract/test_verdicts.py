@@ -14,10 +14,9 @@ from synth_pools.cli import run
 from synth_pools.contract import run_contract
 from synth_pools.contract.results import Column, Outcome
 from synth_pools.local import LocalBackend
-
-from .faults import FAULTS
-from .faults.proxy import FaultProxy
-from .watched import KEY, watched
+from tests.contract.faults import FAULTS
+from tests.contract.faults.proxy import FaultProxy
+from tests.contract.selftest.watched import KEY, watched
 
 _QUICK = ("pools", "service")
 

@@ -18,8 +18,8 @@ import pytest
 
 from synth_pools import ContainerPoolsClient, NotFoundError
 from synth_pools_api.models import ArtifactList
-from tests.local.odd_container import OddContainer, Seen, http, odd_container
-from tests.local.serving import KEY, Server, serve
+from tests.support.backend_server import KEY, Server, serve
+from tests.support.odd_container import OddContainer, Seen, http, odd_container
 
 LARGE = "".join(f"line {number}\n" for number in range(2000))
 MIB = 1 << 20

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import (
+from tests.contract.faults import (
     access_wrong,
     answers_wrong,
     changes_wrong,
@@ -12,7 +12,7 @@ from . import (
     streams_wrong,
     subtle_wrong,
 )
-from .fault import Fault
+from tests.contract.faults.fault import Fault
 
 __all__ = ["FAULTS", "Fault"]
 

@@ -7,8 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from synth_pools.spec import load_spec
-
-from .fault import (
+from tests.contract.faults.fault import (
     Answering,
     Fault,
     Passing,
@@ -18,7 +17,7 @@ from .fault import (
     sibling,
     status_becomes,
 )
-from .wire import Request, Response, header, without
+from tests.contract.faults.wire import Request, Response, header, without
 
 _ROLLOUT_KEYS = frozenset(load_spec()["components"]["schemas"]["RolloutRequest"]["properties"])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from .fault import (
+from tests.contract.faults.fault import (
     Altering,
     Answering,
     Fault,
@@ -20,7 +20,7 @@ from .fault import (
     renamed,
     status_becomes,
 )
-from .wire import Request, Response, without
+from tests.contract.faults.wire import Request, Response, without
 
 
 def _alone(operation: str, kind: str, name: str, after: Altering) -> Fault:

@@ -6,8 +6,8 @@ import json
 import re
 from typing import Any
 
-from .fault import Fault, Passing, answers, error_response, put, sibling
-from .wire import Request, Response, without
+from tests.contract.faults.fault import Fault, Passing, answers, error_response, put, sibling
+from tests.contract.faults.wire import Request, Response, without
 
 
 async def _nothing_cancelled(request: Request, passing: Passing) -> Response | None:

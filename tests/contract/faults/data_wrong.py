@@ -7,8 +7,8 @@ import itertools
 from collections.abc import Callable
 from typing import Any
 
-from .fault import Fault, Passing, answers, put, sibling
-from .wire import Request, Response
+from tests.contract.faults.fault import Fault, Passing, answers, put, sibling
+from tests.contract.faults.wire import Request, Response
 
 # What an answer keeps when it is given the contents of another one.
 _OWN = frozenset({"id", "rollout_id", "pool_id", "task_id"})

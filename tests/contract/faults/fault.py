@@ -11,8 +11,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from synth_pools.contract.document import Document, Operation
 from synth_pools.spec import load_spec
-
-from .wire import Request, Response, without
+from tests.contract.faults.wire import Request, Response, without
 
 Ask = Callable[[Request], Awaitable[Response]]
 Blocks = AsyncIterator[bytes]

@@ -8,7 +8,7 @@ import zipfile
 from collections.abc import Callable
 from typing import Any
 
-from .fault import (
+from tests.contract.faults.fault import (
     Altering,
     Fault,
     Passing,
@@ -19,7 +19,7 @@ from .fault import (
     request_header_lost,
     sibling,
 )
-from .wire import Request, Response, without
+from tests.contract.faults.wire import Request, Response, without
 
 
 async def _validated_and_created(

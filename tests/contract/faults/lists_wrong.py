@@ -6,8 +6,17 @@ import time
 from typing import Any
 from urllib.parse import urlencode
 
-from .fault import Fault, Passing, answers, each_item, json_response, query_lost, query_of, sibling
-from .wire import Request, Response
+from tests.contract.faults.fault import (
+    Fault,
+    Passing,
+    answers,
+    each_item,
+    json_response,
+    query_lost,
+    query_of,
+    sibling,
+)
+from tests.contract.faults.wire import Request, Response
 
 
 def _page(response: Response) -> list[Any] | None:

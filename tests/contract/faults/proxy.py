@@ -11,8 +11,15 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from .fault import Fault, Passing, addressed, blocks_of
-from .wire import HEAD_LIMIT, Request, Response, Upstream, read_request, without
+from tests.contract.faults.fault import Fault, Passing, addressed, blocks_of
+from tests.contract.faults.wire import (
+    HEAD_LIMIT,
+    Request,
+    Response,
+    Upstream,
+    read_request,
+    without,
+)
 
 _START_SECONDS = 10.0
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from .fault import (
+from tests.contract.faults.fault import (
     Blocks,
     Fault,
     Passing,
@@ -20,7 +20,7 @@ from .fault import (
     query_of,
     request_header_lost,
 )
-from .wire import Request, Response
+from tests.contract.faults.wire import Request, Response
 
 _POOL = ("stream_rollout_events",)
 _ALL = ("stream_global_rollout_events",)

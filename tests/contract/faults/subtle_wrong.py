@@ -6,9 +6,8 @@ import json
 from typing import Any
 
 from synth_pools.spec import load_spec
-
-from .fault import Altering, Fault, Passing, answers, each_item, put, sibling
-from .wire import Request, Response, without
+from tests.contract.faults.fault import Altering, Fault, Passing, answers, each_item, put, sibling
+from tests.contract.faults.wire import Request, Response, without
 
 _POOL_FIELDS = frozenset(load_spec()["components"]["schemas"]["Pool"]["properties"])
 _FINAL = ("completed", "failed", "cancelled")

@@ -1,0 +1,82 @@
+"""The whole spec against the backend, by a tool that knows nothing but the spec."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from synth_pools.spec import spec_path
+from tests.support.backend_server import KEY, Server
+
+CONFIGURATION = """
+seed = 1
+base-url = "{url}"
+headers = {{ Authorization = "Bearer {key}" }}
+request-timeout = 20
+
+[cache]
+enabled = false
+
+[warnings]
+# A wrong key would answer 401 everywhere, which is documented everywhere.
+fail-on = ["missing_auth"]
+
+[generation]
+max-examples = 8
+
+# Nobody answers at the addresses that it makes up for containers.
+[[operations]]
+include-operation-id-regex = "container"
+
+[operations.checks]
+not_a_server_error.expected-statuses = ["2xx", "3xx", "4xx", "502", "504"]
+# A container that is there need not have everything that it can be asked for.
+ensure_resource_availability.enabled = false
+"""
+
+
+@pytest.mark.timeout(240)
+def test_no_request_that_the_spec_describes_is_answered_otherwise(
+    start: Callable[..., Server], tmp_path: Path
+) -> None:
+    own = start(default_timeout_seconds=5.0)
+    configuration = tmp_path / "schemathesis.toml"
+    configuration.write_text(CONFIGURATION.format(url=own.url, key=KEY))
+    report = tmp_path / "report.json"
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "schemathesis.cli",
+            f"--config-file={configuration}",
+            "--no-color",
+            "run",
+            str(spec_path()),
+            # How long it may take to make up examples says nothing about the backend.
+            "--suppress-health-check=all",
+            "--report=json",
+            f"--report-json-path={report}",
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=220,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
+    found: Any = json.loads(report.read_text())
+    assert found["complete"] is True
+    assert found["operations"]["tested"] == 53
+    assert {phase["status"] for phase in found["phases"].values()} == {"success"}
+    assert found["test_cases"]["generated"] > 1500
+    # It came in, and got as far as results.
+    assert own.get("/v1/rollouts", params={"state": "completed"})["items"]
+    # And what it left behind can still be read.
+    for path in ("/v1/pools", "/v1/rollouts"):
+        own.get(path, params={"limit": 1000})

@@ -1,0 +1,213 @@
+"""Artifacts: what of an answer is kept, how it is described, and what stays in the result."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import sqlite3
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from synth_pools.backend.storage.content_store import FOLDER
+from synth_pools.backend.storage.database import FILE_NAME
+from tests.support.backend_server import Server, serve
+from tests.support.odd_container import http, odd_container
+
+LARGE = "".join(f"line {number}\n" for number in range(1000))
+BINARY = bytes(range(256)) * 40
+
+
+def run(server: Server, artifacts: Any, key: str = "artifact", **more: Any) -> dict[str, Any]:
+    """A rollout whose container left these."""
+    body = {"status": "completed", key: artifacts, **more}
+    with odd_container(lambda _: http(200, body)) as container:
+        rollout: dict[str, Any] = server.run(server.pool(container_url=container.url))
+    return rollout
+
+
+def items(server: Server, rollout: dict[str, Any]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = server.get(f"/v1/rollouts/{rollout['id']}/artifacts")["items"]
+    return found
+
+
+def files(data_dir: Path) -> list[str]:
+    return sorted(path.name for path in (data_dir / FOLDER).rglob("*") if path.is_file())
+
+
+def sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("artifact", "content"),
+    [
+        ({"content": "short"}, b"short"),
+        ({"content": LARGE}, LARGE.encode()),
+        ({"content": "é\ud800" * 4000}, ("é\ud800" * 4000).encode("utf-8", "surrogatepass")),
+        ({"content": {"b": [1, None], "a": "é"}}, b'{"b":[1,null],"a":"\\u00e9"}'),
+        ({"content": list(range(3000))}, json.dumps([*range(3000)]).replace(" ", "").encode()),
+        ({"content": 5}, b"5"),
+        ({"content": ""}, b""),
+        ({"content": None}, b""),
+        ({}, b""),
+        ({"content": base64.b64encode(BINARY).decode(), "content_encoding": "base64"}, BINARY),
+        ({"content": base64.encodebytes(BINARY).decode(), "encoding": "base64"}, BINARY),
+        ({"content": "AAEC", "encoding": "base64"}, b"\x00\x01\x02"),
+        # What is not what it says is still what it is.
+        ({"content": "no base64!", "encoding": "base64"}, b"no base64!"),
+        ({"content": "AAE", "encoding": "base64"}, b"AAE"),
+        ({"content": "AAEC", "encoding": "utf-8"}, b"AAEC"),
+        ({"content": ["AAEC"], "encoding": "base64"}, b'["AAEC"]'),
+    ],
+    ids=str,
+)
+def test_contents_come_back_as_they_were(
+    server: Server, artifact: dict[str, Any], content: bytes
+) -> None:
+    rollout = run(server, [{"name": "a/b.bin", **artifact}])
+    (item,) = items(server, rollout)
+    assert (item["size_bytes"], item["sha256"]) == (len(content), sha256(content))
+    response = server.send("GET", item["download_url"])
+    assert (response.status_code, response.content) == (200, content)
+    assert server.send("GET", by_id(rollout, item["artifact_id"])).content == content
+    (given,) = rollout["result"]["artifact"]
+    if len(content) > 4096:
+        replaced = {"content": None, "content_sha256": sha256(content), "size_bytes": len(content)}
+        assert given == {"name": "a/b.bin", **artifact, **replaced}
+    else:
+        assert given == {"name": "a/b.bin", **artifact}
+
+
+def by_id(rollout: dict[str, Any], name: str) -> str:
+    return f"/v1/rollouts/{rollout['id']}/artifacts/{quote(name, safe='')}"
+
+
+def test_only_contents_are_taken_out_of_the_result(server: Server) -> None:
+    large = {"name": "l", "content": LARGE, "metadata": {"content": LARGE}, "x": [LARGE]}
+    rollout = run(server, [large, large, {"name": "s", "content": "s"}, 5, None], log=LARGE)
+    result = rollout["result"]
+    replaced = {"content": None, "content_sha256": sha256(LARGE.encode()), "size_bytes": len(LARGE)}
+    assert result["artifact"] == [
+        {**large, **replaced},
+        {**large, **replaced},
+        {"name": "s", "content": "s"},
+        5,
+        None,
+    ]
+    assert result["log"] == LARGE
+    assert [item["path"] for item in items(server, rollout)] == ["l", "l-2", "s"]
+    assert [item["artifact_name"] for item in items(server, rollout)] == ["l", "l", "s"]
+
+
+@pytest.mark.parametrize("key", ["artifact", "artifacts"])
+def test_one_that_is_no_list_and_both_names(server: Server, key: str) -> None:
+    rollout = run(server, {"name": "one", "content": LARGE}, key)
+    (item,) = items(server, rollout)
+    assert server.send("GET", item["download_url"]).text == LARGE
+    assert rollout["result"][key]["content"] is None
+
+
+def test_the_same_content_is_kept_once(tmp_path: Path) -> None:
+    with serve(tmp_path) as server:
+        for _ in range(3):
+            run(server, [{"name": "x", "content": LARGE}, {"name": "y", "content": LARGE}])
+        run(server, [{"name": "small", "content": "small"}])
+        assert files(tmp_path) == [sha256(LARGE.encode())]
+        assert server.backend.contents.total_bytes == len(LARGE)
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as database:
+        dump = "\n".join(database.iterdump())
+    assert "line 500" not in dump
+
+
+def test_after_a_restart_they_are_there(tmp_path: Path) -> None:
+    with serve(tmp_path) as server:
+        rollout = run(server, [{"name": "x", "content": LARGE}, {"name": "y", "content": "small"}])
+        before = [item["path"] for item in items(server, rollout)]
+    with serve(tmp_path) as server:
+        assert server.backend.contents.total_bytes == len(LARGE)
+        found = items(server, rollout)
+        assert [item["path"] for item in found] == before
+        contents = [server.send("GET", item["download_url"]).text for item in found]
+        assert contents == [LARGE, "small"]
+
+
+def test_one_that_is_too_large_fails_its_rollout(start: Callable[..., Server]) -> None:
+    server = start(max_artifact_bytes=5000)
+    kept = run(server, [{"content": "x" * 5000}])
+    assert kept["status"] == "completed"
+    rollout = run(server, [{"name": "log", "content": "x" * 5001}])
+    assert rollout["status"] == "failed"
+    assert rollout["error"]["code"] == "container_bad_response"
+    assert rollout["error"]["details"] == {
+        "artifact_name": "log",
+        "size_bytes": 5001,
+        "max_artifact_bytes": 5000,
+    }
+    assert items(server, rollout) == []
+    # Decoded is what counts.
+    encoded = base64.b64encode(bytes(5000)).decode()
+    assert run(server, [{"content": encoded, "encoding": "base64"}])["status"] == "completed"
+
+
+def test_more_than_are_taken_fail_their_rollout(start: Callable[..., Server]) -> None:
+    server = start(max_artifacts=3)
+    assert run(server, [{}] * 3)["status"] == "completed"
+    rollout = run(server, [{}] * 4)
+    assert rollout["error"]["code"] == "container_bad_response"
+    assert rollout["error"]["details"] == {"artifacts": 4, "max_artifacts": 3}
+
+
+def test_ten_thousand_of_one_name(server: Server) -> None:
+    begun = time.monotonic()
+    rollout = run(server, [{"name": "x"}] * 10_000)
+    assert time.monotonic() - begun < 10
+    found = items(server, rollout)
+    assert [item["path"] for item in found][-1] == "x-10000"
+    assert len({item["path"] for item in found}) == 10_000
+
+
+def test_a_failed_rollout_keeps_what_it_left(server: Server) -> None:
+    body = {"status": "failed", "artifact": [{"name": "log", "content": LARGE}]}
+    with odd_container(lambda _: http(200, body)) as container:
+        rollout = server.run(server.pool(container_url=container.url))
+    assert rollout["status"] == "failed"
+    (item,) = items(server, rollout)
+    assert server.send("GET", item["download_url"]).text == LARGE
+
+
+def test_what_an_older_backend_kept_in_the_result_is_served_from_there(tmp_path: Path) -> None:
+    """Contents of any size in the result, paths as the container gave them, encodings not read."""
+    with serve(tmp_path) as server:
+        rollout = run(server, [{"name": "x", "content": "x"}] * 3)
+    encoded = base64.b64encode(BINARY).decode()
+    given: list[dict[str, Any]] = [
+        {"name": "../up.txt", "content": LARGE},
+        {"name": "../up.txt", "content": encoded, "encoding": "base64"},
+        {"name": "C:\\n.json", "content": {"a": 1}},
+    ]
+    stored = [LARGE.encode(), encoded.encode(), b'{"a":1}']
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as database, database:
+        [(text,)] = database.execute("SELECT artifacts FROM rollouts")
+        old = json.loads(text)
+        for item, artifact, content in zip(old, given, stored, strict=True):
+            item.update(artifact_name=artifact["name"], path=artifact["name"])
+            item.update(size_bytes=len(content), sha256=sha256(content))
+        database.execute(
+            "UPDATE rollouts SET artifacts = ?, result = ?",
+            (json.dumps(old), json.dumps({"artifact": given})),
+        )
+    with serve(tmp_path) as server:
+        found = items(server, rollout)
+        assert [item["path"] for item in found] == ["up.txt", "up-2.txt", "n.json"]
+        for item, content in zip(found, stored, strict=True):
+            response = server.send("GET", item["download_url"])
+            assert response.content == content
+            assert response.headers["etag"] == f'"{sha256(content)}"'
+        assert server.get(f"/v1/rollouts/{rollout['id']}")["result"]["artifact"] == given

@@ -1,0 +1,14 @@
+"""What the container package itself answers by default is understood."""
+
+from __future__ import annotations
+
+from tests.support.backend_server import Server
+from tests.support.real_container import real_container
+
+
+def test_the_packages_own_result_is_a_success_with_its_reward(server: Server) -> None:
+    with real_container() as url:
+        rollout = server.run(server.pool(container_url=url), seed=7, params={"packaged": True})
+    assert rollout["result"]["success_status"] == "succeeded"
+    assert rollout["status"] == "completed"
+    assert rollout["score"] == 7.0

@@ -1,0 +1,90 @@
+"""The containers of pools at `/metrics`: their health, their load, and no secret in their names."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.backend.metrics.test_prometheus import Scrape, scrape
+from tests.support import process_pools
+from tests.support.backend_server import Server, eventually
+from tests.support.odd_container import Seen, http, odd_container
+
+PACE = {"health_interval_seconds": 0.05, "health_timeout_seconds": 0.2}
+
+
+def metrics_of(server: Server, pool: str) -> dict[str, Any]:
+    found = server.get(f"/v1/pools/{pool}/metrics")["containers"]
+    return {each["url"]: each for each in found}
+
+
+def test_health_and_load_of_each_container(start: Callable[..., Server]) -> None:
+    own = start(**PACE)
+    go_on = threading.Event()
+
+    def answer(seen: Seen) -> bytes:
+        if seen.method == "POST":
+            go_on.wait(20)
+        return http(200, {"status": "completed"})
+
+    ill = http(500, b"")
+    with odd_container(answer) as busy, odd_container(answer, lambda _: ill) as broken:
+        pool = own.pool(container_urls=[f"{busy.url}/a?token=s3cret", broken.url])
+        names = {"busy": f"{busy.url}/a", "broken": broken.url}
+
+        def is_out() -> Scrape | None:
+            told = scrape(own)
+            up = told.get("container_up", pool=pool, container=names["broken"])
+            return told if up == 0 else None
+
+        eventually(is_out)
+        ids = [own.rollout(pool)["id"] for _ in range(3)]
+        for id_ in ids:
+            own.until(id_, "running")
+        told = eventually(
+            lambda: told if (told := scrape(own)).labelled("rollouts", "state")["running"] else None
+        )
+        assert "s3cret" not in told.text
+        assert told.labelled("containers", "health") == {"healthy": 1, "unhealthy": 1}
+        assert told.labelled("container_up", "container") == {names["busy"]: 1, names["broken"]: 0}
+        running = told.labelled("container_running_rollouts", "container")
+        assert running == {names["busy"]: 3, names["broken"]: 0}
+        by_pool = metrics_of(own, pool).values()
+        assert [each["running_rollouts"] for each in by_pool] == [3, 0]
+        go_on.set()
+        for id_ in ids:
+            own.until(id_, "completed")
+        running = scrape(own).labelled("container_running_rollouts", "container")
+        assert running == {names["busy"]: 0, names["broken"]: 0}
+    own.call("DELETE", f"/v1/pools/{pool}")
+    eventually(lambda: scrape(own).labelled("containers", "health") == {})
+
+
+def test_a_process_that_died_is_counted_as_started_again(start: Callable[..., Server]) -> None:
+    own = start(allow_processes=True)
+    pool = process_pools.start_pool(own, capacity=2)
+    first, second = process_pools.healthy(own, pool, 2)
+    assert scrape(own).labelled("container_restarts_total", "pool") == {pool: 0}
+    os.kill(first["pid"], signal.SIGKILL)
+    eventually(lambda: scrape(own).labelled("container_restarts_total", "pool") == {pool: 1})
+    process_pools.healthy(own, pool, 2)
+    told = scrape(own)
+    assert told.labelled("containers", "health") == {"healthy": 2}
+    assert told.labelled("pools", "status") == {"active": 1}
+    assert told.get("container_up", pool=pool, container=second["url"]) == 1
+
+
+def test_there_are_no_more_containers_than_a_bound(
+    start: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("synth_pools.backend.metrics.prometheus._MOST_CONTAINERS", 5)
+    own = start()
+    own.pool(container_urls=[f"http://127.0.0.1:1/{number}" for number in range(50)])
+    told = scrape(own)
+    assert len(told.labelled("container_up", "container")) == 5
+    assert sum(told.labelled("containers", "health").values()) == 50

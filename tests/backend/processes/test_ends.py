@@ -1,0 +1,275 @@
+"""What becomes of the processes of pools when the backend ends, as it should or otherwise."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from synth_pools.backend.storage.database import FILE_NAME
+from synth_pools.local import LocalBackend
+from tests.cli.test_serve import serve as serve_command
+from tests.support.backend_server import Server, serve
+from tests.support.process_pools import (
+    carriers,
+    family,
+    gone,
+    healthy,
+    process,
+    start_pool,
+    token_of,
+    until,
+)
+from tests.system.crash.processes import KEY, ROOT, Serve
+
+
+@contextlib.contextmanager
+def killable(folder: Path) -> Iterator[tuple[Serve, Server]]:
+    """`serve --allow-processes` in a process of its own, and a client of it."""
+    backend = Serve(folder / "data", folder / "log", "--allow-processes")
+    backend.start()
+    client = Server(backend.url, None)
+    client.http.headers["authorization"] = f"Bearer {KEY}"
+    with client.http:
+        try:
+            yield backend, client
+        finally:
+            backend.end()
+            # Whatever failed above, nothing may be left for other tests to find.
+            with serve(folder / "data"):
+                pass
+
+
+def all_of(server: Server, pool_id: str, number: int) -> list[psutil.Process]:
+    return [one for leader in healthy(server, pool_id, number) for one in family(leader["pid"])]
+
+
+def test_they_end_with_the_backend(tmp_path: Path) -> None:
+    with serve(tmp_path, allow_processes=True) as own:
+        started = all_of(own, start_pool(own, "child", "stray", capacity=2), 2)
+        assert len(started) == 6
+        begun = time.monotonic()
+    assert time.monotonic() - begun < 5
+    assert gone(started, 0.5)
+    with contextlib.closing(sqlite3.connect(tmp_path / FILE_NAME)) as database:
+        assert database.execute("SELECT * FROM processes").fetchall() == []
+
+
+def test_stubborn_ones_end_with_it_too(tmp_path: Path) -> None:
+    with LocalBackend(tmp_path, allow_processes=True) as backend:
+        server = Server(backend.url, None)
+        server.http.headers["authorization"] = f"Bearer {backend.api_key}"
+        with server.http:
+            started = all_of(server, start_pool(server, "stubborn", capacity=2), 2)
+    assert gone(started, 0.5)
+
+
+def test_they_live_until_what_runs_has_ended(tmp_path: Path) -> None:
+    with serve(tmp_path, allow_processes=True, grace=30.0) as own:
+        pool_id = start_pool(own)
+        started = all_of(own, pool_id, 1)
+        running = own.rollout(pool_id, seed=3, params={"seconds": 1.5})["id"]
+        own.until(running, "running")
+    assert gone(started, 0.5)
+    with serve(tmp_path) as own:
+        found = own.get(f"/v1/rollouts/{running}")
+    assert (found["status"], found["score"]) == ("completed", 3.0)
+
+
+def test_with_the_command(tmp_path: Path) -> None:
+    arguments = ["--port", "0", "--data-dir", str(tmp_path / "d"), "--allow-processes"]
+    with serve_command(tmp_path, *arguments) as serving:
+        with serving.client() as client:
+            server = Server(serving.url, None)
+            server.http.headers["authorization"] = client.headers["authorization"]
+            with server.http:
+                started = all_of(server, start_pool(server, "child"), 1)
+        status, errors = serving.end(signal.SIGTERM)
+    assert status == 0
+    assert "Traceback" not in errors
+    assert gone(started, 0.5)
+
+
+@pytest.mark.parametrize("params", [{}, {"seconds": 60}])
+def test_an_impatient_user_leaves_none(tmp_path: Path, params: dict[str, int]) -> None:
+    arguments = ["--port", "0", "--data-dir", str(tmp_path / "d"), "--allow-processes"]
+    with serve_command(tmp_path, *arguments, "--grace", "60") as serving:
+        with serving.client() as client:
+            server = Server(serving.url, None)
+            server.http.headers["authorization"] = client.headers["authorization"]
+            with server.http:
+                pool_id = start_pool(server, "stubborn", "child", "stray", capacity=2)
+                started = all_of(server, pool_id, 2)
+                if params:
+                    server.until(server.rollout(pool_id, params=params)["id"], "running")
+        serving.process.send_signal(signal.SIGINT)
+        time.sleep(0.5)
+        assert serving.process.poll() is None
+        begun = time.monotonic()
+        status, errors = serving.end(signal.SIGINT)
+    assert time.monotonic() - begun < 4
+    assert status == 130
+    assert "Traceback" not in errors
+    assert gone(started, 0.5)
+
+
+async def test_with_async_code() -> None:
+    async with LocalBackend(allow_processes=True) as backend, backend.async_client() as client:
+        pool = await client.create_pool({"name": "p", "config": {"process": process()}})
+        while pool["status"] == "warming":
+            pool = await client.get_pool(pool["id"])
+        rollout = await client.create_rollout(pool["id"], {"mode": "sync"})
+    assert rollout["status"] == "completed"
+    assert gone(
+        [psutil.Process(pid) for pid in [rollout["result"]["pid"]] if psutil.pid_exists(pid)]
+    )
+
+
+def test_what_a_killed_backend_leaves_is_ended_by_the_next(tmp_path: Path) -> None:
+    with killable(tmp_path) as (backend, server):
+        pool_id = start_pool(server, "child", "stray", capacity=2)
+        left = all_of(server, pool_id, 2)
+        assert len(left) == 6
+        backend.kill()
+        time.sleep(0.3)
+        assert all(one.is_running() for one in left)
+        backend.start()
+        assert gone(left, 0.5)
+        # And the pool has new ones.
+        until(server, pool_id, "active")
+        fresh = healthy(server, pool_id, 2)
+        assert {one["pid"] for one in fresh}.isdisjoint(one.pid for one in left)
+        assert server.run(pool_id)["status"] == "completed"
+
+
+def test_what_ran_on_them_fails_or_runs_again(tmp_path: Path) -> None:
+    with killable(tmp_path) as (backend, server):
+        pool_id = start_pool(server, capacity=2, concurrency=4)
+        once = server.rollout(pool_id, params={"seconds": 60})["id"]
+        again = server.rollout(pool_id, params={"seconds": 2}, limits={"max_attempts": 2}, seed=4)[
+            "id"
+        ]
+        for rollout_id in (once, again):
+            server.until(rollout_id, "running")
+        backend.kill()
+        backend.start()
+        assert server.until(once)["error"]["code"] == "backend_restarted"
+        assert server.until(again)["score"] == 4.0
+        starts = [one for one in server.events(again) if one["event"] == "rollout.started"]
+        assert [one["data"]["attempt"] for one in starts] == [1, 2]
+
+
+def test_killed_in_the_middle_of_a_start(tmp_path: Path) -> None:
+    with killable(tmp_path) as (backend, server):
+        config = {"process": process("slow")}
+        for number in range(3):
+            server.pool(capacity=4, config=config)
+            time.sleep(0.02 * number)
+            backend.kill()
+            backend.start()
+        backend.kill()
+        token = token_of(tmp_path / "data" / FILE_NAME)
+        left = carriers(token)
+        assert left
+        backend.start()
+        assert gone(left, 0.5)
+        assert backend.stop() == 0
+        assert carriers(token) == []
+
+
+@pytest.fixture
+def stranger() -> Iterator[subprocess.Popen[bytes]]:
+    """A process that is none of ours, alone in a session as ours are."""
+    command = [sys.executable, "-c", "import time; time.sleep(120)"]
+    process = subprocess.Popen(command, start_new_session=True)
+    yield process
+    process.kill()
+    process.wait(10)
+
+
+@pytest.mark.parametrize("same_start", [False, True])
+def test_another_process_with_a_number_of_ours_is_left_alone(
+    tmp_path: Path, stranger: subprocess.Popen[bytes], same_start: bool
+) -> None:
+    with serve(tmp_path, allow_processes=True) as own:
+        start_pool(own)
+    token = token_of(tmp_path / FILE_NAME)
+    started = psutil.Process(stranger.pid).create_time() if same_start else 1.0
+    with contextlib.closing(sqlite3.connect(tmp_path / FILE_NAME)) as database:
+        row: tuple[Any, ...] = (stranger.pid, started, f"{token}.0123456789abcdef")
+        database.execute("INSERT INTO processes (pid, started, marker) VALUES (?, ?, ?)", row)
+        database.commit()
+    with serve(tmp_path):
+        time.sleep(0.3)
+    assert stranger.poll() is None
+    with contextlib.closing(sqlite3.connect(tmp_path / FILE_NAME)) as database:
+        assert database.execute("SELECT * FROM processes").fetchall() == []
+
+
+def test_a_copy_does_not_end_what_the_original_runs(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    with serve(tmp_path / "data", allow_processes=True) as own:
+        pool_id = start_pool(own)
+        before = all_of(own, pool_id, 1)
+        done = subprocess.run(
+            [sys.executable, "-m", "synth_pools.cli", "backup", str(tmp_path / "copy")]
+            + ["--data-dir", str(tmp_path / "data")],
+            cwd=ROOT,
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=30,
+        )
+        assert done.returncode == 0, done.stderr
+        with serve(tmp_path / "copy", allow_processes=True) as copy:
+            until(copy, pool_id, "active")
+            assert copy.run(pool_id)["status"] == "completed"
+        assert all(one.is_running() for one in before)
+        shutil.copytree(tmp_path / "data", tmp_path / "files")
+        with serve(tmp_path / "files", allow_processes=True) as files:
+            until(files, pool_id, "active")
+        assert all(one.is_running() for one in before)
+        assert own.run(pool_id)["status"] == "completed"
+
+
+def test_a_start_without_the_permission(tmp_path: Path) -> None:
+    with serve(tmp_path, allow_processes=True) as own:
+        pool_id = start_pool(own)
+        paused = start_pool(own)
+        own.post(f"/v1/pools/{paused}/pause")
+        failing = {"process": process("deaf", start_timeout_seconds=0.3)}
+        failed = own.pool(config=failing)
+        until(own, failed, "failed")
+    with serve(tmp_path) as own:
+        pool = own.get(f"/v1/pools/{pool_id}")
+        assert (pool["status"], pool["error"]["code"]) == ("failed", "processes_not_allowed")
+        for one in (pool_id, paused):
+            own.refused("POST", f"/v1/pools/{one}/resume", 403, "processes_not_allowed")
+        # A change that asks for nothing to be started is none of its business.
+        assert own.call("PATCH", f"/v1/pools/{pool_id}", json={"name": "b"})["name"] == "b"
+    with serve(tmp_path, allow_processes=True) as own:
+        assert until(own, pool_id, "active")["error"] is None
+        assert own.run(pool_id)["status"] == "completed"
+        assert own.get(f"/v1/pools/{paused}")["status"] == "paused"
+        # That one did not fail for want of the permission.
+        assert own.get(f"/v1/pools/{failed}")["status"] == "failed"
+
+
+def test_queued_rollouts_wait_for_the_containers_of_the_next_run(tmp_path: Path) -> None:
+    with serve(tmp_path, allow_processes=True) as own:
+        pool_id = start_pool(own, concurrency=1)
+        own.until(own.rollout(pool_id, params={"seconds": 60})["id"], "running")
+        waiting = [own.rollout(pool_id)["id"] for _ in range(3)]
+    with serve(tmp_path, allow_processes=True) as own:
+        assert own.get(f"/v1/pools/{pool_id}")["status"] in ("warming", "active")
+        assert {own.until(one)["status"] for one in waiting} == {"completed"}

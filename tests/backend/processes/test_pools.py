@@ -1,0 +1,374 @@
+"""Pools that start their containers themselves, as a client sees them."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from synth_pools.backend.processes.ports import Ports
+from tests.support.backend_server import Server, eventually, serve
+from tests.support.process_pools import (
+    SMALL,
+    containers,
+    family,
+    gone,
+    healthy,
+    pids,
+    process,
+    start_pool,
+    until,
+)
+
+Start = Callable[..., Server]
+
+FAILS = "print('one', flush=True); raise SystemExit('the cause')"
+
+
+@pytest.fixture(scope="module")
+def allowing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One backend for all tests here that need no settings of their own."""
+    with serve(tmp_path_factory.mktemp("allowing"), allow_processes=True) as running:
+        yield running
+
+
+def test_it_is_off_unless_it_was_asked_for(server: Server) -> None:
+    config = {"process": process()}
+    body = {"name": "p", "config": config}
+    server.refused("POST", "/v1/pools", 403, "processes_not_allowed", json=body)
+    server.refused(
+        "POST", "/v1/pools", 403, "processes_not_allowed", json={"name": "p", "pool_config": config}
+    )
+    path = f"/v1/pools/{server.pool()}"
+    server.refused("PUT", path, 403, "processes_not_allowed", json=body)
+    server.refused("PATCH", path, 403, "processes_not_allowed", json={"config": config})
+    assert server.get(path)["status"] == "active"
+    # Null is the same as not given.
+    server.call("PATCH", path, json={"config": {"process": None}})
+
+
+def test_a_pool_starts_its_containers(allowing: Server) -> None:
+    pool_id = allowing.pool(capacity=2, config={"process": process("slow")})
+    pool = allowing.get(f"/v1/pools/{pool_id}")
+    assert (pool["status"], pool["error"]) == ("warming", None)
+    refused = allowing.refused(
+        "POST", f"/v1/pools/{pool_id}/rollouts", 409, "pool_not_active", json={}
+    )
+    # Whoever can wait is told that it is worth it.
+    assert refused["error"]["retryable"] is True
+    assert {one["health"] for one in containers(allowing, pool_id)} == {"starting"}
+    assert until(allowing, pool_id, "active")["error"] is None
+    rollout = allowing.run(pool_id, seed=5)
+    assert (rollout["status"], rollout["score"]) == ("completed", 5.0)
+    found = healthy(allowing, pool_id, 2)
+    assert len({one["url"] for one in found}) == 2
+    assert rollout["result"]["pid"] in {one["pid"] for one in found}
+    assert all(one["restarts"] == 0 and one["last_error"] is None for one in found)
+
+
+def test_with_a_container_made_with_synth_containers(allowing: Server) -> None:
+    argv = [sys.executable, "-m", "synth_containers.serve", "--target", "openenv_echo"]
+    config = {"process": {"argv": [*argv, "--port", "{port}"]}}
+    pool_id = allowing.pool(config=config)
+    until(allowing, pool_id, "active")
+    assert allowing.get(f"/v1/pools/{pool_id}/container/health")["status"] == "ok"
+    allowing.call("DELETE", f"/v1/pools/{pool_id}")
+
+
+def test_four_containers_share_the_rollouts(allowing: Server) -> None:
+    pool_id = start_pool(allowing, capacity=4, concurrency=8)
+    healthy(allowing, pool_id, 4)
+    ids = [allowing.rollout(pool_id, params={"seconds": 0.2})["id"] for _ in range(24)]
+    ran = Counter(allowing.until(one)["result"]["pid"] for one in ids)
+    assert len(ran) == 4
+    assert min(ran.values()) >= 4
+
+
+def test_one_that_dies_is_started_again(allowing: Server) -> None:
+    pool_id = start_pool(allowing, "child")
+    [before] = healthy(allowing, pool_id, 1)
+    left = family(before["pid"])
+    assert len(left) == 2
+    psutil.Process(before["pid"]).kill()
+    after = eventually(
+        lambda: [one for one in containers(allowing, pool_id) if one["restarts"] == 1]
+    )
+    assert "signal 9" in after[0]["last_error"]
+    [after[0]] = healthy(allowing, pool_id, 1)
+    assert after[0]["pid"] != before["pid"]
+    assert allowing.run(pool_id)["result"]["pid"] == after[0]["pid"]
+    # What the dead one had started went with it.
+    assert gone(left)
+    assert allowing.get(f"/v1/pools/{pool_id}")["status"] == "active"
+
+
+def test_a_port_that_another_took_first(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    take, asked = Ports.take, 0
+
+    def unlucky(ports: Ports) -> int:
+        nonlocal asked
+        asked += 1
+        return occupied.getsockname()[1] if asked == 1 else take(ports)
+
+    monkeypatch.setattr(Ports, "take", unlucky)
+    own = start(allow_processes=True)
+    with socket.create_server(("127.0.0.1", 0)) as occupied:
+        pool_id = start_pool(own)
+        [one] = healthy(own, pool_id, 1)
+    assert asked == 2
+    assert (one["restarts"], "ended with status 1" in one["last_error"]) == (1, True)
+
+
+def test_one_that_hangs_is_replaced(start: Start) -> None:
+    own = start(allow_processes=True, health_interval_seconds=0.1, health_timeout_seconds=0.2)
+    config = {"process": process(start_timeout_seconds=2)}
+    pool_id = start_pool(own, config=config)
+    [before] = healthy(own, pool_id, 1)
+    psutil.Process(before["pid"]).suspend()
+    eventually(lambda: containers(own, pool_id)[0]["health"] == "unhealthy")
+    rollout_id = own.rollout(pool_id)["id"]
+    after = eventually(lambda: own.get(f"/v1/rollouts/{rollout_id}")["result"], 25)
+    assert after["pid"] != before["pid"]
+    [now] = healthy(own, pool_id, 1)
+    assert "does not work" in now["last_error"]
+    assert not psutil.pid_exists(before["pid"])
+
+
+def test_while_none_is_up_rollouts_wait(allowing: Server) -> None:
+    pool_id = start_pool(allowing, "slow")
+    [one] = healthy(allowing, pool_id, 1)
+    psutil.Process(one["pid"]).kill()
+    eventually(lambda: containers(allowing, pool_id)[0]["health"] != "healthy")
+    rollout_id = allowing.rollout(pool_id)["id"]
+    time.sleep(0.2)
+    assert allowing.state(rollout_id) == "queued"
+    assert allowing.until(rollout_id)["status"] == "completed"
+
+
+def test_a_rollout_whose_container_dies_fails_or_runs_again(allowing: Server) -> None:
+    pool_id = start_pool(allowing, capacity=2)
+    healthy(allowing, pool_id, 2)
+    failed = allowing.run(pool_id, params={"die": True})
+    assert failed["status"] == "failed"
+    assert failed["error"]["code"] == "container_bad_response"
+    healthy(allowing, pool_id, 2)
+    again = allowing.rollout(pool_id, params={"seconds": 1.5}, limits={"max_attempts": 2})["id"]
+    [busy] = eventually(
+        lambda: [one for one in containers(allowing, pool_id) if one["running_rollouts"]]
+    )
+    psutil.Process(busy["pid"]).kill()
+    assert allowing.until(again)["status"] == "completed"
+    starts = [one for one in allowing.events(again) if one["event"] == "rollout.started"]
+    assert [one["data"]["attempt"] for one in starts] == [1, 2]
+    assert starts[0]["data"]["container_url"] == busy["url"] != starts[1]["data"]["container_url"]
+
+
+def test_a_further_attempt_waits_no_longer_than_it_may_take(
+    allowing: Server, tmp_path: Path
+) -> None:
+    script = tmp_path / "container.py"
+    script.write_bytes(Path(SMALL).read_bytes())
+    argv = [sys.executable, str(script), "{port}"]
+    pool_id = allowing.pool(config={"process": {"argv": argv}})
+    until(allowing, pool_id, "active")
+    limits = {"max_attempts": 2, "timeout_seconds": 2}
+    rollout_id = allowing.rollout(pool_id, params={"seconds": 60}, limits=limits)["id"]
+    [busy] = eventually(
+        lambda: [one for one in containers(allowing, pool_id) if one["running_rollouts"]]
+    )
+    # It can never be started again.
+    script.unlink()
+    psutil.Process(busy["pid"]).kill()
+    ended = allowing.until(rollout_id)
+    assert ended["error"]["code"] == "container_bad_response"
+    starts = [one for one in allowing.events(rollout_id) if one["event"] == "rollout.started"]
+    assert len(starts) == 1
+
+
+@pytest.mark.parametrize(
+    ("argv", "says"),
+    [
+        (["/nowhere/at/all"], "could not be started"),
+        ([sys.executable, "-c", FAILS], "ended with status"),
+        ([sys.executable, SMALL, "{port}", "deaf"], "was not healthy within 1 seconds"),
+    ],
+)
+def test_one_that_never_gets_healthy(allowing: Server, argv: list[str], says: str) -> None:
+    config = {"process": {"argv": argv, "start_timeout_seconds": 1}}
+    pool_id = allowing.pool(config=config)
+    pool = until(allowing, pool_id, "failed")
+    error = pool["error"]
+    assert error["code"] == "process_not_healthy"
+    assert says in error["message"]
+    if "print" in argv[-1]:
+        assert error["details"] == {"output": ["one", "the cause"], "exit_code": 1}
+    else:
+        assert error["details"]["exit_code"] is None
+    if argv[-1] == "deaf":
+        assert error["details"]["output"][0].startswith("listening at")
+    refused = allowing.refused(
+        "POST", f"/v1/pools/{pool_id}/rollouts", 409, "pool_not_active", json={}
+    )
+    assert "retryable" not in refused["error"]
+    allowing.refused("POST", f"/v1/pools/{pool_id}/pause", 409, "pool_not_active")
+    eventually(lambda: not containers(allowing, pool_id))
+    # It is tried again when somebody has seen to the cause.
+    resumed = allowing.post(f"/v1/pools/{pool_id}/resume")
+    assert (resumed["status"], resumed["error"]) == ("warming", None)
+    until(allowing, pool_id, "failed")
+    allowing.call("PATCH", f"/v1/pools/{pool_id}", json={"config": {"process": process()}})
+    assert allowing.get(f"/v1/pools/{pool_id}")["status"] == "failed"
+    allowing.post(f"/v1/pools/{pool_id}/resume")
+    assert until(allowing, pool_id, "active")["error"] is None
+    assert allowing.run(pool_id)["status"] == "completed"
+
+
+def test_capacity_changes_while_it_runs(allowing: Server) -> None:
+    pool_id = start_pool(allowing, capacity=1, concurrency=8)
+    path = f"/v1/pools/{pool_id}"
+    [first] = healthy(allowing, pool_id, 1)
+    assert allowing.call("PATCH", path, json={"capacity": 3})["status"] == "active"
+    assert first["pid"] in {one["pid"] for one in healthy(allowing, pool_id, 3)}
+    ids = [allowing.rollout(pool_id, params={"seconds": 1})["id"] for _ in range(6)]
+    for rollout_id in ids:
+        allowing.until(rollout_id, "running")
+    allowing.call("PATCH", path, json={"capacity": 1})
+    # Those that are to end go on with what they have, and get nothing new.
+    [stays] = eventually(
+        lambda: [one for one in containers(allowing, pool_id) if one["health"] == "healthy"]
+    )[:1]
+    assert all(allowing.until(one)["status"] == "completed" for one in ids)
+    [left] = healthy(allowing, pool_id, 1)
+    assert left["pid"] == stays["pid"]
+    assert allowing.run(pool_id)["result"]["pid"] == left["pid"]
+
+
+def test_another_command_takes_over(allowing: Server) -> None:
+    pool_id = start_pool(allowing, capacity=2, concurrency=8)
+    path = f"/v1/pools/{pool_id}"
+    old = {one["pid"] for one in healthy(allowing, pool_id, 2)}
+    running = allowing.rollout(pool_id, params={"seconds": 1.5})["id"]
+    allowing.until(running, "running")
+    patch = {"config": {"process": process(env={"COLOUR": "red"})}}
+    assert allowing.call("PATCH", path, json=patch)["status"] == "active"
+    new = allowing.run(pool_id)["result"]
+    assert new["environment"]["COLOUR"] == "red"
+    assert new["pid"] not in old
+    # The one that was under way was not disturbed.
+    assert allowing.until(running)["result"]["pid"] in old
+    assert old.isdisjoint(one["pid"] for one in healthy(allowing, pool_id, 2))
+    # By PUT as well; then none is left, and the echo target runs what comes.
+    started = pids(allowing, pool_id)
+    allowing.call("PUT", path, json={"name": "without"})
+    assert allowing.run(pool_id)["result"]["echo"] is not None
+    assert gone([psutil.Process(pid) for pid in started if psutil.pid_exists(pid)])
+
+
+def test_a_command_that_does_not_work_costs_no_rollout(allowing: Server) -> None:
+    pool_id = start_pool(allowing)
+    old = pids(allowing, pool_id)
+    running = allowing.rollout(pool_id, params={"seconds": 4})["id"]
+    allowing.until(running, "running")
+    broken = {"argv": ["/nowhere/at/all"], "start_timeout_seconds": 0.1}
+    allowing.call("PATCH", f"/v1/pools/{pool_id}", json={"config": {"process": broken}})
+    until(allowing, pool_id, "failed")
+    ended = allowing.until(running)
+    assert ended["error"] is None
+    assert ended["result"]["pid"] in old
+    assert gone([psutil.Process(pid) for pid in old if psutil.pid_exists(pid)])
+
+
+def test_a_pool_that_gets_processes_later(allowing: Server) -> None:
+    pool_id = allowing.pool()
+    allowing.call("PATCH", f"/v1/pools/{pool_id}", json={"config": {"process": process("slow")}})
+    assert allowing.get(f"/v1/pools/{pool_id}")["status"] == "active"
+    # It waits for the process, and is not given to the echo target meanwhile.
+    assert "pid" in allowing.run(pool_id)["result"]
+
+
+def test_deleting_ends_them_with_all_that_they_started(allowing: Server) -> None:
+    pool_id = start_pool(allowing, "child", "stray", capacity=2)
+    started = [one for two in healthy(allowing, pool_id, 2) for one in family(two["pid"])]
+    assert len(started) == 6
+    allowing.call("DELETE", f"/v1/pools/{pool_id}")
+    assert gone(started)
+    eventually(lambda: not containers(allowing, pool_id))
+
+
+def test_one_that_does_not_listen_is_killed(allowing: Server) -> None:
+    pool_id = start_pool(allowing, "stubborn")
+    [one] = healthy(allowing, pool_id, 1)
+    started = family(one["pid"])
+    begun = time.monotonic()
+    allowing.call("DELETE", f"/v1/pools/{pool_id}")
+    assert gone(started)
+    assert 4.5 < time.monotonic() - begun < 9
+
+
+def test_a_flood_of_output_blocks_nobody(allowing: Server) -> None:
+    pool_id = start_pool(allowing, "flood")
+    [one] = healthy(allowing, pool_id, 1)
+    before = psutil.Process().memory_info().rss
+    begun = time.monotonic()
+    for _ in range(5):
+        assert allowing.run(pool_id)["status"] == "completed"
+        time.sleep(0.2)
+    assert time.monotonic() - begun < 10
+    assert psutil.Process().memory_info().rss - before < 64 * 1024 * 1024
+    started = family(one["pid"])
+    allowing.call("DELETE", f"/v1/pools/{pool_id}")
+    assert gone(started)
+
+
+def test_the_environment_is_small(
+    allowing: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SYNTH_API_KEY", "sk_never")
+    monkeypatch.setenv("PYTHONPATH", "/nowhere")
+    monkeypatch.setenv("CONTAINER_API_KEY", "the-key-of-the-containers")
+    monkeypatch.setenv("LC_TIME", "C")
+    env = {"AT": "http://127.0.0.1:{port}/", "NUMBER": 5, "NOTHING": None}
+    config = {"process": process(env=env, cwd=str(tmp_path))}
+    pool_id = start_pool(allowing, config=config)
+    [one] = healthy(allowing, pool_id, 1)
+    result = allowing.run(pool_id)["result"]
+    found = dict(result["environment"])
+    port = one["url"].rpartition(":")[2]
+    assert result["cwd"] == os.path.realpath(tmp_path)
+    assert found.pop("SYNTH_POOLS_PROCESS")
+    assert found.pop("AT") == f"http://127.0.0.1:{port}/"
+    assert (found.pop("PORT"), found.pop("NUMBER")) == (port, "5")
+    assert found.pop("LC_TIME") == "C"
+    assert found.pop("PATH") == os.environ["PATH"]
+    # Python adds LC_CTYPE by itself where no locale is set.
+    allowed = {"HOME", "LANG", "TMPDIR", "TZ"}
+    assert {name for name in found if not name.startswith("LC_")} <= allowed
+    # With the name of a key: the processes get it, and are sent it.
+    patch = {"config": {"container_key_env": "CONTAINER_API_KEY"}}
+    allowing.call("PATCH", f"/v1/pools/{pool_id}", json=patch)
+    answer = allowing.run(pool_id)
+    assert "the-key-of-the-containers" not in str(answer)
+    environment = psutil.Process(answer["result"]["pid"]).environ()
+    assert environment["ENVIRONMENT_API_KEY"] == "the-key-of-the-containers"
+    assert "CONTAINER_API_KEY" not in environment
+
+
+def test_the_key_is_not_told_by_what_a_process_prints(
+    allowing: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CONTAINER_API_KEY", "the-key-of-the-containers")
+    code = "import os; print('key', os.environ['ENVIRONMENT_API_KEY']); raise SystemExit(3)"
+    config: dict[str, Any] = {
+        "container_key_env": "CONTAINER_API_KEY",
+        "process": {"argv": [sys.executable, "-c", code], "start_timeout_seconds": 0.5},
+    }
+    error = until(allowing, allowing.pool(config=config), "failed")["error"]
+    assert error["details"] == {"output": ["key ***"], "exit_code": 3}

@@ -1,0 +1,239 @@
+"""Containers that break down under a rollout, and what that costs."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from synth_pools.backend.rollouts import attempts
+from tests.support.backend_server import Server, eventually, serve
+from tests.support.container_process import ContainerProcess, container_processes
+from tests.support.odd_container import OddContainer, http, odd_container
+
+GOOD = http(200, {"status": "completed", "reward": 1})
+
+
+@pytest.fixture(autouse=True)
+def _no_long_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attempts, "_FIRST_PAUSE", 0.01)
+
+
+@contextlib.contextmanager
+def gone_container() -> Iterator[str]:
+    with odd_container(lambda _: GOOD) as container:
+        pass
+    yield container.url
+
+
+@contextlib.contextmanager
+def answering(answer: bytes | None) -> Iterator[OddContainer]:
+    with odd_container(lambda _: answer) as container:
+        yield container
+
+
+def started(server: Server, rollout_id: str) -> list[dict[str, Any]]:
+    """What the stream tells of each attempt; the stream as a whole is checked."""
+    events = server.events(rollout_id)
+    assert [event["sequence"] for event in events] == list(range(1, len(events) + 1))
+    types = [event["event"] for event in events]
+    attempts = types.count("rollout.started")
+    assert types[: attempts + 1] == ["rollout.queued"] + ["rollout.started"] * attempts
+    assert sum(type_ in ("rollout.completed", "rollout.failed") for type_ in types) == 1
+    return [event["data"] for event in events if event["event"] == "rollout.started"]
+
+
+@pytest.mark.parametrize("attempts", [1, 2])
+def test_a_real_container_is_killed_in_the_middle(
+    server: Server, tmp_path: Path, attempts: int
+) -> None:
+    with container_processes(tmp_path, 2) as containers:
+        first, second = containers
+        pool_id = server.pool(container_urls=[first.url, second.url])
+        request = {"seed": 7, "params": {"seconds": 1}, "limits": {"max_attempts": attempts}}
+        rollout_id = server.rollout(pool_id, **request)["id"]
+        eventually(lambda: first.ran)
+        first.kill()
+        rollout = server.until(rollout_id)
+        told = started(server, rollout_id)
+        if attempts == 1:
+            assert rollout["error"]["code"] == "container_bad_response"
+            assert rollout["error"]["details"]["cause"]
+            assert told == [{"status": "running", "attempt": 1, "container_url": first.url}]
+            assert second.ran == []
+        else:
+            assert (rollout["status"], rollout["score"], rollout["error"]) == ("completed", 7, None)
+            previous = told[1].pop("previous_error")
+            assert previous["code"] == "container_bad_response"
+            assert first.url in previous["message"]
+            assert told == [
+                {"status": "running", "attempt": 1, "container_url": first.url},
+                {"status": "running", "attempt": 2, "container_url": second.url},
+            ]
+            assert (first.ran, second.ran) == ([rollout_id], [rollout_id])
+
+
+def test_all_that_ran_on_a_container_that_is_killed_ends_on_the_others(
+    server: Server, tmp_path: Path
+) -> None:
+    with container_processes(tmp_path, 3) as containers:
+        pool_id = server.pool(container_urls=[each.url for each in containers], concurrency=12)
+        request = {"params": {"seconds": 0.5}, "limits": {"max_attempts": 3}}
+        rollouts = [server.rollout(pool_id, seed=seed, **request)["id"] for seed in range(24)]
+        killed = containers[1]
+        eventually(lambda: len(killed.ran) == 4)
+        killed.kill()
+        for seed, rollout_id in enumerate(rollouts):
+            rollout = server.until(rollout_id)
+            assert (rollout["status"], rollout["score"]) == ("completed", seed)
+    again = [rollout_id for rollout_id in rollouts if len(started(server, rollout_id)) > 1]
+    assert set(killed.ran) <= set(again)
+    # Once on a container that lived, for each.
+    survivors = containers[0].ran + containers[2].ran
+    assert sorted(survivors) == sorted(rollouts)
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "tried_again"),
+    [
+        (http(500, b"oops"), "container_http_error", True),
+        (http(503, {"detail": "busy"}), "container_http_error", True),
+        (b"", "container_bad_response", True),
+        (http(200, {"a": "x" * 1000})[:-500], "container_bad_response", True),
+        (http(404, b""), "container_http_error", False),
+        (http(422, {"detail": []}), "container_http_error", False),
+        (http(302, b"", location="http://127.0.0.1:1/"), "container_http_error", False),
+        (http(200, b"<html>"), "container_bad_response", False),
+        (http(200, b"[1]"), "container_bad_response", False),
+        (http(200, {"status": "failed"}), "container_failed", False),
+        (None, "container_timeout", False),
+    ],
+)
+def test_what_is_tried_again(
+    server: Server, answer: bytes | None, code: str, tried_again: bool
+) -> None:
+    with answering(answer) as bad, answering(GOOD) as good:
+        pool_id = server.pool(container_urls=[bad.url, good.url])
+        limits = {"max_attempts": 2, "timeout_seconds": 0.3 if answer is None else 20}
+        rollout = server.run(pool_id, limits=limits)
+        assert bad.paths()[0] == "POST /rollouts"
+        told = started(server, rollout["id"])
+        if tried_again:
+            assert (rollout["status"], rollout["score"]) == ("completed", 1)
+            assert [each["container_url"] for each in told] == [bad.url, good.url]
+            assert told[1]["previous_error"]["code"] == code
+        else:
+            assert rollout["error"]["code"] == code
+            assert len(told) == 1
+            assert good.paths() == []
+
+
+def test_one_that_is_not_there(server: Server) -> None:
+    with gone_container() as gone, answering(GOOD) as good:
+        pool_id = server.pool(container_urls=[gone, good.url])
+        rollout = server.run(pool_id, limits={"max_attempts": 2})
+        told = started(server, rollout["id"])
+    assert rollout["status"] == "completed"
+    assert [each["container_url"] for each in told] == [gone, good.url]
+    assert told[1]["previous_error"]["code"] == "container_unreachable"
+
+
+def test_only_as_often_as_asked_and_on_each_once(server: Server) -> None:
+    with contextlib.ExitStack() as stack:
+        bad = [stack.enter_context(answering(http(500, b""))) for _ in range(4)]
+        pool_id = server.pool(container_urls=[each.url for each in bad])
+        rollout = server.run(pool_id, limits={"max_attempts": 3})
+        told = started(server, rollout["id"])
+        assert rollout["error"]["code"] == "container_http_error"
+        assert [len(each.paths()) for each in bad] == [1, 1, 1, 0]
+    assert [each["attempt"] for each in told] == [1, 2, 3]
+    assert [each["container_url"] for each in told] == [each.url for each in bad[:3]]
+
+
+def test_the_only_container_is_tried_again_after_a_pause(server: Server) -> None:
+    answers = [http(503, b""), http(503, b""), GOOD]
+    with odd_container(lambda _: answers.pop(0)) as container:
+        rollout = server.run(server.pool(container_url=container.url), limits={"max_attempts": 3})
+        assert rollout["status"] == "completed"
+        assert len(container.paths()) == 3
+        task = {"task_id": "t", "container_url": container.url}
+        answers[:] = [http(503, b""), GOOD]
+        pool_id = server.pool(tasks=[task])
+        rollout = server.run(pool_id, task_id="t", limits={"max_attempts": 2})
+        assert rollout["status"] == "completed"
+        assert [each["container_url"] for each in started(server, rollout["id"])] == [
+            container.url
+        ] * 2
+
+
+def test_pauses_grow_to_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    pauses = [
+        attempts.Attempt("r", {}, number, None, None, 1.0, False, False).pause_seconds
+        for number in range(1, 11)
+    ]
+    assert pauses[:5] == [0.5, 1.0, 2.0, 4.0, 5.0]
+    assert set(pauses[4:]) == {5.0}
+
+
+def test_cancelled_between_two_attempts(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attempts, "_FIRST_PAUSE", 60)
+    monkeypatch.setattr(attempts, "_LONGEST_PAUSE", 60)
+    with answering(http(500, b"")) as bad:
+        pool_id = server.pool(container_url=bad.url, concurrency=1)
+        rollout_id = server.rollout(pool_id, limits={"max_attempts": 2})["id"]
+        eventually(lambda: bad.paths())
+        assert server.state(rollout_id) == "running"
+        server.post(f"/v1/rollouts/{rollout_id}/cancel")
+        # Its place is free again.
+        other = server.rollout(pool_id)["id"]
+        assert server.until(other)["status"] == "failed"
+        assert bad.paths().count("POST /rollouts") == 2
+    assert server.types(rollout_id) == ["rollout.queued", "rollout.started", "rollout.cancelled"]
+
+
+def test_a_restart_in_the_second_attempt(tmp_path: Path) -> None:
+    data_dir = tmp_path / "data"
+    data_dir.mkdir()
+    with container_processes(tmp_path, 2) as (first, second):
+        request = {"seed": 2, "params": {"seconds": 2}, "limits": {"max_attempts": 3}}
+        with serve(data_dir) as before:
+            pool_id = before.pool(container_urls=[first.url, second.url])
+            rollout_id = before.rollout(pool_id, **request)["id"]
+            eventually(lambda: first.ran)
+            first.kill()
+            eventually(lambda: second.ran)
+        with serve(data_dir) as after:
+            rollout = after.until(rollout_id)
+            told = started(after, rollout_id)
+    assert (rollout["status"], rollout["score"]) == ("completed", 2)
+    errors = [each.get("previous_error", {}).get("code") for each in told]
+    assert errors[:3] == [None, "container_bad_response", "backend_restarted"]
+    assert [each["attempt"] for each in told] == [1, 2, 3]
+
+
+def test_a_container_that_is_killed_and_comes_back(
+    start: Callable[..., Server], tmp_path: Path
+) -> None:
+    own = start(health_interval_seconds=0.1)
+    with container_processes(tmp_path, 2) as containers:
+        first, second = containers
+        pool_id = own.pool(container_urls=[first.url, second.url])
+
+        def health() -> Any:
+            found = own.get(f"/v1/pools/{pool_id}/metrics")["containers"]
+            return [each["health"] for each in found]
+
+        first.kill()
+        eventually(lambda: health() == ["unhealthy", "healthy"])
+        for _ in range(3):
+            assert own.run(pool_id, seed=1)["status"] == "completed"
+        assert first.ran == []
+        containers.append(ContainerProcess(tmp_path / "ledger-again", first.port))
+        eventually(lambda: health() == ["healthy", "healthy"])
+        for _ in range(4):
+            assert own.run(pool_id, seed=1)["status"] == "completed"
+        assert len(containers[-1].ran) == 2

@@ -1,0 +1,268 @@
+"""`create_rollout_batch`: each item on its own and in order, all of them in one transaction."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from synth_pools.backend.storage.database import FILE_NAME
+from tests.backend.rollouts.test_idempotency import age_keys
+from tests.support.backend_server import KEY, Server, serve
+
+PATH = "/v1/rollouts/batch"
+SLOW = {"env": {"delay": 60, "events": 0}}
+
+
+def batch(server: Server, body: Any, key: str | None = None) -> Any:
+    headers = {} if key is None else {"idempotency-key": key}
+    answer = server.post(PATH, body, headers=headers)
+    assert [item["index"] for item in answer["items"]] == list(range(len(answer["items"])))
+    assert all((item["rollout"] is None) is (item["status"] != 202) for item in answer["items"])
+    assert all((item["error"] is None) is (item["status"] == 202) for item in answer["items"])
+    admitted = sum(item["status"] == 202 for item in answer["items"])
+    assert (answer["admitted"], answer["refused"]) == (admitted, len(answer["items"]) - admitted)
+    references = [{"id": one, "rollout_id": one} for one in ids(answer)]
+    assert answer["rollouts"] == references
+    return answer
+
+
+def ids(answer: Any) -> list[str]:
+    return [item["rollout"]["id"] for item in answer["items"] if item["rollout"]]
+
+
+def test_both_spellings_are_one_list_in_order(server: Server) -> None:
+    pool_id, other = server.pool(), server.pool()
+    answer = batch(
+        server,
+        {
+            "pool_id": pool_id,
+            "rollouts": [{"seed": 1}, {"seed": 2, "pool_id": other}],
+            "requests": [{"seed": 3, "pool_id": None}],
+        },
+    )
+    rollouts = [item["rollout"] for item in answer["items"]]
+    assert [one["request"] for one in rollouts] == [
+        {"seed": 1},
+        {"seed": 2, "pool_id": other},
+        {"seed": 3, "pool_id": None},
+    ]
+    assert [one["pool_id"] for one in rollouts] == [pool_id, other, pool_id]
+    assert {one["status"] for one in rollouts} == {"queued"}
+    assert [server.until(one["id"])["status"] for one in rollouts] == ["completed"] * 3
+    listed = [one["id"] for one in server.get(f"/v1/pools/{pool_id}/rollouts")["items"]]
+    assert listed == [rollouts[2]["id"], rollouts[0]["id"]]
+
+
+def test_an_empty_batch_is_fine(server: Server) -> None:
+    empty = {"items": [], "rollouts": [], "admitted": 0, "refused": 0}
+    body: Any
+    for body in ({}, {"rollouts": []}, {"rollouts": None, "requests": None}):
+        assert server.post(PATH, body) == empty
+
+
+def test_each_is_refused_on_its_own(server: Server) -> None:
+    pool_id, gone = server.pool(), server.pool()
+    server.call("DELETE", f"/v1/pools/{gone}")
+    requests: list[dict[str, Any]] = [
+        {"seed": 1},
+        {"sead": 1},
+        {"task_id": "nothing"},
+        {"pool_id": "nobody"},
+        {"pool_id": gone},
+        {"seed": "x", "env": 7},
+        {"seed": 2},
+    ]
+    answer = batch(server, {"pool_id": pool_id, "rollouts": requests})
+    assert [item["status"] for item in answer["items"]] == [202, 422, 404, 404, 409, 422, 202]
+    codes = [item["error"]["code"] for item in answer["items"][1:-1]]
+    assert codes == [
+        "validation_failed",
+        "task_not_found",
+        "pool_not_found",
+        "pool_archived",
+        "validation_failed",
+    ]
+    places = [error["loc"] for error in answer["items"][5]["error"]["details"]["errors"]]
+    assert sorted(places) == [["body", "env"], ["body", "seed"]]
+    # Each as the creation of it alone would have been answered.
+    for request, item in zip(requests[1:-1], answer["items"][1:-1], strict=True):
+        alone = server.send("POST", "/v1/rollouts", json={"pool_id": pool_id, **request})
+        assert alone.status_code == item["status"]
+        assert alone.json()["error"]["message"] == item["error"]["message"]
+
+
+def test_the_batch_itself_may_be_wrong(server: Server) -> None:
+    body: Any
+    for body in ([], {"rollouts": 7}, {"rollouts": [7]}, {"requests": [{}] * 1001}, {"pool_id": 7}):
+        server.refused("POST", PATH, 422, "validation_failed", json=body)
+
+
+def test_without_a_pool_the_least_loaded_gets_the_next(start: Callable[..., Server]) -> None:
+    own = start()
+    small, large = own.pool(concurrency=1), own.pool(concurrency=3)
+    tasked = own.pool(concurrency=1, tasks=[{"task_id": "t"}])
+    answer = batch(own, {"rollouts": [*[SLOW] * 10, {**SLOW, "task_id": "t"}, {"task_id": "u"}]})
+    pools = [item["rollout"]["pool_id"] for item in answer["items"][:-1]]
+    assert [pools.count(pool_id) for pool_id in (small, large, tasked)] == [2, 6, 3]
+    assert pools[-1] == tasked
+    assert answer["items"][-1]["error"]["code"] == "no_active_pool"
+
+
+def test_a_full_queue_refuses_the_rest(start: Callable[..., Server]) -> None:
+    own = start(max_queued_per_pool=3, max_queued=5)
+    crowded, other = own.pool(concurrency=2), own.pool(concurrency=1)
+    body = {"pool_id": crowded, "rollouts": [SLOW] * 7 + [{**SLOW, "pool_id": other}] * 2}
+    answer = batch(own, body)
+    assert [item["status"] for item in answer["items"]] == [202] * 5 + [429] * 4
+    of_pool, in_all = answer["items"][5]["error"], answer["items"][7]["error"]
+    assert (of_pool["code"], of_pool["details"]) == ("pool_queue_full", {"limit": 3})
+    assert (in_all["code"], in_all["details"]) == ("queue_full", {"limit": 5})
+    assert of_pool["retryable"] is True
+    assert of_pool["retry_after_ms"] >= 1000
+
+
+def test_mode_sync_does_not_wait(server: Server) -> None:
+    begun = time.monotonic()
+    request = {"mode": "sync", "env": {"delay": 30}}
+    answer = batch(server, {"pool_id": server.pool(), "rollouts": [request]})
+    assert time.monotonic() - begun < 10
+    assert answer["items"][0]["rollout"]["mode"] == "sync"
+
+
+def test_a_repetition_creates_only_what_was_refused(server: Server) -> None:
+    pool_id, key = server.pool(), uuid.uuid4().hex
+    body = {"pool_id": pool_id, "rollouts": [{"seed": 1}, {"task_id": "later"}, {"seed": 1}]}
+    first = batch(server, body, key)
+    assert [item["status"] for item in first["items"]] == [202, 404, 202]
+    ended = [server.until(rollout_id) for rollout_id in ids(first)]
+    assert len({one["id"] for one in ended}) == 2
+    server.post(f"/v1/pools/{pool_id}/tasks", {"task_id": "later"}, 201)
+    second = batch(server, body, key)
+    assert [second["items"][0]["rollout"], second["items"][2]["rollout"]] == ended
+    assert second["items"][1]["rollout"]["task_id"] == "later"
+    third = batch(server, body, key)
+    assert ids(third) == ids(second)
+    assert len(server.get(f"/v1/pools/{pool_id}/rollouts")["items"]) == 3
+
+
+def test_another_batch_with_the_same_key_is_refused_whole(server: Server) -> None:
+    pool_id, key = server.pool(), uuid.uuid4().hex
+    first = batch(server, {"pool_id": pool_id, "rollouts": [{"sead": 1}]}, key)
+    assert first["admitted"] == 0
+    # Refusals reserve no key.
+    second = batch(server, {"pool_id": pool_id, "rollouts": [{"sead": 1}, {"seed": 1}]}, key)
+    for rollouts in ([{"seed": 1}], [{"sead": 1}, {"seed": 1}, {}], [{"sead": 2}, {"seed": 1}]):
+        body = {"pool_id": pool_id, "rollouts": rollouts}
+        refused = server.refused(
+            "POST", PATH, 409, "idempotency_conflict", json=body, headers={"idempotency-key": key}
+        )
+        assert refused["error"]["rollout_id"] == ids(second)[0]
+    assert len(server.get(f"/v1/pools/{pool_id}/rollouts")["items"]) == 1
+    # It is a key of batches only.
+    alone = server.send(
+        "POST", "/v1/rollouts", json={"pool_id": pool_id}, headers={"idempotency-key": key}
+    )
+    assert alone.status_code == 202
+
+
+def test_of_many_at_once_one_is_admitted(server: Server) -> None:
+    pool_id, key = server.pool(), uuid.uuid4().hex
+    body = {"pool_id": pool_id, "rollouts": [{"seed": seed} for seed in range(20)]}
+    with ThreadPoolExecutor(6) as threads:
+        answers = list(threads.map(lambda _: batch(server, body, key), range(12)))
+    assert len({tuple(ids(answer)) for answer in answers}) == 1
+    assert len(server.get(f"/v1/pools/{pool_id}/rollouts?limit=1000")["items"]) == 20
+
+
+def test_the_key_of_a_batch_lasts_for_a_day(tmp_path: Path) -> None:
+    body: Any = {"rollouts": [{}, {}]}
+    key = uuid.uuid4().hex
+    with serve(tmp_path) as own:
+        own.pool()
+        first = ids(batch(own, body, key))
+    for seconds, is_kept in ((86_390, True), (20, False)):
+        age_keys(tmp_path / FILE_NAME, seconds)
+        with serve(tmp_path) as own:
+            assert (ids(batch(own, body, key)) == first) == is_kept
+
+
+def test_a_thousand_are_quick(start: Callable[..., Server]) -> None:
+    own = start(validate_responses=False)
+    pool_id = own.pool(concurrency=1)
+    own.rollout(pool_id, **SLOW)
+    body = {"pool_id": pool_id, "rollouts": [{"seed": seed} for seed in range(1000)]}
+    begun = time.monotonic()
+    answer = batch(own, body)
+    assert answer["admitted"] == 1000
+    # One by one they take ten times as long.
+    assert time.monotonic() - begun < 5
+    assert own.get("/v1/queue/status")["queued"] == 1000
+
+
+_BACKEND = """
+import sys
+from tests.support.backend_server import KEY
+from synth_pools.local import LocalBackend
+with LocalBackend(sys.argv[1], api_key=KEY) as backend:
+    print(backend.url, flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_after_a_crash_a_batch_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
+    """And its key tells: what the crash took is admitted by the repetition, once."""
+    body = {"pool_id": "p", "rollouts": [{"env": {"delay": 60}, "seed": n} for n in range(400)]}
+    for wait in (0.0, 0.03, 0.06, 0.3):
+        key = uuid.uuid4().hex
+        process = subprocess.Popen(
+            [sys.executable, "-c", _BACKEND, str(tmp_path)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stdout is not None
+        own = Server(process.stdout.readline().strip(), None)
+        with own.http:
+            if own.send("GET", "/v1/pools/p").status_code == 404:
+                own.post("/v1/pools", {"pool_id": "p", "name": "p", "concurrency": 1}, 201)
+            before = count(own)
+            with ThreadPoolExecutor(1) as threads:
+                sent = threads.submit(send_alone, own.url, body, key)
+                time.sleep(wait)
+                process.kill()
+                process.wait(10)
+                answered = sent.result(30)
+        with serve(tmp_path, validate_responses=False) as again:
+            added = count(again) - before
+            assert added in (0, 400)
+            assert answered <= added
+            repeated = batch(again, body, key)
+            assert repeated["admitted"] == 400
+            assert count(again) - before == 400
+            for rollout_id in ids(repeated):
+                # The one that ran has failed with the backend.
+                again.send("POST", f"/v1/rollouts/{rollout_id}/cancel")
+
+
+def count(server: Server) -> int:
+    """How many rollouts the pool has had."""
+    metrics = server.get("/v1/pools/p/metrics")
+    return sum(value for name, value in metrics.items() if name.endswith("_rollouts"))
+
+
+def send_alone(url: str, body: Any, key: str) -> int:
+    """How many were admitted, as far as the answer came."""
+    headers = {"authorization": f"Bearer {KEY}", "idempotency-key": key}
+    try:
+        answer = httpx.post(f"{url}{PATH}", json=body, headers=headers, timeout=20, trust_env=False)
+    except httpx.HTTPError:
+        return 0
+    return int(answer.json()["admitted"])

@@ -1,0 +1,222 @@
+"""Event streams: order, resume, silence, many readers, readers that leave."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.support.backend_server import Server, eventually, read_events
+
+
+def test_a_success_tells_its_whole_story(server: Server) -> None:
+    rollout = server.run(server.pool(), env={"events": 3, "reward": 0.5})
+    response = server.http.get(f"/v1/rollouts/{rollout['id']}/events")
+    assert response.headers["content-type"] == "text/event-stream"
+    assert response.headers["cache-control"] == "no-store"
+    events = read_events(response.text)
+    assert [event["event"] for event in events] == [
+        "rollout.queued",
+        "rollout.started",
+        "agent",
+        "agent",
+        "agent",
+        "reward",
+        "rollout.completed",
+    ]
+    assert [event["sequence"] for event in events] == list(range(1, 8))
+    assert [event["id"] for event in events] == [f"evt_{n:010d}" for n in range(1, 8)]
+    assert {event["rollout_id"] for event in events} == {rollout["id"]}
+    assert {event["pool_id"] for event in events} == {rollout["pool_id"]}
+    stamps = [event["timestamp"] for event in events]
+    assert stamps == sorted(stamps)
+    assert stamps[0] == rollout["created_at"]
+    assert stamps[-1] == rollout["finished_at"]
+    assert events[-2]["data"] == {"outcome_reward": 0.5}
+    assert events[-1]["data"] == {"status": "completed", "outcome_reward": 0.5}
+
+
+def test_a_failure_says_why(server: Server) -> None:
+    rollout = server.run(server.pool(), env={"fail": True, "events": 0})
+    events = server.events(rollout["id"])
+    assert [e["event"] for e in events] == ["rollout.queued", "rollout.started", "rollout.failed"]
+    assert events[-1]["data"]["error"] == rollout["error"]
+
+
+def test_events_come_as_they_happen(server: Server) -> None:
+    pool_id = server.pool()
+    rollout_id = server.rollout(pool_id, env={"delay": 0.6, "events": 2})["id"]
+    begun = time.monotonic()
+    with server.http.stream("GET", f"/v1/pools/{pool_id}/rollouts/{rollout_id}/events") as stream:
+        arrivals = [
+            (line[7:], time.monotonic() - begun)
+            for line in stream.iter_lines()
+            if line.startswith("event: ")
+        ]
+    assert [name for name, _ in arrivals][-5:] == [
+        "rollout.started",
+        "agent",
+        "agent",
+        "reward",
+        "rollout.completed",
+    ]
+    agents = [moment for name, moment in arrivals if name == "agent"]
+    assert arrivals[-1][1] - agents[0] > 0.15
+
+
+def test_what_is_shown_is_stored(server: Server) -> None:
+    """Whoever sees the terminal event and asks at once finds the rollout in that state."""
+    pool_id = server.pool(concurrency=16)
+    for _ in range(20):
+        rollout_id = server.rollout(pool_id)["id"]
+        last = server.events(rollout_id)[-1]["event"]
+        assert last == f"rollout.{server.state(rollout_id)}"
+
+
+@pytest.mark.parametrize(
+    ("params", "headers", "first"),
+    [
+        ({"cursor": "evt_0000000003"}, {}, 4),
+        ({}, {"last-event-id": "evt_0000000003"}, 4),
+        ({"after_sequence": 3}, {}, 4),
+        ({"after_sequence": 0}, {}, 1),
+        # Where several are given, the furthest counts.
+        ({"cursor": "evt_0000000002", "after_sequence": 4}, {"last-event-id": "x"}, 5),
+        ({"cursor": "evt_0000000005"}, {"last-event-id": "evt_0000000001"}, 6),
+        ({"after_sequence": 1}, {"last-event-id": "evt_0000000004"}, 5),
+        # What is no event of this rollout is no position.
+        ({"cursor": "evt_0000000099"}, {}, 1),
+        ({"cursor": "evt_3"}, {}, 1),
+        ({"cursor": "evt_00000000003"}, {}, 1),
+        ({"cursor": ""}, {"last-event-id": ""}, 1),
+        ({"cursor": "x" * 512}, {"last-event-id": "evt_٣"}, 1),
+    ],
+)
+def test_all_three_ways_to_resume(
+    server: Server, params: dict[str, Any], headers: dict[str, str], first: int
+) -> None:
+    rollout = server.run(server.pool(), env={"events": 3})
+    whole = server.events(rollout["id"])
+    encoded = {name: value.encode() for name, value in headers.items()}
+    rest = server.events(rollout["id"], params=params, headers=encoded)
+    assert rest == whole[first - 1 :]
+
+
+@pytest.mark.parametrize(
+    "params", [{"cursor": "evt_0000000005"}, {"after_sequence": 5}, {"after_sequence": 2**63 - 1}]
+)
+def test_after_the_end_there_is_nothing(server: Server, params: dict[str, Any]) -> None:
+    rollout = server.run(server.pool())
+    assert len(server.events(rollout["id"])) == 5
+    response = server.http.get(f"/v1/rollouts/{rollout['id']}/events", params=params)
+    assert (response.status_code, response.text) == (200, "")
+
+
+@pytest.mark.parametrize(
+    "query", ["after_sequence=-1", "after_sequence=x", "after_sequence=9223372036854775808"]
+)
+def test_a_sequence_is_a_number(server: Server, query: str) -> None:
+    rollout = server.run(server.pool())
+    path = f"/v1/rollouts/{rollout['id']}/events?{query}"
+    server.refused("GET", path, 422, "validation_failed")
+
+
+def test_resuming_in_the_middle_misses_nothing(server: Server) -> None:
+    rollout_id = server.rollout(server.pool(), env={"delay": 0.5, "events": 40})["id"]
+    seen: list[dict[str, Any]] = []
+    while not seen or not seen[-1]["event"].startswith("rollout.c"):
+        headers = {"last-event-id": seen[-1]["id"]} if seen else {}
+        text = ""
+        with server.http.stream(
+            "GET", f"/v1/rollouts/{rollout_id}/events", headers=headers
+        ) as stream:
+            for part in stream.iter_text():
+                text += part
+                if text.count("\n\n") >= 5:
+                    break
+        seen += read_events(text[: text.rindex("\n\n") + 2])
+    assert [event["sequence"] for event in seen] == list(range(1, 45))
+
+
+def test_silence_is_filled_with_comments(start: Callable[..., Server]) -> None:
+    own = start(heartbeat_seconds=0.1)
+    rollout_id = own.rollout(own.pool(), env={"delay": 0.8, "events": 0})["id"]
+    text = own.http.get(f"/v1/rollouts/{rollout_id}/events").text
+    assert 2 <= text.count(": heartbeat\n\n") <= 8
+    assert len(read_events(text)) == 4
+
+
+def test_the_default_silence_is_fifteen_seconds(server: Server) -> None:
+    assert server.backend.settings.heartbeat_seconds == 15
+
+
+def test_every_reader_sees_the_same(server: Server) -> None:
+    rollout_id = server.rollout(server.pool(), env={"delay": 0.5, "events": 50})["id"]
+    with ThreadPoolExecutor(30) as threads:
+        texts = set(threads.map(lambda _: str(server.events(rollout_id)), range(30)))
+    assert len(texts) == 1
+    assert len(server.backend.changes) == 0
+
+
+def test_a_reader_that_leaves_frees_everything(start: Callable[..., Server]) -> None:
+    own = start(heartbeat_seconds=60)
+    rollout_id = own.rollout(own.pool(), env={"delay": 60, "events": 0})["id"]
+    own.until(rollout_id, "running")
+    tasks_before = len(tasks_of(own))
+
+    def read_and_leave(_: int) -> None:
+        with httpx.stream(
+            "GET",
+            f"{own.url}/v1/rollouts/{rollout_id}/events",
+            headers=own.http.headers,
+            timeout=10,
+        ) as stream:
+            for line in stream.iter_lines():
+                if line == "event: rollout.started":
+                    return
+
+    with ThreadPoolExecutor(10) as threads:
+        list(threads.map(read_and_leave, range(20)))
+    # Long before a heartbeat would find out.
+    eventually(lambda: len(own.backend.changes) == 0, seconds=5)
+    eventually(lambda: len(tasks_of(own)) <= tasks_before + 2, seconds=5)
+    own.post(f"/v1/rollouts/{rollout_id}/cancel")
+
+
+def test_a_cancel_reaches_the_readers(server: Server) -> None:
+    rollout_id = server.rollout(server.pool(), env={"delay": 60, "events": 0})["id"]
+    texts: list[str] = []
+    reader = threading.Thread(
+        target=lambda: texts.append(server.http.get(f"/v1/rollouts/{rollout_id}/events").text)
+    )
+    reader.start()
+    eventually(lambda: len(server.backend.changes) > 0)
+    server.post(f"/v1/rollouts/{rollout_id}/cancel")
+    reader.join(10)
+    assert read_events(texts[0])[-1]["event"] == "rollout.cancelled"
+
+
+def test_a_long_story_comes_whole(server: Server) -> None:
+    rollout = server.run(server.pool(), env={"events": 1000})
+    assert [e["sequence"] for e in server.events(rollout["id"])] == list(range(1, 1005))
+
+
+def tasks_of(server: Server) -> list[Any]:
+    """The tasks that are alive in the backend's event loop."""
+    loop = server.backend.store._loop
+    found: list[Any] = []
+    looked = threading.Event()
+
+    def look() -> None:
+        found.extend(asyncio.all_tasks(loop))
+        looked.set()
+
+    loop.call_soon_threadsafe(look)
+    assert looked.wait(5)
+    return found

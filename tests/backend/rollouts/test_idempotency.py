@@ -1,0 +1,152 @@
+"""`Idempotency-Key`: one rollout for one key, whatever happens in between."""
+
+from __future__ import annotations
+
+import sqlite3
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from synth_pools.backend.storage.database import FILE_NAME
+from tests.support.backend_server import KEY, Server, eventually, serve
+
+
+def create(server: Server, path: str, body: Any, key: str) -> httpx.Response:
+    return server.send("POST", path, json=body, headers={"idempotency-key": key})
+
+
+def test_the_same_key_and_body_make_one_rollout(server: Server) -> None:
+    pool_id, key = server.pool(), uuid.uuid4().hex
+    for path, body in (
+        (f"/v1/pools/{pool_id}/rollouts", {"seed": 1, "metadata": {"a": 1, "b": [1, None]}}),
+        ("/v1/rollouts", {"seed": 1, "metadata": {"a": 1, "b": [1, None]}, "pool_id": pool_id}),
+    ):
+        first = create(server, path, body, key)
+        ended = server.until(first.json()["id"])
+        # Equal as JSON, though written otherwise.
+        respelt = {name: body[name] for name in reversed(body)} | {
+            "metadata": {"b": [1.0, None], "a": 1.0},
+            "seed": 1.0,
+        }
+        second = create(server, path, respelt, key)
+        assert (first.status_code, second.status_code) == (202, 202)
+        assert second.json() == ended
+        changed = {**body, "seed": 2}
+        conflict = create(server, path, changed, key)
+        assert conflict.status_code == 409
+        assert conflict.json()["error"]["code"] == "idempotency_conflict"
+        assert conflict.json()["error"]["rollout_id"] == ended["id"]
+    assert len(server.get(f"/v1/pools/{pool_id}/rollouts")["items"]) == 2
+
+
+def test_true_is_not_one(server: Server) -> None:
+    path, key = f"/v1/pools/{server.pool()}/rollouts", uuid.uuid4().hex
+    assert create(server, path, {"metadata": {"a": 1}}, key).status_code == 202
+    assert create(server, path, {"metadata": {"a": True}}, key).status_code == 409
+
+
+def test_a_key_belongs_to_its_operation_and_pool(server: Server) -> None:
+    first, second, key = server.pool(), server.pool(), uuid.uuid4().hex
+    ids = {
+        create(server, f"/v1/pools/{first}/rollouts", {}, key).json()["id"],
+        create(server, f"/v1/pools/{second}/rollouts", {"seed": 1}, key).json()["id"],
+        create(server, "/v1/rollouts", {"pool_id": first}, key).json()["id"],
+    }
+    assert len(ids) == 3
+
+
+def test_sync_repeats_wait_and_answer_200(server: Server) -> None:
+    path, key = f"/v1/pools/{server.pool()}/rollouts", uuid.uuid4().hex
+    body = {"mode": "sync", "env": {"delay": 0.3}}
+    with ThreadPoolExecutor(4) as threads:
+        answers = list(threads.map(lambda _: create(server, path, body, key), range(4)))
+    assert {answer.status_code for answer in answers} == {200}
+    assert len({answer.text for answer in answers}) == 1
+    assert answers[0].json()["status"] == "completed"
+
+
+def test_a_repeat_says_202_where_the_first_did(tmp_path: Path) -> None:
+    body, key = {"mode": "sync", "env": {"delay": 0.5}}, uuid.uuid4().hex
+    with serve(tmp_path, sync_wait_seconds=0.1) as own:
+        path = f"/v1/pools/{own.pool()}/rollouts"
+        first = create(own, path, body, key)
+        assert (first.status_code, first.json()["status"]) == (202, "running")
+        own.until(first.json()["id"])
+        second = create(own, path, body, key)
+        assert (second.status_code, second.json()["status"]) == (202, "completed")
+    with serve(tmp_path) as own:
+        third = create(own, path, body, key)
+        assert (third.status_code, third.json()) == (202, second.json())
+
+
+def test_a_repeat_after_a_restart_waits_where_the_first_was_not_answered(tmp_path: Path) -> None:
+    body, key = {"mode": "sync", "env": {"delay": 30}}, uuid.uuid4().hex
+    with ThreadPoolExecutor(1) as threads:
+        with serve(tmp_path) as own:
+            path = f"/v1/pools/{own.pool()}/rollouts"
+            # On a connection of its own, which is still open when the backend ends.
+            headers = {"idempotency-key": key, "authorization": f"Bearer {KEY}"}
+            first = threads.submit(
+                httpx.post, f"{own.url}{path}", json=body, headers=headers, trust_env=False
+            )
+            created = eventually(lambda: own.get("/v1/rollouts?state=running")["items"])[0]
+        assert first.result(10).status_code == 503
+    with serve(tmp_path) as own:
+        again = create(own, path, body, key)
+        assert (again.status_code, again.json()["id"]) == (200, created["id"])
+        assert again.json()["error"]["code"] == "backend_restarted"
+
+
+def test_of_many_at_once_one_is_admitted(server: Server) -> None:
+    pool_id, key = server.pool(), uuid.uuid4().hex
+    path = f"/v1/pools/{pool_id}/rollouts"
+    with ThreadPoolExecutor(12) as threads:
+        answers = list(threads.map(lambda _: create(server, path, {}, key), range(36)))
+    assert {answer.status_code for answer in answers} == {202}
+    assert len({answer.json()["id"] for answer in answers}) == 1
+    assert len(server.get(path)["items"]) == 1
+
+
+def test_a_refused_request_reserves_no_key(server: Server) -> None:
+    pool_id, key = server.pool(), uuid.uuid4().hex
+    path = f"/v1/pools/{pool_id}/rollouts"
+    assert create(server, path, {"task_id": "later"}, key).status_code == 404
+    server.post(f"/v1/pools/{pool_id}/tasks", {"task_id": "later"}, 201)
+    assert create(server, path, {"task_id": "later"}, key).status_code == 202
+
+
+def test_a_former_rollout_is_found_in_an_archived_pool_too(server: Server) -> None:
+    pool_id, key = server.pool(), uuid.uuid4().hex
+    path = f"/v1/pools/{pool_id}/rollouts"
+    first = create(server, path, {}, key)
+    server.call("DELETE", f"/v1/pools/{pool_id}")
+    assert create(server, path, {}, key).json()["id"] == first.json()["id"]
+
+
+@pytest.mark.parametrize("key", ["", "a b", "x" * 256, "ä"])
+def test_a_key_must_be_visible_ascii(server: Server, key: str) -> None:
+    path = f"/v1/pools/{server.pool()}/rollouts"
+    answer = server.http.post(path, json={}, headers=[(b"idempotency-key", key.encode("latin-1"))])
+    assert answer.status_code == 422
+    assert answer.json()["detail"][0]["loc"] == ["header", "Idempotency-Key"]
+
+
+def test_a_key_lasts_for_a_day_over_restarts(tmp_path: Path) -> None:
+    key = uuid.uuid4().hex
+    with serve(tmp_path) as own:
+        path = f"/v1/pools/{own.pool()}/rollouts"
+        first = create(own, path, {}, key).json()["id"]
+    for seconds, is_kept in ((86_390, True), (20, False)):
+        age_keys(tmp_path / FILE_NAME, seconds)
+        with serve(tmp_path) as own:
+            assert (create(own, path, {}, key).json()["id"] == first) == is_kept
+
+
+def age_keys(file: Path, seconds: int) -> None:
+    with closing(sqlite3.connect(file, timeout=10)) as database, database:
+        database.execute("UPDATE idempotency SET created = created - ?", (seconds,))

@@ -1,0 +1,150 @@
+"""Pools that are paused and resumed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.support.backend_server import Server, eventually, serve
+from tests.support.process_pools import containers, family, gone, healthy, start_pool, until
+
+Start = Callable[..., Server]
+
+
+def test_a_paused_pool_admits_nothing(server: Server) -> None:
+    pool_id = server.pool(concurrency=1)
+    path = f"/v1/pools/{pool_id}"
+    running = server.rollout(pool_id, env={"delay": 0.5})["id"]
+    server.until(running, "running")
+    waiting = server.rollout(pool_id)["id"]
+    paused = server.post(f"{path}/pause")
+    assert (paused["status"], paused["state"]) == ("paused", "paused")
+    assert server.post(f"{path}/pause") == paused
+    refused = server.refused("POST", f"{path}/rollouts", 409, "pool_not_active", json={})
+    assert "paused" in refused["detail"]
+    server.refused("POST", "/v1/rollouts", 409, "pool_not_active", json={"pool_id": pool_id})
+    server.refused("POST", f"{path}/container/rollout", 409, "pool_not_active", json={})
+    # What runs goes on, what is queued waits, and may still be cancelled.
+    assert server.until(running)["status"] == "completed"
+    time.sleep(0.2)
+    assert server.state(waiting) == "queued"
+    assert server.call("PATCH", path, json={"concurrency": 2})["status"] == "paused"
+    assert [pool["id"] for pool in server.get("/v1/pools?state=paused")["items"]] == [pool_id]
+    resumed = server.post(f"{path}/resume")
+    assert resumed["status"] == "active"
+    assert server.post(f"{path}/resume") == resumed
+    assert server.until(waiting)["status"] == "completed"
+    assert server.run(pool_id)["status"] == "completed"
+
+
+def test_what_was_queued_may_be_cancelled_or_deleted(server: Server) -> None:
+    pool_id = server.pool(concurrency=1)
+    server.until(server.rollout(pool_id, env={"delay": 60})["id"], "running")
+    first, second = (server.rollout(pool_id)["id"] for _ in range(2))
+    server.post(f"/v1/pools/{pool_id}/pause")
+    assert server.post(f"/v1/rollouts/{first}/cancel", {})["status"] == "cancelled"
+    assert server.call("DELETE", f"/v1/pools/{pool_id}")["status"] == "archived"
+    assert server.state(second) == "cancelled"
+
+
+def test_pools_that_cannot_be_paused(server: Server) -> None:
+    pool_id = server.pool()
+    server.call("DELETE", f"/v1/pools/{pool_id}")
+    for verb in ("pause", "resume"):
+        server.refused("POST", f"/v1/pools/{pool_id}/{verb}", 409, "pool_archived")
+        server.refused("POST", f"/v1/pools/nowhere/{verb}", 404, "pool_not_found")
+
+
+def test_the_least_loaded_pool_is_never_a_paused_one(start: Start) -> None:
+    own = start()
+    paused, busy = own.pool(), own.pool()
+    own.post(f"/v1/pools/{paused}/pause")
+    own.until(own.rollout(busy, env={"delay": 60})["id"], "running")
+    assert own.post("/v1/rollouts", {}, 202)["pool_id"] == busy
+    own.post(f"/v1/pools/{busy}/pause")
+    own.refused("POST", "/v1/rollouts", 409, "no_active_pool", json={})
+
+
+def test_a_paused_pool_stays_so_over_a_restart(tmp_path: Path) -> None:
+    with serve(tmp_path) as before:
+        pool_id = before.pool(concurrency=1)
+        running = before.rollout(pool_id, env={"delay": 600})["id"]
+        before.until(running, "running")
+        waiting = [before.rollout(pool_id)["id"] for _ in range(3)]
+        before.post(f"/v1/pools/{pool_id}/pause")
+    with serve(tmp_path) as after:
+        assert after.get(f"/v1/pools/{pool_id}")["status"] == "paused"
+        # What ran is seen to its end, whatever that is; nothing else starts.
+        assert after.until(running)["error"]["code"] == "backend_restarted"
+        time.sleep(0.3)
+        assert {after.state(one) for one in waiting} == {"queued"}
+        after.post(f"/v1/pools/{pool_id}/resume")
+        assert {after.until(one)["status"] for one in waiting} == {"completed"}
+        begun = [after.get(f"/v1/rollouts/{one}")["started_at"] for one in waiting]
+        assert begun == sorted(begun)
+
+
+def test_nothing_starts_after_a_pause_was_answered(start: Start) -> None:
+    own = start()
+    pool_id = own.pool(concurrency=4)
+    ids = [own.rollout(pool_id)["id"] for _ in range(60)]
+    own.post(f"/v1/pools/{pool_id}/pause")
+    at_once = {one for one in ids if own.state(one) == "queued"}
+    time.sleep(0.3)
+    assert {one for one in ids if own.state(one) == "queued"} == at_once
+    own.post(f"/v1/pools/{pool_id}/resume")
+    assert {own.until(one)["status"] for one in ids} == {"completed"}
+
+
+def test_its_containers_end_once_nothing_runs_on_them(start: Start) -> None:
+    own = start(allow_processes=True)
+    pool_id = start_pool(own, "child", capacity=2, concurrency=1)
+    path = f"/v1/pools/{pool_id}"
+    started = [one for two in healthy(own, pool_id, 2) for one in family(two["pid"])]
+    running = own.rollout(pool_id, params={"seconds": 1.5})["id"]
+    own.until(running, "running")
+    waiting = own.rollout(pool_id)["id"]
+    own.post(f"{path}/pause")
+    time.sleep(0.3)
+    assert len(healthy(own, pool_id, 2)) == 2
+    assert own.until(running)["status"] == "completed"
+    assert gone(started)
+    eventually(lambda: not containers(own, pool_id))
+    assert own.state(waiting) == "queued"
+    assert own.post(f"{path}/resume")["status"] == "warming"
+    until(own, pool_id, "active")
+    assert own.until(waiting)["status"] == "completed"
+
+
+def test_a_pause_that_was_short_costs_no_container(start: Start) -> None:
+    own = start(allow_processes=True)
+    pool_id = start_pool(own, concurrency=1)
+    path = f"/v1/pools/{pool_id}"
+    [before] = healthy(own, pool_id, 1)
+    running = own.rollout(pool_id, params={"seconds": 0.7})["id"]
+    own.until(running, "running")
+    own.post(f"{path}/pause")
+    own.post(f"{path}/resume")
+    until(own, pool_id, "active")
+    own.until(running)
+    time.sleep(0.3)
+    assert own.run(pool_id)["result"]["pid"] == before["pid"]
+
+
+def test_containers_of_a_paused_pool_are_not_started_by_a_restart(tmp_path: Path) -> None:
+    with serve(tmp_path, allow_processes=True) as before:
+        pool_id = start_pool(before, concurrency=1)
+        running = before.rollout(pool_id, params={"seconds": 600})["id"]
+        before.until(running, "running")
+        waiting = before.rollout(pool_id)["id"]
+        before.post(f"/v1/pools/{pool_id}/pause")
+    with serve(tmp_path, allow_processes=True) as after:
+        time.sleep(0.5)
+        assert after.get(f"/v1/pools/{pool_id}")["status"] == "paused"
+        assert containers(after, pool_id) == []
+        # What ran on them is lost, and nobody has to wait for a container to hear of that.
+        assert after.get(f"/v1/rollouts/{running}")["error"]["code"] == "backend_restarted"
+        assert after.state(waiting) == "queued"
+        after.post(f"/v1/pools/{pool_id}/resume")
+        assert after.until(waiting)["status"] == "completed"

@@ -1,0 +1,351 @@
+"""Rollouts on the echo target: admitted, run, cancelled, listed; each in both families."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.support.backend_server import Server, eventually
+
+WHOLE_REQUEST: dict[str, Any] = {
+    "context_overrides": [{"a": 1}],
+    "env": {"seed": 1, "config": {"x": 0.1}, "ä": "\u0000\ud800\u2028", "events": 0},
+    "inference_url": "https://example.org/v1",
+    "instance_id": "i",
+    "limits": {"timeout_seconds": 30.0, "max": 1},
+    "messages": [{"role": "user", "content": [{"type": "text"}]}, {"role": "x", "content": None}],
+    "metadata": {"a": None, "big": 2**200, "float": 1e-300, "one": 1.0, "neg": -0.0},
+    "mode": "async",
+    "ops": "free",
+    "params": {},
+    "policy": {"model": "m", "provider": None},
+    "policy_config": {"t": 0},
+    "pool_id": None,
+    "record": False,
+    "safety": {},
+    "seed": -7,
+    "task_id": "t",
+    "trace_correlation_id": "trace ü \ud83d",
+    "override_bundle_id": None,
+    "task_contract": 1,
+}
+
+
+def test_a_rollout_from_admission_to_result(server: Server) -> None:
+    pool_id = server.pool(tasks=[{"task_id": "t"}])
+    admitted = server.rollout(pool_id, **WHOLE_REQUEST)
+    assert re.fullmatch(r"rollout_[0-9a-f]{32}", admitted["id"])
+    assert admitted == {
+        "id": admitted["id"],
+        "rollout_id": admitted["id"],
+        "pool_id": pool_id,
+        "task_id": "t",
+        "status": "queued",
+        "state": "queued",
+        "mode": "async",
+        "request": WHOLE_REQUEST,
+        "result": None,
+        "metrics": {"outcome_reward": None},
+        "score": None,
+        "error": None,
+        "trace_correlation_id": WHOLE_REQUEST["trace_correlation_id"],
+        "replay_of": None,
+        "created_at": admitted["created_at"],
+        "started_at": None,
+        "finished_at": None,
+        "updated_at": admitted["created_at"],
+    }
+    ended = server.until(admitted["id"])
+    assert ended["status"] == ended["state"] == "completed"
+    assert ended["request"] == WHOLE_REQUEST
+    assert repr(ended["request"]["metadata"]) == repr(WHOLE_REQUEST["metadata"])
+    assert ended["metrics"]["outcome_reward"] == ended["score"] == 1.0
+    assert ended["created_at"] <= ended["started_at"] <= ended["finished_at"]
+    assert ended["updated_at"] == ended["finished_at"]
+    sent = {key: value for key, value in WHOLE_REQUEST.items() if key not in ("mode", "pool_id")}
+    assert ended["result"]["echo"] == {
+        **sent,
+        "rollout_id": admitted["id"],
+        "submission_mode": "sync",
+    }
+    assert ended["result"]["status"] == "completed"
+    assert ended["result"]["success_status"] == "success"
+    assert ended["result"]["metrics"] == {"outcome_reward": 1.0}
+    assert ended["result"]["summary"] == {"reward": 1.0}
+
+
+def test_both_families_show_the_same_rollouts(server: Server) -> None:
+    pool_id, other = server.pool(), server.pool()
+    under_pool = server.run(pool_id)["id"]
+    body = {"pool_id": pool_id, "mode": "sync"}
+    anywhere = server.post("/v1/rollouts", body)["id"]
+    for rollout_id in (under_pool, anywhere):
+        for what in ("", "/artifacts", "/usage", "/summary", "/events"):
+            one = server.http.get(f"/v1/pools/{pool_id}/rollouts/{rollout_id}{what}")
+            two = server.http.get(f"/v1/rollouts/{rollout_id}{what}")
+            assert (one.status_code, one.content) == (200, two.content)
+            elsewhere = f"/v1/pools/{other}/rollouts/{rollout_id}{what}"
+            server.refused("GET", elsewhere, 404, "rollout_not_found")
+            nowhere = f"/v1/pools/nowhere/rollouts/{rollout_id}{what}"
+            server.refused("GET", nowhere, 404, "pool_not_found")
+        elsewhere = f"/v1/pools/{other}/rollouts/{rollout_id}/cancel"
+        server.refused("POST", elsewhere, 404, "rollout_not_found")
+
+
+@pytest.mark.parametrize("rollout_id", ["x", "rollout_0", "%2F", "..%2F..", "%00", "%F0%9F%98%80"])
+def test_an_unknown_rollout_is_not_found(server: Server, rollout_id: str) -> None:
+    for what in ("", "/artifacts", "/usage", "/summary", "/events"):
+        path = f"/v1/rollouts/{rollout_id}{what}"
+        server.refused("GET", path, 404, "rollout_not_found")
+    server.refused("POST", f"/v1/rollouts/{rollout_id}/cancel", 404, "rollout_not_found")
+
+
+def test_sync_answers_the_finished_rollout(server: Server) -> None:
+    pool_id = server.pool()
+    begun = time.monotonic()
+    ended = server.run(pool_id, env={"delay": 0.3, "reward": 0.25})
+    assert time.monotonic() - begun >= 0.3
+    assert (ended["status"], ended["score"], ended["mode"]) == ("completed", 0.25, "sync")
+    failed = server.run(pool_id, env={"fail": True})
+    assert failed["status"] == "failed"
+    assert failed["error"]["code"] == "container_failed"
+    assert failed["metrics"] == {"outcome_reward": None}
+    assert failed["result"]["success_status"] == "failure"
+
+
+def test_sync_gives_up_waiting_with_a_202(start: Callable[..., Server]) -> None:
+    own = start(sync_wait_seconds=0.1)
+    rollout = own.rollout(own.pool(), 202, mode="sync", env={"delay": 0.5})
+    assert rollout["status"] == "running"
+    assert own.until(rollout["id"])["status"] == "completed"
+
+
+def test_a_client_that_leaves_disturbs_nothing(server: Server) -> None:
+    pool_id = server.pool()
+    path = f"/v1/pools/{pool_id}/rollouts"
+    with pytest.raises(httpx.ReadTimeout):
+        server.http.post(path, json={"mode": "sync", "env": {"delay": 1.5}}, timeout=0.3)
+    rollout = server.get(path)["items"][0]
+    eventually(lambda: len(server.backend.changes) == 0, seconds=1)
+    assert server.state(rollout["id"]) == "running"
+    assert server.until(rollout["id"])["status"] == "completed"
+
+
+@pytest.mark.parametrize(
+    ("env", "reward"),
+    [
+        ({"reward": 3}, 3),
+        ({"reward": -1.5}, -1.5),
+        ({"reward": True}, 1.0),
+        ({"reward": "2"}, 1.0),
+        ({"delay": "x", "events": 2.5, "fail": "yes"}, 1.0),
+        ({"delay": -1, "events": 1001, "fail": 1}, 1.0),
+        ({"delay": 3601, "events": -1, "fail": None}, 1.0),
+        (None, 1.0),
+    ],
+)
+def test_the_echo_target_takes_what_is_out_of_range_as_not_given(
+    server: Server, env: Any, reward: float
+) -> None:
+    rollout = server.run(server.pool(), env=env)
+    assert (rollout["status"], rollout["score"]) == ("completed", reward)
+    assert server.types(rollout["id"]).count("agent") == 1
+
+
+def test_a_time_limit_ends_a_rollout(server: Server) -> None:
+    patient = server.pool()
+    hasty = server.pool(config={"timeout_seconds": 0.2})
+    slow = {"delay": 30}
+    for rollout in (
+        server.run(patient, env=slow, limits={"timeout_seconds": 0.2}),
+        server.run(hasty, env=slow),
+        server.run(hasty, env=slow, limits={"timeout_seconds": None}),
+    ):
+        assert rollout["status"] == "failed"
+        assert rollout["error"]["code"] == "container_timeout"
+        assert rollout["error"]["details"]["timeout_seconds"] == 0.2
+    wins = server.run(hasty, env={"delay": 0.4}, limits={"timeout_seconds": 20})
+    assert wins["status"] == "completed"
+
+
+def test_the_default_time_limit_is_the_backends(start: Callable[..., Server]) -> None:
+    own = start(default_timeout_seconds=0.2)
+    assert own.run(own.pool(), env={"delay": 30})["error"]["code"] == "container_timeout"
+
+
+def test_no_more_run_than_the_pool_allows_and_first_come_first_served(server: Server) -> None:
+    pool_id = server.pool(concurrency=2)
+    ids = [server.rollout(pool_id, env={"delay": 0.15})["id"] for _ in range(6)]
+    most = 0
+    while any(server.state(rollout_id) != "completed" for rollout_id in ids):
+        most = max(most, server.get(f"/v1/pools/{pool_id}/metrics")["active_rollouts"])
+    assert most == 2
+    started = [server.get(f"/v1/rollouts/{rollout_id}")["started_at"] for rollout_id in ids]
+    assert started == sorted(started)
+
+
+def test_a_change_of_concurrency_takes_effect_at_once(server: Server) -> None:
+    pool_id = server.pool(concurrency=1)
+    ids = [server.rollout(pool_id, env={"delay": 60})["id"] for _ in range(4)]
+    server.until(ids[0], "running")
+    server.call("PATCH", f"/v1/pools/{pool_id}", json={"concurrency": 3.0})
+    for rollout_id in ids[:3]:
+        server.until(rollout_id, "running")
+    assert server.state(ids[3]) == "queued"
+    server.call("DELETE", f"/v1/pools/{pool_id}")
+
+
+def test_a_long_queue_does_not_hold_up_another_pool(server: Server) -> None:
+    busy, quick = server.pool(concurrency=1), server.pool()
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda _: server.rollout(busy, env={"delay": 60}), range(100)))
+    begun = time.monotonic()
+    assert server.run(quick)["status"] == "completed"
+    assert time.monotonic() - begun < 10
+    server.call("DELETE", f"/v1/pools/{busy}")
+
+
+def test_references_that_lead_nowhere(server: Server) -> None:
+    pool_id = server.pool()
+    under_pool = f"/v1/pools/{pool_id}/rollouts"
+    for task_id in ("unknown", "", "\u0000", "\ud800"):
+        body = {"task_id": task_id}
+        server.refused("POST", under_pool, 404, "task_not_found", json=body)
+        server.refused(
+            "POST", "/v1/rollouts", 404, "task_not_found", json={**body, "pool_id": pool_id}
+        )
+        server.refused("POST", "/v1/rollouts", 409, "no_active_pool", json=body)
+    for unknown in ("unknown", "", "\u0000", "\ud800"):
+        server.refused("POST", "/v1/rollouts", 404, "pool_not_found", json={"pool_id": unknown})
+        server.refused("POST", under_pool, 409, "id_mismatch", json={"pool_id": unknown})
+    server.refused("POST", "/v1/pools/nowhere/rollouts", 404, "pool_not_found", json={})
+
+
+def test_a_rollout_without_a_pool_goes_to_the_least_loaded(start: Callable[..., Server]) -> None:
+    own = start()
+    own.refused("POST", "/v1/rollouts", 409, "no_active_pool", json={})
+    small = own.pool(concurrency=1)
+    large = own.pool(concurrency=4, tasks=[{"task_id": "t"}])
+    gone = own.pool(tasks=[{"task_id": "t"}])
+    own.call("DELETE", f"/v1/pools/{gone}")
+    slow = {"env": {"delay": 60}}
+
+    def place(**request: Any) -> str:
+        return str(own.post("/v1/rollouts", {**slow, **request}, 202)["pool_id"])
+
+    # Equally idle: the older one. Then relative to what each can do at once.
+    assert [place() for _ in range(7)] == [small, large, large, large, large, small, large]
+    assert place(task_id="t") == large
+    own.refused("POST", "/v1/rollouts", 409, "no_active_pool", json={"task_id": "other"})
+    assert own.get("/v1/queue/status") == {"queued": 3, "running": 5, "capacity": 5}
+
+
+def test_lists_filter_and_page(server: Server) -> None:
+    pool_id = server.pool(concurrency=1)
+    path = f"/v1/pools/{pool_id}/rollouts"
+    done = [server.run(pool_id, env={"fail": number % 2 == 1})["id"] for number in range(5)]
+    running = server.rollout(pool_id, env={"delay": 60})["id"]
+    server.until(running, "running")
+    queued = server.rollout(pool_id)["id"]
+    everything = [queued, running, *reversed(done)]
+
+    def ids(**params: Any) -> list[str]:
+        return [item["id"] for item in server.get(path, params=params)["items"]]
+
+    assert ids() == everything
+    assert ids(state="queued") == [queued]
+    assert ids(state="running") == [running]
+    assert ids(state="completed") == done[::2][::-1]
+    assert ids(state="failed") == done[1::2][::-1]
+    for nothing in ("cancelled", "succeeded", "", "\u0000"):
+        assert ids(state=nothing) == []
+    found: list[str] = []
+    cursor: str | None = None
+    while True:
+        params = {"limit": 3, **({"cursor": cursor} if cursor else {})}
+        page = server.get(path, params=params)
+        found += [item["id"] for item in page["items"]]
+        cursor = page["next_cursor"]
+        if cursor is None:
+            break
+    assert found == everything
+    assert server.get(path, params={"limit": 7})["next_cursor"] is None
+    page = server.get(path, params={"limit": 2, "state": "completed"})
+    rest = server.get(path, params={"state": "completed", "cursor": page["next_cursor"]})
+    assert [item["id"] for item in page["items"] + rest["items"]] == done[::2][::-1]
+    assert server.get(path)["items"][2] == server.get(f"/v1/rollouts/{done[-1]}")
+    newest = server.get("/v1/rollouts", params={"limit": 1000})["items"]
+    assert [item["id"] for item in newest if item["pool_id"] == pool_id] == everything
+    server.call("DELETE", f"/v1/pools/{pool_id}")
+
+
+def test_artifacts_usage_and_summary(server: Server) -> None:
+    pool_id = server.pool(concurrency=1)
+    running = server.rollout(pool_id, env={"delay": 0.4})["id"]
+    server.until(running, "running")
+    queued = server.rollout(pool_id)["id"]
+    for rollout_id in (running, queued):
+        empty = server.get(f"/v1/rollouts/{rollout_id}/artifacts")
+        assert empty == {"items": [], "next_cursor": None}
+    nothing = server.get(f"/v1/rollouts/{queued}/usage")
+    assert nothing["wall_time_sec"] == nothing["sandbox_minutes"] == 0
+    assert server.get(f"/v1/rollouts/{running}/usage")["wall_time_sec"] > 0
+    waiting = server.get(f"/v1/rollouts/{queued}/summary")
+    assert waiting["timing"]["queue_seconds"] is None
+    assert waiting["last_event"]["event"] == "rollout.queued"
+
+    ended = server.until(running)
+    (artifact,) = server.get(f"/v1/rollouts/{running}/artifacts")["items"]
+    assert (artifact["artifact_name"], artifact["path"]) == ("echo.json", "echo.json")
+    assert artifact["content_type"] == "application/json"
+    assert artifact["download_url"] == f"{server.url}/v1/rollouts/{running}/artifacts/echo.json"
+    usage = server.get(f"/v1/rollouts/{running}/usage")
+    assert 0.4 <= usage["wall_time_sec"] < 10
+    assert usage["sandbox_minutes"] == pytest.approx(usage["wall_time_sec"] / 60, abs=1e-6)
+    assert usage["llm_input_tokens"] is usage["llm_output_tokens"] is usage["cost_usd"] is None
+    assert usage["provider_costs"] == {}
+    assert server.get(f"/v1/rollouts/{running}/usage") == usage
+    summary = server.get(f"/v1/rollouts/{running}/summary")
+    assert summary == {
+        "id": running,
+        "rollout_id": running,
+        "pool_id": pool_id,
+        "status": "completed",
+        "state": "completed",
+        "score": 1.0,
+        "reward": 1.0,
+        "last_event": server.events(running)[-1],
+        "timing": {
+            "created_at": ended["created_at"],
+            "started_at": ended["started_at"],
+            "finished_at": ended["finished_at"],
+            "queue_seconds": summary["timing"]["queue_seconds"],
+            "run_seconds": usage["wall_time_sec"],
+        },
+        "error": None,
+    }
+    failed = server.run(pool_id, env={"fail": True})
+    assert server.get(f"/v1/rollouts/{failed['id']}/summary")["error"] == failed["error"]
+
+
+def test_many_at_once(server: Server) -> None:
+    pool_id = server.pool(concurrency=64)
+    barrier = threading.Barrier(16)
+
+    def one(number: int) -> Any:
+        if number < 16:
+            barrier.wait(10)
+        return server.run(pool_id, seed=number)
+
+    with ThreadPoolExecutor(16) as threads:
+        rollouts = list(threads.map(one, range(200)))
+    assert [rollout["request"]["seed"] for rollout in rollouts] == list(range(200))
+    assert {rollout["status"] for rollout in rollouts} == {"completed"}
+    assert len({rollout["id"] for rollout in rollouts}) == 200

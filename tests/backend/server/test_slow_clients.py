@@ -1,0 +1,204 @@
+"""Clients that are slow or silent are dropped, and cost nobody else anything."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from synth_pools.backend.storage import events as stored_events
+from synth_pools.backend.storage.database import Transaction
+from tests.support.backend_server import KEY, Server, eventually
+
+AUTHORIZED = f"host: localhost\r\nauthorization: Bearer {KEY}\r\n".encode()
+POST = b"POST /v1/pools HTTP/1.1\r\n" + AUTHORIZED + b"content-type: application/json\r\n"
+LIMIT = 20.0
+
+
+@contextlib.contextmanager
+def wire(server: Server, *, small: bool = False) -> Iterator[socket.socket]:
+    with socket.socket() as connection:
+        if small:
+            # Little room on our side, so that what is not read stays with the server.
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.settimeout(LIMIT)
+        connection.connect(("127.0.0.1", server.port))
+        yield connection
+
+
+def seconds_until_closed(connection: socket.socket) -> float:
+    begun = time.monotonic()
+    with contextlib.suppress(ConnectionError):
+        while connection.recv(65536):
+            pass
+    return time.monotonic() - begun
+
+
+def dribble(connection: socket.socket, text: bytes) -> float:
+    """Send it byte by byte, quickly enough for every limit on silence; seconds until closed."""
+    begun = time.monotonic()
+    connection.settimeout(0.05)
+    for byte in text:
+        try:
+            connection.sendall(bytes([byte]))
+            if connection.recv(65536) == b"":
+                break
+        except TimeoutError:
+            continue
+        except ConnectionError:
+            break
+    return time.monotonic() - begun
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET", b"GET / HTTP/1.1\r\n", POST + b"a: b"])
+def test_headers_that_do_not_come(start: Callable[..., Server], sent: bytes) -> None:
+    own = start(header_timeout_seconds=0.5)
+    with wire(own) as silent:
+        silent.sendall(sent)
+        assert 0.3 < seconds_until_closed(silent) < 5
+    own.get("/v1/pools")
+
+
+def test_headers_that_dribble(start: Callable[..., Server]) -> None:
+    own = start(header_timeout_seconds=0.5)
+    with wire(own) as slow:
+        assert dribble(slow, b"GET /v1/pools HTTP/1.1\r\n" + b"a: b\r\n" * 100) < 5
+
+
+def test_a_second_request_that_dribbles(start: Callable[..., Server]) -> None:
+    own = start(header_timeout_seconds=0.5)
+    with wire(own) as slow:
+        slow.sendall(b"GET /v1/pools HTTP/1.1\r\n" + AUTHORIZED + b"\r\n")
+        assert slow.recv(65536).startswith(b"HTTP/1.1 200 ")
+        assert dribble(slow, b"GET /v1/pools HTTP/1.1\r\n" + b"a: b\r\n" * 100) < 5
+
+
+def test_a_body_that_dribbles(start: Callable[..., Server]) -> None:
+    own = start(body_timeout_seconds=0.5)
+    with wire(own) as slow:
+        slow.sendall(POST + b"content-length: 1000\r\n\r\n")
+        assert dribble(slow, b" " * 1000) < 5
+    own.get("/v1/pools")
+
+
+def test_a_body_that_dribbles_behind_its_answer(start: Callable[..., Server]) -> None:
+    own = start(header_timeout_seconds=0.5)
+    with wire(own) as slow:
+        # Answered at once: nothing of it has to be read for that.
+        slow.sendall(b"POST /nowhere HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000\r\n\r\n")
+        assert slow.recv(65536).startswith(b"HTTP/1.1 404 ")
+        assert dribble(slow, b" " * 1000) < 5
+
+
+def test_a_request_that_takes_long_to_answer_is_no_slow_client(
+    start: Callable[..., Server],
+) -> None:
+    own = start(header_timeout_seconds=0.3, body_timeout_seconds=0.3, write_timeout_seconds=0.3)
+    rollout = own.run(own.pool(), env={"delay": 1.5})
+    assert rollout["status"] == "completed"
+    slow = own.rollout(own.pool(), env={"delay": 1.5})["id"]
+    # And a stream with nothing to tell for a while is none either.
+    assert own.types(slow)[-1] == "rollout.completed"
+
+
+def tell_much(server: Server, rollout_id: str, events: int) -> None:
+    """Give a rollout events of 10 kB each, as one that reports a lot."""
+    text = '{"pad":"' + "x" * 10_000 + '"}'
+
+    def append(tx: Transaction) -> None:
+        row = tx.execute("SELECT seq FROM rollouts WHERE id = ?", (rollout_id,)).fetchone()
+        for _ in range(events):
+            at = "2026-01-01T00:00:00.000000Z"
+            stored_events.append(tx, row["seq"], stored_events.AGENT, at, text)
+
+    store = server.backend.store
+    loop: Any = store._loop
+    asyncio.run_coroutine_threadsafe(store.write(append), loop).result(LIMIT)
+
+
+def test_readers_that_do_not_read_are_dropped_and_the_others_see_everything(
+    start: Callable[..., Server],
+) -> None:
+    own = start(write_timeout_seconds=1.0, validate_responses=False)
+    pool_id = own.pool()
+    rollout_id = own.rollout(pool_id, env={"delay": 600, "events": 0})["id"]
+    own.until(rollout_id, "running")
+    tell_much(own, rollout_id, 500)
+    request = f"GET /v1/rollouts/{rollout_id}/events HTTP/1.1\r\n".encode() + AUTHORIZED + b"\r\n"
+    with contextlib.ExitStack() as opened:
+        for _ in range(20):
+            opened.enter_context(wire(own, small=True)).sendall(request)
+        eventually(lambda: len(own.backend.streams) == 20)
+        begun = time.monotonic()
+        own.post(f"/v1/rollouts/{rollout_id}/cancel")
+        seen = own.events(rollout_id)
+        assert [event["sequence"] for event in seen] == list(range(1, 504))
+        assert time.monotonic() - begun < 5
+        eventually(lambda: len(own.backend.streams) == 0)
+
+
+def test_a_reader_that_is_merely_slow_is_served_to_the_end(start: Callable[..., Server]) -> None:
+    own = start(write_timeout_seconds=1.0, validate_responses=False)
+    rollout_id = own.run(own.pool())["id"]
+    tell_much(own, rollout_id, 400)
+    begun = time.monotonic()
+    received = b""
+    with wire(own, small=True) as slow:
+        slow.sendall(
+            f"GET /v1/rollouts/{rollout_id}/events HTTP/1.1\r\n".encode()
+            + AUTHORIZED
+            + b"connection: close\r\n\r\n"
+        )
+        while chunk := slow.recv(65536):
+            received += chunk
+            # Far beyond the limit in all, never silent for as long as that.
+            time.sleep(0.03 if time.monotonic() - begun < 4 else 0)
+    assert received.count(b"\nevent: ") == 405
+    assert received.endswith(b"0\r\n\r\n")
+
+
+def test_an_answer_that_is_not_read(start: Callable[..., Server]) -> None:
+    own = start(write_timeout_seconds=0.5, validate_responses=False)
+    own.pool(pad="x" * 8_000_000)
+    with wire(own, small=True) as deaf:
+        deaf.sendall(b"GET /v1/pools HTTP/1.1\r\n" + AUTHORIZED + b"connection: close\r\n\r\n")
+        time.sleep(2)
+        received = 0
+        with contextlib.suppress(ConnectionError):
+            while chunk := deaf.recv(65536):
+                received += len(chunk)
+        assert received < 8_000_000
+    own.get("/v1/queue/status")
+
+
+def test_many_silent_connections_keep_nobody_out(start: Callable[..., Server]) -> None:
+    own = start(header_timeout_seconds=3.0)
+    with contextlib.ExitStack() as opened:
+        for _ in range(300):
+            opened.enter_context(wire(own)).sendall(b"POST /v1/poo")
+        begun = time.monotonic()
+        for _ in range(20):
+            httpx.get(f"{own.url}/health").raise_for_status()
+        assert time.monotonic() - begun < 2.5
+
+
+def test_connections_are_limited_and_come_back(start: Callable[..., Server]) -> None:
+    own = start(max_connections=10, header_timeout_seconds=1.0)
+    own.http.close()
+    with contextlib.ExitStack() as opened:
+        for _ in range(10):
+            opened.enter_context(wire(own))
+        with wire(own) as late:
+            answer = b""
+            while piece := late.recv(65536):
+                answer += piece
+            assert answer.startswith(b"HTTP/1.1 503 ")
+            assert b"retry-after: 1\r\n" in answer
+            assert b"too_many_connections" in answer
+        eventually(lambda: httpx.get(f"{own.url}/health").status_code == 200)

@@ -1,0 +1,102 @@
+"""`--keep-finished`: what has ended is forgotten in time, and nothing else is."""
+
+from __future__ import annotations
+
+import sqlite3
+import uuid
+from contextlib import closing
+from pathlib import Path
+
+import click
+import pytest
+
+from synth_pools.backend.domain import clock
+from synth_pools.backend.errors import BadOptionError
+from synth_pools.backend.local_backend import LocalBackend
+from synth_pools.backend.storage.database import FILE_NAME
+from synth_pools.cli.options import seconds_of
+from tests.support.backend_server import Server, eventually, serve
+from tests.support.commands import any_option, refusal_of
+
+
+def is_gone(server: Server, rollout_id: str) -> bool:
+    return server.send("GET", f"/v1/rollouts/{rollout_id}").status_code == 404
+
+
+def test_what_has_ended_is_forgotten_and_nothing_else(tmp_path: Path) -> None:
+    with serve(tmp_path) as before:
+        pool_id = before.pool()
+        path = f"/v1/pools/{pool_id}/rollouts"
+        old = [before.run(pool_id)["id"] for _ in range(3)]
+        failed = before.run(pool_id, env={"fail": True})["id"]
+        key = {"idempotency-key": uuid.uuid4().hex}
+        keyed = before.post(path, {}, 202, headers=key)["id"]
+        before.until(keyed)
+    with serve(tmp_path, keep_finished_seconds=0.5) as server:
+        running = server.rollout(pool_id, env={"delay": 60})["id"]
+        eventually(lambda: all(is_gone(server, rollout_id) for rollout_id in [*old, failed]))
+        new = server.run(pool_id)["id"]
+        assert not is_gone(server, new)
+        for what in ("", "/events", "/artifacts", "/usage", "/summary"):
+            server.refused("GET", f"/v1/rollouts/{old[0]}{what}", 404, "rollout_not_found")
+        # One that a key must still lead to stays, and so does one that has not ended.
+        assert server.post(path, {}, 202, headers=key)["id"] == keyed
+        eventually(lambda: is_gone(server, new))
+        listed = [item["id"] for item in server.get(path)["items"]]
+        assert listed == [running, keyed]
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as database:
+        # Their events went with them.
+        assert database.execute("SELECT COUNT(DISTINCT rollout_seq) FROM events").fetchone() == (2,)
+
+
+def test_without_it_everything_is_kept(server: Server) -> None:
+    assert server.backend.settings.keep_finished_seconds is None
+
+
+def test_many_are_forgotten_in_portions(tmp_path: Path) -> None:
+    with serve(tmp_path) as before:
+        pool_id = before.pool()
+        one = before.run(pool_id)["id"]
+    columns = "pool_id, status, mode, request, created_at, updated_at, finished_at, last_sequence"
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as database, database:
+        for number in range(1000):
+            database.execute(
+                f"INSERT INTO rollouts (id, {columns}) SELECT ?, {columns} FROM rollouts"
+                " WHERE id = ?",
+                (f"rollout_{number}", one),
+            )
+    with serve(tmp_path, keep_finished_seconds=100) as server:
+        assert len(server.get("/v1/rollouts?limit=1000")["items"]) == 1000
+    with serve(tmp_path, keep_finished_seconds=0.01) as server:
+        # All of them long before the second look.
+        eventually(lambda: server.get("/v1/rollouts")["items"] == [], 5)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90s", 90), ("2m", 120), ("12h", 43_200), ("30d", 2_592_000), (None, 0)]
+)
+def test_lengths_of_time(text: str | None, seconds: float) -> None:
+    assert (seconds_of(*any_option(), text) or 0) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "30", "d", "0d", "-1d", "1.5h", "1y", "1000000d"])
+def test_no_lengths_of_time(text: str) -> None:
+    with pytest.raises(click.BadParameter, match="no length of time"):
+        seconds_of(*any_option(), text)
+
+
+def test_nothing_is_older_than_time() -> None:
+    assert clock.ago(999_999 * 7 * 86_400.0) == "0001-01-01T00:00:00.000000Z"
+    assert clock.ago(3600) < clock.now() < clock.ago(-3600)
+
+
+@pytest.mark.parametrize("seconds", [0.0, -1.0, float("nan")])
+def test_a_time_that_is_none_is_refused(seconds: float) -> None:
+    with pytest.raises(BadOptionError, match="keep_finished"):
+        LocalBackend(keep_finished=seconds)
+
+
+def test_the_option_of_serve_is_checked_before_anything_starts(tmp_path: Path) -> None:
+    line = refusal_of("serve", "--keep-finished", "soon", "--data-dir", tmp_path / "data")
+    assert "--keep-finished" in line
+    assert not (tmp_path / "data").exists()

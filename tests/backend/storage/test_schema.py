@@ -1,0 +1,122 @@
+"""Databases of other versions: older ones are brought forward, newer ones are left alone."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from synth_pools.backend.storage import schema
+from synth_pools.backend.storage.database import FILE_NAME
+from synth_pools.backend.storage.schema import VERSION, SchemaVersionError
+from tests.support.backend_server import serve
+from tests.support.commands import refusal_of
+from tests.support.odd_container import Seen, http, odd_container
+
+# Rollouts of version 1, as its SQL file names them.
+COMPLETED = "rollout_03076bd8151b45cfa6826a7bee4aeee6"
+KEYED = "rollout_d8c9c7a55c514b4abfd0fe549caff61d"
+ELSEWHERE = "rollout_05ffa97fbcaf421db0f869ac7803657c"
+LOST = ("rollout_6f13adb8116f42a6b58a32da15aee90e", "rollout_f00304b27b024254885a28bddb2d84eb")
+QUEUED = "rollout_710ab7301ca0430ea4896efddf68a621"
+IDS = {COMPLETED, KEYED, ELSEWHERE, *LOST, QUEUED}
+
+
+def make_version_1(data_dir: Path, container_url: str = "http://127.0.0.1:1") -> Path:
+    script = Path(__file__).with_name("version_1.sql").read_text()
+    file = data_dir / FILE_NAME
+    with closing(sqlite3.connect(file)) as database:
+        database.executescript(script.replace('http://127.0.0.1:1"', f'{container_url}"'))
+    return file
+
+
+def test_a_database_of_version_1_goes_on(tmp_path: Path) -> None:
+    def answer(seen: Seen) -> bytes:
+        if seen.method == "GET":
+            result = {"rollout_id": ELSEWHERE, "status": "completed", "summary": {"reward": 4}}
+            return http(200, result)
+        return http(500, {})
+
+    with odd_container(answer) as container:
+        file = make_version_1(tmp_path, container.url)
+        with closing(sqlite3.connect(file)) as database, database:
+            assert database.execute("PRAGMA user_version").fetchone() == (1,)
+            before = database.execute("SELECT id, request FROM rollouts ORDER BY seq").fetchall()
+            database.execute("UPDATE idempotency SET created = ?", (time.time(),))
+        with serve(tmp_path) as server:
+            # What ran where somebody knows it is taken up, though version 1 kept no address.
+            found = server.until(ELSEWHERE)
+            assert (found["status"], found["score"]) == ("completed", 4)
+            assert container.paths() == [f"GET /rollouts/{ELSEWHERE}"]
+            for rollout_id in LOST:
+                rollout = server.until(rollout_id)
+                assert rollout["error"]["code"] == "backend_restarted"
+                assert [event["id"] for event in server.events(rollout_id)] == [
+                    "evt_0000000001",
+                    "evt_0000000002",
+                    "evt_0000000003",
+                ]
+            assert server.until(QUEUED)["status"] == "completed"
+            done = server.get(f"/v1/rollouts/{COMPLETED}")
+            assert done["request"]["messages"][0]["content"] == "h\u00e9; \U0001f600 it's"
+            assert len(server.events(COMPLETED)) == 5
+            key = {"idempotency-key": "a-key"}
+            path = "/v1/pools/old/rollouts"
+            assert server.post(path, {"seed": 9}, 202, headers=key)["id"] == KEYED
+            assert server.run("old", task_id="t")["id"] not in IDS
+    with closing(sqlite3.connect(file)) as database:
+        assert database.execute("PRAGMA user_version").fetchone() == (VERSION,)
+        after = database.execute("SELECT id, request FROM rollouts ORDER BY seq").fetchall()
+        assert after[: len(before)] == before
+
+
+def test_a_migrated_file_and_a_new_one_have_the_same_tables(tmp_path: Path) -> None:
+    old = make_version_1(tmp_path)
+    shapes = []
+    for file in (old, tmp_path / "new"):
+        with closing(sqlite3.connect(file, isolation_level=None)) as database:
+            schema.prepare(database)
+            schema.prepare(database)
+            rows = database.execute("SELECT name, sql FROM sqlite_master ORDER BY name")
+            shapes.append([(name, " ".join((sql or "").split())) for name, sql in rows])
+    assert shapes[0] == shapes[1]
+
+
+def test_a_migration_that_fails_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = make_version_1(tmp_path)
+    steps = (*schema._STEPS, "CREATE TABLE one (a); CREATE TABLE one (a)")
+    with closing(sqlite3.connect(file, isolation_level=None)) as database:
+        before = list(database.iterdump())
+        with monkeypatch.context() as patched:
+            patched.setattr(schema, "_STEPS", steps)
+            with pytest.raises(sqlite3.OperationalError, match="exists"):
+                schema.prepare(database)
+        assert list(database.iterdump()) == before
+        assert database.execute("PRAGMA user_version").fetchone() == (1,)
+        schema.prepare(database)
+
+
+def test_a_newer_database_is_refused_untouched(tmp_path: Path) -> None:
+    with serve(tmp_path) as before:
+        before.pool()
+    file = tmp_path / FILE_NAME
+    with closing(sqlite3.connect(file)) as database:
+        database.execute("PRAGMA user_version = 99")
+    content = file.read_bytes()
+    with pytest.raises(SchemaVersionError, match="version 99"), serve(tmp_path):
+        pass
+    line = refusal_of("serve", "--port=0", f"--data-dir={tmp_path}")
+    assert line.startswith("synth-pools: error: the database has version 99")
+    assert file.read_bytes() == content
+
+
+def test_a_database_of_somebody_else_is_refused(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as database:
+        database.execute("CREATE TABLE recipes (name)")
+    with pytest.raises(SchemaVersionError, match="not one of this backend"), serve(tmp_path):
+        pass

@@ -1,0 +1,157 @@
+"""Several keys with names in a file, which change while the backend runs."""
+
+from __future__ import annotations
+
+import hmac
+import logging
+import traceback
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import httpx
+import pytest
+
+from synth_pools.backend.errors import BadOptionError
+from synth_pools.backend.key_ring import KeyRing, read_keys_file
+from synth_pools.backend.settings import Secret, Settings
+from synth_pools.local import LocalBackend
+from tests.cli.test_serve import run
+from tests.cli.test_serve import serve as serve_command
+from tests.support.backend_server import eventually
+
+
+def keys_file(folder: Path, text: str, mode: int = 0o600) -> Path:
+    path = folder / "keys"
+    # As one changes such a file: whole, in one step.
+    draft = folder / "keys.new"
+    draft.write_text(text)
+    draft.chmod(mode)
+    draft.rename(path)
+    return path
+
+
+def status(url: str, key: str) -> int:
+    headers = {"authorization": f"Bearer {key}"}
+    return httpx.get(f"{url}/v1/pools", headers=headers).status_code
+
+
+def test_every_key_of_the_file_is_good_until_it_is_taken_out(tmp_path: Path) -> None:
+    path = keys_file(tmp_path, "# who\nann: sk_ann_1\n\n  bob :sk_bob_1  \n")
+    with LocalBackend(tmp_path / "data", api_keys_file=path) as backend:
+        assert backend.api_key == "sk_ann_1"
+        for key, expected in (("sk_ann_1", 200), ("sk_bob_1", 200), ("sk_ann", 401), ("ann", 401)):
+            assert status(backend.url, key) == expected
+        keys_file(tmp_path, "ann: sk_ann_2\nbob: sk_bob_1\n")
+        eventually(lambda: status(backend.url, "sk_ann_2") == 200)
+        assert status(backend.url, "sk_ann_1") == 401
+        assert status(backend.url, "sk_bob_1") == 200
+    assert not (tmp_path / "data" / "api-key").exists()
+
+
+def test_a_file_that_cannot_be_used_changes_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, failures: list[str]
+) -> None:
+    path = keys_file(tmp_path, "ann: sk_ann_1\n")
+    with LocalBackend(tmp_path / "data", api_keys_file=path) as backend:
+
+        def is_told(times: int) -> bool:
+            return status(backend.url, "sk_ann_1") == 200 and len(failures) == times
+
+        bad = [("", 0o600), ("ann: sk_ann_2\n", 0o644), ("sk_secret words\n", 0o600)]
+        for number, (text, mode) in enumerate(bad, 1):
+            keys_file(tmp_path, text, mode)
+            eventually(partial(is_told, number))
+        path.unlink()
+        eventually(partial(is_told, 4))
+        assert status(backend.url, "sk_ann_2") == 401
+        with caplog.at_level(logging.WARNING, "synth_pools.backend"):
+            keys_file(tmp_path, "ann: sk_ann_3\n")
+            eventually(lambda: status(backend.url, "sk_ann_3") == 200)
+        assert "ann" in caplog.text
+    assert all("the keys stay as they were" in line for line in failures)
+    assert "sk_" not in "".join(failures) + caplog.text
+    failures.clear()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "holds no keys"),
+        ("# none\n", "holds no keys"),
+        ("sk_secret\n", "line 1"),
+        ("a: sk_secret\nb sk_secret\n", "line 2"),
+        (": sk_secret\n", "line 1"),
+        ("a b: sk_secret\n", "line 1"),
+        ("a: sk_secret words\n", "ASCII"),
+        ("a: sk_secretä\n", "ASCII"),
+        ("a:\n", "blank"),
+        ("a: sk_secret\na: sk_secret2\n", "another line"),
+    ],
+)
+def test_a_bad_file_is_refused_and_its_keys_told_to_nobody(
+    tmp_path: Path, text: str, words: str
+) -> None:
+    path = keys_file(tmp_path, text)
+    with pytest.raises(BadOptionError, match=words) as caught:
+        read_keys_file(path)
+    shown = "".join(
+        traceback.TracebackException.from_exception(caught.value, capture_locals=True).format()
+    )
+    assert "sk_secret" not in shown.replace(repr(text), "")
+    done = run(tmp_path, "serve", "--port", "0", "--api-keys-file", str(path))
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert words in done.stderr
+    assert "sk_secret" not in done.stderr
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o777])
+def test_a_file_that_others_may_read_is_refused(tmp_path: Path, mode: int) -> None:
+    path = keys_file(tmp_path, "a: sk_a\n", mode)
+    with pytest.raises(BadOptionError, match=f"{mode:04o}.*chmod 600"):
+        LocalBackend(api_keys_file=path)
+    path.chmod(0o600)
+    with pytest.raises(BadOptionError, match="not both"):
+        LocalBackend(api_keys_file=path, api_key="sk_b")
+    with pytest.raises(BadOptionError, match="cannot read"):
+        LocalBackend(api_keys_file=tmp_path / "nowhere")
+
+
+def test_every_key_is_compared_whichever_is_right(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = keys_file(tmp_path, "a: sk_a\nb: sk_b\nc: sk_c\n")
+    ring = KeyRing(Settings(data_dir=tmp_path, api_key=Secret("unused"), api_keys_file=path))
+    compared: list[tuple[int, int]] = []
+    genuine: Callable[[bytes, bytes], bool] = hmac.compare_digest
+
+    def watched(one: bytes, other: bytes) -> bool:
+        compared.append((len(one), len(other)))
+        return genuine(one, other)
+
+    monkeypatch.setattr("synth_pools.backend.key_ring.hmac.compare_digest", watched)
+    for candidate, name in ((b"sk_a", "a"), (b"sk_c", "c"), (b"x", None), (b"", None)):
+        compared.clear()
+        assert ring.name_of(candidate) == name
+        # Of equal length always: a digest, whatever was sent.
+        assert compared == [(32, 32)] * 3
+    assert ring.name_of(b"unused") is None
+
+
+def test_only_the_whole_key_counts(tmp_path: Path) -> None:
+    ring = KeyRing(Settings(data_dir=tmp_path, api_key=Secret("sk_live_abcdef")))
+    assert ring.name_of(b"sk_live_abcdef") == ""
+    for other in (b"", b"sk_live_abcde", b"sk_live_abcdefx", b"SK_LIVE_ABCDEF", b"\xff"):
+        assert ring.name_of(other) is None
+
+
+def test_serve_takes_a_file_of_keys(tmp_path: Path) -> None:
+    path = keys_file(tmp_path, "ann: sk_ann\n")
+    arguments = ["--port", "0", "--data-dir", str(tmp_path / "d"), "--api-keys-file", str(path)]
+    with serve_command(tmp_path, *arguments) as serving:
+        assert status(serving.url, "sk_ann") == 200
+        assert "sk_ann" not in serving.printed
+        assert str(path) in serving.printed
+    refused = run(tmp_path, "serve", *arguments, "--api-key", "sk_b")
+    assert "not both" in refused.stderr

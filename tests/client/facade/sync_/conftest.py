@@ -1,0 +1,34 @@
+# Derived by `make generate`. Change the file that it comes from:
+# tests/client/facade/async_/conftest.py
+
+"""A recording server and a client of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from synth_pools import ContainerPoolsClient
+from tests.support.colours import ROADS, take
+from tests.support.leaks import KEY
+from tests.support.recording import RecordingServer
+
+
+@pytest.fixture(autouse=True, params=ROADS[ContainerPoolsClient])
+def road(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """What the clients of a test send through."""
+    take(request.param, monkeypatch)
+    return str(request.param)
+
+
+@pytest.fixture
+def server() -> Iterator[RecordingServer]:
+    with RecordingServer() as server:
+        yield server
+
+
+@pytest.fixture
+def client(server: RecordingServer) -> Iterator[ContainerPoolsClient]:
+    with ContainerPoolsClient(api_key=KEY, base_url=server.url, timeout=10) as client:
+        yield client

@@ -1,0 +1,298 @@
+# Derived by `make generate`. Change the file that it comes from:
+# tests/client/facade/async_/test_calls.py
+
+"""Single calls: what goes out, what is refused, what comes back."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import math
+import uuid
+from typing import Any
+
+import httpx
+import pytest
+
+from synth_pools import (
+    APIConnectionError,
+    APIStatusError,
+    APITimeoutError,
+    ConflictError,
+    ContainerPoolsClient,
+    PoolTarget,
+    RequestValidationError,
+    ResponseDecodeError,
+)
+from tests.support.leaks import KEY
+from tests.support.recording import Recorded, RecordingServer, Reply
+from tests.support.surface import EVERY, Call, P, R, T
+
+HTML = b"<html><title>Sign in</title>" + b"<p>x</p>" * 1000
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 204])
+def test_an_empty_body_is_an_empty_object(
+    server: RecordingServer, client: ContainerPoolsClient, status: int
+) -> None:
+    server.reply_with(Reply(status, b"", {}))
+    assert client.delete_pool(P) == {}
+
+
+@pytest.mark.parametrize("body", [b"[1.0, null]", b'"text"', b"0", b"null", b'{"a": {}}', b"{}"])
+def test_any_json_comes_back_as_it_is(
+    server: RecordingServer, client: ContainerPoolsClient, body: bytes
+) -> None:
+    server.reply_with(Reply(body=body))
+    answer: Any = client.get_pool(P)
+    assert repr(answer) == repr(json.loads(body))
+
+
+def test_a_compressed_body_is_read(server: RecordingServer, client: ContainerPoolsClient) -> None:
+    packed = gzip.compress(b'{"id": "x"}')
+    server.reply_with(Reply(body=packed, headers={"Content-Encoding": "gzip"}))
+    assert client.get_pool(P) == {"id": "x"}
+    server.reply_with(Reply(body=b"not gzip", headers={"Content-Encoding": "gzip"}))
+    with pytest.raises(APIConnectionError, match="DecodingError"):
+        client.get_pool(P)
+    server.reply_with(
+        Reply(409, gzip.compress(b'{"detail": "Taken"}'), {"Content-Encoding": "gzip"})
+    )
+    with pytest.raises(ConflictError, match="Taken") as caught:
+        client.get_pool(P)
+    assert caught.value.response.json() == {"detail": "Taken"}
+
+
+@pytest.mark.parametrize("body", [HTML, b"{'a': 1}", b"{", b" ", b"\xff\xfe", b"9" * 5000])
+def test_a_body_that_is_no_json_is_shown_by_its_beginning(
+    server: RecordingServer, client: ContainerPoolsClient, body: bytes
+) -> None:
+    server.reply_with(Reply(body=body, headers={"X-Request-ID": "req_5"}))
+    with pytest.raises(ResponseDecodeError, match="GET /v1/pools/pool_1 -> 200") as caught:
+        client.get_pool(P)
+    error = caught.value
+    assert error.excerpt == body[:200].decode("utf-8", "replace")
+    assert (error.status_code, error.request_id) == (200, "req_5")
+    assert error.__context__ is None, "the decoder's exception carries the whole body"
+
+
+@pytest.mark.parametrize(
+    ("pool_id", "segment"),
+    [
+        ("a/b", "a%2Fb"),
+        ("a b", "a%20b"),
+        ("50%", "50%25"),
+        ("%2e%2e", "%252e%252e"),
+        ("ü/€", "%C3%BC%2F%E2%82%AC"),
+        ("a?b#c", "a%3Fb%23c"),
+        ("../../v2", "..%2F..%2Fv2"),
+        ("...", "..."),
+        ("~-._:@", "~-._%3A%40"),
+        ("\n", None),
+        (PoolTarget.HARBOR, "harbor"),
+    ],
+)
+def test_ids_are_percent_encoded(
+    server: RecordingServer, client: ContainerPoolsClient, pool_id: str, segment: str | None
+) -> None:
+    if segment is None:
+        with pytest.raises(RequestValidationError):
+            client.get_rollout(pool_id, R)
+        return
+    client.get_rollout(pool_id, R)
+    assert server.last.target == f"/v1/pools/{segment}/rollouts/{R}"
+
+
+@pytest.mark.parametrize("bad", ["", " ", ".", "..", None, 7])
+def test_every_id_of_every_call_is_guarded(
+    server: RecordingServer, client: ContainerPoolsClient, bad: Any
+) -> None:
+    tried = 0
+    for call in EVERY:
+        for position, value in enumerate(call.args):
+            if value not in (P, T, R):
+                continue
+            name = {P: "pool_id", T: "task_id", R: "rollout_id"}[value]
+            args = (*call.args[:position], bad, *call.args[position + 1 :])
+            with pytest.raises(ValueError, match=name) as caught:
+                made(client, call._replace(args=args))
+            assert isinstance(caught.value, RequestValidationError)
+            tried += 1
+    assert tried > 60
+    assert server.connections == 0
+
+
+def made(client: ContainerPoolsClient, call: Call) -> Any:
+    value = call.on(client)
+    # A stream refuses its arguments at once, before it is iterated.
+    if not call.is_stream:
+        value = value
+    return value
+
+
+def test_an_id_longer_than_any_url_is_refused(
+    server: RecordingServer, client: ContainerPoolsClient
+) -> None:
+    with pytest.raises(RequestValidationError, match="URL"):
+        client.get_pool("x" * 100_000)
+    assert server.connections == 0
+
+
+@pytest.mark.parametrize("value", [{"x": 1, "seed": 1, "a": 2}, None, [], "seed"])
+def test_rollout_requests_are_checked_before_they_are_sent(
+    server: RecordingServer, client: ContainerPoolsClient, value: Any
+) -> None:
+    words = "unsupported keys: a, x " if isinstance(value, dict) else "must be a mapping"
+    for call in (
+        Call("create_rollout", (P, value)),
+        Call("rollouts.create", (P, value)),
+        Call("create_global_rollout", (value,)),
+        Call("agent_rollouts.create", (value,)),
+    ):
+        with pytest.raises(ValueError, match=words):
+            made(client, call)
+    assert server.connections == 0
+
+
+@pytest.mark.parametrize(
+    "value", [None, [], "x", 7, {"a": math.nan}, {"a": [math.inf]}, {"a": {1}}, {"a": b"x"}]
+)
+def test_bodies_that_are_no_json_objects_are_refused_before_they_are_sent(
+    server: RecordingServer, client: ContainerPoolsClient, value: Any
+) -> None:
+    for call in EVERY:
+        if call.args and isinstance(call.args[-1], dict):
+            # Of a rollout request the keys are looked at first; they are legal here.
+            bad = {"env": value} if isinstance(value, dict) else value
+            with pytest.raises(ValueError, match="request"):
+                made(client, call._replace(args=(*call.args[:-1], bad)))
+    assert server.connections == 0
+
+
+@pytest.mark.parametrize("name", ["list_pools", "list_rollouts", "list_global_rollouts"])
+@pytest.mark.parametrize(
+    "bad", [{"limit": "7"}, {"limit": 1.5}, {"limit": True}, {"state": 7}, {"cursor": b""}]
+)
+def test_parameters_of_the_wrong_type_are_refused_before_they_are_sent(
+    server: RecordingServer, client: ContainerPoolsClient, name: str, bad: dict[str, Any]
+) -> None:
+    args = (P,) if name == "list_rollouts" else ()
+    with pytest.raises(RequestValidationError, match=next(iter(bad))):
+        made(client, Call(name, args, bad))
+    assert server.connections == 0
+
+
+def test_parameters_that_are_none_are_not_sent(
+    server: RecordingServer, client: ContainerPoolsClient
+) -> None:
+    client.list_pools(state=None, limit=5, cursor=None)
+    assert server.last.query == [("limit", "5")]
+    client.list_pools(state="", cursor="")
+    assert server.last.query == [("state", ""), ("limit", "100"), ("cursor", "")]
+
+
+def test_an_idempotency_key_is_made_if_none_is_given(
+    server: RecordingServer, client: ContainerPoolsClient
+) -> None:
+    for name, args in (
+        ("create_rollout", (P, {})),
+        ("rollouts.create", (P, {})),
+        ("create_global_rollout", ({},)),
+        ("agent_rollouts.create", ({},)),
+    ):
+        made(client, Call(name, args))
+        first = uuid.UUID(server.last.headers["idempotency-key"])
+        made(client, Call(name, args))
+        assert uuid.UUID(server.last.headers["idempotency-key"]) != first
+        made(client, Call(name, args, {"idempotency_key": "once-1"}))
+        assert server.last.headers["idempotency-key"] == "once-1"
+        with pytest.raises(RequestValidationError, match="idempotency_key"):
+            made(client, Call(name, args, {"idempotency_key": "two\nlines"}))
+
+
+def test_a_thousand_calls_use_one_connection(
+    server: RecordingServer, client: ContainerPoolsClient
+) -> None:
+    for number in range(1000):
+        client.get_pool(f"pool_{number}")
+    assert len(server.requests) == 1000
+    assert server.connections == 1
+
+
+def test_errors_keep_the_connection(server: RecordingServer, client: ContainerPoolsClient) -> None:
+    server.reply_with(Reply.json({"detail": "No"}, 404))
+    for _ in range(10):
+        with pytest.raises(APIStatusError):
+            client.get_pool(P)
+    assert server.connections == 1
+
+
+def test_an_error_says_what_was_asked_and_what_the_service_said(
+    server: RecordingServer, client: ContainerPoolsClient
+) -> None:
+    body = {"detail": "It exists.", "error": {"code": "pool_exists", "message": "-"}}
+    server.reply_with(Reply.json(body, 409, x_request_id="req_1", retry_after="3"))
+    with pytest.raises(ConflictError) as caught:
+        client.create_pool({"name": "x"})
+    error = caught.value
+    assert str(error) == "POST /v1/pools -> 409 pool_exists: It exists. (request id req_1)"
+    assert (error.code, error.body, error.retry_after) == ("pool_exists", body, 3.0)
+    assert error.response.headers["content-type"] == "application/json"
+    assert "authorization" not in error.request.headers
+    assert "authorization" not in error.response.request.headers
+    with pytest.raises(httpx.HTTPStatusError):
+        client.create_pool({"name": "x"})
+
+
+def test_a_redirect_is_not_followed(server: RecordingServer, client: ContainerPoolsClient) -> None:
+    with RecordingServer() as elsewhere:
+        server.reply_with(Reply(307, b"", {"Location": f"{elsewhere.url}/v1/pools"}))
+        with pytest.raises(APIStatusError, match="307 .*redirects are not followed") as caught:
+            client.create_pool({"name": "x"})
+        assert elsewhere.connections == 0
+    assert type(caught.value) is APIStatusError
+    server.reply_with(Reply(302, b"", {"Location": "http://[bad"}))
+    with pytest.raises(APIStatusError, match="302"):
+        client.get_pool(P)
+
+
+def test_a_refused_connection() -> None:
+    client = ContainerPoolsClient(api_key=KEY, base_url="http://127.0.0.1:1")
+    with pytest.raises(APIConnectionError, match="GET /v1/pools/pool_1 -> no answer") as caught:
+        client.get_pool(P)
+    assert caught.value.cause == "ConnectError"
+    assert "[Errno 111]" in str(caught.value)
+    assert not isinstance(caught.value, APITimeoutError)
+    client.close()
+
+
+def test_an_answer_that_breaks_off(server: RecordingServer, client: ContainerPoolsClient) -> None:
+    for answer in (lambda _: None, Reply(cut=True), Reply(stream=(b'{"a"', b":"), cut=True)):
+        server.reply_with(answer)
+        with pytest.raises(APIConnectionError, match="RemoteProtocolError") as caught:
+            client.get_pool(P)
+        assert caught.value.__context__ is None
+        assert caught.value.__cause__ is None
+    server.reply_with(Reply())
+    assert client.get_pool(P) == {}
+
+
+def test_an_answer_that_does_not_come(server: RecordingServer) -> None:
+    def answer(request: Recorded) -> Reply:
+        server.client_left.wait(5)
+        return Reply()
+
+    server.reply_with(answer)
+    with ContainerPoolsClient(api_key=KEY, base_url=server.url, timeout_seconds=0.2) as client:
+        with pytest.raises(APITimeoutError, match=r"sent nothing for 0\.2 s") as caught:
+            client.get_pool(P)
+        assert isinstance(caught.value, httpx.TimeoutException)
+        server.client_left.set()
+
+
+def test_nested_names_and_raw_are_the_same_client(
+    client: ContainerPoolsClient,
+) -> None:
+    assert client.raw is client
+    assert client.raw() is client
+    assert client.raw().get_pool(P) == {}

@@ -1,0 +1,139 @@
+# Derived by `make generate`. Change the file that it comes from:
+# tests/client/facade/async_/test_clients.py
+
+"""Making, sharing and closing clients."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+
+from synth_pools import (
+    APITimeoutError,
+    ClientClosedError,
+    ConfigurationError,
+    ContainerPoolsClient,
+    PoolsClient,
+    SynthClient,
+)
+from tests.support.colours import OTHER_COLOUR
+from tests.support.leaks import KEY
+from tests.support.recording import Recorded, RecordingServer, Reply
+from tests.support.surface import EVERY, P, R
+
+
+def test_the_newer_name_is_the_same_class() -> None:
+    assert PoolsClient is ContainerPoolsClient
+
+
+def test_making_a_client_opens_nothing(server: RecordingServer) -> None:
+    ContainerPoolsClient(api_key=KEY, base_url=server.url)
+    SynthClient(api_key=KEY, base_url=server.url)
+    assert server.connections == 0
+
+
+def test_the_front_door(server: RecordingServer) -> None:
+    with SynthClient(api_key=KEY, base_url=f"{server.url}/api", timeout=7) as client:
+        assert isinstance(client.pools, ContainerPoolsClient)
+        assert (client.base_url, client.timeout) == (server.url, 7.0)
+        assert client.pools.timeout == 7.0
+        client.pools.get_pool(P)
+    assert client.pools.is_closed
+    assert "Bearer" in server.last.headers["authorization"]
+
+
+def test_the_configuration_of_either_colour_is_taken_over(server: RecordingServer) -> None:
+    for giver in (OTHER_COLOUR[ContainerPoolsClient], ContainerPoolsClient):
+        given = giver(api_key=KEY, base_url=server.url, timeout=7)
+        with ContainerPoolsClient(given) as client:
+            assert client.timeout == 7.0
+            client.rollouts.get(P, R)
+        assert server.last.headers["authorization"] == f"Bearer {KEY}"
+        assert not given.is_closed
+
+
+@pytest.mark.parametrize("thing", [object(), {}, "key", 7, httpx])
+def test_a_configuration_is_taken_over_from_a_client_only(thing: Any) -> None:
+    with pytest.raises(ConfigurationError, match="must be another pools client"):
+        ContainerPoolsClient(thing)
+
+
+def test_a_closed_client_says_so(server: RecordingServer) -> None:
+    client = ContainerPoolsClient(api_key=KEY, base_url=server.url)
+    client.get_pool(P)
+    client.close()
+    client.close()
+    assert client.is_closed
+    assert "closed" in repr(client)
+    for call in EVERY:
+        with pytest.raises(ClientClosedError, match="the client is closed"):
+            (call.on(client).__next__() if call.is_stream else call.on(client))
+    with pytest.raises(ClientClosedError):
+        client.__enter__()
+    assert len(server.requests) == 1
+
+
+def test_closing_an_unused_client_is_fine() -> None:
+    with ContainerPoolsClient(api_key=KEY) as client:
+        assert not client.is_closed
+    assert client.is_closed
+
+
+def test_a_callers_own_http_client_is_used_and_left_open(server: RecordingServer) -> None:
+    with httpx.Client(
+        headers={"X-Mine": "yes", "Authorization": "Basic mine"},
+        auth=("user", "password"),
+        base_url="http://127.0.0.1:1/elsewhere/",
+        follow_redirects=True,
+    ) as http:
+        for _ in range(2):
+            with ContainerPoolsClient(api_key=KEY, base_url=server.url, http_client=http) as client:
+                client.get_pool(P)
+            assert not http.is_closed
+        assert server.last.headers["x-mine"] == "yes"
+        assert server.last.headers["authorization"] == f"Bearer {KEY}"
+        assert server.last.path == f"/v1/pools/{P}"
+        assert server.connections == 1
+        with pytest.raises(ClientClosedError):
+            client.get_pool(P)
+        with SynthClient(api_key=KEY, base_url=server.url, http_client=http) as front_door:
+            front_door.pools.get_pool(P)
+        http.get(server.url)
+        assert server.last.headers["authorization"] != f"Bearer {KEY}"
+
+
+def test_a_callers_own_http_client_has_our_time_limit(server: RecordingServer) -> None:
+    def answer(request: Recorded) -> Reply:
+        server.client_left.wait(5)
+        return Reply()
+
+    server.reply_with(answer)
+    with httpx.Client(timeout=None) as http:
+        client = ContainerPoolsClient(
+            api_key=KEY, base_url=server.url, timeout=0.2, http_client=http
+        )
+        with pytest.raises(APITimeoutError):
+            client.get_pool(P)
+    server.client_left.set()
+
+
+def test_a_callers_own_http_client_that_was_closed(server: RecordingServer) -> None:
+    http = httpx.Client()
+    client = ContainerPoolsClient(api_key=KEY, base_url=server.url, http_client=http)
+    http.close()
+    with pytest.raises(ClientClosedError):
+        client.get_pool(P)
+
+
+@pytest.mark.parametrize("wrong", [httpx, "http", object()])
+def test_what_is_no_http_client_is_refused(wrong: Any) -> None:
+    with pytest.raises(ConfigurationError, match="http_client must be an httpx"):
+        ContainerPoolsClient(api_key=KEY, http_client=wrong)
+
+
+def test_an_http_client_of_the_other_colour_is_refused() -> None:
+    wrong = OTHER_COLOUR[httpx.Client]()
+    with pytest.raises(ConfigurationError, match="http_client must be an httpx"):
+        ContainerPoolsClient(api_key=KEY, http_client=wrong)

@@ -1,0 +1,79 @@
+# Derived by `make generate`. Change the file that it comes from:
+# tests/client/facade/async_/test_later_calls.py
+
+"""Operations that no client had before this one: what they send, refuse and return."""
+
+from __future__ import annotations
+
+import uuid
+from types import MappingProxyType
+from typing import Any
+
+import pytest
+
+from synth_pools import ContainerPoolsClient, RequestValidationError
+from tests.support.recording import RecordingServer, Reply
+from tests.support.surface import LATER, Call, R, Sent
+
+
+@pytest.mark.parametrize(("call", "sent"), LATER, ids=str)
+def test_each_sends_what_the_document_says(
+    server: RecordingServer, client: ContainerPoolsClient, call: Call, sent: Sent
+) -> None:
+    answer: Any = {"a": [1.0, None]}
+    server.reply_with(Reply.json(answer))
+    assert repr(call.on(client)) == repr(answer)
+    request = server.last
+    assert (request.method, request.target) == (sent.method, sent.target)
+    assert (request.json if request.body else None) == sent.json
+
+
+@pytest.mark.parametrize(
+    ("request_", "words"),
+    [
+        ({}, "neither rollouts nor requests"),
+        ({"rollout": [{}]}, "neither rollouts nor requests"),
+        ({"rollouts": {}}, "rollouts must be a list, not dict"),
+        ({"requests": "text"}, "requests must be a list, not str"),
+        ({"rollouts": [{}, 7]}, r"rollouts\[1\] must be a mapping, not int"),
+        ({"rollouts": [{}] * 1001}, "rollouts must have at most 1000 items, not 1001"),
+        ([{}], "request must be a mapping, not list"),
+    ],
+)
+def test_a_batch_is_looked_at_before_it_is_sent(
+    server: RecordingServer, client: ContainerPoolsClient, request_: Any, words: str
+) -> None:
+    for method in (client.create_rollout_batch, client.agent_rollouts.create_batch):
+        with pytest.raises(RequestValidationError, match=words):
+            method(request_)
+    assert server.connections == 0
+
+
+def test_a_batch_may_hold_any_mappings(
+    server: RecordingServer, client: ContainerPoolsClient
+) -> None:
+    whole = {"rollouts": ({"seed": 1}, MappingProxyType({"seed": 2})), "requests": None}
+    client.create_rollout_batch(MappingProxyType(whole))
+    assert server.last.json == {"rollouts": [{"seed": 1}, {"seed": 2}], "requests": None}
+    assert whole["rollouts"] == ({"seed": 1}, MappingProxyType({"seed": 2}))
+
+
+def test_later_creations_carry_an_idempotency_key(
+    server: RecordingServer, client: ContainerPoolsClient
+) -> None:
+    for name, argument in (
+        ("create_rollout_batch", {"rollouts": []}),
+        ("agent_rollouts.create_batch", {"rollouts": []}),
+        ("replay_rollout", R),
+        ("agent_rollouts.replay", R),
+    ):
+        Call(name, (argument,)).on(client)
+        first = uuid.UUID(server.last.headers["idempotency-key"])
+        Call(name, (argument,)).on(client)
+        assert uuid.UUID(server.last.headers["idempotency-key"]) != first
+        Call(name, (argument,), {"idempotency_key": "once-1"}).on(client)
+        assert server.last.headers["idempotency-key"] == "once-1"
+        Call(name, (argument,)).on(client.with_options(idempotency_key="mine"))
+        assert server.last.headers["idempotency-key"] == "mine"
+        with pytest.raises(RequestValidationError, match="idempotency_key"):
+            Call(name, (argument,), {"idempotency_key": "two\nlines"}).on(client)

@@ -1,0 +1,137 @@
+"""The spec, the generated modules and the facade offer the same operations."""
+
+from __future__ import annotations
+
+import inspect
+import pkgutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import synth_pools
+import synth_pools_api.api
+
+SPEC: dict[str, Any] = yaml.safe_load(
+    (Path(__file__).parents[3] / "openapi.yaml").read_text(encoding="utf-8")
+)
+METHODS = ("get", "put", "post", "patch", "delete")
+
+# operationId -> tag
+OPERATIONS: dict[str, str] = {
+    operation["operationId"]: operation["tags"][0]
+    for item in SPEC["paths"].values()
+    for method, operation in item.items()
+    if method in METHODS
+}
+
+# Short spellings of the same methods, and what a client is beside its operations.
+ALIASES = {
+    "create",
+    "delete",
+    "get",
+    "get_urls",
+    "list",
+    "pause",
+    "replace",
+    "resume",
+    "update",
+}
+COMMON = {"api", "api_key", "base_url", "config", "is_closed", "raw", "timeout", "with_options"}
+LASTING = {
+    "iter_global_rollouts",
+    "iter_pools",
+    "iter_rollouts",
+    "wait_pool_active",
+    "wait_rollout",
+}
+NAMESPACES = {"agent_rollouts", "metrics", "rollouts", "tasks"}
+
+
+def generated_modules() -> dict[str, str]:
+    """The name of every generated endpoint module -> the package that it is in."""
+    found = {}
+    for tag in pkgutil.iter_modules(synth_pools_api.api.__path__):
+        package = [f"{path}/{tag.name}" for path in synth_pools_api.api.__path__]
+        found.update({module.name: tag.name for module in pkgutil.iter_modules(package)})
+    return found
+
+
+def methods(client: type) -> set[str]:
+    return {name for name, _ in inspect.getmembers(client, callable) if not name.startswith("_")}
+
+
+def test_all_are_there() -> None:
+    assert len(OPERATIONS) == 53
+
+
+def test_every_operation_is_generated_and_nothing_else() -> None:
+    generated = generated_modules()
+    problems = [
+        f"{name}: in openapi.yaml, not generated: run `make generate`"
+        for name in sorted(OPERATIONS.keys() - generated.keys())
+    ]
+    problems += [
+        f"{name}: generated, not in openapi.yaml: run `make generate`"
+        for name in sorted(generated.keys() - OPERATIONS.keys())
+    ]
+    problems += [
+        f"{name}: tagged {OPERATIONS[name]} in openapi.yaml, generated under {generated[name]}"
+        for name in sorted(OPERATIONS.keys() & generated.keys())
+        if OPERATIONS[name] != generated[name]
+    ]
+    assert not problems, "\n".join(problems)
+
+
+@pytest.mark.parametrize(
+    "client",
+    [synth_pools.ContainerPoolsClient, synth_pools.AsyncContainerPoolsClient],
+    ids=lambda client: client.__name__,
+)
+def test_every_operation_is_a_method_of_the_client_and_nothing_else(client: type) -> None:
+    close = {"aclose"} if client is synth_pools.AsyncContainerPoolsClient else {"close"}
+    offered = methods(client)
+    problems = [
+        f"{name}: in openapi.yaml, not a method of {client.__name__}: still to be written"
+        for name in sorted(OPERATIONS.keys() - offered)
+    ]
+    problems += [
+        f"{name}: a method of {client.__name__}, not an operation of openapi.yaml"
+        for name in sorted(
+            offered - OPERATIONS.keys() - ALIASES - COMMON - LASTING - NAMESPACES - close
+        )
+    ]
+    assert not problems, "\n".join(problems)
+
+
+def test_both_colours_offer_the_same() -> None:
+    sync = methods(synth_pools.ContainerPoolsClient) - {"close"}
+    colour = methods(synth_pools.AsyncContainerPoolsClient) - {"aclose"}
+    assert sync == colour, f"on one side only: {sorted(sync ^ colour)}"
+
+
+@pytest.mark.parametrize(
+    "client",
+    [synth_pools.ContainerPoolsClient, synth_pools.AsyncContainerPoolsClient],
+    ids=lambda client: client.__name__,
+)
+def test_every_operation_has_its_typed_form(client: Any) -> None:
+    api = client(api_key="k").api
+    groups = {name for name in dir(api) if not name.startswith("_")}
+    typed = {name: tag for tag in groups for name in methods(type(getattr(api, tag)))}
+    assert typed == OPERATIONS
+
+
+@pytest.mark.parametrize("name", sorted(OPERATIONS))
+def test_the_typed_form_takes_what_the_plain_one_takes(name: str) -> None:
+    """Under the same names; `request` is `body`, a model, and by keyword."""
+    client = synth_pools.ContainerPoolsClient(api_key="k")
+    plain = inspect.signature(getattr(client, name)).parameters
+    typed = inspect.signature(getattr(getattr(client.api, OPERATIONS[name]), name)).parameters
+    assert {"body" if each == "request" else each for each in plain} <= typed.keys()
+    assert [each for each, it in plain.items() if it.kind is it.POSITIONAL_OR_KEYWORD] == [
+        "request" if each == "body" else each
+        for each, it in typed.items()
+        if it.kind is it.POSITIONAL_OR_KEYWORD or (each == "body" and "request" in plain)
+    ]

@@ -1,0 +1,107 @@
+"""^C in the middle of a fleet, and what only the async one can do."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from synth_pools import AsyncContainerPoolsClient, ContainerPoolsClient, FleetProgress
+from synth_pools.local import LocalBackend
+from tests.support.fault_server import FaultServer
+from tests.support.fleet_service import FleetService, until
+from tests.support.leaks import KEY
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.mark.parametrize("colour", ["async", "sync"])
+@pytest.mark.parametrize("on_interrupt", ["leave", "cancel"])
+def test_interrupt(tmp_path: Path, colour: str, on_interrupt: str) -> None:
+    with LocalBackend() as backend, backend.client() as client:
+        pool = client.create_pool({"name": "interrupted", "concurrency": 8})["id"]
+        words = [colour, backend.url, pool, str(tmp_path / "run.jsonl"), on_interrupt]
+        program = subprocess.Popen(
+            [sys.executable, "-m", "tests.client.fleet.interrupted", *words],
+            cwd=ROOT,
+            env={**os.environ, "SYNTH_API_KEY": backend.api_key},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert program.stdout is not None
+        try:
+            assert program.stdout.readline() == "running\n"
+            assert until(lambda: len(client.list_rollouts(pool, state="running")["items"]) == 5)
+            started = time.monotonic()
+            program.send_signal(signal.SIGINT)
+            out, err = program.communicate(timeout=20)
+        finally:
+            program.kill()
+            program.wait(20)
+        assert time.monotonic() - started < 8
+        assert (out, err, program.returncode) == ("interrupted\n", "", 0)
+        running = client.list_rollouts(pool, state="running")["items"]
+        cancelled = client.list_rollouts(pool, state="cancelled")["items"]
+        expected = (0, 5) if on_interrupt == "cancel" else (5, 0)
+        assert (len(running), len(cancelled)) == expected
+        client.delete_pool(pool)
+
+
+def requests_without_end() -> list[dict[str, int]]:
+    return [{"seed": seed} for seed in range(100_000)]
+
+
+async def test_a_fleet_can_be_awaited_and_cancelled() -> None:
+    service = FleetService()
+    with FaultServer() as server:
+        server.play(choose=service)
+        async with AsyncContainerPoolsClient(api_key=KEY, base_url=server.url) as client:
+            progress = await client.rollouts.run_many("p", [{"seed": 1}, {"seed": 2}])
+            assert isinstance(progress, FleetProgress)
+            assert progress.completed == 2
+            fleet = client.rollouts.run_many("p", requests_without_end(), max_in_flight=4)
+            running = asyncio.create_task(fleet.run())
+            await asyncio.to_thread(until, lambda: len(service.keys) > 8)
+            running.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await running
+            # What was on the wire has arrived by now.
+            await asyncio.sleep(0.2)
+            known = len(service.keys)
+            await asyncio.sleep(0.2)
+            assert len(service.keys) == known
+
+
+async def test_a_forgotten_fleet_ends() -> None:
+    service = FleetService()
+    with FaultServer() as server:
+        server.play(choose=service)
+        async with AsyncContainerPoolsClient(api_key=KEY, base_url=server.url) as client:
+            async for _ in client.rollouts.run_many("p", requests_without_end(), max_in_flight=4):
+                break
+            await asyncio.sleep(0.2)
+            known = len(service.keys)
+            await asyncio.sleep(0.2)
+            assert len(service.keys) == known
+            others = asyncio.all_tasks() - {asyncio.current_task()}
+            assert not [task for task in others if task.get_name() == "synth-pools-fleet"]
+
+
+def test_the_threads_of_a_forgotten_fleet_end() -> None:
+    service = FleetService()
+    with FaultServer() as server:
+        server.play(choose=service)
+        with ContainerPoolsClient(api_key=KEY, base_url=server.url) as client:
+            for _ in client.rollouts.run_many("p", requests_without_end(), max_in_flight=4):
+                break
+            assert until(
+                lambda: not [t for t in threading.enumerate() if t.name == "synth-pools-fleet"]
+            )

@@ -1,0 +1,301 @@
+# Derived by `make generate`. Change the file that it comes from:
+# tests/client/async_/test_event_stream.py
+
+"""Event streams that break, and go on."""
+
+from __future__ import annotations
+
+import copy
+import gc
+import pickle
+import time
+from typing import Any
+
+import pytest
+
+from synth_pools import (
+    APIConnectionError,
+    APITimeoutError,
+    ContainerPoolsClient,
+    NotFoundError,
+    RateLimitError,
+    ServerError,
+    StreamBrokenError,
+    StreamDecodeError,
+    StreamTimeoutError,
+)
+from tests.support.event_service import KINDS, EventService
+from tests.support.fault_server import FaultServer
+from tests.support.faults import (
+    Fault,
+    answer,
+    chunked,
+    close,
+    dribble,
+    events,
+    html,
+    junk,
+    reset,
+    stall,
+)
+from tests.support.leaks import KEY
+
+P, R = "pool_1", "rollout_1"
+
+
+def read(client: ContainerPoolsClient, cursor: str | None = None) -> list[Any]:
+    return [event for event in client.stream_rollout_events(P, R, cursor=cursor)]
+
+
+def gone(server: FaultServer) -> bool:
+    """Whether no connection stays open."""
+    give_up = time.monotonic() + 5
+    while server.open_connections and time.monotonic() < give_up:
+        time.sleep(0.01)
+    return not server.open_connections
+
+
+@pytest.mark.parametrize("end", ["cut", "reset", "end"])
+@pytest.mark.parametrize("ids", ["stream", "envelope", ""])
+@pytest.mark.parametrize("resumes", ["after", "at", "start"])
+def test_a_break_after_any_byte_loses_and_repeats_nothing(
+    server: FaultServer, client: ContainerPoolsClient, end: str, ids: str, resumes: str
+) -> None:
+    whole = len(EventService(ids=ids).encoded(0))
+    for length in range(0, whole - 1, 37):
+        service = EventService(ids=ids, resumes=resumes)
+        service.faults = [service.part(length, end), service.part(whole // 2, end)]
+        if resumes != "start" and ids:
+            # The second one would begin at the first event, as no service that resumes does.
+            service.faults.pop()
+        server.play(choose=service)
+        assert read(client) == service.events, (length, end)
+        assert len(service.asked) > 1
+
+
+def test_the_position_is_asked_for_in_both_ways(
+    server: FaultServer, client: ContainerPoolsClient, waits: list[float]
+) -> None:
+    service = EventService()
+    service.faults = [service.part(len(service.encoded(0)) // 2, "cut")]
+    server.play(choose=service)
+    got = [event for event in client.agent_rollouts.events(R)]
+    assert got == service.events
+    first, second = service.asked
+    assert "last-event-id" not in first.headers
+    assert first.query == {}
+    assert second.headers["last-event-id"] == second.query["cursor"]
+    assert second.path == f"/v1/rollouts/{R}/events"
+    assert max(waits) < 0.2
+
+
+def test_every_kind_of_trouble_on_the_way_back(
+    server: FaultServer, client: ContainerPoolsClient, waits: list[float]
+) -> None:
+    service = EventService()
+    half = service.part(len(service.encoded(0)) // 2, "reset")
+    patient = client.with_options(max_retries=8)
+    troubles: list[Fault | None] = [half, answer({}, 429, Retry_After="7"), html(502)]
+    troubles += [answer({}, 503, Retry_After="9"), reset(), close(), junk(), events([])]
+    service.faults = troubles
+    server.play(choose=service)
+    assert read(patient) == service.events
+    assert waits.count(7.0) == 1
+    assert waits.count(9.0) == 1
+    assert len(service.asked) == len(troubles) + 1 or len(service.asked) == 9
+
+
+def test_the_servers_own_time_is_kept(
+    server: FaultServer, client: ContainerPoolsClient, waits: list[float]
+) -> None:
+    service = EventService(faults=[events([b"retry: 1500\n\n", b": hello\n\n"], end="cut")])
+    server.play(choose=service)
+    assert read(client) == service.events
+    assert waits == [1.5]
+
+
+def test_attempts_without_progress_are_limited(
+    server: FaultServer, client: ContainerPoolsClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    service = EventService()
+    half = service.part(len(service.encoded(0)) // 2, "cut")
+    service.faults = [half, *[reset() for _ in range(10)]]
+    server.play(choose=service)
+    got = []
+    with pytest.raises(StreamBrokenError, match="2 attempts to go on") as caught:
+        for event in client.stream_rollout_events(P, R):
+            got += [event]
+    assert len(service.asked) == 3
+    error = caught.value
+    assert (error.events, error.cursor) == (len(got), f"e{len(got)}")
+    assert isinstance(error, APIConnectionError)
+    for other in (pickle.loads(pickle.dumps(error)), copy.copy(error)):
+        assert (other.cursor, other.events, str(other)) == (error.cursor, error.events, str(error))
+    said = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    assert len(said) == 1
+    assert f"/v1/pools/{P}/rollouts/{R}/events -> " in said[0]
+    assert "retry 2 of 2" in said[0]
+    service.faults.clear()
+    assert got + read(client, error.cursor) == service.events
+
+
+def test_progress_gives_new_attempts(server: FaultServer, client: ContainerPoolsClient) -> None:
+    service = EventService(ids="", resumes="start", kinds=[*["agent"] * 12, *KINDS])
+    step = len(service.encoded(0)) // 15
+    service.faults = [service.part(step * number, "cut") for number in range(1, 15)]
+    server.play(choose=service)
+    assert read(client.with_options(max_retries=1)) == service.events
+
+
+def test_no_retries_is_no_reconnecting(server: FaultServer, client: ContainerPoolsClient) -> None:
+    service = EventService()
+    service.faults = [service.part(len(service.encoded(0)) // 2, "reset")]
+    server.play(choose=service)
+    with pytest.raises(StreamBrokenError, match="after . events, the last one 'e"):
+        read(client.with_options(max_retries=0))
+    assert len(service.asked) == 1
+
+
+def test_silence_is_an_attempt_that_failed(server: FaultServer) -> None:
+    service = EventService()
+    half = service.part(len(service.encoded(0)) // 2, "stall")
+    service.faults = [half, stall(), stall(), stall()]
+    server.play(choose=service)
+    with ContainerPoolsClient(
+        api_key=KEY, base_url=server.url, stream_idle_timeout=0.2, max_retries=1
+    ) as client:
+        started = time.monotonic()
+        with pytest.raises(StreamTimeoutError, match=r"sent nothing for 0\.2 s") as caught:
+            read(client)
+        assert time.monotonic() - started < 3
+        assert isinstance(caught.value, APITimeoutError)
+        assert caught.value.cursor is not None
+        assert len(service.asked) == 2
+        service.faults = [half]
+        assert read(client) == service.events
+
+
+def test_heartbeats_keep_a_stream_alive(server: FaultServer) -> None:
+    service = EventService()
+    beats = [*[b": heartbeat\n\n"] * 12, service.encoded(0)]
+    server.play(events(beats, pause=0.05))
+    with ContainerPoolsClient(
+        api_key=KEY, base_url=server.url, timeout=0.2, stream_idle_timeout=0.3, max_retries=0
+    ) as client:
+        assert read(client) == service.events
+
+
+def test_one_byte_at_a_time(server: FaultServer, client: ContainerPoolsClient) -> None:
+    service = EventService(kinds=KINDS[-2:])
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
+    server.play(dribble(0.0005, data=head + service.encoded(0)))
+    assert read(client) == service.events
+
+
+def test_after_the_last_event_there_is_nothing(
+    server: FaultServer, client: ContainerPoolsClient
+) -> None:
+    service = EventService(ids="envelope")
+    service.status = "completed"
+    server.play(choose=service)
+    assert read(client, cursor=f"e{len(KINDS)}") == []
+    assert len(service.asked) == 1
+    assert service.summaries == 1
+
+
+def test_an_end_that_nobody_announced(server: FaultServer, client: ContainerPoolsClient) -> None:
+    """An older service ends the stream of an ended rollout with an event of another name."""
+    service = EventService(ids="envelope", kinds=["rollout.started", "rollout.error"])
+    service.status = "completed"
+    server.play(choose=service)
+    assert read(client) == service.events
+    assert len(service.asked) == 1
+
+
+def test_nothing_comes_after_the_last_event(
+    server: FaultServer, client: ContainerPoolsClient
+) -> None:
+    service = EventService()
+    late = service.encoded(0) + b'data: {"event": "agent", "late": true}\n\n'
+    server.play(events([late], end="stall"))
+    started = time.monotonic()
+    assert read(client) == service.events
+    assert time.monotonic() - started < 2
+    assert gone(server)
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [
+        (answer({"detail": "gone"}, 404), NotFoundError),
+        (answer({}, 429, Retry_After="900"), StreamBrokenError),
+        (html(503), StreamBrokenError),
+    ],
+)
+def test_what_ends_a_stream_in_the_middle(
+    server: FaultServer,
+    client: ContainerPoolsClient,
+    fault: Fault,
+    error: type[Exception],
+) -> None:
+    service = EventService()
+    service.faults = [service.part(100, "cut"), fault, fault, fault, fault]
+    server.play(choose=service)
+    with pytest.raises(error):
+        read(client)
+
+
+@pytest.mark.parametrize(
+    ("fault", "error", "attempts"),
+    [
+        (answer({}, 404), NotFoundError, 1),
+        (answer({}, 429), RateLimitError, 3),
+        (html(502), ServerError, 3),
+        (close(), APIConnectionError, 3),
+    ],
+)
+def test_what_never_begins(
+    server: FaultServer,
+    client: ContainerPoolsClient,
+    fault: Fault,
+    error: type[Exception],
+    attempts: int,
+) -> None:
+    server.play(fault)
+    with pytest.raises(error) as caught:
+        read(client)
+    assert not isinstance(caught.value, StreamBrokenError)
+    assert len(server.requests) == attempts
+
+
+def test_events_of_several_megabytes_and_no_json(
+    server: FaultServer, client: ContainerPoolsClient
+) -> None:
+    large = b'id: e1\ndata: {"event": "agent", "text": "' + b"x" * 5_000_000 + b'"}\n\n'
+    server.play(
+        [
+            chunked([large], kind="text/event-stream", end="cut"),
+            events([b"data: [DONE\n\n"], end="stall"),
+        ]
+    )
+    stream = client.stream_rollout_events(P, R)
+    assert len((stream.__next__())["text"]) == 5_000_000
+    with pytest.raises(StreamDecodeError, match="DONE"):
+        stream.__next__()
+    assert gone(server)
+
+
+def test_a_stream_that_is_left_leaves_no_connection(
+    server: FaultServer, client: ContainerPoolsClient
+) -> None:
+    service = EventService(kinds=["agent"] * 3)
+    for _ in range(5):
+        server.play(events([service.encoded(0)], end="stall"))
+        for _event in client.stream_rollout_events(P, R):
+            break
+        with client.stream_rollout_events(P, R) as stream:
+            stream.__next__()
+    gc.collect()
+    with client.stream_rollout_events(P, R) as stream:
+        stream.__next__()
+    assert gone(server)

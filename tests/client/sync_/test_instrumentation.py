@@ -1,0 +1,214 @@
+# Derived by `make generate`. Change the file that it comes from:
+# tests/client/async_/test_instrumentation.py
+
+"""What is seen of a client from outside: its log, hooks and spans."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import pytest
+
+from synth_pools import (
+    APIConnectionError,
+    ContainerPoolsClient,
+    NotFoundError,
+    RequestInfo,
+    ResponseInfo,
+    ServerError,
+)
+from tests.support import faults
+from tests.support.fault_server import FaultServer
+from tests.support.leaks import KEY
+from tests.support.surface import P, R
+from tests.support.tracing import recorded_spans
+
+SIGNED = "signature-4711"
+SECRET_BODY = {"seed": 1, "metadata": {"hush": "body-4711"}}
+
+
+def messages(caplog: pytest.LogCaptureFixture, level: int) -> list[str]:
+    return [
+        record.getMessage()
+        for record in caplog.records
+        if record.name.partition(".")[0] == "synth_pools" and record.levelno == level
+    ]
+
+
+def test_one_line_of_debugging_for_each_attempt(
+    server: FaultServer, client: ContainerPoolsClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, logger="synth_pools")
+    server.play([faults.html(502), faults.answer({}, 200, X_Request_Id="req_1")])
+    client.create_rollout(P, SECRET_BODY)
+    first, retry, second = messages(caplog, logging.DEBUG)
+    assert first.startswith(f"POST /v1/pools/{P}/rollouts -> 502 in ")
+    assert "attempt 1" in first
+    assert "retry 1 of 2 in" in retry
+    assert f"POST /v1/pools/{P}/rollouts -> 200 in " in second
+    assert "ms, attempt 2, request id req_1" in second
+
+
+def test_normal_use_is_silent_above_debugging(
+    server: FaultServer, client: ContainerPoolsClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="synth_pools")
+    server.play([faults.answer(), faults.reset(), faults.answer(), faults.answer({}, 404)])
+    client.get_pool(P)
+    client.get_pool(P)
+    with pytest.raises(NotFoundError):
+        client.get_pool(P)
+    assert [record for record in caplog.records if record.name == "synth_pools"] == []
+
+
+def test_the_last_retry_is_a_warning(
+    server: FaultServer, client: ContainerPoolsClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.play(faults.answer({"detail": f"{KEY} {SIGNED}"}, 503))
+    with pytest.raises(ServerError):
+        client.get_pool(P)
+    (warning,) = messages(caplog, logging.WARNING)
+    assert warning.startswith(f"GET /v1/pools/{P} -> 503; retry 2 of 2 in ")
+
+
+def test_nothing_secret_is_logged(
+    server: FaultServer, client: ContainerPoolsClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, logger="synth_pools")
+    server.play(
+        [
+            faults.answer({"echo": KEY, "url": SIGNED}, 200, X_Request_Id=KEY),
+            faults.answer({"detail": f"{KEY} {SIGNED}"}, 500, X_Request_Id=KEY),
+            faults.reset(),
+        ]
+    )
+    view = client.with_options(headers={"X-Own": SIGNED}, max_retries=0)
+    view.create_rollout(P, SECRET_BODY)
+    with pytest.raises(ServerError):
+        view.list_pools(cursor=SIGNED)
+    with pytest.raises(APIConnectionError):
+        view.list_pools(cursor=SIGNED)
+    text = "\n".join(messages(caplog, logging.DEBUG))
+    assert text.count("\n") == 2
+    assert "RequestError" not in text
+    for secret in (KEY, SIGNED, "body-4711", "Bearer"):
+        assert secret not in text
+        assert not any(secret in repr(record.args) for record in caplog.records)
+
+
+def seen_by(**settings: Any) -> tuple[list[Any], dict[str, Any]]:
+    seen: list[Any] = []
+    return seen, {"on_request": seen.append, "on_response": seen.append, **settings}
+
+
+def test_hooks_see_every_attempt(server: FaultServer) -> None:
+    seen, settings = seen_by(api_key=KEY, base_url=server.url)
+    server.play(
+        [
+            faults.reset(),
+            faults.answer({}, 429, Retry_After="0.01", X_Request_Id="req_1"),
+            faults.answer({}, 200, X_Request_Id="req_2", Set_Cookie="hush"),
+        ]
+    )
+    with ContainerPoolsClient(**settings) as client:
+        client.rollouts.create(P, SECRET_BODY)
+    requests, responses = seen[::2], seen[1::2]
+    assert [type(info) for info in seen] == [RequestInfo, ResponseInfo] * 3
+    assert [info.attempt for info in requests] == [1, 2, 3]
+    assert {(info.operation, info.method, info.path) for info in seen} == {
+        ("create_rollout", "POST", f"/v1/pools/{P}/rollouts")
+    }
+    keys = {info.headers["idempotency-key"] for info in requests}
+    assert keys == {server.requests[0].headers["idempotency-key"]}
+    assert [info.status_code for info in responses] == [None, 429, 200]
+    assert [info.request_id for info in responses] == [None, "req_1", "req_2"]
+    lost, refused, well = responses
+    assert isinstance(lost.error, APIConnectionError)
+    assert lost.headers == {}
+    assert refused.error.retry_after == 0.01
+    assert well.error is None
+    assert well.headers["content-type"] == "application/json"
+    assert all(0 < info.seconds < 10 for info in responses)
+    for info in seen:
+        assert KEY not in repr(info)
+        assert not {"authorization", "set-cookie"} & set(info.headers)
+        assert KEY not in str(dict(info.headers))
+
+
+def test_hooks_see_streams(server: FaultServer) -> None:
+    seen, settings = seen_by(api_key=KEY, base_url=server.url)
+    server.play(faults.events([b'data: {"event": "rollout.completed"}\n\n']))
+    with ContainerPoolsClient(**settings) as client:
+        assert len([event for event in client.stream_rollout_events(P, R)]) == 1
+    request, response = seen
+    assert request.operation == response.operation == "stream_rollout_events"
+    assert response.status_code == 200
+
+
+def test_views_keep_the_hooks(server: FaultServer) -> None:
+    seen, settings = seen_by(api_key=KEY, base_url=server.url)
+    with ContainerPoolsClient(**settings) as client:
+        client.with_options(timeout=3).get_pool(P)
+    assert len(seen) == 2
+
+
+def test_a_hook_that_fails_costs_nothing(
+    server: FaultServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(info: object) -> None:
+        raise RuntimeError("a mistake")
+
+    with ContainerPoolsClient(
+        api_key=KEY, base_url=server.url, on_request=fail, on_response=fail
+    ) as client:
+        assert client.get_pool(P) == {"ok": True}
+    logged = messages(caplog, logging.ERROR)
+    assert logged == ["on_request raised; the call goes on", "on_response raised; the call goes on"]
+
+
+def test_a_call_is_a_span(server: FaultServer, client: ContainerPoolsClient) -> None:
+    server.play([faults.html(502), faults.answer(), faults.answer({"detail": KEY}, 404)])
+    with recorded_spans() as spans:
+        client.get_pool(P)
+        with pytest.raises(NotFoundError):
+            client.get_pool(P)
+    well, lost = spans
+    assert well.name == lost.name == "GET /v1/pools/{pool_id}"
+    assert well.kind.name == "CLIENT"
+    assert well.attributes is not None
+    assert dict(well.attributes) == {
+        "http.request.method": "GET",
+        "server.address": "127.0.0.1",
+        "server.port": int(server.url.rpartition(":")[2]),
+        "synth_pools.operation": "get_pool",
+        "url.template": "/v1/pools/{pool_id}",
+    }
+    assert well.status.status_code.name == "UNSET"
+    assert lost.status.status_code.name == "ERROR"
+    assert lost.attributes is not None
+    assert lost.attributes["error.type"] == "NotFoundError"
+    assert lost.attributes["http.response.status_code"] == 404
+    assert KEY not in lost.to_json()
+
+
+def test_spans_add_nothing_to_the_wire(server: FaultServer, client: ContainerPoolsClient) -> None:
+    client.get_pool(P)
+    with recorded_spans():
+        client.get_pool(P)
+    plain, traced = server.requests
+    assert traced.headers == plain.headers
+
+
+def test_who_asks_is_told(server: FaultServer, client: ContainerPoolsClient) -> None:
+    from synth_pools import __version__
+
+    client.get_pool(P)
+    assert server.requests[0].headers["user-agent"] == f"synth-pools/{__version__}"
+
+
+def test_a_correlation_id_goes_through_as_it_is(
+    server: FaultServer, client: ContainerPoolsClient
+) -> None:
+    client.create_rollout(P, {"trace_correlation_id": "Ä-1 "})
+    assert server.requests[0].json == {"trace_correlation_id": "Ä-1 "}

@@ -1,0 +1,136 @@
+# Derived by `make generate`. Change the file that it comes from:
+# tests/client/async_/test_pagination.py
+
+"""Iteration over all pages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from synth_pools import (
+    ContainerPoolsClient,
+    DecodeError,
+    NotFoundError,
+    RequestValidationError,
+)
+from tests.support.fault_server import FaultServer, Seen
+from tests.support.faults import Fault, answer, reset
+
+P = "pool_1"
+
+
+def pages_of(count: int, size: int, *, name: str = "items", last: Any = None) -> Any:
+    """A service with `count` rollouts; `last` is the cursor of its last page."""
+
+    def choose(seen: Seen) -> Fault:
+        start = int(seen.query.get("cursor", "0"))
+        items = [{"id": f"r{number}"} for number in range(start, min(start + size, count))]
+        more = start + size < count
+        return answer({name: items, "next_cursor": str(start + size) if more else last})
+
+    return choose
+
+
+@pytest.mark.parametrize("prefetch", [False, True])
+@pytest.mark.parametrize("name", ["items", "rollouts"])
+def test_all_items_of_all_pages(
+    server: FaultServer, client: ContainerPoolsClient, prefetch: bool, name: str
+) -> None:
+    server.play(choose=pages_of(23, 5, name=name))
+    wanted = [f"r{number}" for number in range(23)]
+    for items in (
+        client.iter_rollouts(P, state="running", limit=5, prefetch=prefetch),
+        client.rollouts.iter(P, state="running", limit=5, prefetch=prefetch),
+        client.iter_global_rollouts(state="running", limit=5, prefetch=prefetch),
+        client.agent_rollouts.iter(state="running", limit=5, prefetch=prefetch),
+    ):
+        server.requests.clear()
+        assert [item["id"] for item in items] == wanted
+        assert len(server.requests) == 5
+        assert all(seen.query["state"] == "running" for seen in server.requests)
+        assert all(seen.query["limit"] == "5" for seen in server.requests)
+
+
+def test_a_page_is_asked_for_when_it_is_needed(
+    server: FaultServer, client: ContainerPoolsClient
+) -> None:
+    server.play(choose=pages_of(23, 5))
+    items = client.iter_rollouts(P, cursor="5")
+    assert server.connections == 0
+    got = [(items.__next__())["id"] for _ in range(5)]
+    assert (got, len(server.requests)) == ([f"r{number}" for number in range(5, 10)], 1)
+    items.__next__()
+    assert len(server.requests) == 2
+    items.close()
+    assert [item for item in items] == []
+
+
+@pytest.mark.parametrize(
+    ("page", "count"),
+    [
+        ({"items": [{"id": 1}]}, 1),
+        ({"items": [{"id": 1}], "next_cursor": None}, 1),
+        ({"items": [{"id": 1}], "next_cursor": ""}, 1),
+        ({"items": [{"id": 1}], "cursor": "given"}, 1),
+        ({"items": [{"id": 1}], "next_cursor": "given"}, 1),
+        ({"items": [{"id": 1}], "next_cursor": None, "cursor": "other"}, 1),
+        ({"pools": [{"id": 1}, {"id": 2}]}, 2),
+        ({"data": [{"id": 1}]}, 1),
+        ([{"id": 1}], 1),
+        ({"items": []}, 0),
+        ({}, 0),
+    ],
+)
+def test_every_shape_of_a_last_page(
+    server: FaultServer, client: ContainerPoolsClient, page: Any, count: int
+) -> None:
+    server.play(answer(page))
+    assert len([pool for pool in client.iter_pools(cursor="given")]) == count
+    assert len(server.requests) == 1
+
+
+def test_a_number_is_a_cursor_too(server: FaultServer, client: ContainerPoolsClient) -> None:
+    server.play([answer({"pools": [{"id": 1}], "cursor": 7}), answer({"pools": [], "cursor": 7})])
+    assert len([pool for pool in client.iter_pools()]) == 1
+    assert [seen.query.get("cursor") for seen in server.requests] == [None, "7"]
+
+
+def test_trouble_between_pages(server: FaultServer, client: ContainerPoolsClient) -> None:
+    server.play(
+        [
+            answer({"items": [{"id": 1}], "next_cursor": "a"}),
+            reset(),
+            answer({}, 503),
+            answer({"items": [{"id": 2}], "next_cursor": "b"}),
+            answer({"detail": "no such pool"}, 404),
+        ]
+    )
+    got = []
+    with pytest.raises(NotFoundError):
+        for item in client.iter_rollouts(P, prefetch=True):
+            got += [item["id"]]
+    assert got == [1, 2]
+
+
+def test_what_is_no_page(server: FaultServer, client: ContainerPoolsClient) -> None:
+    page: Any
+    for page in ({"items": 3}, {"other": []}, "text", 7):
+        server.play(answer(page))
+        with pytest.raises(DecodeError, match="holds no list"):
+            client.iter_pools().__next__()
+
+
+def test_bad_arguments_are_refused_at_once(
+    server: FaultServer, client: ContainerPoolsClient
+) -> None:
+    bad: Any
+    for bad in ({"limit": "7"}, {"state": 7}, {"cursor": 7}, {"prefetch": 1}):
+        (name,) = bad
+        for make in (client.iter_pools, client.iter_global_rollouts, client.agent_rollouts.iter):
+            with pytest.raises(RequestValidationError, match=f"^{name} must be"):
+                make(**bad)
+    with pytest.raises(RequestValidationError, match="^pool_id"):
+        client.rollouts.iter("")
+    assert server.connections == 0

@@ -1,0 +1,226 @@
+# Derived by `make generate`. Change the file that it comes from:
+# tests/client/async_/test_waiters.py
+
+"""Waiting for pools and rollouts, and running one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from synth_pools import (
+    ConflictError,
+    ContainerPoolsClient,
+    DecodeError,
+    NotFoundError,
+    PoolFailedError,
+    RequestValidationError,
+    WaitTimeoutError,
+)
+from synth_pools.local import LocalBackend
+from tests.support.event_service import EventService
+from tests.support.fault_server import FaultServer, Seen
+from tests.support.faults import Fault, answer, html, reset
+from tests.support.leaks import KEY
+
+P, R = "pool_1", "rollout_1"
+
+
+@pytest.fixture(scope="module")
+def backend() -> Iterator[LocalBackend]:
+    with LocalBackend(api_key=KEY) as backend:
+        yield backend
+
+
+def local(backend: LocalBackend) -> ContainerPoolsClient:
+    return ContainerPoolsClient(api_key=KEY, base_url=backend.url)
+
+
+def test_a_pool_becomes_active(
+    server: FaultServer, client: ContainerPoolsClient, waits: list[float]
+) -> None:
+    states = ["created", "building", "warming", "warming", "active"]
+    server.play(
+        [
+            *[answer({"status": state}) for state in states[:3]],
+            html(502),
+            reset(),
+            *[answer({"status": state}) for state in states[3:]],
+        ]
+    )
+    assert client.wait_pool_active(P) == {"status": "active"}
+    assert len(server.requests) == 7
+    assert all(wait < 10 for wait in waits)
+
+
+@pytest.mark.parametrize("state", ["failed", "archived", "deleted"])
+def test_a_lost_pool_is_an_error_at_once(
+    server: FaultServer, client: ContainerPoolsClient, state: str
+) -> None:
+    server.play([answer({"status": "building"}), answer({"state": state, "why": "disk"})])
+    with pytest.raises(PoolFailedError, match=f"'{P}' is {state}") as caught:
+        client.wait_pool_active(P)
+    assert caught.value.pool == {"state": state, "why": "disk"}
+
+
+@pytest.mark.parametrize(
+    "error", [{"message": "The process ended."}, {}, {"message": 5}, "no", None]
+)
+def test_why_it_is_lost_is_said(
+    server: FaultServer, client: ContainerPoolsClient, error: Any
+) -> None:
+    server.play(answer({"status": "failed", "error": error}))
+    with pytest.raises(PoolFailedError) as caught:
+        client.wait_pool_active(P)
+    said = ": The process ended." if error == {"message": "The process ended."} else ""
+    assert str(caught.value) == f"pool '{P}' is failed{said}"
+
+
+def test_a_pool_that_takes_too_long(server: FaultServer) -> None:
+    server.play(answer({"status": "paused"}))
+    with ContainerPoolsClient(api_key=KEY, base_url=server.url) as client:
+        started = time.monotonic()
+        with pytest.raises(WaitTimeoutError, match=r"within 0\.5 s; it was paused") as caught:
+            client.wait_pool_active(P, timeout=0.5)
+        assert 0.4 < time.monotonic() - started < 1.5
+    assert isinstance(caught.value, TimeoutError)
+    assert caught.value.last == {"status": "paused"}
+
+
+def test_the_wait_for_what_does_not_exist(
+    server: FaultServer, client: ContainerPoolsClient
+) -> None:
+    server.play(answer({}, 404))
+    with pytest.raises(NotFoundError):
+        client.wait_pool_active(P)
+    with pytest.raises(NotFoundError):
+        client.wait_rollout(P, R)
+    assert len(server.requests) == 2
+
+
+def rollout(status: Callable[[], str], service: EventService) -> Callable[[Seen], Fault]:
+    def choose(seen: Seen) -> Fault:
+        if seen.path.endswith(("/events", "/summary")):
+            return service(seen)
+        return answer({"rollout_id": R, "status": status()})
+
+    return choose
+
+
+def test_a_rollout_is_waited_for_by_its_events(
+    server: FaultServer, client: ContainerPoolsClient
+) -> None:
+    service = EventService()
+    service.faults = [service.part(90, "reset"), html(503), service.part(150, "cut")]
+    states = iter(["queued", "completed"])
+    server.play(choose=rollout(lambda: next(states), service))
+    assert (client.wait_rollout(P, R))["status"] == "completed"
+    assert len(service.asked) == 4
+
+
+@pytest.mark.parametrize("status", [404, 405, 501])
+def test_where_there_are_no_events_it_is_asked_for(
+    server: FaultServer, client: ContainerPoolsClient, waits: list[float], status: int
+) -> None:
+    service = EventService(faults=[answer({}, status)] * 9)
+    states = iter([*["running"] * 12, "failed"])
+    server.play(choose=rollout(lambda: next(states), service))
+    got = client.agent_rollouts.wait(R)
+    assert got["status"] == "failed"
+    assert len(service.asked) == 1
+    assert sum(waits[-3:]) > sum(waits[:3])
+    assert max(waits) <= 15
+
+
+def test_a_rollout_that_takes_too_long(backend: LocalBackend) -> None:
+    with local(backend) as client:
+        pool = client.create_pool({"name": "slow", "concurrency": 4})
+        kept = client.create_rollout(pool["id"], {"env": {"delay": 60}})
+        dropped = client.create_rollout(pool["id"], {"env": {"delay": 60}})
+        started = time.monotonic()
+        with pytest.raises(WaitTimeoutError, match=r"within 0\.6 s") as caught:
+            client.rollouts.wait(pool["id"], kept["id"], timeout=0.6)
+        assert 0.4 < time.monotonic() - started < 1.6
+        last = caught.value.last
+        assert last is not None
+        assert last["id"] == kept["id"]
+        assert (client.get_rollout(pool["id"], kept["id"]))["status"] == "running"
+        with pytest.raises(WaitTimeoutError):
+            client.agent_rollouts.wait(dropped["id"], timeout=0.3, cancel_on_timeout=True)
+        assert (client.get_global_rollout(dropped["id"]))["status"] == "cancelled"
+        client.delete_pool(pool["id"])
+        assert (client.wait_rollout(pool["id"], kept["id"]))["status"] == "cancelled"
+
+
+def test_run(backend: LocalBackend) -> None:
+    with local(backend) as client:
+        pool = client.create_pool({"name": "run"})
+        events: list[str] = []
+        request = {"seed": 1, "env": {"delay": 0.1, "events": 3, "reward": 0.5}}
+        rollout = client.rollouts.run(
+            pool["id"], request, on_event=lambda event: events.append(event["event"])
+        )
+        assert rollout["status"] == "completed"
+        assert rollout["summary"]["reward"] == 0.5
+        assert rollout["summary"] == client.get_rollout_summary(pool["id"], rollout["id"])
+        assert events[0] == "rollout.queued"
+        assert events.count("agent") == 3
+        assert events[-1] == "rollout.completed"
+        failed = client.rollouts.run(pool["id"], {"env": {"fail": True}})
+        assert failed["status"] == "failed"
+        finished: list[str] = []
+        client.rollouts.run(
+            pool["id"],
+            {"mode": "sync"},
+            on_event=lambda event: finished.append(event["event"]),
+            idempotency_key="once",
+        )
+        assert finished[-1] == "rollout.completed"
+        client.rollouts.run(pool["id"], {"mode": "sync"}, idempotency_key="once")
+        page = client.list_rollouts(pool["id"])
+        assert len(page["items"]) == 3
+        with pytest.raises(WaitTimeoutError):
+            client.rollouts.run(
+                pool["id"], {"env": {"delay": 60}}, timeout=0.4, cancel_on_timeout=True
+            )
+        newest = (client.list_rollouts(pool["id"], limit=1))["items"][0]
+        assert newest["status"] == "cancelled"
+        client.delete_pool(pool["id"])
+        with pytest.raises(ConflictError):
+            client.rollouts.run(pool["id"], {})
+
+
+def test_a_rollout_without_a_name(server: FaultServer, client: ContainerPoolsClient) -> None:
+    server.play(answer({"status": "queued"}, 202))
+    with pytest.raises(DecodeError, match="did not name it"):
+        client.rollouts.run(P, {})
+    outcomes = [outcome for outcome in client.rollouts.run_many(P, [{}])]
+    assert isinstance(outcomes[0].error, DecodeError)
+
+
+def test_bad_arguments_are_refused_before_anything_is_sent(
+    server: FaultServer, client: ContainerPoolsClient
+) -> None:
+    bad: Any
+    for bad in (0, -1, float("nan"), float("inf"), "7", True):
+        with pytest.raises(RequestValidationError, match="^timeout must be"):
+            client.wait_pool_active(P, timeout=bad)
+        with pytest.raises(RequestValidationError, match="^timeout must be"):
+            client.rollouts.wait(P, R, timeout=bad)
+        with pytest.raises(RequestValidationError, match="^timeout must be"):
+            client.agent_rollouts.wait(R, timeout=bad)
+        with pytest.raises(RequestValidationError, match="^timeout must be"):
+            client.rollouts.run(P, {}, timeout=bad)
+    for bad in (None, 1, "yes"):
+        with pytest.raises(RequestValidationError, match="^cancel_on_timeout must be"):
+            client.wait_rollout(P, R, cancel_on_timeout=bad)
+    with pytest.raises(RequestValidationError, match="^on_event must be callable, not int"):
+        client.rollouts.run(P, {}, on_event=7)  # type: ignore[arg-type]
+    with pytest.raises(RequestValidationError, match="unsupported keys: x"):
+        client.rollouts.run(P, {"x": 1})
+    with pytest.raises(RequestValidationError, match="idempotency_key"):
+        client.rollouts.run(P, {}, idempotency_key=" ")
+    assert server.connections == 0

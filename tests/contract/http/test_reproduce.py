@@ -1,0 +1,60 @@
+"""A departure's lines send its request again, byte for byte, without showing the key."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from synth_pools.contract.http.reproduce import MASKED, bytes_expression, curl_line, python_line
+from synth_pools.contract.results import Exchange
+from tests.contract.selftest.watched import KEY, watched
+
+_BODIES = [
+    None,
+    b'{"name": "it\'s \xc3\xbc \xf0\x9f\x8c\x8d `$HOME` \\\\n"}',
+    b"@/etc/hostname",
+    b"\xff\xfe not text \x00",
+    b'{"name": "' + b"x" * 5_000 + b'"}',
+    b"[" * 3_000 + b"]" * 3_000,
+]
+
+
+@pytest.mark.parametrize("body", _BODIES)
+@pytest.mark.parametrize("tool", ["curl", "python"])
+def test_the_line_sends_the_same_request(tool: str, body: bytes | None) -> None:
+    if tool == "curl" and shutil.which("curl") is None:
+        pytest.skip("there is no curl on this machine")
+    with watched() as one:
+        headers = (("authorization", MASKED), ("content-type", "application/json"))
+        exchange = Exchange(
+            "POST", f"{one.url}/v1/pools/a%2Fb/rollouts?x=%C3%BC&y='", headers, body
+        )
+        if tool == "curl":
+            command = ["bash", "-c", curl_line(exchange)]
+        else:
+            command = [sys.executable, "-c", python_line(exchange)]
+        environment = {**os.environ, "SYNTH_API_KEY": KEY, "NO_PROXY": "*"}
+        subprocess.run(command, env=environment, check=True, capture_output=True, timeout=30)
+        (method, target, sent) = one.seen[-1]
+    assert (method, sent) == ("POST", body or b"")
+    assert target in (
+        "/v1/pools/a%2Fb/rollouts?x=%C3%BC&y='",
+        "/v1/pools/a%2Fb/rollouts?x=%C3%BC&y=%27",
+    )
+
+
+def test_long_bodies_are_short_expressions() -> None:
+    body = b'{"name": "' + b"x" * 17_000_000 + b'"}'
+    text = bytes_expression(body)
+    assert len(text) < 200
+    assert eval(text) == body
+
+
+def test_a_key_with_more_is_shown_as_such() -> None:
+    exchange = Exchange("GET", "http://127.0.0.1:1/v1/pools", (("authorization", f"{MASKED}x"),))
+    assert '"authorization: Bearer ${SYNTH_API_KEY}x"' in curl_line(exchange)
+    assert """'Bearer ' + os.environ["SYNTH_API_KEY"] + 'x'""" in python_line(exchange)

@@ -1,0 +1,172 @@
+"""Whether the kit sees what it should: every fault once, and a faultless backend many times.
+
+`python -m tests.contract.selftest.__main__ --help`; `make contract-selftest` runs all of it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+from synth_pools.contract import run_contract
+from synth_pools.contract.results import Report
+from synth_pools.local import LocalBackend
+from tests.contract.faults import FAULTS, Fault
+from tests.contract.faults.proxy import FaultProxy
+from tests.contract.selftest.table import write_tables
+
+KEY = "selftest-key-0123456789"
+# What takes most of a run's time; what is left is contact, access and the scenarios.
+_OTHERS = ("schema", "client", "model")
+_BY_NAME = {fault.name: fault for fault in FAULTS}
+
+
+@dataclass(frozen=True, slots=True)
+class Caught:
+    """What the kit said of one fault; `checks` are those that named a right operation."""
+
+    fault: str
+    exit_code: int
+    checks: tuple[str, ...]
+    operations: tuple[str, ...]
+    departures: int
+    seconds: float
+    summary: str
+
+    @property
+    def ok(self) -> bool:
+        return self.exit_code == 1 and bool(self.checks)
+
+
+def judge(
+    fault: Fault | None,
+    seed: int,
+    profile: str,
+    skip: tuple[str, ...] = (),
+    only: tuple[str, ...] = (),
+) -> Report:
+    """One run of the kit on a fresh backend behind the proxy; it is given a URL and a key."""
+    with LocalBackend(api_key=KEY) as backend, FaultProxy(backend.url, fault, KEY) as proxy:
+        return run_contract(
+            proxy.url, api_key=KEY, seed=seed, profile=profile, skip=skip, only=only
+        )
+
+
+def try_in_parts(name: str, seed: int, profile: str) -> Caught:
+    """What the quick parts of the kit see need not be looked for with the others as well."""
+    for skip in (_OTHERS, ()):
+        caught = try_fault(name, seed, profile, skip)
+        if caught.ok:
+            break
+    return caught
+
+
+def try_fault(
+    name: str,
+    seed: int,
+    profile: str,
+    skip: tuple[str, ...] = (),
+    only: tuple[str, ...] = (),
+) -> Caught:
+    """One run of the kit on a backend with this fault."""
+    fault, began = _BY_NAME[name], time.monotonic()
+    report = judge(fault, seed, profile, skip, only)
+    right = [
+        group
+        for group in report.groups
+        if not fault.named or set(group.operations) & set(fault.named)
+    ]
+    return Caught(
+        name,
+        report.exit_code,
+        tuple(dict.fromkeys(group.first.check for group in right)),
+        tuple(dict.fromkeys(op for group in report.groups for op in group.operations)),
+        len(report.groups),
+        time.monotonic() - began,
+        report.summary,
+    )
+
+
+def try_clean(seed: int, profile: str) -> tuple[int, int, float, str]:
+    began = time.monotonic()
+    report = judge(None, seed, profile)
+    said = [report.summary]
+    said += [f"{g.first.check} of {', '.join(g.operations)}: {g.first.got}" for g in report.groups]
+    return seed, report.exit_code, time.monotonic() - began, "; ".join(said)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    asked = _arguments(arguments)
+    names = [fault.name for fault in FAULTS if not asked.only or fault.name in asked.only]
+    unknown = set(asked.only) - _BY_NAME.keys()
+    if unknown:
+        print(f"no such fault: {', '.join(sorted(unknown))}", file=sys.stderr)
+        return 2
+    began = time.monotonic()
+    caught: dict[str, Caught] = {}
+    clean: list[tuple[int, int, float, str]] = []
+    # Processes of their own: the engine of the generated requests keeps state in its process.
+    with ProcessPoolExecutor(asked.jobs, mp_context=get_context("spawn")) as pool:
+        waiting = [
+            pool.submit(try_fault, name, asked.seed + place, asked.profile)
+            if asked.whole
+            else pool.submit(try_in_parts, name, asked.seed + place, asked.profile)
+            for place, name in enumerate(names)
+        ]
+        for done in as_completed(waiting):
+            result = done.result()
+            caught[result.fault] = result
+            print(_line(result, len(caught), len(names)), flush=True)
+        again = [
+            pool.submit(try_clean, asked.seed + number, asked.clean_profile)
+            for number in range(asked.clean)
+        ]
+        for run in as_completed(again):
+            clean.append(run.result())
+            seed, code, seconds, said = clean[-1]
+            print(f"no fault, seed {seed}: exit {code} in {seconds:.0f} s: {said}", flush=True)
+    ordered = [(_BY_NAME[name], caught[name]) for name in names]
+    missed = [result for _, result in ordered if not result.ok]
+    alarms = [run for run in clean if run[1] != 0]
+    print(
+        f"{len(ordered) - len(missed)} of {len(ordered)} faults caught and named, "
+        f"{len(clean) - len(alarms)} of {len(clean)} faultless runs conform, "
+        f"{(time.monotonic() - began) / 60:.0f} minutes"
+    )
+    if asked.write is not None:
+        asked.write.write_text(
+            "".join(write_tables(ordered, sorted(clean), asked.profile, asked.clean_profile))
+        )
+    return 1 if missed or alarms else 0
+
+
+def _line(result: Caught, done: int, of: int) -> str:
+    verdict = ", ".join(result.checks[:3]) if result.ok else f"MISSED ({result.summary})"
+    return f"[{done}/{of}] {result.fault}: {verdict} ({result.seconds:.0f} s)"
+
+
+def _arguments(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="contract-selftest", description=__doc__)
+    parser.add_argument("--only", nargs="*", default=[], metavar="FAULT", help="these faults alone")
+    parser.add_argument("--jobs", type=int, default=min(2, os.cpu_count() or 1))
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--profile", choices=["quick", "full"], default="quick")
+    parser.add_argument(
+        "--whole",
+        action="store_true",
+        help="look for every fault with every part of the kit, also after the first has seen it",
+    )
+    parser.add_argument("--clean", type=int, default=20, help="runs without a fault")
+    parser.add_argument("--clean-profile", choices=["quick", "full"], default="full")
+    parser.add_argument("--write", type=Path, help="where the tables go, as Markdown")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,51 @@
+"""The self-test's outcome as a page of the documentation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from tests.contract.faults import Fault
+
+if TYPE_CHECKING:
+    from tests.contract.selftest.__main__ import Caught
+
+_HEAD = """# What the contract kit sees
+
+A reverse proxy puts one fault at a time between the kit and the running local backend; the kit is
+given a URL and a key and knows of neither. A fault is caught where the run ends with exit code 1
+and names a right operation. The scenarios go first; what they see is not looked for with generated
+requests, the state machine and the client as well (`--whole` does that). Written by
+`make contract-selftest`.
+
+"""
+
+
+def write_tables(
+    caught: Sequence[tuple[Fault, Caught]],
+    clean: Sequence[tuple[int, int, float, str]],
+    profile: str,
+    clean_profile: str,
+) -> Iterator[str]:
+    yield _HEAD
+    good = sum(result.ok for _, result in caught)
+    yield f"{good} of {len(caught)} faults caught and named, profile `{profile}`.\n\n"
+    yield "| fault | kind | operation | caught by |\n|---|---|---|---|\n"
+    for fault, result in caught:
+        named = ", ".join(f"`{name}`" for name in fault.named) or "any of the path"
+        checks = ", ".join(f"`{check}`" for check in result.checks[:3])
+        if len(result.checks) > 3:
+            checks += f" and {len(result.checks) - 3} more"
+        told = checks if result.ok else f"**missed**, exit {result.exit_code}"
+        yield f"| `{fault.name}` | {fault.kind} | {named} | {told} |\n"
+    if not clean:
+        return
+    passed = sum(code == 0 for _, code, _, _ in clean)
+    slowest = max(seconds for _, _, seconds, _ in clean)
+    yield "\n## Without a fault\n\n"
+    yield f"{passed} of {len(clean)} runs with different seeds, profile `{clean_profile}`, end "
+    yield "with exit code 0"
+    yield f" (seeds {clean[0][0]} to {clean[-1][0]}; the slowest took {slowest:.0f} s).\n"
+    for seed, code, _, said in clean:
+        if code != 0:
+            yield f"\n- seed {seed}: exit {code}, {said}"

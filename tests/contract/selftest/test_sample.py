@@ -1,0 +1,58 @@
+"""A sample of `make contract-selftest`: a fault of each kind, one seed.
+
+Each is tried with a part of the kit only, so that all tests together stay quick.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.contract.selftest.__main__ import judge, try_fault
+
+# Waits for 15 seconds of silence, which the whole self-test has time for.
+_SLOW = ("events.heartbeat",)
+_SCENARIOS = ("schema", "client", "model", *_SLOW)
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize(
+    "name",
+    [
+        "create_pool_answers_200",
+        "usage_is_of_another",
+        "wrong_key_reads_rollouts",
+        "idempotency_key_ignored",
+        "rollouts_by_offset",
+        "cancel_only_says_so",
+        "patch_replaces_pools",
+        "terminal_event_early",
+    ],
+)
+def test_fault_is_caught_and_named(name: str) -> None:
+    caught = try_fault(name, seed=1, profile="quick", skip=_SCENARIOS)
+    assert caught.exit_code == 1, caught.summary
+    assert caught.checks, f"only {', '.join(caught.operations)} are named"
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize(
+    ("name", "subject"),
+    [
+        ("validate_creates", "validate"),
+        ("batch_swallows_errors", "batch"),
+        ("replay_answers_the_original", "replay"),
+        ("paused_pool_admits", "pause"),
+        ("etag_of_another", "downloads"),
+        ("pool_program_made_up", "containers"),
+    ],
+)
+def test_fault_of_a_later_operation_is_caught_by_its_subject(name: str, subject: str) -> None:
+    caught = try_fault(name, seed=1, profile="quick", only=(subject,))
+    assert caught.exit_code == 1, caught.summary
+    assert all(check.startswith(subject) for check in caught.checks)
+
+
+@pytest.mark.timeout(180)
+def test_no_fault_is_seen_where_there_is_none() -> None:
+    report = judge(None, seed=1, profile="quick", skip=("client", "model", *_SLOW))
+    assert report.exit_code == 0, [group.first for group in report.groups]

@@ -1,0 +1,66 @@
+"""The state machine: it finds what several requests leave behind, by a short way."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from synth_pools.contract import run_contract
+from synth_pools.contract.collector import departure
+from synth_pools.contract.results import Clause, Column, Layer
+from synth_pools.contract.stateful.model import merge
+from synth_pools.local import LocalBackend
+from tests.contract.faults import FAULTS
+from tests.contract.faults.proxy import FaultProxy
+from tests.contract.selftest.watched import KEY
+
+
+@pytest.mark.parametrize(
+    ("target", "patch", "result"),
+    [
+        ({"a": "b"}, {"a": "c"}, {"a": "c"}),
+        ({"a": "b", "b": "c"}, {"a": None}, {"b": "c"}),
+        ({"a": ["b"]}, {"a": ["c", None]}, {"a": ["c", None]}),
+        ({"a": {"b": "c"}}, {"a": {"b": "d", "c": None}}, {"a": {"b": "d"}}),
+        ({"a": "foo"}, {"b": {"c": None}}, {"a": "foo", "b": {}}),
+        ({"a": 1}, [1], [1]),
+        ([1], {"a": {"b": None, "c": 2}}, {"a": {"c": 2}}),
+    ],
+)
+def test_merging_as_rfc_7396_does(target: Any, patch: Any, result: Any) -> None:
+    assert merge(target, patch) == result
+
+
+@pytest.mark.parametrize(
+    ("fault", "operation"),
+    [("cancel_does_nothing", "cancel_rollout"), ("patch_replaces_tasks", "patch_task")],
+)
+def test_a_walk_finds_a_fault_and_is_short(fault: str, operation: str) -> None:
+    chosen = next(one for one in FAULTS if one.name == fault)
+    with LocalBackend(api_key=KEY) as backend, FaultProxy(backend.url, chosen, KEY) as proxy:
+        report = run_contract(proxy.url, api_key=KEY, seed=3, only=("model",))
+    found = [one for one in report.departures if one.check == "model.walk"]
+    assert [one.operation for one in found] == [operation]
+    # A pool, something in it, and the request that goes wrong.
+    assert len(found[0].before) <= 4
+    assert found[0].exchange is not None
+
+
+def test_one_defect_is_one_entry() -> None:
+    def told(expected: str) -> str:
+        return departure(
+            "a.b",
+            "get_pool",
+            Clause("Pages", "x"),
+            expected,
+            "y",
+            Layer.SCENARIO,
+            Column.BEHAVIOUR,
+            None,
+        ).group
+
+    assert told('id is "contract-kit-0a1b2c3d-x-1"') == told('id is "contract-kit-0a1b2c3d-y-2"')
+    assert told("capacity is 4") == told("capacity is 5")
+    assert told("capacity is 4") != told("concurrency is 4")
+    assert told("task_config is {}") != told("task_metadata is {}")

@@ -1,0 +1,101 @@
+"""Pools that start their containers themselves, and what is left of these on the machine."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import sys
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from synth_pools.backend.processes.environment import MARKER
+from tests.support.backend_server import Server, eventually
+
+SMALL = str(Path(__file__).parent / "small_container.py")
+
+
+def process(*words: str, **fields: Any) -> dict[str, Any]:
+    """A `config.process` of the small container."""
+    return {"argv": [sys.executable, SMALL, "{port}", *words], **fields}
+
+
+def start_pool(server: Server, *words: str, capacity: int = 1, **fields: Any) -> str:
+    """A pool that is active."""
+    config = {"process": process(*words)}
+    pool_id = server.pool(capacity=capacity, **{"config": config, **fields})
+    until(server, pool_id, "active")
+    return pool_id
+
+
+def until(server: Server, pool_id: str, status: str) -> Any:
+    def look() -> Any:
+        pool = server.get(f"/v1/pools/{pool_id}")
+        return pool if pool["status"] == status else None
+
+    return eventually(look)
+
+
+def containers(server: Server, pool_id: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = server.get(f"/v1/pools/{pool_id}/metrics")["containers"]
+    return found
+
+
+def healthy(server: Server, pool_id: str, number: int) -> list[dict[str, Any]]:
+    """The containers of a pool, once so many are healthy and there are no others."""
+
+    def look() -> list[dict[str, Any]] | None:
+        found = containers(server, pool_id)
+        if len(found) != number or any(one["health"] != "healthy" for one in found):
+            return None
+        return found
+
+    return eventually(look)
+
+
+def pids(server: Server, pool_id: str) -> set[int]:
+    return {one["pid"] for one in containers(server, pool_id) if one["pid"] is not None}
+
+
+def family(pid: int) -> list[psutil.Process]:
+    """A process and all that it has started, children in other groups included."""
+    process = psutil.Process(pid)
+    marker = process.environ()[MARKER]
+    found = []
+    for other in psutil.process_iter():
+        try:
+            if other.environ().get(MARKER) == marker:
+                found.append(other)
+        except (psutil.Error, OSError):
+            continue
+    return found
+
+
+def gone(processes: list[psutil.Process], seconds: float = 15.0) -> bool:
+    """Whether none of them runs any more, after at most this time."""
+    return bool(eventually(lambda: not any(_runs(process) for process in processes), seconds))
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def token_of(file: Path) -> str:
+    """What the markers of all processes of this database begin with."""
+    with contextlib.closing(sqlite3.connect(file)) as database:
+        query = "SELECT value FROM meta WHERE key = 'process_token'"
+        return str(database.execute(query).fetchone()[0]).partition(" ")[0]
+
+
+def carriers(token: str) -> list[psutil.Process]:
+    """All that was started for this database and runs."""
+    found = []
+    for one in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            if one.environ().get(MARKER, "").startswith(token):
+                found.append(one)
+    return found

@@ -1,0 +1,113 @@
+"""What the containers, the client and the backend each wrote down, and whether it is one story."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from synth_pools import ContainerPoolsClient
+from tests.system.crash.load import Asked
+
+TERMINAL = {"rollout.completed", "rollout.failed", "rollout.cancelled"}
+
+
+@dataclass
+class Verdict:
+    """Figures for people, and every departure in words."""
+
+    rollouts: int = 0
+    statuses: Counter[str] = field(default_factory=Counter)
+    runs: int = 0
+    run_again: int = 0
+    lost_in_restarts: int = 0
+    never_run_but_failed: int = 0
+    events: int = 0
+    wrong: list[str] = field(default_factory=list)
+
+    def expect(self, holds: object, words: str) -> None:
+        if not holds:
+            self.wrong.append(words)
+
+
+def read_ledger(file: Path) -> Counter[str]:
+    return Counter(file.read_text().split()) if file.exists() else Counter()
+
+
+def stored_rollouts(client: ContainerPoolsClient, pool_id: str) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    cursor = None
+    while True:
+        page = client.list_rollouts(pool_id, limit=500, cursor=cursor)
+        for item in page["items"]:
+            assert item["rollout_id"] not in found, "a rollout came on two pages"
+            found[item["rollout_id"]] = item
+        cursor = page["next_cursor"]
+        if cursor is None:
+            return found
+
+
+def compare(
+    asked: Sequence[Asked],
+    stored: Mapping[str, Mapping[str, dict[str, Any]]],
+    ran: Mapping[str, Counter[str]],
+    kept: Collection[str],
+) -> Verdict:
+    """All three ledgers by pool; `kept` are the pools whose containers keep their rollouts."""
+    verdict = Verdict(rollouts=len(asked))
+    ids = [one.rollout_id for one in asked]
+    verdict.expect(len(set(ids)) == len(ids), "two keys were given the same rollout")
+    for pool_id, rollouts in stored.items():
+        told = {one.rollout_id for one in asked if one.pool_id == pool_id}
+        verdict.expect(told <= set(rollouts), f"lost: {told - set(rollouts)}")
+        verdict.expect(set(rollouts) <= told, f"nobody asked for: {set(rollouts) - told}")
+        strays = set(ran[pool_id]) - set(rollouts)
+        verdict.expect(not strays, f"the container ran what is not there: {strays}")
+    for one in asked:
+        rollout = stored[one.pool_id].get(one.rollout_id)
+        if rollout is not None:
+            _compare_one(
+                verdict, one, rollout, ran[one.pool_id][one.rollout_id], one.pool_id in kept
+            )
+    return verdict
+
+
+def _compare_one(
+    verdict: Verdict, asked: Asked, rollout: Mapping[str, Any], runs: int, is_kept: bool
+) -> None:
+    name, status = asked.rollout_id, rollout["status"]
+    code = (rollout["error"] or {}).get("code")
+    verdict.statuses[status] += 1
+    verdict.runs += runs
+    types = [event["event"] for event in asked.events]
+    attempts = types.count("rollout.started")
+    verdict.run_again += max(0, attempts - 1)
+    verdict.expect(status in {"completed", "failed", "cancelled"}, f"{name} is still {status}")
+    verdict.expect(rollout["request"] == asked.request, f"{name} has another request")
+
+    # At most once, or as often as was allowed, and never without an event that says so.
+    verdict.expect(runs <= attempts, f"{name} ran {runs} times, its events tell of {attempts}")
+    verdict.expect(attempts <= asked.most_attempts, f"{name} was started {attempts} times")
+    if status == "completed":
+        verdict.expect(runs >= 1, f"{name} completed and never ran")
+        reward = rollout["metrics"]["outcome_reward"]
+        verdict.expect(reward == asked.request["seed"], f"{name} has the outcome of another one")
+    if status == "failed":
+        verdict.expect(code == "backend_restarted", f"{name} failed with {code}")
+        verdict.expect(attempts == asked.most_attempts, f"{name} had attempts left")
+        verdict.lost_in_restarts += 1
+        verdict.never_run_but_failed += runs == 0
+        # What its container has, no restart may lose.
+        verdict.expect(not (is_kept and runs), f"{name} was lost, though its container keeps it")
+    if asked.cancelled:
+        verdict.expect(status == "cancelled", f"{name} was cancelled, and is {status}")
+
+    # The stream that was read in pieces over all the restarts.
+    verdict.events += len(asked.events)
+    sequence = [event["sequence"] for event in asked.events]
+    verdict.expect(sequence == list(range(1, len(sequence) + 1)), f"{name}: events {sequence}")
+    last = [type_ for type_ in types if type_ in TERMINAL]
+    verdict.expect(last == types[-1:], f"{name}: {types}")
+    verdict.expect(types[-1:] == [f"rollout.{status}"], f"{name} is {status}, events say {types}")

@@ -1,0 +1,177 @@
+"""One crash run: a client and containers under load, a backend that is killed, three ledgers."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import random
+import sqlite3
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from synth_pools import ContainerPoolsClient
+from synth_pools.backend.storage.content_store import FOLDER
+from synth_pools.backend.storage.database import FILE_NAME
+from tests.system.crash.container import content_of
+from tests.system.crash.ledgers import Verdict, compare, read_ledger, stored_rollouts
+from tests.system.crash.load import Load
+from tests.system.crash.processes import KEY, Serve, container
+
+_DRAIN_SECONDS = 120.0
+# How many of the kills come before the backend has said that it is there.
+_EARLY = 0.2
+
+
+@dataclass
+class Report:
+    verdict: Verdict
+    kills: int
+    kills_while_starting: int
+    repeats: int
+    tries_that_met_nobody: int
+    artifacts: int
+    seconds: float
+    seed: int
+
+    def lines(self) -> list[str]:
+        verdict = self.verdict
+        statuses = ", ".join(
+            f"{verdict.statuses[name]} {name}" for name in sorted(verdict.statuses)
+        )
+        return [
+            f"kills                       {self.kills}, {self.kills_while_starting} in its start",
+            f"rollouts admitted           {verdict.rollouts}",
+            f"  how they ended            {statuses}",
+            f"  lost without an outcome   {sum('lost:' in line for line in verdict.wrong)}",
+            f"runs in the containers      {verdict.runs}",
+            f"  further attempts          {verdict.run_again} (only where max_attempts allows)",
+            f"failed: backend_restarted   {verdict.lost_in_restarts}",
+            f"  of these never run        {verdict.never_run_but_failed}",
+            f"repeated Idempotency-Keys   {self.repeats}",
+            f"events read                 {verdict.events}",
+            f"artifacts downloaded        {self.artifacts}",
+            f"calls that met nobody       {self.tries_that_met_nobody}",
+            f"seconds, seed               {self.seconds:.0f}, {self.seed}",
+            f"departures                  {len(verdict.wrong)}",
+            *(f"  {line}" for line in verdict.wrong[:20]),
+        ]
+
+
+def crash_run(
+    folder: Path, kills: int, seed: int, tell: Callable[[str], None] = lambda _: None
+) -> Report:
+    begun = time.monotonic()
+    chance = random.Random(seed)
+    data_dir = folder / "data"
+    ledgers = {kind: folder / f"{kind}.ledger" for kind in ("forgetting", "keeping", "submitting")}
+    serve = Serve(data_dir, folder / "backend.log")
+    with contextlib.ExitStack() as running:
+        urls = {kind: running.enter_context(container(kind, ledgers[kind])) for kind in ledgers}
+        running.callback(serve.end)
+        serve.start()
+        client = running.enter_context(
+            # What to do about a backend that is not there is the load's business.
+            ContainerPoolsClient(api_key=KEY, backend_base=serve.url, timeout=20, max_retries=0)
+        )
+        pools = {
+            kind: str(
+                client.create_pool(
+                    {
+                        "pool_id": kind,
+                        "name": kind,
+                        "container_url": url,
+                        "concurrency": 6,
+                        "config": {"submission_mode": "async" if kind == "submitting" else "sync"},
+                    }
+                )["pool_id"]
+            )
+            for kind, url in urls.items()
+        }
+        load = Load(client, list(pools.values()), seed)
+        running.callback(load.close)
+        while serve.kills < kills:
+            _kill_once(serve, chance)
+            load.check()
+            tell(f"{serve.kills} of {kills} kills, {len(load.asked)} rollouts admitted")
+        load.finish(_DRAIN_SECONDS)
+        stored = {pool_id: stored_rollouts(client, pool_id) for pool_id in pools.values()}
+        ran = {pools[kind]: read_ledger(file) for kind, file in ledgers.items()}
+        kept = {pools["keeping"], pools["submitting"]}
+        verdict = compare(load.asked, stored, ran, kept)
+        _check_again(verdict, client, load)
+        artifacts = _check_artifacts(verdict, client, load)
+        status = serve.stop()
+        verdict.expect(status == 0, f"the backend's last exit status is {status}")
+    log = (folder / "backend.log").read_text()
+    verdict.expect("Traceback" not in log, f"the backend's log: {log[-2000:]}")
+    _check_file(verdict, data_dir / FILE_NAME)
+    _check_contents(verdict, data_dir)
+    return Report(
+        verdict,
+        serve.kills,
+        serve.kills_while_starting,
+        load.repeats,
+        load.tries_that_met_nobody,
+        artifacts,
+        time.monotonic() - begun,
+        seed,
+    )
+
+
+def _kill_once(serve: Serve, chance: random.Random) -> None:
+    """Kill what runs at a random moment, and start it again; sometimes kill it in its start."""
+    time.sleep(chance.uniform(0.1, 1.5))
+    serve.kill()
+    if chance.random() < _EARLY:
+        serve.start(wait=False)
+        time.sleep(chance.uniform(0.3, 1.5))
+        serve.kill()
+        serve.kills_while_starting += 1
+    serve.start()
+
+
+def _check_again(verdict: Verdict, client: ContainerPoolsClient, load: Load) -> None:
+    """Whoever reads a stream later sees what was seen live."""
+    for asked in random.Random(load.repeats).sample(load.asked, min(50, len(load.asked))):
+        with client.stream_rollout_events(asked.pool_id, asked.rollout_id) as stream:
+            events = list(stream)
+        verdict.expect(events == asked.events, f"{asked.rollout_id}: its events have changed")
+
+
+def _check_artifacts(verdict: Verdict, client: ContainerPoolsClient, load: Load) -> int:
+    """What completed has left what its container gave it; how many were looked at."""
+    looked = 0
+    for asked in random.Random(load.repeats).sample(load.asked, min(200, len(load.asked))):
+        items = client.get_rollout_artifacts(asked.pool_id, asked.rollout_id)["items"]
+        if asked.events and asked.events[-1]["event"] == "rollout.completed":
+            verdict.expect(len(items) == 1, f"{asked.rollout_id} has {len(items)} artifacts")
+        for item in items:
+            # The client checks it against the SHA-256 that it is told.
+            content = client.agent_rollouts.artifact(asked.rollout_id, item["path"])
+            given = content_of(asked.request["seed"]).encode()
+            verdict.expect(content == given, f"{asked.rollout_id} has the artifact of another one")
+            looked += 1
+    return looked
+
+
+def _check_contents(verdict: Verdict, data_dir: Path) -> None:
+    """Every content that a rollout has is there, whole, and nothing is half written."""
+    with contextlib.closing(sqlite3.connect(data_dir / FILE_NAME)) as database:
+        named = {name for (name,) in database.execute("SELECT sha256 FROM artifacts")}
+    files = {path.name: path for path in (data_dir / FOLDER).rglob("*") if path.is_file()}
+    verdict.expect(named <= set(files), f"without a file: {named - set(files)}")
+    for name, path in files.items():
+        found = hashlib.sha256(path.read_bytes()).hexdigest()
+        verdict.expect(found == name, f"the content {name} has the SHA-256 {found}")
+
+
+def _check_file(verdict: Verdict, file: Path) -> None:
+    with contextlib.closing(sqlite3.connect(file)) as database:
+        [answer] = database.execute("PRAGMA integrity_check").fetchone()
+        verdict.expect(answer == "ok", f"the database: {answer}")
+        orphans = database.execute(
+            "SELECT COUNT(*) FROM events WHERE rollout_seq NOT IN (SELECT seq FROM rollouts)"
+        ).fetchone()[0]
+        verdict.expect(orphans == 0, f"{orphans} events belong to no rollout")

@@ -1,0 +1,48 @@
+"""The client of the proof, a process of its own so that it can be killed.
+
+    python -m tests.system.fleet.client COLOUR URL POOL COUNT JOURNAL REPORT
+
+Each outcome becomes a line of the report: index, rollout, status, reward, replayed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from synth_pools import AsyncContainerPoolsClient, ContainerPoolsClient, RolloutOutcome
+
+_, COLOUR, URL, POOL, COUNT, JOURNAL, REPORT = sys.argv
+
+
+def requests() -> Iterator[dict[str, Any]]:
+    return ({"seed": number} for number in range(int(COUNT)))
+
+
+def report(outcome: RolloutOutcome) -> None:
+    rollout = outcome.rollout or {}
+    reward = rollout.get("summary", {}).get("reward")
+    words = [outcome.index, rollout.get("id"), outcome.status, reward, outcome.replayed]
+    line = " ".join(map(str, words)) if outcome.error is None else f"error {outcome.error!r}"
+    os.write(_file, f"{line}\n".encode())
+
+
+def run() -> None:
+    with ContainerPoolsClient(base_url=URL, timeout=10) as client:
+        client.rollouts.run_many(POOL, requests(), journal=JOURNAL, on_result=report).run()
+
+
+async def run_async() -> None:
+    async with AsyncContainerPoolsClient(base_url=URL, timeout=10) as client:
+        await client.rollouts.run_many(POOL, requests(), journal=JOURNAL, on_result=report)
+
+
+if __name__ == "__main__":
+    _file = os.open(REPORT, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    if COLOUR == "async":
+        asyncio.run(run_async())
+    else:
+        run()

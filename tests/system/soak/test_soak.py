@@ -1,0 +1,20 @@
+"""A night's work in its short form; `make night` is the long one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.system.soak.run import night_run
+
+
+@pytest.mark.timeout(150)
+def test_all_outcomes_are_there_in_the_morning(tmp_path: Path) -> None:
+    report = night_run(tmp_path, rollouts=150)
+    assert report.verdict.wrong == []
+    assert (report.container_kills, report.backend_kills) == (1, 2)
+    assert report.verdict.statuses == {"completed": 150}
+    assert (report.verdict.lost, report.replayed) == (0, 150)
+    # Three times four, and one for the one that was killed, unless the backend was faster.
+    assert report.container_processes >= 12
