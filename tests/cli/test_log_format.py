@@ -122,7 +122,7 @@ def test_the_same_as_text_which_is_the_default(tmp_path: Path) -> None:
         assert secret not in errors
     lines = errors.splitlines()
     assert len(lines) == 2 + 4 * 3
-    head = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} INFO synth_pools\.local\.states: "
+    head = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} INFO synth_pools\.backend\.states: "
     assert all(re.match(head, line) for line in lines)
     [queued] = [line for line in lines if "queued" in line and ids["completed"] in line]
     assert queued.partition(": ")[2] == (
