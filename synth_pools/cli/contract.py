@@ -123,7 +123,7 @@ def contract_test(
     not be judged (what stood in the way is told), 130 interrupted. What the run makes it removes.
     """
     try:
-        from synth_pools.contract.preflight import UnjudgeableError
+        from synth_pools.contract.exceptions import UnjudgeableError
         from synth_pools.contract.reports.html import render_html
         from synth_pools.contract.reports.json import render_json
         from synth_pools.contract.reports.junit import render_junit

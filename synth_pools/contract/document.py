@@ -7,12 +7,16 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import jsonschema_rs
+import yaml
 
+from synth_pools.contract.exceptions import UnjudgeableError
 from synth_pools.contract.results import status_matches
+from synth_pools.spec import spec_path
 
 METHODS = ("get", "put", "post", "delete", "patch")
 EVENT_STREAM = "text/event-stream"
@@ -171,3 +175,21 @@ def _complaints(validator: jsonschema_rs.Draft202012Validator, value: Any) -> li
 
 def _short(text: str, limit: int = 200) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def read_specification(path: Path | None) -> dict[str, Any]:
+    """The contract from a file, by default the one that this package comes with."""
+    try:
+        file = spec_path() if path is None else path
+        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+        document = yaml.load(file.read_bytes(), Loader=loader)  # noqa: S506 - both are the safe ones
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UnjudgeableError(f"the spec cannot be read: {_line(error)}") from None
+    paths = document.get("paths") if isinstance(document, dict) else None
+    if not isinstance(document, dict) or not isinstance(paths, dict) or not paths:
+        raise UnjudgeableError(f"the spec {file} is no OpenAPI document: it has no paths")
+    return document
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]

@@ -1,16 +1,38 @@
-"""How a scenario stops before its end."""
+"""Exceptions of the contract kit."""
 
 from __future__ import annotations
 
 from synth_pools.contract.results import Outcome
 
 
+class UnjudgeableError(Exception):
+    """The backend cannot be judged; the message says why and what to do about it, in one line."""
+
+
+class UnreachableError(Exception):
+    """No server answers at the address."""
+
+
+class BusyError(Exception):
+    """The server answers 429 or 503 for longer than the kit waits."""
+
+
+class StoppedError(Exception):
+    """The run was asked to stop."""
+
+
 class EndScenario(Exception):  # noqa: N818 - an end, not an error
-    """What follows rests on something that was not so, and has been told."""
+    """An expectation that the rest of the scenario builds on was not met, and is recorded."""
 
 
 class LackError(Exception):
-    """An operation could not be judged."""
+    """An operation could not be judged.
+
+    Attributes:
+        outcome: NOT_OFFERED or NOT_REACHED.
+        operation: The operation's id.
+        note: The reason, in one line.
+    """
 
     def __init__(self, outcome: Outcome, operation: str, note: str) -> None:
         super().__init__(note)

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from synth_pools.contract.exceptions import EndScenario, LackError
+from synth_pools.contract.document import Operation
+from synth_pools.contract.exceptions import (
+    EndScenario,
+    LackError,
+    UnjudgeableError,
+    UnreachableError,
+)
 from synth_pools.contract.harness.context import Context, Scenario
 from synth_pools.contract.harness.waits import FINAL, Rollout, rollout_id, wait
-from synth_pools.contract.http.client import ABSENT, Answer, UnreachableError
-from synth_pools.contract.results import Clause, Layer
+from synth_pools.contract.http.client import ABSENT, Answer
+from synth_pools.contract.http.reproduce import MASKED
+from synth_pools.contract.results import Clause, Column, Layer, Outcome
 from synth_pools.contract.rules.verdict import excerpt
-from synth_pools.contract.session import World
+from synth_pools.contract.session import World, not_offered
 
 # Together less than the ten seconds in which bad input is to be told.
 _CONTACT_SECONDS = 3.0
@@ -20,8 +28,11 @@ _FIRST_OPERATIONS = ("get_capabilities", "list_pools", "get_queue_status")
 _MARKS = {"get_capabilities": "features", "list_pools": "items", "get_queue_status": "queued"}
 
 
-class UnjudgeableError(Exception):
-    """Why there is no verdict, and what to do about it, in one line."""
+_ACCESS_CHECK = "auth.refused"
+_ACCESS = Clause("Authentication", "a missing or wrong key is 401, on every operation")
+_ACCESS_SECONDS = 10.0
+# Whoever does not check the key does what is asked: so deletions come last.
+_LAST = ("delete_task", "delete_pool")
 
 
 def checked_url(url: str) -> str:
@@ -187,3 +198,71 @@ def _shown(text: str) -> str:
 
 def _short(text: str) -> str:
     return text if len(text) <= 120 else text[:119] + "…"
+
+
+def check_access(world: World, rollout: Rollout | None) -> None:
+    """Ask for every operation without a key and with wrong ones, about things of ours."""
+    operations = tuple(world.document.operations)
+    item = Scenario(_ACCESS_CHECK, _ACCESS, operations, lambda _: None)
+    ctx = Context(world, item, Layer.PREFLIGHT)
+    ids = _ids(world, rollout)
+    absent = not_offered(world)
+    for operation in sorted(world.document.operations.values(), key=lambda op: op.id in _LAST):
+        if world.options.read_only and operation.method != "GET":
+            continue
+        if operation.id in absent:
+            ctx.lack(operation.id, absent[operation.id], Outcome.NOT_OFFERED)
+            continue
+        for what, authorization in _wrong(operation):
+            answer = _ask(ctx, operation, ids, authorization)
+            if answer.status == 501:
+                # It refuses everybody, which is as good.
+                continue
+            ctx.judge(
+                operation.id,
+                answer.status == 401,
+                f"401: {what}",
+                excerpt(answer.exchange),
+                answer,
+                column=Column.AUTH,
+            )
+
+
+def _wrong(operation: Operation) -> Iterator[tuple[str, str | None]]:
+    yield "no key was sent", None
+    yield "the key is wrong", "Bearer wrong-key-of-the-contract-kit"
+    if operation.id in ("list_pools", "create_rollout", "get_rollout"):
+        yield "the key has a letter too many", f"{MASKED}x"
+        yield "the key is of another scheme", "Basic Y29udHJhY3Q6a2l0"
+
+
+def _ids(world: World, rollout: Rollout | None) -> Mapping[str, str]:
+    if rollout is None:
+        # Nothing was made: a name that nobody has must be refused as well.
+        name = world.pool_id("nothing")
+        return dict.fromkeys(("pool_id", "task_id", "rollout_id", "artifact_path"), name)
+    return {
+        "pool_id": rollout.pool_id,
+        "task_id": "task-1",
+        "rollout_id": rollout.id,
+        "artifact_path": "artifact",
+    }
+
+
+def _ask(
+    ctx: Context, operation: Operation, ids: Mapping[str, str], authorization: str | None
+) -> Answer:
+    body: Any = ABSENT
+    if operation.method in ("POST", "PUT", "PATCH"):
+        body = {}
+        if operation.id in ("create_pool", "replace_pool"):
+            body = {"name": ctx.name("auth")}
+        if operation.id == "create_pool":
+            body["pool_id"] = body["name"]
+            ctx.world.made_pool(body["name"])
+        if operation.id == "create_global_rollout":
+            body["pool_id"] = ids["pool_id"]
+    named = {name: ids[name] for name in ids if "{" + name + "}" in operation.path}
+    return ctx.call(
+        operation.id, named, json=body, authorization=authorization, limit=_ACCESS_SECONDS
+    )

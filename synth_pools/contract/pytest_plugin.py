@@ -12,11 +12,10 @@ from typing import Any
 
 import pytest
 
-from synth_pools.contract.document import Document
+from synth_pools.contract.document import Document, read_specification
 from synth_pools.contract.http.reproduce import curl_line
 from synth_pools.contract.results import Departure, Report
 from synth_pools.contract.run import run_contract
-from synth_pools.contract.specification import read_specification
 
 
 def contract_tests(

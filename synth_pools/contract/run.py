@@ -12,17 +12,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from synth_pools.contract.access import check_access
-from synth_pools.contract.cleanup import remove_leftovers, remove_made
 from synth_pools.contract.collector import Findings
-from synth_pools.contract.document import Document
+from synth_pools.contract.document import Document, read_specification
+from synth_pools.contract.exceptions import BusyError, UnjudgeableError, UnreachableError
 from synth_pools.contract.harness.executor import Playing
 from synth_pools.contract.harness.waits import Rollout
-from synth_pools.contract.http.client import BusyError, Probe, UnreachableError, is_loopback
+from synth_pools.contract.http.client import Probe, is_loopback
 from synth_pools.contract.http.stub_container import TinyContainers
 from synth_pools.contract.options import ApiKey, Options, Profile, is_within
 from synth_pools.contract.preflight import (
-    UnjudgeableError,
+    check_access,
     checked_key,
     checked_url,
     first_contact,
@@ -31,8 +30,7 @@ from synth_pools.contract.preflight import (
 )
 from synth_pools.contract.results import LayerResult, Report
 from synth_pools.contract.scenarios import all_scenarios
-from synth_pools.contract.session import World
-from synth_pools.contract.specification import read_specification
+from synth_pools.contract.session import World, remove_leftovers, remove_made
 
 # Checks that are no scenarios, by the first part of their ids.
 _FAMILIES = ("auth", "client", "model", "schema")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from synth_pools.contract import run_contract
-from synth_pools.contract.features import OF_FEATURE
 from synth_pools.contract.results import Column, Outcome, Report
+from synth_pools.contract.session import OF_FEATURE
 from synth_pools.local import LocalBackend
 from tests.contract.faults.fault import Fault, Passing, error_response
 from tests.contract.faults.proxy import FaultProxy

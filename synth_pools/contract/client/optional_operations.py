@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from synth_pools.contract.client.judging import called, judge_alike
+from synth_pools.contract.client.calls import called, judge_alike
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.waits import FINAL, Rollout, finish, wait, wait_until_resumed
 from synth_pools.contract.http.client import ABSENT, at

@@ -10,11 +10,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from synth_pools.contract.client.calls import LIMIT, AsyncCalls, SyncCalls
-from synth_pools.contract.client.judging import called, connected, judge_alike, request_of
+from synth_pools.contract.client.calls import (
+    LIMIT,
+    AsyncCalls,
+    SyncCalls,
+    called,
+    connected,
+    judge_alike,
+    request_of,
+)
 from synth_pools.contract.client.optional_operations import later_operations
-from synth_pools.contract.exceptions import EndScenario, LackError
-from synth_pools.contract.features import not_offered
+from synth_pools.contract.exceptions import BusyError, EndScenario, LackError
 from synth_pools.contract.harness.context import Context, Scenario
 from synth_pools.contract.harness.waits import (
     FINAL,
@@ -24,9 +30,9 @@ from synth_pools.contract.harness.waits import (
     wait,
     wait_until_active,
 )
-from synth_pools.contract.http.client import ABSENT, Answer, BusyError, at
+from synth_pools.contract.http.client import ABSENT, Answer, at
 from synth_pools.contract.results import Clause, Layer, LayerResult, Outcome
-from synth_pools.contract.session import World
+from synth_pools.contract.session import World, not_offered
 
 _CLAUSE = Clause("Growth", "readers keep what they do not know and never fail on it")
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from synth_pools.contract.collector import Findings
 from synth_pools.contract.document import Document
-from synth_pools.contract.features import not_offered
+from synth_pools.contract.exceptions import BusyError
 from synth_pools.contract.fuzzing.checks import CHECKS, departure_of, is_excused
 from synth_pools.contract.fuzzing.schemathesis_engine import (
     EngineSettings,
@@ -18,12 +18,11 @@ from synth_pools.contract.fuzzing.schemathesis_engine import (
 )
 from synth_pools.contract.fuzzing.seeds import FixtureError, make_steering
 from synth_pools.contract.fuzzing.targeting import Steering
-from synth_pools.contract.http.client import BusyError
 from synth_pools.contract.options import Options, Profile
 from synth_pools.contract.results import Clause, Column, Departure, Layer, LayerResult, Outcome
 from synth_pools.contract.rules.event_streams import stream_rules
 from synth_pools.contract.rules.verdict import excerpt
-from synth_pools.contract.session import World
+from synth_pools.contract.session import World, not_offered
 
 Progress = Callable[[str], None]
 

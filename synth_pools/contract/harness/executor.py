@@ -7,9 +7,14 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 
-from synth_pools.contract.exceptions import EndScenario, LackError
+from synth_pools.contract.exceptions import (
+    BusyError,
+    EndScenario,
+    LackError,
+    StoppedError,
+    UnreachableError,
+)
 from synth_pools.contract.harness.context import Context, Scenario
-from synth_pools.contract.http.client import BusyError, StoppedError, UnreachableError
 from synth_pools.contract.results import Column, Outcome
 from synth_pools.contract.session import World
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from synth_pools.contract.exceptions import EndScenario, LackError
-from synth_pools.contract.http.client import Answer, StoppedError, at
+from synth_pools.contract.exceptions import EndScenario, LackError, StoppedError
+from synth_pools.contract.http.client import Answer, at
 from synth_pools.contract.results import Clause, Outcome
 
 if TYPE_CHECKING:

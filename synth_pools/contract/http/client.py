@@ -17,6 +17,7 @@ from urllib.parse import quote, urlencode, urlsplit
 import httpx
 
 from synth_pools.contract.document import Document
+from synth_pools.contract.exceptions import BusyError, StoppedError, UnreachableError
 from synth_pools.contract.http.reproduce import KEY, MASKED
 from synth_pools.contract.http.sse import SseReader
 from synth_pools.contract.options import ApiKey
@@ -26,18 +27,6 @@ ABSENT: Any = type("Absent", (), {"__repr__": lambda _: "nothing", "__bool__": l
 CALL_SECONDS = 30.0
 _LARGEST = 64 * 1024 * 1024
 _BUSY_SECONDS = 20.0
-
-
-class UnreachableError(Exception):
-    """Nobody answers at the address."""
-
-
-class BusyError(Exception):
-    """429 or 503 for longer than is worth waiting."""
-
-
-class StoppedError(Exception):
-    """The run was asked to end."""
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,12 @@ import json
 from typing import Any
 
 from synth_pools.contract.document import Operation
-from synth_pools.contract.features import not_offered
 from synth_pools.contract.harness.context import Context, scenario
 from synth_pools.contract.harness.waits import finish
 from synth_pools.contract.http.client import ABSENT, Answer
 from synth_pools.contract.http.reproduce import MASKED
 from synth_pools.contract.results import Clause, Column, Outcome
+from synth_pools.contract.session import not_offered
 
 _BODIES = (
     "create_pool",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from synth_pools.contract.exceptions import StoppedError
 from synth_pools.contract.harness.context import Context, scenario
 from synth_pools.contract.harness.waits import FINAL, moment, start, wait
-from synth_pools.contract.http.client import Answer, StoppedError
+from synth_pools.contract.http.client import Answer
 
 # Longer than the coarsest clock that a server may write its time stamps with.
 _APART = 1.1

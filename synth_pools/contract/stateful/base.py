@@ -7,17 +7,16 @@ from typing import Any
 
 from hypothesis.stateful import RuleBasedStateMachine
 
-from synth_pools.contract.exceptions import EndScenario, LackError
-from synth_pools.contract.harness.context import Scenario, difference, same
-from synth_pools.contract.harness.views import in_list, of_pool, of_rollout
-from synth_pools.contract.http.client import (
-    ABSENT,
-    Answer,
+from synth_pools.contract.exceptions import (
     BusyError,
+    EndScenario,
+    LackError,
     StoppedError,
     UnreachableError,
-    at,
 )
+from synth_pools.contract.harness.context import Scenario, difference, same
+from synth_pools.contract.harness.views import in_list, of_pool, of_rollout
+from synth_pools.contract.http.client import ABSENT, Answer, at
 from synth_pools.contract.results import Clause
 from synth_pools.contract.stateful.model import Known, Pool, configs, matches
 from synth_pools.contract.stateful.shrinking import AbortError, FailureError, Search, Walk

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from synth_pools.contract.document import Document
+from synth_pools.contract.exceptions import UnreachableError
 from synth_pools.contract.harness.context import difference, same
-from synth_pools.contract.http.client import ABSENT, Probe, UnreachableError, at
+from synth_pools.contract.http.client import ABSENT, Probe, at
 from synth_pools.contract.http.sse import SseReader
 from synth_pools.contract.options import ApiKey
 from synth_pools.contract.results import Exchange
