@@ -1,24 +1,36 @@
-"""Reads server-sent events as the standard says, and remembers what else was on the wire.
+"""Parser of server-sent events that keeps what a judge of the stream has to know.
 
-Written for judging: comments are counted, a data of several lines is kept apart from one of one
-line, and whether the last message was complete is known.
+It follows the WHATWG standard. Beyond it, it counts comments, keeps the fields of each message as
+they were written, and knows whether the stream ended in the middle of a message.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-_MARK = b"\xef\xbb\xbf"
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class SseMessage:
+    """One message of an event stream.
+
+    Attributes:
+        id: The last id of the stream, of this message or of an earlier one.
+        event: The type, "message" where none was written.
+        data: The data lines, joined by line feeds.
+        data_lines: The number of data lines.
+        written: The fields that this message has itself: of "id", "event" and "data".
+    """
+
     id: str | None
     event: str
     data: str
     data_lines: int
+    written: Mapping[str, str]
 
     @property
     def envelope(self) -> dict[str, Any]:
@@ -32,35 +44,40 @@ class Message:
 
 @dataclass(slots=True)
 class SseReader:
-    messages: list[Message] = field(default_factory=list)
+    """Incremental parser: `feed` takes chunks, `messages` holds what has been complete so far."""
+
+    messages: list[SseMessage] = field(default_factory=list)
     comments: int = 0
     _rest: bytes = b""
-    _id: str | None = None
-    _event: str = ""
-    _data: list[str] = field(default_factory=list)
     _started: bool = False
+    _after_cr: bool = False
+    _id: str | None = None
+    _written: dict[str, str] = field(default_factory=dict)
+    _data_lines: int = 0
 
     def feed(self, chunk: bytes) -> None:
+        """Parse the next bytes of the stream."""
+        if not chunk:
+            return
         buffer = self._rest + chunk
         if not self._started:
-            # A mark of byte order may open the stream and is no part of it.
-            if len(buffer) < len(_MARK) and _MARK.startswith(buffer):
+            if len(buffer) < len(_BYTE_ORDER_MARK) and _BYTE_ORDER_MARK.startswith(buffer):
                 self._rest = buffer
                 return
-            buffer = buffer.removeprefix(_MARK)
+            buffer = buffer.removeprefix(_BYTE_ORDER_MARK)
             self._started = True
-        # A CR at the end may be half a CRLF: it waits for the next chunk.
-        held = b"\r" if buffer.endswith(b"\r") else b""
-        text = buffer[: len(buffer) - len(held)].replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        *lines, rest = text.split(b"\n")
-        self._rest = rest + held
+        if self._after_cr:
+            # The second half of a CRLF whose first half ended the chunk before.
+            buffer = buffer.removeprefix(b"\n")
+        self._after_cr = buffer.endswith(b"\r")
+        *lines, self._rest = buffer.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
         for line in lines:
             self._line(line.decode("utf-8", "replace"))
 
     @property
     def complete(self) -> bool:
         """Whether the stream could end here without cutting a message short."""
-        return not self._rest and not self._data and not self._event
+        return not self._rest and not self._written.keys() & {"event", "data"}
 
     def _line(self, line: str) -> None:
         if not line:
@@ -72,16 +89,34 @@ class SseReader:
         name, _, value = line.partition(":")
         value = value.removeprefix(" ")
         if name == "id":
-            self._id = value
+            self._id = self._written["id"] = value
         elif name == "event":
-            self._event = value
+            self._written["event"] = value
         elif name == "data":
-            self._data.append(value)
+            self._data_lines += 1
+            before = self._written.get("data")
+            self._written["data"] = value if before is None else f"{before}\n{value}"
 
     def _dispatch(self) -> None:
-        if self._data:
-            data = "\n".join(self._data)
-            event = self._event or "message"
-            self.messages.append(Message(self._id, event, data, len(self._data)))
-        self._event = ""
-        self._data = []
+        written = self._written
+        if "data" in written:
+            event = written.get("event") or "message"
+            self.messages.append(
+                SseMessage(self._id, event, written["data"], self._data_lines, written)
+            )
+        self._written = {}
+        self._data_lines = 0
+
+
+def read_messages(body: bytes) -> list[SseMessage]:
+    """Parse a whole body.
+
+    Args:
+        body: What was read of the stream.
+
+    Returns:
+        The messages that ended; what follows the last blank line is left out.
+    """
+    reader = SseReader()
+    reader.feed(body)
+    return reader.messages

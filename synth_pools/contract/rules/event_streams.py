@@ -5,45 +5,15 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from synth_pools.contract.document import EVENT_STREAM, Document, Operation
+from synth_pools.contract.http.sse import SseMessage, read_messages
 from synth_pools.contract.results import Clause, Column, Exchange
 from synth_pools.contract.rules.verdict import Judgement, media_type, show
 
 TERMINAL = ("rollout.completed", "rollout.failed", "rollout.cancelled")
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """One message of a stream as it was written; None where a field was not."""
-
-    id: str | None
-    event: str | None
-    data: str
-
-
-def read_messages(body: bytes) -> list[Message]:
-    """The messages that ended: what comes after the last blank line was cut off and is left out."""
-    text = body.decode("utf-8", "replace").replace("\r\n", "\n").replace("\r", "\n")
-    messages: list[Message] = []
-    for block in text.split("\n\n")[:-1]:
-        fields: dict[str, list[str]] = {}
-        for line in block.split("\n"):
-            name, colon, value = line.partition(":")
-            if name:
-                fields.setdefault(name, []).append(value.removeprefix(" ") if colon else "")
-        if "data" in fields:
-            messages.append(
-                Message(
-                    fields.get("id", [None])[-1],
-                    fields.get("event", [None])[-1],
-                    "\n".join(fields["data"]),
-                )
-            )
-    return messages
 
 
 def stream_rules(
@@ -151,13 +121,12 @@ def _resumed(exchange: Exchange) -> bool:
 
 
 def _read_envelope(
-    document: Document, message: Message
+    document: Document, message: SseMessage
 ) -> tuple[str | None, dict[str, Any] | None]:
-    whole = {"id": message.id, "event": message.event, "data": message.data}
-    given = {name: value for name, value in whole.items() if value is not None}
-    complaints = document.errors("RolloutEventMessage", given)
+    written = dict(message.written)
+    complaints = document.errors("RolloutEventMessage", written)
     if complaints:
-        return f"{'; '.join(complaints)}: {show(given, 200)}", None
+        return f"{'; '.join(complaints)}: {show(written, 200)}", None
     try:
         envelope = json.loads(message.data)
     except (ValueError, RecursionError):

@@ -17,7 +17,7 @@ from synth_pools.contract.harness.waits import (
     wait,
 )
 from synth_pools.contract.http.client import ABSENT, Stream
-from synth_pools.contract.http.sse import Message, SseReader
+from synth_pools.contract.http.sse import SseMessage, SseReader
 from synth_pools.contract.results import Clause
 
 _STREAMS = ("stream_rollout_events", "stream_global_rollout_events")
@@ -147,7 +147,7 @@ def resume(ctx: Context) -> None:
             )
 
 
-def _furthest(ctx: Context, operation: str, ids: dict[str, str], every: list[Message]) -> None:
+def _furthest(ctx: Context, operation: str, ids: dict[str, str], every: list[SseMessage]) -> None:
     early, late = every[0], every[2]
     cases: list[dict[str, Any]] = [
         {"query": {"cursor": early.id, "after_sequence": late.envelope.get("sequence")}},
@@ -165,7 +165,7 @@ def _rest(
     ids: dict[str, str],
     what: str,
     how: dict[str, Any],
-    wanted: list[Message],
+    wanted: list[SseMessage],
 ) -> None:
     stream = _read(ctx, operation, ids, **how)
     came = [message.id for message in stream.reader.messages]

@@ -39,9 +39,10 @@ def test_messages_whatever_the_chunks_and_line_ends(size: int, ending: str) -> N
     assert not reader.complete
 
 
-def test_a_whole_stream_is_complete() -> None:
+@pytest.mark.parametrize("ending", [b"\n", b"\r\n", b"\r"])
+def test_a_whole_stream_is_complete(ending: bytes) -> None:
     reader = SseReader()
-    reader.feed(b'id: 1\ndata: {"a": 1}\n\n')
+    reader.feed(b'id: 1\ndata: {"a": 1}\n\n'.replace(b"\n", ending))
     assert reader.complete
     assert reader.messages[0].envelope == {"a": 1}
 

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from synth_pools.contract.document import Document
+from synth_pools.contract.http.sse import read_messages
 from synth_pools.contract.results import Exchange
 from synth_pools.contract.rules.conformance import conformance
 from synth_pools.contract.rules.consistency import agreement
-from synth_pools.contract.rules.event_streams import read_messages, stream_rules
+from synth_pools.contract.rules.event_streams import stream_rules
 from synth_pools.contract.rules.verdict import Judgement
 from synth_pools.spec import load_spec
 
@@ -206,6 +207,8 @@ def streamed(body: bytes, query: str = "", trouble: str | None = None) -> Exchan
     [
         (stream(*WHOLE), "", set()),
         (b": heartbeat\n\n" + stream(*WHOLE), "", set()),
+        (b"\xef\xbb\xbf" + stream(*WHOLE), "", set()),
+        (stream(*WHOLE).replace(b"\n", b"\r"), "", set()),
         (b"", "?after_sequence=3", set()),
         (stream("rollout.completed", first=3), "?after_sequence=2", set()),
         (b"", "", {"events.start"}),
