@@ -7,50 +7,50 @@ import contextlib
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 
-from .containers.balancer import Fleet
+from .containers.balancer import Balancer
 from .containers.client import ContainerClient
-from .containers.health_checks import Checks
+from .containers.health_checks import HealthChecks
 from .domain.state_changes import PoolChange, RolloutChange, write_line
 from .domain.validation import Contract
 from .errors import DataDirError
 from .key_ring import KeyRing
-from .metrics.recorder import Measures
+from .metrics.recorder import MetricsRecorder
 from .metrics.snapshot import ContainerReading
 from .processes import Processes
-from .rollouts.capacity import Admission, Streams
-from .rollouts.event_feed import Changes
+from .rollouts.capacity import AdmissionControl, StreamLimit
+from .rollouts.event_feed import RolloutNotifier
 from .rollouts.runner import Runner
 from .rollouts.scheduler import Scheduler
 from .settings import Settings
 from .storage import artifacts as artifact_rows
 from .storage import pools, rollouts
-from .storage.content_store import Contents
+from .storage.content_store import ContentStore
 from .storage.cursors import Cursors
-from .storage.database import StorageError, Store, Transaction
+from .storage.database import Database, StorageError, Transaction
 from .storage.retention import forget_finished, keep_within
 from .storage.rollouts import failure
 
 
 @dataclass(frozen=True, slots=True)
-class Backend:
+class Services:
     settings: Settings
     contract: Contract
-    store: Store
-    contents: Contents
+    database: Database
+    contents: ContentStore
     cursors: Cursors
-    changes: Changes
-    fleet: Fleet
+    notifier: RolloutNotifier
+    balancer: Balancer
     runner: Runner
     scheduler: Scheduler
     processes: Processes
     keys: KeyRing
-    admission: Admission
-    streams: Streams
-    measures: Measures
+    admission: AdmissionControl
+    streams: StreamLimit
+    recorder: MetricsRecorder
 
     def read_containers(self) -> Iterable[ContainerReading]:
         """All containers of all pools as they are now."""
-        for member in self.fleet.all_members():
+        for member in self.balancer.all_members():
             yield ContainerReading(
                 member.pool_id, member.url, member.health, member.running, member.restarts
             )
@@ -64,25 +64,25 @@ class Backend:
 class _Observer:
     """What is written is counted, and told in the log."""
 
-    def __init__(self, measures: Measures) -> None:
-        self._measures = measures
-        self.committed = measures.committed
+    def __init__(self, recorder: MetricsRecorder) -> None:
+        self._recorder = recorder
+        self.committed = recorder.committed
 
     def changed(self, change: PoolChange | RolloutChange, request_id: str | None) -> None:
         if isinstance(change, RolloutChange):
-            self._measures.changed(change)
+            self._recorder.changed(change)
         write_line(change, request_id)
 
 
 @contextlib.asynccontextmanager
-async def open_backend(settings: Settings, contract: Contract) -> AsyncIterator[Backend]:
+async def open_services(settings: Settings, contract: Contract) -> AsyncIterator[Services]:
     """Open the database, take up what a former run left, run rollouts until the block ends."""
     keys = KeyRing(settings)
-    admission = Admission(settings)
-    measures = Measures()
-    store = Store(settings.data_dir, _Observer(measures))
-    contents = Contents(settings.data_dir)
-    changes = Changes()
+    admission = AdmissionControl(settings)
+    recorder = MetricsRecorder()
+    database = Database(settings.data_dir, _Observer(recorder))
+    contents = ContentStore(settings.data_dir)
+    notifier = RolloutNotifier()
     containers = ContainerClient(settings)
 
     async def fail_crashed(rollout_id: str) -> None:
@@ -90,70 +90,76 @@ async def open_backend(settings: Settings, contract: Contract) -> AsyncIterator[
 
         def finish(tx: Transaction) -> None:
             if rollouts.finish(tx, rollout_id, outcome):
-                tx.after_commit(lambda: changes.announce(rollout_id))
+                tx.after_commit(lambda: notifier.notify(rollout_id))
 
-        await store.write_in_the_end(finish)
+        await database.write_until_stored(finish)
 
     scheduler = Scheduler(fail_crashed, admission)
-    checks = Checks(containers, settings.health_interval_seconds, settings.health_timeout_seconds)
-    fleet = Fleet(checks, scheduler.wake)
-    scheduler.has_container = fleet.can_start
+    checks = HealthChecks(
+        containers, settings.health_interval_seconds, settings.health_timeout_seconds
+    )
+    balancer = Balancer(checks, scheduler.wake)
+    scheduler.has_container = balancer.can_start
     runner = Runner(
         settings,
-        store,
+        database,
         contents,
-        changes,
+        notifier,
         containers,
-        fleet,
+        balancer,
         scheduler.in_background,
         scheduler.put_back,
     )
-    processes = Processes(settings, store, fleet, scheduler)
+    processes = Processes(settings, database, balancer, scheduler)
     try:
-        secret = await _read_what_is_there(store, scheduler, fleet, processes, settings)
-        await _sweep(store, contents, settings)
+        secret = await _read_what_is_there(database, scheduler, balancer, processes, settings)
+        await _sweep(database, contents, settings)
         scheduler.start(runner)
         if settings.keep_finished_seconds is not None:
             keep_seconds = settings.keep_finished_seconds
-            scheduler.in_background(forget_finished(store, contents, keep_seconds))
+            scheduler.in_background(forget_finished(database, contents, keep_seconds))
         if settings.keep_artifacts_bytes is not None:
             keep_bytes = settings.keep_artifacts_bytes
-            scheduler.in_background(keep_within(store, contents, keep_bytes))
-        yield Backend(
+            scheduler.in_background(keep_within(database, contents, keep_bytes))
+        yield Services(
             settings,
             contract,
-            store,
+            database,
             contents,
             Cursors(secret),
-            changes,
-            fleet,
+            notifier,
+            balancer,
             runner,
             scheduler,
             processes,
             keys,
             admission,
-            Streams(settings),
-            measures,
+            StreamLimit(settings),
+            recorder,
         )
     finally:
         await scheduler.close(settings.shutdown_seconds)
         await processes.close()
         await checks.close()
         await containers.close()
-        await store.close()
+        await database.close()
 
 
 async def _read_what_is_there(
-    store: Store, scheduler: Scheduler, fleet: Fleet, processes: Processes, settings: Settings
+    database: Database,
+    scheduler: Scheduler,
+    balancer: Balancer,
+    processes: Processes,
+    settings: Settings,
 ) -> str:
     """Queue what has not ended, see to the containers of pools; the secret of cursors."""
     try:
         await processes.end_leftovers()
-        with store.reading() as db:
+        with database.reading() as db:
             row = db.execute("SELECT value FROM meta WHERE key = 'cursor_secret'").fetchone()
             for pool_id, definition in pools.definitions(db):
-                fleet.set_pool(pool_id, definition)
-        await store.write(lambda tx: _take_up(tx, scheduler))
+                balancer.set_pool(pool_id, definition)
+        await database.write(lambda tx: _take_up(tx, scheduler))
         await processes.begin()
     except StorageError as error:
         raise DataDirError(
@@ -163,9 +169,9 @@ async def _read_what_is_there(
     return str(row["value"])
 
 
-async def _sweep(store: Store, contents: Contents, settings: Settings) -> None:
+async def _sweep(database: Database, contents: ContentStore, settings: Settings) -> None:
     """Remove what a former run wrote and did not come to name."""
-    with store.reading() as db:
+    with database.reading() as db:
         named = artifact_rows.all_names(db)
     try:
         await asyncio.to_thread(contents.sweep, named)
@@ -187,5 +193,5 @@ def _take_up(tx: Transaction, scheduler: Scheduler) -> None:
     ):
         place = (row["pool_id"], row["concurrency"], bool(row["left_over"]))
         waiting.setdefault(place, []).append(row["id"])
-    for (pool_id, concurrency, left_over), rollout_ids in waiting.items():
-        scheduler.enqueue(pool_id, concurrency, rollout_ids, left_over=left_over)
+    for (pool_id, concurrency, resumed), rollout_ids in waiting.items():
+        scheduler.enqueue(pool_id, concurrency, rollout_ids, resumed=resumed)

@@ -16,7 +16,7 @@ from starlette.applications import Starlette
 from synth_pools.backend.api.app import create_app
 from synth_pools.backend.server.listener import base_url, open_listening_socket
 from synth_pools.backend.server.thread import ServerThread
-from synth_pools.backend.services import Backend
+from synth_pools.backend.services import Services
 from synth_pools.backend.settings import Secret, Settings
 
 KEY = "sk_test_key"
@@ -40,11 +40,11 @@ class Server:
         return httpx.URL(self.url).port or 0
 
     @property
-    def backend(self) -> Backend:
+    def services(self) -> Services:
         """Its parts, to see what cannot be seen from outside; touch nothing in there."""
         assert self._app is not None, "this one runs in another process"
-        backend: Backend = self._app.state.backend
-        return backend
+        services: Services = self._app.state.services
+        return services
 
     def send(self, method: str, path: str, **kwargs: Any) -> httpx.Response:
         if kwargs.get("json") is not None:

@@ -11,7 +11,7 @@ from starlette.types import Lifespan, Receive, Scope, Send
 from synth_pools.spec import load_spec
 
 from ..domain.validation import Contract
-from ..services import open_backend
+from ..services import open_services
 from ..settings import Settings
 from .dispatcher import Dispatcher
 
@@ -19,20 +19,20 @@ from .dispatcher import Dispatcher
 def create_app(settings: Settings) -> Starlette:
     """Everything is opened when the application starts, and closed, in bounded time, when it ends.
 
-    While it is up, its parts are at `app.state.backend`.
+    While it is up, its parts are at `app.state.services`.
     """
     contract = Contract(load_spec())
     dispatcher = Dispatcher(contract)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        async with open_backend(settings, contract) as backend:
-            dispatcher.backend = app.state.backend = backend
-            app.state.wind_down = backend.wind_down
+        async with open_services(settings, contract) as services:
+            dispatcher.services = app.state.services = services
+            app.state.wind_down = services.wind_down
             try:
                 yield
             finally:
-                dispatcher.backend = None
+                dispatcher.services = None
 
     return _Application(dispatcher, lifespan)
 

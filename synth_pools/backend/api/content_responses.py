@@ -12,19 +12,19 @@ from typing import Any
 from urllib.parse import quote
 
 from ..domain.errors import ApiError
-from .messages import BytesReply
+from .messages import BytesResponse
 
 _ONE_RANGE = re.compile(r"bytes[ \t]*=[ \t]*([0-9]*)[ \t]*-[ \t]*([0-9]*)[ \t]*", re.IGNORECASE)
 _CACHING = "private, no-cache"
 _TAG = re.compile(r'(?:W/)?("[^"]*")')
 
 
-def archive_reply(name: str, pieces: Iterator[bytes], size: int | None = None) -> BytesReply:
+def archive_reply(name: str, pieces: Iterator[bytes], size: int | None = None) -> BytesResponse:
     """An archive that was, or is being, made for this answer."""
     headers = _headers("application/zip", name)
     if size is not None:
         headers["content-length"] = str(size)
-    return BytesReply(200, headers, in_threads(pieces))
+    return BytesResponse(200, headers, in_threads(pieces))
 
 
 def content_reply(
@@ -33,11 +33,11 @@ def content_reply(
     size: int,
     name: str,
     pieces: Callable[[int, int], Iterator[bytes]],
-) -> BytesReply:
+) -> BytesResponse:
     """What these headers of a request ask for of a content; 416 for a range beyond its end."""
     etag = f'"{sha256}"'
     if _is_known(parameters.get("If-None-Match"), etag):
-        return BytesReply(304, {"etag": etag, "cache-control": _CACHING}, in_threads(iter(())))
+        return BytesResponse(304, {"etag": etag, "cache-control": _CACHING}, in_threads(iter(())))
     headers = {
         **_headers("application/octet-stream", name),
         "etag": etag,
@@ -51,7 +51,7 @@ def content_reply(
     headers["content-length"] = str(end - start)
     if asked is not None:
         headers["content-range"] = f"bytes {start}-{end - 1}/{size}"
-    return BytesReply(200 if asked is None else 206, headers, in_threads(pieces(start, end)))
+    return BytesResponse(200 if asked is None else 206, headers, in_threads(pieces(start, end)))
 
 
 def byte_range(header: str | None, size: int) -> tuple[int, int] | None:

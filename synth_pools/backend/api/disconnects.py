@@ -14,7 +14,7 @@ _T = TypeVar("_T")
 _UNWATCHED_SECONDS = 0.05
 
 
-class ClientLeftError(Exception):
+class ClientDisconnectedError(Exception):
     """The client is gone; there is nobody to answer."""
 
 
@@ -42,7 +42,7 @@ async def unless_disconnected(receive: Receive, work: Coroutine[Any, Any, _T]) -
         return await work
     except asyncio.CancelledError:
         if left and not here.uncancel():
-            raise ClientLeftError from None
+            raise ClientDisconnectedError from None
         raise
     finally:
         beginning.cancel()

@@ -18,13 +18,13 @@ from ..domain.openapi import Operation
 from ..domain.state_changes import REQUEST_ID
 from ..domain.validation import Contract, ResponseDepartsError
 from ..metrics.recorder import NO_OPERATION
-from ..services import Backend
+from ..services import Services
 from ..storage import events as stored_events
 from ..storage.content_store import ContentGoneError
-from .disconnects import ClientLeftError
+from .disconnects import ClientDisconnectedError
 from .handlers import HANDLERS, require_complete
 from .host_header import check_host
-from .messages import BytesReply, Call, EventsReply, JsonReply, TextReply
+from .messages import BytesResponse, EventStreamResponse, JSONResponse, Request, TextResponse
 from .metrics import CONTENT_TYPE, exposition
 from .request_reader import base_url_of, check_head, headers_of, parse_body, read_body
 from .response_writer import send_json, send_stream
@@ -43,14 +43,14 @@ class Dispatcher:
         require_complete(contract.operations)
         self._router = Router(contract.operations.values())
         # Set while the application is up.
-        self.backend: Backend | None = None
+        self.services: Services | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
             await WebSocketClose()(scope, receive, send)
             return
-        assert self.backend is not None  # noqa: S101 - servers call us after the start
-        await _Request(self, self.backend, scope, receive, send).answer()
+        assert self.services is not None  # noqa: S101 - servers call us after the start
+        await _Request(self, self.services, scope, receive, send).answer()
 
     def route(self, scope: Scope) -> tuple[Operation, dict[str, str]]:
         raw_path = scope.get("raw_path") or scope["path"].encode("utf-8")
@@ -61,14 +61,14 @@ class _Request:
     def __init__(
         self,
         dispatcher: Dispatcher,
-        backend: Backend,
+        services: Services,
         scope: Scope,
         receive: Receive,
         send: Send,
     ) -> None:
         self._dispatcher = dispatcher
-        self._backend = backend
-        self._contract = backend.contract
+        self._services = services
+        self._contract = services.contract
         self._scope = scope
         self._receive = receive
         self._send = send
@@ -82,42 +82,42 @@ class _Request:
     async def answer(self) -> None:
         # In the task of this request, which ends with it.
         REQUEST_ID.set(self._id)
-        reply: JsonReply | TextReply | BytesReply | EventsReply | ApiError
+        reply: JSONResponse | TextResponse | BytesResponse | EventStreamResponse | ApiError
         try:
             reply = await self._reply()
         except ApiError as error:
             reply = error
-        except ClientLeftError:
+        except ClientDisconnectedError:
             return
         except Exception:  # noqa: BLE001 - logged; the client learns only that it was our fault
             self._log_failure()
             reply = internal_error()
-        if isinstance(reply, BytesReply):
+        if isinstance(reply, BytesResponse):
             await self._answer_bytes(reply)
             return
-        if isinstance(reply, EventsReply):
+        if isinstance(reply, EventStreamResponse):
             try:
-                with self._backend.streams.place(reply.rollout_id):
+                with self._services.streams.place(reply.rollout_id):
                     await self._answer_events(reply)
                 return
             except ApiError as error:
                 reply = error
         await self._answer_json(reply)
 
-    async def _reply(self) -> JsonReply | TextReply | BytesReply | EventsReply:
+    async def _reply(self) -> JSONResponse | TextResponse | BytesResponse | EventStreamResponse:
         path, method = self._scope["path"], self._scope["method"]
-        check_head(self._scope, self._backend.settings.max_header_bytes)
-        check_host(self._scope, self._headers, self._backend.settings.allowed_hosts)
+        check_head(self._scope, self._services.settings.max_header_bytes)
+        check_host(self._scope, self._headers, self._services.settings.allowed_hosts)
         if path == "/health" and method in _READING:
             self._name = "health"
-            return JsonReply(200, _HEALTH)
+            return JSONResponse(200, _HEALTH)
         if path in ("/v1", "/metrics") or path.startswith("/v1/"):
             self._require_key()
         if path == "/metrics":
             self._name = "metrics"
             if method not in _READING:
                 raise method_not_allowed(method, _READING)
-            return TextReply(await exposition(self._backend), CONTENT_TYPE)
+            return TextResponse(await exposition(self._services), CONTENT_TYPE)
         operation, path_values = self._dispatcher.route(self._scope)
         self._operation = operation
         parameters = self._contract.parameters(
@@ -126,8 +126,8 @@ class _Request:
         raw_body, body = b"", None
         if operation.body is not None:
             raw_body, body = await self._body(operation)
-        call = Call(
-            backend=self._backend,
+        call = Request(
+            services=self._services,
             operation=operation,
             parameters=parameters,
             body=body,
@@ -139,12 +139,12 @@ class _Request:
 
     def _require_key(self) -> None:
         scheme, _, key = self._headers.get("authorization", "").partition(" ")
-        known = self._backend.keys.name_of(key.strip().encode("latin-1"))
+        known = self._services.keys.name_of(key.strip().encode("latin-1"))
         if scheme.lower() != "bearer" or known is None:
             raise unauthorized()
 
     async def _body(self, operation: Operation) -> tuple[bytes, Any]:
-        settings = self._backend.settings
+        settings = self._services.settings
         raw = await read_body(self._receive, self._headers, settings)
         if raw:
             body = await parse_body(raw, self._headers, settings.max_depth)
@@ -156,11 +156,11 @@ class _Request:
 
     def _count(self, status: int) -> None:
         name = self._name if self._operation is None else self._operation.id
-        self._backend.measures.answered(name, status, time.perf_counter() - self._begun)
+        self._services.recorder.answered(name, status, time.perf_counter() - self._begun)
 
-    async def _answer_json(self, reply: JsonReply | TextReply | ApiError) -> None:
+    async def _answer_json(self, reply: JSONResponse | TextResponse | ApiError) -> None:
         status, headers, body = self._serialize(reply)
-        if self._backend.settings.validate_responses and self._operation is not None:
+        if self._services.settings.validate_responses and self._operation is not None:
             try:
                 self._contract.check_response(self._operation, status, headers, body)
             except ResponseDepartsError:
@@ -170,7 +170,7 @@ class _Request:
         self._count(status)
 
     def _serialize(
-        self, reply: JsonReply | TextReply | ApiError
+        self, reply: JSONResponse | TextResponse | ApiError
     ) -> tuple[int, dict[str, str], bytes]:
         headers = {
             "content-type": "application/json",
@@ -178,14 +178,14 @@ class _Request:
             # What a container or a caller wrote is never to be taken for a page.
             "x-content-type-options": "nosniff",
         }
-        if isinstance(reply, TextReply):
+        if isinstance(reply, TextResponse):
             return reply.status, {**headers, "content-type": reply.content_type}, reply.body
-        if isinstance(reply, JsonReply):
+        if isinstance(reply, JSONResponse):
             return reply.status, headers, reply.body
         document = json_text.dumps(reply.document(self._id)).encode("ascii")
         return reply.status, {**headers, **reply.headers}, document
 
-    async def _answer_bytes(self, reply: BytesReply) -> None:
+    async def _answer_bytes(self, reply: BytesResponse) -> None:
         headers = {
             "x-request-id": self._id,
             "x-content-type-options": "nosniff",
@@ -193,16 +193,16 @@ class _Request:
         }
         self._count(reply.status)
         try:
-            if self._backend.settings.validate_responses and self._operation is not None:
+            if self._services.settings.validate_responses and self._operation is not None:
                 self._contract.check_head(self._operation, reply.status, headers)
             await send_stream(self._receive, self._send, headers, reply.chunks, reply.status)
-        except (ClientLeftError, ContentGoneError):
+        except (ClientDisconnectedError, ContentGoneError):
             # Removed while it was sent: the response breaks off, and asking again tells why.
             pass
         except Exception:  # noqa: BLE001 - too late for a 500, here too
             self._log_failure()
 
-    async def _answer_events(self, reply: EventsReply) -> None:
+    async def _answer_events(self, reply: EventStreamResponse) -> None:
         self._count(200)
         headers = {
             "content-type": "text/event-stream",
@@ -211,13 +211,13 @@ class _Request:
         }
         try:
             await send_stream(self._receive, self._send, headers, self._encoded(reply))
-        except ClientLeftError:
+        except ClientDisconnectedError:
             pass
         except Exception:  # noqa: BLE001 - too late for a 500: the response breaks off instead
             self._log_failure()
 
-    async def _encoded(self, reply: EventsReply) -> AsyncGenerator[bytes, None]:
-        check = self._backend.settings.validate_responses
+    async def _encoded(self, reply: EventStreamResponse) -> AsyncGenerator[bytes, None]:
+        check = self._services.settings.validate_responses
         async with contextlib.aclosing(reply.events) as batches:
             async for events in batches:
                 if check and self._operation is not None:

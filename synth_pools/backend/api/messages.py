@@ -10,15 +10,15 @@ from starlette.types import Receive
 
 from ..domain import json_text
 from ..domain.openapi import Operation
-from ..services import Backend
+from ..services import Services
 from ..storage.events import Event
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class Request:
     """One request whose every part has been found to be what openapi.yaml asks for."""
 
-    backend: Backend
+    services: Services
     operation: Operation
     # Path, query and header parameters by name; those that were not sent are absent.
     parameters: dict[str, Any]
@@ -33,13 +33,13 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class JsonReply:
+class JSONResponse:
     status: int
     body: bytes
 
 
 @dataclass(frozen=True, slots=True)
-class TextReply:
+class TextResponse:
     """For what is no operation of openapi.yaml."""
 
     body: bytes
@@ -48,7 +48,7 @@ class TextReply:
 
 
 @dataclass(frozen=True, slots=True)
-class BytesReply:
+class BytesResponse:
     """What is no JSON; sent as it is made."""
 
     status: int
@@ -57,20 +57,20 @@ class BytesReply:
 
 
 @dataclass(frozen=True, slots=True)
-class EventsReply:
+class EventStreamResponse:
     rollout_id: str
     # An empty list is a sign of life.
     events: AsyncGenerator[list[Event], None]
 
 
-Reply = JsonReply | BytesReply | EventsReply
-Handler = Callable[[Call], Awaitable[Reply]]
+Response = JSONResponse | BytesResponse | EventStreamResponse
+Handler = Callable[[Request], Awaitable[Response]]
 
 
-def reply(document: Any, status: int = 200) -> JsonReply:
-    return JsonReply(status, json_text.dumps(document).encode("ascii"))
+def reply(document: Any, status: int = 200) -> JSONResponse:
+    return JSONResponse(status, json_text.dumps(document).encode("ascii"))
 
 
-def reply_text(document: str, status: int = 200) -> JsonReply:
+def reply_text(document: str, status: int = 200) -> JSONResponse:
     """An answer that is JSON text already."""
-    return JsonReply(status, document.encode("ascii"))
+    return JSONResponse(status, document.encode("ascii"))

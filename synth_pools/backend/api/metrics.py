@@ -9,7 +9,7 @@ from synth_pools._version import __version__
 
 from ..metrics.snapshot import Reading
 from ..metrics.stored import count
-from ..services import Backend
+from ..services import Services
 from ..storage.database import StorageError
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -17,31 +17,31 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _LIMITS = ("max_queued", "max_queued_per_pool", "max_streams")
 
 
-async def exposition(backend: Backend) -> bytes:
+async def exposition(services: Services) -> bytes:
     """Everything that is measured, in Prometheus' text format.
 
     What takes time is done in another thread: a scrape of a large database holds up nobody.
     """
     reading = Reading(
         version=__version__,
-        api_version=backend.contract.version,
-        measures=backend.measures,
-        limits={name: getattr(backend.settings, name) for name in _LIMITS},
-        open_streams=len(backend.streams),
-        waiting_writes=backend.store.waiting,
-        bytes_on_disk=backend.store.bytes_on_disk(),
-        containers=tuple(backend.read_containers()),
+        api_version=services.contract.version,
+        recorder=services.recorder,
+        limits={name: getattr(services.settings, name) for name in _LIMITS},
+        open_streams=len(services.streams),
+        waiting_writes=services.database.waiting,
+        bytes_on_disk=services.database.bytes_on_disk(),
+        containers=tuple(services.read_containers()),
         stored=None,
     )
-    return await asyncio.to_thread(_written, backend, reading)
+    return await asyncio.to_thread(_written, services, reading)
 
 
-def _written(backend: Backend, reading: Reading) -> bytes:
+def _written(services: Services, reading: Reading) -> bytes:
     # Not at the start, which it would slow down for those who never scrape.
     from ..metrics.prometheus import text_of
 
     try:
-        with backend.store.reading_elsewhere() as db:
+        with services.database.read_in_new_connection() as db:
             reading = replace(reading, stored=count(db))
     except StorageError:
         # The log has what is wrong with it; whoever watches must learn that there is something.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from ..storage.cursors import page_document
-from .messages import Call, Reply, reply_text
+from .messages import Request, Response, reply_text
 
 DEFAULT_LIMIT = 100
 # How many items are in memory before their sizes are known.
@@ -19,7 +19,7 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    call: Call
+    call: Request
     scope: str
     state: str | None
     before: int | None
@@ -30,11 +30,11 @@ class Page:
         load: Callable[[int | None, int], list[_T]],
         render: Callable[[_T], str],
         row_of: Callable[[_T], sqlite3.Row],
-    ) -> Reply:
+    ) -> Response:
         """The page, which ends where it has all that was asked for, or is large enough."""
         items: list[str] = []
         size, before = 0, self.before
-        most_bytes = self.call.backend.settings.max_page_bytes
+        most_bytes = self.call.services.settings.max_page_bytes
         while True:
             wanted = min(_PORTION, self.limit - len(items))
             # One more, to know whether anything follows.
@@ -44,13 +44,13 @@ class Page:
                 size += len(items[-1])
                 before = row_of(item)["seq"]
                 if (len(items) == self.limit or size >= most_bytes) and number < len(found):
-                    cursor = self.call.backend.cursors.issue(self.scope, before)
+                    cursor = self.call.services.cursors.issue(self.scope, before)
                     return reply_text(page_document(items, cursor))
             if len(found) <= wanted:
                 return reply_text(page_document(items, None))
 
 
-def read_page(call: Call, scope: str, states: Collection[str]) -> Page | None:
+def read_page(call: Request, scope: str, states: Collection[str]) -> Page | None:
     """None where no item can be on the page: an unknown state, or a cursor of nobody's making."""
     state = call.parameters.get("state")
     if state is not None and state not in states:
@@ -58,8 +58,8 @@ def read_page(call: Call, scope: str, states: Collection[str]) -> Page | None:
     cursor = call.parameters.get("cursor")
     before = None
     if cursor is not None:
-        before = call.backend.cursors.read(scope, cursor)
+        before = call.services.cursors.read(scope, cursor)
         if before is None:
             return None
-    limit = min(call.parameters.get("limit", DEFAULT_LIMIT), call.backend.settings.max_page_items)
+    limit = min(call.parameters.get("limit", DEFAULT_LIMIT), call.services.settings.max_page_items)
     return Page(call, scope, state, before, limit)

@@ -16,7 +16,7 @@ from ..domain.errors import (
     unsupported_media_type,
 )
 from ..limits import Limits
-from .disconnects import ClientLeftError
+from .disconnects import ClientDisconnectedError
 
 _VERSIONS = frozenset({"1.0", "1.1", "2", "3"})
 # A colon, a space and the end of the line.
@@ -64,7 +64,7 @@ async def read_body(receive: Receive, headers: Mapping[str, str], limits: Limits
             while True:
                 message = await receive()
                 if message["type"] == "http.disconnect":
-                    raise ClientLeftError
+                    raise ClientDisconnectedError
                 chunk = message.get("body", b"")
                 size += len(chunk)
                 if size > limit:

@@ -23,7 +23,7 @@ from ..artifacts.redaction import MASK, Redactor, names_secret
 from ..domain.errors import ApiError, storage_unavailable
 from ..errors import BadOptionError
 from ..key_ring import read_keys_file
-from ..services import Backend
+from ..services import Services
 from ..storage import artifacts as artifact_rows
 from ..storage import events
 from ..storage.events import Event
@@ -59,11 +59,11 @@ what has the form of a key. Nobody can know every secret: read it before you pas
 
 
 async def make_bundle(
-    backend: Backend, rollout: sqlite3.Row, base_url: str
+    services: Services, rollout: sqlite3.Row, base_url: str
 ) -> tuple[Iterator[bytes], int]:
     """The archive in pieces, and its size: it is made before the first is sent."""
-    documents = _documents(backend, rollout, base_url)
-    secrets = chain(_own_secrets(backend), _process_secrets(documents["pool.json"]()))
+    documents = _documents(services, rollout, base_url)
+    secrets = chain(_own_secrets(services), _process_secrets(documents["pool.json"]()))
     redactor = Redactor(secrets)
     file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES)  # noqa: SIM115 - sent later
     try:
@@ -71,7 +71,7 @@ async def make_bundle(
             await asyncio.to_thread(_write_documents, archive, rollout["id"], documents, redactor)
             with archive.open("events.jsonl", "w", force_zip64=True) as lines:
                 position = 0
-                while events := _events(backend, rollout, position):
+                while events := _events(services, rollout, position):
                     await asyncio.to_thread(_write_events, lines, events, redactor)
                     position = events[-1].sequence
         return _pieces(file), file.tell()
@@ -85,10 +85,10 @@ async def make_bundle(
 
 
 def _documents(
-    backend: Backend, rollout: sqlite3.Row, base_url: str
+    services: Services, rollout: sqlite3.Row, base_url: str
 ) -> dict[str, Callable[[], Any]]:
     """What is to be written, read now and made in another thread."""
-    with backend.store.reading() as db:
+    with services.database.reading() as db:
         pool = find_pool(db, rollout["pool_id"])
         pool_document = pool.document(task_documents(db, pool))
         task: dict[str, Any] | None = None
@@ -106,7 +106,7 @@ def _documents(
         ],
         "pool.json": lambda: pool_document,
         "task.json": lambda: task,
-        "versions.json": lambda: _versions(backend),
+        "versions.json": lambda: _versions(services),
     }
 
 
@@ -117,14 +117,14 @@ def _rollout_alone(rollout: sqlite3.Row) -> dict[str, Any]:
     return document
 
 
-def _versions(backend: Backend) -> dict[str, Any]:
+def _versions(services: Services) -> dict[str, Any]:
     packages = {}
     for name in _PACKAGES:
         with contextlib.suppress(PackageNotFoundError):
             packages[name] = version(name)
     return {
         "synth_pools": __version__,
-        "openapi": backend.contract.version,
+        "openapi": services.contract.version,
         "database": VERSION,
         "sqlite": sqlite3.sqlite_version,
         "python": platform.python_version(),
@@ -133,9 +133,9 @@ def _versions(backend: Backend) -> dict[str, Any]:
     }
 
 
-def _own_secrets(backend: Backend) -> Iterator[str]:
+def _own_secrets(services: Services) -> Iterator[str]:
     """What this backend was given as a secret."""
-    settings = backend.settings
+    settings = services.settings
     yield settings.api_key.reveal()
     if settings.api_keys_file is not None:
         with contextlib.suppress(BadOptionError):
@@ -165,8 +165,8 @@ def _write_documents(
         archive.writestr(name, f"{text}\n")
 
 
-def _events(backend: Backend, rollout: sqlite3.Row, position: int) -> Sequence[Event]:
-    with backend.store.reading() as db:
+def _events(services: Services, rollout: sqlite3.Row, position: int) -> Sequence[Event]:
+    with services.database.reading() as db:
         return events.read_after(db, rollout, position, _EVENTS_AT_ONCE)
 
 

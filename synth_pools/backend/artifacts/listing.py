@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 from ..domain.errors import ApiError
-from ..storage.content_store import Contents
+from ..storage.content_store import ContentStore
 from .extraction import IN_FILE, content_bytes, given_artifacts, plain_bytes
 from .safe_paths import safe_paths
 
@@ -99,7 +99,7 @@ class ResultContents:
 
 
 def pieces(
-    contents: Contents, results: ResultContents, artifact: Artifact, start: int, end: int
+    contents: ContentStore, results: ResultContents, artifact: Artifact, start: int, end: int
 ) -> Iterator[bytes]:
     """The bytes from `start` to before `end`."""
     if artifact.in_file:

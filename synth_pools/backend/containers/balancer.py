@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from ..domain.definitions import container_key_env, container_urls, has_processes
 from .health import HealthState
-from .health_checks import Checks
+from .health_checks import HealthChecks
 from .members import Container, Member
 from .routing import choose
 
@@ -25,18 +25,18 @@ class _PoolSet:
         self.is_archived = False
 
 
-class Place:
+class Lease:
     """One rollout's claim on a container, given up when the block ends.
 
     `url` is None where the pool has no container at all: the built-in echo target runs it.
     """
 
-    __slots__ = ("_direct", "_fleet", "_member", "_pool_id", "url")
+    __slots__ = ("_balancer", "_direct", "_member", "_pool_id", "url")
 
     def __init__(
-        self, fleet: Fleet, pool_id: str, member: Member | None, *, direct: bool = False
+        self, balancer: Balancer, pool_id: str, member: Member | None, *, direct: bool = False
     ) -> None:
-        self._fleet = fleet
+        self._balancer = balancer
         self._pool_id = pool_id
         self._direct = direct
         self.url: str | None = None
@@ -57,7 +57,7 @@ class Place:
         """It runs elsewhere: on its task's own container, or where an earlier attempt was sent."""
         if url != self.url:
             self._leave()
-            self._take(None if url is None else self._fleet.find(self._pool_id, url))
+            self._take(None if url is None else self._balancer.find(self._pool_id, url))
             self.url = url
 
     def refused(self, reason: str) -> None:
@@ -76,10 +76,10 @@ class Place:
         if member is not None:
             member.release(direct=self._direct)
             if member.retired and member.is_idle:
-                self._fleet.let_go(member)
+                self._balancer.let_go(member)
 
 
-class Fleet:
+class Balancer:
     """Everything here happens in the event loop, and between two awaits.
 
     Addresses come from the definitions of pools (`set_pool`, after the commit that changed one).
@@ -96,7 +96,7 @@ class Fleet:
     processes, none of them healthy, lets its rollouts wait (`can_start` is False).
     """
 
-    def __init__(self, checks: Checks, on_change: Callable[[], None]) -> None:
+    def __init__(self, checks: HealthChecks, on_change: Callable[[], None]) -> None:
         """`on_change` is called whenever rollouts that waited may find a container."""
         self._checks = checks
         self._on_change = on_change
@@ -205,7 +205,7 @@ class Fleet:
 
     async def place(
         self, pool_id: str, tried: Collection[str] = (), *, is_retry: bool = False
-    ) -> Place:
+    ) -> Lease:
         """A place for a rollout of this pool, as soon as there is one; see `choose`."""
         while not self.can_start(pool_id):
             await self._changed.wait()
@@ -218,16 +218,16 @@ class Fleet:
         *,
         is_retry: bool = False,
         direct: bool = False,
-    ) -> Place:
+    ) -> Lease:
         """The same where `can_start`; `direct` for a call that is no rollout of the pool."""
         pool = self._pools.get(pool_id)
         if pool is None:
-            return Place(self, pool_id, None, direct=direct)
+            return Lease(self, pool_id, None, direct=direct)
         members = pool.members.values()
         for member in members:
             member.container.want()
         chosen = choose(members, tried, is_retry=is_retry)
-        return Place(self, pool_id, chosen, direct=direct)
+        return Lease(self, pool_id, chosen, direct=direct)
 
     def has_other(self, pool_id: str, tried: Collection[str]) -> bool:
         """Whether a healthy container is left that was not tried yet."""

@@ -25,7 +25,7 @@ _RARELY = 12
 _LONGEST_ANSWER = 64 * 1024
 
 
-class Checks:
+class HealthChecks:
     """One task for each container, at most so many of them looking at once."""
 
     def __init__(

@@ -57,30 +57,30 @@ class _Collected:
         yield _histogram(
             "request_seconds",
             "From a request to its answer, or to the first byte of an event stream.",
-            reading.measures.requests.items(),
+            reading.recorder.requests.items(),
             "operation",
             "status",
         )
-        yield from _store(reading)
+        yield from _database(reading)
 
 
 def _rollouts(reading: Reading) -> Iterator[Metric]:
-    measures = reading.measures
-    yield _counter("rollouts_admitted", "Rollouts admitted.", [((), measures.admitted)])
-    yield _counter("rollout_attempts", "Rollouts sent to a container.", [((), measures.attempts)])
+    recorder = reading.recorder
+    yield _counter("rollouts_admitted", "Rollouts admitted.", [((), recorder.admitted)])
+    yield _counter("rollout_attempts", "Rollouts sent to a container.", [((), recorder.attempts)])
     yield _counter(
         "rollouts_finished",
         "Rollouts that ended, by their state, and the error code of those that failed.",
-        measures.finished.items(),
+        recorder.finished.items(),
         "state",
         "code",
     )
     yield _histogram(
         "rollout_queue_seconds",
         "From the admission of a rollout to its first start.",
-        [((), measures.queue_seconds)],
+        [((), recorder.queue_seconds)],
     )
-    runs = (((state,), histogram) for state, histogram in measures.run_seconds.items())
+    runs = (((state,), histogram) for state, histogram in recorder.run_seconds.items())
     yield _histogram(
         "rollout_run_seconds", "From the first start of a rollout to its end.", runs, "state"
     )
@@ -119,16 +119,16 @@ def _containers(containers: tuple[ContainerReading, ...]) -> Iterator[Metric]:
     yield _counter("container_restarts", "How often it was started again.", restarts, *names)
 
 
-def _store(reading: Reading) -> Iterator[Metric]:
-    measures = reading.measures
+def _database(reading: Reading) -> Iterator[Metric]:
+    recorder = reading.recorder
     transactions = "SQLite transactions that write, from their beginning until they are on disk."
     yield _histogram(
-        "store_transaction_seconds", transactions, [((), measures.transaction_seconds)]
+        "store_transaction_seconds", transactions, [((), recorder.transaction_seconds)]
     )
     writes = "Writes that shared a transaction."
-    yield _histogram("store_batch_writes", writes, [((), measures.batch_sizes)])
+    yield _histogram("store_batch_writes", writes, [((), recorder.batch_sizes)])
     failed = "Transactions that the database did not take."
-    yield _counter("store_failed_transactions", failed, [((), measures.failed_transactions)])
+    yield _counter("store_failed_transactions", failed, [((), recorder.failed_transactions)])
     waiting = "Writes that are not on disk yet."
     yield _gauge("store_waiting_writes", waiting, [((), reading.waiting_writes)])
     sizes = (((name,), size) for name, size in reading.bytes_on_disk.items())

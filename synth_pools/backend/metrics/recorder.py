@@ -19,7 +19,7 @@ NO_OPERATION = "(none)"
 _CLASSES = {number: f"{number}xx" for number in range(1, 6)}
 
 
-class Measures:
+class MetricsRecorder:
     """Without labels whose number grows with use: none for pools, rollouts or callers."""
 
     def __init__(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from .recorder import Measures
+from .recorder import MetricsRecorder
 from .stored import StoredCounts
 
 
@@ -26,7 +26,7 @@ class ContainerReading:
 class Reading:
     version: str
     api_version: str
-    measures: Measures
+    recorder: MetricsRecorder
     # By the name of the limit.
     limits: Mapping[str, int]
     open_streams: int

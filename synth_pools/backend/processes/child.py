@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import psutil
 
-from .discovery import Known
+from .discovery import ProcessIdentity
 from .output import Tail
 
 _READ_SECONDS = 0.5
@@ -28,7 +28,7 @@ class Child:
         self.output = protocol.output
         self.pid = transport.get_pid()
         self._protocol = protocol
-        self._known = Known(self.pid, _started(self.pid), marker, is_child=True)
+        self._known = ProcessIdentity(self.pid, _started(self.pid), marker, is_child=True)
 
     @classmethod
     async def spawn(
@@ -49,7 +49,7 @@ class Child:
         return cls(transport, protocol, marker)
 
     @property
-    def known(self) -> Known:
+    def known(self) -> ProcessIdentity:
         return replace(self._known, ended=self._protocol.exited_at)
 
     @property

@@ -15,7 +15,7 @@ _SAME_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class ProcessIdentity:
     """A process that was started by us: the leader of a session of its own."""
 
     pid: int
@@ -28,7 +28,9 @@ class Known:
     ended: float | None = None
 
 
-def find(is_ours: Callable[[str], bool], known: Iterable[Known] = ()) -> list[psutil.Process]:
+def find(
+    is_ours: Callable[[str], bool], known: Iterable[ProcessIdentity] = ()
+) -> list[psutil.Process]:
     """Those that carry one of our markers, and all that these have started.
 
     Of one that carries none counts whether it is in the session of a child of ours; of one whose
@@ -73,7 +75,9 @@ def _marker(process: psutil.Process) -> str | None:
     return variables.get(MARKER, "") if variables else None
 
 
-def _is_in_session(process: psutil.Process, marker: str | None, sessions: dict[int, Known]) -> bool:
+def _is_in_session(
+    process: psutil.Process, marker: str | None, sessions: dict[int, ProcessIdentity]
+) -> bool:
     session = sessions.get(os.getsid(process.pid)) if sessions else None
     if session is None or not (marker is None or session.is_child) or not is_alive(process):
         return False

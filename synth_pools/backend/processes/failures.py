@@ -10,7 +10,7 @@ NOT_ALLOWED = "processes_not_allowed"
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
+class ProcessFailure:
     message: str
     # Of one that ended by itself; negative: the signal that ended it.
     exit_code: int | None = None

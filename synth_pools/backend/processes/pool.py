@@ -8,9 +8,9 @@ import os
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
-from .failures import Trouble
-from .replica import Means, Slot
-from .spec import Plan
+from .failures import ProcessFailure
+from .replica import Replica, ReplicaContext
+from .spec import ProcessSpec
 
 _log = logging.getLogger(__name__)
 
@@ -24,23 +24,23 @@ class PoolProcesses:
     def __init__(
         self,
         pool_id: str,
-        means: Means,
-        on_up: Callable[[Plan], None],
-        on_failed: Callable[[Plan, Trouble], None],
+        context: ReplicaContext,
+        on_up: Callable[[ProcessSpec], None],
+        on_failed: Callable[[ProcessSpec, ProcessFailure], None],
         on_gone: Callable[[], object],
     ) -> None:
         self._pool_id = pool_id
-        self._means = means
+        self._context = context
         self._on_up = on_up
         self._on_failed = on_failed
         self._on_gone = on_gone
-        self._plan: Plan | None = None
-        self._slots: list[Slot] = []
+        self._plan: ProcessSpec | None = None
+        self._slots: list[Replica] = []
         self._starts = asyncio.Semaphore(_STARTS)
         self._has_been_up = False
         # What waits for the end of rollouts, and what ends processes.
         self._draining: asyncio.Task[None] | None = None
-        self._leaving: dict[asyncio.Task[None], Slot] = {}
+        self._leaving: dict[asyncio.Task[None], Replica] = {}
         self._ending: set[asyncio.Task[None]] = set()
 
     @property
@@ -57,7 +57,7 @@ class PoolProcesses:
         """Done when what was told to end has ended."""
         return set(self._ending)
 
-    def want(self, plan: Plan | None, capacity: int) -> None:
+    def want(self, plan: ProcessSpec | None, capacity: int) -> None:
         """As many as this, all of this plan; others end when they are drained."""
         self._stop_draining()
         if plan is None or plan != self._plan:
@@ -67,7 +67,7 @@ class PoolProcesses:
             self._has_been_up = False
         self._let_go(len(self._slots) - capacity)
         while plan is not None and len(self._slots) < capacity:
-            self._slots.append(Slot(self._pool_id, plan, self._means, self, self._starts))
+            self._slots.append(Replica(self._pool_id, plan, self._context, self, self._starts))
 
     def end_after(self, drained: Callable[[], Awaitable[None]]) -> None:
         """Let all of them go when this is over, unless something is wanted before."""
@@ -98,12 +98,12 @@ class PoolProcesses:
         if slots:
             self._end(slots)
 
-    def slot_is_up(self) -> None:
+    def replica_is_up(self) -> None:
         self._has_been_up = True
         if self._plan is not None:
             self._on_up(self._plan)
 
-    def slot_failed(self, trouble: Trouble) -> None:
+    def replica_failed(self, trouble: ProcessFailure) -> None:
         # While others are up the pool can do without it; so it can wait for one that was up.
         if self._plan is not None and not self._has_been_up:
             self._on_failed(self._plan, trouble)
@@ -118,18 +118,18 @@ class PoolProcesses:
             task = self._in_background(self._leave(slot))
             self._leaving[task] = slot
 
-    async def _leave(self, slot: Slot) -> None:
+    async def _leave(self, slot: Replica) -> None:
         await slot.drain()
         for task, leaving in list(self._leaving.items()):
             if leaving is slot:
                 del self._leaving[task]
                 self._end([slot])
 
-    def _end(self, slots: Sequence[Slot]) -> None:
+    def _end(self, slots: Sequence[Replica]) -> None:
         async def end() -> None:
             for slot in slots:
                 await slot.stop()
-            await self._means.clear(slot.life for slot in slots if slot.life is not None)
+            await self._context.clear(slot.life for slot in slots if slot.life is not None)
 
         task = self._in_background(end())
         self._ending.add(task)

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import psutil
 
-from ..storage.database import FILE_NAME, Store, Transaction
+from ..storage.database import FILE_NAME, Database, Transaction
 from .child import Child
-from .discovery import Known, find
+from .discovery import ProcessIdentity, find
 from .termination import PATIENCE_SECONDS, end
 
 _log = logging.getLogger(__name__)
@@ -19,11 +19,11 @@ _log = logging.getLogger(__name__)
 _TOKEN = "process_token"  # noqa: S105 - the name of a row; and what is in it opens nothing
 
 
-class Ledger:
+class ProcessRegistry:
     """Its markers begin with a token that only the processes of this database carry."""
 
-    def __init__(self, store: Store, data_dir: Path) -> None:
-        self._store = store
+    def __init__(self, database: Database, data_dir: Path) -> None:
+        self._database = database
         self._file = data_dir / FILE_NAME
         self._token = secrets.token_hex(16)
 
@@ -32,13 +32,13 @@ class Ledger:
         # A copy of the database must not end what the original runs.
         file = self._file.stat()
         place = f"{file.st_dev:x}-{file.st_ino:x}"
-        with self._store.reading() as db:
+        with self._database.reading() as db:
             row = db.execute("SELECT value FROM meta WHERE key = ?", (_TOKEN,)).fetchone()
             rows = db.execute("SELECT pid, started, marker FROM processes").fetchall()
         token, _, former_place = ("" if row is None else str(row["value"])).partition(" ")
         if token and place == former_place:
             self._token = token
-            await _end_leftovers(token, [Known(*one) for one in rows])
+            await _end_leftovers(token, [ProcessIdentity(*one) for one in rows])
 
         def write(tx: Transaction) -> None:
             tx.execute("DELETE FROM processes")
@@ -47,7 +47,7 @@ class Ledger:
             )
 
         if rows or place != former_place:
-            await self._store.write(write)
+            await self._database.write(write)
 
     def new_marker(self) -> str:
         return f"{self._token}.{secrets.token_hex(8)}"
@@ -63,7 +63,7 @@ class Ledger:
                 values,
             )
 
-        await self._store.write_in_the_end(write)
+        await self._database.write_until_stored(write)
 
     async def strike(self, children: Iterable[Child]) -> None:
         """They have ended, and all that they started."""
@@ -73,10 +73,10 @@ class Ledger:
             tx.executemany("DELETE FROM processes WHERE marker = ?", values)
 
         if values:
-            await self._store.write_in_the_end(write)
+            await self._database.write_until_stored(write)
 
 
-async def _end_leftovers(token: str, known: list[Known]) -> None:
+async def _end_leftovers(token: str, known: list[ProcessIdentity]) -> None:
     def find_all() -> list[psutil.Process]:
         return find(lambda marker: marker.startswith(f"{token}."), known)
 

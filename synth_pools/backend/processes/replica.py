@@ -10,17 +10,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
-from ..containers.balancer import Fleet
+from ..containers.balancer import Balancer
 from ..containers.credentials import container_key
 from ..domain.errors import ApiError
 from ..domain.target import TargetError
 from ..settings import Settings
 from .child import Child
 from .environment import environment
-from .failures import Trouble
+from .failures import ProcessFailure
 from .ports import HOST, Ports
-from .registry import Ledger
-from .spec import Plan
+from .registry import ProcessRegistry
+from .spec import ProcessSpec
 from .termination import end_children
 
 _log = logging.getLogger(__name__)
@@ -38,19 +38,19 @@ _LIVED_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Means:
+class ReplicaContext:
     """What all slots of a backend use."""
 
     settings: Settings
-    fleet: Fleet
-    ledger: Ledger
+    balancer: Balancer
+    ledger: ProcessRegistry
     ports: Ports
 
-    async def clear(self, lives: Iterable[Life]) -> None:
+    async def clear(self, lives: Iterable[Instance]) -> None:
         """End these processes, with all that they started, and forget them."""
         lives = list(lives)
         for life in lives:
-            self.fleet.remove_process(life.pool_id, life.url)
+            self.balancer.remove_process(life.pool_id, life.url)
         children = [life.child for life in lives if life.child is not None]
         await end_children(children)
         for life in lives:
@@ -58,7 +58,7 @@ class Means:
         await self.ledger.strike(children)
 
 
-class Life:
+class Instance:
     """One process, or the attempt to have one."""
 
     __slots__ = ("child", "is_healthy", "pool_id", "port", "url")
@@ -79,32 +79,32 @@ class Life:
 class Listens(Protocol):
     """Whoever has the slot; both are told in the event loop."""
 
-    def slot_is_up(self) -> None: ...
+    def replica_is_up(self) -> None: ...
 
-    def slot_failed(self, trouble: Trouble) -> None: ...
+    def replica_failed(self, trouble: ProcessFailure) -> None: ...
 
 
-class Slot:
+class Replica:
     """Starts at once, and goes on until `stop` or `drain`; then its `life` is to be cleared."""
 
     def __init__(
         self,
         pool_id: str,
-        plan: Plan,
-        means: Means,
+        plan: ProcessSpec,
+        context: ReplicaContext,
         owner: Listens,
         starts: asyncio.Semaphore,
     ) -> None:
         self._pool_id = pool_id
         self._plan = plan
-        self._means = means
+        self._context = context
         self._owner = owner
         # So that many on few cores do not keep each other from getting healthy in time.
         self._starts = starts
         self._restarts = 0
         self._has_been_healthy = False
         self._last_error: str | None = None
-        self.life: Life | None = None
+        self.life: Instance | None = None
         self._task = asyncio.create_task(self._guarded(), name="synth-pools-process")
 
     @property
@@ -119,14 +119,14 @@ class Slot:
 
     async def drain(self) -> None:
         """Get nothing new, and return when what runs on it has ended."""
-        life, fleet = self.life, self._means.fleet
+        life, balancer = self.life, self._context.balancer
         if life is not None:
-            fleet.remove_process(self._pool_id, life.url)
+            balancer.remove_process(self._pool_id, life.url)
         await self.stop()
         if life is None or life.child is None or not life.is_healthy:
             return
         waits = [
-            asyncio.create_task(fleet.drained(self._pool_id, life.url)),
+            asyncio.create_task(balancer.drained(self._pool_id, life.url)),
             asyncio.create_task(life.child.exited()),
         ]
         try:
@@ -145,7 +145,7 @@ class Slot:
         loop = asyncio.get_running_loop()
         pause = _SHORTEST_PAUSE
         # That it ended by itself says more than that it was ended for being late.
-        told: Trouble | None = None
+        told: ProcessFailure | None = None
         deadline: float | None = None
         while True:
             async with self._starts:
@@ -161,7 +161,7 @@ class Slot:
                 told = trouble
             now = loop.time()
             if not self._has_been_healthy and deadline is not None and now >= deadline:
-                self._owner.slot_failed(told)
+                self._owner.replica_failed(told)
                 deadline = told = None
             if now - begun > _LIVED_SECONDS:
                 pause = _SHORTEST_PAUSE
@@ -173,40 +173,42 @@ class Slot:
             await asyncio.sleep(wait)
             self._restarts += 1
 
-    async def _begin(self, deadline: float) -> Trouble | None:
+    async def _begin(self, deadline: float) -> ProcessFailure | None:
         """Start a process and wait until it is healthy; why it did not get there."""
-        fleet, pool_id = self._means.fleet, self._pool_id
+        balancer, pool_id = self._context.balancer, self._pool_id
         try:
-            port = self._means.ports.take()
+            port = self._context.ports.take()
         except OSError as error:
-            return Trouble(f"There is no port for the process: {error}.")
-        former, self.life = self.life, Life(pool_id, port)
+            return ProcessFailure(f"There is no port for the process: {error}.")
+        former, self.life = self.life, Instance(pool_id, port)
         if former is not None:
-            fleet.remove_process(pool_id, former.url)
+            balancer.remove_process(pool_id, former.url)
         life = self.life
-        member = fleet.add_process(pool_id, life.url)
+        member = balancer.add_process(pool_id, life.url)
         member.restarts = self._restarts
         member.container.health.last_error = self._last_error
         try:
             child = life.child = await self._spawn(life)
         except (OSError, ValueError) as error:
-            return Trouble(f"The process could not be started: {error}.")
+            return ProcessFailure(f"The process could not be started: {error}.")
         except (ApiError, TargetError) as error:
-            return Trouble(error.message)
+            return ProcessFailure(error.message)
         member.pid = child.pid
-        await self._means.ledger.note(child)
+        await self._context.ledger.note(child)
         return await self._get_healthy(life, child, deadline)
 
-    async def _spawn(self, life: Life) -> Child:
-        plan, means = self._plan, self._means
+    async def _spawn(self, life: Instance) -> Child:
+        plan, context = self._plan, self._context
         key = None
         if plan.key_env is not None:
-            key = container_key(plan.key_env, life.url, means.settings).reveal()
-        marker = means.ledger.new_marker()
+            key = container_key(plan.key_env, life.url, context.settings).reveal()
+        marker = context.ledger.new_marker()
         variables = environment(plan, life.port, marker, os.environ, key)
         return await Child.spawn(plan.arguments(life.port), variables, plan.cwd, marker)
 
-    async def _get_healthy(self, life: Life, child: Child, deadline: float) -> Trouble | None:
+    async def _get_healthy(
+        self, life: Instance, child: Child, deadline: float
+    ) -> ProcessFailure | None:
         loop = asyncio.get_running_loop()
         pause = _FIRST_LOOK_SECONDS
         fault: str | None = None
@@ -215,10 +217,10 @@ class Slot:
             if remaining <= 0:
                 seconds = f"{self._plan.start_seconds:g} seconds"
                 message = f"The process was not healthy within {seconds}: {fault}"
-                return Trouble(message, None, self._output(child))
+                return ProcessFailure(message, None, self._output(child))
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(remaining):
-                    fault = await self._means.fleet.fault(self._pool_id, life.url)
+                    fault = await self._context.balancer.fault(self._pool_id, life.url)
                     if fault is None and not child.has_exited:
                         self._is_up(life)
                         return None
@@ -226,33 +228,33 @@ class Slot:
             pause = min(1.5 * pause, _LONGEST_LOOK_SECONDS)
         return await self._ended(child, "before it was healthy")
 
-    def _is_up(self, life: Life) -> None:
+    def _is_up(self, life: Instance) -> None:
         life.is_healthy = self._has_been_healthy = True
-        self._means.fleet.set_process(self._pool_id, life.url, "healthy")
-        self._owner.slot_is_up()
+        self._context.balancer.set_process(self._pool_id, life.url, "healthy")
+        self._owner.replica_is_up()
 
-    def _is_down(self, life: Life, why: str) -> None:
+    def _is_down(self, life: Instance, why: str) -> None:
         life.is_healthy = False
-        self._means.fleet.set_process(self._pool_id, life.url, "stopped", why)
+        self._context.balancer.set_process(self._pool_id, life.url, "stopped", why)
 
-    async def _lifetime(self) -> Trouble:
+    async def _lifetime(self) -> ProcessFailure:
         """Until it ends, or has failed its checks for as long as a new one may take to start."""
         assert self.life is not None  # noqa: S101 - it has just begun
         assert self.life.child is not None  # noqa: S101
         loop, life, child = asyncio.get_running_loop(), self.life, self.life.child
         well_at = loop.time()
         while not await child.exited(_WATCH_SECONDS):
-            member = self._means.fleet.find(self._pool_id, life.url)
+            member = self._context.balancer.find(self._pool_id, life.url)
             if member is None or member.health != "unhealthy" or member.container.is_busy:
                 well_at = loop.time()
             elif loop.time() - well_at > self._plan.start_seconds:
                 message = f"The process runs and does not work: {member.last_error}"
-                return Trouble(message, None, self._output(child))
+                return ProcessFailure(message, None, self._output(child))
         # At once: what is sent to it now finds nobody.
         self._is_down(life, "The process has ended.")
         return await self._ended(child, "though nobody had asked it to")
 
-    async def _end_life(self, trouble: Trouble) -> None:
+    async def _end_life(self, trouble: ProcessFailure) -> None:
         life = self.life
         self._last_error = trouble.message
         _log.warning("pool %s: %s", self._pool_id, trouble.message)
@@ -262,15 +264,15 @@ class Slot:
         if life.child is not None:
             # What it had started may hold its port, or what runs there, still.
             await end_children([life.child])
-            await self._means.ledger.strike([life.child])
+            await self._context.ledger.strike([life.child])
             life.child = None
-        life.give_back(self._means.ports)
+        life.give_back(self._context.ports)
 
-    async def _ended(self, child: Child, when: str) -> Trouble:
+    async def _ended(self, child: Child, when: str) -> ProcessFailure:
         await child.read_rest()
         code = child.exit_code or 0
         how = f"was ended by signal {-code}" if code < 0 else f"ended with status {code}"
-        return Trouble(f"The process {how}, {when}.", code, self._output(child))
+        return ProcessFailure(f"The process {how}, {when}.", code, self._output(child))
 
     def _output(self, child: Child) -> tuple[str, ...]:
         name = self._plan.key_env

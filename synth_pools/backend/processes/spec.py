@@ -15,7 +15,7 @@ _PLACEHOLDER = "{port}"
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class ProcessSpec:
     """Two that are equal ask for the same process: then those that run may stay."""
 
     argv: tuple[str, ...]

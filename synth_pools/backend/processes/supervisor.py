@@ -7,20 +7,20 @@ from collections.abc import Coroutine
 from functools import partial
 from typing import Any
 
-from ..containers.balancer import Fleet
+from ..containers.balancer import Balancer
 from ..domain.definitions import has_processes
 from ..rollouts.recovery import end_lost
 from ..rollouts.scheduler import Scheduler
 from ..settings import Settings
 from ..storage import pools
-from ..storage.database import Store, Transaction
+from ..storage.database import Database, Transaction
 from ..storage.pools import Pool
-from .failures import NOT_ALLOWED, Trouble, not_allowed
+from .failures import NOT_ALLOWED, ProcessFailure, not_allowed
 from .pool import PoolProcesses
 from .ports import Ports
-from .registry import Ledger
-from .replica import Means
-from .spec import Plan
+from .registry import ProcessRegistry
+from .replica import ReplicaContext
+from .spec import ProcessSpec
 
 _KILL_SECONDS = 1.0
 
@@ -33,13 +33,13 @@ class Processes:
     """
 
     def __init__(
-        self, settings: Settings, store: Store, fleet: Fleet, scheduler: Scheduler
+        self, settings: Settings, database: Database, balancer: Balancer, scheduler: Scheduler
     ) -> None:
-        self._store = store
+        self._database = database
         self._scheduler = scheduler
         self._may_start = settings.allow_processes
-        self._ledger = Ledger(store, settings.data_dir)
-        self._means = Means(settings, fleet, self._ledger, Ports())
+        self._ledger = ProcessRegistry(database, settings.data_dir)
+        self._context = ReplicaContext(settings, balancer, self._ledger, Ports())
         self._pools: dict[str, PoolProcesses] = {}
         self._background: set[asyncio.Task[None]] = set()
         self._closing = False
@@ -60,7 +60,7 @@ class Processes:
                 end_lost(tx, moved)
                 tx.after_commit(partial(self.follow, moved))
 
-        await self._store.write(work)
+        await self._database.write(work)
 
     def _status_at_start(self, pool: Pool) -> tuple[str, dict[str, Any] | None]:
         """What ran has ended with the former run of the backend."""
@@ -78,7 +78,7 @@ class Processes:
         self._scheduler.hold(pool.id, status not in ("active", "archived"))
         if self._closing:
             return
-        plan = Plan.of(pool.view) if self._may_start else None
+        plan = ProcessSpec.of(pool.view) if self._may_start else None
         processes = self._pools.get(pool.id)
         if processes is None:
             processes = self._new(pool.id)
@@ -116,35 +116,35 @@ class Processes:
     def _new(self, pool_id: str) -> PoolProcesses:
         return PoolProcesses(
             pool_id,
-            self._means,
+            self._context,
             partial(self._activate, pool_id),
             partial(self._fail, pool_id),
             partial(self._pools.pop, pool_id, None),
         )
 
-    def _activate(self, pool_id: str, plan: Plan | None) -> None:
+    def _activate(self, pool_id: str, plan: ProcessSpec | None) -> None:
         self._move(pool_id, plan, ("warming",), "active", None)
 
-    def _fail(self, pool_id: str, plan: Plan, trouble: Trouble) -> None:
+    def _fail(self, pool_id: str, plan: ProcessSpec, trouble: ProcessFailure) -> None:
         self._move(pool_id, plan, ("warming", "active"), "failed", trouble)
 
     def _move(
         self,
         pool_id: str,
-        plan: Plan | None,
+        plan: ProcessSpec | None,
         former: tuple[str, ...],
         status: str,
-        trouble: Trouble | None,
+        trouble: ProcessFailure | None,
     ) -> None:
         def work(tx: Transaction) -> None:
             pool = pools.find_pool(tx, pool_id)
             # What was started may be another thing than what is asked for by now.
-            if pool.status in former and Plan.of(pool.view) == plan:
+            if pool.status in former and ProcessSpec.of(pool.view) == plan:
                 error = None if trouble is None else trouble.pool_error
                 moved = pools.move_pool(tx, pool, status, error)
                 tx.after_commit(lambda: self.follow(moved))
 
-        self._in_background(self._store.write_in_the_end(work))
+        self._in_background(self._database.write_until_stored(work))
 
     def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

@@ -49,7 +49,7 @@ class Attempt:
     # Whether the container is asked for the end of it, instead of waited for.
     is_async: bool
     # Sent before the backend restarted; its container may have it still.
-    is_left_over: bool
+    is_resumed: bool
 
     @property
     def payload(self) -> dict[str, Any]:

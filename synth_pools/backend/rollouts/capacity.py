@@ -20,7 +20,7 @@ _LONGEST_WAIT = 3600
 _STREAM_WAIT = 5
 
 
-class Rate:
+class CompletionRate:
     """How fast rollouts end, by those that ended lately."""
 
     def __init__(self) -> None:
@@ -40,18 +40,18 @@ class Rate:
         return (now - self._ends[0]) / len(self._ends)
 
 
-class Admission:
+class AdmissionControl:
     """Whether one more rollout may wait."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._in_all = Rate()
-        self._by_pool: dict[str, Rate] = {}
+        self._in_all = CompletionRate()
+        self._by_pool: dict[str, CompletionRate] = {}
         self._stops_at: float | None = None
 
     def count_end(self, pool_id: str) -> None:
         self._in_all.count()
-        self._by_pool.setdefault(pool_id, Rate()).count()
+        self._by_pool.setdefault(pool_id, CompletionRate()).count()
 
     def forget(self, pool_id: str) -> None:
         """A pool whose last rollout has ended has nobody left to wait for."""
@@ -72,15 +72,15 @@ class Admission:
                 retry_after_seconds=seconds,
             )
 
-    def room(self, db: Executes) -> Room:
+    def room(self, db: Executes) -> QueueRoom:
         """Asked where rollouts are added, so that no two are given the last place."""
-        return Room(self._limits, db, self._rate)
+        return QueueRoom(self._limits, db, self._rate)
 
-    def _rate(self, pool_id: str | None) -> Rate:
+    def _rate(self, pool_id: str | None) -> CompletionRate:
         return self._by_pool.get(pool_id or "") or self._in_all
 
 
-class Room:
+class QueueRoom:
     """The places that are left, as one transaction sees them: counted once, however many it takes.
 
     Args:
@@ -89,7 +89,9 @@ class Room:
         rate_of: How fast rollouts of a pool, or of all (None), end.
     """
 
-    def __init__(self, limits: Limits, db: Executes, rate_of: Callable[[str | None], Rate]) -> None:
+    def __init__(
+        self, limits: Limits, db: Executes, rate_of: Callable[[str | None], CompletionRate]
+    ) -> None:
         self._limits = limits
         self._db = db
         self._rate_of = rate_of
@@ -122,7 +124,7 @@ class Room:
         self._left_in_all -= 1
 
 
-class Streams:
+class StreamLimit:
     """How many event streams are open, in all and of each rollout."""
 
     def __init__(self, limits: Limits) -> None:
@@ -160,7 +162,7 @@ def _count(db: Executes, status: str, most: int, pool_id: str | None) -> int:
     return int(row[0])
 
 
-def _full(code: str, message: str, most: int, rate: Rate) -> ApiError:
+def _full(code: str, message: str, most: int, rate: CompletionRate) -> ApiError:
     seconds = min(_LONGEST_WAIT, max(1, math.ceil(rate.seconds_each())))
     return ApiError(
         429,

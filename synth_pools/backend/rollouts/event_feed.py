@@ -12,14 +12,14 @@ from collections.abc import AsyncGenerator, Iterator
 
 from ..domain.errors import ApiError
 from ..storage import events as stored_events
-from ..storage.database import Store
+from ..storage.database import Database
 from ..storage.events import Event
 from ..storage.rollouts import FINAL, find_rollout, status_of
 
 _CHUNK = 200
 
 
-class Changes:
+class RolloutNotifier:
     """Who waits for a change of which rollout."""
 
     def __init__(self) -> None:
@@ -45,7 +45,7 @@ class Changes:
             if not waiting:
                 waiting_by_id.pop(rollout_id, None)
 
-    def announce(self, rollout_id: str, *, goes_on: bool = False) -> None:
+    def notify(self, rollout_id: str, *, goes_on: bool = False) -> None:
         """Wake those who watch; where the rollout goes on, not those who wait for its end."""
         for changed in self._waiting.get(rollout_id, ()):
             changed.set()
@@ -55,14 +55,18 @@ class Changes:
 
 
 async def follow(
-    store: Store, changes: Changes, rollout_id: str, position: int, heartbeat_seconds: float
+    database: Database,
+    notifier: RolloutNotifier,
+    rollout_id: str,
+    position: int,
+    heartbeat_seconds: float,
 ) -> AsyncGenerator[list[Event], None]:
     """The events after a position, as they come, to the last; an empty list is a sign of life."""
-    with changes.watch(rollout_id) as changed:
+    with notifier.watch(rollout_id) as changed:
         while True:
             changed.clear()
             try:
-                with store.reading() as db:
+                with database.reading() as db:
                     rollout = find_rollout(db, rollout_id)
                     events = stored_events.read_after(db, rollout, position, _CHUNK)
             except ApiError:
@@ -79,14 +83,14 @@ async def follow(
 
 
 async def until_final(
-    store: Store, changes: Changes, rollout_id: str, limit_seconds: float
+    database: Database, notifier: RolloutNotifier, rollout_id: str, limit_seconds: float
 ) -> None:
     """Wait for the end of a rollout, at most so long."""
-    with contextlib.suppress(TimeoutError), changes.watch(rollout_id, only_end=True) as changed:
+    with contextlib.suppress(TimeoutError), notifier.watch(rollout_id, only_end=True) as changed:
         async with asyncio.timeout(limit_seconds):
             while True:
                 changed.clear()
-                with store.reading_once() as db:
+                with database.reading_once() as db:
                     if status_of(db, rollout_id) in FINAL:
                         return
                 await changed.wait()

@@ -19,7 +19,7 @@ class _Load:
     rollouts: int
 
 
-class Placing:
+class Placement:
     """Places rollouts as one moment of the database has it: what is asked often is read once."""
 
     def __init__(self, db: Executes) -> None:

@@ -13,7 +13,7 @@ from ..artifacts.extraction import TooMuchError, take
 from ..domain import json_text
 from ..domain.target import Answer
 from ..settings import Settings
-from ..storage.rollouts import Outcome, failure
+from ..storage.rollouts import RolloutResult, failure
 
 _FAILED_STATES = frozenset(
     {"aborted", "canceled", "cancelled", "error", "failed", "terminated", "timed_out", "timeout"}
@@ -27,7 +27,7 @@ _OUTPUT_TOKENS = ("llm_output_tokens", "output_tokens", "completion_tokens")
 _COSTS = ("cost_usd", "total_cost_usd")
 
 
-def interpret(answer: Answer, settings: Settings) -> Outcome:
+def interpret(answer: Answer, settings: Settings) -> RolloutResult:
     document = answer.document
     try:
         taken = take(document, settings)
@@ -37,7 +37,7 @@ def interpret(answer: Answer, settings: Settings) -> Outcome:
     reward_text = json_text.dumps(reward)
     metrics = {**_object(document, "metrics"), "outcome_reward": reward}
     failed = _failure_error(document, settings.max_event_bytes)
-    return Outcome(
+    return RolloutResult(
         status="completed" if failed == "null" else "failed",
         result=json_text.dumps(taken.document),
         metrics=json_text.dumps(metrics),

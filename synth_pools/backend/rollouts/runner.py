@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 
-from ..containers.balancer import Fleet, Place
+from ..containers.balancer import Balancer, Lease
 from ..containers.client import ContainerClient
 from ..containers.echo import EchoTarget
 from ..domain import json_text
@@ -25,12 +25,12 @@ from ..domain.errors import ApiError
 from ..domain.target import Answer, Target, TargetError
 from ..settings import Settings
 from ..storage import rollouts
-from ..storage.content_store import Contents
-from ..storage.database import Store, Transaction
+from ..storage.content_store import ContentStore
+from ..storage.database import Database, Transaction
 from ..storage.pools import Pool, find_pool, find_task, task_container_url
-from ..storage.rollouts import FINAL, Outcome, failure, find_rollout
+from ..storage.rollouts import FINAL, RolloutResult, failure, find_rollout
 from .attempts import Attempt, timeout_of
-from .event_feed import Changes
+from .event_feed import RolloutNotifier
 from .polling import follow, is_accepted
 from .recovery import is_lost, lost
 from .results import interpret, within
@@ -45,20 +45,20 @@ class Runner:
     def __init__(
         self,
         settings: Settings,
-        store: Store,
-        contents: Contents,
-        changes: Changes,
+        database: Database,
+        contents: ContentStore,
+        notifier: RolloutNotifier,
         containers: ContainerClient,
-        fleet: Fleet,
+        balancer: Balancer,
         in_background: Callable[[Coroutine[Any, Any, None]], None],
         put_back: Callable[[str, str], None],
     ) -> None:
         self._settings = settings
-        self._store = store
+        self._database = database
         self._contents = contents
-        self._changes = changes
+        self._notifier = notifier
         self._containers = containers
-        self._fleet = fleet
+        self._balancer = balancer
         self._in_background = in_background
         self._put_back = put_back
         self._echo = EchoTarget()
@@ -81,7 +81,7 @@ class Runner:
         Cancelled where the rollout was cancelled: the container is told then, in the background.
         """
         # All that is written here has happened already or is promised: a full disk delays it only.
-        write = self._store.write_in_the_end
+        write = self._database.write_until_stored
         # Where it broke down, and what was wrong there the last time.
         tried: list[str] = []
         error: TargetError | None = None
@@ -90,7 +90,7 @@ class Runner:
         while True:
             try:
                 async with asyncio.timeout(patience):
-                    place = await self._fleet.place(pool_id, tried, is_retry=error is not None)
+                    place = await self._balancer.place(pool_id, tried, is_retry=error is not None)
             except TimeoutError:
                 if error is None:
                     raise
@@ -98,7 +98,7 @@ class Runner:
                 break
             with place:
                 begin = partial(self._begin, rollout_id, place.url, error)
-                attempt = await write(begin, quick=True)
+                attempt = await write(begin, inline=True)
                 if attempt is None:
                     return
                 patience = attempt.limit_seconds
@@ -115,11 +115,11 @@ class Runner:
                 break
             if error.code != "backend_restarted" and attempt.container_url is not None:
                 tried.append(attempt.container_url)
-                if not self._fleet.has_other(pool_id, tried):
+                if not self._balancer.has_other(pool_id, tried):
                     await asyncio.sleep(attempt.pause_seconds)
         async with self._contents.kept(outcome.contents):
             finish = partial(self._finish, rollout_id=rollout_id, outcome=outcome)
-            await write(finish, quick=len(outcome.result) <= _LARGE_ANSWER)
+            await write(finish, inline=len(outcome.result) <= _LARGE_ANSWER)
 
     def _begin(
         self, rollout_id: str, place_url: str | None, error: TargetError | None, tx: Transaction
@@ -131,7 +131,7 @@ class Runner:
         pool = find_pool(tx, rollout["pool_id"])
         if rollout["status"] == "running" and error is None:
             if not is_lost(tx, rollout, pool):
-                return self._attempt(rollout, pool, is_left_over=True)
+                return self._attempt(rollout, pool, is_resumed=True)
             # Nobody can be asked; those that may not be sent again were ended at the start.
             error = lost()
         if rollout["status"] == "queued" and pool.status != "active":
@@ -147,17 +147,17 @@ class Runner:
             # That its task was deleted does not stop one that runs.
             url = place_url if _is_of_pool(rollout["attempt_url"], pool) else rollout["attempt_url"]
         started = rollouts.start(tx, rollout, url, error)
-        tx.after_commit(lambda: self._changes.announce(rollout_id, goes_on=True))
-        return self._attempt(started, pool, is_left_over=False)
+        tx.after_commit(lambda: self._notifier.notify(rollout_id, goes_on=True))
+        return self._attempt(started, pool, is_resumed=False)
 
-    def _finish(self, tx: Transaction, rollout_id: str, outcome: Outcome) -> None:
+    def _finish(self, tx: Transaction, rollout_id: str, outcome: RolloutResult) -> None:
         if rollouts.finish(tx, rollout_id, outcome):
-            tx.after_commit(lambda: self._changes.announce(rollout_id))
+            tx.after_commit(lambda: self._notifier.notify(rollout_id))
 
-    def _attempt(self, rollout: sqlite3.Row, pool: Pool, *, is_left_over: bool) -> Attempt:
+    def _attempt(self, rollout: sqlite3.Row, pool: Pool, *, is_resumed: bool) -> Attempt:
         request = json.loads(rollout["request"])
         limit = self.limit_seconds(pool, request.get("limits"))
-        if is_left_over:
+        if is_resumed:
             limit = max(0.0, limit - seconds_between(rollout["attempt_started_at"], now()))
         return Attempt(
             rollout["id"],
@@ -167,10 +167,10 @@ class Runner:
             container_key_env(pool.view),
             limit,
             submits_asynchronously(pool.view),
-            is_left_over,
+            is_resumed,
         )
 
-    async def _outcome(self, attempt: Attempt) -> Outcome:
+    async def _outcome(self, attempt: Attempt) -> RolloutResult:
         """How it ended; `TargetError` where no usable answer came."""
         try:
             target = self.target(attempt.container_url, attempt.key_env)
@@ -179,7 +179,7 @@ class Runner:
             raise TargetError("container_unreachable", error.message, details) from None
         answered = False
         try:
-            if attempt.is_left_over:
+            if attempt.is_resumed:
                 found = await _take_up(target, attempt)
             else:
                 found = await self._send(target, attempt)
@@ -219,9 +219,9 @@ class Runner:
 
         def append(tx: Transaction) -> None:
             rollouts.report_agent(tx, rollout_id, text)
-            tx.after_commit(lambda: self._changes.announce(rollout_id, goes_on=True))
+            tx.after_commit(lambda: self._notifier.notify(rollout_id, goes_on=True))
 
-        await self._store.write_in_the_end(append, quick=True)
+        await self._database.write_until_stored(append, inline=True)
 
 
 async def _take_up(target: Target, attempt: Attempt) -> Answer:
@@ -237,7 +237,7 @@ async def _take_up(target: Target, attempt: Attempt) -> Answer:
     return found
 
 
-def _tell(place: Place, error: TargetError) -> None:
+def _tell(place: Lease, error: TargetError) -> None:
     """A container where nobody listens has failed a check, in effect."""
     if error.code == "container_unreachable":
         place.refused(error.message)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine, Iterable
 from functools import partial
 from typing import Any, Protocol
 
-from .capacity import Admission
+from .capacity import AdmissionControl
 
 _log = logging.getLogger(__name__)
 
@@ -23,23 +23,23 @@ class RunsRollouts(Protocol):
 
 
 class _PoolQueue:
-    __slots__ = ("concurrency", "left_over", "running", "waiting")
+    __slots__ = ("concurrency", "resumed", "running", "waiting")
 
     def __init__(self, concurrency: int) -> None:
         self.concurrency = concurrency
         # Ordered, and quick at both: taking the oldest, and removing one that was cancelled.
         self.waiting: OrderedDict[str, None] = OrderedDict()
         # Those that ran when the backend ended: they come first, and go on where nothing starts.
-        self.left_over: OrderedDict[str, None] = OrderedDict()
+        self.resumed: OrderedDict[str, None] = OrderedDict()
         self.running: dict[str, asyncio.Task[None]] = {}
 
     def can_start(self, *, held: bool) -> bool:
         if len(self.running) >= self.concurrency:
             return False
-        return bool(self.left_over or (self.waiting and not held))
+        return bool(self.resumed or (self.waiting and not held))
 
     def take(self) -> str:
-        rollout_id, _ = (self.left_over or self.waiting).popitem(last=False)
+        rollout_id, _ = (self.resumed or self.waiting).popitem(last=False)
         return rollout_id
 
 
@@ -51,7 +51,7 @@ class Scheduler:
     """
 
     def __init__(
-        self, on_crash: Callable[[str], Coroutine[Any, Any, None]], admission: Admission
+        self, on_crash: Callable[[str], Coroutine[Any, Any, None]], admission: AdmissionControl
     ) -> None:
         self._runner: RunsRollouts | None = None
         # Whether a pool has a container that would take one more; `wake` when that changes.
@@ -78,11 +78,11 @@ class Scheduler:
         concurrency: int,
         rollout_ids: Iterable[str],
         *,
-        left_over: bool = False,
+        resumed: bool = False,
     ) -> None:
         queue = self._pools.setdefault(pool_id, _PoolQueue(concurrency))
         queue.concurrency = concurrency
-        (queue.left_over if left_over else queue.waiting).update(dict.fromkeys(rollout_ids))
+        (queue.resumed if resumed else queue.waiting).update(dict.fromkeys(rollout_ids))
         self._wake.set()
 
     def hold(self, pool_id: str, held: bool) -> None:
@@ -123,7 +123,7 @@ class Scheduler:
         if queue is not None:
             for rollout_id in rollout_ids:
                 queue.waiting.pop(rollout_id, None)
-                queue.left_over.pop(rollout_id, None)
+                queue.resumed.pop(rollout_id, None)
                 task = queue.running.get(rollout_id)
                 if task is not None:
                     task.cancel()
@@ -201,7 +201,7 @@ class Scheduler:
             del queue.running[rollout_id]
         self._admission.count_end(pool_id)
         self._ends.set()
-        if queue.waiting or queue.left_over:
+        if queue.waiting or queue.resumed:
             self._wake.set()
         elif not queue.running and self._pools.get(pool_id) is queue:
             del self._pools[pool_id]

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..domain.errors import ApiError
-from ..services import Backend
+from ..services import Services
 from ..storage import rollouts
 from ..storage.database import Transaction
 from ..storage.idempotency import BatchKey, IdempotencyKey
 from ..storage.rollouts import find_rollout
-from .placement import Placing
+from .placement import Placement
 
 # Where in a request the cause of a refusal stands.
 _PLACES = {
@@ -26,7 +26,7 @@ _PLACES = {
 
 
 async def admit(
-    backend: Backend,
+    services: Services,
     pool_id: str | None,
     request: dict[str, Any],
     key: IdempotencyKey | None,
@@ -34,17 +34,19 @@ async def admit(
     is_large: bool,
 ) -> sqlite3.Row:
     """The rollout of this request: a new one, or the one that the same key made before."""
-    backend.admission.require_open()
+    services.admission.require_open()
 
     def work(tx: Transaction) -> sqlite3.Row:
-        return _Admitting(tx, backend).admit(pool_id, request, key)
+        return _Admitting(tx, services).admit(pool_id, request, key)
 
-    return await backend.store.write(work, quick=not is_large)
+    return await services.database.write(work, inline=not is_large)
 
 
-async def admit_again(backend: Backend, rollout_id: str, key: IdempotencyKey | None) -> sqlite3.Row:
+async def admit_again(
+    services: Services, rollout_id: str, key: IdempotencyKey | None
+) -> sqlite3.Row:
     """A new rollout with the request, pool and task of this one."""
-    backend.admission.require_open()
+    services.admission.require_open()
 
     def work(tx: Transaction) -> sqlite3.Row:
         # First, since that one is answered also when the one that it repeats is forgotten.
@@ -53,9 +55,9 @@ async def admit_again(backend: Backend, rollout_id: str, key: IdempotencyKey | N
             return former
         original = find_rollout(tx, rollout_id)
         request = json.loads(original["request"])
-        return _Admitting(tx, backend).admit(original["pool_id"], request, key, rollout_id)
+        return _Admitting(tx, services).admit(original["pool_id"], request, key, rollout_id)
 
-    return await backend.store.write(work)
+    return await services.database.write(work)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,7 @@ class Item:
 
 
 def items_of(
-    backend: Backend,
+    services: Services,
     pool_id: str | None,
     requests: Sequence[dict[str, Any]],
     key: BatchKey | None,
@@ -82,7 +84,7 @@ def items_of(
         Item(
             request,
             placed := _with_pool(request, pool_id),
-            _schema_fault(backend, placed),
+            _schema_fault(services, placed),
             None if key is None else key.of_item(index, placed),
         )
         for index, request in enumerate(requests)
@@ -90,17 +92,17 @@ def items_of(
 
 
 async def admit_batch(
-    backend: Backend, items: Sequence[Item], key: BatchKey | None
+    services: Services, items: Sequence[Item], key: BatchKey | None
 ) -> list[sqlite3.Row | ApiError]:
     """The rollout of each item, or why it has none.
 
     In one transaction: after a crash all that were admitted are there, or none is.
     """
-    backend.admission.require_open()
+    services.admission.require_open()
 
     def work(tx: Transaction) -> list[sqlite3.Row | ApiError]:
         is_reserved = key is None or key.is_reserved(tx)
-        admitting = _Admitting(tx, backend)
+        admitting = _Admitting(tx, services)
         results: list[sqlite3.Row | ApiError] = []
         for item in items:
             try:
@@ -115,20 +117,22 @@ async def admit_batch(
                 results.append(error)
         return results
 
-    return await backend.store.write(work)
+    return await services.database.write(work)
 
 
-def faults_of(backend: Backend, request: dict[str, Any]) -> tuple[list[dict[str, Any]], str | None]:
+def faults_of(
+    services: Services, request: dict[str, Any]
+) -> tuple[list[dict[str, Any]], str | None]:
     """What a creation would refuse in this request, and else the pool that would get it.
 
     That there is no room just now is no fault of a request.
     """
-    fault = _schema_fault(backend, request)
+    fault = _schema_fault(services, request)
     if fault is not None and fault.fields is not None:
         return [dict(one) for one in fault.fields], None
     try:
-        with backend.store.reading() as db:
-            return [], Placing(db).pool_for(None, request).id
+        with services.database.reading() as db:
+            return [], Placement(db).pool_for(None, request).id
     except ApiError as error:
         if error.status not in (404, 409):
             raise
@@ -139,11 +143,11 @@ def faults_of(backend: Backend, request: dict[str, Any]) -> tuple[list[dict[str,
 class _Admitting:
     """Admissions in one transaction."""
 
-    def __init__(self, tx: Transaction, backend: Backend) -> None:
+    def __init__(self, tx: Transaction, services: Services) -> None:
         self._tx = tx
-        self._scheduler = backend.scheduler
-        self._placing = Placing(tx)
-        self._room = backend.admission.room(tx)
+        self._scheduler = services.scheduler
+        self._placing = Placement(tx)
+        self._room = services.admission.room(tx)
 
     def admit(
         self,
@@ -170,8 +174,8 @@ class _Admitting:
         return rollout
 
 
-def _schema_fault(backend: Backend, request: dict[str, Any]) -> ApiError | None:
-    contract = backend.contract
+def _schema_fault(services: Services, request: dict[str, Any]) -> ApiError | None:
+    contract = services.contract
     try:
         contract.check_body(contract.operations["create_global_rollout"], request)
     except ApiError as error:

@@ -13,7 +13,7 @@ import uuid
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
-class Draining:
+class GracefulShutdown:
     """The outermost ASGI application; `drain` may be called once, in the loop of the server."""
 
     def __init__(self, app: ASGIApp) -> None:

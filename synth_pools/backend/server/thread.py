@@ -14,7 +14,7 @@ from starlette.applications import Starlette
 
 from ..errors import StartTimeoutError, StopTimeoutError
 from ..limits import Limits
-from .graceful_shutdown import Draining
+from .graceful_shutdown import GracefulShutdown
 from .protocol import LimitedConfig, sweep
 
 # What a request that is no event stream may still take once the server is told to stop.
@@ -121,7 +121,7 @@ class ServerThread:
         async with app.router.lifespan_context(app):
             wind_down = getattr(app.state, "wind_down", None)
             self._server = _Server(
-                Draining(app),
+                GracefulShutdown(app),
                 self._limits,
                 on_started=self._ready.set,
                 before_stop=None if wind_down is None else partial(wind_down, self._grace),
@@ -138,7 +138,7 @@ class ServerThread:
 class _Server(uvicorn.Server):
     def __init__(
         self,
-        app: Draining,
+        app: GracefulShutdown,
         limits: Limits,
         *,
         on_started: Callable[[], None],

@@ -37,7 +37,7 @@ class ContentGoneError(Exception):
     """There is no such content, or not any more."""
 
 
-class Contents:
+class ContentStore:
     """All contents of a data directory. Its methods may be called in any thread."""
 
     def __init__(self, data_dir: Path) -> None:

@@ -88,7 +88,7 @@ class Transaction:
         self._callbacks.append(callback)
 
 
-class StoreClosedError(RuntimeError):
+class DatabaseClosedError(RuntimeError):
     """A write came after the store was closed; nothing was written."""
 
 
@@ -107,14 +107,14 @@ class StorageError(ApiError):
 
 
 class _Job:
-    __slots__ = ("callbacks", "error", "future", "is_quick", "request_id", "result", "work")
+    __slots__ = ("callbacks", "error", "future", "is_inline", "request_id", "result", "work")
 
     def __init__(
-        self, work: Callable[[Transaction], Any], future: asyncio.Future[Any], *, is_quick: bool
+        self, work: Callable[[Transaction], Any], future: asyncio.Future[Any], *, is_inline: bool
     ) -> None:
         self.work = work
         self.future = future
-        self.is_quick = is_quick
+        self.is_inline = is_inline
         self.request_id = REQUEST_ID.get()
         self.callbacks: list[Callable[[], None]] = []
         self.result: Any = None
@@ -141,7 +141,7 @@ class _Batch:
         self.worked: bool | None = None
 
 
-class Store:
+class Database:
     """Opened and used in one event loop.
 
     Writes that wait together share a transaction, one transaction after the other; where a write
@@ -213,7 +213,7 @@ class Store:
         return sizes
 
     @contextlib.contextmanager
-    def reading_elsewhere(self) -> Iterator[sqlite3.Connection]:
+    def read_in_new_connection(self) -> Iterator[sqlite3.Connection]:
         """The same on a connection of its own, for another thread: for reads that take long."""
         try:
             with contextlib.closing(_connect(self._path)) as connection:
@@ -223,29 +223,29 @@ class Store:
         except sqlite3.Error as error:
             raise self._explained(error) from error
 
-    async def write(self, work: Callable[[Transaction], _T], *, quick: bool = False) -> _T:
+    async def write(self, work: Callable[[Transaction], _T], *, inline: bool = False) -> _T:
         """Run `work` in a transaction and return its result once it is on disk.
 
         It may be run again where what it shared a commit with made that fail: it must do nothing
-        but read and write in its transaction. `quick`: these are few statements, with little data.
+        but read and write in its transaction. `inline`: these are few statements, with little data.
         `StorageError` where the disk does not take it.
         """
         if self._closed:
-            raise StoreClosedError("the backend is stopping")
-        job = _Job(work, self._loop.create_future(), is_quick=quick)
+            raise DatabaseClosedError("the backend is stopping")
+        job = _Job(work, self._loop.create_future(), is_inline=inline)
         self._waiting.append(job)
         self._begin_soon()
         result: _T = await job.future
         return result
 
-    async def write_in_the_end(
-        self, work: Callable[[Transaction], _T], *, quick: bool = False
+    async def write_until_stored(
+        self, work: Callable[[Transaction], _T], *, inline: bool = False
     ) -> _T:
         """The same for what has happened and must not be lost: until the disk takes it."""
         pause = _SHORTEST_PAUSE
         while True:
             try:
-                return await self.write(work, quick=quick)
+                return await self.write(work, inline=inline)
             except StorageError:
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE)
@@ -280,7 +280,7 @@ class Store:
             return
         size = min(_BATCH, len(self._waiting))
         batch = self._in_hand = _Batch([self._waiting.popleft() for _ in range(size)])
-        if all(job.is_quick for job in batch.jobs):
+        if all(job.is_inline for job in batch.jobs):
             # Where that is not possible just now, the thread tries with more patience.
             with contextlib.suppress(sqlite3.Error):
                 self._begin_transaction(_NO_PATIENCE)

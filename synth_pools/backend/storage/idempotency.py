@@ -10,7 +10,7 @@ from typing import Any
 
 from ..domain import json_text
 from ..domain.errors import ApiError, conflict
-from .database import Store, Transaction
+from .database import Database, Transaction
 from .pools import Executes
 from .retention import KEY_SECONDS
 from .rollouts import find_rollout
@@ -57,7 +57,7 @@ class IdempotencyKey:
         ).fetchone()
         return row is not None and row["status"] is not None
 
-    async def note_stopped_waiting(self, store: Store) -> None:
+    async def note_stopped_waiting(self, database: Database) -> None:
         """So that repetitions are answered 202 too, whatever the rollout has become by then."""
 
         def work(tx: Transaction) -> None:
@@ -66,7 +66,7 @@ class IdempotencyKey:
                 (self.scope, self.key),
             )
 
-        await store.write(work)
+        await database.write(work)
 
 
 class BatchKey:

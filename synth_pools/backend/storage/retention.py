@@ -9,8 +9,8 @@ from functools import partial
 from ..domain.clock import ago
 from . import artifacts as artifact_rows
 from . import rollouts
-from .content_store import Contents
-from .database import StorageError, Store, Transaction
+from .content_store import ContentStore
+from .database import Database, StorageError, Transaction
 
 # How long an Idempotency-Key counts.
 KEY_SECONDS = 24 * 3600.0
@@ -21,7 +21,7 @@ _LONGEST_PAUSE = 60.0
 _SIZE_PAUSE = 1.0
 
 
-async def forget_finished(store: Store, contents: Contents, keep_seconds: float) -> None:
+async def forget_finished(database: Database, contents: ContentStore, keep_seconds: float) -> None:
     """Delete, again and again, what ended longer ago than this."""
 
     def work(tx: Transaction) -> tuple[int, set[str]]:
@@ -31,30 +31,30 @@ async def forget_finished(store: Store, contents: Contents, keep_seconds: float)
     pause = min(_LONGEST_PAUSE, keep_seconds / 10)
     while True:
         try:
-            forgotten, names = await store.write(work)
-            await _remove_unnamed(store, contents, names)
+            forgotten, names = await database.write(work)
+            await _remove_unnamed(database, contents, names)
         except StorageError:
             forgotten = 0  # it is in the log, and there is a next time
         if forgotten < _CHUNK:
             await asyncio.sleep(pause)
 
 
-async def keep_within(store: Store, contents: Contents, most_bytes: int) -> None:
+async def keep_within(database: Database, contents: ContentStore, most_bytes: int) -> None:
     """Remove, again and again, the oldest contents of artifacts when there is more than this."""
     work = partial(artifact_rows.forget_oldest, most_bytes=most_bytes, limit=_CHUNK)
     while True:
         given_up: set[str] = set()
         if contents.total_bytes > most_bytes:
             try:
-                given_up = await store.write(work)
-                await _remove_unnamed(store, contents, given_up | contents.take_loose())
+                given_up = await database.write(work)
+                await _remove_unnamed(database, contents, given_up | contents.take_loose())
             except StorageError:
                 given_up = set()
         if not given_up:
             await asyncio.sleep(_SIZE_PAUSE)
 
 
-async def _remove_unnamed(store: Store, contents: Contents, names: set[str]) -> None:
+async def _remove_unnamed(database: Database, contents: ContentStore, names: set[str]) -> None:
     """Remove the files of contents that no rollout has any more.
 
     Only after the commit that gave them up, and as a write of its own: while it runs there is no
@@ -65,4 +65,4 @@ async def _remove_unnamed(store: Store, contents: Contents, names: set[str]) -> 
         def work(tx: Transaction) -> None:
             contents.remove(artifact_rows.unnamed(tx, names))
 
-        await store.write(work)
+        await database.write(work)

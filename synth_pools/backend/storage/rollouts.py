@@ -30,7 +30,7 @@ FINAL = frozenset({"completed", "failed", "cancelled"})
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class RolloutResult:
     """How a rollout ended, every document as JSON text."""
 
     status: str
@@ -45,11 +45,11 @@ class Outcome:
     content_rows: tuple[artifact_rows.Row, ...] = ()
 
 
-def failure(code: str, message: str, details: dict[str, Any] | None = None) -> Outcome:
+def failure(code: str, message: str, details: dict[str, Any] | None = None) -> RolloutResult:
     error: dict[str, Any] = {"code": code, "message": message}
     if details:
         error["details"] = details
-    return Outcome("failed", error=json_text.dumps(error))
+    return RolloutResult("failed", error=json_text.dumps(error))
 
 
 def find_rollout(db: Executes, rollout_id: str, pool_id: str | None = None) -> sqlite3.Row:
@@ -161,7 +161,7 @@ def report_agent(tx: Transaction, rollout_id: str, data: str) -> None:
         events.append(tx, row["seq"], events.AGENT, now(), data)
 
 
-def finish(tx: Transaction, rollout_id: str, outcome: Outcome) -> bool:
+def finish(tx: Transaction, rollout_id: str, outcome: RolloutResult) -> bool:
     """End a rollout; False where it had ended already, and then nothing changes."""
     moment = now()
     last_events = [(f"rollout.{outcome.status}", _last_words(outcome))]
@@ -268,7 +268,7 @@ def _text(value: str | None) -> str:
     return "null" if value is None else f'"{value}"'
 
 
-def _last_words(outcome: Outcome) -> str:
+def _last_words(outcome: RolloutResult) -> str:
     if outcome.status == "failed":
         return f'{{"status":"failed","error":{outcome.error}}}'
     return f'{{"status":"{outcome.status}","outcome_reward":{outcome.reward}}}'

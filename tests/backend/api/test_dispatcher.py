@@ -322,9 +322,7 @@ def test_a_crash_is_a_500_that_tells_the_client_nothing(
     def crash(*_: object) -> None:
         raise RuntimeError("a secret of the inside")
 
-    monkeypatch.setattr(
-        "synth_pools.backend.api.handlers.service.rollout_rows.count_unfinished", crash
-    )
+    monkeypatch.setattr("synth_pools.backend.api.handlers.service.rollouts.count_unfinished", crash)
     body = server.refused("GET", "/v1/queue/status", 500, "internal_error")
     assert "secret" not in json.dumps(body)
     (line,) = failures

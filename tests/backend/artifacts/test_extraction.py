@@ -120,7 +120,7 @@ def test_the_same_content_is_kept_once(tmp_path: Path) -> None:
             run(server, [{"name": "x", "content": LARGE}, {"name": "y", "content": LARGE}])
         run(server, [{"name": "small", "content": "small"}])
         assert files(tmp_path) == [sha256(LARGE.encode())]
-        assert server.backend.contents.total_bytes == len(LARGE)
+        assert server.services.contents.total_bytes == len(LARGE)
     with closing(sqlite3.connect(tmp_path / FILE_NAME)) as database:
         dump = "\n".join(database.iterdump())
     assert "line 500" not in dump
@@ -131,7 +131,7 @@ def test_after_a_restart_they_are_there(tmp_path: Path) -> None:
         rollout = run(server, [{"name": "x", "content": LARGE}, {"name": "y", "content": "small"}])
         before = [item["path"] for item in items(server, rollout)]
     with serve(tmp_path) as server:
-        assert server.backend.contents.total_bytes == len(LARGE)
+        assert server.services.contents.total_bytes == len(LARGE)
         found = items(server, rollout)
         assert [item["path"] for item in found] == before
         contents = [server.send("GET", item["download_url"]).text for item in found]

@@ -60,7 +60,7 @@ def test_the_oldest_contents_go_first(tmp_path: Path) -> None:
         # Used again by a later one, and so young again.
         third = leave(server, 1, 4)
         eventually(lambda: not is_kept(server, first, "2"))
-        eventually(lambda: server.backend.contents.total_bytes == 30_000)
+        eventually(lambda: server.services.contents.total_bytes == 30_000)
         assert files(tmp_path) == sorted(map(name_of, (1, 3, 4)))
         assert is_kept(server, first, "1")
         assert is_kept(server, second, "3")
@@ -80,7 +80,7 @@ def test_the_oldest_contents_go_first(tmp_path: Path) -> None:
         assert zipfile.ZipFile(io.BytesIO(archive)).namelist() == ["1"]
     with serve(tmp_path, keep_artifacts_bytes=15_000) as server:
         # Also what a former run kept; the limit may be another.
-        eventually(lambda: server.backend.contents.total_bytes == 10_000)
+        eventually(lambda: server.services.contents.total_bytes == 10_000)
         assert is_kept(server, third, "4")
         assert not is_kept(server, third, "1")
 
@@ -205,9 +205,9 @@ def test_many_write_the_same_while_it_is_given_up(tmp_path: Path) -> None:
         made = [server.rollout(pool_id, seed=seed) for seed in range(150)]
         done = [server.until(rollout["id"]) for rollout in made]
         assert {rollout["status"] for rollout in done} == {"completed"}
-        eventually(lambda: server.backend.contents.total_bytes <= 12_000)
+        eventually(lambda: server.services.contents.total_bytes <= 12_000)
         # No row without its file, and no file without a row.
-        with server.backend.store.reading() as db:
+        with server.services.database.reading() as db:
             named = {row["sha256"] for row in db.execute("SELECT sha256 FROM artifacts")}
         assert sorted(named) == files(tmp_path)
         for rollout in done:
@@ -319,4 +319,4 @@ def test_the_option_of_serve(tmp_path: Path) -> None:
 
 
 def test_without_it_all_is_kept(start: Callable[..., Server]) -> None:
-    assert start().backend.settings.keep_artifacts_bytes is None
+    assert start().services.settings.keep_artifacts_bytes is None

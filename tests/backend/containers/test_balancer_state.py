@@ -10,7 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from synth_pools.backend.containers.balancer import Fleet, Place
+from synth_pools.backend.containers.balancer import Balancer, Lease
 from synth_pools.backend.containers.members import Container, Member
 
 POOLS = st.sampled_from(["a", "b"])
@@ -42,13 +42,13 @@ class FleetMachine(RuleBasedStateMachine):
         asyncio.set_event_loop(self.loop)
         self.checks = NoChecks()
         self.told = 0
-        self.fleet = Fleet(self.checks, self._tell)  # type: ignore[arg-type]
+        self.fleet = Balancer(self.checks, self._tell)  # type: ignore[arg-type]
         self.named: dict[str, list[str]] = {}
         self.keys: dict[str, str | None] = {}
         self.processes: dict[str, list[str]] = {}
         self.expects: dict[str, bool] = {}
         # Pool, where it is, and whether it is a rollout of the pool.
-        self.places: list[tuple[str, Place, bool]] = []
+        self.places: list[tuple[str, Lease, bool]] = []
 
     def _tell(self) -> None:
         self.told += 1

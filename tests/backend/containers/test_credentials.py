@@ -100,9 +100,11 @@ def test_it_goes_with_every_call_and_comes_back_in_none(
             asked += [f"/v1/rollouts/{rollout_id}{what}" for what in of_rollout]
         asked += [path + what for what in ("", "/metrics", "/urls", "/tasks", "/rollouts")]
         told += [own.http.get(each).text for each in asked]
-        told.append(repr(own.backend))
-        told.append(repr([(each, each.container) for each in own.backend.fleet.members(pool_id)]))
-        told.append(repr(vars(own.backend.runner)))
+        told.append(repr(own.services))
+        told.append(
+            repr([(each, each.container) for each in own.services.balancer.members(pool_id)])
+        )
+        told.append(repr(vars(own.services.runner)))
     assert keys_sent(container) == {
         ("POST /rollouts", KEY_VALUE),
         ("GET /rollouts", KEY_VALUE),

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from synth_pools.backend.containers.balancer import Fleet
-from synth_pools.backend.containers.health_checks import Checks
+from synth_pools.backend.containers.balancer import Balancer
+from synth_pools.backend.containers.health_checks import HealthChecks
 
 URL = "http://127.0.0.1:1"
 OTHER = "http://127.0.0.1:2"
@@ -46,11 +46,11 @@ class Looked:
 
 
 @contextlib.asynccontextmanager
-async def a_fleet() -> AsyncIterator[tuple[Fleet, Looked, list[None]]]:
+async def a_fleet() -> AsyncIterator[tuple[Balancer, Looked, list[None]]]:
     looked, told = Looked(), list[None]()
-    checks = Checks(looked, INTERVAL, 1.0)  # type: ignore[arg-type]
+    checks = HealthChecks(looked, INTERVAL, 1.0)  # type: ignore[arg-type]
     try:
-        yield Fleet(checks, lambda: told.append(None)), looked, told
+        yield Balancer(checks, lambda: told.append(None)), looked, told
     finally:
         await checks.close()
 

@@ -175,7 +175,7 @@ def test_every_state_is_counted_as_it_is_stored(start: Callable[..., Server]) ->
 
     # What it holds is true after a restart: the echo target does not know what ran any more, and
     # what waited has its turn. What it counts begins anew.
-    again = start(data_dir=_copy(own.backend.settings.data_dir))
+    again = start(data_dir=_copy(own.services.settings.data_dir))
     states = {"queued": 0, "running": 0, "completed": 6, "failed": 2, "cancelled": 1}
     eventually(lambda: scrape(again).labelled("rollouts", "state") == states)
     told = scrape(again)
@@ -303,7 +303,7 @@ def test_a_database_that_broke_is_told_of(
     pool = own.pool()
     own.run(pool)
     assert scrape(own).get("store_readable") == 1
-    database = own.backend.settings.data_dir / "synth-pools.sqlite3"
+    database = own.services.settings.data_dir / "synth-pools.sqlite3"
     hidden = database.with_name("hidden")
     database.rename(hidden)
     try:

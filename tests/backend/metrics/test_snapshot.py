@@ -58,7 +58,7 @@ class Truth:
 
 @contextlib.contextmanager
 def truth_of(server: Server) -> Iterator[Truth]:
-    path = server.backend.settings.data_dir / "synth-pools.sqlite3"
+    path = server.services.settings.data_dir / "synth-pools.sqlite3"
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as db:
         yield Truth(db)
 

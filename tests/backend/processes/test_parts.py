@@ -15,11 +15,11 @@ import pytest
 
 from synth_pools.backend.domain.definitions import has_processes
 from synth_pools.backend.processes.child import Child
-from synth_pools.backend.processes.discovery import Known, find, is_alive
+from synth_pools.backend.processes.discovery import ProcessIdentity, find, is_alive
 from synth_pools.backend.processes.environment import MARKER, environment
 from synth_pools.backend.processes.output import Tail
 from synth_pools.backend.processes.ports import Ports
-from synth_pools.backend.processes.spec import Plan
+from synth_pools.backend.processes.spec import ProcessSpec
 from synth_pools.backend.processes.termination import end_children
 
 
@@ -31,12 +31,12 @@ def test_a_plan_fills_in_its_port_and_nothing_else() -> None:
             "env": {"URL": "http://localhost:{port}", "N": 1, "FLAG": True, "NONE": None},
         },
     }
-    plan = Plan.of({"config": config})
+    plan = ProcessSpec.of({"config": config})
     assert plan is not None
     assert plan.arguments(80) == ["serve", "--at=127.0.0.1:80", "8080", "{other} {} %d"]
     assert plan.variables(80) == {"URL": "http://localhost:80", "N": "1", "FLAG": "true"}
     assert (plan.cwd, plan.start_seconds, plan.key_env) == (None, 30.0, "CONTAINER_API_KEY")
-    assert plan == Plan.of({"config": config})
+    assert plan == ProcessSpec.of({"config": config})
 
 
 # Older databases may hold anything under this name.
@@ -56,13 +56,13 @@ NO_PROCESSES += [{"argv": ["x"], "env": [1]}]
     "definition", [{}, {"config": {}}, *({"config": {"process": one}} for one in NO_PROCESSES)]
 )
 def test_a_pool_without_one_has_no_plan(definition: dict[str, object]) -> None:
-    assert Plan.of(definition) is None
+    assert ProcessSpec.of(definition) is None
     assert not has_processes(definition)
 
 
 def test_the_environment_holds_what_is_needed_and_nothing_of_ours() -> None:
     env = {"PATH": "/mine", "PORT": "1", MARKER: "mine", "A": "{port}"}
-    plan = Plan.of({"config": {"process": {"argv": ["x"], "env": env}}})
+    plan = ProcessSpec.of({"config": {"process": {"argv": ["x"], "env": env}}})
     assert plan is not None
     own = {
         "PATH": "/bin",
@@ -231,13 +231,13 @@ def test_kinship_is_never_told_by_the_number_alone(
         if not readable:
             monkeypatch.setattr(psutil.Process, "environ", _unreadable)
 
-        def are_ours(known: Known) -> bool:
+        def are_ours(known: ProcessIdentity) -> bool:
             return process.pid in [one.pid for one in find(lambda _: False, [known])]
 
         # Its environment says that it is not ours, which counts; else when it was started does.
-        assert are_ours(Known(process.pid, started, "m")) is not readable
-        assert not are_ours(Known(process.pid, started - 60, "m"))
-        assert not are_ours(Known(process.pid + 1, started, "m"))
+        assert are_ours(ProcessIdentity(process.pid, started, "m")) is not readable
+        assert not are_ours(ProcessIdentity(process.pid, started - 60, "m"))
+        assert not are_ours(ProcessIdentity(process.pid + 1, started, "m"))
     finally:
         process.kill()
         process.wait(10)

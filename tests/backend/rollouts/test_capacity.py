@@ -16,9 +16,9 @@ import pytest
 
 from synth_pools.backend.errors import BadOptionError
 from synth_pools.backend.limits import Limits
-from synth_pools.backend.rollouts.capacity import Rate
+from synth_pools.backend.rollouts.capacity import CompletionRate
 from synth_pools.backend.storage import rollouts
-from synth_pools.backend.storage.database import Store
+from synth_pools.backend.storage.database import Database
 from synth_pools.spec import load_spec
 from tests.support.backend_server import KEY, Server, eventually, serve
 from tests.support.odd_container import http, odd_container
@@ -102,7 +102,7 @@ def test_no_two_are_given_the_last_place(start: Callable[..., Server]) -> None:
 def test_when_to_ask_again_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [1000.0]
     monkeypatch.setattr("synth_pools.backend.rollouts.capacity.time.monotonic", lambda: clock[0])
-    rate = Rate()
+    rate = CompletionRate()
     assert rate.seconds_each() == 10
     for _ in range(50):
         rate.count()
@@ -133,7 +133,7 @@ def test_ten_thousand_in_one_pool_do_not_hold_up_one_in_another(tmp_path: Path) 
         crowded, other = before.pool(concurrency=4), before.pool(concurrency=1)
 
     async def crowd() -> None:
-        store = Store(tmp_path)
+        store = Database(tmp_path)
 
         def insert(tx: Any) -> None:
             for _ in range(10_000):
@@ -167,7 +167,7 @@ def test_open_streams_are_limited_and_places_come_back(start: Callable[..., Serv
     with ExitStack() as readers:
         for rollout_id in (rollouts[0], rollouts[0], rollouts[1]):
             assert readers.enter_context(reading(own, rollout_id)).status_code == 200
-        eventually(lambda: len(own.backend.streams) == 3)
+        eventually(lambda: len(own.services.streams) == 3)
         for rollout_id in (rollouts[0], rollouts[2]):
             path = f"/v1/rollouts/{rollout_id}/events"
             refused = own.refused("GET", path, 429, "too_many_streams")
@@ -176,7 +176,7 @@ def test_open_streams_are_limited_and_places_come_back(start: Callable[..., Serv
             assert response.headers["retry-after"] == "5"
         # All else goes on.
         own.get("/v1/pools")
-    eventually(lambda: len(own.backend.streams) == 0)
+    eventually(lambda: len(own.services.streams) == 0)
     for rollout_id in rollouts:
         own.post(f"/v1/rollouts/{rollout_id}/cancel")
         assert own.types(rollout_id)[-1] == "rollout.cancelled"

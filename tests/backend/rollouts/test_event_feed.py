@@ -153,7 +153,7 @@ def test_silence_is_filled_with_comments(start: Callable[..., Server]) -> None:
 
 
 def test_the_default_silence_is_fifteen_seconds(server: Server) -> None:
-    assert server.backend.settings.heartbeat_seconds == 15
+    assert server.services.settings.heartbeat_seconds == 15
 
 
 def test_every_reader_sees_the_same(server: Server) -> None:
@@ -161,7 +161,7 @@ def test_every_reader_sees_the_same(server: Server) -> None:
     with ThreadPoolExecutor(30) as threads:
         texts = set(threads.map(lambda _: str(server.events(rollout_id)), range(30)))
     assert len(texts) == 1
-    assert len(server.backend.changes) == 0
+    assert len(server.services.notifier) == 0
 
 
 def test_a_reader_that_leaves_frees_everything(start: Callable[..., Server]) -> None:
@@ -184,7 +184,7 @@ def test_a_reader_that_leaves_frees_everything(start: Callable[..., Server]) -> 
     with ThreadPoolExecutor(10) as threads:
         list(threads.map(read_and_leave, range(20)))
     # Long before a heartbeat would find out.
-    eventually(lambda: len(own.backend.changes) == 0, seconds=5)
+    eventually(lambda: len(own.services.notifier) == 0, seconds=5)
     eventually(lambda: len(tasks_of(own)) <= tasks_before + 2, seconds=5)
     own.post(f"/v1/rollouts/{rollout_id}/cancel")
 
@@ -196,7 +196,7 @@ def test_a_cancel_reaches_the_readers(server: Server) -> None:
         target=lambda: texts.append(server.http.get(f"/v1/rollouts/{rollout_id}/events").text)
     )
     reader.start()
-    eventually(lambda: len(server.backend.changes) > 0)
+    eventually(lambda: len(server.services.notifier) > 0)
     server.post(f"/v1/rollouts/{rollout_id}/cancel")
     reader.join(10)
     assert read_events(texts[0])[-1]["event"] == "rollout.cancelled"
@@ -209,7 +209,7 @@ def test_a_long_story_comes_whole(server: Server) -> None:
 
 def tasks_of(server: Server) -> list[Any]:
     """The tasks that are alive in the backend's event loop."""
-    loop = server.backend.store._loop
+    loop = server.services.database._loop
     found: list[Any] = []
     looked = threading.Event()
 

@@ -133,7 +133,7 @@ def test_a_client_that_leaves_disturbs_nothing(server: Server) -> None:
     with pytest.raises(httpx.ReadTimeout):
         server.http.post(path, json={"mode": "sync", "env": {"delay": 1.5}}, timeout=0.3)
     rollout = server.get(path)["items"][0]
-    eventually(lambda: len(server.backend.changes) == 0, seconds=1)
+    eventually(lambda: len(server.services.notifier) == 0, seconds=1)
     assert server.state(rollout["id"]) == "running"
     assert server.until(rollout["id"])["status"] == "completed"
 

@@ -117,7 +117,7 @@ def tell_much(server: Server, rollout_id: str, events: int) -> None:
             at = "2026-01-01T00:00:00.000000Z"
             stored_events.append(tx, row["seq"], stored_events.AGENT, at, text)
 
-    store = server.backend.store
+    store = server.services.database
     loop: Any = store._loop
     asyncio.run_coroutine_threadsafe(store.write(append), loop).result(LIMIT)
 
@@ -134,13 +134,13 @@ def test_readers_that_do_not_read_are_dropped_and_the_others_see_everything(
     with contextlib.ExitStack() as opened:
         for _ in range(20):
             opened.enter_context(wire(own, small=True)).sendall(request)
-        eventually(lambda: len(own.backend.streams) == 20)
+        eventually(lambda: len(own.services.streams) == 20)
         begun = time.monotonic()
         own.post(f"/v1/rollouts/{rollout_id}/cancel")
         seen = own.events(rollout_id)
         assert [event["sequence"] for event in seen] == list(range(1, 504))
         assert time.monotonic() - begun < 5
-        eventually(lambda: len(own.backend.streams) == 0)
+        eventually(lambda: len(own.services.streams) == 0)
 
 
 def test_a_reader_that_is_merely_slow_is_served_to_the_end(start: Callable[..., Server]) -> None:

@@ -14,16 +14,16 @@ import pytest
 
 from synth_pools.backend.storage.database import (
     FILE_NAME,
+    Database,
+    DatabaseClosedError,
     StorageError,
-    Store,
-    StoreClosedError,
     Transaction,
 )
 
 
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    opened = Store(tmp_path)
+async def store(tmp_path: Path) -> AsyncIterator[Database]:
+    opened = Database(tmp_path)
     yield opened
     await opened.close()
 
@@ -35,12 +35,12 @@ def put(key: str) -> Callable[[Transaction], None]:
     return work
 
 
-def keys(store: Store) -> set[str]:
+def keys(store: Database) -> set[str]:
     with store.reading() as db:
         return {row["key"] for row in db.execute("SELECT key FROM meta")} - {"cursor_secret"}
 
 
-async def test_what_is_awaited_can_be_read_by_anybody(store: Store, tmp_path: Path) -> None:
+async def test_what_is_awaited_can_be_read_by_anybody(store: Database, tmp_path: Path) -> None:
     def insert(tx: Transaction) -> str:
         tx.execute("INSERT INTO meta VALUES ('a', '1')")
         return "result"
@@ -52,11 +52,11 @@ async def test_what_is_awaited_can_be_read_by_anybody(store: Store, tmp_path: Pa
         assert other.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
-both_ways = pytest.mark.parametrize("quick", [False, True], ids=["thread", "loop"])
+both_ways = pytest.mark.parametrize("inline", [False, True], ids=["thread", "loop"])
 
 
 @both_ways
-async def test_one_that_fails_undoes_itself_alone(store: Store, quick: bool) -> None:
+async def test_one_that_fails_undoes_itself_alone(store: Database, inline: bool) -> None:
     called: list[int] = []
 
     def write(number: int) -> Callable[[Transaction], None]:
@@ -69,7 +69,7 @@ async def test_one_that_fails_undoes_itself_alone(store: Store, quick: bool) -> 
         return work
 
     results = await asyncio.gather(
-        *(store.write(write(number), quick=quick) for number in range(30)), return_exceptions=True
+        *(store.write(write(number), inline=inline) for number in range(30)), return_exceptions=True
     )
     good = [number for number in range(30) if number % 3]
     assert [number for number in range(30) if results[number] is None] == good
@@ -79,24 +79,24 @@ async def test_one_that_fails_undoes_itself_alone(store: Store, quick: bool) -> 
 
 @both_ways
 async def test_a_failing_commit_fails_all_that_share_it_and_the_store_goes_on(
-    store: Store, quick: bool
+    store: Database, inline: bool
 ) -> None:
     def breaks(tx: Transaction) -> None:
         tx.execute("INSERT INTO meta VALUES ('lost', '')")
         # Ends the common transaction behind the store's back, as a full disk would.
         tx.execute("ROLLBACK")
 
-    beside = store.write(put("beside"), quick=quick)
+    beside = store.write(put("beside"), inline=inline)
     broken, _ = await asyncio.gather(
-        store.write(breaks, quick=quick), beside, return_exceptions=True
+        store.write(breaks, inline=inline), beside, return_exceptions=True
     )
     assert isinstance(broken, sqlite3.Error)
     assert keys(store) == {"beside"}
-    await store.write(put("kept"), quick=quick)
+    await store.write(put("kept"), inline=inline)
     assert keys(store) == {"beside", "kept"}
 
 
-async def test_quick_and_other_writes_keep_their_order(store: Store) -> None:
+async def test_quick_and_other_writes_keep_their_order(store: Database) -> None:
     order: list[int] = []
 
     def write(number: int) -> Callable[[Transaction], int]:
@@ -107,29 +107,29 @@ async def test_quick_and_other_writes_keep_their_order(store: Store) -> None:
         return work
 
     await asyncio.gather(
-        *(store.write(write(number), quick=number % 5 > 0) for number in range(300))
+        *(store.write(write(number), inline=number % 5 > 0) for number in range(300))
     )
     assert order == list(range(300))
     assert store.waiting == 0
 
 
 async def test_a_quick_write_waits_for_somebody_elses_without_stopping_the_loop(
-    store: Store, tmp_path: Path
+    store: Database, tmp_path: Path
 ) -> None:
     with closing(sqlite3.connect(tmp_path / FILE_NAME, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        waiting = asyncio.ensure_future(store.write(put("a"), quick=True))
+        waiting = asyncio.ensure_future(store.write(put("a"), inline=True))
         for _ in range(10):
             await asyncio.sleep(0.01)
         assert not waiting.done()
         assert store.waiting == 1
         other.execute("COMMIT")
         await asyncio.wait_for(waiting, 5)
-    await store.write(put("b"), quick=True)
+    await store.write(put("b"), inline=True)
     assert keys(store) == {"a", "b"}
 
 
-async def test_writes_that_wait_together_share_a_commit(store: Store) -> None:
+async def test_writes_that_wait_together_share_a_commit(store: Database) -> None:
     gate = threading.Event()
     commits: list[str] = []
     store._writer.set_trace_callback(lambda sql: commits.append(sql) if "COMMIT" in sql else None)
@@ -143,7 +143,7 @@ async def test_writes_that_wait_together_share_a_commit(store: Store) -> None:
     assert 1 <= len(commits) <= 2
 
 
-async def test_a_write_that_nobody_waits_for_any_more_is_done_all_the_same(store: Store) -> None:
+async def test_a_write_that_nobody_waits_for_any_more_is_done_all_the_same(store: Database) -> None:
     gate, called = threading.Event(), asyncio.Event()
 
     def work(tx: Transaction) -> None:
@@ -160,7 +160,7 @@ async def test_a_write_that_nobody_waits_for_any_more_is_done_all_the_same(store
 
 
 async def test_a_callback_that_fails_takes_nobody_with_it(
-    store: Store, failures: list[str]
+    store: Database, failures: list[str]
 ) -> None:
     def work(tx: Transaction) -> str:
         tx.after_commit(lambda: [][0])
@@ -172,16 +172,17 @@ async def test_a_callback_that_fails_takes_nobody_with_it(
 
 
 @both_ways
-async def test_closing_finishes_what_was_asked_for(tmp_path: Path, quick: bool) -> None:
-    store = Store(tmp_path)
+async def test_closing_finishes_what_was_asked_for(tmp_path: Path, inline: bool) -> None:
+    store = Database(tmp_path)
     writes = [
-        asyncio.ensure_future(store.write(put(f"k{number}"), quick=quick)) for number in range(500)
+        asyncio.ensure_future(store.write(put(f"k{number}"), inline=inline))
+        for number in range(500)
     ]
     await asyncio.sleep(0)
     await store.close()
     await store.close()
     await asyncio.gather(*writes)
-    with pytest.raises(StoreClosedError):
+    with pytest.raises(DatabaseClosedError):
         await store.write(lambda _: None)
     with closing(sqlite3.connect(tmp_path / FILE_NAME)) as database:
         assert database.execute("SELECT COUNT(*) FROM meta").fetchone() == (501,)
@@ -199,7 +200,7 @@ def set_quota(pages: int | None) -> Callable[[Transaction], None]:
 
 
 async def test_one_that_is_too_large_for_the_disk_takes_nobody_with_it(
-    store: Store, failures: list[str]
+    store: Database, failures: list[str]
 ) -> None:
     def put_much(tx: Transaction) -> None:
         tx.execute("INSERT INTO meta VALUES ('much', ?)", ("x" * 1_000_000,))
@@ -222,13 +223,13 @@ async def test_one_that_is_too_large_for_the_disk_takes_nobody_with_it(
 
 @both_ways
 async def test_what_must_not_be_lost_waits_for_room(
-    store: Store, failures: list[str], quick: bool
+    store: Database, failures: list[str], inline: bool
 ) -> None:
     def put_much(tx: Transaction) -> None:
         tx.execute("INSERT INTO meta VALUES ('much', ?)", ("x" * 1_000_000,))
 
     await store.write(set_quota(20))
-    waiting = asyncio.ensure_future(store.write_in_the_end(put_much, quick=quick))
+    waiting = asyncio.ensure_future(store.write_until_stored(put_much, inline=inline))
     await asyncio.sleep(0.3)
     assert not waiting.done()
     await store.write(set_quota(None))
@@ -239,7 +240,7 @@ async def test_what_must_not_be_lost_waits_for_room(
 
 @both_ways
 async def test_a_file_that_must_not_grow(
-    store: Store, tmp_path: Path, failures: list[str], quick: bool
+    store: Database, tmp_path: Path, failures: list[str], inline: bool
 ) -> None:
     """As a real disk says no: in the middle of a commit."""
     log = tmp_path / f"{FILE_NAME}-wal"
@@ -249,7 +250,7 @@ async def test_a_file_that_must_not_grow(
         written = 0
         with pytest.raises(StorageError):
             for written in range(1000):
-                await store.write(put(f"k{written}"), quick=quick)
+                await store.write(put(f"k{written}"), inline=inline)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert written > 0
@@ -262,7 +263,7 @@ async def test_a_file_that_must_not_grow(
         assert other.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
-async def test_no_statement_needs_room_in_the_temporary_directory(store: Store) -> None:
+async def test_no_statement_needs_room_in_the_temporary_directory(store: Database) -> None:
     def look(tx: Transaction) -> int:
         return int(tx.execute("PRAGMA temp_store").fetchone()[0])
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from synth_pools.backend.storage.database import FILE_NAME, Store
+from synth_pools.backend.storage.database import FILE_NAME, Database
 from tests.backend.storage.test_database import set_quota
 from tests.support.backend_server import Server, eventually, serve
 from tests.support.commands import run_command
@@ -17,7 +17,7 @@ from tests.support.odd_container import Seen, http, odd_container
 LARGE = {"filler": "x" * 1_000_000}
 
 
-def in_loop(store: Store, work: Callable[[Any], None]) -> None:
+def in_loop(store: Database, work: Callable[[Any], None]) -> None:
     asyncio.run_coroutine_threadsafe(store.write(work), store._loop).result(10)
 
 
@@ -32,7 +32,7 @@ def test_a_full_disk(start: Callable[..., Server], failures: list[str]) -> None:
         where = server.pool(container_url=container.url)
         running = server.rollout(where)["id"]
         server.until(running, "running")
-        store = server.backend.store
+        store = server.services.database
         in_loop(store, set_quota(40))
 
         # What is too large is refused; what still fits is taken.

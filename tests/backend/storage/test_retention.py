@@ -50,7 +50,7 @@ def test_what_has_ended_is_forgotten_and_nothing_else(tmp_path: Path) -> None:
 
 
 def test_without_it_everything_is_kept(server: Server) -> None:
-    assert server.backend.settings.keep_finished_seconds is None
+    assert server.services.settings.keep_finished_seconds is None
 
 
 def test_many_are_forgotten_in_portions(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from synth_pools.backend.storage.pools import find_pool
 from synth_pools.backend.storage.rollouts import find_rollout
 
 from ..content_responses import archive_reply, content_reply
-from ..messages import Call, Reply, reply
+from ..messages import Request, Response, reply
 from ..support_bundle import make_bundle
 
 T = TypeVar("T")
@@ -30,10 +30,10 @@ T = TypeVar("T")
 _LONG_LIST = 256 * 1024
 
 
-async def get_rollout_artifacts(call: Call) -> Reply:
+async def get_rollout_artifacts(call: Request) -> Response:
     rollout, kept = _read(call)
 
-    def make() -> Reply:
+    def make() -> Response:
         artifacts = artifacts_of(rollout, kept)
         items = [artifact.listed(call.base_url, rollout["id"]) for artifact in artifacts]
         return reply({"items": items, "next_cursor": None})
@@ -41,11 +41,11 @@ async def get_rollout_artifacts(call: Call) -> Reply:
     return await _politely(rollout, make)
 
 
-async def get_rollout_artifact(call: Call) -> Reply:
+async def get_rollout_artifact(call: Request) -> Response:
     rollout, kept = _read(call)
     artifacts = await _politely(rollout, lambda: artifacts_of(rollout, kept))
     artifact = find_artifact(artifacts, call.path("artifact_path"))
-    contents, results = call.backend.contents, ResultContents(rollout)
+    contents, results = call.services.contents, ResultContents(rollout)
     if artifact.in_file and not contents.has(artifact.sha256):
         # Removed by retention since it was looked up, or by somebody's hand.
         raise artifact_expired(artifact.path)
@@ -58,9 +58,9 @@ async def get_rollout_artifact(call: Call) -> Reply:
     )
 
 
-async def get_rollout_artifacts_zip(call: Call) -> Reply:
+async def get_rollout_artifacts_zip(call: Request) -> Response:
     rollout, kept = _read(call)
-    contents, results = call.backend.contents, ResultContents(rollout)
+    contents, results = call.services.contents, ResultContents(rollout)
 
     def entries() -> Iterator[Entry]:
         for artifact in artifacts_of(rollout, kept):
@@ -75,16 +75,16 @@ async def get_rollout_artifacts_zip(call: Call) -> Reply:
     return archive_reply(f"{rollout['id']}-artifacts.zip", zip_pieces(entries(), timestamp))
 
 
-async def get_rollout_support_bundle(call: Call) -> Reply:
+async def get_rollout_support_bundle(call: Request) -> Response:
     rollout, _ = _read(call)
-    file, size = await make_bundle(call.backend, rollout, call.base_url)
+    file, size = await make_bundle(call.services, rollout, call.base_url)
     return archive_reply(f"{rollout['id']}-support.zip", file, size)
 
 
-def _read(call: Call) -> tuple[sqlite3.Row, set[int]]:
+def _read(call: Request) -> tuple[sqlite3.Row, set[int]]:
     """The rollout that the path names, and which of its contents are files that are there."""
     pool_id = call.parameters.get("pool_id")
-    with call.backend.store.reading() as db:
+    with call.services.database.reading() as db:
         if pool_id is not None:
             find_pool(db, pool_id)
         rollout = find_rollout(db, call.path("rollout_id"), pool_id)

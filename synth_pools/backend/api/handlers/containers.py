@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from synth_pools.backend.containers.balancer import Place
+from synth_pools.backend.containers.balancer import Lease
 from synth_pools.backend.domain.definitions import container_key_env, container_urls, has_processes
 from synth_pools.backend.domain.errors import (
     FORBIDDEN,
@@ -14,37 +14,37 @@ from synth_pools.backend.domain.target import Answer, Probe, Target, TargetError
 from synth_pools.backend.storage.pools import Pool, find_pool, find_task, task_document
 
 from ..disconnects import unless_disconnected
-from ..messages import Call, JsonReply, Reply
+from ..messages import JSONResponse, Request, Response
 
 
-async def get_health(call: Call) -> Reply:
+async def get_health(call: Request) -> Response:
     return await _probe(call, "health")
 
 
-async def get_info(call: Call) -> Reply:
+async def get_info(call: Request) -> Response:
     return await _probe(call, "info")
 
 
-async def get_metadata(call: Call) -> Reply:
+async def get_metadata(call: Request) -> Response:
     return await _probe(call, "metadata")
 
 
-async def get_task_info(call: Call) -> Reply:
+async def get_task_info(call: Request) -> Response:
     return await _probe(call, "task_info")
 
 
-async def get_program(call: Call) -> Reply:
+async def get_program(call: Request) -> Response:
     return await _probe(call, "program")
 
 
-async def get_taskset(call: Call) -> Reply:
+async def get_taskset(call: Request) -> Response:
     return await _probe(call, "taskset")
 
 
-async def execute_rollout(call: Call) -> Reply:
-    call.backend.admission.require_open()
+async def execute_rollout(call: Request) -> Response:
+    call.services.admission.require_open()
     pool, place = _place(call, must_be_active=True)
-    limit = call.backend.runner.limit_seconds(pool, call.body.get("limits"))
+    limit = call.services.runner.limit_seconds(pool, call.body.get("limits"))
     # It counts as work that the container is busy with, though it is no rollout of the pool.
     with place:
         target = _target(call, pool, place.url)
@@ -55,7 +55,7 @@ async def execute_rollout(call: Call) -> Reply:
     return _passed_through(call, answer)
 
 
-async def _probe(call: Call, what: Probe) -> Reply:
+async def _probe(call: Request, what: Probe) -> Response:
     pool, place = _place(call, must_be_active=False)
     # Not kept: a question is no work, and must not make a container seem busy.
     with place:
@@ -70,42 +70,42 @@ async def _probe(call: Call, what: Probe) -> Reply:
     return _passed_through(call, answer)
 
 
-def _place(call: Call, *, must_be_active: bool) -> tuple[Pool, Place]:
+def _place(call: Request, *, must_be_active: bool) -> tuple[Pool, Lease]:
     """Where a call goes: to the task's own container, else to the pool's that has least to do."""
     task_id = call.parameters.get("task_id")
-    with call.backend.store.reading() as db:
+    with call.services.database.reading() as db:
         pool = find_pool(db, call.path("pool_id"))
         if must_be_active:
             pool.require_active()
         own_url = None
         if task_id is not None:
             own_url = task_document(find_task(db, pool.id, task_id), pool)["container_url"]
-    place = call.backend.fleet.place_now(pool.id, direct=True)
+    place = call.services.balancer.place_now(pool.id, direct=True)
     # An archived pool has its addresses still, though nobody looks after them.
     place.move(own_url or place.url or next(iter(container_urls(pool.view)), None))
     return pool, place
 
 
-def _target(call: Call, pool: Pool, url: str | None) -> Target:
+def _target(call: Request, pool: Pool, url: str | None) -> Target:
     if url is None and has_processes(pool.view):
         raise ApiError(
             502, "container_unreachable", "No container of the pool is up.", retryable=True
         )
     try:
-        return call.backend.runner.target(url, container_key_env(pool.view))
+        return call.services.runner.target(url, container_key_env(pool.view))
     except TargetError as error:
         raise _as_api_error(error) from None
 
 
-def _passed_through(call: Call, answer: Answer) -> Reply:
-    if not call.backend.contract.answer_is_valid(call.operation, 200, answer.document):
+def _passed_through(call: Request, answer: Answer) -> Response:
+    if not call.services.contract.answer_is_valid(call.operation, 200, answer.document):
         raise ApiError(
             502,
             "container_error",
             "The container answered an object that does not mean what it should.",
             details={"body": answer.document},
         )
-    return JsonReply(200, answer.raw)
+    return JSONResponse(200, answer.raw)
 
 
 def _as_api_error(error: TargetError) -> ApiError:

@@ -20,37 +20,37 @@ from synth_pools.backend.storage.idempotency import BatchKey, IdempotencyKey
 from synth_pools.backend.storage.rollouts import FINAL, find_rollout, rollout_document
 
 from ..disconnects import unless_disconnected
-from ..messages import Call, Reply, reply, reply_text
+from ..messages import Request, Response, reply, reply_text
 
 # To judge this much may take long enough for others to notice.
 _LARGE = 64 * 1024
 
 
-async def create_rollout(call: Call) -> Reply:
+async def create_rollout(call: Request) -> Response:
     pool_id = call.parameters.get("pool_id")
     key = _key(call, pool_id or "", call.body)
     is_large = len(call.raw_body) > _LARGE
-    rollout = await admit(call.backend, pool_id, call.body, key, is_large=is_large)
+    rollout = await admit(call.services, pool_id, call.body, key, is_large=is_large)
     return await _answer(call, rollout, key)
 
 
-async def replay_rollout(call: Call) -> Reply:
+async def replay_rollout(call: Request) -> Response:
     rollout_id = call.path("rollout_id")
     key = _key(call, rollout_id, None)
-    return await _answer(call, await admit_again(call.backend, rollout_id, key), key)
+    return await _answer(call, await admit_again(call.services, rollout_id, key), key)
 
 
-async def validate_rollout(call: Call) -> Reply:
-    errors, pool_id = faults_of(call.backend, call.body)
+async def validate_rollout(call: Request) -> Response:
+    errors, pool_id = faults_of(call.services, call.body)
     return reply({"valid": not errors, "errors": errors, "pool_id": pool_id})
 
 
-async def create_rollout_batch(call: Call) -> Reply:
+async def create_rollout_batch(call: Request) -> Response:
     if len(call.raw_body) > _LARGE:
         key, items = await asyncio.to_thread(_batch, call)
     else:
         key, items = _batch(call)
-    results = await admit_batch(call.backend, items, key)
+    results = await admit_batch(call.services, items, key)
     told = ",".join(_item(index, result) for index, result in enumerate(results))
     ids = [result["id"] for result in results if not isinstance(result, ApiError)]
     references = ",".join(f'{{"id":"{one}","rollout_id":"{one}"}}' for one in ids)
@@ -60,20 +60,20 @@ async def create_rollout_batch(call: Call) -> Reply:
     )
 
 
-def _key(call: Call, place: str, body: Any) -> IdempotencyKey | None:
+def _key(call: Request, place: str, body: Any) -> IdempotencyKey | None:
     if "Idempotency-Key" not in call.parameters:
         return None
     scope = f"{call.operation.id}:{place}"
     return IdempotencyKey.of(scope, call.parameters["Idempotency-Key"], body)
 
 
-def _batch(call: Call) -> tuple[BatchKey | None, list[Any]]:
+def _batch(call: Request) -> tuple[BatchKey | None, list[Any]]:
     body = call.body
     key = None
     if "Idempotency-Key" in call.parameters:
         key = BatchKey(call.operation.id, call.parameters["Idempotency-Key"], body)
     requests = [*(body.get("rollouts") or ()), *(body.get("requests") or ())]
-    return key, items_of(call.backend, body.get("pool_id"), requests, key)
+    return key, items_of(call.services, body.get("pool_id"), requests, key)
 
 
 def _item(index: int, result: sqlite3.Row | ApiError) -> str:
@@ -84,27 +84,27 @@ def _item(index: int, result: sqlite3.Row | ApiError) -> str:
     return f'{{"index":{index},"status":202,"rollout":{rollout},"error":null}}'
 
 
-async def _answer(call: Call, rollout: sqlite3.Row, key: IdempotencyKey | None) -> Reply:
+async def _answer(call: Request, rollout: sqlite3.Row, key: IdempotencyKey | None) -> Response:
     """The rollout as it was admitted or, where it says so, once it has ended."""
-    backend = call.backend
+    services = call.services
     if rollout["mode"] != "sync" or _stopped_waiting(call, key):
         return reply_text(rollout_document(rollout), 202)
     waiting = until_final(
-        backend.store, backend.changes, rollout["id"], backend.settings.sync_wait_seconds
+        services.database, services.notifier, rollout["id"], services.settings.sync_wait_seconds
     )
     await unless_disconnected(call.receive, waiting)
-    with backend.store.reading_once() as db:
+    with services.database.reading_once() as db:
         rollout = find_rollout(db, rollout["id"])
     # After that: whoever stopped waiting meanwhile was answered 202, and so are all others.
     stopped = _stopped_waiting(call, key)
     has_ended = rollout["status"] in FINAL
     if key is not None and not has_ended:
-        await key.note_stopped_waiting(backend.store)
+        await key.note_stopped_waiting(services.database)
     return reply_text(rollout_document(rollout), 200 if has_ended and not stopped else 202)
 
 
-def _stopped_waiting(call: Call, key: IdempotencyKey | None) -> bool:
+def _stopped_waiting(call: Request, key: IdempotencyKey | None) -> bool:
     if key is None:
         return False
-    with call.backend.store.reading_once() as db:
+    with call.services.database.reading_once() as db:
         return key.stopped_waiting(db)

@@ -10,10 +10,10 @@ from synth_pools.backend.domain.errors import pool_not_active, processes_not_all
 from synth_pools.backend.storage.database import Transaction
 from synth_pools.backend.storage.pools import Pool, find_pool, move_pool, task_documents
 
-from ..messages import Call, Reply, reply
+from ..messages import Request, Response, reply
 
 
-async def pause_pool(call: Call) -> Reply:
+async def pause_pool(call: Request) -> Response:
     def next_status(pool: Pool) -> str:
         if pool.status not in ("active", "warming", "paused"):
             raise pool_not_active(pool.id, pool.status)
@@ -22,14 +22,14 @@ async def pause_pool(call: Call) -> Reply:
     return await _move(call, next_status)
 
 
-async def resume_pool(call: Call) -> Reply:
+async def resume_pool(call: Request) -> Response:
     def next_status(pool: Pool) -> str:
         if pool.status in ("active", "warming"):
             return pool.status
         if pool.status not in ("paused", "failed"):
             raise pool_not_active(pool.id, pool.status)
         starts = has_processes(pool.definition)
-        if starts and not call.backend.settings.allow_processes:
+        if starts and not call.services.settings.allow_processes:
             raise processes_not_allowed()
         # One that failed is tried again, whatever it has been told to do without since.
         return "warming" if starts or pool.status == "failed" else "active"
@@ -37,8 +37,8 @@ async def resume_pool(call: Call) -> Reply:
     return await _move(call, next_status)
 
 
-async def _move(call: Call, next_status: Callable[[Pool], str]) -> Reply:
-    backend, pool_id = call.backend, call.path("pool_id")
+async def _move(call: Request, next_status: Callable[[Pool], str]) -> Response:
+    services, pool_id = call.services, call.path("pool_id")
 
     def work(tx: Transaction) -> dict[str, Any]:
         pool = find_pool(tx, pool_id)
@@ -46,7 +46,7 @@ async def _move(call: Call, next_status: Callable[[Pool], str]) -> Reply:
         status = next_status(pool)
         if status != pool.status:
             pool = move_pool(tx, pool, status)
-            tx.after_commit(lambda: backend.processes.follow(pool))
+            tx.after_commit(lambda: services.processes.follow(pool))
         return pool.document(task_documents(tx, pool))
 
-    return reply(await backend.store.write(work))
+    return reply(await services.database.write(work))

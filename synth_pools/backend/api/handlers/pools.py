@@ -21,13 +21,13 @@ from synth_pools.backend.domain.definitions import (
 from synth_pools.backend.domain.errors import processes_not_allowed
 from synth_pools.backend.processes.spec import check_process
 from synth_pools.backend.rollouts.lookups import cancel_all_of
-from synth_pools.backend.services import Backend
+from synth_pools.backend.services import Services
 from synth_pools.backend.storage import pools, rollouts
 from synth_pools.backend.storage.cursors import page_document
 from synth_pools.backend.storage.database import Transaction
 from synth_pools.backend.storage.pools import Pool, find_pool, task_documents
 
-from ..messages import Call, Reply, reply, reply_text
+from ..messages import Request, Response, reply, reply_text
 from ..pagination import read_page
 
 STATES = frozenset(
@@ -35,29 +35,29 @@ STATES = frozenset(
 )
 
 
-async def create_pool(call: Call) -> Reply:
+async def create_pool(call: Request) -> Response:
     body = call.body
     pool_id = named_id(body, "pool_id", "id")
     definition = pool_definition(body)
     tasks = named_tasks(body.get("tasks") or ())
-    _check_containers(call.backend, definition, tasks)
+    _check_containers(call.services, definition, tasks)
 
     def work(tx: Transaction) -> dict[str, Any]:
         # Where it starts its containers itself, it is there for rollouts once one of them is.
         status = "warming" if has_processes(definition) else "active"
         pool = pools.insert_pool(tx, pool_id, definition, status)
         pools.replace_tasks(tx, pool.id, tasks)
-        _follow(tx, call.backend, pool)
+        _follow(tx, call.services, pool)
         return pool.document(task_documents(tx, pool))
 
-    return reply(await call.backend.store.write(work), 201)
+    return reply(await call.services.database.write(work), 201)
 
 
-async def list_pools(call: Call) -> Reply:
+async def list_pools(call: Request) -> Response:
     page = read_page(call, "pools", STATES)
     if page is None:
         return reply_text(page_document([], None))
-    with call.backend.store.reading() as db:
+    with call.services.database.reading() as db:
         return page.filled(
             lambda before, limit: pools.list_pools(db, page.state, before, limit),
             lambda pool: json_text.dumps(pool.document(task_documents(db, pool))),
@@ -65,63 +65,63 @@ async def list_pools(call: Call) -> Reply:
         )
 
 
-async def get_pool(call: Call) -> Reply:
-    with call.backend.store.reading() as db:
+async def get_pool(call: Request) -> Response:
+    with call.services.database.reading() as db:
         pool = find_pool(db, call.path("pool_id"))
         return reply(pool.document(task_documents(db, pool)))
 
 
-async def replace_pool(call: Call) -> Reply:
+async def replace_pool(call: Request) -> Response:
     pool_id = call.path("pool_id")
     require_same_id(call.body, pool_id, "pool_id", "id")
     definition = pool_definition(call.body)
     tasks = named_tasks(call.body.get("tasks") or ())
-    _check_containers(call.backend, definition, tasks)
+    _check_containers(call.services, definition, tasks)
 
     def work(tx: Transaction) -> dict[str, Any]:
         pool = find_pool(tx, pool_id)
         pool.require_changeable()
-        return _store(tx, call.backend, pool, definition, tasks)
+        return _save(tx, call.services, pool, definition, tasks)
 
-    return reply(await call.backend.store.write(work))
+    return reply(await call.services.database.write(work))
 
 
-async def update_pool(call: Call) -> Reply:
+async def update_pool(call: Request) -> Response:
     pool_id, patch = call.path("pool_id"), call.body
     require_same_id(patch, pool_id, "pool_id", "id")
     tasks = named_tasks(patch["tasks"] or ()) if "tasks" in patch else None
-    _check_containers(call.backend, pool_definition(patch), tasks or [])
+    _check_containers(call.services, pool_definition(patch), tasks or [])
 
     def work(tx: Transaction) -> dict[str, Any]:
         pool = find_pool(tx, pool_id)
         pool.require_changeable()
-        return _store(tx, call.backend, pool, patched_pool(pool.definition, patch), tasks)
+        return _save(tx, call.services, pool, patched_pool(pool.definition, patch), tasks)
 
-    return reply(await call.backend.store.write(work))
+    return reply(await call.services.database.write(work))
 
 
-async def delete_pool(call: Call) -> Reply:
+async def delete_pool(call: Request) -> Response:
     pool_id = call.path("pool_id")
 
     def work(tx: Transaction) -> dict[str, Any]:
         pool = find_pool(tx, pool_id)
         if not pool.is_archived:
             pool = pools.archive_pool(tx, pool)
-            cancel_all_of(tx, call.backend, pool_id)
+            cancel_all_of(tx, call.services, pool_id)
             archived = pool
 
             def tell() -> None:
-                call.backend.fleet.forget_pool(pool_id)
-                call.backend.processes.follow(archived)
+                call.services.balancer.forget_pool(pool_id)
+                call.services.processes.follow(archived)
 
             tx.after_commit(tell)
         return pool.document(task_documents(tx, pool))
 
-    return reply(await call.backend.store.write(work))
+    return reply(await call.services.database.write(work))
 
 
-async def get_pool_urls(call: Call) -> Reply:
-    with call.backend.store.reading() as db:
+async def get_pool_urls(call: Request) -> Response:
+    with call.services.database.reading() as db:
         pool = find_pool(db, call.path("pool_id"))
         tasks = task_documents(db, pool)
     here = f"{call.base_url}/v1/pools/{quote(pool.id, safe='')}"
@@ -150,9 +150,9 @@ async def get_pool_urls(call: Call) -> Reply:
     )
 
 
-async def get_pool_metrics(call: Call) -> Reply:
+async def get_pool_metrics(call: Request) -> Response:
     def count() -> tuple[Pool, dict[str, int]]:
-        with call.backend.store.reading_elsewhere() as db:
+        with call.services.database.read_in_new_connection() as db:
             pool = find_pool(db, call.path("pool_id"))
             return pool, rollouts.count_by_status(db, pool.id)
 
@@ -180,34 +180,34 @@ async def get_pool_metrics(call: Call) -> Reply:
                     "last_error": member.last_error,
                     "pid": member.pid,
                 }
-                for member in call.backend.fleet.members(pool.id)
+                for member in call.services.balancer.members(pool.id)
             ],
         }
     )
 
 
 def _check_containers(
-    backend: Backend,
+    services: Services,
     definition: dict[str, Any],
     tasks: list[tuple[str | None, dict[str, Any]]],
 ) -> None:
     for number, url in enumerate(definition.get("container_urls") or ()):
-        check_container_url(url, backend.settings, f"container_urls[{number}]")
+        check_container_url(url, services.settings, f"container_urls[{number}]")
     named = {"container_url": definition.get("container_url")}
     for number, (_, task) in enumerate(tasks):
         named[f"tasks[{number}].container_url"] = task.get("container_url")
     for name, url in named.items():
         if url is not None:
-            check_container_url(url, backend.settings, name)
-    check_container_key(definition, backend.settings)
+            check_container_url(url, services.settings, name)
+    check_container_key(definition, services.settings)
     check_process(definition)
-    if has_processes(definition) and not backend.settings.allow_processes:
+    if has_processes(definition) and not services.settings.allow_processes:
         raise processes_not_allowed()
 
 
-def _store(
+def _save(
     tx: Transaction,
-    backend: Backend,
+    services: Services,
     pool: Pool,
     definition: dict[str, Any],
     tasks: list[tuple[str | None, dict[str, Any]]] | None,
@@ -215,17 +215,17 @@ def _store(
     pool = pools.update_pool(tx, pool, definition)
     if tasks is not None:
         pools.replace_tasks(tx, pool.id, tasks)
-    _follow(tx, backend, pool)
+    _follow(tx, services, pool)
     return pool.document(task_documents(tx, pool))
 
 
-def _follow(tx: Transaction, backend: Backend, pool: Pool) -> None:
+def _follow(tx: Transaction, services: Services, pool: Pool) -> None:
     """Have those who run its rollouts go by its definition."""
     definition = pool.definition
 
     def tell() -> None:
-        backend.fleet.set_pool(pool.id, definition)
-        backend.scheduler.set_concurrency(pool.id, pool.concurrency)
-        backend.processes.follow(pool)
+        services.balancer.set_pool(pool.id, definition)
+        services.scheduler.set_concurrency(pool.id, pool.concurrency)
+        services.processes.follow(pool)
 
     tx.after_commit(tell)

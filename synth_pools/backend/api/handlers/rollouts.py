@@ -18,15 +18,15 @@ from synth_pools.backend.storage.pools import find_pool
 from synth_pools.backend.storage.rollouts import find_rollout, rollout_document
 from synth_pools.backend.storage.usage import usage_document
 
-from ..messages import Call, EventsReply, Reply, reply, reply_text
+from ..messages import EventStreamResponse, Request, Response, reply, reply_text
 from ..pagination import read_page
 
 
-async def list_rollouts(call: Call) -> Reply:
+async def list_rollouts(call: Request) -> Response:
     pool_id = call.parameters.get("pool_id")
     scope = "rollouts" if pool_id is None else f"rollouts of {pool_id}"
     page = read_page(call, scope, rollouts.STATES)
-    with call.backend.store.reading() as db:
+    with call.services.database.reading() as db:
         if pool_id is not None:
             find_pool(db, pool_id)
         if page is None:
@@ -38,46 +38,46 @@ async def list_rollouts(call: Call) -> Reply:
         )
 
 
-async def get_rollout(call: Call) -> Reply:
+async def get_rollout(call: Request) -> Response:
     with _found(call) as (_, rollout):
         return reply_text(rollout_document(rollout))
 
 
-async def cancel_rollout(call: Call) -> Reply:
-    rollout = await cancel(call.backend, call.parameters.get("pool_id"), call.path("rollout_id"))
+async def cancel_rollout(call: Request) -> Response:
+    rollout = await cancel(call.services, call.parameters.get("pool_id"), call.path("rollout_id"))
     return reply_text(rollout_document(rollout))
 
 
-async def get_rollout_usage(call: Call) -> Reply:
+async def get_rollout_usage(call: Request) -> Response:
     with _found(call) as (_, rollout):
         pass
     return reply(usage_document(rollout))
 
 
-async def get_rollout_summary(call: Call) -> Reply:
+async def get_rollout_summary(call: Request) -> Response:
     with _found(call) as (db, rollout):
         last_event = stored_events.read_last(db, rollout)
     return reply_text(rollouts.summary_document(rollout, last_event))
 
 
-async def stream_rollout_events(call: Call) -> Reply:
+async def stream_rollout_events(call: Request) -> Response:
     with _found(call) as (_, rollout):
         pass
     seen_ids = (call.parameters.get("cursor"), call.parameters.get("Last-Event-ID"))
     position = stored_events.resume_position(
         rollout["last_sequence"], seen_ids, call.parameters.get("after_sequence")
     )
-    backend = call.backend
-    heartbeat = backend.settings.heartbeat_seconds
-    events = follow(backend.store, backend.changes, rollout["id"], position, heartbeat)
-    return EventsReply(rollout["id"], events)
+    services = call.services
+    heartbeat = services.settings.heartbeat_seconds
+    events = follow(services.database, services.notifier, rollout["id"], position, heartbeat)
+    return EventStreamResponse(rollout["id"], events)
 
 
 @contextlib.contextmanager
-def _found(call: Call) -> Iterator[tuple[sqlite3.Connection, sqlite3.Row]]:
+def _found(call: Request) -> Iterator[tuple[sqlite3.Connection, sqlite3.Row]]:
     """The rollout that the path names, under its pool where the path names one."""
     pool_id = call.parameters.get("pool_id")
-    with call.backend.store.reading() as db:
+    with call.services.database.reading() as db:
         if pool_id is not None:
             find_pool(db, pool_id)
         yield db, find_rollout(db, call.path("rollout_id"), pool_id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from synth_pools.backend.domain.definitions import TARGETS
 from synth_pools.backend.storage import pools, rollouts
 
-from ..messages import Call, Reply, reply
+from ..messages import Request, Response, reply
 
 _FEATURES = (
     "artifact_downloads",
@@ -23,21 +23,21 @@ _FEATURES = (
 )
 
 
-async def get_queue_status(call: Call) -> Reply:
-    with call.backend.store.reading() as db:
+async def get_queue_status(call: Request) -> Response:
+    with call.services.database.reading() as db:
         queued, running = rollouts.count_unfinished(db)
         capacity = pools.total_concurrency(db)
     return reply({"queued": queued, "running": running, "capacity": capacity})
 
 
-async def get_capabilities(call: Call) -> Reply:
+async def get_capabilities(call: Request) -> Response:
     return reply(
         {
             "targets": list(TARGETS),
             "features": {
                 **dict.fromkeys(_FEATURES, True),
-                "processes": call.backend.settings.allow_processes,
+                "processes": call.services.settings.allow_processes,
             },
-            "version": call.backend.contract.version,
+            "version": call.services.contract.version,
         }
     )

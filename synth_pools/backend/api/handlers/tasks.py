@@ -22,16 +22,16 @@ from synth_pools.backend.storage.pools import (
     task_documents,
 )
 
-from ..messages import Call, Reply, reply
+from ..messages import Request, Response, reply
 
 
-async def list_tasks(call: Call) -> Reply:
-    with call.backend.store.reading() as db:
+async def list_tasks(call: Request) -> Response:
+    with call.services.database.reading() as db:
         tasks = task_documents(db, find_pool(db, call.path("pool_id")))
     return reply({"items": tasks[::-1], "next_cursor": None})
 
 
-async def create_task(call: Call) -> Reply:
+async def create_task(call: Request) -> Response:
     task_id = named_id(call.body, "task_id", "id")
     definition = task_definition(call.body)
     _check_address(call, definition)
@@ -42,10 +42,10 @@ async def create_task(call: Call) -> Reply:
         pools.touch_pool(tx, pool.id)
         return task_document(row, pool)
 
-    return reply(await call.backend.store.write(work), 201)
+    return reply(await call.services.database.write(work), 201)
 
 
-async def update_task(call: Call) -> Reply:
+async def update_task(call: Request) -> Response:
     definition = task_definition(call.body)
     require_same_id(call.body, call.path("task_id"), "task_id", "id")
     _check_address(call, definition)
@@ -53,12 +53,12 @@ async def update_task(call: Call) -> Reply:
     def work(tx: Transaction) -> dict[str, Any]:
         pool = _changeable_pool(tx, call)
         task = find_task(tx, pool.id, call.path("task_id"))
-        return _store(tx, pool, task["id"], definition)
+        return _save(tx, pool, task["id"], definition)
 
-    return reply(await call.backend.store.write(work))
+    return reply(await call.services.database.write(work))
 
 
-async def patch_task(call: Call) -> Reply:
+async def patch_task(call: Request) -> Response:
     require_same_id(call.body, call.path("task_id"), "task_id", "id")
     _check_address(call, call.body)
 
@@ -66,12 +66,12 @@ async def patch_task(call: Call) -> Reply:
         pool = _changeable_pool(tx, call)
         task = find_task(tx, pool.id, call.path("task_id"))
         definition = patched_task(json.loads(task["definition"]), call.body)
-        return _store(tx, pool, task["id"], definition)
+        return _save(tx, pool, task["id"], definition)
 
-    return reply(await call.backend.store.write(work))
+    return reply(await call.services.database.write(work))
 
 
-async def delete_task(call: Call) -> Reply:
+async def delete_task(call: Request) -> Response:
     def work(tx: Transaction) -> dict[str, Any]:
         pool = _changeable_pool(tx, call)
         task = find_task(tx, pool.id, call.path("task_id"))
@@ -80,22 +80,22 @@ async def delete_task(call: Call) -> Reply:
         pools.touch_pool(tx, pool.id)
         return document
 
-    return reply(await call.backend.store.write(work))
+    return reply(await call.services.database.write(work))
 
 
-def _changeable_pool(tx: Transaction, call: Call) -> Pool:
+def _changeable_pool(tx: Transaction, call: Request) -> Pool:
     pool = find_pool(tx, call.path("pool_id"))
     pool.require_changeable()
     return pool
 
 
-def _store(tx: Transaction, pool: Pool, task_id: str, definition: dict[str, Any]) -> dict[str, Any]:
+def _save(tx: Transaction, pool: Pool, task_id: str, definition: dict[str, Any]) -> dict[str, Any]:
     row = pools.update_task(tx, pool.id, task_id, definition)
     pools.touch_pool(tx, pool.id)
     return task_document(row, pool)
 
 
-def _check_address(call: Call, definition: dict[str, Any]) -> None:
+def _check_address(call: Request, definition: dict[str, Any]) -> None:
     url = definition.get("container_url")
     if url is not None:
-        check_container_url(url, call.backend.settings)
+        check_container_url(url, call.services.settings)
