@@ -56,3 +56,5 @@ FEW = [
         "execute_pool_container_rollout",
     )
 ]
+REPEATABLE = next(sample for sample in FEW if sample.is_repeatable)
+ONCE = next(sample for sample in FEW if not sample.is_repeatable)
