@@ -17,11 +17,19 @@ OTHER_COLOUR: dict[type[Any], type[Any]] = {
     httpx.Client: httpx.AsyncClient,
 }
 
-# What an async client may send through; a sync one has only the one way.
+# What an async client may send through, its default last; a sync one has only the one way.
 ROADS: dict[type[Any], list[str]] = {
     AsyncContainerPoolsClient: ["httpx", "aiohttp"],
     ContainerPoolsClient: ["httpx"],
 }
+
+
+def parametrize_road(metafunc: pytest.Metafunc, client: type[Any]) -> None:
+    """Run a test over every road of `client`, or over its default one where marked `one_road`."""
+    roads = ROADS[client]
+    if metafunc.definition.get_closest_marker("one_road"):
+        roads = roads[-1:]
+    metafunc.parametrize("road", roads, indirect=True)
 
 
 def take(road: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,13 +8,17 @@ from pathlib import Path
 import pytest
 
 from synth_pools import AsyncContainerPoolsClient
-from tests.support.colours import ROADS, take
+from tests.support.colours import parametrize_road, take
 from tests.support.fault_server import FaultServer
 from tests.support.fleet_service import FleetService
 from tests.support.leaks import KEY
 
 
-@pytest.fixture(autouse=True, params=ROADS[AsyncContainerPoolsClient])
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    parametrize_road(metafunc, AsyncContainerPoolsClient)
+
+
+@pytest.fixture(autouse=True)
 def road(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """What the clients of a test send through."""
     take(request.param, monkeypatch)

@@ -29,6 +29,8 @@ from tests.support.fault_server import FaultServer
 from tests.support.faults import answer, html, late, reset
 from tests.support.fleet_service import FleetService, until
 
+pytestmark = pytest.mark.one_road
+
 P = "pool_1"
 
 

@@ -22,6 +22,8 @@ from tests.support.faults import answer
 from tests.support.fleet_service import FleetService
 from tests.support.leaks import KEY
 
+pytestmark = pytest.mark.one_road
+
 P = "pool_1"
 
 

@@ -55,9 +55,21 @@ def gone(server: FaultServer) -> bool:
     return not server.open_connections
 
 
-@pytest.mark.parametrize("end", ["cut", "reset", "end"])
-@pytest.mark.parametrize("ids", ["stream", "envelope", ""])
-@pytest.mark.parametrize("resumes", ["after", "at", "start"])
+# Every two of these together once.
+@pytest.mark.parametrize(
+    ("end", "ids", "resumes"),
+    [
+        ("cut", "stream", "after"),
+        ("reset", "stream", "at"),
+        ("end", "stream", "start"),
+        ("reset", "envelope", "after"),
+        ("end", "envelope", "at"),
+        ("cut", "envelope", "start"),
+        ("end", "", "after"),
+        ("cut", "", "at"),
+        ("reset", "", "start"),
+    ],
+)
 def test_a_break_after_any_byte_loses_and_repeats_nothing(
     server: FaultServer, client: ContainerPoolsClient, end: str, ids: str, resumes: str
 ) -> None:

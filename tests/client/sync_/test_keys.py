@@ -14,6 +14,8 @@ from tests.support import faults
 from tests.support.fault_server import FaultServer
 from tests.support.surface import CALLS, LATER, Call, P, R
 
+pytestmark = pytest.mark.one_road
+
 CREATIONS = [
     Call("create_rollout", (P, {"seed": 1})),
     Call("rollouts.create", (P, {"seed": 1})),

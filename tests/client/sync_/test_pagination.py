@@ -18,6 +18,8 @@ from synth_pools import (
 from tests.support.fault_server import FaultServer, Seen
 from tests.support.faults import Fault, answer, reset
 
+pytestmark = pytest.mark.one_road
+
 P = "pool_1"
 
 

@@ -12,6 +12,8 @@ from synth_pools import AsyncContainerPoolsClient, RequestValidationError
 from tests.support.recording import RecordingServer, Reply
 from tests.support.surface import LATER, Call, R, Sent
 
+pytestmark = pytest.mark.one_road
+
 
 @pytest.mark.parametrize(("call", "sent"), LATER, ids=str)
 async def test_each_sends_what_the_document_says(

@@ -26,6 +26,7 @@ from tests.support.surface import Call, P, R
 ECHO = f'{{"detail": "the key {KEY} is wrong"}}'.encode()
 
 
+@pytest.mark.one_road
 def test_the_search_finds_what_is_there() -> None:
     class Slotted:
         __slots__ = ("inner",)
@@ -59,6 +60,7 @@ async def test_clients_do_not_hold_it(
     await front_door.aclose()
 
 
+@pytest.mark.one_road
 @pytest.mark.parametrize(
     "setting",
     [

@@ -10,12 +10,16 @@ from collections.abc import Iterator
 import pytest
 
 from synth_pools import ContainerPoolsClient
-from tests.support.colours import ROADS, take
+from tests.support.colours import parametrize_road, take
 from tests.support.leaks import KEY
 from tests.support.recording import RecordingServer
 
 
-@pytest.fixture(autouse=True, params=ROADS[ContainerPoolsClient])
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    parametrize_road(metafunc, ContainerPoolsClient)
+
+
+@pytest.fixture(autouse=True)
 def road(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """What the clients of a test send through."""
     take(request.param, monkeypatch)

@@ -15,6 +15,8 @@ from synth_pools import ContainerPoolsClient, RequestValidationError
 from tests.support.recording import RecordingServer, Reply
 from tests.support.surface import LATER, Call, R, Sent
 
+pytestmark = pytest.mark.one_road
+
 
 @pytest.mark.parametrize(("call", "sent"), LATER, ids=str)
 def test_each_sends_what_the_document_says(
