@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -108,8 +109,12 @@ async def test_views_share_connections_and_close_together(server: FaultServer) -
 
 async def test_a_view_costs_next_to_nothing(client: AsyncContainerPoolsClient) -> None:
     client.with_options(deadline=1)
-    calls = []
-    sys.setprofile(lambda frame, event, _: event == "call" and calls.append(frame.f_code.co_name))
+    calls: list[str] = []
+
+    def count(frame: FrameType, event: str, _: Any) -> None:
+        calls.extend([frame.f_code.co_name] if event == "call" else [])
+
+    sys.setprofile(count)
     view = client.with_options(deadline=2)
     sys.setprofile(None)
     assert view._transport._connections is client._transport._connections
