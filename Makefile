@@ -60,19 +60,19 @@ contract: $(STAMP) ## Whether the backend at URL=... keeps the contract; the key
 
 .PHONY: contract-selftest
 contract-selftest: $(STAMP) ## Whether the contract kit sees every fault, and none where there is none
-	$(BIN)/python -m tests.contract.selftest --write docs/contract-selftest.md $(ARGS)
+	$(BIN)/python -m tests.contract.selftest --write docs/results/contract-selftest.md $(ARGS)
 
-.PHONY: hostile
-hostile: $(STAMP) ## Ten minutes of hostile input: no answer of 500, no traceback in the log
-	$(BIN)/python -m tests.system.fuzz --write docs/hostile-run.md $(ARGS)
+.PHONY: fuzz
+fuzz: $(STAMP) ## Ten minutes of bad input: no answer of 500, no traceback in the log
+	$(BIN)/python -m tests.system.fuzz --write docs/results/fuzz.md $(ARGS)
 
 .PHONY: crash
 crash: $(STAMP) ## Whether kill -9 of the backend, 50 times under load, loses or repeats anything
-	$(BIN)/python -m tests.system.crash --write docs/crash-test.md $(ARGS)
+	$(BIN)/python -m tests.system.crash --write docs/results/crash.md $(ARGS)
 
-.PHONY: night
-night: $(STAMP) ## 5,000 rollouts on containers that the pool starts, while these and the backend are killed
-	$(BIN)/python -m tests.system.soak --write docs/night.md $(ARGS)
+.PHONY: soak
+soak: $(STAMP) ## 5,000 rollouts on containers that the pool starts, while these and the backend are killed
+	$(BIN)/python -m tests.system.soak --write docs/results/soak.md $(ARGS)
 
 .PHONY: bench
 bench: $(BENCH_STAMP) ## How fast it is, next to bare httpx and the client before this one
@@ -80,7 +80,7 @@ bench: $(BENCH_STAMP) ## How fast it is, next to bare httpx and the client befor
 
 .PHONY: bench-backend
 bench-backend: $(STAMP) ## What the local backend costs, next to the container behind it
-	@$(BIN)/python -m bench.backend --write docs/backend-bench.md $(BENCH_OPTIONS)
+	@$(BIN)/python -m bench.backend --write docs/results/backend-bench.md $(BENCH_OPTIONS)
 
 .PHONY: check
 check: lint types imports lint-spec check-generated ## Everything that can be said without running it

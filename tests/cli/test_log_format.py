@@ -39,7 +39,7 @@ def json_lines(text: str) -> list[dict[str, Any]]:
     return lines
 
 
-def night(client: httpx.Client) -> dict[str, Any]:
+def run_rollouts(client: httpx.Client) -> dict[str, Any]:
     """A pool with a rollout of every end; the ids, and the requests that are to be blamed."""
     seen: dict[str, Any] = {}
 
@@ -71,7 +71,7 @@ def test_one_json_line_for_each_change(tmp_path: Path) -> None:
     arguments = ("--port", "0", "--data-dir", str(tmp_path / "d"), "--api-key", KEY)
     with serve(tmp_path, *arguments, "--log-format", "json") as serving:
         with serving.client(KEY) as client:
-            ids = night(client)
+            ids = run_rollouts(client)
         status, errors = serving.end()
     assert status == 0
     assert "The local backend answers at" in serving.printed
@@ -115,7 +115,7 @@ def test_the_same_as_text_which_is_the_default(tmp_path: Path) -> None:
     arguments = ("--port", "0", "--data-dir", str(tmp_path / "d"), "--api-key", KEY)
     with serve(tmp_path, *arguments) as serving:
         with serving.client(KEY) as client:
-            ids = night(client)
+            ids = run_rollouts(client)
         status, errors = serving.end()
     assert status == 0
     for secret in (KEY, MARK):
@@ -139,7 +139,7 @@ def test_a_higher_level_leaves_them_out(tmp_path: Path, level: str) -> None:
     arguments = ("--port", "0", "--data-dir", str(tmp_path / "d"), "--api-key", KEY)
     with serve(tmp_path, *arguments, "--log-level", level) as serving:
         with serving.client(KEY) as client:
-            night(client)
+            run_rollouts(client)
         assert serving.end() == (0, "")
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from tests.system.crash.run import Report, crash_run
 
 _PAGE = """\
-# The crash test
+# Crash test
 
 `make crash` runs a real client and three real containers in processes of their own against
 `synth-pools serve`, and kills the backend with `kill -9` at random moments, in its start too, while

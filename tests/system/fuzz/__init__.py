@@ -1,1 +1,1 @@
-"""A long run of hostile input against `synth-pools serve`: `make hostile`."""
+"""A long run of bad input against `synth-pools serve`: `make fuzz`."""

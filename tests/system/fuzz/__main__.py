@@ -1,6 +1,6 @@
-"""Ten minutes of hostile input against `synth-pools serve`, and what it answered and logged.
+"""Send bad input to `synth-pools serve` for ten minutes; count its answers, read its log.
 
-    python -m tests.system.fuzz [--minutes 10] [--write docs/hostile-run.md]
+    python -m tests.system.fuzz [--minutes 10] [--write docs/results/fuzz.md]
 
 Exit status 1 where anything was answered 500, where the log holds a traceback, or where bad HTTP
 was answered otherwise than the table allows.
@@ -27,15 +27,15 @@ import httpx
 from synth_pools.spec import spec_path
 from tests.system.fuzz.attackers import Attackers
 
-_KEY = "sk_hostile_run"
+_KEY = "sk_fuzz_test"
 _ROUND_SECONDS = 150
 _WIDTH = 110
 _PAGE = """\
-# A run of `make hostile`
+# Fuzz test
 
-`synth-pools serve` under four attackers at once: schemathesis over the whole of `openapi.yaml`, the
-table of bad HTTP (`tests/support/raw_http.py`), requests with bytes changed, cut out or doubled,
-and 50 connections that say half of something or read nothing.
+`make fuzz` runs `synth-pools serve` under four attackers at once: schemathesis over the whole of
+`openapi.yaml`, the table of bad HTTP (`tests/support/raw_http.py`), requests with bytes changed,
+cut out or doubled, and 50 connections that say half of something or read nothing.
 
 ```text
 {text}
@@ -157,7 +157,7 @@ def _fuzz(folder: Path, url: str, found: Found, seconds: float) -> None:
         text=True,
         timeout=seconds + 300,
         check=False,
-        env={**os.environ, "HOSTILE_COUNTS": str(counts), "PYTHONPATH": str(Path.cwd())},
+        env={**os.environ, "FUZZ_COUNTS": str(counts), "PYTHONPATH": str(Path.cwd())},
     )
     if not counts.exists():
         found.wrong.append(f"schemathesis did not run: {done.stdout[-2000:]}{done.stderr[-2000:]}")

@@ -25,7 +25,7 @@ def after_call(context: Any, case: Any, response: Any) -> None:
 
 def _tell() -> None:
     found = {"statuses": dict(_statuses), "failures": _failures}
-    Path(os.environ["HOSTILE_COUNTS"]).write_text(json.dumps(found))
+    Path(os.environ["FUZZ_COUNTS"]).write_text(json.dumps(found))
 
 
 atexit.register(_tell)

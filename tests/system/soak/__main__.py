@@ -1,4 +1,4 @@
-"""`make night`: a new user's night in its long form, and its printed result."""
+"""Run the soak test in its long form and print the result: `make soak`."""
 
 from __future__ import annotations
 
@@ -11,32 +11,31 @@ import tempfile
 import threading
 from pathlib import Path
 
-from tests.system.soak.run import night_run
+from tests.system.soak.run import soak_run
 
 # A rollout that is lost would be waited for without end.
 _LONGEST_SECONDS = 3600.0
 
 _PAGE = """\
-# A night's work
+# Soak test
 
-`make night` does what a new user would leave alone for a night: `synth-pools serve
---allow-processes`, one pool with `"capacity": 4` and a `config.process`, whose containers (made
-with synth-containers) the backend starts itself, and 5,000 rollouts by one
-`rollouts.run_many(..., journal=...)`, each with `limits.max_attempts: 5`. On the way the busiest
-container is killed with `kill -9`, then the backend, twice; it is started again on the same data
-directory, and nothing else is done.
+`make soak` runs 5,000 rollouts on containers that the backend starts itself: `synth-pools serve
+--allow-processes`, one pool with `"capacity": 4` and a `config.process` (made with
+synth-containers), one `rollouts.run_many(..., journal=...)`, each rollout with
+`limits.max_attempts: 5`. On the way it kills the busiest container with `kill -9`, then the
+backend, twice, and starts it again on the same data directory. It does nothing else.
 
-In the morning three books must agree: what the client was told, what the backend has stored, and
-which rollouts the containers ran (written down by each, before it ran them). Every request has one
-outcome, the one that belongs to it; none ran more often than the backend has attempts for it. The
-same call with the same journal tells the same outcomes once more, and runs nothing. When the
-backend has been stopped, no container is left.
+At the end three records must agree: what the client was told, what the backend has stored, and
+which rollouts the containers ran (each writes a rollout down before it runs it). Every request has
+one outcome, its own. No rollout ran more often than the backend has attempts for it. The same call
+with the same journal returns the same outcomes and runs nothing. After the backend has stopped, no
+container is left.
 
-That it sees faults was tried by putting two in: a backend that does not end what its former run
-left, told of as processes that are left, and one that does not count further attempts, told of as
-rollouts that ran more often than they have attempts.
+Two planted faults were seen. A backend that does not end the processes of its former run: reported
+as processes that are left. A backend that does not count further attempts: reported as rollouts
+that ran more often than they have attempts.
 
-The last result, as it was printed:
+The last result, as printed:
 
 ```
 {result}
@@ -57,8 +56,8 @@ def main() -> int:
     limit = threading.Timer(_LONGEST_SECONDS, _thread.interrupt_main)
     limit.daemon = True
     limit.start()
-    with tempfile.TemporaryDirectory(prefix="synth-pools-night-") as folder:
-        report = night_run(
+    with tempfile.TemporaryDirectory(prefix="synth-pools-soak-") as folder:
+        report = soak_run(
             Path(folder),
             rollouts=arguments.rollouts,
             containers=arguments.containers,

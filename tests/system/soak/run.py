@@ -1,4 +1,4 @@
-"""One night: many rollouts on containers that the pool starts, while things are killed."""
+"""The soak test: many rollouts on containers that the pool starts, while things are killed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.system.crash.ledgers import read_ledger, stored_rollouts
 from tests.system.crash.processes import KEY, ROOT, Serve
 from tests.system.soak.verdict import Verdict, compare, read_attempts
 
-_POOL = "night"
+_POOL = "soak"
 _MOST_ATTEMPTS = 5
 _CONCURRENCY = 16
 _IN_FLIGHT = 32
@@ -73,7 +73,7 @@ def requests(number: int, seed: int) -> Iterator[dict[str, Any]]:
         }
 
 
-def night_run(
+def soak_run(
     folder: Path,
     *,
     rollouts: int,
@@ -113,15 +113,15 @@ def night_run(
                     serve.start()
                 tell(f"{len(outcomes)} of {rollouts} outcomes; a kill -9 of a {what}")
         before = _ran(ledgers)
-        # The morning after: the same call again tells the same outcomes and runs nothing.
-        morning = list(_fleet(client, folder, rollouts, seed))
+        # The same call with the same journal returns the same outcomes and runs nothing.
+        replay = list(_fleet(client, folder, rollouts, seed))
         stored = stored_rollouts(client, _POOL)
         status = serve.stop()
         left = _left(ledgers)
     ran = _ran(ledgers)
     verdict = compare(outcomes, rollouts, stored, read_attempts(folder / "data"), ran)
     verdict.expect(ran == before, "a run from the journal ran something")
-    same = {one.index: one.rollout for one in morning} == {
+    same = {one.index: one.rollout for one in replay} == {
         one.index: one.rollout for one in outcomes
     }
     verdict.expect(same, "the journal tells other outcomes")
@@ -134,7 +134,7 @@ def night_run(
         len(list(ledgers.iterdir())),
         container_kills,
         serve.kills,
-        sum(one.replayed for one in morning),
+        sum(one.replayed for one in replay),
         time.monotonic() - begun,
         seed,
     )
@@ -153,7 +153,7 @@ def _definition(ledgers: Path, containers: int) -> dict[str, Any]:
     process = {"argv": [*argv, str(ledgers / "{port}"), "{port}"], "cwd": str(ROOT)}
     return {
         "pool_id": _POOL,
-        "name": "a night's work",
+        "name": "soak test",
         "capacity": containers,
         "concurrency": _CONCURRENCY,
         "config": {"process": process},
@@ -163,7 +163,7 @@ def _definition(ledgers: Path, containers: int) -> dict[str, Any]:
 def _fleet(
     client: ContainerPoolsClient, folder: Path, rollouts: int, seed: int
 ) -> Iterator[RolloutOutcome]:
-    journal = folder / "night.jsonl"
+    journal = folder / "soak.jsonl"
     with client.rollouts.run_many(
         _POOL, requests(rollouts, seed), journal=journal, max_in_flight=_IN_FLIGHT
     ) as fleet:
@@ -186,14 +186,14 @@ def _ran(ledgers: Path) -> dict[str, int]:
 
 
 def _end_what_is_left(ledgers: Path) -> None:
-    """A night that went wrong must not leave its containers to the next one."""
+    """End the containers that a failed run left, before the next run."""
     for process in _left(ledgers):
         with contextlib.suppress(psutil.Error):
             process.kill()
 
 
 def _left(ledgers: Path) -> list[psutil.Process]:
-    """The containers of this night that still run."""
+    """The containers of this run that are still alive."""
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):

@@ -1,4 +1,4 @@
-"""A night's work in its short form; `make night` is the long one."""
+"""The soak test in its short form; `make soak` is the long one."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.soak.run import night_run
+from tests.system.soak.run import soak_run
 
 
 @pytest.mark.timeout(150)
-def test_all_outcomes_are_there_in_the_morning(tmp_path: Path) -> None:
-    report = night_run(tmp_path, rollouts=150)
+def test_all_outcomes_are_there_at_the_end(tmp_path: Path) -> None:
+    report = soak_run(tmp_path, rollouts=150)
     assert report.verdict.wrong == []
     assert (report.container_kills, report.backend_kills) == (1, 2)
     assert report.verdict.statuses == {"completed": 150}
