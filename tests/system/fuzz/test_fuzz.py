@@ -1,0 +1,18 @@
+"""The fuzz test in its short form; `make fuzz` is the long one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.system.fuzz.__main__ import attack, report
+
+
+@pytest.mark.timeout(400)
+def test_bad_input_breaks_nothing(tmp_path: Path) -> None:
+    found = attack(tmp_path, seconds=30)
+    assert found.is_good, "\n".join(report(found))
+    # Both kinds of attackers came to something.
+    assert found.statuses.total() > 500
+    assert found.raw.total() > 500
