@@ -3,8 +3,30 @@
 from __future__ import annotations
 
 import signal
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
 
 # A shell starts its background jobs with ^C ignored, and every program that a test starts would
 # inherit that: those that are to be interrupted could not be.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# A slow machine is no failure of an example, and a run finds what the one before it found.
+settings.register_profile(
+    "suite",
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+settings.load_profile("suite")
+
+SYSTEM = Path(__file__).parent / "system"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the long proofs."""
+    for item in items:
+        if item.path.is_relative_to(SYSTEM):
+            item.add_marker(pytest.mark.system)

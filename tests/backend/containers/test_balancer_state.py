@@ -244,4 +244,4 @@ class FleetMachine(RuleBasedStateMachine):
 
 
 TestFleet = FleetMachine.TestCase
-TestFleet.settings = settings(max_examples=80, stateful_step_count=40, deadline=None)
+TestFleet.settings = settings(max_examples=80, stateful_step_count=40)

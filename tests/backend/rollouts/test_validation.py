@@ -106,7 +106,6 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
 
 @settings(
     max_examples=150,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(

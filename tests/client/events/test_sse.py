@@ -191,7 +191,7 @@ PIECES = st.sampled_from(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(PIECES, max_size=40), st.lists(st.integers(0, 200), max_size=8))
 def test_any_cut_of_any_stream_gives_the_same_events(pieces: list[str], cuts: list[int]) -> None:
     text = "".join(pieces)

@@ -60,7 +60,7 @@ def test_the_first_line_comes_back_as_it_was(pool_id: str, base_url: str) -> Non
     assert "service" in (run.difference(pool_id, base_url + "x") or "")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(records, max_size=8), st.data())
 def test_a_crash_after_any_byte_leaves_what_was_whole(
     written: list[Admission | Ending], data: st.DataObject
