@@ -1,16 +1,16 @@
-"""Gathers what the checks say, from several threads, into one outcome per check and operation."""
+"""Collector of verdicts."""
 
 from __future__ import annotations
 
 import re
 import threading
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import replace
 
 from synth_pools.contract.document import Document
 from synth_pools.contract.results import (
     CheckOutcome,
-    Clause,
     Column,
     Departure,
     Exchange,
@@ -18,8 +18,9 @@ from synth_pools.contract.results import (
     LayerResult,
     Outcome,
 )
-from synth_pools.contract.rules.conformance import conformance
-from synth_pools.contract.rules.consistency import agreement
+from synth_pools.contract.rules.conformance import check_conformance
+from synth_pools.contract.rules.consistency import check_consistency
+from synth_pools.contract.rules.verdict import RuleResult
 
 # One defect shows in every request of a kind; a handful of them tells as much as all.
 _KEPT = 40
@@ -30,24 +31,31 @@ _PARTICULARS = re.compile(
     r"""'[^']*'|"[^"]*"|contract-kit-[\w.:-]+|(?:rollout|pool|task|evt)_[0-9a-f]{8,}|-?\d[\w.:+-]*"""
 )
 
-Key = tuple[str, str, Column, Layer]
+_Key = tuple[str, str, Column, Layer]
 
 
-class Findings:
+class ResultCollector:
+    """Collects verdicts from several threads, one outcome per check, operation, column and layer.
+
+    The heaviest outcome of a cell stays: a departure outweighs what held, and that what could not
+    be judged.
+    """
+
     def __init__(self, document: Document) -> None:
         self._document = document
         self._lock = threading.Lock()
-        self._outcomes: dict[Key, Outcome] = {}
-        self._notes: dict[Key, str] = {}
-        self._departures: dict[Key, list[Departure]] = {}
+        self._outcomes: dict[_Key, Outcome] = {}
+        self._notes: dict[_Key, str] = {}
+        self._departures: dict[_Key, list[Departure]] = {}
         self._reached: Counter[tuple[str, int]] = Counter()
         self._requests = 0
 
     def held(self, check: str, operation: str, column: Column, layer: Layer) -> None:
+        """Record that a check of an operation held."""
         with self._lock:
             self._raise_to((check, operation, column, layer), Outcome.HELD)
 
-    def lacking(
+    def inconclusive(
         self,
         outcome: Outcome,
         check: str,
@@ -56,13 +64,14 @@ class Findings:
         layer: Layer,
         note: str,
     ) -> None:
-        """Something that could not be judged, and why."""
+        """Record that an operation could not be judged, and the reason."""
         key = (check, operation, column, layer)
         with self._lock:
             self._raise_to(key, outcome)
             self._notes.setdefault(key, note)
 
     def departed(self, departure: Departure) -> None:
+        """Record a departure; of many with one check, operation and column the first are kept."""
         key = (departure.check, departure.operation, departure.column, departure.layer)
         exchange = departure.exchange and shortened(departure.exchange)
         before = tuple(shortened(step) for step in departure.before)
@@ -72,40 +81,56 @@ class Findings:
             if len(kept) < _KEPT:
                 kept.append(replace(departure, exchange=exchange, before=before))
 
-    def saw(self, exchange: Exchange, layer: Layer, before: tuple[Exchange, ...] = ()) -> bool:
-        """Count an exchange and judge it by the document; whether it held in every respect."""
+    def record(self, exchange: Exchange, layer: Layer, before: tuple[Exchange, ...] = ()) -> None:
+        """Count an exchange and judge it by the rules for single exchanges.
+
+        Args:
+            exchange: The exchange.
+            layer: The layer that sent the request.
+            before: The requests that lead up to it.
+        """
         operation = self._document.operations.get(exchange.operation or "")
         with self._lock:
             self._requests += 1
             if operation is not None and exchange.status is not None:
                 self._reached[operation.id, exchange.status] += 1
         name = operation.id if operation else exchange.operation or ""
-        good = True
-        for judgement in (
-            *conformance(self._document, operation, exchange),
-            *agreement(self._document, operation, exchange),
-        ):
-            if judgement.got is None:
-                self.held(judgement.check, name, judgement.column, layer)
+        results = (
+            *check_conformance(self._document, operation, exchange),
+            *check_consistency(self._document, operation, exchange),
+        )
+        self.add_results(results, name, exchange, layer, before)
+
+    def add_results(
+        self,
+        results: Iterable[RuleResult],
+        operation: str,
+        exchange: Exchange,
+        layer: Layer,
+        before: tuple[Exchange, ...] = (),
+    ) -> None:
+        """Take over what rules say of an exchange of an operation."""
+        for result in results:
+            if result.got is None:
+                self.held(result.check, operation, result.column, layer)
                 continue
-            good = False
             self.departed(
                 Departure(
-                    check=judgement.check,
-                    operation=name,
-                    clause=judgement.clause,
-                    expected=judgement.expected,
-                    got=judgement.got,
+                    check=result.check,
+                    operation=operation,
+                    clause=result.clause,
+                    expected=result.expected,
+                    got=result.got,
                     exchange=exchange,
                     layer=layer,
-                    column=judgement.column,
+                    column=result.column,
                     before=before,
-                    cause=judgement.cause,
+                    cause=result.cause,
                 )
             )
-        return good
 
     def result(self) -> LayerResult:
+        """Return everything that was collected so far."""
         with self._lock:
             outcomes = tuple(
                 CheckOutcome(
@@ -122,50 +147,22 @@ class Findings:
             )
             return LayerResult(outcomes, dict(self._reached), self._requests)
 
-    def count(self, outcome: Outcome) -> int:
-        with self._lock:
-            return sum(1 for one in self._outcomes.values() if one is outcome)
-
-    def _raise_to(self, key: Key, outcome: Outcome) -> None:
+    def _raise_to(self, key: _Key, outcome: Outcome) -> None:
         former = self._outcomes.get(key)
         if former is None or outcome.weight > former.weight:
             self._outcomes[key] = outcome
 
 
 def shortened(exchange: Exchange) -> Exchange:
-    """An exchange without the tail of a long response, to be kept."""
+    """Return the exchange with at most the first 8 KiB of the response's body."""
     if len(exchange.response_body) <= _BODY_KEPT:
         return exchange
     return replace(exchange, response_body=exchange.response_body[:_BODY_KEPT])
 
 
-def departure(
-    check: str,
-    operation: str,
-    clause: Clause,
-    expected: str,
-    got: str,
-    layer: Layer,
-    column: Column,
-    exchange: Exchange | None,
-    before: tuple[Exchange, ...] = (),
-    cause: str = "",
-) -> Departure:
-    """A departure; without a cause, whatever else demanded the same of the operation shares it."""
-    return Departure(
-        check=check,
-        operation=operation,
-        clause=clause,
-        expected=expected,
-        got=got,
-        exchange=exchange,
-        layer=layer,
-        column=column,
-        before=before,
-        cause=cause or f"{operation}|{_gist(expected)}",
-    )
+def cause_of(operation: str, expected: str) -> str:
+    """Return the key that departures share which expect the same of an operation.
 
-
-def _gist(demand: str) -> str:
-    """A demand without what is different from one request to the next."""
-    return _PARTICULARS.sub("*", demand)[:80]
+    Values that differ from one request to the next, as ids and numbers, do not count.
+    """
+    return f"{operation}|{_PARTICULARS.sub('*', expected)[:80]}"

@@ -23,7 +23,7 @@ EVENT_STREAM = "text/event-stream"
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class DocumentedResponse:
     """One documented answer: its media types with their schemas, and its headers' schemas."""
 
     status: str
@@ -37,7 +37,7 @@ class Operation:
     method: str
     path: str
     tag: str
-    answers: Mapping[str, Answer]
+    responses: Mapping[str, DocumentedResponse]
     pattern: re.Pattern[str] = field(repr=False)
 
     @property
@@ -46,16 +46,16 @@ class Operation:
 
     @property
     def streams(self) -> bool:
-        return any(EVENT_STREAM in answer.content for answer in self.answers.values())
+        return any(EVENT_STREAM in response.content for response in self.responses.values())
 
-    def answer(self, status: int) -> Answer | None:
+    def response(self, status: int) -> DocumentedResponse | None:
         """The documented answer with this status; an exact one goes before a range."""
-        exact = self.answers.get(str(status))
+        exact = self.responses.get(str(status))
         if exact is not None:
             return exact
-        for documented, answer in self.answers.items():
+        for documented, response in self.responses.items():
             if status_matches(documented, status):
-                return answer
+                return response
         return None
 
     def ids(self, path: str) -> dict[str, str] | None:
@@ -103,7 +103,7 @@ class Document:
 
     @cached_property
     def documented(self) -> dict[str, tuple[str, ...]]:
-        return {name: tuple(op.answers) for name, op in self.operations.items()}
+        return {name: tuple(op.responses) for name, op in self.operations.items()}
 
     @cached_property
     def _open_schemas(self) -> dict[str, Any]:
@@ -123,20 +123,20 @@ class Document:
                 raw = item.get(method)
                 if raw is None:
                     continue
-                answers = {
-                    str(status): self._answer(str(status), self._resolve(answer))
-                    for status, answer in raw["responses"].items()
+                responses = {
+                    str(status): self._answer(str(status), self._resolve(response))
+                    for status, response in raw["responses"].items()
                 }
                 tag = next(iter(raw.get("tags", [])), "")
-                yield Operation(raw["operationId"], method.upper(), path, tag, answers, pattern)
+                yield Operation(raw["operationId"], method.upper(), path, tag, responses, pattern)
 
-    def _answer(self, status: str, raw: Mapping[str, Any]) -> Answer:
+    def _answer(self, status: str, raw: Mapping[str, Any]) -> DocumentedResponse:
         content = {name: media.get("schema", {}) for name, media in raw.get("content", {}).items()}
         headers = {
             name: self._resolve(header).get("schema", {})
             for name, header in raw.get("headers", {}).items()
         }
-        return Answer(status, content, headers)
+        return DocumentedResponse(status, content, headers)
 
     def _resolve(self, node: Mapping[str, Any]) -> Mapping[str, Any]:
         reference = node.get("$ref")

@@ -21,11 +21,11 @@ class StoppedError(Exception):
     """The run was asked to stop."""
 
 
-class EndScenario(Exception):  # noqa: N818 - an end, not an error
+class StopScenarioError(Exception):
     """An expectation that the rest of the scenario builds on was not met, and is recorded."""
 
 
-class LackError(Exception):
+class InconclusiveError(Exception):
     """An operation could not be judged.
 
     Attributes:

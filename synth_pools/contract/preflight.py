@@ -9,18 +9,20 @@ from urllib.parse import urlsplit
 
 from synth_pools.contract.document import Operation
 from synth_pools.contract.exceptions import (
-    EndScenario,
-    LackError,
+    InconclusiveError,
+    StopScenarioError,
     UnjudgeableError,
     UnreachableError,
 )
-from synth_pools.contract.harness.context import Context, Scenario
+from synth_pools.contract.harness.context import Context
+from synth_pools.contract.harness.expectations import Expectation, Status
+from synth_pools.contract.harness.registry import Scenario
 from synth_pools.contract.harness.waits import FINAL, Rollout, rollout_id, wait
-from synth_pools.contract.http.client import ABSENT, Answer
+from synth_pools.contract.http.client import ABSENT, Response
 from synth_pools.contract.http.reproduce import MASKED
 from synth_pools.contract.results import Clause, Column, Layer, Outcome
 from synth_pools.contract.rules.verdict import excerpt
-from synth_pools.contract.session import World, not_offered
+from synth_pools.contract.session import Session
 
 # Together less than the ten seconds in which bad input is to be told.
 _CONTACT_SECONDS = 3.0
@@ -68,24 +70,24 @@ def checked_key(key: str | None) -> str:
     return text
 
 
-def first_contact(world: World) -> None:
+def first_contact(session: Session) -> None:
     """Make sure that the URL is a backend of this kind and the key works; learn its features."""
-    answers: dict[str, Answer] = {}
+    responses: dict[str, Response] = {}
     for operation in _FIRST_OPERATIONS:
         try:
-            answers[operation] = world.probe.call(operation, limit=_CONTACT_SECONDS)
+            responses[operation] = session.http.call(operation, limit=_CONTACT_SECONDS)
         except UnreachableError as error:
             raise UnjudgeableError(
-                f"nobody answers at {world.base_url} ({error}): is the backend running there?"
+                f"nobody answers at {session.base_url} ({error}): is the backend running there?"
             ) from None
-        if answers[operation].status is None:
+        if responses[operation].status is None:
             break
-    if not any(_recognised(operation, answer) for operation, answer in answers.items()):
-        raise UnjudgeableError(_what_it_is(world, answers))
-    for answer in answers.values():
-        world.findings.saw(answer.exchange, Layer.PREFLIGHT)
+    if not any(_recognised(operation, response) for operation, response in responses.items()):
+        raise UnjudgeableError(_what_it_is(session, responses))
+    for response in responses.values():
+        session.collector.record(response.exchange, Layer.PREFLIGHT)
     ctx = Context(
-        world,
+        session,
         Scenario(
             "preflight.contact",
             Clause("Authentication", "a right key is accepted by every operation"),
@@ -94,43 +96,43 @@ def first_contact(world: World) -> None:
         ),
         Layer.PREFLIGHT,
     )
-    for operation, answer in answers.items():
+    for operation, response in responses.items():
         try:
-            ctx.expect(answer, 200, operation, because="the key is right")
-        except LackError as lack:
-            ctx.lack(lack.operation, lack.note, lack.outcome)
-    features = answers["get_capabilities"].at("features")
-    world.features = features if isinstance(features, dict) else {}
+            ctx.expect.status(response, Status(200, "the key is right"), operation)
+        except InconclusiveError as lack:
+            ctx.expect.inconclusive(lack.operation, lack.note, lack.outcome)
+    features = responses["get_capabilities"].at("features")
+    session.features = features if isinstance(features, dict) else {}
 
 
-def _recognised(operation: str, answer: Answer) -> bool:
-    return answer.status == 200 and answer.at(_MARKS[operation]) is not ABSENT
+def _recognised(operation: str, response: Response) -> bool:
+    return response.status == 200 and response.at(_MARKS[operation]) is not ABSENT
 
 
-def _what_it_is(world: World, answers: dict[str, Answer]) -> str:
-    first = next(iter(answers.values()))
-    statuses = {answer.status for answer in answers.values()}
+def _what_it_is(session: Session, responses: dict[str, Response]) -> str:
+    first = next(iter(responses.values()))
+    statuses = {response.status for response in responses.values()}
     if None in statuses:
-        trouble = next(a.exchange.trouble for a in answers.values() if a.status is None)
-        return f"{world.base_url} does not answer as an HTTP server would ({trouble})"
+        trouble = next(a.exchange.trouble for a in responses.values() if a.status is None)
+        return f"{session.base_url} does not answer as an HTTP server would ({trouble})"
     if statuses <= {401, 403}:
         return (
-            f"the key is refused ({first.status}) at {world.base_url}: "
+            f"the key is refused ({first.status}) at {session.base_url}: "
             "give the right one with --api-key or SYNTH_API_KEY"
         )
     return (
-        f"{world.base_url} is no Container Pools API: GET /v1/capabilities answers "
+        f"{session.base_url} is no Container Pools API: GET /v1/capabilities answers "
         f"{_short(excerpt(first.exchange))}; give the base URL of a backend"
     )
 
 
-def prove(world: World) -> Rollout | None:
+def prove(session: Session) -> Rollout | None:
     """Make a pool, a task and a rollout and see it end; None where a departure was in the way.
 
     Raises UnjudgeableError where nothing departs and nothing can be judged either.
     """
     ctx = Context(
-        world,
+        session,
         Scenario(
             "preflight.rollout",
             Clause("Rollouts: states", "a rollout is admitted, runs and ends"),
@@ -139,24 +141,24 @@ def prove(world: World) -> Rollout | None:
         ),
         Layer.PREFLIGHT,
     )
-    name = world.pool_id("preflight")
-    body = world.pool_body("preflight")
+    name = session.pool_id("preflight")
+    body = session.pool_body("preflight")
     _allowed(ctx, "create_pool", {}, body, "--pool-request")
     pool: dict[str, str] = {"pool_id": name}
     try:
-        ctx.made(body)
-        answer = ctx.want(201, "create_task", pool, json={"task_id": "task-1"})
-        request: dict[str, Any] = world.rollout_body()
+        ctx.resources.create_pool(body)
+        response = ctx.require(201, "create_task", pool, json={"task_id": "task-1"})
+        request: dict[str, Any] = session.rollout_body()
         request.setdefault("task_id", "task-1")
         began = time.monotonic()
-        answer = ctx.want((202, 200), "create_rollout", pool, json=request)
-        rollout = Rollout(name, rollout_id(answer))
+        response = ctx.require((202, 200), "create_rollout", pool, json=request)
+        rollout = Rollout(name, rollout_id(response))
         wait(ctx, rollout, FINAL)
-        world.proven = True
-        world.patience = max(world.patience, 10 * (time.monotonic() - began))
-    except EndScenario:
+        session.proven = True
+        session.patience = max(session.patience, 10 * (time.monotonic() - began))
+    except StopScenarioError:
         return None
-    except LackError as lack:
+    except InconclusiveError as lack:
         raise UnjudgeableError(
             f"{lack.note}: a rollout that ends is needed; give --rollout-request, --pool-request "
             "or --container-url for one"
@@ -168,27 +170,29 @@ def _allowed(
     ctx: Context, operation: str, ids: dict[str, str], body: dict[str, Any], option: str
 ) -> None:
     """Tell a refusal by policy, which is the caller's to mend, from a departure."""
-    answer = ctx.world.probe.call(operation, ids, json={**body, "pool_id": ctx.name("allowed")})
-    if answer.status == 201:
-        ctx.world.made_pool(str(answer.at("id")))
-    elif answer.status in (401, 402, 403, 409, 501):
+    response = ctx.session.http.call(
+        operation, ids, json={**body, "pool_id": ctx.resources.name("allowed")}
+    )
+    if response.status == 201:
+        ctx.session.register_pool(str(response.at("id")))
+    elif response.status in (401, 402, 403, 409, 501):
         raise UnjudgeableError(
-            f"no pool can be made: {_short(excerpt(answer.exchange))}; "
+            f"no pool can be made: {_short(excerpt(response.exchange))}; "
             f"use a key that may, or give {option}"
         )
 
 
-def try_containers(world: World, urls: dict[str, str]) -> None:
+def try_containers(session: Session, urls: dict[str, str]) -> None:
     """Use containers of our own where the backend's policy lets it reach them."""
-    body = {**world.pool_body("containers"), "container_url": urls["good"]}
-    answer = world.probe.call("create_pool", json=body)
-    if answer.status == 201:
-        world.made_pool(str(answer.at("id")))
-        pool = {"pool_id": str(answer.at("id"))}
-        health = world.probe.call("get_pool_container_health", pool)
+    body = {**session.pool_body("containers"), "container_url": urls["good"]}
+    response = session.http.call("create_pool", json=body)
+    if response.status == 201:
+        session.register_pool(str(response.at("id")))
+        pool = {"pool_id": str(response.at("id"))}
+        health = session.http.call("get_pool_container_health", pool)
         # Whether it is reached, not whether it is passed on rightly: that is judged elsewhere.
         if health.status not in (403, 502, 504):
-            world.containers = urls
+            session.containers = urls
 
 
 def _shown(text: str) -> str:
@@ -200,31 +204,28 @@ def _short(text: str) -> str:
     return text if len(text) <= 120 else text[:119] + "…"
 
 
-def check_access(world: World, rollout: Rollout | None) -> None:
+def check_access(session: Session, rollout: Rollout | None) -> None:
     """Ask for every operation without a key and with wrong ones, about things of ours."""
-    operations = tuple(world.document.operations)
+    operations = tuple(session.document.operations)
     item = Scenario(_ACCESS_CHECK, _ACCESS, operations, lambda _: None)
-    ctx = Context(world, item, Layer.PREFLIGHT)
-    ids = _ids(world, rollout)
-    absent = not_offered(world)
-    for operation in sorted(world.document.operations.values(), key=lambda op: op.id in _LAST):
-        if world.options.read_only and operation.method != "GET":
+    ctx = Context(session, item, Layer.PREFLIGHT)
+    ids = _ids(session, rollout)
+    absent = session.not_offered()
+    for operation in sorted(session.document.operations.values(), key=lambda op: op.id in _LAST):
+        if session.options.read_only and operation.method != "GET":
             continue
         if operation.id in absent:
-            ctx.lack(operation.id, absent[operation.id], Outcome.NOT_OFFERED)
+            ctx.expect.inconclusive(operation.id, absent[operation.id], Outcome.NOT_OFFERED)
             continue
         for what, authorization in _wrong(operation):
-            answer = _ask(ctx, operation, ids, authorization)
-            if answer.status == 501:
+            response = _ask(ctx, operation, ids, authorization)
+            if response.status == 501:
                 # It refuses everybody, which is as good.
                 continue
-            ctx.judge(
-                operation.id,
-                answer.status == 401,
-                f"401: {what}",
-                excerpt(answer.exchange),
-                answer,
-                column=Column.AUTH,
+            ctx.expect.that(
+                Expectation(operation.id, f"401: {what}", response, column=Column.AUTH),
+                response.status == 401,
+                excerpt(response.exchange),
             )
 
 
@@ -236,10 +237,10 @@ def _wrong(operation: Operation) -> Iterator[tuple[str, str | None]]:
         yield "the key is of another scheme", "Basic Y29udHJhY3Q6a2l0"
 
 
-def _ids(world: World, rollout: Rollout | None) -> Mapping[str, str]:
+def _ids(session: Session, rollout: Rollout | None) -> Mapping[str, str]:
     if rollout is None:
         # Nothing was made: a name that nobody has must be refused as well.
-        name = world.pool_id("nothing")
+        name = session.pool_id("nothing")
         return dict.fromkeys(("pool_id", "task_id", "rollout_id", "artifact_path"), name)
     return {
         "pool_id": rollout.pool_id,
@@ -251,15 +252,15 @@ def _ids(world: World, rollout: Rollout | None) -> Mapping[str, str]:
 
 def _ask(
     ctx: Context, operation: Operation, ids: Mapping[str, str], authorization: str | None
-) -> Answer:
+) -> Response:
     body: Any = ABSENT
     if operation.method in ("POST", "PUT", "PATCH"):
         body = {}
         if operation.id in ("create_pool", "replace_pool"):
-            body = {"name": ctx.name("auth")}
+            body = {"name": ctx.resources.name("auth")}
         if operation.id == "create_pool":
             body["pool_id"] = body["name"]
-            ctx.world.made_pool(body["name"])
+            ctx.session.register_pool(body["name"])
         if operation.id == "create_global_rollout":
             body["pool_id"] = ids["pool_id"]
     named = {name: ids[name] for name in ids if "{" + name + "}" in operation.path}

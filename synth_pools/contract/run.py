@@ -12,13 +12,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from synth_pools.contract.collector import Findings
+from synth_pools.contract.collector import ResultCollector
 from synth_pools.contract.document import Document, read_specification
 from synth_pools.contract.exceptions import BusyError, UnjudgeableError, UnreachableError
-from synth_pools.contract.harness.executor import Playing
+from synth_pools.contract.harness.executor import ScenarioExecutor
 from synth_pools.contract.harness.waits import Rollout
-from synth_pools.contract.http.client import Probe, is_loopback
-from synth_pools.contract.http.stub_container import TinyContainers
+from synth_pools.contract.http.client import HttpClient, is_loopback
+from synth_pools.contract.http.stub_container import StubContainers
 from synth_pools.contract.options import ApiKey, Options, Profile, is_within
 from synth_pools.contract.preflight import (
     check_access,
@@ -30,7 +30,7 @@ from synth_pools.contract.preflight import (
 )
 from synth_pools.contract.results import LayerResult, Report
 from synth_pools.contract.scenarios import all_scenarios
-from synth_pools.contract.session import World, remove_leftovers, remove_made
+from synth_pools.contract.session import Session, remove_created, remove_leftovers
 
 # Checks that are no scenarios, by the first part of their ids.
 _FAMILIES = ("auth", "client", "model", "schema")
@@ -63,7 +63,7 @@ def run_contract(
     one in each report.
     """
     run = _Run(seed=secrets.randbelow(2**32) if seed is None else seed, profile=Profile(profile))
-    world: World | None = None
+    session: Session | None = None
     try:
         key = ApiKey(checked_key(api_key or os.environ.get("SYNTH_API_KEY")))
         run.url = checked_url(url)
@@ -84,10 +84,12 @@ def run_contract(
             container_url=container_url,
             spec=contract,
         )
-        probe = Probe(run.url, key, run.document)
-        world = World(options, run.document, probe, Findings(run.document), patience=patience)
-        with _containers(world) as urls:
-            _judge(run, world, urls, progress)
+        http = HttpClient(run.url, key, run.document)
+        session = Session(
+            options, run.document, http, ResultCollector(run.document), patience=patience
+        )
+        with _containers(session) as urls:
+            _judge(run, session, urls, progress)
     except UnjudgeableError as error:
         run.obstacles.append(str(error))
     except UnreachableError as error:
@@ -95,9 +97,9 @@ def run_contract(
     except BusyError as error:
         run.obstacles.append(f"the server is too busy to be judged: {error}")
     finally:
-        if world is not None:
-            _clean_up(run, world, progress)
-    return run.report(world)
+        if session is not None:
+            _clean_up(run, session, progress)
+    return run.report(session)
 
 
 def clean_leftovers(
@@ -111,17 +113,17 @@ def clean_leftovers(
     base = checked_url(url)
     contract = read_specification(spec)
     document = Document(contract)
-    probe = Probe(base, key, document)
+    http = HttpClient(base, key, document)
     options = Options(base, key, "00000000", 0, spec=contract)
     try:
-        first_contact(World(options, document, probe, Findings(document)))
-        return remove_leftovers(probe)
+        first_contact(Session(options, document, http, ResultCollector(document)))
+        return remove_leftovers(http)
     except UnreachableError as error:
         raise UnjudgeableError(f"the connection was lost ({error})") from None
     except BusyError as error:
         raise UnjudgeableError(f"the server is too busy: {error}") from None
     finally:
-        probe.close()
+        http.close()
 
 
 @dataclass(slots=True)
@@ -142,10 +144,10 @@ class _Run:
         if result.obstacle is not None:
             self.obstacles.append(result.obstacle)
 
-    def report(self, world: World | None) -> Report:
+    def report(self, session: Session | None) -> Report:
         layers = [*self.layers]
-        if world is not None:
-            layers.insert(0, world.findings.result())
+        if session is not None:
+            layers.insert(0, session.collector.result())
         reached: dict[tuple[str, int], int] = {}
         for layer in layers:
             for key, count in layer.reached.items():
@@ -166,7 +168,7 @@ class _Run:
             requests=sum(layer.requests for layer in layers),
             obstacles=tuple(dict.fromkeys(self.obstacles)),
             notes=tuple(self.notes),
-            read_only=world.options.read_only if world else False,
+            read_only=session.options.read_only if session else False,
         )
 
 
@@ -183,9 +185,9 @@ def _know(names: Sequence[str]) -> None:
             )
 
 
-def _judge(run: _Run, world: World, urls: Mapping[str, str], progress: Progress) -> None:
-    options = world.options
-    first_contact(world)
+def _judge(run: _Run, session: Session, urls: Mapping[str, str], progress: Progress) -> None:
+    options = session.options
+    first_contact(session)
     # Not before there is somebody to judge: the engines take seconds to import.
     from synth_pools.contract.client import runner as client_layer
     from synth_pools.contract.fuzzing import runner as schema_layer
@@ -195,33 +197,35 @@ def _judge(run: _Run, world: World, urls: Mapping[str, str], progress: Progress)
     rollout: Rollout | None = None
     if not options.read_only:
         if urls:
-            try_containers(world, dict(urls))
-        rollout = prove(world)
+            try_containers(session, dict(urls))
+        rollout = prove(session)
     if options.wants("auth"):
-        check_access(world, rollout)
+        check_access(session, rollout)
     progress("first contact", 1, 1)
 
     scenarios = [one for one in all_scenarios() if options.wants(one.id)]
-    playing = Playing(world, scenarios, lambda done, total: progress("scenarios", done, total))
-    playing.wait_for_quick()
-    if not playing.troubles:
-        if options.wants("model") and not options.read_only and not _late(run, world):
+    executor = ScenarioExecutor(
+        session, scenarios, lambda done, total: progress("scenarios", done, total)
+    )
+    executor.wait_for_quick()
+    if not executor.obstacles:
+        if options.wants("model") and not options.read_only and not _late(run, session):
             progress("state machine", 0, 1)
-            run.add(state_machine.run(world))
-        if options.wants("client") and not _late(run, world):
+            run.add(state_machine.run(session))
+        if options.wants("client") and not _late(run, session):
             progress("client", 0, 1)
-            run.add(client_layer.run(world))
-    playing.wait_for_all()
-    run.obstacles += playing.troubles
+            run.add(client_layer.run(session))
+    executor.wait_for_all()
+    run.obstacles += executor.obstacles
     if run.obstacles:
         return
-    if options.wants("schema") and not _late(run, world):
+    if options.wants("schema") and not _late(run, session):
         progress("schema", 0, 1)
-        run.add(schema_layer.run(options, world, lambda text: progress(text, 0, 0)))
+        run.add(schema_layer.run(options, session, lambda text: progress(text, 0, 0)))
 
 
-def _late(run: _Run, world: World) -> bool:
-    if time.monotonic() < world.options.deadline:
+def _late(run: _Run, session: Session) -> bool:
+    if time.monotonic() < session.options.deadline:
         return False
     note = "the time ran out before every layer had its turn"
     if note not in run.notes:
@@ -230,27 +234,27 @@ def _late(run: _Run, world: World) -> bool:
 
 
 @contextlib.contextmanager
-def _containers(world: World) -> Iterator[Mapping[str, str]]:
+def _containers(session: Session) -> Iterator[Mapping[str, str]]:
     """Containers of our own, where the backend can reach them and something may be created."""
-    if world.options.read_only or not is_loopback(world.base_url):
+    if session.options.read_only or not is_loopback(session.base_url):
         yield {}
         return
-    with TinyContainers() as containers:
-        world.memory = containers.memory
+    with StubContainers() as containers:
+        session.received = containers.received
         yield containers.urls
 
 
-def _clean_up(run: _Run, world: World, progress: Progress) -> None:
-    if world.ledger.left():
+def _clean_up(run: _Run, session: Session, progress: Progress) -> None:
+    if session.created.remaining():
         progress("clean-up", 0, 1)
     # Scenarios that hang in a wait must not make new things meanwhile.
-    world.probe.stop.set()
-    sweeper = Probe(world.base_url, world.options.api_key, world.document)
-    left = remove_made(sweeper, world.ledger)
+    session.http.stop.set()
+    sweeper = HttpClient(session.base_url, session.options.api_key, session.document)
+    left = remove_created(sweeper, session.created)
     sweeper.close()
-    world.probe.close()
+    session.http.close()
     if left:
         run.notes.append(
             f"{left} pools of this run are left over; remove them with --cleanup, "
-            f"their names begin with {world.pool_id('')}"
+            f"their names begin with {session.pool_id('')}"
         )

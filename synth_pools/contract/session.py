@@ -1,26 +1,24 @@
-"""What all checks of a run share: the backend as it showed itself, and what the run made there."""
+"""Session of a run: the backend as it has shown itself, and what the run created there."""
 
 from __future__ import annotations
 
 import re
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from synth_pools.contract.collector import Findings
+from synth_pools.contract.collector import ResultCollector
 from synth_pools.contract.document import Document
 from synth_pools.contract.exceptions import BusyError, StoppedError, UnreachableError
-from synth_pools.contract.http.client import Probe, at
-from synth_pools.contract.http.stub_container import Memory
+from synth_pools.contract.http.client import HttpClient, at
+from synth_pools.contract.http.stub_container import ReceivedRequests
 from synth_pools.contract.options import Options
 
 PREFIX = "contract-kit-"
 # Every name and id that the kit gives begins like this, so that leftovers can be told apart.
 OURS = re.compile(rf"^{PREFIX}[0-9a-f]{{8}}(-|$)")
-_SECONDS = 20.0
-_PAGES = 1_000
 # Operations that a backend may do without, by the feature that says whether it has them.
 OF_FEATURE: dict[str, tuple[str, ...]] = {
     "pause": ("pause_pool", "resume_pool"),
@@ -30,66 +28,95 @@ OF_FEATURE: dict[str, tuple[str, ...]] = {
     "artifact_downloads": ("get_global_rollout_artifact", "get_global_rollout_artifacts_zip"),
     "support_bundle": ("get_global_rollout_support_bundle",),
 }
+_CLEANUP_SECONDS = 20.0
+_PAGES = 1_000
 
 
-class Ledger:
-    """Pools that this run made and has not archived yet."""
+class CreatedResources:
+    """Pools that the run created and has not archived yet."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._pools: dict[str, None] = {}
 
-    def made(self, pool_id: str) -> None:
+    def add(self, pool_id: str) -> None:
         with self._lock:
             self._pools[pool_id] = None
 
-    def gone(self, pool_id: str) -> None:
+    def discard(self, pool_id: str) -> None:
         with self._lock:
             self._pools.pop(pool_id, None)
 
-    def left(self) -> tuple[str, ...]:
+    def remaining(self) -> tuple[str, ...]:
         with self._lock:
             return tuple(self._pools)
 
 
 @dataclass(slots=True)
-class World:
+class Session:
+    """Shared state of all checks of a run.
+
+    Attributes:
+        options: The run's options.
+        document: The document that the backend is judged by.
+        http: The client that sends the requests.
+        collector: The collector of verdicts.
+        created: The pools that the clean-up has to archive.
+        features: The server's `features`, of its capabilities.
+        containers: The addresses of the kit's stub containers by behaviour; empty where the
+            backend cannot use them.
+        received: The requests that those containers received.
+        patience: Seconds that a change which has to come may take.
+        proven: Whether a rollout was seen to end: from then on one that does not is a departure.
+    """
+
     options: Options
     document: Document
-    probe: Probe
-    findings: Findings
-    ledger: Ledger = field(default_factory=Ledger)
+    http: HttpClient
+    collector: ResultCollector
+    created: CreatedResources = field(default_factory=CreatedResources)
     features: Mapping[str, Any] = field(default_factory=dict)
-    # Where an own container of the kit's answers, by its behaviour; empty where it cannot be used.
     containers: Mapping[str, str] = field(default_factory=dict)
-    # What those containers were asked.
-    memory: Memory = field(default_factory=Memory)
-    # How long a change that has to come may take, in seconds.
+    received: ReceivedRequests = field(default_factory=ReceivedRequests)
     patience: float = 30.0
-    # Whether a rollout was seen to end: from then on one that does not is a departure.
     proven: bool = False
 
     @property
     def base_url(self) -> str:
-        return self.probe.base_url
+        return self.http.base_url
 
     @property
     def echo(self) -> bool:
         """Whether the server says that it has the built-in echo target."""
-        return self.features.get("echo") is True
+        return self.offers("echo")
 
     def offers(self, feature: str) -> bool:
+        """Whether the server says that it has a feature."""
         return self.features.get(feature) is True
 
+    def not_offered(self) -> dict[str, str]:
+        """Return the operations that the server says it does not have, each with the reason."""
+        return {
+            operation: f"features.{feature} is not true"
+            for feature, operations in OF_FEATURE.items()
+            if not self.offers(feature)
+            for operation in operations
+            if operation in self.document.operations
+        }
+
     def pool_id(self, subject: str) -> str:
+        """Return an id that begins with the mark of this run."""
         return f"{PREFIX}{self.options.run_id}-{subject}"[:128]
 
-    def made_pool(self, pool_id: str) -> None:
+    def register_pool(self, pool_id: str) -> None:
         """Register a pool for the clean-up."""
-        self.ledger.made(pool_id)
+        self.created.add(pool_id)
 
     def pool_body(self, subject: str, **more: Any) -> dict[str, Any]:
-        """A pool on which rollouts end: as asked for, else on echo, else on our own container."""
+        """Build the definition of a pool on which rollouts end.
+
+        It is as the options ask for, else on the echo target, else on a stub container.
+        """
         given = dict(self.options.pool_request or {})
         body: dict[str, Any] = {"target": "arbitrary", "tasks": [], **given}
         if self.options.container_url is not None:
@@ -100,7 +127,11 @@ class World:
         return {**body, "pool_id": self.pool_id(subject), "name": self.pool_id(subject), **more}
 
     def live_pool_body(self, subject: str, **more: Any) -> dict[str, Any] | None:
-        """A pool whose rollouts obey `env.delay` and the like; None where there can be none."""
+        """Build the definition of a pool whose rollouts obey `env.delay` and the like.
+
+        Returns:
+            The definition, None where there can be no such pool.
+        """
         if self.echo:
             return {**self.pool_body(subject), "container_url": None, **more}
         if self.containers:
@@ -108,57 +139,84 @@ class World:
         return None
 
     def rollout_body(self, **more: Any) -> dict[str, Any]:
+        """Build the request of a rollout, as the options ask for, with further fields."""
         body = {**(self.options.rollout_request or {}), **more}
         if body.get("pool_id") is None:
             body.pop("pool_id", None)
         return body
 
+    def pauses(self, limit: float | None = None) -> Iterator[None]:
+        """Pace a waiting loop: its turns are close together at first.
 
-def not_offered(world: World) -> dict[str, str]:
-    """The operations that the server says it does not have, each with what it says."""
-    return {
-        operation: f"features.{feature} is not true"
-        for feature, operations in OF_FEATURE.items()
-        if not world.offers(feature)
-        for operation in operations
-        if operation in world.document.operations
-    }
+        Args:
+            limit: Seconds until the last turn; the session's patience where None.
+
+        Yields:
+            Once for each turn.
+
+        Raises:
+            StoppedError: The run was asked to stop.
+        """
+        give_up = time.monotonic() + (limit or self.patience)
+        pause = 0.01
+        while True:
+            yield
+            if time.monotonic() > give_up:
+                return
+            if self.http.stop.wait(pause):
+                raise StoppedError
+            pause = min(pause * 1.5, 0.25)
 
 
-def remove_made(probe: Probe, ledger: Ledger, limit: float = _SECONDS) -> int:
-    """Archive the pools of this run; how many are left over."""
+def remove_created(
+    http: HttpClient, created: CreatedResources, limit: float = _CLEANUP_SECONDS
+) -> int:
+    """Archive the pools of this run.
+
+    Args:
+        http: A client that is not stopped.
+        created: The pools.
+        limit: Seconds that the clean-up may take.
+
+    Returns:
+        The number of pools that are left over.
+    """
     deadline = time.monotonic() + limit
-    for pool_id in ledger.left():
+    for pool_id in created.remaining():
         if time.monotonic() > deadline:
             break
         try:
-            answer = probe.call("delete_pool", {"pool_id": pool_id}, limit=10.0)
+            response = http.call("delete_pool", {"pool_id": pool_id}, limit=10.0)
         except (BusyError, StoppedError, UnreachableError):
             break
         # 404: it was registered before it was made, and then was not made.
-        if answer.status in (200, 404):
-            ledger.gone(pool_id)
-    return len(ledger.left())
+        if response.status in (200, 404):
+            created.discard(pool_id)
+    return len(created.remaining())
 
 
-def remove_leftovers(probe: Probe) -> tuple[int, int]:
-    """Archive the pools of earlier runs, told by their names; how many went, how many did not."""
+def remove_leftovers(http: HttpClient) -> tuple[int, int]:
+    """Archive the pools of earlier runs, which are told by their names.
+
+    Returns:
+        The number of pools that were archived, and of those that were not.
+    """
     found: dict[str, None] = {}
     cursor: str | None = None
     for _ in range(_PAGES):
         query = {"limit": 100} if cursor is None else {"limit": 100, "cursor": cursor}
-        answer = probe.call("list_pools", query=query)
-        items = answer.at("items")
+        response = http.call("list_pools", query=query)
+        items = response.at("items")
         for pool in items if isinstance(items, list) else []:
             name, pool_id = at(pool, "name"), at(pool, "pool_id")
             ours = any(isinstance(text, str) and OURS.match(text) for text in (name, pool_id))
             if isinstance(pool_id, str) and ours and at(pool, "status") != "archived":
                 found[pool_id] = None
-        following = answer.at("next_cursor")
+        following = response.at("next_cursor")
         if not isinstance(following, str) or following == cursor:
             break
         cursor = following
-    gone = 0
+    archived = 0
     for pool_id in found:
-        gone += probe.call("delete_pool", {"pool_id": pool_id}).status == 200
-    return gone, len(found) - gone
+        archived += http.call("delete_pool", {"pool_id": pool_id}).status == 200
+    return archived, len(found) - archived

@@ -8,10 +8,12 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from synth_pools.contract.harness.context import Context, difference, same
-from synth_pools.contract.http.client import ABSENT, Answer
+from synth_pools.contract.harness.context import Context
+from synth_pools.contract.harness.expectations import Expectation, difference
+from synth_pools.contract.http.client import ABSENT, Response
 from synth_pools.contract.http.reproduce import MASKED
 from synth_pools.contract.results import Exchange, Outcome
+from synth_pools.contract.rules.verdict import same_json
 
 LIMIT = 60.0
 
@@ -65,12 +67,16 @@ def called(
         got = f"{type(error).__name__}: {error}"[:300]
         status = getattr(error, "status_code", None)
         if status == 501:
-            ctx.lack(operation, "the server answers 501", Outcome.NOT_OFFERED)
+            ctx.expect.inconclusive(operation, "the server answers 501", Outcome.NOT_OFFERED)
         elif status in (429, 503) or (status in (404, 502, 504) and "_container_" in operation):
-            ctx.lack(operation, got)
+            ctx.expect.inconclusive(operation, got)
         else:
             demand = f"{name} of the client answers"
-            ctx.judge(operation, False, demand, got, request_of(ctx, operation, arguments, got))
+            ctx.expect.that(
+                Expectation(operation, demand, request_of(ctx, operation, arguments, got)),
+                False,
+                got,
+            )
         return ABSENT
 
 
@@ -82,30 +88,28 @@ def connected(call: Any, name: str, *arguments: Any, **options: Any) -> Any:
         return call(name, *arguments, **options)
 
 
-def request_of(ctx: Context, operation: str, arguments: tuple[Any, ...], got: str) -> Answer:
+def request_of(ctx: Context, operation: str, arguments: tuple[Any, ...], got: str) -> Response:
     """The request that the client should have sent, to be tried without it."""
-    known = ctx.world.document.operations[operation]
+    known = ctx.session.document.operations[operation]
     names = re.findall(r"{(\w+)}", known.path)
     headers = [("authorization", MASKED)]
     body = None
     if len(arguments) > len(names):
         headers.append(("content-type", "application/json"))
         body = json.dumps(arguments[len(names)], ensure_ascii=False).encode()
-    url = ctx.world.probe.url(known.path, dict(zip(names, arguments, strict=False)))
-    return Answer(
+    url = ctx.session.http.url(known.path, dict(zip(names, arguments, strict=False)))
+    return Response(
         Exchange(known.method, url, tuple(headers), body, trouble=got, operation=operation)
     )
 
 
-def judge_alike(
-    ctx: Context, operation: str, name: str, raw: Answer, wanted: Any, came: Any
+def expect_alike(
+    ctx: Context, operation: str, name: str, raw: Response, wanted: Any, came: Any
 ) -> None:
     if came is ABSENT:
         return
-    ctx.judge(
-        operation,
-        same(wanted, came),
-        f"{name} of the client answers what raw HTTP reads",
+    ctx.expect.that(
+        Expectation(operation, f"{name} of the client answers what raw HTTP reads", raw),
+        same_json(wanted, came),
         difference(wanted, came),
-        raw,
     )

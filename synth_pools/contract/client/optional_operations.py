@@ -5,16 +5,17 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from synth_pools.contract.client.calls import called, judge_alike
+from synth_pools.contract.client.calls import called, expect_alike
 from synth_pools.contract.harness.context import Context
+from synth_pools.contract.harness.expectations import Expectation
 from synth_pools.contract.harness.waits import FINAL, Rollout, finish, wait, wait_until_resumed
 from synth_pools.contract.http.client import ABSENT, at
 
 
 def later_operations(ctx: Context, call: Any) -> None:
     """Each of those that are offered, under its full and its short name."""
-    offers = ctx.world.offers
-    pool_id = ctx.pool("later")
+    offers = ctx.session.offers
+    pool_id = ctx.resources.pool("later")
     rollout = finish(ctx, pool_id)
     if offers("validate"):
         _validation(ctx, call, pool_id)
@@ -32,29 +33,29 @@ def later_operations(ctx: Context, call: Any) -> None:
 
 
 def _validation(ctx: Context, call: Any, pool_id: str) -> None:
-    for body in ({**ctx.world.rollout_body(), "pool_id": pool_id}, {"no_such_key": 1}):
-        raw = ctx.want(200, "validate_rollout", json=body)
+    for body in ({**ctx.session.rollout_body(), "pool_id": pool_id}, {"no_such_key": 1}):
+        raw = ctx.require(200, "validate_rollout", json=body)
         for name in ("validate_rollout", "agent_rollouts.validate"):
             came = called(ctx, call, "validate_rollout", name, body)
-            judge_alike(ctx, "validate_rollout", name, raw, raw.json, came)
+            expect_alike(ctx, "validate_rollout", name, raw, raw.json, came)
 
 
 def _batch(ctx: Context, call: Any, pool_id: str) -> None:
     operation = "create_rollout_batch"
-    body = {"pool_id": pool_id, "rollouts": [ctx.world.rollout_body(), {"no_such_key": 1}]}
+    body = {"pool_id": pool_id, "rollouts": [ctx.session.rollout_body(), {"no_such_key": 1}]}
     for name in (operation, "agent_rollouts.create_batch"):
         came = called(ctx, call, operation, name, body)
         made = at(came, "items", 0, "rollout", "rollout_id")
         if isinstance(made, str):
             ids = {"pool_id": pool_id, "rollout_id": made}
-            read = ctx.want(200, "get_rollout", ids)
+            read = ctx.require(200, "get_rollout", ids)
             told = at(came, "items", 0, "rollout", "request")
-            judge_alike(ctx, operation, name, read, read.at("request"), told)
-        raw = ctx.want(200, operation, json=body)
+            expect_alike(ctx, operation, name, read, read.at("request"), told)
+        raw = ctx.require(200, operation, json=body)
         for field in ("status", "rollout", "error"):
             wanted = _without_request_id(raw.at("items", 1, field))
             told = _without_request_id(at(came, "items", 1, field))
-            judge_alike(ctx, operation, name, raw, wanted, ABSENT if came is ABSENT else told)
+            expect_alike(ctx, operation, name, raw, wanted, ABSENT if came is ABSENT else told)
 
 
 def _without_request_id(error: Any) -> Any:
@@ -70,19 +71,19 @@ def _replay(ctx: Context, call: Any, rollout: Rollout) -> None:
         if isinstance(made, str):
             read = wait(ctx, Rollout(rollout.pool_id, made), FINAL)
             for field in ("request", "replay_of", "pool_id"):
-                judge_alike(ctx, "replay_rollout", name, read, read.at(field), at(came, field))
+                expect_alike(ctx, "replay_rollout", name, read, read.at(field), at(came, field))
 
 
 def _downloads(ctx: Context, call: Any, rollout: Rollout) -> None:
     operation = "get_global_rollout_artifact"
-    listed = ctx.want(200, "get_global_rollout_artifacts", rollout.global_ids)
+    listed = ctx.require(200, "get_global_rollout_artifacts", rollout.global_ids)
     items = listed.at("items")
     for item in items[:1] if isinstance(items, list) else ():
         path, wanted = str(at(item, "path")), at(item, "sha256")
         for name in (operation, "agent_rollouts.artifact"):
             came = called(ctx, call, operation, name, rollout.id, path)
             if came is not ABSENT:
-                judge_alike(ctx, operation, name, listed, wanted, _digest(came))
+                expect_alike(ctx, operation, name, listed, wanted, _digest(came))
     operation = "get_global_rollout_artifacts_zip"
     for name in (operation, "agent_rollouts.artifacts_zip"):
         _archive(ctx, call, operation, name, rollout)
@@ -92,8 +93,10 @@ def _archive(ctx: Context, call: Any, operation: str, name: str, rollout: Rollou
     came = called(ctx, call, operation, name, rollout.id)
     if came is not ABSENT:
         good = isinstance(came, bytes) and came.startswith(b"PK")
-        ctx.judge(
-            operation, good, f"{name} of the client answers an archive", repr(came)[:80], None
+        ctx.expect.that(
+            Expectation(operation, f"{name} of the client answers an archive", None),
+            good,
+            repr(came)[:80],
         )
 
 
@@ -107,10 +110,10 @@ def _pause(ctx: Context, call: Any, pool_id: str) -> None:
         for operation in ("pause_pool", "resume_pool"):
             name = operation.removesuffix("_pool") if short else operation
             came = called(ctx, call, operation, name, pool_id)
-            read = ctx.want(200, "get_pool", path)
+            read = ctx.require(200, "get_pool", path)
             if operation == "resume_pool":
                 wait_until_resumed(ctx, pool_id, read)
             if operation == "pause_pool":
-                judge_alike(ctx, operation, name, read, read.json, came)
+                expect_alike(ctx, operation, name, read, read.json, came)
             else:
-                judge_alike(ctx, operation, name, read, read.at("metadata"), at(came, "metadata"))
+                expect_alike(ctx, operation, name, read, read.at("metadata"), at(came, "metadata"))

@@ -16,47 +16,44 @@ from synth_pools.contract.client.calls import (
     SyncCalls,
     called,
     connected,
-    judge_alike,
+    expect_alike,
     request_of,
 )
 from synth_pools.contract.client.optional_operations import later_operations
-from synth_pools.contract.exceptions import BusyError, EndScenario, LackError
-from synth_pools.contract.harness.context import Context, Scenario
-from synth_pools.contract.harness.waits import (
-    FINAL,
-    Rollout,
-    rollout_id,
-    start,
-    wait,
-    wait_until_active,
-)
-from synth_pools.contract.http.client import ABSENT, Answer, at
+from synth_pools.contract.exceptions import BusyError, InconclusiveError, StopScenarioError
+from synth_pools.contract.harness.context import Context
+from synth_pools.contract.harness.expectations import Expectation
+from synth_pools.contract.harness.registry import Scenario
+from synth_pools.contract.harness.waits import FINAL, Rollout, rollout_id, start, wait
+from synth_pools.contract.http.client import ABSENT, Response, at
 from synth_pools.contract.results import Clause, Layer, LayerResult, Outcome
-from synth_pools.contract.session import World, not_offered
+from synth_pools.contract.session import Session
 
 _CLAUSE = Clause("Growth", "readers keep what they do not know and never fail on it")
 
 
-def run(world: World) -> LayerResult:
+def run(session: Session) -> LayerResult:
     """Every method of the client, sync and async; what it finds goes to the world's findings."""
     try:
         import synth_pools
     except ImportError as error:
         return LayerResult(obstacle=f"the client cannot be imported: {error}")
     settings: dict[str, Any] = {
-        "api_key": world.options.api_key.reveal(),
-        "base_url": world.base_url,
+        "api_key": session.options.api_key.reveal(),
+        "base_url": session.base_url,
         "timeout": LIMIT,
     }
-    if world.options.wants("client.sync"):
+    if session.options.wants("client.sync"):
         with synth_pools.ContainerPoolsClient(**settings) as client:
-            _play(world, "client.sync", SyncCalls(client, synth_pools.APIConnectionError))
-    if world.options.wants("client.async"):
+            _play(session, "client.sync", SyncCalls(client, synth_pools.APIConnectionError))
+    if session.options.wants("client.async"):
         with asyncio.Runner() as runner:
             other = synth_pools.AsyncContainerPoolsClient(**settings)
             try:
                 _play(
-                    world, "client.async", AsyncCalls(other, synth_pools.APIConnectionError, runner)
+                    session,
+                    "client.async",
+                    AsyncCalls(other, synth_pools.APIConnectionError, runner),
                 )
             finally:
                 runner.run(other.aclose())
@@ -72,45 +69,47 @@ class _Things:
     rollout: str
 
 
-def _play(world: World, check: str, call: Any) -> None:
-    item = Scenario(check, _CLAUSE, tuple(world.document.operations), lambda _: None)
-    ctx = Context(world, item, Layer.CLIENT)
+def _play(session: Session, check: str, call: Any) -> None:
+    item = Scenario(check, _CLAUSE, tuple(session.document.operations), lambda _: None)
+    ctx = Context(session, item, Layer.CLIENT)
     try:
-        things = _found(ctx) if world.options.read_only else _made(ctx)
+        things = _found(ctx) if session.options.read_only else _made(ctx)
         if things is not None:
             _reads(ctx, call, things)
-        if things is not None and not world.options.read_only:
+        if things is not None and not session.options.read_only:
             _refusal(ctx, call)
             _writes(ctx, call)
             _rollouts(ctx, call)
             later_operations(ctx, call)
-    except EndScenario:
+    except StopScenarioError:
         pass
-    except (LackError, BusyError) as error:
-        ctx.lack("create_rollout", str(error))
-    absent = not_offered(world)
+    except (InconclusiveError, BusyError) as error:
+        ctx.expect.inconclusive("create_rollout", str(error))
+    absent = session.not_offered()
     for operation in item.operations:
         if operation in absent:
-            ctx.lack(operation, absent[operation], Outcome.NOT_OFFERED)
-        elif operation not in ctx.judged:
-            note = "read-only" if world.options.read_only else "what comes before it departed"
-            ctx.lack(operation, note)
+            ctx.expect.inconclusive(operation, absent[operation], Outcome.NOT_OFFERED)
+        elif operation not in ctx.expect.judged:
+            note = "read-only" if session.options.read_only else "what comes before it departed"
+            ctx.expect.inconclusive(operation, note)
 
 
 def _made(ctx: Context) -> _Things:
-    pool_id = ctx.pool(tasks=[{"task_id": "t", "task_metadata": {"a": "ü🌍"}}], x_unknown=[1])
+    pool_id = ctx.resources.pool(
+        tasks=[{"task_id": "t", "task_metadata": {"a": "ü🌍"}}], x_unknown=[1]
+    )
     rollout = start(ctx, pool_id, task_id="t")
     wait(ctx, rollout, FINAL)
     return _Things(pool_id, "t", rollout.id)
 
 
 def _found(ctx: Context) -> _Things | None:
-    pools = ctx.want(200, "list_pools", query={"limit": 20}).at("items")
+    pools = ctx.require(200, "list_pools", query={"limit": 20}).at("items")
     for pool in pools if isinstance(pools, list) else []:
         pool_id = at(pool, "pool_id")
         ids = {"pool_id": str(pool_id)}
-        task = ctx.want(200, "list_tasks", ids).at("items", 0, "task_id")
-        rollouts = ctx.want(200, "list_rollouts", ids, query={"limit": 20}).at("items")
+        task = ctx.require(200, "list_tasks", ids).at("items", 0, "task_id")
+        rollouts = ctx.require(200, "list_rollouts", ids, query={"limit": 20}).at("items")
         ended = [at(one, "id") for one in rollouts or [] if at(one, "status") in FINAL]
         if task is not ABSENT and ended:
             return _Things(str(pool_id), str(task), str(ended[0]))
@@ -172,20 +171,22 @@ def _alike(
 ) -> None:
     raw = ctx.call(operation, ids)
     if raw.status == 501:
-        ctx.lack(operation, "the server answers 501", Outcome.NOT_OFFERED)
+        ctx.expect.inconclusive(operation, "the server answers 501", Outcome.NOT_OFFERED)
         return
-    judge_alike(ctx, operation, name, raw, raw.json, called(ctx, call, operation, name, *arguments))
+    expect_alike(
+        ctx, operation, name, raw, raw.json, called(ctx, call, operation, name, *arguments)
+    )
 
 
 def _fields_alike(ctx: Context, call: Any, name: str, arguments: Any, ids: dict[str, str]) -> None:
     raw = ctx.call(name, ids)
     if raw.status != 200:
-        ctx.lack(name, f"the answer is {raw.status}")
+        ctx.expect.inconclusive(name, f"the answer is {raw.status}")
         return
     came = called(ctx, call, name, name, *arguments)
     if came is not ABSENT:
         wanted = sorted(raw.json) if isinstance(raw.json, dict) else raw.json
-        judge_alike(ctx, name, name, raw, wanted, sorted(came) if isinstance(came, dict) else came)
+        expect_alike(ctx, name, name, raw, wanted, sorted(came) if isinstance(came, dict) else came)
 
 
 def _events(
@@ -193,14 +194,14 @@ def _events(
 ) -> None:
     stream = ctx.stream(operation, ids)
     wanted = _placed([message.envelope for message in stream.reader.messages])
-    raw = Answer(stream.exchange)
+    raw = Response(stream.exchange)
     came = called(ctx, call, operation, name, *arguments)
     if came is ABSENT:
         return
-    judge_alike(ctx, operation, name, raw, wanted, _placed(came))
-    if len(wanted) > 1 and ctx.world.offers("event_resume"):
+    expect_alike(ctx, operation, name, raw, wanted, _placed(came))
+    if len(wanted) > 1 and ctx.session.offers("event_resume"):
         rest = called(ctx, call, operation, name, *arguments, cursor=wanted[0].get("id"))
-        judge_alike(ctx, operation, f"{name}(cursor=...)", raw, wanted[1:], _placed(rest))
+        expect_alike(ctx, operation, f"{name}(cursor=...)", raw, wanted[1:], _placed(rest))
 
 
 def _placed(events: Any) -> Any:
@@ -220,21 +221,21 @@ def _pages(
 ) -> None:
     """The item of ours in a list that others may change meanwhile."""
     query = {"limit": 100}
-    raw = ctx.want(200, operation, ids, query=query)
+    raw = ctx.require(200, operation, ids, query=query)
     came = called(ctx, call, operation, name, *arguments, limit=100)
     if came is ABSENT:
         return
     wanted = [item for item in raw.at("items") or [] if at(item, "id") == ours]
     items = at(came, "items")
     found = [one for one in (items if isinstance(items, list) else []) if at(one, "id") == ours]
-    judge_alike(ctx, operation, name, raw, wanted, found)
+    expect_alike(ctx, operation, name, raw, wanted, found)
 
 
 def _refusal(ctx: Context, call: Any) -> None:
     """An error of the backend is the client's exception for it."""
     from synth_pools import NotFoundError
 
-    nobody = ctx.world.pool_id("nobody")
+    nobody = ctx.session.pool_id("nobody")
     for name, arguments, operation in (
         ("get_pool", (nobody,), "get_pool"),
         ("agent_rollouts.get", (nobody,), "get_global_rollout"),
@@ -248,14 +249,14 @@ def _refusal(ctx: Context, call: Any) -> None:
         else:
             got = str(came)[:200]
         sent = request_of(ctx, operation, arguments, got)
-        ctx.judge(operation, not got, f"{name} raises NotFoundError", got, sent)
+        ctx.expect.that(Expectation(operation, f"{name} raises NotFoundError", sent), not got, got)
 
 
 def _writes(ctx: Context, call: Any) -> None:
     for prefix in ("create_pool", "create"):
-        name = ctx.name(prefix.replace("_", "-"))
-        body = {**ctx.world.pool_body("x"), "pool_id": name, "name": name}
-        ctx.world.made_pool(name)
+        name = ctx.resources.name(prefix.replace("_", "-"))
+        body = {**ctx.session.pool_body("x"), "pool_id": name, "name": name}
+        ctx.session.register_pool(name)
         pool = {"pool_id": name}
         long = prefix == "create_pool"
         steps: Iterator[tuple[str, str, tuple[Any, ...]]] = iter((
@@ -265,24 +266,26 @@ def _writes(ctx: Context, call: Any) -> None:
         ))  # fmt: skip
         for operation, method, arguments in steps:
             came = called(ctx, call, operation, method, *arguments)
-            read = ctx.want(200, "get_pool", pool)
-            judge_alike(ctx, operation, method, read, _settled(read.json), _settled(came))
-            wait_until_active(ctx, name)
+            read = ctx.require(200, "get_pool", pool)
+            expect_alike(ctx, operation, method, read, _settled(read.json), _settled(came))
+            ctx.resources.wait_until_active(name)
         _task_writes(ctx, call, name, long)
         for operation in ("execute_pool_container_rollout", "execute_task_container_rollout"):
             there = [name] if "_pool_" in operation else [name, "t"]
             came = called(ctx, call, operation, operation, *there, {"seed": 1})
             if came is not ABSENT:
                 good = isinstance(came, dict)
-                ctx.judge(operation, good, "a JSON object", repr(came)[:80], None)
+                ctx.expect.that(
+                    Expectation(operation, "a JSON object", None), good, repr(came)[:80]
+                )
         method = "delete_task" if long else "tasks.delete"
         came = called(ctx, call, "delete_task", method, name, "t")
-        left = ctx.want(200, "list_tasks", pool)
-        ctx.equal("delete_task", "the tasks afterwards", [], left.at("items"), left)
+        left = ctx.require(200, "list_tasks", pool)
+        ctx.expect.equal("delete_task", "the tasks afterwards", [], left.at("items"), left)
         method = "delete_pool" if long else "delete"
         came = called(ctx, call, "delete_pool", method, name)
-        read = ctx.want(200, "get_pool", pool)
-        judge_alike(ctx, "delete_pool", method, read, read.json, came)
+        read = ctx.require(200, "get_pool", pool)
+        expect_alike(ctx, "delete_pool", method, read, read.json, came)
 
 
 def _settled(pool: Any) -> Any:
@@ -300,13 +303,13 @@ def _task_writes(ctx: Context, call: Any, pool_id: str, long: bool) -> None:
     ):
         method = operation if long else short
         came = called(ctx, call, operation, method, *arguments)
-        read = ctx.want(200, "list_tasks", {"pool_id": pool_id})
-        judge_alike(ctx, operation, method, read, read.at("items", 0), came)
+        read = ctx.require(200, "list_tasks", {"pool_id": pool_id})
+        expect_alike(ctx, operation, method, read, read.at("items", 0), came)
 
 
 def _rollouts(ctx: Context, call: Any) -> None:
-    pool_id = ctx.pool()
-    body = ctx.world.rollout_body()
+    pool_id = ctx.resources.pool()
+    body = ctx.session.rollout_body()
     for method, operation, arguments in (
         ("create_rollout", "create_rollout", (pool_id, body)),
         ("rollouts.create", "create_rollout", (pool_id, body)),
@@ -316,23 +319,23 @@ def _rollouts(ctx: Context, call: Any) -> None:
         came = called(ctx, call, operation, method, *arguments)
         found = at(came, "rollout_id")
         if isinstance(found, str):
-            read = ctx.want(200, "get_rollout", {"pool_id": pool_id, "rollout_id": found})
-            judge_alike(ctx, operation, method, read, read.at("request"), at(came, "request"))
-    live = ctx.world.live_pool_body("x", pool_id=(name := ctx.name("live")), name=name)
+            read = ctx.require(200, "get_rollout", {"pool_id": pool_id, "rollout_id": found})
+            expect_alike(ctx, operation, method, read, read.at("request"), at(came, "request"))
+    live = ctx.session.live_pool_body("x", pool_id=(name := ctx.resources.name("live")), name=name)
     if live is None:
         for operation in ("cancel_rollout", "cancel_global_rollout"):
-            ctx.lack(operation, "needs a slow rollout", Outcome.NOT_REACHED)
+            ctx.expect.inconclusive(operation, "needs a slow rollout", Outcome.NOT_REACHED)
         return
-    ctx.made(live)
+    ctx.resources.create_pool(live)
     for method, operation in (
         ("cancel_rollout", "cancel_rollout"),
         ("rollouts.cancel", "cancel_rollout"),
         ("cancel_global_rollout", "cancel_global_rollout"),
         ("agent_rollouts.cancel", "cancel_global_rollout"),
     ):
-        made = ctx.want(202, "create_rollout", {"pool_id": name}, json={"env": {"delay": 600}})
+        made = ctx.require(202, "create_rollout", {"pool_id": name}, json={"env": {"delay": 600}})
         rollout = Rollout(name, rollout_id(made))
         there = [rollout.id] if operation == "cancel_global_rollout" else [name, rollout.id]
         came = called(ctx, call, operation, method, *there)
-        read = ctx.want(200, "get_rollout", rollout.ids)
-        judge_alike(ctx, operation, method, read, read.json, came)
+        read = ctx.require(200, "get_rollout", rollout.ids)
+        expect_alike(ctx, operation, method, read, read.json, came)

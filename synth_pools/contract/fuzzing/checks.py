@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 
 from synth_pools.contract.document import Document
-from synth_pools.contract.fuzzing.schemathesis_engine import Failed, Judged
+from synth_pools.contract.fuzzing.schemathesis_engine import CheckedExchange, FailedCheck
 from synth_pools.contract.results import Clause, Column, Departure, Exchange, Layer
 from synth_pools.contract.rules.verdict import excerpt
 
@@ -76,7 +76,7 @@ CHECKS: dict[str, EngineCheck] = {
 _CONTAINER = re.compile(r"container_(unreachable|timeout|error)")
 
 
-def is_excused(document: Document, found: Judged, failed: Failed) -> bool:
+def is_excused(document: Document, found: CheckedExchange, failed: FailedCheck) -> bool:
     """Whether what the engine counts as a failure is allowed by this document."""
     shown = _shown(found, failed)
     if failed.check == "not_a_server_error":
@@ -92,7 +92,7 @@ def is_excused(document: Document, found: Judged, failed: Failed) -> bool:
     return False
 
 
-def departure_of(document: Document, found: Judged, failed: Failed) -> Departure:
+def departure_of(document: Document, found: CheckedExchange, failed: FailedCheck) -> Departure:
     check = CHECKS[failed.check]
     shown = _shown(found, failed)
     before = tuple(step for step in failed.related if step is not shown)
@@ -114,7 +114,7 @@ def departure_of(document: Document, found: Judged, failed: Failed) -> Departure
     )
 
 
-def _shown(found: Judged, failed: Failed) -> Exchange:
+def _shown(found: CheckedExchange, failed: FailedCheck) -> Exchange:
     """The request that shows a failure: a check's own extra request where it sent one."""
     return failed.related[-1] if failed.related else found.exchange
 

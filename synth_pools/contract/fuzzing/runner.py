@@ -6,25 +6,23 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from synth_pools.contract.collector import Findings
+from synth_pools.contract.collector import ResultCollector
 from synth_pools.contract.document import Document
 from synth_pools.contract.exceptions import BusyError
 from synth_pools.contract.fuzzing.checks import CHECKS, departure_of, is_excused
 from synth_pools.contract.fuzzing.schemathesis_engine import (
+    CheckedExchange,
+    EngineProblem,
     EngineSettings,
-    Judged,
-    Trouble,
     run_engine,
 )
-from synth_pools.contract.fuzzing.seeds import FixtureError, make_steering
-from synth_pools.contract.fuzzing.targeting import Steering
+from synth_pools.contract.fuzzing.seeds import SeedError, make_targeting
+from synth_pools.contract.fuzzing.targeting import RequestTargeting
 from synth_pools.contract.options import Options, Profile
 from synth_pools.contract.results import Clause, Column, Departure, Layer, LayerResult, Outcome
-from synth_pools.contract.rules.event_streams import stream_rules
+from synth_pools.contract.rules.event_streams import check_event_stream
 from synth_pools.contract.rules.verdict import excerpt
-from synth_pools.contract.session import World, not_offered
-
-Progress = Callable[[str], None]
+from synth_pools.contract.session import Session
 
 _EXAMPLES = {Profile.QUICK: 5, Profile.FULL: 40}
 _STEPS = {Profile.QUICK: 5, Profile.FULL: 8}
@@ -36,22 +34,26 @@ _ANSWERS = Clause("Errors", "every request is answered")
 _TELL_EVERY = 1.0
 
 
-def run(options: Options, world: World, progress: Progress = lambda _: None) -> LayerResult:
+def run(
+    options: Options, session: Session, progress: Callable[[str], None] = lambda _: None
+) -> LayerResult:
     """Fills the world's findings; the result says only what kept the layer from judging."""
     try:
-        steering = make_steering(world)
-    except (FixtureError, BusyError) as error:
+        targeting = make_targeting(session)
+    except (SeedError, BusyError) as error:
         return LayerResult(obstacle=f"generated requests had no pool to go to: {error}")
-    return LayerResult(obstacle=_drive(options, world, steering, progress))
+    return LayerResult(obstacle=_drive(options, session, targeting, progress))
 
 
-def _drive(options: Options, world: World, steering: Steering, progress: Progress) -> str | None:
+def _drive(
+    options: Options, session: Session, targeting: RequestTargeting, progress: Callable[[str], None]
+) -> str | None:
     profile = options.profile
-    document, findings = world.document, world.findings
+    document, collector = session.document, session.collector
     told = 0.0
-    absent = not_offered(world)
+    absent = session.not_offered()
     for operation, note in absent.items():
-        findings.lacking(
+        collector.inconclusive(
             Outcome.NOT_OFFERED, "schema.offered", operation, Column.STATUS, Layer.SCHEMA, note
         )
 
@@ -71,18 +73,18 @@ def _drive(options: Options, world: World, steering: Steering, progress: Progres
         read_only=options.read_only,
         without=frozenset(absent),
         checks=tuple(name for name, check in CHECKS.items() if options.wants(check.id)),
-        steer=steering,
-        observe=steering.observe,
+        retarget=targeting,
+        observe=targeting.observe,
         deadline=options.deadline,
     )
     obstacle: str | None = None
     for found in run_engine(options.spec, settings, tick=tick):
-        if isinstance(found, Judged):
-            _take(document, findings, found)
+        if isinstance(found, CheckedExchange):
+            _take(document, collector, found)
         elif found.network:
-            findings.departed(_silence(found))
+            collector.departed(_silence(found))
         elif found.operation is not None:
-            findings.lacking(
+            collector.inconclusive(
                 Outcome.NOT_REACHED,
                 "schema.requests",
                 found.operation,
@@ -95,13 +97,13 @@ def _drive(options: Options, world: World, steering: Steering, progress: Progres
     return obstacle
 
 
-def _take(document: Document, findings: Findings, found: Judged) -> None:
+def _take(document: Document, collector: ResultCollector, found: CheckedExchange) -> None:
     exchange = found.exchange
     addressed = document.operation_of(exchange.method, exchange.url)
     name = addressed.id if addressed else None
-    findings.saw(replace(exchange, operation=name or exchange.operation), Layer.SCHEMA)
+    collector.record(replace(exchange, operation=name or exchange.operation), Layer.SCHEMA)
     if exchange.status == 501:
-        findings.lacking(
+        collector.inconclusive(
             Outcome.NOT_OFFERED,
             "schema.offered",
             found.operation,
@@ -109,39 +111,24 @@ def _take(document: Document, findings: Findings, found: Judged) -> None:
             Layer.SCHEMA,
             excerpt(exchange),
         )
-    for judgement in stream_rules(document, addressed, exchange):
-        if judgement.got is None:
-            findings.held(judgement.check, found.operation, judgement.column, Layer.SCHEMA)
-            continue
-        findings.departed(
-            Departure(
-                judgement.check,
-                found.operation,
-                judgement.clause,
-                judgement.expected,
-                judgement.got,
-                exchange,
-                Layer.SCHEMA,
-                judgement.column,
-                cause=judgement.cause,
-            )
-        )
+    results = check_event_stream(document, addressed, exchange)
+    collector.add_results(results, found.operation, exchange, Layer.SCHEMA)
     for check in found.held:
         known = CHECKS[check]
-        findings.held(known.id, found.operation, known.column, Layer.SCHEMA)
+        collector.held(known.id, found.operation, known.column, Layer.SCHEMA)
     for failed in found.failed:
         if not is_excused(document, found, failed):
-            findings.departed(departure_of(document, found, failed))
+            collector.departed(departure_of(document, found, failed))
 
 
-def _silence(trouble: Trouble) -> Departure:
-    operation = trouble.operation or ""
+def _silence(problem: EngineProblem) -> Departure:
+    operation = problem.operation or ""
     return Departure(
         "schema.answer",
         operation,
         _ANSWERS,
         "an answer within the time limit",
-        trouble.text,
+        problem.text,
         None,
         Layer.SCHEMA,
         Column.STATUS,

@@ -70,13 +70,13 @@ class EngineSettings:
     read_only: bool = False
     without: frozenset[str] = frozenset()
     checks: tuple[str, ...] = ()
-    steer: Callable[[GeneratedRequest], None] = lambda _: None
+    retarget: Callable[[GeneratedRequest], None] = lambda _: None
     observe: Callable[[str, int, bytes], None] = lambda *_: None
     deadline: float = float("inf")
 
 
 @dataclass(frozen=True, slots=True)
-class Failed:
+class FailedCheck:
     """One check of the engine's that an exchange did not pass."""
 
     check: str
@@ -86,18 +86,18 @@ class Failed:
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class CheckedExchange:
     """One exchange of the engine's, with what the engine's checks say of it."""
 
     operation: str
     phase: str
     exchange: Exchange
     held: tuple[str, ...]
-    failed: tuple[Failed, ...]
+    failed: tuple[FailedCheck, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
+class EngineProblem:
     """Something that kept the engine from judging; `network` where the server gave no answer."""
 
     operation: str | None
@@ -107,7 +107,7 @@ class Trouble:
 
 def run_engine(
     spec: Mapping[str, Any], settings: EngineSettings, *, tick: Callable[[str, int], None]
-) -> Iterator[Judged | Trouble]:
+) -> Iterator[CheckedExchange | EngineProblem]:
     """Yields what the engine finds, until it is done or the deadline has passed."""
     scratch = tempfile.mkdtemp(prefix="synth-pools-contract-")
     # Once more at the end of the process: a worker of a run that was broken off may still write.
@@ -123,7 +123,7 @@ def run_engine(
 
 def _run(
     spec: Mapping[str, Any], settings: EngineSettings, tick: Callable[[str, int], None]
-) -> Iterator[Judged | Trouble]:
+) -> Iterator[CheckedExchange | EngineProblem]:
     config = schemathesis.Config.from_dict(_configuration(settings))
     schema: Any = schemathesis.openapi.from_dict(dict(spec), config=config)
     if settings.read_only:
@@ -151,19 +151,19 @@ def _run(
         # Also where the run is broken off: no worker goes on sending.
         stream.stop()
     if time.monotonic() > settings.deadline:
-        yield Trouble(None, "time was up before all requests were sent", False)
+        yield EngineProblem(None, "time was up before all requests were sent", False)
 
 
 def _found(
     event: events.EngineEvent, settings: EngineSettings, names: Mapping[str, str]
-) -> Iterator[Judged | Trouble]:
+) -> Iterator[CheckedExchange | EngineProblem]:
     if isinstance(event, events.ScenarioFinished):
         if event.status is not Status.SKIP:
             yield from _judged(event.recorder, str(event.phase.value), settings, names)
     elif isinstance(event, events.NonFatalError):
-        yield _trouble(event, names)
+        yield _problem(event, names)
     elif isinstance(event, events.FatalError):
-        yield Trouble(None, f"{type(event.exception).__name__}: {event.exception}", False)
+        yield EngineProblem(None, f"{type(event.exception).__name__}: {event.exception}", False)
     elif isinstance(event, events.Interrupted):
         raise KeyboardInterrupt
 
@@ -227,7 +227,7 @@ def _register_hooks(schema: Any, settings: EngineSettings, names: Mapping[str, s
         return not any(_changes_on_the_way(value) for value in case.path_parameters.values())
 
     def map_case(_: HookContext, case: Case[Any]) -> Case[Any]:
-        settings.steer(_request(case, names))
+        settings.retarget(_request(case, names))
         return case
 
     def after_call(_: HookContext, case: Case[Any], response: Response) -> None:
@@ -237,7 +237,7 @@ def _register_hooks(schema: Any, settings: EngineSettings, names: Mapping[str, s
     def before_add_examples(_: HookContext, examples: list[Case[Any]]) -> None:
         # The document's own examples pass none of the other hooks.
         for case in examples:
-            settings.steer(_request(case, names))
+            settings.retarget(_request(case, names))
 
     for hook in (filter_case, map_case, before_add_examples, after_call):
         schema.hook(hook)
@@ -269,7 +269,7 @@ def _changes_on_the_way(value: object) -> bool:
 
 def _judged(
     recorder: ScenarioRecorder, phase: str, settings: EngineSettings, names: Mapping[str, str]
-) -> Iterator[Judged]:
+) -> Iterator[CheckedExchange]:
     exchanges: dict[str, Exchange] = {}
     for case_id, interaction in recorder.interactions.items():
         node = recorder.cases.get(case_id)
@@ -284,7 +284,7 @@ def _judged(
             if node.status is Status.FAILURE and node.failure_info is not None
         )
         held = tuple(node.name for node in checks if node.status is Status.SUCCESS)
-        yield Judged(exchange.operation or "", phase, exchange, held, failed)
+        yield CheckedExchange(exchange.operation or "", phase, exchange, held, failed)
 
 
 def _failed(
@@ -293,7 +293,7 @@ def _failed(
     case_id: str,
     check: str,
     failure: Failure,
-) -> Failed:
+) -> FailedCheck:
     """A failure with the requests that lead to it: a check's own extra request comes last."""
     chain: list[Exchange] = []
     for case in recorder.iter_chain_cases(
@@ -302,7 +302,7 @@ def _failed(
         exchange = exchanges.get(case.id)
         if exchange is not None:
             chain.append(exchange)
-    return Failed(check, failure.title, failure.message, tuple(chain))
+    return FailedCheck(check, failure.title, failure.message, tuple(chain))
 
 
 def _exchange(interaction: Interaction, operation: str, settings: EngineSettings) -> Exchange:
@@ -338,7 +338,7 @@ def _exchange(interaction: Interaction, operation: str, settings: EngineSettings
     )
 
 
-def _trouble(event: events.NonFatalError, names: Mapping[str, str]) -> Trouble:
+def _problem(event: events.NonFatalError, names: Mapping[str, str]) -> EngineProblem:
     from requests import RequestException
 
     operation = names.get(event.label) if event.related_to_operation else None
@@ -350,7 +350,7 @@ def _trouble(event: events.NonFatalError, names: Mapping[str, str]) -> Trouble:
     )
     lines = [title, *event.info.message.splitlines(), *event.info.extras]
     text = "; ".join(line.strip() for line in lines if line.strip())
-    return Trouble(operation, text[:400], network)
+    return EngineProblem(operation, text[:400], network)
 
 
 @contextlib.contextmanager

@@ -27,7 +27,7 @@ _SHORT_ID = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class RequestTarget:
     """A pool with what is in it; None where it has none (a read-only run takes what is there)."""
 
     pool: str
@@ -37,14 +37,14 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Fixture:
+class RequestTargets:
     """What may happen to the places that are written to must not disturb the one that is read."""
 
-    read: Place
-    pool_writes: Place
-    task_writes: Place
+    read: RequestTarget
+    pool_writes: RequestTarget
+    task_writes: RequestTarget
 
-    def place(self, operation: str) -> Place | None:
+    def target(self, operation: str) -> RequestTarget | None:
         """Where an operation is led; None for those that would take the place away."""
         if operation in ("delete_pool", "delete_task"):
             return None
@@ -56,11 +56,11 @@ class Fixture:
 
 
 @dataclass(slots=True)
-class Steering:
+class RequestTargeting:
     """`foreign` are the pools that were there before; `register` is told of each that is made."""
 
     mark: str
-    fixture: Fixture
+    targets: RequestTargets
     register: Callable[[str], None]
     foreign: Collection[str] = ()
     _made: set[str] = field(default_factory=set)
@@ -96,16 +96,16 @@ class Steering:
         if _choice([path, request.body]) % 4 == 0:
             self._wild(request)
             return
-        place = self.fixture.place(request.operation)
-        if place is None:
+        target = self.targets.target(request.operation)
+        if target is None:
             for name in path:
                 path[name] = self._new()
             return
         for name, value in (
-            ("pool_id", place.pool),
-            ("task_id", place.task),
-            ("rollout_id", place.rollout),
-            ("artifact_path", place.artifact),
+            ("pool_id", target.pool),
+            ("task_id", target.task),
+            ("rollout_id", target.rollout),
+            ("artifact_path", target.artifact),
         ):
             if name in path and value is not None:
                 path[name] = value
@@ -123,7 +123,7 @@ class Steering:
             self._sign(body)
         if request.operation in _PLACED and body.get("pool_id") is None:
             # Otherwise the server would place it in whichever pool is free, anybody's.
-            body["pool_id"] = self.fixture.read.pool
+            body["pool_id"] = self.targets.read.pool
         if request.operation == "create_rollout_batch":
             self._batch(body, request.negative)
         if "body" in request.negative:
@@ -134,26 +134,26 @@ class Steering:
         elif request.operation in _TASK_BODIES:
             self._agree(body, "task_id", request.path_parameters.get("task_id"))
         elif request.operation in _ROLLOUT_BODIES:
-            place = self.fixture.read
+            target = self.targets.read
             if isinstance(body.get("pool_id"), str):
-                body["pool_id"] = request.path_parameters.get("pool_id", place.pool)
-            if isinstance(body.get("task_id"), str) and place.task is not None:
-                if request.path_parameters.get("pool_id", place.pool) == place.pool:
-                    body["task_id"] = place.task
+                body["pool_id"] = request.path_parameters.get("pool_id", target.pool)
+            if isinstance(body.get("task_id"), str) and target.task is not None:
+                if request.path_parameters.get("pool_id", target.pool) == target.pool:
+                    body["task_id"] = target.task
                 else:
                     del body["task_id"]
 
     def _batch(self, body: dict[str, Any], negative: Collection[str]) -> None:
         """Every rollout goes to the run's own pool, also of a batch that should be refused."""
-        places = [body]
+        bodies = [body]
         for name in ("rollouts", "requests"):
             rollouts = body.get(name)
-            places += rollouts if isinstance(rollouts, list) else []
-        for place in places:
-            named = place.get("pool_id") if isinstance(place, dict) else None
+            bodies += rollouts if isinstance(rollouts, list) else []
+        for one in bodies:
+            named = one.get("pool_id") if isinstance(one, dict) else None
             # What no pool can be called may be what is wrong with it.
             if isinstance(named, str) and ("body" not in negative or _ID.fullmatch(named)):
-                place["pool_id"] = self.fixture.read.pool
+                one["pool_id"] = self.targets.read.pool
 
     def _sign(self, body: dict[str, Any]) -> None:
         """Marks a pool, so that a later run finds it should this one not come to clean up."""

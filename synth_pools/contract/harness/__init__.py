@@ -1,1 +1,1 @@
-"""The parts that scenarios are written with, and that run them."""
+"""Tools that scenarios are written with, and the executor that runs them."""

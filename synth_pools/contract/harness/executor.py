@@ -1,4 +1,4 @@
-"""Plays scenarios, several at a time; each on things of its own, so that none disturbs another."""
+"""Executor of scenarios: several at a time, each on resources of its own."""
 
 from __future__ import annotations
 
@@ -9,45 +9,43 @@ from collections.abc import Callable, Iterable
 
 from synth_pools.contract.exceptions import (
     BusyError,
-    EndScenario,
-    LackError,
+    InconclusiveError,
     StoppedError,
+    StopScenarioError,
     UnreachableError,
 )
-from synth_pools.contract.harness.context import Context, Scenario
-from synth_pools.contract.results import Column, Outcome
-from synth_pools.contract.session import World
+from synth_pools.contract.harness.context import Context
+from synth_pools.contract.harness.registry import Scenario
+from synth_pools.contract.results import Outcome
+from synth_pools.contract.session import Session
 
 _THREADS = 4
 _LATE = "the time ran out"
 
-Told = Callable[[int, int], None]
 
+class ScenarioExecutor:
+    """Runs scenarios side by side, in threads of its own.
 
-class Troubles:
-    """Lines from several threads, each once."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self.lines: list[str] = []
-
-    def add(self, line: str) -> None:
-        with self._lock:
-            if line not in self.lines:
-                self.lines.append(line)
-
-
-class Playing:
-    """Scenarios being played side by side, in threads of its own.
-
-    Those that wait for a clock run along with whatever comes after the others.
+    Slow ones, which wait for a clock, run along with whatever comes after the others.
     """
 
-    def __init__(self, world: World, scenarios: Iterable[Scenario], told: Told) -> None:
-        self._world = world
-        self._told = told
-        self._troubles = Troubles()
+    def __init__(
+        self,
+        session: Session,
+        scenarios: Iterable[Scenario],
+        progress: Callable[[int, int], None],
+    ) -> None:
+        """Start the threads.
+
+        Args:
+            session: The run.
+            scenarios: The scenarios, in their order.
+            progress: A callback for the number of those that are done, and of all.
+        """
+        self._session = session
+        self._progress = progress
         self._lock = threading.Lock()
+        self._obstacles: list[str] = []
         self._done = 0
         everything = list(scenarios)
         self._total = len(everything)
@@ -58,23 +56,26 @@ class Playing:
             if not one.slow and not one.alone:
                 self._jobs.put(one)
         # Daemons: after ^C nobody waits for a thread that hangs in a read.
-        self._slow = [threading.Thread(target=self._play, args=(one,), daemon=True) for one in slow]
+        self._slow = [threading.Thread(target=self._run, args=(one,), daemon=True) for one in slow]
         self._quick = [threading.Thread(target=self._work, daemon=True) for _ in range(_THREADS)]
         for thread in (*self._slow, *self._quick):
             thread.start()
 
     @property
-    def troubles(self) -> list[str]:
-        """What kept scenarios from judging, other than departures; one line each."""
-        return self._troubles.lines
+    def obstacles(self) -> list[str]:
+        """The reasons, other than departures, that kept scenarios from judging; one line each."""
+        with self._lock:
+            return list(self._obstacles)
 
     def wait_for_quick(self) -> None:
+        """Wait for all scenarios but the slow ones and those that run alone."""
         self._wait(self._quick)
 
     def wait_for_all(self) -> None:
+        """Wait for all scenarios; those that run alone are run here."""
         self._wait((*self._quick, *self._slow))
         for job in self._alone:
-            self._play(job)
+            self._run(job)
         self._alone = []
 
     def _wait(self, threads: Iterable[threading.Thread]) -> None:
@@ -82,7 +83,7 @@ class Playing:
             while thread.is_alive():
                 # In small bites: ^C must reach the main thread.
                 thread.join(0.2)
-                self._told(self._done, self._total)
+                self._progress(self._done, self._total)
 
     def _work(self) -> None:
         while True:
@@ -90,69 +91,82 @@ class Playing:
                 job = self._jobs.get_nowait()
             except queue.Empty:
                 return
-            self._play(job)
+            self._run(job)
 
-    def _play(self, job: Scenario) -> None:
-        play(self._world, job, self._troubles)
+    def _run(self, job: Scenario) -> None:
+        obstacle = execute(self._session, job)
         with self._lock:
             self._done += 1
+            if obstacle is not None and obstacle not in self._obstacles:
+                self._obstacles.append(obstacle)
 
 
-def play(world: World, one: Scenario, troubles: Troubles) -> None:
-    """Play one scenario; whatever ends it, each of its operations gets an outcome."""
-    ctx = Context(world, one)
+def execute(session: Session, scenario: Scenario) -> str | None:
+    """Run one scenario; whatever ends it, each of its operations gets an outcome.
+
+    Args:
+        session: The run.
+        scenario: The scenario.
+
+    Returns:
+        The reason, other than a departure, that kept it from judging; None where there is none.
+    """
+    ctx = Context(session, scenario)
     rest = "what comes before it departed"
     outcome = Outcome.NOT_REACHED
+    obstacle: str | None = None
     try:
-        lack = _lacking(world, one)
-        if lack is not None:
-            outcome, rest = lack
+        unmet = _unmet_need(session, scenario)
+        if unmet is not None:
+            outcome, rest = unmet
             if rest == _LATE:
-                troubles.add(f"{_LATE} before every scenario was played: give it more")
+                obstacle = f"{_LATE} before every scenario was played: give it more"
         else:
-            one.play(ctx)
+            scenario.play(ctx)
             rest = "the scenario did not come to it"
-    except EndScenario:
+    except StopScenarioError:
         pass
-    except LackError as error:
-        ctx.lack(error.operation, error.note, error.outcome)
+    except InconclusiveError as error:
+        ctx.expect.inconclusive(error.operation, error.note, error.outcome)
         outcome, rest = error.outcome, error.note
     except BusyError as error:
         rest = str(error)
-        troubles.add(f"the server is too busy to be judged: {error}")
+        obstacle = f"the server is too busy to be judged: {error}"
     except UnreachableError as error:
         rest = "the connection was lost"
-        troubles.add(f"the connection was lost ({error})")
-        world.probe.stop.set()
+        obstacle = f"the connection was lost ({error})"
+        session.http.stop.set()
     except StoppedError:
         rest = "the run was stopped"
     except Exception as error:  # noqa: BLE001 - a defect of the kit must not look like a verdict
         rest = f"the kit stumbled: {type(error).__name__}: {error}"
-        if not ctx.departures:
-            troubles.add(f"the kit stumbled in {one.id}: {type(error).__name__}: {error}")
-    for operation in one.operations:
-        if operation not in ctx.judged:
-            world.findings.lacking(outcome, one.id, operation, Column.BEHAVIOUR, ctx.layer, rest)
+        if not ctx.expect.departures:
+            obstacle = f"the kit stumbled in {scenario.id}: {type(error).__name__}: {error}"
+    for operation in scenario.operations:
+        if operation not in ctx.expect.judged:
+            ctx.expect.inconclusive(operation, rest, outcome)
+    return obstacle
 
 
-def _lacking(world: World, one: Scenario) -> tuple[Outcome, str] | None:
-    if time.monotonic() > world.options.deadline:
+def _unmet_need(session: Session, scenario: Scenario) -> tuple[Outcome, str] | None:
+    """Why a scenario cannot be run here; None where it can."""
+    if time.monotonic() > session.options.deadline:
         return Outcome.NOT_REACHED, _LATE
-    if world.options.read_only and not one.reads_only:
+    if session.options.read_only and not scenario.reads_only:
         return Outcome.NOT_REACHED, "read-only"
-    if one.needs is None:
+    if scenario.needs is None:
         return None
-    if one.needs == "live":
-        if world.echo or world.containers:
+    if scenario.needs == "live":
+        if session.echo or session.containers:
             return None
         return (
             Outcome.NOT_REACHED,
             "needs a slow rollout: no echo target, and no container of ours can be reached",
         )
-    if one.needs == "containers":
-        if world.containers:
+    if scenario.needs == "containers":
+        if session.containers:
             return None
         return Outcome.NOT_REACHED, "needs a backend on this machine that may call loopback"
-    if world.offers(one.needs):
+    if session.offers(scenario.needs):
         return None
-    return Outcome.NOT_OFFERED, f"features.{one.needs} is not true"
+    return Outcome.NOT_OFFERED, f"features.{scenario.needs} is not true"

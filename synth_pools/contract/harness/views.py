@@ -6,26 +6,26 @@ from typing import Any
 
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.waits import Rollout, walk
-from synth_pools.contract.http.client import ABSENT, Answer, at
+from synth_pools.contract.http.client import ABSENT, Response, at
 
 # A reader's operation, what it says of the thing (ABSENT: nothing), and its answer.
-Told = tuple[str, Any, Answer]
+Told = tuple[str, Any, Response]
 # What was just made is among the newest; whole pages of what others made would only cost time.
 _NEAR = {"limit": 10}
 
 
 def of_pool(ctx: Context, pool_id: str, state: str | None = None) -> list[Told]:
     """A pool by get_pool and in list_pools; `state` is the filter that it must pass."""
-    answer = ctx.want(200, "get_pool", {"pool_id": pool_id})
+    response = ctx.require(200, "get_pool", {"pool_id": pool_id})
     query = _NEAR if state is None else {**_NEAR, "state": state}
-    return [("get_pool", answer.json, answer), in_list(ctx, "list_pools", {}, query, pool_id)]
+    return [("get_pool", response.json, response), in_list(ctx, "list_pools", {}, query, pool_id)]
 
 
 def of_task(ctx: Context, pool_id: str, task_id: str) -> list[Told]:
     """A task in list_tasks and in its pool."""
     ids = {"pool_id": pool_id}
-    listed = ctx.want(200, "list_tasks", ids)
-    pool = ctx.want(200, "get_pool", ids)
+    listed = ctx.require(200, "list_tasks", ids)
+    pool = ctx.require(200, "get_pool", ids)
     return [
         ("list_tasks", _find(listed.at("items"), task_id), listed),
         ("get_pool", _find(pool.at("tasks"), task_id), pool),
@@ -36,8 +36,8 @@ def of_rollout(ctx: Context, rollout: Rollout) -> list[Told]:
     """A rollout by every operation that shows it whole."""
     told: list[Told] = []
     for operation, ids in rollout.both(""):
-        answer = ctx.want(200, operation, ids)
-        told.append((operation, answer.json, answer))
+        response = ctx.require(200, operation, ids)
+        told.append((operation, response.json, response))
     pool = {"pool_id": rollout.pool_id}
     told.append(in_list(ctx, "list_rollouts", pool, _NEAR, rollout.id))
     told.append(in_list(ctx, "list_global_rollouts", {}, _NEAR, rollout.id))
@@ -48,10 +48,10 @@ def in_list(
     ctx: Context, operation: str, ids: dict[str, str], query: dict[str, Any], wanted: str
 ) -> Told:
     """Something in a list that is newest first, so that what is new is near its beginning."""
-    items, answer, _ = walk(
+    items, response, _ = walk(
         ctx, operation, ids, query, enough=lambda seen: _find(seen, wanted) is not ABSENT, most=100
     )
-    return operation, _find(items, wanted), answer
+    return operation, _find(items, wanted), response
 
 
 def _find(items: Any, wanted: str) -> Any:

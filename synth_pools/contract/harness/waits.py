@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
-from synth_pools.contract.exceptions import EndScenario, LackError, StoppedError
-from synth_pools.contract.http.client import Answer, at
+from synth_pools.contract.exceptions import InconclusiveError, StoppedError, StopScenarioError
+from synth_pools.contract.harness.context import Context
+from synth_pools.contract.harness.expectations import Expectation
+from synth_pools.contract.http.client import Response, at
 from synth_pools.contract.results import Clause, Outcome
-
-if TYPE_CHECKING:
-    from synth_pools.contract.harness.context import Context
 
 _T = TypeVar("_T")
 
@@ -45,20 +44,20 @@ class Rollout:
 
 def start(ctx: Context, pool_id: str, **request: Any) -> Rollout:
     """Admit a rollout to a pool."""
-    answer = ctx.want(
+    response = ctx.require(
         (202, 200),
         "create_rollout",
         {"pool_id": pool_id},
-        json=ctx.world.rollout_body(**request),
+        json=ctx.session.rollout_body(**request),
     )
-    return Rollout(pool_id, rollout_id(answer))
+    return Rollout(pool_id, rollout_id(response))
 
 
-def rollout_id(answer: Answer) -> str:
-    value = answer.at("rollout_id")
+def rollout_id(response: Response) -> str:
+    value = response.at("rollout_id")
     if not isinstance(value, str) or not value:
         # The schema's check has told about it.
-        raise EndScenario
+        raise StopScenarioError
     return value
 
 
@@ -68,83 +67,62 @@ def finish(ctx: Context, pool_id: str, **request: Any) -> Rollout:
     return rollout
 
 
-def wait(ctx: Context, rollout: Rollout, states: tuple[str, ...]) -> Answer:
+def wait(ctx: Context, rollout: Rollout, states: tuple[str, ...]) -> Response:
     """Wait until get_rollout shows one of the states.
 
     Where other readers show it and get_rollout does not, that is wrong. Where nobody does, the
     rollout hangs, if others have ended before; else nothing can be said.
     """
     opinion_at = time.monotonic() + _SECOND_OPINION
-    answer: Answer | None = None
-    for _ in pauses(ctx):
-        answer = ctx.want(200, "get_rollout", rollout.ids)
-        if answer.at("status") in states:
-            return answer
+    response: Response | None = None
+    for _ in ctx.session.pauses():
+        response = ctx.require(200, "get_rollout", rollout.ids)
+        if response.at("status") in states:
+            return response
         if time.monotonic() < opinion_at:
             continue
         opinion_at = float("inf")
         second = ctx.call("get_global_rollout", rollout.global_ids)
         if second.at("status") in states:
-            again = ctx.want(200, "get_rollout", rollout.ids)
+            again = ctx.require(200, "get_rollout", rollout.ids)
             if again.at("status") in states:
                 return again
             expected = f"status {second.at('status')}, as get_global_rollout says"
-            ctx.judge("get_rollout", False, expected, str(again.at("status")), again)
-            raise EndScenario
-    came = answer.at("status") if answer else "nothing"
-    wanted, waited = " or ".join(states), f"{ctx.world.patience:.0f} s"
-    if ctx.world.proven:
+            ctx.expect.that(
+                Expectation("get_rollout", expected, again), False, str(again.at("status"))
+            )
+            raise StopScenarioError
+    came = response.at("status") if response else "nothing"
+    wanted, waited = " or ".join(states), f"{ctx.session.patience:.0f} s"
+    if ctx.session.proven:
         expected = f"a rollout that has a place becomes {wanted}"
         got = f"it was {came} after {waited}, and others ended long before"
-        ctx.judge("create_rollout", False, expected, got, answer, clause=_ENDS)
-        raise EndScenario
-    raise LackError(
+        ctx.expect.that(Expectation("create_rollout", expected, response, clause=_ENDS), False, got)
+        raise StopScenarioError
+    raise InconclusiveError(
         Outcome.NOT_REACHED,
         "create_rollout",
         f"the rollout was {came} and not {wanted} after {waited}",
     )
 
 
-def wait_until_active(ctx: Context, pool_id: str) -> None:
-    came: object = "nothing"
-    for _ in pauses(ctx):
-        came = ctx.want(200, "get_pool", {"pool_id": pool_id}).at("status")
-        if came == "active":
-            return
-        if came in ("failed", "archived"):
-            break
-    note = f"the pool was {came} and not active after {ctx.world.patience:.0f} s"
-    raise LackError(Outcome.NOT_REACHED, "create_pool", note)
-
-
-def wait_until_resumed(ctx: Context, pool_id: str, wrote: Answer) -> None:
+def wait_until_resumed(ctx: Context, pool_id: str, wrote: Response) -> None:
     """The same after a resume, whose answer this is: a pool that stays paused is its departure."""
     came: object = "paused"
-    for _ in pauses(ctx, _SECOND_OPINION):
-        came = ctx.want(200, "get_pool", {"pool_id": pool_id}).at("status")
+    for _ in ctx.session.pauses(_SECOND_OPINION):
+        came = ctx.require(200, "get_pool", {"pool_id": pool_id}).at("status")
         if came != "paused":
             break
-    if not ctx.judge("resume_pool", came != "paused", "a pool that admits", str(came), wrote):
-        raise EndScenario
-    wait_until_active(ctx, pool_id)
-
-
-def pauses(ctx: Context, limit: float | None = None) -> Iterator[None]:
-    """Turns of a waiting loop, close together at first, until the limit."""
-    give_up = time.monotonic() + (limit or ctx.world.patience)
-    pause = 0.01
-    while True:
-        yield
-        if time.monotonic() > give_up:
-            return
-        if ctx.world.probe.stop.wait(pause):
-            raise StoppedError
-        pause = min(pause * 1.5, 0.25)
+    if not ctx.expect.that(
+        Expectation("resume_pool", "a pool that admits", wrote), came != "paused", str(came)
+    ):
+        raise StopScenarioError
+    ctx.resources.wait_until_active(pool_id)
 
 
 def eventually(ctx: Context, look: Callable[[], bool], limit: float | None = None) -> bool:
     """Whether something becomes true within the limit."""
-    return any(look() for _ in pauses(ctx, limit))
+    return any(look() for _ in ctx.session.pauses(limit))
 
 
 def walk(
@@ -156,7 +134,7 @@ def walk(
     enough: Callable[[list[Any]], bool] = lambda _: False,
     between: Callable[[int], None] = lambda _: None,
     most: int = 400,
-) -> tuple[list[Any], Answer, bool]:
+) -> tuple[list[Any], Response, bool]:
     """Items page by page, the last answer, and whether the end was reached.
 
     Stops early where `enough` says so. `between` is called after each page with its number.
@@ -167,19 +145,21 @@ def walk(
     while True:
         number += 1
         page = dict(query) if cursor is None else {**query, "cursor": cursor}
-        answer = ctx.want(200, operation, ids, query=page)
-        found = answer.at("items")
+        response = ctx.require(200, operation, ids, query=page)
+        found = response.at("items")
         items += found if isinstance(found, list) else []
-        following = answer.at("next_cursor")
+        following = response.at("next_cursor")
         if not isinstance(following, str):
-            return items, answer, True
+            return items, response, True
         if following == cursor:
-            ctx.judge(
-                operation, False, "a next_cursor that moves on", "the cursor that was sent", answer
+            ctx.expect.that(
+                Expectation(operation, "a next_cursor that moves on", response),
+                False,
+                "the cursor that was sent",
             )
-            return items, answer, True
+            return items, response, True
         if enough(items) or number >= most:
-            return items, answer, False
+            return items, response, False
         between(number)
         cursor = following
 
@@ -221,11 +201,13 @@ def together(ctx: Context, calls: Sequence[Callable[[], _T]], limit: float) -> l
     for thread in threads:
         while thread.is_alive() and time.monotonic() < give_up:
             thread.join(0.2)
-            if ctx.world.probe.stop.is_set():
+            if ctx.session.http.stop.is_set():
                 raise StoppedError
     if raised:
         raise raised[0]
     if len(results) < len(calls):
         operation = ctx.scenario.operations[0]
-        raise LackError(Outcome.NOT_REACHED, operation, f"requests took more than {limit:.0f} s")
+        raise InconclusiveError(
+            Outcome.NOT_REACHED, operation, f"requests took more than {limit:.0f} s"
+        )
     return [results[number] for number in range(len(calls))]

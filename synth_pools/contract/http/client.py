@@ -30,7 +30,7 @@ _BUSY_SECONDS = 20.0
 
 
 @dataclass(frozen=True)
-class Answer:
+class Response:
     exchange: Exchange
 
     @property
@@ -51,7 +51,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Stream:
+class EventStream:
     """What was read of an event stream; `ended` is whether the server ended it."""
 
     exchange: Exchange
@@ -64,11 +64,10 @@ class Stream:
 
 
 @dataclass(slots=True)
-class Probe:
+class HttpClient:
     base_url: str
     key: ApiKey
     document: Document
-    on_exchange: Callable[[Exchange], None] = lambda _: None
     stop: threading.Event = field(default_factory=threading.Event)
     _client: httpx.Client = field(init=False, repr=False)
 
@@ -96,17 +95,19 @@ class Probe:
         headers: Mapping[str, str] | None = None,
         authorization: str | None = MASKED,
         limit: float = CALL_SECONDS,
-    ) -> Answer:
+    ) -> Response:
         """Send one request of an operation; waits for a busy server, within a limit."""
         known = self.document.operations[operation]
         url = self.url(known.path, ids or {}, query)
         sent = _headers(json, headers, authorization)
         body = _body(json, content)
-        return Answer(
-            self.patiently(lambda: self.send(known.method, url, sent, body, operation, limit))
+        return Response(
+            self.retry_while_busy(
+                lambda: self.send(known.method, url, sent, body, operation, limit)
+            )
         )
 
-    def patiently(self, send: Callable[[], Exchange]) -> Exchange:
+    def retry_while_busy(self, send: Callable[[], Exchange]) -> Exchange:
         """Send again while the server is busy, within a limit."""
         give_up = time.monotonic() + _BUSY_SECONDS
         while True:
@@ -160,7 +161,7 @@ class Probe:
         headers: Mapping[str, str] | None = None,
         limit: float = CALL_SECONDS,
         until: Callable[[SseReader], bool] = lambda _: False,
-    ) -> Stream:
+    ) -> EventStream:
         """Read an event stream until the server ends it, `until` says so, or time is up."""
         known = self.document.operations[operation]
         sent = _headers(ABSENT, {"accept": "text/event-stream", **(headers or {})}, MASKED)
@@ -184,10 +185,10 @@ class Probe:
             return b"".join(parts), None
 
         url = self.url(known.path, ids, query)
-        exchange = self.patiently(
+        exchange = self.retry_while_busy(
             lambda: self._exchange(known.method, url, sent, None, operation, limit, take)
         )
-        return Stream(exchange, reader, ended)
+        return EventStream(exchange, reader, ended)
 
     def _exchange(
         self,
@@ -232,7 +233,7 @@ class Probe:
                 trouble = f"{type(error).__name__}: {error}"
                 if status is not None or attempt == 2:
                     break
-        exchange = Exchange(
+        return Exchange(
             method=method,
             url=self._mask(url),
             request_headers=tuple(headers.items()),
@@ -244,8 +245,6 @@ class Probe:
             trouble=trouble,
             operation=operation,
         )
-        self.on_exchange(exchange)
-        return exchange
 
     def _reveal(self, value: str) -> str:
         return value.replace(KEY, self.key.reveal())

@@ -39,25 +39,25 @@ ARTIFACT = {"content": "hello", "content_type": "text/plain", "metadata": {"n": 
 
 
 @dataclass(frozen=True, slots=True)
-class Received:
+class ReceivedRequest:
     behaviour: str
     path: str
     body: Any
 
 
 @dataclass(slots=True)
-class Memory:
-    received: list[Received] = field(default_factory=list)
+class ReceivedRequests:
+    received: list[ReceivedRequest] = field(default_factory=list)
     # Set for a rollout that a terminate call has asked to stop.
     terminated: set[str] = field(default_factory=set)
     closing: threading.Event = field(default_factory=threading.Event)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def note(self, received: Received) -> None:
+    def note(self, received: ReceivedRequest) -> None:
         with self.lock:
             self.received.append(received)
 
-    def of_rollout(self, rollout_id: str) -> list[Received]:
+    def of_rollout(self, rollout_id: str) -> list[ReceivedRequest]:
         with self.lock:
             return [
                 one
@@ -74,9 +74,9 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 64
 
-    def __init__(self, behaviour: str, memory: Memory) -> None:
+    def __init__(self, behaviour: str, received: ReceivedRequests) -> None:
         self.behaviour = behaviour
-        self.memory = memory
+        self.received = received
         super().__init__(("127.0.0.1", 0), _Handler)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
@@ -93,7 +93,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         behaviour = self.server.behaviour
-        self.server.memory.note(Received(behaviour, self.path, None))
+        self.server.received.note(ReceivedRequest(behaviour, self.path, None))
         if behaviour == "bare":
             self._send(404, {"detail": "not here"})
         elif behaviour == "broken":
@@ -107,11 +107,11 @@ class _Handler(BaseHTTPRequestHandler):
         body: Any = None
         with contextlib.suppress(ValueError):
             body = json.loads(raw)
-        memory = self.server.memory
-        memory.note(Received(self.server.behaviour, self.path, body))
+        received = self.server.received
+        received.note(ReceivedRequest(self.server.behaviour, self.path, body))
         if self.path.endswith("/terminate"):
-            with memory.lock:
-                memory.terminated.add(unquote(self.path.split("/")[-2]))
+            with received.lock:
+                received.terminated.add(unquote(self.path.split("/")[-2]))
             self._send(200, {"status": "terminated"})
         elif self.path == "/rollout" or (
             self.path == "/rollouts" and self.server.behaviour != "bare"
@@ -134,17 +134,17 @@ class _Handler(BaseHTTPRequestHandler):
         delay = env.get("delay", 0)
         if isinstance(delay, int | float) and delay > 0:
             self._pause(float(delay), str(body.get("rollout_id")))
-        answer = env.get("answer")
-        if answer == "http_error":
+        response = env.get("answer")
+        if response == "http_error":
             self._send(500, {"detail": "went wrong"})
-        elif answer == "html":
+        elif response == "html":
             self._send_bytes(200, b"<html>hello</html>", "text/html")
-        elif answer == "array":
+        elif response == "array":
             self._send_bytes(200, b"[1, 2, 3]", "application/json")
-        elif answer == "cut":
+        elif response == "cut":
             self._cut_short()
-        elif answer is not None and isinstance(answer, dict):
-            self._send(200, answer)
+        elif response is not None and isinstance(response, dict):
+            self._send(200, response)
         else:
             self._send(200, self._outcome(body, env))
 
@@ -162,9 +162,9 @@ class _Handler(BaseHTTPRequestHandler):
         }
 
     def _pause(self, seconds: float, rollout_id: str) -> None:
-        memory = self.server.memory
+        received = self.server.received
         for _ in range(int(seconds / 0.05) + 1):
-            if memory.closing.wait(0.05) or memory.was_terminated(rollout_id):
+            if received.closing.wait(0.05) or received.was_terminated(rollout_id):
                 return
 
     def _cut_short(self) -> None:
@@ -186,12 +186,12 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
 
-class TinyContainers:
+class StubContainers:
     """One container of each behaviour; `urls` says where, `memory` what they were asked."""
 
     def __init__(self) -> None:
-        self.memory = Memory()
-        self._servers = {name: _Server(name, self.memory) for name in BEHAVIOURS}
+        self.received = ReceivedRequests()
+        self._servers = {name: _Server(name, self.received) for name in BEHAVIOURS}
         self.urls = {
             name: f"http://127.0.0.1:{server.server_port}" for name, server in self._servers.items()
         }
@@ -203,7 +203,7 @@ class TinyContainers:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.memory.closing.set()
+        self.received.closing.set()
         for server in self._servers.values():
             server.shutdown()
             server.server_close()

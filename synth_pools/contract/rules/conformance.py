@@ -10,11 +10,11 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from synth_pools.contract.document import EVENT_STREAM, Answer, Document, Operation
+from synth_pools.contract.document import EVENT_STREAM, Document, DocumentedResponse, Operation
 from synth_pools.contract.results import Clause, Column, Exchange
 from synth_pools.contract.rules.verdict import (
-    Judgement,
     NotJsonError,
+    RuleResult,
     excerpt,
     json_body,
     media_type,
@@ -30,9 +30,9 @@ _ALLOW = Clause("Errors", "a method that a path does not have is 405 with Allow"
 NOT_OFFERED = 501
 
 
-def conformance(
+def check_conformance(
     document: Document, operation: Operation | None, exchange: Exchange
-) -> Iterator[Judgement]:
+) -> Iterator[RuleResult]:
     """`operation` is None for a request that addresses none: then only the rules for all count."""
     status = exchange.status
     if status is None:
@@ -41,50 +41,52 @@ def conformance(
         yield from _error_rules(document, operation, exchange, status)
     if operation is None or status == 405:
         return
-    answer = operation.answer(status)
-    yield _status(operation, exchange, status, answer)
-    if answer is None:
+    response = operation.response(status)
+    yield _status(operation, exchange, status, response)
+    if response is None:
         return
-    yield _media_type(operation, exchange, answer)
-    yield from _headers(document, operation, exchange, answer)
-    schema = answer.content.get(media_type(exchange))
+    yield _media_type(operation, exchange, response)
+    yield from _headers(document, operation, exchange, response)
+    schema = response.content.get(media_type(exchange))
     is_json = media_type(exchange) != EVENT_STREAM and (schema or {}).get("format") != "binary"
     if schema is not None and is_json:
         yield _schema(document, operation, exchange, schema, status)
 
 
 def _status(
-    operation: Operation, exchange: Exchange, status: int, answer: Answer | None
-) -> Judgement:
-    listed = ", ".join(operation.answers)
-    return Judgement(
+    operation: Operation, exchange: Exchange, status: int, response: DocumentedResponse | None
+) -> RuleResult:
+    listed = ", ".join(operation.responses)
+    return RuleResult(
         "schema.status",
         Column.STATUS,
         Clause(operation.route, "answers with a status that is listed"),
         f"one of {listed}",
-        None if answer is not None else excerpt(exchange),
+        None if response is not None else excerpt(exchange),
         f"schema.status|{operation.id}|{status}",
     )
 
 
-def _media_type(operation: Operation, exchange: Exchange, answer: Answer) -> Judgement:
+def _media_type(
+    operation: Operation, exchange: Exchange, response: DocumentedResponse
+) -> RuleResult:
     came = media_type(exchange)
-    return Judgement(
+    return RuleResult(
         "schema.content_type",
         Column.SCHEMA,
-        Clause(operation.route, f"{answer.status} has the media type that is listed"),
-        " or ".join(answer.content) or "any",
+        Clause(operation.route, f"{response.status} has the media type that is listed"),
+        " or ".join(response.content) or "any",
         None
-        if came in answer.content or not answer.content
+        if came in response.content or not response.content
         else f"{came or 'no content type'}: {excerpt(exchange)}",
-        f"schema.content_type|{operation.id}|{answer.status}|{came}",
+        f"schema.content_type|{operation.id}|{response.status}|{came}",
     )
 
 
 def _headers(
-    document: Document, operation: Operation, exchange: Exchange, answer: Answer
-) -> Iterator[Judgement]:
-    for name, schema in answer.headers.items():
+    document: Document, operation: Operation, exchange: Exchange, response: DocumentedResponse
+) -> Iterator[RuleResult]:
+    for name, schema in response.headers.items():
         text = exchange.header(name)
         if text is None:
             continue
@@ -92,7 +94,7 @@ def _headers(
         if schema.get("type") == "integer" and re.fullmatch(r"-?\d+", text):
             value = int(text)
         complaints = document.errors_by(schema, value)
-        yield Judgement(
+        yield RuleResult(
             "schema.headers",
             Column.SCHEMA,
             Clause(operation.route, f"the header {name} is of its schema"),
@@ -108,7 +110,7 @@ def _schema(
     exchange: Exchange,
     schema: Mapping[str, Any],
     status: int,
-) -> Judgement:
+) -> RuleResult:
     name = str(schema.get("$ref", "")).rsplit("/", 1)[-1] or "the schema in place"
     clause = Clause(operation.route, f"{status} has a body of the schema {name}")
     try:
@@ -116,14 +118,14 @@ def _schema(
     except NotJsonError as error:
         got = f"no JSON ({error}): {excerpt(exchange)}"
         cause = f"schema.body|{operation.id}|no JSON"
-        return Judgement("schema.body", Column.SCHEMA, clause, f"JSON, {name}", got, cause)
+        return RuleResult("schema.body", Column.SCHEMA, clause, f"JSON, {name}", got, cause)
     complaints = document.errors_by(schema, value)
     if not complaints:
-        return Judgement("schema.body", Column.SCHEMA, clause, name, None)
+        return RuleResult("schema.body", Column.SCHEMA, clause, name, None)
     # The position in a list tells nothing about the cause.
     key = re.sub(r"\b\d+\b", "*", complaints[0])
     got = "; ".join(complaints)
-    return Judgement(
+    return RuleResult(
         "schema.body", Column.SCHEMA, clause, name, got, f"schema.body|{name}|{_gist(key)}"
     )
 
@@ -138,11 +140,11 @@ def _gist(complaint: str) -> str:
 
 def _error_rules(
     document: Document, operation: Operation | None, exchange: Exchange, status: int
-) -> Iterator[Judgement]:
+) -> Iterator[RuleResult]:
     if exchange.method == "HEAD":
         return
     name = operation.id if operation else "no operation"
-    yield Judgement(
+    yield RuleResult(
         "schema.error_body",
         Column.ERRORS,
         _ERRORS,
@@ -151,7 +153,7 @@ def _error_rules(
         f"schema.error_body|{name}|{status}",
     )
     request_id = exchange.header("x-request-id")
-    yield Judgement(
+    yield RuleResult(
         "schema.request_id",
         Column.ERRORS,
         _ERRORS,
@@ -160,7 +162,7 @@ def _error_rules(
         f"schema.request_id|{name}",
     )
     if status in (429, 503):
-        yield Judgement(
+        yield RuleResult(
             "schema.retry_after",
             Column.ERRORS,
             _RETRY,
@@ -169,7 +171,7 @@ def _error_rules(
             f"schema.retry_after|{name}|{status}",
         )
     if status == 405:
-        yield Judgement(
+        yield RuleResult(
             "schema.allow",
             Column.ERRORS,
             _ALLOW,

@@ -12,10 +12,11 @@ from urllib.parse import parse_qs, urlsplit
 from synth_pools.contract.document import Document, Operation
 from synth_pools.contract.results import Clause, Column, Exchange
 from synth_pools.contract.rules.verdict import (
-    Judgement,
     NotJsonError,
+    RuleResult,
     json_body,
     media_type,
+    same_json,
     sent_json,
     show,
 )
@@ -61,9 +62,9 @@ _ECHOED["replace_pool"] = _ECHOED["create_pool"]
 _ECHOED["update_task"] = _ECHOED["create_task"]
 
 
-def agreement(
+def check_consistency(
     document: Document, operation: Operation | None, exchange: Exchange
-) -> Iterator[Judgement]:
+) -> Iterator[RuleResult]:
     status = exchange.status
     if operation is None or status is None or media_type(exchange) != "application/json":
         return
@@ -76,10 +77,10 @@ def agreement(
     if status >= 400:
         yield from _request_id(operation, exchange, body)
         return
-    answer = operation.answer(status)
-    if answer is None:
+    response = operation.response(status)
+    if response is None:
         return
-    schema = str(answer.content.get("application/json", {}).get("$ref", "")).rsplit("/", 1)[-1]
+    schema = str(response.content.get("application/json", {}).get("$ref", "")).rsplit("/", 1)[-1]
     raw_items = body.get("items")
     listed = raw_items if schema in _ITEMS and isinstance(raw_items, list) else None
     things = [(schema, body)] if listed is None else [(_ITEMS[schema], item) for item in listed]
@@ -101,7 +102,7 @@ def agreement(
 
 def _request_id(
     operation: Operation, exchange: Exchange, body: Mapping[str, Any]
-) -> Iterator[Judgement]:
+) -> Iterator[RuleResult]:
     envelope = body.get("error")
     told = envelope.get("request_id") if isinstance(envelope, dict) else None
     header = exchange.header("x-request-id")
@@ -119,7 +120,7 @@ def _request_id(
 
 def _agrees_with_itself(
     operation: Operation, schema: str, thing: Mapping[str, Any]
-) -> Iterator[Judgement]:
+) -> Iterator[RuleResult]:
     for one, other in _TWINS.get(schema, ()):
         if one in thing and other in thing:
             demand = f"{one} and {other} carry the same value"
@@ -151,7 +152,7 @@ def _agrees_with_itself(
         yield from _summary(operation, thing)
 
 
-def _rollout(operation: Operation, thing: Mapping[str, Any]) -> Iterator[Judgement]:
+def _rollout(operation: Operation, thing: Mapping[str, Any]) -> Iterator[RuleResult]:
     status = thing.get("status")
     if "score" in thing and isinstance(thing.get("metrics"), dict):
         yield _judge(
@@ -207,7 +208,7 @@ def _rollout(operation: Operation, thing: Mapping[str, Any]) -> Iterator[Judgeme
         )
 
 
-def _summary(operation: Operation, thing: Mapping[str, Any]) -> Iterator[Judgement]:
+def _summary(operation: Operation, thing: Mapping[str, Any]) -> Iterator[RuleResult]:
     event = thing.get("last_event")
     if isinstance(event, dict):
         yield _judge(
@@ -232,7 +233,7 @@ def _summary(operation: Operation, thing: Mapping[str, Any]) -> Iterator[Judgeme
 
 def _is_the_one_asked_for(
     operation: Operation, ids: Mapping[str, str], schema: str, thing: Mapping[str, Any]
-) -> Iterator[Judgement]:
+) -> Iterator[RuleResult]:
     for name, wanted in ids.items():
         if name in thing and schema in _TWINS:
             yield _judge(
@@ -248,7 +249,7 @@ def _is_the_one_asked_for(
 
 def _page(
     operation: Operation, exchange: Exchange, items: list[dict[str, Any]]
-) -> Iterator[Judgement]:
+) -> Iterator[RuleResult]:
     query = parse_qs(urlsplit(exchange.url).query, keep_blank_values=True)
     limit = query.get("limit", [""])[0]
     if limit.isascii() and limit.isdigit() and 1 <= int(limit) <= 1000:
@@ -311,7 +312,9 @@ def _comparable(stamps: list[str]) -> bool:
     return len({(len(stamp), stamp[-1:]) for stamp in stamps}) <= 1
 
 
-def _echo(operation: Operation, exchange: Exchange, body: Mapping[str, Any]) -> Iterator[Judgement]:
+def _echo(
+    operation: Operation, exchange: Exchange, body: Mapping[str, Any]
+) -> Iterator[RuleResult]:
     sent = sent_json(exchange)
     if not isinstance(sent, dict):
         return
@@ -368,14 +371,14 @@ def _judge(
     demand: str,
     wanted: Any,
     came: Any,
-) -> Judgement:
-    same = _same(wanted, came)
-    return Judgement(
+) -> RuleResult:
+    equal = same_json(wanted, came)
+    return RuleResult(
         check,
         column,
         Clause(f"{operation.route}{f', {schema}' if schema else ''}", demand),
         f"{demand}: {show(wanted)}",
-        None if same else show(came),
+        None if equal else show(came),
         f"{check}|{schema or operation.id}",
     )
 
@@ -385,14 +388,3 @@ def _given(request: Any) -> Any:
     if not isinstance(request, dict):
         return request
     return {name: value for name, value in request.items() if value is not None}
-
-
-def _same(one: Any, other: Any) -> bool:
-    """Equal as JSON: 1 and 1.0 are, true and 1 are not."""
-    if isinstance(one, bool) or isinstance(other, bool):
-        return one is other
-    if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(_same, one, other))
-    return bool(one == other)

@@ -11,14 +11,14 @@ from urllib.parse import parse_qs, urlsplit
 from synth_pools.contract.document import EVENT_STREAM, Document, Operation
 from synth_pools.contract.http.sse import SseMessage, read_messages
 from synth_pools.contract.results import Clause, Column, Exchange
-from synth_pools.contract.rules.verdict import Judgement, media_type, show
+from synth_pools.contract.rules.verdict import RuleResult, media_type, show
 
 TERMINAL = ("rollout.completed", "rollout.failed", "rollout.cancelled")
 
 
-def stream_rules(
+def check_event_stream(
     document: Document, operation: Operation | None, exchange: Exchange
-) -> Iterator[Judgement]:
+) -> Iterator[RuleResult]:
     if operation is None or exchange.status != 200 or media_type(exchange) != EVENT_STREAM:
         return
     messages = read_messages(exchange.response_body)
@@ -46,7 +46,7 @@ def stream_rules(
     yield from _owner(document, operation, exchange, envelopes)
 
 
-def _order(exchange: Exchange, envelopes: list[dict[str, Any]]) -> Iterator[Judgement]:
+def _order(exchange: Exchange, envelopes: list[dict[str, Any]]) -> Iterator[RuleResult]:
     real = [event for event in envelopes if event["event"] != "heartbeat"]
     numbers = [event["sequence"] for event in real]
     first = numbers[0] if numbers else 1
@@ -102,7 +102,7 @@ def _terminal_complaint(
 
 def _owner(
     document: Document, operation: Operation, exchange: Exchange, envelopes: list[dict[str, Any]]
-) -> Iterator[Judgement]:
+) -> Iterator[RuleResult]:
     ids = operation.ids(document.path_of(exchange.url)) or {}
     for name, wanted in ids.items():
         strange = [e[name] for e in envelopes if name in e and e[name] != wanted]
@@ -137,5 +137,5 @@ def _read_envelope(
     return None, envelope
 
 
-def _judge(check: str, column: Column, demand: str, got: str | None) -> Judgement:
-    return Judgement(check, column, Clause("Events", demand), demand, got, check)
+def _judge(check: str, column: Column, demand: str, got: str | None) -> RuleResult:
+    return RuleResult(check, column, Clause("Events", demand), demand, got, check)

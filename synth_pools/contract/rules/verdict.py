@@ -10,7 +10,7 @@ from synth_pools.contract.results import Clause, Column, Exchange
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class RuleResult:
     """`got` is None where the demand held. Judgements with one `cause` come from one defect."""
 
     check: str
@@ -52,6 +52,17 @@ def sent_json(exchange: Exchange) -> Any:
         return json.loads(exchange.request_body)
     except (ValueError, RecursionError):
         return None
+
+
+def same_json(one: Any, other: Any) -> bool:
+    """Compare as JSON: 1 and 1.0 are equal, true and 1 are not."""
+    if isinstance(one, bool) or isinstance(other, bool):
+        return one is other
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(same_json(one[key], other[key]) for key in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(same_json, one, other))
+    return bool(one == other)
 
 
 def excerpt(exchange: Exchange, limit: int = 240) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 
-from synth_pools.contract.harness.context import REGISTRY, Scenario
+from synth_pools.contract.harness.registry import REGISTRY, Scenario
 
 
 def all_scenarios() -> tuple[Scenario, ...]:

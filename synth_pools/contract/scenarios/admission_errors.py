@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from synth_pools.contract.harness.context import Context, scenario
+from synth_pools.contract.harness.context import Context
+from synth_pools.contract.harness.expectations import Status
+from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.waits import finish
 
 
@@ -15,15 +17,15 @@ from synth_pools.contract.harness.waits import finish
     "list_rollouts",
 )
 def unknown_keys(ctx: Context) -> None:
-    pool_id = ctx.pool()
+    pool_id = ctx.resources.pool()
     pool = {"pool_id": pool_id}
-    good = ctx.world.rollout_body()
+    good = ctx.session.rollout_body()
     for key in ("sead", "taskid", "Seed", "env_config", "x_unknown", "rollout_id", "id"):
         body = {**good, key: 1}
-        ctx.try_(422, "create_rollout", pool, json=body, because=f"{key!r} is no key")
-        ctx.try_(422, "create_global_rollout", json={**body, **pool}, because=f"{key!r} is no key")
-    listed = ctx.want(200, "list_rollouts", pool)
-    ctx.equal("create_rollout", "what was created", [], listed.at("items"), listed)
+        ctx.check(Status(422, f"{key!r} is no key"), "create_rollout", pool, json=body)
+        ctx.check(Status(422, f"{key!r} is no key"), "create_global_rollout", json={**body, **pool})
+    listed = ctx.require(200, "list_rollouts", pool)
+    ctx.expect.equal("create_rollout", "what was created", [], listed.at("items"), listed)
 
 
 @scenario(
@@ -34,53 +36,43 @@ def unknown_keys(ctx: Context) -> None:
     "create_global_rollout",
 )
 def references(ctx: Context) -> None:
-    pool_id = ctx.pool(tasks=[{"task_id": "here"}])
-    other = ctx.pool("other", tasks=[{"task_id": "there"}])
+    pool_id = ctx.resources.pool(tasks=[{"task_id": "here"}])
+    other = ctx.resources.pool("other", tasks=[{"task_id": "there"}])
     pool = {"pool_id": pool_id}
-    good = ctx.world.rollout_body()
+    good = ctx.session.rollout_body()
     for task in ("there", "nowhere"):
-        ctx.try_(
-            404,
+        ctx.check(
+            Status(404, "the pool does not hold the task", code="task_not_found"),
             "create_rollout",
             pool,
             json={**good, "task_id": task},
-            because="the pool does not hold the task",
-            code="task_not_found",
         )
-        ctx.try_(
-            404,
+        ctx.check(
+            Status(404, "the pool does not hold the task", code="task_not_found"),
             "create_global_rollout",
             json={**good, **pool, "task_id": task},
-            because="the pool does not hold the task",
-            code="task_not_found",
         )
-    ctx.try_(
-        409,
+    ctx.check(
+        Status(409, "the path names another pool", code="id_mismatch"),
         "create_rollout",
         pool,
         json={**good, "pool_id": other},
-        because="the path names another pool",
-        code="id_mismatch",
     )
-    nobody = ctx.world.pool_id("nobody")
-    ctx.try_(
-        404,
+    nobody = ctx.session.pool_id("nobody")
+    ctx.check(
+        Status(404, "no such pool", code="pool_not_found"),
         "create_global_rollout",
         json={**good, "pool_id": nobody},
-        because="no such pool",
-        code="pool_not_found",
     )
-    ctx.try_(
-        404,
+    ctx.check(
+        Status(404, "no such pool", code="pool_not_found"),
         "create_rollout",
         {"pool_id": nobody},
         json=good,
-        because="no such pool",
-        code="pool_not_found",
     )
-    listed = ctx.want(200, "list_rollouts", pool)
-    ctx.equal("create_rollout", "what was created", [], listed.at("items"), listed)
-    ctx.try_((200, 202), "create_rollout", pool, json={**good, "task_id": "here", **pool})
+    listed = ctx.require(200, "list_rollouts", pool)
+    ctx.expect.equal("create_rollout", "what was created", [], listed.at("items"), listed)
+    ctx.check((200, 202), "create_rollout", pool, json={**good, "task_id": "here", **pool})
 
 
 @scenario(
@@ -96,8 +88,8 @@ def references(ctx: Context) -> None:
     "list_rollouts",
 )
 def wrong_pool(ctx: Context) -> None:
-    rollout = finish(ctx, ctx.pool())
-    other = ctx.pool("other")
+    rollout = finish(ctx, ctx.resources.pool())
+    other = ctx.resources.pool("other")
     ids = {"pool_id": other, "rollout_id": rollout.id}
     for operation in (
         "get_rollout",
@@ -106,16 +98,16 @@ def wrong_pool(ctx: Context) -> None:
         "get_rollout_summary",
         "stream_rollout_events",
     ):
-        ctx.try_(
-            404, operation, ids, because="the rollout is another pool's", code="rollout_not_found"
+        ctx.check(
+            Status(404, "the rollout is another pool's", code="rollout_not_found"), operation, ids
         )
-    ctx.try_(
-        404,
+    ctx.check(
+        Status(404, "the rollout is another pool's", code="rollout_not_found"),
         "cancel_rollout",
         ids,
         json={},
-        because="the rollout is another pool's",
-        code="rollout_not_found",
     )
-    listed = ctx.want(200, "list_rollouts", {"pool_id": other})
-    ctx.equal("list_rollouts", "the rollouts of a pool without any", [], listed.at("items"), listed)
+    listed = ctx.require(200, "list_rollouts", {"pool_id": other})
+    ctx.expect.equal(
+        "list_rollouts", "the rollouts of a pool without any", [], listed.at("items"), listed
+    )

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from synth_pools.contract.harness.context import Context, scenario
+from synth_pools.contract.harness.context import Context
+from synth_pools.contract.harness.expectations import Expectation, Status
+from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.waits import FINAL, Rollout, ids_of, wait
-from synth_pools.contract.http.client import Answer, at
+from synth_pools.contract.http.client import Response, at
 
 _OPERATION = "create_rollout_batch"
 
@@ -22,8 +24,12 @@ _OPERATION = "create_rollout_batch"
     needs="batch",
 )
 def each(ctx: Context) -> None:
-    pool_id, other, gone = ctx.pool(tasks=[{"task_id": "t"}]), ctx.pool("other"), ctx.pool("gone")
-    ctx.want(200, "delete_pool", {"pool_id": gone})
+    pool_id, other, gone = (
+        ctx.resources.pool(tasks=[{"task_id": "t"}]),
+        ctx.resources.pool("other"),
+        ctx.resources.pool("gone"),
+    )
+    ctx.require(200, "delete_pool", {"pool_id": gone})
     cases: list[tuple[dict[str, Any], int, str]] = [
         ({"metadata": {"which": 0}}, 202, pool_id),
         ({"no_such_key": 1}, 422, ""),
@@ -34,43 +40,49 @@ def each(ctx: Context) -> None:
         ({"seed": "seven"}, 422, ""),
         ({"metadata": {"which": 7}}, 202, pool_id),
     ]
-    requests = [ctx.world.rollout_body(**request) for request, _, _ in cases]
-    answer = ctx.want(200, _OPERATION, json={"pool_id": pool_id, "rollouts": requests})
-    items = _items(ctx, answer, len(cases))
+    requests = [ctx.session.rollout_body(**request) for request, _, _ in cases]
+    response = ctx.require(200, _OPERATION, json={"pool_id": pool_id, "rollouts": requests})
+    items = _items(ctx, response, len(cases))
     made: list[Rollout] = []
     for item, request, (_, status, wanted_pool) in zip(items, requests, cases, strict=True):
         place = f"item {at(item, 'index')}"
         came = at(item, "status")
         good = (200, 202) if status == 202 else (status,)
         expected = f"{place} has the status {status}, as alone"
-        ctx.judge(_OPERATION, came in good, expected, f"it is {came}", answer)
+        ctx.expect.that(Expectation(_OPERATION, expected, response), came in good, f"it is {came}")
         rollout, error = at(item, "rollout"), at(item, "error")
         if status != 202:
             told = rollout is None and isinstance(at(error, "code"), str)
-            ctx.judge(_OPERATION, told, f"{place} has an error, no rollout", _said(item), answer)
+            ctx.expect.that(
+                Expectation(_OPERATION, f"{place} has an error, no rollout", response),
+                told,
+                _said(item),
+            )
             continue
         found = at(rollout, "rollout_id")
-        if not ctx.judge(
-            _OPERATION,
+        if not ctx.expect.that(
+            Expectation(_OPERATION, f"{place} has a rollout, no error", response),
             isinstance(found, str) and error is None,
-            f"{place} has a rollout, no error",
             _said(item),
-            answer,
         ):
             continue
         made.append(Rollout(wanted_pool, str(found)))
-        read = ctx.want(200, "get_rollout", made[-1].ids)
+        read = ctx.require(200, "get_rollout", made[-1].ids)
         told_metadata = read.at("request", "metadata")
-        ctx.equal(_OPERATION, f"metadata of {place}", request["metadata"], told_metadata, read)
+        ctx.expect.equal(
+            _OPERATION, f"metadata of {place}", request["metadata"], told_metadata, read
+        )
     refused = sum(status != 202 for _, status, _ in cases)
-    ctx.equal(_OPERATION, "admitted", len(cases) - refused, answer.at("admitted"), answer)
-    ctx.equal(_OPERATION, "refused", refused, answer.at("refused"), answer)
+    ctx.expect.equal(
+        _OPERATION, "admitted", len(cases) - refused, response.at("admitted"), response
+    )
+    ctx.expect.equal(_OPERATION, "refused", refused, response.at("refused"), response)
     for rollout in made:
         wait(ctx, rollout, FINAL)
-    listed = ctx.want(200, "list_rollouts", {"pool_id": pool_id})
+    listed = ctx.require(200, "list_rollouts", {"pool_id": pool_id})
     newest_first = [one.id for one in reversed(made) if one.pool_id == pool_id]
     came = ids_of(listed.at("items") or [])
-    ctx.equal(_OPERATION, "the list of rollouts, newest first,", newest_first, came, listed)
+    ctx.expect.equal(_OPERATION, "the list of rollouts, newest first,", newest_first, came, listed)
 
 
 @scenario(
@@ -81,8 +93,8 @@ def each(ctx: Context) -> None:
     needs="batch",
 )
 def spellings(ctx: Context) -> None:
-    pool = {"pool_id": ctx.pool()}
-    one, two, three = (ctx.world.rollout_body(metadata={"which": n}) for n in range(3))
+    pool = {"pool_id": ctx.resources.pool()}
+    one, two, three = (ctx.session.rollout_body(metadata={"which": n}) for n in range(3))
     for body, wanted in (
         ({"rollouts": [one, two], "requests": [three]}, [0, 1, 2]),
         ({"requests": [two]}, [1]),
@@ -90,10 +102,10 @@ def spellings(ctx: Context) -> None:
         ({"rollouts": []}, []),
         ({"rollouts": None, "requests": None}, []),
     ):
-        answer = ctx.want(200, _OPERATION, json={**pool, **body})
-        items = _items(ctx, answer, len(wanted))
+        response = ctx.require(200, _OPERATION, json={**pool, **body})
+        items = _items(ctx, response, len(wanted))
         came = [at(item, "rollout", "request", "metadata", "which") for item in items]
-        ctx.equal(_OPERATION, "the rollouts, in order,", wanted, came, answer)
+        ctx.expect.equal(_OPERATION, "the rollouts, in order,", wanted, came, response)
 
 
 @scenario(
@@ -105,39 +117,35 @@ def spellings(ctx: Context) -> None:
     needs="batch",
 )
 def key(ctx: Context) -> None:
-    if not ctx.world.offers("idempotency_keys"):
-        ctx.lack(_OPERATION, "features.idempotency_keys is not true")
+    if not ctx.session.offers("idempotency_keys"):
+        ctx.expect.inconclusive(_OPERATION, "features.idempotency_keys is not true")
         return
-    pool = {"pool_id": ctx.pool()}
-    headers = {"idempotency-key": f"{ctx.world.options.run_id}-{ctx.scenario.id}"}
-    good, later = ctx.world.rollout_body(seed=1), ctx.world.rollout_body(task_id="later")
+    pool = {"pool_id": ctx.resources.pool()}
+    headers = {"idempotency-key": f"{ctx.session.options.run_id}-{ctx.scenario.id}"}
+    good, later = ctx.session.rollout_body(seed=1), ctx.session.rollout_body(task_id="later")
     body = {**pool, "rollouts": [good, later, good]}
-    first = ctx.want(200, _OPERATION, json=body, headers=headers)
+    first = ctx.require(200, _OPERATION, json=body, headers=headers)
     before = _ids(_items(ctx, first, 3))
     other = {**pool, "rollouts": [good, good, good]}
-    ctx.try_(
-        409,
+    ctx.check(
+        Status(409, "the batch is another", code="idempotency_conflict"),
         _OPERATION,
         json=other,
         headers=headers,
-        because="the batch is another",
-        code="idempotency_conflict",
     )
-    ctx.want(201, "create_task", pool, json={"task_id": "later"})
-    second = ctx.want(200, _OPERATION, json=body, headers=headers)
+    ctx.require(201, "create_task", pool, json={"task_id": "later"})
+    second = ctx.require(200, _OPERATION, json=body, headers=headers)
     after = _ids(_items(ctx, second, 3))
-    same = [after[0], after[2]] == [before[0], before[2]]
+    equal = [after[0], after[2]] == [before[0], before[2]]
     expected = f"the rollouts of the first time, {before[0]} and {before[2]}"
-    ctx.judge(_OPERATION, same, expected, f"{after[0]} and {after[2]}", second)
-    ctx.judge(
-        _OPERATION,
+    ctx.expect.that(Expectation(_OPERATION, expected, second), equal, f"{after[0]} and {after[2]}")
+    ctx.expect.that(
+        Expectation(_OPERATION, "a rollout for the one that was refused", second),
         isinstance(after[1], str) and after[1] not in before,
-        "a rollout for the one that was refused",
         str(at(second.json, "items", 1))[:160],
-        second,
     )
-    listed = ctx.want(200, "list_rollouts", pool)
-    ctx.equal(_OPERATION, "the number of rollouts", 3, len(listed.at("items") or []), listed)
+    listed = ctx.require(200, "list_rollouts", pool)
+    ctx.expect.equal(_OPERATION, "the number of rollouts", 3, len(listed.at("items") or []), listed)
 
 
 @scenario(
@@ -148,26 +156,24 @@ def key(ctx: Context) -> None:
     needs="batch",
 )
 def no_waiting(ctx: Context) -> None:
-    pool = {"pool_id": ctx.live_pool()}
+    pool = {"pool_id": ctx.resources.live_pool()}
     request = {"mode": "sync", "env": {"delay": 600}}
-    answer = ctx.want(200, _OPERATION, json={**pool, "rollouts": [request] * 2})
-    for item in _items(ctx, answer, 2):
+    response = ctx.require(200, _OPERATION, json={**pool, "rollouts": [request] * 2})
+    for item in _items(ctx, response, 2):
         came = at(item, "rollout", "status")
-        ctx.judge(
-            _OPERATION,
+        ctx.expect.that(
+            Expectation(_OPERATION, "a rollout that has not ended", response),
             came in ("queued", "running"),
-            "a rollout that has not ended",
             f"status {came}",
-            answer,
         )
 
 
-def _items(ctx: Context, answer: Answer, wanted: int) -> list[Any]:
+def _items(ctx: Context, response: Response, wanted: int) -> list[Any]:
     """As many items as were asked for, each at its index; pads what is missing."""
-    found = answer.at("items")
+    found = response.at("items")
     items = found if isinstance(found, list) else []
     places = [at(item, "index") for item in items]
-    ctx.equal(_OPERATION, "the index of each item", list(range(wanted)), places, answer)
+    ctx.expect.equal(_OPERATION, "the index of each item", list(range(wanted)), places, response)
     return [*items[:wanted], *({} for _ in range(wanted - len(items)))]
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from synth_pools.contract.harness.context import Context, scenario
+from synth_pools.contract.harness.context import Context
+from synth_pools.contract.harness.expectations import Expectation, Status
+from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.views import of_rollout
 from synth_pools.contract.harness.waits import STARTED, Rollout, start, wait
-from synth_pools.contract.http.client import ABSENT, Answer, at
+from synth_pools.contract.http.client import ABSENT, Response, at
 
 _SEES = (
     "get_rollout",
@@ -28,7 +30,7 @@ _SEES = (
     needs="live",
 )
 def queued(ctx: Context) -> None:
-    pool_id = ctx.live_pool(concurrency=1)
+    pool_id = ctx.resources.live_pool(concurrency=1)
     blocker = start(ctx, pool_id, env={"delay": 600})
     wait(ctx, blocker, STARTED)
     for operation in ("cancel_rollout", "cancel_global_rollout"):
@@ -36,16 +38,14 @@ def queued(ctx: Context) -> None:
         wrote = _cancel(ctx, operation, rollout, {})
         _cancelled(ctx, operation, rollout, wrote)
         events = _events(ctx, rollout)
-        ctx.judge(
-            operation,
+        ctx.expect.that(
+            Expectation(operation, "a queued rollout never starts", wrote),
             "rollout.started" not in events,
-            "a queued rollout never starts",
             str(events),
-            wrote,
         )
         for field in ("started_at", "result", "error"):
             if wrote.at(field) is not ABSENT:
-                ctx.equal(operation, field, None, wrote.at(field), wrote)
+                ctx.expect.equal(operation, field, None, wrote.at(field), wrote)
 
 
 @scenario(
@@ -58,7 +58,7 @@ def queued(ctx: Context) -> None:
     needs="live",
 )
 def running(ctx: Context) -> None:
-    pool_id = ctx.live_pool(concurrency=4)
+    pool_id = ctx.resources.live_pool(concurrency=4)
     for operation, other in (
         ("cancel_rollout", "cancel_global_rollout"),
         ("cancel_global_rollout", "cancel_rollout"),
@@ -68,9 +68,9 @@ def running(ctx: Context) -> None:
         wrote = _cancel(ctx, operation, rollout, {})
         _cancelled(ctx, operation, rollout, wrote)
         again = _cancel(ctx, operation, rollout, {})
-        ctx.equal(operation, "the cancelled rollout, again,", wrote.json, again.json, again)
+        ctx.expect.equal(operation, "the cancelled rollout, again,", wrote.json, again.json, again)
         third = _cancel(ctx, other, rollout, {})
-        ctx.equal(other, "the cancelled rollout", wrote.json, third.json, third)
+        ctx.expect.equal(other, "the cancelled rollout", wrote.json, third.json, third)
 
 
 @scenario(
@@ -82,23 +82,21 @@ def running(ctx: Context) -> None:
     needs="live",
 )
 def body(ctx: Context) -> None:
-    pool_id = ctx.live_pool(concurrency=1)
+    pool_id = ctx.resources.live_pool(concurrency=1)
     for operation in ("cancel_rollout", "cancel_global_rollout"):
         for sent in (ABSENT, {}, {"reason": "of ours", "nested": {"x": [1]}}):
             rollout = start(ctx, pool_id, env={"delay": 600})
             wrote = _cancel(ctx, operation, rollout, sent)
-            ctx.equal(operation, "status", "cancelled", wrote.at("status"), wrote)
+            ctx.expect.equal(operation, "status", "cancelled", wrote.at("status"), wrote)
         rollout = start(ctx, pool_id, env={"delay": 600})
         for wrong in ([1], "text", 5):
             ids = rollout.ids if operation == "cancel_rollout" else rollout.global_ids
-            ctx.try_(422, operation, ids, json=wrong, because="the body is no object")
-        seen = ctx.want(200, "get_rollout", rollout.ids)
-        ctx.judge(
-            operation,
+            ctx.check(Status(422, "the body is no object"), operation, ids, json=wrong)
+        seen = ctx.require(200, "get_rollout", rollout.ids)
+        ctx.expect.that(
+            Expectation(operation, "a refused request cancels nothing", seen),
             seen.at("status") in ("queued", "running"),
-            "a refused request cancels nothing",
             f"status {seen.at('status')}",
-            seen,
         )
 
 
@@ -111,39 +109,39 @@ def body(ctx: Context) -> None:
     needs="live",
 )
 def others(ctx: Context) -> None:
-    pool_id = ctx.live_pool(concurrency=1)
+    pool_id = ctx.resources.live_pool(concurrency=1)
     made = [start(ctx, pool_id, env={"delay": 600}) for _ in range(4)]
     wait(ctx, made[0], STARTED)
     wrote = _cancel(ctx, "cancel_rollout", made[2], {})
-    ctx.equal("cancel_rollout", "the id", made[2].id, wrote.at("id"), wrote)
+    ctx.expect.equal("cancel_rollout", "the id", made[2].id, wrote.at("id"), wrote)
     wanted = ["running", "queued", "cancelled", "queued"]
-    seen = [ctx.want(200, "get_rollout", one.ids).at("status") for one in made]
-    ctx.equal("cancel_rollout", "the states afterwards", wanted, seen, wrote)
-    metrics = ctx.want(200, "get_pool_metrics", {"pool_id": pool_id})
+    seen = [ctx.require(200, "get_rollout", one.ids).at("status") for one in made]
+    ctx.expect.equal("cancel_rollout", "the states afterwards", wanted, seen, wrote)
+    metrics = ctx.require(200, "get_pool_metrics", {"pool_id": pool_id})
     for field, value in (("active_rollouts", 1), ("queued_rollouts", 2), ("cancelled_rollouts", 1)):
         if metrics.at(field) is not ABSENT:
-            ctx.equal("get_pool_metrics", field, value, metrics.at(field), metrics)
+            ctx.expect.equal("get_pool_metrics", field, value, metrics.at(field), metrics)
 
 
-def _cancel(ctx: Context, operation: str, rollout: Rollout, sent: Any) -> Answer:
+def _cancel(ctx: Context, operation: str, rollout: Rollout, sent: Any) -> Response:
     ids = rollout.ids if operation == "cancel_rollout" else rollout.global_ids
-    return ctx.want(200, operation, ids, json=sent)
+    return ctx.require(200, operation, ids, json=sent)
 
 
-def _cancelled(ctx: Context, operation: str, rollout: Rollout, wrote: Answer) -> None:
-    ctx.equal(operation, "status", "cancelled", wrote.at("status"), wrote)
+def _cancelled(ctx: Context, operation: str, rollout: Rollout, wrote: Response) -> None:
+    ctx.expect.equal(operation, "status", "cancelled", wrote.at("status"), wrote)
     told = [
-        (reader, at(seen, "status") == "cancelled", answer)
-        for reader, seen, answer in of_rollout(ctx, rollout)
+        (reader, at(seen, "status") == "cancelled", response)
+        for reader, seen, response in of_rollout(ctx, rollout)
     ]
-    ctx.witnesses(operation, wrote, told, "the rollout is cancelled", str(told[0][2].at("status")))
+    ctx.expect.observed(
+        operation, wrote, told, "the rollout is cancelled", str(told[0][2].at("status"))
+    )
     events = _events(ctx, rollout)
-    ctx.judge(
-        "stream_rollout_events",
+    ctx.expect.that(
+        Expectation("stream_rollout_events", "rollout.cancelled is the last event", wrote),
         events[-1:] == ["rollout.cancelled"],
-        "rollout.cancelled is the last event",
         str(events),
-        wrote,
     )
 
 

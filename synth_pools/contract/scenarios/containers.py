@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from synth_pools.contract.harness.context import Context, scenario
+from synth_pools.contract.harness.context import Context
+from synth_pools.contract.harness.expectations import Expectation, Status
+from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.waits import (
     FINAL,
     STARTED,
@@ -13,9 +15,8 @@ from synth_pools.contract.harness.waits import (
     rollout_id,
     start,
     wait,
-    wait_until_active,
 )
-from synth_pools.contract.http.client import ABSENT, Answer
+from synth_pools.contract.http.client import ABSENT, Response
 from synth_pools.contract.http.stub_container import (
     HEALTH,
     INFO,
@@ -48,18 +49,20 @@ _OPERATIONS = (
     *_OPERATIONS,
 )
 def answer_at_all(ctx: Context) -> None:
-    pool_id = ctx.pool(tasks=[{"task_id": "t"}])
+    pool_id = ctx.resources.pool(tasks=[{"task_id": "t"}])
     for name in _OPERATIONS:
         ids = {"pool_id": pool_id} if "_pool_" in name else {"pool_id": pool_id, "task_id": "t"}
-        sent: Any = ctx.world.rollout_body(seed=7) if name.startswith("execute_") else ABSENT
-        answer = ctx.call(name, ids, json=sent)
-        if answer.status in (404, 502, 504):
+        sent: Any = ctx.session.rollout_body(seed=7) if name.startswith("execute_") else ABSENT
+        response = ctx.call(name, ids, json=sent)
+        if response.status in (404, 502, 504):
             # So may a container of the caller's be; it is not what is judged.
-            ctx.lack(name, f"the container answers {answer.status}")
+            ctx.expect.inconclusive(name, f"the container answers {response.status}")
             continue
-        if ctx.expect(answer, 200, name):
-            got = answer.json
-            ctx.judge(name, isinstance(got, dict), "a JSON object", str(got)[:80], answer)
+        if ctx.expect.status(response, 200, name):
+            got = response.json
+            ctx.expect.that(
+                Expectation(name, "a JSON object", response), isinstance(got, dict), str(got)[:80]
+            )
 
 
 @scenario(
@@ -70,8 +73,8 @@ def answer_at_all(ctx: Context) -> None:
     needs="containers",
 )
 def pass_on(ctx: Context) -> None:
-    here = ctx.world.containers
-    pool_id = ctx.pool(
+    here = ctx.session.containers
+    pool_id = ctx.resources.pool(
         container_url=here["good"],
         tasks=[
             {"task_id": "same"},
@@ -80,11 +83,11 @@ def pass_on(ctx: Context) -> None:
             {"task_id": "nobody", "container_url": here["nobody"]},
         ],
     )
-    bare = ctx.pool(
+    bare = ctx.resources.pool(
         "bare", container_url=here["bare"], tasks=[{"task_id": "t", "container_url": here["good"]}]
     )
-    broken = ctx.pool("broken", container_url=here["broken"])
-    nobody = ctx.pool("nobody", container_url=here["nobody"])
+    broken = ctx.resources.pool("broken", container_url=here["broken"])
+    nobody = ctx.resources.pool("nobody", container_url=here["nobody"])
     for what, wanted in _GETS.items():
         pool, task = f"get_pool_container_{what}", f"get_task_container_{what}"
         for name, ids in (
@@ -92,40 +95,46 @@ def pass_on(ctx: Context) -> None:
             (task, {"pool_id": pool_id, "task_id": "same"}),
             (task, {"pool_id": bare, "task_id": "t"}),
         ):
-            answer = ctx.want(200, name, ids)
-            ctx.equal(name, "the container's answer", wanted, answer.json, answer)
+            response = ctx.require(200, name, ids)
+            ctx.expect.equal(name, "the container's answer", wanted, response.json, response)
         for status, of_pool, task_id, why in (
             (404, bare, "bare", "the container does not have it"),
             (502, broken, "broken", "the container does not answer 200 with a JSON object"),
             (502, nobody, "nobody", "nobody answers at the address"),
         ):
-            ctx.try_(status, pool, {"pool_id": of_pool}, because=why)
-            ctx.try_(status, task, {"pool_id": pool_id, "task_id": task_id}, because=why)
-    body = {"rollout_id": ctx.name(), "seed": 7, "env": {"reward": 0.5}, "text": "ü🌍", "n": [None]}
+            ctx.check(Status(status, why), pool, {"pool_id": of_pool})
+            ctx.check(Status(status, why), task, {"pool_id": pool_id, "task_id": task_id})
+    body = {
+        "rollout_id": ctx.resources.name(),
+        "seed": 7,
+        "env": {"reward": 0.5},
+        "text": "ü🌍",
+        "n": [None],
+    }
     for name, ids in (
         ("execute_pool_container_rollout", {"pool_id": pool_id}),
         ("execute_task_container_rollout", {"pool_id": pool_id, "task_id": "same"}),
         ("execute_pool_container_rollout", {"pool_id": bare}),
         ("execute_task_container_rollout", {"pool_id": pool_id, "task_id": "bare"}),
     ):
-        answer = ctx.want(200, name, ids, json=body)
-        ctx.equal(name, "the body, as the container received it,", body, answer.at("echo"), answer)
-        ctx.equal(name, "summary", {"reward": 0.5}, answer.at("summary"), answer)
+        response = ctx.require(200, name, ids, json=body)
+        ctx.expect.equal(
+            name, "the body, as the container received it,", body, response.at("echo"), response
+        )
+        ctx.expect.equal(name, "summary", {"reward": 0.5}, response.at("summary"), response)
     for said in ("http_error", "html", "array"):
         wrong = {"env": {"answer": said}}
-        ctx.try_(
-            502,
+        ctx.check(
+            Status(502, "the container answers wrongly"),
             "execute_pool_container_rollout",
             {"pool_id": pool_id},
             json=wrong,
-            because="the container answers wrongly",
         )
-    ctx.try_(
-        502,
+    ctx.check(
+        Status(502, "nobody answers at the address"),
         "execute_task_container_rollout",
         {"pool_id": pool_id, "task_id": "nobody"},
         json={},
-        because="nobody answers at the address",
     )
 
 
@@ -137,17 +146,17 @@ def pass_on(ctx: Context) -> None:
     "execute_task_container_rollout",
 )
 def nothing_kept(ctx: Context) -> None:
-    pool_id = ctx.pool(tasks=[{"task_id": "t"}])
+    pool_id = ctx.resources.pool(tasks=[{"task_id": "t"}])
     path = {"pool_id": pool_id}
-    name = ctx.name()
+    name = ctx.resources.name()
     for operation, ids in (
         ("execute_pool_container_rollout", path),
         ("execute_task_container_rollout", {**path, "task_id": "t"}),
     ):
-        answer = ctx.call(operation, ids, json={"rollout_id": name, "seed": 1})
-        listed = ctx.want(200, "list_rollouts", path)
-        ctx.equal(operation, "the list of rollouts", [], listed.at("items"), answer)
-        ctx.try_(404, "get_global_rollout", {"rollout_id": name}, because="nothing was stored")
+        response = ctx.call(operation, ids, json={"rollout_id": name, "seed": 1})
+        listed = ctx.require(200, "list_rollouts", path)
+        ctx.expect.equal(operation, "the list of rollouts", [], listed.at("items"), response)
+        ctx.check(Status(404, "nothing was stored"), "get_global_rollout", {"rollout_id": name})
 
 
 @scenario(
@@ -160,30 +169,30 @@ def nothing_kept(ctx: Context) -> None:
 )
 def sent(ctx: Context) -> None:
     for behaviour, path in (("good", "/rollouts"), ("bare", "/rollout")):
-        pool_id = ctx.pool(
-            behaviour, container_url=ctx.world.containers[behaviour], tasks=[{"task_id": "t"}]
+        pool_id = ctx.resources.pool(
+            behaviour, container_url=ctx.session.containers[behaviour], tasks=[{"task_id": "t"}]
         )
         request = {
             "task_id": "t", "seed": 7, "mode": "async", "pool_id": pool_id, "ops": [1, None],
             "env": {"reward": 0.5, "config": {"ü": "🌍"}}, "trace_correlation_id": "trace-1",
         }  # fmt: skip
-        created = ctx.want((202, 200), "create_rollout", {"pool_id": pool_id}, json=request)
+        created = ctx.require((202, 200), "create_rollout", {"pool_id": pool_id}, json=request)
         rollout = Rollout(pool_id, rollout_id(created))
         wait(ctx, rollout, FINAL)
-        received = ctx.world.memory.of_rollout(rollout.id)
+        received = ctx.session.received.of_rollout(rollout.id)
         reached = [one for one in received if one.path == path]
-        answer = ctx.want(200, "get_rollout", rollout.ids)
-        ctx.judge(
-            "create_rollout",
+        response = ctx.require(200, "get_rollout", rollout.ids)
+        ctx.expect.that(
+            Expectation("create_rollout", f"one POST {path} at the container", response),
             len(reached) == 1,
-            f"one POST {path} at the container",
             str([one.path for one in received]),
-            answer,
         )
         wanted = {k: v for k, v in request.items() if k not in ("pool_id", "mode")}
         wanted.update(rollout_id=rollout.id, submission_mode="sync")
         for one in reached[:1]:
-            ctx.equal("create_rollout", "what the container received", wanted, one.body, answer)
+            ctx.expect.equal(
+                "create_rollout", "what the container received", wanted, one.body, response
+            )
 
 
 @scenario(
@@ -196,8 +205,8 @@ def sent(ctx: Context) -> None:
     needs="containers",
 )
 def changed(ctx: Context) -> None:
-    here = ctx.world.containers
-    pool_id = ctx.pool(container_url=here["nobody"], tasks=[{"task_id": "t"}])
+    here = ctx.session.containers
+    pool_id = ctx.resources.pool(container_url=here["nobody"], tasks=[{"task_id": "t"}])
     path, task = {"pool_id": pool_id}, {"pool_id": pool_id, "task_id": "t"}
     steps: list[tuple[str, dict[str, str], dict[str, str | None], str]] = [
         ("create_rollout", {}, {}, "failed"),
@@ -207,10 +216,12 @@ def changed(ctx: Context) -> None:
     ]
     for operation, ids, change, wanted in steps:
         if change:
-            ctx.want(200, operation, ids, json=change)
-            wait_until_active(ctx, pool_id)
-        answer = wait(ctx, start(ctx, pool_id, task_id="t"), FINAL)
-        ctx.equal(operation, f"status after {change}", wanted, answer.at("status"), answer)
+            ctx.require(200, operation, ids, json=change)
+            ctx.resources.wait_until_active(pool_id)
+        response = wait(ctx, start(ctx, pool_id, task_id="t"), FINAL)
+        ctx.expect.equal(
+            operation, f"status after {change}", wanted, response.at("status"), response
+        )
 
 
 @scenario(
@@ -222,32 +233,32 @@ def changed(ctx: Context) -> None:
     needs="containers",
 )
 def terminate(ctx: Context) -> None:
-    pool_id = ctx.pool(container_url=ctx.world.containers["good"])
+    pool_id = ctx.resources.pool(container_url=ctx.session.containers["good"])
     for operation in ("cancel_rollout", "cancel_global_rollout"):
         rollout = start(ctx, pool_id, env={"delay": 600})
         wait(ctx, rollout, STARTED)
 
         def arrived(wanted: str = rollout.id) -> bool:
-            return any(one.path == "/rollouts" for one in ctx.world.memory.of_rollout(wanted))
+            return any(one.path == "/rollouts" for one in ctx.session.received.of_rollout(wanted))
 
         if not eventually(ctx, arrived):
-            ctx.lack(operation, "the rollout did not arrive at the container in time")
+            ctx.expect.inconclusive(
+                operation, "the rollout did not arrive at the container in time"
+            )
             continue
         ids = rollout.ids if operation == "cancel_rollout" else rollout.global_ids
-        answer: Answer = ctx.want(200, operation, ids, json={})
+        response: Response = ctx.require(200, operation, ids, json={})
 
         def told(wanted: str = rollout.id) -> bool:
-            return ctx.world.memory.was_terminated(wanted)
+            return ctx.session.received.was_terminated(wanted)
 
-        ctx.judge(
-            operation,
+        ctx.expect.that(
+            Expectation(operation, "the container is told within 10 s", response),
             eventually(ctx, told, 10.0),
-            "the container is told within 10 s",
             "it was not",
-            answer,
         )
         ended = wait(ctx, rollout, FINAL)
-        ctx.equal(operation, "status", "cancelled", ended.at("status"), ended)
+        ctx.expect.equal(operation, "status", "cancelled", ended.at("status"), ended)
 
 
 @scenario(
@@ -258,13 +269,13 @@ def terminate(ctx: Context) -> None:
     "create_task",
 )
 def address(ctx: Context) -> None:
-    pool_id = ctx.pool()
+    pool_id = ctx.resources.pool()
     refused = "http://user:secret@127.0.0.1:9/"
-    body = {**ctx.world.pool_body("x"), "name": ctx.name(), "container_url": refused}
+    body = {**ctx.session.pool_body("x"), "name": ctx.resources.name(), "container_url": refused}
     body["pool_id"] = body["name"]
-    ctx.world.made_pool(body["name"])
-    answer = ctx.call("create_pool", json=body)
-    ctx.expect(answer, (403, 422), "create_pool", because="the address holds userinfo")
-    ctx.try_(404, "get_pool", {"pool_id": body["pool_id"]}, because="nothing was created")
-    answer = ctx.call("create_task", {"pool_id": pool_id}, json={"container_url": refused})
-    ctx.expect(answer, (403, 422), "create_task", because="the address holds userinfo")
+    ctx.session.register_pool(body["name"])
+    response = ctx.call("create_pool", json=body)
+    ctx.expect.status(response, Status((403, 422), "the address holds userinfo"), "create_pool")
+    ctx.check(Status(404, "nothing was created"), "get_pool", {"pool_id": body["pool_id"]})
+    response = ctx.call("create_task", {"pool_id": pool_id}, json={"container_url": refused})
+    ctx.expect.status(response, Status((403, 422), "the address holds userinfo"), "create_task")

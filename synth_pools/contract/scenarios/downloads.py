@@ -7,9 +7,11 @@ import io
 import zipfile
 from typing import Any
 
-from synth_pools.contract.harness.context import Context, scenario
+from synth_pools.contract.harness.context import Context
+from synth_pools.contract.harness.expectations import Expectation, Status
+from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.waits import FINAL, Rollout, finish, start, wait
-from synth_pools.contract.http.client import Answer, at
+from synth_pools.contract.http.client import Response, at
 
 _ONE = "get_global_rollout_artifact"
 _ALL = "get_global_rollout_artifacts_zip"
@@ -19,16 +21,16 @@ _LIST = "get_global_rollout_artifacts"
 
 def _described(ctx: Context, operation: str) -> tuple[Rollout, list[Any]]:
     """A rollout that left something behind, and what it says of that; nothing where it did not."""
-    if ctx.world.containers:
-        pool_id = ctx.pool(container_url=ctx.world.containers["good"])
+    if ctx.session.containers:
+        pool_id = ctx.resources.pool(container_url=ctx.session.containers["good"])
     else:
-        pool_id = ctx.pool()
+        pool_id = ctx.resources.pool()
     rollout = finish(ctx, pool_id)
-    answer = ctx.want(200, _LIST, rollout.global_ids)
-    found = answer.at("items")
+    response = ctx.require(200, _LIST, rollout.global_ids)
+    found = response.at("items")
     items = found if isinstance(found, list) else []
     if not items:
-        ctx.lack(operation, "the rollout left no artifact behind")
+        ctx.expect.inconclusive(operation, "the rollout left no artifact behind")
     return rollout, items
 
 
@@ -45,18 +47,26 @@ def content(ctx: Context) -> None:
     rollout, items = _described(ctx, _ONE)
     for item in items:
         for field in ("path", "artifact_id"):
-            answer = _get(ctx, 200, rollout, str(at(item, field)))
-            body = answer.exchange.response_body
+            response = _get(ctx, 200, rollout, str(at(item, field)))
+            body = response.exchange.response_body
             digest = hashlib.sha256(body).hexdigest()
-            ctx.equal(_ONE, f"the SHA-256, by {field},", at(item, "sha256"), digest, answer)
-            ctx.equal(_ONE, "the length", at(item, "size_bytes"), len(body), answer)
-            ctx.equal(_ONE, "ETag", f'"{digest}"', answer.exchange.header("etag"), answer)
+            ctx.expect.equal(
+                _ONE, f"the SHA-256, by {field},", at(item, "sha256"), digest, response
+            )
+            ctx.expect.equal(_ONE, "the length", at(item, "size_bytes"), len(body), response)
+            ctx.expect.equal(
+                _ONE, "ETag", f'"{digest}"', response.exchange.header("etag"), response
+            )
         url = at(item, "download_url")
-        answer = ctx.want(200, _LIST, rollout.global_ids)
+        response = ctx.require(200, _LIST, rollout.global_ids)
         good = isinstance(url, str) and url.startswith(("http://", "https://"))
-        ctx.judge(_LIST, good, "download_url is where the content can be had", str(url), answer)
-        if ctx.world.containers:
-            ctx.equal(_LIST, "size_bytes of hello", 5, at(item, "size_bytes"), answer)
+        ctx.expect.that(
+            Expectation(_LIST, "download_url is where the content can be had", response),
+            good,
+            str(url),
+        )
+        if ctx.session.containers:
+            ctx.expect.equal(_LIST, "size_bytes of hello", 5, at(item, "size_bytes"), response)
 
 
 @scenario(
@@ -71,36 +81,42 @@ def ranges(ctx: Context) -> None:
     rollout, items = _described(ctx, _ONE)
     for item in items[:1]:
         path = str(at(item, "path"))
-        answer = _get(ctx, 200, rollout, path)
-        whole, etag = answer.exchange.response_body, f'"{at(item, "sha256")}"'
+        response = _get(ctx, 200, rollout, path)
+        whole, etag = response.exchange.response_body, f'"{at(item, "sha256")}"'
         size = len(whole)
         parts = (("bytes=1-2", whole[1:3], 1), ("bytes=1-", whole[1:], 1))
         for asked, wanted, first in (*parts, ("bytes=-2", whole[-2:], size - 2)):
             part = _get(ctx, 206, rollout, path, range=asked)
-            same = part.exchange.response_body == wanted
+            equal = part.exchange.response_body == wanted
             came = repr(part.exchange.response_body[:40])
-            ctx.judge(_ONE, same, f"the bytes of {asked}: {wanted[:40]!r}", came, part)
+            ctx.expect.that(
+                Expectation(_ONE, f"the bytes of {asked}: {wanted[:40]!r}", part), equal, came
+            )
             told = f"bytes {first}-{first + len(wanted) - 1}/{size}"
             header = part.exchange.header("content-range")
-            ctx.equal(_ONE, f"Content-Range of {asked}", told, header, part)
+            ctx.expect.equal(_ONE, f"Content-Range of {asked}", told, header, part)
         path_ids = {**rollout.global_ids, "artifact_path": path}
         beyond = {"range": f"bytes={size + 5}-"}
-        ctx.try_(416, _ONE, path_ids, headers=beyond, because="it begins after the end")
+        ctx.check(Status(416, "it begins after the end"), _ONE, path_ids, headers=beyond)
         for ignored in ({"range": "lines=1-2"}, {"range": "bytes=1-2", "if-range": '"other"'}):
-            answer = _get(ctx, 200, rollout, path, **ignored)
-            same = answer.exchange.response_body == whole
-            ctx.judge(_ONE, same, f"the whole content: {ignored} does not count", "a part", answer)
+            response = _get(ctx, 200, rollout, path, **ignored)
+            equal = response.exchange.response_body == whole
+            ctx.expect.that(
+                Expectation(_ONE, f"the whole content: {ignored} does not count", response),
+                equal,
+                "a part",
+            )
         _get(ctx, 206, rollout, path, **{"range": "bytes=1-2", "if-range": etag})
-        known = ctx.try_(
-            304, _ONE, path_ids, headers={"if-none-match": etag}, because="it is the same content"
+        known = ctx.check(
+            Status(304, "it is the same content"), _ONE, path_ids, headers={"if-none-match": etag}
         )
-        ctx.equal(_ONE, "the body of 304", 0, len(known.exchange.response_body), known)
+        ctx.expect.equal(_ONE, "the body of 304", 0, len(known.exchange.response_body), known)
 
 
-def _get(ctx: Context, status: int, rollout: Rollout, path: str, **headers: str) -> Answer:
+def _get(ctx: Context, status: int, rollout: Rollout, path: str, **headers: str) -> Response:
     ids = {**rollout.global_ids, "artifact_path": path}
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return ctx.want(status, _ONE, ids, headers=named)
+    return ctx.require(status, _ONE, ids, headers=named)
 
 
 @scenario(
@@ -112,13 +128,13 @@ def _get(ctx: Context, status: int, rollout: Rollout, path: str, **headers: str)
 )
 def unknown(ctx: Context) -> None:
     rollout, items = _described(ctx, _ONE)
-    for path in ("no-such-artifact", "../../secret", ctx.name()):
+    for path in ("no-such-artifact", "../../secret", ctx.resources.name()):
         ids = {**rollout.global_ids, "artifact_path": path}
-        ctx.try_(404, _ONE, ids, because="there is none", code="artifact_not_found")
-    other = finish(ctx, ctx.pool("other"))
+        ctx.check(Status(404, "there is none", code="artifact_not_found"), _ONE, ids)
+    other = finish(ctx, ctx.resources.pool("other"))
     for item in items[:1]:
         ids = {**other.global_ids, "artifact_path": str(at(item, "artifact_id"))}
-        ctx.try_(404, _ONE, ids, because="it is of another rollout")
+        ctx.check(Status(404, "it is of another rollout"), _ONE, ids)
 
 
 @scenario(
@@ -130,17 +146,17 @@ def unknown(ctx: Context) -> None:
 )
 def archive(ctx: Context) -> None:
     rollout, items = _described(ctx, _ALL)
-    answer = ctx.want(200, _ALL, rollout.global_ids)
-    files = _files(ctx, _ALL, answer)
+    response = ctx.require(200, _ALL, rollout.global_ids)
+    files = _files(ctx, _ALL, response)
     wanted = {str(at(item, "path")): at(item, "sha256") for item in items}
     came = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
-    ctx.equal(_ALL, "the SHA-256 of each file", wanted, came, answer)
-    live = ctx.world.live_pool_body("x", pool_id=(name := ctx.name("live")), name=name)
+    ctx.expect.equal(_ALL, "the SHA-256 of each file", wanted, came, response)
+    live = ctx.session.live_pool_body("x", pool_id=(name := ctx.resources.name("live")), name=name)
     if live is not None:
-        ctx.made(live)
+        ctx.resources.create_pool(live)
         open_ = start(ctx, name, env={"delay": 600})
-        empty = ctx.want(200, _ALL, open_.global_ids)
-        ctx.equal(_ALL, "files before the end", [], sorted(_files(ctx, _ALL, empty)), empty)
+        empty = ctx.require(200, _ALL, open_.global_ids)
+        ctx.expect.equal(_ALL, "files before the end", [], sorted(_files(ctx, _ALL, empty)), empty)
 
 
 @scenario(
@@ -151,26 +167,33 @@ def archive(ctx: Context) -> None:
     needs="support_bundle",
 )
 def bundle(ctx: Context) -> None:
-    secret = f"sk-{ctx.world.options.run_id * 6}"
-    request = {"metadata": {"mark": ctx.name("mark")}, "policy_config": {"api_key": secret}}
-    rollout = start(ctx, ctx.pool(), **request)
+    secret = f"sk-{ctx.session.options.run_id * 6}"
+    request = {
+        "metadata": {"mark": ctx.resources.name("mark")},
+        "policy_config": {"api_key": secret},
+    }
+    rollout = start(ctx, ctx.resources.pool(), **request)
     wait(ctx, rollout, FINAL)
-    answer = ctx.want(200, _BUNDLE, rollout.global_ids)
-    everything = b"\n".join(_files(ctx, _BUNDLE, answer).values())
+    response = ctx.require(200, _BUNDLE, rollout.global_ids)
+    everything = b"\n".join(_files(ctx, _BUNDLE, response).values())
     for what, text in (("the rollout", rollout.id), ("its request", request["metadata"]["mark"])):
         told = text.encode() in everything
-        ctx.judge(_BUNDLE, told, f"{what}: {text}", "it is in none of the files", answer)
+        ctx.expect.that(
+            Expectation(_BUNDLE, f"{what}: {text}", response), told, "it is in none of the files"
+        )
     kept = secret.encode() not in everything
-    ctx.judge(_BUNDLE, kept, "no secret of the request", "the api_key is in it", answer)
+    ctx.expect.that(
+        Expectation(_BUNDLE, "no secret of the request", response), kept, "the api_key is in it"
+    )
 
 
-def _files(ctx: Context, operation: str, answer: Answer) -> dict[str, bytes]:
+def _files(ctx: Context, operation: str, response: Response) -> dict[str, bytes]:
     """The files of an archive by name; a departure where it is none."""
     try:
-        with zipfile.ZipFile(io.BytesIO(answer.exchange.response_body)) as found:
+        with zipfile.ZipFile(io.BytesIO(response.exchange.response_body)) as found:
             files = {name: found.read(name) for name in found.namelist()}
     except (zipfile.BadZipFile, RuntimeError, ValueError, OSError) as error:
-        ctx.judge(operation, False, "a ZIP archive", f"none: {error}", answer)
+        ctx.expect.that(Expectation(operation, "a ZIP archive", response), False, f"none: {error}")
         return {}
-    ctx.judge(operation, True, "a ZIP archive", "", answer)
+    ctx.expect.that(Expectation(operation, "a ZIP archive", response), True, "")
     return files

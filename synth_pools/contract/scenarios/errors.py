@@ -6,12 +6,13 @@ import json
 from typing import Any
 
 from synth_pools.contract.document import Operation
-from synth_pools.contract.harness.context import Context, scenario
+from synth_pools.contract.harness.context import Context
+from synth_pools.contract.harness.expectations import Expectation, Status
+from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.waits import finish
-from synth_pools.contract.http.client import ABSENT, Answer
+from synth_pools.contract.http.client import ABSENT, Response
 from synth_pools.contract.http.reproduce import MASKED
 from synth_pools.contract.results import Clause, Column, Outcome
-from synth_pools.contract.session import not_offered
 
 _BODIES = (
     "create_pool",
@@ -34,16 +35,16 @@ _MEGABYTE = 1024 * 1024
 
 def _operations(ctx: Context) -> list[tuple[Operation, dict[str, str]]]:
     """Every operation with a body, about things that exist."""
-    pool_id = ctx.pool(tasks=[{"task_id": "t"}])
+    pool_id = ctx.resources.pool(tasks=[{"task_id": "t"}])
     rollout = finish(ctx, pool_id)
     ids = {"pool_id": pool_id, "task_id": "t", "rollout_id": rollout.id}
     found = []
-    absent = not_offered(ctx.world)
+    absent = ctx.session.not_offered()
     for name in _BODIES:
         if name in absent:
-            ctx.lack(name, absent[name], Outcome.NOT_OFFERED)
+            ctx.expect.inconclusive(name, absent[name], Outcome.NOT_OFFERED)
             continue
-        operation = ctx.world.document.operations[name]
+        operation = ctx.session.document.operations[name]
         found.append((operation, {k: v for k, v in ids.items() if "{" + k + "}" in operation.path}))
     return found
 
@@ -54,7 +55,7 @@ def _send(
     ids: dict[str, str],
     body: bytes | None,
     media_type: str | None = "application/json",
-) -> Answer:
+) -> Response:
     headers = {} if media_type is None else {"content-type": media_type}
     return ctx.call(operation.id, ids, content=body, headers=headers)
 
@@ -69,8 +70,8 @@ def broken_json(ctx: Context) -> None:
     broken = (b'{"name": ', b"{'name': 'x'}", b'{"name": "x"} tail', b'{"a": NaN}', b'"\xff\xfe"')
     for operation, ids in _operations(ctx):
         for body in broken:
-            answer = _send(ctx, operation, ids, body)
-            ctx.expect(answer, 400, operation.id, because="the body is no JSON")
+            response = _send(ctx, operation, ids, body)
+            ctx.expect.status(response, Status(400, "the body is no JSON"), operation.id)
 
 
 @scenario(
@@ -83,13 +84,13 @@ def broken_json(ctx: Context) -> None:
 def media_type(ctx: Context) -> None:
     for operation, ids in _operations(ctx):
         for wrong in ("text/plain", "application/x-www-form-urlencoded", "application/xml"):
-            answer = _send(ctx, operation, ids, b'{"name": "x"}', wrong)
-            ctx.expect(answer, 415, operation.id, because=f"the body is {wrong}")
-    body = json.dumps(ctx.world.pool_body("x", name=ctx.name(), pool_id=None)).encode()
-    known = ctx.world.document.operations["create_pool"]
-    answer = _send(ctx, known, {}, body, "Application/JSON; charset=utf-8")
-    if ctx.expect(answer, 201, "create_pool", because="parameters are allowed"):
-        ctx.world.made_pool(str(answer.at("id")))
+            response = _send(ctx, operation, ids, b'{"name": "x"}', wrong)
+            ctx.expect.status(response, Status(415, f"the body is {wrong}"), operation.id)
+    body = json.dumps(ctx.session.pool_body("x", name=ctx.resources.name(), pool_id=None)).encode()
+    known = ctx.session.document.operations["create_pool"]
+    response = _send(ctx, known, {}, body, "Application/JSON; charset=utf-8")
+    if ctx.expect.status(response, Status(201, "parameters are allowed"), "create_pool"):
+        ctx.session.register_pool(str(response.at("id")))
 
 
 @scenario(
@@ -103,32 +104,31 @@ def invalid(ctx: Context) -> None:
     for operation, ids in operations:
         optional = operation.id.startswith("cancel_")
         if not optional:
-            answer = ctx.call(operation.id, ids)
-            ctx.expect(answer, 422, operation.id, because="the body is missing")
+            response = ctx.call(operation.id, ids)
+            ctx.expect.status(response, Status(422, "the body is missing"), operation.id)
         for wrong in (None, [], ["x"], "text", 5, True):
             if wrong is None and optional:
                 continue
-            answer = ctx.call(operation.id, ids, json=wrong)
-            ctx.expect(answer, 422, operation.id, because="the body is no object")
+            response = ctx.call(operation.id, ids, json=wrong)
+            ctx.expect.status(response, Status(422, "the body is no object"), operation.id)
         for field, wrong in _wrong_fields(operation.id):
             body: dict[str, Any] = {field: wrong}
             if operation.id in ("create_pool", "replace_pool") and field != "name":
-                body["name"] = ctx.name()
+                body["name"] = ctx.resources.name()
             if wrong is ABSENT:
                 del body[field]
-            answer = ctx.call(operation.id, ids, json=body)
-            if not ctx.expect(answer, 422, operation.id, because=f"{field} is wrong"):
-                ctx.world.made_pool(str(answer.at("id")))
+            response = ctx.call(operation.id, ids, json=body)
+            if not ctx.expect.status(response, Status(422, f"{field} is wrong"), operation.id):
+                ctx.session.register_pool(str(response.at("id")))
                 continue
-            detail = answer.at("detail")
+            detail = response.at("detail")
             if isinstance(detail, list):
-                ctx.judge(
-                    operation.id,
+                ctx.expect.that(
+                    Expectation(
+                        operation.id, f"detail names {field}", response, column=Column.ERRORS
+                    ),
                     any(field in _names(item) for item in detail) or wrong is ABSENT,
-                    f"detail names {field}",
                     str(detail)[:200],
-                    answer,
-                    column=Column.ERRORS,
                 )
 
 
@@ -184,8 +184,8 @@ def _wrong_fields(operation: str) -> list[tuple[str, Any]]:
 def too_large(ctx: Context) -> None:
     body = b'{"name": "' + b"x" * (17 * _MEGABYTE) + b'"}'
     for operation, ids in _operations(ctx):
-        answer = _send(ctx, operation, ids, body)
-        ctx.expect(answer, 413, operation.id, because="the body has 17 MiB")
+        response = _send(ctx, operation, ids, body)
+        ctx.expect.status(response, Status(413, "the body has 17 MiB"), operation.id)
 
 
 @scenario(
@@ -196,18 +196,18 @@ def too_large(ctx: Context) -> None:
     "create_rollout",
 )
 def too_deep(ctx: Context) -> None:
-    pool = {"pool_id": ctx.pool()}
+    pool = {"pool_id": ctx.resources.pool()}
     deep = b"[" * 100_000 + b"]" * 100_000
     for operation, ids, body in (
         ("create_pool", {}, b'{"name": "x", "metadata": {"deep": ' + deep + b"}}"),
         ("create_rollout", pool, b'{"metadata": {"deep": ' + deep + b"}}"),
     ):
         headers = {"content-type": "application/json"}
-        answer = ctx.call(operation, ids, content=body, headers=headers)
+        response = ctx.call(operation, ids, content=body, headers=headers)
         # A server that can read it may take it.
-        ctx.expect(answer, (201, 202, 200, 400), operation)
-        if operation == "create_pool" and answer.status == 201:
-            ctx.world.made_pool(str(answer.at("id")))
+        ctx.expect.status(response, (201, 202, 200, 400), operation)
+        if operation == "create_pool" and response.status == 201:
+            ctx.session.register_pool(str(response.at("id")))
 
 
 @scenario(
@@ -231,29 +231,31 @@ def too_deep(ctx: Context) -> None:
     "execute_pool_container_rollout",
 )
 def method(ctx: Context) -> None:
-    pool_id = ctx.pool(tasks=[{"task_id": "t"}])
+    pool_id = ctx.resources.pool(tasks=[{"task_id": "t"}])
     ids = {"pool_id": pool_id, "task_id": "t", "rollout_id": finish(ctx, pool_id).id}
     paths: dict[str, set[str]] = {}
-    for operation in ctx.world.document.operations.values():
+    for operation in ctx.session.document.operations.values():
         paths.setdefault(operation.path, set()).add(operation.method)
     for name in ctx.scenario.operations:
-        path = ctx.world.document.operations[name].path
+        path = ctx.session.document.operations[name].path
         for wrong in ("PUT", "PATCH", "DELETE", "POST", "GET"):
             if wrong in paths[path]:
                 continue
-            url = ctx.world.probe.url(path, ids)
+            url = ctx.session.http.url(path, ids)
             headers = {"authorization": MASKED, "content-type": "application/json"}
             body = None if wrong in ("GET", "DELETE") else b"{}"
-            answer = ctx.raw(wrong, url, headers, body, None)
-            if ctx.expect(answer, 405, name, because=f"{path} has no {wrong}"):
-                told = (answer.exchange.header("allow") or "").upper().replace(" ", "").split(",")
-                ctx.judge(
-                    name,
+            response = ctx.raw(wrong, url, headers, body, None)
+            if ctx.expect.status(response, Status(405, f"{path} has no {wrong}"), name):
+                told = (response.exchange.header("allow") or "").upper().replace(" ", "").split(",")
+                ctx.expect.that(
+                    Expectation(
+                        name,
+                        f"Allow names {', '.join(sorted(paths[path]))}",
+                        response,
+                        column=Column.ERRORS,
+                    ),
                     paths[path] <= set(told),
-                    f"Allow names {', '.join(sorted(paths[path]))}",
                     ", ".join(told),
-                    answer,
-                    column=Column.ERRORS,
                 )
 
 
@@ -265,15 +267,17 @@ def method(ctx: Context) -> None:
     "get_pool",
 )
 def path(ctx: Context) -> None:
-    pool_id = ctx.pool()
+    pool_id = ctx.resources.pool()
     for name, tail in (
         ("list_pools", "/v1/no-such-path"),
         ("list_pools", "/v1"),
         ("get_pool", f"/v1/pools/{pool_id}/no-such-path"),
         ("get_pool", f"/v1/pools/{pool_id}/container/no-such-path"),
     ):
-        answer = ctx.raw("GET", ctx.world.base_url + tail, {"authorization": MASKED}, None, None)
-        ctx.expect(answer, 404, name, because="there is no such path")
+        response = ctx.raw(
+            "GET", ctx.session.base_url + tail, {"authorization": MASKED}, None, None
+        )
+        ctx.expect.status(response, Status(404, "there is no such path"), name)
 
 
 @scenario(
@@ -285,22 +289,20 @@ def path(ctx: Context) -> None:
     "get_rollout",
 )
 def slash(ctx: Context) -> None:
-    pool_id = ctx.pool(tasks=[{"task_id": "t"}])
+    pool_id = ctx.resources.pool(tasks=[{"task_id": "t"}])
     rollout = finish(ctx, pool_id)
     for tail in ("tasks", "metrics", "urls", "rollouts"):
-        ctx.try_(404, "get_pool", {"pool_id": f"{pool_id}/{tail}"}, because="no pool is called so")
+        ctx.check(Status(404, "no pool is called so"), "get_pool", {"pool_id": f"{pool_id}/{tail}"})
     for tail in ("summary", "usage", "events"):
-        ctx.try_(
-            404,
+        ctx.check(
+            Status(404, "no rollout is called so"),
             "get_global_rollout",
             {"rollout_id": f"{rollout.id}/{tail}"},
-            because="no rollout is called so",
         )
-    ctx.try_(
-        404,
+    ctx.check(
+        Status(404, "no rollout is called so"),
         "get_rollout",
         {"pool_id": pool_id, "rollout_id": f"{rollout.id}/usage"},
-        because="no rollout is called so",
     )
 
 
@@ -326,14 +328,14 @@ _UNKNOWN = Clause("Errors", "an unknown reference is 404 with the error schema")
     "get_global_rollout_artifacts_zip", "get_global_rollout_support_bundle",
 )  # fmt: skip
 def unknown_ids(ctx: Context) -> None:
-    pool_id = ctx.pool(tasks=[{"task_id": "t"}])
-    nobody = ctx.world.pool_id("nobody")
-    absent = not_offered(ctx.world)
+    pool_id = ctx.resources.pool(tasks=[{"task_id": "t"}])
+    nobody = ctx.session.pool_id("nobody")
+    absent = ctx.session.not_offered()
     for name in ctx.scenario.operations:
         if name in absent:
-            ctx.lack(name, absent[name], Outcome.NOT_OFFERED)
+            ctx.expect.inconclusive(name, absent[name], Outcome.NOT_OFFERED)
             continue
-        operation = ctx.world.document.operations[name]
+        operation = ctx.session.document.operations[name]
         body: Any = {} if operation.method in ("POST", "PUT", "PATCH") else ABSENT
         if name == "replace_pool":
             body = {"name": "nobody"}
@@ -351,6 +353,6 @@ def unknown_ids(ctx: Context) -> None:
 
 
 def _unknown(ctx: Context, name: str, ids: dict[str, str], body: Any, code: str) -> None:
-    ctx.try_(
-        404, name, ids, json=body, because="there is no such thing", code=code, clause=_UNKNOWN
+    ctx.check(
+        Status(404, "there is no such thing", code=code, clause=_UNKNOWN), name, ids, json=body
     )

@@ -6,7 +6,9 @@ import json
 from itertools import pairwise
 from typing import Any
 
-from synth_pools.contract.harness.context import Context, same, scenario
+from synth_pools.contract.harness.context import Context
+from synth_pools.contract.harness.expectations import Expectation, Status
+from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.waits import (
     STARTED,
     Rollout,
@@ -16,9 +18,10 @@ from synth_pools.contract.harness.waits import (
     together,
     wait,
 )
-from synth_pools.contract.http.client import ABSENT, Stream
+from synth_pools.contract.http.client import ABSENT, EventStream
 from synth_pools.contract.http.sse import SseMessage, SseReader
 from synth_pools.contract.results import Clause
+from synth_pools.contract.rules.verdict import same_json
 
 _STREAMS = ("stream_rollout_events", "stream_global_rollout_events")
 _TERMINAL = ("rollout.completed", "rollout.failed", "rollout.cancelled")
@@ -39,17 +42,19 @@ _RESUME = Clause(
     "get_rollout_summary",
 )
 def order(ctx: Context) -> None:
-    pool_id = ctx.pool()
+    pool_id = ctx.resources.pool()
     rollout = finish(ctx, pool_id)
-    whole = ctx.want(200, "get_rollout", rollout.ids)
+    whole = ctx.require(200, "get_rollout", rollout.ids)
     for operation, ids in _both(rollout):
         stream = _read(ctx, operation, ids)
         _judge_whole(ctx, operation, rollout, stream, str(whole.at("status")))
         if not stream.reader.messages:
             continue
         last = stream.reader.messages[-1].envelope
-        summary = ctx.want(200, "get_rollout_summary", rollout.ids)
-        ctx.equal("get_rollout_summary", "last_event", last, summary.at("last_event"), summary)
+        summary = ctx.require(200, "get_rollout_summary", rollout.ids)
+        ctx.expect.equal(
+            "get_rollout_summary", "last_event", last, summary.at("last_event"), summary
+        )
 
 
 @scenario(
@@ -60,12 +65,12 @@ def order(ctx: Context) -> None:
     needs="live",
 )
 def endings(ctx: Context) -> None:
-    pool_id = ctx.live_pool(concurrency=2)
+    pool_id = ctx.resources.live_pool(concurrency=2)
     failed = finish(ctx, pool_id, env={"fail": True})
     completed = finish(ctx, pool_id, env={"reward": 0.25, "events": 3})
     cancelled = start(ctx, pool_id, env={"delay": 600})
     wait(ctx, cancelled, STARTED)
-    ctx.want(200, "cancel_rollout", cancelled.ids, json={})
+    ctx.require(200, "cancel_rollout", cancelled.ids, json={})
     for rollout, status in ((failed, "failed"), (completed, "completed"), (cancelled, "cancelled")):
         for operation, ids in _both(rollout):
             stream = _read(ctx, operation, ids)
@@ -73,15 +78,13 @@ def endings(ctx: Context) -> None:
             data = stream.reader.messages[-1].envelope.get("data") if stream.reader.messages else {}
             data = data if isinstance(data, dict) else {}
             if status == "failed":
-                ctx.judge(
-                    operation,
+                ctx.expect.that(
+                    Expectation(operation, "rollout.failed has error in its data", stream),
                     "error" in data,
-                    "rollout.failed has error in its data",
                     str(data),
-                    stream,
                 )
             if status == "completed":
-                ctx.equal(
+                ctx.expect.equal(
                     operation,
                     "outcome_reward of rollout.completed",
                     0.25,
@@ -98,10 +101,10 @@ def endings(ctx: Context) -> None:
     needs="event_resume",
 )
 def resume(ctx: Context) -> None:
-    if ctx.world.echo or ctx.world.containers:
-        rollout = finish(ctx, ctx.live_pool(), env={"events": 3})
+    if ctx.session.echo or ctx.session.containers:
+        rollout = finish(ctx, ctx.resources.live_pool(), env={"events": 3})
     else:
-        rollout = finish(ctx, ctx.pool())
+        rollout = finish(ctx, ctx.resources.pool())
     for operation, ids in _both(rollout):
         every = _read(ctx, operation, ids).reader.messages
         for index in range(len(every)):
@@ -138,12 +141,11 @@ def resume(ctx: Context) -> None:
             every,
         )
         for wrong in ("-1", "x", "1.5"):
-            ctx.try_(
-                422,
+            ctx.check(
+                Status(422, f"after_sequence={wrong}"),
                 operation,
                 ids,
                 query={"after_sequence": wrong},
-                because=f"after_sequence={wrong}",
             )
 
 
@@ -169,13 +171,12 @@ def _rest(
 ) -> None:
     stream = _read(ctx, operation, ids, **how)
     came = [message.id for message in stream.reader.messages]
-    ctx.judge(
-        operation,
+    ctx.expect.that(
+        Expectation(
+            operation, f"after {what}: {[message.id for message in wanted]}", stream, clause=_RESUME
+        ),
         came == [message.id for message in wanted],
-        f"after {what}: {[message.id for message in wanted]}",
         str(came),
-        stream,
-        clause=_RESUME,
     )
 
 
@@ -187,34 +188,30 @@ def _rest(
     needs="live",
 )
 def readers(ctx: Context) -> None:
-    pool_id = ctx.live_pool()
+    pool_id = ctx.resources.live_pool()
     rollout = start(ctx, pool_id, env={"delay": 1.0, "events": 4})
     ways = [_both(rollout)[number % 2] for number in range(4)]
     live = together(
         ctx,
         [
-            lambda way=way: ctx.world.probe.stream(*way, limit=ctx.world.patience)  # type: ignore[misc]
+            lambda way=way: ctx.session.http.stream(*way, limit=ctx.session.patience)  # type: ignore[misc]
             for way in ways
         ],
-        2 * ctx.world.patience,
+        2 * ctx.session.patience,
     )
     afterwards = _read(ctx, *_both(rollout)[0])
     wanted = [message.data for message in afterwards.reader.messages]
     for (operation, _), stream in zip(ways, live, strict=True):
         came = [message.data for message in stream.reader.messages if message.event != "heartbeat"]
-        ctx.judge(
-            operation,
+        ctx.expect.that(
+            Expectation(operation, f"the {len(wanted)} events that are read afterwards", stream),
             [_ordered(data) for data in came] == [_ordered(data) for data in wanted],
-            f"the {len(wanted)} events that are read afterwards",
             f"{len(came)} events, live: {[message.event for message in stream.reader.messages]}",
-            stream,
         )
-        ctx.judge(
-            operation,
+        ctx.expect.that(
+            Expectation(operation, "the server ends the response after the terminal event", stream),
             stream.ended,
-            "the server ends the response after the terminal event",
             "it does not",
-            stream,
         )
 
 
@@ -233,42 +230,49 @@ def _ordered(data: str) -> str:
     needs="live",
 )
 def live_events(ctx: Context) -> None:
-    pool_id = ctx.live_pool()
+    pool_id = ctx.resources.live_pool()
     rollout = start(ctx, pool_id, env={"delay": 600})
     wait(ctx, rollout, STARTED)
     for operation, ids in _both(rollout):
         stream = ctx.stream(operation, ids, limit=_END_SECONDS, until=_has("rollout.started"))
         came = _events(stream)
-        ctx.judge(
-            operation,
+        ctx.expect.that(
+            Expectation(
+                operation,
+                f"rollout.queued and rollout.started within {_END_SECONDS:.0f} s while it runs",
+                stream,
+            ),
             came[:2] == ["rollout.queued", "rollout.started"],
-            f"rollout.queued and rollout.started within {_END_SECONDS:.0f} s while it runs",
             f"{came}{', and the server ended the stream' if stream.ended else ''}",
-            stream,
         )
-        ctx.judge(operation, not stream.ended, "the stream goes on", "it was ended", stream)
+        ctx.expect.that(
+            Expectation(operation, "the stream goes on", stream), not stream.ended, "it was ended"
+        )
     operation, ids = _both(rollout)[0]
     seen = [m for m in stream.reader.messages if m.event == "rollout.started"]
-    resumed = ctx.world.offers("event_resume") and bool(seen)
+    resumed = ctx.session.offers("event_resume") and bool(seen)
     headers = {"last-event-id": seen[0].id or ""} if resumed else {}
 
-    def follow() -> Stream | None:
+    def follow() -> EventStream | None:
         return ctx.stream(operation, ids, limit=2 * _END_SECONDS, headers=headers)
 
     def cancel() -> None:
         # The reader is to be there first; should it come later, it still must see the end.
-        ctx.world.probe.stop.wait(0.3)
-        ctx.want(200, "cancel_global_rollout", rollout.global_ids, json={})
+        ctx.session.http.stop.wait(0.3)
+        ctx.require(200, "cancel_global_rollout", rollout.global_ids, json={})
 
     stream = together(ctx, [follow, cancel], 5 * _END_SECONDS)[0] or stream
     came = [event for event in _events(stream) if event != "agent"]
     wanted = [] if resumed else ["rollout.queued", "rollout.started"]
-    ctx.judge(
-        operation,
+    ctx.expect.that(
+        Expectation(
+            operation,
+            "a reader who is there sees rollout.cancelled when it happens, and the end of the "
+            "stream",
+            stream,
+        ),
         came == [*wanted, "rollout.cancelled"] and stream.ended,
-        "a reader who is there sees rollout.cancelled when it happens, and the end of the stream",
         f"{came}{'' if stream.ended else ', and the stream was not ended'}",
-        stream,
     )
 
 
@@ -282,14 +286,14 @@ def live_events(ctx: Context) -> None:
     slow=True,
 )
 def heartbeat(ctx: Context) -> None:
-    pool_id = ctx.live_pool()
+    pool_id = ctx.resources.live_pool()
     rollout = start(ctx, pool_id, env={"delay": 600, "events": 0})
     wait(ctx, rollout, STARTED)
     ways = _both(rollout)
     streams = together(
         ctx,
         [
-            lambda way=way: ctx.world.probe.stream(  # type: ignore[misc]
+            lambda way=way: ctx.session.http.stream(  # type: ignore[misc]
                 *way, limit=_SILENCE_SECONDS, until=_stirs
             )
             for way in ways
@@ -297,12 +301,15 @@ def heartbeat(ctx: Context) -> None:
         3 * _SILENCE_SECONDS,
     )
     for (operation, _), stream in zip(ways, streams, strict=True):
-        ctx.judge(
-            operation,
+        ctx.expect.that(
+            Expectation(
+                operation,
+                "a comment or an event within 15 s of silence "
+                f"({_SILENCE_SECONDS:.0f} s were waited)",
+                stream,
+            ),
             _stirs(stream.reader),
-            f"a comment or an event within 15 s of silence ({_SILENCE_SECONDS:.0f} s were waited)",
             "nothing",
-            stream,
         )
 
 
@@ -310,7 +317,7 @@ def heartbeat(ctx: Context) -> None:
 _SILENCE_SECONDS = 25.0
 
 
-def _events(stream: Stream) -> list[str]:
+def _events(stream: EventStream) -> list[str]:
     """The types, without heartbeats, which have no place in the order."""
     return [m.event for m in stream.reader.messages if m.event != "heartbeat"]
 
@@ -327,22 +334,20 @@ def _both(rollout: Rollout) -> tuple[tuple[str, dict[str, str]], tuple[str, dict
     return (_STREAMS[0], rollout.ids), (_STREAMS[1], rollout.global_ids)
 
 
-def _read(ctx: Context, operation: str, ids: dict[str, str], **how: Any) -> Stream:
+def _read(ctx: Context, operation: str, ids: dict[str, str], **how: Any) -> EventStream:
     """The stream of a rollout that has ended, without heartbeats, which have no place."""
     stream = ctx.stream(operation, ids, limit=_END_SECONDS, **how)
     stream.reader.messages[:] = [m for m in stream.reader.messages if m.event != "heartbeat"]
-    ctx.judge(
-        operation,
+    ctx.expect.that(
+        Expectation(operation, "the server ends the stream of a rollout that has ended", stream),
         stream.ended,
-        "the server ends the stream of a rollout that has ended",
         f"it was still open after {stream.exchange.elapsed:.0f} s",
-        stream,
     )
     return stream
 
 
 def _judge_whole(
-    ctx: Context, operation: str, rollout: Rollout, stream: Stream, status: str
+    ctx: Context, operation: str, rollout: Rollout, stream: EventStream, status: str
 ) -> None:
     messages = stream.reader.messages
     events = [message.event for message in messages]
@@ -360,46 +365,40 @@ def _judge_whole(
         (stream.reader.complete, "the last message is complete"),
     ]
     for ok, demand in claims:
-        ctx.judge(operation, ok, demand, str(events), stream)
+        ctx.expect.that(Expectation(operation, demand, stream), ok, str(events))
     sequences = [envelope.get("sequence") for envelope in envelopes]
-    ctx.judge(
-        operation,
-        same(sequences, list(range(1, len(events) + 1))),
-        "sequence is 1, 2, 3 and so on",
+    ctx.expect.that(
+        Expectation(operation, "sequence is 1, 2, 3 and so on", stream),
+        same_json(sequences, list(range(1, len(events) + 1))),
         str(sequences),
-        stream,
     )
     ids = [message.id for message in messages]
-    ctx.judge(
-        operation,
+    ctx.expect.that(
+        Expectation(operation, "ids are unique and rise, also as text", stream),
         all(isinstance(i, str) for i in ids) and all(a < b for a, b in pairwise(map(str, ids))),
-        "ids are unique and rise, also as text",
         str(ids),
-        stream,
     )
     for message, envelope in zip(messages, envelopes, strict=True):
         wanted = {"id": message.id, "event": message.event, "rollout_id": rollout.id}
         came = {name: envelope.get(name) for name in wanted}
-        ctx.equal(operation, "the envelope in data", wanted, came, stream)
-        complaints = ctx.world.document.errors("RolloutEvent", envelope)
-        ctx.judge(
-            operation,
+        ctx.expect.equal(operation, "the envelope in data", wanted, came, stream)
+        complaints = ctx.session.document.errors("RolloutEvent", envelope)
+        ctx.expect.that(
+            Expectation(operation, "data of the schema RolloutEvent", stream),
             not complaints,
-            "data of the schema RolloutEvent",
             "; ".join(complaints),
-            stream,
         )
-        ctx.judge(operation, message.data_lines == 1, "data is one line", "several", stream)
+        ctx.expect.that(
+            Expectation(operation, "data is one line", stream), message.data_lines == 1, "several"
+        )
         pool = envelope.get("pool_id", rollout.pool_id)
-        ctx.equal(operation, "pool_id of the event", rollout.pool_id, pool, stream)
+        ctx.expect.equal(operation, "pool_id of the event", rollout.pool_id, pool, stream)
     stamps = [moment(envelope.get("timestamp")) for envelope in envelopes]
     known = [stamp for stamp in stamps if stamp]
-    ctx.judge(
-        operation,
+    ctx.expect.that(
+        Expectation(operation, "time stamps do not go back", stream),
         known == sorted(known),
-        "time stamps do not go back",
         str([envelope.get("timestamp") for envelope in envelopes]),
-        stream,
     )
     media = (stream.exchange.header("content-type") or "").split(";")[0].strip().lower()
-    ctx.equal(operation, "the media type", "text/event-stream", media, stream)
+    ctx.expect.equal(operation, "the media type", "text/event-stream", media, stream)

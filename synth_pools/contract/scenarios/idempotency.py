@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from synth_pools.contract.harness.context import Context, scenario
+from synth_pools.contract.harness.context import Context
+from synth_pools.contract.harness.expectations import Expectation, Status
+from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.waits import FINAL, Rollout, rollout_id, together, wait
 from synth_pools.contract.http.client import at
 
@@ -14,7 +16,7 @@ _CREATE = ("create_rollout", "create_global_rollout")
 
 
 def _key(ctx: Context, name: str) -> dict[str, str]:
-    return {"idempotency-key": f"{ctx.world.options.run_id}-{ctx.scenario.id}-{name}"}
+    return {"idempotency-key": f"{ctx.session.options.run_id}-{ctx.scenario.id}-{name}"}
 
 
 def _ways(pool_id: str) -> tuple[tuple[str, dict[str, str], dict[str, Any]], ...]:
@@ -36,29 +38,31 @@ def _ways(pool_id: str) -> tuple[tuple[str, dict[str, str], dict[str, Any]], ...
     needs=_NEEDS,
 )
 def replay(ctx: Context) -> None:
-    for name, (operation, ids, more) in enumerate(_ways(pool_id := ctx.pool())):
-        body = {**ctx.world.rollout_body(metadata={"a": 1, "b": [1, 2]}, seed=1), **more}
+    for name, (operation, ids, more) in enumerate(_ways(pool_id := ctx.resources.pool())):
+        body = {**ctx.session.rollout_body(metadata={"a": 1, "b": [1, 2]}, seed=1), **more}
         key = _key(ctx, str(name))
-        first = ctx.want((202, 200), operation, ids, json=body, headers=key)
+        first = ctx.require((202, 200), operation, ids, json=body, headers=key)
         rollout = Rollout(pool_id, rollout_id(first))
         # Equal as JSON, not as bytes.
         turned = json.dumps(dict(reversed(list(body.items()))), indent=1).encode()
-        again = ctx.want(
+        again = ctx.require(
             (202, 200),
             operation,
             ids,
             content=turned,
             headers={**key, "content-type": "application/json"},
         )
-        ctx.equal(operation, "the status, again,", first.status, again.status, again)
-        ctx.equal(operation, "the rollout_id, again,", rollout.id, again.at("rollout_id"), again)
+        ctx.expect.equal(operation, "the status, again,", first.status, again.status, again)
+        ctx.expect.equal(
+            operation, "the rollout_id, again,", rollout.id, again.at("rollout_id"), again
+        )
         ended = wait(ctx, rollout, FINAL)
-        third = ctx.want((202, 200), operation, ids, json=body, headers=key)
-        ctx.equal(operation, "the status, afterwards,", first.status, third.status, third)
-        ctx.equal(operation, "the rollout as it is now", ended.json, third.json, third)
-    listed = ctx.want(200, "list_rollouts", {"pool_id": pool_id})
+        third = ctx.require((202, 200), operation, ids, json=body, headers=key)
+        ctx.expect.equal(operation, "the status, afterwards,", first.status, third.status, third)
+        ctx.expect.equal(operation, "the rollout as it is now", ended.json, third.json, third)
+    listed = ctx.require(200, "list_rollouts", {"pool_id": pool_id})
     count = len(listed.at("items") or [])
-    ctx.equal("create_rollout", "the number of rollouts", 2, count, listed)
+    ctx.expect.equal("create_rollout", "the number of rollouts", 2, count, listed)
 
 
 @scenario(
@@ -69,23 +73,21 @@ def replay(ctx: Context) -> None:
     needs=_NEEDS,
 )
 def conflict(ctx: Context) -> None:
-    for name, (operation, ids, more) in enumerate(_ways(pool_id := ctx.pool())):
-        body = {**ctx.world.rollout_body(seed=1), **more}
+    for name, (operation, ids, more) in enumerate(_ways(pool_id := ctx.resources.pool())):
+        body = {**ctx.session.rollout_body(seed=1), **more}
         key = _key(ctx, str(name))
-        ctx.want((202, 200), operation, ids, json=body, headers=key)
+        ctx.require((202, 200), operation, ids, json=body, headers=key)
         for other in ({**body, "seed": 2}, {**body, "metadata": {"more": 1}}):
-            ctx.try_(
-                409,
+            ctx.check(
+                Status(409, "the body is another", code="idempotency_conflict"),
                 operation,
                 ids,
                 json=other,
                 headers=key,
-                because="the body is another",
-                code="idempotency_conflict",
             )
-    listed = ctx.want(200, "list_rollouts", {"pool_id": pool_id})
+    listed = ctx.require(200, "list_rollouts", {"pool_id": pool_id})
     count = len(listed.at("items") or [])
-    ctx.equal("create_rollout", "the number of rollouts", 2, count, listed)
+    ctx.expect.equal("create_rollout", "the number of rollouts", 2, count, listed)
 
 
 @scenario(
@@ -96,10 +98,10 @@ def conflict(ctx: Context) -> None:
     needs=_NEEDS,
 )
 def others(ctx: Context) -> None:
-    pool_id, other = ctx.pool(), ctx.pool("other")
-    body = ctx.world.rollout_body(seed=1)
+    pool_id, other = ctx.resources.pool(), ctx.resources.pool("other")
+    body = ctx.session.rollout_body(seed=1)
     here, there = {"pool_id": pool_id}, {"pool_id": other}
-    key, long = _key(ctx, "a"), {"idempotency-key": ("!~" + ctx.world.options.run_id * 32)[:255]}
+    key, long = _key(ctx, "a"), {"idempotency-key": ("!~" + ctx.session.options.run_id * 32)[:255]}
     cases: list[tuple[str, dict[str, str], dict[str, Any], dict[str, str]]] = [
         ("create_rollout", here, body, key),
         ("create_rollout", here, body, _key(ctx, "b")),
@@ -113,14 +115,12 @@ def others(ctx: Context) -> None:
     ]
     seen: dict[str, int] = {}
     for number, (operation, ids, sent, headers) in enumerate(cases):
-        answer = ctx.want((202, 200), operation, ids, json=sent, headers=headers)
-        found = rollout_id(answer)
-        ctx.judge(
-            operation,
+        response = ctx.require((202, 200), operation, ids, json=sent, headers=headers)
+        found = rollout_id(response)
+        ctx.expect.that(
+            Expectation(operation, "a rollout of its own", response),
             found not in seen,
-            "a rollout of its own",
             f"{found}, which request {seen.get(found)} of the scenario made",
-            answer,
         )
         seen[found] = number + 1
 
@@ -133,13 +133,13 @@ def others(ctx: Context) -> None:
     needs=_NEEDS,
 )
 def refused(ctx: Context) -> None:
-    pool_id = ctx.pool()
+    pool_id = ctx.resources.pool()
     for name, (operation, ids, more) in enumerate(_ways(pool_id)):
         key = _key(ctx, str(name))
-        good = {**ctx.world.rollout_body(), **more}
-        ctx.try_(422, operation, ids, json={**good, "no_such_key": 1}, headers=key)
-        ctx.try_(404, operation, ids, json={**good, "task_id": "nowhere"}, headers=key)
-        ctx.try_((202, 200), operation, ids, json=good, headers=key, because="the key is free")
+        good = {**ctx.session.rollout_body(), **more}
+        ctx.check(422, operation, ids, json={**good, "no_such_key": 1}, headers=key)
+        ctx.check(404, operation, ids, json={**good, "task_id": "nowhere"}, headers=key)
+        ctx.check(Status((202, 200), "the key is free"), operation, ids, json=good, headers=key)
 
 
 @scenario(
@@ -151,11 +151,11 @@ def refused(ctx: Context) -> None:
     needs=_NEEDS,
 )
 def at_once(ctx: Context) -> None:
-    pool_id = ctx.pool()
+    pool_id = ctx.resources.pool()
     for name, (operation, ids, more) in enumerate(_ways(pool_id)):
-        body = {**ctx.world.rollout_body(), **more}
+        body = {**ctx.session.rollout_body(), **more}
         key = _key(ctx, str(name))
-        answers = together(
+        responses = together(
             ctx,
             [
                 lambda: ctx.call(operation, ids, json=body, headers=key)  # noqa: B023 - ends here
@@ -164,10 +164,12 @@ def at_once(ctx: Context) -> None:
             120.0,
         )
         found = set()
-        for answer in answers:
-            if ctx.expect(answer, (202, 200), operation):
-                found.add(str(at(answer.json, "rollout_id")))
-        ctx.judge(operation, len(found) <= 1, "one rollout", f"{len(found)}", answers[0])
-    listed = ctx.want(200, "list_rollouts", {"pool_id": pool_id})
+        for response in responses:
+            if ctx.expect.status(response, (202, 200), operation):
+                found.add(str(at(response.json, "rollout_id")))
+        ctx.expect.that(
+            Expectation(operation, "one rollout", responses[0]), len(found) <= 1, f"{len(found)}"
+        )
+    listed = ctx.require(200, "list_rollouts", {"pool_id": pool_id})
     count = len(listed.at("items") or [])
-    ctx.equal("create_rollout", "the number of rollouts", 2, count, listed)
+    ctx.expect.equal("create_rollout", "the number of rollouts", 2, count, listed)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from synth_pools.contract.harness.context import Context, scenario
+from synth_pools.contract.harness.context import Context
+from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.waits import FINAL, start, wait
 
 
@@ -29,23 +30,23 @@ def _resembling(identifier: str) -> Iterator[str]:
     "get_global_rollout",
 )
 def exact(ctx: Context) -> None:
-    pool_id = ctx.pool(subject="a")
-    ctx.want(201, "create_task", {"pool_id": pool_id}, json={"task_id": "ta"})
+    pool_id = ctx.resources.pool(subject="a")
+    ctx.require(201, "create_task", {"pool_id": pool_id}, json={"task_id": "ta"})
     rollout = start(ctx, pool_id)
     wait(ctx, rollout, FINAL)
     for other in _resembling(pool_id):
         path = {"pool_id": other}
-        ctx.try_(404, "get_pool", path)
-        ctx.try_(404, "update_pool", path, json={"metadata": {"changed": True}})
-        ctx.try_(404, "list_tasks", path)
-        ctx.try_(404, "get_rollout", {**path, "rollout_id": rollout.id})
+        ctx.check(404, "get_pool", path)
+        ctx.check(404, "update_pool", path, json={"metadata": {"changed": True}})
+        ctx.check(404, "list_tasks", path)
+        ctx.check(404, "get_rollout", {**path, "rollout_id": rollout.id})
     for other in _resembling("ta"):
-        ctx.try_(404, "patch_task", {"pool_id": pool_id, "task_id": other}, json={})
+        ctx.check(404, "patch_task", {"pool_id": pool_id, "task_id": other}, json={})
     for other in _resembling(rollout.id):
-        ctx.try_(404, "get_rollout", {"pool_id": pool_id, "rollout_id": other})
-        ctx.try_(404, "get_global_rollout", {"rollout_id": other})
-    read = ctx.want(200, "get_pool", {"pool_id": pool_id})
-    ctx.equal(
+        ctx.check(404, "get_rollout", {"pool_id": pool_id, "rollout_id": other})
+        ctx.check(404, "get_global_rollout", {"rollout_id": other})
+    read = ctx.require(200, "get_pool", {"pool_id": pool_id})
+    ctx.expect.equal(
         "update_pool",
         "metadata of the pool that was not named",
         False,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from synth_pools.contract.harness.context import Context, scenario
-from synth_pools.contract.harness.waits import STARTED, finish, pauses, start, wait
-from synth_pools.contract.http.client import ABSENT, Answer, at
+from synth_pools.contract.harness.context import Context
+from synth_pools.contract.harness.expectations import Expectation
+from synth_pools.contract.harness.registry import scenario
+from synth_pools.contract.harness.waits import STARTED, finish, start, wait
+from synth_pools.contract.http.client import ABSENT, Response, at
 
 
 @scenario(
@@ -17,8 +19,8 @@ from synth_pools.contract.http.client import ABSENT, Answer, at
     needs="live",
 )
 def counts(ctx: Context) -> None:
-    pool_id = ctx.live_pool(concurrency=3, capacity=2)
-    other = ctx.live_pool("other")
+    pool_id = ctx.resources.live_pool(concurrency=3, capacity=2)
+    other = ctx.resources.live_pool("other")
     path = {"pool_id": pool_id}
     _metrics(ctx, path, [0, 0, 0, 0, 0], None)
     finish(ctx, other)
@@ -27,27 +29,29 @@ def counts(ctx: Context) -> None:
         if number == 1:
             _metrics(ctx, path, [0, 0, 2, 0, 0], 1.0)
     cancelled = start(ctx, pool_id, env={"delay": 600})
-    ctx.want(200, "cancel_rollout", cancelled.ids, json={})
+    ctx.require(200, "cancel_rollout", cancelled.ids, json={})
     wait(ctx, start(ctx, pool_id, env={"delay": 600}), STARTED)
-    answer = _metrics(ctx, path, [1, 0, 3, 1, 1], 0.75)
+    response = _metrics(ctx, path, [1, 0, 3, 1, 1], 0.75)
     for field, value in (("capacity", 2), ("concurrency", 3), ("pool_id", pool_id)):
-        if answer.at(field) is not ABSENT:
-            ctx.equal("get_pool_metrics", field, value, answer.at(field), answer)
-    ctx.want(200, "update_pool", path, json={"capacity": 5})
-    answer = ctx.want(200, "get_pool_metrics", path)
-    ctx.equal("get_pool_metrics", "capacity, changed,", 5, answer.at("capacity"), answer)
+        if response.at(field) is not ABSENT:
+            ctx.expect.equal("get_pool_metrics", field, value, response.at(field), response)
+    ctx.require(200, "update_pool", path, json={"capacity": 5})
+    response = ctx.require(200, "get_pool_metrics", path)
+    ctx.expect.equal("get_pool_metrics", "capacity, changed,", 5, response.at("capacity"), response)
 
 
-def _metrics(ctx: Context, path: dict[str, str], wanted: list[int], rate: Any) -> Answer:
+def _metrics(ctx: Context, path: dict[str, str], wanted: list[int], rate: Any) -> Response:
     names = ("active", "queued", "completed", "failed", "cancelled")
-    answer = ctx.want(200, "get_pool_metrics", path)
+    response = ctx.require(200, "get_pool_metrics", path)
     for name, value in zip(names, wanted, strict=True):
-        came = answer.at(f"{name}_rollouts")
+        came = response.at(f"{name}_rollouts")
         # completed, failed and cancelled are counts that a server need not have.
         if came is not ABSENT:
-            ctx.equal("get_pool_metrics", f"{name}_rollouts", value, came, answer)
-    ctx.equal("get_pool_metrics", "success_rate", rate, answer.at("success_rate"), answer)
-    return answer
+            ctx.expect.equal("get_pool_metrics", f"{name}_rollouts", value, came, response)
+    ctx.expect.equal(
+        "get_pool_metrics", "success_rate", rate, response.at("success_rate"), response
+    )
+    return response
 
 
 @scenario(
@@ -58,10 +62,10 @@ def _metrics(ctx: Context, path: dict[str, str], wanted: list[int], rate: Any) -
     reads_only=True,
 )
 def capabilities(ctx: Context) -> None:
-    first = ctx.want(200, "get_capabilities")
-    again = ctx.want(200, "get_capabilities")
+    first = ctx.require(200, "get_capabilities")
+    again = ctx.require(200, "get_capabilities")
     for field in ("targets", "features"):
-        ctx.equal("get_capabilities", field, first.at(field), again.at(field), again)
+        ctx.expect.equal("get_capabilities", field, first.at(field), again.at(field), again)
 
 
 @scenario(
@@ -72,11 +76,13 @@ def capabilities(ctx: Context) -> None:
     reads_only=True,
 )
 def queue(ctx: Context) -> None:
-    answer = ctx.want(200, "get_queue_status")
+    response = ctx.require(200, "get_queue_status")
     for field in ("queued", "running", "capacity"):
-        came = answer.at(field)
+        came = response.at(field)
         good = isinstance(came, int) and not isinstance(came, bool) and came >= 0
-        ctx.judge("get_queue_status", good, f"{field} is a count", repr(came), answer)
+        ctx.expect.that(
+            Expectation("get_queue_status", f"{field} is a count", response), good, repr(came)
+        )
 
 
 @scenario(
@@ -94,19 +100,19 @@ def queue_counts(ctx: Context) -> None:
     Counts change when a rollout is made, or leaves the queued or the running ones. Where the newest
     rollout and both lists are the same before and after, there was no such change in between.
     """
-    world = ctx.world
-    if not world.options.read_only and (world.echo or world.containers):
+    session = ctx.session
+    if not session.options.read_only and (session.echo or session.containers):
         # Nothing, doubled, is still nothing.
-        pool_id = ctx.live_pool(concurrency=2)
+        pool_id = ctx.resources.live_pool(concurrency=2)
         made = [start(ctx, pool_id, env={"delay": 600}) for _ in range(5)]
         for rollout in made[:2]:
             wait(ctx, rollout, STARTED)
-    for _ in pauses(ctx):
+    for _ in ctx.session.pauses():
         before = _lists(ctx)
         if before is None:
-            ctx.lack("get_queue_status", "there are more of them than a page holds")
+            ctx.expect.inconclusive("get_queue_status", "there are more of them than a page holds")
             return
-        answer = ctx.want(200, "get_queue_status")
+        response = ctx.require(200, "get_queue_status")
         if _lists(ctx) != before:
             continue
         _, running, queued, pools = before
@@ -115,23 +121,23 @@ def queue_counts(ctx: Context) -> None:
             ("queued", len(queued)),
             ("capacity", sum(concurrency for _, concurrency in pools)),
         ):
-            ctx.equal("get_queue_status", field, value, answer.at(field), answer)
+            ctx.expect.equal("get_queue_status", field, value, response.at(field), response)
         return
-    ctx.lack("get_queue_status", "there was no moment without a change")
+    ctx.expect.inconclusive("get_queue_status", "there was no moment without a change")
 
 
 def _lists(ctx: Context) -> tuple[Any, list[str], list[str], list[tuple[str, int]]] | None:
     """The newest rollout, the running, the queued, and the active pools; None if there are more."""
-    newest = ctx.want(200, "list_global_rollouts", query={"limit": 1}).at("items", 0, "id")
+    newest = ctx.require(200, "list_global_rollouts", query={"limit": 1}).at("items", 0, "id")
     found: list[list[Any]] = []
     for operation, state in (
         ("list_global_rollouts", "running"),
         ("list_global_rollouts", "queued"),
         ("list_pools", "active"),
     ):
-        answer = ctx.want(200, operation, query={"state": state, "limit": 1000})
-        items = answer.at("items")
-        if not isinstance(items, list) or answer.at("next_cursor") is not None:
+        response = ctx.require(200, operation, query={"state": state, "limit": 1000})
+        items = response.at("items")
+        if not isinstance(items, list) or response.at("next_cursor") is not None:
             return None
         found.append(items)
     running, queued = ([str(at(one, "id")) for one in items] for items in found[:2])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from synth_pools.contract.harness.context import Context, scenario
+from synth_pools.contract.harness.context import Context
+from synth_pools.contract.harness.expectations import Expectation
+from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.views import of_pool
 from synth_pools.contract.harness.waits import FINAL, STARTED, finish, start, wait
 from synth_pools.contract.http.client import at
@@ -12,10 +14,10 @@ _FEATURE = "container_urls"
 
 
 def _offered(ctx: Context) -> bool:
-    if ctx.world.offers(_FEATURE):
+    if ctx.session.offers(_FEATURE):
         return True
     for operation in ctx.scenario.operations:
-        ctx.lack(operation, f"features.{_FEATURE} is not true", Outcome.NOT_OFFERED)
+        ctx.expect.inconclusive(operation, f"features.{_FEATURE} is not true", Outcome.NOT_OFFERED)
     return False
 
 
@@ -30,30 +32,30 @@ def _offered(ctx: Context) -> bool:
 def several(ctx: Context) -> None:
     if not _offered(ctx):
         return
-    here = ctx.world.containers
+    here = ctx.session.containers
     urls = [here["good"], here["twin"]]
-    pool_id = ctx.pool(container_url=None, container_urls=urls, concurrency=2)
-    for reader, pool, answer in of_pool(ctx, pool_id):
-        ctx.equal(reader, "container_urls", urls, at(pool, "container_urls"), answer)
+    pool_id = ctx.resources.pool(container_url=None, container_urls=urls, concurrency=2)
+    for reader, pool, response in of_pool(ctx, pool_id):
+        ctx.expect.equal(reader, "container_urls", urls, at(pool, "container_urls"), response)
     rollouts = []
     for _ in urls:
         rollouts.append(start(ctx, pool_id, env={"delay": 1.5}))
         wait(ctx, rollouts[-1], STARTED)
     for rollout in rollouts:
-        answer = wait(ctx, rollout, FINAL)
-        ctx.equal("create_rollout", "status", "completed", answer.at("status"), answer)
+        response = wait(ctx, rollout, FINAL)
+        ctx.expect.equal("create_rollout", "status", "completed", response.at("status"), response)
     reached = [
         one.behaviour
         for rollout in rollouts
-        for one in ctx.world.memory.of_rollout(rollout.id)
+        for one in ctx.session.received.of_rollout(rollout.id)
         if one.path == "/rollouts"
     ]
-    ctx.judge(
-        "create_rollout",
+    ctx.expect.that(
+        Expectation(
+            "create_rollout", "one of two rollouts at a time on each of two containers", response
+        ),
         sorted(reached) == ["good", "twin"],
-        "one of two rollouts at a time on each of two containers",
         f"they went to {reached}",
-        answer,
     )
 
 
@@ -67,11 +69,15 @@ def several(ctx: Context) -> None:
 def attempts(ctx: Context) -> None:
     if not _offered(ctx):
         return
-    here = ctx.world.containers
-    pool_id = ctx.pool(container_url=None, container_urls=[here["nobody"], here["good"]])
+    here = ctx.session.containers
+    pool_id = ctx.resources.pool(container_url=None, container_urls=[here["nobody"], here["good"]])
     for _ in range(3):
         rollout = finish(ctx, pool_id, limits={"max_attempts": 2})
-        answer = ctx.want(200, "get_rollout", rollout.ids)
-        ctx.equal("create_rollout", "status", "completed", answer.at("status"), answer)
-        sent = [one for one in ctx.world.memory.of_rollout(rollout.id) if one.path == "/rollouts"]
-        ctx.equal("create_rollout", "how often it reached a container", 1, len(sent), answer)
+        response = ctx.require(200, "get_rollout", rollout.ids)
+        ctx.expect.equal("create_rollout", "status", "completed", response.at("status"), response)
+        sent = [
+            one for one in ctx.session.received.of_rollout(rollout.id) if one.path == "/rollouts"
+        ]
+        ctx.expect.equal(
+            "create_rollout", "how often it reached a container", 1, len(sent), response
+        )

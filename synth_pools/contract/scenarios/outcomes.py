@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from synth_pools.contract.harness.context import Context, scenario
-from synth_pools.contract.harness.waits import FINAL, finish, start, wait, wait_until_active
+from synth_pools.contract.harness.context import Context
+from synth_pools.contract.harness.registry import scenario
+from synth_pools.contract.harness.waits import FINAL, finish, start, wait
 from synth_pools.contract.http.client import ABSENT
 
 _READS = (
@@ -25,7 +26,7 @@ _READS = (
     needs="echo",
 )
 def echo(ctx: Context) -> None:
-    pool_id = ctx.pool(container_url=None)
+    pool_id = ctx.resources.pool(container_url=None)
     cases: list[tuple[dict[str, Any], str, Any, int]] = [
         ({}, "completed", 1.0, 1),
         ({"reward": 0.25, "events": 0}, "completed", 0.25, 0),
@@ -43,25 +44,27 @@ def echo(ctx: Context) -> None:
         wait(ctx, rollout, FINAL)
         for what in ("", "_summary"):
             for operation, ids in rollout.both(what):
-                answer = ctx.want(200, operation, ids)
-                ctx.equal(operation, f"status for env {env}", status, answer.at("status"), answer)
+                response = ctx.require(200, operation, ids)
+                ctx.expect.equal(
+                    operation, f"status for env {env}", status, response.at("status"), response
+                )
                 if reward is not ABSENT:
                     path = ("reward",) if what else ("metrics", "outcome_reward")
-                    ctx.equal(
-                        operation, f"{path[-1]} for env {env}", reward, answer.at(*path), answer
+                    ctx.expect.equal(
+                        operation, f"{path[-1]} for env {env}", reward, response.at(*path), response
                     )
                 if status == "failed":
-                    ctx.equal(
+                    ctx.expect.equal(
                         operation,
                         "error.code",
                         "container_failed",
-                        answer.at("error", "code"),
-                        answer,
+                        response.at("error", "code"),
+                        response,
                     )
         stream = ctx.stream("stream_rollout_events", rollout.ids, limit=10.0)
         events = [message.event for message in stream.reader.messages]
         if status == "completed":
-            ctx.equal(
+            ctx.expect.equal(
                 "stream_rollout_events",
                 f"the number of agent events for env {env}",
                 agents,
@@ -72,7 +75,7 @@ def echo(ctx: Context) -> None:
                 if message.event in ("reward", "rollout.completed"):
                     data = message.envelope.get("data")
                     came = data.get("outcome_reward", ABSENT) if isinstance(data, dict) else data
-                    ctx.equal(
+                    ctx.expect.equal(
                         "stream_rollout_events",
                         f"outcome_reward of {message.event}",
                         reward,
@@ -92,8 +95,8 @@ def echo(ctx: Context) -> None:
     needs="live",
 )
 def timeout(ctx: Context) -> None:
-    patient = ctx.live_pool("patient", config={"timeout_seconds": 3600})
-    hasty = ctx.live_pool("hasty", config={"timeout_seconds": 0.3})
+    patient = ctx.resources.live_pool("patient", config={"timeout_seconds": 3600})
+    hasty = ctx.resources.live_pool("hasty", config={"timeout_seconds": 0.3})
     slow = {"delay": 600}
     made = [
         (start(ctx, patient, env=slow, limits={"timeout_seconds": 0.3}), "failed"),
@@ -101,17 +104,23 @@ def timeout(ctx: Context) -> None:
         (start(ctx, hasty, env={"delay": 0.8}, limits={"timeout_seconds": 3600}), "completed"),
     ]
     for rollout, wanted in made:
-        answer = wait(ctx, rollout, FINAL)
-        ctx.equal("get_rollout", "status", wanted, answer.at("status"), answer)
+        response = wait(ctx, rollout, FINAL)
+        ctx.expect.equal("get_rollout", "status", wanted, response.at("status"), response)
         if wanted == "failed":
-            ctx.equal(
-                "get_rollout", "error.code", "container_timeout", answer.at("error", "code"), answer
+            ctx.expect.equal(
+                "get_rollout",
+                "error.code",
+                "container_timeout",
+                response.at("error", "code"),
+                response,
             )
     # Rollouts that start later use the new values.
-    ctx.want(200, "update_pool", {"pool_id": patient}, json={"config": {"timeout_seconds": 0.3}})
-    wait_until_active(ctx, patient)
-    answer = wait(ctx, start(ctx, patient, env=slow), FINAL)
-    ctx.equal("update_pool", "status after the change", "failed", answer.at("status"), answer)
+    ctx.require(200, "update_pool", {"pool_id": patient}, json={"config": {"timeout_seconds": 0.3}})
+    ctx.resources.wait_until_active(patient)
+    response = wait(ctx, start(ctx, patient, env=slow), FINAL)
+    ctx.expect.equal(
+        "update_pool", "status after the change", "failed", response.at("status"), response
+    )
 
 
 @scenario(
@@ -124,7 +133,7 @@ def timeout(ctx: Context) -> None:
     needs="containers",
 )
 def container(ctx: Context) -> None:
-    pool_id = ctx.pool(container_url=ctx.world.containers["good"])
+    pool_id = ctx.resources.pool(container_url=ctx.session.containers["good"])
     good = {"status": "completed", "success_status": "success"}
     cases: list[tuple[dict[str, Any], str, Any]] = [
         ({**good, "metrics": {"outcome_reward": 0.5}, "reward": 9}, "completed", 0.5),
@@ -142,37 +151,41 @@ def container(ctx: Context) -> None:
     ]
     made = [(start(ctx, pool_id, env={"answer": said}), said, *rest) for said, *rest in cases]
     for rollout, said, status, reward in made:
-        answer = wait(ctx, rollout, FINAL)
-        ctx.equal("get_rollout", f"status for {said}", status, answer.at("status"), answer)
+        response = wait(ctx, rollout, FINAL)
+        ctx.expect.equal(
+            "get_rollout", f"status for {said}", status, response.at("status"), response
+        )
         if status == "failed":
-            ctx.equal(
+            ctx.expect.equal(
                 "get_rollout",
                 f"error.code for {said}",
                 "container_failed",
-                answer.at("error", "code"),
-                answer,
+                response.at("error", "code"),
+                response,
             )
         else:
-            ctx.equal("get_rollout", "result, the whole answer,", said, answer.at("result"), answer)
-            ctx.equal(
+            ctx.expect.equal(
+                "get_rollout", "result, the whole answer,", said, response.at("result"), response
+            )
+            ctx.expect.equal(
                 "get_rollout",
                 f"outcome_reward for {said}",
                 reward,
-                answer.at("metrics", "outcome_reward"),
-                answer,
+                response.at("metrics", "outcome_reward"),
+                response,
             )
     rollout = finish(ctx, pool_id)
     for operation, ids in rollout.both("_artifacts"):
-        answer = ctx.want(200, operation, ids)
-        items = answer.at("items")
+        response = ctx.require(200, operation, ids)
+        items = response.at("items")
         count = len(items) if isinstance(items, list) else 0
-        ctx.equal(operation, "the number of artifacts", 1, count, answer)
+        ctx.expect.equal(operation, "the number of artifacts", 1, count, response)
         for field, wanted in {
             "size_bytes": 5,
             "content_type": "text/plain",
             "sha256": "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824",
         }.items():
-            ctx.equal(operation, field, wanted, answer.at("items", 0, field), answer)
+            ctx.expect.equal(operation, field, wanted, response.at("items", 0, field), response)
 
 
 @scenario(
@@ -184,9 +197,9 @@ def container(ctx: Context) -> None:
     needs="containers",
 )
 def trouble(ctx: Context) -> None:
-    pool_id = ctx.pool(
-        container_url=ctx.world.containers["good"],
-        tasks=[{"task_id": "nobody", "container_url": ctx.world.containers["nobody"]}],
+    pool_id = ctx.resources.pool(
+        container_url=ctx.session.containers["good"],
+        tasks=[{"task_id": "nobody", "container_url": ctx.session.containers["nobody"]}],
     )
     cases: list[tuple[dict[str, Any], str]] = [
         ({"env": {"answer": "http_error"}}, "container_http_error"),
@@ -200,8 +213,10 @@ def trouble(ctx: Context) -> None:
     for rollout, request, code in made:
         wait(ctx, rollout, FINAL)
         for operation, ids in rollout.both(""):
-            answer = ctx.want(200, operation, ids)
-            ctx.equal(operation, f"status for {request}", "failed", answer.at("status"), answer)
-            ctx.equal(
-                operation, f"error.code for {request}", code, answer.at("error", "code"), answer
+            response = ctx.require(200, operation, ids)
+            ctx.expect.equal(
+                operation, f"status for {request}", "failed", response.at("status"), response
+            )
+            ctx.expect.equal(
+                operation, f"error.code for {request}", code, response.at("error", "code"), response
             )

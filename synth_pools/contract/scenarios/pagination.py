@@ -5,9 +5,11 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any
 
-from synth_pools.contract.harness.context import Context, scenario
+from synth_pools.contract.harness.context import Context
+from synth_pools.contract.harness.expectations import Expectation, Status
+from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.waits import finish, ids_of, moment, start, walk
-from synth_pools.contract.http.client import Answer, at
+from synth_pools.contract.http.client import Response, at
 
 _ROLLOUT = ("get_global_rollout", "rollout_id")
 _ONCE = "every item comes exactly once, newest first, and the last page has no next_cursor"
@@ -15,7 +17,7 @@ _ONCE = "every item comes exactly once, newest first, and the last page has no n
 
 @scenario("pages.rollouts", "Pages", _ONCE, "list_rollouts", "list_global_rollouts")
 def rollouts(ctx: Context) -> None:
-    pool_id = ctx.pool()
+    pool_id = ctx.resources.pool()
     made = [finish(ctx, pool_id).id for _ in range(5)]
     for limit in (1, 2, 3, 5, 100):
         _whole(ctx, "list_rollouts", {"pool_id": pool_id}, {"limit": limit}, made)
@@ -25,12 +27,12 @@ def rollouts(ctx: Context) -> None:
 
 @scenario("pages.pools", "Pages", _ONCE, "list_pools")
 def pools(ctx: Context) -> None:
-    made = [ctx.pool() for _ in range(5)]
+    made = [ctx.resources.pool() for _ in range(5)]
     for limit in (1, 2, 100):
         _ours(ctx, "list_pools", {"limit": limit}, made)
     _ours(ctx, "list_pools", {"limit": 2, "state": "active"}, made)
     for pool_id in made[:3]:
-        ctx.want(200, "delete_pool", {"pool_id": pool_id})
+        ctx.require(200, "delete_pool", {"pool_id": pool_id})
     _ours(ctx, "list_pools", {"limit": 1, "state": "archived"}, made[:3])
     _ours(ctx, "list_pools", {"limit": 1}, made[3:])
 
@@ -43,14 +45,18 @@ def pools(ctx: Context) -> None:
     needs="live",
 )
 def hundred(ctx: Context) -> None:
-    pool_id = ctx.live_pool(concurrency=1)
+    pool_id = ctx.resources.live_pool(concurrency=1)
     made = [start(ctx, pool_id, env={"delay": 600}).id for _ in range(103)]
     ids = {"pool_id": pool_id}
     _whole(ctx, "list_rollouts", ids, {"limit": 100}, made)
     _whole(ctx, "list_rollouts", ids, {}, made)
-    first = ctx.want(200, "list_rollouts", ids)
+    first = ctx.require(200, "list_rollouts", ids)
     count = len(first.at("items") or [])
-    ctx.judge("list_rollouts", count <= 100, "at most 100 items by default", f"{count}", first)
+    ctx.expect.that(
+        Expectation("list_rollouts", "at most 100 items by default", first),
+        count <= 100,
+        f"{count}",
+    )
 
 
 @scenario(
@@ -63,7 +69,7 @@ def hundred(ctx: Context) -> None:
     "list_pools",
 )
 def moving(ctx: Context) -> None:
-    pool_id = ctx.pool()
+    pool_id = ctx.resources.pool()
     made = [finish(ctx, pool_id).id for _ in range(5)]
 
     def more_rollouts(page: int) -> None:
@@ -71,17 +77,17 @@ def moving(ctx: Context) -> None:
             finish(ctx, pool_id)
 
     ids = {"pool_id": pool_id}
-    items, answer, _ = walk(ctx, "list_rollouts", ids, {"limit": 2}, between=more_rollouts)
-    _once(ctx, "list_rollouts", items, made, answer)
+    items, response, _ = walk(ctx, "list_rollouts", ids, {"limit": 2}, between=more_rollouts)
+    _once(ctx, "list_rollouts", items, made, response)
     _ours(ctx, "list_global_rollouts", {"limit": 2}, made, between=more_rollouts)
-    pools = [ctx.pool(str(number)) for number in range(6)]
+    pools = [ctx.resources.pool(str(number)) for number in range(6)]
 
     def more_pools(page: int) -> None:
         if page <= 2:
-            ctx.pool("meanwhile")
+            ctx.resources.pool("meanwhile")
         if page == 2:
             # Of those seen already: whoever counts positions would skip one now.
-            ctx.want(200, "delete_pool", {"pool_id": pools[-1]})
+            ctx.require(200, "delete_pool", {"pool_id": pools[-1]})
 
     _ours(ctx, "list_pools", {"limit": 2}, pools[:-1], between=more_pools)
 
@@ -94,23 +100,23 @@ def moving(ctx: Context) -> None:
     needs="live",
 )
 def leaving(ctx: Context) -> None:
-    pool_id = ctx.live_pool(concurrency=1)
+    pool_id = ctx.resources.live_pool(concurrency=1)
     running = start(ctx, pool_id, env={"delay": 600})
     _until_running(ctx, running.ids)
     queued = [start(ctx, pool_id, env={"delay": 600}) for _ in range(6)]
 
     def cancel(page: int) -> None:
         if page == 1:
-            ctx.want(200, "cancel_rollout", queued[-1].ids, json={})
+            ctx.require(200, "cancel_rollout", queued[-1].ids, json={})
 
-    items, answer, _ = walk(
+    items, response, _ = walk(
         ctx,
         "list_rollouts",
         {"pool_id": pool_id},
         {"limit": 2, "state": "queued"},
         between=cancel,
     )
-    _once(ctx, "list_rollouts", items, [one.id for one in queued[:-1]], answer)
+    _once(ctx, "list_rollouts", items, [one.id for one in queued[:-1]], response)
 
 
 @scenario(
@@ -122,10 +128,10 @@ def leaving(ctx: Context) -> None:
     "list_pools",
 )
 def filters(ctx: Context) -> None:
-    pool_id = ctx.pool()
+    pool_id = ctx.resources.pool()
     ids = {"pool_id": pool_id}
     made = [finish(ctx, pool_id) for _ in range(2)]
-    states = {one.id: ctx.want(200, "get_rollout", one.ids).at("status") for one in made}
+    states = {one.id: ctx.require(200, "get_rollout", one.ids).at("status") for one in made}
     everything = ("queued", "running", "completed", "failed", "cancelled")
     for state in everything:
         wanted = [name for name, status in states.items() if status == state]
@@ -139,10 +145,10 @@ def filters(ctx: Context) -> None:
     )
     for operation, path in nobody:
         for state in ("no-such-state", "COMPLETED", "Ärger 🌍", "active,archived", "x" * 64):
-            answer = ctx.try_(200, operation, path, query={"state": state})
-            _empty(ctx, operation, f"state={state}", answer)
+            response = ctx.check(200, operation, path, query={"state": state})
+            _empty(ctx, operation, f"state={state}", response)
     # An empty filter is a text like any other, or none at all: either is a page.
-    ctx.try_(200, "list_pools", query={"state": ""})
+    ctx.check(200, "list_pools", query={"state": ""})
 
 
 @scenario(
@@ -154,7 +160,7 @@ def filters(ctx: Context) -> None:
     "list_global_rollouts",
 )
 def unknown_cursor(ctx: Context) -> None:
-    pool_id = ctx.pool()
+    pool_id = ctx.resources.pool()
     finish(ctx, pool_id)
     lists: tuple[tuple[str, dict[str, str]], ...] = (
         ("list_rollouts", {"pool_id": pool_id}),
@@ -163,8 +169,8 @@ def unknown_cursor(ctx: Context) -> None:
     )
     for operation, ids in lists:
         for cursor in ("nonsense", "-1", "Zm9v", "🌍 Ärger", "%00", "x" * 512):
-            answer = ctx.try_(200, operation, ids, query={"cursor": cursor})
-            _empty(ctx, operation, f"cursor={cursor[:20]}", answer)
+            response = ctx.check(200, operation, ids, query={"cursor": cursor})
+            _empty(ctx, operation, f"cursor={cursor[:20]}", response)
 
 
 @scenario(
@@ -176,10 +182,10 @@ def unknown_cursor(ctx: Context) -> None:
     "list_global_rollouts",
 )
 def limit(ctx: Context) -> None:
-    pool_id = ctx.pool()
+    pool_id = ctx.resources.pool()
     for _ in range(3):
         finish(ctx, pool_id)
-    ctx.pool()
+    ctx.resources.pool()
     lists: tuple[tuple[str, dict[str, str]], ...] = (
         ("list_rollouts", {"pool_id": pool_id}),
         ("list_global_rollouts", {}),
@@ -187,21 +193,23 @@ def limit(ctx: Context) -> None:
     )
     for operation, ids in lists:
         for most in (1, 2):
-            answer = ctx.want(200, operation, ids, query={"limit": most})
-            count = len(answer.at("items") or [])
-            ctx.judge(operation, count <= most, f"at most {most} items", f"{count} items", answer)
-            ctx.judge(
-                operation,
-                isinstance(answer.at("next_cursor"), str) or most > 1,
-                "a next_cursor, for there are more items",
-                "none",
-                answer,
+            response = ctx.require(200, operation, ids, query={"limit": most})
+            count = len(response.at("items") or [])
+            ctx.expect.that(
+                Expectation(operation, f"at most {most} items", response),
+                count <= most,
+                f"{count} items",
             )
-        ctx.try_(200, operation, ids, query={"limit": 1000})
+            ctx.expect.that(
+                Expectation(operation, "a next_cursor, for there are more items", response),
+                isinstance(response.at("next_cursor"), str) or most > 1,
+                "none",
+            )
+        ctx.check(200, operation, ids, query={"limit": 1000})
         for wrong in ("0", "-1", "1001", "many", "1.5", ""):
-            ctx.try_(422, operation, ids, query={"limit": wrong}, because=f"limit={wrong!r}")
-        ctx.try_(422, operation, ids, query={"cursor": "x" * 513}, because="cursor is too long")
-        ctx.try_(422, operation, ids, query={"state": "x" * 65}, because="state is too long")
+            ctx.check(Status(422, f"limit={wrong!r}"), operation, ids, query={"limit": wrong})
+        ctx.check(Status(422, "cursor is too long"), operation, ids, query={"cursor": "x" * 513})
+        ctx.check(Status(422, "state is too long"), operation, ids, query={"state": "x" * 65})
 
 
 def _until_running(ctx: Context, ids: dict[str, str]) -> None:
@@ -214,10 +222,10 @@ def _whole(
     ctx: Context, operation: str, ids: dict[str, str], query: dict[str, Any], made: list[str]
 ) -> None:
     """A list that holds exactly these, in the order in which they were made."""
-    items, answer, _ = walk(ctx, operation, ids, query)
-    _once(ctx, operation, items, made, answer)
+    items, response, _ = walk(ctx, operation, ids, query)
+    _once(ctx, operation, items, made, response)
     others = [one for one in ids_of(items) if one not in made]
-    ctx.judge(operation, not others, "no others", f"also {others[:3]}", answer)
+    ctx.expect.that(Expectation(operation, "no others", response), not others, f"also {others[:3]}")
 
 
 def _ours(
@@ -229,7 +237,7 @@ def _ours(
 ) -> None:
     """A list that others use as well: ours are in it, near its beginning."""
     reader, name = ("get_pool", "pool_id") if operation == "list_pools" else _ROLLOUT
-    oldest = moment(ctx.want(200, reader, {name: made[0]}).at("created_at"))
+    oldest = moment(ctx.require(200, reader, {name: made[0]}).at("created_at"))
 
     def enough(items: list[Any]) -> bool:
         seen = ids_of(items)
@@ -239,25 +247,39 @@ def _ours(
         last = moment(at(items[-1], "created_at")) if items else None
         return oldest is not None and last is not None and last < oldest
 
-    items, answer, _ = walk(ctx, operation, {}, query, enough=enough, between=between)
-    _once(ctx, operation, items, made, answer)
+    items, response, _ = walk(ctx, operation, {}, query, enough=enough, between=between)
+    _once(ctx, operation, items, made, response)
 
 
-def _once(ctx: Context, operation: str, items: list[Any], made: list[str], answer: Answer) -> None:
+def _once(
+    ctx: Context, operation: str, items: list[Any], made: list[str], response: Response
+) -> None:
     seen = ids_of(items)
     missing = [one for one in made if one not in seen]
-    ctx.judge(operation, not missing, "every item comes", f"{missing[:3]} did not come", answer)
+    ctx.expect.that(
+        Expectation(operation, "every item comes", response),
+        not missing,
+        f"{missing[:3]} did not come",
+    )
     twice = sorted({str(one) for one in seen if seen.count(one) > 1})
-    ctx.judge(operation, not twice, "no item comes twice", f"{twice[:3]} came twice", answer)
+    ctx.expect.that(
+        Expectation(operation, "no item comes twice", response),
+        not twice,
+        f"{twice[:3]} came twice",
+    )
     stamps = [moment(at(item, "created_at")) for item in items]
     wrong = [
         f"{later} after {earlier}"
         for earlier, later in pairwise(stamps)
         if earlier and later and later > earlier
     ]
-    ctx.judge(operation, not wrong, "items are newest first", ", ".join(wrong[:2]), answer)
+    ctx.expect.that(
+        Expectation(operation, "items are newest first", response), not wrong, ", ".join(wrong[:2])
+    )
 
 
-def _empty(ctx: Context, operation: str, what: str, answer: Answer) -> None:
-    ctx.equal(operation, f"items of the page for {what}", [], answer.at("items"), answer)
-    ctx.equal(operation, f"next_cursor for {what}", None, answer.at("next_cursor"), answer)
+def _empty(ctx: Context, operation: str, what: str, response: Response) -> None:
+    ctx.expect.equal(operation, f"items of the page for {what}", [], response.at("items"), response)
+    ctx.expect.equal(
+        operation, f"next_cursor for {what}", None, response.at("next_cursor"), response
+    )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from synth_pools.contract.harness.context import Context, scenario
+from synth_pools.contract.harness.context import Context
+from synth_pools.contract.harness.expectations import Expectation, Status
+from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.views import of_pool
 from synth_pools.contract.harness.waits import (
     FINAL,
@@ -13,7 +15,7 @@ from synth_pools.contract.harness.waits import (
     wait,
     wait_until_resumed,
 )
-from synth_pools.contract.http.client import ABSENT, Answer, at
+from synth_pools.contract.http.client import ABSENT, Response, at
 
 # So long a rollout that has a free place and must not start is watched.
 _WATCHED = 1.5
@@ -33,45 +35,47 @@ _WATCHED = 1.5
     needs="pause",
 )
 def admits_nothing(ctx: Context) -> None:
-    pool_id = ctx.pool(metadata={"kept": 1})
+    pool_id = ctx.resources.pool(metadata={"kept": 1})
     path = {"pool_id": pool_id}
-    body = ctx.world.rollout_body()
-    wrote = ctx.want(200, "pause_pool", path)
+    body = ctx.session.rollout_body()
+    wrote = ctx.require(200, "pause_pool", path)
     _is(ctx, "pause_pool", "paused", pool_id, wrote)
-    again = ctx.want(200, "pause_pool", path)
-    ctx.equal("pause_pool", "the pool, paused again,", wrote.json, again.json, again)
+    again = ctx.require(200, "pause_pool", path)
+    ctx.expect.equal("pause_pool", "the pool, paused again,", wrote.json, again.json, again)
     for operation, ids, more in (
         ("create_rollout", path, {}),
         ("create_global_rollout", {}, path),
         ("execute_pool_container_rollout", path, {}),
     ):
-        answer = ctx.call(operation, ids, json={**body, **more})
+        response = ctx.call(operation, ids, json={**body, **more})
         # Whoever admits it here has not heard of the pause.
-        ctx.judge(
-            "pause_pool" if answer.status in (200, 202) else operation,
-            answer.status == 409 and answer.at("error", "code") in ("pool_not_active", ABSENT),
-            f"409 pool_not_active of {operation}: the pool is paused",
-            f"{answer.status} {answer.at('error', 'code')}",
-            answer,
+        ctx.expect.that(
+            Expectation(
+                "pause_pool" if response.status in (200, 202) else operation,
+                f"409 pool_not_active of {operation}: the pool is paused",
+                response,
+            ),
+            response.status == 409 and response.at("error", "code") in ("pool_not_active", ABSENT),
+            f"{response.status} {response.at('error', 'code')}",
         )
-    listed = ctx.want(200, "list_rollouts", path)
-    ctx.equal("create_rollout", "the list of rollouts", [], listed.at("items"), listed)
-    ctx.want(200, "update_pool", path, json={"metadata": {"kept": 2}})
-    wrote = ctx.want(200, "resume_pool", path)
+    listed = ctx.require(200, "list_rollouts", path)
+    ctx.expect.equal("create_rollout", "the list of rollouts", [], listed.at("items"), listed)
+    ctx.require(200, "update_pool", path, json={"metadata": {"kept": 2}})
+    wrote = ctx.require(200, "resume_pool", path)
     wait_until_resumed(ctx, pool_id, wrote)
-    _is(ctx, "resume_pool", "active", pool_id, ctx.want(200, "resume_pool", path))
-    read = ctx.want(200, "get_pool", path)
-    ctx.equal("resume_pool", "metadata", {"kept": 2}, read.at("metadata"), read)
+    _is(ctx, "resume_pool", "active", pool_id, ctx.require(200, "resume_pool", path))
+    read = ctx.require(200, "get_pool", path)
+    ctx.expect.equal("resume_pool", "metadata", {"kept": 2}, read.at("metadata"), read)
     finish(ctx, pool_id)
 
 
-def _is(ctx: Context, operation: str, status: str, pool_id: str, wrote: Answer) -> None:
-    ctx.equal(operation, "status", status, wrote.at("status"), wrote)
+def _is(ctx: Context, operation: str, status: str, pool_id: str, wrote: Response) -> None:
+    ctx.expect.equal(operation, "status", status, wrote.at("status"), wrote)
     told = [
-        (reader, at(pool, "status") == status, answer)
-        for reader, pool, answer in of_pool(ctx, pool_id, status)
+        (reader, at(pool, "status") == status, response)
+        for reader, pool, response in of_pool(ctx, pool_id, status)
     ]
-    ctx.witnesses(operation, wrote, told, f"the pool is {status}", "it is not")
+    ctx.expect.observed(operation, wrote, told, f"the pool is {status}", "it is not")
 
 
 @scenario(
@@ -85,39 +89,41 @@ def _is(ctx: Context, operation: str, status: str, pool_id: str, wrote: Answer) 
     needs="pause",
 )
 def rollouts(ctx: Context) -> None:
-    pool_id = ctx.live_pool(concurrency=1)
+    pool_id = ctx.resources.live_pool(concurrency=1)
     path = {"pool_id": pool_id}
     running = start(ctx, pool_id, env={"delay": 1.0})
     queued = start(ctx, pool_id, env={"delay": 0})
     unwanted = start(ctx, pool_id, env={"delay": 0})
     wait(ctx, running, STARTED)
-    wrote = ctx.want(200, "pause_pool", path)
+    wrote = ctx.require(200, "pause_pool", path)
     ended = wait(ctx, running, FINAL)
-    ctx.equal("pause_pool", "status of the one that ran", "completed", ended.at("status"), ended)
+    ctx.expect.equal(
+        "pause_pool", "status of the one that ran", "completed", ended.at("status"), ended
+    )
     # The place is free now.
-    seen: list[Answer] = []
+    seen: list[Response] = []
 
     def started() -> bool:
-        seen.append(ctx.want(200, "get_rollout", queued.ids))
+        seen.append(ctx.require(200, "get_rollout", queued.ids))
         return bool(seen[-1].at("status") != "queued")
 
     left = eventually(ctx, started, _WATCHED)
-    ctx.judge(
-        "pause_pool",
+    ctx.expect.that(
+        Expectation("pause_pool", "what is queued waits", wrote),
         not left,
-        "what is queued waits",
         f"it was {seen[-1].at('status')} while the pool was paused",
-        wrote,
     )
-    cancelled = ctx.want(200, "cancel_rollout", unwanted.ids, json={})
-    ctx.equal("cancel_rollout", "status", "cancelled", cancelled.at("status"), cancelled)
-    wait_until_resumed(ctx, pool_id, ctx.want(200, "resume_pool", path))
+    cancelled = ctx.require(200, "cancel_rollout", unwanted.ids, json={})
+    ctx.expect.equal("cancel_rollout", "status", "cancelled", cancelled.at("status"), cancelled)
+    wait_until_resumed(ctx, pool_id, ctx.require(200, "resume_pool", path))
     after = wait(ctx, queued, FINAL)
-    ctx.equal(
+    ctx.expect.equal(
         "resume_pool", "status of the one that waited", "completed", after.at("status"), after
     )
-    after = ctx.want(200, "get_rollout", unwanted.ids)
-    ctx.equal("resume_pool", "status of the cancelled one", "cancelled", after.at("status"), after)
+    after = ctx.require(200, "get_rollout", unwanted.ids)
+    ctx.expect.equal(
+        "resume_pool", "status of the cancelled one", "cancelled", after.at("status"), after
+    )
 
 
 @scenario(
@@ -130,11 +136,11 @@ def rollouts(ctx: Context) -> None:
     needs="pause",
 )
 def refused(ctx: Context) -> None:
-    path = {"pool_id": ctx.pool()}
-    ctx.want(200, "pause_pool", path)
-    gone = ctx.want(200, "delete_pool", path)
-    ctx.equal("delete_pool", "status", "archived", gone.at("status"), gone)
+    path = {"pool_id": ctx.resources.pool()}
+    ctx.require(200, "pause_pool", path)
+    gone = ctx.require(200, "delete_pool", path)
+    ctx.expect.equal("delete_pool", "status", "archived", gone.at("status"), gone)
     for operation in ("pause_pool", "resume_pool"):
-        ctx.try_(409, operation, path, because="the pool is archived", code="pool_archived")
-    read = ctx.want(200, "get_pool", path)
-    ctx.equal("resume_pool", "status", "archived", read.at("status"), read)
+        ctx.check(Status(409, "the pool is archived", code="pool_archived"), operation, path)
+    read = ctx.require(200, "get_pool", path)
+    ctx.expect.equal("resume_pool", "status", "archived", read.at("status"), read)

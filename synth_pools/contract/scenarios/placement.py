@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from synth_pools.contract.harness.context import Context, scenario
+from synth_pools.contract.harness.context import Context
+from synth_pools.contract.harness.expectations import Expectation, Status
+from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.views import of_rollout
 from synth_pools.contract.harness.waits import STARTED, Rollout, finish, rollout_id, start, wait
 
@@ -19,31 +21,37 @@ _SECTION = "Rollouts: the two families"
 )
 def least_loaded(ctx: Context) -> None:
     # Only pools of ours hold this task: no others come into question.
-    task = ctx.name("task")
+    task = ctx.resources.name("task")
     tasks = [{"task_id": task}]
-    first = ctx.live_pool("first", concurrency=2, tasks=tasks)
-    ctx.want(200, "get_pool", {"pool_id": first})
-    second = ctx.live_pool("second", concurrency=2, tasks=tasks)
+    first = ctx.resources.live_pool("first", concurrency=2, tasks=tasks)
+    ctx.require(200, "get_pool", {"pool_id": first})
+    second = ctx.resources.live_pool("second", concurrency=2, tasks=tasks)
     body = {"task_id": task, "env": {"delay": 600}}
-    answer = ctx.want((202, 200), "create_global_rollout", json=body)
-    came = answer.at("pool_id")
-    ctx.equal("create_global_rollout", "pool_id, the oldest of equals,", first, came, answer)
+    response = ctx.require((202, 200), "create_global_rollout", json=body)
+    came = response.at("pool_id")
+    ctx.expect.equal(
+        "create_global_rollout", "pool_id, the oldest of equals,", first, came, response
+    )
     if came == first:
-        wait(ctx, Rollout(first, rollout_id(answer)), STARTED)
-    answer = ctx.want((202, 200), "create_global_rollout", json=body)
-    ctx.equal(
-        "create_global_rollout", "pool_id, the less loaded,", second, answer.at("pool_id"), answer
+        wait(ctx, Rollout(first, rollout_id(response)), STARTED)
+    response = ctx.require((202, 200), "create_global_rollout", json=body)
+    ctx.expect.equal(
+        "create_global_rollout",
+        "pool_id, the less loaded,",
+        second,
+        response.at("pool_id"),
+        response,
     )
     # Relative to concurrency: one of ten is less than one of two.
-    third = ctx.live_pool("third", concurrency=10, tasks=tasks)
+    third = ctx.resources.live_pool("third", concurrency=10, tasks=tasks)
     start(ctx, third, env={"delay": 600})
-    answer = ctx.want((202, 200), "create_global_rollout", json=body)
-    ctx.equal(
+    response = ctx.require((202, 200), "create_global_rollout", json=body)
+    ctx.expect.equal(
         "create_global_rollout",
         "pool_id, the less loaded relative to concurrency,",
         third,
-        answer.at("pool_id"),
-        answer,
+        response.at("pool_id"),
+        response,
     )
 
 
@@ -54,19 +62,17 @@ def least_loaded(ctx: Context) -> None:
     "create_global_rollout",
 )
 def no_pool(ctx: Context) -> None:
-    task = ctx.name("task")
-    pool_id = ctx.pool(tasks=[{"task_id": task}])
-    body = ctx.world.rollout_body(task_id=task)
-    answer = ctx.want((202, 200), "create_global_rollout", json=body)
-    ctx.equal("create_global_rollout", "pool_id", pool_id, answer.at("pool_id"), answer)
-    ctx.want(200, "delete_pool", {"pool_id": pool_id})
-    for name in (task, ctx.name("nowhere")):
-        ctx.try_(
-            409,
+    task = ctx.resources.name("task")
+    pool_id = ctx.resources.pool(tasks=[{"task_id": task}])
+    body = ctx.session.rollout_body(task_id=task)
+    response = ctx.require((202, 200), "create_global_rollout", json=body)
+    ctx.expect.equal("create_global_rollout", "pool_id", pool_id, response.at("pool_id"), response)
+    ctx.require(200, "delete_pool", {"pool_id": pool_id})
+    for name in (task, ctx.resources.name("nowhere")):
+        ctx.check(
+            Status(409, "no active pool holds the task", code="no_active_pool"),
             "create_global_rollout",
             json={**body, "task_id": name},
-            because="no active pool holds the task",
-            code="no_active_pool",
         )
 
 
@@ -82,12 +88,14 @@ def no_pool(ctx: Context) -> None:
     "list_global_rollouts",
 )
 def found(ctx: Context) -> None:
-    pool_id = ctx.pool()
-    answer = ctx.want(
+    pool_id = ctx.resources.pool()
+    response = ctx.require(
         (202, 200),
         "create_global_rollout",
-        json={**ctx.world.rollout_body(), "pool_id": pool_id},
+        json={**ctx.session.rollout_body(), "pool_id": pool_id},
     )
-    for rollout in (Rollout(pool_id, rollout_id(answer)), finish(ctx, pool_id)):
+    for rollout in (Rollout(pool_id, rollout_id(response)), finish(ctx, pool_id)):
         for reader, seen, source in of_rollout(ctx, rollout):
-            ctx.judge(reader, bool(seen), "the rollout", "no such rollout", source)
+            ctx.expect.that(
+                Expectation(reader, "the rollout", source), bool(seen), "no such rollout"
+            )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from synth_pools.contract.harness.context import Context, scenario
+from synth_pools.contract.harness.context import Context
+from synth_pools.contract.harness.expectations import Expectation, Status
+from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.waits import start
 
 
@@ -21,11 +23,11 @@ def defaults(ctx: Context) -> None:
         + ("capacity", "concurrency", "id")
     )
     for more in ({}, nothing):
-        name = ctx.name()
-        ctx.world.made_pool(name)
-        made = ctx.want(201, "create_pool", json={**more, "pool_id": name, "name": name})
-        read = ctx.want(200, "get_pool", {"pool_id": name})
-        for operation, answer in (("create_pool", made), ("get_pool", read)):
+        name = ctx.resources.name()
+        ctx.session.register_pool(name)
+        made = ctx.require(201, "create_pool", json={**more, "pool_id": name, "name": name})
+        read = ctx.require(200, "get_pool", {"pool_id": name})
+        for operation, response in (("create_pool", made), ("get_pool", read)):
             wanted = {
                 "target": "arbitrary",
                 "backend": "arbitrary",
@@ -37,7 +39,9 @@ def defaults(ctx: Context) -> None:
                 "container_url": None,
             }
             for field, value in wanted.items():
-                ctx.equal(operation, f"{field} by default", value, answer.at(field), answer)
+                ctx.expect.equal(
+                    operation, f"{field} by default", value, response.at(field), response
+                )
 
 
 @scenario(
@@ -50,15 +54,19 @@ def defaults(ctx: Context) -> None:
 def assigned_id(ctx: Context) -> None:
     seen = []
     for _ in range(2):
-        body = ctx.world.pool_body("x", name=ctx.name())
+        body = ctx.session.pool_body("x", name=ctx.resources.name())
         del body["pool_id"]
-        answer = ctx.want(201, "create_pool", json=body)
-        pool_id = str(answer.at("id"))
-        ctx.world.made_pool(pool_id)
+        response = ctx.require(201, "create_pool", json=body)
+        pool_id = str(response.at("id"))
+        ctx.session.register_pool(pool_id)
         seen.append(pool_id)
-        read = ctx.want(200, "get_pool", {"pool_id": pool_id})
-        ctx.equal("get_pool", "name", body["name"], read.at("name"), read)
-    ctx.judge("create_pool", seen[0] != seen[1], "an id of its own for each pool", seen[0], answer)
+        read = ctx.require(200, "get_pool", {"pool_id": pool_id})
+        ctx.expect.equal("get_pool", "name", body["name"], read.at("name"), read)
+    ctx.expect.that(
+        Expectation("create_pool", "an id of its own for each pool", response),
+        seen[0] != seen[1],
+        seen[0],
+    )
 
 
 @scenario(
@@ -84,14 +92,16 @@ def spellings(ctx: Context) -> None:
         target = body.get("target", body.get("backend"))
         if target in ("harbor", "openenv") and target not in (targets or []):
             continue
-        pool_id = ctx.name()
-        ctx.world.made_pool(pool_id)
-        answer = ctx.want(201, "create_pool", json={"name": pool_id, "pool_id": pool_id, **body})
+        pool_id = ctx.resources.name()
+        ctx.session.register_pool(pool_id)
+        response = ctx.require(
+            201, "create_pool", json={"name": pool_id, "pool_id": pool_id, **body}
+        )
         for field, value in wanted.items():
-            ctx.equal("create_pool", field, value, answer.at(field), answer)
-    path = {"pool_id": ctx.pool(metadata={"a": 1})}
-    wrote = ctx.want(200, "update_pool", path, json={"pool_metadata": {"b": 2}})
-    ctx.equal("update_pool", "metadata", {"a": 1, "b": 2}, wrote.at("metadata"), wrote)
+            ctx.expect.equal("create_pool", field, value, response.at(field), response)
+    path = {"pool_id": ctx.resources.pool(metadata={"a": 1})}
+    wrote = ctx.require(200, "update_pool", path, json={"pool_metadata": {"b": 2}})
+    ctx.expect.equal("update_pool", "metadata", {"a": 1, "b": 2}, wrote.at("metadata"), wrote)
 
 
 @scenario(
@@ -110,25 +120,23 @@ def server_owned(ctx: Context) -> None:
         "updated_at": "2001-01-01T00:00:00Z",
         "archived_at": "2001-01-01T00:00:00Z",
     }
-    body = ctx.world.pool_body("x", name=ctx.name())
+    body = ctx.session.pool_body("x", name=ctx.resources.name())
     body["pool_id"] = body["name"]
-    ctx.world.made_pool(body["name"])
-    made = ctx.want(201, "create_pool", json={**body, **owned})
+    ctx.session.register_pool(body["name"])
+    made = ctx.require(201, "create_pool", json={**body, **owned})
     path = {"pool_id": body["pool_id"]}
-    put = ctx.want(200, "replace_pool", path, json={**body, **owned})
-    patched = ctx.want(200, "update_pool", path, json=owned)
-    for operation, answer in (
+    put = ctx.require(200, "replace_pool", path, json={**body, **owned})
+    patched = ctx.require(200, "update_pool", path, json=owned)
+    for operation, response in (
         ("create_pool", made),
         ("replace_pool", put),
         ("update_pool", patched),
     ):
         for field, value in owned.items():
-            ctx.judge(
-                operation,
-                answer.at(field) != value,
-                f"{field} is the server's own",
+            ctx.expect.that(
+                Expectation(operation, f"{field} is the server's own", response),
+                response.at(field) != value,
                 f"{field} is {value}, as the request said",
-                answer,
             )
 
 
@@ -143,21 +151,23 @@ def server_owned(ctx: Context) -> None:
     "get_global_rollout",
 )
 def case(ctx: Context) -> None:
-    lower = ctx.name()
+    lower = ctx.resources.name()
     upper = lower + "-UPPER"
     lower += "-upper"
-    body = ctx.world.pool_body("x", name=lower)
-    ctx.made({**body, "pool_id": lower, "metadata": {"which": "lower"}})
-    ctx.try_(404, "get_pool", {"pool_id": upper}, because="its name is spelt otherwise")
-    ctx.made({**body, "pool_id": upper, "metadata": {"which": "upper"}})
+    body = ctx.session.pool_body("x", name=lower)
+    ctx.resources.create_pool({**body, "pool_id": lower, "metadata": {"which": "lower"}})
+    ctx.check(Status(404, "its name is spelt otherwise"), "get_pool", {"pool_id": upper})
+    ctx.resources.create_pool({**body, "pool_id": upper, "metadata": {"which": "upper"}})
     for pool_id, which in ((lower, "lower"), (upper, "upper")):
-        answer = ctx.want(200, "get_pool", {"pool_id": pool_id})
-        ctx.equal("get_pool", "metadata.which", which, answer.at("metadata", "which"), answer)
-    ctx.want(201, "create_task", {"pool_id": lower}, json={"task_id": "Task"})
+        response = ctx.require(200, "get_pool", {"pool_id": pool_id})
+        ctx.expect.equal(
+            "get_pool", "metadata.which", which, response.at("metadata", "which"), response
+        )
+    ctx.require(201, "create_task", {"pool_id": lower}, json={"task_id": "Task"})
     other = {"pool_id": lower, "task_id": "task"}
-    ctx.try_(404, "update_task", other, json={}, because="its name is spelt otherwise")
-    ctx.try_(201, "create_task", {"pool_id": lower}, json={"task_id": "task"})
+    ctx.check(Status(404, "its name is spelt otherwise"), "update_task", other, json={})
+    ctx.check(201, "create_task", {"pool_id": lower}, json={"task_id": "task"})
     rollout = start(ctx, lower)
     if rollout.id.swapcase() != rollout.id:
         swapped = {"rollout_id": rollout.id.swapcase()}
-        ctx.try_(404, "get_global_rollout", swapped, because="its id is spelt otherwise")
+        ctx.check(Status(404, "its id is spelt otherwise"), "get_global_rollout", swapped)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from urllib.parse import quote, urlsplit
 
-from synth_pools.contract.harness.context import Context, scenario
+from synth_pools.contract.harness.context import Context
+from synth_pools.contract.harness.expectations import Expectation, Status
+from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.views import in_list, of_pool
 from synth_pools.contract.harness.waits import finish
-from synth_pools.contract.http.client import ABSENT, Answer, at
+from synth_pools.contract.http.client import ABSENT, Response, at
 
 
 @scenario(
@@ -20,47 +22,49 @@ from synth_pools.contract.http.client import ABSENT, Answer, at
     "list_pools",
 )
 def deleted(ctx: Context) -> None:
-    pool_id = ctx.pool(metadata={"kept": 1})
+    pool_id = ctx.resources.pool(metadata={"kept": 1})
     path = {"pool_id": pool_id}
-    before = ctx.want(200, "get_pool", path)
-    wrote = ctx.want(200, "delete_pool", path)
-    ctx.equal("delete_pool", "status", "archived", wrote.at("status"), wrote)
+    before = ctx.require(200, "get_pool", path)
+    wrote = ctx.require(200, "delete_pool", path)
+    ctx.expect.equal("delete_pool", "status", "archived", wrote.at("status"), wrote)
     told = of_pool(ctx, pool_id, "archived")
-    ctx.witnesses(
+    ctx.expect.observed(
         "delete_pool",
         wrote,
-        [(reader, at(pool, "status") == "archived", answer) for reader, pool, answer in told],
+        [(reader, at(pool, "status") == "archived", response) for reader, pool, response in told],
         "the pool is archived",
         "it is not",
     )
-    for reader, pool, answer in told:
+    for reader, pool, response in told:
         if pool is not ABSENT:
-            ctx.equal(reader, "metadata, kept,", {"kept": 1}, at(pool, "metadata"), answer)
-            ctx.equal(reader, "created_at", before.at("created_at"), at(pool, "created_at"), answer)
-            ctx.judge(
-                reader,
-                at(pool, "archived_at") is not None,
-                "archived_at tells when",
-                "archived_at is null",
-                answer,
+            ctx.expect.equal(reader, "metadata, kept,", {"kept": 1}, at(pool, "metadata"), response)
+            ctx.expect.equal(
+                reader, "created_at", before.at("created_at"), at(pool, "created_at"), response
             )
-    reader, pool, answer = in_list(
+            ctx.expect.that(
+                Expectation(reader, "archived_at tells when", response),
+                at(pool, "archived_at") is not None,
+                "archived_at is null",
+            )
+    reader, pool, response = in_list(
         ctx, "list_pools", {}, {"limit": 100, "state": "active"}, pool_id
     )
-    ctx.judge(reader, pool is ABSENT, "no archived pool among the active ones", "it is", answer)
-    # The pool is among the newest: three pages would show it.
-    plain = ctx.want(200, "list_pools", query={"limit": 100})
-    found = [at(item, "id") for item in plain.at("items") or []]
-    ctx.judge(
-        "list_pools",
-        pool_id not in found,
-        "no archived pool without state=archived",
+    ctx.expect.that(
+        Expectation(reader, "no archived pool among the active ones", response),
+        pool is ABSENT,
         "it is",
-        plain,
     )
-    again = ctx.want(200, "delete_pool", path)
+    # The pool is among the newest: three pages would show it.
+    plain = ctx.require(200, "list_pools", query={"limit": 100})
+    found = [at(item, "id") for item in plain.at("items") or []]
+    ctx.expect.that(
+        Expectation("list_pools", "no archived pool without state=archived", plain),
+        pool_id not in found,
+        "it is",
+    )
+    again = ctx.require(200, "delete_pool", path)
     for field in ("id", "status", "archived_at", "created_at"):
-        ctx.equal("delete_pool", f"{field}, again,", wrote.at(field), again.at(field), again)
+        ctx.expect.equal("delete_pool", f"{field}, again,", wrote.at(field), again.at(field), again)
 
 
 @scenario(
@@ -86,11 +90,11 @@ def deleted(ctx: Context) -> None:
     "get_global_rollout",
 )
 def archived(ctx: Context) -> None:
-    pool_id = ctx.pool(tasks=[{"task_id": "t"}])
+    pool_id = ctx.resources.pool(tasks=[{"task_id": "t"}])
     path, task = {"pool_id": pool_id}, {"pool_id": pool_id, "task_id": "t"}
     rollout = finish(ctx, pool_id)
-    before = ctx.want(200, "get_rollout", rollout.ids)
-    ctx.want(200, "delete_pool", path)
+    before = ctx.require(200, "get_rollout", rollout.ids)
+    ctx.require(200, "delete_pool", path)
     for operation in (
         "get_pool",
         "get_pool_urls",
@@ -98,29 +102,33 @@ def archived(ctx: Context) -> None:
         "list_tasks",
         "list_rollouts",
     ):
-        ctx.try_(200, operation, path, because="reads go on")
+        ctx.check(Status(200, "reads go on"), operation, path)
     for operation, ids in rollout.both(""):
-        after = ctx.try_(200, operation, ids, because="reads go on")
-        ctx.equal(operation, "the rollout", before.json, after.json, after)
-    name = ctx.name()
+        after = ctx.check(Status(200, "reads go on"), operation, ids)
+        ctx.expect.equal(operation, "the rollout", before.json, after.json, after)
+    name = ctx.resources.name()
     changes = [
         ("replace_pool", path, {"name": name}),
         ("update_pool", path, {"name": name}),
         ("create_task", path, {"task_id": "other"}),
         ("update_task", task, {}),
         ("patch_task", task, {}),
-        ("create_rollout", path, ctx.world.rollout_body()),
-        ("create_global_rollout", {}, {**ctx.world.rollout_body(), "pool_id": pool_id}),
+        ("create_rollout", path, ctx.session.rollout_body()),
+        ("create_global_rollout", {}, {**ctx.session.rollout_body(), "pool_id": pool_id}),
         ("execute_pool_container_rollout", path, {}),
         ("execute_task_container_rollout", task, {}),
         ("delete_task", task, ABSENT),
     ]
     for operation, ids, body in changes:
-        ctx.try_(
-            409, operation, ids, json=body, because="the pool is archived", code="pool_archived"
+        ctx.check(
+            Status(409, "the pool is archived", code="pool_archived"), operation, ids, json=body
         )
-    after = ctx.want(200, "get_pool", path)
-    ctx.judge("update_pool", after.at("name") != name, "nothing was changed", "the name was", after)
+    after = ctx.require(200, "get_pool", path)
+    ctx.expect.that(
+        Expectation("update_pool", "nothing was changed", after),
+        after.at("name") != name,
+        "the name was",
+    )
 
 
 @scenario(
@@ -134,24 +142,22 @@ def archived(ctx: Context) -> None:
 )
 def tasks_all_or_none(ctx: Context) -> None:
     twice = [{"task_id": "same"}, {"task_id": "same"}]
-    body = ctx.world.pool_body("x", name=ctx.name(), tasks=twice)
+    body = ctx.session.pool_body("x", name=ctx.resources.name(), tasks=twice)
     body["pool_id"] = body["name"]
-    ctx.world.made_pool(body["name"])
+    ctx.session.register_pool(body["name"])
     path = {"pool_id": body["pool_id"]}
-    ctx.try_(409, "create_pool", json=body, because="two tasks have one id", code="task_exists")
-    ctx.try_(404, "get_pool", path, because="nothing was created")
-    ctx.try_(201, "create_pool", json={**body, "tasks": [{"task_id": "same"}]})
+    ctx.check(Status(409, "two tasks have one id", code="task_exists"), "create_pool", json=body)
+    ctx.check(Status(404, "nothing was created"), "get_pool", path)
+    ctx.check(201, "create_pool", json={**body, "tasks": [{"task_id": "same"}]})
     for operation in ("replace_pool", "update_pool"):
-        ctx.try_(
-            409,
+        ctx.check(
+            Status(409, "two tasks have one id", code="task_exists"),
             operation,
             path,
             json={"name": "changed", "tasks": twice},
-            because="two tasks have one id",
-            code="task_exists",
         )
-    after = ctx.want(200, "get_pool", path)
-    ctx.equal("update_pool", "name", body["name"], after.at("name"), after)
+    after = ctx.require(200, "get_pool", path)
+    ctx.expect.equal("update_pool", "name", body["name"], after.at("name"), after)
 
 
 @scenario(
@@ -161,16 +167,16 @@ def tasks_all_or_none(ctx: Context) -> None:
     "get_pool_urls",
 )
 def urls(ctx: Context) -> None:
-    pool_id = ctx.pool(tasks=[{"task_id": "a"}, {"task_id": "b"}])
-    pool = ctx.want(200, "get_pool", {"pool_id": pool_id})
-    answer = ctx.want(200, "get_pool_urls", {"pool_id": pool_id})
-    ctx.equal("get_pool_urls", "pool_id", pool_id, answer.at("pool_id"), answer)
-    ctx.equal(
+    pool_id = ctx.resources.pool(tasks=[{"task_id": "a"}, {"task_id": "b"}])
+    pool = ctx.require(200, "get_pool", {"pool_id": pool_id})
+    response = ctx.require(200, "get_pool_urls", {"pool_id": pool_id})
+    ctx.expect.equal("get_pool_urls", "pool_id", pool_id, response.at("pool_id"), response)
+    ctx.expect.equal(
         "get_pool_urls",
         "container_url",
         pool.at("container_url"),
-        answer.at("container_url"),
-        answer,
+        response.at("container_url"),
+        response,
     )
     tail = f"/v1/pools/{quote(pool_id, safe='')}"
     wanted = {
@@ -179,26 +185,24 @@ def urls(ctx: Context) -> None:
         "container_rollout_url": f"{tail}/container/rollout",
     }
     for field, path in wanted.items():
-        _absolute(ctx, field, answer.at(field), path, answer)
-    tasks = answer.at("task_urls")
+        _absolute(ctx, field, response.at(field), path, response)
+    tasks = response.at("task_urls")
     found = sorted(str(at(task, "task_id")) for task in tasks or [])
-    ctx.equal("get_pool_urls", "the tasks of task_urls", ["a", "b"], found, answer)
+    ctx.expect.equal("get_pool_urls", "the tasks of task_urls", ["a", "b"], found, response)
     for task in tasks or []:
         path = f"{tail}/tasks/{at(task, 'task_id')}/container/rollout"
-        _absolute(ctx, "container_rollout_url", at(task, "container_rollout_url"), path, answer)
-    ctx.want(201, "create_task", {"pool_id": pool_id}, json={"task_id": "c"})
-    later = ctx.want(200, "get_pool_urls", {"pool_id": pool_id})
+        _absolute(ctx, "container_rollout_url", at(task, "container_rollout_url"), path, response)
+    ctx.require(201, "create_task", {"pool_id": pool_id}, json={"task_id": "c"})
+    later = ctx.require(200, "get_pool_urls", {"pool_id": pool_id})
     found = sorted(str(at(task, "task_id")) for task in later.at("task_urls") or [])
-    ctx.equal("get_pool_urls", "the tasks, one more,", ["a", "b", "c"], found, later)
+    ctx.expect.equal("get_pool_urls", "the tasks, one more,", ["a", "b", "c"], found, later)
 
 
-def _absolute(ctx: Context, field: str, value: object, tail: str, answer: Answer) -> None:
+def _absolute(ctx: Context, field: str, value: object, tail: str, response: Response) -> None:
     parts = urlsplit(value if isinstance(value, str) else "")
     good = parts.scheme in ("http", "https") and bool(parts.netloc) and parts.path.endswith(tail)
-    ctx.judge(
-        "get_pool_urls",
+    ctx.expect.that(
+        Expectation("get_pool_urls", f"{field} is an absolute URL that ends in {tail}", response),
         good,
-        f"{field} is an absolute URL that ends in {tail}",
         str(value),
-        answer,
     )

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from synth_pools.contract.harness.context import Context, same, scenario
+from synth_pools.contract.harness.context import Context
+from synth_pools.contract.harness.expectations import Expectation, Status
+from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.views import of_pool
 from synth_pools.contract.http.client import ABSENT, at
+from synth_pools.contract.rules.verdict import same_json
 
 _SECTION = "Pools: states"
 
@@ -39,40 +42,42 @@ _KEPT = ("name", "target", "config", "metadata", "capacity", "concurrency", "x_u
     "list_tasks",
 )
 def created(ctx: Context) -> None:
-    body = {**ctx.world.pool_body("x"), **_definition(ctx)}
-    body["pool_id"] = body["name"] = ctx.name()
-    answer = ctx.made(body)
-    told = [("create_pool", answer.json, answer), *of_pool(ctx, body["pool_id"])]
+    body = {**ctx.session.pool_body("x"), **_definition(ctx)}
+    body["pool_id"] = body["name"] = ctx.resources.name()
+    response = ctx.resources.create_pool(body)
+    told = [("create_pool", response.json, response), *of_pool(ctx, body["pool_id"])]
     for operation, pool, source in told:
-        if not ctx.judge(
-            operation, pool is not ABSENT, "the pool that was created", "no such pool", source
+        if not ctx.expect.that(
+            Expectation(operation, "the pool that was created", source),
+            pool is not ABSENT,
+            "no such pool",
         ):
             continue
-        ctx.equal(operation, "id, as chosen,", body["pool_id"], at(pool, "id"), source)
-        ctx.equal(operation, "pool_id", body["pool_id"], at(pool, "pool_id"), source)
+        ctx.expect.equal(operation, "id, as chosen,", body["pool_id"], at(pool, "id"), source)
+        ctx.expect.equal(operation, "pool_id", body["pool_id"], at(pool, "pool_id"), source)
         for field in _KEPT:
-            ctx.equal(operation, f"{field}, as sent,", body[field], at(pool, field), source)
+            ctx.expect.equal(operation, f"{field}, as sent,", body[field], at(pool, field), source)
         for longer, shorter in (("pool_config", "config"), ("pool_metadata", "metadata")):
-            ctx.equal(operation, longer, body[shorter], at(pool, longer), source)
-        ctx.equal(operation, "backend", "arbitrary", at(pool, "backend"), source)
-        ctx.equal(operation, "tasks", ["first", "second"], _task_ids(pool), source)
-        ctx.equal(
+            ctx.expect.equal(operation, longer, body[shorter], at(pool, longer), source)
+        ctx.expect.equal(operation, "backend", "arbitrary", at(pool, "backend"), source)
+        ctx.expect.equal(operation, "tasks", ["first", "second"], _task_ids(pool), source)
+        ctx.expect.equal(
             operation, "task_config", {"max_steps": 4}, at(pool, "tasks", 0, "task_config"), source
         )
-        ctx.equal(
+        ctx.expect.equal(
             operation, "task_metadata", {"a": "b"}, at(pool, "tasks", 0, "task_metadata"), source
         )
-        ctx.judge(
-            operation,
+        ctx.expect.that(
+            Expectation(operation, "no archived_at before it is archived", source),
             at(pool, "archived_at") in (None, ABSENT),
-            "no archived_at before it is archived",
             str(at(pool, "archived_at")),
-            source,
         )
-        ctx.equal(operation, "created_at", answer.at("created_at"), at(pool, "created_at"), source)
-    listed = ctx.want(200, "list_tasks", {"pool_id": body["pool_id"]})
+        ctx.expect.equal(
+            operation, "created_at", response.at("created_at"), at(pool, "created_at"), source
+        )
+    listed = ctx.require(200, "list_tasks", {"pool_id": body["pool_id"]})
     found = sorted(str(at(item, "task_id")) for item in listed.at("items") or [])
-    ctx.equal("list_tasks", "the tasks", ["first", "second"], found, listed)
+    ctx.expect.equal("list_tasks", "the tasks", ["first", "second"], found, listed)
 
 
 @scenario(
@@ -84,26 +89,22 @@ def created(ctx: Context) -> None:
     "get_pool",
 )
 def taken_id(ctx: Context) -> None:
-    pool_id = ctx.pool(metadata={"which": "first"})
-    body = ctx.world.pool_body("x", name=ctx.name(), metadata={"which": "second"})
+    pool_id = ctx.resources.pool(metadata={"which": "first"})
+    body = ctx.session.pool_body("x", name=ctx.resources.name(), metadata={"which": "second"})
     del body["pool_id"]
     for spelling in ("pool_id", "id"):
-        ctx.try_(
-            409,
+        ctx.check(
+            Status(409, "the id is taken", code="pool_exists"),
             "create_pool",
             json={**body, spelling: pool_id},
-            because="the id is taken",
-            code="pool_exists",
         )
-    read = ctx.want(200, "get_pool", {"pool_id": pool_id})
-    ctx.equal("create_pool", "metadata.which", "first", read.at("metadata", "which"), read)
-    ctx.want(200, "delete_pool", {"pool_id": pool_id})
-    ctx.try_(
-        409,
+    read = ctx.require(200, "get_pool", {"pool_id": pool_id})
+    ctx.expect.equal("create_pool", "metadata.which", "first", read.at("metadata", "which"), read)
+    ctx.require(200, "delete_pool", {"pool_id": pool_id})
+    ctx.check(
+        Status(409, "an archived pool keeps its id", code="pool_exists"),
         "create_pool",
         json={**body, "pool_id": pool_id},
-        because="an archived pool keeps its id",
-        code="pool_exists",
     )
 
 
@@ -116,41 +117,35 @@ def taken_id(ctx: Context) -> None:
     "update_pool",
 )
 def id_mismatch(ctx: Context) -> None:
-    one, other = ctx.name(), ctx.name()
-    ctx.world.made_pool(one)
-    ctx.world.made_pool(other)
-    body = ctx.world.pool_body("x", name=ctx.name())
-    ctx.try_(
-        409,
+    one, other = ctx.resources.name(), ctx.resources.name()
+    ctx.session.register_pool(one)
+    ctx.session.register_pool(other)
+    body = ctx.session.pool_body("x", name=ctx.resources.name())
+    ctx.check(
+        Status(409, "id and pool_id differ", code="id_mismatch"),
         "create_pool",
         json={**body, "pool_id": one, "id": other},
-        because="id and pool_id differ",
-        code="id_mismatch",
     )
-    ctx.try_(201, "create_pool", json={**body, "pool_id": one, "id": one})
+    ctx.check(201, "create_pool", json={**body, "pool_id": one, "id": one})
     path = {"pool_id": one}
     for spelling in ("id", "pool_id"):
         wrong = {"name": "other", spelling: other}
-        ctx.try_(
-            409,
+        ctx.check(
+            Status(409, "the path names another id", code="id_mismatch"),
             "replace_pool",
             path,
             json=wrong,
-            because="the path names another id",
-            code="id_mismatch",
         )
-        ctx.try_(
-            409,
+        ctx.check(
+            Status(409, "the path names another id", code="id_mismatch"),
             "update_pool",
             path,
             json=wrong,
-            because="the path names another id",
-            code="id_mismatch",
         )
-    read = ctx.want(200, "get_pool", path)
-    ctx.equal("update_pool", "name", body["name"], read.at("name"), read)
-    ctx.try_(200, "replace_pool", path, json={**body, "pool_id": one, "id": one})
-    ctx.try_(200, "update_pool", path, json={"pool_id": one, "id": one})
+    read = ctx.require(200, "get_pool", path)
+    ctx.expect.equal("update_pool", "name", body["name"], read.at("name"), read)
+    ctx.check(200, "replace_pool", path, json={**body, "pool_id": one, "id": one})
+    ctx.check(200, "update_pool", path, json={"pool_id": one, "id": one})
 
 
 @scenario(
@@ -163,15 +158,22 @@ def id_mismatch(ctx: Context) -> None:
     "list_tasks",
 )
 def replace(ctx: Context) -> None:
-    pool_id = ctx.pool(**_definition(ctx))
+    pool_id = ctx.resources.pool(**_definition(ctx))
     path = {"pool_id": pool_id}
-    before = ctx.want(200, "get_pool", path)
-    body = {"name": ctx.name("new"), "metadata": {"only": "this"}, "tasks": [{"task_id": "second"}]}
-    if ctx.world.options.pool_request is None:
-        wrote = ctx.want(200, "replace_pool", path, json=body)
+    before = ctx.require(200, "get_pool", path)
+    body = {
+        "name": ctx.resources.name("new"),
+        "metadata": {"only": "this"},
+        "tasks": [{"task_id": "second"}],
+    }
+    if ctx.session.options.pool_request is None:
+        wrote = ctx.require(200, "replace_pool", path, json=body)
     else:
-        wrote = ctx.want(
-            200, "replace_pool", path, json={**ctx.world.pool_body("x"), **body, "pool_id": pool_id}
+        wrote = ctx.require(
+            200,
+            "replace_pool",
+            path,
+            json={**ctx.session.pool_body("x"), **body, "pool_id": pool_id},
         )
     wanted = {
         "id": pool_id,
@@ -184,31 +186,34 @@ def replace(ctx: Context) -> None:
         "concurrency": 8,
         "x_unknown": ABSENT,
     }
-    if ctx.world.options.pool_request is None:
+    if ctx.session.options.pool_request is None:
         wanted["config"] = {}
     else:
-        for given in ctx.world.pool_body("x"):
+        for given in ctx.session.pool_body("x"):
             wanted.pop(given if given not in body else "", None)
     told = [("replace_pool", wrote.json, wrote), *of_pool(ctx, pool_id)]
     for field, value in wanted.items():
-        ctx.witnesses(
+        ctx.expect.observed(
             "replace_pool",
             wrote,
-            [(reader, same(value, at(pool, field)), answer) for reader, pool, answer in told],
+            [
+                (reader, same_json(value, at(pool, field)), response)
+                for reader, pool, response in told
+            ],
             f"{field} is {value!r} after the replacement",
             f"{field} is {at(told[1][1], field)!r}",
         )
-    ctx.witnesses(
+    ctx.expect.observed(
         "replace_pool",
         wrote,
-        [(reader, _task_ids(pool) == ["second"], answer) for reader, pool, answer in told],
+        [(reader, _task_ids(pool) == ["second"], response) for reader, pool, response in told],
         "tasks are those that the replacement names",
         f"tasks are {_task_ids(told[1][1])}",
     )
     _kept_created_at(ctx, "replace_pool", before.json, wrote)
-    listed = ctx.want(200, "list_tasks", path)
+    listed = ctx.require(200, "list_tasks", path)
     found = [at(item, "task_id") for item in listed.at("items") or []]
-    ctx.equal("list_tasks", "the tasks after the replacement", ["second"], found, listed)
+    ctx.expect.equal("list_tasks", "the tasks after the replacement", ["second"], found, listed)
 
 
 def _kept_created_at(ctx: Context, operation: str, before: Any, wrote: Any) -> None:
@@ -216,7 +221,7 @@ def _kept_created_at(ctx: Context, operation: str, before: Any, wrote: Any) -> N
     former = {at(task, "id"): at(task, "created_at") for task in at(before, "tasks") or []}
     task = wrote.at("tasks", 0)
     if at(task, "created_at") is not ABSENT:
-        ctx.equal(
+        ctx.expect.equal(
             operation,
             "created_at of a task that is named again",
             former.get(at(task, "id"), ABSENT),
@@ -235,9 +240,9 @@ def _kept_created_at(ctx: Context, operation: str, before: Any, wrote: Any) -> N
 )
 def patch(ctx: Context) -> None:
     definition = _definition(ctx)
-    pool_id = ctx.pool(**definition)
+    pool_id = ctx.resources.pool(**definition)
     path = {"pool_id": pool_id}
-    before = ctx.want(200, "get_pool", path)
+    before = ctx.require(200, "get_pool", path)
     steps: list[tuple[dict[str, Any], dict[str, Any]]] = [
         (
             {"metadata": {"team": None, "added": {"x": 1}}, "capacity": 4},
@@ -313,21 +318,24 @@ def patch(ctx: Context) -> None:
         ({}, {"name": pool_id + "2", "id": pool_id, "pool_id": pool_id}),
     ]
     for body, wanted in steps:
-        wrote = ctx.want(200, "update_pool", path, json=body)
+        wrote = ctx.require(200, "update_pool", path, json=body)
         told = [("update_pool", wrote.json, wrote), *of_pool(ctx, pool_id)]
         for field, value in {**wanted, "created_at": before.at("created_at")}.items():
-            ctx.witnesses(
+            ctx.expect.observed(
                 "update_pool",
                 wrote,
-                [(reader, same(value, at(pool, field)), answer) for reader, pool, answer in told],
+                [
+                    (reader, same_json(value, at(pool, field)), response)
+                    for reader, pool, response in told
+                ],
                 f"{field} is {value!r} after the merge",
                 f"{field} is {at(told[-1][1], field)!r}",
             )
-        ctx.equal("update_pool", "tasks", ["first", "second"], _task_ids(wrote.json), wrote)
-    wrote = ctx.want(200, "update_pool", path, json={"tasks": [{"task_id": "third"}]})
-    ctx.equal("update_pool", "tasks, replaced,", ["third"], _task_ids(wrote.json), wrote)
-    wrote = ctx.want(200, "update_pool", path, json={"tasks": None})
-    ctx.equal("update_pool", "tasks, reset,", [], _task_ids(wrote.json), wrote)
+        ctx.expect.equal("update_pool", "tasks", ["first", "second"], _task_ids(wrote.json), wrote)
+    wrote = ctx.require(200, "update_pool", path, json={"tasks": [{"task_id": "third"}]})
+    ctx.expect.equal("update_pool", "tasks, replaced,", ["third"], _task_ids(wrote.json), wrote)
+    wrote = ctx.require(200, "update_pool", path, json={"tasks": None})
+    ctx.expect.equal("update_pool", "tasks, reset,", [], _task_ids(wrote.json), wrote)
 
 
 def _task_ids(pool: Any) -> list[Any]:

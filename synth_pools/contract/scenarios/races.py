@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from synth_pools.contract.harness.context import Context, scenario
+from synth_pools.contract.harness.context import Context
+from synth_pools.contract.harness.expectations import Expectation, Status
+from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.waits import start, together
-from synth_pools.contract.http.client import Answer
+from synth_pools.contract.http.client import Response
 
 _AT_ONCE = 8
 
@@ -19,13 +21,13 @@ _AT_ONCE = 8
     "get_pool",
 )
 def pool(ctx: Context) -> None:
-    name = ctx.name()
-    ctx.world.made_pool(name)
+    name = ctx.resources.name()
+    ctx.session.register_pool(name)
     bodies = [
-        {**ctx.world.pool_body("x"), "pool_id": name, "name": name, "metadata": {"which": number}}
+        {**ctx.session.pool_body("x"), "pool_id": name, "name": name, "metadata": {"which": number}}
         for number in range(_AT_ONCE)
     ]
-    answers = together(
+    responses = together(
         ctx,
         [
             lambda body=body: ctx.call("create_pool", json=body)  # type: ignore[misc]
@@ -33,10 +35,10 @@ def pool(ctx: Context) -> None:
         ],
         120.0,
     )
-    winner = _one_winner(ctx, "create_pool", answers)
+    winner = _one_winner(ctx, "create_pool", responses)
     if winner is not None:
-        read = ctx.want(200, "get_pool", {"pool_id": name})
-        ctx.equal(
+        read = ctx.require(200, "get_pool", {"pool_id": name})
+        ctx.expect.equal(
             "get_pool", "metadata, the winner's,", {"which": winner}, read.at("metadata"), read
         )
 
@@ -49,8 +51,8 @@ def pool(ctx: Context) -> None:
     "list_tasks",
 )
 def task(ctx: Context) -> None:
-    ids = {"pool_id": ctx.pool()}
-    answers = together(
+    ids = {"pool_id": ctx.resources.pool()}
+    responses = together(
         ctx,
         [
             lambda number=number: ctx.call(  # type: ignore[misc]
@@ -60,11 +62,13 @@ def task(ctx: Context) -> None:
         ],
         120.0,
     )
-    winner = _one_winner(ctx, "create_task", answers)
-    listed = ctx.want(200, "list_tasks", ids)
+    winner = _one_winner(ctx, "create_task", responses)
+    listed = ctx.require(200, "list_tasks", ids)
     if winner is not None:
         found = [item.get("task_metadata") for item in listed.at("items") or []]
-        ctx.equal("list_tasks", "the task, the winner's,", [{"which": winner}], found, listed)
+        ctx.expect.equal(
+            "list_tasks", "the task, the winner's,", [{"which": winner}], found, listed
+        )
 
 
 @scenario(
@@ -77,20 +81,20 @@ def task(ctx: Context) -> None:
     needs="live",
 )
 def cancel(ctx: Context) -> None:
-    pool_id = ctx.live_pool()
+    pool_id = ctx.resources.live_pool()
     rollout = start(ctx, pool_id, env={"delay": 600})
     ways = [("cancel_rollout", rollout.ids), ("cancel_global_rollout", rollout.global_ids)] * 3
-    answers = together(
+    responses = together(
         ctx,
         [lambda way=way: ctx.call(*way, json={}) for way in ways],  # type: ignore[misc]
         120.0,
     )
-    for (operation, _), answer in zip(ways, answers, strict=True):
-        if ctx.expect(answer, 200, operation):
-            ctx.equal(operation, "status", "cancelled", answer.at("status"), answer)
+    for (operation, _), response in zip(ways, responses, strict=True):
+        if ctx.expect.status(response, 200, operation):
+            ctx.expect.equal(operation, "status", "cancelled", response.at("status"), response)
     stream = ctx.stream("stream_rollout_events", rollout.ids, limit=10.0)
     events = [message.event for message in stream.reader.messages]
-    ctx.equal(
+    ctx.expect.equal(
         "stream_rollout_events",
         "the number of rollout.cancelled",
         1,
@@ -99,9 +103,13 @@ def cancel(ctx: Context) -> None:
     )
 
 
-def _one_winner(ctx: Context, operation: str, answers: list[Answer]) -> Any:
-    won = [number for number, answer in enumerate(answers) if answer.status == 201]
-    for answer in answers:
-        ctx.expect(answer, (201, 409), operation, because="one wins, the others are told")
-    ctx.judge(operation, len(won) == 1, "one winner", f"{len(won)} were answered 201", answers[0])
+def _one_winner(ctx: Context, operation: str, responses: list[Response]) -> Any:
+    won = [number for number, response in enumerate(responses) if response.status == 201]
+    for response in responses:
+        ctx.expect.status(response, Status((201, 409), "one wins, the others are told"), operation)
+    ctx.expect.that(
+        Expectation(operation, "one winner", responses[0]),
+        len(won) == 1,
+        f"{len(won)} were answered 201",
+    )
     return won[0] if len(won) == 1 else None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from synth_pools.contract.harness.context import Context, scenario
+from synth_pools.contract.harness.context import Context
+from synth_pools.contract.harness.expectations import Expectation, Status
+from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.views import of_rollout
 from synth_pools.contract.harness.waits import FINAL, Rollout, finish, rollout_id, start, wait
 from synth_pools.contract.http.client import ABSENT
@@ -21,30 +23,32 @@ _OPERATION = "replay_rollout"
     needs="replay",
 )
 def again(ctx: Context) -> None:
-    pool_id = ctx.pool(tasks=[{"task_id": "t"}])
+    pool_id = ctx.resources.pool(tasks=[{"task_id": "t"}])
     request = {"task_id": "t", "seed": 7, "metadata": {"n": [1, None, "ü🌍"]}}
     original = finish(ctx, pool_id, **request)
-    before = ctx.want(200, "get_rollout", original.ids)
-    answer = ctx.want((202, 200), _OPERATION, original.global_ids)
-    replay = Rollout(pool_id, rollout_id(answer))
-    ctx.judge(_OPERATION, replay.id != original.id, "a rollout of its own", replay.id, answer)
+    before = ctx.require(200, "get_rollout", original.ids)
+    response = ctx.require((202, 200), _OPERATION, original.global_ids)
+    replay = Rollout(pool_id, rollout_id(response))
+    ctx.expect.that(
+        Expectation(_OPERATION, "a rollout of its own", response),
+        replay.id != original.id,
+        replay.id,
+    )
     wait(ctx, replay, FINAL)
-    for reader, seen, read in [(_OPERATION, answer.json, answer), *of_rollout(ctx, replay)]:
+    for reader, seen, read in [(_OPERATION, response.json, response), *of_rollout(ctx, replay)]:
         if not isinstance(seen, dict):
-            ctx.judge(reader, False, "the rollout", "no such rollout", read)
+            ctx.expect.that(Expectation(reader, "the rollout", read), False, "no such rollout")
             continue
-        ctx.equal(reader, "replay_of", original.id, seen.get("replay_of", ABSENT), read)
+        ctx.expect.equal(reader, "replay_of", original.id, seen.get("replay_of", ABSENT), read)
         for field in ("pool_id", "request", "task_id"):
             if field in seen:
-                ctx.equal(_OPERATION, field, before.at(field), seen[field], read)
-    after = ctx.want(200, "get_rollout", original.ids)
-    ctx.equal(_OPERATION, "the rollout that was repeated", before.json, after.json, after)
-    ctx.judge(
-        "get_rollout",
+                ctx.expect.equal(_OPERATION, field, before.at(field), seen[field], read)
+    after = ctx.require(200, "get_rollout", original.ids)
+    ctx.expect.equal(_OPERATION, "the rollout that was repeated", before.json, after.json, after)
+    ctx.expect.that(
+        Expectation("get_rollout", "replay_of is null where nothing is repeated", after),
         after.at("replay_of") in (None, ABSENT),
-        "replay_of is null where nothing is repeated",
         str(after.at("replay_of")),
-        after,
     )
 
 
@@ -56,13 +60,13 @@ def again(ctx: Context) -> None:
     needs="replay",
 )
 def any_state(ctx: Context) -> None:
-    pool_id = ctx.live_pool()
+    pool_id = ctx.resources.live_pool()
     failed = finish(ctx, pool_id, env={"fail": True})
     open_ = start(ctx, pool_id, env={"delay": 600})
     cancelled = start(ctx, pool_id, env={"delay": 600})
-    ctx.want(200, "cancel_rollout", cancelled.ids, json={})
+    ctx.require(200, "cancel_rollout", cancelled.ids, json={})
     for rollout in (failed, open_, cancelled):
-        ctx.try_((202, 200), _OPERATION, rollout.global_ids, because="any rollout can be repeated")
+        ctx.check(Status((202, 200), "any rollout can be repeated"), _OPERATION, rollout.global_ids)
 
 
 @scenario(
@@ -73,15 +77,15 @@ def any_state(ctx: Context) -> None:
     needs="replay",
 )
 def refused(ctx: Context) -> None:
-    pool = {"pool_id": ctx.pool(tasks=[{"task_id": "t"}])}
+    pool = {"pool_id": ctx.resources.pool(tasks=[{"task_id": "t"}])}
     rollout = finish(ctx, pool["pool_id"], task_id="t")
-    nobody = {"rollout_id": ctx.name("nobody")}
-    ctx.try_(404, _OPERATION, nobody, because="there is none", code="rollout_not_found")
-    ctx.want(200, "delete_task", {**pool, "task_id": "t"})
+    nobody = {"rollout_id": ctx.resources.name("nobody")}
+    ctx.check(Status(404, "there is none", code="rollout_not_found"), _OPERATION, nobody)
+    ctx.require(200, "delete_task", {**pool, "task_id": "t"})
     ids = rollout.global_ids
-    ctx.try_(404, _OPERATION, ids, because="the task is gone", code="task_not_found")
-    ctx.want(200, "delete_pool", pool)
-    ctx.try_(409, _OPERATION, ids, because="the pool is archived", code="pool_archived")
+    ctx.check(Status(404, "the task is gone", code="task_not_found"), _OPERATION, ids)
+    ctx.require(200, "delete_pool", pool)
+    ctx.check(Status(409, "the pool is archived", code="pool_archived"), _OPERATION, ids)
 
 
 @scenario(
@@ -92,18 +96,20 @@ def refused(ctx: Context) -> None:
     needs="replay",
 )
 def key(ctx: Context) -> None:
-    if not ctx.world.offers("idempotency_keys"):
-        ctx.lack(_OPERATION, "features.idempotency_keys is not true", Outcome.NOT_OFFERED)
+    if not ctx.session.offers("idempotency_keys"):
+        ctx.expect.inconclusive(
+            _OPERATION, "features.idempotency_keys is not true", Outcome.NOT_OFFERED
+        )
         return
-    pool_id = ctx.pool()
-    headers = {"idempotency-key": f"{ctx.world.options.run_id}-{ctx.scenario.id}"}
+    pool_id = ctx.resources.pool()
+    headers = {"idempotency-key": f"{ctx.session.options.run_id}-{ctx.scenario.id}"}
     one, other = finish(ctx, pool_id), finish(ctx, pool_id)
-    first = ctx.want((202, 200), _OPERATION, one.global_ids, headers=headers)
+    first = ctx.require((202, 200), _OPERATION, one.global_ids, headers=headers)
     ended = wait(ctx, Rollout(pool_id, rollout_id(first)), FINAL)
-    second = ctx.want((202, 200), _OPERATION, one.global_ids, headers=headers)
-    ctx.equal(_OPERATION, "the status, again,", first.status, second.status, second)
-    ctx.equal(_OPERATION, "the rollout as it is now", ended.json, second.json, second)
-    third = ctx.want((202, 200), _OPERATION, other.global_ids, headers=headers)
-    ctx.equal(_OPERATION, "replay_of", other.id, third.at("replay_of"), third)
-    listed = ctx.want(200, "list_rollouts", {"pool_id": pool_id})
-    ctx.equal(_OPERATION, "the number of rollouts", 4, len(listed.at("items") or []), listed)
+    second = ctx.require((202, 200), _OPERATION, one.global_ids, headers=headers)
+    ctx.expect.equal(_OPERATION, "the status, again,", first.status, second.status, second)
+    ctx.expect.equal(_OPERATION, "the rollout as it is now", ended.json, second.json, second)
+    third = ctx.require((202, 200), _OPERATION, other.global_ids, headers=headers)
+    ctx.expect.equal(_OPERATION, "replay_of", other.id, third.at("replay_of"), third)
+    listed = ctx.require(200, "list_rollouts", {"pool_id": pool_id})
+    ctx.expect.equal(_OPERATION, "the number of rollouts", 4, len(listed.at("items") or []), listed)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from synth_pools.contract.harness.context import Context, scenario
+from synth_pools.contract.harness.context import Context
+from synth_pools.contract.harness.expectations import Expectation, Status
+from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.waits import (
     FINAL,
     STARTED,
@@ -12,11 +14,10 @@ from synth_pools.contract.harness.waits import (
     eventually,
     finish,
     moment,
-    pauses,
     start,
     wait,
 )
-from synth_pools.contract.http.client import ABSENT, Answer, at
+from synth_pools.contract.http.client import ABSENT, Response, at
 
 _ARROWS = {
     "queued": {"running", "completed", "failed", "cancelled"},
@@ -52,18 +53,18 @@ _READS = ("", "_artifacts", "_usage", "_summary")
     needs="live",
 )
 def arrows(ctx: Context) -> None:
-    pool_id = ctx.live_pool(concurrency=1)
+    pool_id = ctx.resources.live_pool(concurrency=1)
     # The second waits for the first: it is seen queued, running and ended.
     first = start(ctx, pool_id, env={"delay": 0.4})
     second = start(ctx, pool_id, env={"delay": 2.2})
     for rollout in (first, second):
         former: dict[str, Any] = {}
         _used(ctx, rollout, None)
-        for _ in pauses(ctx):
+        for _ in ctx.session.pauses():
             for operation, ids in (*rollout.both(""), *rollout.both("_summary")):
-                answer = ctx.want(200, operation, ids)
-                _moves(ctx, operation, former.get(operation), answer)
-                former[operation] = answer.at("status")
+                response = ctx.require(200, operation, ids)
+                _moves(ctx, operation, former.get(operation), response)
+                former[operation] = response.at("status")
             if all(state in FINAL for state in former.values()):
                 break
             _no_artifacts_yet(ctx, rollout)
@@ -73,63 +74,69 @@ def arrows(ctx: Context) -> None:
             ended = len(stuck) < len(former)
             note = f"the rollout was still {former[operation]}"
             if ended:
-                ctx.judge(operation, False, "the state that others show", note, None)
+                ctx.expect.that(
+                    Expectation(operation, "the state that others show", None), False, note
+                )
             else:
-                ctx.lack(operation, note)
-        whole = ctx.want(200, "get_rollout", rollout.ids)
+                ctx.expect.inconclusive(operation, note)
+        whole = ctx.require(200, "get_rollout", rollout.ids)
         _used(ctx, rollout, whole)
 
 
 def _no_artifacts_yet(ctx: Context, rollout: Rollout) -> None:
-    read = [(name, ctx.want(200, name, ids)) for name, ids in rollout.both("_artifacts")]
-    if ctx.want(200, "get_rollout", rollout.ids).at("status") not in FINAL:
-        for operation, answer in read:
-            ctx.equal(operation, "the list before the end", [], answer.at("items"), answer)
+    read = [(name, ctx.require(200, name, ids)) for name, ids in rollout.both("_artifacts")]
+    if ctx.require(200, "get_rollout", rollout.ids).at("status") not in FINAL:
+        for operation, response in read:
+            ctx.expect.equal(
+                operation, "the list before the end", [], response.at("items"), response
+            )
 
 
-def _used(ctx: Context, rollout: Rollout, whole: Answer | None) -> None:
+def _used(ctx: Context, rollout: Rollout, whole: Response | None) -> None:
     """Usage before the end, which is only read, and after it, when it is final."""
     for operation, ids in rollout.both("_usage"):
-        answer = ctx.want(200, operation, ids)
+        response = ctx.require(200, operation, ids)
         if whole is None:
-            if ctx.want(200, "get_rollout", rollout.ids).at("status") == "queued":
+            if ctx.require(200, "get_rollout", rollout.ids).at("status") == "queued":
                 used = {
-                    name: answer.at(name)
+                    name: response.at(name)
                     for name in _USED
-                    if answer.at(name) not in (0, None, ABSENT)
+                    if response.at(name) not in (0, None, ABSENT)
                 }
-                ctx.judge(operation, not used, "zero, or null, until it starts", str(used), answer)
+                ctx.expect.that(
+                    Expectation(operation, "zero, or null, until it starts", response),
+                    not used,
+                    str(used),
+                )
             continue
         begin, end = moment(whole.at("started_at")), moment(whole.at("finished_at"))
-        came = answer.at("wall_time_sec")
+        came = response.at("wall_time_sec")
         if begin and end and isinstance(came, int | float):
             wanted = (end - begin).total_seconds()
             # Time stamps may be of whole seconds.
-            ctx.judge(
-                operation,
+            ctx.expect.that(
+                Expectation(
+                    operation, f"wall_time_sec is the time from start to end: {wanted}", response
+                ),
                 abs(came - wanted) < 1.5,
-                f"wall_time_sec is the time from start to end: {wanted}",
                 str(came),
-                answer,
             )
 
 
 def _eventually_cancelled(ctx: Context, rollout: Rollout) -> None:
     def look() -> bool:
-        answer = ctx.want(200, "get_rollout", rollout.ids)
-        return bool(answer.at("status") == "cancelled")
+        response = ctx.require(200, "get_rollout", rollout.ids)
+        return bool(response.at("status") == "cancelled")
 
     eventually(ctx, look, 10.0)
 
 
-def _moves(ctx: Context, operation: str, former: Any, answer: Answer) -> None:
-    came = answer.at("status")
-    ctx.judge(
-        operation,
+def _moves(ctx: Context, operation: str, former: Any, response: Response) -> None:
+    came = response.at("status")
+    ctx.expect.that(
+        Expectation(operation, f"{former} or what may follow it", response),
         former is None or came == former or came in _ARROWS.get(str(former), {came}),
-        f"{former} or what may follow it",
         f"{came} after {former}",
-        answer,
     )
 
 
@@ -146,35 +153,33 @@ def _moves(ctx: Context, operation: str, former: Any, answer: Answer) -> None:
     needs="live",
 )
 def seen_alike(ctx: Context) -> None:
-    pool_id = ctx.live_pool(concurrency=1)
+    pool_id = ctx.resources.live_pool(concurrency=1)
     running = start(ctx, pool_id, env={"delay": 600})
     queued = start(ctx, pool_id, env={"delay": 600})
     wait(ctx, running, STARTED)
     _alike(ctx, running, "running")
     _alike(ctx, queued, "queued")
     for rollout in (running, queued):
-        ctx.want(200, "cancel_rollout", rollout.ids, json={})
+        ctx.require(200, "cancel_rollout", rollout.ids, json={})
         _alike(ctx, rollout, "cancelled")
 
 
 def _alike(ctx: Context, rollout: Rollout, state: str) -> None:
     for what in ("", "_summary"):
         for operation, ids in rollout.both(what):
-            answer = ctx.want(200, operation, ids)
-            ctx.equal(operation, "status", state, answer.at("status"), answer)
+            response = ctx.require(200, operation, ids)
+            ctx.expect.equal(operation, "status", state, response.at("status"), response)
     lists: tuple[tuple[str, dict[str, str]], ...] = (
         ("list_rollouts", {"pool_id": rollout.pool_id}),
         ("list_global_rollouts", {}),
     )
     for operation, ids in lists:
-        answer = ctx.want(200, operation, ids, query={"state": state, "limit": 100})
-        found = [str(at(item, "id")) for item in answer.at("items") or []]
-        ctx.judge(
-            operation,
+        response = ctx.require(200, operation, ids, query={"state": state, "limit": 100})
+        found = [str(at(item, "id")) for item in response.at("items") or []]
+        ctx.expect.that(
+            Expectation(operation, f"the {state} rollout for state={state}", response),
             rollout.id in found,
-            f"the {state} rollout for state={state}",
             "it is not there",
-            answer,
         )
 
 
@@ -190,50 +195,50 @@ def _alike(ctx: Context, rollout: Rollout, state: str) -> None:
     needs="live",
 )
 def concurrency(ctx: Context) -> None:
-    pool_id = ctx.live_pool(concurrency=2)
+    pool_id = ctx.resources.live_pool(concurrency=2)
     pool = {"pool_id": pool_id}
     made = [start(ctx, pool_id, env={"delay": 600}) for _ in range(5)]
     wait(ctx, made[0], STARTED)
     wait(ctx, made[1], STARTED)
 
     def counts() -> tuple[Any, Any]:
-        answer = ctx.want(200, "list_rollouts", pool)
-        states = [item.get("status") for item in answer.at("items") or []]
+        response = ctx.require(200, "list_rollouts", pool)
+        states = [item.get("status") for item in response.at("items") or []]
         return states.count("running"), states.count("queued")
 
-    metrics = ctx.want(200, "get_pool_metrics", pool)
+    metrics = ctx.require(200, "get_pool_metrics", pool)
     listed = counts()
-    ctx.equal("create_rollout", "[running, queued]", [2, 3], list(listed), metrics)
-    ctx.equal("get_pool_metrics", "active_rollouts", 2, metrics.at("active_rollouts"), metrics)
-    ctx.equal("get_pool_metrics", "queued_rollouts", 3, metrics.at("queued_rollouts"), metrics)
-    status = ctx.want(200, "get_queue_status")
+    ctx.expect.equal("create_rollout", "[running, queued]", [2, 3], list(listed), metrics)
+    ctx.expect.equal(
+        "get_pool_metrics", "active_rollouts", 2, metrics.at("active_rollouts"), metrics
+    )
+    ctx.expect.equal(
+        "get_pool_metrics", "queued_rollouts", 3, metrics.at("queued_rollouts"), metrics
+    )
+    status = ctx.require(200, "get_queue_status")
     for field, least in (("running", 2), ("queued", 3), ("capacity", 2)):
         came = status.at(field)
-        ctx.judge(
-            "get_queue_status",
+        ctx.expect.that(
+            Expectation(
+                "get_queue_status", f"{field} is at least {least}: so many are this run's", status
+            ),
             isinstance(came, int) and came >= least,
-            f"{field} is at least {least}: so many are this run's",
             repr(came),
-            status,
         )
     # A place that becomes free is taken by the one that has waited longest or another, but taken.
-    ctx.want(200, "cancel_rollout", made[0].ids, json={})
+    ctx.require(200, "cancel_rollout", made[0].ids, json={})
     took = eventually(ctx, lambda: counts() == (2, 2))
-    ctx.judge(
-        "create_rollout",
+    ctx.expect.that(
+        Expectation("create_rollout", "a place that becomes free is taken", metrics),
         took,
-        "a place that becomes free is taken",
-        f"[running, queued] is {list(counts())} after {ctx.world.patience:.0f} s",
-        metrics,
+        f"[running, queued] is {list(counts())} after {ctx.session.patience:.0f} s",
     )
-    wrote = ctx.want(200, "update_pool", pool, json={"concurrency": 3})
+    wrote = ctx.require(200, "update_pool", pool, json={"concurrency": 3})
     took = eventually(ctx, lambda: counts() == (3, 1))
-    ctx.judge(
-        "update_pool",
+    ctx.expect.that(
+        Expectation("update_pool", "with a concurrency of 3, three run and one waits", wrote),
         took,
-        "with a concurrency of 3, three run and one waits",
-        f"[running, queued] is {list(counts())} after {ctx.world.patience:.0f} s",
-        wrote,
+        f"[running, queued] is {list(counts())} after {ctx.session.patience:.0f} s",
     )
 
 
@@ -254,7 +259,7 @@ def concurrency(ctx: Context) -> None:
     "stream_rollout_events",
 )
 def final(ctx: Context) -> None:
-    pool_id = ctx.pool()
+    pool_id = ctx.resources.pool()
     path = {"pool_id": pool_id}
     rollout = finish(ctx, pool_id)
     before = _accounts(ctx, rollout)
@@ -263,21 +268,21 @@ def final(ctx: Context) -> None:
     if status != "cancelled":
         for operation, ids in rollout.both(""):
             cancel = operation.replace("get_", "cancel_")
-            ctx.try_(
-                409,
+            ctx.check(
+                Status(409, f"the rollout has {status}", code="rollout_finished"),
                 cancel,
                 ids,
                 json={},
-                because=f"the rollout has {status}",
-                code="rollout_finished",
             )
     finish(ctx, pool_id)
-    ctx.want(200, "update_pool", path, json={"metadata": {"changed": True}})
+    ctx.require(200, "update_pool", path, json={"metadata": {"changed": True}})
     after = _accounts(ctx, rollout)
-    for operation, answer in after.items():
-        ctx.equal(operation, "what it was before", before[operation].json, answer.json, answer)
+    for operation, response in after.items():
+        ctx.expect.equal(
+            operation, "what it was before", before[operation].json, response.json, response
+        )
     again = _events(ctx, rollout)
-    ctx.equal("stream_rollout_events", "the events", events, again, None)
+    ctx.expect.equal("stream_rollout_events", "the events", events, again, None)
 
 
 def _events(ctx: Context, rollout: Rollout) -> list[str]:
@@ -285,9 +290,9 @@ def _events(ctx: Context, rollout: Rollout) -> list[str]:
     return [m.data for m in stream.reader.messages if m.event != "heartbeat"]
 
 
-def _accounts(ctx: Context, rollout: Rollout) -> dict[str, Answer]:
+def _accounts(ctx: Context, rollout: Rollout) -> dict[str, Response]:
     return {
-        operation: ctx.want(200, operation, ids)
+        operation: ctx.require(200, operation, ids)
         for what in _READS
         for operation, ids in rollout.both(what)
     }
@@ -303,26 +308,26 @@ def _accounts(ctx: Context, rollout: Rollout) -> dict[str, Answer]:
     needs="live",
 )
 def pool_deleted(ctx: Context) -> None:
-    pool_id = ctx.live_pool(concurrency=1)
+    pool_id = ctx.resources.live_pool(concurrency=1)
     done = finish(ctx, pool_id)
     running = start(ctx, pool_id, env={"delay": 600})
     queued = start(ctx, pool_id, env={"delay": 600})
     wait(ctx, running, STARTED)
-    ended = ctx.want(200, "get_rollout", done.ids)
-    wrote = ctx.want(200, "delete_pool", {"pool_id": pool_id})
+    ended = ctx.require(200, "get_rollout", done.ids)
+    wrote = ctx.require(200, "delete_pool", {"pool_id": pool_id})
     for rollout in (running, queued):
         # The archiving is answered at once, what it sets in motion may take a moment.
         _eventually_cancelled(ctx, rollout)
         told = [
-            (operation, answer.at("status") == "cancelled", answer)
+            (operation, response.at("status") == "cancelled", response)
             for operation, ids in rollout.both("")
-            for answer in [ctx.want(200, operation, ids)]
+            for response in [ctx.require(200, operation, ids)]
         ]
-        ctx.witnesses(
+        ctx.expect.observed(
             "delete_pool", wrote, told, "the rollout is cancelled", told[0][2].at("status")
         )
-    after = ctx.want(200, "get_rollout", done.ids)
-    ctx.equal("delete_pool", "the rollout that had ended", ended.json, after.json, after)
+    after = ctx.require(200, "get_rollout", done.ids)
+    ctx.expect.equal("delete_pool", "the rollout that had ended", ended.json, after.json, after)
 
 
 @scenario(
@@ -334,14 +339,20 @@ def pool_deleted(ctx: Context) -> None:
     needs="live",
 )
 def task_deleted(ctx: Context) -> None:
-    pool_id = ctx.live_pool(concurrency=1, tasks=[{"task_id": "t"}])
+    pool_id = ctx.resources.live_pool(concurrency=1, tasks=[{"task_id": "t"}])
     running = start(ctx, pool_id, task_id="t", env={"delay": 1.5})
     queued = start(ctx, pool_id, task_id="t", env={"delay": 0})
     wait(ctx, running, STARTED)
-    ctx.want(200, "delete_task", {"pool_id": pool_id, "task_id": "t"})
-    answer = wait(ctx, queued, FINAL)
-    ctx.equal("delete_task", "status of the queued rollout", "failed", answer.at("status"), answer)
-    if answer.at("status") == "failed":
-        ctx.equal("get_rollout", "error.code", "task_deleted", answer.at("error", "code"), answer)
-    answer = wait(ctx, running, FINAL)
-    ctx.equal("delete_task", "status of the one that ran", "completed", answer.at("status"), answer)
+    ctx.require(200, "delete_task", {"pool_id": pool_id, "task_id": "t"})
+    response = wait(ctx, queued, FINAL)
+    ctx.expect.equal(
+        "delete_task", "status of the queued rollout", "failed", response.at("status"), response
+    )
+    if response.at("status") == "failed":
+        ctx.expect.equal(
+            "get_rollout", "error.code", "task_deleted", response.at("error", "code"), response
+        )
+    response = wait(ctx, running, FINAL)
+    ctx.expect.equal(
+        "delete_task", "status of the one that ran", "completed", response.at("status"), response
+    )

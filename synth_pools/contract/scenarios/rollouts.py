@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from synth_pools.contract.harness.context import Context, scenario
+from synth_pools.contract.harness.context import Context
+from synth_pools.contract.harness.expectations import Expectation
+from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.views import of_rollout
 from synth_pools.contract.harness.waits import (
     FINAL,
@@ -15,7 +17,7 @@ from synth_pools.contract.harness.waits import (
     start,
     wait,
 )
-from synth_pools.contract.http.client import ABSENT, Answer, at
+from synth_pools.contract.http.client import ABSENT, Response, at
 
 # Time stamps may be of whole seconds.
 _ROUNDING = 1.5
@@ -34,7 +36,7 @@ _READS = ("", "_artifacts", "_usage", "_summary")
     "list_global_rollouts",
 )
 def request(ctx: Context) -> None:
-    pool_id = ctx.pool(tasks=[{"task_id": "t"}])
+    pool_id = ctx.resources.pool(tasks=[{"task_id": "t"}])
     body: dict[str, Any] = {
         "context_overrides": [{"file": "a", "text": "b"}],
         "env": {"seed": 3, "config": {"a": 1}, "other": [1]},
@@ -57,30 +59,32 @@ def request(ctx: Context) -> None:
         "task_id": "t",
         "trace_correlation_id": f"trace-{ctx.random.randrange(10**6)}",
     }
-    given = ctx.world.options.rollout_request or {}
+    given = ctx.session.options.rollout_request or {}
     body.update(given, pool_id=pool_id, task_id="t")
     for operation, ids in (
         ("create_rollout", {"pool_id": pool_id}),
         ("create_global_rollout", {}),
     ):
-        made = ctx.want((202, 200), operation, ids, json=body)
+        made = ctx.require((202, 200), operation, ids, json=body)
         rollout = Rollout(pool_id, rollout_id(made))
         told = [(operation, made.json, made), *of_rollout(ctx, rollout)]
-        for reader, seen, answer in told:
-            if not ctx.judge(reader, seen is not ABSENT, "the rollout", "no such rollout", answer):
+        for reader, seen, response in told:
+            if not ctx.expect.that(
+                Expectation(reader, "the rollout", response), seen is not ABSENT, "no such rollout"
+            ):
                 continue
-            ctx.equal(reader, "request", body, at(seen, "request"), answer)
-            ctx.equal(reader, "id", rollout.id, at(seen, "id"), answer)
-            ctx.equal(reader, "pool_id", pool_id, at(seen, "pool_id"), answer)
-            ctx.equal(
+            ctx.expect.equal(reader, "request", body, at(seen, "request"), response)
+            ctx.expect.equal(reader, "id", rollout.id, at(seen, "id"), response)
+            ctx.expect.equal(reader, "pool_id", pool_id, at(seen, "pool_id"), response)
+            ctx.expect.equal(
                 reader,
                 "trace_correlation_id",
                 body["trace_correlation_id"],
                 at(seen, "trace_correlation_id"),
-                answer,
+                response,
             )
             if at(seen, "task_id") is not ABSENT:
-                ctx.equal(reader, "task_id", "t", at(seen, "task_id"), answer)
+                ctx.expect.equal(reader, "task_id", "t", at(seen, "task_id"), response)
 
 
 @scenario(
@@ -100,7 +104,7 @@ def request(ctx: Context) -> None:
     "get_global_rollout_artifacts",
 )
 def agree(ctx: Context) -> None:
-    pool_id = ctx.pool()
+    pool_id = ctx.resources.pool()
     # Several, that differ: whoever mixes them up tells it.
     rollouts = [start(ctx, pool_id, metadata={"which": number}) for number in range(3)]
     for rollout in rollouts:
@@ -109,18 +113,20 @@ def agree(ctx: Context) -> None:
     for number, rollout in enumerate(rollouts):
         told = of_rollout(ctx, rollout)
         whole, source = told[0][1], told[0][2]
-        ctx.equal(
+        ctx.expect.equal(
             "get_rollout", "metadata", {"which": number}, at(whole, "request", "metadata"), source
         )
-        ctx.alike("the rollout", told)
+        ctx.expect.consistent("the rollout", told)
         for what in _READS[1:]:
             (one, ids), (other, other_ids) = rollout.both(what)
-            first = ctx.want(200, one, ids)
-            second = ctx.want(200, other, other_ids)
+            first = ctx.require(200, one, ids)
+            second = ctx.require(200, other, other_ids)
             name = what.lstrip("_")
-            ctx.alike(f"the {name}", [(one, first.json, first), (other, second.json, second)])
-            for operation, answer in ((one, first), (other, second)):
-                _belongs(ctx, operation, what, rollout, whole, answer)
+            ctx.expect.consistent(
+                f"the {name}", [(one, first.json, first), (other, second.json, second)]
+            )
+            for operation, response in ((one, first), (other, second)):
+                _belongs(ctx, operation, what, rollout, whole, response)
             if what == "_artifacts":
                 found = first.at("items")
                 artifacts[rollout.id] = [
@@ -128,32 +134,30 @@ def agree(ctx: Context) -> None:
                 ]
     names = [name for found in artifacts.values() for name in found]
     twice = sorted({str(name) for name in names if names.count(name) > 1})
-    ctx.judge(
-        "get_rollout_artifacts",
+    ctx.expect.that(
+        Expectation("get_rollout_artifacts", "artifacts of its own for each rollout", None),
         not twice,
-        "artifacts of its own for each rollout",
         f"{twice[:3]} are of several",
-        None,
     )
 
 
 def _belongs(
-    ctx: Context, operation: str, what: str, rollout: Rollout, whole: Any, answer: Answer
+    ctx: Context, operation: str, what: str, rollout: Rollout, whole: Any, response: Response
 ) -> None:
     """Summary, usage and artifacts against the rollout itself."""
     if what == "_artifacts":
-        ctx.equal(operation, "next_cursor", None, answer.at("next_cursor"), answer)
+        ctx.expect.equal(operation, "next_cursor", None, response.at("next_cursor"), response)
         return
-    ctx.equal(operation, "rollout_id", rollout.id, answer.at("rollout_id"), answer)
-    if answer.at("pool_id") is not ABSENT:
-        ctx.equal(operation, "pool_id", rollout.pool_id, answer.at("pool_id"), answer)
+    ctx.expect.equal(operation, "rollout_id", rollout.id, response.at("rollout_id"), response)
+    if response.at("pool_id") is not ABSENT:
+        ctx.expect.equal(operation, "pool_id", rollout.pool_id, response.at("pool_id"), response)
     if what == "_summary":
-        _summary(ctx, operation, whole, answer)
+        _summary(ctx, operation, whole, response)
     else:
-        _usage(ctx, operation, whole, answer)
+        _usage(ctx, operation, whole, response)
 
 
-def _summary(ctx: Context, operation: str, whole: Any, answer: Answer) -> None:
+def _summary(ctx: Context, operation: str, whole: Any, response: Response) -> None:
     reward = at(whole, "metrics", "outcome_reward")
     for field, wanted in {
         "status": at(whole, "status"),
@@ -162,41 +166,45 @@ def _summary(ctx: Context, operation: str, whole: Any, answer: Answer) -> None:
         "score": reward,
         "error": at(whole, "error"),
     }.items():
-        ctx.equal(operation, field, wanted, answer.at(field), answer)
+        ctx.expect.equal(operation, field, wanted, response.at(field), response)
     for field in ("created_at", "started_at", "finished_at"):
         if at(whole, field) is not ABSENT:
-            ctx.equal(
-                operation, f"timing.{field}", at(whole, field), answer.at("timing", field), answer
+            ctx.expect.equal(
+                operation,
+                f"timing.{field}",
+                at(whole, field),
+                response.at("timing", field),
+                response,
             )
-    last = answer.at("last_event")
-    ctx.equal(
+    last = response.at("last_event")
+    ctx.expect.equal(
         operation,
         "the type of last_event",
         f"rollout.{at(whole, 'status')}",
         at(last, "event"),
-        answer,
+        response,
     )
-    ctx.equal(
-        operation, "rollout_id of last_event", at(whole, "id"), at(last, "rollout_id"), answer
+    ctx.expect.equal(
+        operation, "rollout_id of last_event", at(whole, "id"), at(last, "rollout_id"), response
     )
     for seconds, begin, end in (
         ("queue_seconds", "created_at", "started_at"),
         ("run_seconds", "started_at", "finished_at"),
     ):
-        came = answer.at("timing", seconds)
-        from_, to = (moment(answer.at("timing", name)) for name in (begin, end))
+        came = response.at("timing", seconds)
+        from_, to = (moment(response.at("timing", name)) for name in (begin, end))
         if from_ and to and isinstance(came, int | float):
             wanted = (to - from_).total_seconds()
-            ctx.judge(
-                operation,
+            ctx.expect.that(
+                Expectation(
+                    operation, f"timing.{seconds} is {end} minus {begin}: {wanted}", response
+                ),
                 abs(came - wanted) < _ROUNDING,
-                f"timing.{seconds} is {end} minus {begin}: {wanted}",
                 str(came),
-                answer,
             )
 
 
-def _usage(ctx: Context, operation: str, whole: Any, answer: Answer) -> None:
+def _usage(ctx: Context, operation: str, whole: Any, response: Response) -> None:
     numbers = (
         "wall_time_sec",
         "sandbox_minutes",
@@ -207,28 +215,32 @@ def _usage(ctx: Context, operation: str, whole: Any, answer: Answer) -> None:
         "cost_usd",
     )
     negative = [
-        name for name in numbers if isinstance(answer.at(name), int | float) and answer.at(name) < 0
+        name
+        for name in numbers
+        if isinstance(response.at(name), int | float) and response.at(name) < 0
     ]
-    ctx.judge(operation, not negative, "no negative numbers", f"{negative} are", answer)
-    wall, minutes = answer.at("wall_time_sec"), answer.at("sandbox_minutes")
+    ctx.expect.that(
+        Expectation(operation, "no negative numbers", response), not negative, f"{negative} are"
+    )
+    wall, minutes = response.at("wall_time_sec"), response.at("sandbox_minutes")
     if not isinstance(wall, int | float) or not isinstance(minutes, int | float):
         return
-    ctx.judge(
-        operation,
+    ctx.expect.that(
+        Expectation(
+            operation, f"sandbox_minutes is wall_time_sec in minutes: {wall / 60:.4f}", response
+        ),
         abs(wall / 60 - minutes) < 0.01,
-        f"sandbox_minutes is wall_time_sec in minutes: {wall / 60:.4f}",
         str(minutes),
-        answer,
     )
     begin, end = moment(at(whole, "started_at")), moment(at(whole, "finished_at"))
     if begin and end:
         wanted = (end - begin).total_seconds()
-        ctx.judge(
-            operation,
+        ctx.expect.that(
+            Expectation(
+                operation, f"wall_time_sec is the time from start to end: {wanted}", response
+            ),
             abs(wall - wanted) < _ROUNDING,
-            f"wall_time_sec is the time from start to end: {wanted}",
             str(wall),
-            answer,
         )
 
 
@@ -240,24 +252,28 @@ def _usage(ctx: Context, operation: str, whole: Any, answer: Answer) -> None:
     "create_rollout",
 )
 def ended(ctx: Context) -> None:
-    rollout = finish(ctx, ctx.pool())
-    answer = ctx.want(200, "get_rollout", rollout.ids)
-    status = answer.at("status")
+    rollout = finish(ctx, ctx.resources.pool())
+    response = ctx.require(200, "get_rollout", rollout.ids)
+    status = response.at("status")
     if status == "completed":
-        result = answer.at("result")
-        ctx.judge("get_rollout", isinstance(result, dict), "a result", repr(result), answer)
-        ctx.equal("get_rollout", "error of a completed rollout", None, answer.at("error"), answer)
+        result = response.at("result")
+        ctx.expect.that(
+            Expectation("get_rollout", "a result", response), isinstance(result, dict), repr(result)
+        )
+        ctx.expect.equal(
+            "get_rollout", "error of a completed rollout", None, response.at("error"), response
+        )
     elif status == "failed":
-        code = answer.at("error", "code")
-        ctx.judge("get_rollout", isinstance(code, str), "an error code", repr(code), answer)
-    stamps = [moment(answer.at(name)) for name in ("created_at", "started_at", "finished_at")]
+        code = response.at("error", "code")
+        ctx.expect.that(
+            Expectation("get_rollout", "an error code", response), isinstance(code, str), repr(code)
+        )
+    stamps = [moment(response.at(name)) for name in ("created_at", "started_at", "finished_at")]
     known = [stamp for stamp in stamps if stamp]
-    ctx.judge(
-        "get_rollout",
+    ctx.expect.that(
+        Expectation("get_rollout", "created, started, finished in this order", response),
         known == sorted(known),
-        "created, started, finished in this order",
-        str([answer.at(name) for name in ("created_at", "started_at", "finished_at")]),
-        answer,
+        str([response.at(name) for name in ("created_at", "started_at", "finished_at")]),
     )
 
 
@@ -270,26 +286,26 @@ def ended(ctx: Context) -> None:
     "get_rollout",
 )
 def sync(ctx: Context) -> None:
-    pool_id = ctx.pool()
-    body = ctx.world.rollout_body(mode="sync")
+    pool_id = ctx.resources.pool()
+    body = ctx.session.rollout_body(mode="sync")
     for operation, ids, more in (
         ("create_rollout", {"pool_id": pool_id}, {}),
         ("create_global_rollout", {}, {"pool_id": pool_id}),
     ):
-        answer = ctx.want(
-            (200, 202), operation, ids, json={**body, **more}, limit=ctx.world.patience * 2
+        response = ctx.require(
+            (200, 202), operation, ids, json={**body, **more}, limit=ctx.session.patience * 2
         )
-        rollout = Rollout(pool_id, rollout_id(answer))
-        if answer.status == 200:
-            ctx.judge(
-                operation,
-                answer.at("status") in FINAL,
-                "200 has the finished rollout",
-                f"status {answer.at('status')}",
-                answer,
+        rollout = Rollout(pool_id, rollout_id(response))
+        if response.status == 200:
+            ctx.expect.that(
+                Expectation(operation, "200 has the finished rollout", response),
+                response.at("status") in FINAL,
+                f"status {response.at('status')}",
             )
-            read = ctx.want(200, "get_rollout", rollout.ids)
-            ctx.equal("get_rollout", "the rollout as it was created", answer.json, read.json, read)
+            read = ctx.require(200, "get_rollout", rollout.ids)
+            ctx.expect.equal(
+                "get_rollout", "the rollout as it was created", response.json, read.json, read
+            )
         else:
             wait(ctx, rollout, FINAL)
 
@@ -303,12 +319,12 @@ def sync(ctx: Context) -> None:
     needs="live",
 )
 def sync_failed(ctx: Context) -> None:
-    pool = {"pool_id": ctx.live_pool()}
+    pool = {"pool_id": ctx.resources.live_pool()}
     body = {"mode": "sync", "env": {"fail": True}}
     for operation, ids, more in (("create_rollout", pool, {}), ("create_global_rollout", {}, pool)):
-        answer = ctx.try_((200, 202), operation, ids, json={**body, **more})
-        if answer.status == 200:
-            ctx.equal(operation, "status", "failed", answer.at("status"), answer)
+        response = ctx.check((200, 202), operation, ids, json={**body, **more})
+        if response.status == 200:
+            ctx.expect.equal(operation, "status", "failed", response.at("status"), response)
 
 
 @scenario(
@@ -320,7 +336,7 @@ def sync_failed(ctx: Context) -> None:
     needs="live",
 )
 def asynchronous(ctx: Context) -> None:
-    pool_id = ctx.live_pool(concurrency=1)
+    pool_id = ctx.resources.live_pool(concurrency=1)
     for mode in ({}, {"mode": "async"}, {"mode": None}):
         body = {"env": {"delay": 600}, **mode}
         pool = {"pool_id": pool_id}
@@ -328,13 +344,11 @@ def asynchronous(ctx: Context) -> None:
             ("create_rollout", pool, {}),
             ("create_global_rollout", {}, pool),
         ):
-            answer = ctx.try_(202, operation, ids, json={**body, **more})
-            ctx.judge(
-                operation,
-                answer.at("status") in ("queued", "running"),
-                "202 has a rollout that has not ended",
-                f"status {answer.at('status')}",
-                answer,
+            response = ctx.check(202, operation, ids, json={**body, **more})
+            ctx.expect.that(
+                Expectation(operation, "202 has a rollout that has not ended", response),
+                response.at("status") in ("queued", "running"),
+                f"status {response.at('status')}",
             )
             for field in ("result", "error"):
-                ctx.equal(operation, field, None, answer.at(field), answer)
+                ctx.expect.equal(operation, field, None, response.at(field), response)

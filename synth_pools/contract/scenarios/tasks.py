@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from synth_pools.contract.harness.context import Context, same, scenario
+from synth_pools.contract.harness.context import Context
+from synth_pools.contract.harness.expectations import Expectation, Status
+from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.views import of_task
 from synth_pools.contract.harness.waits import finish
 from synth_pools.contract.http.client import ABSENT, at
+from synth_pools.contract.rules.verdict import same_json
 
 
 def _definition(ctx: Context) -> dict[str, Any]:
@@ -29,38 +32,44 @@ def _definition(ctx: Context) -> dict[str, Any]:
     "get_pool",
 )
 def created(ctx: Context) -> None:
-    pool_id = ctx.pool(backend="the pool's")
+    pool_id = ctx.resources.pool(backend="the pool's")
     path = {"pool_id": pool_id}
     body = _definition(ctx)
-    wrote = ctx.want(201, "create_task", path, json=body)
+    wrote = ctx.require(201, "create_task", path, json=body)
     told = [("create_task", wrote.json, wrote), *of_task(ctx, pool_id, body["task_id"])]
-    for operation, task, answer in told:
-        if not ctx.judge(
-            operation, task is not ABSENT, "the task that was created", "no such task", answer
+    for operation, task, response in told:
+        if not ctx.expect.that(
+            Expectation(operation, "the task that was created", response),
+            task is not ABSENT,
+            "no such task",
         ):
             continue
         for field, value in body.items():
-            ctx.equal(operation, f"{field}, as sent,", value, at(task, field), answer)
-        ctx.equal(operation, "id", body["task_id"], at(task, "id"), answer)
-        ctx.equal(operation, "pool_id", pool_id, at(task, "pool_id"), answer)
-        ctx.equal(operation, "status", "active", at(task, "status"), answer)
-    plain = ctx.want(201, "create_task", path, json={})
-    ctx.equal("create_task", "task_config by default", {}, plain.at("task_config"), plain)
-    ctx.equal("create_task", "task_metadata by default", {}, plain.at("task_metadata"), plain)
-    ctx.equal("create_task", "backend, the pool's,", "the pool's", plain.at("backend"), plain)
-    by_id = ctx.want(201, "create_task", path, json={"id": "by-id", "task_config": None})
-    ctx.equal("create_task", "task_id, chosen as id,", "by-id", by_id.at("task_id"), by_id)
-    listed = ctx.want(200, "list_tasks", path)
+            ctx.expect.equal(operation, f"{field}, as sent,", value, at(task, field), response)
+        ctx.expect.equal(operation, "id", body["task_id"], at(task, "id"), response)
+        ctx.expect.equal(operation, "pool_id", pool_id, at(task, "pool_id"), response)
+        ctx.expect.equal(operation, "status", "active", at(task, "status"), response)
+    plain = ctx.require(201, "create_task", path, json={})
+    ctx.expect.equal("create_task", "task_config by default", {}, plain.at("task_config"), plain)
+    ctx.expect.equal(
+        "create_task", "task_metadata by default", {}, plain.at("task_metadata"), plain
+    )
+    ctx.expect.equal(
+        "create_task", "backend, the pool's,", "the pool's", plain.at("backend"), plain
+    )
+    by_id = ctx.require(201, "create_task", path, json={"id": "by-id", "task_config": None})
+    ctx.expect.equal("create_task", "task_id, chosen as id,", "by-id", by_id.at("task_id"), by_id)
+    listed = ctx.require(200, "list_tasks", path)
     found = [at(item, "id") for item in listed.at("items") or []]
     wanted = [body["task_id"], str(plain.at("id")), "by-id"]
-    ctx.equal(
+    ctx.expect.equal(
         "list_tasks", "the tasks, each once,", sorted(wanted), sorted(map(str, found)), listed
     )
-    ctx.equal("list_tasks", "next_cursor", None, listed.at("next_cursor"), listed)
-    other = {"pool_id": ctx.pool()}
-    empty = ctx.want(200, "list_tasks", other)
-    ctx.equal("list_tasks", "the list of a pool without tasks", [], empty.at("items"), empty)
-    ctx.try_(201, "create_task", other, json={"task_id": body["task_id"]})
+    ctx.expect.equal("list_tasks", "next_cursor", None, listed.at("next_cursor"), listed)
+    other = {"pool_id": ctx.resources.pool()}
+    empty = ctx.require(200, "list_tasks", other)
+    ctx.expect.equal("list_tasks", "the list of a pool without tasks", [], empty.at("items"), empty)
+    ctx.check(201, "create_task", other, json={"task_id": body["task_id"]})
 
 
 @scenario(
@@ -72,38 +81,34 @@ def created(ctx: Context) -> None:
     "patch_task",
 )
 def taken_id(ctx: Context) -> None:
-    pool_id = ctx.pool(tasks=[{"task_id": "a", "task_metadata": {"which": "first"}}])
+    pool_id = ctx.resources.pool(tasks=[{"task_id": "a", "task_metadata": {"which": "first"}}])
     path, task = {"pool_id": pool_id}, {"pool_id": pool_id, "task_id": "a"}
     for spelling in ("task_id", "id"):
-        ctx.try_(
-            409,
+        ctx.check(
+            Status(409, "the id is taken", code="task_exists"),
             "create_task",
             path,
             json={spelling: "a", "task_metadata": {"which": "second"}},
-            because="the id is taken",
-            code="task_exists",
         )
-    ctx.try_(
-        409,
+    ctx.check(
+        Status(409, "id and task_id differ", code="id_mismatch"),
         "create_task",
         path,
         json={"task_id": "b", "id": "c"},
-        because="id and task_id differ",
-        code="id_mismatch",
     )
     for operation in ("update_task", "patch_task"):
         for spelling in ("task_id", "id"):
-            ctx.try_(
-                409,
+            ctx.check(
+                Status(409, "the path names another id", code="id_mismatch"),
                 operation,
                 task,
                 json={spelling: "b", "task_metadata": {"which": "third"}},
-                because="the path names another id",
-                code="id_mismatch",
             )
-    listed = ctx.want(200, "list_tasks", path)
+    listed = ctx.require(200, "list_tasks", path)
     found = [(at(t, "id"), at(t, "task_metadata", "which")) for t in listed.at("items") or []]
-    ctx.equal("create_task", "the only task", [["a", "first"]], [list(f) for f in found], listed)
+    ctx.expect.equal(
+        "create_task", "the only task", [["a", "first"]], [list(f) for f in found], listed
+    )
 
 
 @scenario(
@@ -117,10 +122,10 @@ def taken_id(ctx: Context) -> None:
 )
 def replace(ctx: Context) -> None:
     body = _definition(ctx)
-    pool_id = ctx.pool(tasks=[body, {"task_id": "bystander", "task_config": {"x": 1}}])
+    pool_id = ctx.resources.pool(tasks=[body, {"task_id": "bystander", "task_config": {"x": 1}}])
     before = of_task(ctx, pool_id, body["task_id"])[0][1]
     ids = {"pool_id": pool_id, "task_id": body["task_id"]}
-    wrote = ctx.want(200, "update_task", ids, json={"task_config": {"max_steps": 8}})
+    wrote = ctx.require(200, "update_task", ids, json={"task_config": {"max_steps": 8}})
     wanted = {
         "id": body["task_id"],
         "task_id": body["task_id"],
@@ -145,7 +150,7 @@ def replace(ctx: Context) -> None:
 )
 def patch(ctx: Context) -> None:
     body = _definition(ctx)
-    pool_id = ctx.pool(tasks=[body, {"task_id": "bystander", "task_config": {"x": 1}}])
+    pool_id = ctx.resources.pool(tasks=[body, {"task_id": "bystander", "task_config": {"x": 1}}])
     ids = {"pool_id": pool_id, "task_id": body["task_id"]}
     before = of_task(ctx, pool_id, body["task_id"])[0][1]
     steps: list[tuple[dict[str, Any], dict[str, Any]]] = [
@@ -191,7 +196,7 @@ def patch(ctx: Context) -> None:
         ({"task_config": None}, {"task_config": {}, "task_metadata": {"n": 1, "added": 2}}),
     ]
     for change, wanted in steps:
-        wrote = ctx.want(200, "patch_task", ids, json=change)
+        wrote = ctx.require(200, "patch_task", ids, json=change)
         stays = {"id": body["task_id"], "created_at": at(before, "created_at")}
         _seen(ctx, "patch_task", wrote, pool_id, body["task_id"], {**stays, **wanted})
     _untouched(ctx, "patch_task", wrote, pool_id)
@@ -212,36 +217,40 @@ def patch(ctx: Context) -> None:
     "get_task_container_info",
 )
 def deleted(ctx: Context) -> None:
-    pool_id = ctx.pool(tasks=[{"task_id": "a", "task_metadata": {"n": 1}}, {"task_id": "b"}])
+    pool_id = ctx.resources.pool(
+        tasks=[{"task_id": "a", "task_metadata": {"n": 1}}, {"task_id": "b"}]
+    )
     path, ids = {"pool_id": pool_id}, {"pool_id": pool_id, "task_id": "a"}
     rollout = finish(ctx, pool_id, task_id="a")
-    wrote = ctx.want(200, "delete_task", ids)
-    ctx.equal("delete_task", "status", "archived", wrote.at("status"), wrote)
-    ctx.equal("delete_task", "id", "a", wrote.at("id"), wrote)
-    ctx.equal("delete_task", "task_metadata", {"n": 1}, wrote.at("task_metadata"), wrote)
-    ctx.witnesses(
+    wrote = ctx.require(200, "delete_task", ids)
+    ctx.expect.equal("delete_task", "status", "archived", wrote.at("status"), wrote)
+    ctx.expect.equal("delete_task", "id", "a", wrote.at("id"), wrote)
+    ctx.expect.equal("delete_task", "task_metadata", {"n": 1}, wrote.at("task_metadata"), wrote)
+    ctx.expect.observed(
         "delete_task",
         wrote,
-        [(who, task is ABSENT, answer) for who, task, answer in of_task(ctx, pool_id, "a")],
+        [(who, task is ABSENT, response) for who, task, response in of_task(ctx, pool_id, "a")],
         "the task is listed no more",
         "it still is",
     )
     _, kept, listed = of_task(ctx, pool_id, "b")[0]
-    ctx.judge("delete_task", kept is not ABSENT, "the other task stays", "it is gone", listed)
+    ctx.expect.that(
+        Expectation("delete_task", "the other task stays", listed), kept is not ABSENT, "it is gone"
+    )
     for operation, body in (("update_task", {}), ("patch_task", {}), ("delete_task", ABSENT)):
-        ctx.try_(404, operation, ids, json=body, because="the task is gone", code="task_not_found")
-    ctx.try_(404, "get_task_container_info", ids, because="the task is gone")
-    ctx.try_(
-        404,
+        ctx.check(Status(404, "the task is gone", code="task_not_found"), operation, ids, json=body)
+    ctx.check(Status(404, "the task is gone"), "get_task_container_info", ids)
+    ctx.check(
+        Status(404, "the task is gone", code="task_not_found"),
         "create_rollout",
         path,
-        json=ctx.world.rollout_body(task_id="a"),
-        because="the task is gone",
-        code="task_not_found",
+        json=ctx.session.rollout_body(task_id="a"),
     )
-    ctx.try_(200, "get_rollout", rollout.ids, because="its rollouts stay readable")
-    again = ctx.want(201, "create_task", path, json={"task_id": "a"})
-    ctx.equal("create_task", "task_metadata of a new task", {}, again.at("task_metadata"), again)
+    ctx.check(Status(200, "its rollouts stay readable"), "get_rollout", rollout.ids)
+    again = ctx.require(201, "create_task", path, json={"task_id": "a"})
+    ctx.expect.equal(
+        "create_task", "task_metadata of a new task", {}, again.at("task_metadata"), again
+    )
 
 
 def _seen(
@@ -249,10 +258,13 @@ def _seen(
 ) -> None:
     told = [(writer, wrote.json, wrote), *of_task(ctx, pool_id, task_id)]
     for field, value in wanted.items():
-        ctx.witnesses(
+        ctx.expect.observed(
             writer,
             wrote,
-            [(reader, same(value, at(task, field)), answer) for reader, task, answer in told],
+            [
+                (reader, same_json(value, at(task, field)), response)
+                for reader, task, response in told
+            ],
             f"{field} is {value!r}",
             f"{field} is {at(told[1][1], field)!r}",
         )
@@ -260,10 +272,8 @@ def _seen(
 
 def _untouched(ctx: Context, writer: str, wrote: Any, pool_id: str) -> None:
     _, task, _ = of_task(ctx, pool_id, "bystander")[0]
-    ctx.judge(
-        writer,
-        same({"x": 1}, at(task, "task_config")),
-        "the other task stays as it is",
+    ctx.expect.that(
+        Expectation(writer, "the other task stays as it is", wrote),
+        same_json({"x": 1}, at(task, "task_config")),
         f"its task_config is {at(task, 'task_config')!r}",
-        wrote,
     )

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from synth_pools.contract.exceptions import StoppedError
-from synth_pools.contract.harness.context import Context, scenario
+from synth_pools.contract.harness.context import Context
+from synth_pools.contract.harness.expectations import Expectation
+from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.waits import FINAL, moment, start, wait
-from synth_pools.contract.http.client import Answer
+from synth_pools.contract.http.client import Response
 
 # Longer than the coarsest clock that a server may write its time stamps with.
 _APART = 1.1
@@ -21,23 +23,27 @@ _APART = 1.1
     "delete_pool",
 )
 def pool(ctx: Context) -> None:
-    pool_id = ctx.pool()
+    pool_id = ctx.resources.pool()
     path = {"pool_id": pool_id}
-    body = {**ctx.world.pool_body("x"), "pool_id": pool_id, "name": pool_id}
-    former = ctx.want(200, "get_pool", path)
+    body = {**ctx.session.pool_body("x"), "pool_id": pool_id, "name": pool_id}
+    former = ctx.require(200, "get_pool", path)
     _pause(ctx)
-    same = ctx.want(200, "get_pool", path)
-    ctx.equal("get_pool", "updated_at", former.at("updated_at"), same.at("updated_at"), same)
-    patched = ctx.want(200, "update_pool", path, json={"metadata": {"changed": 1}})
+    again = ctx.require(200, "get_pool", path)
+    ctx.expect.equal(
+        "get_pool", "updated_at", former.at("updated_at"), again.at("updated_at"), again
+    )
+    patched = ctx.require(200, "update_pool", path, json={"metadata": {"changed": 1}})
     _later(ctx, "update_pool", former, patched)
     _pause(ctx)
     body["metadata"] = {"changed": 2}
-    replaced = ctx.want(200, "replace_pool", path, json=body)
+    replaced = ctx.require(200, "replace_pool", path, json=body)
     _later(ctx, "replace_pool", patched, replaced)
-    read = ctx.want(200, "get_pool", path)
-    ctx.equal("get_pool", "updated_at", replaced.at("updated_at"), read.at("updated_at"), read)
+    read = ctx.require(200, "get_pool", path)
+    ctx.expect.equal(
+        "get_pool", "updated_at", replaced.at("updated_at"), read.at("updated_at"), read
+    )
     _pause(ctx)
-    archived = ctx.want(200, "delete_pool", path)
+    archived = ctx.require(200, "delete_pool", path)
     _later(ctx, "delete_pool", replaced, archived)
 
 
@@ -50,35 +56,35 @@ def pool(ctx: Context) -> None:
     needs="live",
 )
 def rollout(ctx: Context) -> None:
-    made = start(ctx, ctx.live_pool(), env={"delay": _APART})
+    made = start(ctx, ctx.resources.live_pool(), env={"delay": _APART})
     wait(ctx, made, FINAL)
     for operation, ids in made.both(""):
-        answer = ctx.want(200, operation, ids)
-        begun, changed = (moment(answer.at(name)) for name in ("created_at", "updated_at"))
+        response = ctx.require(200, operation, ids)
+        begun, changed = (moment(response.at(name)) for name in ("created_at", "updated_at"))
         if begun and changed:
-            ctx.judge(
-                operation,
+            ctx.expect.that(
+                Expectation(
+                    operation,
+                    "updated_at of a rollout that took its time is later than created_at",
+                    response,
+                ),
                 changed > begun,
-                "updated_at of a rollout that took its time is later than created_at",
                 f"{changed} is not later than {begun}",
-                answer,
             )
 
 
-def _later(ctx: Context, operation: str, former: Answer, answer: Answer) -> None:
-    before, after = moment(former.at("updated_at")), moment(answer.at("updated_at"))
+def _later(ctx: Context, operation: str, former: Response, response: Response) -> None:
+    before, after = moment(former.at("updated_at")), moment(response.at("updated_at"))
     if before and after:
-        ctx.judge(
-            operation,
+        ctx.expect.that(
+            Expectation(operation, "updated_at is later than before the change", response),
             after > before,
-            "updated_at is later than before the change",
             f"{after} is not later than {before}",
-            answer,
         )
-    made, shown = former.at("created_at"), answer.at("created_at")
-    ctx.equal(operation, "created_at", made, shown, answer)
+    made, shown = former.at("created_at"), response.at("created_at")
+    ctx.expect.equal(operation, "created_at", made, shown, response)
 
 
 def _pause(ctx: Context) -> None:
-    if ctx.world.probe.stop.wait(_APART):
+    if ctx.session.http.stop.wait(_APART):
         raise StoppedError

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from synth_pools.contract.harness.context import Context, scenario
-from synth_pools.contract.http.client import Answer, at
+from synth_pools.contract.harness.context import Context
+from synth_pools.contract.harness.expectations import Expectation
+from synth_pools.contract.harness.registry import scenario
+from synth_pools.contract.http.client import Response, at
 
 
 @scenario(
@@ -17,9 +19,9 @@ from synth_pools.contract.http.client import Answer, at
     needs="validate",
 )
 def as_created(ctx: Context) -> None:
-    pool_id, gone = ctx.pool(tasks=[{"task_id": "t"}]), ctx.pool("gone")
-    ctx.want(200, "delete_pool", {"pool_id": gone})
-    good = {**ctx.world.rollout_body(seed=7, env={"x": [1]}), "pool_id": pool_id}
+    pool_id, gone = ctx.resources.pool(tasks=[{"task_id": "t"}]), ctx.resources.pool("gone")
+    ctx.require(200, "delete_pool", {"pool_id": gone})
+    good = {**ctx.session.rollout_body(seed=7, env={"x": [1]}), "pool_id": pool_id}
     cases: list[tuple[dict[str, Any], str | None]] = [
         (good, None),
         ({**good, "task_id": "t"}, None),
@@ -27,31 +29,29 @@ def as_created(ctx: Context) -> None:
         ({**good, "seed": "seven"}, "seed"),
         ({**good, "env": [], "metadata": "x"}, "env"),
         ({**good, "task_id": "nowhere"}, "task_id"),
-        ({**good, "pool_id": ctx.name("nobody")}, "pool_id"),
+        ({**good, "pool_id": ctx.resources.name("nobody")}, "pool_id"),
         ({**good, "pool_id": gone}, "pool_id"),
     ]
     for request, field in cases:
-        answer = ctx.want(200, "validate_rollout", json=request)
-        said = answer.at("valid")
-        ctx.equal("validate_rollout", f"valid, {_why(field)},", field is None, said, answer)
-        errors = answer.at("errors")
+        response = ctx.require(200, "validate_rollout", json=request)
+        said = response.at("valid")
+        ctx.expect.equal(
+            "validate_rollout", f"valid, {_why(field)},", field is None, said, response
+        )
+        errors = response.at("errors")
         listed = errors if isinstance(errors, list) else []
-        ctx.judge(
-            "validate_rollout",
+        ctx.expect.that(
+            Expectation("validate_rollout", "errors exactly where it is not valid", response),
             bool(listed) is (field is not None),
-            "errors exactly where it is not valid",
             f"{len(listed)} of them",
-            answer,
         )
         if field and listed:
-            _names(ctx, field, listed, answer)
+            _names(ctx, field, listed, response)
         status = ctx.call("create_global_rollout", json=request).status
-        ctx.judge(
-            "validate_rollout",
+        ctx.expect.that(
+            Expectation("validate_rollout", "what the creation of the same request says", response),
             (status in (200, 202)) is (said is True),
-            "what the creation of the same request says",
             f"valid is {said}, the creation answers {status}",
-            answer,
         )
 
 
@@ -61,15 +61,13 @@ def _why(field: str | None) -> str:
     return f"where {field or 'a key'} is wrong"
 
 
-def _names(ctx: Context, field: str, errors: list[Any], answer: Answer) -> None:
+def _names(ctx: Context, field: str, errors: list[Any], response: Response) -> None:
     """Some error stands at the field, or in it."""
     places = [at(error, "loc") for error in errors]
-    ctx.judge(
-        "validate_rollout",
+    ctx.expect.that(
+        Expectation("validate_rollout", f"an error with {field} in its loc", response),
         any(isinstance(place, list) and field in place for place in places),
-        f"an error with {field} in its loc",
         f"locs {places}"[:200],
-        answer,
     )
 
 
@@ -81,12 +79,12 @@ def _names(ctx: Context, field: str, errors: list[Any], answer: Answer) -> None:
     needs="validate",
 )
 def creates_nothing(ctx: Context) -> None:
-    pool = {"pool_id": ctx.pool()}
-    answer: Answer | None = None
+    pool = {"pool_id": ctx.resources.pool()}
+    response: Response | None = None
     for _ in range(2):
-        answer = ctx.want(200, "validate_rollout", json={**ctx.world.rollout_body(), **pool})
-        told = answer.at("pool_id")
+        response = ctx.require(200, "validate_rollout", json={**ctx.session.rollout_body(), **pool})
+        told = response.at("pool_id")
         if isinstance(told, str):
-            ctx.equal("validate_rollout", "pool_id", pool["pool_id"], told, answer)
-    listed = ctx.want(200, "list_rollouts", pool)
-    ctx.equal("validate_rollout", "the list of rollouts", [], listed.at("items"), answer)
+            ctx.expect.equal("validate_rollout", "pool_id", pool["pool_id"], told, response)
+    listed = ctx.require(200, "list_rollouts", pool)
+    ctx.expect.equal("validate_rollout", "the list of rollouts", [], listed.at("items"), response)

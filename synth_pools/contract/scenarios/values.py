@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from synth_pools.contract.harness.context import Context, same, scenario
-from synth_pools.contract.harness.waits import Rollout, rollout_id, wait_until_active
+from synth_pools.contract.harness.context import Context
+from synth_pools.contract.harness.expectations import Expectation, Status
+from synth_pools.contract.harness.registry import scenario
+from synth_pools.contract.harness.waits import Rollout, rollout_id
 from synth_pools.contract.http.client import at
 from synth_pools.contract.results import Clause
+from synth_pools.contract.rules.verdict import same_json
 
 _TEXTS = {
     "german": "Größe, Übermaß",
@@ -75,22 +78,24 @@ def _free_form() -> dict[str, Any]:
 )
 def pool(ctx: Context) -> None:
     value = _free_form()
-    pool_id = ctx.name()
+    pool_id = ctx.resources.name()
     fields = {"metadata": value, "config": value, "x_unknown": value}
-    if ctx.world.options.pool_request is not None:
+    if ctx.session.options.pool_request is not None:
         fields.pop("config")
-    made = ctx.made({**ctx.world.pool_body("x"), "pool_id": pool_id, "name": pool_id, **fields})
+    made = ctx.resources.create_pool(
+        {**ctx.session.pool_body("x"), "pool_id": pool_id, "name": pool_id, **fields}
+    )
     path = {"pool_id": pool_id}
-    read = ctx.want(200, "get_pool", path)
-    for operation, answer in (("create_pool", made), ("get_pool", read)):
+    read = ctx.require(200, "get_pool", path)
+    for operation, response in (("create_pool", made), ("get_pool", read)):
         for field in fields:
-            _same(ctx, operation, field, value, answer.at(field), answer)
-    body = {**ctx.world.pool_body("x"), "name": "ü🌍", "metadata": value, "pool_id": pool_id}
-    put = ctx.want(200, "replace_pool", path, json=body)
+            _same(ctx, operation, field, value, response.at(field), response)
+    body = {**ctx.session.pool_body("x"), "name": "ü🌍", "metadata": value, "pool_id": pool_id}
+    put = ctx.require(200, "replace_pool", path, json=body)
     _same(ctx, "replace_pool", "metadata", value, put.at("metadata"), put)
-    ctx.equal("replace_pool", "name", "ü🌍", put.at("name"), put)
+    ctx.expect.equal("replace_pool", "name", "ü🌍", put.at("name"), put)
     # A merge takes null as removal: what it is given here has none outside of lists.
-    patched = ctx.want(200, "update_pool", path, json={"x_patched": value})
+    patched = ctx.require(200, "update_pool", path, json={"x_patched": value})
     _same(ctx, "update_pool", "x_patched", value, patched.at("x_patched"), patched)
 
 
@@ -105,21 +110,21 @@ def pool(ctx: Context) -> None:
 )
 def task(ctx: Context) -> None:
     value = _free_form()
-    path = {"pool_id": ctx.pool()}
+    path = {"pool_id": ctx.resources.pool()}
     ids = {**path, "task_id": "t"}
     body = {"task_id": "t", "task_config": value, "task_metadata": value, "x_unknown": value}
-    made = ctx.want(201, "create_task", path, json=body)
-    listed = ctx.want(200, "list_tasks", path)
-    put = ctx.want(200, "update_task", ids, json=body)
-    patched = ctx.want(200, "patch_task", ids, json={"x_patched": value})
-    for operation, task, answer in (
+    made = ctx.require(201, "create_task", path, json=body)
+    listed = ctx.require(200, "list_tasks", path)
+    put = ctx.require(200, "update_task", ids, json=body)
+    patched = ctx.require(200, "patch_task", ids, json={"x_patched": value})
+    for operation, task, response in (
         ("create_task", made.json, made),
         ("list_tasks", listed.at("items", 0), listed),
         ("update_task", put.json, put),
         ("patch_task", patched.json, patched),
     ):
         for field in ("task_config", "task_metadata", "x_unknown"):
-            _same(ctx, operation, field, value, at(task, field), answer)
+            _same(ctx, operation, field, value, at(task, field), response)
     _same(ctx, "patch_task", "x_patched", value, patched.at("x_patched"), patched)
 
 
@@ -134,9 +139,9 @@ def task(ctx: Context) -> None:
 )
 def rollout(ctx: Context) -> None:
     value = _free_form()
-    pool_id = ctx.pool()
+    pool_id = ctx.resources.pool()
     text = "".join(str(one) for one in _TEXTS.values())
-    body = ctx.world.rollout_body(
+    body = ctx.session.rollout_body(
         metadata=value,
         context_overrides=value,
         ops=[value, None, 1.5],
@@ -151,13 +156,13 @@ def rollout(ctx: Context) -> None:
         ("create_global_rollout", {}, {"pool_id": pool_id}),
     ):
         sent = {**body, **more}
-        made = ctx.want((202, 200), operation, ids, json=sent)
+        made = ctx.require((202, 200), operation, ids, json=sent)
         rollout = Rollout(pool_id, rollout_id(made))
         _same(ctx, operation, "request", sent, made.at("request"), made)
         for reader, path in rollout.both(""):
-            read = ctx.want(200, reader, path)
+            read = ctx.require(200, reader, path)
             _same(ctx, reader, "request", sent, read.at("request"), read)
-            ctx.equal(
+            ctx.expect.equal(
                 reader,
                 "trace_correlation_id",
                 body["trace_correlation_id"],
@@ -177,36 +182,30 @@ def rollout(ctx: Context) -> None:
 )
 def long(ctx: Context) -> None:
     text = "längere Texte 🌍 " * 60_000
-    pool_id = ctx.pool()
+    pool_id = ctx.resources.pool()
     path = {"pool_id": pool_id}
-    wrote = ctx.try_(200, "update_pool", path, json={"metadata": {"long": text}})
-    ctx.judge(
-        "update_pool",
+    wrote = ctx.check(200, "update_pool", path, json={"metadata": {"long": text}})
+    ctx.expect.that(
+        Expectation("update_pool", f"a text of {len(text)} characters", wrote),
         wrote.at("metadata", "long") == text,
-        f"a text of {len(text)} characters",
         "another",
-        wrote,
     )
     # Lists are not to carry it around.
-    ctx.try_(200, "update_pool", path, json={"metadata": {"long": None}})
-    made = ctx.try_(201, "create_task", path, json={"task_id": "t", "task_config": {"long": text}})
-    ctx.judge(
-        "create_task",
+    ctx.check(200, "update_pool", path, json={"metadata": {"long": None}})
+    made = ctx.check(201, "create_task", path, json={"task_id": "t", "task_config": {"long": text}})
+    ctx.expect.that(
+        Expectation("create_task", f"a text of {len(text)} characters", made),
         made.at("task_config", "long") == text,
-        f"a text of {len(text)} characters",
         "another",
-        made,
     )
     short = text[:200_000]
-    rollout = ctx.try_(
-        (202, 200), "create_rollout", path, json=ctx.world.rollout_body(metadata={"long": short})
+    rollout = ctx.check(
+        (202, 200), "create_rollout", path, json=ctx.session.rollout_body(metadata={"long": short})
     )
-    ctx.judge(
-        "create_rollout",
+    ctx.expect.that(
+        Expectation("create_rollout", f"a text of {len(short)} characters", rollout),
         rollout.at("request", "metadata", "long") == short,
-        f"a text of {len(short)} characters",
         "another",
-        rollout,
     )
 
 
@@ -224,18 +223,18 @@ def long(ctx: Context) -> None:
     "stream_global_rollout_events",
 )
 def limits(ctx: Context) -> None:
-    long_id = (ctx.name() + "." + "a:_-" * 40)[:128]
-    body = ctx.world.pool_body("x", name="🌍" * 255, capacity=10_000, concurrency=10_000)
+    long_id = (ctx.resources.name() + "." + "a:_-" * 40)[:128]
+    body = ctx.session.pool_body("x", name="🌍" * 255, capacity=10_000, concurrency=10_000)
     body["pool_id"] = long_id
-    ctx.made(body)
+    ctx.resources.create_pool(body)
     path = {"pool_id": long_id}
-    read = ctx.try_(200, "get_pool", path)
-    ctx.equal("get_pool", "name", "🌍" * 255, read.at("name"), read)
+    read = ctx.check(200, "get_pool", path)
+    ctx.expect.equal("get_pool", "name", "🌍" * 255, read.at("name"), read)
     small = {"capacity": 1, "concurrency": 1, "name": "x", "config": {"timeout_seconds": 0.001}}
-    ctx.try_(200, "update_pool", path, json=small)
-    ctx.try_(200, "update_pool", path, json={"config": {"timeout_seconds": 86_400}})
-    ctx.try_(201, "create_task", path, json={"task_id": "a" * 128, "backend": "🌍" * 128})
-    wait_until_active(ctx, long_id)
+    ctx.check(200, "update_pool", path, json=small)
+    ctx.check(200, "update_pool", path, json={"config": {"timeout_seconds": 86_400}})
+    ctx.check(201, "create_task", path, json={"task_id": "a" * 128, "backend": "🌍" * 128})
+    ctx.resources.wait_until_active(long_id)
     for more in (
         {"seed": 2**63 - 1},
         {"seed": -(2**63)},
@@ -243,14 +242,14 @@ def limits(ctx: Context) -> None:
         {"limits": {"timeout_seconds": 86_400}, "messages": [], "metadata": {}},
         dict.fromkeys(("env", "limits", "messages", "policy", "task_id", "seed", "mode")),
     ):
-        ctx.try_((202, 200), "create_rollout", path, json={**ctx.world.rollout_body(), **more})
+        ctx.check((202, 200), "create_rollout", path, json={**ctx.session.rollout_body(), **more})
     for query in ({"limit": 1000}, {"cursor": "🌍" * 128}, {"state": "🌍" * 16, "limit": 1}):
-        ctx.try_(200, "list_pools", query=query)
+        ctx.check(200, "list_pools", query=query)
     clause = Clause("Identifiers", "a path takes any id, percent-encoded; one of nothing is 404")
     for unknown in ("x" * 255, "🌍" * 60, "a b", "a?b#c", "%2e%2e", "100%", "a+b&c=d;e,f", "ü"):
-        ctx.try_(404, "get_global_rollout", {"rollout_id": unknown}, clause=clause)
-        ctx.try_(404, "get_pool", {"pool_id": unknown}, clause=clause)
-    ctx.try_(
+        ctx.check(Status(404, clause=clause), "get_global_rollout", {"rollout_id": unknown})
+        ctx.check(Status(404, clause=clause), "get_pool", {"pool_id": unknown})
+    ctx.check(
         404,
         "stream_global_rollout_events",
         {"rollout_id": "nobody"},
@@ -258,12 +257,14 @@ def limits(ctx: Context) -> None:
     )
 
 
-def _same(ctx: Context, operation: str, what: str, wanted: Any, came: Any, answer: Any) -> None:
-    good = same(wanted, came)
+def _same(ctx: Context, operation: str, what: str, wanted: Any, came: Any, response: Any) -> None:
+    good = same_json(wanted, came)
     if not good:
-        ctx.equal(operation, f"{what}, as sent,", wanted, came, answer)
+        ctx.expect.equal(operation, f"{what}, as sent,", wanted, came, response)
         return
     # Equal is not enough for numbers: 2**53 + 1 as a float is another number, though 1.0 is 1.
     text, back = json.dumps(wanted), json.dumps(came)
     exact = json.loads(text, parse_float=float) == json.loads(back, parse_float=float)
-    ctx.judge(operation, exact, f"{what}, as sent, to the last digit", back[:200], answer)
+    ctx.expect.that(
+        Expectation(operation, f"{what}, as sent, to the last digit", response), exact, back[:200]
+    )

@@ -9,32 +9,34 @@ from hypothesis.stateful import RuleBasedStateMachine
 
 from synth_pools.contract.exceptions import (
     BusyError,
-    EndScenario,
-    LackError,
+    InconclusiveError,
     StoppedError,
+    StopScenarioError,
     UnreachableError,
 )
-from synth_pools.contract.harness.context import Scenario, difference, same
+from synth_pools.contract.harness.expectations import difference
+from synth_pools.contract.harness.registry import Scenario
 from synth_pools.contract.harness.views import in_list, of_pool, of_rollout
-from synth_pools.contract.http.client import ABSENT, Answer, at
+from synth_pools.contract.http.client import ABSENT, Response, at
 from synth_pools.contract.results import Clause
-from synth_pools.contract.stateful.model import Known, Pool, configs, matches
-from synth_pools.contract.stateful.shrinking import AbortError, FailureError, Search, Walk
+from synth_pools.contract.rules.verdict import same_json
+from synth_pools.contract.stateful.model import Pool, RolloutModel, configs, matches
+from synth_pools.contract.stateful.shrinking import AbortError, FailureError, Shrinker, StatefulRun
 
 CHECK = "model.walk"
 _CLAUSE = Clause("Where sources disagreed", "what several requests leave behind, taken together")
 
 
-class Watching(RuleBasedStateMachine):
+class ObservingMachine(RuleBasedStateMachine):
     """What a walk has made, and whether all who show it tell of it as the model does."""
 
-    search: Search
+    search: Shrinker
     operations: tuple[str, ...]
 
     def __init__(self) -> None:
         super().__init__()
         item = Scenario(CHECK, _CLAUSE, self.operations, lambda _: None)
-        self.ctx = Walk(self.search, item)
+        self.ctx = StatefulRun(self.search, item)
         self.pools: list[Pool] = []
 
     def teardown(self) -> None:
@@ -52,9 +54,9 @@ class Watching(RuleBasedStateMachine):
             return
         try:
             act()
-        except EndScenario:
+        except StopScenarioError:
             raise FailureError from None
-        except (LackError, BusyError, StoppedError, UnreachableError) as reason:
+        except (InconclusiveError, BusyError, StoppedError, UnreachableError) as reason:
             raise AbortError(reason) from None
 
     @property
@@ -62,7 +64,7 @@ class Watching(RuleBasedStateMachine):
         return [pool for pool in self.pools if not pool.archived]
 
     def offers(self, feature: str) -> bool:
-        return self.ctx.world.offers(feature)
+        return self.ctx.session.offers(feature)
 
     @property
     def admitting(self) -> list[Pool]:
@@ -80,44 +82,47 @@ class Watching(RuleBasedStateMachine):
         every = [(pool, name) for pool in self.active for name in pool.tasks]
         return every[pick % len(every)]
 
-    def rollouts(self, open_: bool) -> list[Known]:
+    def rollouts(self, open_: bool) -> list[RolloutModel]:
         every = [known for pool in self.pools for known in pool.rollouts]
         return [known for known in every if (known.status == "open") is open_]
 
     # What is seen
 
-    def see_pool(self, pool: Pool, writer: str, wrote: Answer) -> None:
+    def see_pool(self, pool: Pool, writer: str, wrote: Response) -> None:
         told = of_pool(self.ctx, pool.id, pool.shown_as)
         wanted = {**pool.fields, "status": pool.shown_as or ABSENT}
         for name, value in wanted.items():
             if value is ABSENT:
                 continue
-            self.ctx.witnesses(
+            self.ctx.expect.observed(
                 writer,
                 wrote,
-                [(who, same(value, at(seen, name)), answer) for who, seen, answer in told],
+                [(who, same_json(value, at(seen, name)), response) for who, seen, response in told],
                 f"{name} of the pool is {value!r}",
                 difference(value, at(told[0][1], name)),
             )
         if not pool.archived:
             self.see_tasks(pool, writer, wrote)
 
-    def see_tasks(self, pool: Pool, writer: str, wrote: Answer) -> None:
+    def see_tasks(self, pool: Pool, writer: str, wrote: Response) -> None:
         ids = {"pool_id": pool.id}
-        listed, shown = self.ctx.want(200, "list_tasks", ids), self.ctx.want(200, "get_pool", ids)
+        listed, shown = (
+            self.ctx.require(200, "list_tasks", ids),
+            self.ctx.require(200, "get_pool", ids),
+        )
         told = [
             ("list_tasks", configs(listed.at("items")), listed),
             ("get_pool", configs(shown.at("tasks")), shown),
         ]
-        self.ctx.witnesses(
+        self.ctx.expect.observed(
             writer,
             wrote,
-            [(who, same(pool.tasks, seen), answer) for who, seen, answer in told],
+            [(who, same_json(pool.tasks, seen), response) for who, seen, response in told],
             f"the tasks are {pool.tasks!r}",
             difference(pool.tasks, told[0][1]),
         )
 
-    def see_rollout(self, known: Known, writer: str, wrote: Answer) -> None:
+    def see_rollout(self, known: RolloutModel, writer: str, wrote: Response) -> None:
         told = of_rollout(self.ctx, known.rollout)
         if known.status != "open":
             _, found, listed = in_list(
@@ -128,10 +133,10 @@ class Watching(RuleBasedStateMachine):
                 known.rollout.id,
             )
             told.append(("list_rollouts", found, listed))
-        self.ctx.witnesses(
+        self.ctx.expect.observed(
             writer,
             wrote,
-            [(who, matches(known, seen), answer) for who, seen, answer in told],
+            [(who, matches(known, seen), response) for who, seen, response in told],
             f"the rollout is {known.status}, its request {known.request!r}",
             f"{at(told[0][1], 'status')}, {at(told[0][1], 'request')!r}",
         )

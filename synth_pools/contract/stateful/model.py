@@ -7,9 +7,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from synth_pools.contract.harness.context import same
 from synth_pools.contract.harness.waits import Rollout
 from synth_pools.contract.http.client import at
+from synth_pools.contract.rules.verdict import same_json
 
 _leaves = st.none() | st.booleans() | st.integers(-9, 9) | st.sampled_from(["", "x", "ü🌍"])
 objects = st.dictionaries(
@@ -33,7 +33,7 @@ class Pool:
     archived: bool = False
     paused: bool = False
     tasks: dict[str, dict[str, Any]] = field(default_factory=dict)
-    rollouts: list[Known] = field(default_factory=list)
+    rollouts: list[RolloutModel] = field(default_factory=list)
 
     @property
     def shown_as(self) -> str | None:
@@ -44,7 +44,7 @@ class Pool:
 
 
 @dataclass(slots=True)
-class Known:
+class RolloutModel:
     rollout: Rollout
     request: dict[str, Any]
     status: str
@@ -68,7 +68,7 @@ def configs(tasks: Any) -> dict[str, Any]:
     return {str(at(task, "task_id")): at(task, "task_config") for task in found}
 
 
-def matches(known: Known, seen: Any) -> bool:
+def matches(known: RolloutModel, seen: Any) -> bool:
     status = at(seen, "status")
     good = status in ("queued", "running") if known.status == "open" else status == known.status
-    return good and same(known.request, at(seen, "request"))
+    return good and same_json(known.request, at(seen, "request"))

@@ -1,4 +1,4 @@
-"""Walks through the backend that end at the first unmet demand, and the search for a short one."""
+"""Runs of the state machine that end at the first unmet expectation, and the shortest of them."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ from dataclasses import dataclass
 
 import hypothesis.configuration
 
-from synth_pools.contract.collector import departure
-from synth_pools.contract.harness.context import Context, Scenario
-from synth_pools.contract.http.client import Answer, Stream
-from synth_pools.contract.results import Clause, Column, Layer
-from synth_pools.contract.session import World
+from synth_pools.contract.harness.context import Context
+from synth_pools.contract.harness.expectations import Expectation, Expectations
+from synth_pools.contract.harness.registry import Scenario
+from synth_pools.contract.harness.resources import Resources
+from synth_pools.contract.results import Layer
+from synth_pools.contract.session import Session
 
 # A longer search for a shorter proof is not worth the wait.
 _SHRINK_SECONDS = 8.0
 
 
 class AbortError(BaseException):
-    """Ends the walk without being taken for a failure that could be shrunk."""
+    """Ends the run without being taken for a failure that could be shrunk."""
 
     def __init__(self, reason: Exception) -> None:
         super().__init__(str(reason))
@@ -29,63 +30,62 @@ class AbortError(BaseException):
 
 
 class FailureError(AssertionError):
-    """A demand that was not met on a walk."""
+    """An expectation that a run did not meet."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
+    """A run that failed: the number of its requests, and a call that records its departure."""
+
     steps: int
     record: Callable[[], None]
 
 
 @dataclass(slots=True)
-class Search:
-    world: World
+class Shrinker:
+    """Keeps the shortest failure of all runs, and ends the search for a shorter one in time."""
+
+    session: Session
     shortest: Failure | None = None
     first_at: float = float("inf")
-    walks: int = 0
+    runs: int = 0
 
     @property
     def over(self) -> bool:
+        """Whether the time for a shorter failure has run out."""
         return time.monotonic() > self.first_at + _SHRINK_SECONDS
 
     def failed(self, failure: Failure) -> None:
+        """Take a failure over if it is the shortest so far."""
         self.first_at = min(self.first_at, time.monotonic())
         if self.shortest is None or failure.steps <= self.shortest.steps:
             self.shortest = failure
 
 
-class Walk(Context):
-    """A context whose unmet demands end the walk; only the shortest one is told in the end."""
+class _FailFast(Expectations):
+    """Expectations of which the first unmet one ends the run."""
 
-    def __init__(self, search: Search, item: Scenario) -> None:
-        super().__init__(search.world, item)
-        self._search = search
-        search.walks += 1
-        self._names = search.walks * 1_000
+    def __init__(self, shrinker: Shrinker, scenario: Scenario) -> None:
+        super().__init__(shrinker.session, scenario, Layer.SCENARIO)
+        self._shrinker = shrinker
 
-    def judge(
-        self,
-        operation: str,
-        ok: bool,
-        expected: str,
-        got: str,
-        answer: Answer | Stream | None,
-        *,
-        column: Column = Column.BEHAVIOUR,
-        clause: Clause | None = None,
-        cause: str = "",
-    ) -> bool:
-        if ok:
-            return super().judge(operation, ok, expected, got, answer, column=column)
-        exchange = answer.exchange if answer else None
-        found = departure(
-            self.scenario.id, operation, clause or self.scenario.clause, expected, got,
-            Layer.SCENARIO, column, exchange, self._before(exchange), cause,
-        )  # fmt: skip
-        findings = self.world.findings
-        self._search.failed(Failure(len(self.trail), lambda: findings.departed(found)))
-        raise FailureError(expected)
+    def that(self, expectation: Expectation, met: bool, got: str) -> bool:
+        if met:
+            return super().that(expectation, met, got)
+        departure = self.departure(expectation, got)
+        collector = self._session.collector
+        self._shrinker.failed(Failure(len(self.trail), lambda: collector.departed(departure)))
+        raise FailureError(expectation.expected)
+
+
+class StatefulRun(Context):
+    """Context of one run; only the departure of the shortest failed run is recorded in the end."""
+
+    def __init__(self, shrinker: Shrinker, scenario: Scenario) -> None:
+        super().__init__(shrinker.session, scenario)
+        shrinker.runs += 1
+        self.expect = _FailFast(shrinker, scenario)
+        self.resources = Resources(self, first_number=shrinker.runs * 1_000)
 
 
 @contextlib.contextmanager

@@ -18,23 +18,23 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from synth_pools.contract.exceptions import LackError
+from synth_pools.contract.exceptions import InconclusiveError
+from synth_pools.contract.harness.expectations import Expectation, Status
 from synth_pools.contract.harness.waits import (
     FINAL,
     STARTED,
     Rollout,
     rollout_id,
     wait,
-    wait_until_active,
     wait_until_resumed,
 )
-from synth_pools.contract.http.client import Answer, at
+from synth_pools.contract.http.client import Response, at
 from synth_pools.contract.options import Profile
 from synth_pools.contract.results import LayerResult
-from synth_pools.contract.session import World
-from synth_pools.contract.stateful.base import Watching
-from synth_pools.contract.stateful.model import Known, Pool, merge, objects, picks
-from synth_pools.contract.stateful.shrinking import AbortError, Search, scratch
+from synth_pools.contract.session import Session
+from synth_pools.contract.stateful.base import ObservingMachine
+from synth_pools.contract.stateful.model import Pool, RolloutModel, merge, objects, picks
+from synth_pools.contract.stateful.shrinking import AbortError, Shrinker, scratch
 
 _WALKS = {Profile.QUICK: (8, 10), Profile.FULL: (25, 20)}
 _OPERATIONS = (
@@ -48,16 +48,16 @@ _OPERATIONS = (
 _FIRST_TASK = {"task_id": "a", "task_config": {"a": {"b": 1, "c": 2}, "b": [1]}}
 
 
-def run(world: World) -> LayerResult:
+def run(session: Session) -> LayerResult:
     """Walk as often as the profile says; what is found goes to the world's findings."""
-    walks, steps = _WALKS[world.options.profile]
-    search = Search(world)
+    walks, steps = _WALKS[session.options.profile]
+    search = Shrinker(session)
 
     class Machine(_Machine):
         pass
 
     Machine.search = search
-    hypothesis.seed(world.options.seed)(Machine)
+    hypothesis.seed(session.options.seed)(Machine)
     how = settings(
         max_examples=walks,
         stateful_step_count=steps,
@@ -73,7 +73,7 @@ def run(world: World) -> LayerResult:
         with scratch():
             run_state_machine_as_test(Machine, settings=how)
     except AbortError as abort:
-        if not isinstance(abort.reason, LackError):
+        if not isinstance(abort.reason, InconclusiveError):
             return LayerResult(obstacle=f"the walk was ended: {abort}")
     except Exception:
         # What a walk ends with was noted when it happened; anything else is the kit's own.
@@ -84,7 +84,7 @@ def run(world: World) -> LayerResult:
     return LayerResult()
 
 
-class _Machine(Watching):
+class _Machine(ObservingMachine):
     operations = _OPERATIONS
 
     # Pools
@@ -100,17 +100,17 @@ class _Machine(Watching):
         self.safely(lambda: self._create_pool(metadata, []))
 
     def _create_pool(self, metadata: dict[str, Any], tasks: list[dict[str, Any]]) -> None:
-        name = self.ctx.name()
-        wrote = self.ctx.made(self._body(name, metadata, tasks))
+        name = self.ctx.resources.name()
+        wrote = self.ctx.resources.create_pool(self._body(name, metadata, tasks))
         configs = {task["task_id"]: task["task_config"] for task in tasks}
         self.pools.append(Pool(name, {"name": name, "metadata": metadata}, tasks=configs))
         self.see_pool(self.pools[-1], "create_pool", wrote)
 
     def _body(self, name: str, metadata: Any, tasks: list[dict[str, Any]]) -> dict[str, Any]:
         given = {"pool_id": name, "name": name, "metadata": metadata, "tasks": tasks}
-        world = self.ctx.world
-        live = world.live_pool_body("x", concurrency=50, **given)
-        return live or world.pool_body("x", concurrency=50, **given)
+        session = self.ctx.session
+        live = session.live_pool_body("x", concurrency=50, **given)
+        return live or session.pool_body("x", concurrency=50, **given)
 
     @precondition(lambda self: self.active)
     @rule(pick=picks, metadata=objects, extra=objects, remove=st.booleans())
@@ -120,7 +120,7 @@ class _Machine(Watching):
         def act() -> None:
             pool = self.pool(pick)
             change = {"metadata": metadata, "x_extra": None if remove else extra}
-            wrote = self.ctx.want(200, "update_pool", {"pool_id": pool.id}, json=change)
+            wrote = self.ctx.require(200, "update_pool", {"pool_id": pool.id}, json=change)
             pool.fields = merge(pool.fields, change)
             pool.fields.setdefault("metadata", {})
             self.see_pool(pool, "update_pool", wrote)
@@ -134,7 +134,7 @@ class _Machine(Watching):
             pool = self.pool(pick)
             tasks = [{"task_id": name} for name in pool.tasks] if keep else []
             body = self._body(pool.id, metadata, tasks)
-            wrote = self.ctx.want(200, "replace_pool", {"pool_id": pool.id}, json=body)
+            wrote = self.ctx.require(200, "replace_pool", {"pool_id": pool.id}, json=body)
             pool.fields = {"name": pool.id, "metadata": metadata}
             pool.tasks = {name: {} for name in pool.tasks} if keep else {}
             self.see_pool(pool, "replace_pool", wrote)
@@ -146,7 +146,7 @@ class _Machine(Watching):
     def delete_pool(self, pick: int) -> None:
         def act() -> None:
             pool = self.pool(pick)
-            wrote = self.ctx.want(200, "delete_pool", {"pool_id": pool.id})
+            wrote = self.ctx.require(200, "delete_pool", {"pool_id": pool.id})
             pool.archived = True
             self.see_pool(pool, "delete_pool", wrote)
             for known in pool.rollouts:
@@ -174,7 +174,7 @@ class _Machine(Watching):
 
     def _move(self, operation: str, among: list[Pool], pick: int, *, paused: bool) -> None:
         pool = among[pick % len(among)]
-        wrote = self.ctx.want(200, operation, {"pool_id": pool.id})
+        wrote = self.ctx.require(200, operation, {"pool_id": pool.id})
         pool.paused = paused
         if not paused:
             wait_until_resumed(self.ctx, pool.id, wrote)
@@ -187,11 +187,11 @@ class _Machine(Watching):
             paused = [pool for pool in self.active if pool.paused]
             pool = paused[pick % len(paused)]
             ids = {"pool_id": pool.id}
-            operation, path, request = "create_rollout", ids, self.ctx.world.rollout_body()
+            operation, path, request = "create_rollout", ids, self.ctx.session.rollout_body()
             if everywhere:
                 operation, path, request = "create_global_rollout", {}, {**request, **ids}
             why = "the pool is paused"
-            refused = self.ctx.want(409, operation, path, json=request, because=why)
+            refused = self.ctx.require(Status(409, why), operation, path, json=request)
             self.see_pool(pool, operation, refused)
 
         self.safely(act)
@@ -205,7 +205,7 @@ class _Machine(Watching):
             pool = self.pool(pick)
             name = next(name for name in "abcdefghijklmnopqrstuvwxyz" if name not in pool.tasks)
             body = {"task_id": name, "task_config": config}
-            wrote = self.ctx.want(201, "create_task", {"pool_id": pool.id}, json=body)
+            wrote = self.ctx.require(201, "create_task", {"pool_id": pool.id}, json=body)
             pool.tasks[name] = config
             self.see_tasks(pool, "create_task", wrote)
 
@@ -228,7 +228,7 @@ class _Machine(Watching):
     ) -> None:
         pool, name = self.task(pick)
         ids = {"pool_id": pool.id, "task_id": name}
-        wrote = self.ctx.want(200, operation, ids, json={"task_config": config})
+        wrote = self.ctx.require(200, operation, ids, json={"task_config": config})
         pool.tasks[name] = change(pool.tasks[name])
         self.see_tasks(pool, operation, wrote)
 
@@ -237,11 +237,11 @@ class _Machine(Watching):
     def delete_task(self, pick: int) -> None:
         def act() -> None:
             pool, name = self.task(pick)
-            wrote = self.ctx.want(200, "delete_task", {"pool_id": pool.id, "task_id": name})
+            wrote = self.ctx.require(200, "delete_task", {"pool_id": pool.id, "task_id": name})
             del pool.tasks[name]
             self.see_tasks(pool, "delete_task", wrote)
             again = {"pool_id": pool.id, "task_id": name}
-            self.ctx.want(404, "delete_task", again, because="the task is gone")
+            self.ctx.require(Status(404, "the task is gone"), "delete_task", again)
 
         self.safely(act)
 
@@ -262,7 +262,9 @@ class _Machine(Watching):
             archived = [pool for pool in self.pools if pool.archived]
             pool = archived[pick % len(archived)]
             ids, (operation, body) = {"pool_id": pool.id}, asked
-            refused = self.ctx.want(409, operation, ids, json=body, because="the pool is archived")
+            refused = self.ctx.require(
+                Status(409, "the pool is archived"), operation, ids, json=body
+            )
             self.see_pool(pool, operation, refused)
 
         self.safely(act)
@@ -290,8 +292,8 @@ class _Machine(Watching):
             if everywhere:
                 operation, ids, request = "create_global_rollout", {}, {**request, **ids}
             # A server may prepare a pool again after it was changed.
-            wait_until_active(self.ctx, pool.id)
-            wrote = self.ctx.want((202, 200), operation, ids, json=request)
+            self.ctx.resources.wait_until_active(pool.id)
+            wrote = self.ctx.require((202, 200), operation, ids, json=request)
             self._keep(pool, rollout_id(wrote), request, operation, wrote)
 
         self.safely(act)
@@ -305,14 +307,16 @@ class _Machine(Watching):
             pool = self.roomy[pick % len(self.roomy)]
             requests = [self._request(one, lasting) for one in metadata]
             body = {"pool_id": pool.id, "rollouts": requests}
-            wait_until_active(self.ctx, pool.id)
-            wrote = self.ctx.want(200, "create_rollout_batch", json=body)
+            self.ctx.resources.wait_until_active(pool.id)
+            wrote = self.ctx.require(200, "create_rollout_batch", json=body)
             for number, request in enumerate(requests):
                 made = wrote.at("items", number, "rollout", "rollout_id")
                 if not isinstance(made, str):
                     said = str(wrote.at("items", number))[:200]
                     name = "create_rollout_batch"
-                    self.ctx.judge(name, False, f"a rollout for item {number}", said, wrote)
+                    self.ctx.expect.that(
+                        Expectation(name, f"a rollout for item {number}", wrote), False, said
+                    )
                 self._keep(pool, made, request, "create_rollout_batch", wrote)
 
         self.safely(act)
@@ -323,14 +327,14 @@ class _Machine(Watching):
         def act() -> None:
             every = self._replayable()
             pool, known = every[pick % len(every)]
-            wait_until_active(self.ctx, pool.id)
+            self.ctx.resources.wait_until_active(pool.id)
             ids = known.rollout.global_ids
-            wrote = self.ctx.want((202, 200), "replay_rollout", ids)
+            wrote = self.ctx.require((202, 200), "replay_rollout", ids)
             self._keep(pool, rollout_id(wrote), known.request, "replay_rollout", wrote)
 
         self.safely(act)
 
-    def _replayable(self) -> list[tuple[Pool, Known]]:
+    def _replayable(self) -> list[tuple[Pool, RolloutModel]]:
         """Rollouts whose pool admits, and whose task is still there."""
         return [
             (pool, known)
@@ -340,14 +344,14 @@ class _Machine(Watching):
         ]
 
     def _request(self, metadata: dict[str, Any], lasting: bool) -> dict[str, Any]:
-        world = self.ctx.world
-        request = world.rollout_body(metadata=metadata)
-        if world.echo or world.containers:
+        session = self.ctx.session
+        request = session.rollout_body(metadata=metadata)
+        if session.echo or session.containers:
             request["env"] = {"delay": 600 if lasting else 0}
         return request
 
     def _keep(
-        self, pool: Pool, made: str, request: dict[str, Any], writer: str, wrote: Answer
+        self, pool: Pool, made: str, request: dict[str, Any], writer: str, wrote: Response
     ) -> None:
         """Remember a rollout once it runs, if it is to last, or has ended."""
         rollout = Rollout(pool.id, made)
@@ -357,7 +361,7 @@ class _Machine(Watching):
             wait(self.ctx, rollout, STARTED)
         else:
             status = str(wait(self.ctx, rollout, FINAL).at("status"))
-        known = Known(rollout, request, status)
+        known = RolloutModel(rollout, request, status)
         pool.rollouts.append(known)
         self.see_rollout(known, writer, wrote)
 
@@ -371,13 +375,13 @@ class _Machine(Watching):
     def cancel_ended(self, pick: int, everywhere: bool) -> None:
         self.safely(lambda: self._cancel(self.rollouts(open_=False), pick, everywhere))
 
-    def _cancel(self, among: list[Known], pick: int, everywhere: bool) -> None:
+    def _cancel(self, among: list[RolloutModel], pick: int, everywhere: bool) -> None:
         known = among[pick % len(among)]
         operation = "cancel_global_rollout" if everywhere else "cancel_rollout"
         ids = known.rollout.global_ids if everywhere else known.rollout.ids
         if known.status in ("completed", "failed"):
-            wrote = self.ctx.want(409, operation, ids, json={}, because="it has ended")
+            wrote = self.ctx.require(Status(409, "it has ended"), operation, ids, json={})
         else:
-            wrote = self.ctx.want(200, operation, ids, json={})
+            wrote = self.ctx.require(200, operation, ids, json={})
             known.status = "cancelled"
         self.see_rollout(known, operation, wrote)

@@ -11,9 +11,9 @@ import pytest
 
 from synth_pools.contract.fuzzing.checks import CHECKS
 from synth_pools.contract.fuzzing.schemathesis_engine import (
+    CheckedExchange,
+    EngineProblem,
     EngineSettings,
-    Judged,
-    Trouble,
     run_engine,
 )
 from synth_pools.local import LocalBackend
@@ -35,7 +35,7 @@ def small_spec(*paths: str) -> dict[str, Any]:
     return spec
 
 
-def run(url: str, spec: dict[str, Any], **settings: Any) -> list[Judged | Trouble]:
+def run(url: str, spec: dict[str, Any], **settings: Any) -> list[CheckedExchange | EngineProblem]:
     asked = EngineSettings(
         url=url,
         api_key=KEY,
@@ -59,8 +59,8 @@ def test_requests_repeat_are_authorized_and_masked(
     for _ in range(2):
         with LocalBackend(api_key=KEY) as backend:
             found = run(backend.url, spec, read_only=True)
-        judged = [one for one in found if isinstance(one, Judged)]
-        assert [one for one in found if isinstance(one, Trouble)] == []
+        judged = [one for one in found if isinstance(one, CheckedExchange)]
+        assert [one for one in found if isinstance(one, EngineProblem)] == []
         assert [one for one in judged if one.failed] == []
         assert {one.exchange.method for one in judged} == {"GET"}
         assert {one.exchange.status for one in judged} >= {200, 401, 422}
@@ -73,13 +73,13 @@ def test_requests_repeat_are_authorized_and_masked(
 def test_a_server_that_is_not_there_is_a_trouble_and_no_traceback() -> None:
     began = time.monotonic()
     found = run("http://127.0.0.1:9", small_spec("/v1/capabilities"), read_only=True)
-    assert any(isinstance(one, Trouble) and one.network for one in found)
+    assert any(isinstance(one, EngineProblem) and one.network for one in found)
     assert time.monotonic() - began < 30
 
 
 def test_the_deadline_ends_it() -> None:
     with LocalBackend(api_key=KEY) as backend:
         found = run(backend.url, small_spec("/v1/pools"), deadline=time.monotonic())
-    (late,) = [one for one in found if isinstance(one, Trouble)]
+    (late,) = [one for one in found if isinstance(one, EngineProblem)]
     assert "time was up" in late.text
     assert len(found) < 500

@@ -7,16 +7,18 @@ from typing import Any
 import pytest
 
 from synth_pools.contract.fuzzing.schemathesis_engine import GeneratedRequest
-from synth_pools.contract.fuzzing.targeting import Fixture, Place, Steering
+from synth_pools.contract.fuzzing.targeting import RequestTarget, RequestTargeting, RequestTargets
 
 MARK = "contract-kit-0123abcd-g"
-FIXTURE = Fixture(
-    Place("read", "addition", "rollout_1"), Place("pool-writes"), Place("task-writes", "addition")
+TARGETS = RequestTargets(
+    RequestTarget("read", "addition", "rollout_1"),
+    RequestTarget("pool-writes"),
+    RequestTarget("task-writes", "addition"),
 )
 
 
-def steering() -> Steering:
-    return Steering(MARK, FIXTURE, lambda _: None, frozenset({"somebodys"}))
+def targeting() -> RequestTargeting:
+    return RequestTargeting(MARK, TARGETS, lambda _: None, frozenset({"somebodys"}))
 
 
 def request(
@@ -30,15 +32,15 @@ def request(
     return GeneratedRequest(operation, method, path or {}, headers or {}, body, negative)
 
 
-def steered(*arguments: Any, **more: Any) -> GeneratedRequest:
+def retargeted(*arguments: Any, **more: Any) -> GeneratedRequest:
     made = request(*arguments, **more)
-    steering()(made)
+    targeting()(made)
     return made
 
 
 def test_most_reads_go_to_what_is_there() -> None:
     went = [
-        steered("get_rollout", path={"pool_id": f"p{n}", "rollout_id": "r"}).path_parameters
+        retargeted("get_rollout", path={"pool_id": f"p{n}", "rollout_id": "r"}).path_parameters
         for n in range(200)
     ]
     there = went.count({"pool_id": "read", "rollout_id": "rollout_1"})
@@ -49,32 +51,34 @@ def test_most_reads_go_to_what_is_there() -> None:
 def test_no_write_reaches_a_pool_of_somebody_else(operation: str) -> None:
     for number in range(200):
         path = {"pool_id": "somebodys", "task_id": f"t{number}"}
-        made = steered(operation, "DELETE", path=path, body={"n": number})
+        made = retargeted(operation, "DELETE", path=path, body={"n": number})
         pool = made.path_parameters["pool_id"]
         assert pool == "pool-writes" or pool.startswith(MARK)
 
 
 def test_a_global_rollout_stays_in_a_pool_of_ours() -> None:
     for negative in (frozenset[str](), frozenset({"body"})):
-        made = steered("create_global_rollout", "POST", body={"seed": 1}, negative=negative)
+        made = retargeted("create_global_rollout", "POST", body={"seed": 1}, negative=negative)
         assert made.body["pool_id"] == "read"
 
 
 def test_pools_are_signed_without_changing_a_length_that_is_tried() -> None:
-    short = steered("create_pool", "POST", body={"name": "a"}).body["name"]
+    short = retargeted("create_pool", "POST", body={"name": "a"}).body["name"]
     assert short == f"{MARK}a"
-    long = steered("create_pool", "POST", body={"name": "n" * 255}).body["name"]
+    long = retargeted("create_pool", "POST", body={"name": "n" * 255}).body["name"]
     assert len(long) == 255
     assert long.startswith(MARK)
     refused = {"name": "n" * 256}
-    steered("create_pool", "POST", body=refused, negative=frozenset({"body"}))
+    retargeted("create_pool", "POST", body=refused, negative=frozenset({"body"}))
     assert len(refused["name"]) == 256
-    assert steered("create_pool", "POST", body={"name": ""}).body["name"] == ""
+    assert retargeted("create_pool", "POST", body={"name": ""}).body["name"] == ""
 
 
 def test_ids_in_bodies_agree_with_each_other_and_are_new() -> None:
     bodies = [
-        steered("create_pool", "POST", body={"name": "n", "id": "0", "pool_id": "1", "n": n}).body
+        retargeted(
+            "create_pool", "POST", body={"name": "n", "id": "0", "pool_id": "1", "n": n}
+        ).body
         for n in range(64)
     ]
     agreed = [body for body in bodies if body["id"] == body["pool_id"]]
@@ -85,19 +89,22 @@ def test_ids_in_bodies_agree_with_each_other_and_are_new() -> None:
 def test_what_is_wrong_on_purpose_stays_wrong() -> None:
     path = {"pool_id": "x" * 256}
     assert (
-        steered("get_pool", path=dict(path), negative=frozenset({"path"})).path_parameters == path
+        retargeted("get_pool", path=dict(path), negative=frozenset({"path"})).path_parameters
+        == path
     )
     body = {"task_id": 7, "seed": "no"}
-    made = steered("create_rollout", "POST", body=dict(body), negative=frozenset({"body"}))
+    made = retargeted("create_rollout", "POST", body=dict(body), negative=frozenset({"body"}))
     assert made.body == body
     headers = {"Idempotency-Key": "a b"}
-    made = steered("create_rollout", "POST", headers=dict(headers), negative=frozenset({"header"}))
+    made = retargeted(
+        "create_rollout", "POST", headers=dict(headers), negative=frozenset({"header"})
+    )
     assert made.headers == headers
 
 
 def test_pools_that_came_to_be_are_registered_and_left_alone() -> None:
     registered: list[str] = []
-    own = Steering(MARK, FIXTURE, registered.append, frozenset({"somebodys"}))
+    own = RequestTargeting(MARK, TARGETS, registered.append, frozenset({"somebodys"}))
     own.observe("create_pool", 201, b'{"pool_id": "mine"}')
     own.observe("create_pool", 422, b'{"pool_id": "refused"}')
     own.observe("create_pool", 201, b"no json")
@@ -111,7 +118,7 @@ def test_pools_that_came_to_be_are_registered_and_left_alone() -> None:
 
 def test_the_same_requests_go_to_the_same_places() -> None:
     def places() -> list[Any]:
-        own, gone = steering(), []
+        own, gone = targeting(), []
         for number in range(50):
             made = request("update_task", "PUT", {"pool_id": "p", "task_id": "t"}, {"n": number})
             own(made)
@@ -125,13 +132,13 @@ def test_a_batch_stays_in_a_pool_of_ours() -> None:
     for negative in (frozenset[str](), frozenset({"body"})):
         body = {"rollouts": [{"pool_id": "somebodys"}, {}, 7], "requests": [{"pool_id": "other"}]}
         for named in ({}, {"pool_id": None}, {"pool_id": "somebodys"}):
-            made = steered(
+            made = retargeted(
                 "create_rollout_batch", "POST", body={**body, **named}, negative=negative
             )
             assert made.body["pool_id"] == "read"
             assert made.body["rollouts"] == [{"pool_id": "read"}, {}, 7]
             assert made.body["requests"] == [{"pool_id": "read"}]
-    wrong = steered(
+    wrong = retargeted(
         "create_rollout_batch", "POST", body={"pool_id": ""}, negative=frozenset({"body"})
     )
     assert wrong.body["pool_id"] == ""
@@ -140,6 +147,6 @@ def test_a_batch_stays_in_a_pool_of_ours() -> None:
 def test_a_pause_disturbs_no_reader() -> None:
     for operation in ("pause_pool", "resume_pool"):
         for number in range(50):
-            made = steered(operation, "POST", path={"pool_id": f"p{number}"})
+            made = retargeted(operation, "POST", path={"pool_id": f"p{number}"})
             pool = made.path_parameters["pool_id"]
             assert pool == "pool-writes" or pool.startswith(MARK)

@@ -13,11 +13,11 @@ import pytest
 
 from synth_pools.contract.document import Document
 from synth_pools.contract.exceptions import UnreachableError
-from synth_pools.contract.harness.context import difference, same
-from synth_pools.contract.http.client import ABSENT, Probe, at
+from synth_pools.contract.harness.expectations import difference
+from synth_pools.contract.http.client import ABSENT, HttpClient, at
 from synth_pools.contract.http.sse import SseReader
 from synth_pools.contract.options import ApiKey
-from synth_pools.contract.results import Exchange
+from synth_pools.contract.rules.verdict import same_json
 from synth_pools.spec import load_spec
 
 _DOCUMENT = Document(load_spec())
@@ -77,24 +77,24 @@ def _tell_the_key(handler: BaseHTTPRequestHandler) -> None:
 
 
 def test_an_answer_without_an_end_is_cut() -> None:
-    with _server(_drip) as probe:
+    with _server(_drip) as http:
         began = time.monotonic()
-        answer = probe.call("get_queue_status", limit=0.5)
+        answer = http.call("get_queue_status", limit=0.5)
         assert time.monotonic() - began < 5
     assert answer.exchange.trouble == "the answer did not end within 0 s"
     assert answer.json is ABSENT
 
 
 def test_a_stream_without_an_end_is_left() -> None:
-    with _server(_drip) as probe:
-        stream = probe.stream("stream_global_rollout_events", {"rollout_id": "x"}, limit=0.5)
+    with _server(_drip) as http:
+        stream = http.stream("stream_global_rollout_events", {"rollout_id": "x"}, limit=0.5)
     assert not stream.ended
     assert stream.reader.messages
 
 
 def test_a_stream_is_left_when_enough_was_seen() -> None:
-    with _server(_drip) as probe:
-        stream = probe.stream(
+    with _server(_drip) as http:
+        stream = http.stream(
             "stream_global_rollout_events",
             {"rollout_id": "x"},
             until=lambda reader: len(reader.messages) >= 2,
@@ -103,26 +103,24 @@ def test_a_stream_is_left_when_enough_was_seen() -> None:
 
 
 def test_no_answer_is_told_as_such() -> None:
-    with _server(_hang_up) as probe:
-        answer = probe.call("get_queue_status")
+    with _server(_hang_up) as http:
+        answer = http.call("get_queue_status")
     assert answer.status is None
     assert "disconnected" in str(answer.exchange.trouble)
 
 
 def test_nobody_there() -> None:
-    probe = Probe("http://127.0.0.1:9", ApiKey(_KEY), _DOCUMENT)
+    http = HttpClient("http://127.0.0.1:9", ApiKey(_KEY), _DOCUMENT)
     with pytest.raises(UnreachableError, match=r"127\.0\.0\.1:9"):
-        probe.call("get_queue_status")
+        http.call("get_queue_status")
 
 
 def test_the_key_is_nowhere_in_what_is_kept() -> None:
-    seen: list[Exchange] = []
-    with _server(_tell_the_key) as probe:
-        probe.on_exchange = seen.append
-        probe.call("get_queue_status")
-        assert _KEY not in repr(probe)
-    assert seen[0].status == 200
-    assert _KEY not in repr(seen)
+    with _server(_tell_the_key) as http:
+        answer = http.call("get_queue_status")
+        assert _KEY not in repr(http)
+    assert answer.status == 200
+    assert _KEY not in repr(answer)
 
 
 def test_the_key_stays_in_its_process() -> None:
@@ -148,7 +146,7 @@ def test_the_key_stays_in_its_process() -> None:
     ],
 )
 def test_equal_as_json(one: Any, other: Any, equal: bool) -> None:
-    assert same(one, other) is equal
+    assert same_json(one, other) is equal
 
 
 def test_where_two_values_part() -> None:
@@ -159,7 +157,7 @@ def test_where_two_values_part() -> None:
 
 
 @contextmanager
-def _server(behave: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[Probe]:
+def _server(behave: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[HttpClient]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             try:
@@ -173,10 +171,10 @@ def _server(behave: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[Probe]
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-    probe = Probe(f"http://127.0.0.1:{server.server_port}", ApiKey(_KEY), _DOCUMENT)
+    http = HttpClient(f"http://127.0.0.1:{server.server_port}", ApiKey(_KEY), _DOCUMENT)
     try:
-        yield probe
+        yield http
     finally:
-        probe.close()
+        http.close()
         server.shutdown()
         server.server_close()

@@ -10,10 +10,10 @@ import pytest
 from synth_pools.contract.document import Document
 from synth_pools.contract.http.sse import read_messages
 from synth_pools.contract.results import Exchange
-from synth_pools.contract.rules.conformance import conformance
-from synth_pools.contract.rules.consistency import agreement
-from synth_pools.contract.rules.event_streams import stream_rules
-from synth_pools.contract.rules.verdict import Judgement
+from synth_pools.contract.rules.conformance import check_conformance
+from synth_pools.contract.rules.consistency import check_consistency
+from synth_pools.contract.rules.event_streams import check_event_stream
+from synth_pools.contract.rules.verdict import RuleResult
 from synth_pools.spec import load_spec
 
 DOCUMENT = Document(load_spec())
@@ -51,15 +51,15 @@ def answered(
 
 
 def complaints(exchange: Exchange) -> set[str]:
-    return {judgement.check for judgement in _judged(exchange) if not judgement.held}
+    return {result.check for result in _judged(exchange) if not result.held}
 
 
-def _judged(exchange: Exchange) -> list[Judgement]:
+def _judged(exchange: Exchange) -> list[RuleResult]:
     operation = DOCUMENT.operation_of(exchange.method, exchange.url)
     return [
-        judgement
-        for rules in (conformance, agreement, stream_rules)
-        for judgement in rules(DOCUMENT, operation, exchange)
+        result
+        for rules in (check_conformance, check_consistency, check_event_stream)
+        for result in rules(DOCUMENT, operation, exchange)
     ]
 
 

@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from synth_pools.contract import run_contract
-from synth_pools.contract.collector import departure
-from synth_pools.contract.results import Clause, Column, Layer
+from synth_pools.contract.collector import cause_of
 from synth_pools.contract.stateful.model import merge
 from synth_pools.local import LocalBackend
 from tests.contract.faults import FAULTS
@@ -49,16 +48,7 @@ def test_a_walk_finds_a_fault_and_is_short(fault: str, operation: str) -> None:
 
 def test_one_defect_is_one_entry() -> None:
     def told(expected: str) -> str:
-        return departure(
-            "a.b",
-            "get_pool",
-            Clause("Pages", "x"),
-            expected,
-            "y",
-            Layer.SCENARIO,
-            Column.BEHAVIOUR,
-            None,
-        ).group
+        return cause_of("get_pool", expected)
 
     assert told('id is "contract-kit-0a1b2c3d-x-1"') == told('id is "contract-kit-0a1b2c3d-y-2"')
     assert told("capacity is 4") == told("capacity is 5")

@@ -1,0 +1,306 @@
+"""Expectations of a scenario, and the verdicts that come of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from synth_pools.contract.collector import cause_of
+from synth_pools.contract.exceptions import InconclusiveError
+from synth_pools.contract.harness.registry import Scenario
+from synth_pools.contract.http.client import ABSENT, EventStream, Response, at
+from synth_pools.contract.results import Clause, Column, Departure, Exchange, Layer, Outcome
+from synth_pools.contract.rules.verdict import excerpt, same_json, show
+from synth_pools.contract.session import Session
+
+# Requests that a departure shows as what leads up to it.
+_TRAIL = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """One demand on an operation.
+
+    Attributes:
+        operation: The id of the operation that departs if the demand is not met.
+        expected: The demand in words, for the report.
+        response: The response, or stream, that shows whether it is met.
+        column: The column of the report's table that it counts in.
+        clause: The clause that it rests on; the scenario's where None.
+        cause: The key of the defect behind a departure; departures with the same one are one entry
+            of the report. Where it is empty, equal demands on one operation share one.
+    """
+
+    operation: str
+    expected: str
+    response: Response | EventStream | None
+    column: Column = Column.BEHAVIOUR
+    clause: Clause | None = None
+    cause: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Expectation of a response's status.
+
+    Attributes:
+        allowed: The status, or all that are allowed.
+        because: The reason, for the report.
+        code: The `error.code` that the body must have if it has one.
+        clause: The clause that it rests on; the scenario's where None.
+    """
+
+    allowed: int | tuple[int, ...]
+    because: str = ""
+    code: str | None = None
+    clause: Clause | None = None
+
+    @classmethod
+    def of(cls, given: StatusLike) -> Status:
+        """Return the expectation for a bare status, or the expectation itself."""
+        return given if isinstance(given, Status) else cls(given)
+
+    @property
+    def statuses(self) -> tuple[int, ...]:
+        return (self.allowed,) if isinstance(self.allowed, int) else self.allowed
+
+    @property
+    def column(self) -> Column:
+        return Column.ERRORS if min(self.statuses) >= 400 else Column.STATUS
+
+    def __str__(self) -> str:
+        listed = " or ".join(map(str, self.statuses))
+        return f"{listed}: {self.because}" if self.because else listed
+
+
+StatusLike = int | tuple[int, ...] | Status
+
+
+class Expectations:
+    """Judge of one scenario: it holds the trail of requests and hands verdicts to the collector.
+
+    Attributes:
+        trail: The exchanges of the scenario so far.
+        judged: The operations that have a verdict.
+        departures: The number of expectations that were not met.
+    """
+
+    def __init__(self, session: Session, scenario: Scenario, layer: Layer) -> None:
+        self._session = session
+        self._scenario = scenario
+        self._layer = layer
+        self.trail: list[Exchange] = []
+        self.judged: set[str] = set()
+        self.departures = 0
+
+    def record(self, exchange: Exchange) -> None:
+        """Judge an exchange by the document and append it to the trail."""
+        self._session.collector.record(exchange, self._layer, self._before(exchange))
+        self.trail.append(exchange)
+
+    def that(self, expectation: Expectation, met: bool, got: str) -> bool:
+        """Record whether an expectation is met.
+
+        Args:
+            expectation: The demand.
+            met: Whether it is met.
+            got: The observation in words, for the report.
+
+        Returns:
+            `met`.
+        """
+        self.judged.add(expectation.operation)
+        if met:
+            self._held(expectation.operation, expectation.column)
+        else:
+            self.departures += 1
+            self._session.collector.departed(self.departure(expectation, got))
+        return met
+
+    def departure(self, expectation: Expectation, got: str) -> Departure:
+        """Build the departure of an expectation that is not met."""
+        exchange = expectation.response.exchange if expectation.response else None
+        return Departure(
+            check=self._scenario.id,
+            operation=expectation.operation,
+            clause=expectation.clause or self._scenario.clause,
+            expected=expectation.expected,
+            got=got,
+            exchange=exchange,
+            layer=self._layer,
+            column=expectation.column,
+            before=self._before(exchange),
+            cause=expectation.cause or cause_of(expectation.operation, expectation.expected),
+        )
+
+    def status(self, response: Response, expected: StatusLike, operation: str) -> bool:
+        """Expect a status, and the `error.code` where the body has one.
+
+        Args:
+            response: The response.
+            expected: The status, several of them, or a `Status`.
+            operation: The operation that was asked for.
+
+        Returns:
+            Whether the response is as expected.
+
+        Raises:
+            InconclusiveError: The server answers 501, so it does not offer the operation.
+        """
+        status = Status.of(expected)
+        if response.status == 501 and 501 not in status.statuses:
+            raise InconclusiveError(Outcome.NOT_OFFERED, operation, "the server answers 501")
+        if response.status not in status.statuses:
+            self.unexpected_status(response, status, operation)
+            return False
+        self.judged.add(operation)
+        self._held(operation, status.column)
+        told = response.at("error", "code")
+        if status.code is None or told is ABSENT:
+            return True
+        demand = Expectation(
+            operation, f"error.code {status.code}", response, Column.ERRORS, status.clause
+        )
+        return self.that(demand, told == status.code, show(told))
+
+    def unexpected_status(self, response: Response, expected: StatusLike, operation: str) -> None:
+        """Record the departure of a response whose status is not the expected one."""
+        status = Status.of(expected)
+        cause = self._status_cause(operation, status.statuses, response.status)
+        demand = Expectation(operation, str(status), response, status.column, status.clause, cause)
+        self.that(demand, False, excerpt(response.exchange))
+
+    def equal(
+        self,
+        operation: str,
+        what: str,
+        wanted: Any,
+        came: Any,
+        response: Response | EventStream | None,
+    ) -> bool:
+        """Expect two JSON values to be equal; the report says where they differ.
+
+        Args:
+            operation: The operation that departs if they are not.
+            what: The name of the value, for the report.
+            wanted: The expected value.
+            came: The observed value.
+            response: The response that it is from.
+
+        Returns:
+            Whether they are equal.
+        """
+        demand = Expectation(operation, f"{what} is {_shown(wanted)}", response)
+        return self.that(demand, same_json(wanted, came), difference(wanted, came))
+
+    def observed(
+        self,
+        writer: str,
+        wrote: Response,
+        told: Iterable[tuple[str, bool, Response]],
+        expected: str,
+        got: str,
+    ) -> bool:
+        """Expect a change to be visible to all readers.
+
+        Where no reader sees it the writer departs, whatever its own response says; where some see
+        it, those that do not depart.
+
+        Args:
+            writer: The operation that made the change.
+            wrote: Its response.
+            told: The reading operations, whether each sees the change, and their responses.
+            expected: The change in words.
+            got: The observation in words, where no reader sees it.
+
+        Returns:
+            Whether all see it.
+        """
+        heard = list(told)
+        others = [ok for reader, ok, _ in heard if reader != writer]
+        if others and not any(others):
+            return self.that(Expectation(writer, expected, wrote), False, got)
+        self.that(Expectation(writer, expected, wrote), True, "")
+        good = True
+        for reader, ok, response in heard:
+            good &= self.that(
+                Expectation(reader, expected, response), ok, excerpt(response.exchange)
+            )
+        return good
+
+    def consistent(self, what: str, told: Iterable[tuple[str, Any, Response]]) -> bool:
+        """Expect several accounts of one thing to be equal.
+
+        An account that differs from the majority departs; without a majority each may be wrong.
+
+        Args:
+            what: The name of the thing.
+            told: The operations, what each says of it, and their responses.
+
+        Returns:
+            Whether they are equal.
+        """
+        heard = list(told)
+        best = max(heard, key=lambda one: sum(same_json(one[1], value) for _, value, _ in heard))
+        agreeing = sum(same_json(best[1], value) for _, value, _ in heard)
+        good = True
+        for operation, value, response in heard:
+            others = best if value is not best[1] else next(o for o in heard if o[0] != operation)
+            ok = same_json(best[1], value) and (agreeing * 2 > len(heard) or agreeing == len(heard))
+            demand = Expectation(
+                operation,
+                f"{what}, as {others[0]} tells it",
+                response,
+                cause=f"{self._scenario.id}|{what}",
+            )
+            good &= self.that(demand, ok, difference(others[1], value))
+        return good
+
+    def inconclusive(
+        self, operation: str, note: str, outcome: Outcome = Outcome.NOT_REACHED
+    ) -> None:
+        """Record that an operation could not be judged, and the reason."""
+        self.judged.add(operation)
+        self._session.collector.inconclusive(
+            outcome, self._scenario.id, operation, Column.BEHAVIOUR, self._layer, note
+        )
+
+    def _held(self, operation: str, column: Column) -> None:
+        self._session.collector.held(self._scenario.id, operation, column, self._layer)
+
+    def _before(self, exchange: Exchange | None) -> tuple[Exchange, ...]:
+        """The requests before an exchange that may have changed something."""
+        steps: list[Exchange] = []
+        for step in self.trail:
+            if step is exchange:
+                break
+            if step.method != "GET":
+                steps.append(step)
+        return tuple(steps[-_TRAIL:])
+
+    def _status_cause(self, operation: str, wanted: tuple[int, ...], status: int | None) -> str:
+        """One cause for all who wanted the same; an undocumented status shares the schema's."""
+        known = self._session.document.operations[operation]
+        if status is not None and known.response(status) is None:
+            return f"schema.status|{operation}|{status}"
+        return f"status|{operation}|{wanted}|{status}"
+
+
+def difference(wanted: Any, came: Any, where: str = "") -> str:
+    """Describe the first difference of two JSON values in one line."""
+    if isinstance(wanted, dict) and isinstance(came, dict):
+        for key in wanted.keys() | came.keys():
+            if not same_json(at(wanted, key), at(came, key)):
+                return difference(at(wanted, key), at(came, key), f"{where}/{key}")
+    elif isinstance(wanted, list) and isinstance(came, list) and len(wanted) == len(came):
+        for index, (one, other) in enumerate(zip(wanted, came, strict=True)):
+            if not same_json(one, other):
+                return difference(one, other, f"{where}/{index}")
+    if where:
+        return f"at {where}: {_shown(came)} instead of {_shown(wanted)}"
+    return _shown(came)
+
+
+def _shown(value: Any) -> str:
+    return "nothing" if value is ABSENT else show(value)

@@ -1,0 +1,87 @@
+"""Scenarios and their registry.
+
+A scenario is a function of a `Context` that speaks about some operations. It states expectations
+and never asserts: one that is not met becomes a departure, which names the operation and the
+request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from synth_pools.contract.results import Clause
+
+if TYPE_CHECKING:
+    from synth_pools.contract.harness.context import Context
+
+Play = Callable[["Context"], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """One check of behaviour.
+
+    Attributes:
+        id: Its id in reports, "subject.claim".
+        clause: The clause of openapi.yaml that it rests on.
+        operations: The operations that it speaks about, by their ids.
+        play: The function that judges them.
+        needs: The precondition: "live" (rollouts that last as long as is wanted), "containers"
+            (stub containers of the kit), or a feature of the server.
+        reads_only: Whether it changes nothing, so that a read-only run can play it.
+        slow: Whether it waits for a clock, so that it runs along with the layers after it.
+        alone: Whether it must run when no other scenario does.
+    """
+
+    id: str
+    clause: Clause
+    operations: tuple[str, ...]
+    play: Play
+    needs: str | None = None
+    reads_only: bool = False
+    slow: bool = False
+    alone: bool = False
+
+
+REGISTRY: dict[str, Scenario] = {}
+
+
+def scenario(
+    id: str,  # noqa: A002 - that is its name in every report
+    section: str,
+    demand: str,
+    *operations: str,
+    needs: str | None = None,
+    reads_only: bool = False,
+    slow: bool = False,
+    alone: bool = False,
+) -> Callable[[Play], Play]:
+    """Register the decorated function as a scenario.
+
+    Args:
+        id: The id of the scenario.
+        section: The section of openapi.yaml, or the operation or schema, that the clause is in.
+        demand: The demand of the clause.
+        *operations: The ids of the operations that it speaks about.
+        needs: See `Scenario`.
+        reads_only: See `Scenario`.
+        slow: See `Scenario`.
+        alone: See `Scenario`.
+
+    Returns:
+        A decorator that leaves the function as it is.
+
+    Raises:
+        ValueError: Another scenario has the id.
+    """
+
+    def register(play: Play) -> Play:
+        if id in REGISTRY:
+            raise ValueError(f"two scenarios are called {id}")
+        clause = Clause(section, demand)
+        REGISTRY[id] = Scenario(id, clause, operations, play, needs, reads_only, slow, alone)
+        return play
+
+    return register

@@ -1,0 +1,96 @@
+"""Pools that a scenario makes to work with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from synth_pools.contract.exceptions import InconclusiveError, StopScenarioError
+from synth_pools.contract.http.client import Response
+from synth_pools.contract.results import Outcome
+
+if TYPE_CHECKING:
+    from synth_pools.contract.harness.context import Context
+
+
+class Resources:
+    """Maker of pools for one scenario, each under a name that no other scenario uses."""
+
+    def __init__(self, ctx: Context, first_number: int = 0) -> None:
+        self._ctx = ctx
+        self._number = first_number
+
+    def name(self, subject: str = "") -> str:
+        """Return an unused id."""
+        self._number += 1
+        slug = self._ctx.scenario.id.replace("_", "-")
+        parts = (slug, subject, str(self._number))
+        return self._ctx.session.pool_id("-".join(filter(None, parts)))
+
+    def pool(self, subject: str = "", **more: Any) -> str:
+        """Create a pool and wait until it is active.
+
+        Args:
+            subject: A part of its name.
+            **more: Fields of its definition.
+
+        Returns:
+            Its id.
+        """
+        body = self._ctx.session.pool_body("x", **self._named(subject), **more)
+        return str(self.create_pool(body).at("id"))
+
+    def live_pool(self, subject: str = "", **more: Any) -> str:
+        """Create a pool whose rollouts obey `env.delay` and the like; see `pool`.
+
+        Raises:
+            InconclusiveError: There can be none on this server.
+        """
+        body = self._ctx.session.live_pool_body("x", **self._named(subject), **more)
+        if body is None:
+            raise InconclusiveError(
+                Outcome.NOT_REACHED,
+                "create_rollout",
+                "needs a slow rollout: the server has no echo target and is not on this machine",
+            )
+        return str(self.create_pool(body).at("id"))
+
+    def create_pool(self, body: Mapping[str, Any]) -> Response:
+        """Create a pool from a whole body and wait until it is active.
+
+        Returns:
+            The response of the creation.
+
+        Raises:
+            StopScenarioError: It was not created.
+            InconclusiveError: It did not become active in time.
+        """
+        self._ctx.session.register_pool(str(body.get("pool_id") or body.get("id")))
+        response = self._ctx.require(201, "create_pool", json=body)
+        created = response.at("id")
+        if not isinstance(created, str):
+            raise StopScenarioError
+        self._ctx.session.register_pool(created)
+        if response.at("status") != "active":
+            self.wait_until_active(created)
+        return response
+
+    def wait_until_active(self, pool_id: str) -> None:
+        """Wait until a pool admits rollouts.
+
+        Raises:
+            InconclusiveError: It failed, was archived, or did not become active in time.
+        """
+        came: object = "nothing"
+        for _ in self._ctx.session.pauses():
+            came = self._ctx.require(200, "get_pool", {"pool_id": pool_id}).at("status")
+            if came == "active":
+                return
+            if came in ("failed", "archived"):
+                break
+        note = f"the pool was {came} and not active after {self._ctx.session.patience:.0f} s"
+        raise InconclusiveError(Outcome.NOT_REACHED, "create_pool", note)
+
+    def _named(self, subject: str) -> dict[str, str]:
+        name = self.name(subject)
+        return {"pool_id": name, "name": name}
