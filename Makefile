@@ -50,8 +50,12 @@ demo: $(STAMP) ## A backend, a container, a pool and its rollouts, live
 	@$(BIN)/python examples/demo.py
 
 .PHONY: test
-test: $(STAMP) $(PUBLISHED_STAMP) ## Every test, in parallel
+test: $(STAMP) $(PUBLISHED_STAMP) ## Every test but those of `make test-system`, in parallel
 	$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+
+.PHONY: test-system
+test-system: $(STAMP) ## The crash, fleet, fuzz and soak tests in their short forms
+	$(BIN)/python -m pytest -n 2 -m system $(ARGS) tests/system
 
 .PHONY: contract
 contract: $(STAMP) ## Whether the backend at URL=... keeps the contract; the key is in SYNTH_API_KEY
