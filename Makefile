@@ -87,7 +87,7 @@ bench-backend: $(STAMP) ## What the local backend costs, next to the container b
 	@$(BIN)/python -m bench.backend --write docs/results/backend-bench.md $(BENCH_OPTIONS)
 
 .PHONY: check
-check: lint types imports lint-spec check-generated ## Everything that can be said without running it
+check: lint types imports dependencies lint-spec check-generated ## Everything that can be said without running it
 
 .PHONY: lint
 lint: $(STAMP) ## Style
@@ -106,6 +106,10 @@ types: $(STAMP) ## mypy, as strict as it gets
 .PHONY: imports
 imports: $(STAMP) ## Who imports whom
 	$(BIN)/lint-imports --no-logo
+
+.PHONY: dependencies
+dependencies: $(STAMP) ## Whether what is imported is declared, and what is declared imported
+	$(BIN)/deptry synth_pools generated
 
 .PHONY: lint-spec
 lint-spec: $(STAMP) ## openapi.yaml, as OpenAPI and as reading matter
