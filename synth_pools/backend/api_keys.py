@@ -5,15 +5,28 @@ No frame that raises holds a key, for the sake of tracebacks that show local var
 
 from __future__ import annotations
 
+import hashlib
+import hmac
+import logging
 import os
+import re
 import secrets
+import stat
+import time
 from pathlib import Path
 
 from .errors import BadOptionError
-from .settings import Secret
+from .settings import Secret, Settings
+
+_log = logging.getLogger(__name__)
 
 _PREFIX = "sk_local_"
 _LIMIT = 1024
+
+# How long a key that was taken out of the file may still be let in.
+_LOOK_SECONDS = 1.0
+_LARGEST_FILE = 1024 * 1024
+_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 def key_problem(key: str) -> str | None:
@@ -53,3 +66,90 @@ def make_key_file(path: Path) -> Secret:
         os.fsync(file.fileno())
     draft.rename(path)
     return secret
+
+
+class KeyRing:
+    """Compares in a time that tells neither how much of a key was right nor which was near."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._file = settings.api_keys_file
+        self._digests: dict[str, bytes] = {"": _digest(settings.api_key.reveal().encode())}
+        self._seen: object = None
+        self._next_look = 0.0
+        if self._file is not None:
+            self._seen = _state(self._file)
+            self._use(read_keys_file(self._file))
+
+    def name_of(self, candidate: bytes) -> str | None:
+        """Whose key this is ("" where keys have no names); None if it is nobody's."""
+        self._look()
+        digest, found = _digest(candidate), None
+        for name, known in self._digests.items():
+            if hmac.compare_digest(known, digest):
+                found = name
+        return found
+
+    def _look(self) -> None:
+        if self._file is None or time.monotonic() < self._next_look:
+            return
+        self._next_look = time.monotonic() + _LOOK_SECONDS
+        state = _state(self._file)
+        if state == self._seen:
+            return
+        self._seen = state
+        try:
+            self._use(read_keys_file(self._file))
+        except BadOptionError as error:
+            # Nobody is locked out, or let in, by a file that is being written.
+            _log.error("the keys stay as they were: %s", error)
+        else:
+            _log.warning("the keys are now those of: %s", ", ".join(self._digests))
+
+    def _use(self, keys: dict[str, Secret]) -> None:
+        self._digests = {name: _digest(key.reveal().encode()) for name, key in keys.items()}
+
+
+def read_keys_file(path: Path) -> dict[str, Secret]:
+    """The keys by name; a line is `name: key`, and one that begins with # is a remark."""
+    try:
+        with path.open("rb") as file:
+            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+            if mode & 0o077:
+                raise BadOptionError(
+                    f"others may read or write {path} (mode {mode:04o}): chmod 600 it"
+                )
+            # Latin-1 takes any bytes; what is not ASCII is refused as such below.
+            text = file.read(_LARGEST_FILE).decode("latin-1")
+    except OSError as error:
+        raise BadOptionError(f"cannot read the keys file {path}: {error.strerror}") from error
+    keys: dict[str, Secret] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        name, colon, key = (part.strip() for part in line.partition(":"))
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        problem = None if colon and _NAME.fullmatch(name) else "is not `name: key`"
+        if problem is None and name in keys:
+            problem = "gives a name that another line has"
+        elif problem is None and (fault := key_problem(key)) is not None:
+            problem = f"has a key that {fault}"
+        secret = Secret(key)
+        if problem is not None:
+            # No frame that raises holds a key.
+            key = name = line = text = ""
+            raise BadOptionError(f"line {number} of {path} {problem}")
+        keys[name] = secret
+    if not keys:
+        raise BadOptionError(f"{path} holds no keys: write lines of the form `name: key`")
+    return keys
+
+
+def _state(path: Path) -> object:
+    try:
+        found = path.stat()
+    except OSError as error:
+        return error.errno
+    return found.st_mtime_ns, found.st_size, found.st_ino, found.st_mode
+
+
+def _digest(key: bytes) -> bytes:
+    return hashlib.sha256(key).digest()

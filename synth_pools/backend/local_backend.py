@@ -16,16 +16,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
 
-from . import hostnames
 from .api.app import create_app
-from .api_keys import key_problem
+from .api_keys import key_problem, read_keys_file
 from .containers.credentials import variables
 from .errors import BadOptionError, DataDirError, LocalBackendError
-from .key_ring import read_keys_file
 from .limits import Limits
 from .server.listener import base_url, check_port, is_loopback, open_listening_socket
 from .server.thread import ServerThread
-from .settings import Secret, Settings
+from .settings import Secret, Settings, hosts
 from .storage.data_dir import DataDir
 
 if TYPE_CHECKING:
@@ -95,7 +93,7 @@ class LocalBackend:
             self._chosen_key = next(iter(read_keys_file(self._keys_file).values()))
         else:
             self._keys_file = None
-        self._container_hosts = hostnames.hosts("container_hosts", container_hosts)
+        self._container_hosts = hosts("container_hosts", container_hosts)
         self._container_key_envs = variables("container_key_envs", container_key_envs)
         self._allow_processes = allow_processes
         if not 0 < health_interval <= _LONGEST_INTERVAL:
@@ -103,7 +101,7 @@ class LocalBackend:
                 f"health_interval must be more than 0 and at most {_LONGEST_INTERVAL:g} seconds"
             )
         self._health_interval = health_interval
-        self._allowed_hosts = hostnames.hosts("allowed_hosts", allowed_hosts)
+        self._allowed_hosts = hosts("allowed_hosts", allowed_hosts)
         self._limits = limits or Limits()
         if not 0 <= grace <= _LONGEST_GRACE:
             raise BadOptionError(f"grace must be from 0 to {_LONGEST_GRACE:g} seconds")

@@ -7,13 +7,13 @@ import contextlib
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 
+from .api_keys import KeyRing
 from .containers.balancer import Balancer
 from .containers.client import ContainerClient
 from .containers.health_checks import HealthChecks
 from .domain.state_changes import PoolChange, RolloutChange, write_line
 from .domain.validation import Contract
 from .errors import DataDirError
-from .key_ring import KeyRing
 from .metrics.recorder import MetricsRecorder
 from .metrics.snapshot import ContainerReading
 from .processes import Processes

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import ipaddress
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
+from .errors import BadOptionError
 from .limits import Limits
+
+_HOST_NAME = re.compile(r"[a-z0-9_]([a-z0-9._-]*[a-z0-9_])?")
 
 
 class Secret:
@@ -62,3 +68,29 @@ class Settings(Limits):
     connect_timeout_seconds: float = 10.0
     probe_timeout_seconds: float = 10.0
     shutdown_seconds: float = 5.0
+
+
+def hosts(option: str, names: Iterable[str]) -> tuple[str, ...]:
+    """The names in the one form in which they are compared; a URL or a port is no host."""
+    if isinstance(names, str):
+        raise BadOptionError(f"{option} is a list of hosts, not one text")
+    return tuple(_host(option, name) for name in names)
+
+
+def _host(option: str, name: str) -> str:
+    host = name.strip().lower().removesuffix(".")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    if not _HOST_NAME.fullmatch(host) and not _is_address(host):
+        raise BadOptionError(
+            f"{option} takes names or addresses of hosts, without scheme or port: {name!r}"
+        )
+    return host
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True

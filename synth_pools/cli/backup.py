@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from .places import default_data_dir
+from .options import default_data_dir
 
 
 class _Refused(click.ClickException):

@@ -1,23 +1,54 @@
-"""Lengths of time as people write them on a command line: `30d`, `12h`."""
+"""Values of options: lengths of time (`30d`), sizes (`10GiB`), the default data directory."""
 
 from __future__ import annotations
 
+import os
 import re
+import sys
+from pathlib import Path
 
 import click
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
-_FORM = re.compile(r"([0-9]{1,6})([smhdw])")
+_DURATION = re.compile(r"([0-9]{1,6})([smhdw])")
+
+_UNITS = {"": 1, "B": 1}
+for _power, _letter in enumerate("KMGT", 1):
+    _UNITS[f"{_letter}IB"] = 1024**_power
+    _UNITS[f"{_letter}B"] = 1000**_power
+_SIZE = re.compile(r"([0-9]{1,15}) ?([KMGT]?I?B|)", re.IGNORECASE)
 
 
 def seconds_of(_context: click.Context, _option: click.Parameter, text: str | None) -> float | None:
     """What an option says, as a click callback; None where it is not given."""
     if text is None:
         return None
-    match = _FORM.fullmatch(text.strip())
+    match = _DURATION.fullmatch(text.strip())
     if match is None or int(match[1]) == 0:
         raise click.BadParameter(
             f"{text!r} is no length of time: write a number above 0 with s, m, h, d or w behind "
             "it, like 30d"
         )
     return float(int(match[1]) * _SECONDS[match[2]])
+
+
+def bytes_of(_context: click.Context, _option: click.Parameter, text: str | None) -> int | None:
+    """What an option says, as a click callback; None where it is not given."""
+    if text is None:
+        return None
+    match = _SIZE.fullmatch(text.strip())
+    unit = None if match is None else _UNITS.get(match[2].upper())
+    if match is None or unit is None or int(match[1]) == 0:
+        raise click.BadParameter(
+            f"{text!r} is no size: write a number above 0, with B, KiB, MiB, GiB or TiB (or KB, "
+            "MB, GB, TB) behind it, like 10GiB"
+        )
+    return int(match[1]) * unit
+
+
+def default_data_dir() -> Path:
+    if sys.platform == "darwin":
+        return Path("~/Library/Application Support/synth-pools")
+    base = os.environ.get("XDG_DATA_HOME", "")
+    # The XDG specification: a relative path in it is to be ignored.
+    return Path(base if Path(base).is_absolute() else "~/.local/share") / "synth-pools"

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import logging
 import os
 import shlex
 import sys
+from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from synth_pools.backend.limits import Limits
 
-from .limit_options import limit_options
 from .log_format import FORMATS, LEVELS, configure
-from .options import seconds_of
-from .places import default_data_dir
+from .options import bytes_of, default_data_dir, seconds_of
 from .signals import StopSignals
-from .sizes import bytes_of
 
 if TYPE_CHECKING:
     from synth_pools.local import LocalBackend
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _KEY_VARIABLE = "SYNTH_POOLS_API_KEY"
 _WATCH_SECONDS = 0.5
 _GARBAGE_THRESHOLD = 10_000
+_SECONDS = "_seconds"
 
 
 class _Refused(click.ClickException):
@@ -35,6 +36,31 @@ class _Refused(click.ClickException):
 
 class _BrokeDown(click.ClickException):
     exit_code = 1
+
+
+def limit_options(command: Callable[..., int]) -> Callable[..., int]:
+    """Give the command the options, and their values in one argument, `limits`."""
+
+    @functools.wraps(command)
+    def with_limits(**options: Any) -> int:
+        chosen = {field.name: options.pop(field.name) for field in fields(Limits)}
+        return command(limits=Limits(**chosen), **options)
+
+    decorated: Callable[..., int] = with_limits
+    for field in reversed(fields(Limits)):
+        is_time = field.name.endswith(_SECONDS)
+        flag = field.name.removesuffix(_SECONDS).replace("_", "-")
+        most = field.metadata["most"]
+        decorated = click.option(
+            f"--{flag}",
+            field.name,
+            type=click.FloatRange(min=0, min_open=True) if is_time else click.IntRange(1, most),
+            default=field.default,
+            show_default=True,
+            metavar="SECONDS" if is_time else "N",
+            help=field.metadata["help"],
+        )(decorated)
+    return decorated
 
 
 @click.command()

@@ -12,8 +12,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from synth_pools.backend.api_keys import KeyRing, read_keys_file
 from synth_pools.backend.errors import BadOptionError
-from synth_pools.backend.key_ring import KeyRing, read_keys_file
 from synth_pools.backend.settings import Secret, Settings
 from synth_pools.local import LocalBackend
 from tests.cli.test_serve import run
@@ -130,7 +130,7 @@ def test_every_key_is_compared_whichever_is_right(
         compared.append((len(one), len(other)))
         return genuine(one, other)
 
-    monkeypatch.setattr("synth_pools.backend.key_ring.hmac.compare_digest", watched)
+    monkeypatch.setattr("synth_pools.backend.api_keys.hmac.compare_digest", watched)
     for candidate, name in ((b"sk_a", "a"), (b"sk_c", "c"), (b"x", None), (b"", None)):
         compared.clear()
         assert ring.name_of(candidate) == name

@@ -7,8 +7,7 @@ from dataclasses import replace
 
 from synth_pools._version import __version__
 
-from ..metrics.snapshot import Reading
-from ..metrics.stored import count
+from ..metrics.snapshot import Reading, count
 from ..services import Services
 from ..storage.database import StorageError
 

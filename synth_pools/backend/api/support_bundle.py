@@ -18,19 +18,18 @@ from typing import IO, Any
 
 from synth_pools._version import __version__
 
+from ..api_keys import read_keys_file
 from ..artifacts.listing import artifacts_of
 from ..artifacts.redaction import MASK, Redactor, names_secret
 from ..domain.errors import ApiError, storage_unavailable
 from ..errors import BadOptionError
-from ..key_ring import read_keys_file
 from ..services import Services
 from ..storage import artifacts as artifact_rows
 from ..storage import events
 from ..storage.events import Event
 from ..storage.pools import find_pool, find_task, task_document, task_documents
-from ..storage.rollouts import rollout_document
+from ..storage.rollouts import rollout_document, usage_document
 from ..storage.schema import VERSION
-from ..storage.usage import usage_document
 
 _log = logging.getLogger(__name__)
 

@@ -20,8 +20,7 @@ from prometheus_client.core import (
 from prometheus_client.metrics_core import Metric
 
 from .primitives import Histogram
-from .snapshot import ContainerReading, Reading
-from .stored import StoredCounts
+from .snapshot import ContainerReading, Reading, StoredCounts
 
 _PREFIX = "synth_pools"
 

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ..storage.rollouts import STATES
 from .recorder import MetricsRecorder
-from .stored import StoredCounts
+
+# Pools that have series of their own: a scrape must not grow with every pool that is ever made.
+_MOST_POOLS = 100
+# For what the other pools have together; no id looks like this.
+OTHER_POOLS = "(others)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +29,28 @@ class ContainerReading:
 
 
 @dataclass(frozen=True, slots=True)
+class PoolLoad:
+    queued: int
+    running: int
+    concurrency: int
+
+    def __add__(self, other: PoolLoad) -> PoolLoad:
+        return PoolLoad(
+            self.queued + other.queued,
+            self.running + other.running,
+            self.concurrency + other.concurrency,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class StoredCounts:
+    rollouts_by_state: dict[str, int]
+    pools_by_status: dict[str, int]
+    # By pool id: those with the most to do and the newest, and the rest together.
+    loads: dict[str, PoolLoad]
+
+
+@dataclass(frozen=True, slots=True)
 class Reading:
     version: str
     api_version: str
@@ -35,3 +63,44 @@ class Reading:
     containers: tuple[ContainerReading, ...]
     # None where the database could not be read.
     stored: StoredCounts | None
+
+
+def count(db: sqlite3.Connection) -> StoredCounts:
+    """Takes time in proportion to what is stored: not for the event loop."""
+    rollouts = dict.fromkeys(STATES, 0)
+    rollouts.update(
+        (str(status), int(number))
+        for status, number in db.execute("SELECT status, COUNT(*) FROM rollouts GROUP BY status")
+    )
+    pools = {
+        str(status): int(number)
+        for status, number in db.execute("SELECT status, COUNT(*) FROM pools GROUP BY status")
+    }
+    return StoredCounts(rollouts, pools, _loads(db))
+
+
+def _loads(db: sqlite3.Connection) -> dict[str, PoolLoad]:
+    unfinished = {
+        (str(pool_id), str(status)): int(number)
+        for pool_id, status, number in db.execute(
+            "SELECT pool_id, status, COUNT(*) FROM rollouts WHERE status IN ('queued', 'running')"
+            " GROUP BY pool_id, status"
+        )
+    }
+    loads = {
+        str(pool_id): PoolLoad(
+            unfinished.get((pool_id, "queued"), 0),
+            unfinished.get((pool_id, "running"), 0),
+            int(concurrency),
+        )
+        for pool_id, concurrency in db.execute(
+            "SELECT id, concurrency FROM pools WHERE status != 'archived' ORDER BY seq DESC"
+        )
+    }
+    # A stable sort: of those that have as much to do the newest come first.
+    busiest = sorted(loads.items(), key=lambda item: -item[1].queued - item[1].running)
+    shown = dict(busiest[:_MOST_POOLS])
+    if len(busiest) > _MOST_POOLS:
+        rest = (load for _, load in busiest[_MOST_POOLS:])
+        shown[OTHER_POOLS] = sum(rest, start=PoolLoad(0, 0, 0))
+    return shown

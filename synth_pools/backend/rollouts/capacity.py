@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 
 from ..domain.errors import ApiError
 from ..limits import Limits
-from ..storage.pools import Executes, Pool
+from ..storage.database import Executes
+from ..storage.pools import Pool
 
 # How many ends a rate is measured by, and over which time at most.
 _ENDS = 200

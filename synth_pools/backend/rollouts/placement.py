@@ -9,7 +9,8 @@ from typing import Any
 
 from ..domain.definitions import can_be_id
 from ..domain.errors import conflict, id_mismatch
-from ..storage.pools import Executes, Pool, find_pool, find_task
+from ..storage.database import Executes
+from ..storage.pools import Pool, find_pool, find_task
 
 
 @dataclass(slots=True)

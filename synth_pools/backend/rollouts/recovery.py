@@ -9,8 +9,8 @@ from ..domain.definitions import container_urls, has_processes
 from ..domain.errors import ApiError
 from ..domain.target import TargetError
 from ..storage import rollouts as stored_rollouts
-from ..storage.database import Transaction
-from ..storage.pools import Executes, Pool, find_task, task_container_url
+from ..storage.database import Executes, Transaction
+from ..storage.pools import Pool, find_task, task_container_url
 from ..storage.rollouts import failure
 from .attempts import most_attempts_of
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from .database import Transaction
-from .pools import Executes
+from .database import Executes, Transaction
 
 
 class Row(NamedTuple):

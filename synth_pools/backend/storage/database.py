@@ -10,7 +10,7 @@ import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -62,6 +62,12 @@ class Observer(Protocol):
 
     def changed(self, change: PoolChange | RolloutChange, request_id: str | None) -> None:
         """Told in the event loop, once the change is on disk."""
+
+
+class Executes(Protocol):
+    """Both a reading connection and a transaction can be asked."""
+
+    def execute(self, sql: str, parameters: Sequence[Any] = ..., /) -> sqlite3.Cursor: ...
 
 
 class Transaction:

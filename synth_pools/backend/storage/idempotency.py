@@ -10,10 +10,11 @@ from typing import Any
 
 from ..domain import json_text
 from ..domain.errors import ApiError, conflict
-from .database import Database, Transaction
-from .pools import Executes
-from .retention import KEY_SECONDS
+from .database import Database, Executes, Transaction
 from .rollouts import find_rollout
+
+# How long an Idempotency-Key counts.
+KEY_SECONDS = 24 * 3600.0
 
 
 @dataclass(frozen=True, slots=True)

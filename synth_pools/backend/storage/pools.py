@@ -7,23 +7,17 @@ import sqlite3
 import uuid
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any
 
 from ..domain import json_text
 from ..domain.clock import now
 from ..domain.definitions import can_be_id, pool_view, task_exists, task_view
 from ..domain.errors import conflict, pool_archived, pool_not_active, pool_not_found, task_not_found
 from ..domain.state_changes import PoolChange
-from .database import Transaction
+from .database import Executes, Transaction
 
 # Of the definition of a pool, up to which how it looks is remembered.
 _SMALL = 16 * 1024
-
-
-class Executes(Protocol):
-    """Both a reading connection and a transaction can be asked."""
-
-    def execute(self, sql: str, parameters: Sequence[Any] = ..., /) -> sqlite3.Cursor: ...
 
 
 @lru_cache(maxsize=128)

@@ -11,9 +11,7 @@ from . import artifacts as artifact_rows
 from . import rollouts
 from .content_store import ContentStore
 from .database import Database, StorageError, Transaction
-
-# How long an Idempotency-Key counts.
-KEY_SECONDS = 24 * 3600.0
+from .idempotency import KEY_SECONDS
 
 # So many at once hold up nobody's admission for long.
 _CHUNK = 200

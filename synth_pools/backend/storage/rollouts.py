@@ -6,6 +6,7 @@ other changes nothing. So a rollout ends once, with one terminal event.
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import uuid
 from collections.abc import Sequence
@@ -21,9 +22,8 @@ from ..domain.target import TargetError
 from . import artifacts as artifact_rows
 from . import events
 from .content_store import Content
-from .database import Transaction
+from .database import Executes, Transaction
 from .events import Event
-from .pools import Executes
 
 STATES = ("queued", "running", "completed", "failed", "cancelled")
 FINAL = frozenset({"completed", "failed", "cancelled"})
@@ -261,6 +261,26 @@ def summary_document(row: sqlite3.Row, last_event: Event | None) -> str:
         f'"finished_at":{_text(finished)},"queue_seconds":{queue_seconds},'
         f'"run_seconds":{run_seconds}}},"error":{row["error"]}}}'
     )
+
+
+def usage_document(rollout: sqlite3.Row) -> dict[str, Any]:
+    seconds = 0.0
+    if rollout["started_at"] is not None:
+        seconds = seconds_between(rollout["started_at"], rollout["finished_at"] or now())
+    return {
+        "id": rollout["id"],
+        "rollout_id": rollout["id"],
+        "pool_id": rollout["pool_id"],
+        "wall_time_sec": seconds,
+        "sandbox_minutes": round(seconds / 60, 6),
+        "llm_input_tokens": None,
+        "llm_output_tokens": None,
+        "bytes_uploaded": 0,
+        "bytes_downloaded": 0,
+        "cost_usd": None,
+        "provider_costs": {},
+        **json.loads(rollout["usage"]),
+    }
 
 
 def _text(value: str | None) -> str:

@@ -22,7 +22,7 @@ from synth_pools.backend.local_backend import LocalBackend
 from synth_pools.backend.storage.backup import back_up
 from synth_pools.backend.storage.content_store import FOLDER, content_file
 from synth_pools.backend.storage.database import FILE_NAME
-from synth_pools.cli.sizes import bytes_of
+from synth_pools.cli.options import bytes_of
 from tests.backend.artifacts.test_extraction import files, items, run, sha256
 from tests.backend.storage.test_schema import COMPLETED, make_version_1
 from tests.support.backend_server import Server, eventually, serve

@@ -277,7 +277,7 @@ def test_transactions_are_timed_and_batches_counted(start: Callable[..., Server]
 def test_there_are_no_more_series_than_a_bound(
     start: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("synth_pools.backend.metrics.stored._MOST_POOLS", 3)
+    monkeypatch.setattr("synth_pools.backend.metrics.snapshot._MOST_POOLS", 3)
     own = start()
     pools = [own.pool(concurrency=1) for _ in range(6)]
     # The oldest is the busiest.

@@ -15,8 +15,7 @@ from synth_pools.backend.storage import events as stored_events
 from synth_pools.backend.storage import rollouts
 from synth_pools.backend.storage.cursors import page_document
 from synth_pools.backend.storage.pools import find_pool
-from synth_pools.backend.storage.rollouts import find_rollout, rollout_document
-from synth_pools.backend.storage.usage import usage_document
+from synth_pools.backend.storage.rollouts import find_rollout, rollout_document, usage_document
 
 from ..messages import EventStreamResponse, Request, Response, reply, reply_text
 from ..pagination import read_page
