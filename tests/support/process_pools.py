@@ -10,7 +10,7 @@ from typing import Any
 
 import psutil
 
-from synth_pools.backend.processes.environment import MARKER
+from synth_pools.backend.processes.spec import MARKER
 from tests.support.backend_server import Server, eventually
 
 SMALL = str(Path(__file__).parent / "small_container.py")

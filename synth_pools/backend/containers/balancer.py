@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, Self
 
 from ..domain.definitions import container_key_env, container_urls, has_processes
-from .health import HealthState
 from .health_checks import HealthChecks
-from .members import Container, Member
-from .routing import choose
+from .members import Container, HealthState, Member
 
 
 class _PoolSet:
@@ -298,3 +296,25 @@ class Balancer:
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
         self._on_change()
+
+
+def choose(
+    members: Iterable[Member], tried: Collection[str] = (), *, is_retry: bool = False
+) -> Member | None:
+    """The one that runs least among the healthy ones; of equals the one least recently used.
+
+    An address that is not healthy is taken only where none is healthy, one that was `tried` only
+    where no other is as healthy. A retry also avoids those whose last check failed: it is worth
+    more than an even load. None where nothing may be given to any of them.
+    """
+    return min(
+        (member for member in members if member.takes_rollouts),
+        key=lambda member: (
+            member.container.health.state != "healthy",
+            member.url in tried,
+            is_retry and member.container.health.failures > 0,
+            member.container.load,
+            member.last_turn,
+        ),
+        default=None,
+    )

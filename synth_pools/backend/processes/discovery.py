@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import psutil
 
-from .environment import MARKER
+from .spec import MARKER
 
 # A clock that is set moves all start times a little.
 _SAME_SECONDS = 1.0

@@ -16,11 +16,10 @@ from ..domain.errors import ApiError
 from ..domain.target import TargetError
 from ..settings import Settings
 from .child import Child
-from .environment import environment
 from .failures import ProcessFailure
 from .ports import HOST, Ports
 from .registry import ProcessRegistry
-from .spec import ProcessSpec
+from .spec import ProcessSpec, environment
 from .termination import end_children
 
 _log = logging.getLogger(__name__)

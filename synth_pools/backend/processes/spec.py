@@ -10,6 +10,13 @@ from ..domain import json_text
 from ..domain.definitions import container_key_env, process_of
 from ..domain.errors import invalid
 
+# Carried by the process and all that it starts, whatever group they move to: they are known by it.
+MARKER = "SYNTH_POOLS_PROCESS"
+
+KEY = "ENVIRONMENT_API_KEY"
+
+_INHERITED = frozenset({"PATH", "HOME", "LANG", "TMPDIR", "TZ"})
+
 _START_SECONDS = 30.0
 _PLACEHOLDER = "{port}"
 
@@ -46,6 +53,17 @@ class ProcessSpec:
 
     def variables(self, port: int) -> dict[str, str]:
         return {name: _filled(text, port) for name, text in self.env}
+
+
+def environment(
+    spec: ProcessSpec, port: int, marker: str, own: Mapping[str, str], key: str | None
+) -> dict[str, str]:
+    """`own` is the backend's environment, of which only what every program needs is passed on."""
+    inherited = {
+        name: value for name, value in own.items() if name in _INHERITED or name.startswith("LC_")
+    }
+    secret = {} if key is None else {KEY: key}
+    return {**inherited, **spec.variables(port), **secret, "PORT": str(port), MARKER: marker}
 
 
 def check_process(definition: Mapping[str, Any]) -> None:

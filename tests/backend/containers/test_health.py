@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from synth_pools.backend.containers.health import Health
+from synth_pools.backend.containers.members import Health
 from tests.support.backend_server import Server, eventually, serve
 from tests.support.container_process import container_processes
 from tests.support.odd_container import OddContainer, Seen, http, odd_container

@@ -14,12 +14,10 @@ import psutil
 import pytest
 
 from synth_pools.backend.domain.definitions import has_processes
-from synth_pools.backend.processes.child import Child
+from synth_pools.backend.processes.child import Child, OutputTail
 from synth_pools.backend.processes.discovery import ProcessIdentity, find, is_alive
-from synth_pools.backend.processes.environment import MARKER, environment
-from synth_pools.backend.processes.output import Tail
 from synth_pools.backend.processes.ports import Ports
-from synth_pools.backend.processes.spec import ProcessSpec
+from synth_pools.backend.processes.spec import MARKER, ProcessSpec, environment
 from synth_pools.backend.processes.termination import end_children
 
 
@@ -84,7 +82,7 @@ def test_the_environment_holds_what_is_needed_and_nothing_of_ours() -> None:
 
 
 def test_only_the_last_lines_are_kept() -> None:
-    tail = Tail()
+    tail = OutputTail()
     for number in range(200_000):
         tail.feed(b"line %d\n" % number)
     assert tail.lines()[-1] == "line 199999"
@@ -95,7 +93,7 @@ def test_only_the_last_lines_are_kept() -> None:
 
 
 def test_lines_are_made_readable_and_keep_no_secret() -> None:
-    tail = Tail()
+    tail = OutputTail()
     tail.feed(b"\x1b[31mred\x1b[0m\r\n\n\xff key=topsecret\tend\n" + b"y" * 2000)
     lines = tail.lines("topsecret")
     assert lines[:2] == ["[31mred[0m", "\ufffd key=***\tend"]

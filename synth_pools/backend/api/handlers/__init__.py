@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from ..messages import Handler
-from . import artifacts, containers, creations, pool_states, pools, rollouts, service, tasks
+from . import artifacts, containers, pools, rollouts, service, tasks
 
 HANDLERS: Mapping[str, Handler] = {
     "list_pools": pools.list_pools,
@@ -14,8 +14,8 @@ HANDLERS: Mapping[str, Handler] = {
     "replace_pool": pools.replace_pool,
     "update_pool": pools.update_pool,
     "delete_pool": pools.delete_pool,
-    "pause_pool": pool_states.pause_pool,
-    "resume_pool": pool_states.resume_pool,
+    "pause_pool": pools.pause_pool,
+    "resume_pool": pools.resume_pool,
     "get_pool_urls": pools.get_pool_urls,
     "get_pool_metrics": pools.get_pool_metrics,
     "list_tasks": tasks.list_tasks,
@@ -24,7 +24,7 @@ HANDLERS: Mapping[str, Handler] = {
     "patch_task": tasks.patch_task,
     "delete_task": tasks.delete_task,
     "list_rollouts": rollouts.list_rollouts,
-    "create_rollout": creations.create_rollout,
+    "create_rollout": rollouts.create_rollout,
     "get_rollout": rollouts.get_rollout,
     "cancel_rollout": rollouts.cancel_rollout,
     "get_rollout_artifacts": artifacts.get_rollout_artifacts,
@@ -32,7 +32,7 @@ HANDLERS: Mapping[str, Handler] = {
     "get_rollout_summary": rollouts.get_rollout_summary,
     "stream_rollout_events": rollouts.stream_rollout_events,
     "list_global_rollouts": rollouts.list_rollouts,
-    "create_global_rollout": creations.create_rollout,
+    "create_global_rollout": rollouts.create_rollout,
     "get_global_rollout": rollouts.get_rollout,
     "cancel_global_rollout": rollouts.cancel_rollout,
     "get_global_rollout_artifacts": artifacts.get_rollout_artifacts,
@@ -42,9 +42,9 @@ HANDLERS: Mapping[str, Handler] = {
     "get_global_rollout_usage": rollouts.get_rollout_usage,
     "get_global_rollout_summary": rollouts.get_rollout_summary,
     "stream_global_rollout_events": rollouts.stream_rollout_events,
-    "validate_rollout": creations.validate_rollout,
-    "create_rollout_batch": creations.create_rollout_batch,
-    "replay_rollout": creations.replay_rollout,
+    "validate_rollout": rollouts.validate_rollout,
+    "create_rollout_batch": rollouts.create_rollout_batch,
+    "replay_rollout": rollouts.replay_rollout,
     "get_pool_container_health": containers.get_health,
     "get_pool_container_info": containers.get_info,
     "get_pool_container_metadata": containers.get_metadata,

@@ -1,8 +1,9 @@
-"""Pools: defined, read, changed and archived."""
+"""Pools: defined, read, changed, paused, resumed and archived."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 
@@ -18,14 +19,14 @@ from synth_pools.backend.domain.definitions import (
     pool_definition,
     require_same_id,
 )
-from synth_pools.backend.domain.errors import processes_not_allowed
+from synth_pools.backend.domain.errors import pool_not_active, processes_not_allowed
 from synth_pools.backend.processes.spec import check_process
 from synth_pools.backend.rollouts.lookups import cancel_all_of
 from synth_pools.backend.services import Services
 from synth_pools.backend.storage import pools, rollouts
 from synth_pools.backend.storage.cursors import page_document
 from synth_pools.backend.storage.database import Transaction
-from synth_pools.backend.storage.pools import Pool, find_pool, task_documents
+from synth_pools.backend.storage.pools import Pool, find_pool, move_pool, task_documents
 
 from ..messages import Request, Response, reply, reply_text
 from ..pagination import read_page
@@ -120,6 +121,30 @@ async def delete_pool(call: Request) -> Response:
     return reply(await call.services.database.write(work))
 
 
+async def pause_pool(call: Request) -> Response:
+    def next_status(pool: Pool) -> str:
+        if pool.status not in ("active", "warming", "paused"):
+            raise pool_not_active(pool.id, pool.status)
+        return "paused"
+
+    return await _move(call, next_status)
+
+
+async def resume_pool(call: Request) -> Response:
+    def next_status(pool: Pool) -> str:
+        if pool.status in ("active", "warming"):
+            return pool.status
+        if pool.status not in ("paused", "failed"):
+            raise pool_not_active(pool.id, pool.status)
+        starts = has_processes(pool.definition)
+        if starts and not call.services.settings.allow_processes:
+            raise processes_not_allowed()
+        # One that failed is tried again, whatever it has been told to do without since.
+        return "warming" if starts or pool.status == "failed" else "active"
+
+    return await _move(call, next_status)
+
+
 async def get_pool_urls(call: Request) -> Response:
     with call.services.database.reading() as db:
         pool = find_pool(db, call.path("pool_id"))
@@ -184,6 +209,21 @@ async def get_pool_metrics(call: Request) -> Response:
             ],
         }
     )
+
+
+async def _move(call: Request, next_status: Callable[[Pool], str]) -> Response:
+    services, pool_id = call.services, call.path("pool_id")
+
+    def work(tx: Transaction) -> dict[str, Any]:
+        pool = find_pool(tx, pool_id)
+        pool.require_changeable()
+        status = next_status(pool)
+        if status != pool.status:
+            pool = move_pool(tx, pool, status)
+            tx.after_commit(lambda: services.processes.follow(pool))
+        return pool.document(task_documents(tx, pool))
+
+    return reply(await services.database.write(work))
 
 
 def _check_containers(
