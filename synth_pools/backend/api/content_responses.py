@@ -19,7 +19,7 @@ _CACHING = "private, no-cache"
 _TAG = re.compile(r'(?:W/)?("[^"]*")')
 
 
-def archive_reply(name: str, pieces: Iterator[bytes], size: int | None = None) -> BytesResponse:
+def archive_response(name: str, pieces: Iterator[bytes], size: int | None = None) -> BytesResponse:
     """An archive that was, or is being, made for this answer."""
     headers = _headers("application/zip", name)
     if size is not None:
@@ -27,7 +27,7 @@ def archive_reply(name: str, pieces: Iterator[bytes], size: int | None = None) -
     return BytesResponse(200, headers, in_threads(pieces))
 
 
-def content_reply(
+def content_response(
     parameters: Mapping[str, Any],
     sha256: str,
     size: int,

@@ -50,14 +50,16 @@ class Dispatcher:
             await WebSocketClose()(scope, receive, send)
             return
         assert self.services is not None  # noqa: S101 - servers call us after the start
-        await _Request(self, self.services, scope, receive, send).answer()
+        await _Exchange(self, self.services, scope, receive, send).respond()
 
     def route(self, scope: Scope) -> tuple[Operation, dict[str, str]]:
         raw_path = scope.get("raw_path") or scope["path"].encode("utf-8")
         return self._router.find(scope["method"], raw_path)
 
 
-class _Request:
+class _Exchange:
+    """One request and its response."""
+
     def __init__(
         self,
         dispatcher: Dispatcher,
@@ -79,32 +81,32 @@ class _Request:
         # What it is counted as, where it is no operation.
         self._name = NO_OPERATION
 
-    async def answer(self) -> None:
+    async def respond(self) -> None:
         # In the task of this request, which ends with it.
         REQUEST_ID.set(self._id)
-        reply: JSONResponse | TextResponse | BytesResponse | EventStreamResponse | ApiError
+        response: JSONResponse | TextResponse | BytesResponse | EventStreamResponse | ApiError
         try:
-            reply = await self._reply()
+            response = await self._handle()
         except ApiError as error:
-            reply = error
+            response = error
         except ClientDisconnectedError:
             return
         except Exception:  # noqa: BLE001 - logged; the client learns only that it was our fault
             self._log_failure()
-            reply = internal_error()
-        if isinstance(reply, BytesResponse):
-            await self._answer_bytes(reply)
+            response = internal_error()
+        if isinstance(response, BytesResponse):
+            await self._send_bytes(response)
             return
-        if isinstance(reply, EventStreamResponse):
+        if isinstance(response, EventStreamResponse):
             try:
-                with self._services.streams.place(reply.rollout_id):
-                    await self._answer_events(reply)
+                with self._services.streams.place(response.rollout_id):
+                    await self._send_events(response)
                 return
             except ApiError as error:
-                reply = error
-        await self._answer_json(reply)
+                response = error
+        await self._send_json(response)
 
-    async def _reply(self) -> JSONResponse | TextResponse | BytesResponse | EventStreamResponse:
+    async def _handle(self) -> JSONResponse | TextResponse | BytesResponse | EventStreamResponse:
         path, method = self._scope["path"], self._scope["method"]
         check_head(self._scope, self._services.settings.max_header_bytes)
         check_host(self._scope, self._headers, self._services.settings.allowed_hosts)
@@ -126,7 +128,7 @@ class _Request:
         raw_body, body = b"", None
         if operation.body is not None:
             raw_body, body = await self._body(operation)
-        call = Request(
+        request = Request(
             services=self._services,
             operation=operation,
             parameters=parameters,
@@ -135,7 +137,7 @@ class _Request:
             base_url=base_url_of(self._scope, self._headers),
             receive=self._receive,
         )
-        return await HANDLERS[operation.id](call)
+        return await HANDLERS[operation.id](request)
 
     def _require_key(self) -> None:
         scheme, _, key = self._headers.get("authorization", "").partition(" ")
@@ -158,8 +160,8 @@ class _Request:
         name = self._name if self._operation is None else self._operation.id
         self._services.recorder.answered(name, status, time.perf_counter() - self._begun)
 
-    async def _answer_json(self, reply: JSONResponse | TextResponse | ApiError) -> None:
-        status, headers, body = self._serialize(reply)
+    async def _send_json(self, response: JSONResponse | TextResponse | ApiError) -> None:
+        status, headers, body = self._serialize(response)
         if self._services.settings.validate_responses and self._operation is not None:
             try:
                 self._contract.check_response(self._operation, status, headers, body)
@@ -170,7 +172,7 @@ class _Request:
         self._count(status)
 
     def _serialize(
-        self, reply: JSONResponse | TextResponse | ApiError
+        self, response: JSONResponse | TextResponse | ApiError
     ) -> tuple[int, dict[str, str], bytes]:
         headers = {
             "content-type": "application/json",
@@ -178,31 +180,35 @@ class _Request:
             # What a container or a caller wrote is never to be taken for a page.
             "x-content-type-options": "nosniff",
         }
-        if isinstance(reply, TextResponse):
-            return reply.status, {**headers, "content-type": reply.content_type}, reply.body
-        if isinstance(reply, JSONResponse):
-            return reply.status, headers, reply.body
-        document = json_text.dumps(reply.document(self._id)).encode("ascii")
-        return reply.status, {**headers, **reply.headers}, document
+        if isinstance(response, TextResponse):
+            return (
+                response.status,
+                {**headers, "content-type": response.content_type},
+                response.body,
+            )
+        if isinstance(response, JSONResponse):
+            return response.status, headers, response.body
+        document = json_text.dumps(response.document(self._id)).encode("ascii")
+        return response.status, {**headers, **response.headers}, document
 
-    async def _answer_bytes(self, reply: BytesResponse) -> None:
+    async def _send_bytes(self, response: BytesResponse) -> None:
         headers = {
             "x-request-id": self._id,
             "x-content-type-options": "nosniff",
-            **reply.headers,
+            **response.headers,
         }
-        self._count(reply.status)
+        self._count(response.status)
         try:
             if self._services.settings.validate_responses and self._operation is not None:
-                self._contract.check_head(self._operation, reply.status, headers)
-            await send_stream(self._receive, self._send, headers, reply.chunks, reply.status)
+                self._contract.check_head(self._operation, response.status, headers)
+            await send_stream(self._receive, self._send, headers, response.chunks, response.status)
         except (ClientDisconnectedError, ContentGoneError):
             # Removed while it was sent: the response breaks off, and asking again tells why.
             pass
         except Exception:  # noqa: BLE001 - too late for a 500, here too
             self._log_failure()
 
-    async def _answer_events(self, reply: EventStreamResponse) -> None:
+    async def _send_events(self, response: EventStreamResponse) -> None:
         self._count(200)
         headers = {
             "content-type": "text/event-stream",
@@ -210,15 +216,15 @@ class _Request:
             "x-request-id": self._id,
         }
         try:
-            await send_stream(self._receive, self._send, headers, self._encoded(reply))
+            await send_stream(self._receive, self._send, headers, self._encoded(response))
         except ClientDisconnectedError:
             pass
         except Exception:  # noqa: BLE001 - too late for a 500: the response breaks off instead
             self._log_failure()
 
-    async def _encoded(self, reply: EventStreamResponse) -> AsyncGenerator[bytes, None]:
+    async def _encoded(self, response: EventStreamResponse) -> AsyncGenerator[bytes, None]:
         check = self._services.settings.validate_responses
-        async with contextlib.aclosing(reply.events) as batches:
+        async with contextlib.aclosing(response.events) as batches:
             async for events in batches:
                 if check and self._operation is not None:
                     for event in events:

@@ -67,10 +67,10 @@ Response = JSONResponse | BytesResponse | EventStreamResponse
 Handler = Callable[[Request], Awaitable[Response]]
 
 
-def reply(document: Any, status: int = 200) -> JSONResponse:
+def json_response(document: Any, status: int = 200) -> JSONResponse:
     return JSONResponse(status, json_text.dumps(document).encode("ascii"))
 
 
-def reply_text(document: str, status: int = 200) -> JSONResponse:
+def json_text_response(document: str, status: int = 200) -> JSONResponse:
     """An answer that is JSON text already."""
     return JSONResponse(status, document.encode("ascii"))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from ..storage.cursors import page_document
-from .messages import Request, Response, reply_text
+from .messages import Request, Response, json_text_response
 
 DEFAULT_LIMIT = 100
 # How many items are in memory before their sizes are known.
@@ -19,7 +19,7 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    call: Request
+    request: Request
     scope: str
     state: str | None
     before: int | None
@@ -34,7 +34,7 @@ class Page:
         """The page, which ends where it has all that was asked for, or is large enough."""
         items: list[str] = []
         size, before = 0, self.before
-        most_bytes = self.call.services.settings.max_page_bytes
+        most_bytes = self.request.services.settings.max_page_bytes
         while True:
             wanted = min(_PORTION, self.limit - len(items))
             # One more, to know whether anything follows.
@@ -44,22 +44,24 @@ class Page:
                 size += len(items[-1])
                 before = row_of(item)["seq"]
                 if (len(items) == self.limit or size >= most_bytes) and number < len(found):
-                    cursor = self.call.services.cursors.issue(self.scope, before)
-                    return reply_text(page_document(items, cursor))
+                    cursor = self.request.services.cursors.issue(self.scope, before)
+                    return json_text_response(page_document(items, cursor))
             if len(found) <= wanted:
-                return reply_text(page_document(items, None))
+                return json_text_response(page_document(items, None))
 
 
-def read_page(call: Request, scope: str, states: Collection[str]) -> Page | None:
+def read_page(request: Request, scope: str, states: Collection[str]) -> Page | None:
     """None where no item can be on the page: an unknown state, or a cursor of nobody's making."""
-    state = call.parameters.get("state")
+    state = request.parameters.get("state")
     if state is not None and state not in states:
         return None
-    cursor = call.parameters.get("cursor")
+    cursor = request.parameters.get("cursor")
     before = None
     if cursor is not None:
-        before = call.services.cursors.read(scope, cursor)
+        before = request.services.cursors.read(scope, cursor)
         if before is None:
             return None
-    limit = min(call.parameters.get("limit", DEFAULT_LIMIT), call.services.settings.max_page_items)
-    return Page(call, scope, state, before, limit)
+    limit = min(
+        request.parameters.get("limit", DEFAULT_LIMIT), request.services.settings.max_page_items
+    )
+    return Page(request, scope, state, before, limit)

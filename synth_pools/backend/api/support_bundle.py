@@ -19,7 +19,7 @@ from typing import IO, Any
 from synth_pools._version import __version__
 
 from ..api_keys import read_keys_file
-from ..artifacts.listing import artifacts_of
+from ..artifacts.listing import stored_artifacts
 from ..artifacts.redaction import MASK, Redactor, names_secret
 from ..domain.errors import ApiError, storage_unavailable
 from ..errors import BadOptionError
@@ -101,7 +101,7 @@ def _documents(
         "container_answer.json": lambda: json.loads(rollout["result"]),
         "usage.json": lambda: usage_document(rollout),
         "artifacts.json": lambda: [
-            artifact.listed(base_url, rollout["id"]) for artifact in artifacts_of(rollout, kept)
+            artifact.listed(base_url, rollout["id"]) for artifact in stored_artifacts(rollout, kept)
         ],
         "pool.json": lambda: pool_document,
         "task.json": lambda: task,

@@ -34,7 +34,7 @@ class TooMuchError(Exception):
         self.details = details
 
 
-class Taken(NamedTuple):
+class ExtractedArtifacts(NamedTuple):
     # In the answer's order, as they are listed.
     items: list[dict[str, Any]]
     # The same document where nothing in it was replaced.
@@ -50,7 +50,7 @@ class Taken(NamedTuple):
         ]
 
 
-def take(document: dict[str, Any], limits: Limits) -> Taken:
+def extract(document: dict[str, Any], limits: Limits) -> ExtractedArtifacts:
     """Describe the artifacts and move the large contents out of the document."""
     found = given_artifacts(document)
     if len(found) > limits.max_artifacts:
@@ -77,7 +77,7 @@ def take(document: dict[str, Any], limits: Limits) -> Taken:
                 "size_bytes": len(data),
             }
         items.append(item)
-    return Taken(items, _with(document, moved) if moved else document, contents)
+    return ExtractedArtifacts(items, _with(document, moved) if moved else document, contents)
 
 
 def _too_many(number: int, most: int) -> TooMuchError:

@@ -45,7 +45,7 @@ class Artifact:
         return {**self.item, "download_url": base_url + place}
 
 
-def artifacts_of(rollout: sqlite3.Row, kept: Collection[int]) -> list[Artifact]:
+def stored_artifacts(rollout: sqlite3.Row, kept: Collection[int]) -> list[Artifact]:
     """All of a rollout; `kept` are the positions of those whose files are still there."""
     items = json.loads(rollout["artifacts"])
     # What was stored before paths were safe gets its path here.
@@ -98,7 +98,7 @@ class ResultContents:
         return data
 
 
-def pieces(
+def content_pieces(
     contents: ContentStore, results: ResultContents, artifact: Artifact, start: int, end: int
 ) -> Iterator[bytes]:
     """The bytes from `start` to before `end`."""

@@ -38,7 +38,7 @@ class Lease:
         self._pool_id = pool_id
         self._direct = direct
         self.url: str | None = None
-        self._take(member)
+        self._occupy(member)
 
     def __enter__(self) -> Self:
         return self
@@ -49,32 +49,32 @@ class Lease:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._leave()
+        self._release()
 
     def move(self, url: str | None) -> None:
         """It runs elsewhere: on its task's own container, or where an earlier attempt was sent."""
         if url != self.url:
-            self._leave()
-            self._take(None if url is None else self._balancer.find(self._pool_id, url))
+            self._release()
+            self._occupy(None if url is None else self._balancer.find(self._pool_id, url))
             self.url = url
 
-    def refused(self, reason: str) -> None:
+    def report_unreachable(self, reason: str) -> None:
         """Nobody listens at its address: that says as much as a failed check."""
         if self._member is not None:
             self._member.container.fail(reason)
 
-    def _take(self, member: Member | None) -> None:
+    def _occupy(self, member: Member | None) -> None:
         self._member = member
         if member is not None:
             self.url = member.url
             member.occupy(direct=self._direct)
 
-    def _leave(self) -> None:
+    def _release(self) -> None:
         member, self._member = self._member, None
         if member is not None:
             member.release(direct=self._direct)
             if member.retired and member.is_idle:
-                self._balancer.let_go(member)
+                self._balancer.release_retired(member)
 
 
 class Balancer:
@@ -103,7 +103,7 @@ class Balancer:
         # Out of their pool, with rollouts still running on them.
         self._retired: dict[str, list[Member]] = {}
         self._changed = asyncio.Event()
-        checks.on_back = self._tell
+        checks.on_recovered = self._notify_change
 
     def set_pool(self, pool_id: str, definition: Mapping[str, Any]) -> None:
         """A pool was made or changed: addresses come and go, processes stay."""
@@ -127,7 +127,7 @@ class Balancer:
         for url, known in former.items():
             if pool.members.get(url) is not known:
                 self._retire(known)
-        self._tell()
+        self._notify_change()
 
     def forget_pool(self, pool_id: str) -> None:
         """A pool was archived; processes stay until they are removed."""
@@ -169,7 +169,7 @@ class Balancer:
         if last_error is not None:
             member.container.health.last_error = last_error
         if member.container.health.set(state):
-            self._tell()
+            self._notify_change()
 
     async def fault(self, pool_id: str, url: str) -> str | None:
         """Look at it now: what is wrong with it, None where nothing is."""
@@ -183,7 +183,7 @@ class Balancer:
             del pool.members[url]
             self._retire(member)
             self._forget_if_empty(pool_id)
-            self._tell()
+            self._notify_change()
 
     async def drained(self, pool_id: str, url: str) -> None:
         """Return when no rollout runs any more on what was removed at this address."""
@@ -201,15 +201,15 @@ class Balancer:
             return not pool.has_processes
         return any(member.takes_rollouts for member in pool.members.values())
 
-    async def place(
+    async def acquire(
         self, pool_id: str, tried: Collection[str] = (), *, is_retry: bool = False
     ) -> Lease:
         """A place for a rollout of this pool, as soon as there is one; see `choose`."""
         while not self.can_start(pool_id):
             await self._changed.wait()
-        return self.place_now(pool_id, tried, is_retry=is_retry)
+        return self.acquire_now(pool_id, tried, is_retry=is_retry)
 
-    def place_now(
+    def acquire_now(
         self,
         pool_id: str,
         tried: Collection[str] = (),
@@ -223,7 +223,7 @@ class Balancer:
             return Lease(self, pool_id, None, direct=direct)
         members = pool.members.values()
         for member in members:
-            member.container.want()
+            member.container.request_check()
         chosen = choose(members, tried, is_retry=is_retry)
         return Lease(self, pool_id, chosen, direct=direct)
 
@@ -243,7 +243,7 @@ class Balancer:
             member = next((other for other in left if other.url == url), None)
         return member
 
-    def let_go(self, member: Member) -> None:
+    def release_retired(self, member: Member) -> None:
         """A member that has left runs nothing any more."""
         if member in self._retired.get(member.pool_id, ()):
             self._forget_retired(member)
@@ -292,7 +292,7 @@ class Balancer:
             if self._containers.get(place) is container:
                 del self._containers[place]
 
-    def _tell(self) -> None:
+    def _notify_change(self) -> None:
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
         self._on_change()

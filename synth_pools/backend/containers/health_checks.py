@@ -18,9 +18,9 @@ from .members import Container
 _log = logging.getLogger(__name__)
 
 # How many are looked at at the same time, of however many there are.
-_AT_ONCE = 32
+_MOST_CONCURRENT = 32
 # A container that is gone and that nobody asks for is looked for this many times more rarely.
-_RARELY = 12
+_UNUSED_FACTOR = 12
 # An answer that is longer says more than whether the container is well.
 _LONGEST_ANSWER = 64 * 1024
 
@@ -34,10 +34,10 @@ class HealthChecks:
         self._containers = containers
         self._interval = interval_seconds
         self._timeout = timeout_seconds
-        self._places = asyncio.Semaphore(_AT_ONCE)
+        self._places = asyncio.Semaphore(_MOST_CONCURRENT)
         self._tasks: dict[Container, asyncio.Task[None]] = {}
         # Called when a container is well again.
-        self.on_back: Callable[[], None] = lambda: None
+        self.on_recovered: Callable[[], None] = lambda: None
 
     def watch(self, container: Container) -> None:
         """Look at once, and then again and again."""
@@ -62,20 +62,20 @@ class HealthChecks:
                     try:
                         await self._check(container)
                     except Exception:  # noqa: BLE001 - a bug here must not leave it unwatched
-                        where = container.told(container.url)
+                        where = container.without_query(container.url)
                         _log.exception("checking the container at %s crashed", where)
             await self._pause(container)
 
     async def _pause(self, container: Container) -> None:
         # Not all in step: they would be in each other's way for ever.
         interval = self._interval * random.uniform(0.9, 1.1)
-        container.wanted.clear()
+        container.check_requested.clear()
         await asyncio.sleep(interval)
-        is_wanted = time.monotonic() - container.wanted_at < _RARELY * interval
-        if container.health.state == "unhealthy" and not is_wanted:
+        is_requested = time.monotonic() - container.last_requested_at < _UNUSED_FACTOR * interval
+        if container.health.state == "unhealthy" and not is_requested:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout((_RARELY - 1) * interval):
-                    await container.wanted.wait()
+                async with asyncio.timeout((_UNUSED_FACTOR - 1) * interval):
+                    await container.check_requested.wait()
 
     async def _check(self, container: Container) -> None:
         fault = await self.fault(container)
@@ -84,7 +84,7 @@ class HealthChecks:
             return
         if fault is None:
             if container.succeed():
-                self.on_back()
+                self.on_recovered()
         elif fault:
             container.fail(fault)
 

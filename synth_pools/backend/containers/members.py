@@ -69,7 +69,15 @@ class Health:
 class Container:
     """What answers at one address; pools that name the same one share what is known of it."""
 
-    __slots__ = ("health", "key_env", "load", "members", "url", "wanted", "wanted_at")
+    __slots__ = (
+        "check_requested",
+        "health",
+        "key_env",
+        "last_requested_at",
+        "load",
+        "members",
+        "url",
+    )
 
     def __init__(self, url: str, key_env: str | None, state: HealthState = "healthy") -> None:
         self.url = url
@@ -80,9 +88,9 @@ class Container:
         self.load = 0
         # How many pools have it, or still run something there.
         self.members = 0
-        self.wanted_at = time.monotonic()
+        self.last_requested_at = time.monotonic()
         # Set to have it checked soon.
-        self.wanted = asyncio.Event()
+        self.check_requested = asyncio.Event()
 
     @property
     def is_busy(self) -> bool:
@@ -93,25 +101,25 @@ class Container:
         """A check went well; True where the container is back."""
         if not self.health.succeed():
             return False
-        _log.info("the container at %s is back", self.told(self.url))
+        _log.info("the container at %s is back", self.without_query(self.url))
         return True
 
     def fail(self, reason: str) -> None:
         """A check went wrong, or a rollout found nobody there."""
         if self.health.is_checked and self.health.fail(reason):
-            where, why = self.told(self.url), self.told(reason)
+            where, why = self.without_query(self.url), self.without_query(reason)
             _log.warning("the container at %s gets nothing new: %s", where, why)
 
-    def told(self, text: str) -> str:
+    def without_query(self, text: str) -> str:
         """Words about it for the log, without the query of its URL: that may hold a secret."""
         query = urlsplit(self.url).query
         return text.replace(f"?{query}", "") if query else text
 
-    def want(self) -> None:
+    def request_check(self) -> None:
         """Somebody would use it: where it is out, look soon whether it is back."""
         if self.health.state == "unhealthy":
-            self.wanted_at = time.monotonic()
-            self.wanted.set()
+            self.last_requested_at = time.monotonic()
+            self.check_requested.set()
 
 
 @dataclass(slots=True, eq=False)

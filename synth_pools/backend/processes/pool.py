@@ -34,102 +34,104 @@ class PoolProcesses:
         self._on_up = on_up
         self._on_failed = on_failed
         self._on_gone = on_gone
-        self._plan: ProcessSpec | None = None
-        self._slots: list[Replica] = []
+        self._spec: ProcessSpec | None = None
+        self._replicas: list[Replica] = []
         self._starts = asyncio.Semaphore(_STARTS)
         self._has_been_up = False
         # What waits for the end of rollouts, and what ends processes.
-        self._draining: asyncio.Task[None] | None = None
-        self._leaving: dict[asyncio.Task[None], Replica] = {}
+        self._drain_task: asyncio.Task[None] | None = None
+        self._draining_replicas: dict[asyncio.Task[None], Replica] = {}
         self._ending: set[asyncio.Task[None]] = set()
 
     @property
     def is_up(self) -> bool:
-        return any(slot.is_healthy for slot in self._slots)
+        return any(replica.is_healthy for replica in self._replicas)
 
     @property
     def is_gone(self) -> bool:
         """Whether there is nothing left to see to."""
-        return not (self._slots or self._leaving or self._ending or self._draining)
+        return not (self._replicas or self._draining_replicas or self._ending or self._drain_task)
 
     @property
     def ending(self) -> set[asyncio.Task[None]]:
         """Done when what was told to end has ended."""
         return set(self._ending)
 
-    def want(self, plan: ProcessSpec | None, capacity: int) -> None:
-        """As many as this, all of this plan; others end when they are drained."""
-        self._stop_draining()
-        if plan is None or plan != self._plan:
-            self._let_go(len(self._slots))
-        self._plan = plan
-        if not self._slots:
+    def scale(self, spec: ProcessSpec | None, capacity: int) -> None:
+        """As many as this, all of this spec; others end when they are drained."""
+        self._stop_drain_task()
+        if spec is None or spec != self._spec:
+            self._drain_replicas(len(self._replicas))
+        self._spec = spec
+        if not self._replicas:
             self._has_been_up = False
-        self._let_go(len(self._slots) - capacity)
-        while plan is not None and len(self._slots) < capacity:
-            self._slots.append(Replica(self._pool_id, plan, self._context, self, self._starts))
+        self._drain_replicas(len(self._replicas) - capacity)
+        while spec is not None and len(self._replicas) < capacity:
+            self._replicas.append(Replica(self._pool_id, spec, self._context, self, self._starts))
 
-    def end_after(self, drained: Callable[[], Awaitable[None]]) -> None:
+    def end_when_drained(self, drained: Callable[[], Awaitable[None]]) -> None:
         """Let all of them go when this is over, unless something is wanted before."""
-        if self._draining is not None:
+        if self._drain_task is not None:
             return
 
         async def drain() -> None:
             await drained()
-            self._draining = None
-            self._let_go(len(self._slots))
+            self._drain_task = None
+            self._drain_replicas(len(self._replicas))
             if self.is_gone:
                 self._on_gone()
 
-        self._draining = self._in_background(drain())
+        self._drain_task = self._in_background(drain())
 
     def end_now(self) -> None:
         """Whatever runs there."""
-        for task in self._leaving:
+        for task in self._draining_replicas:
             task.cancel()
-        self._slots += self._leaving.values()
-        self._leaving = {}
-        self.give_up()
+        self._replicas += self._draining_replicas.values()
+        self._draining_replicas = {}
+        self.end_current()
 
-    def give_up(self) -> None:
+    def end_current(self) -> None:
         """End those that were wanted; what runs on former ones goes on."""
-        self._stop_draining()
-        slots, self._slots = self._slots, []
-        if slots:
-            self._end(slots)
+        self._stop_drain_task()
+        replicas, self._replicas = self._replicas, []
+        if replicas:
+            self._end(replicas)
 
     def replica_is_up(self) -> None:
         self._has_been_up = True
-        if self._plan is not None:
-            self._on_up(self._plan)
+        if self._spec is not None:
+            self._on_up(self._spec)
 
-    def replica_failed(self, trouble: ProcessFailure) -> None:
+    def replica_failed(self, failure: ProcessFailure) -> None:
         # While others are up the pool can do without it; so it can wait for one that was up.
-        if self._plan is not None and not self._has_been_up:
-            self._on_failed(self._plan, trouble)
+        if self._spec is not None and not self._has_been_up:
+            self._on_failed(self._spec, failure)
 
-    def _let_go(self, number: int) -> None:
+    def _drain_replicas(self, number: int) -> None:
         """End so many when they are drained, those first that are of no use yet."""
         if number <= 0:
             return
-        by_use = sorted(self._slots, key=lambda slot: slot.is_healthy)
-        for slot in by_use[:number]:
-            self._slots.remove(slot)
-            task = self._in_background(self._leave(slot))
-            self._leaving[task] = slot
+        by_use = sorted(self._replicas, key=lambda replica: replica.is_healthy)
+        for replica in by_use[:number]:
+            self._replicas.remove(replica)
+            task = self._in_background(self._drain_and_end(replica))
+            self._draining_replicas[task] = replica
 
-    async def _leave(self, slot: Replica) -> None:
-        await slot.drain()
-        for task, leaving in list(self._leaving.items()):
-            if leaving is slot:
-                del self._leaving[task]
-                self._end([slot])
+    async def _drain_and_end(self, replica: Replica) -> None:
+        await replica.drain()
+        for task, draining in list(self._draining_replicas.items()):
+            if draining is replica:
+                del self._draining_replicas[task]
+                self._end([replica])
 
-    def _end(self, slots: Sequence[Replica]) -> None:
+    def _end(self, replicas: Sequence[Replica]) -> None:
         async def end() -> None:
-            for slot in slots:
-                await slot.stop()
-            await self._context.clear(slot.life for slot in slots if slot.life is not None)
+            for replica in replicas:
+                await replica.stop()
+            await self._context.clear(
+                replica.instance for replica in replicas if replica.instance is not None
+            )
 
         task = self._in_background(end())
         self._ending.add(task)
@@ -140,10 +142,10 @@ class PoolProcesses:
         if self.is_gone:
             self._on_gone()
 
-    def _stop_draining(self) -> None:
-        if self._draining is not None:
-            self._draining.cancel()
-            self._draining = None
+    def _stop_drain_task(self) -> None:
+        if self._drain_task is not None:
+            self._drain_task.cancel()
+            self._drain_task = None
 
     def _in_background(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work, name="synth-pools-processes")

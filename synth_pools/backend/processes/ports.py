@@ -12,18 +12,18 @@ class Ports:
     """The system forgets a port that was found free; two starts at once could be told the same."""
 
     def __init__(self) -> None:
-        self._taken: set[int] = set()
+        self._acquired: set[int] = set()
 
-    def take(self) -> int:
+    def acquire(self) -> int:
         """Raise `OSError` where the system has none. Somebody else may still be faster."""
         for _ in range(_TRIES):
             with socket.socket() as found:
                 found.bind((HOST, 0))
                 port = int(found.getsockname()[1])
-            if port not in self._taken:
-                self._taken.add(port)
+            if port not in self._acquired:
+                self._acquired.add(port)
                 return port
         raise OSError("no free port was found")
 
-    def give_back(self, port: int) -> None:
-        self._taken.discard(port)
+    def release(self, port: int) -> None:
+        self._acquired.discard(port)

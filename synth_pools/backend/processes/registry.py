@@ -52,7 +52,7 @@ class ProcessRegistry:
     def new_marker(self) -> str:
         return f"{self._token}.{secrets.token_hex(8)}"
 
-    async def note(self, child: Child) -> None:
+    async def add(self, child: Child) -> None:
         """One that was killed before this is found by its marker all the same."""
         known = child.known
         values = (known.pid, known.started, known.marker)
@@ -65,7 +65,7 @@ class ProcessRegistry:
 
         await self._database.write_until_stored(write)
 
-    async def strike(self, children: Iterable[Child]) -> None:
+    async def remove(self, children: Iterable[Child]) -> None:
         """They have ended, and all that they started."""
         values = [(child.known.marker,) for child in children]
 

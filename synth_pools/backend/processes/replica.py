@@ -38,23 +38,23 @@ _LIVED_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class ReplicaContext:
-    """What all slots of a backend use."""
+    """What all replicas of a backend use."""
 
     settings: Settings
     balancer: Balancer
-    ledger: ProcessRegistry
+    registry: ProcessRegistry
     ports: Ports
 
-    async def clear(self, lives: Iterable[Instance]) -> None:
+    async def clear(self, instances: Iterable[Instance]) -> None:
         """End these processes, with all that they started, and forget them."""
-        lives = list(lives)
-        for life in lives:
-            self.balancer.remove_process(life.pool_id, life.url)
-        children = [life.child for life in lives if life.child is not None]
+        instances = list(instances)
+        for instance in instances:
+            self.balancer.remove_process(instance.pool_id, instance.url)
+        children = [instance.child for instance in instances if instance.child is not None]
         await end_children(children)
-        for life in lives:
-            life.give_back(self.ports)
-        await self.ledger.strike(children)
+        for instance in instances:
+            instance.release(self.ports)
+        await self.registry.remove(children)
 
 
 class Instance:
@@ -69,33 +69,33 @@ class Instance:
         self.child: Child | None = None
         self.is_healthy = False
 
-    def give_back(self, ports: Ports) -> None:
+    def release(self, ports: Ports) -> None:
         """The port, once: it may be another's by the second time."""
-        ports.give_back(self.port)
+        ports.release(self.port)
         self.port = 0
 
 
-class Listens(Protocol):
-    """Whoever has the slot; both are told in the event loop."""
+class ReplicaListener(Protocol):
+    """Whoever has the replica; both are told in the event loop."""
 
     def replica_is_up(self) -> None: ...
 
-    def replica_failed(self, trouble: ProcessFailure) -> None: ...
+    def replica_failed(self, failure: ProcessFailure) -> None: ...
 
 
 class Replica:
-    """Starts at once, and goes on until `stop` or `drain`; then its `life` is to be cleared."""
+    """Starts at once, and goes on until `stop` or `drain`; then its `instance` is to be cleared."""
 
     def __init__(
         self,
         pool_id: str,
-        plan: ProcessSpec,
+        spec: ProcessSpec,
         context: ReplicaContext,
-        owner: Listens,
+        owner: ReplicaListener,
         starts: asyncio.Semaphore,
     ) -> None:
         self._pool_id = pool_id
-        self._plan = plan
+        self._spec = spec
         self._context = context
         self._owner = owner
         # So that many on few cores do not keep each other from getting healthy in time.
@@ -103,13 +103,13 @@ class Replica:
         self._restarts = 0
         self._has_been_healthy = False
         self._last_error: str | None = None
-        self.life: Instance | None = None
+        self.instance: Instance | None = None
         self._task = asyncio.create_task(self._guarded(), name="synth-pools-process")
 
     @property
     def is_healthy(self) -> bool:
         """Whether its process is up; that it does not fail its checks is for the fleet to know."""
-        return self.life is not None and self.life.is_healthy
+        return self.instance is not None and self.instance.is_healthy
 
     async def stop(self) -> None:
         """Start nothing more; what it has is left for `clear`."""
@@ -118,15 +118,15 @@ class Replica:
 
     async def drain(self) -> None:
         """Get nothing new, and return when what runs on it has ended."""
-        life, balancer = self.life, self._context.balancer
-        if life is not None:
-            balancer.remove_process(self._pool_id, life.url)
+        instance, balancer = self.instance, self._context.balancer
+        if instance is not None:
+            balancer.remove_process(self._pool_id, instance.url)
         await self.stop()
-        if life is None or life.child is None or not life.is_healthy:
+        if instance is None or instance.child is None or not instance.is_healthy:
             return
         waits = [
-            asyncio.create_task(balancer.drained(self._pool_id, life.url)),
-            asyncio.create_task(life.child.exited()),
+            asyncio.create_task(balancer.drained(self._pool_id, instance.url)),
+            asyncio.create_task(instance.child.exited()),
         ]
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
@@ -144,24 +144,24 @@ class Replica:
         loop = asyncio.get_running_loop()
         pause = _SHORTEST_PAUSE
         # That it ended by itself says more than that it was ended for being late.
-        told: ProcessFailure | None = None
+        reported: ProcessFailure | None = None
         deadline: float | None = None
         while True:
             async with self._starts:
                 begun = loop.time()
                 if self._has_been_healthy or deadline is None:
-                    deadline = begun + self._plan.start_seconds
-                trouble = await self._begin(deadline)
-            if trouble is None:
-                trouble = await self._lifetime()
-                deadline = told = None
-            await self._end_life(trouble)
-            if told is None or trouble.exit_code is not None:
-                told = trouble
+                    deadline = begun + self._spec.start_seconds
+                failure = await self._begin(deadline)
+            if failure is None:
+                failure = await self._watch_instance()
+                deadline = reported = None
+            await self._end_instance(failure)
+            if reported is None or failure.exit_code is not None:
+                reported = failure
             now = loop.time()
             if not self._has_been_healthy and deadline is not None and now >= deadline:
-                self._owner.replica_failed(told)
-                deadline = told = None
+                self._owner.replica_failed(reported)
+                deadline = reported = None
             if now - begun > _LIVED_SECONDS:
                 pause = _SHORTEST_PAUSE
             wait = pause
@@ -176,37 +176,37 @@ class Replica:
         """Start a process and wait until it is healthy; why it did not get there."""
         balancer, pool_id = self._context.balancer, self._pool_id
         try:
-            port = self._context.ports.take()
+            port = self._context.ports.acquire()
         except OSError as error:
             return ProcessFailure(f"There is no port for the process: {error}.")
-        former, self.life = self.life, Instance(pool_id, port)
+        former, self.instance = self.instance, Instance(pool_id, port)
         if former is not None:
             balancer.remove_process(pool_id, former.url)
-        life = self.life
-        member = balancer.add_process(pool_id, life.url)
+        instance = self.instance
+        member = balancer.add_process(pool_id, instance.url)
         member.restarts = self._restarts
         member.container.health.last_error = self._last_error
         try:
-            child = life.child = await self._spawn(life)
+            child = instance.child = await self._spawn(instance)
         except (OSError, ValueError) as error:
             return ProcessFailure(f"The process could not be started: {error}.")
         except (ApiError, TargetError) as error:
             return ProcessFailure(error.message)
         member.pid = child.pid
-        await self._context.ledger.note(child)
-        return await self._get_healthy(life, child, deadline)
+        await self._context.registry.add(child)
+        return await self._get_healthy(instance, child, deadline)
 
-    async def _spawn(self, life: Instance) -> Child:
-        plan, context = self._plan, self._context
+    async def _spawn(self, instance: Instance) -> Child:
+        spec, context = self._spec, self._context
         key = None
-        if plan.key_env is not None:
-            key = container_key(plan.key_env, life.url, context.settings).reveal()
-        marker = context.ledger.new_marker()
-        variables = environment(plan, life.port, marker, os.environ, key)
-        return await Child.spawn(plan.arguments(life.port), variables, plan.cwd, marker)
+        if spec.key_env is not None:
+            key = container_key(spec.key_env, instance.url, context.settings).reveal()
+        marker = context.registry.new_marker()
+        variables = environment(spec, instance.port, marker, os.environ, key)
+        return await Child.spawn(spec.arguments(instance.port), variables, spec.cwd, marker)
 
     async def _get_healthy(
-        self, life: Instance, child: Child, deadline: float
+        self, instance: Instance, child: Child, deadline: float
     ) -> ProcessFailure | None:
         loop = asyncio.get_running_loop()
         pause = _FIRST_LOOK_SECONDS
@@ -214,58 +214,58 @@ class Replica:
         while not child.has_exited:
             remaining = deadline - loop.time()
             if remaining <= 0:
-                seconds = f"{self._plan.start_seconds:g} seconds"
+                seconds = f"{self._spec.start_seconds:g} seconds"
                 message = f"The process was not healthy within {seconds}: {fault}"
                 return ProcessFailure(message, None, self._output(child))
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(remaining):
-                    fault = await self._context.balancer.fault(self._pool_id, life.url)
+                    fault = await self._context.balancer.fault(self._pool_id, instance.url)
                     if fault is None and not child.has_exited:
-                        self._is_up(life)
+                        self._is_up(instance)
                         return None
             await child.exited(min(pause, max(0.0, deadline - loop.time())))
             pause = min(1.5 * pause, _LONGEST_LOOK_SECONDS)
         return await self._ended(child, "before it was healthy")
 
-    def _is_up(self, life: Instance) -> None:
-        life.is_healthy = self._has_been_healthy = True
-        self._context.balancer.set_process(self._pool_id, life.url, "healthy")
+    def _is_up(self, instance: Instance) -> None:
+        instance.is_healthy = self._has_been_healthy = True
+        self._context.balancer.set_process(self._pool_id, instance.url, "healthy")
         self._owner.replica_is_up()
 
-    def _is_down(self, life: Instance, why: str) -> None:
-        life.is_healthy = False
-        self._context.balancer.set_process(self._pool_id, life.url, "stopped", why)
+    def _is_down(self, instance: Instance, why: str) -> None:
+        instance.is_healthy = False
+        self._context.balancer.set_process(self._pool_id, instance.url, "stopped", why)
 
-    async def _lifetime(self) -> ProcessFailure:
+    async def _watch_instance(self) -> ProcessFailure:
         """Until it ends, or has failed its checks for as long as a new one may take to start."""
-        assert self.life is not None  # noqa: S101 - it has just begun
-        assert self.life.child is not None  # noqa: S101
-        loop, life, child = asyncio.get_running_loop(), self.life, self.life.child
+        assert self.instance is not None  # noqa: S101 - it has just begun
+        assert self.instance.child is not None  # noqa: S101
+        loop, instance, child = asyncio.get_running_loop(), self.instance, self.instance.child
         well_at = loop.time()
         while not await child.exited(_WATCH_SECONDS):
-            member = self._context.balancer.find(self._pool_id, life.url)
+            member = self._context.balancer.find(self._pool_id, instance.url)
             if member is None or member.health != "unhealthy" or member.container.is_busy:
                 well_at = loop.time()
-            elif loop.time() - well_at > self._plan.start_seconds:
+            elif loop.time() - well_at > self._spec.start_seconds:
                 message = f"The process runs and does not work: {member.last_error}"
                 return ProcessFailure(message, None, self._output(child))
         # At once: what is sent to it now finds nobody.
-        self._is_down(life, "The process has ended.")
+        self._is_down(instance, "The process has ended.")
         return await self._ended(child, "though nobody had asked it to")
 
-    async def _end_life(self, trouble: ProcessFailure) -> None:
-        life = self.life
-        self._last_error = trouble.message
-        _log.warning("pool %s: %s", self._pool_id, trouble.message)
-        if life is None:
+    async def _end_instance(self, failure: ProcessFailure) -> None:
+        instance = self.instance
+        self._last_error = failure.message
+        _log.warning("pool %s: %s", self._pool_id, failure.message)
+        if instance is None:
             return
-        self._is_down(life, trouble.message)
-        if life.child is not None:
+        self._is_down(instance, failure.message)
+        if instance.child is not None:
             # What it had started may hold its port, or what runs there, still.
-            await end_children([life.child])
-            await self._context.ledger.strike([life.child])
-            life.child = None
-        life.give_back(self._context.ports)
+            await end_children([instance.child])
+            await self._context.registry.remove([instance.child])
+            instance.child = None
+        instance.release(self._context.ports)
 
     async def _ended(self, child: Child, when: str) -> ProcessFailure:
         await child.read_rest()
@@ -274,5 +274,5 @@ class Replica:
         return ProcessFailure(f"The process {how}, {when}.", code, self._output(child))
 
     def _output(self, child: Child) -> tuple[str, ...]:
-        name = self._plan.key_env
+        name = self._spec.key_env
         return tuple(child.output.lines(None if name is None else os.environ.get(name)))

@@ -38,15 +38,15 @@ class Processes:
         self._database = database
         self._scheduler = scheduler
         self._may_start = settings.allow_processes
-        self._ledger = ProcessRegistry(database, settings.data_dir)
-        self._context = ReplicaContext(settings, balancer, self._ledger, Ports())
+        self._registry = ProcessRegistry(database, settings.data_dir)
+        self._context = ReplicaContext(settings, balancer, self._registry, Ports())
         self._pools: dict[str, PoolProcesses] = {}
         self._background: set[asyncio.Task[None]] = set()
         self._closing = False
 
     async def end_leftovers(self) -> None:
         """End what a former run of this backend started and could not end."""
-        await self._ledger.open()
+        await self._registry.open()
 
     async def begin(self) -> None:
         """Start what the pools name, and hold those that wait for it."""
@@ -78,20 +78,20 @@ class Processes:
         self._scheduler.hold(pool.id, status not in ("active", "archived"))
         if self._closing:
             return
-        plan = ProcessSpec.of(pool.view) if self._may_start else None
+        spec = ProcessSpec.of(pool.view) if self._may_start else None
         processes = self._pools.get(pool.id)
         if processes is None:
             processes = self._new(pool.id)
         if status in ("warming", "active"):
-            processes.want(plan, int(pool.view["capacity"]))
+            processes.scale(spec, int(pool.view["capacity"]))
         elif status == "paused":
-            processes.end_after(partial(self._scheduler.drained, pool.id))
+            processes.end_when_drained(partial(self._scheduler.drained, pool.id))
         elif status == "failed":
-            processes.give_up()
+            processes.end_current()
         else:
             processes.end_now()
-        if status == "warming" and (plan is None or processes.is_up):
-            self._activate(pool.id, plan)
+        if status == "warming" and (spec is None or processes.is_up):
+            self._activate(pool.id, spec)
         if not processes.is_gone:
             self._pools[pool.id] = processes
 
@@ -122,25 +122,25 @@ class Processes:
             partial(self._pools.pop, pool_id, None),
         )
 
-    def _activate(self, pool_id: str, plan: ProcessSpec | None) -> None:
-        self._move(pool_id, plan, ("warming",), "active", None)
+    def _activate(self, pool_id: str, spec: ProcessSpec | None) -> None:
+        self._move(pool_id, spec, ("warming",), "active", None)
 
-    def _fail(self, pool_id: str, plan: ProcessSpec, trouble: ProcessFailure) -> None:
-        self._move(pool_id, plan, ("warming", "active"), "failed", trouble)
+    def _fail(self, pool_id: str, spec: ProcessSpec, failure: ProcessFailure) -> None:
+        self._move(pool_id, spec, ("warming", "active"), "failed", failure)
 
     def _move(
         self,
         pool_id: str,
-        plan: ProcessSpec | None,
+        spec: ProcessSpec | None,
         former: tuple[str, ...],
         status: str,
-        trouble: ProcessFailure | None,
+        failure: ProcessFailure | None,
     ) -> None:
         def work(tx: Transaction) -> None:
             pool = pools.find_pool(tx, pool_id)
             # What was started may be another thing than what is asked for by now.
-            if pool.status in former and ProcessSpec.of(pool.view) == plan:
-                error = None if trouble is None else trouble.pool_error
+            if pool.status in former and ProcessSpec.of(pool.view) == spec:
+                error = None if failure is None else failure.pool_error
                 moved = pools.move_pool(tx, pool, status, error)
                 tx.after_commit(lambda: self.follow(moved))
 

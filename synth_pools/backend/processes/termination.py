@@ -70,14 +70,14 @@ async def _ask(find_all: Find, patience_seconds: float, children: Sequence[Child
     loop = asyncio.get_running_loop()
     deadline = loop.time() + patience_seconds
     groups = {child.pid for child in children if not child.has_exited}
-    told = set()
+    asked = set()
     left = find_all()
     for child in children:
         child.signal(signal.SIGTERM)
     while left or not all(child.has_exited for child in children):
         for process in left:
-            if process not in told:
-                told.add(process)
+            if process not in asked:
+                asked.add(process)
                 # Not twice: to many servers a second signal means "at once".
                 if not _is_in(process, groups):
                     _send(process, signal.SIGTERM)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..artifacts.extraction import TooMuchError, take
+from ..artifacts.extraction import TooMuchError, extract
 from ..domain import json_text
 from ..domain.target import Answer
 from ..settings import Settings
@@ -30,7 +30,7 @@ _COSTS = ("cost_usd", "total_cost_usd")
 def interpret(answer: Answer, settings: Settings) -> RolloutResult:
     document = answer.document
     try:
-        taken = take(document, settings)
+        extracted = extract(document, settings)
     except TooMuchError as error:
         return failure("container_bad_response", error.message, error.details)
     reward = _reward(document)
@@ -39,14 +39,14 @@ def interpret(answer: Answer, settings: Settings) -> RolloutResult:
     failed = _failure_error(document, settings.max_event_bytes)
     return RolloutResult(
         status="completed" if failed == "null" else "failed",
-        result=json_text.dumps(taken.document),
+        result=json_text.dumps(extracted.document),
         metrics=json_text.dumps(metrics),
         reward=reward_text,
         error=failed,
         usage=json_text.dumps(_usage(answer)),
-        artifacts=json_text.dumps(taken.items),
-        contents=tuple(taken.contents),
-        content_rows=tuple(taken.rows()),
+        artifacts=json_text.dumps(extracted.items),
+        contents=tuple(extracted.contents),
+        content_rows=tuple(extracted.rows()),
     )
 
 

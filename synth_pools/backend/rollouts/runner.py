@@ -90,7 +90,7 @@ class Runner:
         while True:
             try:
                 async with asyncio.timeout(patience):
-                    place = await self._balancer.place(pool_id, tried, is_retry=error is not None)
+                    place = await self._balancer.acquire(pool_id, tried, is_retry=error is not None)
             except TimeoutError:
                 if error is None:
                     raise
@@ -240,7 +240,7 @@ async def _take_up(target: Target, attempt: Attempt) -> Answer:
 def _tell(place: Lease, error: TargetError) -> None:
     """A container where nobody listens has failed a check, in effect."""
     if error.code == "container_unreachable":
-        place.refused(error.message)
+        place.report_unreachable(error.message)
 
 
 def _url_of_task(tx: Transaction, rollout: sqlite3.Row, pool: Pool) -> str | None:

@@ -24,7 +24,7 @@ class NoChecks:
 
     def __init__(self) -> None:
         self.watched: Counter[Container] = Counter()
-        self.on_back: Any = None
+        self.on_recovered: Any = None
 
     def watch(self, container: Container) -> None:
         self.watched[container] += 1
@@ -42,7 +42,7 @@ class FleetMachine(RuleBasedStateMachine):
         asyncio.set_event_loop(self.loop)
         self.checks = NoChecks()
         self.told = 0
-        self.fleet = Balancer(self.checks, self._tell)  # type: ignore[arg-type]
+        self.balancer = Balancer(self.checks, self._tell)  # type: ignore[arg-type]
         self.named: dict[str, list[str]] = {}
         self.keys: dict[str, str | None] = {}
         self.processes: dict[str, list[str]] = {}
@@ -58,14 +58,14 @@ class FleetMachine(RuleBasedStateMachine):
             place.__exit__(None, None, None)
         for pool_id in ("a", "b"):
             if pool_id in self.named:
-                self.fleet.forget_pool(pool_id)
+                self.balancer.forget_pool(pool_id)
             for url in list(self.processes.get(pool_id, ())):
-                self.fleet.remove_process(pool_id, url)
+                self.balancer.remove_process(pool_id, url)
         # Nothing is left of anything.
-        assert list(self.fleet.all_members()) == []
-        assert not self.fleet._pools
-        assert not self.fleet._containers
-        assert not self.fleet._retired
+        assert list(self.balancer.all_members()) == []
+        assert not self.balancer._pools
+        assert not self.balancer._containers
+        assert not self.balancer._retired
         assert not self.checks.watched
         self.loop.close()
 
@@ -82,7 +82,7 @@ class FleetMachine(RuleBasedStateMachine):
         config: dict[str, Any] = {"container_key_env": key}
         if process:
             config["process"] = {"argv": ["x"]}
-        self.fleet.set_pool(
+        self.balancer.set_pool(
             pool_id, {"container_url": first, "container_urls": urls, "config": config}
         )
         self.named[pool_id] = list(dict.fromkeys(([first] if first else []) + urls))
@@ -92,21 +92,21 @@ class FleetMachine(RuleBasedStateMachine):
     @rule(pool_id=POOLS)
     def archive(self, pool_id: str) -> None:
         if pool_id in self.named:
-            self.fleet.forget_pool(pool_id)
+            self.balancer.forget_pool(pool_id)
             del self.named[pool_id]
             self.expects.pop(pool_id)
 
     @rule(pool_id=POOLS, url=st.sampled_from(PROCESSES))
     def add_process(self, pool_id: str, url: str) -> None:
         if pool_id in self.named and not any(url in each for each in self.processes.values()):
-            member = self.fleet.add_process(pool_id, url)
+            member = self.balancer.add_process(pool_id, url)
             assert member.health == "starting"
             assert not member.takes_rollouts
             self.processes.setdefault(pool_id, []).append(url)
 
     @rule(pool_id=POOLS, url=st.sampled_from(PROCESSES))
     def remove_process(self, pool_id: str, url: str) -> None:
-        self.fleet.remove_process(pool_id, url)
+        self.balancer.remove_process(pool_id, url)
         if url in self.processes.get(pool_id, ()):
             self.processes[pool_id].remove(url)
 
@@ -118,10 +118,10 @@ class FleetMachine(RuleBasedStateMachine):
     def set_process(self, pool_id: str, url: str, state: Any) -> None:
         if url in self.processes.get(pool_id, ()):
             before = self.told
-            self.fleet.set_process(pool_id, url, state)
-            assert self.fleet.member(pool_id, url).health == state
+            self.balancer.set_process(pool_id, url, state)
+            assert self.balancer.member(pool_id, url).health == state
             if state == "healthy" and self.told == before:
-                assert self.fleet.can_start(pool_id)
+                assert self.balancer.can_start(pool_id)
 
     @rule(url=st.sampled_from(URLS + PROCESSES), times=st.integers(1, 4), well=st.booleans())
     def check(self, url: str, times: int, well: bool) -> None:
@@ -142,8 +142,8 @@ class FleetMachine(RuleBasedStateMachine):
     def place(self, pool_id: str, tried: set[str], retry: bool, direct: bool) -> None:
         members = {member.url: member for member in self._current(pool_id)}
         before = {url: member.container.load for url, member in members.items()}
-        could = self.fleet.can_start(pool_id)
-        place = self.fleet.place_now(pool_id, tried, is_retry=retry, direct=direct)
+        could = self.balancer.can_start(pool_id)
+        place = self.balancer.acquire_now(pool_id, tried, is_retry=retry, direct=direct)
         self.places.append((pool_id, place, not direct))
         if not members:
             assert place.url is None
@@ -182,7 +182,7 @@ class FleetMachine(RuleBasedStateMachine):
     @rule(pool_id=POOLS, url=st.sampled_from(URLS + PROCESSES))
     def drain(self, pool_id: str, url: str) -> None:
         async def is_drained() -> bool:
-            task = asyncio.ensure_future(self.fleet.drained(pool_id, url))
+            task = asyncio.ensure_future(self.balancer.drained(pool_id, url))
             await asyncio.sleep(0)
             done = task.done()
             task.cancel()
@@ -190,7 +190,7 @@ class FleetMachine(RuleBasedStateMachine):
 
         busy = any(
             member.retired and member.url == url and not member.is_idle
-            for member in self.fleet.members(pool_id)
+            for member in self.balancer.members(pool_id)
         )
         assert self.loop.run_until_complete(is_drained()) == (not busy)
 
@@ -207,7 +207,7 @@ class FleetMachine(RuleBasedStateMachine):
 
     @invariant()
     def what_runs_is_counted_once(self) -> None:
-        members = list(self.fleet.all_members())
+        members = list(self.balancer.all_members())
         assert len(members) == len(set(members))
         held = [(place._member, is_rollout) for _, place, is_rollout in self.places]
         for member in members:
@@ -224,23 +224,23 @@ class FleetMachine(RuleBasedStateMachine):
 
     @invariant()
     def each_container_is_watched_once(self) -> None:
-        containers = Counter(member.container for member in self.fleet.all_members())
+        containers = Counter(member.container for member in self.balancer.all_members())
         assert self.checks.watched == Counter(dict.fromkeys(containers, 1))
         assert {container: container.members for container in containers} == containers
-        shared = {each.container for each in self.fleet.all_members() if not each.is_process}
-        assert set(self.fleet._containers.values()) >= shared
+        shared = {each.container for each in self.balancer.all_members() if not each.is_process}
+        assert set(self.balancer._containers.values()) >= shared
 
     @invariant()
     def a_pool_waits_only_for_its_processes(self) -> None:
         for pool_id in ("a", "b"):
             members = self._current(pool_id)
             if any(not member.is_process for member in members):
-                assert self.fleet.can_start(pool_id)
+                assert self.balancer.can_start(pool_id)
             elif not members:
-                assert self.fleet.can_start(pool_id) == (not self.expects.get(pool_id, False))
+                assert self.balancer.can_start(pool_id) == (not self.expects.get(pool_id, False))
 
     def _current(self, pool_id: str) -> list[Member]:
-        return [member for member in self.fleet.members(pool_id) if not member.retired]
+        return [member for member in self.balancer.members(pool_id) if not member.retired]
 
 
 TestFleet = FleetMachine.TestCase

@@ -65,19 +65,19 @@ async def eventually(look: Callable[[], Any]) -> None:
 
 def test_one_that_is_out_and_wanted_by_nobody_is_looked_at_rarely() -> None:
     async def main() -> None:
-        async with a_fleet() as (fleet, looked, told):
-            fleet.set_pool("p", {"container_url": URL})
+        async with a_fleet() as (balancer, looked, told):
+            balancer.set_pool("p", {"container_url": URL})
             looked.status = 500
-            member = fleet.member("p", URL)
+            member = balancer.member("p", URL)
             await eventually(lambda: member.health == "unhealthy")
             # As if the last one to want it had been here long ago.
-            member.container.wanted_at -= 1000
+            member.container.last_requested_at -= 1000
             await asyncio.sleep(2 * INTERVAL)
             before = len(looked.looks)
             await asyncio.sleep(6 * INTERVAL)
             assert len(looked.looks) <= before + 1
             looked.status = 200
-            fleet.place_now("p").move(None)
+            balancer.acquire_now("p").move(None)
             told.clear()
             await eventually(lambda: member.health == "healthy")
             assert told
@@ -87,9 +87,9 @@ def test_one_that_is_out_and_wanted_by_nobody_is_looked_at_rarely() -> None:
 
 def test_only_so_many_are_looked_at_at_once() -> None:
     async def main() -> None:
-        async with a_fleet() as (fleet, looked, _):
+        async with a_fleet() as (balancer, looked, _):
             urls = [f"http://127.0.0.1:{port}" for port in range(1, 200)]
-            fleet.set_pool("p", {"container_urls": urls})
+            balancer.set_pool("p", {"container_urls": urls})
             await eventually(lambda: len(set(looked.looks)) == len(urls))
             assert looked.most == 32
 
@@ -98,11 +98,11 @@ def test_only_so_many_are_looked_at_at_once() -> None:
 
 def test_a_look_that_crashes_is_not_the_last(failures: list[str]) -> None:
     async def main() -> None:
-        async with a_fleet() as (fleet, looked, _):
+        async with a_fleet() as (balancer, looked, _):
             looked.crashes = 1
-            fleet.set_pool("p", {"container_url": URL})
+            balancer.set_pool("p", {"container_url": URL})
             await eventually(lambda: len(looked.looks) > 2)
-            assert fleet.member("p", URL).health == "healthy"
+            assert balancer.member("p", URL).health == "healthy"
 
     asyncio.run(main())
     assert "ZeroDivisionError" in failures.pop()
@@ -110,28 +110,28 @@ def test_a_look_that_crashes_is_not_the_last(failures: list[str]) -> None:
 
 def test_a_rollout_waits_for_a_process() -> None:
     async def main() -> None:
-        async with a_fleet() as (fleet, looked, told):
-            fleet.set_pool("p", PROCESS)
-            assert not fleet.can_start("p")
-            waiting = asyncio.ensure_future(fleet.place("p"))
-            fleet.add_process("p", URL)
+        async with a_fleet() as (balancer, looked, told):
+            balancer.set_pool("p", PROCESS)
+            assert not balancer.can_start("p")
+            waiting = asyncio.ensure_future(balancer.acquire("p"))
+            balancer.add_process("p", URL)
             await asyncio.sleep(3 * INTERVAL)
             assert not waiting.done()
             # One that starts is somebody else's to look at.
             assert looked.looks == []
             told.clear()
-            fleet.set_process("p", URL, "healthy")
+            balancer.set_process("p", URL, "healthy")
             assert told
             with await asyncio.wait_for(waiting, 1) as place:
                 assert place.url == URL
-                fleet.set_process("p", URL, "stopped", "It ended with exit status 1.")
-                assert not fleet.can_start("p")
-                (member,) = fleet.members("p")
+                balancer.set_process("p", URL, "stopped", "It ended with exit status 1.")
+                assert not balancer.can_start("p")
+                (member,) = balancer.members("p")
                 assert (member.health, member.running) == ("stopped", 1)
                 assert member.last_error == "It ended with exit status 1."
             # Another address takes it then.
-            waiting = asyncio.ensure_future(fleet.place("p"))
-            fleet.set_pool("p", {**PROCESS, "container_url": OTHER})
+            waiting = asyncio.ensure_future(balancer.acquire("p"))
+            balancer.set_pool("p", {**PROCESS, "container_url": OTHER})
             with await asyncio.wait_for(waiting, 1) as place:
                 assert place.url == OTHER
 
@@ -140,17 +140,17 @@ def test_a_rollout_waits_for_a_process() -> None:
 
 def test_a_process_that_is_healthy_is_looked_at_and_not_used_when_it_is_not() -> None:
     async def main() -> None:
-        async with a_fleet() as (fleet, looked, told):
-            fleet.set_pool("p", PROCESS)
-            fleet.add_process("p", URL)
-            fleet.set_process("p", URL, "healthy")
+        async with a_fleet() as (balancer, looked, told):
+            balancer.set_pool("p", PROCESS)
+            balancer.add_process("p", URL)
+            balancer.set_process("p", URL, "healthy")
             await eventually(lambda: looked.looks)
             looked.status = 503
-            await eventually(lambda: not fleet.can_start("p"))
-            assert fleet.member("p", URL).health == "unhealthy"
+            await eventually(lambda: not balancer.can_start("p"))
+            assert balancer.member("p", URL).health == "unhealthy"
             looked.status = 200
             told.clear()
-            await eventually(lambda: fleet.can_start("p"))
+            await eventually(lambda: balancer.can_start("p"))
             assert told
 
     asyncio.run(main())
@@ -158,23 +158,23 @@ def test_a_process_that_is_healthy_is_looked_at_and_not_used_when_it_is_not() ->
 
 def test_a_process_is_drained_before_it_ends() -> None:
     async def main() -> None:
-        async with a_fleet() as (fleet, _, _):
-            fleet.set_pool("p", PROCESS)
-            fleet.add_process("p", URL)
-            fleet.set_process("p", URL, "healthy")
-            first, second = fleet.place_now("p"), fleet.place_now("p", direct=True)
-            fleet.remove_process("p", URL)
-            assert [(each.running, each.direct) for each in fleet.members("p")] == [(1, 1)]
-            drained = asyncio.ensure_future(fleet.drained("p", URL))
+        async with a_fleet() as (balancer, _, _):
+            balancer.set_pool("p", PROCESS)
+            balancer.add_process("p", URL)
+            balancer.set_process("p", URL, "healthy")
+            first, second = balancer.acquire_now("p"), balancer.acquire_now("p", direct=True)
+            balancer.remove_process("p", URL)
+            assert [(each.running, each.direct) for each in balancer.members("p")] == [(1, 1)]
+            drained = asyncio.ensure_future(balancer.drained("p", URL))
             first.__exit__(None, None, None)
             await asyncio.sleep(0)
             assert not drained.done()
             second.__exit__(None, None, None)
             await asyncio.wait_for(drained, 1)
-            assert fleet.members("p") == []
-            await asyncio.wait_for(fleet.drained("p", URL), 1)
-            fleet.remove_process("p", URL)
+            assert balancer.members("p") == []
+            await asyncio.wait_for(balancer.drained("p", URL), 1)
+            balancer.remove_process("p", URL)
             with pytest.raises(KeyError):
-                fleet.member("p", URL)
+                balancer.member("p", URL)
 
     asyncio.run(main())

@@ -102,10 +102,10 @@ def test_lines_are_made_readable_and_keep_no_secret() -> None:
 
 def test_ports_are_never_given_twice_at_once() -> None:
     ports = Ports()
-    taken = [ports.take() for _ in range(200)]
+    taken = [ports.acquire() for _ in range(200)]
     assert len(set(taken)) == 200
     for port in taken:
-        ports.give_back(port)
+        ports.release(port)
 
 
 async def spawn(code: str) -> Child:

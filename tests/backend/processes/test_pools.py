@@ -111,14 +111,14 @@ def test_one_that_dies_is_started_again(allowing: Server) -> None:
 
 
 def test_a_port_that_another_took_first(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    take, asked = Ports.take, 0
+    take, asked = Ports.acquire, 0
 
     def unlucky(ports: Ports) -> int:
         nonlocal asked
         asked += 1
         return occupied.getsockname()[1] if asked == 1 else take(ports)
 
-    monkeypatch.setattr(Ports, "take", unlucky)
+    monkeypatch.setattr(Ports, "acquire", unlucky)
     own = start(allow_processes=True)
     with socket.create_server(("127.0.0.1", 0)) as occupied:
         pool_id = start_pool(own)

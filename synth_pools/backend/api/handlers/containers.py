@@ -17,88 +17,90 @@ from ..disconnects import unless_disconnected
 from ..messages import JSONResponse, Request, Response
 
 
-async def get_health(call: Request) -> Response:
-    return await _probe(call, "health")
+async def get_health(request: Request) -> Response:
+    return await _probe(request, "health")
 
 
-async def get_info(call: Request) -> Response:
-    return await _probe(call, "info")
+async def get_info(request: Request) -> Response:
+    return await _probe(request, "info")
 
 
-async def get_metadata(call: Request) -> Response:
-    return await _probe(call, "metadata")
+async def get_metadata(request: Request) -> Response:
+    return await _probe(request, "metadata")
 
 
-async def get_task_info(call: Request) -> Response:
-    return await _probe(call, "task_info")
+async def get_task_info(request: Request) -> Response:
+    return await _probe(request, "task_info")
 
 
-async def get_program(call: Request) -> Response:
-    return await _probe(call, "program")
+async def get_program(request: Request) -> Response:
+    return await _probe(request, "program")
 
 
-async def get_taskset(call: Request) -> Response:
-    return await _probe(call, "taskset")
+async def get_taskset(request: Request) -> Response:
+    return await _probe(request, "taskset")
 
 
-async def execute_rollout(call: Request) -> Response:
-    call.services.admission.require_open()
-    pool, place = _place(call, must_be_active=True)
-    limit = call.services.runner.limit_seconds(pool, call.body.get("limits"))
+async def execute_rollout(request: Request) -> Response:
+    request.services.admission.require_open()
+    pool, lease = _lease(request, must_be_active=True)
+    limit = request.services.runner.limit_seconds(pool, request.body.get("limits"))
     # It counts as work that the container is busy with, though it is no rollout of the pool.
-    with place:
-        target = _target(call, pool, place.url)
+    with lease:
+        target = _target(request, pool, lease.url)
         try:
-            answer = await unless_disconnected(call.receive, target.execute(call.raw_body, limit))
+            answer = await unless_disconnected(
+                request.receive, target.execute(request.raw_body, limit)
+            )
         except TargetError as error:
             raise _as_api_error(error) from None
-    return _passed_through(call, answer)
+    return _pass_through(request, answer)
 
 
-async def _probe(call: Request, what: Probe) -> Response:
-    pool, place = _place(call, must_be_active=False)
+async def _probe(request: Request, what: Probe) -> Response:
+    pool, lease = _lease(request, must_be_active=False)
     # Not kept: a question is no work, and must not make a container seem busy.
-    with place:
-        url = place.url
-    target = _target(call, pool, url)
+    with lease:
+        url = lease.url
+    target = _target(request, pool, url)
     try:
         answer = await target.probe(what)
     except TargetError as error:
         if error.status == 404:
             raise not_found(f"The container does not have /{what}.") from None
         raise _as_api_error(error) from None
-    return _passed_through(call, answer)
+    return _pass_through(request, answer)
 
 
-def _place(call: Request, *, must_be_active: bool) -> tuple[Pool, Lease]:
+def _lease(request: Request, *, must_be_active: bool) -> tuple[Pool, Lease]:
     """Where a call goes: to the task's own container, else to the pool's that has least to do."""
-    task_id = call.parameters.get("task_id")
-    with call.services.database.reading() as db:
-        pool = find_pool(db, call.path("pool_id"))
+    task_id = request.parameters.get("task_id")
+    with request.services.database.reading() as db:
+        pool = find_pool(db, request.path("pool_id"))
         if must_be_active:
             pool.require_active()
         own_url = None
         if task_id is not None:
             own_url = task_document(find_task(db, pool.id, task_id), pool)["container_url"]
-    place = call.services.balancer.place_now(pool.id, direct=True)
+    lease = request.services.balancer.acquire_now(pool.id, direct=True)
     # An archived pool has its addresses still, though nobody looks after them.
-    place.move(own_url or place.url or next(iter(container_urls(pool.view)), None))
-    return pool, place
+    lease.move(own_url or lease.url or next(iter(container_urls(pool.view)), None))
+    return pool, lease
 
 
-def _target(call: Request, pool: Pool, url: str | None) -> Target:
+def _target(request: Request, pool: Pool, url: str | None) -> Target:
     if url is None and has_processes(pool.view):
         raise ApiError(
             502, "container_unreachable", "No container of the pool is up.", retryable=True
         )
     try:
-        return call.services.runner.target(url, container_key_env(pool.view))
+        return request.services.runner.target(url, container_key_env(pool.view))
     except TargetError as error:
         raise _as_api_error(error) from None
 
 
-def _passed_through(call: Request, answer: Answer) -> Response:
-    if not call.services.contract.answer_is_valid(call.operation, 200, answer.document):
+def _pass_through(request: Request, answer: Answer) -> Response:
+    if not request.services.contract.answer_is_valid(request.operation, 200, answer.document):
         raise ApiError(
             502,
             "container_error",

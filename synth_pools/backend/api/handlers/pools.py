@@ -28,7 +28,7 @@ from synth_pools.backend.storage.cursors import page_document
 from synth_pools.backend.storage.database import Transaction
 from synth_pools.backend.storage.pools import Pool, find_pool, move_pool, task_documents
 
-from ..messages import Request, Response, reply, reply_text
+from ..messages import Request, Response, json_response, json_text_response
 from ..pagination import read_page
 
 STATES = frozenset(
@@ -36,29 +36,29 @@ STATES = frozenset(
 )
 
 
-async def create_pool(call: Request) -> Response:
-    body = call.body
+async def create_pool(request: Request) -> Response:
+    body = request.body
     pool_id = named_id(body, "pool_id", "id")
     definition = pool_definition(body)
     tasks = named_tasks(body.get("tasks") or ())
-    _check_containers(call.services, definition, tasks)
+    _check_containers(request.services, definition, tasks)
 
     def work(tx: Transaction) -> dict[str, Any]:
         # Where it starts its containers itself, it is there for rollouts once one of them is.
         status = "warming" if has_processes(definition) else "active"
         pool = pools.insert_pool(tx, pool_id, definition, status)
         pools.replace_tasks(tx, pool.id, tasks)
-        _follow(tx, call.services, pool)
+        _apply_after_commit(tx, request.services, pool)
         return pool.document(task_documents(tx, pool))
 
-    return reply(await call.services.database.write(work), 201)
+    return json_response(await request.services.database.write(work), 201)
 
 
-async def list_pools(call: Request) -> Response:
-    page = read_page(call, "pools", STATES)
+async def list_pools(request: Request) -> Response:
+    page = read_page(request, "pools", STATES)
     if page is None:
-        return reply_text(page_document([], None))
-    with call.services.database.reading() as db:
+        return json_text_response(page_document([], None))
+    with request.services.database.reading() as db:
         return page.filled(
             lambda before, limit: pools.list_pools(db, page.state, before, limit),
             lambda pool: json_text.dumps(pool.document(task_documents(db, pool))),
@@ -66,93 +66,93 @@ async def list_pools(call: Request) -> Response:
         )
 
 
-async def get_pool(call: Request) -> Response:
-    with call.services.database.reading() as db:
-        pool = find_pool(db, call.path("pool_id"))
-        return reply(pool.document(task_documents(db, pool)))
+async def get_pool(request: Request) -> Response:
+    with request.services.database.reading() as db:
+        pool = find_pool(db, request.path("pool_id"))
+        return json_response(pool.document(task_documents(db, pool)))
 
 
-async def replace_pool(call: Request) -> Response:
-    pool_id = call.path("pool_id")
-    require_same_id(call.body, pool_id, "pool_id", "id")
-    definition = pool_definition(call.body)
-    tasks = named_tasks(call.body.get("tasks") or ())
-    _check_containers(call.services, definition, tasks)
+async def replace_pool(request: Request) -> Response:
+    pool_id = request.path("pool_id")
+    require_same_id(request.body, pool_id, "pool_id", "id")
+    definition = pool_definition(request.body)
+    tasks = named_tasks(request.body.get("tasks") or ())
+    _check_containers(request.services, definition, tasks)
 
     def work(tx: Transaction) -> dict[str, Any]:
         pool = find_pool(tx, pool_id)
         pool.require_changeable()
-        return _save(tx, call.services, pool, definition, tasks)
+        return _save(tx, request.services, pool, definition, tasks)
 
-    return reply(await call.services.database.write(work))
+    return json_response(await request.services.database.write(work))
 
 
-async def update_pool(call: Request) -> Response:
-    pool_id, patch = call.path("pool_id"), call.body
+async def update_pool(request: Request) -> Response:
+    pool_id, patch = request.path("pool_id"), request.body
     require_same_id(patch, pool_id, "pool_id", "id")
     tasks = named_tasks(patch["tasks"] or ()) if "tasks" in patch else None
-    _check_containers(call.services, pool_definition(patch), tasks or [])
+    _check_containers(request.services, pool_definition(patch), tasks or [])
 
     def work(tx: Transaction) -> dict[str, Any]:
         pool = find_pool(tx, pool_id)
         pool.require_changeable()
-        return _save(tx, call.services, pool, patched_pool(pool.definition, patch), tasks)
+        return _save(tx, request.services, pool, patched_pool(pool.definition, patch), tasks)
 
-    return reply(await call.services.database.write(work))
+    return json_response(await request.services.database.write(work))
 
 
-async def delete_pool(call: Request) -> Response:
-    pool_id = call.path("pool_id")
+async def delete_pool(request: Request) -> Response:
+    pool_id = request.path("pool_id")
 
     def work(tx: Transaction) -> dict[str, Any]:
         pool = find_pool(tx, pool_id)
         if not pool.is_archived:
             pool = pools.archive_pool(tx, pool)
-            cancel_all_of(tx, call.services, pool_id)
+            cancel_all_of(tx, request.services, pool_id)
             archived = pool
 
-            def tell() -> None:
-                call.services.balancer.forget_pool(pool_id)
-                call.services.processes.follow(archived)
+            def notify() -> None:
+                request.services.balancer.forget_pool(pool_id)
+                request.services.processes.follow(archived)
 
-            tx.after_commit(tell)
+            tx.after_commit(notify)
         return pool.document(task_documents(tx, pool))
 
-    return reply(await call.services.database.write(work))
+    return json_response(await request.services.database.write(work))
 
 
-async def pause_pool(call: Request) -> Response:
+async def pause_pool(request: Request) -> Response:
     def next_status(pool: Pool) -> str:
         if pool.status not in ("active", "warming", "paused"):
             raise pool_not_active(pool.id, pool.status)
         return "paused"
 
-    return await _move(call, next_status)
+    return await _change_status(request, next_status)
 
 
-async def resume_pool(call: Request) -> Response:
+async def resume_pool(request: Request) -> Response:
     def next_status(pool: Pool) -> str:
         if pool.status in ("active", "warming"):
             return pool.status
         if pool.status not in ("paused", "failed"):
             raise pool_not_active(pool.id, pool.status)
         starts = has_processes(pool.definition)
-        if starts and not call.services.settings.allow_processes:
+        if starts and not request.services.settings.allow_processes:
             raise processes_not_allowed()
         # One that failed is tried again, whatever it has been told to do without since.
         return "warming" if starts or pool.status == "failed" else "active"
 
-    return await _move(call, next_status)
+    return await _change_status(request, next_status)
 
 
-async def get_pool_urls(call: Request) -> Response:
-    with call.services.database.reading() as db:
-        pool = find_pool(db, call.path("pool_id"))
+async def get_pool_urls(request: Request) -> Response:
+    with request.services.database.reading() as db:
+        pool = find_pool(db, request.path("pool_id"))
         tasks = task_documents(db, pool)
-    here = f"{call.base_url}/v1/pools/{quote(pool.id, safe='')}"
+    here = f"{request.base_url}/v1/pools/{quote(pool.id, safe='')}"
     urls = container_urls(pool.view)
     container_url = urls[0] if urls else None
-    return reply(
+    return json_response(
         {
             "id": pool.id,
             "pool_id": pool.id,
@@ -175,16 +175,16 @@ async def get_pool_urls(call: Request) -> Response:
     )
 
 
-async def get_pool_metrics(call: Request) -> Response:
+async def get_pool_metrics(request: Request) -> Response:
     def count() -> tuple[Pool, dict[str, int]]:
-        with call.services.database.read_in_new_connection() as db:
-            pool = find_pool(db, call.path("pool_id"))
+        with request.services.database.read_in_new_connection() as db:
+            pool = find_pool(db, request.path("pool_id"))
             return pool, rollouts.count_by_status(db, pool.id)
 
     # Counting the rollouts of years must hold up nobody.
     pool, counts = await asyncio.to_thread(count)
     ended = counts["completed"] + counts["failed"]
-    return reply(
+    return json_response(
         {
             "id": pool.id,
             "pool_id": pool.id,
@@ -205,14 +205,14 @@ async def get_pool_metrics(call: Request) -> Response:
                     "last_error": member.last_error,
                     "pid": member.pid,
                 }
-                for member in call.services.balancer.members(pool.id)
+                for member in request.services.balancer.members(pool.id)
             ],
         }
     )
 
 
-async def _move(call: Request, next_status: Callable[[Pool], str]) -> Response:
-    services, pool_id = call.services, call.path("pool_id")
+async def _change_status(request: Request, next_status: Callable[[Pool], str]) -> Response:
+    services, pool_id = request.services, request.path("pool_id")
 
     def work(tx: Transaction) -> dict[str, Any]:
         pool = find_pool(tx, pool_id)
@@ -223,7 +223,7 @@ async def _move(call: Request, next_status: Callable[[Pool], str]) -> Response:
             tx.after_commit(lambda: services.processes.follow(pool))
         return pool.document(task_documents(tx, pool))
 
-    return reply(await services.database.write(work))
+    return json_response(await services.database.write(work))
 
 
 def _check_containers(
@@ -255,17 +255,17 @@ def _save(
     pool = pools.update_pool(tx, pool, definition)
     if tasks is not None:
         pools.replace_tasks(tx, pool.id, tasks)
-    _follow(tx, services, pool)
+    _apply_after_commit(tx, services, pool)
     return pool.document(task_documents(tx, pool))
 
 
-def _follow(tx: Transaction, services: Services, pool: Pool) -> None:
+def _apply_after_commit(tx: Transaction, services: Services, pool: Pool) -> None:
     """Have those who run its rollouts go by its definition."""
     definition = pool.definition
 
-    def tell() -> None:
+    def notify() -> None:
         services.balancer.set_pool(pool.id, definition)
         services.scheduler.set_concurrency(pool.id, pool.concurrency)
         services.processes.follow(pool)
 
-    tx.after_commit(tell)
+    tx.after_commit(notify)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from synth_pools.backend.domain.definitions import TARGETS
 from synth_pools.backend.storage import pools, rollouts
 
-from ..messages import Request, Response, reply
+from ..messages import Request, Response, json_response
 
 _FEATURES = (
     "artifact_downloads",
@@ -23,21 +23,21 @@ _FEATURES = (
 )
 
 
-async def get_queue_status(call: Request) -> Response:
-    with call.services.database.reading() as db:
+async def get_queue_status(request: Request) -> Response:
+    with request.services.database.reading() as db:
         queued, running = rollouts.count_unfinished(db)
         capacity = pools.total_concurrency(db)
-    return reply({"queued": queued, "running": running, "capacity": capacity})
+    return json_response({"queued": queued, "running": running, "capacity": capacity})
 
 
-async def get_capabilities(call: Request) -> Response:
-    return reply(
+async def get_capabilities(request: Request) -> Response:
+    return json_response(
         {
             "targets": list(TARGETS),
             "features": {
                 **dict.fromkeys(_FEATURES, True),
-                "processes": call.services.settings.allow_processes,
+                "processes": request.services.settings.allow_processes,
             },
-            "version": call.services.contract.version,
+            "version": request.services.contract.version,
         }
     )

@@ -22,69 +22,69 @@ from synth_pools.backend.storage.pools import (
     task_documents,
 )
 
-from ..messages import Request, Response, reply
+from ..messages import Request, Response, json_response
 
 
-async def list_tasks(call: Request) -> Response:
-    with call.services.database.reading() as db:
-        tasks = task_documents(db, find_pool(db, call.path("pool_id")))
-    return reply({"items": tasks[::-1], "next_cursor": None})
+async def list_tasks(request: Request) -> Response:
+    with request.services.database.reading() as db:
+        tasks = task_documents(db, find_pool(db, request.path("pool_id")))
+    return json_response({"items": tasks[::-1], "next_cursor": None})
 
 
-async def create_task(call: Request) -> Response:
-    task_id = named_id(call.body, "task_id", "id")
-    definition = task_definition(call.body)
-    _check_address(call, definition)
+async def create_task(request: Request) -> Response:
+    task_id = named_id(request.body, "task_id", "id")
+    definition = task_definition(request.body)
+    _check_address(request, definition)
 
     def work(tx: Transaction) -> dict[str, Any]:
-        pool = _changeable_pool(tx, call)
+        pool = _changeable_pool(tx, request)
         row = pools.insert_task(tx, pool.id, task_id, definition)
         pools.touch_pool(tx, pool.id)
         return task_document(row, pool)
 
-    return reply(await call.services.database.write(work), 201)
+    return json_response(await request.services.database.write(work), 201)
 
 
-async def update_task(call: Request) -> Response:
-    definition = task_definition(call.body)
-    require_same_id(call.body, call.path("task_id"), "task_id", "id")
-    _check_address(call, definition)
+async def update_task(request: Request) -> Response:
+    definition = task_definition(request.body)
+    require_same_id(request.body, request.path("task_id"), "task_id", "id")
+    _check_address(request, definition)
 
     def work(tx: Transaction) -> dict[str, Any]:
-        pool = _changeable_pool(tx, call)
-        task = find_task(tx, pool.id, call.path("task_id"))
+        pool = _changeable_pool(tx, request)
+        task = find_task(tx, pool.id, request.path("task_id"))
         return _save(tx, pool, task["id"], definition)
 
-    return reply(await call.services.database.write(work))
+    return json_response(await request.services.database.write(work))
 
 
-async def patch_task(call: Request) -> Response:
-    require_same_id(call.body, call.path("task_id"), "task_id", "id")
-    _check_address(call, call.body)
+async def patch_task(request: Request) -> Response:
+    require_same_id(request.body, request.path("task_id"), "task_id", "id")
+    _check_address(request, request.body)
 
     def work(tx: Transaction) -> dict[str, Any]:
-        pool = _changeable_pool(tx, call)
-        task = find_task(tx, pool.id, call.path("task_id"))
-        definition = patched_task(json.loads(task["definition"]), call.body)
+        pool = _changeable_pool(tx, request)
+        task = find_task(tx, pool.id, request.path("task_id"))
+        definition = patched_task(json.loads(task["definition"]), request.body)
         return _save(tx, pool, task["id"], definition)
 
-    return reply(await call.services.database.write(work))
+    return json_response(await request.services.database.write(work))
 
 
-async def delete_task(call: Request) -> Response:
+async def delete_task(request: Request) -> Response:
     def work(tx: Transaction) -> dict[str, Any]:
-        pool = _changeable_pool(tx, call)
-        task = find_task(tx, pool.id, call.path("task_id"))
+        pool = _changeable_pool(tx, request)
+        task = find_task(tx, pool.id, request.path("task_id"))
         document = task_document(task, pool, status="archived")
         document["updated_at"] = pools.delete_task(tx, pool.id, task["id"])
         pools.touch_pool(tx, pool.id)
         return document
 
-    return reply(await call.services.database.write(work))
+    return json_response(await request.services.database.write(work))
 
 
-def _changeable_pool(tx: Transaction, call: Request) -> Pool:
-    pool = find_pool(tx, call.path("pool_id"))
+def _changeable_pool(tx: Transaction, request: Request) -> Pool:
+    pool = find_pool(tx, request.path("pool_id"))
     pool.require_changeable()
     return pool
 
@@ -95,7 +95,7 @@ def _save(tx: Transaction, pool: Pool, task_id: str, definition: dict[str, Any])
     return task_document(row, pool)
 
 
-def _check_address(call: Request, definition: dict[str, Any]) -> None:
+def _check_address(request: Request, definition: dict[str, Any]) -> None:
     url = definition.get("container_url")
     if url is not None:
-        check_container_url(url, call.services.settings)
+        check_container_url(url, request.services.settings)
