@@ -1,4 +1,4 @@
-"""The application that servers run: openapi.yaml, made real."""
+"""The ASGI application that serves the operations of openapi.yaml."""
 
 from __future__ import annotations
 
@@ -17,9 +17,15 @@ from .dispatcher import Dispatcher
 
 
 def create_app(settings: Settings) -> Starlette:
-    """Everything is opened when the application starts, and closed, in bounded time, when it ends.
+    """Make the application, which opens its parts at its start and closes them at its end.
 
-    While it is up, its parts are at `app.state.services`.
+    While it is up, its parts are at `app.state.services`; closing takes bounded time.
+
+    Args:
+        settings: The options of the backend, checked.
+
+    Returns:
+        The application; nothing is opened before its lifespan begins.
     """
     contract = Contract(load_spec())
     dispatcher = Dispatcher(contract)
@@ -38,10 +44,10 @@ def create_app(settings: Settings) -> Starlette:
 
 
 class _Application(Starlette):
-    """Starlette for what starts and ends; requests do not pass through its layers.
+    """Starlette for the lifespan alone; requests go straight to the dispatcher.
 
-    Its routes work on decoded paths and answer 404 and 405 as plain text, and its handlers of
-    errors have nothing to do: the dispatcher answers every request.
+    Starlette's routes work on decoded paths and answer 404 and 405 as plain text, and its handlers
+    of errors have nothing to do: the dispatcher answers every request.
     """
 
     def __init__(self, dispatcher: Dispatcher, lifespan: Lifespan[Starlette]) -> None:

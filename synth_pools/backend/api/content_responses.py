@@ -1,6 +1,6 @@
-"""A content as an answer of HTTP: the whole, a range of it, or nothing where it is known already.
+"""Responses that carry a content: the whole, a range of it, or 304 where the client has it.
 
-What is in it a container wrote: browsers are to save it, never to show it.
+The bytes are a container's: browsers are to save them, never to show them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,13 @@ _TAG = re.compile(r'(?:W/)?("[^"]*")')
 
 
 def archive_response(name: str, pieces: Iterator[bytes], size: int | None = None) -> BytesResponse:
-    """An archive that was, or is being, made for this answer."""
+    """Respond with an archive, as a file to be saved.
+
+    Args:
+        name: The file's name for the client.
+        pieces: The archive's bytes; each piece is made in a thread once the one before is sent.
+        size: Bytes in all, where that is known before the first piece.
+    """
     headers = _headers("application/zip", name)
     if size is not None:
         headers["content-length"] = str(size)
@@ -34,7 +40,18 @@ def content_response(
     name: str,
     pieces: Callable[[int, int], Iterator[bytes]],
 ) -> BytesResponse:
-    """What these headers of a request ask for of a content; 416 for a range beyond its end."""
+    """Respond with a content, or with the part of it that the request's headers ask for.
+
+    Args:
+        parameters: The request's parameters; `Range`, `If-Range` and `If-None-Match` count.
+        sha256: The content's hash, which is its entity tag.
+        size: The content's bytes.
+        name: The file's name for the client.
+        pieces: Gives the bytes from `start` to before `end`.
+
+    Raises:
+        ApiError: 416 for a range that begins after the end.
+    """
     etag = f'"{sha256}"'
     if _is_known(parameters.get("If-None-Match"), etag):
         return BytesResponse(304, {"etag": etag, "cache-control": _CACHING}, in_threads(iter(())))
@@ -55,9 +72,17 @@ def content_response(
 
 
 def byte_range(header: str | None, size: int) -> tuple[int, int] | None:
-    """The one range that a header asks for, as `[start, end)`.
+    """Parse a `Range` header of one range.
 
-    None for one that is no range, or several: the whole is an answer to those too.
+    Args:
+        header: The header's value.
+        size: The content's bytes.
+
+    Returns:
+        `[start, end)`; None for a header that is no range, or several: the whole answers those too.
+
+    Raises:
+        ApiError: 416 for a range that begins after the end.
     """
     match = _ONE_RANGE.fullmatch((header or "").strip())
     if match is None or match[1] == match[2] == "":
@@ -79,7 +104,7 @@ def byte_range(header: str | None, size: int) -> tuple[int, int] | None:
 
 
 async def in_threads(pieces: Iterator[bytes]) -> AsyncGenerator[bytes, None]:
-    """Pieces that take a disk or the processor to make, each made when the one before is sent."""
+    """Make each piece in a thread, once the one before it is sent."""
     while True:
         piece = await asyncio.to_thread(next, pieces, None)
         if piece is None:

@@ -1,4 +1,4 @@
-"""Work that is worth doing only as long as the client is there."""
+"""Cancellation of work whose client has disconnected."""
 
 from __future__ import annotations
 
@@ -15,11 +15,22 @@ _UNWATCHED_SECONDS = 0.05
 
 
 class ClientDisconnectedError(Exception):
-    """The client is gone; there is nobody to answer."""
+    """The client has disconnected; there is nobody to answer."""
 
 
 async def unless_disconnected(receive: Receive, work: Coroutine[Any, Any, _T]) -> _T:
-    """Do the work, or drop it where the client leaves first; call it once the body is read."""
+    """Do the work, and cancel it if the client disconnects first.
+
+    Args:
+        receive: The request's ASGI channel; its body must have been read.
+        work: The coroutine to run, in the calling task.
+
+    Returns:
+        What the work returns.
+
+    Raises:
+        ClientDisconnectedError: The client disconnected first.
+    """
     # Done in this task, so that whatever the work holds is free when this returns.
     here = asyncio.current_task()
     assert here is not None  # noqa: S101 - a coroutine of asyncio always runs in one

@@ -1,4 +1,4 @@
-"""The ASGI application: who calls, what is asked, is it allowed, and the answer in every case."""
+"""Dispatch of requests: checks, the operation's handler, and an answer in every case."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _READING = ("GET", "HEAD")
 
 
 class Dispatcher:
-    """Answers every request, and itself never fails: what a handler raises is answered as 500."""
+    """The ASGI endpoint; it never fails itself: an exception of a handler is answered as 500."""
 
     def __init__(self, contract: Contract) -> None:
         require_complete(contract.operations)

@@ -1,7 +1,7 @@
-"""By which names a client may call the backend.
+"""Check of the Host header against DNS rebinding.
 
-A web page can point a name of its own at this machine and make a browser call it (DNS rebinding);
-then the browser sends that name as the host.
+A web page can point a name of its own at this machine and make a browser call it; then the browser
+sends that name as the host.
 """
 
 from __future__ import annotations
@@ -21,7 +21,16 @@ _HOST = re.compile(
 
 
 def check_host(scope: Scope, headers: Mapping[str, str], allowed_hosts: Collection[str]) -> None:
-    """Raise 403 for a name that is neither this machine's nor one that was allowed."""
+    """Refuse a host name that is neither this machine's nor allowed.
+
+    Args:
+        scope: The ASGI scope, which has the address that was connected to.
+        headers: The request's headers by lower-case name.
+        allowed_hosts: Further names, in lower case.
+
+    Raises:
+        ApiError: 403 `forbidden_host`; 400 for a header that names no host.
+    """
     header = headers.get("host")
     if header is None:
         # HTTP/1.0, which no browser speaks.
@@ -45,7 +54,7 @@ def _is_loopback(address: IpAddress) -> bool:
 
 
 def _name(header: str) -> str:
-    """The host in `host`, `host:port`, `[address]` or `[address]:port`."""
+    """Parse the host in `host`, `host:port`, `[address]` or `[address]:port`."""
     found = _HOST.fullmatch(header)
     if found is None:
         raise bad_request("The header Host names no host.")

@@ -1,4 +1,4 @@
-"""What a handler is given, and what it gives back."""
+"""Requests as handlers get them, and the kinds of their responses."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..storage.events import Event
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request whose every part has been found to be what openapi.yaml asks for."""
+    """One request, every part of it validated against openapi.yaml."""
 
     services: Services
     operation: Operation
@@ -34,13 +34,15 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class JSONResponse:
+    """A response whose body is JSON text."""
+
     status: int
     body: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class TextResponse:
-    """For what is no operation of openapi.yaml."""
+    """A response in plain text, for paths that are no operation of openapi.yaml."""
 
     body: bytes
     content_type: str
@@ -49,7 +51,7 @@ class TextResponse:
 
 @dataclass(frozen=True, slots=True)
 class BytesResponse:
-    """What is no JSON; sent as it is made."""
+    """A response that is no JSON; sent as it is made."""
 
     status: int
     headers: dict[str, str]
@@ -58,6 +60,8 @@ class BytesResponse:
 
 @dataclass(frozen=True, slots=True)
 class EventStreamResponse:
+    """A stream of server-sent events."""
+
     rollout_id: str
     # An empty list is a sign of life.
     events: AsyncGenerator[list[Event], None]
@@ -68,9 +72,10 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 
 def json_response(document: Any, status: int = 200) -> JSONResponse:
+    """Respond with a document, serialized as JSON."""
     return JSONResponse(status, json_text.dumps(document).encode("ascii"))
 
 
 def json_text_response(document: str, status: int = 200) -> JSONResponse:
-    """An answer that is JSON text already."""
+    """Respond with a document that is JSON text already."""
     return JSONResponse(status, document.encode("ascii"))

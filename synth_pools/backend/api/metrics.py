@@ -1,4 +1,4 @@
-"""The answer to `GET /metrics`."""
+"""The body of `GET /metrics`."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _LIMITS = ("max_queued", "max_queued_per_pool", "max_streams")
 
 
 async def exposition(services: Services) -> bytes:
-    """Everything that is measured, in Prometheus' text format.
+    """Write all metrics in Prometheus' text format.
 
-    What takes time is done in another thread: a scrape of a large database holds up nobody.
+    The database is read in another thread: a scrape of a large one holds up nobody.
     """
     reading = Reading(
         version=__version__,

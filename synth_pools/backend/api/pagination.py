@@ -1,4 +1,4 @@
-"""What every list of pools or rollouts has: its three parameters, and pages of limited size."""
+"""Pagination of lists: their three parameters, and pages of limited size."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class Page:
+    """One page to be read: its scope, filter, position and size."""
+
     request: Request
     scope: str
     state: str | None
@@ -31,7 +33,16 @@ class Page:
         render: Callable[[_T], str],
         row_of: Callable[[_T], sqlite3.Row],
     ) -> Response:
-        """The page, which ends where it has all that was asked for, or is large enough."""
+        """Read items until the page has as many as were asked for, or is large enough.
+
+        Args:
+            load: Loads at most so many items before a position.
+            render: Gives an item as JSON text.
+            row_of: Gives an item's row, whose `seq` is its position.
+
+        Returns:
+            The response, with a cursor if more items follow.
+        """
         items: list[str] = []
         size, before = 0, self.before
         most_bytes = self.request.services.settings.max_page_bytes
@@ -51,7 +62,16 @@ class Page:
 
 
 def read_page(request: Request, scope: str, states: Collection[str]) -> Page | None:
-    """None where no item can be on the page: an unknown state, or a cursor of nobody's making."""
+    """Read the parameters of a list.
+
+    Args:
+        request: The request.
+        scope: The list's name, which a cursor must have been issued for.
+        states: The states that items can have.
+
+    Returns:
+        The page; None if no item can be on it: an unknown state, or a cursor that was never issued.
+    """
     state = request.parameters.get("state")
     if state is not None and state not in states:
         return None

@@ -1,4 +1,4 @@
-"""What is read of an HTTP request before anyone looks at what it means."""
+"""Reading of requests: head, body and JSON, each within its limits."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _BETWEEN = 4
 
 
 def headers_of(scope: Scope) -> dict[str, str]:
-    """By lower-case name, the first of several."""
+    """Index the headers by lower-case name; the first of several counts."""
     headers: dict[str, str] = {}
     for name, value in scope["headers"]:
         headers.setdefault(name.decode("latin-1"), value.decode("latin-1"))
@@ -32,7 +32,17 @@ def headers_of(scope: Scope) -> dict[str, str]:
 
 
 def check_head(scope: Scope, most_bytes: int) -> None:
-    """Refuse what the parser let through: a version of the future, and a head that came at once."""
+    """Refuse an unknown version of HTTP and a head that is too large.
+
+    The parser counts a head only while it is incomplete: one that comes at once passes it.
+
+    Args:
+        scope: The ASGI scope.
+        most_bytes: The limit of the request line and the headers together.
+
+    Raises:
+        ApiError: 400 for the version, 431 for the size.
+    """
     if scope["http_version"] not in _VERSIONS:
         raise bad_request("The version of HTTP is none that is spoken here.")
     size = len(scope.get("raw_path") or b"") + len(scope["query_string"])
@@ -42,7 +52,7 @@ def check_head(scope: Scope, most_bytes: int) -> None:
 
 
 def base_url_of(scope: Scope, headers: Mapping[str, str]) -> str:
-    """Where the client found us, so that URLs in answers lead it back to the same place."""
+    """Build the base URL under which the client reached the backend."""
     host = headers.get("host")
     if host is None:
         address, port = scope.get("server") or ("127.0.0.1", None)
@@ -53,6 +63,17 @@ def base_url_of(scope: Scope, headers: Mapping[str, str]) -> str:
 
 
 async def read_body(receive: Receive, headers: Mapping[str, str], limits: Limits) -> bytes:
+    """Read the whole body.
+
+    Args:
+        receive: The request's ASGI channel.
+        headers: The request's headers by lower-case name.
+        limits: Bytes and seconds that a body may take.
+
+    Raises:
+        ApiError: 413 if it is too large, 400 if it did not arrive in time.
+        ClientDisconnectedError: The client disconnected before its end.
+    """
     limit, limit_seconds = limits.max_body_bytes, limits.body_timeout_seconds
     declared = headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > limit:
@@ -80,7 +101,19 @@ async def read_body(receive: Receive, headers: Mapping[str, str], limits: Limits
 
 
 async def parse_body(raw: bytes, headers: Mapping[str, str], max_depth: int) -> Any:
-    """The JSON value of a body that is not empty."""
+    """Parse a body that is not empty.
+
+    Args:
+        raw: The body.
+        headers: The request's headers by lower-case name.
+        max_depth: Levels of nesting that are allowed.
+
+    Returns:
+        The JSON value.
+
+    Raises:
+        ApiError: 415 if it is not declared as JSON, 400 if it is none.
+    """
     media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json":
         raise unsupported_media_type()

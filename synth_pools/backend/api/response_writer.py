@@ -1,4 +1,4 @@
-"""Answers as they go out: every one with its request id, streams as long as somebody reads."""
+"""Sending of responses over ASGI."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from .disconnects import unless_disconnected
 
 
 async def send_json(send: Send, status: int, headers: Mapping[str, str], body: bytes) -> None:
+    """Send a response with a body of known length."""
     await send(_start(status, {**headers, "content-length": str(len(body))}))
     await send({"type": "http.response.body", "body": body})
 
@@ -22,7 +23,18 @@ async def send_stream(
     chunks: AsyncGenerator[bytes, None],
     status: int = 200,
 ) -> None:
-    """Send chunks as they come; where the reader leaves, the iterator is closed at once."""
+    """Send chunks as they come.
+
+    Args:
+        receive: The request's ASGI channel, watched for a disconnect.
+        send: The response's ASGI channel.
+        headers: The response's headers.
+        chunks: The body; closed at once if the client disconnects.
+        status: The response's status.
+
+    Raises:
+        ClientDisconnectedError: The client disconnected before the end.
+    """
     await send(_start(status, headers))
 
     async def send_chunks() -> None:

@@ -1,4 +1,4 @@
-"""From the path that was really sent to an operation.
+"""Routing of raw paths to operations.
 
 The segments are split before they are decoded: a `%2F` in an id stays part of the id and can never
 select another operation. The path of an artifact alone may have its slashes as they are.
@@ -27,13 +27,26 @@ class _Node:
 
 
 class Router:
+    """The operations as a tree of path segments."""
+
     def __init__(self, operations: Iterable[Operation]) -> None:
         self._root = _Node()
         for operation in operations:
             self._add(operation)
 
     def find(self, method: str, raw_path: bytes) -> tuple[Operation, dict[str, str]]:
-        """The operation and its path parameters, decoded; 404 or 405 where there is none."""
+        """Find the operation of a method and a path.
+
+        Args:
+            method: The request's method.
+            raw_path: The path as it was sent, not decoded.
+
+        Returns:
+            The operation, and its path parameters, decoded.
+
+        Raises:
+            ApiError: 404 if there is nothing at the path, 405 if it has other methods.
+        """
         node: _Node | None = self._root
         values: dict[str, str] = {}
         segments = raw_path.split(b"/")[1:]

@@ -1,4 +1,4 @@
-"""All that is known of a rollout, for whoever looks into what happened: one archive, no secret."""
+"""Support bundles: one archive with all that is known of a rollout, secrets redacted."""
 
 from __future__ import annotations
 
@@ -60,7 +60,19 @@ what has the form of a key. Nobody can know every secret: read it before you pas
 async def make_bundle(
     services: Services, rollout: sqlite3.Row, base_url: str
 ) -> tuple[Iterator[bytes], int]:
-    """The archive in pieces, and its size: it is made before the first is sent."""
+    """Make the bundle of a rollout, whole, before its first byte is sent.
+
+    Args:
+        services: The parts of the backend.
+        rollout: The rollout's row.
+        base_url: The URL under which the client reached the backend.
+
+    Returns:
+        The archive in pieces, and its size in bytes.
+
+    Raises:
+        ApiError: 503 if it cannot be written to the temporary folder.
+    """
     documents = _documents(services, rollout, base_url)
     secrets = chain(_own_secrets(services), _process_secrets(documents["pool.json"]()))
     redactor = Redactor(secrets)
@@ -86,7 +98,7 @@ async def make_bundle(
 def _documents(
     services: Services, rollout: sqlite3.Row, base_url: str
 ) -> dict[str, Callable[[], Any]]:
-    """What is to be written, read now and made in another thread."""
+    """Read what the bundle holds; each document is built later, in another thread."""
     with services.database.reading() as db:
         pool = find_pool(db, rollout["pool_id"])
         pool_document = pool.document(task_documents(db, pool))
@@ -133,7 +145,7 @@ def _versions(services: Services) -> dict[str, Any]:
 
 
 def _own_secrets(services: Services) -> Iterator[str]:
-    """What this backend was given as a secret."""
+    """Give every secret that this backend was started with."""
     settings = services.settings
     yield settings.api_key.reveal()
     if settings.api_keys_file is not None:
@@ -144,7 +156,7 @@ def _own_secrets(services: Services) -> Iterator[str]:
 
 
 def _process_secrets(pool: dict[str, Any]) -> Iterator[str]:
-    """What the processes of a pool were given, and may have written somewhere."""
+    """Give the variables of a pool's processes, which these may have written somewhere."""
     process = pool["config"].get("process")
     env = process.get("env") if isinstance(process, dict) else None
     if isinstance(env, dict):

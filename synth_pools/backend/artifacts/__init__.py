@@ -1,1 +1,1 @@
-"""What rollouts leave behind: taken out of answers, kept in files, handed out again."""
+"""Artifacts of rollouts: extraction, storage form, downloads and redaction."""

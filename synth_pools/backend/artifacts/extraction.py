@@ -1,4 +1,4 @@
-"""The artifacts in a container's answer: what is said of them, and what is in them."""
+"""Extraction of artifacts from a container's answer."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ IN_FILE = "in_file"
 
 
 class TooMuchError(Exception):
-    """There are more artifacts, or one is larger, than this backend takes."""
+    """An answer with more artifacts, or a larger one, than this backend takes."""
 
     def __init__(self, message: str, details: dict[str, Any]) -> None:
         super().__init__(message)
@@ -35,6 +35,8 @@ class TooMuchError(Exception):
 
 
 class ExtractedArtifacts(NamedTuple):
+    """The artifacts of an answer, and the answer without their large contents."""
+
     # In the answer's order, as they are listed.
     items: list[dict[str, Any]]
     # The same document where nothing in it was replaced.
@@ -42,7 +44,7 @@ class ExtractedArtifacts(NamedTuple):
     contents: list[Content]
 
     def rows(self) -> list[Row]:
-        """What names the contents in the database."""
+        """Build the database's rows for the contents that are files."""
         return [
             Row(position, item["sha256"], item["size_bytes"])
             for position, item in enumerate(self.items)
@@ -51,7 +53,18 @@ class ExtractedArtifacts(NamedTuple):
 
 
 def extract(document: dict[str, Any], limits: Limits) -> ExtractedArtifacts:
-    """Describe the artifacts and move the large contents out of the document."""
+    """Describe the artifacts and move the large contents out of the document.
+
+    Args:
+        document: The container's answer.
+        limits: How many artifacts, and of which size, are taken.
+
+    Returns:
+        The descriptions, the document that remains, and the contents to be stored as files.
+
+    Raises:
+        TooMuchError: There are more artifacts, or a larger one, than the limits allow.
+    """
     found = given_artifacts(document)
     if len(found) > limits.max_artifacts:
         raise _too_many(len(found), limits.max_artifacts)
@@ -96,12 +109,14 @@ def _too_large(name: str, size: int, most: int) -> TooMuchError:
 
 
 def given_artifacts(document: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """List the artifacts in an answer as the container wrote them."""
     found = document.get(_key(document))
     items = found if isinstance(found, list) else [found]
     return [item for item in items if isinstance(item, dict)]
 
 
 def content_bytes(item: Mapping[str, Any]) -> bytes:
+    """Decode an artifact's content: base64 where it says so, else as it is."""
     content = item.get("content")
     if isinstance(content, str) and _text(item, "content_encoding", "encoding") == "base64":
         try:
@@ -113,7 +128,7 @@ def content_bytes(item: Mapping[str, Any]) -> bytes:
 
 
 def plain_bytes(content: Any) -> bytes:
-    """A content as it is: text in UTF-8, other JSON as text."""
+    """Encode a content as it is: text in UTF-8, other JSON as text."""
     if content is None:
         return b""
     if isinstance(content, str):
@@ -146,7 +161,7 @@ def _item(given: Mapping[str, Any], name: str, path: str, data: bytes) -> dict[s
 
 
 def _with(document: dict[str, Any], moved: Mapping[int, dict[str, Any]]) -> dict[str, Any]:
-    """A copy in which those of the artifacts are others; by identity, they may be equal."""
+    """Copy the document with other artifacts, found by identity: two may be equal."""
     key = _key(document)
     found = document[key]
     if not isinstance(found, list):

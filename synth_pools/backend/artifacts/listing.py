@@ -1,4 +1,4 @@
-"""The artifacts of a rollout that has ended, as they are in the database."""
+"""The artifacts of a rollout that has ended, as the database has them."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from .safe_paths import safe_paths
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
+    """One artifact, and where its content is."""
+
     position: int
     # As it is listed, but for the URL.
     item: dict[str, Any]
@@ -39,6 +41,7 @@ class Artifact:
         return int(self.item["size_bytes"])
 
     def listed(self, base_url: str, rollout_id: str) -> dict[str, Any]:
+        """Build the item of a list, with its download URL if the content is still kept."""
         if self.is_gone:
             return self.item
         place = f"/v1/rollouts/{quote(rollout_id, safe='')}/artifacts/{quote(self.path, safe='')}"
@@ -46,7 +49,12 @@ class Artifact:
 
 
 def stored_artifacts(rollout: sqlite3.Row, kept: Collection[int]) -> list[Artifact]:
-    """All of a rollout; `kept` are the positions of those whose files are still there."""
+    """Read the artifacts of a rollout.
+
+    Args:
+        rollout: The rollout's row.
+        kept: The positions of those whose files are still kept.
+    """
     items = json.loads(rollout["artifacts"])
     # What was stored before paths were safe gets its path here.
     paths = safe_paths(item["path"] for item in items)
@@ -78,7 +86,7 @@ def artifact_expired(name: str) -> ApiError:
 
 
 class ResultContents:
-    """The contents that are in a rollout's result, read when the first is asked for."""
+    """Contents that are in a rollout's result, parsed when the first is asked for."""
 
     def __init__(self, rollout: sqlite3.Row) -> None:
         self._text: str = rollout["result"]
@@ -101,7 +109,15 @@ class ResultContents:
 def content_pieces(
     contents: ContentStore, results: ResultContents, artifact: Artifact, start: int, end: int
 ) -> Iterator[bytes]:
-    """The bytes from `start` to before `end`."""
+    """Read a content in pieces.
+
+    Args:
+        contents: The store of files.
+        results: The contents in the rollout's result.
+        artifact: The artifact.
+        start: The first byte.
+        end: The byte after the last.
+    """
     if artifact.in_file:
         yield from contents.pieces(artifact.sha256, start, end)
     elif start < end:

@@ -1,7 +1,7 @@
-"""Takes secrets out of documents that go to people who are to look for a fault.
+"""Redaction of secrets in documents for people who look for a fault.
 
-Nobody can know what all is a secret: what stands under a name of one, what looks like one, and
-what this process itself was given as one. Rather too much goes than too little.
+Nobody can know what all is a secret: masked is what stands under a name of one, what looks like
+one, and what this process itself was given as one. Rather too much goes than too little.
 """
 
 from __future__ import annotations
@@ -48,7 +48,11 @@ _OPTION = re.compile(r"--?[A-Za-z][\w-]*")
 
 
 class Redactor:
-    """`known` are secrets by themselves, wherever they stand."""
+    """A mask for secrets.
+
+    Args:
+        known: Texts that are secrets wherever they stand; those under 8 characters are ignored.
+    """
 
     def __init__(self, known: Iterable[str] = ()) -> None:
         secrets = sorted({text for text in known if len(text) >= _SHORTEST_SECRET}, key=len)
@@ -97,7 +101,7 @@ class Redactor:
         return value
 
     def text(self, text: str) -> str:
-        """Words, in which there may be URLs, headers or assignments."""
+        """Mask secrets in words that may hold URLs, headers or assignments."""
         if self._known is not None:
             text = self._known.sub(MASK, text)
         if "://" in text:
@@ -108,7 +112,7 @@ class Redactor:
 
 
 def names_secret(name: str) -> bool:
-    """Whether what stands under a name is likely to be a secret."""
+    """Tell whether a name is one under which secrets stand."""
     words = [word.lower() for word in _WORDS.findall(name)]
     if not words:
         return False
@@ -127,7 +131,7 @@ def _is_secret_number(name: str, value: Any) -> bool:
 
 
 def _name_of_pair(value: Mapping[str, Any]) -> str:
-    """Of `{"name": ..., "value": ...}`, as lists of headers have it."""
+    """Read the name in `{"name": ..., "value": ...}`, as lists of headers have it."""
     name = value.get("name", value.get("key"))
     return name if isinstance(name, str) and "value" in value else ""
 

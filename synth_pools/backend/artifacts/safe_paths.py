@@ -1,4 +1,4 @@
-"""Where artifacts may be put: relative paths that mean the same, and no harm, on every system."""
+"""Safe paths of artifacts: relative, with one meaning and no harm on every system."""
 
 from __future__ import annotations
 
@@ -18,9 +18,15 @@ _DEVICES = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECA
 
 
 def safe_paths(names: Iterable[str]) -> list[str]:
-    """A path for each name, in their order, none equal to another or inside of one.
+    """Give each name a path of its own, none equal to another or inside of one.
 
     Paths that it gave stay as they are.
+
+    Args:
+        names: The artifacts' names, as containers chose them.
+
+    Returns:
+        The paths, in the order of the names.
     """
     taken: set[str] = set()
     folders: set[str] = set()
@@ -69,7 +75,7 @@ _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 
 def _cut(text: str, most: int) -> str:
-    """At most so many bytes of UTF-8, which is what file systems count."""
+    """Cut a text to so many bytes of UTF-8, which is what file systems count."""
     if len(text.encode()) <= most:
         return text
     stem, dot, suffix = text.rpartition(".")
@@ -95,5 +101,5 @@ def _parents(path: str) -> Iterable[str]:
 
 
 def _folded(path: str) -> str:
-    """What file systems that do not tell cases apart compare."""
+    """Fold a path as file systems do that do not tell cases apart."""
     return unicodedata.normalize("NFC", path.casefold())

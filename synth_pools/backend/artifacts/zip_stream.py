@@ -13,6 +13,8 @@ _YEARS = range(1980, 2108)
 
 
 class Entry(NamedTuple):
+    """One file of an archive."""
+
     path: str
     pieces: Iterable[bytes]
     # Where it is known; else any size is made room for.
@@ -20,7 +22,12 @@ class Entry(NamedTuple):
 
 
 def zip_pieces(entries: Iterable[Entry], timestamp: str) -> Iterator[bytes]:
-    """The bytes of an archive, every file in it of the same time."""
+    """Make an archive piece by piece.
+
+    Args:
+        entries: The files, each read when it is its turn.
+        timestamp: The time of every file, in ISO 8601.
+    """
     sink = _Sink()
     with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as archive:
         for entry in entries:
@@ -38,7 +45,7 @@ def zip_pieces(entries: Iterable[Entry], timestamp: str) -> Iterator[bytes]:
 
 
 class _Sink:
-    """What an archive is written to: it cannot go back in it."""
+    """A file-like target without seeking, emptied by `take`."""
 
     def __init__(self) -> None:
         self._pieces: list[bytes] = []
@@ -50,10 +57,10 @@ class _Sink:
         return len(data)
 
     def flush(self) -> None:
-        """Everything is where it will stay."""
+        """Do nothing: everything is where it will stay."""
 
     def close(self) -> None:
-        """What was not taken is not wanted."""
+        """Do nothing: bytes that were not taken are not wanted."""
 
     def take(self) -> bytes:
         taken = b"".join(self._pieces)

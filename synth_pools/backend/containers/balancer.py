@@ -1,4 +1,4 @@
-"""The sets of containers that pools have, kept in step with their definitions."""
+"""Balancing of rollouts between the containers of a pool."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from .members import Container, HealthState, Member
 
 
 class _PoolSet:
+    """The containers of one pool."""
+
     __slots__ = ("has_processes", "is_archived", "key_env", "members")
 
     def __init__(self) -> None:
@@ -24,9 +26,9 @@ class _PoolSet:
 
 
 class Lease:
-    """One rollout's claim on a container, given up when the block ends.
+    """A claim of one rollout on a container, given up when the block ends.
 
-    `url` is None where the pool has no container at all: the built-in echo target runs it.
+    `url` is None if the pool has no container at all: the built-in echo target runs it.
     """
 
     __slots__ = ("_balancer", "_direct", "_member", "_pool_id", "url")
@@ -52,14 +54,14 @@ class Lease:
         self._release()
 
     def move(self, url: str | None) -> None:
-        """It runs elsewhere: on its task's own container, or where an earlier attempt was sent."""
+        """Move the claim to the task's own container, or to the one of an earlier attempt."""
         if url != self.url:
             self._release()
             self._occupy(None if url is None else self._balancer.find(self._pool_id, url))
             self.url = url
 
     def report_unreachable(self, reason: str) -> None:
-        """Nobody listens at its address: that says as much as a failed check."""
+        """Count a refused connection as a failed check."""
         if self._member is not None:
             self._member.container.fail(reason)
 
@@ -78,24 +80,27 @@ class Lease:
 
 
 class Balancer:
-    """Everything here happens in the event loop, and between two awaits.
+    """The containers of all pools, and the choice between them; used in the event loop only.
 
     Addresses come from the definitions of pools (`set_pool`, after the commit that changed one).
-    Processes are told by whoever starts them:
+    Processes are reported by the code that starts them:
 
     - `add_process(pool_id, url)` as soon as one is spawned; it is `starting` and gets nothing.
     - `set_process(pool_id, url, "healthy")` when it answers: it gets rollouts, and is checked in
       the background from then on, so that it may become `unhealthy` and `healthy` again by itself.
       `"stopped"` or `"starting"` when it has died: it gets nothing until it is set healthy again.
-    - `remove_process(pool_id, url)` when it is to end: nothing new is sent to it, what runs there
-      goes on; `await drained(pool_id, url)` returns when that has ended.
+    - `remove_process(pool_id, url)` when it is to end: nothing new is sent to it, rollouts on it
+      go on; `await drained(pool_id, url)` returns when they have ended.
 
     `member(pool_id, url)` is where `pid` and `restarts` are set. A pool whose members are all
     processes, none of them healthy, lets its rollouts wait (`can_start` is False).
+
+    Args:
+        checks: The checks in the background.
+        on_change: Called whenever rollouts that waited may find a container.
     """
 
     def __init__(self, checks: HealthChecks, on_change: Callable[[], None]) -> None:
-        """`on_change` is called whenever rollouts that waited may find a container."""
         self._checks = checks
         self._on_change = on_change
         self._pools: dict[str, _PoolSet] = {}
@@ -106,7 +111,7 @@ class Balancer:
         checks.on_recovered = self._notify_change
 
     def set_pool(self, pool_id: str, definition: Mapping[str, Any]) -> None:
-        """A pool was made or changed: addresses come and go, processes stay."""
+        """Take over the definition of a new or changed pool; its processes stay."""
         pool = self._pools.setdefault(pool_id, _PoolSet())
         key_env = container_key_env(definition)
         if key_env != pool.key_env:
@@ -130,27 +135,28 @@ class Balancer:
         self._notify_change()
 
     def forget_pool(self, pool_id: str) -> None:
-        """A pool was archived; processes stay until they are removed."""
+        """Forget an archived pool; its processes stay until they are removed."""
         self.set_pool(pool_id, {})
         self._pools[pool_id].is_archived = True
         self._forget_if_empty(pool_id)
 
     def members(self, pool_id: str) -> list[Member]:
-        """Those that may get rollouts, and those that have left but still run some."""
+        """List the pool's members, those included that have left and still run rollouts."""
         pool = self._pools.get(pool_id)
         current = [] if pool is None else list(pool.members.values())
         return current + self._retired.get(pool_id, [])
 
     def member(self, pool_id: str, url: str) -> Member:
-        """The one at this address; `KeyError` where the pool has none there."""
+        """Find the member at this address; `KeyError` if the pool has none there."""
         return self._pools[pool_id].members[url]
 
     def all_members(self) -> Iterator[Member]:
-        """The members of all pools."""
+        """Iterate over the members of all pools."""
         for pool_id in {*self._pools, *self._retired}:
             yield from self.members(pool_id)
 
     def add_process(self, pool_id: str, url: str) -> Member:
+        """Add a process that was spawned; it gets rollouts once it is set healthy."""
         pool = self._pools.setdefault(pool_id, _PoolSet())
         container = Container(url, pool.key_env, "starting")
         member = Member(pool_id, container, is_process=True)
@@ -165,6 +171,7 @@ class Balancer:
     def set_process(
         self, pool_id: str, url: str, state: HealthState, last_error: str | None = None
     ) -> None:
+        """Set the state of a process."""
         member = self.member(pool_id, url)
         if last_error is not None:
             member.container.health.last_error = last_error
@@ -172,11 +179,11 @@ class Balancer:
             self._notify_change()
 
     async def fault(self, pool_id: str, url: str) -> str | None:
-        """Look at it now: what is wrong with it, None where nothing is."""
+        """Check a container now: the fault in words, None if it is well."""
         return await self._checks.fault(self.member(pool_id, url).container)
 
     def remove_process(self, pool_id: str, url: str) -> None:
-        """Harmless where it is gone already."""
+        """Remove a process; nothing happens if it is gone already."""
         pool = self._pools.get(pool_id)
         member = None if pool is None else pool.members.get(url)
         if pool is not None and member is not None and member.is_process:
@@ -186,14 +193,14 @@ class Balancer:
             self._notify_change()
 
     async def drained(self, pool_id: str, url: str) -> None:
-        """Return when no rollout runs any more on what was removed at this address."""
+        """Return when no rollout runs any more on a process that was removed."""
         for member in list(self._retired.get(pool_id, ())):
             if member.url == url and not member.is_idle:
                 member.idle = member.idle or asyncio.Event()
                 await member.idle.wait()
 
     def can_start(self, pool_id: str) -> bool:
-        """Whether one more rollout of this pool would find a container, or the echo target."""
+        """Tell whether another rollout would find a container, or the echo target."""
         pool = self._pools.get(pool_id)
         if pool is None:
             return True
@@ -204,7 +211,13 @@ class Balancer:
     async def acquire(
         self, pool_id: str, tried: Collection[str] = (), *, is_retry: bool = False
     ) -> Lease:
-        """A place for a rollout of this pool, as soon as there is one; see `choose`."""
+        """Lease a container for a rollout of this pool, as soon as there is one.
+
+        Args:
+            pool_id: The pool.
+            tried: Addresses to be avoided if there is another as healthy.
+            is_retry: Whether an earlier attempt failed.
+        """
         while not self.can_start(pool_id):
             await self._changed.wait()
         return self.acquire_now(pool_id, tried, is_retry=is_retry)
@@ -217,7 +230,7 @@ class Balancer:
         is_retry: bool = False,
         direct: bool = False,
     ) -> Lease:
-        """The same where `can_start`; `direct` for a call that is no rollout of the pool."""
+        """Lease a container at once; `direct` for a call that is no rollout of the pool."""
         pool = self._pools.get(pool_id)
         if pool is None:
             return Lease(self, pool_id, None, direct=direct)
@@ -228,14 +241,14 @@ class Balancer:
         return Lease(self, pool_id, chosen, direct=direct)
 
     def has_other(self, pool_id: str, tried: Collection[str]) -> bool:
-        """Whether a healthy container is left that was not tried yet."""
+        """Tell whether a healthy container is left that was not tried yet."""
         pool = self._pools.get(pool_id)
         return pool is not None and any(
             member.health == "healthy" and url not in tried for url, member in pool.members.items()
         )
 
     def find(self, pool_id: str, url: str) -> Member | None:
-        """The container of this pool at this address, one that has left included."""
+        """Find the pool's container at this address, one that has left included."""
         pool = self._pools.get(pool_id)
         member = None if pool is None else pool.members.get(url)
         if member is None:
@@ -244,7 +257,7 @@ class Balancer:
         return member
 
     def release_retired(self, member: Member) -> None:
-        """A member that has left runs nothing any more."""
+        """Drop a member that has left, now that it runs nothing any more."""
         if member in self._retired.get(member.pool_id, ()):
             self._forget_retired(member)
             self._drop(member.container)
@@ -263,7 +276,7 @@ class Balancer:
         return Member(pool_id, container)
 
     def _returned(self, pool_id: str, url: str, key_env: str | None) -> Member | None:
-        """One that left, still runs something, and is wanted again."""
+        """Take back a member that left, still runs something, and is in the definition again."""
         for member in self._retired.get(pool_id, ()):
             if (member.url, member.container.key_env) == (url, key_env) and not member.is_process:
                 self._forget_retired(member)
@@ -301,11 +314,19 @@ class Balancer:
 def choose(
     members: Iterable[Member], tried: Collection[str] = (), *, is_retry: bool = False
 ) -> Member | None:
-    """The one that runs least among the healthy ones; of equals the one least recently used.
+    """Choose the healthy member that runs least; of equals the one least recently used.
 
-    An address that is not healthy is taken only where none is healthy, one that was `tried` only
-    where no other is as healthy. A retry also avoids those whose last check failed: it is worth
-    more than an even load. None where nothing may be given to any of them.
+    An address that is not healthy is chosen only if none is healthy, one that was tried only if no
+    other is as healthy. A retry also avoids those whose last check failed: it is worth more than an
+    even load.
+
+    Args:
+        members: The pool's members.
+        tried: The addresses of earlier attempts.
+        is_retry: Whether an earlier attempt failed.
+
+    Returns:
+        The member; None if none of them may get anything.
     """
     return min(
         (member for member in members if member.takes_rollouts),

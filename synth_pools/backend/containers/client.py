@@ -1,4 +1,4 @@
-"""Containers over HTTP. Nothing that one of them answers, or does not, may harm the backend."""
+"""Client of containers over HTTP; whatever one answers, the backend is unharmed."""
 
 from __future__ import annotations
 
@@ -33,17 +33,26 @@ _NOT_KEPT = frozenset({404, 405, 410, 501})
 
 
 class ContainerClient:
-    """One pool of connections to all containers."""
+    """Calls to all containers over one pool of connections.
+
+    Args:
+        settings: The options of the backend.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._http = ContainerHttp(settings)
 
     def at(self, url: str, key_env: str | None = None) -> HttpContainer:
-        """The container there, which gets the key that this variable holds.
+        """Make the target at an address.
 
-        403 where the policy of this backend refuses the address or the variable; `TargetError`
-        where there is no such key.
+        Args:
+            url: The container's URL.
+            key_env: The variable that holds its key.
+
+        Raises:
+            ApiError: 403 if the policy of this backend refuses the address or the variable.
+            TargetError: The variable holds no key.
         """
         # Again, though it was checked when it came: the policy may have changed since.
         check_container_url(url, self._settings)
@@ -51,6 +60,7 @@ class ContainerClient:
         return HttpContainer(self, url, key)
 
     async def close(self) -> None:
+        """Close all connections."""
         await self._http.close()
 
     @property
@@ -66,9 +76,23 @@ class ContainerClient:
         key: Secret | None = None,
         more_headers: Mapping[str, str] | None = None,
     ) -> tuple[int, bytes]:
-        """One exchange: the status and the whole body, or a `TargetError` that says what failed.
+        """Send one request and read the whole answer.
 
         The key goes along, and is in nothing that comes back, whatever is echoed there.
+
+        Args:
+            method: The method.
+            url: The URL.
+            body: A JSON text.
+            limit_seconds: The time for all of it.
+            key: The container's key.
+            more_headers: Further headers.
+
+        Returns:
+            The status and the body.
+
+        Raises:
+            TargetError: There was no connection, or no whole answer in time.
         """
         headers = {} if body is None else {"content-type": "application/json"}
         if more_headers is not None:
@@ -104,7 +128,7 @@ class HttpContainer:
         return await _answer(url, status, raw, 0)
 
     async def check(self, limit_seconds: float) -> tuple[int, bytes]:
-        """What it answers to /health, for nobody but ourselves: the status and the body."""
+        """Ask for /health on behalf of the checks: the status and the body."""
         url = _join(self._url, "/health")
         return await self._client.call("GET", url, None, limit_seconds, self._key, _CHECKING)
 
@@ -143,7 +167,7 @@ class HttpContainer:
 
 
 def _failure(error: Exception, url: str, cause: str) -> TargetError:
-    """`cause` is what the error says, which may quote what the container sent."""
+    """Describe a failed exchange; `cause` may quote what the container sent."""
     if isinstance(error, ForbiddenAddressError):
         details = {"url": url, "cause": FORBIDDEN}
         return TargetError("container_unreachable", cause, details)
@@ -186,7 +210,7 @@ async def _answer(url: str, status: int, raw: bytes, sent: int) -> Answer:
 
 
 def _excerpt(raw: bytes) -> Any:
-    """The body for people who look for the cause: parsed where it is short JSON, else its start."""
+    """Cut a body for an error's details: parsed if it is short JSON, else its start."""
     if len(raw) <= _EXCERPT:
         with contextlib.suppress(json_text.BrokenJsonError):
             return json_text.loads(raw)

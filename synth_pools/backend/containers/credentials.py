@@ -1,7 +1,7 @@
-"""The key that containers ask for: from a variable of the backend, to the containers alone.
+"""Keys of containers, read from variables of the backend.
 
-A pool names the variable. Which ones it may name is for the person who runs the backend to say:
-otherwise whoever may define pools could have any variable sent to any container.
+A pool names the variable. The person who runs the backend says which ones may be named: otherwise
+whoever may define pools could have any variable sent to any container.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _HIDDEN = b"***"
 
 
 def variables(option: str, names: Iterable[str]) -> tuple[str, ...]:
-    """Names of variables, as people type them."""
+    """Check names of variables as people type them; `BadOptionError` for anything else."""
     if isinstance(names, str):
         raise BadOptionError(f"{option} is a list of names of variables, not one text")
     names = tuple(names)
@@ -43,7 +43,7 @@ def variables(option: str, names: Iterable[str]) -> tuple[str, ...]:
 
 
 def check_container_key(definition: Mapping[str, Any], settings: Settings) -> None:
-    """Raise 403 where a pool names a variable that it may not name, or that holds no key."""
+    """Raise 403 if a pool names a variable that it may not name, or that holds no key."""
     config = definition.get("config")
     name = config.get("container_key_env") if isinstance(config, Mapping) else None
     if name is None:
@@ -58,7 +58,17 @@ def check_container_key(definition: Mapping[str, Any], settings: Settings) -> No
 
 
 def container_key(name: str, url: str, settings: Settings) -> Secret:
-    """The key for the container at this address; 403 or `TargetError` where there is none."""
+    """Read the key for the container at an address.
+
+    Args:
+        name: The variable.
+        url: The container's URL, for the error.
+        settings: The options of the backend, which say what may be named.
+
+    Raises:
+        ApiError: 403 if the variable may not be named.
+        TargetError: The variable holds no key.
+    """
     if not _is_allowed(name, settings):
         raise _forbidden(f"The variable {name!r} may not hold the key of containers here.")
     value = os.environ.get(name, "")

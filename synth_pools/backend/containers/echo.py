@@ -1,7 +1,4 @@
-"""The built-in target: answers at once with a copy of the request, or as `env` asks for.
-
-It needs nothing installed, and through `env` every state of a rollout can be produced on purpose.
-"""
+"""The built-in echo target: it answers at once with a copy of the request, or as `env` asks for."""
 
 from __future__ import annotations
 
@@ -19,7 +16,7 @@ _MOST_EVENTS = 1000
 
 
 class EchoTarget:
-    """A `Target` that has no address."""
+    """A `Target` without an address."""
 
     async def probe(self, what: Probe) -> Answer:
         if what == "health":
@@ -56,12 +53,12 @@ class EchoTarget:
             ) from None
 
     async def look_up(self, rollout_id: str) -> Answer | None:
-        """It ends with the backend that it is a part of, and what it ran with it."""
+        """Find nothing: its rollouts ended with the backend that ran them."""
         del rollout_id
         return None
 
     async def terminate(self, rollout_id: str) -> None:
-        """Whoever stops waiting has ended it already."""
+        """Do nothing: whoever stops waiting has ended the rollout already."""
 
 
 async def _run(payload: dict[str, Any], report: Report) -> Answer:
@@ -113,7 +110,7 @@ def _number(
     default: float,
     whole: bool = False,
 ) -> float:
-    """The value of a key; one of another type or outside the range counts as not given."""
+    """Read a number; one of another type or outside the range counts as not given."""
     value = env.get(key)
     if not json_text.is_number(value) or not least <= value <= most:
         return default

@@ -1,4 +1,4 @@
-"""Looking in the background whether containers are there."""
+"""Health checks of containers in the background."""
 
 from __future__ import annotations
 
@@ -26,7 +26,13 @@ _LONGEST_ANSWER = 64 * 1024
 
 
 class HealthChecks:
-    """One task for each container, at most so many of them looking at once."""
+    """One task for each container; a limited number of them check at the same time.
+
+    Args:
+        containers: The client to call them with.
+        interval_seconds: The time between two checks of one container.
+        timeout_seconds: The time that one check may take.
+    """
 
     def __init__(
         self, containers: ContainerClient, interval_seconds: float, timeout_seconds: float
@@ -40,15 +46,17 @@ class HealthChecks:
         self.on_recovered: Callable[[], None] = lambda: None
 
     def watch(self, container: Container) -> None:
-        """Look at once, and then again and again."""
+        """Check a container now and periodically from then on."""
         self._tasks[container] = asyncio.create_task(self._watch(container))
 
     def forget(self, container: Container) -> None:
+        """Stop checking a container."""
         task = self._tasks.pop(container, None)
         if task is not None:
             task.cancel()
 
     async def close(self) -> None:
+        """Stop all checks."""
         tasks = list(self._tasks.values())
         self._tasks.clear()
         for task in tasks:
@@ -89,7 +97,11 @@ class HealthChecks:
             container.fail(fault)
 
     async def fault(self, container: Container) -> str | None:
-        """What is wrong with it; None where nothing is, and no words where that cannot be told."""
+        """Check a container once.
+
+        Returns:
+            The fault in words; None if it is well, and no words if that cannot be told now.
+        """
         try:
             target = self._containers.at(container.url, container.key_env)
             status, raw = await target.check(self._timeout)

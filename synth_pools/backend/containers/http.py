@@ -1,4 +1,4 @@
-"""HTTP as it is spoken with containers, over aiohttp: no redirects, cookies, proxies, compression.
+"""HTTP exchanges with containers over aiohttp: no redirects, cookies, proxies, compression.
 
 aiohttp and not httpx, because a call costs a fifth there, and the backend makes one for each
 rollout.
@@ -35,11 +35,11 @@ _HEADERS = {
 
 
 class ConnectionFailedError(Exception):
-    """There is no connection, so nothing was sent."""
+    """No connection was made, so nothing was sent."""
 
 
 class BrokenAnswerError(Exception):
-    """What came is no whole answer, or more than is taken; the request may have been carried out.
+    """An answer that is incomplete or too large; the request may have been carried out.
 
     `too_large` tells the two apart.
     """
@@ -50,7 +50,12 @@ class BrokenAnswerError(Exception):
 
 
 class ContainerHttp:
-    """Connections to all containers, each kept for a moment where another call may use it."""
+    """Connections to all containers, each kept for a moment for another call.
+
+    Args:
+        settings: The limits of exchanges, and the policy of addresses.
+        tls: The TLS context; None for the system's certificates.
+    """
 
     def __init__(self, settings: Settings, tls: ssl.SSLContext | None = None) -> None:
         self._resolver = CheckedResolver(settings)
@@ -68,10 +73,21 @@ class ContainerHttp:
     async def exchange(
         self, method: str, url: str, body: bytes | None, headers: Mapping[str, str]
     ) -> tuple[int, bytes]:
-        """The status and the whole body of the answer; how long that may take is the caller's.
+        """Send one request and read the whole answer; the caller limits the time.
 
-        `ForbiddenAddressError` or `ConnectionFailedError` where nothing was sent, and
-        `BrokenAnswerError` where it was and no whole answer, or one that is too large, came back.
+        Args:
+            method: The method.
+            url: The URL.
+            body: The body.
+            headers: Further headers.
+
+        Returns:
+            The status and the body.
+
+        Raises:
+            ForbiddenAddressError: The address must not be called; nothing was sent.
+            ConnectionFailedError: There was no connection; nothing was sent.
+            BrokenAnswerError: The answer is incomplete or too large.
         """
         place = _place_of(url)
         for name, value in headers.items():

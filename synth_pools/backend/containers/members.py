@@ -1,4 +1,4 @@
-"""The containers of pools, as they are counted and chosen."""
+"""Containers as members of pools: their health and their load."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ BACK_AFTER = 2
 
 
 class Health:
-    """Trusted until it fails; out after some failures in a row, back after some successes.
+    """The trust in a container: lost after some failures in a row, back after some successes.
 
-    `starting` and `stopped` are for whoever starts and stops a process to say: no check changes
+    `starting` and `stopped` are set by the code that starts and stops a process: no check changes
     them, and none is due while they last.
     """
 
@@ -41,14 +41,14 @@ class Health:
         return self.state in ("healthy", "unhealthy")
 
     def set(self, state: HealthState) -> bool:
-        """Decide it from outside; True where that changes something."""
+        """Set the state from outside; True if that changes it."""
         changed = state != self.state
         self.state = state
         self.failures = self.successes = 0
         return changed
 
     def succeed(self) -> bool:
-        """A check went well; True where the container is back."""
+        """Count a good check; True if the container is back."""
         self.failures = 0
         if self.state != "unhealthy":
             return False
@@ -56,7 +56,7 @@ class Health:
         return self.successes >= BACK_AFTER and self.set("healthy")
 
     def fail(self, reason: str) -> bool:
-        """A check went wrong; True where the container is out."""
+        """Count a failed check; True if the container is out now."""
         self.last_error = reason
         self.successes = 0
         self.failures += 1
@@ -67,7 +67,7 @@ class Health:
 
 
 class Container:
-    """What answers at one address; pools that name the same one share what is known of it."""
+    """The container at one address; pools that name the same one share what is known of it."""
 
     __slots__ = (
         "check_requested",
@@ -94,29 +94,29 @@ class Container:
 
     @property
     def is_busy(self) -> bool:
-        """Whether it has a reason to be silent: a call of ours, which has a limit of its own."""
+        """Tell whether it works on a call of ours, and so may be silent."""
         return self.load > 0
 
     def succeed(self) -> bool:
-        """A check went well; True where the container is back."""
+        """Count a good check; True if the container is back."""
         if not self.health.succeed():
             return False
         _log.info("the container at %s is back", self.without_query(self.url))
         return True
 
     def fail(self, reason: str) -> None:
-        """A check went wrong, or a rollout found nobody there."""
+        """Count a failed check, or a rollout that found nobody there."""
         if self.health.is_checked and self.health.fail(reason):
             where, why = self.without_query(self.url), self.without_query(reason)
             _log.warning("the container at %s gets nothing new: %s", where, why)
 
     def without_query(self, text: str) -> str:
-        """Words about it for the log, without the query of its URL: that may hold a secret."""
+        """Remove the URL's query, which may hold a secret, from words for the log."""
         query = urlsplit(self.url).query
         return text.replace(f"?{query}", "") if query else text
 
     def request_check(self) -> None:
-        """Somebody would use it: where it is out, look soon whether it is back."""
+        """Have it checked soon if it is out, because somebody would use it."""
         if self.health.state == "unhealthy":
             self.last_requested_at = time.monotonic()
             self.check_requested.set()
@@ -124,11 +124,11 @@ class Container:
 
 @dataclass(slots=True, eq=False)
 class Member:
-    """A container as one of a pool's.
+    """A container as a member of one pool.
 
     `running` counts this pool's rollouts on it, `direct` the calls that were made past the pool.
-    `retired`: it left the pool and gets nothing new, what runs there goes on. `pid` and `restarts`
-    are for whoever starts processes to say.
+    `retired`: it left the pool and gets nothing new, its rollouts go on. `pid` and `restarts` are
+    set by the code that starts processes.
     """
 
     pool_id: str
@@ -157,9 +157,10 @@ class Member:
 
     @property
     def takes_rollouts(self) -> bool:
-        """An address that fails its checks is still tried where there is no better one.
+        """Tell whether it may get rollouts.
 
-        A process is not: it is started again, and its rollouts wait for that.
+        An address that fails its checks is still tried if there is no better one. A process is
+        not: it is started again, and its rollouts wait for that.
         """
         state = self.container.health.state
         return state == "healthy" or (state == "unhealthy" and not self.is_process)

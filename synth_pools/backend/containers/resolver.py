@@ -1,4 +1,4 @@
-"""Where containers may be: the address that was checked is the one that is connected to.
+"""Resolution of containers' names: the address that was checked is the one that is connected to.
 
 Below HTTP and TLS, so that the Host header and the name in the certificate stay those of the URL.
 """
@@ -21,11 +21,11 @@ _LOOPBACK = (ipaddress.ip_address("127.0.0.1"), ipaddress.ip_address("::1"))
 
 
 class ForbiddenAddressError(Exception):
-    """The name means an address that must not be called."""
+    """A name stands for an address that must not be called."""
 
 
 class CheckedResolver(AbstractResolver):
-    """Answers those addresses of a name that may be called."""
+    """A resolver that gives only addresses that may be called."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -40,9 +40,14 @@ class CheckedResolver(AbstractResolver):
         port: int = 0,
         family: socket.AddressFamily = socket.AF_UNSPEC,  # noqa: ARG002 - any that is there
     ) -> list[ResolveResult]:
-        """The addresses to be tried, in order; `OSError` where the name cannot be looked up.
+        """Resolve a name.
 
-        `ForbiddenAddressError` where there are some, and none of them may be called.
+        Returns:
+            The addresses to be tried, in order.
+
+        Raises:
+            OSError: The name cannot be looked up.
+            ForbiddenAddressError: It has addresses, and none of them may be called.
         """
         host = host.removesuffix(".")
         addresses = self._allowed(host, port, await self._addresses(host, port))
@@ -59,7 +64,7 @@ class CheckedResolver(AbstractResolver):
         ]
 
     async def check_number(self, host: str, port: int) -> None:
-        """Refuse an address that is spelt out, `127.1` too: aiohttp asks no resolver for these."""
+        """Refuse a forbidden literal address, `127.1` too: aiohttp asks no resolver for these."""
         if ":" in host or host.replace(".", "").isdigit():
             self._allowed(host, port, await self._addresses(host, port))
 

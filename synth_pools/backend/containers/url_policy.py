@@ -1,11 +1,11 @@
-"""Which addresses containers may have: those of this machine, and of hosts that were allowed.
+"""Policy of containers' addresses: this machine's, and hosts that were allowed.
 
-Where the backend can be reached from other machines, this one must be allowed too: what listens
-here only for itself is not for everybody who has a key.
+If the backend can be reached from other machines, this one must be allowed too: a service that
+listens here only for itself is not for everybody who has a key.
 
 Whoever may call the API could otherwise make the backend call anything that it can reach. A URL is
-checked when it comes, and every address again when it is called (see `checked_network`): a name may
-mean another address by then.
+checked when it comes, and every address again when it is called (see `resolver`): a name may mean
+another address by then.
 """
 
 from __future__ import annotations
@@ -27,10 +27,18 @@ _METADATA = frozenset(
 
 
 def check_container_url(url: str, settings: Settings, name: str = "container_url") -> None:
-    """Raise 403 for an address that must not be called; `name` is what a message calls it.
+    """Refuse a URL that must not be called.
 
-    The schema of the API has seen to it that it begins like a URL and is visible ASCII; one that
-    cannot be understood all the same is refused like any other that is not allowed.
+    The schema of the API ensures that it begins like a URL and is visible ASCII; one that cannot be
+    parsed all the same is refused like any other that is not allowed.
+
+    Args:
+        url: The URL.
+        settings: The options of the backend.
+        name: The field's name for the message.
+
+    Raises:
+        ApiError: 403 `forbidden_container_url`.
     """
     try:
         parts = urlsplit(url)
@@ -69,7 +77,7 @@ def _not_callable(name: str, why: str) -> ApiError:
 
 
 def refusal(address: IpAddress, port: int, own_port: int | None) -> str | None:
-    """What is wrong with an address, whoever allowed its name; None if nothing is."""
+    """Say why an address is refused, whoever allowed its name; None if it is not."""
     if address.is_link_local or address in _METADATA:
         return "a link-local address, where machines keep what is secret"
     if address.is_unspecified or address.is_multicast or address == _BROADCAST:
@@ -80,13 +88,13 @@ def refusal(address: IpAddress, port: int, own_port: int | None) -> str | None:
 
 
 def is_local_name(host: str) -> bool:
-    """Whether the name is this machine's everywhere (RFC 6761), whatever a resolver says."""
+    """Tell whether a name is this machine's everywhere (RFC 6761), whatever a resolver says."""
     return host == "localhost" or host.endswith(".localhost")
 
 
 @lru_cache(maxsize=1024)
 def literal_address(host: str) -> IpAddress | None:
-    """The address that is written there; None for a name.
+    """Parse an address; None for a name.
 
     Strict on purpose: `127.1` and `0x7f000001` are loopback to some resolvers, not to all.
     """
@@ -100,7 +108,7 @@ def literal_address(host: str) -> IpAddress | None:
 
 
 def plain(address: IpAddress) -> IpAddress:
-    """An IPv4 address that is written as an IPv6 one, as what it is."""
+    """Turn an IPv4 address that is written as an IPv6 one into IPv4."""
     mapped = getattr(address, "ipv4_mapped", None)
     return address if mapped is None else mapped
 

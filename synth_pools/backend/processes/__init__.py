@@ -1,4 +1,4 @@
-"""Containers that a pool starts itself, from their start to the end of their last child."""
+"""Containers that a pool starts itself: processes and their supervision."""
 
 from .supervisor import Processes
 

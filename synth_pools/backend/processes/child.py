@@ -1,4 +1,4 @@
-"""One process that we started, in a session of its own, its output read as it comes."""
+"""A child process in a session of its own, with its output."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _LINE_CHARACTERS = 500
 
 
 class OutputTail:
-    """The last lines that a process wrote, however much it writes."""
+    """The last lines that a process wrote, in bounded memory."""
 
     def __init__(self) -> None:
         self._kept = bytearray()
@@ -36,7 +36,7 @@ class OutputTail:
             self._is_cut = True
 
     def lines(self, secret: str | None = None) -> list[str]:
-        """What people may see of it: `secret` is the key that the process was given."""
+        """Give the lines as people may see them; `secret`, the process's key, is masked."""
         text = self._kept.decode("utf-8", "replace")
         if self._is_cut:
             # The rest of a line; it may also be the rest of the secret.
@@ -48,7 +48,7 @@ class OutputTail:
 
 
 class Child:
-    """Made by `spawn`; `close` it once it has exited."""
+    """A child process; made by `spawn`, to be closed once it has exited."""
 
     def __init__(self, transport: asyncio.SubprocessTransport, protocol: _Protocol, marker: str):
         self._transport = transport
@@ -63,7 +63,18 @@ class Child:
     async def spawn(
         cls, arguments: Sequence[str], env: Mapping[str, str], cwd: str | None, marker: str
     ) -> Child:
-        """Raise `OSError` or `ValueError` where there is no such program or it cannot be run."""
+        """Start a process in a session of its own.
+
+        Args:
+            arguments: The program and its arguments.
+            env: Its whole environment.
+            cwd: Its working directory; None for ours.
+            marker: The marker in its environment, by which it is found again.
+
+        Raises:
+            OSError: There is no such program, or it cannot be run.
+            ValueError: An argument or a variable is none that a process can have.
+        """
         transport, protocol = await asyncio.get_running_loop().subprocess_exec(
             _Protocol,
             *arguments,
@@ -83,7 +94,7 @@ class Child:
 
     @property
     def exit_code(self) -> int | None:
-        """None while it runs; negative: the signal that ended it."""
+        """The exit code; None while it runs, negative for the signal that ended it."""
         return self._transport.get_returncode() if self._exited.done() else None
 
     @property
@@ -91,16 +102,16 @@ class Child:
         return self._exited.done()
 
     async def exited(self, limit_seconds: float | None = None) -> bool:
-        """Whether it has, after at most this time."""
+        """Wait for the exit, at most so many seconds; True if it has exited."""
         await asyncio.wait([self._exited], timeout=limit_seconds)
         return self._exited.done()
 
     async def read_rest(self) -> None:
-        """Of one that has exited: what it had written, unless a child of its may write for ever."""
+        """Read the last output of a process that has exited; a child of its may write for ever."""
         await asyncio.wait([self._all_read], timeout=_READ_SECONDS)
 
     def signal(self, number: int) -> None:
-        """To all of its group; nothing once it has exited, when the number may be another's."""
+        """Signal its group; not once it has exited, when the number may be another's."""
         if not self._exited.done():
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, number)

@@ -1,4 +1,4 @@
-"""Which of the processes on this machine are ours: never by a number alone."""
+"""Discovery of processes that we started: never by a number alone."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SAME_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class ProcessIdentity:
-    """A process that was started by us: the leader of a session of its own."""
+    """The identity of a process that we started, the leader of a session of its own."""
 
     pid: int
     # When, in seconds since 1970, as the system says it.
@@ -31,11 +31,15 @@ class ProcessIdentity:
 def find(
     is_ours: Callable[[str], bool], known: Iterable[ProcessIdentity] = ()
 ) -> list[psutil.Process]:
-    """Those that carry one of our markers, and all that these have started.
+    """Find the processes that carry one of our markers, and all that these have started.
 
-    Of one that carries none counts whether it is in the session of a child of ours; of one whose
-    environment cannot be read (macOS protects some, and a few programs write over it), whether it
-    is in the session of any process that is `known` and still there.
+    A process without a marker counts if it is in the session of a child of ours; one whose
+    environment cannot be read (macOS protects some, and a few programs write over it), if it is in
+    the session of any process that is `known` and still there.
+
+    Args:
+        is_ours: Tells whether a marker is one of ours.
+        known: The processes that we started.
     """
     sessions = {one.pid: one for one in known}
     us = {os.getpid(), *(process.pid for process in psutil.Process().parents())}
@@ -59,7 +63,7 @@ def find(
 
 
 def is_alive(process: psutil.Process) -> bool:
-    """Whether it still runs; a zombie only waits for its parent to look."""
+    """Tell whether a process still runs; a zombie only waits for its parent to look."""
     try:
         return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.Error:
@@ -67,7 +71,7 @@ def is_alive(process: psutil.Process) -> bool:
 
 
 def _marker(process: psutil.Process) -> str | None:
-    """What it carries, "" where that is nothing; None where it cannot be read."""
+    """Read the marker of a process: "" if it has none, None if it cannot be read."""
     try:
         variables = process.environ()
     except psutil.AccessDenied:

@@ -1,4 +1,4 @@
-"""Why a process is not there, for people who have to find the cause."""
+"""Failures of processes, as people see them who look for the cause."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ NOT_ALLOWED = "processes_not_allowed"
 
 @dataclass(frozen=True, slots=True)
 class ProcessFailure:
+    """The reason for which a process is not up."""
+
     message: str
     # Of one that ended by itself; negative: the signal that ended it.
     exit_code: int | None = None
@@ -24,7 +26,7 @@ class ProcessFailure:
 
 
 def not_allowed() -> dict[str, Any]:
-    """The error of a pool whose processes this run of the backend may not start."""
+    """Build the error of a pool whose processes this run of the backend may not start."""
     return {
         "code": NOT_ALLOWED,
         "message": "The backend was started without --allow-processes.",

@@ -1,4 +1,4 @@
-"""The processes of one pool, as many as its capacity says."""
+"""The processes of one pool."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _STARTS = max(4, os.cpu_count() or 1)
 
 
 class PoolProcesses:
-    """Told what is wanted, as often as that changes; it sees to it in the background."""
+    """The replicas of one pool, kept at the number that was last asked for."""
 
     def __init__(
         self,
@@ -49,16 +49,16 @@ class PoolProcesses:
 
     @property
     def is_gone(self) -> bool:
-        """Whether there is nothing left to see to."""
+        """Tell whether nothing is left that runs or is being ended."""
         return not (self._replicas or self._draining_replicas or self._ending or self._drain_task)
 
     @property
     def ending(self) -> set[asyncio.Task[None]]:
-        """Done when what was told to end has ended."""
+        """The tasks that end processes; done when these have ended."""
         return set(self._ending)
 
     def scale(self, spec: ProcessSpec | None, capacity: int) -> None:
-        """As many as this, all of this spec; others end when they are drained."""
+        """Run so many replicas, all of this spec; others end when they are drained."""
         self._stop_drain_task()
         if spec is None or spec != self._spec:
             self._drain_replicas(len(self._replicas))
@@ -70,7 +70,7 @@ class PoolProcesses:
             self._replicas.append(Replica(self._pool_id, spec, self._context, self, self._starts))
 
     def end_when_drained(self, drained: Callable[[], Awaitable[None]]) -> None:
-        """Let all of them go when this is over, unless something is wanted before."""
+        """End all replicas when `drained` returns, unless `scale` is called before."""
         if self._drain_task is not None:
             return
 
@@ -84,7 +84,7 @@ class PoolProcesses:
         self._drain_task = self._in_background(drain())
 
     def end_now(self) -> None:
-        """Whatever runs there."""
+        """End all replicas, those included that still run rollouts."""
         for task in self._draining_replicas:
             task.cancel()
         self._replicas += self._draining_replicas.values()
@@ -92,7 +92,7 @@ class PoolProcesses:
         self.end_current()
 
     def end_current(self) -> None:
-        """End those that were wanted; what runs on former ones goes on."""
+        """End the current replicas; those that are being drained go on."""
         self._stop_drain_task()
         replicas, self._replicas = self._replicas, []
         if replicas:
@@ -109,7 +109,7 @@ class PoolProcesses:
             self._on_failed(self._spec, failure)
 
     def _drain_replicas(self, number: int) -> None:
-        """End so many when they are drained, those first that are of no use yet."""
+        """Drain and end so many, those first that are not healthy."""
         if number <= 0:
             return
         by_use = sorted(self._replicas, key=lambda replica: replica.is_healthy)

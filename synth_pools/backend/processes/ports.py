@@ -9,13 +9,13 @@ _TRIES = 100
 
 
 class Ports:
-    """The system forgets a port that was found free; two starts at once could be told the same."""
+    """The ports in use: the system may name one free port to two starts at once."""
 
     def __init__(self) -> None:
         self._acquired: set[int] = set()
 
     def acquire(self) -> int:
-        """Raise `OSError` where the system has none. Somebody else may still be faster."""
+        """Find a free port; `OSError` if there is none. Another program may still be faster."""
         for _ in range(_TRIES):
             with socket.socket() as found:
                 found.bind((HOST, 0))
@@ -26,4 +26,5 @@ class Ports:
         raise OSError("no free port was found")
 
     def release(self, port: int) -> None:
+        """Make a port available again."""
         self._acquired.discard(port)

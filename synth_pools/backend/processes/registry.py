@@ -1,4 +1,4 @@
-"""Which processes run, written down: after a `kill -9` the next start ends what was left."""
+"""The stored registry of processes: after a `kill -9` the next start ends those that are left."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _TOKEN = "process_token"  # noqa: S105 - the name of a row; and what is in it op
 
 
 class ProcessRegistry:
-    """Its markers begin with a token that only the processes of this database carry."""
+    """The processes of one database, with a token that only they carry in their markers."""
 
     def __init__(self, database: Database, data_dir: Path) -> None:
         self._database = database
@@ -28,7 +28,7 @@ class ProcessRegistry:
         self._token = secrets.token_hex(16)
 
     async def open(self) -> None:
-        """End what a former run of this database left, then begin a new page."""
+        """End the processes that a former run of this database left, and clear the registry."""
         # A copy of the database must not end what the original runs.
         file = self._file.stat()
         place = f"{file.st_dev:x}-{file.st_ino:x}"
@@ -50,10 +50,11 @@ class ProcessRegistry:
             await self._database.write(write)
 
     def new_marker(self) -> str:
+        """Make a marker for one process."""
         return f"{self._token}.{secrets.token_hex(8)}"
 
     async def add(self, child: Child) -> None:
-        """One that was killed before this is found by its marker all the same."""
+        """Store a process; one that is lost before that is found by its marker all the same."""
         known = child.known
         values = (known.pid, known.started, known.marker)
 
@@ -66,7 +67,7 @@ class ProcessRegistry:
         await self._database.write_until_stored(write)
 
     async def remove(self, children: Iterable[Child]) -> None:
-        """They have ended, and all that they started."""
+        """Remove processes that have ended, with all that they started."""
         values = [(child.known.marker,) for child in children]
 
         def write(tx: Transaction) -> None:

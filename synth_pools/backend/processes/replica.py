@@ -1,4 +1,4 @@
-"""One of the places that a pool has for processes: kept filled, however often one dies."""
+"""A replica: one place for a process of a pool, filled again whenever the process dies."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _LIVED_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class ReplicaContext:
-    """What all replicas of a backend use."""
+    """The parts of the backend that all replicas use."""
 
     settings: Settings
     balancer: Balancer
@@ -46,7 +46,7 @@ class ReplicaContext:
     ports: Ports
 
     async def clear(self, instances: Iterable[Instance]) -> None:
-        """End these processes, with all that they started, and forget them."""
+        """End the processes of these instances, with all that they started, and forget them."""
         instances = list(instances)
         for instance in instances:
             self.balancer.remove_process(instance.pool_id, instance.url)
@@ -58,7 +58,7 @@ class ReplicaContext:
 
 
 class Instance:
-    """One process, or the attempt to have one."""
+    """One process, or the attempt to start one."""
 
     __slots__ = ("child", "is_healthy", "pool_id", "port", "url")
 
@@ -70,13 +70,13 @@ class Instance:
         self.is_healthy = False
 
     def release(self, ports: Ports) -> None:
-        """The port, once: it may be another's by the second time."""
+        """Release the port, once: it may be another's by the second time."""
         ports.release(self.port)
         self.port = 0
 
 
 class ReplicaListener(Protocol):
-    """Whoever has the replica; both are told in the event loop."""
+    """The owner of a replica; its methods are called in the event loop."""
 
     def replica_is_up(self) -> None: ...
 
@@ -84,7 +84,10 @@ class ReplicaListener(Protocol):
 
 
 class Replica:
-    """Starts at once, and goes on until `stop` or `drain`; then its `instance` is to be cleared."""
+    """One place for a process; it starts at once, and goes on until `stop` or `drain`.
+
+    Its `instance` is left for `ReplicaContext.clear`.
+    """
 
     def __init__(
         self,
@@ -108,16 +111,16 @@ class Replica:
 
     @property
     def is_healthy(self) -> bool:
-        """Whether its process is up; that it does not fail its checks is for the fleet to know."""
+        """Tell whether its process is up; later checks are the balancer's."""
         return self.instance is not None and self.instance.is_healthy
 
     async def stop(self) -> None:
-        """Start nothing more; what it has is left for `clear`."""
+        """Start no further process; the one that runs is left for `clear`."""
         self._task.cancel()
         await asyncio.wait([self._task])
 
     async def drain(self) -> None:
-        """Get nothing new, and return when what runs on it has ended."""
+        """Take it out of the balancer and return when its rollouts have ended."""
         instance, balancer = self.instance, self._context.balancer
         if instance is not None:
             balancer.remove_process(self._pool_id, instance.url)
@@ -173,7 +176,7 @@ class Replica:
             self._restarts += 1
 
     async def _begin(self, deadline: float) -> ProcessFailure | None:
-        """Start a process and wait until it is healthy; why it did not get there."""
+        """Start a process and wait until it is healthy; the failure if it is not."""
         balancer, pool_id = self._context.balancer, self._pool_id
         try:
             port = self._context.ports.acquire()
@@ -237,7 +240,7 @@ class Replica:
         self._context.balancer.set_process(self._pool_id, instance.url, "stopped", why)
 
     async def _watch_instance(self) -> ProcessFailure:
-        """Until it ends, or has failed its checks for as long as a new one may take to start."""
+        """Return when the process has ended, or is unhealthy for as long as a start may take."""
         assert self.instance is not None  # noqa: S101 - it has just begun
         assert self.instance.child is not None  # noqa: S101
         loop, instance, child = asyncio.get_running_loop(), self.instance, self.instance.child

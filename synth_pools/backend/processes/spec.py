@@ -1,4 +1,4 @@
-"""What is to be started for a pool, as its definition says."""
+"""The specification of a pool's processes, from its definition."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _PLACEHOLDER = "{port}"
 
 @dataclass(frozen=True, slots=True)
 class ProcessSpec:
-    """Two that are equal ask for the same process: then those that run may stay."""
+    """The process that a pool asks for; equal specs ask for the same, so running ones may stay."""
 
     argv: tuple[str, ...]
     env: tuple[tuple[str, str], ...]
@@ -34,7 +34,7 @@ class ProcessSpec:
 
     @classmethod
     def of(cls, definition: Mapping[str, Any]) -> Self | None:
-        """None where the pool starts nothing."""
+        """Read the spec from a pool's definition; None if the pool starts nothing."""
         process = process_of(definition)
         if process is None:
             return None
@@ -49,16 +49,26 @@ class ProcessSpec:
         )
 
     def arguments(self, port: int) -> list[str]:
+        """Fill the port into the program and its arguments."""
         return [_filled(text, port) for text in self.argv]
 
     def variables(self, port: int) -> dict[str, str]:
+        """Fill the port into the variables."""
         return {name: _filled(text, port) for name, text in self.env}
 
 
 def environment(
     spec: ProcessSpec, port: int, marker: str, own: Mapping[str, str], key: str | None
 ) -> dict[str, str]:
-    """`own` is the backend's environment, of which only what every program needs is passed on."""
+    """Build the environment of a process: little, and nothing of the backend's own.
+
+    Args:
+        spec: The pool's process.
+        port: The port that it is to listen on.
+        marker: Its marker.
+        own: The backend's environment, of which only what every program needs is passed on.
+        key: The key of the pool's containers.
+    """
     inherited = {
         name: value for name, value in own.items() if name in _INHERITED or name.startswith("LC_")
     }
@@ -67,7 +77,7 @@ def environment(
 
 
 def check_process(definition: Mapping[str, Any]) -> None:
-    """Raise 422 for what no process can be started with, whatever there is on this machine."""
+    """Raise 422 for variables that no process can have, on whatever machine."""
     env = (process_of(definition) or {}).get("env")
     place = ["body", "config", "process", "env"]
     faults = []

@@ -1,4 +1,4 @@
-"""The processes of all pools, kept in step with what the pools are and what state they are in."""
+"""Supervision of the processes of all pools."""
 
 from __future__ import annotations
 
@@ -26,10 +26,11 @@ _KILL_SECONDS = 1.0
 
 
 class Processes:
-    """Told of every change of a pool after its commit (`follow`), in the event loop.
+    """The processes of all pools, kept in step with the pools.
 
-    It moves pools from `warming` to `active` or `failed`, and holds the queues of those that are
-    not active. Before anything else: `end_leftovers`, then `begin`.
+    `follow` is called after the commit of every change of a pool, in the event loop. It moves
+    pools from `warming` to `active` or `failed`, and holds the queues of those that are not active.
+    Before anything else: `end_leftovers`, then `begin`.
     """
 
     def __init__(
@@ -45,11 +46,11 @@ class Processes:
         self._closing = False
 
     async def end_leftovers(self) -> None:
-        """End what a former run of this backend started and could not end."""
+        """End the processes that a former run of this backend could not end."""
         await self._registry.open()
 
     async def begin(self) -> None:
-        """Start what the pools name, and hold those that wait for it."""
+        """Start the processes of all pools, and hold the queues that wait for them."""
 
         def work(tx: Transaction) -> None:
             for pool in pools.unarchived_pools(tx):
@@ -63,7 +64,7 @@ class Processes:
         await self._database.write(work)
 
     def _status_at_start(self, pool: Pool) -> tuple[str, dict[str, Any] | None]:
-        """What ran has ended with the former run of the backend."""
+        """Decide the pool's state, now that its processes have ended with the former run."""
         status = pool.status
         if has_processes(pool.definition):
             if status in ("active", "warming"):
@@ -73,7 +74,7 @@ class Processes:
         return status, None
 
     def follow(self, pool: Pool) -> None:
-        """This is what the pool is now."""
+        """Adapt the pool's processes and its queue to what the pool is now."""
         status = pool.status
         self._scheduler.hold(pool.id, status not in ("active", "archived"))
         if self._closing:
@@ -96,7 +97,7 @@ class Processes:
             self._pools[pool.id] = processes
 
     async def close(self) -> None:
-        """End them all; cancelled: kill them."""
+        """End all processes; if cancelled, kill them."""
         self._closing = True
         for task in self._background:
             task.cancel()

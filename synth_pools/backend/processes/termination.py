@@ -1,4 +1,4 @@
-"""Ending processes together with all that they started: asked first, then made to."""
+"""Termination of processes with all that they started: SIGTERM, then SIGKILL."""
 
 from __future__ import annotations
 
@@ -28,7 +28,15 @@ Find = Callable[[], list[psutil.Process]]
 async def end_children(
     children: Sequence[Child], patience_seconds: float = PATIENCE_SECONDS
 ) -> None:
-    """Return when nothing is left of them; cancelled: kill them at once."""
+    """End these children with all that they started, and close them.
+
+    Args:
+        children: The children.
+        patience_seconds: The time from SIGTERM to SIGKILL.
+
+    Raises:
+        asyncio.CancelledError: Cancelled; they were killed at once.
+    """
     if not children:
         return
     markers = {child.known.marker for child in children}
@@ -45,7 +53,13 @@ async def end_children(
 
 
 async def end(find_all: Find, patience_seconds: float, children: Sequence[Child] = ()) -> None:
-    """End all that `find_all` finds, now or later, and these children of ours with their groups."""
+    """End all processes that `find_all` finds, now or later, and these children with their groups.
+
+    Args:
+        find_all: Finds the processes that are still there.
+        patience_seconds: The time from SIGTERM to SIGKILL.
+        children: Children of ours.
+    """
     seen: set[psutil.Process] = set()
 
     def find_rest() -> list[psutil.Process]:
@@ -95,7 +109,7 @@ async def _ask(find_all: Find, patience_seconds: float, children: Sequence[Child
 
 
 def _kill(find_all: Find, children: Sequence[Child]) -> bool:
-    """Whether there was anything to kill."""
+    """Kill everything that is left; False if there was nothing."""
     running = [child for child in children if not child.has_exited]
     for child in running:
         child.signal(signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""Ends politely what is still open when the server stops.
+"""Graceful shutdown of open requests.
 
 uvicorn's own way is to cancel the requests, which cuts an event stream off in the middle of its
 encoding (a client sees a broken connection) and writes a traceback for each.
@@ -42,7 +42,11 @@ class GracefulShutdown:
             self._open.discard(request)
 
     async def drain(self, grace: float) -> None:
-        """End event streams at once, give other requests `grace` seconds, then end those too."""
+        """End event streams at once, other requests after the grace.
+
+        Args:
+            grace: Seconds that other requests have to end by themselves.
+        """
         self._stopping.set()
         await self._end([request for request in self._open if request.is_stream], grace)
         if self._open:
@@ -75,7 +79,7 @@ class _OpenRequest:
         await self._send(message)
 
     async def finish(self) -> None:
-        """Complete the response: the one that was begun, else one that says what happened."""
+        """Complete the response that was begun, else answer 503."""
         if self._finished:
             return
         body = b""

@@ -1,4 +1,4 @@
-"""The listening socket of the local backend, and what its address is called."""
+"""The listening socket of the backend and its URL."""
 
 from __future__ import annotations
 
@@ -16,7 +16,19 @@ _SEND_BUFFER = 256 * 1024
 
 
 def open_listening_socket(host: str, port: int) -> socket.socket:
-    """Bind and listen, so that nobody else can take the port between now and the first answer."""
+    """Bind and listen at once, so that nobody else can take the port before the first answer.
+
+    Args:
+        host: A name or an address of this machine.
+        port: The port; 0 picks a free one.
+
+    Returns:
+        The socket.
+
+    Raises:
+        BadOptionError: The host is blank, or the port out of range.
+        AddressError: The address cannot be resolved or listened on.
+    """
     check_port(port)
     family, address = _resolve(host, port)
     # The protocol is named because asyncio switches Nagle's algorithm off only on sockets that
@@ -38,6 +50,7 @@ def open_listening_socket(host: str, port: int) -> socket.socket:
 
 
 def check_port(port: int) -> None:
+    """Raise `BadOptionError` for a port out of range."""
     if not 0 <= port <= 65535:
         raise BadOptionError(f"port must be from 0 (which picks a free one) to 65535, not {port}")
 
@@ -47,7 +60,7 @@ def is_loopback(listener: socket.socket) -> bool:
 
 
 def base_url(listener: socket.socket) -> str:
-    """The URL under which a client on this machine reaches the socket."""
+    """Build the URL under which a client on this machine reaches the socket."""
     bound = ipaddress.ip_address(_bound_host(listener))
     if bound.is_unspecified:
         bound = ipaddress.ip_address("127.0.0.1" if bound.version == 4 else "::1")

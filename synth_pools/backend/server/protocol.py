@@ -1,7 +1,7 @@
-"""Connections of clients, none of which can cost the others anything: uvicorn's, with limits.
+"""uvicorn's HTTP connections with limits, so that no client costs the others anything.
 
-A client that is slow with its headers, or does not read what is ready for it, is dropped. What is
-no HTTP is answered in the form that every other error has.
+A client that is slow with its headers, or does not read its response, is disconnected. A request
+that is no HTTP is answered in the form of every other error.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _TOO_MANY = ("too_many_connections", "Too many connections are open; send the re
 
 
 class LimitedConfig(uvicorn.Config):
-    """uvicorn's configuration, from which its connections learn their limits."""
+    """uvicorn's configuration together with the limits of its connections."""
 
     def __init__(self, app: Any, limits: Limits, **options: Any) -> None:
         super().__init__(
@@ -54,6 +54,8 @@ class LimitedConfig(uvicorn.Config):
 
 
 class Connection(H11Protocol):
+    """One connection of a client, within its limits of time and size."""
+
     def __init__(
         self,
         config: uvicorn.Config,
@@ -92,7 +94,7 @@ class Connection(H11Protocol):
         super().resume_writing()
 
     def sweep(self, now: float) -> None:
-        """Drop the client if it has used up its time."""
+        """Close the connection if the client has used up its time."""
         limits = self._limited.limits
         waiting = self._waiting_since
         if waiting is not None and now - waiting > limits.header_timeout_seconds:
@@ -120,7 +122,7 @@ class Connection(H11Protocol):
         pass
 
     def _refuse(self, status: int, code: str, message: str, *headers: tuple[bytes, bytes]) -> None:
-        """Answer what is no request, where an answer is still possible, and close."""
+        """Answer a request that cannot be read, if an answer is still possible, and close."""
         if self.cycle is not None and not self.cycle.response_complete:
             # Whoever answers the request of which this was the body has nobody to answer to.
             self.cycle.disconnected = True
@@ -146,7 +148,7 @@ class Connection(H11Protocol):
 
 
 class _HeadWithBody:
-    """Sends the head of a response together with the beginning of its body, if that comes at once.
+    """A transport that sends a response's head together with the body that comes at once.
 
     Each by itself is a call of the system here, and wakes the client once more.
     """
@@ -180,7 +182,7 @@ class _HeadWithBody:
 
 
 async def sweep(server: uvicorn.Server, limits: Limits) -> None:
-    """Look after all connections, until cancelled."""
+    """Sweep all connections, until cancelled."""
     shortest = min(limits.header_timeout_seconds, limits.write_timeout_seconds)
     loop = asyncio.get_running_loop()
     while True:
@@ -191,7 +193,7 @@ async def sweep(server: uvicorn.Server, limits: Limits) -> None:
 
 
 def _unsent(transport: asyncio.Transport) -> int:
-    """What the system keeps because the client's side has no room for it, where it tells that."""
+    """Read how many bytes the system still holds for the client (Linux; 0 elsewhere)."""
     connection = transport.get_extra_info("socket")
     if not sys.platform.startswith("linux") or connection is None or connection.fileno() < 0:
         return 0

@@ -1,4 +1,4 @@
-"""uvicorn in a thread and an event loop of its own: started, watched and stopped within limits."""
+"""uvicorn in a thread and an event loop of its own, started and stopped within limits."""
 
 from __future__ import annotations
 
@@ -26,8 +26,14 @@ _UVICORN_GRACE_SECONDS = 1
 class ServerThread:
     """One run of one application on one listening socket; it cannot be started twice.
 
-    Where the application has `state.wind_down`, that is awaited before anything is closed, for at
-    most `grace` seconds.
+    If the application has `state.wind_down`, that is awaited before anything is closed, for at most
+    `grace` seconds.
+
+    Args:
+        make_app: Makes the application, in the thread.
+        listener: The listening socket; closed when the thread ends.
+        limits: The limits of connections.
+        grace: Seconds that running work has to end once `stop` is called.
     """
 
     def __init__(
@@ -57,11 +63,19 @@ class ServerThread:
 
     @property
     def failure(self) -> BaseException | None:
-        """What ended the thread, unless it was told to end and could."""
+        """The exception that ended the thread; None if it was stopped."""
         return self._failure
 
     def start(self, limit: float) -> None:
-        """Return once requests are accepted; raise what kept the application from starting."""
+        """Start the thread and return once requests are accepted.
+
+        Args:
+            limit: Seconds that this may take.
+
+        Raises:
+            StartTimeoutError: It took longer.
+            BaseException: The exception that kept the application from starting.
+        """
         self._thread.start()
         in_time = self._ready.wait(limit)
         if self._failure is not None:
@@ -73,9 +87,15 @@ class ServerThread:
             raise StartTimeoutError(f"the backend did not start within {limit:g} seconds")
 
     def stop(self, limit: float) -> None:
-        """Let the application finish what it does, for at most `limit` seconds; then end it.
+        """Let the application finish its work, then end it.
 
-        The grace comes before that. A ^C meanwhile has it end now, its processes killed.
+        A KeyboardInterrupt meanwhile ends it now, with its processes killed, and is raised again.
+
+        Args:
+            limit: Seconds that this may take, in addition to the grace.
+
+        Raises:
+            StopTimeoutError: It took longer.
         """
         if self._thread.ident is None:
             return

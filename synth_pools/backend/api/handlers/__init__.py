@@ -1,4 +1,4 @@
-"""One handler for each operation of openapi.yaml."""
+"""The handlers, one for each operation of openapi.yaml."""
 
 from __future__ import annotations
 
@@ -65,7 +65,14 @@ HANDLERS: Mapping[str, Handler] = {
 
 
 def require_complete(operation_ids: Iterable[str]) -> None:
-    """Refuse to start where the document and the handlers name different operations."""
+    """Check that every operation has a handler and every handler an operation.
+
+    Args:
+        operation_ids: The operationIds of openapi.yaml.
+
+    Raises:
+        RuntimeError: They differ.
+    """
     wanted, present = set(operation_ids), set(HANDLERS)
     if wanted != present:
         raise RuntimeError(

@@ -1,4 +1,4 @@
-"""What a rollout left behind, listed and downloaded."""
+"""Handlers of artifacts: lists, downloads, archives and support bundles."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ async def get_rollout_support_bundle(request: Request) -> Response:
 
 
 def _read_rollout(request: Request) -> tuple[sqlite3.Row, set[int]]:
-    """The rollout that the path names, and which of its contents are files that are there."""
+    """Read the rollout that the path names, and the positions of its artifacts that are files."""
     pool_id = request.parameters.get("pool_id")
     with request.services.database.reading() as db:
         if pool_id is not None:

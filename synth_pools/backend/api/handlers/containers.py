@@ -1,4 +1,4 @@
-"""Direct calls to the container behind a pool or a task."""
+"""Handlers of direct calls to the container behind a pool or a task."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ async def _probe(request: Request, what: Probe) -> Response:
 
 
 def _lease(request: Request, *, must_be_active: bool) -> tuple[Pool, Lease]:
-    """Where a call goes: to the task's own container, else to the pool's that has least to do."""
+    """Lease the task's own container, else the least loaded one of the pool."""
     task_id = request.parameters.get("task_id")
     with request.services.database.reading() as db:
         pool = find_pool(db, request.path("pool_id"))

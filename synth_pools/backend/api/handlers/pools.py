@@ -1,4 +1,4 @@
-"""Pools: defined, read, changed, paused, resumed and archived."""
+"""Handlers of pools."""
 
 from __future__ import annotations
 
@@ -260,7 +260,7 @@ def _save(
 
 
 def _apply_after_commit(tx: Transaction, services: Services, pool: Pool) -> None:
-    """Have those who run its rollouts go by its definition."""
+    """Apply the pool's definition to whatever runs its rollouts, after the commit."""
     definition = pool.definition
 
     def notify() -> None:

@@ -1,4 +1,4 @@
-"""Rollouts, in both families: each handler serves the operation under a pool and the global one.
+"""Handlers of rollouts; each serves the operation under a pool and the global one.
 
 The one under a pool has a `pool_id` in its path, and sees no rollout of another pool.
 """
@@ -133,7 +133,7 @@ async def stream_rollout_events(request: Request) -> Response:
 
 @contextlib.contextmanager
 def _reading_rollout(request: Request) -> Iterator[tuple[sqlite3.Connection, sqlite3.Row]]:
-    """The rollout that the path names, under its pool where the path names one."""
+    """Read the rollout that the path names, under its pool if the path names one."""
     pool_id = request.parameters.get("pool_id")
     with request.services.database.reading() as db:
         if pool_id is not None:
@@ -168,7 +168,7 @@ def _batch_item(index: int, result: sqlite3.Row | ApiError) -> str:
 async def _creation_response(
     request: Request, rollout: sqlite3.Row, key: IdempotencyKey | None
 ) -> Response:
-    """The rollout as it was admitted or, where it says so, once it has ended."""
+    """Respond with the rollout as it was admitted or, in sync mode, once it has ended."""
     services = request.services
     if rollout["mode"] != "sync" or _stopped_waiting(request, key):
         return json_text_response(rollout_document(rollout), 202)

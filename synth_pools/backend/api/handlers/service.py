@@ -1,4 +1,4 @@
-"""The service as a whole."""
+"""Handlers of the service as a whole: queue and capabilities."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tasks of a pool."""
+"""Handlers of the tasks of a pool."""
 
 from __future__ import annotations
 
