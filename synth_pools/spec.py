@@ -1,4 +1,4 @@
-"""Finds and loads openapi.yaml, in a checkout and in an installed wheel."""
+"""Location and content of openapi.yaml, in a checkout and in an installed wheel."""
 
 from __future__ import annotations
 
@@ -12,7 +12,14 @@ _NAME = "openapi.yaml"
 
 
 def spec_path() -> Path:
-    """Where the contract lies: the root of a checkout, else inside the package."""
+    """Find openapi.yaml at the root of a checkout, else inside the package.
+
+    Returns:
+        Its path.
+
+    Raises:
+        FileNotFoundError: It is in neither place.
+    """
     package = Path(__file__).resolve().parent
     # The checkout first: an editable install must serve the file that is being edited.
     for folder in (package.parent, package):
@@ -22,12 +29,33 @@ def spec_path() -> Path:
     raise FileNotFoundError(f"{_NAME} is not beside or inside {package}: reinstall the package")
 
 
+def read_spec(path: Path) -> dict[str, Any]:
+    """Parse an OpenAPI document.
+
+    Args:
+        path: A YAML or JSON file.
+
+    Returns:
+        The document.
+
+    Raises:
+        OSError: The file cannot be read.
+        UnicodeDecodeError: It is not UTF-8.
+        yaml.YAMLError: It is no YAML.
+        TypeError: It holds no object.
+    """
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    document = yaml.load(path.read_bytes(), Loader=loader)  # noqa: S506 - both are the safe ones
+    if not isinstance(document, dict):
+        raise TypeError(f"{path} holds no OpenAPI document")
+    return document
+
+
 @cache
 def load_spec() -> dict[str, Any]:
-    """The contract, parsed once per process; treat it as read-only."""
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    with spec_path().open("rb") as file:
-        document = yaml.load(file, Loader=loader)  # noqa: S506 - both loaders are the safe ones
-    if not isinstance(document, dict):
-        raise TypeError(f"{spec_path()} holds no OpenAPI document")
-    return document
+    """Parse openapi.yaml, once per process; treat the result as read-only.
+
+    Returns:
+        The document.
+    """
+    return read_spec(spec_path())

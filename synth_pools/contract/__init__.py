@@ -1,4 +1,4 @@
-"""Judges a backend by openapi.yaml, knowing nothing of it beyond its URL and a key.
+"""Contract-test kit: judges a backend by openapi.yaml, by its URL and a key alone.
 
 >>> from synth_pools.contract import run_contract
 >>> report = run_contract("http://127.0.0.1:8080", api_key="...")

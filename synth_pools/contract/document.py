@@ -1,4 +1,4 @@
-"""openapi.yaml as the kit reads it: which request is which operation, and what may answer it."""
+"""openapi.yaml as the kit reads it: operations, documented responses and schemas."""
 
 from __future__ import annotations
 
@@ -16,15 +16,24 @@ import yaml
 
 from synth_pools.contract.exceptions import UnjudgeableError
 from synth_pools.contract.results import status_matches
-from synth_pools.spec import spec_path
+from synth_pools.spec import read_spec, spec_path
 
 METHODS = ("get", "put", "post", "delete", "patch")
 EVENT_STREAM = "text/event-stream"
+# States in which a rollout has ended, and the types of the events that tell it.
+FINAL = ("completed", "failed", "cancelled")
+TERMINAL = tuple(f"rollout.{state}" for state in FINAL)
 
 
 @dataclass(frozen=True, slots=True)
 class DocumentedResponse:
-    """One documented answer: its media types with their schemas, and its headers' schemas."""
+    """One documented response.
+
+    Attributes:
+        status: The status, or a range as "5XX".
+        content: The schemas by media type.
+        headers: The schemas by header.
+    """
 
     status: str
     content: Mapping[str, Mapping[str, Any]]
@@ -33,6 +42,8 @@ class DocumentedResponse:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
+    """One operation: its method, its path and its documented responses by status."""
+
     id: str
     method: str
     path: str
@@ -46,10 +57,11 @@ class Operation:
 
     @property
     def streams(self) -> bool:
+        """True if it answers with an event stream."""
         return any(EVENT_STREAM in response.content for response in self.responses.values())
 
     def response(self, status: int) -> DocumentedResponse | None:
-        """The documented answer with this status; an exact one goes before a range."""
+        """Return the documented response with a status; an exact one goes before a range."""
         exact = self.responses.get(str(status))
         if exact is not None:
             return exact
@@ -59,7 +71,7 @@ class Operation:
         return None
 
     def ids(self, path: str) -> dict[str, str] | None:
-        """The ids in a path as it was sent, or None where it is not this operation's."""
+        """Return the ids in a path as it was sent; None if the path is not this operation's."""
         found = self.pattern.fullmatch(path)
         if found is None:
             return None
@@ -67,7 +79,7 @@ class Operation:
 
 
 class Document:
-    """The contract, indexed by operation; validators are made when they are first needed."""
+    """The document, indexed by operation; validators are compiled on first use."""
 
     def __init__(self, spec: Mapping[str, Any]) -> None:
         self._spec = spec
@@ -75,7 +87,7 @@ class Document:
         self.operations: dict[str, Operation] = {op.id: op for op in self._read()}
 
     def operation_of(self, method: str, url: str) -> Operation | None:
-        """The operation that a request addresses, by its path as it was sent."""
+        """Return the operation that a request addresses, by its path as it was sent."""
         path = self.path_of(url)
         for operation in self.operations.values():
             if operation.method == method.upper() and operation.ids(path) is not None:
@@ -83,17 +95,25 @@ class Document:
         return None
 
     def path_of(self, url: str) -> str:
-        """The part of the URL's path that the document describes, whatever base it has."""
+        """Return the part of a URL's path that the document describes, without its base."""
         path = urlsplit(url).path
         start = path.find("/v1/")
         return path if start < 0 else path[start:]
 
     def errors(self, schema: str, value: Any) -> list[str]:
-        """What a value lacks to be of one of components.schemas, in at most three lines."""
+        """Validate a value against one of components.schemas.
+
+        Args:
+            schema: The name of the schema.
+            value: The JSON value.
+
+        Returns:
+            At most three complaints; none where it is valid.
+        """
         return self.errors_by({"$ref": f"#/components/schemas/{schema}"}, value)
 
     def errors_by(self, schema: Mapping[str, Any], value: Any) -> list[str]:
-        """The same for a schema in place."""
+        """Validate a value against a schema in place; see `errors`."""
         # Compiling takes longer than judging; the text of a schema is short and tells it apart.
         key = json.dumps(schema, sort_keys=True)
         validator = self._validators.get(key)
@@ -103,11 +123,12 @@ class Document:
 
     @cached_property
     def documented(self) -> dict[str, tuple[str, ...]]:
+        """The documented statuses by operation."""
         return {name: tuple(op.responses) for name, op in self.operations.items()}
 
     @cached_property
     def _open_schemas(self) -> dict[str, Any]:
-        """The schemas as answers are held to them: enumerated values may be others (Growth)."""
+        """The schemas without enumerations: responses may have further values (Growth)."""
         schemas: Mapping[str, Any] = self._spec.get("components", {}).get("schemas", {})
         return {name: _without_enums(schema) for name, schema in schemas.items()}
 
@@ -178,15 +199,26 @@ def _short(text: str, limit: int = 200) -> str:
 
 
 def read_specification(path: Path | None) -> dict[str, Any]:
-    """The contract from a file, by default the one that this package comes with."""
+    """Read the document that a run judges by.
+
+    Args:
+        path: The file; the one that this package comes with where None.
+
+    Returns:
+        The document as JSON.
+
+    Raises:
+        UnjudgeableError: It cannot be read, or has no paths.
+    """
     try:
         file = spec_path() if path is None else path
-        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-        document = yaml.load(file.read_bytes(), Loader=loader)  # noqa: S506 - both are the safe ones
+        document = read_spec(file)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UnjudgeableError(f"the spec cannot be read: {_line(error)}") from None
-    paths = document.get("paths") if isinstance(document, dict) else None
-    if not isinstance(document, dict) or not isinstance(paths, dict) or not paths:
+    except TypeError:
+        document = {}
+    paths = document.get("paths")
+    if not isinstance(paths, dict) or not paths:
         raise UnjudgeableError(f"the spec {file} is no OpenAPI document: it has no paths")
     return document
 

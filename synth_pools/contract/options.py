@@ -1,4 +1,4 @@
-"""What a run is asked to do."""
+"""Options of a run."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ from typing import Any
 
 
 class Profile(StrEnum):
+    """Amount of generated requests."""
+
     QUICK = "quick"
     FULL = "full"
 
 
 class ApiKey:
-    """A key that shows itself only where it is asked to by name."""
+    """API key that is revealed only by an explicit call, and never pickled or copied."""
 
     __slots__ = ("_value",)
 
@@ -22,6 +24,7 @@ class ApiKey:
         self._value = value
 
     def reveal(self) -> str:
+        """Return the key itself."""
         return self._value
 
     def __repr__(self) -> str:
@@ -36,7 +39,23 @@ class ApiKey:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Settings of one run; `deadline` is on time.monotonic()'s clock."""
+    """Options of one run; see `run_contract`.
+
+    Attributes:
+        url: The base URL.
+        api_key: The key.
+        run_id: Eight hexadecimal digits that mark what the run creates.
+        seed: The seed of all random values.
+        profile: The amount of generated requests.
+        deadline: The end of the run, on time.monotonic()'s clock.
+        only: The checks to run, by the beginnings of their dotted ids; all where empty.
+        skip: The checks to leave out.
+        read_only: Whether only GET is sent.
+        pool_request: Fields of every pool definition.
+        rollout_request: Fields of every rollout request.
+        container_url: The container of every pool.
+        spec: The document.
+    """
 
     url: str
     api_key: ApiKey
@@ -53,11 +72,12 @@ class Options:
     spec: Mapping[str, Any] = field(default_factory=dict)
 
     def wants(self, check: str) -> bool:
-        """Whether --only and --skip let a check through; a prefix of its dotted id is enough."""
+        """Return True if `only` and `skip` let a check through."""
         if any(is_within(check, name) for name in self.skip):
             return False
         return not self.only or any(is_within(check, name) for name in self.only)
 
 
 def is_within(check: str, name: str) -> bool:
+    """Return True if a dotted id is a name or begins with it."""
     return check == name or check.startswith(name + ".")

@@ -1,4 +1,4 @@
-"""First contact: whether this is a backend that can be judged at all, and what it offers."""
+"""First contact with a backend: arguments, features, a rollout that ends, refused keys."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from synth_pools.contract.document import Operation
+from synth_pools.contract.document import FINAL, Operation
 from synth_pools.contract.exceptions import (
     InconclusiveError,
     StopScenarioError,
@@ -17,7 +17,7 @@ from synth_pools.contract.exceptions import (
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Expectation, Status
 from synth_pools.contract.harness.registry import Scenario
-from synth_pools.contract.harness.waits import FINAL, Rollout, rollout_id, wait
+from synth_pools.contract.harness.waits import Rollout, rollout_id, wait
 from synth_pools.contract.http.client import ABSENT, Response
 from synth_pools.contract.http.reproduce import MASKED
 from synth_pools.contract.results import Clause, Column, Layer, Outcome
@@ -38,7 +38,11 @@ _LAST = ("delete_task", "delete_pool")
 
 
 def checked_url(url: str) -> str:
-    """The base URL as the kit uses it; raises UnjudgeableError where it is none."""
+    """Return the base URL without a trailing slash and without `/v1`.
+
+    Raises:
+        UnjudgeableError: It is no URL, or holds a user, a query or a fragment.
+    """
     text = url.strip()
     try:
         parts = urlsplit(text)
@@ -58,6 +62,11 @@ def checked_url(url: str) -> str:
 
 
 def checked_key(key: str | None) -> str:
+    """Return the API key without surrounding white space.
+
+    Raises:
+        UnjudgeableError: There is none, or it cannot be a key.
+    """
     if key is None or not key.strip():
         raise UnjudgeableError("no API key: give --api-key or set SYNTH_API_KEY")
     text = key.strip()
@@ -71,7 +80,11 @@ def checked_key(key: str | None) -> str:
 
 
 def first_contact(session: Session) -> None:
-    """Make sure that the URL is a backend of this kind and the key works; learn its features."""
+    """Make sure that the URL is a backend of this kind and the key works; learn its features.
+
+    Raises:
+        UnjudgeableError: It is not, or the key is refused.
+    """
     responses: dict[str, Response] = {}
     for operation in _FIRST_OPERATIONS:
         try:
@@ -127,9 +140,13 @@ def _what_it_is(session: Session, responses: dict[str, Response]) -> str:
 
 
 def prove(session: Session) -> Rollout | None:
-    """Make a pool, a task and a rollout and see it end; None where a departure was in the way.
+    """Create a pool, a task and a rollout, and wait for the rollout's end.
 
-    Raises UnjudgeableError where nothing departs and nothing can be judged either.
+    Returns:
+        The rollout; None where a departure was in the way.
+
+    Raises:
+        UnjudgeableError: Nothing departs, and nothing can be judged either.
     """
     ctx = Context(
         session,
@@ -183,7 +200,7 @@ def _allowed(
 
 
 def try_containers(session: Session, urls: dict[str, str]) -> None:
-    """Use containers of our own where the backend's policy lets it reach them."""
+    """Use stub containers if the backend's policy lets it reach them."""
     body = {**session.pool_body("containers"), "container_url": urls["good"]}
     response = session.http.call("create_pool", json=body)
     if response.status == 201:
@@ -205,7 +222,12 @@ def _short(text: str) -> str:
 
 
 def check_access(session: Session, rollout: Rollout | None) -> None:
-    """Ask for every operation without a key and with wrong ones, about things of ours."""
+    """Ask for every operation without a key and with wrong ones; each must refuse.
+
+    Args:
+        session: The run.
+        rollout: A rollout of the run, whose ids are asked for; None where there is none.
+    """
     operations = tuple(session.document.operations)
     item = Scenario(_ACCESS_CHECK, _ACCESS, operations, lambda _: None)
     ctx = Context(session, item, Layer.PREFLIGHT)

@@ -1,4 +1,4 @@
-"""The contract as tests of a backend's own suite, one for each operation.
+"""Tests of the contract for a backend's own suite, one for each operation.
 
 >>> from synth_pools.contract.pytest_plugin import contract_tests
 >>> test_contract = contract_tests("http://127.0.0.1:8080", api_key="...", profile="quick")
@@ -24,10 +24,21 @@ def contract_tests(
     api_key: str | Callable[[], str] | None = None,
     **options: Any,
 ) -> Callable[[str], None]:
-    """A test function, once for each operation; give it a name that begins with `test_`.
+    """Create a test function that is parametrized by operation.
 
-    The backend is judged once, when the first of the tests runs. `url` and `api_key` may be
-    functions, for a backend that has to be started; `options` are those of `run_contract`.
+    The backend is judged once, when the first of the tests runs. A departure fails the tests of its
+    operation; an operation that could not be judged is skipped.
+
+    Args:
+        url: The base URL, or a function that returns it, for a backend that has to be started.
+        api_key: The key, or a function that returns it; the variable SYNTH_API_KEY where None.
+        **options: Further arguments of `run_contract`.
+
+    Returns:
+        The test function; give it a name that begins with `test_`.
+
+    Raises:
+        UnjudgeableError: The file that `spec` names cannot be read.
     """
 
     @cache

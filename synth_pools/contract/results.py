@@ -1,6 +1,6 @@
-"""What a run of the contract kit finds, as plain data.
+"""Results of a run as plain data.
 
-Everything here is frozen: layers of the kit run side by side and hand these around.
+All of them are frozen, because layers of the kit share them between threads.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from enum import StrEnum
 
 
 class Outcome(StrEnum):
-    """What one check says about one operation."""
+    """Outcome of one check of one operation."""
 
     HELD = "held"
     DEPARTED = "departed"
@@ -21,7 +21,7 @@ class Outcome(StrEnum):
 
     @property
     def weight(self) -> int:
-        """Orders outcomes for a cell that sums up several checks: the highest one is shown."""
+        """Rank of the outcome: of several checks in one cell the highest is shown."""
         return _WEIGHTS[self]
 
 
@@ -35,7 +35,7 @@ _WEIGHTS = {
 
 
 class Column(StrEnum):
-    """The columns of the verdict's table."""
+    """Columns of the report's table."""
 
     STATUS = "status"
     SCHEMA = "schema"
@@ -45,6 +45,8 @@ class Column(StrEnum):
 
 
 class Layer(StrEnum):
+    """Layers of the kit, by the requests that they send."""
+
     PREFLIGHT = "preflight"
     SCHEMA = "schema"
     SCENARIO = "scenario"
@@ -53,7 +55,7 @@ class Layer(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Clause:
-    """The place in openapi.yaml that a check rests on, and what it demands there."""
+    """Clause of openapi.yaml that a check rests on: its section and its demand."""
 
     section: str
     demand: str
@@ -64,10 +66,19 @@ class Clause:
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """One request as it was sent, with the key masked, and what came back.
+    """One request as it was sent, with the key masked, and its response.
 
-    `status` is None where no answer came; `trouble` then says why. A stream's body is what was read
-    of it before it ended or was left.
+    Attributes:
+        method: The HTTP method.
+        url: The URL.
+        request_headers: The headers that the kit set.
+        request_body: The body that was sent.
+        status: The status; None where no response came.
+        response_headers: The headers of the response.
+        response_body: The body; of a stream what was read before it ended or was left.
+        elapsed: Seconds from the request to the end of the response.
+        trouble: The reason why there is no response, or not all of it.
+        operation: The id of the operation that was asked for.
     """
 
     method: str
@@ -82,6 +93,7 @@ class Exchange:
     operation: str | None = None
 
     def header(self, name: str) -> str | None:
+        """Return a header of the response, whatever the case of its name."""
         wanted = name.lower()
         for key, value in self.response_headers:
             if key.lower() == wanted:
@@ -93,8 +105,17 @@ class Exchange:
 class Departure:
     """One way in which the backend does not do what the document says.
 
-    `exchange` is the request that shows it; `before` are the requests that lead up to it.
-    Departures with the same `cause` are one entry of the report.
+    Attributes:
+        check: The id of the check.
+        operation: The operation that departs.
+        clause: The clause that it departs from.
+        expected: The demand in words.
+        got: The observation in words.
+        exchange: The request that shows it.
+        layer: The layer that found it.
+        column: The column of the report's table.
+        before: The requests that lead up to it.
+        cause: The key of the defect; departures with the same one are one entry of the report.
     """
 
     check: str
@@ -110,12 +131,13 @@ class Departure:
 
     @property
     def group(self) -> str:
+        """Key of the report's entry that it belongs to."""
         return self.cause or f"{self.check}|{self.operation}|{self.expected}"
 
 
 @dataclass(frozen=True, slots=True)
 class CheckOutcome:
-    """What one check says about one operation; `departures` is empty unless it departed."""
+    """Result of one check of one operation; `departures` is empty unless it departed."""
 
     check: str
     operation: str
@@ -127,16 +149,20 @@ class CheckOutcome:
 
     @property
     def proves(self) -> bool:
-        """Whether it was found to hold; that there is somebody to ask proves nothing yet."""
+        """True if the check held; the first contact proves nothing yet."""
         contact = self.layer is Layer.PREFLIGHT and self.column is not Column.AUTH
         return self.outcome is Outcome.HELD and not contact
 
 
 @dataclass(frozen=True, slots=True)
 class LayerResult:
-    """What a layer hands back. `reached` counts answers by operation and status.
+    """Result of one layer.
 
-    `obstacle` says what kept the layer from judging, in one line; it is no departure.
+    Attributes:
+        outcomes: The outcomes of its checks.
+        reached: The number of responses by operation and status.
+        requests: The number of requests.
+        obstacle: The reason that kept the layer from judging, in one line; it is no departure.
     """
 
     outcomes: tuple[CheckOutcome, ...] = ()
@@ -156,9 +182,24 @@ class DepartureGroup:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The verdict of a whole run.
+    """Report of a whole run.
 
-    `documented` maps every operation to the statuses that openapi.yaml lists for it ("200", "5XX").
+    Attributes:
+        url: The base URL of the backend.
+        seed: The seed, which repeats the run.
+        profile: The profile, "quick" or "full".
+        run_id: The mark of all that the run created.
+        started_at: The begin of the run, ISO 8601 in UTC.
+        duration: Seconds that the run took.
+        operations: The ids of all operations of the document.
+        routes: Method and path of each operation.
+        documented: The statuses that the document lists for each operation, as "200" and "5XX".
+        outcomes: The outcomes of all checks.
+        reached: The number of responses by operation and status.
+        requests: The number of requests.
+        obstacles: The reasons why the backend could not be judged.
+        notes: Remarks on the run itself.
+        read_only: Whether only GET was sent.
     """
 
     url: str
@@ -179,18 +220,19 @@ class Report:
 
     @property
     def departures(self) -> tuple[Departure, ...]:
+        """All departures, in the order in which they were found."""
         return tuple(d for outcome in self.outcomes for d in outcome.departures)
 
     @property
     def exit_code(self) -> int:
-        """0 conforms, 1 departures, 2 could not be judged; a departure outweighs an obstacle."""
+        """Exit code: 0 conforms, 1 departs, 2 not judged; a departure outweighs obstacles."""
         if any(outcome.outcome is Outcome.DEPARTED for outcome in self.outcomes):
             return 1
         return 0 if self.judged and not self.obstacles else 2
 
     @property
     def judged(self) -> bool:
-        """Whether anything was found to hold."""
+        """True if any check held."""
         return any(outcome.proves for outcome in self.outcomes)
 
     @property
@@ -205,27 +247,29 @@ class Report:
         )
 
     def cell(self, operation: str, column: Column) -> Outcome | None:
-        """The mark of one cell of the table; None where no check speaks about it."""
+        """Return the outcome of one cell of the table; None where no check speaks about it."""
         return heaviest(
             o.outcome for o in self.outcomes if o.operation == operation and o.column is column
         )
 
     def counts(self) -> Counter[Outcome]:
+        """Count the checks by outcome."""
         return Counter(outcome.outcome for outcome in self.outcomes)
 
     @property
     def conforming_operations(self) -> int:
-        """Operations with something held and nothing departed."""
+        """Number of operations of which some check held and none departed."""
         seen: dict[str, Outcome | None] = {}
         for name in self.operations:
             seen[name] = heaviest(o.outcome for o in self.outcomes if o.operation == name)
         return sum(1 for worst in seen.values() if worst is Outcome.HELD)
 
     def statuses_reached(self, operation: str) -> tuple[int, ...]:
+        """Return the statuses of all responses of an operation."""
         return tuple(sorted(status for name, status in self.reached if name == operation))
 
     def statuses_missed(self, operation: str) -> tuple[str, ...]:
-        """Documented statuses of an operation that no answer had."""
+        """Return the documented statuses of an operation that no response had."""
         seen = self.statuses_reached(operation)
         return tuple(
             documented
@@ -248,11 +292,12 @@ class Report:
 
 
 def heaviest(outcomes: Iterable[Outcome]) -> Outcome | None:
+    """Return the outcome of the highest rank."""
     return max(outcomes, key=lambda outcome: outcome.weight, default=None)
 
 
 def status_matches(documented: str, status: int) -> bool:
-    """Whether a status is the documented one, where "5XX" stands for a hundred of them."""
+    """Return True if a status is the documented one, or in a documented range as "5XX"."""
     if documented.upper().endswith("XX"):
         return status // 100 == int(documented[0])
     return documented == str(status)

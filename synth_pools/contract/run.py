@@ -1,4 +1,4 @@
-"""One run of the kit: first contact, scenarios, our client, the schema; then the report."""
+"""Run of the kit: first contact, scenarios, state machine, client, generated requests, report."""
 
 from __future__ import annotations
 
@@ -57,10 +57,31 @@ def run_contract(
 ) -> Report:
     """Judge the backend at a URL by openapi.yaml.
 
-    Never raises for what the backend or the input is like: `Report.exit_code` is 0 where it
-    conforms, 1 where it departs, 2 where it could not be judged, and `Report.obstacles` say why.
-    `api_key` falls back on SYNTH_API_KEY. A seed makes a run repeatable; without one there is a new
-    one in each report.
+    It raises nothing for a backend or an argument that is not as it should be: then the report says
+    why the backend could not be judged.
+
+    Args:
+        url: The base URL of the backend, with or without `/v1`.
+        api_key: The key; the variable SYNTH_API_KEY where None.
+        seed: The seed, which repeats a run; a new one, which the report tells, where None.
+        profile: The amount of generated requests, "quick" or "full".
+        only: The checks to run, by the beginnings of their dotted ids; all where empty.
+        skip: The checks to leave out, likewise.
+        read_only: Whether to send only GET, for a backend in production.
+        max_time: Seconds after which no further check begins; unlimited where None.
+        pool_request: Fields of every pool definition.
+        rollout_request: Fields of every rollout request.
+        container_url: The container of every pool.
+        patience: Seconds to wait for a change that has to come.
+        spec: The file to judge by; the openapi.yaml of this package where None.
+        progress: A callback for the phase, the checks that are done, and all of them.
+
+    Returns:
+        The report. Its `exit_code` is 0 if the backend conforms, 1 if it departs, 2 if it could not
+        be judged, for the reasons in `obstacles`.
+
+    Raises:
+        ValueError: There is no such profile.
     """
     run = _Run(seed=secrets.randbelow(2**32) if seed is None else seed, profile=Profile(profile))
     session: Session | None = None
@@ -105,9 +126,18 @@ def run_contract(
 def clean_leftovers(
     url: str, *, api_key: str | None = None, spec: Path | None = None
 ) -> tuple[int, int]:
-    """Archive what earlier runs left over, told by its names; how many went, how many did not.
+    """Archive the pools that earlier runs left over, which are told by their names.
 
-    Raises UnjudgeableError where there is nobody to ask.
+    Args:
+        url: The base URL of the backend.
+        api_key: The key; the variable SYNTH_API_KEY where None.
+        spec: The document; the openapi.yaml of this package where None.
+
+    Returns:
+        The number of pools that were archived, and of those that were not.
+
+    Raises:
+        UnjudgeableError: No backend of this kind answers, or it is too busy.
     """
     key = ApiKey(checked_key(api_key or os.environ.get("SYNTH_API_KEY")))
     base = checked_url(url)
@@ -173,7 +203,7 @@ class _Run:
 
 
 def _know(names: Sequence[str]) -> None:
-    """Refuse a name of no check: a misspelt one would quietly check nothing, or everything."""
+    """Refuse the name of no check: a misspelt one would quietly check nothing, or everything."""
     known = [one.id for one in all_scenarios()]
     for name in names:
         family = name.split(".")[0]
@@ -188,10 +218,10 @@ def _know(names: Sequence[str]) -> None:
 def _judge(run: _Run, session: Session, urls: Mapping[str, str], progress: Progress) -> None:
     options = session.options
     first_contact(session)
-    # Not before there is somebody to judge: the engines take seconds to import.
-    from synth_pools.contract.client import runner as client_layer
-    from synth_pools.contract.fuzzing import runner as schema_layer
-    from synth_pools.contract.stateful import state_machine
+    # The engines take seconds to import, for nothing if nobody answers.
+    from synth_pools.contract.client.runner import run_client_checks
+    from synth_pools.contract.fuzzing.runner import run_fuzzing
+    from synth_pools.contract.stateful.state_machine import run_state_machine
 
     progress("first contact", 0, 1)
     rollout: Rollout | None = None
@@ -211,17 +241,17 @@ def _judge(run: _Run, session: Session, urls: Mapping[str, str], progress: Progr
     if not executor.obstacles:
         if options.wants("model") and not options.read_only and not _late(run, session):
             progress("state machine", 0, 1)
-            run.add(state_machine.run(session))
+            run.add(run_state_machine(session))
         if options.wants("client") and not _late(run, session):
             progress("client", 0, 1)
-            run.add(client_layer.run(session))
+            run.add(run_client_checks(session))
     executor.wait_for_all()
     run.obstacles += executor.obstacles
     if run.obstacles:
         return
     if options.wants("schema") and not _late(run, session):
         progress("schema", 0, 1)
-        run.add(schema_layer.run(options, session, lambda text: progress(text, 0, 0)))
+        run.add(run_fuzzing(options, session, lambda text: progress(text, 0, 0)))
 
 
 def _late(run: _Run, session: Session) -> bool:
@@ -235,7 +265,7 @@ def _late(run: _Run, session: Session) -> bool:
 
 @contextlib.contextmanager
 def _containers(session: Session) -> Iterator[Mapping[str, str]]:
-    """Containers of our own, where the backend can reach them and something may be created."""
+    """Start stub containers if the backend can reach them and something may be created."""
     if session.options.read_only or not is_loopback(session.base_url):
         yield {}
         return

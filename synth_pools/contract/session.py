@@ -1,4 +1,4 @@
-"""Session of a run: the backend as it has shown itself, and what the run created there."""
+"""Session of a run: the backend as it has shown itself, and the resources of the run."""
 
 from __future__ import annotations
 
@@ -87,11 +87,11 @@ class Session:
 
     @property
     def echo(self) -> bool:
-        """Whether the server says that it has the built-in echo target."""
+        """True if the server says that it has the built-in echo target."""
         return self.offers("echo")
 
     def offers(self, feature: str) -> bool:
-        """Whether the server says that it has a feature."""
+        """Return True if the server says that it has a feature."""
         return self.features.get(feature) is True
 
     def not_offered(self) -> dict[str, str]:

@@ -1,1 +1,1 @@
-"""Layer 3: the Python client against the backend under test."""
+"""Checks of the Python client against the backend under test."""

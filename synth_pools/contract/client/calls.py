@@ -1,4 +1,4 @@
-"""Methods of a client called by their names, alike for both colours."""
+"""Calls of the client by the names of its methods, and their comparison with raw HTTP."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ LIMIT = 60.0
 
 
 class SyncCalls:
-    """Calls methods of the sync client by name; a stream becomes the list of its events.
+    """Caller of the sync client's methods; a stream becomes the list of its events.
 
-    `lost` is what the client raises where a connection broke.
+    Attributes:
+        lost: The exception that the client raises for a broken connection.
     """
 
     def __init__(self, client: Any, lost: type[Exception]) -> None:
@@ -34,7 +35,7 @@ class SyncCalls:
 
 
 class AsyncCalls:
-    """The same for the async client, in one event loop."""
+    """Caller of the async client's methods, in one event loop."""
 
     def __init__(self, client: Any, lost: type[Exception], runner: asyncio.Runner) -> None:
         self._client = client
@@ -60,7 +61,19 @@ def _method(client: Any, name: str) -> Callable[..., Any]:
 def called(
     ctx: Context, call: Any, operation: str, name: str, *arguments: Any, **options: Any
 ) -> Any:
-    """What the client answers; ABSENT where it raises, which is told here."""
+    """Call a method and record it if it raises.
+
+    Args:
+        ctx: The context that the verdict goes to.
+        call: The caller, sync or async.
+        operation: The operation that the method is for.
+        name: The name of the method, with dots.
+        *arguments: Its positional arguments.
+        **options: Its keyword arguments.
+
+    Returns:
+        The result, ABSENT where the method raises.
+    """
     try:
         return connected(call, name, *arguments, **options)
     except Exception as error:  # noqa: BLE001 - whatever the client raises is its answer
@@ -81,7 +94,7 @@ def called(
 
 
 def connected(call: Any, name: str, *arguments: Any, **options: Any) -> Any:
-    """A call that is made again where the server has just closed an idle connection."""
+    """Call a method, once more if the server has just closed an idle connection."""
     try:
         return call(name, *arguments, **options)
     except call.lost:
@@ -89,7 +102,7 @@ def connected(call: Any, name: str, *arguments: Any, **options: Any) -> Any:
 
 
 def request_of(ctx: Context, operation: str, arguments: tuple[Any, ...], got: str) -> Response:
-    """The request that the client should have sent, to be tried without it."""
+    """Build the request that the client should have sent, for the report."""
     known = ctx.session.document.operations[operation]
     names = re.findall(r"{(\w+)}", known.path)
     headers = [("authorization", MASKED)]
@@ -106,6 +119,7 @@ def request_of(ctx: Context, operation: str, arguments: tuple[Any, ...], got: st
 def expect_alike(
     ctx: Context, operation: str, name: str, raw: Response, wanted: Any, came: Any
 ) -> None:
+    """Expect a method to return what raw HTTP reads; nothing is expected of ABSENT."""
     if came is ABSENT:
         return
     ctx.expect.that(

@@ -1,4 +1,4 @@
-"""The client's methods for the operations that a backend may do without."""
+"""Checks of the client's methods for operations that a backend may do without."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ import hashlib
 from typing import Any
 
 from synth_pools.contract.client.calls import called, expect_alike
+from synth_pools.contract.document import FINAL
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Expectation
-from synth_pools.contract.harness.waits import FINAL, Rollout, finish, wait, wait_until_resumed
+from synth_pools.contract.harness.waits import Rollout, finish, wait, wait_until_resumed
 from synth_pools.contract.http.client import ABSENT, at
 
 
 def later_operations(ctx: Context, call: Any) -> None:
-    """Each of those that are offered, under its full and its short name."""
+    """Check each offered operation under its full and its short name."""
     offers = ctx.session.offers
     pool_id = ctx.resources.pool("later")
     rollout = finish(ctx, pool_id)

@@ -1,6 +1,6 @@
-"""Layer 3: our client reads what raw HTTP reads, in both colours.
+"""Comparison of our client, sync and async, with raw HTTP.
 
-The one module of the kit that knows the client, and it looks at it only when it runs.
+This is the only module of the kit that knows the client; it imports it when it runs.
 """
 
 from __future__ import annotations
@@ -20,11 +20,12 @@ from synth_pools.contract.client.calls import (
     request_of,
 )
 from synth_pools.contract.client.optional_operations import later_operations
+from synth_pools.contract.document import FINAL
 from synth_pools.contract.exceptions import BusyError, InconclusiveError, StopScenarioError
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Expectation
 from synth_pools.contract.harness.registry import Scenario
-from synth_pools.contract.harness.waits import FINAL, Rollout, rollout_id, start, wait
+from synth_pools.contract.harness.waits import Rollout, rollout_id, start, wait
 from synth_pools.contract.http.client import ABSENT, Response, at
 from synth_pools.contract.results import Clause, Layer, LayerResult, Outcome
 from synth_pools.contract.session import Session
@@ -32,8 +33,12 @@ from synth_pools.contract.session import Session
 _CLAUSE = Clause("Growth", "readers keep what they do not know and never fail on it")
 
 
-def run(session: Session) -> LayerResult:
-    """Every method of the client, sync and async; what it finds goes to the world's findings."""
+def run_client_checks(session: Session) -> LayerResult:
+    """Call every method of both clients; verdicts go to the session's collector.
+
+    Returns:
+        The obstacle that kept the client from being judged, if there is one.
+    """
     try:
         import synth_pools
     except ImportError as error:
@@ -45,12 +50,12 @@ def run(session: Session) -> LayerResult:
     }
     if session.options.wants("client.sync"):
         with synth_pools.ContainerPoolsClient(**settings) as client:
-            _play(session, "client.sync", SyncCalls(client, synth_pools.APIConnectionError))
+            _run(session, "client.sync", SyncCalls(client, synth_pools.APIConnectionError))
     if session.options.wants("client.async"):
         with asyncio.Runner() as runner:
             other = synth_pools.AsyncContainerPoolsClient(**settings)
             try:
-                _play(
+                _run(
                     session,
                     "client.async",
                     AsyncCalls(other, synth_pools.APIConnectionError, runner),
@@ -62,14 +67,14 @@ def run(session: Session) -> LayerResult:
 
 @dataclass(frozen=True, slots=True)
 class _Things:
-    """What is read: of our own making, or, where nothing may be made, what is there."""
+    """Resources that the client reads: the run's own, or existing ones in a read-only run."""
 
     pool: str
     task: str
     rollout: str
 
 
-def _play(session: Session, check: str, call: Any) -> None:
+def _run(session: Session, check: str, call: Any) -> None:
     item = Scenario(check, _CLAUSE, tuple(session.document.operations), lambda _: None)
     ctx = Context(session, item, Layer.CLIENT)
     try:
@@ -205,7 +210,7 @@ def _events(
 
 
 def _placed(events: Any) -> Any:
-    """Events without heartbeats, which have no place in the order."""
+    """Leave out heartbeats, which have no place in the order."""
     known = events if isinstance(events, list) else []
     return [one for one in known if at(one, "sequence") is not ABSENT] or events
 
@@ -219,7 +224,7 @@ def _pages(
     ids: dict[str, str],
     ours: str,
 ) -> None:
-    """The item of ours in a list that others may change meanwhile."""
+    """Compare our item in a list that others may change meanwhile."""
     query = {"limit": 100}
     raw = ctx.require(200, operation, ids, query=query)
     came = called(ctx, call, operation, name, *arguments, limit=100)
@@ -232,7 +237,7 @@ def _pages(
 
 
 def _refusal(ctx: Context, call: Any) -> None:
-    """An error of the backend is the client's exception for it."""
+    """Expect the client's own exception for an error of the backend."""
     from synth_pools import NotFoundError
 
     nobody = ctx.session.pool_id("nobody")
@@ -289,7 +294,7 @@ def _writes(ctx: Context, call: Any) -> None:
 
 
 def _settled(pool: Any) -> Any:
-    """A pool without what changes by itself while the server prepares it."""
+    """Leave out the fields that change while the server prepares the pool."""
     if not isinstance(pool, dict):
         return pool
     return {k: v for k, v in pool.items() if k not in ("status", "state", "updated_at")}

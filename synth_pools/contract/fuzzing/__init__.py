@@ -1,1 +1,1 @@
-"""Layer 2: requests that are generated from openapi.yaml."""
+"""Requests that are generated from openapi.yaml, and their verdicts."""

@@ -1,4 +1,4 @@
-"""The engine's checks in the kit's terms, and which of their failures are none here."""
+"""Translation of the engine's checks, and the failures that this document excuses."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from synth_pools.contract.rules.verdict import excerpt
 
 @dataclass(frozen=True, slots=True)
 class EngineCheck:
+    """One check of the engine's, as the kit reports it."""
+
     id: str
     column: Column
     clause: Clause
@@ -77,7 +79,7 @@ _CONTAINER = re.compile(r"container_(unreachable|timeout|error)")
 
 
 def is_excused(document: Document, found: CheckedExchange, failed: FailedCheck) -> bool:
-    """Whether what the engine counts as a failure is allowed by this document."""
+    """Return True if the document allows what the engine counts as a failure."""
     shown = _shown(found, failed)
     if failed.check == "not_a_server_error":
         return _may_fail(document, found.operation, shown)
@@ -93,6 +95,7 @@ def is_excused(document: Document, found: CheckedExchange, failed: FailedCheck) 
 
 
 def departure_of(document: Document, found: CheckedExchange, failed: FailedCheck) -> Departure:
+    """Build the departure of a check that an exchange did not pass."""
     check = CHECKS[failed.check]
     shown = _shown(found, failed)
     before = tuple(step for step in failed.related if step is not shown)
@@ -115,7 +118,7 @@ def departure_of(document: Document, found: CheckedExchange, failed: FailedCheck
 
 
 def _shown(found: CheckedExchange, failed: FailedCheck) -> Exchange:
-    """The request that shows a failure: a check's own extra request where it sent one."""
+    """Return the request that shows a failure: the check's own extra one if it sent one."""
     return failed.related[-1] if failed.related else found.exchange
 
 

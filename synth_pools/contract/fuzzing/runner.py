@@ -1,4 +1,4 @@
-"""Layer 1: generated requests to every operation, judged by the document."""
+"""Runner of generated requests to every operation."""
 
 from __future__ import annotations
 
@@ -34,10 +34,19 @@ _ANSWERS = Clause("Errors", "every request is answered")
 _TELL_EVERY = 1.0
 
 
-def run(
+def run_fuzzing(
     options: Options, session: Session, progress: Callable[[str], None] = lambda _: None
 ) -> LayerResult:
-    """Fills the world's findings; the result says only what kept the layer from judging."""
+    """Send generated requests; verdicts go to the session's collector.
+
+    Args:
+        options: The run's options.
+        session: The run.
+        progress: A callback for a line of progress.
+
+    Returns:
+        The obstacle that kept the layer from judging, if there is one.
+    """
     try:
         targeting = make_targeting(session)
     except (SeedError, BusyError) as error:

@@ -1,4 +1,4 @@
-"""The one door to schemathesis: its engine's events come in, plain data of the kit goes out.
+"""Adapter of schemathesis: its engine's events become plain data of the kit.
 
 The engine's entry function is not part of the tool's documented surface, so its minor version is
 pinned and nothing else in the kit imports it.
@@ -37,10 +37,16 @@ _HIDDEN_HEADERS = {"x-schemathesis-testcaseid"}
 
 @dataclass(frozen=True, slots=True)
 class GeneratedRequest:
-    """What a hook may look at and change before a generated request is sent.
+    """A generated request before it is sent; changes of its containers in place count.
 
-    The containers are the request's own: changes in place count. `negative` names the parts that
-    were made invalid on purpose, of "path", "query", "header" and "body".
+    Attributes:
+        operation: The id of the operation.
+        method: The HTTP method.
+        path_parameters: The path parameters.
+        headers: The headers.
+        body: The body, as JSON.
+        negative: The parts that were made invalid on purpose, of "path", "query", "header" and
+            "body".
     """
 
     operation: str
@@ -53,10 +59,23 @@ class GeneratedRequest:
 
 @dataclass(frozen=True, slots=True)
 class EngineSettings:
-    """`steer` may change a generated request in place before it is sent.
+    """Settings of one run of the engine.
 
-    `observe` is told of every answer at once: its operation, status and body. The operations of
-    `without` are not asked for.
+    Attributes:
+        url: The base URL.
+        api_key: The key.
+        seed: The seed of all generated values.
+        examples: Generated requests for each operation.
+        phases: The engine's phases.
+        steps: Requests in a row, in the stateful phase.
+        request_timeout: Seconds that a request may take.
+        stream_events: Events after which a stream is left.
+        read_only: Whether only GET is sent.
+        without: The operations that are not asked for.
+        checks: The engine's checks.
+        retarget: A hook that may change a generated request before it is sent.
+        observe: A hook for each response: its operation, status and body.
+        deadline: The end of the run, on time.monotonic()'s clock.
     """
 
     url: str
@@ -77,7 +96,7 @@ class EngineSettings:
 
 @dataclass(frozen=True, slots=True)
 class FailedCheck:
-    """One check of the engine's that an exchange did not pass."""
+    """A check of the engine's that an exchange did not pass."""
 
     check: str
     title: str
@@ -87,7 +106,7 @@ class FailedCheck:
 
 @dataclass(frozen=True, slots=True)
 class CheckedExchange:
-    """One exchange of the engine's, with what the engine's checks say of it."""
+    """An exchange of the engine's, with the results of the engine's checks."""
 
     operation: str
     phase: str
@@ -98,7 +117,7 @@ class CheckedExchange:
 
 @dataclass(frozen=True, slots=True)
 class EngineProblem:
-    """Something that kept the engine from judging; `network` where the server gave no answer."""
+    """An error that kept the engine from judging; `network` if the server gave no answer."""
 
     operation: str | None
     text: str
@@ -108,7 +127,19 @@ class EngineProblem:
 def run_engine(
     spec: Mapping[str, Any], settings: EngineSettings, *, tick: Callable[[str, int], None]
 ) -> Iterator[CheckedExchange | EngineProblem]:
-    """Yields what the engine finds, until it is done or the deadline has passed."""
+    """Run the engine until it is done or the deadline has passed.
+
+    Args:
+        spec: The document.
+        settings: The settings.
+        tick: A callback for the phase and the number of requests so far.
+
+    Yields:
+        Each exchange with its results, and each problem.
+
+    Raises:
+        KeyboardInterrupt: The engine was interrupted.
+    """
     scratch = tempfile.mkdtemp(prefix="synth-pools-contract-")
     # Once more at the end of the process: a worker of a run that was broken off may still write.
     atexit.register(shutil.rmtree, scratch, ignore_errors=True)
@@ -294,7 +325,7 @@ def _failed(
     check: str,
     failure: Failure,
 ) -> FailedCheck:
-    """A failure with the requests that lead to it: a check's own extra request comes last."""
+    """Gather a failure with the requests that lead to it, the check's own extra one last."""
     chain: list[Exchange] = []
     for case in recorder.iter_chain_cases(
         case_id=failure.case_id or case_id, related_case_ids=failure.related_case_ids()

@@ -1,4 +1,4 @@
-"""The pools, task and rollout that generated requests are led to."""
+"""Seeds: the pools, the task and the rollout that generated requests are led to."""
 
 from __future__ import annotations
 
@@ -16,11 +16,18 @@ _TASK = "addition"
 
 
 class SeedError(Exception):
-    """What generated requests need could not be made."""
+    """The seeds could not be made."""
 
 
 def make_targeting(session: Session) -> RequestTargeting:
-    """Makes the fixture and says whose pools there were before it."""
+    """Make the seeds; a read-only run takes what is there.
+
+    Returns:
+        The targeting that leads generated requests to them.
+
+    Raises:
+        SeedError: A pool, task or rollout could not be made.
+    """
     foreign = _ids(session.http, "list_pools") | _ids(session.http, "list_pools", state="archived")
     mark = session.pool_id("g")
     if session.options.read_only:
@@ -46,7 +53,7 @@ def _pool(session: Session, subject: str) -> str:
 
 
 def _rollout(session: Session, pool: str) -> str:
-    """A rollout that has ended, or still runs: it answers what is led to it all the same."""
+    """Create a rollout and wait some time for its end, which is not needed."""
     body = {k: v for k, v in session.rollout_body().items() if k not in ("pool_id", "task_id")}
     ids = {"pool_id": pool}
     rollout = _need(session.http, "create_rollout", ids, "rollout_id", {**body, "mode": "async"})
@@ -60,14 +67,14 @@ def _rollout(session: Session, pool: str) -> str:
 
 
 def _artifact(http: HttpClient, rollout: str) -> str | None:
-    """Something that the rollout left behind, by its path."""
+    """Return the path of an artifact of the rollout."""
     response = http.call("get_global_rollout_artifacts", {"rollout_id": rollout})
     path = response.at("items", 0, "path")
     return path if isinstance(path, str) else None
 
 
 def _found(http: HttpClient, pools: set[str]) -> RequestTargets:
-    """What is there already, for a run that may not make anything."""
+    """Take existing resources, for a run that may not make anything."""
     pool = min(pools, default="no-pool")
     task = min(_ids(http, "list_tasks", {"pool_id": pool}), default=None)
     rollout = min(_ids(http, "list_rollouts", {"pool_id": pool}), default=None)
@@ -79,7 +86,7 @@ def _found(http: HttpClient, pools: set[str]) -> RequestTargets:
 def _ids(
     http: HttpClient, operation: str, ids: Mapping[str, str] | None = None, **query: str
 ) -> set[str]:
-    """The ids in a list; of a long one those on its first pages."""
+    """Return the ids in a list; of a long one those on its first pages."""
     found: set[str] = set()
     cursor: Any = None
     if operation != "list_tasks":

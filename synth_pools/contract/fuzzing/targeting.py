@@ -1,4 +1,4 @@
-"""Leads generated requests to things that exist, and away from what the run did not make.
+"""Targeting of generated requests: to existing resources, and only to the run's own.
 
 Left alone, a fuzzer names pools that are not there and repeats one id: nearly all that it sees is
 404 and 409. So valid ids are replaced by those of pools of the run's own, most of the time and
@@ -28,7 +28,7 @@ _SHORT_ID = 20
 
 @dataclass(frozen=True, slots=True)
 class RequestTarget:
-    """A pool with what is in it; None where it has none (a read-only run takes what is there)."""
+    """A pool with a task, a rollout and an artifact in it; None where it has none."""
 
     pool: str
     task: str | None = None
@@ -38,14 +38,14 @@ class RequestTarget:
 
 @dataclass(frozen=True, slots=True)
 class RequestTargets:
-    """What may happen to the places that are written to must not disturb the one that is read."""
+    """Targets by kind of operation: writes must not disturb the one that is read."""
 
     read: RequestTarget
     pool_writes: RequestTarget
     task_writes: RequestTarget
 
     def target(self, operation: str) -> RequestTarget | None:
-        """Where an operation is led; None for those that would take the place away."""
+        """Return the target of an operation; None for those that would delete it."""
         if operation in ("delete_pool", "delete_task"):
             return None
         if operation in ("replace_pool", "update_pool", "pause_pool", "resume_pool"):
@@ -57,7 +57,14 @@ class RequestTargets:
 
 @dataclass(slots=True)
 class RequestTargeting:
-    """`foreign` are the pools that were there before; `register` is told of each that is made."""
+    """Hook that replaces ids in generated requests.
+
+    Attributes:
+        mark: The beginning of every id and name that it gives.
+        targets: The targets.
+        register: A callback for the id of each pool that came to be.
+        foreign: The pools that were there before the run.
+    """
 
     mark: str
     targets: RequestTargets
@@ -76,7 +83,7 @@ class RequestTargeting:
             request.headers["Idempotency-Key"] = self._new()
 
     def observe(self, operation: str, status: int, body: bytes) -> None:
-        """Keeps the id of every pool that came to be, also by a request that should have failed."""
+        """Keep the id of every pool that came to be, also by a request that should have failed."""
         if operation != "create_pool" or not 200 <= status < 300:
             return
         try:
@@ -111,7 +118,7 @@ class RequestTargeting:
                 path[name] = value
 
     def _wild(self, request: GeneratedRequest) -> None:
-        """A request that may change something gets no id that somebody may have given."""
+        """Replace ids of a writing request that may name somebody else's resource."""
         if request.method == "GET":
             return
         for name, value in request.path_parameters.items():
@@ -144,7 +151,7 @@ class RequestTargeting:
                     del body["task_id"]
 
     def _batch(self, body: dict[str, Any], negative: Collection[str]) -> None:
-        """Every rollout goes to the run's own pool, also of a batch that should be refused."""
+        """Lead every rollout to the run's own pool, also of a batch that should be refused."""
         bodies = [body]
         for name in ("rollouts", "requests"):
             rollouts = body.get(name)
@@ -156,7 +163,7 @@ class RequestTargeting:
                 one["pool_id"] = self.targets.read.pool
 
     def _sign(self, body: dict[str, Any]) -> None:
-        """Marks a pool, so that a later run finds it should this one not come to clean up."""
+        """Mark a pool, so that a later run finds it if this one does not clean up."""
         name = body["name"]
         if len(name) >= len(self.mark):
             # The length stays, because a length at the limit may be what is tried.
@@ -165,7 +172,7 @@ class RequestTargeting:
             body["name"] = self.mark + name
 
     def _agree(self, body: dict[str, Any], name: str, in_path: Any) -> None:
-        """Two ids, another than the path's or a taken one are 409: most should get further."""
+        """Make the ids of a body agree, mostly: ids that differ or are taken are 409."""
         named = [key for key in ("id", name) if isinstance(body.get(key), str)]
         if not named or _choice(body) % 8 == 0:
             return
@@ -187,7 +194,7 @@ class RequestTargeting:
 
 
 def _without_addresses(body: dict[str, Any]) -> None:
-    """Most invented addresses are 403 by policy, and no server should be sent to the others."""
+    """Remove invented addresses, mostly: they are 403 by policy, or name somebody's server."""
     if _choice(body) % 8 == 0:
         return
     body.pop("container_url", None)
@@ -198,5 +205,5 @@ def _without_addresses(body: dict[str, Any]) -> None:
 
 
 def _choice(value: Any) -> int:
-    """A number that is the same for the same value, in every process."""
+    """Hash a JSON value, alike in every process."""
     return crc32(json.dumps(value, sort_keys=True, default=str).encode())

@@ -149,7 +149,7 @@ def execute(session: Session, scenario: Scenario) -> str | None:
 
 
 def _unmet_need(session: Session, scenario: Scenario) -> tuple[Outcome, str] | None:
-    """Why a scenario cannot be run here; None where it can."""
+    """Return the outcome and the reason if a scenario cannot be run here."""
     if time.monotonic() > session.options.deadline:
         return Outcome.NOT_REACHED, _LATE
     if session.options.read_only and not scenario.reads_only:

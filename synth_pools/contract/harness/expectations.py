@@ -270,7 +270,7 @@ class Expectations:
         self._session.collector.held(self._scenario.id, operation, column, self._layer)
 
     def _before(self, exchange: Exchange | None) -> tuple[Exchange, ...]:
-        """The requests before an exchange that may have changed something."""
+        """Return the last requests before an exchange that may have changed something."""
         steps: list[Exchange] = []
         for step in self.trail:
             if step is exchange:
@@ -280,7 +280,7 @@ class Expectations:
         return tuple(steps[-_TRAIL:])
 
     def _status_cause(self, operation: str, wanted: tuple[int, ...], status: int | None) -> str:
-        """One cause for all who wanted the same; an undocumented status shares the schema's."""
+        """Return one cause for equal demands; an undocumented status shares the schema's."""
         known = self._session.document.operations[operation]
         if status is not None and known.response(status) is None:
             return f"schema.status|{operation}|{status}"

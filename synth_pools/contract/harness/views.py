@@ -1,4 +1,4 @@
-"""One thing as each operation that shows it tells of it."""
+"""Views: one resource as each operation shows it."""
 
 from __future__ import annotations
 
@@ -10,19 +10,38 @@ from synth_pools.contract.http.client import ABSENT, Response, at
 
 # A reader's operation, what it says of the thing (ABSENT: nothing), and its answer.
 Told = tuple[str, Any, Response]
+# The numbers of a rollout's usage.
+USAGE = (
+    "wall_time_sec",
+    "sandbox_minutes",
+    "llm_input_tokens",
+    "llm_output_tokens",
+    "bytes_uploaded",
+    "bytes_downloaded",
+    "cost_usd",
+)
 # What was just made is among the newest; whole pages of what others made would only cost time.
 _NEAR = {"limit": 10}
 
 
 def of_pool(ctx: Context, pool_id: str, state: str | None = None) -> list[Told]:
-    """A pool by get_pool and in list_pools; `state` is the filter that it must pass."""
+    """Read a pool by get_pool and in list_pools.
+
+    Args:
+        ctx: The context.
+        pool_id: Its id.
+        state: The state that list_pools filters by.
+
+    Returns:
+        Each operation with its view.
+    """
     response = ctx.require(200, "get_pool", {"pool_id": pool_id})
     query = _NEAR if state is None else {**_NEAR, "state": state}
     return [("get_pool", response.json, response), in_list(ctx, "list_pools", {}, query, pool_id)]
 
 
 def of_task(ctx: Context, pool_id: str, task_id: str) -> list[Told]:
-    """A task in list_tasks and in its pool."""
+    """Read a task in list_tasks and in its pool."""
     ids = {"pool_id": pool_id}
     listed = ctx.require(200, "list_tasks", ids)
     pool = ctx.require(200, "get_pool", ids)
@@ -33,7 +52,7 @@ def of_task(ctx: Context, pool_id: str, task_id: str) -> list[Told]:
 
 
 def of_rollout(ctx: Context, rollout: Rollout) -> list[Told]:
-    """A rollout by every operation that shows it whole."""
+    """Read a rollout by every operation that shows it whole."""
     told: list[Told] = []
     for operation, ids in rollout.both(""):
         response = ctx.require(200, operation, ids)
@@ -47,7 +66,7 @@ def of_rollout(ctx: Context, rollout: Rollout) -> list[Told]:
 def in_list(
     ctx: Context, operation: str, ids: dict[str, str], query: dict[str, Any], wanted: str
 ) -> Told:
-    """Something in a list that is newest first, so that what is new is near its beginning."""
+    """Read a new item in a list, which is newest first."""
     items, response, _ = walk(
         ctx, operation, ids, query, enough=lambda seen: _find(seen, wanted) is not ABSENT, most=100
     )

@@ -1,4 +1,4 @@
-"""Waiting for pools and rollouts, within limits, and telling a slow backend from a wrong reader."""
+"""Waits for rollouts and pools, and walks through pages, each within a limit."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
+from synth_pools.contract.document import FINAL
 from synth_pools.contract.exceptions import InconclusiveError, StoppedError, StopScenarioError
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Expectation
@@ -17,7 +18,6 @@ from synth_pools.contract.results import Clause, Outcome
 
 _T = TypeVar("_T")
 
-FINAL = ("completed", "failed", "cancelled")
 STARTED = ("running", *FINAL)
 _ENDS = Clause("Rollouts: states", "a rollout is admitted, runs and ends")
 # When other readers are asked as well: much later than any reader may lag behind.
@@ -26,6 +26,8 @@ _SECOND_OPINION = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Rollout:
+    """Ids of a rollout, as path parameters of both families of operations."""
+
     pool_id: str
     id: str
 
@@ -38,12 +40,16 @@ class Rollout:
         return {"rollout_id": self.id}
 
     def both(self, what: str) -> tuple[tuple[str, dict[str, str]], tuple[str, dict[str, str]]]:
-        """The operation of either family, with its ids: what is "", "_usage" and so on."""
+        """Return the reading operation of either family with its ids.
+
+        Args:
+            what: The suffix of the operation: "", "_usage" and so on.
+        """
         return (f"get_rollout{what}", self.ids), (f"get_global_rollout{what}", self.global_ids)
 
 
 def start(ctx: Context, pool_id: str, **request: Any) -> Rollout:
-    """Admit a rollout to a pool."""
+    """Create a rollout in a pool with fields of its request."""
     response = ctx.require(
         (202, 200),
         "create_rollout",
@@ -54,14 +60,19 @@ def start(ctx: Context, pool_id: str, **request: Any) -> Rollout:
 
 
 def rollout_id(response: Response) -> str:
+    """Return the id in the response of a creation.
+
+    Raises:
+        StopScenarioError: There is none, which the schema's check has recorded.
+    """
     value = response.at("rollout_id")
     if not isinstance(value, str) or not value:
-        # The schema's check has told about it.
         raise StopScenarioError
     return value
 
 
 def finish(ctx: Context, pool_id: str, **request: Any) -> Rollout:
+    """Create a rollout and wait for its end."""
     rollout = start(ctx, pool_id, **request)
     wait(ctx, rollout, FINAL)
     return rollout
@@ -70,8 +81,18 @@ def finish(ctx: Context, pool_id: str, **request: Any) -> Rollout:
 def wait(ctx: Context, rollout: Rollout, states: tuple[str, ...]) -> Response:
     """Wait until get_rollout shows one of the states.
 
-    Where other readers show it and get_rollout does not, that is wrong. Where nobody does, the
-    rollout hangs, if others have ended before; else nothing can be said.
+    Args:
+        ctx: The context.
+        rollout: The rollout.
+        states: The states.
+
+    Returns:
+        The response that shows it.
+
+    Raises:
+        StopScenarioError: Only the other family shows it, so get_rollout departs; or no operation
+            does in time though rollouts have ended before, so the rollout hangs.
+        InconclusiveError: No operation shows it in time, and no rollout has ended before.
     """
     opinion_at = time.monotonic() + _SECOND_OPINION
     response: Response | None = None
@@ -107,7 +128,7 @@ def wait(ctx: Context, rollout: Rollout, states: tuple[str, ...]) -> Response:
 
 
 def wait_until_resumed(ctx: Context, pool_id: str, wrote: Response) -> None:
-    """The same after a resume, whose answer this is: a pool that stays paused is its departure."""
+    """Wait until a pool is active after a resume; if it stays paused the resume departs."""
     came: object = "paused"
     for _ in ctx.session.pauses(_SECOND_OPINION):
         came = ctx.require(200, "get_pool", {"pool_id": pool_id}).at("status")
@@ -121,7 +142,7 @@ def wait_until_resumed(ctx: Context, pool_id: str, wrote: Response) -> None:
 
 
 def eventually(ctx: Context, look: Callable[[], bool], limit: float | None = None) -> bool:
-    """Whether something becomes true within the limit."""
+    """Return True if a condition becomes true within the limit."""
     return any(look() for _ in ctx.session.pauses(limit))
 
 
@@ -135,9 +156,19 @@ def walk(
     between: Callable[[int], None] = lambda _: None,
     most: int = 400,
 ) -> tuple[list[Any], Response, bool]:
-    """Items page by page, the last answer, and whether the end was reached.
+    """Walk through the pages of a list.
 
-    Stops early where `enough` says so. `between` is called after each page with its number.
+    Args:
+        ctx: The context.
+        operation: The listing operation.
+        ids: Its path parameters.
+        query: Its query parameters.
+        enough: A condition on the items so far that ends the walk.
+        between: A callback after each page, with its number.
+        most: The number of pages that ends the walk.
+
+    Returns:
+        The items, the last response, and whether the end of the list was reached.
     """
     items: list[Any] = []
     cursor: str | None = None
@@ -165,11 +196,12 @@ def walk(
 
 
 def ids_of(items: list[Any], name: str = "id") -> list[Any]:
+    """Return one field of each item."""
     return [at(item, name) for item in items]
 
 
 def moment(value: Any) -> datetime | None:
-    """A time stamp of an answer, None where it is none."""
+    """Parse a time stamp; None if it is none, or has no zone."""
     try:
         found = datetime.fromisoformat(value)
     except (TypeError, ValueError):
@@ -178,9 +210,20 @@ def moment(value: Any) -> datetime | None:
 
 
 def together(ctx: Context, calls: Sequence[Callable[[], _T]], limit: float) -> list[_T]:
-    """Make calls at the same time; their results in order.
+    """Make calls at the same time.
 
-    What a call raises is raised here; one that is not back within the limit cannot be judged.
+    Args:
+        ctx: The context.
+        calls: The calls.
+        limit: Seconds that all of them may take.
+
+    Returns:
+        Their results in order.
+
+    Raises:
+        InconclusiveError: One was not back within the limit.
+        StoppedError: The run was asked to stop.
+        Exception: The first exception that a call raised.
     """
     results: dict[int, _T] = {}
     raised: list[Exception] = []

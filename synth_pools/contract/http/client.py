@@ -1,6 +1,7 @@
-"""Sends requests, each within a time limit, and keeps every exchange as it was on the wire.
+"""HTTP client that keeps every exchange as it was on the wire.
 
-Nothing is followed, cached or mended: what a backend sends is what a check sees.
+Each request has a time limit. No redirect is followed and no response is cached or repaired: a
+check sees what the backend sent.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ _BUSY_SECONDS = 20.0
 
 @dataclass(frozen=True)
 class Response:
+    """A response, or the lack of one, of one request."""
+
     exchange: Exchange
 
     @property
@@ -46,13 +49,19 @@ class Response:
             return ABSENT
 
     def at(self, *path: str | int) -> Any:
-        """The value at a place in the body, ABSENT where there is none: never raises."""
+        """Return the value at a path in the body, ABSENT where there is none."""
         return at(self.json, *path)
 
 
 @dataclass(frozen=True, slots=True)
 class EventStream:
-    """What was read of an event stream; `ended` is whether the server ended it."""
+    """An event stream, as far as it was read.
+
+    Attributes:
+        exchange: The request and the bytes that came.
+        reader: The messages.
+        ended: Whether the server ended it.
+    """
 
     exchange: Exchange
     reader: SseReader
@@ -65,6 +74,15 @@ class EventStream:
 
 @dataclass(slots=True)
 class HttpClient:
+    """Client of the backend under test; threads may share it.
+
+    Attributes:
+        base_url: The base URL.
+        key: The API key, which is masked in all that is kept.
+        document: The document that knows the operations.
+        stop: An event that ends all waits and all further requests.
+    """
+
     base_url: str
     key: ApiKey
     document: Document
@@ -96,7 +114,27 @@ class HttpClient:
         authorization: str | None = MASKED,
         limit: float = CALL_SECONDS,
     ) -> Response:
-        """Send one request of an operation; waits for a busy server, within a limit."""
+        """Send one request of an operation; wait for a busy server.
+
+        Args:
+            operation: The id of the operation.
+            ids: The path parameters, which are percent-encoded here.
+            query: The query parameters.
+            json: The body as JSON.
+            content: The body as bytes, where `json` is not given.
+            headers: Further headers.
+            authorization: The header `authorization`, which may hold the mask of the key; none
+                is sent where None.
+            limit: Seconds that the response may take.
+
+        Returns:
+            The response; its status is None where none came.
+
+        Raises:
+            UnreachableError: No server answers at the address.
+            BusyError: The server is busy for too long.
+            StoppedError: The run was asked to stop.
+        """
         known = self.document.operations[operation]
         url = self.url(known.path, ids or {}, query)
         sent = _headers(json, headers, authorization)
@@ -108,7 +146,12 @@ class HttpClient:
         )
 
     def retry_while_busy(self, send: Callable[[], Exchange]) -> Exchange:
-        """Send again while the server is busy, within a limit."""
+        """Send again while the server answers 429 or 503, for 20 s at most.
+
+        Raises:
+            BusyError: It does so for longer.
+            StoppedError: The run was asked to stop.
+        """
         give_up = time.monotonic() + _BUSY_SECONDS
         while True:
             exchange = send()
@@ -122,6 +165,7 @@ class HttpClient:
                 raise StoppedError
 
     def url(self, path: str, ids: Mapping[str, str], query: Mapping[str, Any] | None = None) -> str:
+        """Build the URL of a path template, with ids and query percent-encoded."""
         for name, value in ids.items():
             path = path.replace("{" + name + "}", quote(value, safe=""))
         tail = "?" + urlencode(query, quote_via=quote) if query else ""
@@ -136,7 +180,7 @@ class HttpClient:
         operation: str | None,
         limit: float = CALL_SECONDS,
     ) -> Exchange:
-        """One request, read to the end or to the limit."""
+        """Send one request and read the response to its end or to the limit; see `call`."""
 
         def take(response: httpx.Response, deadline: float) -> tuple[bytes, str | None]:
             parts: list[bytes] = []
@@ -162,7 +206,7 @@ class HttpClient:
         limit: float = CALL_SECONDS,
         until: Callable[[SseReader], bool] = lambda _: False,
     ) -> EventStream:
-        """Read an event stream until the server ends it, `until` says so, or time is up."""
+        """Read an event stream until the server ends it, `until` is true, or time is up."""
         known = self.document.operations[operation]
         sent = _headers(ABSENT, {"accept": "text/event-stream", **(headers or {})}, MASKED)
         reader = SseReader()
@@ -259,6 +303,7 @@ class HttpClient:
 
 
 def at(value: Any, *path: str | int) -> Any:
+    """Return the value at a path of keys and indexes, ABSENT where there is none."""
     for step in path:
         if isinstance(step, str) and isinstance(value, dict):
             value = value.get(step, ABSENT)
@@ -270,6 +315,7 @@ def at(value: Any, *path: str | int) -> Any:
 
 
 def is_loopback(url: str) -> bool:
+    """Return True if the host of a URL is this machine by its name."""
     host = (urlsplit(url).hostname or "").rstrip(".").lower()
     return host == "::1" or host.startswith("127.") or host.split(".")[-1] == "localhost"
 

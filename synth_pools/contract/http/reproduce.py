@@ -1,4 +1,4 @@
-"""An exchange as a line for a shell and a line for Python.
+"""Commands that send a request again: a line for a shell and a line for Python.
 
 Both lines take the key from SYNTH_API_KEY, so they can be pasted, kept and mailed.
 """
@@ -19,7 +19,7 @@ _IMPLIED = {"host", "content-length", "accept-encoding", "connection", "user-age
 
 
 def curl_line(exchange: Exchange) -> str:
-    """A curl command that sends the same request again."""
+    """Return a curl command that sends the request of an exchange again."""
     parts = ["curl -sS -i"]
     if any("text/event-stream" in value for _, value in exchange.request_headers):
         parts = ["curl -sS -i -N --max-time 30"]
@@ -42,7 +42,7 @@ def curl_line(exchange: Exchange) -> str:
 
 
 def python_line(exchange: Exchange) -> str:
-    """A statement that sends the same request again with httpx."""
+    """Return a Python statement that sends the request of an exchange again with httpx."""
     headers = ", ".join(
         f"{name!r}: {_python_value(value)}" for name, value in _shown_headers(exchange)
     )
@@ -54,14 +54,14 @@ def python_line(exchange: Exchange) -> str:
 
 
 def _python_value(value: str) -> str:
-    """A header's value as an expression that takes the key from the environment."""
+    """Return a header's value as an expression that takes the key from the environment."""
     pieces = re.split(f"({re.escape(KEY)})", value)
     parts = ['os.environ["SYNTH_API_KEY"]' if one == KEY else repr(one) for one in pieces if one]
     return " + ".join(parts) or "''"
 
 
 def bytes_expression(body: bytes) -> str:
-    """A Python expression for a body, short also where the body repeats itself for megabytes."""
+    """Return a Python expression for a body, short also where it repeats itself for megabytes."""
     if len(body) <= _LONG:
         return repr(body)
     pieces: list[str] = []

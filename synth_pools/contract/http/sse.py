@@ -76,7 +76,7 @@ class SseReader:
 
     @property
     def complete(self) -> bool:
-        """Whether the stream could end here without cutting a message short."""
+        """True if the stream could end here without cutting a message short."""
         return not self._rest and not self._written.keys() & {"event", "data"}
 
     def _line(self, line: str) -> None:

@@ -1,7 +1,7 @@
-"""A small container of the kit's own on loopback: slow, failing, talking nonsense, as it is told.
+"""Stub containers on loopback, which obey the `env` of a rollout.
 
-A rollout's `env` says how it goes: `delay`, `fail` and `reward` as the echo target reads them, and
-`answer` for what no decent container says. Everything that was received is remembered.
+`delay`, `fail` and `reward` are read as the echo target reads them; `answer` asks for a wrong or
+broken response. Every request is remembered.
 """
 
 from __future__ import annotations
@@ -40,6 +40,8 @@ ARTIFACT = {"content": "hello", "content_type": "text/plain", "metadata": {"n": 
 
 @dataclass(frozen=True, slots=True)
 class ReceivedRequest:
+    """A request that a stub container received; `body` is its JSON, None where it is none."""
+
     behaviour: str
     path: str
     body: Any
@@ -47,8 +49,9 @@ class ReceivedRequest:
 
 @dataclass(slots=True)
 class ReceivedRequests:
+    """Requests that stub containers received, and the rollouts that were to be terminated."""
+
     received: list[ReceivedRequest] = field(default_factory=list)
-    # Set for a rollout that a terminate call has asked to stop.
     terminated: set[str] = field(default_factory=set)
     closing: threading.Event = field(default_factory=threading.Event)
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -80,7 +83,7 @@ class _Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A backend that hangs up is nothing to tell anyone."""
+        """Ignore a backend that hangs up."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -89,7 +92,7 @@ class _Handler(BaseHTTPRequestHandler):
     timeout = 30
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
-        """Silence: the kit's output is its own."""
+        """Write nothing: the output is the report's."""
 
     def do_GET(self) -> None:
         behaviour = self.server.behaviour
@@ -187,7 +190,12 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 class StubContainers:
-    """One container of each behaviour; `urls` says where, `memory` what they were asked."""
+    """Stub containers, one of each behaviour.
+
+    Attributes:
+        urls: Their addresses by behaviour, and "nobody" for one at which nobody listens.
+        received: The requests that they received.
+    """
 
     def __init__(self) -> None:
         self.received = ReceivedRequests()
@@ -210,7 +218,7 @@ class StubContainers:
 
 
 def _closed_port() -> int:
-    """A port on which nobody listens."""
+    """Return a port on which nobody listens."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])

@@ -1,7 +1,7 @@
-"""The verdict as one HTML file that needs nothing else: no network, no server.
+"""Report as one HTML file that needs no network and no server.
 
-What a backend sends is shown and never trusted: everything is escaped, and the page's policy lets
-no other script run than its own.
+Data of the backend is not trusted: it is escaped, and the page's policy lets no other script run
+than its own.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ _BODY_SHOWN = 4_000
 
 
 def render_html(report: Report) -> str:
+    """Render a report as an HTML page."""
     style, script = _resource("page.css"), _resource("page.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"

@@ -1,4 +1,4 @@
-"""The verdict for programs: everything that the run found, as one JSON document."""
+"""Report for programs: the results of a run as one JSON document."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ FORMAT = 1
 
 
 def render_json(report: Report) -> str:
+    """Render a report as JSON text."""
     return json.dumps(report_document(report), ensure_ascii=False, indent=2) + "\n"
 
 
 def report_document(report: Report) -> dict[str, Any]:
-    """`format` changes when a reader of this document would have to."""
+    """Return a report as a JSON object; `format` changes when readers of it have to."""
     return {
         "format": FORMAT,
         "url": report.url,
@@ -100,7 +101,7 @@ def _exchange(exchange: Exchange) -> dict[str, Any]:
 
 
 def _text(body: bytes | None) -> str | dict[str, str] | None:
-    """A body as text; as base64, and marked so, where it is none."""
+    """Return a body as text, or as an object with base64 where it is not UTF-8."""
     if body is None:
         return None
     try:

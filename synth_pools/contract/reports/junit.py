@@ -1,4 +1,4 @@
-"""The verdict for continuous integration: JUnit's XML, one suite per operation."""
+"""Report for continuous integration: JUnit's XML, one suite per operation."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ _UNWRITABLE = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010fff
 
 
 def render_junit(report: Report) -> str:
+    """Render a report as XML in JUnit's format."""
     by_operation: defaultdict[str, list[CheckOutcome]] = defaultdict(list)
     for outcome in report.outcomes:
         by_operation[outcome.operation].append(outcome)

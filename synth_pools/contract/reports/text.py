@@ -1,4 +1,4 @@
-"""The verdict as text: a table for a glance, the departures by cause, one line at the end."""
+"""Report as text: a table of all operations, the departures by cause, one line of summary."""
 
 from __future__ import annotations
 
@@ -68,7 +68,17 @@ class _Style:
 def render_table(
     report: Report, *, colour: bool = False, width: int = 100, unicode: bool = True
 ) -> str:
-    """`unicode` is whether the marks may be other than ASCII, as far as the output can show it."""
+    """Render a report as text.
+
+    Args:
+        report: The report.
+        colour: Whether to use ANSI colours.
+        width: Columns of the terminal; at least 60 are used.
+        unicode: Whether marks may be other than ASCII.
+
+    Returns:
+        The text.
+    """
     style = _Style(colour, unicode, max(60, width))
     lines = [
         *_head(report),
@@ -173,13 +183,13 @@ def _verdict_colour(report: Report) -> str:
 
 
 def steps(departure: Departure) -> list[tuple[str, int]]:
-    """The requests that lead up to a departure, one that is repeated only once with its count."""
+    """Return the requests that lead up to a departure, repeated ones once with their count."""
     lines = (curl_line(step) for step in departure.before)
     return [(line, len(list(same))) for line, same in groupby(lines)]
 
 
 def named(operations: Iterable[str]) -> str:
-    """A few names, or some of many and how many there are."""
+    """List a few names, or the first of many and the number of the others."""
     names = list(operations)
     if len(names) <= _NAMED:
         return ", ".join(names) or "the server"
@@ -189,7 +199,7 @@ def named(operations: Iterable[str]) -> str:
 def remarks(
     outcomes: Iterable[CheckOutcome], wanted: Outcome
 ) -> dict[tuple[str, str], tuple[str, ...]]:
-    """Operations by check and note, of what was not offered or not reached."""
+    """Gather operations with an outcome by check and note."""
     gathered: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
     for outcome in outcomes:
         if outcome.outcome is wanted:
@@ -198,7 +208,7 @@ def remarks(
 
 
 def missed_by_status(report: Report) -> dict[str, tuple[str, ...]]:
-    """Operations by the documented status that no answer of theirs had."""
+    """Gather operations by the documented status that none of their responses had."""
     missed: defaultdict[str, list[str]] = defaultdict(list)
     for operation in report.operations:
         for status in report.statuses_missed(operation):

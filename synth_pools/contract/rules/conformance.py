@@ -1,7 +1,7 @@
-"""Judges one exchange by what the document says of its operation: status, type, schema, headers.
+"""Rules for one exchange: documented status, media type, schema and headers.
 
-Made for every exchange that any layer records, so that a verdict on a response rests on all of them
-and not on what a fuzzer happened to send.
+They judge every exchange that any layer records, so that a verdict does not depend on what a fuzzer
+happened to send.
 """
 
 from __future__ import annotations
@@ -33,7 +33,17 @@ NOT_OFFERED = 501
 def check_conformance(
     document: Document, operation: Operation | None, exchange: Exchange
 ) -> Iterator[RuleResult]:
-    """`operation` is None for a request that addresses none: then only the rules for all count."""
+    """Judge an exchange by the document.
+
+    Args:
+        document: The document.
+        operation: The operation; None for a request that addresses none, for which only the rules
+            for all responses count.
+        exchange: The exchange.
+
+    Yields:
+        The result of each rule.
+    """
     status = exchange.status
     if status is None:
         return
@@ -131,7 +141,7 @@ def _schema(
 
 
 def _gist(complaint: str) -> str:
-    """A complaint without the value that it quotes."""
+    """Shorten a complaint by the value that it quotes."""
     where, _, what = complaint.partition(": ")
     if what.endswith("is a required property"):
         return complaint

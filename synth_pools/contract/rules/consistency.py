@@ -1,7 +1,4 @@
-"""Judges whether one answer agrees with itself and with the request that it answers.
-
-A schema cannot say any of this: an answer may be well-formed and belong to something else.
-"""
+"""Rules for one exchange that no schema can say: a response agrees with itself and its request."""
 
 from __future__ import annotations
 
@@ -9,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from synth_pools.contract.document import Document, Operation
+from synth_pools.contract.document import FINAL, Document, Operation
 from synth_pools.contract.results import Clause, Column, Exchange
 from synth_pools.contract.rules.verdict import (
     NotJsonError,
@@ -20,8 +17,6 @@ from synth_pools.contract.rules.verdict import (
     sent_json,
     show,
 )
-
-FINAL = ("completed", "failed", "cancelled")
 
 # What carries the same value under two names, by schema.
 _TWINS: dict[str, tuple[tuple[str, str], ...]] = {
@@ -65,6 +60,16 @@ _ECHOED["update_task"] = _ECHOED["create_task"]
 def check_consistency(
     document: Document, operation: Operation | None, exchange: Exchange
 ) -> Iterator[RuleResult]:
+    """Judge whether a response agrees with itself and with its request.
+
+    Args:
+        document: The document.
+        operation: The operation; nothing is said of a request that addresses none.
+        exchange: The exchange.
+
+    Yields:
+        The result of each rule.
+    """
     status = exchange.status
     if operation is None or status is None or media_type(exchange) != "application/json":
         return
@@ -308,7 +313,7 @@ def _page(
 
 
 def _comparable(stamps: list[str]) -> bool:
-    """Whether time stamps can be compared as text: one zone, one length."""
+    """Return True if time stamps can be compared as text: one zone, one length."""
     return len({(len(stamp), stamp[-1:]) for stamp in stamps}) <= 1
 
 
@@ -384,7 +389,7 @@ def _judge(
 
 
 def _given(request: Any) -> Any:
-    """A rollout request without its nulls, which are the same as not given."""
+    """Leave out the nulls of a rollout request, which are the same as not given."""
     if not isinstance(request, dict):
         return request
     return {name: value for name, value in request.items() if value is not None}

@@ -1,4 +1,4 @@
-"""Judges one reading of an event stream: its form, its order, and whose events they are."""
+"""Rules for one event stream: the form of its messages, their order and their rollout."""
 
 from __future__ import annotations
 
@@ -8,17 +8,25 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from synth_pools.contract.document import EVENT_STREAM, Document, Operation
+from synth_pools.contract.document import EVENT_STREAM, TERMINAL, Document, Operation
 from synth_pools.contract.http.sse import SseMessage, read_messages
 from synth_pools.contract.results import Clause, Column, Exchange
 from synth_pools.contract.rules.verdict import RuleResult, media_type, show
-
-TERMINAL = ("rollout.completed", "rollout.failed", "rollout.cancelled")
 
 
 def check_event_stream(
     document: Document, operation: Operation | None, exchange: Exchange
 ) -> Iterator[RuleResult]:
+    """Judge an event stream, as far as it was read.
+
+    Args:
+        document: The document.
+        operation: The operation; nothing is said of a request that addresses none.
+        exchange: The exchange.
+
+    Yields:
+        The result of each rule.
+    """
     if operation is None or exchange.status != 200 or media_type(exchange) != EVENT_STREAM:
         return
     messages = read_messages(exchange.response_body)

@@ -1,4 +1,4 @@
-"""What one look at one exchange says: held, or a complaint."""
+"""Result of a rule, and the tools that rules share."""
 
 from __future__ import annotations
 
@@ -11,7 +11,16 @@ from synth_pools.contract.results import Clause, Column, Exchange
 
 @dataclass(frozen=True, slots=True)
 class RuleResult:
-    """`got` is None where the demand held. Judgements with one `cause` come from one defect."""
+    """Result of one rule for one exchange.
+
+    Attributes:
+        check: The id of the check.
+        column: The column of the report's table.
+        clause: The clause of the document.
+        expected: The demand in words.
+        got: The observation in words; None where the demand held.
+        cause: The key of the defect; results with the same one come from one defect.
+    """
 
     check: str
     column: Column
@@ -26,15 +35,23 @@ class RuleResult:
 
 
 class NotJsonError(ValueError):
-    """A body that claims to be JSON and is not."""
+    """The body is not JSON."""
 
 
 def media_type(exchange: Exchange) -> str:
+    """Return the media type of the response, in lower case and without parameters."""
     return (exchange.header("content-type") or "").split(";", 1)[0].strip().lower()
 
 
 def json_body(exchange: Exchange) -> Any:
-    """The response's body; NaN and Infinity are no JSON, whatever Python thinks of them."""
+    """Parse the response's body; NaN and Infinity are no JSON.
+
+    Returns:
+        The value; None where it is nested too deeply to be read.
+
+    Raises:
+        NotJsonError: It is no JSON.
+    """
     try:
         return json.loads(exchange.response_body, parse_constant=_refuse)
     except RecursionError:
@@ -45,7 +62,7 @@ def json_body(exchange: Exchange) -> Any:
 
 
 def sent_json(exchange: Exchange) -> Any:
-    """The request's body, or None where it is none or no JSON."""
+    """Parse the request's body; None where there is none or it is no JSON."""
     if not exchange.request_body:
         return None
     try:
@@ -66,7 +83,7 @@ def same_json(one: Any, other: Any) -> bool:
 
 
 def excerpt(exchange: Exchange, limit: int = 240) -> str:
-    """A response in one line, for reports."""
+    """Show a response in one line."""
     if exchange.status is None:
         return exchange.trouble or "no answer"
     text = exchange.response_body[: limit * 4].decode("utf-8", "replace")
@@ -76,7 +93,7 @@ def excerpt(exchange: Exchange, limit: int = 240) -> str:
 
 
 def show(value: Any, limit: int = 120) -> str:
-    """A JSON value in one line, for reports."""
+    """Show a JSON value in one line."""
     try:
         text = json.dumps(value, ensure_ascii=False)
     except (TypeError, ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""Behaviour by scenario: one module per subject, each scenario a clause of openapi.yaml."""
+"""Scenarios: one module per subject, one function per clause of openapi.yaml."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from synth_pools.contract.harness.registry import REGISTRY, Scenario
 
 
 def all_scenarios() -> tuple[Scenario, ...]:
-    """Every scenario, in a fixed order: by module, then as they stand in it."""
+    """Return every scenario, in a fixed order: by module, then as they stand in it."""
     for module in sorted(module.name for module in pkgutil.iter_modules(__path__)):
         importlib.import_module(f"{__name__}.{module}")
     # Whoever imported one of them earlier must not change the order.

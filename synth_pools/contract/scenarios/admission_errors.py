@@ -1,4 +1,4 @@
-"""Rollouts: requests that are refused, and rollouts that are not where one looks for them."""
+"""Scenarios of refused rollout requests, and of rollouts under another pool."""
 
 from __future__ import annotations
 

@@ -1,13 +1,14 @@
-"""Batches: many rollouts in one request, each on its own."""
+"""Scenarios of batches of rollouts."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from synth_pools.contract.document import FINAL
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Expectation, Status
 from synth_pools.contract.harness.registry import scenario
-from synth_pools.contract.harness.waits import FINAL, Rollout, ids_of, wait
+from synth_pools.contract.harness.waits import Rollout, ids_of, wait
 from synth_pools.contract.http.client import Response, at
 
 _OPERATION = "create_rollout_batch"
@@ -169,7 +170,7 @@ def no_waiting(ctx: Context) -> None:
 
 
 def _items(ctx: Context, response: Response, wanted: int) -> list[Any]:
-    """As many items as were asked for, each at its index; pads what is missing."""
+    """Return as many items as were asked for; missing ones are empty objects."""
     found = response.at("items")
     items = found if isinstance(found, list) else []
     places = [at(item, "index") for item in items]

@@ -1,4 +1,4 @@
-"""Cancelling, in every state and in both families."""
+"""Scenarios of cancellation, in every state and in both families."""
 
 from __future__ import annotations
 

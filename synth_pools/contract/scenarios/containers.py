@@ -1,21 +1,14 @@
-"""Containers: direct calls pass both ways unchanged, and rollouts reach them as documented."""
+"""Scenarios of containers: direct calls, and the requests that rollouts send them."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from synth_pools.contract.document import FINAL
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Expectation, Status
 from synth_pools.contract.harness.registry import scenario
-from synth_pools.contract.harness.waits import (
-    FINAL,
-    STARTED,
-    Rollout,
-    eventually,
-    rollout_id,
-    start,
-    wait,
-)
+from synth_pools.contract.harness.waits import STARTED, Rollout, eventually, rollout_id, start, wait
 from synth_pools.contract.http.client import ABSENT, Response
 from synth_pools.contract.http.stub_container import (
     HEALTH,

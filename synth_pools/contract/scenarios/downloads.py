@@ -1,4 +1,4 @@
-"""Downloads: the bytes of artifacts, whole and in parts, and the archives."""
+"""Scenarios of downloads: artifacts, whole and in parts, and archives."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ import io
 import zipfile
 from typing import Any
 
+from synth_pools.contract.document import FINAL
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Expectation, Status
 from synth_pools.contract.harness.registry import scenario
-from synth_pools.contract.harness.waits import FINAL, Rollout, finish, start, wait
+from synth_pools.contract.harness.waits import Rollout, finish, start, wait
 from synth_pools.contract.http.client import Response, at
 
 _ONE = "get_global_rollout_artifact"
@@ -20,7 +21,7 @@ _LIST = "get_global_rollout_artifacts"
 
 
 def _described(ctx: Context, operation: str) -> tuple[Rollout, list[Any]]:
-    """A rollout that left something behind, and what it says of that; nothing where it did not."""
+    """Create a rollout that leaves artifacts behind, and return their descriptions."""
     if ctx.session.containers:
         pool_id = ctx.resources.pool(container_url=ctx.session.containers["good"])
     else:
@@ -188,7 +189,7 @@ def bundle(ctx: Context) -> None:
 
 
 def _files(ctx: Context, operation: str, response: Response) -> dict[str, bytes]:
-    """The files of an archive by name; a departure where it is none."""
+    """Return the files of an archive by name; a departure where it is none."""
     try:
         with zipfile.ZipFile(io.BytesIO(response.exchange.response_body)) as found:
             files = {name: found.read(name) for name in found.namelist()}

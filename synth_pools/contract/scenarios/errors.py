@@ -1,4 +1,4 @@
-"""Errors: every refusal has its status and the error schema, whatever was wrong."""
+"""Scenarios of errors: the status and the schema of every refusal."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _MEGABYTE = 1024 * 1024
 
 
 def _operations(ctx: Context) -> list[tuple[Operation, dict[str, str]]]:
-    """Every operation with a body, about things that exist."""
+    """Return every operation with a body, and ids of existing resources."""
     pool_id = ctx.resources.pool(tasks=[{"task_id": "t"}])
     rollout = finish(ctx, pool_id)
     ids = {"pool_id": pool_id, "task_id": "t", "rollout_id": rollout.id}

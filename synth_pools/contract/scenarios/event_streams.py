@@ -1,4 +1,4 @@
-"""Event streams: the order of events, resuming, several readers, and silence."""
+"""Scenarios of event streams: the order of events, resuming, several readers, silence."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 from itertools import pairwise
 from typing import Any
 
+from synth_pools.contract.document import TERMINAL
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Expectation, Status
 from synth_pools.contract.harness.registry import scenario
@@ -24,7 +25,6 @@ from synth_pools.contract.results import Clause
 from synth_pools.contract.rules.verdict import same_json
 
 _STREAMS = ("stream_rollout_events", "stream_global_rollout_events")
-_TERMINAL = ("rollout.completed", "rollout.failed", "rollout.cancelled")
 # A stream of a rollout that has ended is read in one go; this is how long that may take.
 _END_SECONDS = 10.0
 _RESUME = Clause(
@@ -318,7 +318,7 @@ _SILENCE_SECONDS = 25.0
 
 
 def _events(stream: EventStream) -> list[str]:
-    """The types, without heartbeats, which have no place in the order."""
+    """Return the types of events, without heartbeats, which have no place in the order."""
     return [m.event for m in stream.reader.messages if m.event != "heartbeat"]
 
 
@@ -335,7 +335,7 @@ def _both(rollout: Rollout) -> tuple[tuple[str, dict[str, str]], tuple[str, dict
 
 
 def _read(ctx: Context, operation: str, ids: dict[str, str], **how: Any) -> EventStream:
-    """The stream of a rollout that has ended, without heartbeats, which have no place."""
+    """Read the stream of a rollout that has ended; leave out heartbeats."""
     stream = ctx.stream(operation, ids, limit=_END_SECONDS, **how)
     stream.reader.messages[:] = [m for m in stream.reader.messages if m.event != "heartbeat"]
     ctx.expect.that(
@@ -355,7 +355,7 @@ def _judge_whole(
     claims = [
         (events[:1] == ["rollout.queued"], "rollout.queued is first"),
         (events[-1:] == [f"rollout.{status}"], f"rollout.{status} is last"),
-        (sum(e in _TERMINAL for e in events) == 1, "exactly one terminal event"),
+        (sum(e in TERMINAL for e in events) == 1, "exactly one terminal event"),
         (events.count("rollout.queued") == 1, "one rollout.queued"),
         (events.count("rollout.started") <= 1, "at most one rollout.started"),
         (

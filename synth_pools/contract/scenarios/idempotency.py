@@ -1,14 +1,15 @@
-"""Idempotency keys: one key and one body, one rollout."""
+"""Scenarios of idempotency keys."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
+from synth_pools.contract.document import FINAL
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Expectation, Status
 from synth_pools.contract.harness.registry import scenario
-from synth_pools.contract.harness.waits import FINAL, Rollout, rollout_id, together, wait
+from synth_pools.contract.harness.waits import Rollout, rollout_id, together, wait
 from synth_pools.contract.http.client import at
 
 _NEEDS = "idempotency_keys"
@@ -20,7 +21,7 @@ def _key(ctx: Context, name: str) -> dict[str, str]:
 
 
 def _ways(pool_id: str) -> tuple[tuple[str, dict[str, str], dict[str, Any]], ...]:
-    """Either operation with its path, and what its body needs to name the same pool."""
+    """Return both creating operations, with their path and what their body needs for the pool."""
     return ("create_rollout", {"pool_id": pool_id}, {}), (
         "create_global_rollout",
         {},

@@ -1,12 +1,13 @@
-"""Ids: one names exactly one thing, and what only resembles it names nothing."""
+"""Scenario of ids that resemble an existing one."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from synth_pools.contract.document import FINAL
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.registry import scenario
-from synth_pools.contract.harness.waits import FINAL, start, wait
+from synth_pools.contract.harness.waits import start, wait
 
 
 def _resembling(identifier: str) -> Iterator[str]:

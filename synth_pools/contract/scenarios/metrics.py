@@ -1,4 +1,4 @@
-"""Counts: metrics of a pool, the queue, and what the server says it can do."""
+"""Scenarios of counts: metrics of a pool, the queue, and the capabilities."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def queue(ctx: Context) -> None:
     alone=True,
 )
 def queue_counts(ctx: Context) -> None:
-    """Compared only where nothing can have changed meanwhile.
+    """Compare the queue with the lists where nothing can have changed meanwhile.
 
     Counts change when a rollout is made, or leaves the queued or the running ones. Where the newest
     rollout and both lists are the same before and after, there was no such change in between.
@@ -127,7 +127,7 @@ def queue_counts(ctx: Context) -> None:
 
 
 def _lists(ctx: Context) -> tuple[Any, list[str], list[str], list[tuple[str, int]]] | None:
-    """The newest rollout, the running, the queued, and the active pools; None if there are more."""
+    """Return the newest rollout, the running, the queued, the active pools; None if more."""
     newest = ctx.require(200, "list_global_rollouts", query={"limit": 1}).at("items", 0, "id")
     found: list[list[Any]] = []
     for operation, state in (

@@ -1,12 +1,13 @@
-"""Pools of several containers: which one gets a rollout, and what becomes of one that fails."""
+"""Scenarios of pools with several containers: the choice of one, and further attempts."""
 
 from __future__ import annotations
 
+from synth_pools.contract.document import FINAL
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Expectation
 from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.views import of_pool
-from synth_pools.contract.harness.waits import FINAL, STARTED, finish, start, wait
+from synth_pools.contract.harness.waits import STARTED, finish, start, wait
 from synth_pools.contract.http.client import at
 from synth_pools.contract.results import Outcome
 

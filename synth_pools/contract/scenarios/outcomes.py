@@ -1,12 +1,13 @@
-"""Outcomes: what the echo target and containers say becomes the rollout's reward, result, error."""
+"""Scenarios of outcomes: the reward, result and error of a rollout by its container's answer."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from synth_pools.contract.document import FINAL
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.registry import scenario
-from synth_pools.contract.harness.waits import FINAL, finish, start, wait
+from synth_pools.contract.harness.waits import finish, start, wait
 from synth_pools.contract.http.client import ABSENT
 
 _READS = (

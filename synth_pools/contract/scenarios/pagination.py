@@ -1,4 +1,4 @@
-"""Lists: every item once, in order, through pages of any size, whatever happens meanwhile."""
+"""Scenarios of pagination: every item once and in order, whatever changes meanwhile."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Expectation, Status
 from synth_pools.contract.harness.registry import scenario
-from synth_pools.contract.harness.waits import finish, ids_of, moment, start, walk
+from synth_pools.contract.harness.waits import STARTED, finish, ids_of, moment, start, wait, walk
 from synth_pools.contract.http.client import Response, at
 
 _ROLLOUT = ("get_global_rollout", "rollout_id")
@@ -102,7 +102,7 @@ def moving(ctx: Context) -> None:
 def leaving(ctx: Context) -> None:
     pool_id = ctx.resources.live_pool(concurrency=1)
     running = start(ctx, pool_id, env={"delay": 600})
-    _until_running(ctx, running.ids)
+    wait(ctx, running, STARTED)
     queued = [start(ctx, pool_id, env={"delay": 600}) for _ in range(6)]
 
     def cancel(page: int) -> None:
@@ -212,16 +212,10 @@ def limit(ctx: Context) -> None:
         ctx.check(Status(422, "state is too long"), operation, ids, query={"state": "x" * 65})
 
 
-def _until_running(ctx: Context, ids: dict[str, str]) -> None:
-    from synth_pools.contract.harness.waits import STARTED, Rollout, wait
-
-    wait(ctx, Rollout(ids["pool_id"], ids["rollout_id"]), STARTED)
-
-
 def _whole(
     ctx: Context, operation: str, ids: dict[str, str], query: dict[str, Any], made: list[str]
 ) -> None:
-    """A list that holds exactly these, in the order in which they were made."""
+    """Expect a list to hold exactly these items."""
     items, response, _ = walk(ctx, operation, ids, query)
     _once(ctx, operation, items, made, response)
     others = [one for one in ids_of(items) if one not in made]
@@ -235,7 +229,7 @@ def _ours(
     made: list[str],
     between: Any = lambda _: None,
 ) -> None:
-    """A list that others use as well: ours are in it, near its beginning."""
+    """Expect these items in a list that others use as well, near its beginning."""
     reader, name = ("get_pool", "pool_id") if operation == "list_pools" else _ROLLOUT
     oldest = moment(ctx.require(200, reader, {name: made[0]}).at("created_at"))
 

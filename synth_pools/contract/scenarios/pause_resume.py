@@ -1,13 +1,13 @@
-"""Pauses: a paused pool admits nothing, what runs goes on, what is queued waits."""
+"""Scenarios of paused pools."""
 
 from __future__ import annotations
 
+from synth_pools.contract.document import FINAL
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Expectation, Status
 from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.views import of_pool
 from synth_pools.contract.harness.waits import (
-    FINAL,
     STARTED,
     eventually,
     finish,

@@ -1,4 +1,4 @@
-"""Placement: where a global rollout goes when no pool is named."""
+"""Scenarios of placement: the pool of a global rollout that names none."""
 
 from __future__ import annotations
 

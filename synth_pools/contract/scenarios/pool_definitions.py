@@ -1,4 +1,4 @@
-"""Pools: what a definition may leave out, spell otherwise, and not decide."""
+"""Scenarios of pool definitions: defaults, spellings, and fields that the server owns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pools: what deletion does, what an archived pool still answers, and where a pool's parts are."""
+"""Scenarios of deletion, archived pools, and the addresses of a pool."""
 
 from __future__ import annotations
 

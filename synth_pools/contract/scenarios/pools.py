@@ -1,4 +1,4 @@
-"""Pools: what is defined is what is shown, replaced and merged."""
+"""Scenarios of pools: creation, replacement and merging."""
 
 from __future__ import annotations
 
@@ -217,7 +217,7 @@ def replace(ctx: Context) -> None:
 
 
 def _kept_created_at(ctx: Context, operation: str, before: Any, wrote: Any) -> None:
-    """A task that is named again keeps its created_at, where tasks have one."""
+    """Expect a task that is named again to keep its created_at."""
     former = {at(task, "id"): at(task, "created_at") for task in at(before, "tasks") or []}
     task = wrote.at("tasks", 0)
     if at(task, "created_at") is not ABSENT:

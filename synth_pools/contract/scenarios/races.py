@@ -1,4 +1,4 @@
-"""Requests at the same time: one winner, no mixture."""
+"""Scenarios of requests at the same time."""
 
 from __future__ import annotations
 

@@ -1,12 +1,13 @@
-"""Replays: the same request once more, as a rollout of its own."""
+"""Scenarios of replays."""
 
 from __future__ import annotations
 
+from synth_pools.contract.document import FINAL
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Expectation, Status
 from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.views import of_rollout
-from synth_pools.contract.harness.waits import FINAL, Rollout, finish, rollout_id, start, wait
+from synth_pools.contract.harness.waits import Rollout, finish, rollout_id, start, wait
 from synth_pools.contract.http.client import ABSENT
 from synth_pools.contract.results import Outcome
 

@@ -1,14 +1,15 @@
-"""States: which ways a rollout goes, and that what has ended stays as it is."""
+"""Scenarios of rollout states: their order, concurrency, and the end."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from synth_pools.contract.document import FINAL
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Expectation, Status
 from synth_pools.contract.harness.registry import scenario
+from synth_pools.contract.harness.views import USAGE
 from synth_pools.contract.harness.waits import (
-    FINAL,
     STARTED,
     Rollout,
     eventually,
@@ -26,15 +27,6 @@ _ARROWS = {
     "failed": set[str](),
     "cancelled": set[str](),
 }
-_USED = (
-    "wall_time_sec",
-    "sandbox_minutes",
-    "llm_input_tokens",
-    "llm_output_tokens",
-    "bytes_uploaded",
-    "bytes_downloaded",
-    "cost_usd",
-)
 _READS = ("", "_artifacts", "_usage", "_summary")
 
 
@@ -93,14 +85,14 @@ def _no_artifacts_yet(ctx: Context, rollout: Rollout) -> None:
 
 
 def _used(ctx: Context, rollout: Rollout, whole: Response | None) -> None:
-    """Usage before the end, which is only read, and after it, when it is final."""
+    """Judge usage before the start of a rollout, and after its end."""
     for operation, ids in rollout.both("_usage"):
         response = ctx.require(200, operation, ids)
         if whole is None:
             if ctx.require(200, "get_rollout", rollout.ids).at("status") == "queued":
                 used = {
                     name: response.at(name)
-                    for name in _USED
+                    for name in USAGE
                     if response.at(name) not in (0, None, ABSENT)
                 }
                 ctx.expect.that(

@@ -1,22 +1,15 @@
-"""Rollouts: what was asked for, how it ended, and every account of it in agreement."""
+"""Scenarios of rollouts: the request, the ending, and the agreement of all accounts."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from synth_pools.contract.document import FINAL
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Expectation
 from synth_pools.contract.harness.registry import scenario
-from synth_pools.contract.harness.views import of_rollout
-from synth_pools.contract.harness.waits import (
-    FINAL,
-    Rollout,
-    finish,
-    moment,
-    rollout_id,
-    start,
-    wait,
-)
+from synth_pools.contract.harness.views import USAGE, of_rollout
+from synth_pools.contract.harness.waits import Rollout, finish, moment, rollout_id, start, wait
 from synth_pools.contract.http.client import ABSENT, Response, at
 
 # Time stamps may be of whole seconds.
@@ -144,7 +137,7 @@ def agree(ctx: Context) -> None:
 def _belongs(
     ctx: Context, operation: str, what: str, rollout: Rollout, whole: Any, response: Response
 ) -> None:
-    """Summary, usage and artifacts against the rollout itself."""
+    """Compare summary, usage and artifacts with the rollout itself."""
     if what == "_artifacts":
         ctx.expect.equal(operation, "next_cursor", None, response.at("next_cursor"), response)
         return
@@ -205,18 +198,9 @@ def _summary(ctx: Context, operation: str, whole: Any, response: Response) -> No
 
 
 def _usage(ctx: Context, operation: str, whole: Any, response: Response) -> None:
-    numbers = (
-        "wall_time_sec",
-        "sandbox_minutes",
-        "llm_input_tokens",
-        "llm_output_tokens",
-        "bytes_uploaded",
-        "bytes_downloaded",
-        "cost_usd",
-    )
     negative = [
         name
-        for name in numbers
+        for name in USAGE
         if isinstance(response.at(name), int | float) and response.at(name) < 0
     ]
     ctx.expect.that(

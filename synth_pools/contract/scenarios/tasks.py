@@ -1,4 +1,4 @@
-"""Tasks: defined, replaced, merged, deleted, and their ids."""
+"""Scenarios of tasks: creation, replacement, merging, deletion, ids."""
 
 from __future__ import annotations
 

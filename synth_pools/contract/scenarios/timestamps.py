@@ -1,12 +1,13 @@
-"""updated_at: moves with every change, and with nothing else."""
+"""Scenarios of time stamps: updated_at moves with every change, and with nothing else."""
 
 from __future__ import annotations
 
+from synth_pools.contract.document import FINAL
 from synth_pools.contract.exceptions import StoppedError
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Expectation
 from synth_pools.contract.harness.registry import scenario
-from synth_pools.contract.harness.waits import FINAL, moment, start, wait
+from synth_pools.contract.harness.waits import moment, start, wait
 from synth_pools.contract.http.client import Response
 
 # Longer than the coarsest clock that a server may write its time stamps with.

@@ -1,4 +1,4 @@
-"""Validation: what a creation would say, field by field, and nothing is created."""
+"""Scenarios of validation: the verdict of a creation without the creation."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def _why(field: str | None) -> str:
 
 
 def _names(ctx: Context, field: str, errors: list[Any], response: Response) -> None:
-    """Some error stands at the field, or in it."""
+    """Expect an error at the field, or in it."""
     places = [at(error, "loc") for error in errors]
     ctx.expect.that(
         Expectation("validate_rollout", f"an error with {field} in its loc", response),

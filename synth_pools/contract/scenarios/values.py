@@ -1,4 +1,4 @@
-"""Values: what is sent comes back as it was sent, whatever it is."""
+"""Scenarios of values: free-form values come back as they were sent."""
 
 from __future__ import annotations
 

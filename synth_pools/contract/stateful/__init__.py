@@ -1,1 +1,1 @@
-"""Random sequences of operations, checked against a model."""
+"""Random sequences of operations, compared with a model."""

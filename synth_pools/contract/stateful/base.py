@@ -1,4 +1,4 @@
-"""The part of a walk that looks: what was made so far, and what the backend shows of it."""
+"""Base of the state machine: the resources so far, and their comparison with the backend."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from synth_pools.contract.harness.views import in_list, of_pool, of_rollout
 from synth_pools.contract.http.client import ABSENT, Response, at
 from synth_pools.contract.results import Clause
 from synth_pools.contract.rules.verdict import same_json
-from synth_pools.contract.stateful.model import Pool, RolloutModel, configs, matches
+from synth_pools.contract.stateful.model import PoolModel, RolloutModel, configs, matches
 from synth_pools.contract.stateful.shrinking import AbortError, FailureError, Shrinker, StatefulRun
 
 CHECK = "model.walk"
@@ -28,7 +28,7 @@ _CLAUSE = Clause("Where sources disagreed", "what several requests leave behind,
 
 
 class ObservingMachine(RuleBasedStateMachine):
-    """What a walk has made, and whether all who show it tell of it as the model does."""
+    """State machine that compares all views of the backend with the model."""
 
     search: Shrinker
     operations: tuple[str, ...]
@@ -37,10 +37,10 @@ class ObservingMachine(RuleBasedStateMachine):
         super().__init__()
         item = Scenario(CHECK, _CLAUSE, self.operations, lambda _: None)
         self.ctx = StatefulRun(self.search, item)
-        self.pools: list[Pool] = []
+        self.pools: list[PoolModel] = []
 
     def teardown(self) -> None:
-        """Every pool of a walk goes with it, so that walks do not slow each other down."""
+        """Archive every pool of the run, so that runs do not slow each other down."""
 
         def act() -> None:
             for pool in self.pools:
@@ -50,6 +50,7 @@ class ObservingMachine(RuleBasedStateMachine):
         self.safely(act)
 
     def safely(self, act: Callable[[], Any]) -> None:
+        """Run a step; its end becomes a failure of the run, or aborts the search."""
         if self.search.over:
             return
         try:
@@ -60,25 +61,27 @@ class ObservingMachine(RuleBasedStateMachine):
             raise AbortError(reason) from None
 
     @property
-    def active(self) -> list[Pool]:
+    def active(self) -> list[PoolModel]:
+        """The pools that are not archived."""
         return [pool for pool in self.pools if not pool.archived]
 
     def offers(self, feature: str) -> bool:
         return self.ctx.session.offers(feature)
 
     @property
-    def admitting(self) -> list[Pool]:
+    def admitting(self) -> list[PoolModel]:
+        """The active pools that are not paused."""
         return [pool for pool in self.active if not pool.paused]
 
     @property
-    def roomy(self) -> list[Pool]:
-        """Those that may get more: all that lasts is to run at once."""
+    def roomy(self) -> list[PoolModel]:
+        """The pools that may get more rollouts: all that last are to run at once."""
         return [pool for pool in self.admitting if len(pool.rollouts) < 4]
 
-    def pool(self, pick: int) -> Pool:
+    def pool(self, pick: int) -> PoolModel:
         return self.active[pick % len(self.active)]
 
-    def task(self, pick: int) -> tuple[Pool, str]:
+    def task(self, pick: int) -> tuple[PoolModel, str]:
         every = [(pool, name) for pool in self.active for name in pool.tasks]
         return every[pick % len(every)]
 
@@ -88,7 +91,7 @@ class ObservingMachine(RuleBasedStateMachine):
 
     # What is seen
 
-    def see_pool(self, pool: Pool, writer: str, wrote: Response) -> None:
+    def see_pool(self, pool: PoolModel, writer: str, wrote: Response) -> None:
         told = of_pool(self.ctx, pool.id, pool.shown_as)
         wanted = {**pool.fields, "status": pool.shown_as or ABSENT}
         for name, value in wanted.items():
@@ -104,7 +107,7 @@ class ObservingMachine(RuleBasedStateMachine):
         if not pool.archived:
             self.see_tasks(pool, writer, wrote)
 
-    def see_tasks(self, pool: Pool, writer: str, wrote: Response) -> None:
+    def see_tasks(self, pool: PoolModel, writer: str, wrote: Response) -> None:
         ids = {"pool_id": pool.id}
         listed, shown = (
             self.ctx.require(200, "list_tasks", ids),

@@ -1,4 +1,4 @@
-"""What a walk knows of the backend: the simplest model of pools, tasks and rollouts."""
+"""Model of the backend: pools, tasks and rollouts in the simplest form."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ picks = st.integers(0, 5)
 
 
 @dataclass(slots=True)
-class Pool:
+class PoolModel:
+    """A pool as it should be."""
+
     id: str
     fields: dict[str, Any]
     archived: bool = False
@@ -45,13 +47,15 @@ class Pool:
 
 @dataclass(slots=True)
 class RolloutModel:
+    """A rollout as it should be; `status` is "open" until it has ended."""
+
     rollout: Rollout
     request: dict[str, Any]
     status: str
 
 
 def merge(target: Any, patch: Any) -> Any:
-    """RFC 7396."""
+    """Merge a JSON patch into a value, as RFC 7396 says."""
     if not isinstance(patch, dict):
         return patch
     result = dict(target) if isinstance(target, dict) else {}
@@ -64,11 +68,13 @@ def merge(target: Any, patch: Any) -> Any:
 
 
 def configs(tasks: Any) -> dict[str, Any]:
+    """Return the configurations of tasks by id."""
     found = tasks if isinstance(tasks, list) else []
     return {str(at(task, "task_id")): at(task, "task_config") for task in found}
 
 
 def matches(known: RolloutModel, seen: Any) -> bool:
+    """Return True if a rollout is shown as the model says."""
     status = at(seen, "status")
     good = status in ("queued", "running") if known.status == "open" else status == known.status
     return good and same_json(known.request, at(seen, "request"))

@@ -1,4 +1,4 @@
-"""Runs of the state machine that end at the first unmet expectation, and the shortest of them."""
+"""Runs of the state machine that end at the first unmet expectation, and the shortest one."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Shrinker:
 
     @property
     def over(self) -> bool:
-        """Whether the time for a shorter failure has run out."""
+        """True if the time for a shorter failure has run out."""
         return time.monotonic() > self.first_at + _SHRINK_SECONDS
 
     def failed(self, failure: Failure) -> None:

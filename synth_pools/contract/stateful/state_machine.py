@@ -1,6 +1,6 @@
-"""Pools, tasks and rollouts against a simple model, by walks that shrink to the fewest calls.
+"""State machine over pools, tasks and rollouts; a failure shrinks to the fewest requests.
 
-Scenarios look where a clause points; the machine looks at what comes of several clauses together.
+A scenario judges one clause; the machine judges what comes of several clauses together.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from synth_pools.contract.document import FINAL
 from synth_pools.contract.exceptions import InconclusiveError
 from synth_pools.contract.harness.expectations import Expectation, Status
 from synth_pools.contract.harness.waits import (
-    FINAL,
     STARTED,
     Rollout,
     rollout_id,
@@ -33,7 +33,7 @@ from synth_pools.contract.options import Profile
 from synth_pools.contract.results import LayerResult
 from synth_pools.contract.session import Session
 from synth_pools.contract.stateful.base import ObservingMachine
-from synth_pools.contract.stateful.model import Pool, RolloutModel, merge, objects, picks
+from synth_pools.contract.stateful.model import PoolModel, RolloutModel, merge, objects, picks
 from synth_pools.contract.stateful.shrinking import AbortError, Shrinker, scratch
 
 _WALKS = {Profile.QUICK: (8, 10), Profile.FULL: (25, 20)}
@@ -48,8 +48,12 @@ _OPERATIONS = (
 _FIRST_TASK = {"task_id": "a", "task_config": {"a": {"b": 1, "c": 2}, "b": [1]}}
 
 
-def run(session: Session) -> LayerResult:
-    """Walk as often as the profile says; what is found goes to the world's findings."""
+def run_state_machine(session: Session) -> LayerResult:
+    """Run the machine as often as the profile says; the shortest failure goes to the collector.
+
+    Returns:
+        The obstacle that kept the machine from judging, if there is one.
+    """
     walks, steps = _WALKS[session.options.profile]
     search = Shrinker(session)
 
@@ -91,7 +95,7 @@ class _Machine(ObservingMachine):
 
     @initialize()
     def begin(self) -> None:
-        """Every walk starts with something that can be changed."""
+        """Start every run with something that can be changed."""
         self.safely(lambda: self._create_pool({"a": {"b": 1}, "c": [1]}, [dict(_FIRST_TASK)]))
 
     @precondition(lambda self: len(self.pools) < 3)
@@ -103,7 +107,7 @@ class _Machine(ObservingMachine):
         name = self.ctx.resources.name()
         wrote = self.ctx.resources.create_pool(self._body(name, metadata, tasks))
         configs = {task["task_id"]: task["task_config"] for task in tasks}
-        self.pools.append(Pool(name, {"name": name, "metadata": metadata}, tasks=configs))
+        self.pools.append(PoolModel(name, {"name": name, "metadata": metadata}, tasks=configs))
         self.see_pool(self.pools[-1], "create_pool", wrote)
 
     def _body(self, name: str, metadata: Any, tasks: list[dict[str, Any]]) -> dict[str, Any]:
@@ -172,7 +176,7 @@ class _Machine(ObservingMachine):
 
         self.safely(act)
 
-    def _move(self, operation: str, among: list[Pool], pick: int, *, paused: bool) -> None:
+    def _move(self, operation: str, among: list[PoolModel], pick: int, *, paused: bool) -> None:
         pool = among[pick % len(among)]
         wrote = self.ctx.require(200, operation, {"pool_id": pool.id})
         pool.paused = paused
@@ -334,8 +338,8 @@ class _Machine(ObservingMachine):
 
         self.safely(act)
 
-    def _replayable(self) -> list[tuple[Pool, RolloutModel]]:
-        """Rollouts whose pool admits, and whose task is still there."""
+    def _replayable(self) -> list[tuple[PoolModel, RolloutModel]]:
+        """Return the rollouts whose pool admits, and whose task is still there."""
         return [
             (pool, known)
             for pool in self.roomy
@@ -351,7 +355,7 @@ class _Machine(ObservingMachine):
         return request
 
     def _keep(
-        self, pool: Pool, made: str, request: dict[str, Any], writer: str, wrote: Response
+        self, pool: PoolModel, made: str, request: dict[str, Any], writer: str, wrote: Response
     ) -> None:
         """Remember a rollout once it runs, if it is to last, or has ended."""
         rollout = Rollout(pool.id, made)
