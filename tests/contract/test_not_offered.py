@@ -1,4 +1,4 @@
-"""What a backend says it does not have is listed, and not held against it."""
+"""Optional operations that a backend does not offer: listed, and no departure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A backend that uses every freedom that the document leaves it conforms all the same."""
+"""Freedom of backends: one that uses all that the document leaves it conforms."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ async def _after(request: Request, response: Response, passing: Passing) -> Resp
 
 
 def _freely(thing: dict[str, Any]) -> None:
-    """Fewer fields, more fields, and times of whole seconds in another zone."""
+    """Leave out fields, add fields, and show times of whole seconds in another zone."""
     for name in _OPTIONAL & thing.keys():
         # A summary has to have its score.
         if name != "score" or "reward" not in thing:
@@ -62,7 +62,7 @@ def _freely(thing: dict[str, Any]) -> None:
 
 
 def _prepares(value: dict[str, Any], request: Request, status: int, passing: Passing) -> None:
-    """A new pool takes a moment until it is active."""
+    """Show a new pool as preparing for a moment."""
     if passing.operation == "create_pool" and status == 201:
         passing.memory[value["id"]] = time.monotonic()
     for thing in (value, *value.get("items", [])):
@@ -119,7 +119,7 @@ def test_every_freedom_at_once() -> None:
 
 
 async def _no_slow_rollouts(request: Request, passing: Passing) -> Response | None:
-    """No echo target, and a policy that lets nobody call loopback."""
+    """Offer no echo target, and refuse loopback by policy."""
     if passing.operation == "get_capabilities":
         return json_response(200, {"targets": ["arbitrary"], "features": {}})
     if b'"container_url":"http://127.0.0.1' in request.body:

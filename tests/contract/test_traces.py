@@ -1,4 +1,4 @@
-"""What a run leaves behind, what it touches, and whether it can be repeated."""
+"""Traces of a run: its clean-up, the resources of others, and its repetition."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def _until(look: Any, limit: float = 30.0) -> None:
 
 
 def _unmarked(body: bytes, mark: str) -> bytes:
-    """Without what is new in every run: its mark, and the ports of the kit's own containers."""
+    """Replace what is new in every run: its mark, and the ports of the stub containers."""
     return re.sub(rb"127\.0\.0\.1:\d+", b"CONTAINER", body.replace(mark.encode(), b"RUN"))
 
 

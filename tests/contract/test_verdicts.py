@@ -1,9 +1,8 @@
-"""The exit code: 0 conforms, 1 departs, 2 could not be judged, and one line for what is wrong."""
+"""Exit codes: 0 conforms, 1 departs, 2 could not be judged, with the reason in one line."""
 
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -52,10 +51,9 @@ def test_the_key_is_refused(backend: LocalBackend, capsys: pytest.CaptureFixture
     _one_line(capsys, "the key is refused (401)")
 
 
+@pytest.mark.timeout(10)
 def test_nobody_answers(capsys: pytest.CaptureFixture[str]) -> None:
-    began = time.monotonic()
     assert run(["contract-test", "http://127.0.0.1:9", "--api-key", "x"]) == 2
-    assert time.monotonic() - began < 10
     _one_line(capsys, "nobody answers at http://127.0.0.1:9")
 
 
@@ -71,12 +69,11 @@ def test_another_api(capsys: pytest.CaptureFixture[str]) -> None:
     _one_line(capsys, "is no Container Pools API")
 
 
+# The kit gives up after three seconds; the rest is for a machine with other things to do.
+@pytest.mark.timeout(20)
 def test_a_server_that_never_answers(capsys: pytest.CaptureFixture[str]) -> None:
     with _serving(b"", "text/html", silent=True) as url:
-        began = time.monotonic()
         assert run(["contract-test", url, "--api-key", "x"]) == 2
-        # It gives up after three seconds; the rest is for a machine with other things to do.
-        assert time.monotonic() - began < 20
     _one_line(capsys, "does not answer")
 
 
@@ -181,7 +178,7 @@ def _one_line(capsys: pytest.CaptureFixture[str], told: str) -> None:
 
 
 class _serving:  # noqa: N801 - used like a function
-    """A server of something else."""
+    """Server of something else."""
 
     def __init__(self, body: bytes, media_type: str, silent: bool = False) -> None:
         released = self._released = threading.Event()

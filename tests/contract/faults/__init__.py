@@ -1,4 +1,4 @@
-"""Contract faults, one at a time, between the kit and a running backend."""
+"""Faults of a backend, which a proxy puts between the kit and a running one."""
 
 from __future__ import annotations
 

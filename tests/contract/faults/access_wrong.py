@@ -23,7 +23,7 @@ _ROLLOUT_KEYS = frozenset(load_spec()["components"]["schemas"]["RolloutRequest"]
 
 
 async def _any_key(request: Request, passing: Passing) -> Response | None:
-    """Nobody is asked for a key."""
+    """Accept any key, and none."""
     request.headers = [
         *without(request.headers, "authorization"),
         ("authorization", f"Bearer {passing.key}"),
@@ -42,7 +42,7 @@ async def _html_401(request: Request, response: Response, passing: Passing) -> R
 
 
 def _mended(mend: Callable[[dict[str, Any]], dict[str, Any]]) -> Answering:
-    """The request's body is put right before anyone can refuse it."""
+    """Repair the body before it can be refused."""
 
     async def before(request: Request, passing: Passing) -> Response | None:
         body = request.json()
@@ -68,7 +68,7 @@ async def _limit_clamped(request: Request, passing: Passing) -> Response | None:
 
 
 async def _first_of_key(request: Request, response: Response, passing: Passing) -> Response:
-    """A key that comes with another body answers the first rollout, as if nothing were wrong."""
+    """Answer a key with another body by the first rollout."""
     key = header(request.headers, "idempotency-key")
     made = passing.memory.setdefault("made", {})
     if key is None:
@@ -81,7 +81,7 @@ async def _first_of_key(request: Request, response: Response, passing: Passing) 
 
 
 async def _one_key_for_all(request: Request, passing: Passing) -> Response | None:
-    """Every key counts as the same one, as long as the body is the same."""
+    """Treat all keys as one, as long as the body is the same."""
     key = header(request.headers, "idempotency-key")
     if key is not None:
         same = f"k{hash(request.body)}"
@@ -90,7 +90,7 @@ async def _one_key_for_all(request: Request, passing: Passing) -> Response | Non
 
 
 async def _existing_for_taken(request: Request, response: Response, passing: Passing) -> Response:
-    """A taken id makes no conflict: the pool that is there is answered as if it were new."""
+    """Answer the creation of a taken id by the existing pool."""
     body = request.json()
     if response.status != 409 or not isinstance(body, dict):
         return response

@@ -1,4 +1,4 @@
-"""Faults of single answers: statuses, fields, headers, bodies that are no JSON."""
+"""Faults of single responses: statuses, fields, headers, bodies that are no JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Faults of what a request should do: cancel, delete, replace, merge."""
+"""Faults of changes: cancellation, deletion, replacement, merging."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ async def _second_delete_refused(request: Request, passing: Passing) -> Response
 
 
 async def _rollouts_outlive_their_pool(request: Request, passing: Passing) -> Response | None:
-    """The pool goes and its rollouts are shown as they were: nobody cancelled them."""
+    """Show the rollouts of an archived pool as they were, not cancelled."""
     listed = await passing.ask(sibling(request, "GET", f"{request.path}/rollouts?limit=1000"))
     value = listed.json()
     for item in value.get("items", []) if listed.status == 200 else []:
@@ -139,7 +139,7 @@ async def _nulls_do_nothing(request: Request, passing: Passing) -> Response | No
 
 
 def _replaced(old: Any, new: Any) -> Any:
-    """A patch that leaves nothing of what an object had before."""
+    """Patch an object so that nothing is left of it."""
     if not isinstance(old, dict) or not isinstance(new, dict):
         return new
     gone = dict.fromkeys(old.keys() - new.keys())
@@ -147,7 +147,7 @@ def _replaced(old: Any, new: Any) -> Any:
 
 
 async def _merged_one_deep(request: Request, passing: Passing) -> Response | None:
-    """Objects inside metadata are replaced, not merged."""
+    """Replace objects inside metadata instead of merging them."""
     body = request.json()
     inner = body.get("metadata") if isinstance(body, dict) else None
     if not isinstance(inner, dict):
@@ -162,7 +162,7 @@ async def _merged_one_deep(request: Request, passing: Passing) -> Response | Non
 async def _admitted_after_the_end(
     request: Request, response: Response, passing: Passing
 ) -> Response:
-    """An archived pool still takes tasks, so it is said."""
+    """Answer the creation of a task in an archived pool with success."""
     body = request.json()
     value = response.json()
     if response.status != 409 or value["error"]["code"] != "pool_archived":

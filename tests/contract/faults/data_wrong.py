@@ -1,4 +1,4 @@
-"""Faults of truth: well-formed answers that are somebody else's, old, changed or made up."""
+"""Faults of data: well-formed responses that are another resource's, old, changed or made up."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _OWN = frozenset({"id", "rollout_id", "pool_id", "task_id"})
 
 
 async def _contents_of_another(request: Request, response: Response, passing: Passing) -> Response:
-    """From the second thing on, the ids are right and everything else is the first one's."""
+    """Answer the second resource and later ones with the fields of the first, but the right ids."""
     value = response.json()
     if response.status != 200 or not isinstance(value, dict):
         return response
@@ -45,7 +45,7 @@ async def _found_under_any_pool(request: Request, response: Response, passing: P
 async def _not_in_the_other_family(
     request: Request, response: Response, passing: Passing
 ) -> Response:
-    """Rollouts that were made under a pool are unknown to the other family."""
+    """Hide rollouts that were created in one family from the other."""
     made = passing.memory.setdefault("made", set())
     value = response.json()
     if passing.operation == "create_rollout" and isinstance(value, dict):
@@ -57,7 +57,7 @@ async def _not_in_the_other_family(
 
 
 def _everywhere(change: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """A change of every value inside, however deep."""
+    """Change every value inside, however deep."""
 
     def of(value: Any) -> Any:
         if isinstance(value, dict):
@@ -115,7 +115,7 @@ async def _other_clock(request: Request, response: Response, passing: Passing) -
 
 
 async def _back_again(request: Request, response: Response, passing: Passing) -> Response:
-    """Every third look at a running rollout shows it queued again."""
+    """Show a running rollout as queued in every third response."""
     value = response.json()
     if isinstance(value, dict) and value.get("status") == "running":
         count = next(passing.memory.setdefault(request.target, itertools.count(1)))

@@ -1,4 +1,4 @@
-"""What a fault is: a name, what should be named for it, and how it alters what passes."""
+"""Faults: their form, and the parts that they are made of."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ for _operation in DOCUMENT.operations.values():
 
 @dataclass(slots=True)
 class Passing:
-    """A request on its way, and what the fault remembers from one request to the next."""
+    """A request that passes the proxy, with the memory of the fault."""
 
     operation: str
     ids: dict[str, str]
@@ -42,10 +42,16 @@ async def _untouched(request: Request, response: Response, passing: Passing) -> 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """`named` are the operations of which the kit has to name one.
+    """One fault.
 
-    `before` may answer in the backend's place or change the request; `after` changes the answer;
-    `stream` changes the blocks of an event stream. All see only requests of `on`.
+    Attributes:
+        name: Its name.
+        kind: Its kind, for the table.
+        named: The operations of which the kit has to name one.
+        on: The operations whose requests it sees.
+        before: A hook that may change the request, or answer in the backend's place.
+        after: A hook that changes the response.
+        stream: A hook that changes the blocks of an event stream.
     """
 
     name: str
@@ -58,7 +64,7 @@ class Fault:
 
 
 def addressed(request: Request) -> tuple[str, dict[str, str]]:
-    """The operation of a request and the ids in its path; "" where it addresses none."""
+    """Return the operation of a request and the ids in its path; "" where it addresses none."""
     for operation in _ROUTES.get(request.method, ()):
         ids = operation.ids(request.path)
         if ids is not None:
@@ -72,7 +78,7 @@ def addressed(request: Request) -> tuple[str, dict[str, str]]:
 def answers(
     change: Callable[[Any], Any], *, statuses: tuple[int, ...] = (200, 201, 202)
 ) -> Altering:
-    """Changes the JSON of answers with these statuses."""
+    """Change the JSON of responses with these statuses."""
 
     async def after(request: Request, response: Response, passing: Passing) -> Response:
         value = response.json()
@@ -84,7 +90,7 @@ def answers(
 
 
 def each_item(change: Callable[[dict[str, Any]], Any]) -> Callable[[Any], Any]:
-    """The change of one thing, made in a list of them as well."""
+    """Apply the change of one resource to a list of them as well."""
 
     def of(value: Any) -> Any:
         if isinstance(value, dict) and isinstance(value.get("items"), list):
@@ -103,7 +109,7 @@ def renamed(old: str, new: str) -> Callable[[dict[str, Any]], Any]:
 
 
 def put(name: str, value: Any) -> Callable[[dict[str, Any]], Any]:
-    """The field with this value, or with what a function makes of the old one."""
+    """Set a field to a value, or to a function of the old one."""
     made = value if callable(value) else lambda _: value
     return each_item(
         lambda thing: {**thing, name: made(thing.get(name))} if name in thing else thing
@@ -129,7 +135,7 @@ def header_lost(name: str, *, statuses: Callable[[int], bool] = lambda _: True) 
 
 
 def query_lost(*names: str) -> Answering:
-    """Forwards the request without some of its query."""
+    """Forward the request without some of its query."""
 
     async def before(request: Request, passing: Passing) -> None:
         pairs = parse_qsl(request.query, keep_blank_values=True)
@@ -166,7 +172,7 @@ def html_response(status: int) -> Response:
 
 
 def sibling(request: Request, method: str, path: str, value: Any = None) -> Request:
-    """Another request by the same caller."""
+    """Build another request by the same caller."""
     headers = [(k, v) for k, v in request.headers if k.lower() in ("authorization", "host")]
     if value is None:
         return Request(method, path, headers)
@@ -175,7 +181,7 @@ def sibling(request: Request, method: str, path: str, value: Any = None) -> Requ
 
 
 async def blocks_of(pieces: AsyncIterator[bytes]) -> Blocks:
-    """An event stream's blocks, each with the blank line that ends it."""
+    """Split an event stream in blocks, each with the blank line that ends it."""
     buffer = b""
     async for piece in pieces:
         buffer += piece

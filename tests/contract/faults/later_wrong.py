@@ -1,4 +1,4 @@
-"""Faults of the later operations: validation, batches, replays, pauses, downloads, containers."""
+"""Faults of optional operations: validation, batches, replays, pauses, downloads, containers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.contract.faults.wire import Request, Response, without
 async def _validated_and_created(
     request: Request, response: Response, passing: Passing
 ) -> Response:
-    """What is valid is created as well."""
+    """Create what is valid."""
     value = response.json()
     if response.status == 200 and value["valid"]:
         await passing.ask(sibling(request, "POST", "/v1/rollouts", request.json()))
@@ -41,7 +41,7 @@ def _refusals_without_reason(batch: Any) -> Any:
 
 
 async def _all_or_nothing(request: Request, passing: Passing) -> Response | None:
-    """One that is refused stops all the others, as an ordinary validation would."""
+    """Refuse the whole batch for one request that is refused."""
     body = request.json()
     if not isinstance(body, dict) or not isinstance(body.get("rollouts"), list):
         return None
@@ -55,7 +55,7 @@ async def _all_or_nothing(request: Request, passing: Passing) -> Response | None
 
 
 async def _in_reverse(request: Request, passing: Passing) -> Response | None:
-    """The last one is admitted first, and the answer put in order again."""
+    """Admit the last request first, and put the response in order again."""
     body = request.json()
     rollouts = body.get("rollouts") if isinstance(body, dict) else None
     if not isinstance(rollouts, list) or body.get("requests"):
@@ -76,14 +76,14 @@ async def _in_reverse(request: Request, passing: Passing) -> Response | None:
 
 
 async def _the_original_again(request: Request, passing: Passing) -> Response | None:
-    """No new rollout: the one that was to be repeated, under its own id."""
+    """Answer a replay with the original rollout."""
     path = request.path.removesuffix("/replay")
     shown = await passing.ask(sibling(request, "GET", path))
     return shown if shown.status == 200 else None
 
 
 async def _without_its_task(request: Request, passing: Passing) -> Response | None:
-    """The same request as a new rollout, wherever and without a word of the old one."""
+    """Replay the request without its task."""
     shown = await passing.ask(sibling(request, "GET", request.path.removesuffix("/replay")))
     if shown.status != 200:
         return None
@@ -106,7 +106,7 @@ def _only_said(verb: str, status: str) -> Callable[[Request, Passing], Any]:
 
 
 async def _admitted_all_the_same(request: Request, passing: Passing) -> Response | None:
-    """A paused pool takes rollouts as if it were active."""
+    """Admit rollouts to a paused pool."""
     pool = request.path.removesuffix("/rollouts")
     shown = await passing.ask(sibling(request, "GET", pool))
     if shown.status != 200 or shown.json()["status"] != "paused":
@@ -118,7 +118,7 @@ async def _admitted_all_the_same(request: Request, passing: Passing) -> Response
 
 
 async def _paused_and_cancelled(request: Request, passing: Passing) -> Response | None:
-    """What runs does not go on."""
+    """Cancel the running rollouts of a paused pool."""
     pool = request.path.removesuffix("/pause")
     listed = await passing.ask(sibling(request, "GET", f"{pool}/rollouts?state=running"))
     for item in listed.json()["items"] if listed.status == 200 else ():
@@ -160,7 +160,7 @@ async def _empty_archive(request: Request, response: Response, passing: Passing)
 
 
 async def _flat_archive(request: Request, response: Response, passing: Passing) -> Response:
-    """Under names of its own."""
+    """Put artifacts in the archive under other names."""
     if response.status != 200:
         return response
     with zipfile.ZipFile(io.BytesIO(response.body)) as found:
@@ -169,7 +169,7 @@ async def _flat_archive(request: Request, response: Response, passing: Passing) 
 
 
 async def _secrets_kept(request: Request, response: Response, passing: Passing) -> Response:
-    """The rollout as it is, with all that its request holds."""
+    """Put the whole request, with its secrets, in the support bundle."""
     shown = await passing.ask(sibling(request, "GET", request.path.removesuffix("/support_bundle")))
     if response.status != 200 or shown.status != 200:
         return response
@@ -201,7 +201,7 @@ async def _first_container_only(request: Request, passing: Passing) -> Response 
 
 
 async def _all_are_shown(request: Request, response: Response, passing: Passing) -> Response:
-    """Nobody is told that the others were forgotten."""
+    """Show all container addresses, although only the first is used."""
     urls = passing.memory.get("urls")
     return await answers(put("container_urls", lambda old: urls if old else old))(
         request, response, passing
@@ -209,7 +209,7 @@ async def _all_are_shown(request: Request, response: Response, passing: Passing)
 
 
 async def _missing_is_empty(request: Request, response: Response, passing: Passing) -> Response:
-    """Where the container has none, an empty one is made up."""
+    """Answer with an empty object where the container has none."""
     if response.status == 404 and response.json()["error"]["code"] == "not_found":
         return json_response(200, {})
     return response

@@ -74,7 +74,7 @@ async def _archived_too(request: Request, response: Response, passing: Passing) 
 
 
 async def _by_offset(request: Request, passing: Passing) -> Response | None:
-    """Cursors that count items: what is added meanwhile moves everything."""
+    """Use cursors that count items, so that additions move everything."""
     query = query_of(request)
     cursor, limit = query.get("cursor", "o0"), query.get("limit", "100")
     if not (cursor[:1] == "o" and cursor[1:].isdigit() and limit.isdigit()):
@@ -90,7 +90,7 @@ async def _by_offset(request: Request, passing: Passing) -> Response | None:
 
 
 async def _late(request: Request, response: Response, passing: Passing) -> Response:
-    """A list from a few seconds ago."""
+    """Answer with a list from a few seconds ago."""
     if _page(response) is None:
         return response
     key = request.target
@@ -113,7 +113,7 @@ async def _keeps_deleted_tasks(request: Request, response: Response, passing: Pa
 
 
 async def _any_cursor_is_the_first(request: Request, passing: Passing) -> Response | None:
-    """A cursor that this server did not issue starts again at the first page."""
+    """Answer an unknown cursor with the first page."""
     query = query_of(request)
     cursor = query.get("cursor")
     if cursor is not None and cursor not in passing.memory.setdefault("issued", set()):

@@ -1,4 +1,4 @@
-"""A reverse proxy on loopback that puts one fault between a client and the running backend."""
+"""Reverse proxy on loopback that puts one fault between a client and a running backend."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _START_SECONDS = 10.0
 
 @dataclass(slots=True)
 class FaultProxy:
-    """A context manager; `fault` None passes everything on as it is."""
+    """Proxy as a context manager; without a fault it passes everything on unchanged."""
 
     backend_url: str
     fault: Fault | None
@@ -126,7 +126,7 @@ class FaultProxy:
         return Passing(operation, ids, self._memory, self.key, self._ask)
 
     async def _ask(self, request: Request) -> Response:
-        """A request of a fault's own, past the fault."""
+        """Send a request of a fault's own to the backend, past the fault."""
         parts = urlsplit(self.backend_url)
         upstream = Upstream(parts.hostname or "127.0.0.1", parts.port or 80)
         try:

@@ -95,7 +95,7 @@ async def _never_ends(request: Request, blocks: Blocks, passing: Passing) -> Blo
 
 
 async def _all_at_the_end(request: Request, blocks: Blocks, passing: Passing) -> Blocks:
-    """Nothing is seen live: the events come when the rollout has ended."""
+    """Hold all events back until the rollout has ended."""
     kept = [block async for block in blocks]
     for block in kept:
         yield block
@@ -108,7 +108,7 @@ async def _without_comments(request: Request, blocks: Blocks, passing: Passing) 
 
 
 async def _first_reader_only(request: Request, blocks: Blocks, passing: Passing) -> Blocks:
-    """An event that one reader was given is not given to another."""
+    """Give each event to its first reader only."""
     given = passing.memory.setdefault(request.path, set())
     async for block in blocks:
         key = event_json(block).get("id")

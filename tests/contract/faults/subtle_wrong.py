@@ -1,4 +1,4 @@
-"""Faults that hide: nearly right answers, and promises that show only in a second request."""
+"""Subtle faults: nearly right responses, and defects that only a second request shows."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ async def _body_rewritten(request: Request, passing: Passing) -> Response | None
 
 
 async def _finds_any_case(request: Request, response: Response, passing: Passing) -> Response:
-    """Ids differ by more than their case."""
+    """Compare ids without regard to case."""
     lower = request.target.lower()
     if response.status == 404 and request.target != lower:
         found = await passing.ask(sibling(request, "GET", lower))
@@ -55,7 +55,7 @@ async def _finds_any_case(request: Request, response: Response, passing: Passing
 
 
 async def _not_younger(request: Request, response: Response, passing: Passing) -> Response:
-    """A change leaves updated_at as it was at first."""
+    """Keep updated_at as it was at first."""
     value = response.json()
     if response.status != 200 or not isinstance(value, dict):
         return response
@@ -89,7 +89,7 @@ def _defaults_added(thing: dict[str, Any]) -> dict[str, Any]:
 
 
 async def _youngest_pool(request: Request, passing: Passing) -> Response | None:
-    """Placed in the youngest pool that holds the task, however busy it is."""
+    """Place rollouts in the youngest pool that holds the task, however busy it is."""
     body = request.json()
     if not isinstance(body, dict) or body.get("pool_id") is not None:
         return None
@@ -107,7 +107,7 @@ async def _youngest_pool(request: Request, passing: Passing) -> Response | None:
 
 
 async def _anothers_cancel(request: Request, response: Response, passing: Passing) -> Response:
-    """A cancelled rollout keeps a result that it cannot have."""
+    """Show a result on a cancelled rollout."""
     value = response.json()
     if response.status == 200 and isinstance(value, dict) and value.get("status") == "cancelled":
         return response.with_json({**value, "error": {"code": "cancelled", "message": "no"}})

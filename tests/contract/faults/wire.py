@@ -1,4 +1,4 @@
-"""HTTP/1.1 as far as a reverse proxy needs it: heads and bodies, as they are on the wire.
+"""HTTP/1.1 for a reverse proxy: heads and bodies as they are on the wire.
 
 A library would mend what it passes on; faults have to get through as they are.
 """
@@ -75,7 +75,7 @@ class Response:
 
 @dataclass(slots=True)
 class Upstream:
-    """A connection to the real backend, made when it is needed and again when it was closed."""
+    """Connection to the real backend, opened on first use and again after it was closed."""
 
     host: str
     port: int
@@ -83,7 +83,7 @@ class Upstream:
     _writer: asyncio.StreamWriter | None = field(default=None)
 
     async def ask(self, request: Request) -> tuple[Response, AsyncIterator[bytes] | None]:
-        """The answer, whole; an event stream's body comes as an iterator instead."""
+        """Send a request and read the whole response; an event stream's body is an iterator."""
         for attempt in (1, 2):
             fresh = self._writer is None
             try:
@@ -119,7 +119,7 @@ class Upstream:
 
 
 async def read_request(reader: asyncio.StreamReader) -> Request | None:
-    """The next request of a connection; None where there is none any more."""
+    """Read the next request of a connection; None after the last one."""
     try:
         head = await reader.readuntil(b"\r\n\r\n")
     except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, ConnectionError):

@@ -1,4 +1,4 @@
-"""The door to schemathesis: what it sends, what it leaves behind, when it ends."""
+"""The adapter of schemathesis: the requests that it sends, its files and its end."""
 
 from __future__ import annotations
 
@@ -70,11 +70,10 @@ def test_requests_repeat_are_authorized_and_masked(
     assert [path.name for path in tmp_path.iterdir()] == ["schemathesis.toml"]
 
 
+@pytest.mark.timeout(30)
 def test_a_server_that_is_not_there_is_a_trouble_and_no_traceback() -> None:
-    began = time.monotonic()
     found = run("http://127.0.0.1:9", small_spec("/v1/capabilities"), read_only=True)
     assert any(isinstance(one, EngineProblem) and one.network for one in found)
-    assert time.monotonic() - began < 30
 
 
 def test_the_deadline_ends_it() -> None:

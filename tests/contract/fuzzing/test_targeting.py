@@ -1,4 +1,4 @@
-"""Where generated requests are led, and whom they must never reach."""
+"""Targeting of generated requests: to the run's own resources, never to others'."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A departure's lines send its request again, byte for byte, without showing the key."""
+"""Commands that send a request again, byte for byte, without showing the key."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A real headless Chromium, spoken to over its debugging pipe: no driver, no port."""
+"""Headless Chromium, controlled over its debugging pipe, without driver and port."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Page:
             time.sleep(0.05)
 
     def run(self, expression: str) -> Any:
-        """The value of a JavaScript expression in the page."""
+        """Evaluate a JavaScript expression in the page."""
         answer = self.call("Runtime.evaluate", expression=expression, returnByValue=True)
         if "exceptionDetails" in answer:
             raise AssertionError(answer["exceptionDetails"])
@@ -109,7 +109,7 @@ class Page:
 
 @contextmanager
 def chromium(path: str) -> Iterator[Page]:
-    """A browser with a profile of its own, gone afterwards."""
+    """Start a browser with a temporary profile."""
     to_browser, ours_out = os.pipe()
     ours_in, from_browser = os.pipe()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:

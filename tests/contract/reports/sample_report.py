@@ -1,4 +1,4 @@
-"""A report with something of everything, also of what tries to break out of a page."""
+"""Sample report with every kind of entry, and with text that tries to break out of a page."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from synth_pools.contract.results import (
 from synth_pools.spec import load_spec
 
 NASTY = "</pre><script>document.title='broken out'</script><img src=x onerror=alert(1)>"
-_DOCUMENT = Document(load_spec())
+DOCUMENT = Document(load_spec())
 
 
 def exchange(operation: str = "list_pools", body: bytes | None = None) -> Exchange:
@@ -49,7 +49,7 @@ def departure(operation: str, check: str, cause: str, got: str = NASTY) -> Depar
 
 
 def sample_report(*, departs: bool = True, obstacles: tuple[str, ...] = ()) -> Report:
-    operations = tuple(_DOCUMENT.operations)
+    operations = tuple(DOCUMENT.operations)
     outcomes = [
         CheckOutcome("schema.body", name, column, Outcome.HELD, Layer.SCHEMA)
         for name in operations
@@ -94,8 +94,8 @@ def sample_report(*, departs: bool = True, obstacles: tuple[str, ...] = ()) -> R
         started_at="2026-11-25T12:00:00+00:00",
         duration=12.5,
         operations=operations,
-        routes={name: op.route for name, op in _DOCUMENT.operations.items()},
-        documented=_DOCUMENT.documented,
+        routes={name: op.route for name, op in DOCUMENT.operations.items()},
+        documented=DOCUMENT.documented,
         outcomes=tuple(outcomes),
         reached={(name, 200): 12 for name in operations} | {("get_pool", 418): 1},
         requests=4_321,

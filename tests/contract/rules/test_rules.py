@@ -1,4 +1,4 @@
-"""The rules for single exchanges: what they see, and what they let pass."""
+"""Rules for single exchanges: the departures that they find, and the freedom that they leave."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from synth_pools.contract.document import Document
-from synth_pools.contract.http.sse import read_messages
 from synth_pools.contract.results import Exchange
 from synth_pools.contract.rules.conformance import check_conformance
 from synth_pools.contract.rules.consistency import check_consistency
@@ -232,9 +231,3 @@ def test_streams(body: bytes, query: str, wanted: set[str]) -> None:
 def test_a_stream_that_was_left_needs_no_end() -> None:
     live = stream("rollout.queued", "rollout.started")
     assert complaints(streamed(live, trouble="left before its end")) == set()
-
-
-def test_messages_end_with_a_blank_line() -> None:
-    body = b"id: 1\r\nevent: agent\r\ndata: a\r\ndata: b\r\n\r\ndata: cut off"
-    (message,) = read_messages(body)
-    assert (message.id, message.event, message.data) == ("1", "agent", "a\nb")

@@ -1,4 +1,4 @@
-"""Whether the kit sees what it should: every fault once, and a faultless backend many times.
+"""Self-test of the kit: every fault once, and a faultless backend many times.
 
 `python -m tests.contract.selftest.__main__ --help`; `make contract-selftest` runs all of it.
 """
@@ -29,7 +29,7 @@ _BY_NAME = {fault.name: fault for fault in FAULTS}
 
 @dataclass(frozen=True, slots=True)
 class Caught:
-    """What the kit said of one fault; `checks` are those that named a right operation."""
+    """Verdict of the kit on one fault; `checks` are those that named a right operation."""
 
     fault: str
     exit_code: int
@@ -51,7 +51,7 @@ def judge(
     skip: tuple[str, ...] = (),
     only: tuple[str, ...] = (),
 ) -> Report:
-    """One run of the kit on a fresh backend behind the proxy; it is given a URL and a key."""
+    """Run the kit on a fresh backend behind the proxy."""
     with LocalBackend(api_key=KEY) as backend, FaultProxy(backend.url, fault, KEY) as proxy:
         return run_contract(
             proxy.url, api_key=KEY, seed=seed, profile=profile, skip=skip, only=only
@@ -59,7 +59,7 @@ def judge(
 
 
 def try_in_parts(name: str, seed: int, profile: str) -> Caught:
-    """What the quick parts of the kit see need not be looked for with the others as well."""
+    """Run the quick parts of the kit, and the others only if those do not catch the fault."""
     for skip in (_OTHERS, ()):
         caught = try_fault(name, seed, profile, skip)
         if caught.ok:
@@ -74,7 +74,7 @@ def try_fault(
     skip: tuple[str, ...] = (),
     only: tuple[str, ...] = (),
 ) -> Caught:
-    """One run of the kit on a backend with this fault."""
+    """Run the kit on a backend with a fault."""
     fault, began = _BY_NAME[name], time.monotonic()
     report = judge(fault, seed, profile, skip, only)
     right = [

@@ -1,4 +1,4 @@
-"""What `schemathesis run` alone finds of the same faults, with as many requests as the kit.
+"""Comparison: the faults that `schemathesis run` finds alone, with as many requests.
 
     python -m tests.contract.selftest.plain_schemathesis --write docs/...
 

@@ -1,4 +1,4 @@
-"""The self-test's outcome as a page of the documentation."""
+"""Result of the self-test as a page of the documentation."""
 
 from __future__ import annotations
 

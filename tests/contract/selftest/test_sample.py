@@ -1,4 +1,4 @@
-"""A sample of `make contract-selftest`: a fault of each kind, one seed.
+"""Sample of `make contract-selftest`: a fault of each kind, one seed.
 
 Each is tried with a part of the kit only, so that all tests together stay quick.
 """

@@ -1,4 +1,4 @@
-"""A backend whose every request is written down, and which can be answered for."""
+"""Backend behind a proxy that records every request and may answer in its place."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Answering = Callable[[str], tuple[int, Any] | None]
 
 @dataclass(slots=True)
 class Watched:
-    """`seen` is (method, path with its query, body) of each request to an operation."""
+    """A running backend; `seen` holds method, path with query, and body of each request."""
 
     url: str
     backend_url: str
@@ -28,7 +28,7 @@ class Watched:
 
 @contextlib.contextmanager
 def watched(answering: Answering = lambda _: None) -> Iterator[Watched]:
-    """`answering` may say, by operation, what is answered in the backend's place."""
+    """Start a backend; `answering` may return a response by operation, in its place."""
     found: list[tuple[str, str, bytes]] = []
 
     async def before(request: Request, passing: Passing) -> Response | None:

@@ -1,4 +1,4 @@
-"""The state machine: it finds what several requests leave behind, by a short way."""
+"""The state machine: its model, and the faults that it finds by few requests."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from synth_pools.contract import run_contract
-from synth_pools.contract.collector import cause_of
 from synth_pools.contract.stateful.model import merge
 from synth_pools.local import LocalBackend
 from tests.contract.faults import FAULTS
@@ -44,13 +43,3 @@ def test_a_walk_finds_a_fault_and_is_short(fault: str, operation: str) -> None:
     # A pool, something in it, and the request that goes wrong.
     assert len(found[0].before) <= 4
     assert found[0].exchange is not None
-
-
-def test_one_defect_is_one_entry() -> None:
-    def told(expected: str) -> str:
-        return cause_of("get_pool", expected)
-
-    assert told('id is "contract-kit-0a1b2c3d-x-1"') == told('id is "contract-kit-0a1b2c3d-y-2"')
-    assert told("capacity is 4") == told("capacity is 5")
-    assert told("capacity is 4") != told("concurrency is 4")
-    assert told("task_config is {}") != told("task_metadata is {}")

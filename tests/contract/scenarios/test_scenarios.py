@@ -1,4 +1,4 @@
-"""The scenarios as a set: they speak of operations that exist, and of every one of them."""
+"""The scenarios as a set: their ids, clauses and order, and the operations that they cover."""
 
 from __future__ import annotations
 
