@@ -10,7 +10,7 @@ from synth_containers.pools import PoolClient, PoolClientError, RolloutOutcome
 
 from tests.support import published
 from tests.support.backend_server import KEY, Server
-from tests.support.real_container import real_container
+from tests.support.containers import real_container
 from tests.support.surface import Call
 
 

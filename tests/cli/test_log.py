@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.support.backend_server import KEY, Server, eventually
-from tests.support.odd_container import Seen, http, odd_container
+from tests.support.containers import Seen, http, odd_container
 
 MARK = "mark-of-a-body"
 

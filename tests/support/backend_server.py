@@ -152,7 +152,7 @@ def read_events(text: str) -> list[dict[str, Any]]:
     return events
 
 
-def eventually(look: Callable[[], T | None], seconds: float = 15.0) -> T:
+def eventually(look: Callable[[], T | None], seconds: float = 60.0) -> T:
     """What `look` finds, as soon as it finds something."""
     deadline = time.monotonic() + seconds
     while True:

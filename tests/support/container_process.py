@@ -1,32 +1,63 @@
-"""A real container in a process of its own, which a test may kill or hold up."""
+"""A container in a process of its own that writes down which rollout it ran, before it runs it.
+
+    python -m tests.support.container_process KIND LEDGER PORT
+
+Of kind `forgetting` or `submitting` it is made with synth-containers, which knows nothing any more
+of a rollout that it was asked to run at once, and keeps one that was submitted. One of kind
+`keeping` goes on when the caller is gone, and answers `GET /rollouts/{id}`.
+
+A rollout takes `params.seconds`, and then lasts until the file `params.until` is there; its reward
+is its seed.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+from synth_containers import Container
 
 from tests.support.ports import HOST, HeldPort
-from tests.system.crash.processes import ROOT
+
+ROOT = Path(__file__).resolve().parents[2]
+MODULE = "tests.support.container_process"
+_READY_SECONDS = 60.0
+_LONGEST_SECONDS = 900.0
 
 
 class ContainerProcess:
-    """Made with synth-containers; a rollout takes `params.seconds`, its reward is its seed."""
+    """A container that a test may kill or hold up.
 
-    def __init__(self, ledger: Path, port: HeldPort | None = None) -> None:
+    Args:
+        ledger: The file that it alone writes to.
+        kind: What it is made with, as above.
+        port: The port of one that was killed; a new one otherwise.
+    """
+
+    def __init__(
+        self, ledger: Path, kind: str = "forgetting", port: HeldPort | None = None
+    ) -> None:
         self.port = port or HeldPort()
         self.url = f"http://{HOST}:{self.port.number}"
         self._ledger = ledger
-        command = [sys.executable, "-m", "tests.system.crash.container", "forgetting", str(ledger)]
         self._process = subprocess.Popen(
-            [*command, str(self.port.number)], cwd=ROOT, stdout=subprocess.DEVNULL
+            [sys.executable, "-m", MODULE, kind, str(ledger), str(self.port.number)],
+            cwd=ROOT,
+            stdout=subprocess.DEVNULL,
         )
 
     @property
@@ -35,13 +66,7 @@ class ContainerProcess:
         return self._ledger.read_text().split() if self._ledger.exists() else []
 
     def wait_until_up(self) -> None:
-        deadline = time.monotonic() + 40
-        while self._process.poll() is None and time.monotonic() < deadline:
-            with contextlib.suppress(httpx.TransportError):
-                httpx.get(f"{self.url}/health", timeout=5, trust_env=False)
-                return
-            time.sleep(0.02)
-        raise AssertionError("the container did not come up")
+        wait_until_up(self.url, self._process)
 
     def kill(self) -> None:
         self._process.kill()
@@ -58,11 +83,14 @@ class ContainerProcess:
 
 
 @contextlib.contextmanager
-def container_processes(folder: Path, number: int) -> Iterator[list[ContainerProcess]]:
+def container_processes(folder: Path, *kinds: str) -> Iterator[list[ContainerProcess]]:
+    """One container of each of these kinds, all of them up."""
     started: list[ContainerProcess] = []
     try:
         # All at once: each takes a second to import what it needs.
-        started.extend(ContainerProcess(folder / f"ledger-{index}") for index in range(number))
+        started.extend(
+            ContainerProcess(folder / f"ledger-{index}", kind) for index, kind in enumerate(kinds)
+        )
         for container in started:
             container.wait_until_up()
         yield started
@@ -70,3 +98,97 @@ def container_processes(folder: Path, number: int) -> Iterator[list[ContainerPro
         for container in started:
             container.kill()
             container.port.release()
+
+
+def wait_until_up(url: str, process: subprocess.Popen[bytes]) -> None:
+    """Return when the service of a process answers that it is healthy."""
+    deadline = time.monotonic() + _READY_SECONDS
+    while True:
+        with contextlib.suppress(httpx.TransportError):
+            if httpx.get(f"{url}/health", timeout=5, trust_env=False).status_code == 200:
+                return
+        assert process.poll() is None, f"the process at {url} ended with {process.returncode}"
+        assert time.monotonic() < deadline, f"nobody answers at {url}"
+        time.sleep(0.02)
+
+
+def content_of(seed: int) -> str:
+    """What a rollout leaves behind: some small, some large, some the same as another's."""
+    return f"seed {seed % 500}\n" * (5000 if seed % 2 else 5)
+
+
+def main(kind: str, ledger: str, port: int) -> None:
+    # One write of a short line to a file opened for appending: whole, or not there.
+    file = os.open(ledger, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+
+    async def run(payload: dict[str, Any]) -> dict[str, Any]:
+        os.write(file, f"{payload['rollout_id']}\n".encode())
+        params = payload.get("params") or {}
+        await asyncio.sleep(params.get("seconds", 0))
+        if "until" in params:
+            await asyncio.to_thread(_wait_for_file, Path(params["until"]))
+        return {
+            "rollout_id": payload["rollout_id"],
+            "status": "completed",
+            "success_status": "success",
+            "created_at": "2026-01-01T00:00:00Z",
+            "updated_at": "2026-01-01T00:00:01Z",
+            "summary": {"reward": float(payload.get("seed") or 0)},
+            "artifact": [{"name": "log.txt", "content": content_of(payload.get("seed") or 0)}],
+        }
+
+    if kind != "keeping":
+        _serve_package(run, port)
+    else:
+        app = _keeping(run)
+        uvicorn.run(app, host=HOST, port=port, log_level="error", access_log=False)
+
+
+def _wait_for_file(path: Path) -> None:
+    while not path.exists():
+        time.sleep(0.01)
+
+
+def _serve_package(run: Callable[[dict[str, Any]], Awaitable[dict[str, Any]]], port: int) -> None:
+    container = Container("ledger", default_submission_mode="sync")
+
+    @container.rollout
+    async def rollout(payload: dict[str, Any]) -> dict[str, Any]:
+        return await run(payload)
+
+    with container.serve(port=port), contextlib.suppress(KeyboardInterrupt):
+        time.sleep(_LONGEST_SECONDS)
+
+
+def _keeping(run: Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]) -> Starlette:
+    running: dict[str, asyncio.Task[dict[str, Any]]] = {}
+
+    async def start(request: Request) -> JSONResponse:
+        payload = await request.json()
+        task = asyncio.ensure_future(run(payload))
+        running[payload["rollout_id"]] = task
+        return JSONResponse(await asyncio.shield(task))
+
+    async def look_up(request: Request) -> JSONResponse:
+        rollout_id = request.path_params["rollout_id"]
+        task = running.get(rollout_id)
+        if task is None:
+            return JSONResponse({"detail": "unknown"}, 404)
+        if not task.done():
+            return JSONResponse({"rollout_id": rollout_id, "status": "running"})
+        return JSONResponse(task.result())
+
+    async def health(_: Request) -> JSONResponse:
+        return JSONResponse({"status": "ok"})
+
+    return Starlette(
+        routes=[
+            Route("/rollouts", start, methods=["POST"]),
+            Route("/rollouts/{rollout_id}", look_up),
+            Route("/health", health),
+        ]
+    )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]))

@@ -99,14 +99,14 @@ class FaultServer:
             return self._choose(seen)
         return self._faults.pop(0) if len(self._faults) > 1 else self._faults[0]
 
-    def wait_for(self, count: int, *, limit: float = 10.0) -> None:
+    def wait_for(self, count: int, *, limit: float = 60.0) -> None:
         """Until that many requests came."""
         give_up = time.monotonic() + limit
         while len(self.requests) < count:
             assert time.monotonic() < give_up, f"{len(self.requests)} of {count} requests came"
             time.sleep(0.005)
 
-    def wait_until(self, condition: Callable[[], bool], *, limit: float = 10.0) -> None:
+    def wait_until(self, condition: Callable[[], bool], *, limit: float = 60.0) -> None:
         """Until something is so."""
         give_up = time.monotonic() + limit
         while not condition():

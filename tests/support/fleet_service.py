@@ -76,7 +76,7 @@ class FleetService:
         return answer({"id": self.keys[key], "status": "queued"}, 202)
 
 
-def until(condition: Callable[[], bool], limit: float = 5.0) -> bool:
+def until(condition: Callable[[], bool], limit: float = 60.0) -> bool:
     """Whether it comes true in time."""
     give_up = time.monotonic() + limit
     while not condition() and time.monotonic() < give_up:

@@ -72,7 +72,7 @@ def family(pid: int) -> list[psutil.Process]:
     return found
 
 
-def gone(processes: list[psutil.Process], seconds: float = 15.0) -> bool:
+def gone(processes: list[psutil.Process], seconds: float = 60.0) -> bool:
     """Whether none of them runs any more, after at most this time."""
     return bool(eventually(lambda: not any(_runs(process) for process in processes), seconds))
 

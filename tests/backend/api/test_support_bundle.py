@@ -16,7 +16,7 @@ from synth_pools.backend.api import support_bundle
 from synth_pools.backend.artifacts.redaction import MASK, Redactor, names_secret
 from tests.backend.artifacts.test_extraction import LARGE
 from tests.support.backend_server import KEY, Server
-from tests.support.odd_container import http, odd_container
+from tests.support.containers import http, odd_container
 
 FILES = {
     "README.txt",

@@ -17,7 +17,7 @@ import pytest
 
 from tests.backend.artifacts.test_extraction import LARGE, items, run
 from tests.support.backend_server import KEY, Server, serve
-from tests.support.odd_container import http, odd_container
+from tests.support.containers import http, odd_container
 
 CONTENT = LARGE.encode()
 SIZE = len(CONTENT)

@@ -18,7 +18,7 @@ import pytest
 from synth_pools.backend.storage.content_store import FOLDER
 from synth_pools.backend.storage.database import FILE_NAME
 from tests.support.backend_server import Server, serve
-from tests.support.odd_container import http, odd_container
+from tests.support.containers import http, odd_container
 
 LARGE = "".join(f"line {number}\n" for number in range(1000))
 BINARY = bytes(range(256)) * 40

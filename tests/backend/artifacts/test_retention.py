@@ -27,7 +27,7 @@ from tests.backend.artifacts.test_extraction import files, items, run, sha256
 from tests.backend.storage.test_schema import COMPLETED, make_version_1
 from tests.support.backend_server import Server, eventually, serve
 from tests.support.commands import any_option, refusal_of
-from tests.support.odd_container import Seen, http, odd_container
+from tests.support.containers import Seen, http, odd_container
 
 
 def content(number: int, size: int = 10_000) -> str:

@@ -8,9 +8,13 @@ from typing import Any
 import pytest
 
 from tests.support.backend_server import Server, eventually
-from tests.support.holding_container import Holding, holding_containers
-from tests.support.odd_container import http, odd_container
-from tests.support.real_container import real_container
+from tests.support.containers import (
+    Holding,
+    holding_containers,
+    http,
+    odd_container,
+    real_container,
+)
 
 
 @pytest.fixture

@@ -13,8 +13,7 @@ import httpx
 import pytest
 
 from tests.support.backend_server import Server, eventually
-from tests.support.odd_container import Seen, http, odd_container
-from tests.support.real_container import real_container
+from tests.support.containers import Seen, http, odd_container, real_container
 
 NOT_FOUND = http(404, {"detail": "nothing here"})
 

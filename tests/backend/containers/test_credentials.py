@@ -16,7 +16,7 @@ from synth_pools.backend.rollouts import attempts
 from synth_pools.backend.settings import Secret, Settings
 from tests.cli.test_serve import serve as serve_command
 from tests.support.backend_server import Server, eventually, serve
-from tests.support.odd_container import OddContainer, Seen, http, odd_container
+from tests.support.containers import OddContainer, Seen, http, odd_container
 
 KEY_VALUE = "ck_5f1d0c9a8b7e6d5c"
 NAME = "CONTAINER_API_KEY_OF_THE_TESTS"

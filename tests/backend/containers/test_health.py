@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from synth_pools.backend.containers.members import Health
+from synth_pools.backend.containers.health_checks import HealthChecks
+from synth_pools.backend.containers.members import Container, Health
 from tests.support.backend_server import Server, eventually, serve
 from tests.support.container_process import container_processes
-from tests.support.odd_container import OddContainer, Seen, http, odd_container
+from tests.support.containers import OddContainer, Seen, http, odd_container, real_container
 from tests.support.ports import HOST, HeldPort
-from tests.support.real_container import real_container
 
-PACE = {"health_interval_seconds": 0.05, "health_timeout_seconds": 0.2}
+PACE = {"health_interval_seconds": 0.05, "health_timeout_seconds": 0.5}
 
 
 class Checked:
@@ -29,6 +29,21 @@ class Checked:
     def __call__(self, seen: Seen) -> bytes | None:
         assert (seen.method, seen.path) == ("GET", "/health")
         return self.answer
+
+
+@pytest.fixture
+def silences(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The URL of a container for each check that it was too busy to answer."""
+    found: list[str] = []
+    look = HealthChecks.fault
+
+    async def watched(self: HealthChecks, container: Container) -> str | None:
+        fault = await look(self, container)
+        found.extend([container.url] if fault == "" else [])
+        return fault
+
+    monkeypatch.setattr(HealthChecks, "fault", watched)
+    return found
 
 
 WELL = http(200, {"status": "ok"})
@@ -62,7 +77,7 @@ def completed(_: Seen) -> bytes:
         (http(503, {"healthy": True}), "It answered 503 to /health."),
         (http(200, {"healthy": False}), "not healthy"),
         (b"", "broke off"),
-        (None, "gave no answer within 0.2 seconds"),
+        (None, "gave no answer within 0.5 seconds"),
     ],
 )
 def test_one_that_is_ill_is_out_until_it_is_well(
@@ -179,20 +194,23 @@ def test_one_that_answers_that_it_is_ill_is_not_busy(start: Callable[..., Server
 
 
 def test_a_real_container_that_is_held_up_and_then_killed(
-    start: Callable[..., Server], tmp_path: Path
+    start: Callable[..., Server], tmp_path: Path, silences: list[str]
 ) -> None:
     own = start(**PACE)
-    with container_processes(tmp_path, 1) as (container,):
+    go = tmp_path / "go"
+    with container_processes(tmp_path, "forgetting") as (container,):
         pool_id = own.pool(container_url=container.url)
-        done = own.rollout(pool_id, seed=3, params={"seconds": 0.3})["id"]
+        done = own.rollout(pool_id, seed=3, params={"until": str(go)})["id"]
         eventually(lambda: container.ran)
         with container.held_up():
-            time.sleep(1.5)
+            silences.clear()
+            eventually(lambda: silences.count(container.url) > 5)
             found = containers_of(own, pool_id)[container.url]
             assert (found["health"], found["running_rollouts"]) == ("healthy", 1)
+        go.touch()
         assert own.until(done)["score"] == 3
         # Within its time limit it is busy, afterwards it is not.
-        limits = {"timeout_seconds": 0.5}
+        limits = {"timeout_seconds": 3}
         late = own.rollout(pool_id, params={"seconds": 60}, limits=limits)["id"]
         eventually(lambda: len(container.ran) == 2)
         with container.held_up():

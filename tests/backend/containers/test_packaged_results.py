@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.support.backend_server import Server
-from tests.support.real_container import real_container
+from tests.support.containers import real_container
 
 
 def test_the_packages_own_result_is_a_success_with_its_reward(server: Server) -> None:

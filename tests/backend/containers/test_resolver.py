@@ -12,7 +12,7 @@ import pytest
 from synth_pools.backend.containers.url_policy import literal_address, plain, refusal
 from synth_pools.local import LocalBackend
 from tests.support.backend_server import Server, eventually
-from tests.support.odd_container import http, odd_container
+from tests.support.containers import http, odd_container
 
 NAME = "containers.test"
 

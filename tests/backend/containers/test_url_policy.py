@@ -12,7 +12,7 @@ import pytest
 
 from synth_pools.backend.storage.database import FILE_NAME
 from tests.support.backend_server import Server, eventually, serve
-from tests.support.odd_container import http, odd_container
+from tests.support.containers import http, odd_container
 
 FORBIDDEN = [
     "http://10.0.0.1",

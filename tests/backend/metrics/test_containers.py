@@ -13,7 +13,7 @@ import pytest
 from tests.backend.metrics.test_prometheus import Scrape, scrape
 from tests.support import process_pools
 from tests.support.backend_server import Server, eventually
-from tests.support.odd_container import Seen, http, odd_container
+from tests.support.containers import Seen, http, odd_container
 
 PACE = {"health_interval_seconds": 0.05, "health_timeout_seconds": 0.2}
 

@@ -20,8 +20,7 @@ import pytest
 
 from tests.backend.metrics.test_prometheus import scrape
 from tests.support.backend_server import Server, eventually, serve
-from tests.support.odd_container import Seen, http, odd_container
-from tests.support.real_container import real_container
+from tests.support.containers import Seen, http, odd_container, real_container
 
 STATES = ("queued", "running", "completed", "failed", "cancelled")
 FIELDS = {

@@ -20,6 +20,7 @@ from synth_pools.backend.storage.database import FILE_NAME
 from synth_pools.local import LocalBackend
 from tests.cli.test_serve import serve as serve_command
 from tests.support.backend_server import Server, serve
+from tests.support.container_process import ROOT
 from tests.support.process_pools import (
     carriers,
     family,
@@ -30,7 +31,7 @@ from tests.support.process_pools import (
     token_of,
     until,
 )
-from tests.system.crash.processes import KEY, ROOT, Serve
+from tests.system.crash.processes import KEY, Serve
 
 
 @contextlib.contextmanager

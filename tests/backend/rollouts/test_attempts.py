@@ -12,7 +12,8 @@ import pytest
 from synth_pools.backend.rollouts import attempts
 from tests.support.backend_server import Server, eventually, serve
 from tests.support.container_process import ContainerProcess, container_processes
-from tests.support.odd_container import OddContainer, http, odd_container
+from tests.support.containers import OddContainer, http, odd_container
+from tests.support.ports import HOST, HeldPort
 
 GOOD = http(200, {"status": "completed", "reward": 1})
 
@@ -20,13 +21,6 @@ GOOD = http(200, {"status": "completed", "reward": 1})
 @pytest.fixture(autouse=True)
 def _no_long_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attempts, "_FIRST_PAUSE", 0.01)
-
-
-@contextlib.contextmanager
-def gone_container() -> Iterator[str]:
-    with odd_container(lambda _: GOOD) as container:
-        pass
-    yield container.url
 
 
 @contextlib.contextmanager
@@ -50,13 +44,14 @@ def started(server: Server, rollout_id: str) -> list[dict[str, Any]]:
 def test_a_real_container_is_killed_in_the_middle(
     server: Server, tmp_path: Path, attempts: int
 ) -> None:
-    with container_processes(tmp_path, 2) as containers:
-        first, second = containers
+    go = tmp_path / "go"
+    with container_processes(tmp_path, *["forgetting"] * 2) as (first, second):
         pool_id = server.pool(container_urls=[first.url, second.url])
-        request = {"seed": 7, "params": {"seconds": 1}, "limits": {"max_attempts": attempts}}
+        request = {"seed": 7, "params": {"until": str(go)}, "limits": {"max_attempts": attempts}}
         rollout_id = server.rollout(pool_id, **request)["id"]
         eventually(lambda: first.ran)
         first.kill()
+        go.touch()
         rollout = server.until(rollout_id)
         told = started(server, rollout_id)
         if attempts == 1:
@@ -79,13 +74,15 @@ def test_a_real_container_is_killed_in_the_middle(
 def test_all_that_ran_on_a_container_that_is_killed_ends_on_the_others(
     server: Server, tmp_path: Path
 ) -> None:
-    with container_processes(tmp_path, 3) as containers:
+    go = tmp_path / "go"
+    with container_processes(tmp_path, *["forgetting"] * 3) as containers:
         pool_id = server.pool(container_urls=[each.url for each in containers], concurrency=12)
-        request = {"params": {"seconds": 0.5}, "limits": {"max_attempts": 3}}
+        request = {"params": {"until": str(go)}, "limits": {"max_attempts": 3}}
         rollouts = [server.rollout(pool_id, seed=seed, **request)["id"] for seed in range(24)]
         killed = containers[1]
         eventually(lambda: len(killed.ran) == 4)
         killed.kill()
+        go.touch()
         for seed, rollout_id in enumerate(rollouts):
             rollout = server.until(rollout_id)
             assert (rollout["status"], rollout["score"]) == ("completed", seed)
@@ -132,7 +129,8 @@ def test_what_is_tried_again(
 
 
 def test_one_that_is_not_there(server: Server) -> None:
-    with gone_container() as gone, answering(GOOD) as good:
+    with HeldPort() as port, answering(GOOD) as good:
+        gone = f"http://{HOST}:{port.number}"
         pool_id = server.pool(container_urls=[gone, good.url])
         rollout = server.run(pool_id, limits={"max_attempts": 2})
         told = started(server, rollout["id"])
@@ -198,14 +196,16 @@ def test_cancelled_between_two_attempts(server: Server, monkeypatch: pytest.Monk
 def test_a_restart_in_the_second_attempt(tmp_path: Path) -> None:
     data_dir = tmp_path / "data"
     data_dir.mkdir()
-    with container_processes(tmp_path, 2) as (first, second):
-        request = {"seed": 2, "params": {"seconds": 2}, "limits": {"max_attempts": 3}}
+    go = tmp_path / "go"
+    with container_processes(tmp_path, *["forgetting"] * 2) as (first, second):
+        request = {"seed": 2, "params": {"until": str(go)}, "limits": {"max_attempts": 3}}
         with serve(data_dir) as before:
             pool_id = before.pool(container_urls=[first.url, second.url])
             rollout_id = before.rollout(pool_id, **request)["id"]
             eventually(lambda: first.ran)
             first.kill()
             eventually(lambda: second.ran)
+        go.touch()
         with serve(data_dir) as after:
             rollout = after.until(rollout_id)
             told = started(after, rollout_id)
@@ -219,7 +219,7 @@ def test_a_container_that_is_killed_and_comes_back(
     start: Callable[..., Server], tmp_path: Path
 ) -> None:
     own = start(health_interval_seconds=0.1)
-    with container_processes(tmp_path, 2) as containers:
+    with container_processes(tmp_path, *["forgetting"] * 2) as containers:
         first, second = containers
         pool_id = own.pool(container_urls=[first.url, second.url])
 
@@ -232,7 +232,7 @@ def test_a_container_that_is_killed_and_comes_back(
         for _ in range(3):
             assert own.run(pool_id, seed=1)["status"] == "completed"
         assert first.ran == []
-        containers.append(ContainerProcess(tmp_path / "ledger-again", first.port))
+        containers.append(ContainerProcess(tmp_path / "ledger-again", port=first.port))
         eventually(lambda: health() == ["healthy", "healthy"])
         for _ in range(4):
             assert own.run(pool_id, seed=1)["status"] == "completed"

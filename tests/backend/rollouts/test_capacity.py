@@ -21,7 +21,7 @@ from synth_pools.backend.storage import rollouts
 from synth_pools.backend.storage.database import Database
 from synth_pools.spec import load_spec
 from tests.support.backend_server import KEY, Server, eventually, serve
-from tests.support.odd_container import http, odd_container
+from tests.support.containers import http, odd_container
 
 SLOW = {"env": {"delay": 600, "events": 0}}
 JSON = {"content-type": "application/json"}

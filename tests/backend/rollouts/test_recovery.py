@@ -10,7 +10,7 @@ import pytest
 
 from synth_pools.backend.rollouts import polling
 from tests.support.backend_server import Server, eventually, serve
-from tests.support.odd_container import OddContainer, Seen, http, odd_container
+from tests.support.containers import OddContainer, Seen, http, odd_container
 
 
 class Keeping:

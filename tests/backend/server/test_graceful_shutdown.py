@@ -13,7 +13,7 @@ import httpx
 
 from tests.cli.test_serve import serve as serve_command
 from tests.support.backend_server import KEY, Server, eventually, serve
-from tests.support.odd_container import http, odd_container
+from tests.support.containers import http, odd_container
 
 HEADERS = {"authorization": f"Bearer {KEY}"}
 

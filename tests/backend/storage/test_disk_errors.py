@@ -12,7 +12,7 @@ from synth_pools.backend.storage.database import FILE_NAME, Database
 from tests.backend.storage.test_database import set_quota
 from tests.support.backend_server import Server, eventually, serve
 from tests.support.commands import run_command
-from tests.support.odd_container import Seen, http, odd_container
+from tests.support.containers import Seen, http, odd_container
 
 LARGE = {"filler": "x" * 1_000_000}
 

@@ -14,7 +14,7 @@ from synth_pools.backend.storage.database import FILE_NAME
 from synth_pools.backend.storage.schema import VERSION, SchemaVersionError
 from tests.support.backend_server import serve
 from tests.support.commands import refusal_of
-from tests.support.odd_container import Seen, http, odd_container
+from tests.support.containers import Seen, http, odd_container
 
 # Rollouts of version 1, as its SQL file names them.
 COMPLETED = "rollout_03076bd8151b45cfa6826a7bee4aeee6"

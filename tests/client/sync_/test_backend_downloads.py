@@ -19,7 +19,7 @@ import pytest
 from synth_pools import ContainerPoolsClient, NotFoundError
 from synth_pools_api.models import ArtifactList
 from tests.support.backend_server import KEY, Server, serve
-from tests.support.odd_container import OddContainer, Seen, http, odd_container
+from tests.support.containers import OddContainer, Seen, http, odd_container
 
 LARGE = "".join(f"line {number}\n" for number in range(2000))
 MIB = 1 << 20

@@ -7,6 +7,7 @@ import hashlib
 import random
 import sqlite3
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +15,10 @@ from pathlib import Path
 from synth_pools import ContainerPoolsClient
 from synth_pools.backend.storage.content_store import FOLDER
 from synth_pools.backend.storage.database import FILE_NAME
-from tests.system.crash.container import content_of
-from tests.system.crash.ledgers import Verdict, compare, read_ledger, stored_rollouts
+from tests.support.container_process import container_processes, content_of
+from tests.system.crash.ledgers import Verdict, compare, stored_rollouts
 from tests.system.crash.load import Load
-from tests.system.crash.processes import KEY, Serve, container
+from tests.system.crash.processes import KEY, Serve
 
 _DRAIN_SECONDS = 120.0
 # How many of the kills come before the backend has said that it is there.
@@ -65,10 +66,11 @@ def crash_run(
     begun = time.monotonic()
     chance = random.Random(seed)
     data_dir = folder / "data"
-    ledgers = {kind: folder / f"{kind}.ledger" for kind in ("forgetting", "keeping", "submitting")}
+    kinds = ("forgetting", "keeping", "submitting")
     serve = Serve(data_dir, folder / "backend.log")
     with contextlib.ExitStack() as running:
-        urls = {kind: running.enter_context(container(kind, ledgers[kind])) for kind in ledgers}
+        started = running.enter_context(container_processes(folder, *kinds))
+        containers = dict(zip(kinds, started, strict=True))
         running.callback(serve.end)
         serve.start()
         client = running.enter_context(
@@ -81,13 +83,13 @@ def crash_run(
                     {
                         "pool_id": kind,
                         "name": kind,
-                        "container_url": url,
+                        "container_url": container.url,
                         "concurrency": 6,
                         "config": {"submission_mode": "async" if kind == "submitting" else "sync"},
                     }
                 )["pool_id"]
             )
-            for kind, url in urls.items()
+            for kind, container in containers.items()
         }
         load = Load(client, list(pools.values()), seed)
         running.callback(load.close)
@@ -97,7 +99,7 @@ def crash_run(
             tell(f"{serve.kills} of {kills} kills, {len(load.asked)} rollouts admitted")
         load.finish(_DRAIN_SECONDS)
         stored = {pool_id: stored_rollouts(client, pool_id) for pool_id in pools.values()}
-        ran = {pools[kind]: read_ledger(file) for kind, file in ledgers.items()}
+        ran = {pools[kind]: Counter(container.ran) for kind, container in containers.items()}
         kept = {pools["keeping"], pools["submitting"]}
         verdict = compare(load.asked, stored, ran, kept)
         _check_again(verdict, client, load)

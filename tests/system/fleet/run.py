@@ -20,14 +20,13 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from synth_pools.local import LocalBackend
+from tests.support.container_process import ROOT, container_processes
 from tests.system.fleet.cutting_proxy import CuttingProxy
 
-ROOT = Path(__file__).parents[3]
 MEAN_BYTES = 730
 _LONGEST_SECONDS = 1800.0
 
@@ -60,7 +59,7 @@ class Story:
             for words in outcomes
             if float(words[3]) != float(words[0])
         ][:5]
-        runs = Counter(line.split()[0] for line in self.runs)
+        runs = Counter(self.runs)
         found += [f"{name} ran {count} times" for name, count in runs.items() if count != 1][:5]
         ids = {words[1] for words in outcomes}
         if not len(ids) == len(runs) == len(self.runs) == len(self.listed) == self.rollouts:
@@ -80,7 +79,7 @@ class Story:
 
     def text(self) -> str:
         replayed = sum(line.endswith("True") for line in self.second)
-        counts = Counter(line.split()[0] for line in self.runs)
+        counts = Counter(self.runs)
         return "\n".join(
             [
                 f"colour                                {self.colour}",
@@ -108,12 +107,12 @@ def prove(rollouts: int, outage: float, colour: str, *, mean_bytes: int = MEAN_B
     give_up = started + _LONGEST_SECONDS
     with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as stack:
         folder = Path(name)
-        count, journal = folder / "runs.txt", folder / "run.jsonl"
-        container = stack.enter_context(_container(count))
+        journal = folder / "run.jsonl"
+        (container,) = stack.enter_context(container_processes(folder, "forgetting"))
         backend = stack.enter_context(LocalBackend())
         with backend.client() as client:
             pool = client.create_pool(
-                {"name": "proof", "container_url": container, "concurrency": 64}
+                {"name": "proof", "container_url": container.url, "concurrency": 64}
             )
         proxy = stack.enter_context(CuttingProxy(backend.url, mean_bytes=mean_bytes))
 
@@ -155,33 +154,13 @@ def prove(rollouts: int, outage: float, colour: str, *, mean_bytes: int = MEAN_B
         finally:
             process.kill()
             process.wait(20)
-        story.second, story.runs = _lines(second), _lines(count)
+        story.second, story.runs = _lines(second), container.ran
         story.connections, story.cuts = proxy.connections, proxy.cuts
         with backend.client() as client:
             found = client.iter_rollouts(pool["pool_id"], limit=1000)
             story.listed = {rollout["id"]: rollout["status"] for rollout in found}
     story.seconds = time.monotonic() - started
     return story
-
-
-@contextlib.contextmanager
-def _container(count: Path) -> Iterator[str]:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.system.fleet.counting_container", str(count)],
-        cwd=ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdin is not None
-    assert process.stdout is not None
-    try:
-        yield process.stdout.readline().strip()
-    finally:
-        process.stdin.close()
-        process.kill()
-        process.wait(20)
-        process.stdout.close()
 
 
 def _lines(path: Path) -> list[str]:

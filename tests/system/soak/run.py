@@ -17,8 +17,9 @@ import psutil
 
 from synth_pools import ContainerPoolsClient
 from synth_pools._client.fleet.outcomes import RolloutOutcome
+from tests.support.container_process import MODULE, ROOT
 from tests.system.crash.ledgers import read_ledger, stored_rollouts
-from tests.system.crash.processes import KEY, ROOT, Serve
+from tests.system.crash.processes import KEY, Serve
 from tests.system.soak.verdict import Verdict, compare, read_attempts
 
 _POOL = "soak"
@@ -148,7 +149,7 @@ def _kills(rollouts: int, backend_kills: int) -> list[tuple[int, str]]:
 
 
 def _definition(ledgers: Path, containers: int) -> dict[str, Any]:
-    argv = [sys.executable, "-m", "tests.system.crash.container", "forgetting"]
+    argv = [sys.executable, "-m", MODULE, "forgetting"]
     # Each process has a ledger of its own, by its port.
     process = {"argv": [*argv, str(ledgers / "{port}"), "{port}"], "cwd": str(ROOT)}
     return {

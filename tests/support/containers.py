@@ -1,7 +1,13 @@
-"""A container of which every byte is up to the test, on a raw socket."""
+"""Containers in the process of a test: of bytes that the test writes, held until released, or real.
+
+`odd_container` answers with bytes on a raw socket, `holding_containers` let rollouts end when a
+test says so, and `real_container` is made with synth-containers, as containers in use are.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 import socket
 import threading
@@ -10,6 +16,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
+
+from synth_containers import Container
+from synth_containers.sdk import RolloutResult
+
+from tests.support.backend_server import eventually
 
 
 @dataclass
@@ -23,6 +34,9 @@ class Seen:
     def json(self) -> Any:
         return json.loads(self.body)
 
+
+# Longer than any test waits: it only ends what a failed test left.
+_LONGEST_SECONDS = 120.0
 
 # The bytes to answer with, after which the connection is closed; None: no answer, ever.
 Answer = Callable[[Seen], bytes | None]
@@ -57,17 +71,13 @@ def _is_well(_: Seen) -> bytes:
 def odd_container(answer: Answer, check: Answer = _is_well) -> Iterator[OddContainer]:
     """`check` answers the health checks of the backend, `answer` everything else."""
     listener = socket.create_server(("127.0.0.1", 0), backlog=64)
-    listener.settimeout(0.1)
     container = OddContainer(f"http://127.0.0.1:{listener.getsockname()[1]}")
     ended = threading.Event()
     threads: list[threading.Thread] = []
 
     def accept() -> None:
         while not ended.is_set():
-            try:
-                connection, _ = listener.accept()
-            except TimeoutError:
-                continue
+            connection, _ = listener.accept()
             thread = threading.Thread(
                 target=_serve, args=(connection, answer, check, container, ended), daemon=True
             )
@@ -80,6 +90,8 @@ def odd_container(answer: Answer, check: Answer = _is_well) -> Iterator[OddConta
         yield container
     finally:
         ended.set()
+        # The acceptor waits for one more, and then sees that it is the last.
+        socket.create_connection(listener.getsockname(), timeout=5).close()
         for thread in (acceptor, *threads):
             thread.join(5)
         listener.close()
@@ -93,7 +105,7 @@ def _serve(
     ended: threading.Event,
 ) -> None:
     with connection:
-        connection.settimeout(10)
+        connection.settimeout(_LONGEST_SECONDS)
         seen = _read(connection)
         if seen is None:
             return
@@ -104,7 +116,7 @@ def _serve(
             connection.sendall(response)
             return
         connection.settimeout(0.05)
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + _LONGEST_SECONDS
         while not ended.is_set() and time.monotonic() < deadline:
             try:
                 if connection.recv(1) == b"":
@@ -131,3 +143,80 @@ def _read(connection: socket.socket) -> Seen | None:
     while len(body) < int(headers.get("content-length", 0)):
         body += connection.recv(65536)
     return Seen(method, path, headers, body)
+
+
+class Holding:
+    """Each call of `release` lets so many rollouts end, the oldest first or not."""
+
+    def __init__(self) -> None:
+        self._free = threading.Semaphore(0)
+        self.container: OddContainer
+
+    def __call__(self, seen: Seen) -> bytes | None:
+        if seen.method == "POST" and seen.path == "/rollouts":
+            if not self._free.acquire(timeout=_LONGEST_SECONDS):
+                return None
+            rollout_id = seen.json["rollout_id"]
+            return http(200, {"rollout_id": rollout_id, "status": "completed", "reward": 1})
+        return http(200, {"status": "ok"})
+
+    @property
+    def url(self) -> str:
+        return self.container.url
+
+    @property
+    def ran(self) -> list[str]:
+        """The ids of the rollouts that it was sent."""
+        return [seen.json["rollout_id"] for seen in self.container.seen if seen.method == "POST"]
+
+    def wait_for(self, number: int) -> None:
+        eventually(lambda: len(self.ran) >= number)
+
+    def release(self, number: int = 1) -> None:
+        self._free.release(number)
+
+
+@contextmanager
+def holding_containers(number: int) -> Iterator[list[Holding]]:
+    with contextlib.ExitStack() as stack:
+        started = []
+        for _ in range(number):
+            holding = Holding()
+            holding.container = stack.enter_context(odd_container(holding))
+            # What still waits at the end must not hold up the end.
+            stack.callback(holding.release, 1000)
+            started.append(holding)
+        yield started
+
+
+@contextmanager
+def real_container() -> Iterator[str]:
+    """Its URL. The reward is the seed; `params.raise` lets the rollout function raise.
+
+    `params.packaged` lets it answer with the package's own `RolloutResult`. `params.seconds` is how
+    long it takes; `params.blocks` is how long it holds up all else there, as a plain `def` does.
+    """
+    container = Container("arithmetic", default_submission_mode="sync")
+
+    @container.rollout
+    async def rollout(payload: dict[str, Any]) -> dict[str, Any]:
+        params = payload.get("params") or {}
+        await asyncio.sleep(params.get("seconds", 0))
+        time.sleep(params.get("blocks", 0))  # noqa: ASYNC251 - that is what is wanted
+        if params.get("raise"):
+            raise RuntimeError("the rollout function raised")
+        if params.get("packaged"):
+            reward = float(payload.get("seed") or 0)
+            return dict(RolloutResult(payload["rollout_id"], reward).to_dict())
+        return {
+            "rollout_id": payload["rollout_id"],
+            "status": "completed",
+            "success_status": "success",
+            "created_at": "2026-01-01T00:00:00Z",
+            "updated_at": "2026-01-01T00:00:01Z",
+            "summary": {"reward": float(payload.get("seed") or 0)},
+            "seen": payload,
+        }
+
+    with container.serve() as handle:
+        yield handle.url
