@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ..domain.json_text import spellings
+
 MASK = "[redacted]"
 
 # Shorter ones are as likely to be an ordinary word.
@@ -57,7 +59,7 @@ class Redactor:
     def __init__(self, known: Iterable[str] = ()) -> None:
         secrets = sorted({text for text in known if len(text) >= _SHORTEST_SECRET}, key=len)
         self._known = (
-            re.compile("|".join(re.escape(text) for text in reversed(secrets))) if secrets else None
+            re.compile("|".join(spellings(text) for text in reversed(secrets))) if secrets else None
         )
 
     def document(self, value: Any, name: str = "", *, is_secret: bool = False) -> Any:

@@ -15,7 +15,7 @@ from ..domain import json_text
 from ..domain.errors import FORBIDDEN
 from ..domain.target import Answer, Probe, Report, TargetError
 from ..settings import Secret, Settings
-from .credentials import container_key, without
+from .credentials import container_key, mask_key, mask_key_politely
 from .http import BrokenAnswerError, ConnectionFailedError, ContainerHttp
 from .resolver import ForbiddenAddressError
 from .url_policy import check_container_url
@@ -109,9 +109,9 @@ class ContainerClient:
                 {"url": url, "timeout_seconds": limit_seconds},
             ) from None
         except (ForbiddenAddressError, ConnectionFailedError, BrokenAnswerError) as error:
-            cause = without(key, str(error).encode("utf-8", "replace")).decode()
+            cause = mask_key(key, str(error).encode("utf-8", "replace")).decode()
             raise _failure(error, url, cause) from None
-        return status, without(key, raw)
+        return status, await mask_key_politely(key, raw)
 
 
 class HttpContainer:

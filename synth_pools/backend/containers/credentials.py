@@ -6,12 +6,13 @@ whoever may define pools could have any variable sent to any container.
 
 from __future__ import annotations
 
-import json
+import asyncio
 import os
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ..domain import json_text
 from ..domain.errors import ApiError
 from ..domain.target import TargetError
 from ..errors import BadOptionError
@@ -25,9 +26,11 @@ _ALLOWED_PREFIX = "CONTAINER_API_KEY"
 
 _NAME = re.compile("[A-Za-z_][A-Za-z0-9_]*")
 
-# A shorter text may be found in an answer by chance; taking it out would harm what is meant.
-_SHORTEST_HIDDEN = 8
-_HIDDEN = b"***"
+# A shorter text may be found in an answer by chance, and so cannot be masked there.
+_SHORTEST_KEY = 8
+_HIDDEN = "***"
+
+_LARGE_BYTES = 256 * 1024
 
 
 def variables(option: str, names: Iterable[str]) -> tuple[str, ...]:
@@ -81,16 +84,59 @@ def container_key(name: str, url: str, settings: Settings) -> Secret:
     return Secret(value)
 
 
-def without(key: Secret | None, raw: bytes) -> bytes:
-    """An answer in which the key that was sent does not come back."""
-    value = "" if key is None else key.reveal()
-    if len(value) < _SHORTEST_HIDDEN:
+def mask_key(key: Secret | None, raw: bytes) -> bytes:
+    """Mask the key that was sent in an answer, however JSON spells it there.
+
+    Args:
+        key: The container's key; None if none was sent.
+        raw: The answer. JSON is parsed, masked in its names and strings, and written anew.
+
+    Returns:
+        The answer without the key; the same bytes if it was not in there.
+    """
+    if key is None or (b"\\" not in raw and key.reveal().encode() not in raw):
         return raw
-    escaped = json.dumps(value)[1:-1]
-    # As it is, and as a JSON text may have it; some write every slash as an escape.
-    for form in dict.fromkeys((value, escaped, escaped.replace("/", "\\/"))):
-        raw = raw.replace(form.encode(), _HIDDEN)
-    return raw
+    spelling = json_text.spellings(key.reveal())
+    longest = len(key.reveal()) * json_text.LONGEST_SPELLING
+    if not _contains(raw, re.compile(spelling.encode()), longest):
+        return raw
+    try:
+        document = json_text.loads(raw)
+    except json_text.BrokenJsonError:
+        return re.sub(spelling.encode(), _HIDDEN.encode(), raw)
+    return json_text.dumps(_mask_texts(document, re.compile(spelling))).encode("ascii")
+
+
+async def mask_key_politely(key: Secret | None, raw: bytes) -> bytes:
+    """Mask the key without holding up the event loop if the answer is large."""
+    if key is not None and len(raw) > _LARGE_BYTES:
+        return await asyncio.to_thread(mask_key, key, raw)
+    return mask_key(key, raw)
+
+
+def _contains(raw: bytes, pattern: re.Pattern[bytes], longest: int) -> bool:
+    # In parts: an expression at work holds up every other thread.
+    return any(
+        pattern.search(raw, begin, begin + _LARGE_BYTES + longest)
+        for begin in range(0, len(raw), _LARGE_BYTES)
+    )
+
+
+def _mask_texts(document: Any, pattern: re.Pattern[str]) -> Any:
+    # A stack and no recursion: documents may be as deep as Python's limit allows.
+    root = [document]
+    unmasked: list[Any] = [root]
+    while unmasked:
+        node = unmasked.pop()
+        entries = list(node.items()) if isinstance(node, dict) else list(enumerate(node))
+        if isinstance(node, dict):
+            node.clear()
+        for name, value in entries:
+            place = pattern.sub(_HIDDEN, name) if isinstance(name, str) else name
+            node[place] = pattern.sub(_HIDDEN, value) if isinstance(value, str) else value
+            if isinstance(value, dict | list):
+                unmasked.append(value)
+    return root[0]
 
 
 def _is_allowed(name: str, settings: Settings) -> bool:
@@ -106,6 +152,8 @@ def _problem(value: str) -> str | None:
         return "is not set"
     if not (value.isascii() and value.isprintable()) or value != value.strip():
         return "does not hold what can be sent as a header"
+    if len(value) < _SHORTEST_KEY:
+        return f"holds fewer than {_SHORTEST_KEY} characters"
     return None
 
 

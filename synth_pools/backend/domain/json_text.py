@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import re
 from typing import Any, TypeGuard
 
 from ..limits import DEEPEST
@@ -17,6 +18,12 @@ _LARGE = 256 * 1024
 # by what runs at the speed of memory: an expression would hold every other thread up for seconds.
 _MAYBE_TOO_LARGE = (b"0e000", b"0e+000", b"0" * 309)
 _SPELLING = bytes.maketrans(b"123456789E", b"000000000e")
+
+
+# Of an escape, in JSON within strings of JSON as deep as anybody nests it.
+_BACKSLASHES = r"\\{{{},8}}"
+# So many characters of JSON may stand for one.
+LONGEST_SPELLING = 2 * len(r"\\\\\\\\u0000")
 
 
 class BrokenJsonError(ValueError):
@@ -71,11 +78,36 @@ def replace_surrogates(value: Any) -> bytes:
     return json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
 
 
+def spellings(text: str) -> str:
+    """Build a regular expression for a text in all spellings that JSON has for it.
+
+    Also JSON within a string of JSON, in which the backslashes are escaped again.
+    """
+    return "".join(map(_character_spellings, text))
+
+
 def is_number(value: object) -> TypeGuard[int | float]:
     """Whether it is a finite JSON number; Python's bool is an int, JSON's is not."""
     if isinstance(value, bool):
         return False
     return isinstance(value, int) or (isinstance(value, float) and math.isfinite(value))
+
+
+def _character_spellings(character: str) -> str:
+    bare = re.escape(character)
+    if character in '"/\\':
+        bare = _BACKSLASHES.format(0) + bare
+    units = character.encode("utf-16-be", "surrogatepass")
+    escaped = "".join(
+        f"{_BACKSLASHES.format(1)}u{_either_case(units[i : i + 2].hex())}"
+        for i in range(0, len(units), 2)
+    )
+    return f"(?:{bare}|{escaped})"
+
+
+def _either_case(digits: str) -> str:
+    # Not a flag: that would apply to the text too.
+    return "".join(f"[{digit}{digit.upper()}]" if digit.isalpha() else digit for digit in digits)
 
 
 def _plain_numbers(value: Any) -> Any:

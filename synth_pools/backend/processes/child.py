@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -12,6 +13,7 @@ from dataclasses import replace
 
 import psutil
 
+from ..domain.json_text import spellings
 from .discovery import ProcessIdentity
 
 _READ_SECONDS = 0.5
@@ -42,7 +44,7 @@ class OutputTail:
             # The rest of a line; it may also be the rest of the secret.
             text = text.partition("\n")[2]
         if secret:
-            text = text.replace(secret, "***")
+            text = re.sub(spellings(secret), "***", text)
         lines = (_readable(line)[:_LINE_CHARACTERS] for line in text.splitlines())
         return [line for line in lines if line][-_LINES:]
 

@@ -203,6 +203,7 @@ def test_names_of_what_is_none(name: str) -> None:
         ("eyJhbGciOiJIUzI1NiJ9.e30.x", MASK),
         ("skateboards and a token of thanks", "skateboards and a token of thanks"),
         ("known-word-1 here", f"{MASK} here"),
+        ('{"x": "known\\u002Dword-1"}', f'{{"x": "{MASK}"}}'),
         ({"known-word-1": 1}, {MASK: 1}),
         ([None, True, 1, 1.5], [None, True, 1, 1.5]),
     ],

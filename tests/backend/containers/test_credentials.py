@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from synth_pools.backend.containers.credentials import container_key, without
+from synth_pools.backend.containers.credentials import container_key, mask_key
 from synth_pools.backend.rollouts import attempts
 from synth_pools.backend.settings import Secret, Settings
 from tests.cli.test_serve import serve as serve_command
@@ -133,7 +133,10 @@ def test_it_does_not_come_back_in_what_is_no_http(server: Server, head: str) -> 
     assert KEY_VALUE not in cause
 
 
-@pytest.mark.parametrize("escape", [str, lambda text: text.replace("/", "\\/")])
+@pytest.mark.parametrize(
+    "escape",
+    [str, lambda text: text.replace("/", "\\/"), lambda text: text.replace("_", "\\u005F")],
+)
 def test_it_does_not_come_back_as_an_escape(
     server: Server, monkeypatch: pytest.MonkeyPatch, escape: Callable[[str], str]
 ) -> None:
@@ -146,6 +149,35 @@ def test_it_does_not_come_back_as_an_escape(
     with odd_container(answer) as container:
         pool_id = server.pool(container_url=container.url, config=CONFIG)
         assert server.run(pool_id)["result"] == {"key": "***"}
+
+
+def test_it_does_not_come_back_in_a_large_answer() -> None:
+    filling = "x" * (700 * 1024)
+    escaped = "".join(f"\\u{ord(character):04X}" for character in KEY_VALUE)
+    raw = f'{{"a": "{filling}", "b": "{escaped}", "c": "{filling}"}}'.encode()
+    expected = {"a": filling, "b": "***", "c": filling}
+    assert json.loads(mask_key(Secret(KEY_VALUE), raw)) == expected
+    # Wherever the parts meet in which it is looked for.
+    for shift in range(0, len(escaped), 7):
+        raw = b'{"a": "' + b"y" * (256 * 1024 - 7 - shift) + escaped.encode() + b'"}'
+        assert mask_key(Secret(KEY_VALUE), raw).endswith(b'y***"}')
+
+
+def test_a_key_that_is_too_short_to_be_masked(
+    server: Server, monkeypatch: pytest.MonkeyPatch, container: OddContainer
+) -> None:
+    monkeypatch.setenv(NAME, "ck_5678")
+    told = refused_everywhere(server, CONFIG)
+    assert NAME in told
+    assert "8 characters" in told
+    assert "ck_5678" not in told
+    monkeypatch.setenv(NAME, KEY_VALUE)
+    pool_id = server.pool(container_url=container.url, config=CONFIG)
+    monkeypatch.setenv(NAME, "ck_5678")
+    error = server.run(pool_id)["error"]
+    assert error["details"]["cause"] == "container_key_missing"
+    assert "ck_5678" not in json.dumps(error)
+    assert not container.seen
 
 
 def test_a_pool_that_names_none_sends_none(server: Server, container: OddContainer) -> None:
@@ -297,20 +329,28 @@ def test_a_key_shows_itself_in_no_traceback(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path, api_key=Secret("sk_x"))
     key = container_key(NAME, "http://127.0.0.1:1", settings)
     assert KEY_VALUE not in f"{key} {key!r}"
-    try:
-        without(key, None)  # type: ignore[arg-type]
-    except AttributeError as error:
-        assert KEY_VALUE not in "".join(traceback.format_exception(error))
+    with pytest.raises(TypeError) as raised:
+        mask_key(key, None)  # type: ignore[arg-type]
+    assert KEY_VALUE not in "".join(traceback.format_exception(raised.value))
 
 
 @pytest.mark.parametrize(
     ("key", "raw", "expected"),
     [
-        ("ck_12345", b'{"a": "ck_12345", "b": "xck_12345x"}', b'{"a": "***", "b": "x***x"}'),
+        ("ck_12345", b'{"a": "ck_12345", "b": "xck_12345x"}', b'{"a":"***","b":"x***x"}'),
         ("ck_12345", b"\xff ck_1234", b"\xff ck_1234"),
-        # Too short to be told from what just looks like it.
-        ("1", b'{"a": 1}', b'{"a": 1}'),
+        # In names, and in any escape, also of JSON within a string.
+        ("ck_+2345", b'{"ck_\\u002B2345": [{"\\u0063k_+2345": 1.50}]}', b'{"***":[{"***":1.5}]}'),
+        (
+            "ck_+2345",
+            b'{"a": "{\\"k\\": \\"ck_\\\\u002b2345\\"}"}',
+            b'{"a":"{\\"k\\": \\"***\\"}"}',
+        ),
+        ("ck_/2345", b"<p>ck_\\/2345</p>", b"<p>***</p>"),
+        ("ck_\\2345", b'{"a": "ck_\\\\2345"}', b'{"a":"***"}'),
+        # A line break before it is no part of an escape of its first character.
+        ("nck_2345", b'{"a": "\\nck_2345 \\nnck_2345"}', b'{"a":"\\nck_2345 \\n***"}'),
     ],
 )
 def test_what_is_taken_out_of_an_answer(key: str, raw: bytes, expected: bytes) -> None:
-    assert without(Secret(key), raw) == expected
+    assert mask_key(Secret(key), raw) == expected

@@ -100,6 +100,12 @@ def test_lines_are_made_readable_and_keep_no_secret() -> None:
     assert lines[2] == "y" * 500
 
 
+def test_a_secret_is_masked_in_every_spelling_of_json() -> None:
+    tail = OutputTail()
+    tail.feed(b'{"a": "top\\u002fsecret", "b": "{\\"top\\\\/secret\\": 1}"}\n')
+    assert tail.lines("top/secret") == ['{"a": "***", "b": "{\\"***\\": 1}"}']
+
+
 def test_ports_are_never_given_twice_at_once() -> None:
     ports = Ports()
     taken = [ports.acquire() for _ in range(200)]
