@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
@@ -96,6 +97,57 @@ async def test_one_that_is_given_up_is_closed_and_not_used_again(tmp_path: Path)
         assert await http.exchange("GET", url, None, {}) == (200, b"x")
         left.clear()
     await asyncio.wait_for(left.wait(), 5)
+    assert connections == 2
+
+
+ANSWER = OK + b"content-length: 1\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("answer", "later"),
+    [
+        ([ANSWER + b"x"], ANSWER + b"y"),
+        ([ANSWER + b"x"], b"\r\n"),
+        ([ANSWER + b"x"], b"HTTP/1.1 200"),
+        ([ANSWER + b"x" + ANSWER + b"y"], b""),
+        ([ANSWER, b"x" + ANSWER + b"y"], b""),
+        ([ANSWER, b"x" + ANSWER], b"y"),
+    ],
+)
+@pytest.mark.parametrize("is_noticed", [True, False])
+async def test_one_that_got_bytes_nobody_asked_for_is_not_used_again(
+    tmp_path: Path, answer: list[bytes], later: bytes, is_noticed: bool
+) -> None:
+    connections = 0
+    is_answered, is_written = asyncio.Event(), asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        with suppress(ConnectionError, asyncio.IncompleteReadError):
+            await read_request(reader)
+            if connections > 1:
+                writer.write(ANSWER + b"z")
+            else:
+                for piece in answer:
+                    writer.write(piece)
+                    await writer.drain()
+                    await asyncio.sleep(0)  # each piece by itself
+                await is_answered.wait()
+                # Not through the event loop: it is there before anybody can look.
+                os.write(writer.get_extra_info("socket").fileno(), later)
+                is_written.set()
+            await reader.read()
+        writer.close()
+
+    async with container(serve) as url, calling(tmp_path) as http:
+        assert await http.exchange("GET", url, None, {}) == (200, b"x")
+        is_answered.set()
+        await is_written.wait()
+        if is_noticed:
+            for _ in range(5):
+                await asyncio.sleep(0)  # the event loop reads the bytes
+        assert await http.exchange("GET", url, None, {}) == (200, b"z")
     assert connections == 2
 
 
