@@ -5,6 +5,7 @@ No frame that raises holds a key, for the sake of tracebacks that show local var
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import logging
@@ -61,6 +62,9 @@ def make_key_file(path: Path) -> Secret:
     # Complete before it has its name: a crash leaves either no key or a whole one.
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        # The umask may have taken it from its owner too.
+        with contextlib.suppress(PermissionError):
+            os.fchmod(descriptor, 0o600)
         file.write(secret.reveal() + "\n")
         file.flush()
         os.fsync(file.fileno())

@@ -170,11 +170,11 @@ async def _read_what_is_there(
 
 
 async def _sweep(database: Database, contents: ContentStore, settings: Settings) -> None:
-    """Remove what a former run wrote and did not come to name."""
+    """Put away what a former run wrote and did not come to name."""
     with database.reading() as db:
         named = artifact_rows.all_names(db)
     try:
-        await asyncio.to_thread(contents.sweep, named)
+        await asyncio.to_thread(contents.sweep, named, is_new=database.is_new)
     except OSError as error:
         raise DataDirError(
             f"cannot read the artifacts in {settings.data_dir}: {error.strerror}"

@@ -12,10 +12,10 @@ from pathlib import Path
 from urllib.parse import quote
 
 from ..errors import DataDirError
-from .content_store import FOLDER as CONTENTS_FOLDER
-from .content_store import content_file, flush_directory
+from .content_store import FOLDER, LOST_FOLDER, content_file
 from .data_dir import LOCK_FILE
 from .database import FILE_NAME
+from .private_files import create_file, flush_folder, make_folder
 
 _BUSY_SECONDS = 30.0
 
@@ -33,14 +33,14 @@ def back_up(data_dir: Path, target: Path) -> None:
             _copy_database(data_dir / FILE_NAME, draft / FILE_NAME)
             # After the database: a file that it names is there by now.
             _copy_contents(data_dir, draft)
-            shutil.copytree(data_dir, draft, ignore=_not_plain_files, dirs_exist_ok=True)
+            _copy_the_rest(data_dir, draft)
             _flush(draft)
             draft.rename(target)
-            flush_directory(target.parent)
+            flush_folder(target.parent)
     except sqlite3.Error as error:
         raise DataDirError(f"cannot copy the database in {data_dir}: {error}") from error
-    except (OSError, shutil.Error) as error:
-        reason = getattr(error, "strerror", None) or error
+    except OSError as error:
+        reason = error.strerror or error
         raise DataDirError(f"cannot copy {data_dir} to {target}: {reason}") from error
 
 
@@ -59,9 +59,10 @@ def _check(data_dir: Path, target: Path) -> None:
 
 @contextlib.contextmanager
 def _draft_of(target: Path) -> Iterator[Path]:
-    target.parent.mkdir(parents=True, exist_ok=True)
     draft = target.with_name(f".{target.name}.{os.getpid()}.partial")
-    draft.mkdir(mode=0o700)
+    # Only the one of a process that was killed can have its name.
+    shutil.rmtree(draft, ignore_errors=True)
+    make_folder(draft)
     try:
         yield draft
     finally:
@@ -70,6 +71,7 @@ def _draft_of(target: Path) -> Iterator[Path]:
 
 def _copy_database(source: Path, target: Path) -> None:
     # Not by copying files: a backend keeps its latest commits in a second one beside it.
+    os.close(create_file(target))
     address = f"file:{quote(str(source))}?mode=rw"
     with (
         closing(sqlite3.connect(address, uri=True, timeout=_BUSY_SECONDS)) as original,
@@ -94,28 +96,41 @@ def _copy_contents(data_dir: Path, draft: Path) -> None:
         for (sha256,) in copy.execute("SELECT DISTINCT sha256 FROM artifacts").fetchall():
             source = content_file(data_dir, sha256)
             target = content_file(draft, sha256)
-            target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_folder(target.parent)
             try:
-                shutil.copyfile(source, target)
+                _copy_file(source, target)
             except FileNotFoundError:
                 copy.execute("DELETE FROM artifacts WHERE sha256 = ?", (sha256,))
 
 
-def _not_plain_files(directory: str, names: list[str]) -> set[str]:
-    """What is left out: what is copied by itself, the lock, and what can only be used in place."""
-    here = Path(directory)
-    return {
-        name
-        for name in names
-        if name in (LOCK_FILE, CONTENTS_FOLDER)
-        or name.startswith(FILE_NAME)
-        or (not (here / name).is_dir() and not (here / name).is_file())
-    }
+def _copy_the_rest(source: Path, target: Path) -> None:
+    """Copy what else is there, but for what is copied by itself or of use only in its place."""
+    left_out = {LOCK_FILE, FOLDER, LOST_FOLDER}
+    with os.scandir(source) as entries:
+        for entry in entries:
+            if entry.name not in left_out and not entry.name.startswith(FILE_NAME):
+                _copy_tree(entry, target / entry.name)
 
 
-def _flush(directory: Path) -> None:
-    for folder, _, names in os.walk(directory):
+def _copy_tree(entry: os.DirEntry[str], target: Path) -> None:
+    """Copy files and folders; a link to a file as that file, no link to a folder."""
+    if entry.is_dir(follow_symlinks=False):
+        make_folder(target)
+        with os.scandir(entry) as entries:
+            for inner in entries:
+                _copy_tree(inner, target / inner.name)
+    elif entry.is_file():
+        _copy_file(Path(entry), target)
+
+
+def _copy_file(source: Path, target: Path) -> None:
+    with source.open("rb") as original, os.fdopen(create_file(target), "wb") as copy:
+        shutil.copyfileobj(original, copy)
+
+
+def _flush(folder: Path) -> None:
+    for place, _, names in os.walk(folder):
         for name in names:
-            with (Path(folder) / name).open("rb") as file:
+            with (Path(place) / name).open("rb") as file:
                 os.fsync(file.fileno())
-        flush_directory(Path(folder))
+        flush_folder(Path(place))

@@ -1,7 +1,8 @@
 """The contents of artifacts: files named by the SHA-256 of what is in them.
 
 A file is whole and on disk before any transaction names it, so whatever stops the backend leaves
-at most a file that nothing names, which goes at the next start.
+at most a file that nothing names, which the next start moves out of the way. Files with names of
+any other form are somebody else's, and are left alone.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import re
 import threading
 import uuid
 from collections import Counter
@@ -17,11 +19,17 @@ from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from ..errors import DataDirError
+from .private_files import create_file, flush_folder, make_folder, restrict
+
 _log = logging.getLogger(__name__)
 
 FOLDER = "artifacts"
-# Of drafts, and of no SHA-256.
-_DRAFT = "draft-"
+# For contents that nothing names: they may be of a database that comes back.
+LOST_FOLDER = "artifacts.lost"
+_SHARD = re.compile(r"[0-9a-f]{2}")
+_CONTENT = re.compile(r"[0-9a-f]{64}")
+_DRAFT = re.compile(r"draft-[0-9a-f]{32}")
 
 _PIECE_BYTES = 128 * 1024
 _SHORTEST_PAUSE = 0.1
@@ -117,20 +125,77 @@ class ContentStore:
                         path.unlink()
                         self._total -= size
             except OSError as error:
-                # It goes at the next start.
+                # It is moved away at the next start.
                 _log.warning("an artifact cannot be removed: %s", error.strerror)
 
-    def sweep(self, named: Collection[str]) -> None:
-        """Remove what nothing names; at the start, before anything runs."""
-        total = 0
-        for folder, _, files in os.walk(self._folder):
-            for file in files:
-                path = Path(folder) / file
-                if file in named:
-                    total += path.stat().st_size
-                else:
-                    path.unlink()
+    def sweep(self, named: Collection[str], *, is_new: bool = False) -> None:
+        """Move what nothing names to a folder of its own, and remove drafts, before anything runs.
+
+        Args:
+            named: The contents that rollouts have.
+            is_new: Whether the database has just been made, and says nothing of what is here.
+
+        Raises:
+            DataDirError: The folder of artifacts is a file.
+            OSError: It cannot be read.
+        """
+        total = moved = stuck = 0
+        for path in self._files():
+            if path.name in named:
+                restrict(path)
+                total += path.stat().st_size
+            elif is_new:
+                stuck += 1
+            else:
+                try:
+                    moved += self._put_away(path)
+                except OSError:
+                    stuck += 1
         self._total = total
+        number = moved + stuck
+        what = f"{number} artifact{'' if number == 1 else 's'} that no rollout has"
+        lost = self._data_dir / LOST_FOLDER
+        if is_new and stuck:
+            _log.warning("left %s in %s: the database is new", what, self._folder)
+        elif stuck:
+            _log.warning("of %s %d could not be moved to %s", what, stuck, lost)
+        elif moved:
+            _log.warning("moved %s to %s", what, lost)
+
+    def _files(self) -> Iterator[Path]:
+        """All files of ours, which are those with names that only we give; no link is followed."""
+        if not self._folder.is_dir():
+            if self._folder.exists():
+                raise DataDirError(f"{self._folder} is not a folder: move it away")
+            return
+        restrict(self._folder)
+        with os.scandir(self._folder) as entries:
+            shards = [
+                Path(entry.path)
+                for entry in entries
+                if _SHARD.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False)
+            ]
+        for shard in shards:
+            restrict(shard)
+            with os.scandir(shard) as entries:
+                names = [entry.name for entry in entries if entry.is_file(follow_symlinks=False)]
+            for name in names:
+                is_content = _CONTENT.fullmatch(name) and name.startswith(shard.name)
+                if is_content or _DRAFT.fullmatch(name):
+                    yield shard / name
+
+    def _put_away(self, path: Path) -> bool:
+        """Whether it was worth keeping."""
+        if _DRAFT.fullmatch(path.name):
+            path.unlink()
+            return False
+        target = self._data_dir / LOST_FOLDER / path.parent.name / path.name
+        make_folder(target.parent)
+        if target.parent.is_symlink():
+            raise NotADirectoryError(target.parent)
+        restrict(path)
+        path.replace(target)
+        return True
 
     async def _write_in_the_end(self, contents: Sequence[Content]) -> None:
         pause = _SHORTEST_PAUSE
@@ -146,22 +211,22 @@ class ContentStore:
     def _write_all(self, contents: Sequence[Content]) -> None:
         with self._lock:
             if not self._folder.is_dir():
-                self._folder.mkdir(mode=0o700)
-                flush_directory(self._data_dir)
+                make_folder(self._folder)
+                flush_folder(self._data_dir)
         for content in contents:
             self._write(content)
         # Also where another has just put one there, whose flush may be still to come.
         folders = {self._path(content.sha256).parent for content in contents}
         for folder in (*folders, self._folder):
-            flush_directory(folder)
+            flush_folder(folder)
 
     def _write(self, content: Content) -> None:
         path = self._path(content.sha256)
-        path.parent.mkdir(mode=0o700, exist_ok=True)
+        make_folder(path.parent)
         if not path.exists():
-            draft = path.with_name(f"{_DRAFT}{uuid.uuid4().hex}")
+            draft = path.with_name(f"draft-{uuid.uuid4().hex}")
             try:
-                with draft.open("xb") as file:
+                with os.fdopen(create_file(draft), "wb") as file:
                     file.write(content.data)
                     file.flush()
                     os.fsync(file.fileno())
@@ -178,12 +243,3 @@ class ContentStore:
 
 def content_file(data_dir: Path, sha256: str) -> Path:
     return data_dir / FOLDER / sha256[:2] / sha256
-
-
-def flush_directory(directory: Path) -> None:
-    """Have the names in it on disk."""
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

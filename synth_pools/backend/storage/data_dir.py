@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import logging
 import os
+import re
 import stat
 import tempfile
 from pathlib import Path
@@ -13,9 +15,20 @@ from typing import Self
 from ..api_keys import make_key_file, read_key_file
 from ..errors import DataDirError, DataDirLockedError
 from ..settings import Secret
+from .content_store import FOLDER, LOST_FOLDER
+from .database import FILE_NAME
+from .private_files import make_folder, restrict
+
+_log = logging.getLogger(__name__)
 
 KEY_FILE = "api-key"
 LOCK_FILE = "lock"
+
+# The names in a data directory besides those that begin like the database's.
+_NAMES = frozenset({KEY_FILE, f"{KEY_FILE}.new", LOCK_FILE, FOLDER, LOST_FOLDER})
+# Directories that are file systems of their own have this from the start.
+_NOBODYS = frozenset({"lost+found"})
+_OUR_LOCK = re.compile(rb"[0-9]{0,20}\n?")
 
 
 class DataDir:
@@ -31,11 +44,13 @@ class DataDir:
                 prefix="synth-pools-", ignore_cleanup_errors=True
             )
             self.path = Path(self._temporary.name)
+            restrict(self.path)
         else:
             # Absolute, because the process may change its working directory while it serves.
             self.path = Path(path).expanduser().absolute()
         try:
-            self._lock: int | None = _make_and_lock(self.path)
+            self._lock: int | None
+            self.path, self._lock = _make_and_lock(self.path)
         except BaseException:
             self._remove_temporary()
             raise
@@ -48,10 +63,6 @@ class DataDir:
         """The key of this directory, made at the first call and the same ever after."""
         try:
             if self.key_file.exists():
-                # Copying a directory loses modes; a key that others can read is worth nothing.
-                if stat.S_IMODE(self.key_file.stat().st_mode) & 0o077:
-                    with contextlib.suppress(PermissionError):
-                        self.key_file.chmod(0o600)
                 return read_key_file(self.key_file)
             return make_key_file(self.key_file)
         except OSError as error:
@@ -79,11 +90,19 @@ class DataDir:
             self._temporary = None
 
 
-def _make_and_lock(path: Path) -> int:
+def _make_and_lock(path: Path) -> tuple[Path, int]:
+    """Make and lock a directory.
+
+    Returns:
+        It without links, so that one that is changed meanwhile leads nowhere else; its lock.
+    """
     try:
         # Private from the start: requests and results lie here, and the key.
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = os.open(path / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600)
+        make_folder(path)
+        path = path.resolve()
+        _refuse_what_is_not_ours(path)
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        lock = os.open(path / LOCK_FILE, flags, 0o600)
     except (FileExistsError, NotADirectoryError) as error:
         raise DataDirError(
             f"{path} is not a directory: give one, or a path to make it at"
@@ -93,10 +112,21 @@ def _make_and_lock(path: Path) -> int:
             f"cannot use {path} as the data directory: {error.strerror}; give one you can write to"
         ) from error
     try:
+        _lock(path, lock)
+    except OSError as error:
+        os.close(lock)
+        raise DataDirError(f"cannot write to {path}: {error.strerror}") from error
+    except BaseException:
+        os.close(lock)
+        raise
+    return path, lock
+
+
+def _lock(path: Path, lock: int) -> None:
+    try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         holder = os.pread(lock, 32, 0).decode("ascii", "replace").strip()
-        os.close(lock)
         who = f"another process (pid {holder})" if holder.isdecimal() else "another process"
         if holder == str(os.getpid()):
             who = "another backend of this process"
@@ -104,14 +134,45 @@ def _make_and_lock(path: Path) -> int:
             f"{path} is in use by {who}: stop that one, or give another data directory"
         ) from error
     except OSError as error:
-        os.close(lock)
         raise DataDirError(
             f"cannot lock {path}: {error.strerror}; give a data directory on a local disk"
         ) from error
-    try:
-        os.ftruncate(lock, 0)
-        os.pwrite(lock, f"{os.getpid()}\n".encode("ascii"), 0)
-    except OSError as error:
-        os.close(lock)
-        raise DataDirError(f"cannot write to {path}: {error.strerror}") from error
-    return lock
+    if not stat.S_ISREG(os.fstat(lock).st_mode) or not _OUR_LOCK.fullmatch(os.pread(lock, 64, 0)):
+        raise DataDirError(
+            f"{path / LOCK_FILE} is no lock of a backend: move it away, "
+            "or give another data directory"
+        )
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, f"{os.getpid()}\n".encode("ascii"), 0)
+    if not restrict(path):
+        _log.warning("%s can be read by others, and its mode cannot be changed", path)
+    for name in (LOCK_FILE, KEY_FILE):
+        with contextlib.suppress(FileNotFoundError):
+            restrict(path / name)
+
+
+def _refuse_what_is_not_ours(path: Path) -> None:
+    """Refuse a directory that no backend made, unless it is empty; nothing is changed by that."""
+    with os.scandir(path) as entries:
+        found = {entry.name: entry.is_symlink() for entry in entries}
+    for name, is_link in sorted(found.items()):
+        if is_link and name != KEY_FILE and _is_ours(name):
+            raise DataDirError(
+                f"{path / name} is a symbolic link: put there what it leads to, "
+                "or give another data directory"
+            )
+    if FILE_NAME in found:
+        return
+    # A first start that was cut short leaves no database yet, but a lock before all else.
+    foreign = [name for name in found if not _is_ours(name) and name not in _NOBODYS]
+    if LOCK_FILE not in found:
+        foreign += [name for name in (FOLDER, LOST_FOLDER) if name in found]
+    if foreign:
+        raise DataDirError(
+            f"{path} is not empty and no backend made it (it holds {min(foreign)!r}): "
+            "give a new or an empty directory"
+        )
+
+
+def _is_ours(name: str) -> bool:
+    return name.startswith(FILE_NAME) or name in _NAMES

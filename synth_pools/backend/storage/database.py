@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import queue
 import sqlite3
 import threading
@@ -17,7 +18,8 @@ from typing import Any, Protocol, TypeVar
 
 from ..domain.errors import ApiError
 from ..domain.state_changes import REQUEST_ID, PoolChange, RolloutChange
-from .schema import prepare
+from .private_files import create_file, restrict
+from .schema import prepare, read_version
 
 FILE_NAME = "synth-pools.sqlite3"
 
@@ -169,9 +171,16 @@ class Database:
         self._closed = False
         self._complained = 0.0
         self._writer_ended = asyncio.Event()
+        _make_private(path)
         self._writer = _connect(path)
         self._patience = _PATIENCE
         try:
+            # Before anything is changed: it may be somebody else's.
+            is_new = read_version(self._writer) == 0
+            if is_new:
+                # It can only be chosen before the first table.
+                self._writer.execute("PRAGMA auto_vacuum = INCREMENTAL")
+            self.is_new = is_new
             self._writer.execute("PRAGMA journal_mode = WAL")
             # On disk, and not merely handed to the system, before anyone is told.
             self._writer.execute("PRAGMA synchronous = FULL")
@@ -391,6 +400,15 @@ class Database:
             self._complained = time.monotonic()
             _log.error("the database cannot be used: %s", error)
         return StorageError(error)
+
+
+def _make_private(path: Path) -> None:
+    """Let nobody else read the database; SQLite gives the modes of it to the files beside it."""
+    if not path.exists():
+        os.close(create_file(path))
+    for suffix in ("", "-wal", "-shm", "-journal"):
+        with contextlib.suppress(FileNotFoundError):
+            restrict(path.with_name(f"{path.name}{suffix}"))
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -135,12 +135,12 @@ class SchemaVersionError(DataDirError):
 
 def prepare(connection: sqlite3.Connection) -> None:
     """Bring a new or an older file to this version; refuse one that is newer or not ours."""
-    if _version(connection) == VERSION:
+    if read_version(connection) == VERSION:
         return
     # One transaction: a crash in between leaves the file as it was.
     connection.execute("BEGIN IMMEDIATE")
     try:
-        found = _version(connection)
+        found = read_version(connection)
         for step in _STEPS[found:]:
             for statement in step.split(";"):
                 connection.execute(statement)
@@ -155,7 +155,12 @@ def prepare(connection: sqlite3.Connection) -> None:
         raise
 
 
-def _version(connection: sqlite3.Connection) -> int:
+def read_version(connection: sqlite3.Connection) -> int:
+    """Read which version of the tables a file holds; 0 is an empty one.
+
+    Raises:
+        SchemaVersionError: A newer backend wrote it, or it is somebody else's.
+    """
     found = int(connection.execute("PRAGMA user_version").fetchone()[0])
     if found > VERSION:
         raise SchemaVersionError(
