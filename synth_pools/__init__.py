@@ -23,16 +23,23 @@ from synth_pools.errors import (
     ClientClosedError,
     ConfigurationError,
     ConflictError,
+    ContentMismatchError,
     DecodeError,
+    FleetStoppedError,
+    JournalError,
     NotFoundError,
     PermissionDeniedError,
+    PoolFailedError,
     RateLimitError,
     RequestValidationError,
     ResponseDecodeError,
     ServerError,
+    StreamBrokenError,
     StreamDecodeError,
+    StreamTimeoutError,
     SynthPoolsError,
     ValidationFailedError,
+    WaitTimeoutError,
 )
 
 if TYPE_CHECKING:
@@ -42,15 +49,6 @@ if TYPE_CHECKING:
     from synth_pools._client._sync.synth_client import SynthClient
     from synth_pools._client.fleet.outcomes import FleetProgress, RolloutOutcome
     from synth_pools._client.hooks import RequestInfo, ResponseInfo
-    from synth_pools._client.run_errors import (
-        ContentMismatchError,
-        FleetStoppedError,
-        JournalError,
-        PoolFailedError,
-        StreamBrokenError,
-        StreamTimeoutError,
-        WaitTimeoutError,
-    )
     from synth_pools.types import PoolTarget
 
     PoolsClient = ContainerPoolsClient
@@ -64,20 +62,13 @@ else:
         "AsyncPoolsClient": "synth_pools._client._async.client:AsyncContainerPoolsClient",
         "AsyncSynthClient": "synth_pools._client._async.synth_client:AsyncSynthClient",
         "ContainerPoolsClient": "synth_pools._client._sync.client:ContainerPoolsClient",
-        "ContentMismatchError": "synth_pools._client.run_errors:ContentMismatchError",
         "FleetProgress": "synth_pools._client.fleet.outcomes:FleetProgress",
-        "FleetStoppedError": "synth_pools._client.run_errors:FleetStoppedError",
-        "JournalError": "synth_pools._client.run_errors:JournalError",
-        "PoolFailedError": "synth_pools._client.run_errors:PoolFailedError",
         "PoolTarget": "synth_pools.types:PoolTarget",
         "PoolsClient": "synth_pools._client._sync.client:ContainerPoolsClient",
         "RequestInfo": "synth_pools._client.hooks:RequestInfo",
         "ResponseInfo": "synth_pools._client.hooks:ResponseInfo",
         "RolloutOutcome": "synth_pools._client.fleet.outcomes:RolloutOutcome",
-        "StreamBrokenError": "synth_pools._client.run_errors:StreamBrokenError",
-        "StreamTimeoutError": "synth_pools._client.run_errors:StreamTimeoutError",
         "SynthClient": "synth_pools._client._sync.synth_client:SynthClient",
-        "WaitTimeoutError": "synth_pools._client.run_errors:WaitTimeoutError",
     }
 
     def __getattr__(name: str) -> Any:

@@ -7,18 +7,24 @@ The tree::
     ├── RequestValidationError     (ValueError)  refused before anything was sent
     ├── ClientClosedError          (RuntimeError)  used after it was closed
     ├── APIConnectionError         (httpx.TransportError)  no complete answer came back
-    │   └── APITimeoutError        (httpx.TimeoutException)
+    │   ├── APITimeoutError        (httpx.TimeoutException)
+    │   └── StreamBrokenError      an event stream that could not be resumed
+    │       └── StreamTimeoutError (APITimeoutError)  because nothing came any more
     ├── APIStatusError             (httpx.HTTPStatusError)  the service answered with an error
     │   ├── BadRequestError 400, AuthenticationError 401, PermissionDeniedError 403,
     │   ├── NotFoundError 404, ConflictError 409, ValidationFailedError 422,
     │   └── RateLimitError 429, ServerError 5xx
-    └── DecodeError                (ValueError)  an answer that cannot be read
-        ├── ResponseDecodeError    a body that is not JSON
-        └── StreamDecodeError      an event that is not JSON, or too large
+    ├── DecodeError                (ValueError)  an answer that cannot be read
+    │   ├── ResponseDecodeError    a body that is not JSON
+    │   ├── StreamDecodeError      an event that is not JSON, or too large
+    │   └── ContentMismatchError   a download that is not what the service names
+    ├── WaitTimeoutError           (TimeoutError)  a wait that reached its time limit
+    ├── PoolFailedError            a pool that will not become active
+    ├── JournalError               (ValueError)  a journal that cannot be used
+    └── FleetStoppedError          a fleet that ended before its requests did
 
 They are plain data: each one pickles, copies, and holds no connection, no client and no API key.
-What they take over from httpx is there so that code written for the bare HTTP library keeps
-working.
+The base classes from httpx keep code working that was written for the bare HTTP library.
 """
 
 from __future__ import annotations
@@ -95,6 +101,28 @@ class APIConnectionError(SynthPoolsError, httpx.TransportError):
 
 class APITimeoutError(APIConnectionError, httpx.TimeoutException):
     """Connecting, sending or waiting for an answer took longer than the time limit or deadline."""
+
+
+class StreamBrokenError(APIConnectionError):
+    """An event stream broke before the rollout's last event, and could not be taken up again.
+
+    Attributes:
+        cursor: The position that was reached: pass it as ``cursor`` to go on after it. None where
+            the service gave its events no ids.
+        events: How many events came out of this stream.
+    """
+
+    def __init__(self, message: str, *, cursor: str | None, events: int, **request: Any) -> None:
+        super().__init__(message, **request)
+        self.cursor = cursor
+        self.events = events
+
+    def _fields(self) -> dict[str, Any]:
+        return {**super()._fields(), "cursor": self.cursor, "events": self.events}
+
+
+class StreamTimeoutError(StreamBrokenError, APITimeoutError):
+    """Not even a heartbeat came within ``stream_idle_timeout``, at the last attempt either."""
 
 
 class APIStatusError(SynthPoolsError, httpx.HTTPStatusError):
@@ -233,6 +261,85 @@ class ResponseDecodeError(DecodeError):
 
 class StreamDecodeError(DecodeError):
     """An event of a stream is not JSON, or larger than the limit."""
+
+
+class ContentMismatchError(DecodeError):
+    """What was downloaded is not the content that the service names; nothing of it is kept.
+
+    Attributes:
+        expected: The SHA-256 that the service names, in hexadecimal; or its length in bytes.
+        actual: The same of what came.
+    """
+
+    def __init__(self, message: str, *, expected: str, actual: str, excerpt: str = "") -> None:
+        super().__init__(message, excerpt=excerpt)
+        self.expected = expected
+        self.actual = actual
+
+    def _fields(self) -> dict[str, Any]:
+        return {**super()._fields(), "expected": self.expected, "actual": self.actual}
+
+
+class WaitTimeoutError(SynthPoolsError, TimeoutError):
+    """What was waited for did not happen within the time limit.
+
+    Attributes:
+        last: The pool or rollout as it was seen last; None if it was not seen at all.
+    """
+
+    def __init__(self, message: str, *, last: dict[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.last = last
+
+    def _fields(self) -> dict[str, Any]:
+        return {"last": self.last}
+
+
+class PoolFailedError(SynthPoolsError):
+    """The pool has failed or is archived: it will not become active.
+
+    Attributes:
+        pool: The pool as it was seen last.
+    """
+
+    def __init__(self, message: str, *, pool: dict[str, Any]) -> None:
+        super().__init__(message)
+        self.pool = pool
+
+    def _fields(self) -> dict[str, Any]:
+        return {"pool": self.pool}
+
+
+class JournalError(SynthPoolsError, ValueError):
+    """A journal is damaged, in use, no journal at all, or belongs to another run.
+
+    Attributes:
+        path: The file.
+    """
+
+    def __init__(self, message: str, *, path: str) -> None:
+        super().__init__(message)
+        self.path = path
+
+    def _fields(self) -> dict[str, Any]:
+        return {"path": self.path}
+
+
+class FleetStoppedError(SynthPoolsError):
+    """A fleet ended before its requests did, because going on made no sense.
+
+    Attributes:
+        index: Which request made it stop, counted from 0.
+        reason: The error that made it stop; None for a rollout that did not complete.
+    """
+
+    def __init__(self, message: str, *, index: int, reason: Exception | None) -> None:
+        super().__init__(message)
+        self.index = index
+        self.reason = reason
+
+    def _fields(self) -> dict[str, Any]:
+        return {"index": self.index, "reason": self.reason}
 
 
 _BY_STATUS: dict[int, type[APIStatusError]] = {

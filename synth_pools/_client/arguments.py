@@ -1,4 +1,4 @@
-"""What is refused before anything is sent, and how bodies reach the generated request builders."""
+"""Argument checks, before anything is sent, and JSON bodies for the generated request builders."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from synth_pools.errors import RequestValidationError
+from synth_pools.errors import ConfigurationError, RequestValidationError
+
+# An argument of a call is refused with the one, a setting of a client with the other.
+Refusal = type[RequestValidationError] | type[ConfigurationError]
 
 CANONICAL_ROLLOUT_REQUEST_KEYS: frozenset[str] = frozenset(
     {
@@ -33,6 +36,8 @@ CANONICAL_ROLLOUT_REQUEST_KEYS: frozenset[str] = frozenset(
     }
 )
 
+# Far beyond any use, and still small enough for every clock and socket of the platform.
+_LONGEST_SECONDS = 1e9
 _LONGEST_IDEMPOTENCY_KEY = 255
 _BATCH_LISTS = ("rollouts", "requests")
 _LARGEST_BATCH = 1000
@@ -108,21 +113,109 @@ def query_int(value: int | None, name: str) -> int | None:
     return value
 
 
-def check_idempotency_key(value: str | None) -> str | None:
-    """The value of an ``Idempotency-Key`` header, or None for none.
+def check_idempotency_key(
+    value: str | None, *, error: Refusal = RequestValidationError
+) -> str | None:
+    """Check the value of an ``Idempotency-Key`` header; None for none.
 
     Raises:
-        RequestValidationError: It is not 1 to 255 visible ASCII characters.
+        RequestValidationError, ConfigurationError: It is not 1 to 255 visible ASCII characters.
     """
     if value is None:
         return None
-    text = _plain_text(value, "idempotency_key")
+    text = _plain_text(value, "idempotency_key", error)
     visible = all("!" <= character <= "~" for character in text)
     if not 1 <= len(text) <= _LONGEST_IDEMPOTENCY_KEY or not visible:
-        raise RequestValidationError(
+        raise error(
             f"idempotency_key must be 1 to {_LONGEST_IDEMPOTENCY_KEY} visible ASCII characters"
         )
     return text
+
+
+def check_seconds(value: float, name: str, *, error: Refusal = RequestValidationError) -> float:
+    """Check a number of seconds.
+
+    Args:
+        value: The argument.
+        name: Its name, for the message.
+        error: The class to raise.
+
+    Returns:
+        The number, as a float.
+
+    Raises:
+        RequestValidationError, ConfigurationError: It is not a positive number, or too large.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise error(f"{name} must be a number of seconds, not {type(value).__name__}")
+    # Written so that NaN is refused too.
+    if not 0 < value <= _LONGEST_SECONDS:
+        raise error(
+            f"{name} must be a positive, finite number of seconds, at most {_LONGEST_SECONDS:.0f}"
+        )
+    return float(value)
+
+
+def check_limit(
+    value: float | None, name: str, *, error: Refusal = RequestValidationError
+) -> float | None:
+    """Check a time limit: a number of seconds as `check_seconds` takes it, or None for no limit."""
+    return None if value is None else check_seconds(value, name, error=error)
+
+
+def check_callback(value: object, name: str, *, error: Refusal = RequestValidationError) -> None:
+    """Refuse a callback that cannot be called; None stands for no callback."""
+    if value is not None and not callable(value):
+        raise error(f"{name} must be callable, not {type(value).__name__}")
+
+
+def check_flag(value: object, name: str) -> None:
+    """Refuse a flag that is neither True nor False."""
+    if not isinstance(value, bool):
+        raise RequestValidationError(f"{name} must be True or False, not {type(value).__name__}")
+
+
+def check_count(
+    value: int,
+    name: str,
+    *,
+    least: int = 0,
+    most: int | None = None,
+    error: Refusal = RequestValidationError,
+) -> int:
+    """Check a whole number.
+
+    Args:
+        value: The argument.
+        name: Its name, for the message.
+        least: The smallest number allowed.
+        most: The largest number allowed; None for no bound.
+        error: The class to raise.
+
+    Returns:
+        The number.
+
+    Raises:
+        RequestValidationError, ConfigurationError: It is not an integer, or out of bounds.
+    """
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise error(f"{name} must be an integer, not {type(value).__name__}")
+    if value < least or (most is not None and value > most):
+        bounds = f"{least} or more" if most is None else f"{least} to {most}"
+        raise error(f"{name} must be {bounds}")
+    return value
+
+
+def check_choice(value: str, name: str, choices: tuple[str, ...]) -> str:
+    """Check a word against the allowed ones.
+
+    Raises:
+        RequestValidationError: It is none of them.
+    """
+    if not isinstance(value, str) or value not in choices:
+        allowed = " or ".join(repr(choice) for choice in choices)
+        raise RequestValidationError(f"{name} must be {allowed}")
+    return value
 
 
 def rollout_batch(request: Mapping[str, Any]) -> dict[str, Any]:
@@ -220,11 +313,11 @@ def _check_mapping(request: object, name: str) -> None:
         raise RequestValidationError(f"{name} must be a mapping, not {type(request).__name__}")
 
 
-def _plain_text(value: object, name: str) -> str:
+def _plain_text(value: object, name: str, error: Refusal = RequestValidationError) -> str:
     if not isinstance(value, str):
-        raise RequestValidationError(f"{name} must be a string, not {type(value).__name__}")
+        raise error(f"{name} must be a string, not {type(value).__name__}")
     # Members of string enumerations print as their name: what is meant is what they are equal to.
     text = str.__str__(value)
     if any("\ud800" <= character <= "\udfff" for character in text):
-        raise RequestValidationError(f"{name} holds half of a surrogate pair")
+        raise error(f"{name} holds half of a surrogate pair")
     return text

@@ -1,17 +1,26 @@
-"""What a client is configured with: the API key, the base URL, the time limit.
+"""Configuration of a client: its API key, base URL, limits and hooks, resolved and checked.
 
-Nothing here shows the key: it lives in a `Secret`, and no message names a value that could be one.
+The key is held in a `Secret`, and no message names a value that could be one.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
+from synth_pools._client.arguments import (
+    check_callback,
+    check_count,
+    check_idempotency_key,
+    check_limit,
+    check_seconds,
+)
+from synth_pools._client.secret import Secret
 from synth_pools.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -24,12 +33,26 @@ DEFAULT_TIMEOUT_SECONDS = 30.0
 DEFAULT_MAX_RETRIES = 2
 DEFAULT_STREAM_IDLE_TIMEOUT_SECONDS = 60.0
 
-# Far beyond any use, and still small enough for every clock and socket of the platform.
-_LONGEST_TIMEOUT_SECONDS = 1e9
-# Shorter keys are as likely to be an ordinary word in a server's answer.
-_SHORTEST_REDACTED_KEY = 8
-_MASK = "**********"
 _CUT_FROM_BASE_URL = ("/v1", "/api")
+
+_seconds = partial(check_seconds, error=ConfigurationError)
+_limit = partial(check_limit, error=ConfigurationError)
+_count = partial(check_count, error=ConfigurationError)
+_callback = partial(check_callback, error=ConfigurationError)
+_key = partial(check_idempotency_key, error=ConfigurationError)
+
+# What the client says itself, or what decides where a request ends.
+_OURS = {
+    "accept",
+    "authorization",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "host",
+    "last-event-id",
+    "transfer-encoding",
+}
 
 
 class Keep(Enum):
@@ -42,88 +65,6 @@ class Keep(Enum):
 
 
 KEEP: Final = Keep.KEEP
-
-
-class Secret:
-    """A value that `repr`, `str`, `vars`, copies and pickles do not give away.
-
-    It is kept in a closure and not in an attribute, so that walking an object graph does not find
-    it. Only `reveal` returns it.
-    """
-
-    __slots__ = ("_reveal",)
-    _reveal: Callable[[], Any]
-
-    def __init__(self, value: Any) -> None:
-        # Takes anything and judges nothing: an exception raised while the plain value is in a
-        # local variable would carry it in its traceback. `problem` says what is wrong with it.
-        self._reveal = lambda: value
-
-    @classmethod
-    def of(cls, value: Any) -> Secret | None:
-        """Wrap ``value``; None and what is wrapped already stay as they are."""
-        return value if value is None or isinstance(value, Secret) else cls(value)
-
-    def reveal(self) -> str:
-        """The plain value. Never keep it in a local variable of a function that may raise."""
-        value: str = self._reveal()
-        return value
-
-    def stripped(self) -> Secret:
-        """The same secret without white space around it."""
-        return Secret(self.reveal().strip()) if isinstance(self._reveal(), str) else self
-
-    def is_empty(self) -> bool:
-        return isinstance(self._reveal(), str) and not self.reveal()
-
-    def problem(self) -> str | None:
-        """Why the value cannot be sent in a header, in words that do not contain it."""
-        if not isinstance(self._reveal(), str):
-            return f"must be a string, not {type(self._reveal()).__name__}"
-        if not all(" " <= character <= "~" for character in self.reveal()):
-            return "must hold only printable ASCII characters"
-        return None
-
-    def redact(self, text: str) -> str:
-        """``text`` with the secret blotted out, for words that came from somewhere else."""
-        if len(self.reveal()) < _SHORTEST_REDACTED_KEY:
-            return text
-        return text.replace(self.reveal(), _MASK)
-
-    def redact_bytes(self, data: bytes) -> bytes:
-        """Like `redact`, for bytes."""
-        if len(self.reveal()) < _SHORTEST_REDACTED_KEY:
-            return data
-        return data.replace(self.reveal().encode(), _MASK.encode())
-
-    def __repr__(self) -> str:
-        return f"Secret('{_MASK}')"
-
-    def __str__(self) -> str:
-        return _MASK
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Secret):
-            return NotImplemented
-        # Here, since most keys are compared with none.
-        import hmac
-
-        return hmac.compare_digest(
-            str(self._reveal()).encode("utf-8", "surrogatepass"),
-            str(other._reveal()).encode("utf-8", "surrogatepass"),
-        )
-
-    def __hash__(self) -> int:
-        return hash((Secret, self._reveal()))
-
-    def __copy__(self) -> Secret:
-        return self
-
-    def __deepcopy__(self, memo: object) -> Secret:
-        return self
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("an API key is not pickled: configure a client anew where it is needed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,17 +142,19 @@ def resolve_config(
         ConfigurationError: A value is missing or cannot be used; the message says which and why.
     """
     if adopted is None:
+        _callback(on_request, "on_request")
+        _callback(on_response, "on_response")
         return ClientConfig(
             api_key=_resolve_api_key(api_key),
             base_url=_resolve_base_url(backend_base, base_url),
-            timeout=check_seconds("timeout", timeout)
+            timeout=_seconds(timeout, "timeout")
             if timeout_seconds is None
-            else check_seconds("timeout_seconds", timeout_seconds),
-            max_retries=check_max_retries(max_retries),
-            deadline=None if deadline is None else check_seconds("deadline", deadline),
-            stream_idle_timeout=check_seconds("stream_idle_timeout", stream_idle_timeout),
-            on_request=_check_hook("on_request", on_request),
-            on_response=_check_hook("on_response", on_response),
+            else _seconds(timeout_seconds, "timeout_seconds"),
+            max_retries=_count(max_retries, "max_retries"),
+            deadline=_limit(deadline, "deadline"),
+            stream_idle_timeout=_seconds(stream_idle_timeout, "stream_idle_timeout"),
+            on_request=on_request,
+            on_response=on_response,
         )
     if not isinstance(adopted, ClientConfig):
         name = getattr(adopted, "__name__", "object")
@@ -294,37 +237,60 @@ def _cut_path(path: str) -> str:
     return path
 
 
-def check_seconds(name: str, value: float) -> float:
-    """``value`` if it is a number of seconds that can be waited.
+def with_options(
+    config: ClientConfig,
+    *,
+    timeout: float | Keep = KEEP,
+    max_retries: int | Keep = KEEP,
+    deadline: float | Keep | None = KEEP,
+    stream_idle_timeout: float | Keep = KEEP,
+    headers: Mapping[str, str] | Keep | None = KEEP,
+    idempotency_key: str | Keep | None = KEEP,
+) -> ClientConfig:
+    """``config`` with some settings changed.
 
     Raises:
-        ConfigurationError: It is not; the message calls it ``name``.
+        ConfigurationError: A value cannot be used; the message names the argument.
     """
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ConfigurationError(f"{name} must be a number of seconds, not {type(value).__name__}")
-    # Written so that NaN is refused too.
-    if not 0 < value <= _LONGEST_TIMEOUT_SECONDS:
-        raise ConfigurationError(
-            f"{name} must be a positive, finite number of seconds, at most "
-            f"{_LONGEST_TIMEOUT_SECONDS:.0f}"
-        )
-    return float(value)
+    changes: dict[str, Any] = {}
+    if timeout is not KEEP:
+        changes["timeout"] = _seconds(timeout, "timeout")
+    if max_retries is not KEEP:
+        changes["max_retries"] = _count(max_retries, "max_retries")
+    if deadline is not KEEP:
+        changes["deadline"] = _limit(deadline, "deadline")
+    if stream_idle_timeout is not KEEP:
+        changes["stream_idle_timeout"] = _seconds(stream_idle_timeout, "stream_idle_timeout")
+    if headers is not KEEP:
+        changes["headers"] = () if headers is None else _merge(config.headers, headers)
+    if idempotency_key is not KEEP:
+        changes["idempotency_key"] = _key(idempotency_key)
+    return replace(config, **changes) if changes else config
 
 
-def check_max_retries(value: int) -> int:
-    """``value`` if it is a number of retries.
+def _merge(
+    present: tuple[tuple[str, str], ...], headers: Mapping[str, str]
+) -> tuple[tuple[str, str], ...]:
+    if not isinstance(headers, Mapping):
+        raise ConfigurationError(f"headers must be a mapping, not {type(headers).__name__}")
+    merged = {name.lower(): (name, value) for name, value in present}
+    for name, value in headers.items():
+        _check_header(name, value)
+        merged[name.lower()] = (name, value)
+    return tuple(merged.values())
 
-    Raises:
-        ConfigurationError: It is not.
-    """
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise ConfigurationError(f"max_retries must be an integer, not {type(value).__name__}")
-    if value < 0:
-        raise ConfigurationError("max_retries must be 0 or more")
-    return value
 
-
-def _check_hook(name: str, value: Callable[..., object] | None) -> Any:
-    if value is not None and not callable(value):
-        raise ConfigurationError(f"{name} must be callable, not {type(value).__name__}")
-    return value
+def _check_header(name: object, value: object) -> None:
+    # A value may be a secret of the caller's: no message shows one.
+    if not isinstance(name, str) or not isinstance(value, str):
+        raise ConfigurationError("headers must have strings as names and as values")
+    if not name or not all(
+        character.isalnum() or character in "-_.!#$%&'*+^`|~" for character in name
+    ):
+        raise ConfigurationError("headers must have names of letters, digits and hyphens")
+    if not name.isascii() or not all(" " <= character <= "~" for character in value):
+        raise ConfigurationError(f"headers: {name!r} must hold only printable ASCII characters")
+    if name.lower() in _OURS:
+        raise ConfigurationError(f"headers must not hold {name!r}: the client sets it itself")
+    if name.lower() == "idempotency-key":
+        raise ConfigurationError(f"headers must not hold {name!r}: use idempotency_key=...")

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from synth_pools import AsyncContainerPoolsClient, ConfigurationError, ContainerPoolsClient
-from synth_pools._client.config import ClientConfig, Secret, configuration_of, resolve_config
+from synth_pools._client.config import ClientConfig, configuration_of, resolve_config
+from synth_pools._client.secret import Secret
 
 KEY = "sk_live_0123456789abcdef"
 

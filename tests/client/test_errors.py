@@ -34,8 +34,7 @@ from synth_pools import (
     SynthPoolsError,
     ValidationFailedError,
 )
-from synth_pools._client.http.error_mapping import decode_error, status_error
-from synth_pools._client.http.failures import connection_error
+from synth_pools._client.http.error_mapping import connection_error, decode_error, status_error
 from synth_pools._client.http.tracebacks import without_frames
 
 BY_STATUS: dict[int, type[APIStatusError]] = {

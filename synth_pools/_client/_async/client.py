@@ -23,18 +23,19 @@ from synth_pools._client.config import (
     KEEP,
     ClientConfig,
     Keep,
-    Secret,
     configuration_of,
     resolve_config,
+    with_options,
 )
+from synth_pools._client.secret import Secret
 
 if TYPE_CHECKING:
-    from synth_pools._client._async.namespaces import (
-        AsyncAgentRolloutsNamespace,
+    from synth_pools._client._async.namespaces.agent_rollouts import AsyncAgentRolloutsNamespace
+    from synth_pools._client._async.namespaces.pools import (
         AsyncMetricsNamespace,
-        AsyncRolloutsNamespace,
         AsyncTasksNamespace,
     )
+    from synth_pools._client._async.namespaces.rollouts import AsyncRolloutsNamespace
     from synth_pools._client.hooks import OnRequest, OnResponse
     from synth_pools_api.typed._async import AsyncApi
 
@@ -130,28 +131,28 @@ class AsyncContainerPoolsClient(
     @property
     def rollouts(self) -> AsyncRolloutsNamespace:
         """The rollouts of one pool."""
-        from synth_pools._client._async.namespaces import AsyncRolloutsNamespace
+        from synth_pools._client._async.namespaces.rollouts import AsyncRolloutsNamespace
 
         return AsyncRolloutsNamespace(self)
 
     @property
     def agent_rollouts(self) -> AsyncAgentRolloutsNamespace:
         """Rollouts without naming their pool."""
-        from synth_pools._client._async.namespaces import AsyncAgentRolloutsNamespace
+        from synth_pools._client._async.namespaces.agent_rollouts import AsyncAgentRolloutsNamespace
 
         return AsyncAgentRolloutsNamespace(self)
 
     @property
     def tasks(self) -> AsyncTasksNamespace:
         """The tasks of a pool."""
-        from synth_pools._client._async.namespaces import AsyncTasksNamespace
+        from synth_pools._client._async.namespaces.pools import AsyncTasksNamespace
 
         return AsyncTasksNamespace(self)
 
     @property
     def metrics(self) -> AsyncMetricsNamespace:
         """How busy pools are."""
-        from synth_pools._client._async.namespaces import AsyncMetricsNamespace
+        from synth_pools._client._async.namespaces.pools import AsyncMetricsNamespace
 
         return AsyncMetricsNamespace(self)
 
@@ -190,8 +191,6 @@ class AsyncContainerPoolsClient(
         Raises:
             ConfigurationError: A value cannot be used; the message names it.
         """
-        from synth_pools._client.options import with_options
-
         config = with_options(
             self._config,
             timeout=timeout,

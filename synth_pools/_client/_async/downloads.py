@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 
 from synth_pools._client._async.transport import AsyncTransport, Wanted
-from synth_pools._client.checks import check_callback
+from synth_pools._client.arguments import check_callback
 from synth_pools._client.http.content import (
     Head,
     Memory,
@@ -20,12 +20,12 @@ from synth_pools._client.http.content import (
     target_file,
 )
 from synth_pools._client.http.request_builder import Call, RequestBuilder
-from synth_pools._client.run_errors import ContentMismatchError
 from synth_pools._client.runtime.async_.io import in_thread
 from synth_pools.errors import (
     APIConnectionError,
     APIStatusError,
     ClientClosedError,
+    ContentMismatchError,
 )
 from synth_pools_api.operations import OperationId
 
@@ -100,7 +100,7 @@ class _Download:
             wait = self._wait(failure, attempt)
             if wait is None:
                 raise failure
-            transport._observer.retrying(
+            transport.observer.retrying(
                 self._call, failure, attempt, wait, transport.config.max_retries
             )
             await transport.sleep(wait)

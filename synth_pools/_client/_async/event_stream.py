@@ -11,11 +11,16 @@ from typing import Any, Self, cast
 import httpx
 
 from synth_pools._client._async.transport import AsyncTransport
-from synth_pools._client.events.position import TERMINAL_EVENTS, Position, event_name, is_final
+from synth_pools._client.events.position import (
+    TERMINAL_EVENTS,
+    Position,
+    broken_stream,
+    event_name,
+    is_final,
+)
 from synth_pools._client.events.sse import EventStreamDecoder
 from synth_pools._client.http.request_builder import Call
 from synth_pools._client.http.retry import RETRIED_STATUSES
-from synth_pools._client.run_errors import broken_stream
 from synth_pools._client.runtime.async_.concurrency import read_end
 from synth_pools._client.runtime.async_.io import within
 from synth_pools.errors import (
@@ -276,7 +281,7 @@ class _Reader:
             wait = transport.random() * _PROMPT_SECONDS
         if self._until is not None:
             wait = min(wait, max(0.0, self._until - transport.clock()))
-        transport._observer.retrying(
+        transport.observer.retrying(
             self._call, failure, self._barren, wait, transport.config.max_retries
         )
         await transport.sleep(wait)

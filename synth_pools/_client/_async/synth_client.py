@@ -8,7 +8,8 @@ from typing import Self
 import httpx
 
 from synth_pools._client._async.client import AsyncContainerPoolsClient
-from synth_pools._client.config import DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT_SECONDS, Secret
+from synth_pools._client.config import DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT_SECONDS
+from synth_pools._client.secret import Secret
 
 
 class AsyncSynthClient:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import random
+import sys
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 import httpx
 
-from synth_pools._client._async.connections import AsyncConnections
-from synth_pools._client._async.sending import AsyncSender
+from synth_pools._client._async.connections import AsyncConnections, AsyncSender
 from synth_pools._client.config import ClientConfig
 from synth_pools._client.http.request_builder import Call, RequestBuilder
 from synth_pools._client.http.response_reader import AnswerReader
 from synth_pools._client.http.tracebacks import without_frames
-from synth_pools._client.instrumentation.observer import Observer, is_tracing
 from synth_pools._client.runtime.async_.io import sleep, within
 from synth_pools.errors import (
     APIConnectionError,
@@ -26,8 +26,12 @@ from synth_pools.errors import (
 )
 from synth_pools_api.operations import OPERATIONS, Operation, OperationId
 
+if TYPE_CHECKING:
+    from synth_pools._client.instrumentation.observer import Observer
+
 T = TypeVar("T")
 
+_LOG = logging.getLogger("synth_pools")
 _KEY_HEADER = "Idempotency-Key"
 # What an earlier attempt, whose answer was lost, may have brought about itself.
 _OWN_DOING = {("DELETE", 404), ("POST", 409)}
@@ -78,7 +82,6 @@ class AsyncTransport:
             config.base_url, httpx.Timeout(config.timeout), http_client
         )
         self._answers = AnswerReader(config)
-        self._observer = Observer(config)
         self._calls = RequestBuilder(config, accept="application/json", read_timeout=config.timeout)
         self._streams = RequestBuilder(
             config, accept="text/event-stream", read_timeout=config.stream_idle_timeout
@@ -101,6 +104,14 @@ class AsyncTransport:
     def answers(self) -> AnswerReader:
         """Reads what comes back."""
         return self._answers
+
+    @property
+    def observer(self) -> Observer:
+        """The hooks and the log, to report attempts to."""
+        # Two modules that a client without hooks and without a debugging log does not load.
+        from synth_pools._client.instrumentation.observer import Observer
+
+        return Observer(self._config)
 
     @property
     def is_closed(self) -> bool:
@@ -156,7 +167,8 @@ class AsyncTransport:
             key = self._config.idempotency_key
             headers = call.setdefault("headers", {})
             headers.setdefault(_KEY_HEADER, _new_key() if key is None else key)
-        if not is_tracing():
+        # A program that uses OpenTelemetry has imported it.
+        if "opentelemetry.trace" not in sys.modules:
             return await self._repeat(details, call, builder, read)
         from synth_pools._client.instrumentation.tracing import span
 
@@ -208,9 +220,9 @@ class AsyncTransport:
         """
         sender = await self._connections.sender(streams=True)
         request = self._build(sender, wanted.builder, call, None, longest)
-        watched = self._observer.wants()
-        if watched:
-            self._observer.sending(operation, call, attempt, request)
+        observer = self.observer if self._is_observed() else None
+        if observer is not None:
+            observer.sending(operation, call, attempt, request)
         started = self.clock()
         response: httpx.Response | None = None
         failure: SynthPoolsError | None = None
@@ -220,9 +232,9 @@ class AsyncTransport:
                 await self._refuse(call, response, wanted)
         except SynthPoolsError as error:
             failure = error
-        if watched:
+        if observer is not None:
             seconds = self.clock() - started
-            self._observer.ended(operation, call, attempt, seconds, response, failure)
+            observer.ended(operation, call, attempt, seconds, response, failure)
         if failure is not None or response is None:
             raise failure or AssertionError
         return response
@@ -304,7 +316,7 @@ class AsyncTransport:
             from synth_pools._client.http.retry import outcome_of
 
             lost = lost or not outcome_of(failure).changed_nothing
-            self._observer.retrying(call, failure, attempt, wait, self._config.max_retries)
+            self.observer.retrying(call, failure, attempt, wait, self._config.max_retries)
             await self.sleep(wait)
         status = getattr(failure, "status_code", None)
         if lost and (details.method, status) in _OWN_DOING:
@@ -327,9 +339,9 @@ class AsyncTransport:
         # After that one, which has much to load when it is called first.
         remaining = self._remaining(give_up_at)
         request = self._build(sender, builder, call, content, remaining)
-        watched = self._observer.wants()
-        if watched:
-            self._observer.sending(details.id, call, attempt, request)
+        observer = self.observer if self._is_observed() else None
+        if observer is not None:
+            observer.sending(details.id, call, attempt, request)
         started = self.clock()
         response: httpx.Response | None = None
         failure: SynthPoolsError | None = None
@@ -341,13 +353,18 @@ class AsyncTransport:
             failure = self._answers.deadline_error(call, attempt)
         except SynthPoolsError as error:
             failure = error
-        if watched:
+        if observer is not None:
             seconds = self.clock() - started
-            self._observer.ended(details.id, call, attempt, seconds, response, failure)
+            observer.ended(details.id, call, attempt, seconds, response, failure)
         # Here, where nothing refers any more to the exception that it stands for.
         if failure is not None:
             raise failure
         return cast("T", result)
+
+    def _is_observed(self) -> bool:
+        config = self._config
+        has_hooks = config.on_request is not None or config.on_response is not None
+        return has_hooks or _LOG.isEnabledFor(logging.DEBUG)
 
     def _remaining(self, give_up_at: float | None) -> float | None:
         return None if give_up_at is None else give_up_at - self.clock()

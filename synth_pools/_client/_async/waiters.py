@@ -10,15 +10,17 @@ from synth_pools._client._async.event_stream import AsyncEventStream
 from synth_pools._client._async.transport import AsyncTransport
 from synth_pools._client.events.position import is_final
 from synth_pools._client.http.request_builder import Call
-from synth_pools._client.run_errors import PoolFailedError, StreamBrokenError, WaitTimeoutError
 from synth_pools._client.runtime.async_.concurrency import call_back
 from synth_pools.errors import (
     APIConnectionError,
     APIStatusError,
     ConflictError,
     NotFoundError,
+    PoolFailedError,
     ResponseDecodeError,
+    StreamBrokenError,
     SynthPoolsError,
+    WaitTimeoutError,
 )
 from synth_pools_api.operations import OperationId
 

@@ -26,18 +26,19 @@ from synth_pools._client.config import (
     KEEP,
     ClientConfig,
     Keep,
-    Secret,
     configuration_of,
     resolve_config,
+    with_options,
 )
+from synth_pools._client.secret import Secret
 
 if TYPE_CHECKING:
-    from synth_pools._client._sync.namespaces import (
-        AgentRolloutsNamespace,
+    from synth_pools._client._sync.namespaces.agent_rollouts import AgentRolloutsNamespace
+    from synth_pools._client._sync.namespaces.pools import (
         MetricsNamespace,
-        RolloutsNamespace,
         TasksNamespace,
     )
+    from synth_pools._client._sync.namespaces.rollouts import RolloutsNamespace
     from synth_pools._client.hooks import OnRequest, OnResponse
     from synth_pools_api.typed._sync import Api
 
@@ -133,28 +134,28 @@ class ContainerPoolsClient(
     @property
     def rollouts(self) -> RolloutsNamespace:
         """The rollouts of one pool."""
-        from synth_pools._client._sync.namespaces import RolloutsNamespace
+        from synth_pools._client._sync.namespaces.rollouts import RolloutsNamespace
 
         return RolloutsNamespace(self)
 
     @property
     def agent_rollouts(self) -> AgentRolloutsNamespace:
         """Rollouts without naming their pool."""
-        from synth_pools._client._sync.namespaces import AgentRolloutsNamespace
+        from synth_pools._client._sync.namespaces.agent_rollouts import AgentRolloutsNamespace
 
         return AgentRolloutsNamespace(self)
 
     @property
     def tasks(self) -> TasksNamespace:
         """The tasks of a pool."""
-        from synth_pools._client._sync.namespaces import TasksNamespace
+        from synth_pools._client._sync.namespaces.pools import TasksNamespace
 
         return TasksNamespace(self)
 
     @property
     def metrics(self) -> MetricsNamespace:
         """How busy pools are."""
-        from synth_pools._client._sync.namespaces import MetricsNamespace
+        from synth_pools._client._sync.namespaces.pools import MetricsNamespace
 
         return MetricsNamespace(self)
 
@@ -193,8 +194,6 @@ class ContainerPoolsClient(
         Raises:
             ConfigurationError: A value cannot be used; the message names it.
         """
-        from synth_pools._client.options import with_options
-
         config = with_options(
             self._config,
             timeout=timeout,

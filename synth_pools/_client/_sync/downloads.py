@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 
 from synth_pools._client._sync.transport import Transport, Wanted
-from synth_pools._client.checks import check_callback
+from synth_pools._client.arguments import check_callback
 from synth_pools._client.http.content import (
     Head,
     Memory,
@@ -23,12 +23,12 @@ from synth_pools._client.http.content import (
     target_file,
 )
 from synth_pools._client.http.request_builder import Call, RequestBuilder
-from synth_pools._client.run_errors import ContentMismatchError
 from synth_pools._client.runtime.sync_.io import in_thread
 from synth_pools.errors import (
     APIConnectionError,
     APIStatusError,
     ClientClosedError,
+    ContentMismatchError,
 )
 from synth_pools_api.operations import OperationId
 
@@ -103,7 +103,7 @@ class _Download:
             wait = self._wait(failure, attempt)
             if wait is None:
                 raise failure
-            transport._observer.retrying(
+            transport.observer.retrying(
                 self._call, failure, attempt, wait, transport.config.max_retries
             )
             transport.sleep(wait)

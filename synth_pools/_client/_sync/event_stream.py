@@ -14,11 +14,16 @@ from typing import Any, Self, cast
 import httpx
 
 from synth_pools._client._sync.transport import Transport
-from synth_pools._client.events.position import TERMINAL_EVENTS, Position, event_name, is_final
+from synth_pools._client.events.position import (
+    TERMINAL_EVENTS,
+    Position,
+    broken_stream,
+    event_name,
+    is_final,
+)
 from synth_pools._client.events.sse import EventStreamDecoder
 from synth_pools._client.http.request_builder import Call
 from synth_pools._client.http.retry import RETRIED_STATUSES
-from synth_pools._client.run_errors import broken_stream
 from synth_pools._client.runtime.sync_.concurrency import read_end
 from synth_pools._client.runtime.sync_.io import within
 from synth_pools.errors import (
@@ -277,7 +282,7 @@ class _Reader:
             wait = transport.random() * _PROMPT_SECONDS
         if self._until is not None:
             wait = min(wait, max(0.0, self._until - transport.clock()))
-        transport._observer.retrying(
+        transport.observer.retrying(
             self._call, failure, self._barren, wait, transport.config.max_retries
         )
         transport.sleep(wait)

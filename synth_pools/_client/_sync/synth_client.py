@@ -11,7 +11,8 @@ from typing import Self
 import httpx
 
 from synth_pools._client._sync.client import ContainerPoolsClient
-from synth_pools._client.config import DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT_SECONDS, Secret
+from synth_pools._client.config import DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT_SECONDS
+from synth_pools._client.secret import Secret
 
 
 class SynthClient:

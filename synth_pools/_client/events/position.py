@@ -11,6 +11,14 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from synth_pools.errors import (
+    APIConnectionError,
+    APIStatusError,
+    APITimeoutError,
+    StreamBrokenError,
+    StreamTimeoutError,
+)
+
 TERMINAL_EVENTS = frozenset(
     {"rollout.completed", "rollout.failed", "rollout.cancelled", "rollout.succeeded"}
 )
@@ -166,6 +174,40 @@ class Position:
                 return False
         self._sifting = False
         return True
+
+
+def broken_stream(
+    failure: APIConnectionError | APIStatusError,
+    *,
+    cursor: str | None,
+    events: int,
+    attempts: int,
+) -> StreamBrokenError:
+    """The error for a stream of which `failure` was the end.
+
+    Args:
+        failure: How the last attempt ended.
+        cursor: The position that was reached.
+        events: How many events came out of the stream.
+        attempts: How many attempts in a row brought nothing new, the last one included.
+    """
+    kind = StreamTimeoutError if isinstance(failure, APITimeoutError) else StreamBrokenError
+    place = "before the first event" if not events else f"after {events} events"
+    if cursor is not None:
+        place += f", the last one {cursor!r}"
+    if attempts > 1:
+        place += f"; {attempts - 1} attempts to go on brought nothing new"
+    request = failure.request
+    return kind(
+        f"{failure} ({place})",
+        cursor=cursor,
+        events=events,
+        method=request.method,
+        url=str(request.url),
+        path=failure.path,
+        cause=getattr(failure, "cause", type(failure).__name__),
+        sent=True,
+    )
 
 
 def _id(event: Any, stream_id: str) -> str | None:

@@ -9,7 +9,6 @@ import json
 from typing import Any
 
 from synth_pools import errors
-from synth_pools._client import run_errors
 from synth_pools._client.http.error_mapping import status_error
 from synth_pools.errors import APIStatusError, SynthPoolsError
 
@@ -18,8 +17,7 @@ _HEADERS = frozenset({"x-request-id", "retry-after", "content-type", "location"}
 
 _CLASSES: dict[str, type[SynthPoolsError]] = {
     name: value
-    for module in (errors, run_errors)
-    for name, value in vars(module).items()
+    for name, value in vars(errors).items()
     if isinstance(value, type) and issubclass(value, SynthPoolsError)
 }
 

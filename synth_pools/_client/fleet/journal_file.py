@@ -24,8 +24,7 @@ from synth_pools._client.fleet.journal import (
     decode,
     decode_run,
 )
-from synth_pools._client.run_errors import JournalError
-from synth_pools.errors import RequestValidationError
+from synth_pools.errors import JournalError, RequestValidationError
 
 try:
     import fcntl

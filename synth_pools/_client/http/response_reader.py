@@ -89,7 +89,7 @@ class AnswerReader:
 
     def deadline_error(self, call: Call, attempt: int) -> APIConnectionError:
         """The error for a call that was not done when its time was over."""
-        from synth_pools._client.http.failures import deadline_error
+        from synth_pools._client.http.error_mapping import deadline_error
 
         return deadline_error(
             method=call["method"].upper(),
@@ -131,7 +131,7 @@ class AnswerReader:
     def _connection_error(
         self, call: Call, error: httpx.RequestError, silence: float, problem: str
     ) -> APIConnectionError:
-        from synth_pools._client.http.failures import connection_error
+        from synth_pools._client.http.error_mapping import connection_error
 
         return connection_error(
             error,

@@ -7,7 +7,6 @@ call fail.
 from __future__ import annotations
 
 import logging
-import sys
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -20,20 +19,14 @@ if TYPE_CHECKING:
     from synth_pools._client.hooks import RequestInfo, ResponseInfo
 
 _LOG = logging.getLogger("synth_pools")
-TRACING = "opentelemetry.trace"
 _HIDDEN = ("authorization", "set-cookie", "cookie")
 
 
 class Observer:
-    """Tells whoever wants to know about the attempts of one client."""
+    """Reports the attempts of one client to its hooks and to the log."""
 
     def __init__(self, config: ClientConfig) -> None:
         self._config = config
-        self._has_hooks = config.on_request is not None or config.on_response is not None
-
-    def wants(self) -> bool:
-        """Whether anybody wants to know; asked so that it costs next to nothing if not."""
-        return self._has_hooks or _LOG.isEnabledFor(logging.DEBUG)
 
     def sending(self, operation: str, call: Call, attempt: int, request: httpx.Request) -> None:
         """An attempt is about to be sent."""
@@ -89,11 +82,6 @@ class Observer:
                 "%s %s -> %s; retry %d of %d in %.2f s",
                 *(call["method"].upper(), call["url"], _reason(error), attempt, max_retries, wait),
             )
-
-
-def is_tracing() -> bool:
-    """Whether the program uses OpenTelemetry. One that does has imported it."""
-    return TRACING in sys.modules
 
 
 def _reason(error: SynthPoolsError) -> str:

@@ -9,15 +9,14 @@ from typing import Any
 
 import httpx
 
-from synth_pools._client.instrumentation.observer import TRACING
 from synth_pools._version import __version__
 from synth_pools.errors import APIStatusError, SynthPoolsError
 
 
 @contextlib.contextmanager
 def span(operation: str, method: str, path: str, base_url: str) -> Iterator[Any]:
-    """A span around a call; only where `is_tracing`."""
-    trace = sys.modules[TRACING]
+    """A span around a call; only where the program has imported OpenTelemetry."""
+    trace = sys.modules["opentelemetry.trace"]
     origin = httpx.URL(base_url)
     tracer = trace.get_tracer("synth_pools", __version__)
     attributes = {

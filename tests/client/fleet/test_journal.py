@@ -15,13 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synth_pools import errors
-from synth_pools._client import run_errors
 from synth_pools._client.fleet import journal, journal_errors
 from synth_pools._client.fleet.journal import Admission, BadLineError, Ending, Memory, Run
 from synth_pools._client.fleet.journal_file import JournalFile, journal_path
 from synth_pools._client.http.error_mapping import status_error
-from synth_pools._client.run_errors import JournalError
-from synth_pools.errors import NotFoundError, RequestValidationError, SynthPoolsError
+from synth_pools.errors import JournalError, NotFoundError, RequestValidationError, SynthPoolsError
 
 HERE = ("pool", "http://127.0.0.1:1")
 
@@ -271,7 +269,7 @@ def the_errors() -> list[SynthPoolsError]:
         RequestValidationError("unsupported keys: x"),
         errors.APIConnectionError("gone", **request),
         errors.APITimeoutError("late", **request),
-        run_errors.StreamTimeoutError("silent", cursor="e3", events=3, **request),
+        errors.StreamTimeoutError("silent", cursor="e3", events=3, **request),
         errors.StreamDecodeError("not JSON", excerpt="{"),
         answer,
     ]

@@ -106,7 +106,7 @@ class AsyncPoolOperations(AsyncOperations):
             NotFoundError: There is no such pool.
         """
         from synth_pools._client._async.waiters import AsyncWait
-        from synth_pools._client.checks import check_limit
+        from synth_pools._client.arguments import check_limit
 
         check_limit(timeout, "timeout")
         pool_id = path_segment(pool_id, "pool_id")

@@ -152,7 +152,7 @@ class AsyncRolloutOperations(AsyncOperations):
             NotFoundError: There is no such rollout.
         """
         from synth_pools._client._async.waiters import wait_for_rollout
-        from synth_pools._client.checks import check_flag, check_limit
+        from synth_pools._client.arguments import check_flag, check_limit
 
         check_limit(timeout, "timeout")
         check_flag(cancel_on_timeout, "cancel_on_timeout")

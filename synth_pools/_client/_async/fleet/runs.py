@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from synth_pools._client._async.facade.rollouts import AsyncRolloutOperations
 from synth_pools._client.arguments import (
-    check_idempotency_key,
-    path_segment,
-    validate_pool_rollout_request,
-)
-from synth_pools._client.checks import (
     check_callback,
     check_choice,
     check_count,
     check_flag,
+    check_idempotency_key,
     check_limit,
+    check_seconds,
+    path_segment,
+    validate_pool_rollout_request,
 )
 from synth_pools.errors import RequestValidationError
 
@@ -156,15 +155,8 @@ class AsyncRunning:
             progress=progress,
             in_order=in_order,
             on_interrupt=check_choice(on_interrupt, "on_interrupt", ("leave", "cancel")),
-            patience=_patience(patience),
+            patience=check_seconds(patience, "patience"),
         )
         return AsyncFleet(
             self._client._transport, path_segment(pool_id, "pool_id"), requests, options
         )
-
-
-def _patience(value: float) -> float:
-    checked = check_limit(value, "patience")
-    if checked is None:
-        raise RequestValidationError("patience must be a number of seconds, not None")
-    return checked

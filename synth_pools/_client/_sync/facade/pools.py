@@ -107,7 +107,7 @@ class PoolOperations(Operations):
             NotFoundError: There is no such pool.
         """
         from synth_pools._client._sync.waiters import Wait
-        from synth_pools._client.checks import check_limit
+        from synth_pools._client.arguments import check_limit
 
         check_limit(timeout, "timeout")
         pool_id = path_segment(pool_id, "pool_id")

@@ -24,7 +24,6 @@ from synth_pools._client.fleet.journal import Run
 from synth_pools._client.fleet.journal_file import JournalFile
 from synth_pools._client.fleet.outcomes import FleetProgress, RolloutOutcome, Tally
 from synth_pools._client.fleet.progress_bar import ProgressBar
-from synth_pools._client.run_errors import FleetStoppedError
 from synth_pools._client.runtime.sync_.concurrency import (
     Crew,
     Monitor,
@@ -34,7 +33,7 @@ from synth_pools._client.runtime.sync_.concurrency import (
     call_back,
     in_thread,
 )
-from synth_pools.errors import SynthPoolsError
+from synth_pools.errors import FleetStoppedError, SynthPoolsError
 
 # How far the others may get ahead of one that is reported next, in a fleet that reports in order.
 _LEAST_AHEAD = 256

@@ -21,12 +21,12 @@ from synth_pools._client.fleet.journal import Admission, Ending, Run, digest
 from synth_pools._client.fleet.journal_file import JournalFile
 from synth_pools._client.fleet.outcomes import RolloutOutcome, rollout_id_of
 from synth_pools._client.http.retry import backoff
-from synth_pools._client.run_errors import JournalError
 from synth_pools._client.runtime.sync_.concurrency import Crew, in_thread, read_end
 from synth_pools.errors import (
     AuthenticationError,
     ClientClosedError,
     DecodeError,
+    JournalError,
     SynthPoolsError,
 )
 

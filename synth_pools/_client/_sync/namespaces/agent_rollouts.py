@@ -1,95 +1,114 @@
 # Derived by `make generate`. Change the file that it comes from:
-# synth_pools/_client/_async/namespaces.py
+# synth_pools/_client/_async/namespaces/agent_rollouts.py
 
-"""The nested spellings: ``client.rollouts.get(...)`` for ``client.get_rollout(...)``."""
+"""``client.agent_rollouts``: rollouts of all pools and their artifacts, under short names."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from synth_pools._client._sync.artifact_files import ArtifactFiles
 from synth_pools._client._sync.facade.agent_rollouts import AgentRolloutOperations
-from synth_pools._client._sync.facade.pools import PoolOperations
-from synth_pools._client._sync.facade.tasks import TaskOperations
-from synth_pools._client._sync.fleet.runs import Running
-from synth_pools._client.checks import check_flag, check_limit
+from synth_pools._client.arguments import check_flag, check_limit
 
 if TYPE_CHECKING:
     from synth_pools._client._sync.event_stream import EventStream
     from synth_pools._client._sync.pagination import Items
+    from synth_pools._client.http.content import OnProgress
 
 
-class RolloutsNamespace(Running):
-    """``client.rollouts``: the rollouts of one pool."""
+class ArtifactFiles:
+    """What a rollout left behind, as bytes or as files.
 
-    def iter(
+    Those that write a file return its path. ``to`` is a file, or a folder that exists, in which the
+    file gets the name that it has at the service, without anything in it that would lead elsewhere.
+    The file is there only once it is whole: until then it has another name beside it, and where
+    the download fails nothing of it is left, and a file that was there before is as it was. A
+    connection that breaks is taken up again where it broke, in up to ``max_retries`` further
+    requests. ``on_progress`` is called with the number of bytes that are here and the number that
+    there will be, None where the service does not say; what it raises ends the download.
+
+    They raise, beside what `Operations` names:
+        NotFoundError: There is no such rollout or artifact, or its content is no longer kept
+            (``code`` is ``artifact_expired``).
+        ContentMismatchError: What came is not what the service names by its SHA-256.
+        OSError: The file cannot be written.
+    """
+
+    _client: AgentRolloutOperations
+
+    def artifact(self, rollout_id: str, path: str) -> bytes:
+        """Short for `get_global_rollout_artifact`."""
+        return self._client.get_global_rollout_artifact(rollout_id, path)
+
+    def artifacts_zip(self, rollout_id: str) -> bytes:
+        """Short for `get_global_rollout_artifacts_zip`."""
+        return self._client.get_global_rollout_artifacts_zip(rollout_id)
+
+    def support_bundle(self, rollout_id: str) -> bytes:
+        """Short for `get_global_rollout_support_bundle`."""
+        return self._client.get_global_rollout_support_bundle(rollout_id)
+
+    def download_artifact(
         self,
-        pool_id: str,
-        *,
-        state: str | None = None,
-        limit: int = 100,
-        cursor: str | None = None,
-        prefetch: bool = False,
-    ) -> Items:
-        """Short for `iter_rollouts`."""
-        return self._client.iter_rollouts(
-            pool_id, state=state, limit=limit, cursor=cursor, prefetch=prefetch
-        )
-
-    def wait(
-        self,
-        pool_id: str,
         rollout_id: str,
+        path: str,
+        to: str | os.PathLike[str],
         *,
-        timeout: float | None = None,
-        cancel_on_timeout: bool = False,
-    ) -> dict[str, Any]:
-        """Short for `wait_rollout`."""
-        return self._client.wait_rollout(
-            pool_id, rollout_id, timeout=timeout, cancel_on_timeout=cancel_on_timeout
-        )
+        on_progress: OnProgress | None = None,
+    ) -> Path:
+        """Write an artifact to a file.
 
-    def create(
-        self, pool_id: str, request: Mapping[str, Any], *, idempotency_key: str | None = None
-    ) -> dict[str, Any]:
-        """Short for `create_rollout`."""
-        return self._client.create_rollout(pool_id, request, idempotency_key=idempotency_key)
+        Args:
+            rollout_id: The rollout.
+            path: The artifact's ``path``, or its ``artifact_id``.
+            to: The file, or the folder for it.
+            on_progress: Called as bytes come.
+        """
+        from synth_pools._client._sync.downloads import save_content
 
-    def get(self, pool_id: str, rollout_id: str) -> dict[str, Any]:
-        """Short for `get_rollout`."""
-        return self._client.get_rollout(pool_id, rollout_id)
+        call = self._client._artifact_call(rollout_id, path)
+        return save_content(self._client._transport, *call, to, path, on_progress)
 
-    def list(
+    def download_artifacts_zip(
         self,
-        pool_id: str,
+        rollout_id: str,
+        to: str | os.PathLike[str],
         *,
-        state: str | None = None,
-        limit: int = 100,
-        cursor: str | None = None,
-    ) -> dict[str, Any]:
-        """Short for `list_rollouts`."""
-        return self._client.list_rollouts(pool_id, state=state, limit=limit, cursor=cursor)
+        on_progress: OnProgress | None = None,
+    ) -> Path:
+        """Write a ZIP archive of all artifacts of a rollout to a file.
 
-    def cancel(self, pool_id: str, rollout_id: str) -> dict[str, Any]:
-        """Short for `cancel_rollout`."""
-        return self._client.cancel_rollout(pool_id, rollout_id)
+        Args:
+            rollout_id: The rollout.
+            to: The file, or the folder for ``<rollout_id>-artifacts.zip``.
+            on_progress: Called as bytes come.
+        """
+        from synth_pools._client._sync.downloads import save_content
 
-    def artifacts(self, pool_id: str, rollout_id: str) -> dict[str, Any]:
-        """Short for `get_rollout_artifacts`."""
-        return self._client.get_rollout_artifacts(pool_id, rollout_id)
+        call, name = self._client._archive_call(rollout_id), f"{rollout_id}-artifacts.zip"
+        return save_content(self._client._transport, *call, to, name, on_progress)
 
-    def usage(self, pool_id: str, rollout_id: str) -> dict[str, Any]:
-        """Short for `get_rollout_usage`."""
-        return self._client.get_rollout_usage(pool_id, rollout_id)
+    def download_support_bundle(
+        self,
+        rollout_id: str,
+        to: str | os.PathLike[str],
+        *,
+        on_progress: OnProgress | None = None,
+    ) -> Path:
+        """Write all that the service knows of a rollout, without secrets, to a ZIP archive.
 
-    def summary(self, pool_id: str, rollout_id: str) -> dict[str, Any]:
-        """Short for `get_rollout_summary`."""
-        return self._client.get_rollout_summary(pool_id, rollout_id)
+        Args:
+            rollout_id: The rollout.
+            to: The file, or the folder for ``<rollout_id>-support.zip``.
+            on_progress: Called as bytes come.
+        """
+        from synth_pools._client._sync.downloads import save_content
 
-    def events(self, pool_id: str, rollout_id: str, *, cursor: str | None = None) -> EventStream:
-        """Short for `stream_rollout_events`."""
-        return self._client.stream_rollout_events(pool_id, rollout_id, cursor=cursor)
+        call, name = self._client._bundle_call(rollout_id), f"{rollout_id}-support.zip"
+        return save_content(self._client._transport, *call, to, name, on_progress)
 
 
 class AgentRolloutsNamespace(ArtifactFiles):
@@ -192,41 +211,3 @@ class AgentRolloutsNamespace(ArtifactFiles):
     def events(self, rollout_id: str, *, cursor: str | None = None) -> EventStream:
         """Short for `stream_global_rollout_events`."""
         return self._client.stream_global_rollout_events(rollout_id, cursor=cursor)
-
-
-class TasksNamespace:
-    """``client.tasks``: the tasks of a pool."""
-
-    def __init__(self, client: TaskOperations) -> None:
-        self._client = client
-
-    def list(self, pool_id: str) -> dict[str, Any]:
-        """Short for `list_tasks`."""
-        return self._client.list_tasks(pool_id)
-
-    def create(self, pool_id: str, request: Mapping[str, Any]) -> dict[str, Any]:
-        """Short for `create_task`."""
-        return self._client.create_task(pool_id, request)
-
-    def update(self, pool_id: str, task_id: str, request: Mapping[str, Any]) -> dict[str, Any]:
-        """Short for `update_task`."""
-        return self._client.update_task(pool_id, task_id, request)
-
-    def patch(self, pool_id: str, task_id: str, request: Mapping[str, Any]) -> dict[str, Any]:
-        """Short for `patch_task`."""
-        return self._client.patch_task(pool_id, task_id, request)
-
-    def delete(self, pool_id: str, task_id: str) -> dict[str, Any]:
-        """Short for `delete_task`."""
-        return self._client.delete_task(pool_id, task_id)
-
-
-class MetricsNamespace:
-    """``client.metrics``: how busy pools are."""
-
-    def __init__(self, client: PoolOperations) -> None:
-        self._client = client
-
-    def get(self, pool_id: str) -> dict[str, Any]:
-        """Short for `get_pool_metrics`."""
-        return self._client.get_pool_metrics(pool_id)

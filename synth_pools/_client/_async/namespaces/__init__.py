@@ -1,0 +1,1 @@
+"""The short names of operations, one namespace of the client a class."""

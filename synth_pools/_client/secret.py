@@ -1,0 +1,92 @@
+"""Secret values: kept out of repr, str, copies, pickles and messages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+# Shorter keys are as likely to be an ordinary word in a server's answer.
+_SHORTEST_REDACTED_KEY = 8
+_MASK = "**********"
+
+
+class Secret:
+    """A value that `repr`, `str`, `vars`, copies and pickles do not give away.
+
+    It is kept in a closure and not in an attribute, so that walking an object graph does not find
+    it. Only `reveal` returns it.
+    """
+
+    __slots__ = ("_reveal",)
+    _reveal: Callable[[], Any]
+
+    def __init__(self, value: Any) -> None:
+        # Takes anything and judges nothing: an exception raised while the plain value is in a
+        # local variable would carry it in its traceback. `problem` says what is wrong with it.
+        self._reveal = lambda: value
+
+    @classmethod
+    def of(cls, value: Any) -> Secret | None:
+        """Wrap ``value``; None and what is wrapped already stay as they are."""
+        return value if value is None or isinstance(value, Secret) else cls(value)
+
+    def reveal(self) -> str:
+        """The plain value. Never keep it in a local variable of a function that may raise."""
+        value: str = self._reveal()
+        return value
+
+    def stripped(self) -> Secret:
+        """The same secret without white space around it."""
+        return Secret(self.reveal().strip()) if isinstance(self._reveal(), str) else self
+
+    def is_empty(self) -> bool:
+        return isinstance(self._reveal(), str) and not self.reveal()
+
+    def problem(self) -> str | None:
+        """Why the value cannot be sent in a header, in words that do not contain it."""
+        if not isinstance(self._reveal(), str):
+            return f"must be a string, not {type(self._reveal()).__name__}"
+        if not all(" " <= character <= "~" for character in self.reveal()):
+            return "must hold only printable ASCII characters"
+        return None
+
+    def redact(self, text: str) -> str:
+        """``text`` with the secret blotted out, for words that came from somewhere else."""
+        if len(self.reveal()) < _SHORTEST_REDACTED_KEY:
+            return text
+        return text.replace(self.reveal(), _MASK)
+
+    def redact_bytes(self, data: bytes) -> bytes:
+        """Like `redact`, for bytes."""
+        if len(self.reveal()) < _SHORTEST_REDACTED_KEY:
+            return data
+        return data.replace(self.reveal().encode(), _MASK.encode())
+
+    def __repr__(self) -> str:
+        return f"Secret('{_MASK}')"
+
+    def __str__(self) -> str:
+        return _MASK
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Secret):
+            return NotImplemented
+        # Here, since most keys are compared with none.
+        import hmac
+
+        return hmac.compare_digest(
+            str(self._reveal()).encode("utf-8", "surrogatepass"),
+            str(other._reveal()).encode("utf-8", "surrogatepass"),
+        )
+
+    def __hash__(self) -> int:
+        return hash((Secret, self._reveal()))
+
+    def __copy__(self) -> Secret:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Secret:
+        return self
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("an API key is not pickled: configure a client anew where it is needed")
