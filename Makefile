@@ -116,7 +116,7 @@ lint-spec: $(STAMP) ## openapi.yaml, as OpenAPI and as reading matter
 	$(BIN)/python codegen/lint_spec.py
 
 .PHONY: generate
-generate: $(STAMP) ## The client from openapi.yaml, the sync colour from the async one
+generate: $(STAMP) ## The client from openapi.yaml, the sync variant from the async one
 	$(BIN)/python codegen/generate.py
 
 .PHONY: check-generated

@@ -1,4 +1,4 @@
-"""Derive generated/ and the sync colour: from openapi.yaml, and from what is written as async.
+"""Derive generated/ and the sync variant: from openapi.yaml, and from what is written as async.
 
     python codegen/generate.py            write them
     python codegen/generate.py --check    compare with a fresh run; exit 1 and name what differs

@@ -42,7 +42,7 @@ def write_typed(project: Project, document: dict[str, Any], package: Path) -> No
     folder = package / ASYNC
     folder.mkdir(parents=True)
     (package / "typed/__init__.py").write_text(
-        '"""The operations on models instead of plain JSON, in both colours."""\n', encoding="utf-8"
+        '"""The operations on models instead of plain JSON, sync and async."""\n', encoding="utf-8"
     )
     described = {
         tag["name"]: _prose(tag.get("description", "")) for tag in document.get("tags", ())

@@ -1,4 +1,4 @@
-"""The sync colour: the async one with other words.
+"""The sync variant of a tree, derived from the async one.
 
 Whole files are rewritten as text, not token by token as the library of this name does it: what a
 docstring says has to change too, and Python 3.11 and 3.12 split an f-string into different tokens,
@@ -42,7 +42,7 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"\basyncio\.sleep\b", "time.sleep"),
         (r"\basyncio\.(Event|Lock)\b", r"threading.\1"),
         (r"\b([Aa])n async(?:hronous)? ", r"\1 sync "),
-        (r"\basync (?=(?:client|colour|code)\b)", "sync "),
+        (r"\basync (?=(?:client|variant|code)\b)", "sync "),
         (r"\basynchronous\b", "synchronous"),
     )
 )

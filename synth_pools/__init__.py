@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     PoolsClient = ContainerPoolsClient
     AsyncPoolsClient = AsyncContainerPoolsClient
 else:
-    # Each colour is loaded when it is first named. A program uses one of them, and asyncio, which
+    # Each variant is loaded when it is first named. A program uses one of them, and asyncio, which
     # only one of them needs, takes longer to import than everything of ours. Likewise what is not
     # needed before something lasts.
     _LATER = {

@@ -246,7 +246,7 @@ def rollout_batch(request: Mapping[str, Any]) -> dict[str, Any]:
     return body
 
 
-def json_body(request: Mapping[str, Any]) -> Any:
+def request_body(request: Mapping[str, Any]) -> Any:
     """``request`` in the shape that generated request builders take, whatever their model is.
 
     Raises:

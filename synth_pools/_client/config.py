@@ -55,16 +55,16 @@ _OURS = {
 }
 
 
-class Keep(Enum):
+class NotGiven(Enum):
     """Stands for an option that is left as it is; for some of them None has a meaning."""
 
-    KEEP = "keep"
+    NOT_GIVEN = "keep"
 
     def __repr__(self) -> str:
         return "KEEP"
 
 
-KEEP: Final = Keep.KEEP
+NOT_GIVEN: Final = NotGiven.NOT_GIVEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,12 +240,12 @@ def _cut_path(path: str) -> str:
 def with_options(
     config: ClientConfig,
     *,
-    timeout: float | Keep = KEEP,
-    max_retries: int | Keep = KEEP,
-    deadline: float | Keep | None = KEEP,
-    stream_idle_timeout: float | Keep = KEEP,
-    headers: Mapping[str, str] | Keep | None = KEEP,
-    idempotency_key: str | Keep | None = KEEP,
+    timeout: float | NotGiven = NOT_GIVEN,
+    max_retries: int | NotGiven = NOT_GIVEN,
+    deadline: float | NotGiven | None = NOT_GIVEN,
+    stream_idle_timeout: float | NotGiven = NOT_GIVEN,
+    headers: Mapping[str, str] | NotGiven | None = NOT_GIVEN,
+    idempotency_key: str | NotGiven | None = NOT_GIVEN,
 ) -> ClientConfig:
     """``config`` with some settings changed.
 
@@ -253,17 +253,17 @@ def with_options(
         ConfigurationError: A value cannot be used; the message names the argument.
     """
     changes: dict[str, Any] = {}
-    if timeout is not KEEP:
+    if timeout is not NOT_GIVEN:
         changes["timeout"] = _seconds(timeout, "timeout")
-    if max_retries is not KEEP:
+    if max_retries is not NOT_GIVEN:
         changes["max_retries"] = _count(max_retries, "max_retries")
-    if deadline is not KEEP:
+    if deadline is not NOT_GIVEN:
         changes["deadline"] = _limit(deadline, "deadline")
-    if stream_idle_timeout is not KEEP:
+    if stream_idle_timeout is not NOT_GIVEN:
         changes["stream_idle_timeout"] = _seconds(stream_idle_timeout, "stream_idle_timeout")
-    if headers is not KEEP:
+    if headers is not NOT_GIVEN:
         changes["headers"] = () if headers is None else _merge(config.headers, headers)
-    if idempotency_key is not KEEP:
+    if idempotency_key is not NOT_GIVEN:
         changes["idempotency_key"] = _key(idempotency_key)
     return replace(config, **changes) if changes else config
 

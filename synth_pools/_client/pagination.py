@@ -7,7 +7,7 @@ from typing import Any
 from synth_pools.errors import DecodeError
 
 
-def items_of(page: Any, resource: str) -> list[Any]:
+def page_items(page: Any, resource: str) -> list[Any]:
     """The items of a page: under ``items``, else under the resource's own name.
 
     Raises:
@@ -28,7 +28,7 @@ def items_of(page: Any, resource: str) -> list[Any]:
     )
 
 
-def cursor_after(page: Any, given: str | None) -> str | None:
+def next_cursor(page: Any, given: str | None) -> str | None:
     """Where the next page begins; None after the last one.
 
     Some services repeat the cursor that they were given when there is nothing more.

@@ -12,10 +12,10 @@ from typing import Any, TypeVar
 
 from synth_pools._client.arguments import (
     check_idempotency_key,
-    json_body,
     path_segment,
     query_int,
     query_text,
+    request_body,
 )
 from synth_pools.errors import DecodeError, RequestValidationError
 
@@ -57,7 +57,7 @@ def check_body(body: Argument) -> Any:
             f"body must be a {kind.__name__}, not {type(value).__name__}{hint}"
         )
     try:
-        return json_body(value.to_dict())  # type: ignore[attr-defined]
+        return request_body(value.to_dict())  # type: ignore[attr-defined]
     except (AttributeError, TypeError, ValueError) as error:
         problem = str(error)
     raise RequestValidationError(

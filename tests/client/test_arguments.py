@@ -18,10 +18,10 @@ from synth_pools import (
 from synth_pools._client.arguments import (
     check_idempotency_key,
     encode_json,
-    json_body,
     path_segment,
     query_int,
     query_text,
+    request_body,
 )
 
 
@@ -50,13 +50,13 @@ def test_what_is_no_mapping_is_refused(request_: Any) -> None:
     with pytest.raises(RequestValidationError, match="must be a mapping"):
         validate_pool_rollout_request(request_)
     with pytest.raises(RequestValidationError, match="request must be a mapping"):
-        json_body(request_)
+        request_body(request_)
 
 
 def test_a_body_is_the_callers_own_object() -> None:
     request = {"b": 1, "a": None}
-    assert json_body(request).to_dict() is request
-    assert json_body(MappingProxyType(request)).to_dict() == request
+    assert request_body(request).to_dict() is request
+    assert request_body(MappingProxyType(request)).to_dict() == request
 
 
 @pytest.mark.parametrize("value", ["", " ", "\t\n", "\u00a0", ".", ".."])

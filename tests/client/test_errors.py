@@ -35,7 +35,7 @@ from synth_pools import (
     ValidationFailedError,
 )
 from synth_pools._client.http.error_mapping import connection_error, decode_error, status_error
-from synth_pools._client.http.tracebacks import without_frames
+from synth_pools._client.http.tracebacks import strip_tracebacks
 
 BY_STATUS: dict[int, type[APIStatusError]] = {
     302: APIStatusError,
@@ -319,7 +319,7 @@ def test_exceptions_are_cut_off_from_their_frames() -> None:
     cause.__context__ = context
     context.__context__ = BaseExceptionGroup("group", [member])
     context.__cause__ = outer
-    assert without_frames(outer) is outer
+    assert strip_tracebacks(outer) is outer
     assert all(one.__traceback__ is None for one in (outer, cause, context, member))
 
 

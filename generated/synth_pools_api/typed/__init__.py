@@ -1,1 +1,1 @@
-"""The operations on models instead of plain JSON, in both colours."""
+"""The operations on models instead of plain JSON, sync and async."""

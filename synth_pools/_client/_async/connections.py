@@ -11,7 +11,7 @@ import httpx
 
 from synth_pools._client.runtime.async_.io import (
     AsyncClose,
-    AsyncEnding,
+    AsyncFinalizer,
     close_in,
     close_with_owner,
     http_client,
@@ -36,16 +36,16 @@ class AsyncConnections:
     """
 
     def __init__(
-        self, base_url: str, timeout: httpx.Timeout, lent: httpx.AsyncClient | None
+        self, base_url: str, timeout: httpx.Timeout, supplied: httpx.AsyncClient | None
     ) -> None:
-        if lent is not None and not isinstance(lent, httpx.AsyncClient):
+        if supplied is not None and not isinstance(supplied, httpx.AsyncClient):
             raise ConfigurationError(
                 f"http_client must be an httpx.{httpx.AsyncClient.__name__}, "
-                f"not {type(lent).__name__}"
+                f"not {type(supplied).__name__}"
             )
         self._base_url = base_url
         self._timeout = timeout
-        self._lent = None if lent is None else AsyncSender(lent)
+        self._supplied = None if supplied is None else AsyncSender(supplied)
         self._closed = False
         self._sets: dict[Any, _Set] = {}
         self._current: _Set | None = None
@@ -53,9 +53,9 @@ class AsyncConnections:
         forget_in_children(self)
 
     @property
-    def are_lent(self) -> bool:
+    def are_caller_supplied(self) -> bool:
         """Whether they are those of a caller's own HTTP client."""
-        return self._lent is not None
+        return self._supplied is not None
 
     @property
     def are_closed(self) -> bool:
@@ -68,9 +68,9 @@ class AsyncConnections:
 
     async def sender(self, *, streams: bool = False) -> AsyncSender:
         """What to send with, for calls or for event streams."""
-        if self._lent is not None:
+        if self._supplied is not None:
             self.check_open()
-            return self._lent
+            return self._supplied
         current = self._current
         if current is None or current.owner is not owner() or current.is_closed:
             current = await self._find()
@@ -91,7 +91,7 @@ class AsyncConnections:
         """Give up all connections without closing them, and return them."""
         self._lock = threading.Lock()
         for each in self._sets.values():
-            each.ending.forget()
+            each.finalizer.forget()
         return self._forget()
 
     def _forget(self) -> Any:
@@ -106,12 +106,12 @@ class AsyncConnections:
             found = self._sets.get(here)
             if found is None or found.is_closed:
                 for gone in [each for each in self._sets if is_gone(each)]:
-                    self._sets.pop(gone).ending.forget()
+                    self._sets.pop(gone).finalizer.forget()
                 if found is not None:
-                    found.ending.forget()
+                    found.finalizer.forget()
                 found = _Set(here, self._base_url, self._timeout)
                 # Nothing is waited for here, so the lock is not held up.
-                found.ending = await close_with_owner(self, _closing(found.made))
+                found.finalizer = await close_with_owner(self, _closing(found.made))
                 self._sets[here] = found
             self._current = found
         return found
@@ -120,7 +120,7 @@ class AsyncConnections:
 class _Set:
     """The HTTP clients that belong to one event loop (or to the process, for blocking ones)."""
 
-    ending: AsyncEnding
+    finalizer: AsyncFinalizer
 
     def __init__(self, owner: Any, base_url: str, timeout: httpx.Timeout) -> None:
         self.owner = owner
@@ -145,10 +145,10 @@ class _Set:
     def _make(self, limits: httpx.Limits) -> AsyncSender:
         http = http_client(self._base_url, self._timeout, limits)
         self.made.append(http)
-        return AsyncOwnSender(http, self._base_url)
+        return AsyncDirectSender(http, self._base_url)
 
     async def aclose(self) -> None:
-        await self.ending.aclose()
+        await self.finalizer.aclose()
 
 
 def _closing(clients: list[httpx.AsyncClient]) -> AsyncClose:
@@ -181,7 +181,7 @@ class AsyncSender:
         )
 
 
-class AsyncOwnSender(AsyncSender):
+class AsyncDirectSender(AsyncSender):
     """Sends over a client of ours, by the way that the client itself would take.
 
     What `send` of httpx adds to that takes a third of a whole call on the loopback interface:

@@ -6,8 +6,8 @@ from collections.abc import AsyncGenerator
 from types import TracebackType
 from typing import Any, Self
 
-from synth_pools._client.pagination import cursor_after, items_of
-from synth_pools._client.runtime.async_.concurrency import AsyncAhead, AsyncFunction
+from synth_pools._client.pagination import next_cursor, page_items
+from synth_pools._client.runtime.async_.concurrency import AsyncFunction, AsyncPrefetch
 from synth_pools.errors import RequestValidationError
 
 
@@ -63,10 +63,10 @@ async def _items(
 ) -> AsyncGenerator[dict[str, Any], None]:
     page = await fetch(cursor)
     while True:
-        cursor = cursor_after(page, cursor)
-        ahead = AsyncAhead(_fetching(fetch, cursor)) if prefetch and cursor is not None else None
+        cursor = next_cursor(page, cursor)
+        ahead = AsyncPrefetch(_fetching(fetch, cursor)) if prefetch and cursor is not None else None
         try:
-            for item in items_of(page, resource):
+            for item in page_items(page, resource):
                 yield item
             if cursor is None:
                 return

@@ -14,9 +14,9 @@ import httpx
 from synth_pools._client._async.connections import AsyncConnections, AsyncSender
 from synth_pools._client.config import ClientConfig
 from synth_pools._client.http.request_builder import Call, RequestBuilder
-from synth_pools._client.http.response_reader import AnswerReader
-from synth_pools._client.http.tracebacks import without_frames
-from synth_pools._client.runtime.async_.io import sleep, within
+from synth_pools._client.http.response_reader import ResponseReader
+from synth_pools._client.http.tracebacks import strip_tracebacks
+from synth_pools._client.runtime.async_.io import call_within, sleep
 from synth_pools.errors import (
     APIConnectionError,
     APIStatusError,
@@ -27,7 +27,7 @@ from synth_pools.errors import (
 from synth_pools_api.operations import OPERATIONS, Operation, OperationId
 
 if TYPE_CHECKING:
-    from synth_pools._client.instrumentation.observer import Observer
+    from synth_pools._client.instrumentation.observer import RequestObserver
 
 T = TypeVar("T")
 
@@ -37,7 +37,7 @@ _KEY_HEADER = "Idempotency-Key"
 _OWN_DOING = {("DELETE", 404), ("POST", 409)}
 
 
-class Wanted(NamedTuple):
+class ResponseKind(NamedTuple):
     """What of an answer is read by whoever asked for it.
 
     Attributes:
@@ -81,7 +81,7 @@ class AsyncTransport:
         self._connections = connections or AsyncConnections(
             config.base_url, httpx.Timeout(config.timeout), http_client
         )
-        self._answers = AnswerReader(config)
+        self._reader = ResponseReader(config)
         self._calls = RequestBuilder(config, accept="application/json", read_timeout=config.timeout)
         self._streams = RequestBuilder(
             config, accept="text/event-stream", read_timeout=config.stream_idle_timeout
@@ -101,17 +101,17 @@ class AsyncTransport:
         return self._config
 
     @property
-    def answers(self) -> AnswerReader:
+    def reader(self) -> ResponseReader:
         """Reads what comes back."""
-        return self._answers
+        return self._reader
 
     @property
-    def observer(self) -> Observer:
+    def observer(self) -> RequestObserver:
         """The hooks and the log, to report attempts to."""
         # Two modules that a client without hooks and without a debugging log does not load.
-        from synth_pools._client.instrumentation.observer import Observer
+        from synth_pools._client.instrumentation.observer import RequestObserver
 
-        return Observer(self._config)
+        return RequestObserver(self._config)
 
     @property
     def is_closed(self) -> bool:
@@ -140,7 +140,7 @@ class AsyncTransport:
             ClientClosedError: The client is, or was meanwhile, closed.
             RequestValidationError: The body or the URL cannot be sent.
         """
-        return await self._request(operation, call, self._calls, self._answers.result)
+        return await self._request(operation, call, self._calls, self._reader.result)
 
     async def content(self, operation: OperationId, call: Call) -> bytes:
         """Make a call, in as many attempts as are safe and wanted; its answer's bytes.
@@ -153,7 +153,7 @@ class AsyncTransport:
         """
         config = self._config
         builder = RequestBuilder(config, accept="*/*", read_timeout=config.timeout)
-        return await self._request(operation, call, builder, self._answers.content)
+        return await self._request(operation, call, builder, self._reader.content)
 
     async def _request(
         self,
@@ -191,17 +191,17 @@ class AsyncTransport:
             ResponseDecodeError: The answer is not an event stream.
             ClientClosedError: The client is closed.
         """
-        answers = self._answers
-        wanted = Wanted(
-            self._streams, answers.is_event_stream, answers.no_event_stream, answers.no_stream
+        reader = self._reader
+        kind = ResponseKind(
+            self._streams, reader.is_event_stream, reader.no_event_stream, reader.no_stream
         )
-        return await self.open(operation, call, wanted, attempt=attempt)
+        return await self.open(operation, call, kind, attempt=attempt)
 
     async def open(
         self,
         operation: OperationId,
         call: Call,
-        wanted: Wanted,
+        kind: ResponseKind,
         *,
         attempt: int = 1,
         longest: float | None = None,
@@ -219,7 +219,7 @@ class AsyncTransport:
             APIStatusError, APIConnectionError, ClientClosedError: As `open_stream` does.
         """
         sender = await self._connections.sender(streams=True)
-        request = self._build(sender, wanted.builder, call, None, longest)
+        request = self._build(sender, kind.builder, call, None, longest)
         observer = self.observer if self._is_observed() else None
         if observer is not None:
             observer.sending(operation, call, attempt, request)
@@ -227,9 +227,9 @@ class AsyncTransport:
         response: httpx.Response | None = None
         failure: SynthPoolsError | None = None
         try:
-            response = await self._send(sender, request, call, wanted)
-            if not wanted.accepts(response):
-                await self._refuse(call, response, wanted)
+            response = await self._send(sender, request, call, kind)
+            if not kind.accepts(response):
+                await self._refuse(call, response, kind)
         except SynthPoolsError as error:
             failure = error
         if observer is not None:
@@ -245,7 +245,7 @@ class AsyncTransport:
         """The error to raise for a stream that broke, outside of the ``except`` block."""
         if self.is_closed:
             return ClientClosedError("the client was closed while its event stream was read")
-        return self._answers.stream_error(call, error)
+        return self._reader.stream_error(call, error)
 
     def retry_wait(
         self,
@@ -347,10 +347,10 @@ class AsyncTransport:
         failure: SynthPoolsError | None = None
         result: T | None = None
         try:
-            response = await within(remaining, self._send, sender, request, call)
+            response = await call_within(remaining, self._send, sender, request, call)
             result = read(call, response)
         except TimeoutError:
-            failure = self._answers.deadline_error(call, attempt)
+            failure = self._reader.deadline_error(call, attempt)
         except SynthPoolsError as error:
             failure = error
         if observer is not None:
@@ -377,38 +377,40 @@ class AsyncTransport:
         content: bytes | None,
         longest: float | None,
     ) -> httpx.Request:
-        if self._connections.are_lent:
+        if self._connections.are_caller_supplied:
             return builder.build_for(sender.http, call, content, longest=longest)
         return builder.build(call, content, longest=longest)
 
     async def _send(
-        self, sender: AsyncSender, request: httpx.Request, call: Call, wanted: Wanted | None = None
+        self,
+        sender: AsyncSender,
+        request: httpx.Request,
+        call: Call,
+        kind: ResponseKind | None = None,
     ) -> httpx.Response:
         failure: APIConnectionError | ClientClosedError
         try:
-            return await sender.send(request, self._config.api_key, stream=wanted is not None)
+            return await sender.send(request, self._config.api_key, stream=kind is not None)
         except httpx.RequestError as error:
-            failure = (self._answers.connection_error if wanted is None else wanted.failure)(
-                call, error
-            )
+            failure = (self._reader.connection_error if kind is None else kind.failure)(call, error)
         except BaseException as error:
             # Cancellation, an interrupt, or another thread that closes the client.
             if not (isinstance(error, RuntimeError) and sender.http.is_closed):
-                without_frames(error)
+                strip_tracebacks(error)
                 raise
             failure = ClientClosedError("the client was closed")
         raise failure
 
-    async def _refuse(self, call: Call, response: httpx.Response, wanted: Wanted) -> None:
+    async def _refuse(self, call: Call, response: httpx.Response, kind: ResponseKind) -> None:
         """Read, close and raise what is not wanted."""
         failure: APIConnectionError | None = None
         try:
             await response.aread()
         except httpx.RequestError as error:
-            failure = wanted.failure(call, error)
+            failure = kind.failure(call, error)
         finally:
             await response.aclose()
-        raise failure or wanted.refusal(call, response)
+        raise failure or kind.refusal(call, response)
 
 
 def _new_key() -> str:

@@ -72,7 +72,7 @@ class _Seen:
     events: int = 0
 
 
-class AsyncWait:
+class AsyncWaiter:
     """One wait, with one time limit for all that it does.
 
     Args:
@@ -236,7 +236,7 @@ async def wait_for_rollout(
     on_event: Callable[[dict[str, Any]], Any] | None = None,
 ) -> dict[str, Any]:
     """Wait for a rollout to end; arguments were checked."""
-    wait = AsyncWait(transport, timeout)
+    wait = AsyncWaiter(transport, timeout)
     try:
         return await wait.until_final(path, on_event)
     except WaitTimeoutError as error:

@@ -23,9 +23,9 @@ from synth_pools._client.config import (
     DEFAULT_MAX_RETRIES,
     DEFAULT_STREAM_IDLE_TIMEOUT_SECONDS,
     DEFAULT_TIMEOUT_SECONDS,
-    KEEP,
+    NOT_GIVEN,
     ClientConfig,
-    Keep,
+    NotGiven,
     configuration_of,
     resolve_config,
     with_options,
@@ -166,12 +166,12 @@ class ContainerPoolsClient(
     def with_options(
         self,
         *,
-        timeout: float | Keep = KEEP,
-        max_retries: int | Keep = KEEP,
-        deadline: float | Keep | None = KEEP,
-        stream_idle_timeout: float | Keep = KEEP,
-        headers: Mapping[str, str] | Keep | None = KEEP,
-        idempotency_key: str | Keep | None = KEEP,
+        timeout: float | NotGiven = NOT_GIVEN,
+        max_retries: int | NotGiven = NOT_GIVEN,
+        deadline: float | NotGiven | None = NOT_GIVEN,
+        stream_idle_timeout: float | NotGiven = NOT_GIVEN,
+        headers: Mapping[str, str] | NotGiven | None = NOT_GIVEN,
+        idempotency_key: str | NotGiven | None = NOT_GIVEN,
     ) -> Self:
         """This client with other settings, for one call or for many.
 

@@ -15,7 +15,7 @@ import httpx
 from synth_pools._client.runtime.fork_safety import forget_in_children
 from synth_pools._client.runtime.sync_.io import (
     Close,
-    Ending,
+    Finalizer,
     close_in,
     close_with_owner,
     http_client,
@@ -38,14 +38,17 @@ class Connections:
     rollout lasts, and a pool that serves both is empty for calls once enough streams are open.
     """
 
-    def __init__(self, base_url: str, timeout: httpx.Timeout, lent: httpx.Client | None) -> None:
-        if lent is not None and not isinstance(lent, httpx.Client):
+    def __init__(
+        self, base_url: str, timeout: httpx.Timeout, supplied: httpx.Client | None
+    ) -> None:
+        if supplied is not None and not isinstance(supplied, httpx.Client):
             raise ConfigurationError(
-                f"http_client must be an httpx.{httpx.Client.__name__}, not {type(lent).__name__}"
+                f"http_client must be an httpx.{httpx.Client.__name__}, "
+                f"not {type(supplied).__name__}"
             )
         self._base_url = base_url
         self._timeout = timeout
-        self._lent = None if lent is None else Sender(lent)
+        self._supplied = None if supplied is None else Sender(supplied)
         self._closed = False
         self._sets: dict[Any, _Set] = {}
         self._current: _Set | None = None
@@ -53,9 +56,9 @@ class Connections:
         forget_in_children(self)
 
     @property
-    def are_lent(self) -> bool:
+    def are_caller_supplied(self) -> bool:
         """Whether they are those of a caller's own HTTP client."""
-        return self._lent is not None
+        return self._supplied is not None
 
     @property
     def are_closed(self) -> bool:
@@ -68,9 +71,9 @@ class Connections:
 
     def sender(self, *, streams: bool = False) -> Sender:
         """What to send with, for calls or for event streams."""
-        if self._lent is not None:
+        if self._supplied is not None:
             self.check_open()
-            return self._lent
+            return self._supplied
         current = self._current
         if current is None or current.owner is not owner() or current.is_closed:
             current = self._find()
@@ -91,7 +94,7 @@ class Connections:
         """Give up all connections without closing them, and return them."""
         self._lock = threading.Lock()
         for each in self._sets.values():
-            each.ending.forget()
+            each.finalizer.forget()
         return self._forget()
 
     def _forget(self) -> Any:
@@ -106,12 +109,12 @@ class Connections:
             found = self._sets.get(here)
             if found is None or found.is_closed:
                 for gone in [each for each in self._sets if is_gone(each)]:
-                    self._sets.pop(gone).ending.forget()
+                    self._sets.pop(gone).finalizer.forget()
                 if found is not None:
-                    found.ending.forget()
+                    found.finalizer.forget()
                 found = _Set(here, self._base_url, self._timeout)
                 # Nothing is waited for here, so the lock is not held up.
-                found.ending = close_with_owner(self, _closing(found.made))
+                found.finalizer = close_with_owner(self, _closing(found.made))
                 self._sets[here] = found
             self._current = found
         return found
@@ -120,7 +123,7 @@ class Connections:
 class _Set:
     """The HTTP clients that belong to one event loop (or to the process, for blocking ones)."""
 
-    ending: Ending
+    finalizer: Finalizer
 
     def __init__(self, owner: Any, base_url: str, timeout: httpx.Timeout) -> None:
         self.owner = owner
@@ -145,10 +148,10 @@ class _Set:
     def _make(self, limits: httpx.Limits) -> Sender:
         http = http_client(self._base_url, self._timeout, limits)
         self.made.append(http)
-        return OwnSender(http, self._base_url)
+        return DirectSender(http, self._base_url)
 
     def close(self) -> None:
-        self.ending.close()
+        self.finalizer.close()
 
 
 def _closing(clients: list[httpx.Client]) -> Close:
@@ -181,7 +184,7 @@ class Sender:
         )
 
 
-class OwnSender(Sender):
+class DirectSender(Sender):
     """Sends over a client of ours, by the way that the client itself would take.
 
     What `send` of httpx adds to that takes a third of a whole call on the loopback interface:

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import httpx
 
-from synth_pools._client._sync.transport import Transport, Wanted
+from synth_pools._client._sync.transport import ResponseKind, Transport
 from synth_pools._client.arguments import check_callback
 from synth_pools._client.http.content import (
     Head,
-    Memory,
+    MemorySink,
     OnProgress,
     PartFile,
     Sink,
@@ -37,7 +37,7 @@ _RANGE_NOT_SATISFIABLE = 416
 
 def read_content(transport: Transport, operation: OperationId, call: Call) -> bytes:
     """The whole content, in memory."""
-    memory = Memory()
+    memory = MemorySink()
     _Download(transport, operation, call, memory, None).run()
     return memory.content()
 
@@ -84,9 +84,11 @@ class _Download:
         self._sink = sink
         self._on_progress = on_progress
         self._head = Head(None, 0, None, None)
-        config, answers = transport.config, transport.answers
+        config, reader = transport.config, transport.reader
         builder = RequestBuilder(config, accept="*/*", read_timeout=config.timeout)
-        self._wanted = Wanted(builder, _is_content, answers.status_error, answers.connection_error)
+        self._kind = ResponseKind(
+            builder, _is_content, reader.status_error, reader.connection_error
+        )
         deadline = config.deadline
         self._give_up_at = None if deadline is None else transport.clock() + deadline
 
@@ -123,9 +125,9 @@ class _Download:
         transport = self._transport
         remaining = self._remaining()
         if remaining is not None and remaining <= 0:
-            raise transport.answers.deadline_error(self._call, attempt - 1)
+            raise transport.reader.deadline_error(self._call, attempt - 1)
         response = transport.open(
-            self._operation, self._request(), self._wanted, attempt=attempt, longest=remaining
+            self._operation, self._request(), self._kind, attempt=attempt, longest=remaining
         )
         broken: httpx.RequestError | None = None
         late = False
@@ -144,11 +146,11 @@ class _Download:
             response.close()
         # Here, where nothing refers any more to the exception that these stand for.
         if late and not self._is_whole():
-            raise transport.answers.deadline_error(self._call, attempt)
+            raise transport.reader.deadline_error(self._call, attempt)
         if broken is not None and transport.is_closed:
             raise ClientClosedError("the client was closed while a content was read")
         if broken is not None:
-            raise transport.answers.content_error(self._call, broken)
+            raise transport.reader.content_error(self._call, broken)
 
     def _request(self) -> Call:
         # Encoded bytes would be other ones than those that the tag and the range speak of.

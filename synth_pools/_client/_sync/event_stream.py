@@ -25,7 +25,7 @@ from synth_pools._client.events.sse import EventStreamDecoder
 from synth_pools._client.http.request_builder import Call
 from synth_pools._client.http.retry import RETRIED_STATUSES
 from synth_pools._client.runtime.sync_.concurrency import read_end
-from synth_pools._client.runtime.sync_.io import within
+from synth_pools._client.runtime.sync_.io import call_within
 from synth_pools.errors import (
     APIConnectionError,
     APIStatusError,
@@ -229,7 +229,7 @@ class _Reader:
                 call = {**call, "params": {**call.get("params", {}), "cursor": cursor}}
                 if _can_be_header(cursor):
                     call["headers"] = {**call.get("headers", {}), "Last-Event-ID": cursor}
-        response = within(
+        response = call_within(
             limit, transport.open_stream, self._operation, call, attempt=self._barren + 1
         )
         self._connected = True

@@ -9,8 +9,8 @@ from collections.abc import Generator
 from types import TracebackType
 from typing import Any, Self
 
-from synth_pools._client.pagination import cursor_after, items_of
-from synth_pools._client.runtime.sync_.concurrency import Ahead, Function
+from synth_pools._client.pagination import next_cursor, page_items
+from synth_pools._client.runtime.sync_.concurrency import Function, Prefetch
 from synth_pools.errors import RequestValidationError
 
 
@@ -66,10 +66,10 @@ def _items(
 ) -> Generator[dict[str, Any], None]:
     page = fetch(cursor)
     while True:
-        cursor = cursor_after(page, cursor)
-        ahead = Ahead(_fetching(fetch, cursor)) if prefetch and cursor is not None else None
+        cursor = next_cursor(page, cursor)
+        ahead = Prefetch(_fetching(fetch, cursor)) if prefetch and cursor is not None else None
         try:
-            for item in items_of(page, resource):
+            for item in page_items(page, resource):
                 yield item
             if cursor is None:
                 return

@@ -75,7 +75,7 @@ class _Seen:
     events: int = 0
 
 
-class Wait:
+class Waiter:
     """One wait, with one time limit for all that it does.
 
     Args:
@@ -237,7 +237,7 @@ def wait_for_rollout(
     on_event: Callable[[dict[str, Any]], Any] | None = None,
 ) -> dict[str, Any]:
     """Wait for a rollout to end; arguments were checked."""
-    wait = Wait(transport, timeout)
+    wait = Waiter(transport, timeout)
     try:
         return wait.until_final(path, on_event)
     except WaitTimeoutError as error:

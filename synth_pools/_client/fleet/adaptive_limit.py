@@ -15,7 +15,7 @@ LONGEST_PAUSE_SECONDS = 30.0
 LONGEST_NAMED_PAUSE_SECONDS = 300.0
 
 
-class Throttle:
+class AdaptiveLimiter:
     """Decides; whoever uses it holds a lock, waits and sends.
 
     Args:
@@ -45,12 +45,12 @@ class Throttle:
             return self._resume_at - now
         return None if self._busy >= max(1, int(self.window)) else 0.0
 
-    def enter(self) -> int:
+    def acquire(self) -> int:
         """A call goes out. Returns what `succeeded`, `held` and `left` have to be told about it."""
         self._busy += 1
         return self._epoch
 
-    def succeeded(self, ticket: int) -> None:
+    def on_success(self, ticket: int) -> None:
         """The service did what it was asked, or at least said why it never will."""
         self._busy -= 1
         # What was sent before the slow-down says nothing about what the service takes now.
@@ -60,11 +60,11 @@ class Throttle:
             step = 1.0 if self._window < self._steady else 1.0 / self._window
             self._window = min(self._limit, self._window + step)
 
-    def left(self) -> None:
+    def release(self) -> None:
         """A call ended in a way that says nothing about how busy the service is."""
         self._busy -= 1
 
-    def held(self, ticket: int, now: float, named: float | None) -> float | None:
+    def on_overload(self, ticket: int, now: float, named: float | None) -> float | None:
         """The service is too busy or away; ``named`` is how long it asked to wait.
 
         Returns:

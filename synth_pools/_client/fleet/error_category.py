@@ -16,49 +16,53 @@ from synth_pools.errors import (
 )
 
 # A 409 may also mean that the queue or the pool is full for now.
-_FULL = re.compile(r"full|capacity|limit|too_many|busy|quota", re.IGNORECASE)
+_OVERLOADED = re.compile(r"full|capacity|limit|too_many|busy|quota", re.IGNORECASE)
 
 
-class Trouble(Enum):
+class ErrorCategory(Enum):
     """What to do about it."""
 
-    FULL = "it takes no more for now: all wait"
-    AWAY = "it cannot be reached: all wait"
-    BROKEN = "this connection broke: go on on another one"
-    FAILING = "it fails at this: try a few times"
-    FINAL = "it will answer the same next time"
+    OVERLOADED = "it takes no more for now: all wait"
+    UNAVAILABLE = "it cannot be reached: all wait"
+    CONNECTION_LOST = "this connection broke: go on on another one"
+    SERVER_ERROR = "it fails at this: try a few times"
+    PERMANENT = "it will answer the same next time"
 
 
-_AWAY = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError"})
+_UNAVAILABLE = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError"})
 
 
-def trouble_of(error: Exception) -> tuple[Trouble, float | None]:
+def classify_error(error: Exception) -> tuple[ErrorCategory, float | None]:
     """What kind of trouble ``error`` is, and how long the service asked to wait, if it did."""
     if isinstance(error, APIStatusError):
-        return _trouble_of_status(error), error.retry_after
+        return _category_of_status(error), error.retry_after
     if isinstance(error, APITimeoutError | APIConnectionError):
-        return (Trouble.AWAY if error.cause in _AWAY else Trouble.BROKEN), None
+        return (
+            ErrorCategory.UNAVAILABLE
+            if error.cause in _UNAVAILABLE
+            else ErrorCategory.CONNECTION_LOST
+        ), None
     if isinstance(error, ResponseDecodeError):
-        return Trouble.FAILING, None
-    return Trouble.FINAL, None
+        return ErrorCategory.SERVER_ERROR, None
+    return ErrorCategory.PERMANENT, None
 
 
-def _trouble_of_status(error: APIStatusError) -> Trouble:
+def _category_of_status(error: APIStatusError) -> ErrorCategory:
     if isinstance(error, RateLimitError) or error.status_code == 503:
-        return Trouble.FULL
+        return ErrorCategory.OVERLOADED
     if error.status_code in (502, 504):
-        return Trouble.AWAY
+        return ErrorCategory.UNAVAILABLE
     if isinstance(error, ServerError):
-        return Trouble.FAILING
+        return ErrorCategory.SERVER_ERROR
     if error.status_code == 408:
-        return Trouble.BROKEN
-    if isinstance(error, ConflictError) and _is_full(error):
-        return Trouble.FULL
-    return Trouble.FINAL
+        return ErrorCategory.CONNECTION_LOST
+    if isinstance(error, ConflictError) and _is_overloaded(error):
+        return ErrorCategory.OVERLOADED
+    return ErrorCategory.PERMANENT
 
 
-def _is_full(error: ConflictError) -> bool:
+def _is_overloaded(error: ConflictError) -> bool:
     envelope = error.body.get("error") if isinstance(error.body, dict) else None
     if isinstance(envelope, dict) and isinstance(envelope.get("retryable"), bool):
         return bool(envelope["retryable"])
-    return bool(_FULL.search(error.code or ""))
+    return bool(_OVERLOADED.search(error.code or ""))

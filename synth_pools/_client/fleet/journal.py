@@ -55,7 +55,7 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
-class Admission:
+class AdmissionRecord:
     """A rollout that was admitted."""
 
     index: int
@@ -76,7 +76,7 @@ class Admission:
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
+class OutcomeRecord:
     """How a request ended: with a rollout or with an error.
 
     One that is not `final` says that the service could not be reached or used for too long: it is
@@ -122,7 +122,7 @@ def decode_run(line: bytes) -> Run:
     return Run(_text(record, "run_id"), _text(record, "pool_id"), _text(record, "base_url"))
 
 
-def decode(line: bytes) -> Admission | Ending:
+def decode(line: bytes) -> AdmissionRecord | OutcomeRecord:
     """What a line after the first one says."""
     record = _parse(line)
     index, attempt, sha = record.get("i"), record.get("attempt"), _text(record, "sha")
@@ -133,14 +133,14 @@ def decode(line: bytes) -> Admission | Ending:
     assert isinstance(attempt, int)  # noqa: S101
     kind, rollout, error = record.get("is"), record.get("rollout"), record.get("error")
     if kind == "admitted":
-        return Admission(index, attempt, sha, _text(record, "rollout_id"))
+        return AdmissionRecord(index, attempt, sha, _text(record, "rollout_id"))
     whole = isinstance(rollout, dict | None) and isinstance(error, dict | None)
     if kind not in ("outcome", "interrupted") or not whole or (rollout is None and error is None):
         raise BadLineError("it says nothing that is known here")
-    return Ending(index, attempt, sha, rollout, error, final=kind == "outcome")
+    return OutcomeRecord(index, attempt, sha, rollout, error, final=kind == "outcome")
 
 
-class Memory:
+class JournalIndex:
     """What a journal says, as far as going on with its run needs it.
 
     Of a request that has ended only the place of its line is kept, so that a million of them take
@@ -149,16 +149,16 @@ class Memory:
 
     def __init__(self) -> None:
         self._ended = array("q")
-        self._running: dict[int, Admission] = {}
+        self._running: dict[int, AdmissionRecord] = {}
         self.highest = -1
 
-    def add(self, record: Admission | Ending, offset: int) -> None:
+    def add(self, record: AdmissionRecord | OutcomeRecord, offset: int) -> None:
         """Take in a line that stands at `offset`."""
         index = record.index
         if index > self.highest + _LARGEST_STEP:
             raise BadLineError(f"no run gets to its request {index} so early")
         self.highest = max(self.highest, index)
-        if isinstance(record, Admission):
+        if isinstance(record, AdmissionRecord):
             if self.ended_at(index) is None:
                 self._running[index] = record
         elif record.final:
@@ -172,7 +172,7 @@ class Memory:
         offset = self._ended[index] if index < len(self._ended) else _NOWHERE
         return None if offset == _NOWHERE else offset
 
-    def admission(self, index: int) -> Admission | None:
+    def admission(self, index: int) -> AdmissionRecord | None:
         """The last admission of a request that has not ended."""
         return self._running.get(index)
 

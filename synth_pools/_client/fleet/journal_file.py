@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from synth_pools._client.fleet.journal import (
-    Admission,
+    AdmissionRecord,
     BadLineError,
-    Ending,
-    Memory,
+    JournalIndex,
+    OutcomeRecord,
     Run,
     could_begin,
     decode,
@@ -80,7 +80,7 @@ class JournalFile:
             raise self._error(f"it cannot be opened: {error.strerror}") from None
         try:
             self._lock()
-            self.memory = Memory()
+            self.entries = JournalIndex()
             self.run = self._read() or self._begin(pool_id, base_url)
             difference = self.run.difference(pool_id, base_url)
             if difference is not None:
@@ -89,13 +89,13 @@ class JournalFile:
             self._file.close()
             raise
 
-    def append(self, record: Admission | Ending) -> None:
+    def append(self, record: AdmissionRecord | OutcomeRecord) -> None:
         """Write a line, and return when it is on the disk."""
         self._append(record.encode())
 
-    def ending(self, index: int) -> Ending | None:
+    def ending(self, index: int) -> OutcomeRecord | None:
         """How a request had ended when the journal was opened; None if it had not."""
-        offset = self.memory.ended_at(index)
+        offset = self.entries.ended_at(index)
         if offset is None:
             return None
         with self._path.open("rb") as file:
@@ -104,7 +104,7 @@ class JournalFile:
                 record = decode(file.readline())
             except BadLineError as error:
                 raise self._error(f"the line at byte {offset} is damaged: {error}") from None
-        if not isinstance(record, Ending) or record.index != index:
+        if not isinstance(record, OutcomeRecord) or record.index != index:
             raise self._error("it was changed while it was in use")
         return record
 
@@ -192,7 +192,7 @@ class JournalFile:
                     if run is None:
                         run = decode_run(line)
                     else:
-                        self.memory.add(decode(line), self._end)
+                        self.entries.add(decode(line), self._end)
                 except BadLineError as error:
                     if number == 1:
                         raise self._error(f"line 1: {error}") from None

@@ -75,7 +75,7 @@ class FleetProgress:
         return (self.done - self.replayed) / self.seconds if self.seconds > 0 else 0.0
 
 
-class Tally:
+class OutcomeCounter:
     """Counts outcomes."""
 
     def __init__(self, total: int | None, clock: Callable[[], float]) -> None:

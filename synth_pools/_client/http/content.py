@@ -1,4 +1,4 @@
-"""Downloads: where they go, and what an answer says of them. No network, no colour."""
+"""Downloads: their files, and the heads of their responses. No network access."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class Sink(Protocol):
         """Forget all that was written."""
 
 
-class Memory:
+class MemorySink:
     """A download that is kept in memory."""
 
     def __init__(self) -> None:

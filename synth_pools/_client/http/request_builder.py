@@ -1,4 +1,4 @@
-"""Builds requests out of parts that are made once: no I/O, no colour.
+"""Requests, built from parts that are made once: no I/O, the same for both variants.
 
 What a client sends differs from call to call in the path, the query and the body. Everything else
 is the same bytes each time, and building it anew takes as long as a third of a whole call on the

@@ -1,4 +1,4 @@
-"""Turns what came back for a call into its result or into an error: no I/O, no colour.
+"""Results and errors from responses: no I/O, the same for both variants.
 
 Everything that is made here, the API key is taken out of: a service may echo what it was sent.
 """
@@ -18,7 +18,7 @@ from synth_pools.errors import APIConnectionError, APIStatusError, ResponseDecod
 _NO_EVENTS = ("application/json", "text/html")
 
 
-class AnswerReader:
+class ResponseReader:
     """Reads the answers that come to one configuration."""
 
     def __init__(self, config: ClientConfig) -> None:

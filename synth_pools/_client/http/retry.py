@@ -26,7 +26,7 @@ LONGEST_RETRY_AFTER = 60.0
 RETRIED_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
 
 
-class Outcome(NamedTuple):
+class AttemptOutcome(NamedTuple):
     """How an attempt ended.
 
     Attributes:
@@ -52,11 +52,11 @@ class Outcome(NamedTuple):
         return self.status is None or self.status in RETRIED_STATUSES
 
 
-def outcome_of(error: SynthPoolsError) -> Outcome:
+def outcome_of(error: SynthPoolsError) -> AttemptOutcome:
     """How an attempt ended, by the error that it raised."""
     if isinstance(error, APIStatusError):
-        return Outcome(error.status_code, retry_after=error.retry_after)
-    return Outcome(sent=error.sent if isinstance(error, APIConnectionError) else True)
+        return AttemptOutcome(error.status_code, retry_after=error.retry_after)
+    return AttemptOutcome(sent=error.sent if isinstance(error, APIConnectionError) else True)
 
 
 def is_repeatable(retry: str, *, has_key: bool = False, has_id: bool = False) -> bool:
@@ -71,7 +71,7 @@ def is_repeatable(retry: str, *, has_key: bool = False, has_id: bool = False) ->
 
 
 def decide(
-    outcome: Outcome,
+    outcome: AttemptOutcome,
     *,
     repeatable: bool,
     attempt: int,

@@ -13,7 +13,7 @@ _VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 
 
 def context_for(base_url: str) -> ssl.SSLContext:
-    """The certificates that the environment names, for all clients and both colours.
+    """The certificates that the environment names, for all clients of both variants.
 
     Reading them takes milliseconds, which a short program against a backend on its own machine
     would feel. Where nothing can come to speak TLS, redirects are not followed, no certificate is

@@ -9,7 +9,7 @@ what has to pass through unchanged loses its frames on the way.
 from __future__ import annotations
 
 
-def without_frames(error: BaseException) -> BaseException:
+def strip_tracebacks(error: BaseException) -> BaseException:
     """``error``, with it and all that it refers to cut off from the frames they passed through."""
     pending: list[BaseException | None] = [error]
     seen: set[int] = set()

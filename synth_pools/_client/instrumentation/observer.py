@@ -22,7 +22,7 @@ _LOG = logging.getLogger("synth_pools")
 _HIDDEN = ("authorization", "set-cookie", "cookie")
 
 
-class Observer:
+class RequestObserver:
     """Reports the attempts of one client to its hooks and to the log."""
 
     def __init__(self, config: ClientConfig) -> None:

@@ -8,20 +8,20 @@ from pathlib import Path
 import pytest
 
 from synth_pools import AsyncContainerPoolsClient
-from tests.support.colours import parametrize_road, take
 from tests.support.fault_server import FaultServer
 from tests.support.fleet_service import FleetService
 from tests.support.leaks import KEY
+from tests.support.variants import parametrize_library, send_through
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    parametrize_road(metafunc, AsyncContainerPoolsClient)
+    parametrize_library(metafunc, AsyncContainerPoolsClient)
 
 
 @pytest.fixture(autouse=True)
-def road(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+def library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """What the clients of a test send through."""
-    take(request.param, monkeypatch)
+    send_through(request.param, monkeypatch)
     return str(request.param)
 
 

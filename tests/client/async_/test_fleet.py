@@ -29,7 +29,7 @@ from tests.support.fault_server import FaultServer
 from tests.support.faults import answer, html, late, reset
 from tests.support.fleet_service import FleetService, until
 
-pytestmark = pytest.mark.one_road
+pytestmark = pytest.mark.one_library
 
 P = "pool_1"
 

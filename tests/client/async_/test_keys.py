@@ -11,7 +11,7 @@ from tests.support import faults
 from tests.support.fault_server import FaultServer
 from tests.support.surface import CALLS, LATER, Call, P, R
 
-pytestmark = pytest.mark.one_road
+pytestmark = pytest.mark.one_library
 
 CREATIONS = [
     Call("create_rollout", (P, {"seed": 1})),

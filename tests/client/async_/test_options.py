@@ -16,12 +16,12 @@ from synth_pools import (
     ConfigurationError,
 )
 from tests.support import faults
-from tests.support.colours import OTHER_COLOUR
 from tests.support.fault_server import FaultServer
 from tests.support.leaks import KEY, holders
 from tests.support.surface import CALLS, Call, P, R
+from tests.support.variants import OTHER_VARIANT
 
-pytestmark = pytest.mark.one_road
+pytestmark = pytest.mark.one_library
 
 
 async def made(client: AsyncContainerPoolsClient, call: Call) -> Any:
@@ -135,10 +135,10 @@ async def test_a_subclass_stays_what_it_is(server: FaultServer) -> None:
     await client.aclose()
 
 
-async def test_the_other_colour_takes_over_the_options(
+async def test_the_other_variant_takes_over_the_options(
     server: FaultServer, client: AsyncContainerPoolsClient
 ) -> None:
-    other = OTHER_COLOUR[AsyncContainerPoolsClient](client.with_options(deadline=4, max_retries=1))
+    other = OTHER_VARIANT[AsyncContainerPoolsClient](client.with_options(deadline=4, max_retries=1))
     assert (other._config.deadline, other._config.max_retries) == (4, 1)
 
 

@@ -1,4 +1,4 @@
-"""What only the async colour can get wrong: loops, tasks, cancellation."""
+"""What only the async variant can get wrong: loops, tasks, cancellation."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from synth_pools import (
     ContainerPoolsClient,
 )
 from synth_pools._client._async.event_stream import AsyncEventStream
-from tests.support.colours import ROADS, take
 from tests.support.leaks import KEY, traceback_with_locals
 from tests.support.recording import Recorded, RecordingServer, Reply
 from tests.support.surface import P, R
+from tests.support.variants import HTTP_LIBRARIES, send_through
 
 ONE = b'data: {"sequence": 1}\n\n'
 LAST = b'data: {"event": "rollout.failed"}\n\n'
 
 
-@pytest.fixture(autouse=True, params=ROADS[AsyncContainerPoolsClient])
-def road(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    take(request.param, monkeypatch)
+@pytest.fixture(autouse=True, params=HTTP_LIBRARIES[AsyncContainerPoolsClient])
+def library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    send_through(request.param, monkeypatch)
 
 
 @pytest.fixture

@@ -105,10 +105,10 @@ def test_every_operation_is_a_method_of_the_client_and_nothing_else(client: type
     assert not problems, "\n".join(problems)
 
 
-def test_both_colours_offer_the_same() -> None:
+def test_both_variants_offer_the_same() -> None:
     sync = methods(synth_pools.ContainerPoolsClient) - {"close"}
-    colour = methods(synth_pools.AsyncContainerPoolsClient) - {"aclose"}
-    assert sync == colour, f"on one side only: {sorted(sync ^ colour)}"
+    variant = methods(synth_pools.AsyncContainerPoolsClient) - {"aclose"}
+    assert sync == variant, f"on one side only: {sorted(sync ^ variant)}"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What only the sync colour can get wrong: threads, garbage."""
+"""What only the sync variant can get wrong: threads, garbage."""
 
 from __future__ import annotations
 

@@ -80,14 +80,14 @@ def on_the_wire(request: Recorded) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("colour", [ours, ours_async])
-def test_every_call_sends_and_returns_the_same(server: RecordingServer, colour: Any) -> None:
+@pytest.mark.parametrize("variant", [ours, ours_async])
+def test_every_call_sends_and_returns_the_same(server: RecordingServer, variant: Any) -> None:
     settings = {"api_key": KEY, "base_url": server.url}
     theirs = drive(settings, CALLS)
     expected = [on_the_wire(request) for request in server.requests]
     server.requests.clear()
 
-    returned = colour(settings, CALLS)
+    returned = variant(settings, CALLS)
 
     sent = [on_the_wire(request) for request in server.requests]
     for call, wanted, got in zip(CALLS, expected, sent, strict=True):
@@ -131,10 +131,10 @@ def test_base_urls_lead_to_the_same_place(server: RecordingServer) -> None:
     calls = [Call("get_pool", (P,))]
     drive(variants, calls)
     theirs = [request.target for request in server.requests]
-    for colour in (ours, ours_async):
+    for variant in (ours, ours_async):
         server.requests.clear()
         for settings in variants:
-            colour(settings, calls)
+            variant(settings, calls)
         assert [request.target for request in server.requests] == theirs
 
 

@@ -1,6 +1,6 @@
 """A program that runs a fleet and gets ^C.
 
-    python -m tests.client.fleet.interrupted COLOUR URL POOL JOURNAL ON_INTERRUPT
+    python -m tests.client.fleet.interrupted VARIANT URL POOL JOURNAL ON_INTERRUPT
 
 It prints `running` when the first rollout has ended, and what it was interrupted by.
 """
@@ -15,7 +15,7 @@ from typing import Any
 
 from synth_pools import AsyncContainerPoolsClient, ContainerPoolsClient, RolloutOutcome
 
-_, COLOUR, URL, POOL, JOURNAL, ON_INTERRUPT = sys.argv
+_, VARIANT, URL, POOL, JOURNAL, ON_INTERRUPT = sys.argv
 OPTIONS: dict[str, Any] = {"max_in_flight": 5, "journal": JOURNAL, "on_interrupt": ON_INTERRUPT}
 
 
@@ -41,6 +41,6 @@ async def run_async() -> None:
 
 if __name__ == "__main__":
     try:
-        asyncio.run(run_async()) if COLOUR == "async" else run()
+        asyncio.run(run_async()) if VARIANT == "async" else run()
     except KeyboardInterrupt:
         print("interrupted", flush=True)

@@ -22,12 +22,12 @@ from tests.support.leaks import KEY
 ROOT = Path(__file__).parents[3]
 
 
-@pytest.mark.parametrize("colour", ["async", "sync"])
+@pytest.mark.parametrize("variant", ["async", "sync"])
 @pytest.mark.parametrize("on_interrupt", ["leave", "cancel"])
-def test_interrupt(tmp_path: Path, colour: str, on_interrupt: str) -> None:
+def test_interrupt(tmp_path: Path, variant: str, on_interrupt: str) -> None:
     with LocalBackend() as backend, backend.client() as client:
         pool = client.create_pool({"name": "interrupted", "concurrency": 8})["id"]
-        words = [colour, backend.url, pool, str(tmp_path / "run.jsonl"), on_interrupt]
+        words = [variant, backend.url, pool, str(tmp_path / "run.jsonl"), on_interrupt]
         program = subprocess.Popen(
             [sys.executable, "-m", "tests.client.fleet.interrupted", *words],
             cwd=ROOT,

@@ -16,7 +16,13 @@ from hypothesis import strategies as st
 
 from synth_pools import errors
 from synth_pools._client.fleet import journal, journal_errors
-from synth_pools._client.fleet.journal import Admission, BadLineError, Ending, Memory, Run
+from synth_pools._client.fleet.journal import (
+    AdmissionRecord,
+    BadLineError,
+    JournalIndex,
+    OutcomeRecord,
+    Run,
+)
 from synth_pools._client.fleet.journal_file import JournalFile, journal_path
 from synth_pools._client.http.error_mapping import status_error
 from synth_pools.errors import JournalError, NotFoundError, RequestValidationError, SynthPoolsError
@@ -32,18 +38,18 @@ values = st.recursive(
 objects = st.dictionaries(texts, values, max_size=4)
 numbers = st.integers(0, 40)
 records = st.one_of(
-    st.builds(Admission, numbers, numbers, texts, texts),
-    st.builds(Ending, numbers, numbers, texts, objects, st.none(), st.booleans()),
-    st.builds(Ending, numbers, numbers, texts, st.none(), objects, st.booleans()),
+    st.builds(AdmissionRecord, numbers, numbers, texts, texts),
+    st.builds(OutcomeRecord, numbers, numbers, texts, objects, st.none(), st.booleans()),
+    st.builds(OutcomeRecord, numbers, numbers, texts, st.none(), objects, st.booleans()),
 )
 
 
-def what_it_knows(memory: Memory) -> list[tuple[Any, Any]]:
+def what_it_knows(memory: JournalIndex) -> list[tuple[Any, Any]]:
     return [(memory.ended_at(index), memory.admission(index)) for index in range(45)]
 
 
 @given(records)
-def test_a_line_comes_back_as_it_was(record: Admission | Ending) -> None:
+def test_a_line_comes_back_as_it_was(record: AdmissionRecord | OutcomeRecord) -> None:
     line = record.encode()
     assert line.count(b"\n") == 1
     assert journal.decode(line) == record
@@ -61,7 +67,7 @@ def test_the_first_line_comes_back_as_it_was(pool_id: str, base_url: str) -> Non
 @settings(max_examples=60)
 @given(st.lists(records, max_size=8), st.data())
 def test_a_crash_after_any_byte_leaves_what_was_whole(
-    written: list[Admission | Ending], data: st.DataObject
+    written: list[AdmissionRecord | OutcomeRecord], data: st.DataObject
 ) -> None:
     """What a journal says after a crash is what it said at one moment before, and it goes on."""
     with tempfile.TemporaryDirectory() as folder:
@@ -79,38 +85,38 @@ def test_a_crash_after_any_byte_leaves_what_was_whole(
         kept = 0
         while kept < len(lines) and head + sum(map(len, lines[: kept + 1])) <= cut:
             kept += 1
-        expected, offset = Memory(), head
+        expected, offset = JournalIndex(), head
         for record, line in zip(written[:kept], lines, strict=False):
             expected.add(record, offset)
             offset += len(line)
 
         again = JournalFile(path, *HERE)
-        assert what_it_knows(again.memory) == what_it_knows(expected)
+        assert what_it_knows(again.entries) == what_it_knows(expected)
         if cut >= head:
             assert again.run == first.run
             assert path.read_bytes() == content[:offset]
-        again.append(Admission(44, 0, "sha", "rollout"))
+        again.append(AdmissionRecord(44, 0, "sha", "rollout"))
         again.close()
         third = JournalFile(path, *HERE)
         assert third.run == again.run
-        assert third.memory.admission(44) == Admission(44, 0, "sha", "rollout")
+        assert third.entries.admission(44) == AdmissionRecord(44, 0, "sha", "rollout")
         third.close()
 
 
 def test_what_has_ended_is_read_from_its_place(tmp_path: Path) -> None:
     path = tmp_path / "run.jsonl"
-    endings = [Ending(n, 0, "sha", {"text": "ü" * 200, "n": n}, None) for n in range(50)]
+    endings = [OutcomeRecord(n, 0, "sha", {"text": "ü" * 200, "n": n}, None) for n in range(50)]
     first = JournalFile(path, *HERE)
     for ending in reversed(endings):
-        first.append(Admission(ending.index, 0, "sha", f"rollout_{ending.index}"))
+        first.append(AdmissionRecord(ending.index, 0, "sha", f"rollout_{ending.index}"))
         first.append(ending)
-    first.append(Ending(50, 0, "sha", None, {"type": "APIConnectionError"}, final=False))
+    first.append(OutcomeRecord(50, 0, "sha", None, {"type": "APIConnectionError"}, final=False))
     first.close()
     again = JournalFile(path, *HERE)
     assert [again.ending(n) for n in range(50)] == endings
     assert again.ending(50) is None
-    assert again.memory.admission(3) is None
-    assert again.memory.highest == 50
+    assert again.entries.admission(3) is None
+    assert again.entries.highest == 50
     again.close()
 
 
@@ -153,12 +159,12 @@ def test_what_is_not_this_runs_journal_is_refused_and_left_alone(
 )
 def test_damage_is_a_torn_end_only_at_the_end(tmp_path: Path, line: bytes) -> None:
     path = tmp_path / "run.jsonl"
-    good = Run("r", *HERE).encode() + Admission(0, 0, "s", "a").encode()
+    good = Run("r", *HERE).encode() + AdmissionRecord(0, 0, "s", "a").encode()
     path.write_bytes(good + line + line[:3].strip(b"\n"))
     opened = JournalFile(path, *HERE)
     opened.close()
     assert path.read_bytes() == good
-    damaged = good + line + Admission(1, 0, "s", "b").encode()
+    damaged = good + line + AdmissionRecord(1, 0, "s", "b").encode()
     path.write_bytes(damaged)
     with pytest.raises(JournalError, match="line 3 is damaged"):
         JournalFile(path, *HERE)
@@ -173,7 +179,7 @@ def test_only_one_run_at_a_time(tmp_path: Path) -> None:
     first.close()
     first.close()
     with pytest.raises(JournalError, match="it is closed"):
-        first.append(Admission(0, 0, "s", "a"))
+        first.append(AdmissionRecord(0, 0, "s", "a"))
     JournalFile(path, *HERE).close()
 
 
@@ -183,7 +189,7 @@ def test_many_threads_write_whole_lines(tmp_path: Path) -> None:
 
     def write(start: int) -> None:
         for index in range(start, start + 20):
-            opened.append(Admission(index, 0, "s" * 500, "a"))
+            opened.append(AdmissionRecord(index, 0, "s" * 500, "a"))
 
     threads = [threading.Thread(target=write, args=(n * 20,)) for n in range(8)]
     for thread in threads:
@@ -192,7 +198,7 @@ def test_many_threads_write_whole_lines(tmp_path: Path) -> None:
         thread.join(30)
     opened.close()
     again = JournalFile(path, *HERE)
-    assert all(again.memory.admission(index) for index in range(160))
+    assert all(again.entries.admission(index) for index in range(160))
     again.close()
 
 
@@ -216,9 +222,9 @@ def test_a_full_disk_is_said_once_and_for_all(
         else:
             patch.setattr(opened, "_write", full)
         with pytest.raises(JournalError, match="No space left on device"):
-            opened.append(Admission(0, 0, "s", "a"))
+            opened.append(AdmissionRecord(0, 0, "s", "a"))
     with pytest.raises(JournalError, match="No space left on device"):
-        opened.append(Admission(1, 0, "s", "b"))
+        opened.append(AdmissionRecord(1, 0, "s", "b"))
     opened.close()
     if call == "write":
         assert path.read_bytes() == whole

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from synth_pools._client.fleet.outcomes import FleetProgress, RolloutOutcome, Tally
+from synth_pools._client.fleet.outcomes import FleetProgress, OutcomeCounter, RolloutOutcome
 from synth_pools._client.fleet.progress_bar import ProgressBar
 
 HALF = FleetProgress(10, running=2, completed=3, failed=1, errors=1, replayed=1, seconds=2.0)
@@ -62,23 +62,23 @@ def outcome(**changes: Any) -> RolloutOutcome:
 
 def test_counts() -> None:
     now = [100.0]
-    tally = Tally(None, lambda: now[0])
-    assert tally.progress(0) == FleetProgress(None)
-    assert tally.progress(0).rate == 0.0
-    tally.start()
-    tally.add(outcome())
-    tally.add(outcome(rollout={"state": "succeeded"}, replayed=True))
-    tally.add(outcome(rollout={"status": "failed"}))
-    tally.add(outcome(rollout={"status": "cancelled"}))
-    tally.add(outcome(rollout=None, error=ValueError("x")))
+    counter = OutcomeCounter(None, lambda: now[0])
+    assert counter.progress(0) == FleetProgress(None)
+    assert counter.progress(0).rate == 0.0
+    counter.start()
+    counter.add(outcome())
+    counter.add(outcome(rollout={"state": "succeeded"}, replayed=True))
+    counter.add(outcome(rollout={"status": "failed"}))
+    counter.add(outcome(rollout={"status": "cancelled"}))
+    counter.add(outcome(rollout=None, error=ValueError("x")))
     now[0] = 104.0
-    progress = tally.progress(3)
+    progress = counter.progress(3)
     assert (progress.completed, progress.failed, progress.errors) == (2, 2, 1)
     assert (progress.done, progress.running, progress.seconds) == (5, 3, 4.0)
     assert progress.rate == 1.0
-    tally.stop()
+    counter.stop()
     now[0] = 200.0
-    assert tally.progress(0).seconds == 4.0
+    assert counter.progress(0).seconds == 4.0
 
 
 def test_how_an_outcome_ended() -> None:

@@ -10,23 +10,23 @@ from hypothesis import strategies as st
 
 from synth_pools._client.http import retry
 from synth_pools._client.http.retry import (
-    Outcome,
+    AttemptOutcome,
     backoff,
     decide,
     is_repeatable,
     parse_retry_after,
 )
 
-NOT_SENT = Outcome(sent=False)
-BROKEN = Outcome(sent=True)
+NOT_SENT = AttemptOutcome(sent=False)
+BROKEN = AttemptOutcome(sent=True)
 
 
-def status(code: int, retry_after: float | None = None) -> Outcome:
-    return Outcome(code, retry_after=retry_after)
+def status(code: int, retry_after: float | None = None) -> AttemptOutcome:
+    return AttemptOutcome(code, retry_after=retry_after)
 
 
 # (how the attempt ended, sent again if repeatable, sent again if not)
-TABLE: list[tuple[Outcome, bool, bool]] = [
+TABLE: list[tuple[AttemptOutcome, bool, bool]] = [
     (NOT_SENT, True, True),
     (BROKEN, True, False),
     (status(408), True, False),
@@ -51,7 +51,7 @@ TABLE: list[tuple[Outcome, bool, bool]] = [
 
 
 @pytest.mark.parametrize(("outcome", "if_repeatable", "if_not"), TABLE)
-def test_what_is_sent_again(outcome: Outcome, if_repeatable: bool, if_not: bool) -> None:
+def test_what_is_sent_again(outcome: AttemptOutcome, if_repeatable: bool, if_not: bool) -> None:
     for repeatable, expected in ((True, if_repeatable), (False, if_not)):
         wait = decide(outcome, repeatable=repeatable, attempt=1, max_retries=2, random=lambda: 0.5)
         assert (wait is not None) == expected
@@ -123,9 +123,9 @@ def test_a_wait_that_the_call_has_no_time_for_is_not_begun(
 
 
 outcomes = st.one_of(
-    st.builds(Outcome, st.none(), st.booleans(), st.none()),
+    st.builds(AttemptOutcome, st.none(), st.booleans(), st.none()),
     st.builds(
-        Outcome,
+        AttemptOutcome,
         st.integers(100, 599),
         st.just(True),
         st.none() | st.floats(0, 1e6, allow_nan=False),
@@ -142,7 +142,7 @@ outcomes = st.one_of(
     remaining=st.none() | st.floats(0, 1e4),
 )
 def test_whatever_happens(
-    outcome: Outcome,
+    outcome: AttemptOutcome,
     repeatable: bool,
     attempt: int,
     max_retries: int,
@@ -172,7 +172,7 @@ def test_whatever_happens(
 
 @given(outcomes, st.integers(1, 100), st.floats(0, 1, exclude_max=True))
 def test_what_may_not_be_repeated_is_sent_again_less_often(
-    outcome: Outcome, attempt: int, number: float
+    outcome: AttemptOutcome, attempt: int, number: float
 ) -> None:
     def wait(repeatable: bool) -> float | None:
         return decide(

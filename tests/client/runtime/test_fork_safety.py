@@ -12,10 +12,10 @@ import pytest
 
 from synth_pools import AsyncContainerPoolsClient, ClientClosedError, ContainerPoolsClient
 from tests.support import faults
-from tests.support.colours import ROADS, take
 from tests.support.fault_server import FaultServer
 from tests.support.leaks import KEY
 from tests.support.surface import P
+from tests.support.variants import HTTP_LIBRARIES, send_through
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 
@@ -62,11 +62,11 @@ def test_a_forked_client_opens_its_own_connections(server: FaultServer) -> None:
     client.close()
 
 
-@pytest.mark.parametrize("road", ROADS[AsyncContainerPoolsClient])
+@pytest.mark.parametrize("library", HTTP_LIBRARIES[AsyncContainerPoolsClient])
 def test_a_forked_async_client_does_too(
-    server: FaultServer, road: str, monkeypatch: pytest.MonkeyPatch
+    server: FaultServer, library: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    take(road, monkeypatch)
+    send_through(library, monkeypatch)
     client = AsyncContainerPoolsClient(api_key=KEY, base_url=server.url, timeout=5, max_retries=0)
     loop = asyncio.new_event_loop()
     loop.run_until_complete(client.get_pool(P))

@@ -1,4 +1,4 @@
-"""What only the async colour can get wrong: event loops and cancellation."""
+"""What only the async variant can get wrong: event loops and cancellation."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ import uvloop
 
 from synth_pools import AsyncContainerPoolsClient, ClientClosedError
 from tests.support import faults
-from tests.support.colours import ROADS, take
 from tests.support.fault_server import FaultServer
 from tests.support.leaks import KEY
 from tests.support.surface import P
+from tests.support.variants import HTTP_LIBRARIES, send_through
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
 
 
-@pytest.fixture(autouse=True, params=ROADS[AsyncContainerPoolsClient])
-def road(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    take(request.param, monkeypatch)
+@pytest.fixture(autouse=True, params=HTTP_LIBRARIES[AsyncContainerPoolsClient])
+def library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    send_through(request.param, monkeypatch)
 
 
 @pytest.fixture

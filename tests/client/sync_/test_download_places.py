@@ -21,7 +21,7 @@ from tests.support.contents import (
 from tests.support.fault_server import FaultServer
 from tests.support.surface import FILES, Call, Sent
 
-pytestmark = pytest.mark.one_road
+pytestmark = pytest.mark.one_library
 
 R, A = "rollout.1", "logs/out.bin"
 

@@ -177,14 +177,14 @@ def test_what_does_no_harm(
 
 
 def test_an_answer_that_is_longer_than_it_says(
-    server: FaultServer, client: ContainerPoolsClient, road: str
+    server: FaultServer, client: ContainerPoolsClient, library: str
 ) -> None:
     server.play(faults.wrong_length(-2))
     for sample in FEW:
         got = outcome(client, sample.call)
         assert isinstance(got, APIConnectionError | ResponseDecodeError)
         # Half a document is no JSON; but what is too much may be seen first, where it is in time.
-        assert road == "httpx" or type(got) is APIConnectionError
+        assert library == "httpx" or type(got) is APIConnectionError
 
 
 def test_connections_that_end_without_saying_so(

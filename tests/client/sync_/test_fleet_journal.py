@@ -25,7 +25,7 @@ from tests.support.faults import answer
 from tests.support.fleet_service import FleetService
 from tests.support.leaks import KEY
 
-pytestmark = pytest.mark.one_road
+pytestmark = pytest.mark.one_library
 
 P = "pool_1"
 

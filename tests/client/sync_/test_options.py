@@ -19,12 +19,12 @@ from synth_pools import (
     SynthClient,
 )
 from tests.support import faults
-from tests.support.colours import OTHER_COLOUR
 from tests.support.fault_server import FaultServer
 from tests.support.leaks import KEY, holders
 from tests.support.surface import CALLS, Call, P, R
+from tests.support.variants import OTHER_VARIANT
 
-pytestmark = pytest.mark.one_road
+pytestmark = pytest.mark.one_library
 
 
 def made(client: ContainerPoolsClient, call: Call) -> Any:
@@ -134,10 +134,10 @@ def test_a_subclass_stays_what_it_is(server: FaultServer) -> None:
     client.close()
 
 
-def test_the_other_colour_takes_over_the_options(
+def test_the_other_variant_takes_over_the_options(
     server: FaultServer, client: ContainerPoolsClient
 ) -> None:
-    other = OTHER_COLOUR[ContainerPoolsClient](client.with_options(deadline=4, max_retries=1))
+    other = OTHER_VARIANT[ContainerPoolsClient](client.with_options(deadline=4, max_retries=1))
     assert (other._config.deadline, other._config.max_retries) == (4, 1)
 
 

@@ -18,7 +18,7 @@ from synth_pools import (
 from tests.support.fault_server import FaultServer, Seen
 from tests.support.faults import Fault, answer, reset
 
-pytestmark = pytest.mark.one_road
+pytestmark = pytest.mark.one_library
 
 P = "pool_1"
 

@@ -26,7 +26,7 @@ from tests.support.fault_server import FaultServer, Seen
 from tests.support.faults import Fault, answer, html, reset
 from tests.support.leaks import KEY
 
-pytestmark = pytest.mark.one_road
+pytestmark = pytest.mark.one_library
 
 P, R = "pool_1", "rollout_1"
 

@@ -1,6 +1,6 @@
 """The client of the proof, a process of its own so that it can be killed.
 
-    python -m tests.system.fleet.client COLOUR URL POOL COUNT JOURNAL REPORT
+    python -m tests.system.fleet.client VARIANT URL POOL COUNT JOURNAL REPORT
 
 Each outcome becomes a line of the report: index, rollout, status, reward, replayed.
 """
@@ -15,7 +15,7 @@ from typing import Any
 
 from synth_pools import AsyncContainerPoolsClient, ContainerPoolsClient, RolloutOutcome
 
-_, COLOUR, URL, POOL, COUNT, JOURNAL, REPORT = sys.argv
+_, VARIANT, URL, POOL, COUNT, JOURNAL, REPORT = sys.argv
 
 
 def requests() -> Iterator[dict[str, Any]]:
@@ -42,7 +42,7 @@ async def run_async() -> None:
 
 if __name__ == "__main__":
     _file = os.open(REPORT, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    if COLOUR == "async":
+    if VARIANT == "async":
         asyncio.run(run_async())
     else:
         run()

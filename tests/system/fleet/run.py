@@ -1,6 +1,6 @@
 """The proof of the fleet: nothing lost, nothing run twice, whatever is done to it.
 
-    python -m tests.system.fleet.run [--rollouts N] [--outage SECONDS] [--colour async|sync]
+    python -m tests.system.fleet.run [--rollouts N] [--outage SECONDS] [--variant async|sync]
 
 A client runs a fleet with a journal on a backend whose pool has a real container, through a TCP
 proxy that cuts every connection. The proxy is away twice; between that, the client is killed with
@@ -35,7 +35,7 @@ _LONGEST_SECONDS = 1800.0
 class Story:
     """What happened, by every account."""
 
-    colour: str
+    variant: str
     rollouts: int
     outage: float
     first: list[str] = field(default_factory=list)
@@ -82,7 +82,7 @@ class Story:
         counts = Counter(self.runs)
         return "\n".join(
             [
-                f"colour                                {self.colour}",
+                f"variant                               {self.variant}",
                 f"rollouts asked for                    {self.rollouts}",
                 f"connections through the proxy         {self.connections}",
                 f"  cut by it                           {self.cuts}",
@@ -101,8 +101,8 @@ class Story:
         )
 
 
-def prove(rollouts: int, outage: float, colour: str, *, mean_bytes: int = MEAN_BYTES) -> Story:
-    story = Story(colour, rollouts, outage)
+def prove(rollouts: int, outage: float, variant: str, *, mean_bytes: int = MEAN_BYTES) -> Story:
+    story = Story(variant, rollouts, outage)
     started = time.monotonic()
     give_up = started + _LONGEST_SECONDS
     with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as stack:
@@ -117,7 +117,7 @@ def prove(rollouts: int, outage: float, colour: str, *, mean_bytes: int = MEAN_B
         proxy = stack.enter_context(CuttingProxy(backend.url, mean_bytes=mean_bytes))
 
         def start(report: Path) -> subprocess.Popen[bytes]:
-            words = [colour, proxy.url, pool["pool_id"], str(rollouts), str(journal), str(report)]
+            words = [variant, proxy.url, pool["pool_id"], str(rollouts), str(journal), str(report)]
             return subprocess.Popen(
                 [sys.executable, "-m", "tests.system.fleet.client", *words],
                 cwd=ROOT,
@@ -175,9 +175,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rollouts", type=int, default=2000)
     parser.add_argument("--outage", type=float, default=10.0)
-    parser.add_argument("--colour", choices=["async", "sync"], default="async")
+    parser.add_argument("--variant", choices=["async", "sync"], default="async")
     options = parser.parse_args()
-    story = prove(options.rollouts, options.outage, options.colour)
+    story = prove(options.rollouts, options.outage, options.variant)
     print(story.text())
     problems = story.problems()
     print("\n".join(["", *problems] if problems else ["", "all accounts agree"]))

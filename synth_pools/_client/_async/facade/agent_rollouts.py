@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from synth_pools._client._async.facade.base import AsyncOperations, or_unset, page
 from synth_pools._client.arguments import (
     check_idempotency_key,
-    json_body,
     path_segment,
     query_text,
+    request_body,
     rollout_batch,
     validate_pool_rollout_request,
 )
@@ -51,7 +51,7 @@ class AsyncAgentRolloutOperations(AsyncOperations):
         return await self._transport.request(
             "create_global_rollout",
             api.agent_rollouts.create_global_rollout._get_kwargs(
-                body=json_body(request),
+                body=request_body(request),
                 idempotency_key=or_unset(check_idempotency_key(idempotency_key)),
             ),
         )
@@ -68,7 +68,7 @@ class AsyncAgentRolloutOperations(AsyncOperations):
         """
         return await self._transport.request(
             "validate_rollout",
-            api.agent_rollouts.validate_rollout._get_kwargs(body=json_body(request)),
+            api.agent_rollouts.validate_rollout._get_kwargs(body=request_body(request)),
         )
 
     async def create_rollout_batch(
@@ -98,7 +98,7 @@ class AsyncAgentRolloutOperations(AsyncOperations):
         return await self._transport.request(
             "create_rollout_batch",
             api.agent_rollouts.create_rollout_batch._get_kwargs(
-                body=json_body(body),
+                body=request_body(body),
                 idempotency_key=or_unset(check_idempotency_key(idempotency_key)),
             ),
         )
@@ -209,7 +209,7 @@ class AsyncAgentRolloutOperations(AsyncOperations):
         rollout_id = path_segment(rollout_id, "rollout_id")
         return await self._transport.request(
             "cancel_global_rollout",
-            api.agent_rollouts.cancel_global_rollout._get_kwargs(rollout_id, body=json_body({})),
+            api.agent_rollouts.cancel_global_rollout._get_kwargs(rollout_id, body=request_body({})),
         )
 
     async def get_global_rollout_artifacts(self, rollout_id: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from synth_pools._client._async.facade.base import AsyncOperations
-from synth_pools._client.arguments import json_body, path_segment
+from synth_pools._client.arguments import path_segment, request_body
 from synth_pools_api import api
 from synth_pools_api.operations import OperationId
 
@@ -83,7 +83,7 @@ class AsyncContainerOperations(AsyncOperations):
         return await self._transport.request(
             "execute_pool_container_rollout",
             api.containers.execute_pool_container_rollout._get_kwargs(
-                pool_id, body=json_body(request)
+                pool_id, body=request_body(request)
             ),
         )
 
@@ -105,7 +105,7 @@ class AsyncContainerOperations(AsyncOperations):
         return await self._transport.request(
             "execute_task_container_rollout",
             api.containers.execute_task_container_rollout._get_kwargs(
-                pool_id, task_id, body=json_body(request)
+                pool_id, task_id, body=request_body(request)
             ),
         )
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from synth_pools._client._async.facade.base import AsyncOperations, page
-from synth_pools._client.arguments import json_body, path_segment
+from synth_pools._client.arguments import path_segment, request_body
 from synth_pools_api import api
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class AsyncPoolOperations(AsyncOperations):
             ValidationFailedError: The definition is invalid; the message names the fields.
         """
         return await self._transport.request(
-            "create_pool", api.pools.create_pool._get_kwargs(body=json_body(request))
+            "create_pool", api.pools.create_pool._get_kwargs(body=request_body(request))
         )
 
     async def create(self, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -105,12 +105,12 @@ class AsyncPoolOperations(AsyncOperations):
             WaitTimeoutError: It is not active in time; ``last`` is how it was seen last.
             NotFoundError: There is no such pool.
         """
-        from synth_pools._client._async.waiters import AsyncWait
+        from synth_pools._client._async.waiters import AsyncWaiter
         from synth_pools._client.arguments import check_limit
 
         check_limit(timeout, "timeout")
         pool_id = path_segment(pool_id, "pool_id")
-        wait = AsyncWait(self._transport, timeout)
+        wait = AsyncWaiter(self._transport, timeout)
         return await wait.until_active(api.pools.get_pool._get_kwargs(pool_id), pool_id)
 
     async def get_pool(self, pool_id: str) -> dict[str, Any]:
@@ -139,7 +139,7 @@ class AsyncPoolOperations(AsyncOperations):
         """
         pool_id = path_segment(pool_id, "pool_id")
         return await self._transport.request(
-            "replace_pool", api.pools.replace_pool._get_kwargs(pool_id, body=json_body(request))
+            "replace_pool", api.pools.replace_pool._get_kwargs(pool_id, body=request_body(request))
         )
 
     async def replace(self, pool_id: str, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -159,7 +159,7 @@ class AsyncPoolOperations(AsyncOperations):
         """
         pool_id = path_segment(pool_id, "pool_id")
         return await self._transport.request(
-            "update_pool", api.pools.update_pool._get_kwargs(pool_id, body=json_body(request))
+            "update_pool", api.pools.update_pool._get_kwargs(pool_id, body=request_body(request))
         )
 
     async def update(self, pool_id: str, request: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from synth_pools._client._async.facade.base import AsyncOperations, or_unset, page
 from synth_pools._client.arguments import (
     check_idempotency_key,
-    json_body,
     path_segment,
     query_text,
+    request_body,
     validate_pool_rollout_request,
 )
 from synth_pools._client.http.request_builder import Call
@@ -175,7 +175,7 @@ class AsyncRolloutOperations(AsyncOperations):
         rollout_id = path_segment(rollout_id, "rollout_id")
         return await self._transport.request(
             "cancel_rollout",
-            api.rollouts.cancel_rollout._get_kwargs(pool_id, rollout_id, body=json_body({})),
+            api.rollouts.cancel_rollout._get_kwargs(pool_id, rollout_id, body=request_body({})),
         )
 
     async def get_rollout_artifacts(self, pool_id: str, rollout_id: str) -> dict[str, Any]:
@@ -240,7 +240,7 @@ class AsyncRolloutOperations(AsyncOperations):
     ) -> Call:
         return api.rollouts.create_rollout._get_kwargs(
             pool_id,
-            body=json_body(request),
+            body=request_body(request),
             idempotency_key=or_unset(check_idempotency_key(idempotency_key)),
         )
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from synth_pools._client._async.facade.base import AsyncOperations
-from synth_pools._client.arguments import json_body, path_segment
+from synth_pools._client.arguments import path_segment, request_body
 from synth_pools_api import api
 
 
@@ -44,7 +44,7 @@ class AsyncTaskOperations(AsyncOperations):
         """
         pool_id = path_segment(pool_id, "pool_id")
         return await self._transport.request(
-            "create_task", api.tasks.create_task._get_kwargs(pool_id, body=json_body(request))
+            "create_task", api.tasks.create_task._get_kwargs(pool_id, body=request_body(request))
         )
 
     async def update_task(
@@ -64,7 +64,7 @@ class AsyncTaskOperations(AsyncOperations):
         task_id = path_segment(task_id, "task_id")
         return await self._transport.request(
             "update_task",
-            api.tasks.update_task._get_kwargs(pool_id, task_id, body=json_body(request)),
+            api.tasks.update_task._get_kwargs(pool_id, task_id, body=request_body(request)),
         )
 
     async def patch_task(
@@ -84,7 +84,7 @@ class AsyncTaskOperations(AsyncOperations):
         task_id = path_segment(task_id, "task_id")
         return await self._transport.request(
             "patch_task",
-            api.tasks.patch_task._get_kwargs(pool_id, task_id, body=json_body(request)),
+            api.tasks.patch_task._get_kwargs(pool_id, task_id, body=request_body(request)),
         )
 
     async def delete_task(self, pool_id: str, task_id: str) -> dict[str, Any]:

@@ -13,19 +13,19 @@ from types import TracebackType
 from typing import Any, Self
 
 from synth_pools._client._async.facade.rollouts import AsyncRolloutOperations
-from synth_pools._client._async.fleet.retrying_caller import AsyncGate
-from synth_pools._client._async.fleet.worker import AsyncItemRunner
+from synth_pools._client._async.fleet.retrying_caller import AsyncRetryingCaller
+from synth_pools._client._async.fleet.worker import AsyncFleetWorker
 from synth_pools._client._async.transport import AsyncTransport
-from synth_pools._client.fleet.error_category import Trouble, trouble_of
+from synth_pools._client.fleet.error_category import ErrorCategory, classify_error
 from synth_pools._client.fleet.journal import Run
 from synth_pools._client.fleet.journal_file import JournalFile
-from synth_pools._client.fleet.outcomes import FleetProgress, RolloutOutcome, Tally
+from synth_pools._client.fleet.outcomes import FleetProgress, OutcomeCounter, RolloutOutcome
 from synth_pools._client.fleet.progress_bar import ProgressBar
 from synth_pools._client.runtime.async_.concurrency import (
-    AsyncCrew,
-    AsyncMonitor,
+    AsyncCondition,
+    AsyncRequestSource,
     AsyncRunnable,
-    AsyncSource,
+    AsyncWorkerGroup,
     bounded,
     call_back,
     in_thread,
@@ -144,15 +144,15 @@ class _Engine:
     ) -> None:
         self._options = options
         self._pool_id = pool_id
-        self._source = AsyncSource(requests, "requests")
+        self._source = AsyncRequestSource(requests, "requests")
         # Each call once: what to do about trouble is decided for all of them, by the gate.
         self._transport = transport.with_config(
             dataclasses.replace(transport.config, max_retries=0, idempotency_key=None)
         )
         self._tries = transport.config.max_retries
-        self._crew = AsyncCrew()
-        self._monitor = AsyncMonitor()
-        self._tally = Tally(_length(requests), transport.clock)
+        self._group = AsyncWorkerGroup()
+        self._condition = AsyncCondition()
+        self._counter = OutcomeCounter(_length(requests), transport.clock)
         self._ready: deque[RolloutOutcome] = deque()
         self._waiting: dict[int, RolloutOutcome] = {}
         self._next_index = 0
@@ -163,15 +163,15 @@ class _Engine:
         self._failure: Exception | None = None
         self._fatal = False
         self._ending = False
-        self._runner: AsyncItemRunner | None = None
-        self._gate: AsyncGate | None = None
+        self._worker: AsyncFleetWorker | None = None
+        self._caller: AsyncRetryingCaller | None = None
         self._journal: JournalFile | None = None
         self._bar = ProgressBar() if options.progress is True else None
         self.started = False
         self.closed = False
 
     def progress(self) -> FleetProgress:
-        return self._tally.progress(len(self._runner.flights) if self._runner else 0)
+        return self._counter.progress(len(self._worker.in_flight) if self._worker else 0)
 
     async def next(self) -> RolloutOutcome | None:
         """The next outcome; None after the last one."""
@@ -179,13 +179,13 @@ class _Engine:
             return None
         if not self.started:
             await self._start()
-        async with self._monitor:
-            while self._workers and not (self._ready or self._fatal or self._crew.stopping):
-                await self._monitor.wait()
+        async with self._condition:
+            while self._workers and not (self._ready or self._fatal or self._group.stopping):
+                await self._condition.wait()
             outcome = self._ready.popleft() if self._ready and not self._fatal else None
             if outcome is not None:
                 self._unreported -= 1
-                self._monitor.ring()
+                self._condition.notify_all()
         if outcome is None:
             if self._failure is not None:
                 raise self._failure
@@ -198,12 +198,12 @@ class _Engine:
         if self.closed:
             return
         self.closed = True
-        self._tally.stop()
-        self._crew.stopping = True
+        self._counter.stop()
+        self._group.stopping = True
         await self._wake()
-        await self._crew.stop()
-        if self._runner is not None and self._options.on_interrupt == "cancel":
-            await bounded(_CANCEL_SECONDS, self._cancel_flights)
+        await self._group.stop()
+        if self._worker is not None and self._options.on_interrupt == "cancel":
+            await bounded(_CANCEL_SECONDS, self._cancel_in_flight)
         if self._journal is not None:
             await in_thread(self._journal.close)
         if self._bar is not None:
@@ -211,7 +211,7 @@ class _Engine:
 
     def abandon(self) -> None:
         """Stop the workers from wherever the garbage collector runs; the last one tidies up."""
-        self._crew.abandon()
+        self._group.abandon()
 
     async def _start(self) -> None:
         self.started = True
@@ -221,25 +221,25 @@ class _Engine:
         if options.journal is not None:
             self._journal = await in_thread(JournalFile, options.journal, self._pool_id, base_url)
             run = self._journal.run
-        self._gate = AsyncGate(
-            self._crew,
+        self._caller = AsyncRetryingCaller(
+            self._group,
             self._transport,
             limit=options.max_in_flight,
             tries=self._tries + options.retries,
             patience=options.patience,
         )
-        self._runner = AsyncItemRunner(
+        self._worker = AsyncFleetWorker(
             AsyncRolloutOperations._on(self._transport),
             self._pool_id,
-            self._crew,
-            self._gate,
+            self._group,
+            self._caller,
             run,
             self._journal,
             options.retries,
         )
-        self._tally.start()
+        self._counter.start()
         self._workers = 1
-        self._crew.start(self._work)
+        self._group.start(self._work)
 
     async def _work(self) -> None:
         """Take requests as long as there are any, and let another one begin who does the same."""
@@ -249,45 +249,45 @@ class _Engine:
                 if taken is None:
                     await self._all_taken()
                     return
-                async with self._monitor:
+                async with self._condition:
                     if self._workers < self._options.max_in_flight and not self._ending:
                         self._workers += 1
-                        self._crew.start(self._work)
+                        self._group.start(self._work)
                 await self._run(*taken)
         except Exception as error:  # noqa: BLE001 - it is raised where the outcomes are asked for
             await self._fail(error)
         finally:
-            async with self._monitor:
+            async with self._condition:
                 self._workers -= 1
-                self._monitor.ring()
+                self._condition.notify_all()
             # A fleet that was forgotten has nobody else to do it.
-            if not self._workers and self._crew.stopping and self._journal is not None:
+            if not self._workers and self._group.stopping and self._journal is not None:
                 self._journal.close()
 
     async def _may_take(self) -> bool:
-        async with self._monitor:
+        async with self._condition:
             while not self._ending and self._unreported >= self._most_unreported:
-                self._crew.check()
-                await self._monitor.wait()
-            self._crew.check()
+                self._group.check()
+                await self._condition.wait()
+            self._group.check()
             self._unreported += not self._ending
             return not self._ending
 
     async def _all_taken(self) -> None:
-        if self._journal is not None and self._journal.memory.highest >= self._source.taken:
-            many, few = self._journal.memory.highest + 1, self._source.taken
+        if self._journal is not None and self._journal.entries.highest >= self._source.taken:
+            many, few = self._journal.entries.highest + 1, self._source.taken
             raise self._journal.mismatch(f"it has {many} requests or more, and here are {few}")
-        async with self._monitor:
+        async with self._condition:
             self._ending = True
             self._unreported -= 1
-            self._monitor.ring()
+            self._condition.notify_all()
 
     async def _run(self, index: int, request: Any) -> None:
-        assert self._runner is not None  # noqa: S101 - workers start after it
-        assert self._gate is not None  # noqa: S101
-        outcome = await self._runner.run(index, request)
-        async with self._monitor:
-            if outcome.error is not None and not self._gate.is_open and _may_pass(outcome.error):
+        assert self._worker is not None  # noqa: S101 - workers start after it
+        assert self._caller is not None  # noqa: S101
+        outcome = await self._worker.run(index, request)
+        async with self._condition:
+            if outcome.error is not None and not self._caller.is_open and _may_pass(outcome.error):
                 self._ending = True
                 self._failure = self._failure or _stopped("nothing gets through", outcome)
             self._waiting[index] = outcome
@@ -297,11 +297,11 @@ class _Engine:
                     self._next_index += 1
             else:
                 self._ready.append(self._waiting.pop(index))
-            self._monitor.ring()
+            self._condition.notify_all()
 
     async def _report(self, outcome: RolloutOutcome) -> None:
         options = self._options
-        self._tally.add(outcome)
+        self._counter.add(outcome)
         if options.on_result is not None:
             await call_back(options.on_result, outcome)
         if self._bar is not None:
@@ -313,33 +313,33 @@ class _Engine:
 
     async def _stop_for(self, outcome: RolloutOutcome) -> None:
         """Stop at the first that went wrong; its own outcome is still reported."""
-        async with self._monitor:
+        async with self._condition:
             self._failure = _stopped("fail_fast", outcome)
             self._ending = True
-        self._crew.stopping = True
+        self._group.stopping = True
         await self._wake()
-        await self._crew.stop()
+        await self._group.stop()
         self._ready.clear()
 
     async def _fail(self, error: Exception) -> None:
-        async with self._monitor:
+        async with self._condition:
             self._failure = self._failure or error
             # What the caller's own iterable raises comes after the outcomes of what it gave.
             self._fatal = self._fatal or isinstance(error, SynthPoolsError)
             self._ending = True
-            self._monitor.ring()
+            self._condition.notify_all()
 
     async def _wake(self) -> None:
-        if self._gate is not None:
-            await self._gate.wake()
-        async with self._monitor:
-            self._monitor.ring()
+        if self._caller is not None:
+            await self._caller.wake()
+        async with self._condition:
+            self._condition.notify_all()
 
-    async def _cancel_flights(self) -> None:
-        assert self._runner is not None  # noqa: S101 - the caller looked
-        for flight in list(self._runner.flights.values()):
+    async def _cancel_in_flight(self) -> None:
+        assert self._worker is not None  # noqa: S101 - the caller looked
+        for item in list(self._worker.in_flight.values()):
             with contextlib.suppress(SynthPoolsError):
-                await self._runner.cancel(flight)
+                await self._worker.cancel(item)
 
 
 def _stopped(why: str, outcome: RolloutOutcome) -> FleetStoppedError:
@@ -352,7 +352,7 @@ def _stopped(why: str, outcome: RolloutOutcome) -> FleetStoppedError:
 
 
 def _may_pass(error: Exception) -> bool:
-    return trouble_of(error)[0] not in (Trouble.FINAL, Trouble.FAILING)
+    return classify_error(error)[0] not in (ErrorCategory.PERMANENT, ErrorCategory.SERVER_ERROR)
 
 
 def _length(requests: Any) -> int | None:

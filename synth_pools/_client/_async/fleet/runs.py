@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _MOST_IN_FLIGHT = 10_000
 
 
-class AsyncRunning:
+class AsyncRolloutRunner:
     """What ``client.rollouts`` has beside the short names of operations."""
 
     def __init__(self, client: AsyncRolloutOperations) -> None:
@@ -60,7 +60,7 @@ class AsyncRunning:
             WaitTimeoutError: It has not ended in time; ``last`` is how it was seen last.
             RequestValidationError: An argument is refused; nothing was sent.
         """
-        from synth_pools._client._async.waiters import AsyncWait, wait_for_rollout
+        from synth_pools._client._async.waiters import AsyncWaiter, wait_for_rollout
         from synth_pools._client.fleet.outcomes import rollout_id_of
 
         validate_pool_rollout_request(request, context="run")
@@ -71,7 +71,7 @@ class AsyncRunning:
         client = self._client
         pool_id = path_segment(pool_id, "pool_id")
         started = client._transport.clock()
-        created = await AsyncWait(client._transport, timeout).create(
+        created = await AsyncWaiter(client._transport, timeout).create(
             client._creation(pool_id, request, idempotency_key)
         )
         path = client._path(pool_id, rollout_id_of(created))
@@ -83,7 +83,7 @@ class AsyncRunning:
             cancel_on_timeout=cancel_on_timeout,
             on_event=on_event,
         )
-        summary = await AsyncWait(client._transport, None).summary(path)
+        summary = await AsyncWaiter(client._transport, None).summary(path)
         return {**rollout, "summary": summary}
 
     def run_many(

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from synth_pools._client._async.fleet.runs import AsyncRunning
+from synth_pools._client._async.fleet.runs import AsyncRolloutRunner
 
 if TYPE_CHECKING:
     from synth_pools._client._async.event_stream import AsyncEventStream
     from synth_pools._client._async.pagination import AsyncItems
 
 
-class AsyncRolloutsNamespace(AsyncRunning):
+class AsyncRolloutsNamespace(AsyncRolloutRunner):
     """``client.rollouts``: the rollouts of one pool."""
 
     def iter(

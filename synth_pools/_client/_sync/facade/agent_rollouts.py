@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from synth_pools._client._sync.facade.base import Operations, or_unset, page
 from synth_pools._client.arguments import (
     check_idempotency_key,
-    json_body,
     path_segment,
     query_text,
+    request_body,
     rollout_batch,
     validate_pool_rollout_request,
 )
@@ -54,7 +54,7 @@ class AgentRolloutOperations(Operations):
         return self._transport.request(
             "create_global_rollout",
             api.agent_rollouts.create_global_rollout._get_kwargs(
-                body=json_body(request),
+                body=request_body(request),
                 idempotency_key=or_unset(check_idempotency_key(idempotency_key)),
             ),
         )
@@ -71,7 +71,7 @@ class AgentRolloutOperations(Operations):
         """
         return self._transport.request(
             "validate_rollout",
-            api.agent_rollouts.validate_rollout._get_kwargs(body=json_body(request)),
+            api.agent_rollouts.validate_rollout._get_kwargs(body=request_body(request)),
         )
 
     def create_rollout_batch(
@@ -101,7 +101,7 @@ class AgentRolloutOperations(Operations):
         return self._transport.request(
             "create_rollout_batch",
             api.agent_rollouts.create_rollout_batch._get_kwargs(
-                body=json_body(body),
+                body=request_body(body),
                 idempotency_key=or_unset(check_idempotency_key(idempotency_key)),
             ),
         )
@@ -212,7 +212,7 @@ class AgentRolloutOperations(Operations):
         rollout_id = path_segment(rollout_id, "rollout_id")
         return self._transport.request(
             "cancel_global_rollout",
-            api.agent_rollouts.cancel_global_rollout._get_kwargs(rollout_id, body=json_body({})),
+            api.agent_rollouts.cancel_global_rollout._get_kwargs(rollout_id, body=request_body({})),
         )
 
     def get_global_rollout_artifacts(self, rollout_id: str) -> dict[str, Any]:

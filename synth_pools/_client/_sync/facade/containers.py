@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from synth_pools._client._sync.facade.base import Operations
-from synth_pools._client.arguments import json_body, path_segment
+from synth_pools._client.arguments import path_segment, request_body
 from synth_pools_api import api
 from synth_pools_api.operations import OperationId
 
@@ -86,7 +86,7 @@ class ContainerOperations(Operations):
         return self._transport.request(
             "execute_pool_container_rollout",
             api.containers.execute_pool_container_rollout._get_kwargs(
-                pool_id, body=json_body(request)
+                pool_id, body=request_body(request)
             ),
         )
 
@@ -108,7 +108,7 @@ class ContainerOperations(Operations):
         return self._transport.request(
             "execute_task_container_rollout",
             api.containers.execute_task_container_rollout._get_kwargs(
-                pool_id, task_id, body=json_body(request)
+                pool_id, task_id, body=request_body(request)
             ),
         )
 

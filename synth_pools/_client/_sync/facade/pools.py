@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from synth_pools._client._sync.facade.base import Operations, page
-from synth_pools._client.arguments import json_body, path_segment
+from synth_pools._client.arguments import path_segment, request_body
 from synth_pools_api import api
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class PoolOperations(Operations):
             ValidationFailedError: The definition is invalid; the message names the fields.
         """
         return self._transport.request(
-            "create_pool", api.pools.create_pool._get_kwargs(body=json_body(request))
+            "create_pool", api.pools.create_pool._get_kwargs(body=request_body(request))
         )
 
     def create(self, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -106,12 +106,12 @@ class PoolOperations(Operations):
             WaitTimeoutError: It is not active in time; ``last`` is how it was seen last.
             NotFoundError: There is no such pool.
         """
-        from synth_pools._client._sync.waiters import Wait
+        from synth_pools._client._sync.waiters import Waiter
         from synth_pools._client.arguments import check_limit
 
         check_limit(timeout, "timeout")
         pool_id = path_segment(pool_id, "pool_id")
-        wait = Wait(self._transport, timeout)
+        wait = Waiter(self._transport, timeout)
         return wait.until_active(api.pools.get_pool._get_kwargs(pool_id), pool_id)
 
     def get_pool(self, pool_id: str) -> dict[str, Any]:
@@ -140,7 +140,7 @@ class PoolOperations(Operations):
         """
         pool_id = path_segment(pool_id, "pool_id")
         return self._transport.request(
-            "replace_pool", api.pools.replace_pool._get_kwargs(pool_id, body=json_body(request))
+            "replace_pool", api.pools.replace_pool._get_kwargs(pool_id, body=request_body(request))
         )
 
     def replace(self, pool_id: str, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -160,7 +160,7 @@ class PoolOperations(Operations):
         """
         pool_id = path_segment(pool_id, "pool_id")
         return self._transport.request(
-            "update_pool", api.pools.update_pool._get_kwargs(pool_id, body=json_body(request))
+            "update_pool", api.pools.update_pool._get_kwargs(pool_id, body=request_body(request))
         )
 
     def update(self, pool_id: str, request: Mapping[str, Any]) -> dict[str, Any]:

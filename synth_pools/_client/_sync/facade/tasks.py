@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from synth_pools._client._sync.facade.base import Operations
-from synth_pools._client.arguments import json_body, path_segment
+from synth_pools._client.arguments import path_segment, request_body
 from synth_pools_api import api
 
 
@@ -45,7 +45,7 @@ class TaskOperations(Operations):
         """
         pool_id = path_segment(pool_id, "pool_id")
         return self._transport.request(
-            "create_task", api.tasks.create_task._get_kwargs(pool_id, body=json_body(request))
+            "create_task", api.tasks.create_task._get_kwargs(pool_id, body=request_body(request))
         )
 
     def update_task(self, pool_id: str, task_id: str, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -63,7 +63,7 @@ class TaskOperations(Operations):
         task_id = path_segment(task_id, "task_id")
         return self._transport.request(
             "update_task",
-            api.tasks.update_task._get_kwargs(pool_id, task_id, body=json_body(request)),
+            api.tasks.update_task._get_kwargs(pool_id, task_id, body=request_body(request)),
         )
 
     def patch_task(self, pool_id: str, task_id: str, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -81,7 +81,7 @@ class TaskOperations(Operations):
         task_id = path_segment(task_id, "task_id")
         return self._transport.request(
             "patch_task",
-            api.tasks.patch_task._get_kwargs(pool_id, task_id, body=json_body(request)),
+            api.tasks.patch_task._get_kwargs(pool_id, task_id, body=request_body(request)),
         )
 
     def delete_task(self, pool_id: str, task_id: str) -> dict[str, Any]:

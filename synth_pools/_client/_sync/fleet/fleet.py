@@ -16,19 +16,19 @@ from types import TracebackType
 from typing import Any, Self
 
 from synth_pools._client._sync.facade.rollouts import RolloutOperations
-from synth_pools._client._sync.fleet.retrying_caller import Gate
-from synth_pools._client._sync.fleet.worker import ItemRunner
+from synth_pools._client._sync.fleet.retrying_caller import RetryingCaller
+from synth_pools._client._sync.fleet.worker import FleetWorker
 from synth_pools._client._sync.transport import Transport
-from synth_pools._client.fleet.error_category import Trouble, trouble_of
+from synth_pools._client.fleet.error_category import ErrorCategory, classify_error
 from synth_pools._client.fleet.journal import Run
 from synth_pools._client.fleet.journal_file import JournalFile
-from synth_pools._client.fleet.outcomes import FleetProgress, RolloutOutcome, Tally
+from synth_pools._client.fleet.outcomes import FleetProgress, OutcomeCounter, RolloutOutcome
 from synth_pools._client.fleet.progress_bar import ProgressBar
 from synth_pools._client.runtime.sync_.concurrency import (
-    Crew,
-    Monitor,
+    Condition,
+    RequestSource,
     Runnable,
-    Source,
+    WorkerGroup,
     bounded,
     call_back,
     in_thread,
@@ -147,15 +147,15 @@ class _Engine:
     ) -> None:
         self._options = options
         self._pool_id = pool_id
-        self._source = Source(requests, "requests")
+        self._source = RequestSource(requests, "requests")
         # Each call once: what to do about trouble is decided for all of them, by the gate.
         self._transport = transport.with_config(
             dataclasses.replace(transport.config, max_retries=0, idempotency_key=None)
         )
         self._tries = transport.config.max_retries
-        self._crew = Crew()
-        self._monitor = Monitor()
-        self._tally = Tally(_length(requests), transport.clock)
+        self._group = WorkerGroup()
+        self._condition = Condition()
+        self._counter = OutcomeCounter(_length(requests), transport.clock)
         self._ready: deque[RolloutOutcome] = deque()
         self._waiting: dict[int, RolloutOutcome] = {}
         self._next_index = 0
@@ -166,15 +166,15 @@ class _Engine:
         self._failure: Exception | None = None
         self._fatal = False
         self._ending = False
-        self._runner: ItemRunner | None = None
-        self._gate: Gate | None = None
+        self._worker: FleetWorker | None = None
+        self._caller: RetryingCaller | None = None
         self._journal: JournalFile | None = None
         self._bar = ProgressBar() if options.progress is True else None
         self.started = False
         self.closed = False
 
     def progress(self) -> FleetProgress:
-        return self._tally.progress(len(self._runner.flights) if self._runner else 0)
+        return self._counter.progress(len(self._worker.in_flight) if self._worker else 0)
 
     def next(self) -> RolloutOutcome | None:
         """The next outcome; None after the last one."""
@@ -182,13 +182,13 @@ class _Engine:
             return None
         if not self.started:
             self._start()
-        with self._monitor:
-            while self._workers and not (self._ready or self._fatal or self._crew.stopping):
-                self._monitor.wait()
+        with self._condition:
+            while self._workers and not (self._ready or self._fatal or self._group.stopping):
+                self._condition.wait()
             outcome = self._ready.popleft() if self._ready and not self._fatal else None
             if outcome is not None:
                 self._unreported -= 1
-                self._monitor.ring()
+                self._condition.notify_all()
         if outcome is None:
             if self._failure is not None:
                 raise self._failure
@@ -201,12 +201,12 @@ class _Engine:
         if self.closed:
             return
         self.closed = True
-        self._tally.stop()
-        self._crew.stopping = True
+        self._counter.stop()
+        self._group.stopping = True
         self._wake()
-        self._crew.stop()
-        if self._runner is not None and self._options.on_interrupt == "cancel":
-            bounded(_CANCEL_SECONDS, self._cancel_flights)
+        self._group.stop()
+        if self._worker is not None and self._options.on_interrupt == "cancel":
+            bounded(_CANCEL_SECONDS, self._cancel_in_flight)
         if self._journal is not None:
             in_thread(self._journal.close)
         if self._bar is not None:
@@ -214,7 +214,7 @@ class _Engine:
 
     def abandon(self) -> None:
         """Stop the workers from wherever the garbage collector runs; the last one tidies up."""
-        self._crew.abandon()
+        self._group.abandon()
 
     def _start(self) -> None:
         self.started = True
@@ -224,25 +224,25 @@ class _Engine:
         if options.journal is not None:
             self._journal = in_thread(JournalFile, options.journal, self._pool_id, base_url)
             run = self._journal.run
-        self._gate = Gate(
-            self._crew,
+        self._caller = RetryingCaller(
+            self._group,
             self._transport,
             limit=options.max_in_flight,
             tries=self._tries + options.retries,
             patience=options.patience,
         )
-        self._runner = ItemRunner(
+        self._worker = FleetWorker(
             RolloutOperations._on(self._transport),
             self._pool_id,
-            self._crew,
-            self._gate,
+            self._group,
+            self._caller,
             run,
             self._journal,
             options.retries,
         )
-        self._tally.start()
+        self._counter.start()
         self._workers = 1
-        self._crew.start(self._work)
+        self._group.start(self._work)
 
     def _work(self) -> None:
         """Take requests as long as there are any, and let another one begin who does the same."""
@@ -252,45 +252,45 @@ class _Engine:
                 if taken is None:
                     self._all_taken()
                     return
-                with self._monitor:
+                with self._condition:
                     if self._workers < self._options.max_in_flight and not self._ending:
                         self._workers += 1
-                        self._crew.start(self._work)
+                        self._group.start(self._work)
                 self._run(*taken)
         except Exception as error:  # noqa: BLE001 - it is raised where the outcomes are asked for
             self._fail(error)
         finally:
-            with self._monitor:
+            with self._condition:
                 self._workers -= 1
-                self._monitor.ring()
+                self._condition.notify_all()
             # A fleet that was forgotten has nobody else to do it.
-            if not self._workers and self._crew.stopping and self._journal is not None:
+            if not self._workers and self._group.stopping and self._journal is not None:
                 self._journal.close()
 
     def _may_take(self) -> bool:
-        with self._monitor:
+        with self._condition:
             while not self._ending and self._unreported >= self._most_unreported:
-                self._crew.check()
-                self._monitor.wait()
-            self._crew.check()
+                self._group.check()
+                self._condition.wait()
+            self._group.check()
             self._unreported += not self._ending
             return not self._ending
 
     def _all_taken(self) -> None:
-        if self._journal is not None and self._journal.memory.highest >= self._source.taken:
-            many, few = self._journal.memory.highest + 1, self._source.taken
+        if self._journal is not None and self._journal.entries.highest >= self._source.taken:
+            many, few = self._journal.entries.highest + 1, self._source.taken
             raise self._journal.mismatch(f"it has {many} requests or more, and here are {few}")
-        with self._monitor:
+        with self._condition:
             self._ending = True
             self._unreported -= 1
-            self._monitor.ring()
+            self._condition.notify_all()
 
     def _run(self, index: int, request: Any) -> None:
-        assert self._runner is not None  # noqa: S101 - workers start after it
-        assert self._gate is not None  # noqa: S101
-        outcome = self._runner.run(index, request)
-        with self._monitor:
-            if outcome.error is not None and not self._gate.is_open and _may_pass(outcome.error):
+        assert self._worker is not None  # noqa: S101 - workers start after it
+        assert self._caller is not None  # noqa: S101
+        outcome = self._worker.run(index, request)
+        with self._condition:
+            if outcome.error is not None and not self._caller.is_open and _may_pass(outcome.error):
                 self._ending = True
                 self._failure = self._failure or _stopped("nothing gets through", outcome)
             self._waiting[index] = outcome
@@ -300,11 +300,11 @@ class _Engine:
                     self._next_index += 1
             else:
                 self._ready.append(self._waiting.pop(index))
-            self._monitor.ring()
+            self._condition.notify_all()
 
     def _report(self, outcome: RolloutOutcome) -> None:
         options = self._options
-        self._tally.add(outcome)
+        self._counter.add(outcome)
         if options.on_result is not None:
             call_back(options.on_result, outcome)
         if self._bar is not None:
@@ -316,33 +316,33 @@ class _Engine:
 
     def _stop_for(self, outcome: RolloutOutcome) -> None:
         """Stop at the first that went wrong; its own outcome is still reported."""
-        with self._monitor:
+        with self._condition:
             self._failure = _stopped("fail_fast", outcome)
             self._ending = True
-        self._crew.stopping = True
+        self._group.stopping = True
         self._wake()
-        self._crew.stop()
+        self._group.stop()
         self._ready.clear()
 
     def _fail(self, error: Exception) -> None:
-        with self._monitor:
+        with self._condition:
             self._failure = self._failure or error
             # What the caller's own iterable raises comes after the outcomes of what it gave.
             self._fatal = self._fatal or isinstance(error, SynthPoolsError)
             self._ending = True
-            self._monitor.ring()
+            self._condition.notify_all()
 
     def _wake(self) -> None:
-        if self._gate is not None:
-            self._gate.wake()
-        with self._monitor:
-            self._monitor.ring()
+        if self._caller is not None:
+            self._caller.wake()
+        with self._condition:
+            self._condition.notify_all()
 
-    def _cancel_flights(self) -> None:
-        assert self._runner is not None  # noqa: S101 - the caller looked
-        for flight in list(self._runner.flights.values()):
+    def _cancel_in_flight(self) -> None:
+        assert self._worker is not None  # noqa: S101 - the caller looked
+        for item in list(self._worker.in_flight.values()):
             with contextlib.suppress(SynthPoolsError):
-                self._runner.cancel(flight)
+                self._worker.cancel(item)
 
 
 def _stopped(why: str, outcome: RolloutOutcome) -> FleetStoppedError:
@@ -355,7 +355,7 @@ def _stopped(why: str, outcome: RolloutOutcome) -> FleetStoppedError:
 
 
 def _may_pass(error: Exception) -> bool:
-    return trouble_of(error)[0] not in (Trouble.FINAL, Trouble.FAILING)
+    return classify_error(error)[0] not in (ErrorCategory.PERMANENT, ErrorCategory.SERVER_ERROR)
 
 
 def _length(requests: Any) -> int | None:

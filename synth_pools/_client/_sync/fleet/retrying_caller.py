@@ -9,10 +9,14 @@ import logging
 from typing import TypeVar
 
 from synth_pools._client._sync.transport import Transport
-from synth_pools._client.fleet.adaptive_limit import Throttle
-from synth_pools._client.fleet.error_category import Trouble, trouble_of
+from synth_pools._client.fleet.adaptive_limit import AdaptiveLimiter
+from synth_pools._client.fleet.error_category import ErrorCategory, classify_error
 from synth_pools._client.http.retry import backoff
-from synth_pools._client.runtime.sync_.concurrency import Crew, Function, Monitor
+from synth_pools._client.runtime.sync_.concurrency import (
+    Condition,
+    Function,
+    WorkerGroup,
+)
 from synth_pools.errors import SynthPoolsError
 
 T = TypeVar("T")
@@ -26,7 +30,7 @@ BROKEN_SHARE = 0.25
 _MOST_CALLS = 90
 
 
-class Gate:
+class RetryingCaller:
     """One for a whole fleet.
 
     Args:
@@ -38,12 +42,18 @@ class Gate:
     """
 
     def __init__(
-        self, crew: Crew, transport: Transport, *, limit: int, tries: int, patience: float
+        self,
+        group: WorkerGroup,
+        transport: Transport,
+        *,
+        limit: int,
+        tries: int,
+        patience: float,
     ) -> None:
-        self._crew = crew
+        self._group = group
         self._transport = transport
-        self._monitor = Monitor()
-        self._throttle = Throttle(min(limit, _MOST_CALLS), transport.random)
+        self._condition = Condition()
+        self._limiter = AdaptiveLimiter(min(limit, _MOST_CALLS), transport.random)
         self._tries = tries
         self._patience = patience
         self._last_success = transport.clock()
@@ -67,64 +77,68 @@ class Gate:
         failing_since: float | None = None
         failures = 0
         while True:
-            ticket = self._enter()
+            ticket = self._acquire()
             try:
                 value = send()
             except SynthPoolsError as error:
                 failure = error
             else:
-                self._leave(ticket, None, None)
+                self._release(ticket, None, None)
                 return value
-            trouble, named = trouble_of(failure)
-            self._leave(ticket, trouble, named)
+            category, named = classify_error(failure)
+            self._release(ticket, category, named)
             failures += 1
-            if trouble is Trouble.FINAL or (trouble is Trouble.FAILING and failures > self._tries):
+            if category is ErrorCategory.PERMANENT or (
+                category is ErrorCategory.SERVER_ERROR and failures > self._tries
+            ):
                 raise failure
             now = self._transport.clock()
             failing_since = now if failing_since is None else failing_since
             # A full service is no reason to give up while others get through: it has its hands full
             # with the fleet's own rollouts.
             if now - failing_since > self._patience and not (
-                trouble is Trouble.FULL and self.is_open
+                category is ErrorCategory.OVERLOADED and self.is_open
             ):
                 raise failure
-            if trouble in (Trouble.BROKEN, Trouble.FAILING):
+            if category in (ErrorCategory.CONNECTION_LOST, ErrorCategory.SERVER_ERROR):
                 pause = backoff(failures, self._transport.random)
-                self.sleep(pause * (BROKEN_SHARE if trouble is Trouble.BROKEN else 1.0))
+                self.sleep(
+                    pause * (BROKEN_SHARE if category is ErrorCategory.CONNECTION_LOST else 1.0)
+                )
 
     def sleep(self, seconds: float) -> None:
         """Wait, and be woken when the fleet ends."""
         until = self._transport.clock() + seconds
-        with self._monitor:
+        with self._condition:
             while (left := until - self._transport.clock()) > 0:
-                self._crew.check()
-                self._monitor.wait(left)
-        self._crew.check()
+                self._group.check()
+                self._condition.wait(left)
+        self._group.check()
 
     def wake(self) -> None:
         """Let those who wait look whether they are to stop."""
-        with self._monitor:
-            self._monitor.ring()
+        with self._condition:
+            self._condition.notify_all()
 
-    def _enter(self) -> int:
-        with self._monitor:
+    def _acquire(self) -> int:
+        with self._condition:
             while True:
-                self._crew.check()
-                seconds = self._throttle.wait(self._transport.clock())
+                self._group.check()
+                seconds = self._limiter.wait(self._transport.clock())
                 if seconds == 0.0:
-                    return self._throttle.enter()
-                self._monitor.wait(seconds)
+                    return self._limiter.acquire()
+                self._condition.wait(seconds)
 
-    def _leave(self, ticket: int, trouble: Trouble | None, named: float | None) -> None:
-        with self._monitor:
+    def _release(self, ticket: int, category: ErrorCategory | None, named: float | None) -> None:
+        with self._condition:
             now = self._transport.clock()
-            if trouble is Trouble.FULL or trouble is Trouble.AWAY:
-                pause = self._throttle.held(ticket, now, named)
+            if category is ErrorCategory.OVERLOADED or category is ErrorCategory.UNAVAILABLE:
+                pause = self._limiter.on_overload(ticket, now, named)
                 if pause is not None:
-                    _LOG.warning("the service: %s, %.1f s", trouble.value, pause)
-            elif trouble in (Trouble.BROKEN, Trouble.FAILING):
-                self._throttle.left()
+                    _LOG.warning("the service: %s, %.1f s", category.value, pause)
+            elif category in (ErrorCategory.CONNECTION_LOST, ErrorCategory.SERVER_ERROR):
+                self._limiter.release()
             else:
                 self._last_success = now
-                self._throttle.succeeded(ticket)
-            self._monitor.ring()
+                self._limiter.on_success(ticket)
+            self._condition.notify_all()

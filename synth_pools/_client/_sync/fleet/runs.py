@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _MOST_IN_FLIGHT = 10_000
 
 
-class Running:
+class RolloutRunner:
     """What ``client.rollouts`` has beside the short names of operations."""
 
     def __init__(self, client: RolloutOperations) -> None:
@@ -63,7 +63,7 @@ class Running:
             WaitTimeoutError: It has not ended in time; ``last`` is how it was seen last.
             RequestValidationError: An argument is refused; nothing was sent.
         """
-        from synth_pools._client._sync.waiters import Wait, wait_for_rollout
+        from synth_pools._client._sync.waiters import Waiter, wait_for_rollout
         from synth_pools._client.fleet.outcomes import rollout_id_of
 
         validate_pool_rollout_request(request, context="run")
@@ -74,7 +74,7 @@ class Running:
         client = self._client
         pool_id = path_segment(pool_id, "pool_id")
         started = client._transport.clock()
-        created = Wait(client._transport, timeout).create(
+        created = Waiter(client._transport, timeout).create(
             client._creation(pool_id, request, idempotency_key)
         )
         path = client._path(pool_id, rollout_id_of(created))
@@ -86,7 +86,7 @@ class Running:
             cancel_on_timeout=cancel_on_timeout,
             on_event=on_event,
         )
-        summary = Wait(client._transport, None).summary(path)
+        summary = Waiter(client._transport, None).summary(path)
         return {**rollout, "summary": summary}
 
     def run_many(

@@ -11,17 +11,17 @@ from typing import Any
 import httpx
 
 from synth_pools._client._sync.facade.rollouts import RolloutOperations
-from synth_pools._client._sync.fleet.retrying_caller import BROKEN_SHARE, Gate
+from synth_pools._client._sync.fleet.retrying_caller import BROKEN_SHARE, RetryingCaller
 from synth_pools._client.arguments import validate_pool_rollout_request
 from synth_pools._client.events.position import TERMINAL_EVENTS, event_type, is_final
 from synth_pools._client.events.sse import EventStreamDecoder
 from synth_pools._client.fleet import journal_errors
-from synth_pools._client.fleet.error_category import Trouble, trouble_of
-from synth_pools._client.fleet.journal import Admission, Ending, Run, digest
+from synth_pools._client.fleet.error_category import ErrorCategory, classify_error
+from synth_pools._client.fleet.journal import AdmissionRecord, OutcomeRecord, Run, digest
 from synth_pools._client.fleet.journal_file import JournalFile
 from synth_pools._client.fleet.outcomes import RolloutOutcome, rollout_id_of
 from synth_pools._client.http.retry import backoff
-from synth_pools._client.runtime.sync_.concurrency import Crew, in_thread, read_end
+from synth_pools._client.runtime.sync_.concurrency import WorkerGroup, in_thread, read_end
 from synth_pools.errors import (
     AuthenticationError,
     ClientClosedError,
@@ -34,7 +34,7 @@ _FAILED = frozenset({"failed", "error"})
 
 
 @dataclasses.dataclass(slots=True)
-class Flight:
+class InFlight:
     """A request that is under way.
 
     Attributes:
@@ -48,7 +48,7 @@ class Flight:
     rollout_id: str | None = None
 
 
-class ItemRunner:
+class FleetWorker:
     """Runs the requests of one fleet; any number at a time.
 
     Attributes:
@@ -59,98 +59,96 @@ class ItemRunner:
         self,
         operations: RolloutOperations,
         pool_id: str,
-        crew: Crew,
-        gate: Gate,
+        group: WorkerGroup,
+        caller: RetryingCaller,
         run: Run,
         journal: JournalFile | None,
         retries: int,
     ) -> None:
         self._operations = operations
         self._pool_id = pool_id
-        self._crew = crew
-        self._gate = gate
+        self._group = group
+        self._caller = caller
         self._run = run
         self._journal = journal
         self._retries = retries
-        self.flights: dict[int, Flight] = {}
+        self.in_flight: dict[int, InFlight] = {}
 
     def run(self, index: int, request: Any) -> RolloutOutcome:
         """Bring a request to its end, or read from the journal how it ended."""
-        flight = Flight(request)
+        item = InFlight(request)
         sha = digest(request)
-        admission: Admission | None = None
+        admission: AdmissionRecord | None = None
         if self._journal is not None:
             ending = in_thread(self._journal.ending, index)
-            admission = self._journal.memory.admission(index)
+            admission = self._journal.entries.admission(index)
             former = ending or admission
             if former is not None and former.sha != sha:
                 raise self._journal.mismatch(f"its request {index} is another one")
             if ending is not None:
                 return _replayed(ending, request)
-        self.flights[index] = flight
+        self.in_flight[index] = item
         try:
-            return self._fly(index, flight, sha, admission)
+            return self._run_item(index, item, sha, admission)
         finally:
             # What was stopped on its way stays: whoever stops the fleet may want to cancel it.
-            if not self._crew.stopping:
-                del self.flights[index]
+            if not self._group.stopping:
+                del self.in_flight[index]
 
-    def cancel(self, flight: Flight) -> None:
+    def cancel(self, item: InFlight) -> None:
         """Cancel what is under way; what was sent and not answered is found by its key."""
-        if not flight.key:
+        if not item.key:
             return
-        if flight.rollout_id is None:
+        if item.rollout_id is None:
             rollout = self._operations.create_rollout(
-                self._pool_id, flight.request, idempotency_key=flight.key
+                self._pool_id, item.request, idempotency_key=item.key
             )
-            flight.rollout_id = rollout_id_of(rollout)
-        self._operations.cancel_rollout(self._pool_id, flight.rollout_id)
+            item.rollout_id = rollout_id_of(rollout)
+        self._operations.cancel_rollout(self._pool_id, item.rollout_id)
 
-    def _fly(
-        self, index: int, flight: Flight, sha: str, admission: Admission | None
+    def _run_item(
+        self, index: int, item: InFlight, sha: str, admission: AdmissionRecord | None
     ) -> RolloutOutcome:
         attempt = 0 if admission is None else admission.attempt
-        flight.rollout_id = None if admission is None else admission.rollout_id
+        item.rollout_id = None if admission is None else admission.rollout_id
         try:
             while True:
-                rollout = self._once(index, attempt, flight, sha)
+                rollout = self._once(index, attempt, item, sha)
                 state = rollout.get("status", rollout.get("state"))
                 if state not in _FAILED or attempt >= self._retries:
                     break
                 attempt += 1
-                flight.rollout_id = None
+                item.rollout_id = None
         except (AuthenticationError, ClientClosedError, JournalError):
             # No request will fare better: it is the fleet that ends.
             raise
         except Exception as error:  # noqa: BLE001 - a request may be any object, and raise anything
-            self._crew.check()
-            trouble, _ = trouble_of(error)
+            self._group.check()
+            category, _ = classify_error(error)
             # The service may be back tomorrow: then a run with this journal takes it up again.
-            final = trouble in (Trouble.FINAL, Trouble.FAILING)
+            final = category in (ErrorCategory.PERMANENT, ErrorCategory.SERVER_ERROR)
             stored = journal_errors.to_json(error)
-            self._write(Ending(index, attempt, sha, None, stored, final=final))
-            return RolloutOutcome(index, flight.request, None, error, attempt + 1)
-        self._write(Ending(index, attempt, sha, rollout, None))
-        return RolloutOutcome(index, flight.request, rollout, None, attempt + 1)
+            self._write(OutcomeRecord(index, attempt, sha, None, stored, final=final))
+            return RolloutOutcome(index, item.request, None, error, attempt + 1)
+        self._write(OutcomeRecord(index, attempt, sha, rollout, None))
+        return RolloutOutcome(index, item.request, rollout, None, attempt + 1)
 
-    def _once(self, index: int, attempt: int, flight: Flight, sha: str) -> dict[str, Any]:
+    def _once(self, index: int, attempt: int, item: InFlight, sha: str) -> dict[str, Any]:
         """One rollout, ended, with its summary."""
-        operations, pool_id, gate = self._operations, self._pool_id, self._gate
-        flight.key = self._run.key(index, attempt)
+        operations, pool_id, caller = self._operations, self._pool_id, self._caller
+        item.key = self._run.key(index, attempt)
         rollout: dict[str, Any] = {}
-        if flight.rollout_id is None:
-            validate_pool_rollout_request(flight.request, context="run_many")
-            rollout = gate.call(
-                lambda: operations.create_rollout(
-                    pool_id, flight.request, idempotency_key=flight.key
-                )
+        if item.rollout_id is None:
+            validate_pool_rollout_request(item.request, context="run_many")
+            rollout = caller.call(
+                lambda: operations.create_rollout(pool_id, item.request, idempotency_key=item.key)
             )
-            flight.rollout_id = rollout_id_of(rollout)
-            self._write(Admission(index, attempt, sha, flight.rollout_id))
-        rollout_id = flight.rollout_id
+            item.rollout_id = rollout_id_of(rollout)
+            self._write(AdmissionRecord(index, attempt, sha, item.rollout_id))
+        rollout_id = item.rollout_id
         if not is_final(rollout):
             rollout = self._follow(rollout_id)
-        summary = gate.call(lambda: operations.get_rollout_summary(pool_id, rollout_id))
+        summary = caller.call(lambda: operations.get_rollout_summary(pool_id, rollout_id))
         return {**rollout, "summary": summary}
 
     def _follow(self, rollout_id: str) -> dict[str, Any]:
@@ -163,29 +161,29 @@ class ItemRunner:
                 before = watch.events
                 self._watch(rollout_id, watch)
                 barren = 0 if watch.events > before else barren
-            rollout = self._gate.call(lambda: operations.get_rollout(pool_id, rollout_id))
+            rollout = self._caller.call(lambda: operations.get_rollout(pool_id, rollout_id))
             if is_final(rollout):
                 return rollout
             barren += 1
             pause = backoff(barren, self._operations._transport.random)
-            self._gate.sleep(pause * (BROKEN_SHARE if watch.is_possible else 1.0))
+            self._caller.sleep(pause * (BROKEN_SHARE if watch.is_possible else 1.0))
 
     def _watch(self, rollout_id: str, watch: _Watch) -> None:
         """Read the rollout's events until its last one, or until the stream breaks."""
         transport = self._operations._transport
         operation, call = self._operations._events_call(self._pool_id, rollout_id, watch.cursor)
         try:
-            response = self._gate.call(lambda: transport.open_stream(operation, dict(call)))
+            response = self._caller.call(lambda: transport.open_stream(operation, dict(call)))
         except SynthPoolsError:
             # No stream here, or none any more: what looking says is what counts.
             watch.is_possible = False
             return
         decoder = EventStreamDecoder()
         try:
-            with self._crew.reading(response):
+            with self._group.reading(response):
                 chunks = response.iter_bytes()
                 for chunk in chunks:
-                    self._gate.alive()
+                    self._caller.alive()
                     for event in decoder.feed(chunk):
                         watch.events += 1
                         if event_type(event.event, event.data) in TERMINAL_EVENTS:
@@ -197,7 +195,7 @@ class ItemRunner:
         finally:
             response.close()
 
-    def _write(self, record: Admission | Ending) -> None:
+    def _write(self, record: AdmissionRecord | OutcomeRecord) -> None:
         if self._journal is not None:
             in_thread(self._journal.append, record)
 
@@ -209,7 +207,7 @@ class _Watch:
     is_possible: bool = True
 
 
-def _replayed(ending: Ending, request: Any) -> RolloutOutcome:
+def _replayed(ending: OutcomeRecord, request: Any) -> RolloutOutcome:
     error = None if ending.error is None else journal_errors.from_json(ending.error)
     return RolloutOutcome(
         ending.index, request, ending.rollout, error, ending.attempt + 1, replayed=True

@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from synth_pools._client._sync.fleet.runs import Running
+from synth_pools._client._sync.fleet.runs import RolloutRunner
 
 if TYPE_CHECKING:
     from synth_pools._client._sync.event_stream import EventStream
     from synth_pools._client._sync.pagination import Items
 
 
-class RolloutsNamespace(Running):
+class RolloutsNamespace(RolloutRunner):
     """``client.rollouts``: the rollouts of one pool."""
 
     def iter(

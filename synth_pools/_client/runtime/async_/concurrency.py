@@ -23,7 +23,7 @@ _END_SECONDS = 0.05
 AsyncFunction = Callable[P, Coroutine[Any, Any, T]]
 
 
-class AsyncMonitor:
+class AsyncCondition:
     """A lock, and a bell that wakes those who wait for what it guards to change."""
 
     def __init__(self) -> None:
@@ -47,12 +47,12 @@ class AsyncMonitor:
             async with asyncio.timeout(seconds):
                 await self._condition.wait()
 
-    def ring(self) -> None:
+    def notify_all(self) -> None:
         """Wake all who wait. The lock must be held."""
         self._condition.notify_all()
 
 
-class AsyncCrew:
+class AsyncWorkerGroup:
     """Workers that are started one by one and stopped all at once."""
 
     def __init__(self) -> None:
@@ -101,7 +101,7 @@ class AsyncCrew:
             loop.call_soon_threadsafe(lambda: [task.cancel() for task in tasks])
 
 
-class AsyncSource:
+class AsyncRequestSource:
     """A caller's requests, one after the other, whatever kind of iterable they are in."""
 
     def __init__(self, requests: Any, name: str) -> None:
@@ -136,7 +136,7 @@ class AsyncSource:
             return self.taken - 1, item
 
 
-class AsyncAhead(Generic[T]):
+class AsyncPrefetch(Generic[T]):
     """A call that is made while its result is not needed yet."""
 
     def __init__(self, call: AsyncFunction[[], T]) -> None:

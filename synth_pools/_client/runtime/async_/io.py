@@ -27,7 +27,7 @@ _CLOSING_SECONDS = 5.0
 sleep = asyncio.sleep
 
 
-async def within(
+async def call_within(
     seconds: float | None, call: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs
 ) -> T:
     """What ``call`` returns, or a `TimeoutError` when ``seconds`` are over and it is cancelled.
@@ -58,7 +58,7 @@ def is_gone(owner: object) -> bool:
     return isinstance(owner, asyncio.AbstractEventLoop) and owner.is_closed()
 
 
-class AsyncEnding:
+class AsyncFinalizer:
     """Closes something once: when it is told to, when its loop ends, or when its holder is gone.
 
     `asyncio.run` and its like end the asynchronous generators that are still open, while the loop
@@ -81,11 +81,11 @@ class AsyncEnding:
         self._finalizer.detach()
 
 
-async def close_with_owner(holder: object, close: AsyncClose) -> AsyncEnding:
+async def close_with_owner(holder: object, close: AsyncClose) -> AsyncFinalizer:
     """Have ``close`` called when the running loop ends, or before, when ``holder`` is gone."""
     guard = _guard(close)
     await anext(guard)
-    return AsyncEnding(holder, guard)
+    return AsyncFinalizer(holder, guard)
 
 
 def _end(loop: asyncio.AbstractEventLoop, guard: AsyncGenerator[None, None]) -> None:

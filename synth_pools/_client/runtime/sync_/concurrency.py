@@ -31,7 +31,7 @@ class Stopped(BaseException):
     """No error: how a worker that is to stop leaves what it is in."""
 
 
-class Monitor:
+class Condition:
     """A lock, and a bell that wakes those who wait for what it guards to change."""
 
     def __init__(self) -> None:
@@ -56,12 +56,12 @@ class Monitor:
         """
         self._condition.wait(_LONGEST_SLEEP if seconds is None else min(seconds, _LONGEST_SLEEP))
 
-    def ring(self) -> None:
+    def notify_all(self) -> None:
         """Wake all who wait. The lock must be held."""
         self._condition.notify_all()
 
 
-class Crew:
+class WorkerGroup:
     """Workers that are started one by one and stopped all at once."""
 
     def __init__(self) -> None:
@@ -126,7 +126,7 @@ class Crew:
                 _shut_down(response)
 
 
-class Source:
+class RequestSource:
     """A caller's requests, one after the other."""
 
     def __init__(self, requests: Any, name: str) -> None:
@@ -155,7 +155,7 @@ class Source:
             return self.taken - 1, item
 
 
-class Ahead(Generic[T]):
+class Prefetch(Generic[T]):
     """A call that is made when its result is needed; a thread would cost more than it saves."""
 
     def __init__(self, call: Callable[[], T]) -> None:

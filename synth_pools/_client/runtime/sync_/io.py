@@ -10,7 +10,7 @@ from typing import Any, Generic, ParamSpec, TypeVar
 import httpx
 
 from synth_pools._client.http.tls import context_for
-from synth_pools._client.http.tracebacks import without_frames
+from synth_pools._client.http.tracebacks import strip_tracebacks
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -22,7 +22,9 @@ _PROCESS = object()
 sleep = time.sleep
 
 
-def within(seconds: float | None, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+def call_within(
+    seconds: float | None, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+) -> T:
     """What ``call`` returns, or a `TimeoutError` when ``seconds`` are over.
 
     A thread that waits for the network cannot be interrupted, so the call gets one of its own and
@@ -32,8 +34,8 @@ def within(seconds: float | None, call: Callable[P, T], *args: P.args, **kwargs:
         return call(*args, **kwargs)
     if seconds <= 0:
         raise TimeoutError
-    errand = _Errand(lambda: call(*args, **kwargs))
-    return errand.result(seconds)
+    timed = _TimedCall(lambda: call(*args, **kwargs))
+    return timed.result(seconds)
 
 
 def in_thread(call: Callable[[], T]) -> T:
@@ -51,7 +53,7 @@ def is_gone(owner: object) -> bool:
     return owner is not _PROCESS
 
 
-class Ending:
+class Finalizer:
     """Closes something when it is told to: nothing else ends before the process does."""
 
     def __init__(self, close: Close) -> None:
@@ -61,10 +63,10 @@ class Ending:
         """Leave it to others."""
 
 
-def close_with_owner(holder: object, close: Close) -> Ending:
+def close_with_owner(holder: object, close: Close) -> Finalizer:
     """Have ``close`` called when the answer is closed."""
     del holder
-    return Ending(close)
+    return Finalizer(close)
 
 
 def close_in(owner: object, close: Close) -> None:
@@ -78,7 +80,7 @@ def http_client(base_url: str, timeout: httpx.Timeout, limits: httpx.Limits) -> 
     return httpx.Client(timeout=timeout, limits=limits, verify=context_for(base_url))
 
 
-class _Errand(Generic[T]):
+class _TimedCall(Generic[T]):
     def __init__(self, call: Callable[[], T]) -> None:
         self._done = threading.Event()
         self._value: Any = None
@@ -108,5 +110,5 @@ class _Errand(Generic[T]):
             value: T = self._value
             return value
         # The frames are those of the other thread, and lead to the request with its headers.
-        without_frames(error)
+        strip_tracebacks(error)
         raise error

@@ -102,7 +102,7 @@ async def test_ids_are_percent_encoded(
     assert server.last.target == f"/v1/pools/{segment}/rollouts/{R}"
 
 
-@pytest.mark.one_road
+@pytest.mark.one_library
 @pytest.mark.parametrize("bad", ["", " ", ".", "..", None, 7])
 async def test_every_id_of_every_call_is_guarded(
     server: RecordingServer, client: AsyncContainerPoolsClient, bad: Any
@@ -130,7 +130,7 @@ async def made(client: AsyncContainerPoolsClient, call: Call) -> Any:
     return value
 
 
-@pytest.mark.one_road
+@pytest.mark.one_library
 async def test_an_id_longer_than_any_url_is_refused(
     server: RecordingServer, client: AsyncContainerPoolsClient
 ) -> None:
@@ -139,7 +139,7 @@ async def test_an_id_longer_than_any_url_is_refused(
     assert server.connections == 0
 
 
-@pytest.mark.one_road
+@pytest.mark.one_library
 @pytest.mark.parametrize("value", [{"x": 1, "seed": 1, "a": 2}, None, [], "seed"])
 async def test_rollout_requests_are_checked_before_they_are_sent(
     server: RecordingServer, client: AsyncContainerPoolsClient, value: Any
@@ -156,7 +156,7 @@ async def test_rollout_requests_are_checked_before_they_are_sent(
     assert server.connections == 0
 
 
-@pytest.mark.one_road
+@pytest.mark.one_library
 @pytest.mark.parametrize(
     "value", [None, [], "x", 7, {"a": math.nan}, {"a": [math.inf]}, {"a": {1}}, {"a": b"x"}]
 )
@@ -172,7 +172,7 @@ async def test_bodies_that_are_no_json_objects_are_refused_before_they_are_sent(
     assert server.connections == 0
 
 
-@pytest.mark.one_road
+@pytest.mark.one_library
 @pytest.mark.parametrize("name", ["list_pools", "list_rollouts", "list_global_rollouts"])
 @pytest.mark.parametrize(
     "bad", [{"limit": "7"}, {"limit": 1.5}, {"limit": True}, {"state": 7}, {"cursor": b""}]

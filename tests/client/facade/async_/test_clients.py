@@ -15,10 +15,10 @@ from synth_pools import (
     ClientClosedError,
     ConfigurationError,
 )
-from tests.support.colours import OTHER_COLOUR
 from tests.support.leaks import KEY
 from tests.support.recording import Recorded, RecordingServer, Reply
 from tests.support.surface import EVERY, P, R
+from tests.support.variants import OTHER_VARIANT
 
 
 def test_the_newer_name_is_the_same_class() -> None:
@@ -41,8 +41,8 @@ async def test_the_front_door(server: RecordingServer) -> None:
     assert "Bearer" in server.last.headers["authorization"]
 
 
-async def test_the_configuration_of_either_colour_is_taken_over(server: RecordingServer) -> None:
-    for giver in (OTHER_COLOUR[AsyncContainerPoolsClient], AsyncContainerPoolsClient):
+async def test_the_configuration_of_either_variant_is_taken_over(server: RecordingServer) -> None:
+    for giver in (OTHER_VARIANT[AsyncContainerPoolsClient], AsyncContainerPoolsClient):
         given = giver(api_key=KEY, base_url=server.url, timeout=7)
         async with AsyncContainerPoolsClient(given) as client:
             assert client.timeout == 7.0
@@ -134,7 +134,7 @@ def test_what_is_no_http_client_is_refused(wrong: Any) -> None:
         AsyncContainerPoolsClient(api_key=KEY, http_client=wrong)
 
 
-def test_an_http_client_of_the_other_colour_is_refused() -> None:
-    wrong = OTHER_COLOUR[httpx.AsyncClient]()
+def test_an_http_client_of_the_other_variant_is_refused() -> None:
+    wrong = OTHER_VARIANT[httpx.AsyncClient]()
     with pytest.raises(ConfigurationError, match="http_client must be an httpx"):
         AsyncContainerPoolsClient(api_key=KEY, http_client=wrong)

@@ -26,7 +26,7 @@ from tests.support.surface import Call, P, R
 ECHO = f'{{"detail": "the key {KEY} is wrong"}}'.encode()
 
 
-@pytest.mark.one_road
+@pytest.mark.one_library
 def test_the_search_finds_what_is_there() -> None:
     class Slotted:
         __slots__ = ("inner",)
@@ -38,7 +38,7 @@ def test_the_search_finds_what_is_there() -> None:
 
 
 async def test_clients_do_not_hold_it(
-    server: RecordingServer, client: AsyncContainerPoolsClient, road: str
+    server: RecordingServer, client: AsyncContainerPoolsClient, library: str
 ) -> None:
     front_door = AsyncSynthClient(api_key=KEY, base_url=server.url)
     for one in (client, front_door):
@@ -55,12 +55,12 @@ async def test_clients_do_not_hold_it(
     await client.get_pool(P)
     assert holders([client, front_door, stream]) == []
     searched = {type(item).__name__ for item in reachable(client)}
-    connection = {"httpx": "HTTP11Connection", "aiohttp": "ResponseHandler"}[road]
+    connection = {"httpx": "HTTP11Connection", "aiohttp": "ResponseHandler"}[library]
     assert any(connection in name for name in searched), "connections were searched too"
     await front_door.aclose()
 
 
-@pytest.mark.one_road
+@pytest.mark.one_library
 @pytest.mark.parametrize(
     "setting",
     [
@@ -196,7 +196,7 @@ async def test_a_broken_stream_does_not_show_it(
 
 
 async def test_logs_do_not_show_it(
-    server: RecordingServer, caplog: pytest.LogCaptureFixture, road: str
+    server: RecordingServer, caplog: pytest.LogCaptureFixture, library: str
 ) -> None:
     caplog.set_level(logging.DEBUG)
     async with AsyncContainerPoolsClient(api_key=KEY, base_url=server.url) as client:
@@ -207,7 +207,7 @@ async def test_logs_do_not_show_it(
         server.reply_with(lambda _: None)
         with pytest.raises(APIConnectionError):
             await client.create_pool({"name": "x"})
-    if road == "httpx":
+    if library == "httpx":
         assert any(record.name.startswith("httpcore") for record in caplog.records)
     assert any(record.name == "synth_pools" for record in caplog.records)
     for record in caplog.records:

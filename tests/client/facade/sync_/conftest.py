@@ -10,19 +10,19 @@ from collections.abc import Iterator
 import pytest
 
 from synth_pools import ContainerPoolsClient
-from tests.support.colours import parametrize_road, take
 from tests.support.leaks import KEY
 from tests.support.recording import RecordingServer
+from tests.support.variants import parametrize_library, send_through
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    parametrize_road(metafunc, ContainerPoolsClient)
+    parametrize_library(metafunc, ContainerPoolsClient)
 
 
 @pytest.fixture(autouse=True)
-def road(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+def library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """What the clients of a test send through."""
-    take(request.param, monkeypatch)
+    send_through(request.param, monkeypatch)
     return str(request.param)
 
 

@@ -103,7 +103,7 @@ def test_ids_are_percent_encoded(
     assert server.last.target == f"/v1/pools/{segment}/rollouts/{R}"
 
 
-@pytest.mark.one_road
+@pytest.mark.one_library
 @pytest.mark.parametrize("bad", ["", " ", ".", "..", None, 7])
 def test_every_id_of_every_call_is_guarded(
     server: RecordingServer, client: ContainerPoolsClient, bad: Any
@@ -131,7 +131,7 @@ def made(client: ContainerPoolsClient, call: Call) -> Any:
     return value
 
 
-@pytest.mark.one_road
+@pytest.mark.one_library
 def test_an_id_longer_than_any_url_is_refused(
     server: RecordingServer, client: ContainerPoolsClient
 ) -> None:
@@ -140,7 +140,7 @@ def test_an_id_longer_than_any_url_is_refused(
     assert server.connections == 0
 
 
-@pytest.mark.one_road
+@pytest.mark.one_library
 @pytest.mark.parametrize("value", [{"x": 1, "seed": 1, "a": 2}, None, [], "seed"])
 def test_rollout_requests_are_checked_before_they_are_sent(
     server: RecordingServer, client: ContainerPoolsClient, value: Any
@@ -157,7 +157,7 @@ def test_rollout_requests_are_checked_before_they_are_sent(
     assert server.connections == 0
 
 
-@pytest.mark.one_road
+@pytest.mark.one_library
 @pytest.mark.parametrize(
     "value", [None, [], "x", 7, {"a": math.nan}, {"a": [math.inf]}, {"a": {1}}, {"a": b"x"}]
 )
@@ -173,7 +173,7 @@ def test_bodies_that_are_no_json_objects_are_refused_before_they_are_sent(
     assert server.connections == 0
 
 
-@pytest.mark.one_road
+@pytest.mark.one_library
 @pytest.mark.parametrize("name", ["list_pools", "list_rollouts", "list_global_rollouts"])
 @pytest.mark.parametrize(
     "bad", [{"limit": "7"}, {"limit": 1.5}, {"limit": True}, {"state": 7}, {"cursor": b""}]

@@ -18,10 +18,10 @@ from synth_pools import (
     PoolsClient,
     SynthClient,
 )
-from tests.support.colours import OTHER_COLOUR
 from tests.support.leaks import KEY
 from tests.support.recording import Recorded, RecordingServer, Reply
 from tests.support.surface import EVERY, P, R
+from tests.support.variants import OTHER_VARIANT
 
 
 def test_the_newer_name_is_the_same_class() -> None:
@@ -44,8 +44,8 @@ def test_the_front_door(server: RecordingServer) -> None:
     assert "Bearer" in server.last.headers["authorization"]
 
 
-def test_the_configuration_of_either_colour_is_taken_over(server: RecordingServer) -> None:
-    for giver in (OTHER_COLOUR[ContainerPoolsClient], ContainerPoolsClient):
+def test_the_configuration_of_either_variant_is_taken_over(server: RecordingServer) -> None:
+    for giver in (OTHER_VARIANT[ContainerPoolsClient], ContainerPoolsClient):
         given = giver(api_key=KEY, base_url=server.url, timeout=7)
         with ContainerPoolsClient(given) as client:
             assert client.timeout == 7.0
@@ -133,7 +133,7 @@ def test_what_is_no_http_client_is_refused(wrong: Any) -> None:
         ContainerPoolsClient(api_key=KEY, http_client=wrong)
 
 
-def test_an_http_client_of_the_other_colour_is_refused() -> None:
-    wrong = OTHER_COLOUR[httpx.Client]()
+def test_an_http_client_of_the_other_variant_is_refused() -> None:
+    wrong = OTHER_VARIANT[httpx.Client]()
     with pytest.raises(ConfigurationError, match="http_client must be an httpx"):
         ContainerPoolsClient(api_key=KEY, http_client=wrong)

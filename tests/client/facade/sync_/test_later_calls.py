@@ -15,7 +15,7 @@ from synth_pools import ContainerPoolsClient, RequestValidationError
 from tests.support.recording import RecordingServer, Reply
 from tests.support.surface import LATER, Call, R, Sent
 
-pytestmark = pytest.mark.one_road
+pytestmark = pytest.mark.one_library
 
 
 @pytest.mark.parametrize(("call", "sent"), LATER, ids=str)

@@ -29,7 +29,7 @@ from tests.support.surface import Call, P, R
 ECHO = f'{{"detail": "the key {KEY} is wrong"}}'.encode()
 
 
-@pytest.mark.one_road
+@pytest.mark.one_library
 def test_the_search_finds_what_is_there() -> None:
     class Slotted:
         __slots__ = ("inner",)
@@ -41,7 +41,7 @@ def test_the_search_finds_what_is_there() -> None:
 
 
 def test_clients_do_not_hold_it(
-    server: RecordingServer, client: ContainerPoolsClient, road: str
+    server: RecordingServer, client: ContainerPoolsClient, library: str
 ) -> None:
     front_door = SynthClient(api_key=KEY, base_url=server.url)
     for one in (client, front_door):
@@ -58,12 +58,12 @@ def test_clients_do_not_hold_it(
     client.get_pool(P)
     assert holders([client, front_door, stream]) == []
     searched = {type(item).__name__ for item in reachable(client)}
-    connection = {"httpx": "HTTP11Connection", "aiohttp": "ResponseHandler"}[road]
+    connection = {"httpx": "HTTP11Connection", "aiohttp": "ResponseHandler"}[library]
     assert any(connection in name for name in searched), "connections were searched too"
     front_door.close()
 
 
-@pytest.mark.one_road
+@pytest.mark.one_library
 @pytest.mark.parametrize(
     "setting",
     [
@@ -199,7 +199,7 @@ def test_a_broken_stream_does_not_show_it(
 
 
 def test_logs_do_not_show_it(
-    server: RecordingServer, caplog: pytest.LogCaptureFixture, road: str
+    server: RecordingServer, caplog: pytest.LogCaptureFixture, library: str
 ) -> None:
     caplog.set_level(logging.DEBUG)
     with ContainerPoolsClient(api_key=KEY, base_url=server.url) as client:
@@ -210,7 +210,7 @@ def test_logs_do_not_show_it(
         server.reply_with(lambda _: None)
         with pytest.raises(APIConnectionError):
             client.create_pool({"name": "x"})
-    if road == "httpx":
+    if library == "httpx":
         assert any(record.name.startswith("httpcore") for record in caplog.records)
     assert any(record.name == "synth_pools" for record in caplog.records)
     for record in caplog.records:

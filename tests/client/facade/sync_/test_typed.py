@@ -37,7 +37,7 @@ from tests.support.leaks import KEY
 from tests.support.recording import RecordingServer, Reply
 from tests.support.surface import P, R
 
-pytestmark = pytest.mark.one_road
+pytestmark = pytest.mark.one_library
 
 NOW = "2026-11-20T09:30:00.250000Z"
 POOL: dict[str, Any] = {

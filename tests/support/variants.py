@@ -1,0 +1,37 @@
+"""The sync class of an async one and the other way round, for tests that are derived themselves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+
+from synth_pools import AsyncContainerPoolsClient, ContainerPoolsClient
+from synth_pools._client.runtime.async_ import io
+
+OTHER_VARIANT: dict[type[Any], type[Any]] = {
+    AsyncContainerPoolsClient: ContainerPoolsClient,
+    ContainerPoolsClient: AsyncContainerPoolsClient,
+    httpx.AsyncClient: httpx.Client,
+    httpx.Client: httpx.AsyncClient,
+}
+
+# What an async client may send through, its default last; a sync one has only the one way.
+HTTP_LIBRARIES: dict[type[Any], list[str]] = {
+    AsyncContainerPoolsClient: ["httpx", "aiohttp"],
+    ContainerPoolsClient: ["httpx"],
+}
+
+
+def parametrize_library(metafunc: pytest.Metafunc, client: type[Any]) -> None:
+    """Run a test with every library of `client`, or with its default where marked `one_library`."""
+    libraries = HTTP_LIBRARIES[client]
+    if metafunc.definition.get_closest_marker("one_library"):
+        libraries = libraries[-1:]
+    metafunc.parametrize("library", libraries, indirect=True)
+
+
+def send_through(library: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have clients that are made from now on send through an HTTP library."""
+    monkeypatch.setattr(io, "has_aiohttp", lambda: library == "aiohttp")
