@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-import httpx
-
 from synth_pools._client._async.facade.agent_rollouts import AsyncAgentRolloutOperations
 from synth_pools._client._async.facade.containers import AsyncContainerOperations
 from synth_pools._client._async.facade.pools import AsyncPoolOperations
@@ -27,6 +25,7 @@ from synth_pools._client.config import (
     resolve_config,
     with_options,
 )
+from synth_pools._client.http import AsyncClient
 from synth_pools._client.secret import Secret
 
 if TYPE_CHECKING:
@@ -102,7 +101,7 @@ class AsyncContainerPoolsClient(
         max_retries: int = DEFAULT_MAX_RETRIES,
         deadline: float | None = None,
         stream_idle_timeout: float = DEFAULT_STREAM_IDLE_TIMEOUT_SECONDS,
-        http_client: httpx.AsyncClient | None = None,
+        http_client: AsyncClient | None = None,
         on_request: OnRequest | None = None,
         on_response: OnResponse | None = None,
     ) -> None:

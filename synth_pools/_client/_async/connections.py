@@ -7,8 +7,7 @@ import threading
 from collections.abc import Generator
 from typing import Any
 
-import httpx
-
+from synth_pools._client.http import URL, AsyncClient, Auth, Limits, Request, Response, Timeout
 from synth_pools._client.runtime.async_.io import (
     AsyncClose,
     AsyncFinalizer,
@@ -23,9 +22,9 @@ from synth_pools._client.secret import Secret
 from synth_pools.errors import ClientClosedError, ConfigurationError
 
 # More than a fleet needs, and few enough for the usual limit of 1024 open files.
-_CALLS = httpx.Limits(max_connections=256, max_keepalive_connections=256)
+_CALLS = Limits(max_connections=256, max_keepalive_connections=256)
 # A stream holds its connection for as long as a rollout lasts: whoever opens a thousand wants them.
-_STREAMS = httpx.Limits(max_connections=None, max_keepalive_connections=64)
+_STREAMS = Limits(max_connections=None, max_keepalive_connections=64)
 
 
 class AsyncConnections:
@@ -35,12 +34,10 @@ class AsyncConnections:
     rollout lasts, and a pool that serves both is empty for calls once enough streams are open.
     """
 
-    def __init__(
-        self, base_url: str, timeout: httpx.Timeout, supplied: httpx.AsyncClient | None
-    ) -> None:
-        if supplied is not None and not isinstance(supplied, httpx.AsyncClient):
+    def __init__(self, base_url: str, timeout: Timeout, supplied: AsyncClient | None) -> None:
+        if supplied is not None and not isinstance(supplied, AsyncClient):
             raise ConfigurationError(
-                f"http_client must be an httpx.{httpx.AsyncClient.__name__}, "
+                f"http_client must be an httpx.{AsyncClient.__name__}, "
                 f"not {type(supplied).__name__}"
             )
         self._base_url = base_url
@@ -122,12 +119,12 @@ class _Set:
 
     finalizer: AsyncFinalizer
 
-    def __init__(self, owner: Any, base_url: str, timeout: httpx.Timeout) -> None:
+    def __init__(self, owner: Any, base_url: str, timeout: Timeout) -> None:
         self.owner = owner
         self._base_url = base_url
         self._timeout = timeout
         self._lock = threading.Lock()
-        self.made: list[httpx.AsyncClient] = []
+        self.made: list[AsyncClient] = []
         self.for_calls = self._make(_CALLS)
         self._for_streams: AsyncSender | None = None
 
@@ -142,7 +139,7 @@ class _Set:
                     self._for_streams = self._make(_STREAMS)
         return self._for_streams
 
-    def _make(self, limits: httpx.Limits) -> AsyncSender:
+    def _make(self, limits: Limits) -> AsyncSender:
         http = http_client(self._base_url, self._timeout, limits)
         self.made.append(http)
         return AsyncDirectSender(http, self._base_url)
@@ -151,7 +148,7 @@ class _Set:
         await self.finalizer.aclose()
 
 
-def _closing(clients: list[httpx.AsyncClient]) -> AsyncClose:
+def _closing(clients: list[AsyncClient]) -> AsyncClose:
     # No method, so that a guard that is held by what it closes does not hold that in turn.
     async def close() -> None:
         for client in clients:
@@ -169,12 +166,10 @@ class AsyncSender:
         http: The client.
     """
 
-    def __init__(self, http: httpx.AsyncClient) -> None:
+    def __init__(self, http: AsyncClient) -> None:
         self.http = http
 
-    async def send(
-        self, request: httpx.Request, secret: Secret, *, stream: bool = False
-    ) -> httpx.Response:
+    async def send(self, request: Request, secret: Secret, *, stream: bool = False) -> Response:
         """The answer; unread for ``stream``."""
         return await self.http.send(
             request, auth=_BearerAuth(secret), follow_redirects=False, stream=stream
@@ -188,14 +183,12 @@ class AsyncDirectSender(AsyncSender):
     hooks, cookies, authentication and redirects, none of which a client of ours has.
     """
 
-    def __init__(self, http: httpx.AsyncClient, base_url: str) -> None:
+    def __init__(self, http: AsyncClient, base_url: str) -> None:
         super().__init__(http)
         # What the environment says about proxies is decided in there, once for one host.
-        self._transport = http._transport_for_url(httpx.URL(base_url))
+        self._transport = http._transport_for_url(URL(base_url))
 
-    async def send(
-        self, request: httpx.Request, secret: Secret, *, stream: bool = False
-    ) -> httpx.Response:
+    async def send(self, request: Request, secret: Secret, *, stream: bool = False) -> Response:
         if self.http.is_closed:
             raise RuntimeError("the HTTP client is closed")
         request.headers["Authorization"] = f"Bearer {secret.reveal()}"
@@ -214,7 +207,7 @@ class AsyncDirectSender(AsyncSender):
         return response
 
 
-class _BearerAuth(httpx.Auth):
+class _BearerAuth(Auth):
     """Puts the key into a request only while it is sent, so that no client object holds it."""
 
     __slots__ = ("_secret",)
@@ -222,7 +215,7 @@ class _BearerAuth(httpx.Auth):
     def __init__(self, secret: Secret) -> None:
         self._secret = secret
 
-    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+    def auth_flow(self, request: Request) -> Generator[Request, Response, None]:
         request.headers["Authorization"] = f"Bearer {self._secret.reveal()}"
         try:
             yield request

@@ -6,10 +6,9 @@ import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import httpx
-
 from synth_pools._client._async.transport import AsyncTransport, ResponseKind
 from synth_pools._client.arguments import check_callback
+from synth_pools._client.http import RequestError, Response
 from synth_pools._client.http.content import (
     Head,
     MemorySink,
@@ -126,7 +125,7 @@ class _Download:
         response = await transport.open(
             self._operation, self._request(), self._kind, attempt=attempt, longest=remaining
         )
-        broken: httpx.RequestError | None = None
+        broken: RequestError | None = None
         late = False
         try:
             self._begin(response)
@@ -137,7 +136,7 @@ class _Download:
                 late = remaining is not None and remaining <= 0
                 if late:
                     break
-        except httpx.RequestError as error:
+        except RequestError as error:
             broken = error
         finally:
             await response.aclose()
@@ -156,7 +155,7 @@ class _Download:
             headers |= {"Range": f"bytes={self._sink.size}-", "If-Range": self._head.tag}
         return {**self._call, "headers": headers}
 
-    def _begin(self, response: httpx.Response) -> None:
+    def _begin(self, response: Response) -> None:
         head, size = read_head(response.status_code, response.headers), self._sink.size
         if response.status_code != 206:
             if size:
@@ -202,11 +201,11 @@ class _Download:
         return None if self._give_up_at is None else self._give_up_at - self._transport.clock()
 
 
-def _is_content(response: httpx.Response) -> bool:
+def _is_content(response: Response) -> bool:
     return response.is_success
 
 
-def _chunks(response: httpx.Response) -> AsyncIterator[bytes]:
+def _chunks(response: Response) -> AsyncIterator[bytes]:
     if "content-encoding" in response.headers:
         return response.aiter_bytes()
     return response.aiter_raw()

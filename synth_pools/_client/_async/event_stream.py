@@ -8,8 +8,6 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from types import TracebackType
 from typing import Any, Self, cast
 
-import httpx
-
 from synth_pools._client._async.transport import AsyncTransport
 from synth_pools._client.events.position import (
     TERMINAL_EVENTS,
@@ -19,6 +17,7 @@ from synth_pools._client.events.position import (
     is_final,
 )
 from synth_pools._client.events.sse import EventStreamDecoder
+from synth_pools._client.http import AsyncByteStream, ReadTimeout, RequestError, Response
 from synth_pools._client.http.request_builder import Call
 from synth_pools._client.http.retry import RETRIED_STATUSES
 from synth_pools._client.runtime.async_.concurrency import read_end
@@ -153,7 +152,7 @@ class _Reader:
             except TimeoutError:
                 return
             else:
-                broken: httpx.RequestError | None = None
+                broken: RequestError | None = None
                 decoder, stream_id = EventStreamDecoder(), ""
                 try:
                     chunks = _chunks(response)
@@ -188,14 +187,14 @@ class _Reader:
                         if self._patience and self._is_late(self._patience):
                             late = True
                             break
-                except httpx.RequestError as error:
+                except RequestError as error:
                     broken = error
                 finally:
                     await response.aclose()
                 if decoder.retry is not None:
                     self._asked = min(decoder.retry / 1000, _LONGEST_ASKED_SECONDS)
                 if broken is not None:
-                    late = bool(self._patience) and isinstance(broken, httpx.ReadTimeout)
+                    late = bool(self._patience) and isinstance(broken, ReadTimeout)
                     failure = self._transport.stream_error(self._call, broken)
                 # 204 is how an event stream says: do not come back.
                 elif not late and (
@@ -209,7 +208,7 @@ class _Reader:
                 self._barren = 0
             await self._pause(failure, prompt=position.events > before)
 
-    async def _open(self) -> httpx.Response:
+    async def _open(self) -> Response:
         transport, limit = self._transport, None
         if self._until is not None:
             # Half of the time that is left: whether a silence lasts beyond the end is seen before.
@@ -302,8 +301,8 @@ def _no_json(transport: AsyncTransport, data: str) -> StreamDecodeError:
     )
 
 
-def _chunks(response: httpx.Response) -> AsyncIterator[bytes]:
+def _chunks(response: Response) -> AsyncIterator[bytes]:
     """The body as it comes. Undecoded it is cheaper, which tells where each chunk is one event."""
     if "content-encoding" in response.headers:
         return response.aiter_bytes()
-    return aiter(cast(httpx.AsyncByteStream, response.stream))
+    return aiter(cast(AsyncByteStream, response.stream))

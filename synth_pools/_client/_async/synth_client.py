@@ -5,10 +5,9 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Self
 
-import httpx
-
 from synth_pools._client._async.client import AsyncContainerPoolsClient
 from synth_pools._client.config import DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT_SECONDS
+from synth_pools._client.http import AsyncClient
 from synth_pools._client.secret import Secret
 
 
@@ -39,7 +38,7 @@ class AsyncSynthClient:
         base_url: str | None = None,
         timeout: float = DEFAULT_TIMEOUT_SECONDS,
         max_retries: int = DEFAULT_MAX_RETRIES,
-        http_client: httpx.AsyncClient | None = None,
+        http_client: AsyncClient | None = None,
     ) -> None:
         # First of all: a traceback from here on must not find the plain key in this frame.
         api_key = Secret.of(api_key)

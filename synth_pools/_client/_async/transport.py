@@ -9,10 +9,17 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
-import httpx
-
 from synth_pools._client._async.connections import AsyncConnections, AsyncSender
 from synth_pools._client.config import ClientConfig
+from synth_pools._client.http import (
+    URL,
+    AsyncClient,
+    InvalidURL,
+    Request,
+    RequestError,
+    Response,
+    Timeout,
+)
 from synth_pools._client.http.request_builder import Call, RequestBuilder
 from synth_pools._client.http.response_reader import ResponseReader
 from synth_pools._client.http.tracebacks import strip_tracebacks
@@ -48,9 +55,9 @@ class ResponseKind(NamedTuple):
     """
 
     builder: RequestBuilder
-    accepts: Callable[[httpx.Response], bool]
-    refusal: Callable[[Call, httpx.Response], SynthPoolsError]
-    failure: Callable[[Call, httpx.RequestError], APIConnectionError]
+    accepts: Callable[[Response], bool]
+    refusal: Callable[[Call, Response], SynthPoolsError]
+    failure: Callable[[Call, RequestError], APIConnectionError]
 
 
 class AsyncTransport:
@@ -65,7 +72,7 @@ class AsyncTransport:
     def __init__(
         self,
         config: ClientConfig,
-        http_client: httpx.AsyncClient | None = None,
+        http_client: AsyncClient | None = None,
         *,
         connections: AsyncConnections | None = None,
     ) -> None:
@@ -73,13 +80,13 @@ class AsyncTransport:
         self._config = config
         problem = ""
         try:
-            httpx.URL(config.base_url)
-        except httpx.InvalidURL as error:
+            URL(config.base_url)
+        except InvalidURL as error:
             problem = str(error)
         if problem:
             raise ConfigurationError(f"the base URL cannot be used: {problem}")
         self._connections = connections or AsyncConnections(
-            config.base_url, httpx.Timeout(config.timeout), http_client
+            config.base_url, Timeout(config.timeout), http_client
         )
         self._reader = ResponseReader(config)
         self._calls = RequestBuilder(config, accept="application/json", read_timeout=config.timeout)
@@ -160,7 +167,7 @@ class AsyncTransport:
         operation: OperationId,
         call: Call,
         builder: RequestBuilder,
-        read: Callable[[Call, httpx.Response], T],
+        read: Callable[[Call, Response], T],
     ) -> T:
         details = OPERATIONS[operation]
         if details.retry == "with-key":
@@ -177,7 +184,7 @@ class AsyncTransport:
 
     async def open_stream(
         self, operation: OperationId, call: Call, *, attempt: int = 1
-    ) -> httpx.Response:
+    ) -> Response:
         """Ask for an event stream, once; its answer, unread. Close it after use.
 
         Args:
@@ -205,7 +212,7 @@ class AsyncTransport:
         *,
         attempt: int = 1,
         longest: float | None = None,
-    ) -> httpx.Response:
+    ) -> Response:
         """Ask for what lasts, once; its answer, unread. Close it after use.
 
         Args:
@@ -224,7 +231,7 @@ class AsyncTransport:
         if observer is not None:
             observer.sending(operation, call, attempt, request)
         started = self.clock()
-        response: httpx.Response | None = None
+        response: Response | None = None
         failure: SynthPoolsError | None = None
         try:
             response = await self._send(sender, request, call, kind)
@@ -240,7 +247,7 @@ class AsyncTransport:
         return response
 
     def stream_error(
-        self, call: Call, error: httpx.RequestError
+        self, call: Call, error: RequestError
     ) -> APIConnectionError | ClientClosedError:
         """The error to raise for a stream that broke, outside of the ``except`` block."""
         if self.is_closed:
@@ -289,7 +296,7 @@ class AsyncTransport:
         details: Operation,
         call: Call,
         builder: RequestBuilder,
-        read: Callable[[Call, httpx.Response], T],
+        read: Callable[[Call, Response], T],
     ) -> T:
         content = builder.content(call)
         deadline = self._config.deadline
@@ -331,7 +338,7 @@ class AsyncTransport:
         call: Call,
         builder: RequestBuilder,
         content: bytes | None,
-        read: Callable[[Call, httpx.Response], T],
+        read: Callable[[Call, Response], T],
         attempt: int,
         give_up_at: float | None,
     ) -> T:
@@ -343,7 +350,7 @@ class AsyncTransport:
         if observer is not None:
             observer.sending(details.id, call, attempt, request)
         started = self.clock()
-        response: httpx.Response | None = None
+        response: Response | None = None
         failure: SynthPoolsError | None = None
         result: T | None = None
         try:
@@ -376,7 +383,7 @@ class AsyncTransport:
         call: Call,
         content: bytes | None,
         longest: float | None,
-    ) -> httpx.Request:
+    ) -> Request:
         if self._connections.are_caller_supplied:
             return builder.build_for(sender.http, call, content, longest=longest)
         return builder.build(call, content, longest=longest)
@@ -384,14 +391,14 @@ class AsyncTransport:
     async def _send(
         self,
         sender: AsyncSender,
-        request: httpx.Request,
+        request: Request,
         call: Call,
         kind: ResponseKind | None = None,
-    ) -> httpx.Response:
+    ) -> Response:
         failure: APIConnectionError | ClientClosedError
         try:
             return await sender.send(request, self._config.api_key, stream=kind is not None)
-        except httpx.RequestError as error:
+        except RequestError as error:
             failure = (self._reader.connection_error if kind is None else kind.failure)(call, error)
         except BaseException as error:
             # Cancellation, an interrupt, or another thread that closes the client.
@@ -401,12 +408,12 @@ class AsyncTransport:
             failure = ClientClosedError("the client was closed")
         raise failure
 
-    async def _refuse(self, call: Call, response: httpx.Response, kind: ResponseKind) -> None:
+    async def _refuse(self, call: Call, response: Response, kind: ResponseKind) -> None:
         """Read, close and raise what is not wanted."""
         failure: APIConnectionError | None = None
         try:
             await response.aread()
-        except httpx.RequestError as error:
+        except RequestError as error:
             failure = kind.failure(call, error)
         finally:
             await response.aclose()

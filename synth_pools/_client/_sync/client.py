@@ -10,8 +10,6 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-import httpx
-
 from synth_pools._client._sync.facade.agent_rollouts import AgentRolloutOperations
 from synth_pools._client._sync.facade.containers import ContainerOperations
 from synth_pools._client._sync.facade.pools import PoolOperations
@@ -30,6 +28,7 @@ from synth_pools._client.config import (
     resolve_config,
     with_options,
 )
+from synth_pools._client.http import Client
 from synth_pools._client.secret import Secret
 
 if TYPE_CHECKING:
@@ -105,7 +104,7 @@ class ContainerPoolsClient(
         max_retries: int = DEFAULT_MAX_RETRIES,
         deadline: float | None = None,
         stream_idle_timeout: float = DEFAULT_STREAM_IDLE_TIMEOUT_SECONDS,
-        http_client: httpx.Client | None = None,
+        http_client: Client | None = None,
         on_request: OnRequest | None = None,
         on_response: OnResponse | None = None,
     ) -> None:

@@ -10,8 +10,7 @@ import threading
 from collections.abc import Generator
 from typing import Any
 
-import httpx
-
+from synth_pools._client.http import URL, Auth, Client, Limits, Request, Response, Timeout
 from synth_pools._client.runtime.fork_safety import forget_in_children
 from synth_pools._client.runtime.sync_.io import (
     Close,
@@ -26,9 +25,9 @@ from synth_pools._client.secret import Secret
 from synth_pools.errors import ClientClosedError, ConfigurationError
 
 # More than a fleet needs, and few enough for the usual limit of 1024 open files.
-_CALLS = httpx.Limits(max_connections=256, max_keepalive_connections=256)
+_CALLS = Limits(max_connections=256, max_keepalive_connections=256)
 # A stream holds its connection for as long as a rollout lasts: whoever opens a thousand wants them.
-_STREAMS = httpx.Limits(max_connections=None, max_keepalive_connections=64)
+_STREAMS = Limits(max_connections=None, max_keepalive_connections=64)
 
 
 class Connections:
@@ -38,13 +37,10 @@ class Connections:
     rollout lasts, and a pool that serves both is empty for calls once enough streams are open.
     """
 
-    def __init__(
-        self, base_url: str, timeout: httpx.Timeout, supplied: httpx.Client | None
-    ) -> None:
-        if supplied is not None and not isinstance(supplied, httpx.Client):
+    def __init__(self, base_url: str, timeout: Timeout, supplied: Client | None) -> None:
+        if supplied is not None and not isinstance(supplied, Client):
             raise ConfigurationError(
-                f"http_client must be an httpx.{httpx.Client.__name__}, "
-                f"not {type(supplied).__name__}"
+                f"http_client must be an httpx.{Client.__name__}, not {type(supplied).__name__}"
             )
         self._base_url = base_url
         self._timeout = timeout
@@ -125,12 +121,12 @@ class _Set:
 
     finalizer: Finalizer
 
-    def __init__(self, owner: Any, base_url: str, timeout: httpx.Timeout) -> None:
+    def __init__(self, owner: Any, base_url: str, timeout: Timeout) -> None:
         self.owner = owner
         self._base_url = base_url
         self._timeout = timeout
         self._lock = threading.Lock()
-        self.made: list[httpx.Client] = []
+        self.made: list[Client] = []
         self.for_calls = self._make(_CALLS)
         self._for_streams: Sender | None = None
 
@@ -145,7 +141,7 @@ class _Set:
                     self._for_streams = self._make(_STREAMS)
         return self._for_streams
 
-    def _make(self, limits: httpx.Limits) -> Sender:
+    def _make(self, limits: Limits) -> Sender:
         http = http_client(self._base_url, self._timeout, limits)
         self.made.append(http)
         return DirectSender(http, self._base_url)
@@ -154,7 +150,7 @@ class _Set:
         self.finalizer.close()
 
 
-def _closing(clients: list[httpx.Client]) -> Close:
+def _closing(clients: list[Client]) -> Close:
     # No method, so that a guard that is held by what it closes does not hold that in turn.
     def close() -> None:
         for client in clients:
@@ -172,12 +168,10 @@ class Sender:
         http: The client.
     """
 
-    def __init__(self, http: httpx.Client) -> None:
+    def __init__(self, http: Client) -> None:
         self.http = http
 
-    def send(
-        self, request: httpx.Request, secret: Secret, *, stream: bool = False
-    ) -> httpx.Response:
+    def send(self, request: Request, secret: Secret, *, stream: bool = False) -> Response:
         """The answer; unread for ``stream``."""
         return self.http.send(
             request, auth=_BearerAuth(secret), follow_redirects=False, stream=stream
@@ -191,14 +185,12 @@ class DirectSender(Sender):
     hooks, cookies, authentication and redirects, none of which a client of ours has.
     """
 
-    def __init__(self, http: httpx.Client, base_url: str) -> None:
+    def __init__(self, http: Client, base_url: str) -> None:
         super().__init__(http)
         # What the environment says about proxies is decided in there, once for one host.
-        self._transport = http._transport_for_url(httpx.URL(base_url))
+        self._transport = http._transport_for_url(URL(base_url))
 
-    def send(
-        self, request: httpx.Request, secret: Secret, *, stream: bool = False
-    ) -> httpx.Response:
+    def send(self, request: Request, secret: Secret, *, stream: bool = False) -> Response:
         if self.http.is_closed:
             raise RuntimeError("the HTTP client is closed")
         request.headers["Authorization"] = f"Bearer {secret.reveal()}"
@@ -217,7 +209,7 @@ class DirectSender(Sender):
         return response
 
 
-class _BearerAuth(httpx.Auth):
+class _BearerAuth(Auth):
     """Puts the key into a request only while it is sent, so that no client object holds it."""
 
     __slots__ = ("_secret",)
@@ -225,7 +217,7 @@ class _BearerAuth(httpx.Auth):
     def __init__(self, secret: Secret) -> None:
         self._secret = secret
 
-    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+    def auth_flow(self, request: Request) -> Generator[Request, Response, None]:
         request.headers["Authorization"] = f"Bearer {self._secret.reveal()}"
         try:
             yield request

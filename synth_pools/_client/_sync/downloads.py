@@ -9,10 +9,9 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
-
 from synth_pools._client._sync.transport import ResponseKind, Transport
 from synth_pools._client.arguments import check_callback
+from synth_pools._client.http import RequestError, Response
 from synth_pools._client.http.content import (
     Head,
     MemorySink,
@@ -129,7 +128,7 @@ class _Download:
         response = transport.open(
             self._operation, self._request(), self._kind, attempt=attempt, longest=remaining
         )
-        broken: httpx.RequestError | None = None
+        broken: RequestError | None = None
         late = False
         try:
             self._begin(response)
@@ -140,7 +139,7 @@ class _Download:
                 late = remaining is not None and remaining <= 0
                 if late:
                     break
-        except httpx.RequestError as error:
+        except RequestError as error:
             broken = error
         finally:
             response.close()
@@ -159,7 +158,7 @@ class _Download:
             headers |= {"Range": f"bytes={self._sink.size}-", "If-Range": self._head.tag}
         return {**self._call, "headers": headers}
 
-    def _begin(self, response: httpx.Response) -> None:
+    def _begin(self, response: Response) -> None:
         head, size = read_head(response.status_code, response.headers), self._sink.size
         if response.status_code != 206:
             if size:
@@ -205,11 +204,11 @@ class _Download:
         return None if self._give_up_at is None else self._give_up_at - self._transport.clock()
 
 
-def _is_content(response: httpx.Response) -> bool:
+def _is_content(response: Response) -> bool:
     return response.is_success
 
 
-def _chunks(response: httpx.Response) -> Iterator[bytes]:
+def _chunks(response: Response) -> Iterator[bytes]:
     if "content-encoding" in response.headers:
         return response.iter_bytes()
     return response.iter_raw()

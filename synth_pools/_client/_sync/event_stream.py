@@ -11,8 +11,6 @@ from collections.abc import Generator, Iterator
 from types import TracebackType
 from typing import Any, Self, cast
 
-import httpx
-
 from synth_pools._client._sync.transport import Transport
 from synth_pools._client.events.position import (
     TERMINAL_EVENTS,
@@ -22,6 +20,7 @@ from synth_pools._client.events.position import (
     is_final,
 )
 from synth_pools._client.events.sse import EventStreamDecoder
+from synth_pools._client.http import ReadTimeout, RequestError, Response, SyncByteStream
 from synth_pools._client.http.request_builder import Call
 from synth_pools._client.http.retry import RETRIED_STATUSES
 from synth_pools._client.runtime.sync_.concurrency import read_end
@@ -156,7 +155,7 @@ class _Reader:
             except TimeoutError:
                 return
             else:
-                broken: httpx.RequestError | None = None
+                broken: RequestError | None = None
                 decoder, stream_id = EventStreamDecoder(), ""
                 try:
                     chunks = _chunks(response)
@@ -191,14 +190,14 @@ class _Reader:
                         if self._patience and self._is_late(self._patience):
                             late = True
                             break
-                except httpx.RequestError as error:
+                except RequestError as error:
                     broken = error
                 finally:
                     response.close()
                 if decoder.retry is not None:
                     self._asked = min(decoder.retry / 1000, _LONGEST_ASKED_SECONDS)
                 if broken is not None:
-                    late = bool(self._patience) and isinstance(broken, httpx.ReadTimeout)
+                    late = bool(self._patience) and isinstance(broken, ReadTimeout)
                     failure = self._transport.stream_error(self._call, broken)
                 # 204 is how an event stream says: do not come back.
                 elif not late and (response.status_code == _NO_CONTENT or self._is_all(before)):
@@ -210,7 +209,7 @@ class _Reader:
                 self._barren = 0
             self._pause(failure, prompt=position.events > before)
 
-    def _open(self) -> httpx.Response:
+    def _open(self) -> Response:
         transport, limit = self._transport, None
         if self._until is not None:
             # Half of the time that is left: whether a silence lasts beyond the end is seen before.
@@ -303,8 +302,8 @@ def _no_json(transport: Transport, data: str) -> StreamDecodeError:
     )
 
 
-def _chunks(response: httpx.Response) -> Iterator[bytes]:
+def _chunks(response: Response) -> Iterator[bytes]:
     """The body as it comes. Undecoded it is cheaper, which tells where each chunk is one event."""
     if "content-encoding" in response.headers:
         return response.iter_bytes()
-    return iter(cast(httpx.SyncByteStream, response.stream))
+    return iter(cast(SyncByteStream, response.stream))

@@ -12,10 +12,17 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
-import httpx
-
 from synth_pools._client._sync.connections import Connections, Sender
 from synth_pools._client.config import ClientConfig
+from synth_pools._client.http import (
+    URL,
+    Client,
+    InvalidURL,
+    Request,
+    RequestError,
+    Response,
+    Timeout,
+)
 from synth_pools._client.http.request_builder import Call, RequestBuilder
 from synth_pools._client.http.response_reader import ResponseReader
 from synth_pools._client.http.tracebacks import strip_tracebacks
@@ -51,9 +58,9 @@ class ResponseKind(NamedTuple):
     """
 
     builder: RequestBuilder
-    accepts: Callable[[httpx.Response], bool]
-    refusal: Callable[[Call, httpx.Response], SynthPoolsError]
-    failure: Callable[[Call, httpx.RequestError], APIConnectionError]
+    accepts: Callable[[Response], bool]
+    refusal: Callable[[Call, Response], SynthPoolsError]
+    failure: Callable[[Call, RequestError], APIConnectionError]
 
 
 class Transport:
@@ -68,7 +75,7 @@ class Transport:
     def __init__(
         self,
         config: ClientConfig,
-        http_client: httpx.Client | None = None,
+        http_client: Client | None = None,
         *,
         connections: Connections | None = None,
     ) -> None:
@@ -76,13 +83,13 @@ class Transport:
         self._config = config
         problem = ""
         try:
-            httpx.URL(config.base_url)
-        except httpx.InvalidURL as error:
+            URL(config.base_url)
+        except InvalidURL as error:
             problem = str(error)
         if problem:
             raise ConfigurationError(f"the base URL cannot be used: {problem}")
         self._connections = connections or Connections(
-            config.base_url, httpx.Timeout(config.timeout), http_client
+            config.base_url, Timeout(config.timeout), http_client
         )
         self._reader = ResponseReader(config)
         self._calls = RequestBuilder(config, accept="application/json", read_timeout=config.timeout)
@@ -163,7 +170,7 @@ class Transport:
         operation: OperationId,
         call: Call,
         builder: RequestBuilder,
-        read: Callable[[Call, httpx.Response], T],
+        read: Callable[[Call, Response], T],
     ) -> T:
         details = OPERATIONS[operation]
         if details.retry == "with-key":
@@ -178,9 +185,7 @@ class Transport:
         with span(operation, details.method, details.path, self._config.base_url):
             return self._repeat(details, call, builder, read)
 
-    def open_stream(
-        self, operation: OperationId, call: Call, *, attempt: int = 1
-    ) -> httpx.Response:
+    def open_stream(self, operation: OperationId, call: Call, *, attempt: int = 1) -> Response:
         """Ask for an event stream, once; its answer, unread. Close it after use.
 
         Args:
@@ -208,7 +213,7 @@ class Transport:
         *,
         attempt: int = 1,
         longest: float | None = None,
-    ) -> httpx.Response:
+    ) -> Response:
         """Ask for what lasts, once; its answer, unread. Close it after use.
 
         Args:
@@ -227,7 +232,7 @@ class Transport:
         if observer is not None:
             observer.sending(operation, call, attempt, request)
         started = self.clock()
-        response: httpx.Response | None = None
+        response: Response | None = None
         failure: SynthPoolsError | None = None
         try:
             response = self._send(sender, request, call, kind)
@@ -243,7 +248,7 @@ class Transport:
         return response
 
     def stream_error(
-        self, call: Call, error: httpx.RequestError
+        self, call: Call, error: RequestError
     ) -> APIConnectionError | ClientClosedError:
         """The error to raise for a stream that broke, outside of the ``except`` block."""
         if self.is_closed:
@@ -292,7 +297,7 @@ class Transport:
         details: Operation,
         call: Call,
         builder: RequestBuilder,
-        read: Callable[[Call, httpx.Response], T],
+        read: Callable[[Call, Response], T],
     ) -> T:
         content = builder.content(call)
         deadline = self._config.deadline
@@ -332,7 +337,7 @@ class Transport:
         call: Call,
         builder: RequestBuilder,
         content: bytes | None,
-        read: Callable[[Call, httpx.Response], T],
+        read: Callable[[Call, Response], T],
         attempt: int,
         give_up_at: float | None,
     ) -> T:
@@ -344,7 +349,7 @@ class Transport:
         if observer is not None:
             observer.sending(details.id, call, attempt, request)
         started = self.clock()
-        response: httpx.Response | None = None
+        response: Response | None = None
         failure: SynthPoolsError | None = None
         result: T | None = None
         try:
@@ -377,7 +382,7 @@ class Transport:
         call: Call,
         content: bytes | None,
         longest: float | None,
-    ) -> httpx.Request:
+    ) -> Request:
         if self._connections.are_caller_supplied:
             return builder.build_for(sender.http, call, content, longest=longest)
         return builder.build(call, content, longest=longest)
@@ -385,14 +390,14 @@ class Transport:
     def _send(
         self,
         sender: Sender,
-        request: httpx.Request,
+        request: Request,
         call: Call,
         kind: ResponseKind | None = None,
-    ) -> httpx.Response:
+    ) -> Response:
         failure: APIConnectionError | ClientClosedError
         try:
             return sender.send(request, self._config.api_key, stream=kind is not None)
-        except httpx.RequestError as error:
+        except RequestError as error:
             failure = (self._reader.connection_error if kind is None else kind.failure)(call, error)
         except BaseException as error:
             # Cancellation, an interrupt, or another thread that closes the client.
@@ -402,12 +407,12 @@ class Transport:
             failure = ClientClosedError("the client was closed")
         raise failure
 
-    def _refuse(self, call: Call, response: httpx.Response, kind: ResponseKind) -> None:
+    def _refuse(self, call: Call, response: Response, kind: ResponseKind) -> None:
         """Read, close and raise what is not wanted."""
         failure: APIConnectionError | None = None
         try:
             response.read()
-        except httpx.RequestError as error:
+        except RequestError as error:
             failure = kind.failure(call, error)
         finally:
             response.close()

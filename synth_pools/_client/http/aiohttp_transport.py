@@ -15,25 +15,42 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
-import httpx
 import yarl
 from httpx_aiohttp import AiohttpTransport
 
+from synth_pools._client.http import (
+    AsyncBaseTransport,
+    AsyncByteStream,
+    AsyncClient,
+    ConnectError,
+    ConnectTimeout,
+    Proxy,
+    ProxyError,
+    ReadError,
+    ReadTimeout,
+    RemoteProtocolError,
+    Request,
+    Response,
+    TransportError,
+    UnsupportedProtocol,
+    WriteTimeout,
+)
+
 # The first that fits counts: those further up are kinds of those further down.
-_MEANINGS: tuple[tuple[type[BaseException], type[httpx.TransportError]], ...] = (
-    (aiohttp.ConnectionTimeoutError, httpx.ConnectTimeout),
-    (aiohttp.ServerTimeoutError, httpx.ReadTimeout),
-    (aiohttp.ClientConnectorError, httpx.ConnectError),
-    (aiohttp.ClientHttpProxyError, httpx.ProxyError),
-    (aiohttp.ServerDisconnectedError, httpx.RemoteProtocolError),
-    (aiohttp.ClientResponseError, httpx.RemoteProtocolError),
-    (aiohttp.ClientPayloadError, httpx.RemoteProtocolError),
-    (aiohttp.ClientConnectionError, httpx.ReadError),
-    (aiohttp.InvalidURL, httpx.UnsupportedProtocol),
-    (aiohttp.NonHttpUrlClientError, httpx.UnsupportedProtocol),
-    (aiohttp.ClientError, httpx.RemoteProtocolError),
-    (TimeoutError, httpx.ReadTimeout),
-    (OSError, httpx.ReadError),
+_MEANINGS: tuple[tuple[type[BaseException], type[TransportError]], ...] = (
+    (aiohttp.ConnectionTimeoutError, ConnectTimeout),
+    (aiohttp.ServerTimeoutError, ReadTimeout),
+    (aiohttp.ClientConnectorError, ConnectError),
+    (aiohttp.ClientHttpProxyError, ProxyError),
+    (aiohttp.ServerDisconnectedError, RemoteProtocolError),
+    (aiohttp.ClientResponseError, RemoteProtocolError),
+    (aiohttp.ClientPayloadError, RemoteProtocolError),
+    (aiohttp.ClientConnectionError, ReadError),
+    (aiohttp.InvalidURL, UnsupportedProtocol),
+    (aiohttp.NonHttpUrlClientError, UnsupportedProtocol),
+    (aiohttp.ClientError, RemoteProtocolError),
+    (TimeoutError, ReadTimeout),
+    (OSError, ReadError),
 )
 _FAILURES = (aiohttp.ClientError, OSError)
 
@@ -41,15 +58,13 @@ _FAILURES = (aiohttp.ClientError, OSError)
 _SENT_AT_ONCE = 65_536
 
 
-class AiohttpClient(httpx.AsyncClient):
+class AiohttpClient(AsyncClient):
     """An httpx client that sends through aiohttp, through the proxies of the environment too."""
 
-    def _init_transport(self, *_: Any, **options: Any) -> httpx.AsyncBaseTransport:
+    def _init_transport(self, *_: Any, **options: Any) -> AsyncBaseTransport:
         return _Transport(**_known(options))
 
-    def _init_proxy_transport(
-        self, proxy: httpx.Proxy, *_: Any, **options: Any
-    ) -> httpx.AsyncBaseTransport:
+    def _init_proxy_transport(self, proxy: Proxy, *_: Any, **options: Any) -> AsyncBaseTransport:
         return _Transport(proxy=proxy, **_known(options))
 
 
@@ -83,7 +98,7 @@ class _Transport(AiohttpTransport):
         session._retry_connection = False  # noqa: SLF001 - it has no public name
         return session
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+    async def handle_async_request(self, request: Request) -> Response:
         if not isinstance(self.client, aiohttp.ClientSession):
             self.client = self.get_client()
         limits = request.extensions.get("timeout", {})
@@ -110,14 +125,12 @@ class _Transport(AiohttpTransport):
                 )
         except _FAILURES as error:
             failure = (
-                httpx.WriteTimeout("the request was not taken")
-                if sending.expired()
-                else _as_httpx(error)
+                WriteTimeout("the request was not taken") if sending.expired() else _as_httpx(error)
             )
         else:
             stream = _Stream(response)
             self._open.add(stream)
-            return httpx.Response(
+            return Response(
                 response.status,
                 headers=response.raw_headers,
                 stream=stream,
@@ -130,7 +143,7 @@ class _Transport(AiohttpTransport):
         raise failure
 
 
-class _Stream(httpx.AsyncByteStream):
+class _Stream(AsyncByteStream):
     """A body, in the pieces in which it arrives."""
 
     def __init__(self, response: aiohttp.ClientResponse) -> None:
@@ -160,7 +173,7 @@ class _Stream(httpx.AsyncByteStream):
             await asyncio.sleep(0)
 
 
-def _basic(proxy: httpx.Proxy | None) -> aiohttp.BasicAuth | None:
+def _basic(proxy: Proxy | None) -> aiohttp.BasicAuth | None:
     auth = None if proxy is None else proxy.auth
     return None if auth is None else aiohttp.BasicAuth(*auth)
 
@@ -173,12 +186,12 @@ def _longest_sending(limits: dict[str, float | None], size: int) -> float | None
     return sum(part for part in parts if part is not None)
 
 
-def _as_httpx(error: BaseException) -> httpx.TransportError:
+def _as_httpx(error: BaseException) -> TransportError:
     kind = next(kind for raised, kind in _MEANINGS if isinstance(error, raised))
     # A body that ends too early comes under one name, whether by the end of the connection or by a
     # reset, which only its words tell.
     if isinstance(error, aiohttp.ClientPayloadError) and "ConnectionResetError" in str(error):
-        kind = httpx.ReadError
+        kind = ReadError
     # Its own words hide the number of the operating system's error.
     told = getattr(error, "os_error", error)
     return kind(str(told) or type(error).__name__)

@@ -11,8 +11,18 @@ import re
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-import httpx
-
+from synth_pools._client.http import (
+    URL,
+    ConnectError,
+    ConnectTimeout,
+    PoolTimeout,
+    ProxyError,
+    Request,
+    RequestError,
+    Response,
+    TimeoutException,
+    UnsupportedProtocol,
+)
 from synth_pools._client.http.retry import parse_retry_after
 from synth_pools.errors import (
     APIConnectionError,
@@ -34,11 +44,11 @@ _DEEPEST_CHAIN = 10
 
 # What is raised while there is no connection yet that anything could have been sent over.
 _BEFORE_SENDING = (
-    httpx.ConnectError,
-    httpx.ConnectTimeout,
-    httpx.PoolTimeout,
-    httpx.ProxyError,
-    httpx.UnsupportedProtocol,
+    ConnectError,
+    ConnectTimeout,
+    PoolTimeout,
+    ProxyError,
+    UnsupportedProtocol,
 )
 
 _TIMEOUT_WORDS = {
@@ -75,11 +85,11 @@ def status_error(
         headers: Headers of the answer.
         content: Decoded body of the answer.
     """
-    response = httpx.Response(
+    response = Response(
         status_code,
         headers=[pair for pair in headers if pair[0].lower() not in _HEADERS_OF_THE_TRANSFER],
         content=content,
-        request=httpx.Request(method, url),
+        request=Request(method, url),
     )
     body = _parse(content)
     report = _report(body)
@@ -136,7 +146,7 @@ def decode_error(
 
 
 def connection_error(
-    error: httpx.RequestError,
+    error: RequestError,
     *,
     method: str,
     url: str,
@@ -157,7 +167,7 @@ def connection_error(
     cause = type(error).__name__
     origin = _origin(url)
     sent = not isinstance(error, _BEFORE_SENDING)
-    if isinstance(error, httpx.TimeoutException):
+    if isinstance(error, TimeoutException):
         words = _TIMEOUT_WORDS.get(cause, "{origin} took longer than {limit:g} s")
         text = f"{method} {path} -> {words.format(origin=origin, limit=limit)} ({cause})"
         return APITimeoutError(text, method=method, url=url, path=path, cause=cause, sent=sent)
@@ -290,7 +300,7 @@ def _one_line(text: str, *, limit: int = _LONGEST_MESSAGE) -> str:
 
 
 def _origin(url: str) -> str:
-    parts = httpx.URL(url)
+    parts = URL(url)
     return f"{parts.scheme}://{parts.netloc.decode('ascii')}"
 
 

@@ -10,10 +10,20 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-import httpx
-
 from synth_pools._client.arguments import encode_json
 from synth_pools._client.config import ClientConfig
+from synth_pools._client.http import (
+    URL,
+    AsyncClient,
+    BaseTransport,
+    ByteStream,
+    Client,
+    Headers,
+    InvalidURL,
+    QueryParams,
+    Request,
+    Timeout,
+)
 from synth_pools._version import __version__
 from synth_pools.errors import RequestValidationError
 
@@ -24,7 +34,7 @@ USER_AGENT = f"synth-pools/{__version__}"
 
 _NOTICED_FIRST_SECONDS = 1.0
 
-_NO_BODY = httpx.ByteStream(b"")
+_NO_BODY = ByteStream(b"")
 
 
 class RequestBuilder:
@@ -38,11 +48,11 @@ class RequestBuilder:
 
     def __init__(self, config: ClientConfig, *, accept: str, read_timeout: float) -> None:
         self._base_url = config.base_url
-        origin = httpx.URL(config.base_url)
+        origin = URL(config.base_url)
         # A caller's own HTTP client says the rest in its own words.
-        self._said_anyway = httpx.Headers({"Accept": accept, "User-Agent": USER_AGENT})
+        self._said_anyway = Headers({"Accept": accept, "User-Agent": USER_AGENT})
         self._said_anyway.update(dict(config.headers))
-        self._headers = httpx.Headers(
+        self._headers = Headers(
             [
                 (b"Host", origin.netloc),
                 (b"Accept-Encoding", _accepted_encodings()),
@@ -61,7 +71,7 @@ class RequestBuilder:
         """The body of a call, the same for all its attempts."""
         return encode_json(call["json"]) if "json" in call else None
 
-    def build(self, call: Call, content: bytes | None, *, longest: float | None) -> httpx.Request:
+    def build(self, call: Call, content: bytes | None, *, longest: float | None) -> Request:
         """A request that a client of our own sends.
 
         Args:
@@ -69,11 +79,11 @@ class RequestBuilder:
             content: Its body, from `content`.
             longest: Seconds after which whoever asked has stopped waiting; None if they do not.
         """
-        request = httpx.Request(
+        request = Request(
             call["method"],
             self._url(call),
             headers=self._headers,
-            stream=_NO_BODY if content is None else httpx.ByteStream(content),
+            stream=_NO_BODY if content is None else ByteStream(content),
             extensions={"timeout": self._limits_within(longest)},
         )
         for name, value in call.get("headers", {}).items():
@@ -84,12 +94,12 @@ class RequestBuilder:
 
     def build_for(
         self,
-        http: httpx.Client | httpx.AsyncClient,
+        http: Client | AsyncClient,
         call: Call,
         content: bytes | None,
         *,
         longest: float | None,
-    ) -> httpx.Request:
+    ) -> Request:
         """Like `build`, with what a caller's own client adds to every request."""
         headers = self._said_anyway.copy()
         headers.update(call.get("headers", {}))
@@ -98,19 +108,19 @@ class RequestBuilder:
             self._url(call),
             headers=headers,
             content=content,
-            timeout=httpx.Timeout(**self._limits_within(longest)),
+            timeout=Timeout(**self._limits_within(longest)),
         )
 
-    def _url(self, call: Call) -> httpx.URL:
+    def _url(self, call: Call) -> URL:
         text = self._base_url + call["url"]
         params = call.get("params")
         if params:
-            text += f"?{httpx.QueryParams(params)}"
+            text += f"?{QueryParams(params)}"
         problem = ""
         try:
             # A pool, a rollout's state or the first page of a list are asked for again and again.
             return _parsed(text)
-        except httpx.InvalidURL as error:
+        except InvalidURL as error:
             problem = str(error)
         raise RequestValidationError(f"the request's URL cannot be used: {problem}")
 
@@ -123,12 +133,12 @@ class RequestBuilder:
 
 
 @functools.lru_cache(maxsize=512)
-def _parsed(url: str) -> httpx.URL:
-    return httpx.URL(url)
+def _parsed(url: str) -> URL:
+    return URL(url)
 
 
 @functools.cache
 def _accepted_encodings() -> bytes:
     """What this installation can decode: it depends on what is installed beside httpx."""
-    client = httpx.Client(transport=httpx.BaseTransport(), trust_env=False)
+    client = Client(transport=BaseTransport(), trust_env=False)
     return client.headers["Accept-Encoding"].encode()

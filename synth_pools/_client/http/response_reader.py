@@ -8,9 +8,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import httpx
-
 from synth_pools._client.config import ClientConfig
+from synth_pools._client.http import ReadTimeout, RequestError, Response
 from synth_pools._client.http.request_builder import Call
 from synth_pools.errors import APIConnectionError, APIStatusError, ResponseDecodeError
 
@@ -24,7 +23,7 @@ class ResponseReader:
     def __init__(self, config: ClientConfig) -> None:
         self._config = config
 
-    def result(self, call: Call, response: httpx.Response) -> dict[str, Any]:
+    def result(self, call: Call, response: Response) -> dict[str, Any]:
         """The JSON of an answer that was read; ``{}`` for an empty body.
 
         Raises:
@@ -45,7 +44,7 @@ class ResponseReader:
             return answer
         raise self.decode_error(call, response, "the body is not JSON")
 
-    def content(self, call: Call, response: httpx.Response) -> bytes:
+    def content(self, call: Call, response: Response) -> bytes:
         """The bytes of an answer that was read.
 
         Raises:
@@ -55,12 +54,12 @@ class ResponseReader:
             raise self.status_error(call, response)
         return response.content
 
-    def is_event_stream(self, response: httpx.Response) -> bool:
+    def is_event_stream(self, response: Response) -> bool:
         """Whether it may be one; what is none would pass for a stream without any events."""
         return response.is_success and self._kind(response) not in _NO_EVENTS
 
     def no_event_stream(
-        self, call: Call, response: httpx.Response
+        self, call: Call, response: Response
     ) -> APIStatusError | ResponseDecodeError:
         """The error for an answer, read by now, that is none."""
         if not response.is_success:
@@ -68,21 +67,21 @@ class ResponseReader:
         kind = self._kind(response)
         return self.decode_error(call, response, f"an event stream was expected, not {kind}")
 
-    def connection_error(self, call: Call, error: httpx.RequestError) -> APIConnectionError:
+    def connection_error(self, call: Call, error: RequestError) -> APIConnectionError:
         """The error for a call that got no complete answer."""
         return self._connection_error(call, error, self._config.timeout, "no answer from {origin}")
 
-    def no_stream(self, call: Call, error: httpx.RequestError) -> APIConnectionError:
+    def no_stream(self, call: Call, error: RequestError) -> APIConnectionError:
         """The error for an event stream that did not begin."""
         limit = self._config.stream_idle_timeout
         return self._connection_error(call, error, limit, "no answer from {origin}")
 
-    def stream_error(self, call: Call, error: httpx.RequestError) -> APIConnectionError:
+    def stream_error(self, call: Call, error: RequestError) -> APIConnectionError:
         """The error for an event stream that broke."""
         limit = self._config.stream_idle_timeout
         return self._connection_error(call, error, limit, "the event stream of {origin} broke")
 
-    def content_error(self, call: Call, error: httpx.RequestError) -> APIConnectionError:
+    def content_error(self, call: Call, error: RequestError) -> APIConnectionError:
         """The error for a content that did not come to its end."""
         limit = self._config.timeout
         return self._connection_error(call, error, limit, "the answer of {origin} broke off")
@@ -99,7 +98,7 @@ class ResponseReader:
             attempt=attempt,
         )
 
-    def status_error(self, call: Call, response: httpx.Response) -> APIStatusError:
+    def status_error(self, call: Call, response: Response) -> APIStatusError:
         """The error for an answer, read by now, whose status is none of success."""
         key = self._config.api_key
         from synth_pools._client.http.error_mapping import status_error
@@ -113,9 +112,7 @@ class ResponseReader:
             content=key.redact_bytes(response.content),
         )
 
-    def decode_error(
-        self, call: Call, response: httpx.Response, problem: str
-    ) -> ResponseDecodeError:
+    def decode_error(self, call: Call, response: Response, problem: str) -> ResponseDecodeError:
         """The error for a successful answer that cannot be read."""
         from synth_pools._client.http.error_mapping import decode_error
 
@@ -129,7 +126,7 @@ class ResponseReader:
         )
 
     def _connection_error(
-        self, call: Call, error: httpx.RequestError, silence: float, problem: str
+        self, call: Call, error: RequestError, silence: float, problem: str
     ) -> APIConnectionError:
         from synth_pools._client.http.error_mapping import connection_error
 
@@ -138,11 +135,11 @@ class ResponseReader:
             method=call["method"].upper(),
             url=self._config.base_url + call["url"],
             path=call["url"],
-            limit=silence if isinstance(error, httpx.ReadTimeout) else self._config.timeout,
+            limit=silence if isinstance(error, ReadTimeout) else self._config.timeout,
             problem=problem,
         )
 
     @staticmethod
-    def _kind(response: httpx.Response) -> str:
+    def _kind(response: Response) -> str:
         kind: str = response.headers.get("content-type", "")
         return kind.partition(";")[0].strip().lower()

@@ -7,7 +7,7 @@ import os
 import ssl
 from urllib.request import getproxies
 
-import httpx
+from synth_pools._client.http import create_ssl_context
 
 _VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 
@@ -31,4 +31,4 @@ def _trusting_nobody() -> ssl.SSLContext:
 
 @functools.lru_cache(maxsize=8)
 def _context_for(_certificates: tuple[str | None, ...]) -> ssl.SSLContext:
-    return httpx.create_ssl_context()
+    return create_ssl_context()

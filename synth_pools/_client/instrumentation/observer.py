@@ -9,9 +9,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-import httpx
-
 from synth_pools._client.config import ClientConfig
+from synth_pools._client.http import Headers, Request, Response
 from synth_pools._client.http.request_builder import Call
 from synth_pools.errors import APIConnectionError, APIStatusError, SynthPoolsError
 
@@ -28,7 +27,7 @@ class RequestObserver:
     def __init__(self, config: ClientConfig) -> None:
         self._config = config
 
-    def sending(self, operation: str, call: Call, attempt: int, request: httpx.Request) -> None:
+    def sending(self, operation: str, call: Call, attempt: int, request: Request) -> None:
         """An attempt is about to be sent."""
         hook = self._config.on_request
         if hook is not None:
@@ -45,7 +44,7 @@ class RequestObserver:
         call: Call,
         attempt: int,
         seconds: float,
-        response: httpx.Response | None,
+        response: Response | None,
         error: SynthPoolsError | None,
     ) -> None:
         """An attempt ended, with an answer, an error, or both."""
@@ -90,7 +89,7 @@ def _reason(error: SynthPoolsError) -> str:
     return error.cause if isinstance(error, APIConnectionError) else type(error).__name__
 
 
-def _shown(headers: httpx.Headers) -> dict[str, str]:
+def _shown(headers: Headers) -> dict[str, str]:
     return {name: value for name, value in headers.items() if name not in _HIDDEN}
 
 

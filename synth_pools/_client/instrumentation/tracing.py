@@ -7,8 +7,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-import httpx
-
+from synth_pools._client.http import URL
 from synth_pools._version import __version__
 from synth_pools.errors import APIStatusError, SynthPoolsError
 
@@ -17,7 +16,7 @@ from synth_pools.errors import APIStatusError, SynthPoolsError
 def span(operation: str, method: str, path: str, base_url: str) -> Iterator[Any]:
     """A span around a call; only where the program has imported OpenTelemetry."""
     trace = sys.modules["opentelemetry.trace"]
-    origin = httpx.URL(base_url)
+    origin = URL(base_url)
     tracer = trace.get_tracer("synth_pools", __version__)
     attributes = {
         "http.request.method": method,

@@ -5,8 +5,6 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-import httpx
-
 from synth_pools._client._async.facade.rollouts import AsyncRolloutOperations
 from synth_pools._client._async.fleet.retrying_caller import BROKEN_SHARE, AsyncRetryingCaller
 from synth_pools._client.arguments import validate_pool_rollout_request
@@ -17,6 +15,7 @@ from synth_pools._client.fleet.error_category import ErrorCategory, classify_err
 from synth_pools._client.fleet.journal import AdmissionRecord, OutcomeRecord, Run, digest
 from synth_pools._client.fleet.journal_file import JournalFile
 from synth_pools._client.fleet.outcomes import RolloutOutcome, rollout_id_of
+from synth_pools._client.http import RequestError
 from synth_pools._client.http.retry import backoff
 from synth_pools._client.runtime.async_.concurrency import AsyncWorkerGroup, in_thread, read_end
 from synth_pools.errors import (
@@ -187,7 +186,7 @@ class AsyncFleetWorker:
                             await read_end(response, chunks)
                             return
                     watch.cursor = decoder.last_event_id or watch.cursor
-        except (httpx.RequestError, DecodeError):
+        except (RequestError, DecodeError):
             return
         finally:
             await response.aclose()

@@ -8,8 +8,6 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-import httpx
-
 from synth_pools._client._sync.facade.rollouts import RolloutOperations
 from synth_pools._client._sync.fleet.retrying_caller import BROKEN_SHARE, RetryingCaller
 from synth_pools._client.arguments import validate_pool_rollout_request
@@ -20,6 +18,7 @@ from synth_pools._client.fleet.error_category import ErrorCategory, classify_err
 from synth_pools._client.fleet.journal import AdmissionRecord, OutcomeRecord, Run, digest
 from synth_pools._client.fleet.journal_file import JournalFile
 from synth_pools._client.fleet.outcomes import RolloutOutcome, rollout_id_of
+from synth_pools._client.http import RequestError
 from synth_pools._client.http.retry import backoff
 from synth_pools._client.runtime.sync_.concurrency import WorkerGroup, in_thread, read_end
 from synth_pools.errors import (
@@ -190,7 +189,7 @@ class FleetWorker:
                             read_end(response, chunks)
                             return
                     watch.cursor = decoder.last_event_id or watch.cursor
-        except (httpx.RequestError, DecodeError):
+        except (RequestError, DecodeError):
             return
         finally:
             response.close()

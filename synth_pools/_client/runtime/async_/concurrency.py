@@ -10,8 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Gener
 from types import TracebackType
 from typing import Any, Generic, ParamSpec, Self, TypeVar
 
-import httpx
-
+from synth_pools._client.http import RequestError, Response
 from synth_pools.errors import RequestValidationError
 
 T = TypeVar("T")
@@ -77,7 +76,7 @@ class AsyncWorkerGroup:
         """Where a thread would find out that it is to stop; a task is told by its cancellation."""
 
     @contextlib.contextmanager
-    def reading(self, response: httpx.Response) -> Iterator[None]:
+    def reading(self, response: Response) -> Iterator[None]:
         """What a thread would be woken from; a task needs no help."""
         del response
         yield
@@ -161,13 +160,13 @@ class AsyncRunnable(ABC, Generic[T]):
         return self.run().__await__()
 
 
-async def read_end(response: httpx.Response, chunks: AsyncIterator[bytes]) -> None:
+async def read_end(response: Response, chunks: AsyncIterator[bytes]) -> None:
     """Read the end of a stream of which nothing more is wanted, so that its connection serves on.
 
     It has mostly come already; one that does not come soon costs the connection.
     """
     del response
-    with contextlib.suppress(TimeoutError, httpx.RequestError):
+    with contextlib.suppress(TimeoutError, RequestError):
         async with asyncio.timeout(_END_SECONDS):
             await anext(chunks, b"")
 

@@ -12,8 +12,7 @@ import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import ParamSpec, TypeVar
 
-import httpx
-
+from synth_pools._client.http import AsyncClient, Limits, Timeout
 from synth_pools._client.http.tls import context_for
 
 T = TypeVar("T")
@@ -119,7 +118,7 @@ async def _guard(close: AsyncClose) -> AsyncGenerator[None, None]:
         await close()
 
 
-def http_client(base_url: str, timeout: httpx.Timeout, limits: httpx.Limits) -> httpx.AsyncClient:
+def http_client(base_url: str, timeout: Timeout, limits: Limits) -> AsyncClient:
     """A client with connections of its own.
 
     It sends through aiohttp where `httpx_aiohttp` is installed: with many requests in flight that
@@ -127,7 +126,7 @@ def http_client(base_url: str, timeout: httpx.Timeout, limits: httpx.Limits) -> 
     requests each time one of them changes.
     """
     if not has_aiohttp():
-        return httpx.AsyncClient(timeout=timeout, limits=limits, verify=context_for(base_url))
+        return AsyncClient(timeout=timeout, limits=limits, verify=context_for(base_url))
     from synth_pools._client.http.aiohttp_transport import AiohttpClient
 
     return AiohttpClient(timeout=timeout, limits=limits, verify=context_for(base_url))

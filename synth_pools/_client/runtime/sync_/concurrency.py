@@ -12,8 +12,7 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any, Generic, ParamSpec, Self, TypeVar
 
-import httpx
-
+from synth_pools._client.http import RequestError, Response
 from synth_pools.errors import RequestValidationError
 
 T = TypeVar("T")
@@ -67,7 +66,7 @@ class WorkerGroup:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._threads: set[threading.Thread] = set()
-        self._responses: dict[int, httpx.Response] = {}
+        self._responses: dict[int, Response] = {}
         self.stopping = False
 
     def start(self, work: Callable[[], None]) -> None:
@@ -97,7 +96,7 @@ class WorkerGroup:
             raise Stopped
 
     @contextlib.contextmanager
-    def reading(self, response: httpx.Response) -> Iterator[None]:
+    def reading(self, response: Response) -> Iterator[None]:
         """While it is read, `stop` wakes the reader by ending the connection under it."""
         with self._lock:
             self._responses[id(response)] = response
@@ -176,14 +175,14 @@ class Runnable(ABC, Generic[T]):
         """Run it to its end."""
 
 
-def read_end(response: httpx.Response, chunks: Iterator[bytes]) -> None:
+def read_end(response: Response, chunks: Iterator[bytes]) -> None:
     """Read the end of a stream of which nothing more is wanted, so that its connection serves on.
 
     It has mostly come already; one that does not come soon costs the connection.
     """
 
     def read() -> None:
-        with contextlib.suppress(httpx.RequestError):
+        with contextlib.suppress(RequestError):
             next(chunks, b"")
 
     thread = threading.Thread(target=read, name="synth-pools-stream-end", daemon=True)
@@ -211,7 +210,7 @@ def bounded(seconds: float, function: Callable[[], None]) -> None:
     thread.join(seconds)
 
 
-def _shut_down(response: httpx.Response) -> None:
+def _shut_down(response: Response) -> None:
     stream = response.extensions.get("network_stream")
     raw = stream.get_extra_info("socket") if stream is not None else None
     if isinstance(raw, socket.socket):

@@ -7,8 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Generic, ParamSpec, TypeVar
 
-import httpx
-
+from synth_pools._client.http import Client, Limits, Timeout
 from synth_pools._client.http.tls import context_for
 from synth_pools._client.http.tracebacks import strip_tracebacks
 
@@ -75,9 +74,9 @@ def close_in(owner: object, close: Close) -> None:
     close()
 
 
-def http_client(base_url: str, timeout: httpx.Timeout, limits: httpx.Limits) -> httpx.Client:
+def http_client(base_url: str, timeout: Timeout, limits: Limits) -> Client:
     """A client with connections of its own."""
-    return httpx.Client(timeout=timeout, limits=limits, verify=context_for(base_url))
+    return Client(timeout=timeout, limits=limits, verify=context_for(base_url))
 
 
 class _TimedCall(Generic[T]):
