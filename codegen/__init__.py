@@ -1,5 +1,5 @@
-"""How the derived parts of this repository come to be. No part of the wheel."""
+"""Generators of the derived parts of this repository. No part of the wheel."""
 
 
 class CodegenError(Exception):
-    """One line for the person who ran it: what is at fault, and where."""
+    """Failure of a generator, in one line for the person who ran it."""

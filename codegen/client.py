@@ -1,4 +1,4 @@
-"""openapi.yaml -> a package of endpoint functions and models, through openapi-python-client."""
+"""Generation of the client package from openapi.yaml, through openapi-python-client."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def generate_client(spec: Path, config: Path, templates: Path, output: Path) -> 
 
 
 def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """(METHOD, path, operation), as far as the document has the shape of one."""
+    """Iterate over (METHOD, path, operation), as far as the document has the shape of one."""
     paths = document.get("paths")
     for path, item in paths.items() if isinstance(paths, dict) else ():
         for method in METHODS:
@@ -77,7 +77,7 @@ def _read_mapping(path: Path) -> dict[str, Any]:
 
 
 def _check_operation_ids(spec: Path, document: dict[str, Any]) -> None:
-    """The generator makes up a missing id, and of two equal ones keeps the last: both silently."""
+    """Refuse missing and repeated operation ids, which the generator passes over silently."""
     seen: dict[str, str] = {}
     for method, path, operation in operations(document):
         where = f"{method} {path}"

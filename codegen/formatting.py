@@ -1,4 +1,4 @@
-"""The pinned ruff, run so that only its version and our settings decide the bytes."""
+"""Formatting by the pinned ruff: only its version and our settings decide the bytes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def format_generated(tree: Path) -> None:
 
 
 def format_ours(tree: Path, *, settings: Path) -> None:
-    """Derived files stand beside ours and are checked as ours are: they follow our settings."""
+    """Format derived files that stand beside ours, by our settings."""
     _ruff("check", f"--config={settings}", "--fix-only", "--select=F401,I,UP034", cwd=tree)
     _ruff("format", f"--config={settings}", cwd=tree)
 

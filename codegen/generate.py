@@ -27,7 +27,7 @@ CLIENT = "generated/synth_pools_api"
 
 
 def derive(root: Path, work: Path) -> dict[str, Path]:
-    """Make every derived tree under `work`: the place where each belongs -> where it is now."""
+    """Make every derived tree under `work`, and map the place of each to where it is now."""
     client = work / "client"
     generate_client(root / SPEC, root / CONFIG, root / TEMPLATES, client)
     formatting.format_generated(client)

@@ -41,7 +41,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _run(command: list[str]) -> int:
-    """What a linter says of itself is of interest only where it found something."""
+    """Run a linter, and show its output if it found something."""
     done = subprocess.run(
         command,
         env={**os.environ, "REDOCLY_TELEMETRY": "off", "REDOCLY_SUPPRESS_UPDATE_NOTICE": "true"},
@@ -68,7 +68,7 @@ def machine_node() -> tuple[list[str], list[str]] | None:
 
 
 def _wheel_node() -> tuple[list[str], list[str]]:
-    """Installed only here: 60 MB that most machines do not need."""
+    """Install node from a wheel, only here: 60 MB that most machines do not need."""
     pins = ROOT / "requirements/node.txt"
     done = subprocess.run(
         [sys.executable, "-m", "pip", "install", "--quiet", "--requirement", str(pins)], timeout=600
@@ -83,7 +83,7 @@ def _wheel_node() -> tuple[list[str], list[str]]:
 
 
 def _linter(npm: list[str]) -> Path:
-    """The linter, installed again only when its lock changed."""
+    """Install the linter if its lock changed, and return its path."""
     lock = (HERE / "package-lock.json").read_bytes()
     modules = HERE / "node_modules"
     stamp = modules / ".lock"

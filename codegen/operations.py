@@ -1,4 +1,4 @@
-"""operations.py of the generated package: what each operation is, for whoever sends it.
+"""Generation of operations.py: method, path and retry class of each operation.
 
 The generator drops extensions. What a client may repeat stands in the document as `x-retry`, and
 must not stand in a second place that could say something else.
@@ -82,7 +82,7 @@ def _line(document: dict[str, Any], method: str, path: str, operation: dict[str,
 
 
 def _id_keys(document: dict[str, Any], path: str, operation: dict[str, Any]) -> tuple[str, ...]:
-    """`id` and its longer names, among the properties of the body; those of the path are given."""
+    """Find the body's properties `id` and `*_id` that are not in the path."""
     body = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
     schema = _resolve(document, body.get("schema", {}))
     keys = tuple(

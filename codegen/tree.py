@@ -1,4 +1,4 @@
-"""Folders of derived files: how they are compared, and how a new one takes the old one's place."""
+"""Comparison and replacement of folders of derived files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def files(tree: Path) -> dict[str, bytes]:
-    """Every file of `tree` by its path in it. Bytecode is no part of what was derived."""
+    """Read every file of `tree` but bytecode, by its path."""
     return {
         path.relative_to(tree).as_posix(): path.read_bytes()
         for path in sorted(tree.rglob("*"))
@@ -19,7 +19,7 @@ def files(tree: Path) -> dict[str, bytes]:
 
 
 def differences(name: str, committed: Path, fresh: Path) -> list[str]:
-    """One line for each file of `committed` that is not as in `fresh`; `name` goes before each."""
+    """List the files of `committed` that differ from `fresh`, each on a line that `name` begins."""
     old, new = files(committed), files(fresh)
     lines = [
         f"differs: {name}/{path}"
@@ -33,7 +33,7 @@ def differences(name: str, committed: Path, fresh: Path) -> list[str]:
 
 @contextlib.contextmanager
 def workspace(beside: Path | None) -> Iterator[Path]:
-    """A temporary folder; inside `beside` it is on the same file system: renames are atomic."""
+    """Make a temporary folder; inside `beside`, so that renames are atomic."""
     folder = Path(tempfile.mkdtemp(prefix=".generate-", dir=beside))
     try:
         yield folder

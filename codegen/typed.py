@@ -65,7 +65,7 @@ def write_typed(project: Project, document: dict[str, Any], package: Path) -> No
 
 
 class _Operation:
-    """An operation as the template needs it: what the generator's own view of it lacks."""
+    """Operation as the template needs it."""
 
     def __init__(self, project: Project, document: dict[str, Any], endpoint: Endpoint) -> None:
         self.name = str(endpoint.name)
@@ -86,7 +86,7 @@ class _Operation:
         return _KINDS.get(type(argument).__name__, "object")
 
     def _event_model(self, project: Project, document: dict[str, Any]) -> Class | None:
-        """The model that is in the `data` of each message of an event stream."""
+        """Find the model of the `data` of each message of an event stream."""
         for status, response in self._spec["responses"].items():
             content = _resolve(document, response).get("content", {})
             if str(status).startswith("2") and _EVENT_STREAM in content:
@@ -100,7 +100,7 @@ class _Operation:
         return None
 
     def _answer(self) -> PropertyProtocol | None:
-        """What an answer of success is parsed to; None for the events of a stream."""
+        """Find the type of a successful response; None for the events of a stream."""
         if self.event is not None:
             return None
         found = {}
@@ -156,7 +156,7 @@ def _resolve(document: dict[str, Any], value: dict[str, Any]) -> dict[str, Any]:
 
 
 def _prose(text: str, *, indent: str = "") -> str:
-    """A paragraph, filled anew, that cannot end the docstring that it is put into."""
+    """Fill a paragraph anew, so that it cannot end the docstring that it is put into."""
     safe = safe_for_docstring(UntrustedString(" ".join(text.split())))
     return textwrap.fill(
         safe, _WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False

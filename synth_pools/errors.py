@@ -36,10 +36,10 @@ import httpx
 
 
 class SynthPoolsError(Exception):
-    """The root: catches everything that this package raises on purpose."""
+    """Root of all exceptions that this package raises on purpose."""
 
     def _fields(self) -> dict[str, Any]:
-        """The keyword arguments that, with the text, make an equal error."""
+        """Return the keyword arguments that, with the text, make an equal error."""
         return {}
 
     def __reduce__(self) -> tuple[Callable[..., SynthPoolsError], tuple[Any, ...], dict[str, Any]]:
@@ -104,7 +104,7 @@ class APITimeoutError(APIConnectionError, httpx.TimeoutException):
 
 
 class StreamBrokenError(APIConnectionError):
-    """An event stream broke before the rollout's last event, and could not be taken up again.
+    """An event stream broke before the rollout's last event, and could not be resumed.
 
     Attributes:
         cursor: The position that was reached: pass it as ``cursor`` to go on after it. None where
@@ -264,7 +264,7 @@ class StreamDecodeError(DecodeError):
 
 
 class ContentMismatchError(DecodeError):
-    """What was downloaded is not the content that the service names; nothing of it is kept.
+    """A download is not the content that the service names; nothing of it is kept.
 
     Attributes:
         expected: The SHA-256 that the service names, in hexadecimal; or its length in bytes.
@@ -281,7 +281,7 @@ class ContentMismatchError(DecodeError):
 
 
 class WaitTimeoutError(SynthPoolsError, TimeoutError):
-    """What was waited for did not happen within the time limit.
+    """A wait reached its time limit.
 
     Attributes:
         last: The pool or rollout as it was seen last; None if it was not seen at all.
@@ -354,7 +354,7 @@ _BY_STATUS: dict[int, type[APIStatusError]] = {
 
 
 def error_class(status_code: int) -> type[APIStatusError]:
-    """The class for an HTTP status."""
+    """Return the class for an HTTP status."""
     if 500 <= status_code <= 599:
         return ServerError
     return _BY_STATUS.get(status_code, APIStatusError)

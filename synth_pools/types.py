@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 
 
 class PoolTarget(str, Enum):  # noqa: UP042 - a StrEnum prints as its value, this always printed its name
-    """What a pool's containers are made for; goes into a pool definition's ``target``.
+    """Purpose of a pool's containers: the ``target`` of a pool definition.
 
     Every member is also a plain string, so both ``PoolTarget.HARBOR`` and ``"harbor"`` can be sent.
     """

@@ -1,1 +1,1 @@
-"""The client: the hand-written facade, and the engine below it."""
+"""The client: a hand-written facade and its engine."""

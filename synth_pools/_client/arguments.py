@@ -1,4 +1,4 @@
-"""Argument checks, before anything is sent, and JSON bodies for the generated request builders."""
+"""Argument checks and JSON bodies for the generated request builders."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _LARGEST_BATCH = 1000
 
 
 class JSONBody:
-    """Carries a caller's own mapping through a generated request builder, unread and unchanged."""
+    """Body that passes a caller's mapping through a generated request builder, unread."""
 
     __slots__ = ("_body",)
 
@@ -79,7 +79,7 @@ def validate_pool_rollout_request(
 
 
 def path_segment(value: str, name: str) -> str:
-    """An id that can stand in a path, as a plain string.
+    """Check an id that goes into a path, and return it as a plain string.
 
     Raises:
         RequestValidationError: It is not a string, is empty or blank, or is ``.`` or ``..``, which
@@ -94,7 +94,7 @@ def path_segment(value: str, name: str) -> str:
 
 
 def query_text(value: str | None, name: str) -> str | None:
-    """A query parameter's text, or None for one that is not sent.
+    """Check a query parameter's text; None for one that is not sent.
 
     Raises:
         RequestValidationError: It is neither a string nor None.
@@ -103,7 +103,7 @@ def query_text(value: str | None, name: str) -> str | None:
 
 
 def query_int(value: int | None, name: str) -> int | None:
-    """A query parameter's number, or None for one that is not sent.
+    """Check a query parameter's number; None for one that is not sent.
 
     Raises:
         RequestValidationError: It is neither an integer nor None.
@@ -219,7 +219,7 @@ def check_choice(value: str, name: str, choices: tuple[str, ...]) -> str:
 
 
 def rollout_batch(request: Mapping[str, Any]) -> dict[str, Any]:
-    """A batch of rollouts as it is sent; what is in the rollouts is for the service to judge.
+    """Check the shape of a batch of rollouts; the rollouts are for the service to check.
 
     Raises:
         RequestValidationError: ``request`` is not a mapping, has neither ``rollouts`` nor
@@ -247,7 +247,7 @@ def rollout_batch(request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def request_body(request: Mapping[str, Any]) -> Any:
-    """``request`` in the shape that generated request builders take, whatever their model is.
+    """Wrap ``request`` for the generated request builders, whatever their model is.
 
     Raises:
         RequestValidationError: It is not a mapping.
@@ -257,7 +257,7 @@ def request_body(request: Mapping[str, Any]) -> Any:
 
 
 def encode_json(body: Any) -> bytes:
-    """``body`` as compact UTF-8 JSON.
+    """Encode ``body`` as compact UTF-8 JSON.
 
     Raises:
         RequestValidationError: JSON has no word for a value in it (NaN, infinity, a set, a date);
@@ -284,7 +284,7 @@ def _problem(error: Exception) -> str:
 
 
 def _find_unencodable(body: Any, problem: str) -> tuple[str, str]:
-    """Where the first value stands that cannot be encoded on its own, and why it cannot."""
+    """Find the first value that cannot be encoded on its own, and the reason."""
     where, value, passed = "request", body, set[int]()
     while isinstance(value, dict | list | tuple) and id(value) not in passed:
         passed.add(id(value))

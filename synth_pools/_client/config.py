@@ -56,7 +56,7 @@ _OURS = {
 
 
 class NotGiven(Enum):
-    """Stands for an option that is left as it is; for some of them None has a meaning."""
+    """Type of `NOT_GIVEN`: for some options None has a meaning."""
 
     NOT_GIVEN = "keep"
 
@@ -69,7 +69,7 @@ NOT_GIVEN: Final = NotGiven.NOT_GIVEN
 
 @dataclass(frozen=True, slots=True)
 class ClientConfig:
-    """The settled configuration of a client; cannot be changed afterwards.
+    """Resolved configuration of a client; immutable.
 
     Attributes:
         api_key: The bearer key.
@@ -97,7 +97,7 @@ class ClientConfig:
 
 
 def configuration_of(client: object) -> object:
-    """What a client was configured with; None for None; the class of anything that is no client.
+    """Return a client's configuration; None for None; the class of anything that is no client.
 
     Like `Secret.of` it judges nothing, since what it is given may be a key in the wrong place.
     """
@@ -122,7 +122,7 @@ def resolve_config(
     on_request: OnRequest | None = None,
     on_response: OnResponse | None = None,
 ) -> ClientConfig:
-    """Settle arguments, environment and defaults into one configuration.
+    """Resolve arguments, environment and defaults into one configuration.
 
     Args:
         adopted: The configuration of another client, by `configuration_of`, in the place of all
@@ -247,7 +247,7 @@ def with_options(
     headers: Mapping[str, str] | NotGiven | None = NOT_GIVEN,
     idempotency_key: str | NotGiven | None = NOT_GIVEN,
 ) -> ClientConfig:
-    """``config`` with some settings changed.
+    """Return ``config`` with some settings changed.
 
     Raises:
         ConfigurationError: A value cannot be used; the message names the argument.

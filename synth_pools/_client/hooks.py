@@ -1,4 +1,4 @@
-"""What `on_request` and `on_response` are called with."""
+"""Arguments of the hooks `on_request` and `on_response`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from synth_pools.errors import SynthPoolsError
 
 @dataclass(frozen=True, slots=True)
 class RequestInfo:
-    """One attempt, before it is sent.
+    """Attempt that is about to be sent.
 
     Attributes:
         operation: The operation's id, such as ``get_pool``.
@@ -29,7 +29,7 @@ class RequestInfo:
 
 @dataclass(frozen=True, slots=True)
 class ResponseInfo:
-    """How one attempt ended.
+    """End of an attempt.
 
     Attributes:
         operation: The operation's id, such as ``get_pool``.

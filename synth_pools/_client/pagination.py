@@ -1,4 +1,4 @@
-"""What a page of a list holds and where the next one begins, in every shape of the wire: pure."""
+"""Items and next cursor of a page of a list, in every shape of the wire: pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from synth_pools.errors import DecodeError
 
 
 def page_items(page: Any, resource: str) -> list[Any]:
-    """The items of a page: under ``items``, else under the resource's own name.
+    """Return the items of a page: under ``items``, else under the resource's own name.
 
     Raises:
         DecodeError: It holds no list.
@@ -29,7 +29,7 @@ def page_items(page: Any, resource: str) -> list[Any]:
 
 
 def next_cursor(page: Any, given: str | None) -> str | None:
-    """Where the next page begins; None after the last one.
+    """Return the cursor of the next page; None after the last one.
 
     Some services repeat the cursor that they were given when there is nothing more.
     """

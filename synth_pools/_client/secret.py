@@ -11,7 +11,7 @@ _MASK = "**********"
 
 
 class Secret:
-    """A value that `repr`, `str`, `vars`, copies and pickles do not give away.
+    """Value that `repr`, `str`, `vars`, copies and pickles do not show.
 
     It is kept in a closure and not in an attribute, so that walking an object graph does not find
     it. Only `reveal` returns it.
@@ -31,19 +31,19 @@ class Secret:
         return value if value is None or isinstance(value, Secret) else cls(value)
 
     def reveal(self) -> str:
-        """The plain value. Never keep it in a local variable of a function that may raise."""
+        """Return the plain value. Never keep it in a variable of a function that may raise."""
         value: str = self._reveal()
         return value
 
     def stripped(self) -> Secret:
-        """The same secret without white space around it."""
+        """Return the same secret without white space around it."""
         return Secret(self.reveal().strip()) if isinstance(self._reveal(), str) else self
 
     def is_empty(self) -> bool:
         return isinstance(self._reveal(), str) and not self.reveal()
 
     def problem(self) -> str | None:
-        """Why the value cannot be sent in a header, in words that do not contain it."""
+        """Return the reason why the value cannot be sent in a header, without the value."""
         if not isinstance(self._reveal(), str):
             return f"must be a string, not {type(self._reveal()).__name__}"
         if not all(" " <= character <= "~" for character in self.reveal()):
@@ -51,13 +51,13 @@ class Secret:
         return None
 
     def redact(self, text: str) -> str:
-        """``text`` with the secret blotted out, for words that came from somewhere else."""
+        """Mask the secret in ``text`` that came from somewhere else."""
         if len(self.reveal()) < _SHORTEST_REDACTED_KEY:
             return text
         return text.replace(self.reveal(), _MASK)
 
     def redact_bytes(self, data: bytes) -> bytes:
-        """Like `redact`, for bytes."""
+        """Mask the secret in bytes, like `redact`."""
         if len(self.reveal()) < _SHORTEST_REDACTED_KEY:
             return data
         return data.replace(self.reveal().encode(), _MASK.encode())

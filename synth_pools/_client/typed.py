@@ -1,4 +1,4 @@
-"""Typed access: what is refused before anything is sent, and answers that do not fit their model.
+"""Typed access: argument checks and parsing of answers.
 
 Pure, no I/O. What the generated methods are given is checked as strictly as by the methods that
 take plain JSON, and by the same rules.
@@ -30,7 +30,7 @@ _EXCERPT = 200
 def check_arguments(
     path: Mapping[str, str], query: Mapping[str, Argument], headers: Mapping[str, Argument]
 ) -> dict[str, Any]:
-    """All of them by name, as they may be sent; None stays None.
+    """Check all arguments, and return them by name; None stays None.
 
     Raises:
         RequestValidationError: One cannot be sent; the message names it.
@@ -42,7 +42,7 @@ def check_arguments(
 
 
 def check_body(body: Argument) -> Any:
-    """A model as a generated request builder takes it; None stays None.
+    """Check a model, and return it as a generated request builder takes it; None stays None.
 
     Raises:
         RequestValidationError: It is not the model that the operation takes, or holds something in
@@ -66,7 +66,7 @@ def check_body(body: Argument) -> Any:
 
 
 def parse(parser: Callable[[Any], T], answer: Any, *, what: str, redact: Callable[[str], str]) -> T:
-    """What `parser` makes of `answer`.
+    """Parse an answer into its model.
 
     Raises:
         DecodeError: ``answer`` is not what the document promises. The plain JSON is still to be had

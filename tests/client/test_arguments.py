@@ -1,4 +1,4 @@
-"""What is refused before anything is sent."""
+"""Arguments that are refused before anything is sent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How arguments, environment and defaults become a configuration."""
+"""Configurations from arguments, environment and defaults."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the generated package promises beyond what the generator does by itself."""
+"""Promises of the generated package beyond those of its generator."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_the_models_are_loaded_by_name_and_only_then() -> None:
 
 
 def modules_after(code: str) -> set[str]:
-    """What has been imported once `code` has run in an interpreter of its own."""
+    """Return the modules that `code` imports in an interpreter of its own."""
     done = subprocess.run(
         [sys.executable, "-c", f"{code}\nimport sys\nprint(*sys.modules)"],
         capture_output=True,

@@ -1,4 +1,4 @@
-"""What is generated about each operation is what the document says."""
+"""Generated facts about operations, compared with the document."""
 
 from __future__ import annotations
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from synth_pools._client._async.facade.agent_rollouts import AsyncAgentRolloutOperations
@@ -26,6 +25,7 @@ from synth_pools._client.config import (
     with_options,
 )
 from synth_pools._client.http import AsyncClient
+from synth_pools._client.runtime.async_.io import AsyncCloseable
 from synth_pools._client.secret import Secret
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ class AsyncContainerPoolsClient(
     AsyncAgentRolloutOperations,
     AsyncContainerOperations,
     AsyncServiceOperations,
+    AsyncCloseable,
 ):
     """Container pools, their tasks, rollouts and metrics.
 
@@ -150,7 +151,7 @@ class AsyncContainerPoolsClient(
 
     @property
     def metrics(self) -> AsyncMetricsNamespace:
-        """How busy pools are."""
+        """The load of pools."""
         from synth_pools._client._async.namespaces.pools import AsyncMetricsNamespace
 
         return AsyncMetricsNamespace(self)
@@ -169,7 +170,7 @@ class AsyncContainerPoolsClient(
         headers: Mapping[str, str] | NotGiven | None = NOT_GIVEN,
         idempotency_key: str | NotGiven | None = NOT_GIVEN,
     ) -> Self:
-        """This client with other settings, for one call or for many.
+        """Return this client with other settings, for one call or for many.
 
         >>> client.with_options(deadline=5, max_retries=0).get_pool("my-pool")
 
@@ -223,7 +224,7 @@ class AsyncContainerPoolsClient(
 
     @property
     def base_url(self) -> str:
-        """Where the service is."""
+        """Base URL of the service."""
         return self._config.base_url
 
     @property
@@ -233,7 +234,7 @@ class AsyncContainerPoolsClient(
 
     @property
     def is_closed(self) -> bool:
-        """Whether the client was closed."""
+        """True once the client is closed."""
         return self._transport.is_closed
 
     async def aclose(self) -> None:
@@ -243,14 +244,6 @@ class AsyncContainerPoolsClient(
     async def __aenter__(self) -> Self:
         self._transport.check_open()
         return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.aclose()
 
     def __repr__(self) -> str:
         # Tracebacks show half-made clients too, by this text.

@@ -1,4 +1,4 @@
-"""The connections of a client: made at the first call, kept apart by who they belong to."""
+"""Connections of a client, opened at the first call and kept apart by event loop; senders."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class AsyncConnections:
 
     @property
     def are_caller_supplied(self) -> bool:
-        """Whether they are those of a caller's own HTTP client."""
+        """True for those of a caller-supplied HTTP client."""
         return self._supplied is not None
 
     @property
@@ -64,7 +64,7 @@ class AsyncConnections:
             raise ClientClosedError("the client is closed: make a new one")
 
     async def sender(self, *, streams: bool = False) -> AsyncSender:
-        """What to send with, for calls or for event streams."""
+        """Return the sender for calls, or the one for event streams."""
         if self._supplied is not None:
             self.check_open()
             return self._supplied
@@ -160,7 +160,7 @@ def _closing(clients: list[AsyncClient]) -> AsyncClose:
 
 
 class AsyncSender:
-    """Sends over a caller's own client, with all that it does to a request.
+    """Sender over a caller-supplied HTTP client, with all that it does to a request.
 
     Attributes:
         http: The client.
@@ -170,14 +170,14 @@ class AsyncSender:
         self.http = http
 
     async def send(self, request: Request, secret: Secret, *, stream: bool = False) -> Response:
-        """The answer; unread for ``stream``."""
+        """Send a request and return the response, unread for ``stream``."""
         return await self.http.send(
             request, auth=_BearerAuth(secret), follow_redirects=False, stream=stream
         )
 
 
 class AsyncDirectSender(AsyncSender):
-    """Sends over a client of ours, by the way that the client itself would take.
+    """Sender over an HTTP client of our own, straight to its transport.
 
     What `send` of httpx adds to that takes a third of a whole call on the loopback interface:
     hooks, cookies, authentication and redirects, none of which a client of ours has.
@@ -208,7 +208,7 @@ class AsyncDirectSender(AsyncSender):
 
 
 class _BearerAuth(Auth):
-    """Puts the key into a request only while it is sent, so that no client object holds it."""
+    """Bearer authentication that leaves the key in no object of the HTTP library."""
 
     __slots__ = ("_secret",)
 

@@ -1,12 +1,11 @@
-"""A rollout's event stream as an iterator that does not end before the rollout does."""
+"""Event stream of a rollout: an iterator that resumes until the rollout ends."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 from collections.abc import AsyncGenerator, AsyncIterator
-from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, cast
 
 from synth_pools._client._async.transport import AsyncTransport
 from synth_pools._client.events.position import (
@@ -21,7 +20,7 @@ from synth_pools._client.http import AsyncByteStream, ReadTimeout, RequestError,
 from synth_pools._client.http.request_builder import Call
 from synth_pools._client.http.retry import RETRIED_STATUSES
 from synth_pools._client.runtime.async_.concurrency import read_end
-from synth_pools._client.runtime.async_.io import call_within
+from synth_pools._client.runtime.async_.io import AsyncCloseable, call_within
 from synth_pools.errors import (
     APIConnectionError,
     APIStatusError,
@@ -49,7 +48,7 @@ _SUMMARIES: dict[str, OperationId] = {
 }
 
 
-class AsyncEventStream:
+class AsyncEventStream(AsyncCloseable):
     """The events of a rollout, in order, each one the service's own JSON object.
 
     The request is sent when the first event is asked for. A stream that breaks is taken up again
@@ -89,17 +88,6 @@ class AsyncEventStream:
     async def __anext__(self) -> dict[str, Any]:
         return await self._events.__anext__()
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.aclose()
-
     async def aclose(self) -> None:
         """End the stream and give its connection back. Can be repeated."""
         await self._events.aclose()
@@ -110,7 +98,7 @@ _decode = json.JSONDecoder().raw_decode
 
 
 class _Reader:
-    """Reads one connection after the other.
+    """Reader of a stream over one connection after the other.
 
     Only its generator refers to it, and only the stream to that: a stream that is dropped ends its
     connection.
@@ -234,7 +222,7 @@ class _Reader:
         return response
 
     async def _is_all(self, before: int) -> bool:
-        """Whether a stream that ended without a last event had nothing more to say."""
+        """Check that a stream that ended without a last event was read to its end."""
         url = self._call["url"].removesuffix("events") + "summary"
         try:
             summary = await self._transport.request(
@@ -286,7 +274,7 @@ class _Reader:
         await transport.sleep(wait)
 
     def _is_late(self, seconds: float) -> bool:
-        """Whether the end comes within so many seconds."""
+        """Check that the end comes within so many seconds."""
         return self._until is not None and self._transport.clock() + seconds > self._until
 
 
@@ -302,7 +290,7 @@ def _no_json(transport: AsyncTransport, data: str) -> StreamDecodeError:
 
 
 def _chunks(response: Response) -> AsyncIterator[bytes]:
-    """The body as it comes. Undecoded it is cheaper, which tells where each chunk is one event."""
+    """Iterate over the body, undecoded where possible: cheaper where each chunk is one event."""
     if "content-encoding" in response.headers:
         return response.aiter_bytes()
     return aiter(cast(AsyncByteStream, response.stream))

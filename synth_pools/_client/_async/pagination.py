@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from types import TracebackType
 from typing import Any, Self
 
 from synth_pools._client.pagination import next_cursor, page_items
-from synth_pools._client.runtime.async_.concurrency import AsyncFunction, AsyncPrefetch
+from synth_pools._client.runtime.async_.concurrency import AsyncPrefetch
+from synth_pools._client.runtime.async_.io import AsyncCloseable, AsyncFunction
 from synth_pools.errors import RequestValidationError
 
 
-class AsyncItems:
-    """The items of a list, page after page; a page is asked for when its first item is.
+class AsyncItems(AsyncCloseable):
+    """Items of a list, page after page; a page is asked for when its first item is.
 
     Iterating raises what listing a page raises.
     """
@@ -38,17 +38,6 @@ class AsyncItems:
 
     async def __anext__(self) -> dict[str, Any]:
         return await self._items.__anext__()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.aclose()
 
     async def aclose(self) -> None:
         """End the iteration. Can be repeated."""

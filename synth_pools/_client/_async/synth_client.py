@@ -1,17 +1,17 @@
-"""The front door that the older SDK has: the pools client is at ``.pools``."""
+"""The client class of the older SDK, with the pools client at ``pools``."""
 
 from __future__ import annotations
 
-from types import TracebackType
 from typing import Self
 
 from synth_pools._client._async.client import AsyncContainerPoolsClient
 from synth_pools._client.config import DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT_SECONDS
 from synth_pools._client.http import AsyncClient
+from synth_pools._client.runtime.async_.io import AsyncCloseable
 from synth_pools._client.secret import Secret
 
 
-class AsyncSynthClient:
+class AsyncSynthClient(AsyncCloseable):
     """A client with the pools client at ``pools``.
 
     Args:
@@ -52,7 +52,7 @@ class AsyncSynthClient:
 
     @property
     def base_url(self) -> str:
-        """Where the service is."""
+        """Base URL of the service."""
         return self.pools.base_url
 
     @property
@@ -67,14 +67,6 @@ class AsyncSynthClient:
     async def __aenter__(self) -> Self:
         await self.pools.__aenter__()
         return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.aclose()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {getattr(self, 'pools', None)!r}>"

@@ -1,4 +1,4 @@
-"""Sends what the generated request builders describe, and hands back the service's own JSON."""
+"""Transport of calls: requests of the generated builders out, the service's own JSON back."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import random
 import sys
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 from synth_pools._client._async.connections import AsyncConnections, AsyncSender
 from synth_pools._client.config import ClientConfig
@@ -21,9 +22,9 @@ from synth_pools._client.http import (
     Timeout,
 )
 from synth_pools._client.http.request_builder import Call, RequestBuilder
-from synth_pools._client.http.response_reader import ResponseReader
+from synth_pools._client.http.response_reader import ResponseKind, ResponseReader
 from synth_pools._client.http.tracebacks import strip_tracebacks
-from synth_pools._client.runtime.async_.io import call_within, sleep
+from synth_pools._client.runtime.async_.io import AsyncFunction, call_within, sleep
 from synth_pools.errors import (
     APIConnectionError,
     APIStatusError,
@@ -44,24 +45,56 @@ _KEY_HEADER = "Idempotency-Key"
 _OWN_DOING = {("DELETE", 404), ("POST", 409)}
 
 
-class ResponseKind(NamedTuple):
-    """What of an answer is read by whoever asked for it.
+class AsyncAttempts:
+    """Iterator of attempts at the same thing, with a pause before each one but the first.
 
-    Attributes:
-        builder: Makes the requests.
-        accepts: Whether an answer is of this kind.
-        refusal: The error for one, read by now, that is not.
-        failure: The error where none came.
+    >>> async for attempt in AsyncAttempts(pause, sleep):
+    ...     with attempt as number:
+    ...         return await send(number)
+
+    Args:
+        pause: Takes the error that an attempt raised in its ``with`` block, and how many attempts
+            were made. Returns the seconds until the next one, or None to let the error through.
+        sleep: Waits some seconds.
     """
 
-    builder: RequestBuilder
-    accepts: Callable[[Response], bool]
-    refusal: Callable[[Call, Response], SynthPoolsError]
-    failure: Callable[[Call, RequestError], APIConnectionError]
+    __slots__ = ("_number", "_pause", "_sleep", "_wait")
+
+    def __init__(
+        self,
+        pause: Callable[[SynthPoolsError, int], float | None],
+        sleep: AsyncFunction[[float], None],
+    ) -> None:
+        self._pause = pause
+        self._sleep = sleep
+        self._number = 0
+        self._wait = 0.0
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Self:
+        if self._number:
+            await self._sleep(self._wait)
+        self._number += 1
+        return self
+
+    def __enter__(self) -> int:
+        return self._number
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool:
+        wait = self._pause(error, self._number) if isinstance(error, SynthPoolsError) else None
+        self._wait = wait or 0.0
+        return wait is not None
 
 
 class AsyncTransport:
-    """Sends calls, again where that is safe, over connections that other views of it share.
+    """Transport that repeats calls where that is safe, over connections that its views share.
 
     Attributes:
         clock: Seconds that only rise.
@@ -88,17 +121,20 @@ class AsyncTransport:
         self._connections = connections or AsyncConnections(
             config.base_url, Timeout(config.timeout), http_client
         )
-        self._reader = ResponseReader(config)
+        self._reader = reader = ResponseReader(config)
         self._calls = RequestBuilder(config, accept="application/json", read_timeout=config.timeout)
-        self._streams = RequestBuilder(
+        streams = RequestBuilder(
             config, accept="text/event-stream", read_timeout=config.stream_idle_timeout
+        )
+        self._event_stream = ResponseKind(
+            streams, reader.is_event_stream, reader.no_event_stream, reader.no_stream
         )
         self.clock: Callable[[], float] = time.monotonic
         self.sleep = sleep
         self.random: Callable[[], float] = random.random
 
     def with_config(self, config: ClientConfig) -> AsyncTransport:
-        """A view with another configuration, on the same connections."""
+        """Return a view with another configuration, on the same connections."""
         view = AsyncTransport(config, connections=self._connections)
         view.clock, view.sleep, view.random = self.clock, self.sleep, self.random
         return view
@@ -109,7 +145,7 @@ class AsyncTransport:
 
     @property
     def reader(self) -> ResponseReader:
-        """Reads what comes back."""
+        """The reader of responses."""
         return self._reader
 
     @property
@@ -138,7 +174,7 @@ class AsyncTransport:
         await self._connections.aclose()
 
     async def request(self, operation: OperationId, call: Call) -> dict[str, Any]:
-        """Make a call, in as many attempts as are safe and wanted; its answer's JSON.
+        """Make a call, in as many attempts as are safe and wanted, and return its JSON.
 
         Raises:
             APIStatusError: The service answered with an error.
@@ -150,7 +186,7 @@ class AsyncTransport:
         return await self._request(operation, call, self._calls, self._reader.result)
 
     async def content(self, operation: OperationId, call: Call) -> bytes:
-        """Make a call, in as many attempts as are safe and wanted; its answer's bytes.
+        """Make a call, in as many attempts as are safe and wanted, and return its bytes.
 
         Raises:
             APIStatusError: The service answered with an error.
@@ -171,9 +207,12 @@ class AsyncTransport:
     ) -> T:
         details = OPERATIONS[operation]
         if details.retry == "with-key":
-            key = self._config.idempotency_key
             headers = call.setdefault("headers", {})
-            headers.setdefault(_KEY_HEADER, _new_key() if key is None else key)
+            if _KEY_HEADER not in headers:
+                # Some milliseconds, which calls that only read do without.
+                import uuid
+
+                headers[_KEY_HEADER] = self._config.idempotency_key or str(uuid.uuid4())
         # A program that uses OpenTelemetry has imported it.
         if "opentelemetry.trace" not in sys.modules:
             return await self._repeat(details, call, builder, read)
@@ -185,12 +224,12 @@ class AsyncTransport:
     async def open_stream(
         self, operation: OperationId, call: Call, *, attempt: int = 1
     ) -> Response:
-        """Ask for an event stream, once; its answer, unread. Close it after use.
+        """Open an event stream, in one attempt. Close the response, which is unread, after use.
 
         Args:
             operation: The operation.
             call: What to ask.
-            attempt: Which attempt this is, for those who watch.
+            attempt: Which attempt this is, for the observer.
 
         Raises:
             APIStatusError: The service answered with an error.
@@ -198,11 +237,7 @@ class AsyncTransport:
             ResponseDecodeError: The answer is not an event stream.
             ClientClosedError: The client is closed.
         """
-        reader = self._reader
-        kind = ResponseKind(
-            self._streams, reader.is_event_stream, reader.no_event_stream, reader.no_stream
-        )
-        return await self.open(operation, call, kind, attempt=attempt)
+        return await self.open(operation, call, self._event_stream, attempt=attempt)
 
     async def open(
         self,
@@ -213,13 +248,13 @@ class AsyncTransport:
         attempt: int = 1,
         longest: float | None = None,
     ) -> Response:
-        """Ask for what lasts, once; its answer, unread. Close it after use.
+        """Open a response of any length, in one attempt. Close it, which is unread, after use.
 
         Args:
             operation: The operation.
             call: What to ask.
-            wanted: For what.
-            attempt: Which attempt this is, for those who watch.
+            kind: The kind of response that is accepted.
+            attempt: Which attempt this is, for the observer.
             longest: Seconds after which nobody waits any more; None for no limit.
 
         Raises:
@@ -240,8 +275,8 @@ class AsyncTransport:
         except SynthPoolsError as error:
             failure = error
         if observer is not None:
-            seconds = self.clock() - started
-            observer.ended(operation, call, attempt, seconds, response, failure)
+            took = self.clock() - started
+            observer.ended(operation, call, attempt, took, response, failure)
         if failure is not None or response is None:
             raise failure or AssertionError
         return response
@@ -249,7 +284,7 @@ class AsyncTransport:
     def stream_error(
         self, call: Call, error: RequestError
     ) -> APIConnectionError | ClientClosedError:
-        """The error to raise for a stream that broke, outside of the ``except`` block."""
+        """Return the error to raise for a stream that broke, outside of the ``except`` block."""
         if self.is_closed:
             return ClientClosedError("the client was closed while its event stream was read")
         return self._reader.stream_error(call, error)
@@ -263,7 +298,7 @@ class AsyncTransport:
         call: Call | None = None,
         remaining: float | None = None,
     ) -> float | None:
-        """Seconds to wait before ``operation`` is tried again; None if it must not be.
+        """Return the seconds to wait before ``operation`` is tried again; None if it must not be.
 
         Args:
             operation: The operation.
@@ -272,6 +307,8 @@ class AsyncTransport:
             call: What was asked; it decides whether some operations may be repeated.
             remaining: Seconds that are left; None for no limit.
         """
+        if not isinstance(error, APIConnectionError | APIStatusError):
+            return None
         # Here and further down: what the first call does without is imported where it is used.
         from synth_pools._client.http import retry
 
@@ -301,36 +338,29 @@ class AsyncTransport:
         content = builder.content(call)
         deadline = self._config.deadline
         give_up_at = None if deadline is None else self.clock() + deadline
-        attempt, lost = 0, False
-        while True:
-            attempt += 1
-            failure: APIConnectionError | APIStatusError
-            try:
-                return await self._attempt(
-                    details, call, builder, content, read, attempt, give_up_at
-                )
-            except (APIConnectionError, APIStatusError) as error:
-                failure = error
-            wait = self.retry_wait(
-                details.id,
-                failure,
-                attempt,
-                call=call,
-                remaining=self._remaining(give_up_at),
-            )
-            if wait is None:
-                break
-            from synth_pools._client.http.retry import outcome_of
+        lost = False
 
-            lost = lost or not outcome_of(failure).changed_nothing
-            self.observer.retrying(call, failure, attempt, wait, self._config.max_retries)
-            await self.sleep(wait)
-        status = getattr(failure, "status_code", None)
-        if lost and (details.method, status) in _OWN_DOING:
-            failure.add_note(
-                "an earlier attempt of this call may have done it; its answer was lost"
-            )
-        raise failure
+        def pause(error: SynthPoolsError, number: int) -> float | None:
+            nonlocal lost
+            remaining = self._remaining(give_up_at)
+            wait = self.retry_wait(details.id, error, number, call=call, remaining=remaining)
+            if wait is not None:
+                from synth_pools._client.http.retry import outcome_of
+
+                lost = lost or not outcome_of(error).changed_nothing
+                self.observer.retrying(call, error, number, wait, self._config.max_retries)
+            elif lost and (details.method, getattr(error, "status_code", None)) in _OWN_DOING:
+                error.add_note(
+                    "an earlier attempt of this call may have done it; its answer was lost"
+                )
+            return wait
+
+        async for attempt in AsyncAttempts(pause, self.sleep):
+            with attempt as number:
+                return await self._attempt(
+                    details, call, builder, content, read, number, give_up_at
+                )
+        raise AssertionError
 
     async def _attempt(
         self,
@@ -409,7 +439,7 @@ class AsyncTransport:
         raise failure
 
     async def _refuse(self, call: Call, response: Response, kind: ResponseKind) -> None:
-        """Read, close and raise what is not wanted."""
+        """Read and close a response of another kind, and raise its error."""
         failure: APIConnectionError | None = None
         try:
             await response.aread()
@@ -418,9 +448,3 @@ class AsyncTransport:
         finally:
             await response.aclose()
         raise failure or kind.refusal(call, response)
-
-
-def _new_key() -> str:
-    import uuid
-
-    return str(uuid.uuid4())

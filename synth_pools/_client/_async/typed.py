@@ -1,14 +1,15 @@
-"""``client.api``: sends the calls of the generated typed layer as all others are sent."""
+"""``client.api``: calls of the generated typed layer, over the client's own transport."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from types import MappingProxyType, TracebackType
+from types import MappingProxyType
 from typing import Any, Generic, Self, TypeVar
 
 from synth_pools._client._async.event_stream import AsyncEventStream
 from synth_pools._client._async.facade.base import AsyncOperations, or_unset
 from synth_pools._client._async.transport import AsyncTransport
+from synth_pools._client.runtime.async_.io import AsyncCloseable
 from synth_pools._client.secret import Secret
 from synth_pools._client.typed import Argument, check_arguments, check_body, parse
 from synth_pools_api.operations import OperationId
@@ -20,7 +21,7 @@ _Builder = Callable[..., dict[str, Any]]
 
 
 class AsyncTypedCalls(AsyncOperations):
-    """What the generated classes call."""
+    """Sender of the calls of the generated classes."""
 
     def __init__(self, transport: AsyncTransport) -> None:
         self._transport = transport
@@ -71,7 +72,7 @@ class AsyncTypedCalls(AsyncOperations):
         return AsyncModelStream(events, parse_event, what=operation, secret=secret)
 
 
-class AsyncModelStream(Generic[T]):
+class AsyncModelStream(AsyncCloseable, Generic[T]):
     """The events of a rollout, in order, each one as its model.
 
     It is an `AsyncEventStream` in all else, and raises what that one raises. An event that does not
@@ -99,17 +100,6 @@ class AsyncModelStream(Generic[T]):
     async def __anext__(self) -> T:
         event = await self._events.__anext__()
         return parse(self._parse, event, what=self._what, redact=self._redact)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.aclose()
 
     async def aclose(self) -> None:
         """End the stream and give its connection back. Can be repeated."""

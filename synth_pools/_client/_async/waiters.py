@@ -1,4 +1,4 @@
-"""Waiting for pools and rollouts: by the event stream where there is one, else by asking."""
+"""Waits for pools and rollouts: by the event stream where there is one, else by polling."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _LAST_RETRY_SECONDS = 61.0
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class RolloutPath:
-    """Where a rollout is.
+    """Path of a rollout, with the operations on it.
 
     Attributes:
         url: Path of the rollout.
@@ -66,14 +66,14 @@ class RolloutPath:
 
 @dataclasses.dataclass(slots=True)
 class _Seen:
-    """How far the events of a rollout were handed out."""
+    """Progress in the events of a rollout that were handed out."""
 
     cursor: str | None = None
     events: int = 0
 
 
 class AsyncWaiter:
-    """One wait, with one time limit for all that it does.
+    """Wait with one time limit for all of its requests.
 
     Args:
         transport: How to ask.
@@ -92,7 +92,7 @@ class AsyncWaiter:
         self.last: dict[str, Any] | None = None
 
     async def request(self, operation: OperationId, call: Call, what: str) -> dict[str, Any]:
-        """Make a call within what is left of the time."""
+        """Make a call within the time that is left."""
         transport, remaining = self._transport, self._remaining()
         if remaining is not None:
             self._check_time(remaining, what)
@@ -115,7 +115,7 @@ class AsyncWaiter:
         return self.last
 
     async def summary(self, path: RolloutPath) -> dict[str, Any]:
-        """A rollout's summary."""
+        """Get a rollout's summary."""
         call: Call = {"method": "get", "url": f"{path.url}/summary"}
         return await self.request(path.summary, call, "there was no summary")
 
@@ -159,7 +159,7 @@ class AsyncWaiter:
         return self.last
 
     async def cancel(self, path: RolloutPath) -> None:
-        """Cancel a rollout that was waited for long enough; one that has just ended stays so."""
+        """Cancel a rollout after its wait timed out; one that has just ended stays as it is."""
         limited = dataclasses.replace(self._transport.config, deadline=_CANCEL_SECONDS)
         call: Call = {
             "method": "post",

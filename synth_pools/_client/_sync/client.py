@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from synth_pools._client._sync.facade.agent_rollouts import AgentRolloutOperations
@@ -29,6 +28,7 @@ from synth_pools._client.config import (
     with_options,
 )
 from synth_pools._client.http import Client
+from synth_pools._client.runtime.sync_.io import Closeable
 from synth_pools._client.secret import Secret
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ class ContainerPoolsClient(
     AgentRolloutOperations,
     ContainerOperations,
     ServiceOperations,
+    Closeable,
 ):
     """Container pools, their tasks, rollouts and metrics.
 
@@ -153,7 +154,7 @@ class ContainerPoolsClient(
 
     @property
     def metrics(self) -> MetricsNamespace:
-        """How busy pools are."""
+        """The load of pools."""
         from synth_pools._client._sync.namespaces.pools import MetricsNamespace
 
         return MetricsNamespace(self)
@@ -172,7 +173,7 @@ class ContainerPoolsClient(
         headers: Mapping[str, str] | NotGiven | None = NOT_GIVEN,
         idempotency_key: str | NotGiven | None = NOT_GIVEN,
     ) -> Self:
-        """This client with other settings, for one call or for many.
+        """Return this client with other settings, for one call or for many.
 
         >>> client.with_options(deadline=5, max_retries=0).get_pool("my-pool")
 
@@ -226,7 +227,7 @@ class ContainerPoolsClient(
 
     @property
     def base_url(self) -> str:
-        """Where the service is."""
+        """Base URL of the service."""
         return self._config.base_url
 
     @property
@@ -236,7 +237,7 @@ class ContainerPoolsClient(
 
     @property
     def is_closed(self) -> bool:
-        """Whether the client was closed."""
+        """True once the client is closed."""
         return self._transport.is_closed
 
     def close(self) -> None:
@@ -246,14 +247,6 @@ class ContainerPoolsClient(
     def __enter__(self) -> Self:
         self._transport.check_open()
         return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         # Tracebacks show half-made clients too, by this text.

@@ -1,7 +1,7 @@
 # Derived by `make generate`. Change the file that it comes from:
 # synth_pools/_client/_async/connections.py
 
-"""The connections of a client: made at the first call, kept apart by who they belong to."""
+"""Connections of a client, opened at the first call and kept apart by event loop; senders."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Connections:
 
     @property
     def are_caller_supplied(self) -> bool:
-        """Whether they are those of a caller's own HTTP client."""
+        """True for those of a caller-supplied HTTP client."""
         return self._supplied is not None
 
     @property
@@ -66,7 +66,7 @@ class Connections:
             raise ClientClosedError("the client is closed: make a new one")
 
     def sender(self, *, streams: bool = False) -> Sender:
-        """What to send with, for calls or for event streams."""
+        """Return the sender for calls, or the one for event streams."""
         if self._supplied is not None:
             self.check_open()
             return self._supplied
@@ -162,7 +162,7 @@ def _closing(clients: list[Client]) -> Close:
 
 
 class Sender:
-    """Sends over a caller's own client, with all that it does to a request.
+    """Sender over a caller-supplied HTTP client, with all that it does to a request.
 
     Attributes:
         http: The client.
@@ -172,14 +172,14 @@ class Sender:
         self.http = http
 
     def send(self, request: Request, secret: Secret, *, stream: bool = False) -> Response:
-        """The answer; unread for ``stream``."""
+        """Send a request and return the response, unread for ``stream``."""
         return self.http.send(
             request, auth=_BearerAuth(secret), follow_redirects=False, stream=stream
         )
 
 
 class DirectSender(Sender):
-    """Sends over a client of ours, by the way that the client itself would take.
+    """Sender over an HTTP client of our own, straight to its transport.
 
     What `send` of httpx adds to that takes a third of a whole call on the loopback interface:
     hooks, cookies, authentication and redirects, none of which a client of ours has.
@@ -210,7 +210,7 @@ class DirectSender(Sender):
 
 
 class _BearerAuth(Auth):
-    """Puts the key into a request only while it is sent, so that no client object holds it."""
+    """Bearer authentication that leaves the key in no object of the HTTP library."""
 
     __slots__ = ("_secret",)
 

@@ -1,7 +1,7 @@
 # Derived by `make generate`. Change the file that it comes from:
 # synth_pools/_client/_async/downloads.py
 
-"""Downloads: one content, in as many requests as it takes."""
+"""Downloads of one content, in as many requests as it takes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from synth_pools._client._sync.transport import ResponseKind, Transport
+from synth_pools._client._sync.transport import Attempts, Transport
 from synth_pools._client.arguments import check_callback
 from synth_pools._client.http import RequestError, Response
 from synth_pools._client.http.content import (
@@ -22,20 +22,16 @@ from synth_pools._client.http.content import (
     target_file,
 )
 from synth_pools._client.http.request_builder import Call, RequestBuilder
+from synth_pools._client.http.response_reader import ResponseKind
 from synth_pools._client.runtime.sync_.io import in_thread
-from synth_pools.errors import (
-    APIConnectionError,
-    APIStatusError,
-    ClientClosedError,
-    ContentMismatchError,
-)
+from synth_pools.errors import ClientClosedError, ContentMismatchError, SynthPoolsError
 from synth_pools_api.operations import OperationId
 
 _RANGE_NOT_SATISFIABLE = 416
 
 
 def read_content(transport: Transport, operation: OperationId, call: Call) -> bytes:
-    """The whole content, in memory."""
+    """Download a content into memory."""
     memory = MemorySink()
     _Download(transport, operation, call, memory, None).run()
     return memory.content()
@@ -49,7 +45,7 @@ def save_content(
     name: str,
     on_progress: OnProgress | None,
 ) -> Path:
-    """The file that the content is in now; it is there only if it is whole."""
+    """Download a content into a file, which is there only once it is whole."""
     check_callback(on_progress, "on_progress")
     target = target_file(to, name)
     transport.check_open()
@@ -63,7 +59,7 @@ def save_content(
 
 
 class _Download:
-    """Goes on where a connection broke, as long as it is the same content.
+    """Download that resumes where a connection broke, as long as it is the same content.
 
     What is asked for after that is the rest, if it is still the rest of what is here already;
     where the service cannot say, everything is asked for once more.
@@ -92,33 +88,26 @@ class _Download:
         self._give_up_at = None if deadline is None else transport.clock() + deadline
 
     def run(self) -> None:
-        transport, attempt = self._transport, 0
-        while True:
-            attempt += 1
-            failure: APIConnectionError | APIStatusError
-            try:
-                self._attempt(attempt)
+        for attempt in Attempts(self._pause, self._transport.sleep):
+            with attempt as number:
+                self._attempt(number)
                 break
-            except (APIConnectionError, APIStatusError) as error:
-                failure = error
-            wait = self._wait(failure, attempt)
-            if wait is None:
-                raise failure
-            transport.observer.retrying(
-                self._call, failure, attempt, wait, transport.config.max_retries
-            )
-            transport.sleep(wait)
         self._check()
 
-    def _wait(self, failure: APIConnectionError | APIStatusError, attempt: int) -> float | None:
-        transport = self._transport
-        if getattr(failure, "status_code", None) == _RANGE_NOT_SATISFIABLE and self._sink.size:
+    def _pause(self, error: SynthPoolsError, number: int) -> float | None:
+        transport, most = self._transport, self._transport.config.max_retries
+        if getattr(error, "status_code", None) == _RANGE_NOT_SATISFIABLE and self._sink.size:
             # It is another content by now, and a shorter one.
             self._sink.restart()
-            return 0.0 if attempt <= transport.config.max_retries else None
-        return transport.retry_wait(
-            self._operation, failure, attempt, call=self._call, remaining=self._remaining()
-        )
+            wait = 0.0 if number <= most else None
+        else:
+            remaining = self._remaining()
+            wait = transport.retry_wait(
+                self._operation, error, number, call=self._call, remaining=remaining
+            )
+        if wait is not None:
+            transport.observer.retrying(self._call, error, number, wait, most)
+        return wait
 
     def _attempt(self, attempt: int) -> None:
         transport = self._transport

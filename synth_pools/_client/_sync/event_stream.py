@@ -1,15 +1,14 @@
 # Derived by `make generate`. Change the file that it comes from:
 # synth_pools/_client/_async/event_stream.py
 
-"""A rollout's event stream as an iterator that does not end before the rollout does."""
+"""Event stream of a rollout: an iterator that resumes until the rollout ends."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 from collections.abc import Generator, Iterator
-from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, cast
 
 from synth_pools._client._sync.transport import Transport
 from synth_pools._client.events.position import (
@@ -24,7 +23,7 @@ from synth_pools._client.http import ReadTimeout, RequestError, Response, SyncBy
 from synth_pools._client.http.request_builder import Call
 from synth_pools._client.http.retry import RETRIED_STATUSES
 from synth_pools._client.runtime.sync_.concurrency import read_end
-from synth_pools._client.runtime.sync_.io import call_within
+from synth_pools._client.runtime.sync_.io import Closeable, call_within
 from synth_pools.errors import (
     APIConnectionError,
     APIStatusError,
@@ -52,7 +51,7 @@ _SUMMARIES: dict[str, OperationId] = {
 }
 
 
-class EventStream:
+class EventStream(Closeable):
     """The events of a rollout, in order, each one the service's own JSON object.
 
     The request is sent when the first event is asked for. A stream that breaks is taken up again
@@ -92,17 +91,6 @@ class EventStream:
     def __next__(self) -> dict[str, Any]:
         return self._events.__next__()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
     def close(self) -> None:
         """End the stream and give its connection back. Can be repeated."""
         self._events.close()
@@ -113,7 +101,7 @@ _decode = json.JSONDecoder().raw_decode
 
 
 class _Reader:
-    """Reads one connection after the other.
+    """Reader of a stream over one connection after the other.
 
     Only its generator refers to it, and only the stream to that: a stream that is dropped ends its
     connection.
@@ -235,7 +223,7 @@ class _Reader:
         return response
 
     def _is_all(self, before: int) -> bool:
-        """Whether a stream that ended without a last event had nothing more to say."""
+        """Check that a stream that ended without a last event was read to its end."""
         url = self._call["url"].removesuffix("events") + "summary"
         try:
             summary = self._transport.request(
@@ -287,7 +275,7 @@ class _Reader:
         transport.sleep(wait)
 
     def _is_late(self, seconds: float) -> bool:
-        """Whether the end comes within so many seconds."""
+        """Check that the end comes within so many seconds."""
         return self._until is not None and self._transport.clock() + seconds > self._until
 
 
@@ -303,7 +291,7 @@ def _no_json(transport: Transport, data: str) -> StreamDecodeError:
 
 
 def _chunks(response: Response) -> Iterator[bytes]:
-    """The body as it comes. Undecoded it is cheaper, which tells where each chunk is one event."""
+    """Iterate over the body, undecoded where possible: cheaper where each chunk is one event."""
     if "content-encoding" in response.headers:
         return response.iter_bytes()
     return iter(cast(SyncByteStream, response.stream))

@@ -6,16 +6,16 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from types import TracebackType
 from typing import Any, Self
 
 from synth_pools._client.pagination import next_cursor, page_items
-from synth_pools._client.runtime.sync_.concurrency import Function, Prefetch
+from synth_pools._client.runtime.sync_.concurrency import Prefetch
+from synth_pools._client.runtime.sync_.io import Closeable, Function
 from synth_pools.errors import RequestValidationError
 
 
-class Items:
-    """The items of a list, page after page; a page is asked for when its first item is.
+class Items(Closeable):
+    """Items of a list, page after page; a page is asked for when its first item is.
 
     Iterating raises what listing a page raises.
     """
@@ -41,17 +41,6 @@ class Items:
 
     def __next__(self) -> dict[str, Any]:
         return self._items.__next__()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """End the iteration. Can be repeated."""

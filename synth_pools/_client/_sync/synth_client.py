@@ -1,20 +1,20 @@
 # Derived by `make generate`. Change the file that it comes from:
 # synth_pools/_client/_async/synth_client.py
 
-"""The front door that the older SDK has: the pools client is at ``.pools``."""
+"""The client class of the older SDK, with the pools client at ``pools``."""
 
 from __future__ import annotations
 
-from types import TracebackType
 from typing import Self
 
 from synth_pools._client._sync.client import ContainerPoolsClient
 from synth_pools._client.config import DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT_SECONDS
 from synth_pools._client.http import Client
+from synth_pools._client.runtime.sync_.io import Closeable
 from synth_pools._client.secret import Secret
 
 
-class SynthClient:
+class SynthClient(Closeable):
     """A client with the pools client at ``pools``.
 
     Args:
@@ -55,7 +55,7 @@ class SynthClient:
 
     @property
     def base_url(self) -> str:
-        """Where the service is."""
+        """Base URL of the service."""
         return self.pools.base_url
 
     @property
@@ -70,14 +70,6 @@ class SynthClient:
     def __enter__(self) -> Self:
         self.pools.__enter__()
         return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {getattr(self, 'pools', None)!r}>"

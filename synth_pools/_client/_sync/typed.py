@@ -1,17 +1,18 @@
 # Derived by `make generate`. Change the file that it comes from:
 # synth_pools/_client/_async/typed.py
 
-"""``client.api``: sends the calls of the generated typed layer as all others are sent."""
+"""``client.api``: calls of the generated typed layer, over the client's own transport."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from types import MappingProxyType, TracebackType
+from types import MappingProxyType
 from typing import Any, Generic, Self, TypeVar
 
 from synth_pools._client._sync.event_stream import EventStream
 from synth_pools._client._sync.facade.base import Operations, or_unset
 from synth_pools._client._sync.transport import Transport
+from synth_pools._client.runtime.sync_.io import Closeable
 from synth_pools._client.secret import Secret
 from synth_pools._client.typed import Argument, check_arguments, check_body, parse
 from synth_pools_api.operations import OperationId
@@ -23,7 +24,7 @@ _Builder = Callable[..., dict[str, Any]]
 
 
 class TypedCalls(Operations):
-    """What the generated classes call."""
+    """Sender of the calls of the generated classes."""
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
@@ -74,7 +75,7 @@ class TypedCalls(Operations):
         return ModelStream(events, parse_event, what=operation, secret=secret)
 
 
-class ModelStream(Generic[T]):
+class ModelStream(Closeable, Generic[T]):
     """The events of a rollout, in order, each one as its model.
 
     It is an `EventStream` in all else, and raises what that one raises. An event that does not
@@ -102,17 +103,6 @@ class ModelStream(Generic[T]):
     def __next__(self) -> T:
         event = self._events.__next__()
         return parse(self._parse, event, what=self._what, redact=self._redact)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """End the stream and give its connection back. Can be repeated."""

@@ -1,7 +1,7 @@
 # Derived by `make generate`. Change the file that it comes from:
 # synth_pools/_client/_async/waiters.py
 
-"""Waiting for pools and rollouts: by the event stream where there is one, else by asking."""
+"""Waits for pools and rollouts: by the event stream where there is one, else by polling."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _LAST_RETRY_SECONDS = 61.0
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class RolloutPath:
-    """Where a rollout is.
+    """Path of a rollout, with the operations on it.
 
     Attributes:
         url: Path of the rollout.
@@ -69,14 +69,14 @@ class RolloutPath:
 
 @dataclasses.dataclass(slots=True)
 class _Seen:
-    """How far the events of a rollout were handed out."""
+    """Progress in the events of a rollout that were handed out."""
 
     cursor: str | None = None
     events: int = 0
 
 
 class Waiter:
-    """One wait, with one time limit for all that it does.
+    """Wait with one time limit for all of its requests.
 
     Args:
         transport: How to ask.
@@ -95,7 +95,7 @@ class Waiter:
         self.last: dict[str, Any] | None = None
 
     def request(self, operation: OperationId, call: Call, what: str) -> dict[str, Any]:
-        """Make a call within what is left of the time."""
+        """Make a call within the time that is left."""
         transport, remaining = self._transport, self._remaining()
         if remaining is not None:
             self._check_time(remaining, what)
@@ -118,7 +118,7 @@ class Waiter:
         return self.last
 
     def summary(self, path: RolloutPath) -> dict[str, Any]:
-        """A rollout's summary."""
+        """Get a rollout's summary."""
         call: Call = {"method": "get", "url": f"{path.url}/summary"}
         return self.request(path.summary, call, "there was no summary")
 
@@ -162,7 +162,7 @@ class Waiter:
         return self.last
 
     def cancel(self, path: RolloutPath) -> None:
-        """Cancel a rollout that was waited for long enough; one that has just ended stays so."""
+        """Cancel a rollout after its wait timed out; one that has just ended stays as it is."""
         limited = dataclasses.replace(self._transport.config, deadline=_CANCEL_SECONDS)
         call: Call = {
             "method": "post",

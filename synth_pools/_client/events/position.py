@@ -1,4 +1,4 @@
-"""Where in a rollout's events a reader is, and what of a second reading is new: pure, no I/O.
+"""Position in a rollout's events, and detection of repeated events: pure, no I/O.
 
 A stream that broke is asked for again after the last event that had an id. What the service then
 sends may begin right after it, at it, or, where the service knows no positions, at the very first
@@ -27,13 +27,13 @@ _HEARTBEAT = "heartbeat"
 
 
 def is_final(thing: dict[str, Any]) -> bool:
-    """Whether a rollout, or its summary, says that it has ended."""
+    """Check that a rollout, or its summary, is in a final state."""
     state = thing.get("status", thing.get("state"))
     return isinstance(state, str) and state in FINAL_STATES
 
 
 def event_name(event: Any, kind: str = "message") -> str:
-    """The event's type: by the service's own object, else by the stream."""
+    """Return the event's type: by the service's own object, else by the stream."""
     if isinstance(event, dict):
         name = event.get("event")
         if isinstance(name, str):
@@ -42,7 +42,7 @@ def event_name(event: Any, kind: str = "message") -> str:
 
 
 def event_type(kind: str, data: str) -> str:
-    """The type of an event that is not decoded yet; decoding is left out where the stream tells."""
+    """Return the type of an undecoded event, which is decoded only if the stream names none."""
     if kind != "message":
         return kind
     try:
@@ -52,7 +52,7 @@ def event_type(kind: str, data: str) -> str:
 
 
 class Position:
-    """How far a reader is.
+    """Position of a reader in the events of a rollout.
 
     Args:
         cursor: Where to begin; None for the first event.
@@ -94,7 +94,7 @@ class Position:
         self.text = ""
 
     def reconnected(self) -> None:
-        """The stream is read anew, from `cursor` on."""
+        """Note that the stream is read again, from `cursor` on."""
         self._catch_up()
         self.steady = False
         self._sifting = True
@@ -102,7 +102,7 @@ class Position:
         self._until = None
 
     def is_new(self, event: Any, stream_id: str, kind: str) -> bool:
-        """Whether an event was not there before; if so, the position is behind it now.
+        """Check that an event was not seen before, and move the position behind it.
 
         Args:
             event: The service's object.
@@ -126,7 +126,7 @@ class Position:
         return True
 
     def is_at(self, event: Any) -> bool | None:
-        """Whether `event` is the one right before the position; None if that cannot be told."""
+        """Compare `event` with the one right before the position; None if that cannot be told."""
         self._catch_up()
         own, sequence = _id(event, ""), _sequence(event)
         if own is not None and self.cursor is not None and self._since == 0:
@@ -136,7 +136,7 @@ class Position:
         return None
 
     def _catch_up(self) -> None:
-        """See to the sequence of the events that were noted without a look."""
+        """Note the sequence numbers of events that were counted without being read."""
         if self.text:
             try:
                 event = json.loads(self.text)
@@ -183,7 +183,7 @@ def broken_stream(
     events: int,
     attempts: int,
 ) -> StreamBrokenError:
-    """The error for a stream of which `failure` was the end.
+    """Make the error for a stream that ended with `failure`.
 
     Args:
         failure: How the last attempt ended.

@@ -1,4 +1,4 @@
-"""Decodes an event stream (``text/event-stream``) by the HTML standard: pure, no I/O.
+"""Decoder of event streams (``text/event-stream``) by the HTML standard: pure, no I/O.
 
 Bytes or text go in as they arrive, cut anywhere; whole events come out. Decoding text and splitting
 it at blank lines is what makes it cheap: an event costs a few string operations, not a few per
@@ -39,7 +39,7 @@ class ServerSentEvent(NamedTuple):
 
 
 class EventStreamDecoder:
-    """Takes a stream apart into events.
+    """Incremental decoder of one stream.
 
     An event ends at a blank line. One that is cut off by the end of the stream was never finished
     and does not come out.
@@ -66,7 +66,7 @@ class EventStreamDecoder:
         self._pending_size = 0
 
     def feed(self, data: bytes | str) -> Iterable[ServerSentEvent]:
-        """The events that ``data`` completes; iterate to the end before feeding more.
+        """Return the events that ``data`` completes; iterate to the end before feeding more.
 
         Raises:
             StreamDecodeError: One event is larger than the limit. The events before it come out
@@ -129,7 +129,7 @@ class EventStreamDecoder:
         self._check_size(self._pending_size - text.endswith("\n"), text)
 
     def _normalise(self, text: str) -> str:
-        """``text`` with a line feed at the end of every line, without byte order mark."""
+        """Convert line ends to line feeds, and remove a byte order mark."""
         if not text:
             return text
         if not self._started:

@@ -1,4 +1,4 @@
-"""When the calls of a fleet may go out: one slow-down for all, pure, no I/O and no clock.
+"""Adaptive limit of a fleet's concurrent calls: pure, no I/O and no clock.
 
 The service says "too many" or is away: nobody sends until the time that it named, or one that
 grows, is over. Then one call tries; when it gets through, the others follow, twice as many with
@@ -16,7 +16,7 @@ LONGEST_NAMED_PAUSE_SECONDS = 300.0
 
 
 class AdaptiveLimiter:
-    """Decides; whoever uses it holds a lock, waits and sends.
+    """Limiter of concurrent calls. It only decides: its user holds a lock, waits and sends.
 
     Args:
         limit: Most calls at a time.
@@ -36,22 +36,22 @@ class AdaptiveLimiter:
 
     @property
     def window(self) -> float:
-        """How many calls at a time it allows at present."""
+        """The number of concurrent calls that it allows at present."""
         return 1.0 if self._trying else self._window
 
     def wait(self, now: float) -> float | None:
-        """How long the next call has to wait: 0 for none, None for until another one is through."""
+        """Return the seconds that the next call has to wait; None until another one has ended."""
         if now < self._resume_at:
             return self._resume_at - now
         return None if self._busy >= max(1, int(self.window)) else 0.0
 
     def acquire(self) -> int:
-        """A call goes out. Returns what `succeeded`, `held` and `left` have to be told about it."""
+        """Take a place for a call. Returns a ticket for `on_success` and `on_overload`."""
         self._busy += 1
         return self._epoch
 
     def on_success(self, ticket: int) -> None:
-        """The service did what it was asked, or at least said why it never will."""
+        """Give a place back after a success, or after an error that is the request's own."""
         self._busy -= 1
         # What was sent before the slow-down says nothing about what the service takes now.
         if ticket == self._epoch:
@@ -61,11 +61,11 @@ class AdaptiveLimiter:
             self._window = min(self._limit, self._window + step)
 
     def release(self) -> None:
-        """A call ended in a way that says nothing about how busy the service is."""
+        """Give a place back after an end that says nothing about the service's load."""
         self._busy -= 1
 
     def on_overload(self, ticket: int, now: float, named: float | None) -> float | None:
-        """The service is too busy or away; ``named`` is how long it asked to wait.
+        """Give a place back after an overload; ``named`` is how long the service asked to wait.
 
         Returns:
             How long all wait from now on; None if that was known before.

@@ -1,4 +1,4 @@
-"""What an error says about the service, for callers who can wait: pure, no I/O."""
+"""Categories of errors, by the reaction of a caller that can wait: pure, no I/O."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _OVERLOADED = re.compile(r"full|capacity|limit|too_many|busy|quota", re.IGNORECA
 
 
 class ErrorCategory(Enum):
-    """What to do about it."""
+    """Category of an error, by the reaction to it."""
 
     OVERLOADED = "it takes no more for now: all wait"
     UNAVAILABLE = "it cannot be reached: all wait"
@@ -33,7 +33,7 @@ _UNAVAILABLE = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout", "Prox
 
 
 def classify_error(error: Exception) -> tuple[ErrorCategory, float | None]:
-    """What kind of trouble ``error`` is, and how long the service asked to wait, if it did."""
+    """Return the category of an error, and the seconds to wait if the service named any."""
     if isinstance(error, APIStatusError):
         return _category_of_status(error), error.retry_after
     if isinstance(error, APITimeoutError | APIConnectionError):

@@ -1,4 +1,4 @@
-"""What a fleet's journal says: pure, no I/O.
+"""Records of a fleet's journal, and their index: pure, no I/O.
 
 A journal is text, one JSON object a line. The first line names the run; the others say, in the
 order in which it happened, what became of its requests::
@@ -31,14 +31,14 @@ _LARGEST_STEP = 10_000_000
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What a journal belongs to."""
+    """Identity of the run that a journal belongs to."""
 
     run_id: str
     pool_id: str
     base_url: str
 
     def key(self, index: int, attempt: int) -> str:
-        """The idempotency key of a request's attempt."""
+        """Return the idempotency key of a request's attempt."""
         return f"{self.run_id}-{index}-{attempt}"
 
     def encode(self) -> bytes:
@@ -46,7 +46,7 @@ class Run:
         return _line({"synth_pools_journal": VERSION, **fields})
 
     def difference(self, pool_id: str, base_url: str) -> str | None:
-        """Why a run on this pool of this service is another one; None if it is not."""
+        """Describe the difference to a run on this pool of this service; None if there is none."""
         if self.pool_id != pool_id:
             return f"it is about pool {self.pool_id!r}, not {pool_id!r}"
         if self.base_url != base_url:
@@ -56,7 +56,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class AdmissionRecord:
-    """A rollout that was admitted."""
+    """Record of an admitted rollout."""
 
     index: int
     attempt: int
@@ -77,7 +77,7 @@ class AdmissionRecord:
 
 @dataclass(frozen=True, slots=True)
 class OutcomeRecord:
-    """How a request ended: with a rollout or with an error.
+    """Record of the end of a request: with a rollout or with an error.
 
     One that is not `final` says that the service could not be reached or used for too long: it is
     there for the reader, and the request is taken up again.
@@ -104,11 +104,11 @@ class OutcomeRecord:
 
 
 class BadLineError(ValueError):
-    """A line that no fleet writes."""
+    """Raised for a line that no fleet writes."""
 
 
 def could_begin(data: bytes) -> bool:
-    """Whether a first line without an end may be what a run began to write."""
+    """Check that an incomplete first line may be the beginning of a journal."""
     return data.startswith(_BEGINNING) or _BEGINNING.startswith(data)
 
 
@@ -123,7 +123,7 @@ def decode_run(line: bytes) -> Run:
 
 
 def decode(line: bytes) -> AdmissionRecord | OutcomeRecord:
-    """What a line after the first one says."""
+    """Decode a line after the first one."""
     record = _parse(line)
     index, attempt, sha = record.get("i"), record.get("attempt"), _text(record, "sha")
     for number in (index, attempt):
@@ -141,7 +141,7 @@ def decode(line: bytes) -> AdmissionRecord | OutcomeRecord:
 
 
 class JournalIndex:
-    """What a journal says, as far as going on with its run needs it.
+    """Index of a journal, as far as going on with its run needs it.
 
     Of a request that has ended only the place of its line is kept, so that a million of them take
     some megabytes.
@@ -153,7 +153,7 @@ class JournalIndex:
         self.highest = -1
 
     def add(self, record: AdmissionRecord | OutcomeRecord, offset: int) -> None:
-        """Take in a line that stands at `offset`."""
+        """Add a line that begins at `offset`."""
         index = record.index
         if index > self.highest + _LARGEST_STEP:
             raise BadLineError(f"no run gets to its request {index} so early")
@@ -168,17 +168,17 @@ class JournalIndex:
             self._running.pop(index, None)
 
     def ended_at(self, index: int) -> int | None:
-        """Where the line with a request's outcome stands; None if it has none."""
+        """Return the offset of the line with a request's outcome; None if it has none."""
         offset = self._ended[index] if index < len(self._ended) else _NOWHERE
         return None if offset == _NOWHERE else offset
 
     def admission(self, index: int) -> AdmissionRecord | None:
-        """The last admission of a request that has not ended."""
+        """Return the last admission of a request that has not ended."""
         return self._running.get(index)
 
 
 def digest(request: object) -> str:
-    """Tells one request from another; empty for one that is no JSON, which is never sent."""
+    """Hash a request; empty for one that is no JSON, which is never sent."""
     if not isinstance(request, Mapping):
         return ""
     try:

@@ -1,4 +1,4 @@
-"""Errors as JSON and back, so that a journal can hand out the same error twice.
+"""Conversion of errors to JSON and back, for the journal.
 
 By hand and not by pickle: whoever can write a journal must not be able to run code with it.
 """
@@ -23,7 +23,7 @@ _CLASSES: dict[str, type[SynthPoolsError]] = {
 
 
 def to_json(error: Exception) -> dict[str, Any]:
-    """``error`` in a form that JSON has words for."""
+    """Convert an error to JSON."""
     stored: dict[str, Any] = {"type": type(error).__name__, "text": str(error)}
     if isinstance(error, APIStatusError):
         response = error.response
@@ -41,7 +41,7 @@ def to_json(error: Exception) -> dict[str, Any]:
 
 
 def from_json(stored: dict[str, Any]) -> Exception:
-    """The error that `to_json` was given; one without its details if they are not there."""
+    """Convert JSON back to the error; to one without details if they are missing."""
     text, answer, fields = stored.get("text"), stored.get("answer"), stored.get("fields")
     try:
         if isinstance(answer, dict):

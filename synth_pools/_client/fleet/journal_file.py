@@ -1,4 +1,4 @@
-"""The file that a fleet's journal is: one run's at a time, and synced before anyone relies on it.
+"""Journal file of a fleet: used by one run at a time, synced before anyone relies on it.
 
 Blocking, and safe from many threads: a line is on the disk when `append` returns, and lines that
 arrive while the disk is busy share the next sync.
@@ -33,7 +33,7 @@ except ImportError:  # no such locks on this system: two runs on one journal are
 
 
 def journal_path(value: object) -> Path | None:
-    """The `journal` argument as a path that a file can be at.
+    """Check the `journal` argument, and return it as a path.
 
     Raises:
         RequestValidationError: It cannot be one.
@@ -94,7 +94,7 @@ class JournalFile:
         self._append(record.encode())
 
     def ending(self, index: int) -> OutcomeRecord | None:
-        """How a request had ended when the journal was opened; None if it had not."""
+        """Return a request's outcome from before the journal was opened; None if it had none."""
         offset = self.entries.ended_at(index)
         if offset is None:
             return None
@@ -112,7 +112,7 @@ class JournalFile:
         return self._error(f"it belongs to another run: {problem}")
 
     def close(self) -> None:
-        """Let go of the file once what is being written is on the disk. Can be repeated."""
+        """Close the file once pending lines are on the disk. Can be repeated."""
         with self._syncing, self._writing:
             self._broken = self._broken or "it is closed"
             self._file.close()
@@ -175,7 +175,7 @@ class JournalFile:
         return run
 
     def _read(self) -> Run | None:
-        """Take in what is there, and cut off what was not written to its end."""
+        """Read the file, and cut off an incomplete last line."""
         run: Run | None = None
         self._end = 0
         bad: tuple[int, BadLineError] | None = None

@@ -1,4 +1,4 @@
-"""What a fleet reports: outcomes of its requests, and how far it is. Plain data."""
+"""Outcomes and progress of a fleet: plain data."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from synth_pools.errors import DecodeError
 
 @dataclass(frozen=True, slots=True)
 class RolloutOutcome:
-    """How one request of a fleet ended.
+    """Outcome of one request of a fleet.
 
     Attributes:
         index: Which one it was, counted from 0.
@@ -31,12 +31,12 @@ class RolloutOutcome:
 
     @property
     def ok(self) -> bool:
-        """Whether the rollout completed."""
+        """True if the rollout completed."""
         return self.rollout is not None and self.status in ("completed", "succeeded")
 
     @property
     def status(self) -> str:
-        """How the rollout ended; ``error`` if it did not."""
+        """Final status of the rollout; ``error`` if it has none."""
         if self.rollout is None:
             return "error"
         return str(self.rollout.get("status", self.rollout.get("state")))
@@ -44,7 +44,7 @@ class RolloutOutcome:
 
 @dataclass(frozen=True, slots=True)
 class FleetProgress:
-    """How far a fleet is.
+    """Progress of a fleet.
 
     Attributes:
         total: How many requests there are; None if that is not known beforehand.
@@ -66,17 +66,17 @@ class FleetProgress:
 
     @property
     def done(self) -> int:
-        """How many requests have ended."""
+        """The number of requests that have ended."""
         return self.completed + self.failed + self.errors
 
     @property
     def rate(self) -> float:
-        """How many ended per second in this run."""
+        """Requests that ended per second in this run."""
         return (self.done - self.replayed) / self.seconds if self.seconds > 0 else 0.0
 
 
 class OutcomeCounter:
-    """Counts outcomes."""
+    """Counter of outcomes."""
 
     def __init__(self, total: int | None, clock: Callable[[], float]) -> None:
         self._total = total
@@ -104,7 +104,7 @@ class OutcomeCounter:
 
 
 def rollout_id_of(rollout: Any) -> str:
-    """The id of a rollout that the service has just admitted.
+    """Return the id of a rollout that the service has just admitted.
 
     Raises:
         DecodeError: It has none.

@@ -1,4 +1,4 @@
-"""A fleet's progress on a terminal, if there is one and the package that draws it."""
+"""Progress bar of a fleet, on a terminal and with `rich`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class ProgressBar:
-    """Draws on standard error while that is a terminal; does nothing elsewhere."""
+    """Progress bar on standard error while that is a terminal; does nothing elsewhere."""
 
     def __init__(self) -> None:
         self._bar: Progress | None = None
@@ -31,7 +31,7 @@ class ProgressBar:
             )
 
     def close(self) -> None:
-        """Leave the bar as it stands. Can be repeated."""
+        """Close the bar, and leave it on the screen. Can be repeated."""
         bar, self._bar = self._bar, None
         if bar is not None:
             bar.stop()

@@ -1,4 +1,4 @@
-"""One request and one response: no waiting, the same for both variants.
+"""Requests and responses: no waiting, the same for both variants.
 
 The HTTP library is imported here, for all of the client.
 """

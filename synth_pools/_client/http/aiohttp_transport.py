@@ -1,4 +1,4 @@
-"""aiohttp under httpx, with httpx's own behaviour. Imported only where it is installed.
+"""Transport of httpx over aiohttp, with httpx's own behaviour. Imported only where installed.
 
 The transport of `httpx_aiohttp`, with its sending of a request written anew. That one names a
 connection that broke in the middle of an answer like one that was never made, which decides whether
@@ -59,7 +59,7 @@ _SENT_AT_ONCE = 65_536
 
 
 class AiohttpClient(AsyncClient):
-    """An httpx client that sends through aiohttp, through the proxies of the environment too."""
+    """Client of httpx that sends through aiohttp, through the proxies of the environment too."""
 
     def _init_transport(self, *_: Any, **options: Any) -> AsyncBaseTransport:
         return _Transport(**_known(options))
@@ -160,7 +160,7 @@ class _Stream(AsyncByteStream):
         raise failure
 
     def end(self) -> None:
-        """Have whoever reads it told that there is no more to come."""
+        """End the body for its reader, with an error."""
         self._response.content.set_exception(aiohttp.ClientConnectionError("closed"))
 
     async def aclose(self) -> None:
@@ -179,7 +179,7 @@ def _basic(proxy: Proxy | None) -> aiohttp.BasicAuth | None:
 
 
 def _longest_sending(limits: dict[str, float | None], size: int) -> float | None:
-    """Seconds until the head of the answer has to be there; None if nothing can hold it up."""
+    """Return the seconds until the head of the answer has to be there; None for no limit."""
     parts = [limits.get(name) for name in ("pool", "write", "read")]
     if size <= _SENT_AT_ONCE or None in parts:
         return None
@@ -198,5 +198,5 @@ def _as_httpx(error: BaseException) -> TransportError:
 
 
 def _known(options: dict[str, Any]) -> dict[str, Any]:
-    """What httpx hands to its own transports, as far as this one has a meaning for it."""
+    """Select the options of httpx's own transports that this one has a meaning for."""
     return {name: options[name] for name in ("verify", "trust_env", "limits") if name in options}

@@ -27,7 +27,7 @@ _LONGEST_NAME = 200
 
 
 class Head(NamedTuple):
-    """What the head of an answer says of its content.
+    """Description of a content, from the head of a response.
 
     Attributes:
         total: Length of the whole content; None if that is not said.
@@ -43,7 +43,7 @@ class Head(NamedTuple):
 
 
 def read_head(status: int, headers: Mapping[str, str]) -> Head:
-    """What an answer of 200 or 206 says."""
+    """Read the head of a response with status 200 or 206."""
     encoded = headers.get("content-encoding", "identity").lower() != "identity"
     tag = headers.get("etag", "")
     found = _STRONG_TAG.fullmatch(tag) if not encoded else None
@@ -62,7 +62,7 @@ def read_head(status: int, headers: Mapping[str, str]) -> Head:
 
 
 class Sink(Protocol):
-    """Where a download goes."""
+    """Destination of a download."""
 
     @property
     def size(self) -> int: ...
@@ -73,11 +73,11 @@ class Sink(Protocol):
     def write(self, data: bytes) -> None: ...
 
     def restart(self) -> None:
-        """Forget all that was written."""
+        """Drop all that was written."""
 
 
 class MemorySink:
-    """A download that is kept in memory."""
+    """Download in memory."""
 
     def __init__(self) -> None:
         self.restart()
@@ -105,7 +105,7 @@ class MemorySink:
 
 
 class PartFile:
-    """A file that has its name only once it is whole; until then it has another beside it."""
+    """Download into a file, under another name beside the final one until it is whole."""
 
     def __init__(self, target: Path) -> None:
         self._target = target
@@ -134,14 +134,14 @@ class PartFile:
         self._hash = hashlib.sha256()
 
     def keep(self) -> None:
-        """Give it its name, in the place of what had it before."""
+        """Rename the file to its final name, in the place of an older file."""
         self._file.flush()
         os.fsync(self._file.fileno())
         self._file.close()
         self._path.replace(self._target)
 
     def drop(self) -> None:
-        """Remove it, unless it has its name."""
+        """Remove the file, unless it has its final name."""
         # Closing writes what is not written yet, and the disk may be full.
         with contextlib.suppress(OSError):
             self._file.close()
@@ -149,7 +149,7 @@ class PartFile:
 
 
 def target_file(to: str | os.PathLike[str], name: str) -> Path:
-    """The file to write: ``to``, or where that is a folder, one in it that is called ``name``.
+    """Return the file to write: ``to``, or ``name`` in it if it is a folder.
 
     Args:
         to: A file, which need not exist, or a folder, which must.
@@ -176,7 +176,7 @@ def target_file(to: str | os.PathLike[str], name: str) -> Path:
 
 
 def file_name(path: str) -> str:
-    """A name that is safe for a file, from the last part of a path that came from elsewhere."""
+    """Make a safe file name from the last part of a path that came from elsewhere."""
     last = re.split(r"[/\\]", path.rstrip("/\\"))[-1]
     name = (
         _UNSAFE.sub("_", last).encode("utf-8", "replace")[:_LONGEST_NAME].decode("utf-8", "ignore")

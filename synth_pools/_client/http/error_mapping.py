@@ -75,7 +75,7 @@ def status_error(
     headers: Iterable[tuple[bytes, bytes]],
     content: bytes,
 ) -> APIStatusError:
-    """The error for an answer whose status is not a success.
+    """Make the error for an answer whose status is not a success.
 
     Args:
         method: Verb of the request.
@@ -128,7 +128,7 @@ def decode_error(
     request_id: str | None,
     content: bytes,
 ) -> ResponseDecodeError:
-    """The error for a successful answer that cannot be read; ``problem`` says what it is."""
+    """Make the error for a successful answer that cannot be read because of ``problem``."""
     excerpt = content[:_LONGEST_EXCERPT].decode("utf-8", "replace")
     text = f"{method} {path} -> {status_code}: {problem}"
     if excerpt:
@@ -154,7 +154,7 @@ def connection_error(
     limit: float,
     problem: str = "no answer from {origin}",
 ) -> APIConnectionError:
-    """The error to raise in the place of ``error``, once its ``except`` block is left.
+    """Make the error to raise in the place of ``error``, once its ``except`` block is left.
 
     Args:
         error: What the HTTP library raised.
@@ -180,7 +180,7 @@ def connection_error(
 def deadline_error(
     *, method: str, url: str, path: str, deadline: float, attempt: int
 ) -> APITimeoutError:
-    """The error for a call that was not done when its time was over.
+    """Make the error for a call that its deadline ended.
 
     Args:
         method: Verb of the request.
@@ -255,7 +255,7 @@ def _milliseconds(values: Iterable[Any]) -> float | None:
 
 
 def _fields_text(items: Any) -> str | None:
-    """``[{"loc": ["body", "name"], "msg": "is missing"}]`` as ``body.name: is missing``."""
+    """Write ``[{"loc": ["body", "name"], "msg": "is missing"}]`` as ``body.name: is missing``."""
     if not isinstance(items, list) or not items:
         return None
     lines = [_field_text(item) for item in items[:_MOST_FIELDS]]
@@ -277,7 +277,7 @@ def _field_text(item: Any) -> str:
 
 
 def _line_of_text(text: str) -> str:
-    """The line of a plain text or a web page that says most."""
+    """Find the line of a plain text or a web page that says most."""
     text = text[:_SEARCHED_TEXT]
     if text.lstrip().startswith("<"):
         title = re.search(r"<(title|h1)\b[^>]*>(.*?)</\1", text, re.IGNORECASE | re.DOTALL)
@@ -305,7 +305,7 @@ def _origin(url: str) -> str:
 
 
 def _details(error: BaseException) -> list[str]:
-    """What the library says, and what the operating system said to it where that tells more."""
+    """Collect the library's message, and the operating system's where that tells more."""
     outer = str(error).strip()
     deepest: BaseException = error
     for _ in range(_DEEPEST_CHAIN):

@@ -38,7 +38,7 @@ _NO_BODY = ByteStream(b"")
 
 
 class RequestBuilder:
-    """Makes the requests of one configuration.
+    """Builder of the requests of one configuration.
 
     Args:
         config: The configuration.
@@ -68,11 +68,11 @@ class RequestBuilder:
         }
 
     def content(self, call: Call) -> bytes | None:
-        """The body of a call, the same for all its attempts."""
+        """Encode the body of a call, once for all its attempts."""
         return encode_json(call["json"]) if "json" in call else None
 
     def build(self, call: Call, content: bytes | None, *, longest: float | None) -> Request:
-        """A request that a client of our own sends.
+        """Build a request for an HTTP client of our own.
 
         Args:
             call: What to ask.
@@ -100,7 +100,7 @@ class RequestBuilder:
         *,
         longest: float | None,
     ) -> Request:
-        """Like `build`, with what a caller's own client adds to every request."""
+        """Build a request for a caller-supplied HTTP client, which adds headers of its own."""
         headers = self._said_anyway.copy()
         headers.update(call.get("headers", {}))
         return http.build_request(
@@ -139,6 +139,6 @@ def _parsed(url: str) -> URL:
 
 @functools.cache
 def _accepted_encodings() -> bytes:
-    """What this installation can decode: it depends on what is installed beside httpx."""
+    """Return the content encodings that this installation can decode."""
     client = Client(transport=BaseTransport(), trust_env=False)
     return client.headers["Accept-Encoding"].encode()

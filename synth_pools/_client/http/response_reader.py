@@ -6,25 +6,47 @@ Everything that is made here, the API key is taken out of: a service may echo wh
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 from synth_pools._client.config import ClientConfig
 from synth_pools._client.http import ReadTimeout, RequestError, Response
-from synth_pools._client.http.request_builder import Call
-from synth_pools.errors import APIConnectionError, APIStatusError, ResponseDecodeError
+from synth_pools._client.http.request_builder import Call, RequestBuilder
+from synth_pools.errors import (
+    APIConnectionError,
+    APIStatusError,
+    ResponseDecodeError,
+    SynthPoolsError,
+)
 
 # What is answered under these types is a page, or an error, in the place of an event stream.
 _NO_EVENTS = ("application/json", "text/html")
 
 
+class ResponseKind(NamedTuple):
+    """Kind of response that a caller reads itself, with the errors for all others.
+
+    Attributes:
+        builder: Makes the requests.
+        accepts: Whether an answer is of this kind.
+        refusal: The error for one, read by now, that is not.
+        failure: The error where none came.
+    """
+
+    builder: RequestBuilder
+    accepts: Callable[[Response], bool]
+    refusal: Callable[[Call, Response], SynthPoolsError]
+    failure: Callable[[Call, RequestError], APIConnectionError]
+
+
 class ResponseReader:
-    """Reads the answers that come to one configuration."""
+    """Reader of the responses to one configuration."""
 
     def __init__(self, config: ClientConfig) -> None:
         self._config = config
 
     def result(self, call: Call, response: Response) -> dict[str, Any]:
-        """The JSON of an answer that was read; ``{}`` for an empty body.
+        """Decode the JSON of a response that was read; ``{}`` for an empty body.
 
         Raises:
             APIStatusError: It is an error.
@@ -45,7 +67,7 @@ class ResponseReader:
         raise self.decode_error(call, response, "the body is not JSON")
 
     def content(self, call: Call, response: Response) -> bytes:
-        """The bytes of an answer that was read.
+        """Return the bytes of a response that was read.
 
         Raises:
             APIStatusError: It is an error.
@@ -55,39 +77,39 @@ class ResponseReader:
         return response.content
 
     def is_event_stream(self, response: Response) -> bool:
-        """Whether it may be one; what is none would pass for a stream without any events."""
+        """Check that a response may be one: another would pass for a stream without events."""
         return response.is_success and self._kind(response) not in _NO_EVENTS
 
     def no_event_stream(
         self, call: Call, response: Response
     ) -> APIStatusError | ResponseDecodeError:
-        """The error for an answer, read by now, that is none."""
+        """Make the error for a response that is no event stream, and was read."""
         if not response.is_success:
             return self.status_error(call, response)
         kind = self._kind(response)
         return self.decode_error(call, response, f"an event stream was expected, not {kind}")
 
     def connection_error(self, call: Call, error: RequestError) -> APIConnectionError:
-        """The error for a call that got no complete answer."""
+        """Make the error for a call that got no complete answer."""
         return self._connection_error(call, error, self._config.timeout, "no answer from {origin}")
 
     def no_stream(self, call: Call, error: RequestError) -> APIConnectionError:
-        """The error for an event stream that did not begin."""
+        """Make the error for an event stream that did not begin."""
         limit = self._config.stream_idle_timeout
         return self._connection_error(call, error, limit, "no answer from {origin}")
 
     def stream_error(self, call: Call, error: RequestError) -> APIConnectionError:
-        """The error for an event stream that broke."""
+        """Make the error for an event stream that broke."""
         limit = self._config.stream_idle_timeout
         return self._connection_error(call, error, limit, "the event stream of {origin} broke")
 
     def content_error(self, call: Call, error: RequestError) -> APIConnectionError:
-        """The error for a content that did not come to its end."""
+        """Make the error for a download that broke off."""
         limit = self._config.timeout
         return self._connection_error(call, error, limit, "the answer of {origin} broke off")
 
     def deadline_error(self, call: Call, attempt: int) -> APIConnectionError:
-        """The error for a call that was not done when its time was over."""
+        """Make the error for a call that its deadline ended."""
         from synth_pools._client.http.error_mapping import deadline_error
 
         return deadline_error(
@@ -99,7 +121,7 @@ class ResponseReader:
         )
 
     def status_error(self, call: Call, response: Response) -> APIStatusError:
-        """The error for an answer, read by now, whose status is none of success."""
+        """Make the error for a response with an error status that was read."""
         key = self._config.api_key
         from synth_pools._client.http.error_mapping import status_error
 
@@ -113,7 +135,7 @@ class ResponseReader:
         )
 
     def decode_error(self, call: Call, response: Response, problem: str) -> ResponseDecodeError:
-        """The error for a successful answer that cannot be read."""
+        """Make the error for a successful answer that cannot be read."""
         from synth_pools._client.http.error_mapping import decode_error
 
         return decode_error(

@@ -1,4 +1,4 @@
-"""What may be sent again, and after how long: pure decisions, no I/O and no clock of its own.
+"""Retry decisions: which request is sent again, and after how long. Pure, no I/O, no clock.
 
 Written out rather than taken from a library. A library can repeat a function that raised; whether
 repeating is safe depends here on the operation, on whether the request left this machine and on
@@ -27,7 +27,7 @@ RETRIED_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
 
 
 class AttemptOutcome(NamedTuple):
-    """How an attempt ended.
+    """Outcome of an attempt.
 
     Attributes:
         status: The status that was answered; None if no complete answer came.
@@ -41,26 +41,26 @@ class AttemptOutcome(NamedTuple):
 
     @property
     def changed_nothing(self) -> bool:
-        """Whether it is certain that the service did nothing of what it was asked."""
+        """True if it is certain that the service did nothing."""
         if self.status is None:
             return not self.sent
         return self.status == 429 or (self.status == 503 and self.retry_after is not None)
 
     @property
     def may_pass(self) -> bool:
-        """Whether the same request may succeed later."""
+        """True if the same request may succeed later."""
         return self.status is None or self.status in RETRIED_STATUSES
 
 
 def outcome_of(error: SynthPoolsError) -> AttemptOutcome:
-    """How an attempt ended, by the error that it raised."""
+    """Return the outcome of an attempt by the error that it raised."""
     if isinstance(error, APIStatusError):
         return AttemptOutcome(error.status_code, retry_after=error.retry_after)
     return AttemptOutcome(sent=error.sent if isinstance(error, APIConnectionError) else True)
 
 
 def is_repeatable(retry: str, *, has_key: bool = False, has_id: bool = False) -> bool:
-    """Whether doing it twice is the same as doing it once.
+    """Check that repeating a request has the same effect as sending it once.
 
     Args:
         retry: The operation's class, see *Repeating a request* in openapi.yaml.
@@ -79,7 +79,7 @@ def decide(
     random: Callable[[], float],
     remaining: float | None = None,
 ) -> float | None:
-    """How many seconds to wait before the request is sent again; None not to send it again.
+    """Return the seconds to wait before a request is sent again; None not to send it again.
 
     Args:
         outcome: How the last attempt ended.
@@ -105,7 +105,7 @@ def decide(
 
 
 def backoff(attempt: int, random: Callable[[], float]) -> float:
-    """Seconds to wait after the ``attempt``-th failure in a row, which is 1 for the first.
+    """Return the seconds to wait after the ``attempt``-th failure in a row, from 1 on.
 
     Drawn from the whole range below a ceiling that doubles from 0.5 s to 8 s: clients that failed
     together do not come back together.
@@ -116,7 +116,7 @@ def backoff(attempt: int, random: Callable[[], float]) -> float:
 
 
 def parse_retry_after(value: str | None, *, now: float | None = None) -> float | None:
-    """Seconds to wait by a ``Retry-After`` header: a number of seconds or an HTTP date.
+    """Return the seconds to wait by a ``Retry-After`` header: a number of seconds or an HTTP date.
 
     Returns None for a value that is missing or is neither of them; a date that is over gives 0.
     """

@@ -1,4 +1,4 @@
-"""What a connection is trusted by: made once, since that takes longer than a client does."""
+"""TLS contexts, shared by all clients: making one takes longer than making a client."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 
 
 def context_for(base_url: str) -> ssl.SSLContext:
-    """The certificates that the environment names, for all clients of both variants.
+    """Return the TLS context for a base URL, with the certificates that the environment names.
 
     Reading them takes milliseconds, which a short program against a backend on its own machine
     would feel. Where nothing can come to speak TLS, redirects are not followed, no certificate is

@@ -1,4 +1,4 @@
-"""Takes the API key out of the reach of exceptions.
+"""Removal of the API key from tracebacks.
 
 An exception keeps the frames that it passed through alive, and frames of an HTTP library hold the
 headers of the request in local variables. Whoever prints a traceback with its locals, as error
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 
 def strip_tracebacks(error: BaseException) -> BaseException:
-    """``error``, with it and all that it refers to cut off from the frames they passed through."""
+    """Remove the tracebacks of ``error`` and of all that it refers to, and return it."""
     pending: list[BaseException | None] = [error]
     seen: set[int] = set()
     while pending:

@@ -1,4 +1,4 @@
-"""What is seen of calls from outside: the log and hooks; `tracing` has the spans.
+"""Log and hooks of a client's requests; `tracing` has the spans.
 
 None of it ever shows the API key, a body, or a query, which may be signed. None of it can make a
 call fail.
@@ -22,13 +22,13 @@ _HIDDEN = ("authorization", "set-cookie", "cookie")
 
 
 class RequestObserver:
-    """Reports the attempts of one client to its hooks and to the log."""
+    """Observer of a client's attempts, for its hooks and the log."""
 
     def __init__(self, config: ClientConfig) -> None:
         self._config = config
 
     def sending(self, operation: str, call: Call, attempt: int, request: Request) -> None:
-        """An attempt is about to be sent."""
+        """Report an attempt that is about to be sent."""
         hook = self._config.on_request
         if hook is not None:
             from synth_pools._client.hooks import RequestInfo
@@ -47,7 +47,7 @@ class RequestObserver:
         response: Response | None,
         error: SynthPoolsError | None,
     ) -> None:
-        """An attempt ended, with an answer, an error, or both."""
+        """Report the end of an attempt, with a response, an error, or both."""
         method, path = call["method"].upper(), call["url"]
         status = None if response is None else response.status_code
         request_id = None if response is None else response.headers.get("x-request-id")
@@ -73,7 +73,7 @@ class RequestObserver:
     def retrying(
         self, call: Call, error: SynthPoolsError, attempt: int, wait: float, max_retries: int
     ) -> None:
-        """The request is sent again after ``wait`` seconds."""
+        """Report that the request is sent again after ``wait`` seconds."""
         level = logging.WARNING if attempt >= max_retries else logging.DEBUG
         if _LOG.isEnabledFor(level):
             _LOG.log(

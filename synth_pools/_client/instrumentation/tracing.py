@@ -14,7 +14,7 @@ from synth_pools.errors import APIStatusError, SynthPoolsError
 
 @contextlib.contextmanager
 def span(operation: str, method: str, path: str, base_url: str) -> Iterator[Any]:
-    """A span around a call; only where the program has imported OpenTelemetry."""
+    """Open a span around a call; only where the program has imported OpenTelemetry."""
     trace = sys.modules["opentelemetry.trace"]
     origin = URL(base_url)
     tracer = trace.get_tracer("synth_pools", __version__)

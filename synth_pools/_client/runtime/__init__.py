@@ -1,4 +1,4 @@
-"""What the client needs of asyncio and of threads, under one interface.
+"""Runtimes of the client: asyncio and threads under one interface.
 
 The client is written once, as async, and its sync variant is derived. These few things have no
 common words in the two worlds: they are written twice, in two packages of the same shape. Neither

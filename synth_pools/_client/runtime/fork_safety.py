@@ -1,4 +1,4 @@
-"""Connections belong to one process: two that write into the same connection garble it."""
+"""Fork safety: a child process forgets the connections of its parent."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 
 class Holder(Protocol):
-    """What holds connections."""
+    """Holder of connections."""
 
     def forget(self) -> Any:
         """Give up all connections without closing them, and return them."""
@@ -21,7 +21,7 @@ _left_to_the_parent: list[Any] = []
 
 
 def forget_in_children(holder: Holder) -> None:
-    """Have ``holder`` forget its connections in every process that is forked from this one."""
+    """Register ``holder``: it forgets its connections in every process forked from this one."""
     _holders.add(holder)
 
 

@@ -116,7 +116,7 @@ async def test_the_typed_form(
 async def test_64_mib_in_little_memory(
     backend: Server, container: OddContainer, client: AsyncContainerPoolsClient, tmp_path: Path
 ) -> None:
-    """Of both sides: the backend is in this process too."""
+    """Bound the memory of both sides: the backend is in this process too."""
     rollout_id = run(backend, container, env={"mib": 64})
     seen: list[tuple[int, int | None]] = []
 

@@ -1,4 +1,4 @@
-"""Where downloads may be written, and what is left where they cannot."""
+"""Places of downloads, and the absence of leftovers where one fails."""
 
 from __future__ import annotations
 

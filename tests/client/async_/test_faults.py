@@ -1,4 +1,4 @@
-"""What a call does about each fault of a network or a service, for each operation."""
+"""Reaction of each operation to each fault of a network or a service."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ HARMLESS: list[tuple[str, Fault]] = [
 
 
 async def outcome(client: AsyncContainerPoolsClient, call: Call) -> Any:
-    """What the call returns, or the error that it raises."""
+    """Return the result of a call, or the error that it raises."""
     try:
         return await call.on(client)
     except SynthPoolsError as error:

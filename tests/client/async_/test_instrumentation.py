@@ -1,4 +1,4 @@
-"""What is seen of a client from outside: its log, hooks and spans."""
+"""Log, hooks and spans of a client."""
 
 from __future__ import annotations
 

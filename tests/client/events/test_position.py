@@ -1,4 +1,4 @@
-"""What of a second reading of a stream is new."""
+"""Detection of repeated events in a second reading of a stream."""
 
 from __future__ import annotations
 

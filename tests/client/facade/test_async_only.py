@@ -1,4 +1,4 @@
-"""What only the async variant can get wrong: loops, tasks, cancellation."""
+"""Faults that only the async variant can have: loops, tasks, cancellation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the migration guide says is so."""
+"""Claims of the migration guide."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What only the sync variant can get wrong: threads, garbage."""
+"""Faults that only the sync variant can have: threads, garbage."""
 
 from __future__ import annotations
 

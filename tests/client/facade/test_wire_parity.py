@@ -1,4 +1,4 @@
-"""What we send and return, held against the published SDK, call by call."""
+"""Requests and results, compared with those of the published SDK call by call."""
 
 from __future__ import annotations
 

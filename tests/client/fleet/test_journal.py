@@ -69,7 +69,7 @@ def test_the_first_line_comes_back_as_it_was(pool_id: str, base_url: str) -> Non
 def test_a_crash_after_any_byte_leaves_what_was_whole(
     written: list[AdmissionRecord | OutcomeRecord], data: st.DataObject
 ) -> None:
-    """What a journal says after a crash is what it said at one moment before, and it goes on."""
+    """Cut a journal anywhere: it says what it said at one moment before, and goes on."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "run.jsonl"
         first = JournalFile(path, *HERE)

@@ -1,4 +1,4 @@
-"""What is sent again, and after how long."""
+"""Retry decisions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What only the async variant can get wrong: event loops and cancellation."""
+"""Faults that only the async variant can have: event loops and cancellation."""
 
 from __future__ import annotations
 

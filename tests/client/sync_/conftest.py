@@ -23,7 +23,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(autouse=True)
 def library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """What the clients of a test send through."""
+    """HTTP library that the clients of a test send through."""
     send_through(request.param, monkeypatch)
     return str(request.param)
 
@@ -36,7 +36,7 @@ def server() -> Iterator[FaultServer]:
 
 @pytest.fixture
 def waits() -> list[float]:
-    """How long `client` would have waited before each further attempt."""
+    """Seconds that `client` would have waited before each further attempt."""
     return []
 
 
@@ -54,7 +54,7 @@ def client(
 
 @pytest.fixture
 def service(server: FaultServer) -> FleetService:
-    """What `server` is for a fleet."""
+    """The `server` with the routes that a fleet uses."""
     service = FleetService()
     server.play(choose=service)
     return service

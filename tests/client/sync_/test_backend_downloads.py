@@ -119,7 +119,7 @@ def test_the_typed_form(
 def test_64_mib_in_little_memory(
     backend: Server, container: OddContainer, client: ContainerPoolsClient, tmp_path: Path
 ) -> None:
-    """Of both sides: the backend is in this process too."""
+    """Bound the memory of both sides: the backend is in this process too."""
     rollout_id = run(backend, container, env={"mib": 64})
     seen: list[tuple[int, int | None]] = []
 

@@ -28,7 +28,7 @@ SLACK = 1.5
 
 
 class Timed:
-    """How long a `with` block took."""
+    """Duration of a `with` block."""
 
     seconds = 0.0
 

@@ -1,7 +1,7 @@
 # Derived by `make generate`. Change the file that it comes from:
 # tests/client/async_/test_download_places.py
 
-"""Where downloads may be written, and what is left where they cannot."""
+"""Places of downloads, and the absence of leftovers where one fails."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def read(client: ContainerPoolsClient, cursor: str | None = None) -> list[Any]:
 
 
 def gone(server: FaultServer) -> bool:
-    """Whether no connection stays open."""
+    """Check that no connection stays open."""
     give_up = time.monotonic() + 5
     while server.open_connections and time.monotonic() < give_up:
         time.sleep(0.01)

@@ -1,7 +1,7 @@
 # Derived by `make generate`. Change the file that it comes from:
 # tests/client/async_/test_faults.py
 
-"""What a call does about each fault of a network or a service, for each operation."""
+"""Reaction of each operation to each fault of a network or a service."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ HARMLESS: list[tuple[str, Fault]] = [
 
 
 def outcome(client: ContainerPoolsClient, call: Call) -> Any:
-    """What the call returns, or the error that it raises."""
+    """Return the result of a call, or the error that it raises."""
     try:
         return call.on(client)
     except SynthPoolsError as error:

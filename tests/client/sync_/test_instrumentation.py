@@ -1,7 +1,7 @@
 # Derived by `make generate`. Change the file that it comes from:
 # tests/client/async_/test_instrumentation.py
 
-"""What is seen of a client from outside: its log, hooks and spans."""
+"""Log, hooks and spans of a client."""
 
 from __future__ import annotations
 

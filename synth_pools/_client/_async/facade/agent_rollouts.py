@@ -57,7 +57,7 @@ class AsyncAgentRolloutOperations(AsyncOperations):
         )
 
     async def validate_rollout(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """What `create_global_rollout` would say to a request now; nothing is created.
+        """Check a request as `create_global_rollout` would; nothing is created.
 
         Args:
             request: Any mapping; what is wrong with it is for the service to say, its keys too.
@@ -130,7 +130,7 @@ class AsyncAgentRolloutOperations(AsyncOperations):
         )
 
     async def get_global_rollout(self, rollout_id: str) -> dict[str, Any]:
-        """A rollout as it is now: its status, and its result once it is finished.
+        """Get a rollout as it is now: its status, and its result once it is finished.
 
         Raises:
             NotFoundError: There is no such rollout.
@@ -147,7 +147,7 @@ class AsyncAgentRolloutOperations(AsyncOperations):
         limit: int = 100,
         cursor: str | None = None,
     ) -> dict[str, Any]:
-        """One page of the rollouts of all pools, newest first.
+        """Get one page of the rollouts of all pools, newest first.
 
         Args:
             state: Only rollouts in this state.
@@ -170,7 +170,7 @@ class AsyncAgentRolloutOperations(AsyncOperations):
         cursor: str | None = None,
         prefetch: bool = False,
     ) -> AsyncItems:
-        """The rollouts of all pools, newest first, page after page as they are needed.
+        """Iterate over the rollouts of all pools, newest first, page after page as they are needed.
 
         Args:
             state: Only rollouts in this state.
@@ -213,7 +213,7 @@ class AsyncAgentRolloutOperations(AsyncOperations):
         )
 
     async def get_global_rollout_artifacts(self, rollout_id: str) -> dict[str, Any]:
-        """What a rollout left behind; empty until it is finished.
+        """List the artifacts of a rollout; empty until it is finished.
 
         Returns:
             ``{"items": [...], "next_cursor": null}``
@@ -228,7 +228,7 @@ class AsyncAgentRolloutOperations(AsyncOperations):
         )
 
     async def get_global_rollout_artifact(self, rollout_id: str, artifact_path: str) -> bytes:
-        """The content of an artifact, checked against the SHA-256 that the service names.
+        """Get the content of an artifact, checked against the SHA-256 that the service names.
 
         Like all downloads it goes on where a connection broke, in up to ``max_retries`` further
         requests. For one that should not be in memory, or whose progress should be seen, see
@@ -248,7 +248,7 @@ class AsyncAgentRolloutOperations(AsyncOperations):
         return await read_content(self._transport, *self._artifact_call(rollout_id, artifact_path))
 
     async def get_global_rollout_artifacts_zip(self, rollout_id: str) -> bytes:
-        """A ZIP archive of all artifacts of a rollout, each under its ``path``.
+        """Get a ZIP archive of all artifacts of a rollout, each under its ``path``.
 
         Raises:
             NotFoundError: There is no such rollout.
@@ -258,7 +258,7 @@ class AsyncAgentRolloutOperations(AsyncOperations):
         return await read_content(self._transport, *self._archive_call(rollout_id))
 
     async def get_global_rollout_support_bundle(self, rollout_id: str) -> bytes:
-        """A ZIP archive of all that the service knows of a rollout, without what may be a secret.
+        """Get a ZIP archive of all that the service knows of a rollout, without secrets.
 
         Raises:
             NotFoundError: There is no such rollout.
@@ -268,7 +268,7 @@ class AsyncAgentRolloutOperations(AsyncOperations):
         return await read_content(self._transport, *self._bundle_call(rollout_id))
 
     async def get_global_rollout_usage(self, rollout_id: str) -> dict[str, Any]:
-        """What a rollout used: time, tokens, bytes, cost.
+        """Get the resources that a rollout used: time, tokens, bytes, cost.
 
         Raises:
             NotFoundError: There is no such rollout.
@@ -280,7 +280,7 @@ class AsyncAgentRolloutOperations(AsyncOperations):
         )
 
     async def get_global_rollout_summary(self, rollout_id: str) -> dict[str, Any]:
-        """A rollout in short: status, reward, last event, timing.
+        """Get the summary of a rollout: status, reward, last event, timing.
 
         Raises:
             NotFoundError: There is no such rollout.
@@ -294,7 +294,7 @@ class AsyncAgentRolloutOperations(AsyncOperations):
     def stream_global_rollout_events(
         self, rollout_id: str, *, cursor: str | None = None
     ) -> AsyncEventStream:
-        """The events of a rollout, from its first one on, live until it is finished.
+        """Stream the events of a rollout, from its first one on, live until it is finished.
 
         The arguments are checked at once; the request is sent when the first event is asked for.
 

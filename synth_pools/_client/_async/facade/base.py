@@ -1,4 +1,4 @@
-"""What all groups of operations share."""
+"""Base of all groups of operations."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class AsyncOperations:
 
     @classmethod
     def _on(cls, transport: AsyncTransport) -> Self:
-        """The operations of this group alone."""
+        """Return the operations of this group alone."""
         operations = cls()
         operations._transport = transport
         return operations
@@ -45,12 +45,12 @@ class AsyncOperations:
 
 
 def or_unset(value: T | None) -> T | Unset:
-    """How the generated request builders want to hear that a parameter is not sent."""
+    """Translate None, for a parameter that is not sent, for the generated request builders."""
     return UNSET if value is None else value
 
 
 def page(state: str | None, limit: int | None, cursor: str | None) -> dict[str, Any]:
-    """The parameters of a list, checked."""
+    """Check the parameters of a list."""
     return {
         "state": or_unset(query_text(state, "state")),
         "limit": or_unset(query_int(limit, "limit")),

@@ -20,51 +20,51 @@ class AsyncContainerOperations(AsyncOperations):
     """
 
     async def get_pool_container_health(self, pool_id: str) -> dict[str, Any]:
-        """Whether the container of a pool is well."""
+        """Get the health of the container of a pool."""
         return await self._ask("get_pool_container_health", pool_id=pool_id)
 
     async def get_task_container_health(self, pool_id: str, task_id: str) -> dict[str, Any]:
-        """Whether the container of a task is well."""
+        """Get the health of the container of a task."""
         return await self._ask("get_task_container_health", pool_id=pool_id, task_id=task_id)
 
     async def get_pool_container_info(self, pool_id: str) -> dict[str, Any]:
-        """What the container of a pool says about itself."""
+        """Get the description that the container of a pool gives of itself."""
         return await self._ask("get_pool_container_info", pool_id=pool_id)
 
     async def get_task_container_info(self, pool_id: str, task_id: str) -> dict[str, Any]:
-        """What the container of a task says about itself."""
+        """Get the description that the container of a task gives of itself."""
         return await self._ask("get_task_container_info", pool_id=pool_id, task_id=task_id)
 
     async def get_pool_container_metadata(self, pool_id: str) -> dict[str, Any]:
-        """The metadata of the container of a pool."""
+        """Get the metadata of the container of a pool."""
         return await self._ask("get_pool_container_metadata", pool_id=pool_id)
 
     async def get_task_container_metadata(self, pool_id: str, task_id: str) -> dict[str, Any]:
-        """The metadata of the container of a task."""
+        """Get the metadata of the container of a task."""
         return await self._ask("get_task_container_metadata", pool_id=pool_id, task_id=task_id)
 
     async def get_pool_container_task_info(self, pool_id: str) -> dict[str, Any]:
-        """What the container of a pool says about its task."""
+        """Get the task description of the container of a pool."""
         return await self._ask("get_pool_container_task_info", pool_id=pool_id)
 
     async def get_task_container_task_info(self, pool_id: str, task_id: str) -> dict[str, Any]:
-        """What the container of a task says about its task."""
+        """Get the task description of the container of a task."""
         return await self._ask("get_task_container_task_info", pool_id=pool_id, task_id=task_id)
 
     async def get_pool_container_program(self, pool_id: str) -> dict[str, Any]:
-        """The program of the container of a pool."""
+        """Get the program of the container of a pool."""
         return await self._ask("get_pool_container_program", pool_id=pool_id)
 
     async def get_task_container_program(self, pool_id: str, task_id: str) -> dict[str, Any]:
-        """The program of the container of a task."""
+        """Get the program of the container of a task."""
         return await self._ask("get_task_container_program", pool_id=pool_id, task_id=task_id)
 
     async def get_pool_container_taskset(self, pool_id: str) -> dict[str, Any]:
-        """The taskset of the container of a pool."""
+        """Get the taskset of the container of a pool."""
         return await self._ask("get_pool_container_taskset", pool_id=pool_id)
 
     async def get_task_container_taskset(self, pool_id: str, task_id: str) -> dict[str, Any]:
-        """The taskset of the container of a task."""
+        """Get the taskset of the container of a task."""
         return await self._ask("get_task_container_taskset", pool_id=pool_id, task_id=task_id)
 
     async def execute_pool_container_rollout(
@@ -110,7 +110,7 @@ class AsyncContainerOperations(AsyncOperations):
         )
 
     async def _ask(self, operation: OperationId, **ids: str) -> dict[str, Any]:
-        """What a container answers to a question that has nothing but a place."""
+        """Send a request that consists of nothing but its path."""
         checked = {name: path_segment(value, name) for name, value in ids.items()}
         build = getattr(api.containers, operation)._get_kwargs
         return await self._transport.request(operation, build(**checked))

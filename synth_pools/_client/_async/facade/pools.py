@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from synth_pools._client._async.facade.base import AsyncOperations, page
-from synth_pools._client.arguments import path_segment, request_body
+from synth_pools._client.arguments import check_limit, path_segment, request_body
 from synth_pools_api import api
 
 if TYPE_CHECKING:
@@ -35,13 +35,25 @@ class AsyncPoolOperations(AsyncOperations):
         )
 
     async def create(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """Short for `create_pool`."""
+        """Create a pool.
+
+        Args:
+            request: The pool's definition; the smallest one is ``{"name": "my-pool"}``. It may
+                choose its own ``pool_id``.
+
+        Returns:
+            The pool.
+
+        Raises:
+            ConflictError: The chosen id is taken.
+            ValidationFailedError: The definition is invalid; the message names the fields.
+        """
         return await self.create_pool(request)
 
     async def list_pools(
         self, *, state: str | None = None, limit: int = 100, cursor: str | None = None
     ) -> dict[str, Any]:
-        """One page of the pools, newest first.
+        """Get one page of the pools, newest first.
 
         Args:
             state: Only pools in this state. Archived pools are listed only for ``"archived"``.
@@ -58,7 +70,16 @@ class AsyncPoolOperations(AsyncOperations):
     async def list(
         self, *, state: str | None = None, limit: int = 100, cursor: str | None = None
     ) -> dict[str, Any]:
-        """Short for `list_pools`."""
+        """Get one page of the pools, newest first.
+
+        Args:
+            state: Only pools in this state. Archived pools are listed only for ``"archived"``.
+            limit: Most pools of the page, 1 to 1000.
+            cursor: ``next_cursor`` of the page before.
+
+        Returns:
+            ``{"items": [...], "next_cursor": ...}``; the cursor is null on the last page.
+        """
         return await self.list_pools(state=state, limit=limit, cursor=cursor)
 
     def iter_pools(
@@ -69,7 +90,7 @@ class AsyncPoolOperations(AsyncOperations):
         cursor: str | None = None,
         prefetch: bool = False,
     ) -> AsyncItems:
-        """All pools, newest first, page after page as they are needed.
+        """Iterate over all pools, newest first, page after page as they are needed.
 
         Args:
             state: Only pools in this state.
@@ -106,7 +127,6 @@ class AsyncPoolOperations(AsyncOperations):
             NotFoundError: There is no such pool.
         """
         from synth_pools._client._async.waiters import AsyncWaiter
-        from synth_pools._client.arguments import check_limit
 
         check_limit(timeout, "timeout")
         pool_id = path_segment(pool_id, "pool_id")
@@ -114,7 +134,7 @@ class AsyncPoolOperations(AsyncOperations):
         return await wait.until_active(api.pools.get_pool._get_kwargs(pool_id), pool_id)
 
     async def get_pool(self, pool_id: str) -> dict[str, Any]:
-        """A pool, archived ones too.
+        """Get a pool, archived ones too.
 
         Raises:
             NotFoundError: There is no such pool.
@@ -123,7 +143,11 @@ class AsyncPoolOperations(AsyncOperations):
         return await self._transport.request("get_pool", api.pools.get_pool._get_kwargs(pool_id))
 
     async def get(self, pool_id: str) -> dict[str, Any]:
-        """Short for `get_pool`."""
+        """Get a pool, archived ones too.
+
+        Raises:
+            NotFoundError: There is no such pool.
+        """
         return await self.get_pool(pool_id)
 
     async def replace_pool(self, pool_id: str, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -143,7 +167,16 @@ class AsyncPoolOperations(AsyncOperations):
         )
 
     async def replace(self, pool_id: str, request: Mapping[str, Any]) -> dict[str, Any]:
-        """Short for `replace_pool`."""
+        """Replace a pool's definition: what ``request`` does not name goes back to its default.
+
+        Returns:
+            The pool as it is now.
+
+        Raises:
+            NotFoundError: There is no such pool.
+            ConflictError: The pool is archived, or ``request`` names another id.
+            ValidationFailedError: The definition is invalid; the message names the fields.
+        """
         return await self.replace_pool(pool_id, request)
 
     async def update_pool(self, pool_id: str, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -163,7 +196,16 @@ class AsyncPoolOperations(AsyncOperations):
         )
 
     async def update(self, pool_id: str, request: Mapping[str, Any]) -> dict[str, Any]:
-        """Short for `update_pool`."""
+        """Change a part of a pool's definition: objects merge, null removes, arrays replace.
+
+        Returns:
+            The pool as it is now.
+
+        Raises:
+            NotFoundError: There is no such pool.
+            ConflictError: The pool is archived, or ``request`` names another id.
+            ValidationFailedError: The change is invalid; the message names the fields.
+        """
         return await self.update_pool(pool_id, request)
 
     async def delete_pool(self, pool_id: str) -> dict[str, Any]:
@@ -181,11 +223,18 @@ class AsyncPoolOperations(AsyncOperations):
         )
 
     async def delete(self, pool_id: str) -> dict[str, Any]:
-        """Short for `delete_pool`."""
+        """Archive a pool, for good, and cancel its rollouts. Repeating it changes nothing.
+
+        Returns:
+            The archived pool.
+
+        Raises:
+            NotFoundError: There is no such pool.
+        """
         return await self.delete_pool(pool_id)
 
     async def pause_pool(self, pool_id: str) -> dict[str, Any]:
-        """Admit nothing to a pool: what runs goes on, what is queued waits. It can be repeated.
+        """Pause a pool: running rollouts go on, queued ones wait. It can be repeated.
 
         Returns:
             The pool as it is now.
@@ -200,7 +249,15 @@ class AsyncPoolOperations(AsyncOperations):
         )
 
     async def pause(self, pool_id: str) -> dict[str, Any]:
-        """Short for `pause_pool`."""
+        """Pause a pool: running rollouts go on, queued ones wait. It can be repeated.
+
+        Returns:
+            The pool as it is now.
+
+        Raises:
+            NotFoundError: There is no such pool.
+            ConflictError: The pool is archived, or never was active.
+        """
         return await self.pause_pool(pool_id)
 
     async def resume_pool(self, pool_id: str) -> dict[str, Any]:
@@ -219,11 +276,19 @@ class AsyncPoolOperations(AsyncOperations):
         )
 
     async def resume(self, pool_id: str) -> dict[str, Any]:
-        """Short for `resume_pool`."""
+        """Admit rollouts to a paused pool again, or try again to start one that failed.
+
+        Returns:
+            The pool as it is now: ``active``, or ``warming`` until its containers are up.
+
+        Raises:
+            NotFoundError: There is no such pool.
+            ConflictError: The pool is archived, or still being prepared.
+        """
         return await self.resume_pool(pool_id)
 
     async def get_pool_urls(self, pool_id: str) -> dict[str, Any]:
-        """Where a pool, its rollouts, its containers and its tasks are reached.
+        """Get the URLs of a pool, its rollouts, its containers and its tasks.
 
         Raises:
             NotFoundError: There is no such pool.
@@ -234,11 +299,15 @@ class AsyncPoolOperations(AsyncOperations):
         )
 
     async def get_urls(self, pool_id: str) -> dict[str, Any]:
-        """Short for `get_pool_urls`."""
+        """Get the URLs of a pool, its rollouts, its containers and its tasks.
+
+        Raises:
+            NotFoundError: There is no such pool.
+        """
         return await self.get_pool_urls(pool_id)
 
     async def get_pool_metrics(self, pool_id: str) -> dict[str, Any]:
-        """How many rollouts a pool has in each state, its success rate and its capacity.
+        """Get the number of a pool's rollouts in each state, its success rate and its capacity.
 
         Raises:
             NotFoundError: There is no such pool.

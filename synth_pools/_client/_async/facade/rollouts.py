@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from synth_pools._client._async.facade.base import AsyncOperations, or_unset, page
 from synth_pools._client.arguments import (
+    check_flag,
     check_idempotency_key,
+    check_limit,
     path_segment,
     query_text,
     request_body,
@@ -54,7 +56,7 @@ class AsyncRolloutOperations(AsyncOperations):
         )
 
     async def get_rollout(self, pool_id: str, rollout_id: str) -> dict[str, Any]:
-        """A rollout as it is now: its status, and its result once it is finished.
+        """Get a rollout as it is now: its status, and its result once it is finished.
 
         Raises:
             NotFoundError: There is no such rollout.
@@ -73,7 +75,7 @@ class AsyncRolloutOperations(AsyncOperations):
         limit: int = 100,
         cursor: str | None = None,
     ) -> dict[str, Any]:
-        """One page of a pool's rollouts, newest first.
+        """Get one page of a pool's rollouts, newest first.
 
         Args:
             pool_id: The pool.
@@ -102,7 +104,7 @@ class AsyncRolloutOperations(AsyncOperations):
         cursor: str | None = None,
         prefetch: bool = False,
     ) -> AsyncItems:
-        """All of a pool's rollouts, newest first, page after page as they are needed.
+        """Iterate over a pool's rollouts, newest first, page after page as they are needed.
 
         Args:
             pool_id: The pool.
@@ -152,7 +154,6 @@ class AsyncRolloutOperations(AsyncOperations):
             NotFoundError: There is no such rollout.
         """
         from synth_pools._client._async.waiters import wait_for_rollout
-        from synth_pools._client.arguments import check_flag, check_limit
 
         check_limit(timeout, "timeout")
         check_flag(cancel_on_timeout, "cancel_on_timeout")
@@ -179,7 +180,7 @@ class AsyncRolloutOperations(AsyncOperations):
         )
 
     async def get_rollout_artifacts(self, pool_id: str, rollout_id: str) -> dict[str, Any]:
-        """What a rollout left behind; empty until it is finished.
+        """List the artifacts of a rollout; empty until it is finished.
 
         Returns:
             ``{"items": [...], "next_cursor": null}``
@@ -195,7 +196,7 @@ class AsyncRolloutOperations(AsyncOperations):
         )
 
     async def get_rollout_usage(self, pool_id: str, rollout_id: str) -> dict[str, Any]:
-        """What a rollout used: time, tokens, bytes, cost.
+        """Get the resources that a rollout used: time, tokens, bytes, cost.
 
         Raises:
             NotFoundError: There is no such rollout.
@@ -207,7 +208,7 @@ class AsyncRolloutOperations(AsyncOperations):
         )
 
     async def get_rollout_summary(self, pool_id: str, rollout_id: str) -> dict[str, Any]:
-        """A rollout in short: status, reward, last event, timing.
+        """Get the summary of a rollout: status, reward, last event, timing.
 
         Raises:
             NotFoundError: There is no such rollout.
@@ -221,7 +222,7 @@ class AsyncRolloutOperations(AsyncOperations):
     def stream_rollout_events(
         self, pool_id: str, rollout_id: str, *, cursor: str | None = None
     ) -> AsyncEventStream:
-        """The events of a rollout, from its first one on, live until it is finished.
+        """Stream the events of a rollout, from its first one on, live until it is finished.
 
         The arguments are checked at once; the request is sent when the first event is asked for.
 

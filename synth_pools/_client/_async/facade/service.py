@@ -12,13 +12,13 @@ class AsyncServiceOperations(AsyncOperations):
     """The operations on the service as a whole."""
 
     async def get_queue_status(self) -> dict[str, Any]:
-        """How many rollouts wait and run, and how many may run at once."""
+        """Get the number of rollouts that wait, that run, and that may run at once."""
         return await self._transport.request(
             "get_queue_status", api.service.get_queue_status._get_kwargs()
         )
 
     async def get_capabilities(self) -> dict[str, Any]:
-        """What the service can do: its pool targets, its features, its version."""
+        """Get the capabilities of the service: its pool targets, its features, its version."""
         return await self._transport.request(
             "get_capabilities", api.service.get_capabilities._get_kwargs()
         )

@@ -14,7 +14,7 @@ class AsyncTaskOperations(AsyncOperations):
     """The operations on a pool's tasks."""
 
     async def list_tasks(self, pool_id: str) -> dict[str, Any]:
-        """All tasks of a pool.
+        """List all tasks of a pool.
 
         Returns:
             ``{"items": [...], "next_cursor": null}``

@@ -1,4 +1,4 @@
-"""Many rollouts on one pool: `run_many`."""
+"""Fleet of rollouts on one pool: `run_many`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import warnings
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from synth_pools._client._async.facade.rollouts import AsyncRolloutOperations
@@ -28,8 +27,8 @@ from synth_pools._client.runtime.async_.concurrency import (
     AsyncWorkerGroup,
     bounded,
     call_back,
-    in_thread,
 )
+from synth_pools._client.runtime.async_.io import AsyncCloseable, in_thread
 from synth_pools.errors import FleetStoppedError, SynthPoolsError
 
 # How far the others may get ahead of one that is reported next, in a fleet that reports in order.
@@ -39,7 +38,7 @@ _CANCEL_SECONDS = 15.0
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class FleetOptions:
-    """What `run_many` was asked for, checked."""
+    """Arguments of `run_many`, checked."""
 
     max_in_flight: int
     on_result: Callable[[RolloutOutcome], Any] | None
@@ -52,7 +51,7 @@ class FleetOptions:
     patience: float
 
 
-class AsyncFleet(AsyncRunnable[FleetProgress]):
+class AsyncFleet(AsyncRunnable[FleetProgress], AsyncCloseable):
     """The outcomes of many rollouts, as they come.
 
     Nothing is sent before it is iterated, or run. It ends with the last request; leaving a ``with``
@@ -75,11 +74,11 @@ class AsyncFleet(AsyncRunnable[FleetProgress]):
 
     @property
     def progress(self) -> FleetProgress:
-        """How far it is."""
+        """Counts of its requests so far."""
         return self._running().progress()
 
     async def run(self) -> FleetProgress:
-        """Run it to its end, with ``on_result`` as the only one that sees the outcomes.
+        """Run the fleet to its end; only ``on_result`` sees the outcomes.
 
         Returns:
             The counts.
@@ -103,19 +102,8 @@ class AsyncFleet(AsyncRunnable[FleetProgress]):
             raise StopAsyncIteration
         return outcome
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.aclose()
-
     async def aclose(self) -> None:
-        """End it. Can be repeated."""
+        """End the fleet. Can be repeated."""
         await self._running().aclose()
 
     def _running(self) -> _Engine:
@@ -137,7 +125,7 @@ class AsyncFleet(AsyncRunnable[FleetProgress]):
 
 
 class _Engine:
-    """The workers and what they share. The fleet refers to it, and not the other way round."""
+    """Workers of a fleet and their shared state. It holds no reference to the fleet."""
 
     def __init__(
         self, transport: AsyncTransport, pool_id: str, requests: Any, options: FleetOptions
@@ -174,14 +162,14 @@ class _Engine:
         return self._counter.progress(len(self._worker.in_flight) if self._worker else 0)
 
     async def next(self) -> RolloutOutcome | None:
-        """The next outcome; None after the last one."""
+        """Return the next outcome; None after the last one."""
         if self.closed:
             return None
         if not self.started:
             await self._start()
         async with self._condition:
             while self._workers and not (self._ready or self._fatal or self._group.stopping):
-                await self._condition.wait()
+                await self._condition.wait_at_most(None)
             outcome = self._ready.popleft() if self._ready and not self._fatal else None
             if outcome is not None:
                 self._unreported -= 1
@@ -194,7 +182,7 @@ class _Engine:
         return outcome
 
     async def aclose(self) -> None:
-        """Stop the workers, and do with what is under way as was asked."""
+        """Stop the workers, and leave or cancel the requests in flight."""
         if self.closed:
             return
         self.closed = True
@@ -242,7 +230,7 @@ class _Engine:
         self._group.start(self._work)
 
     async def _work(self) -> None:
-        """Take requests as long as there are any, and let another one begin who does the same."""
+        """Take requests as long as there are any, and start one more worker for each."""
         try:
             while await self._may_take():
                 taken = await self._source.take()
@@ -268,7 +256,7 @@ class _Engine:
         async with self._condition:
             while not self._ending and self._unreported >= self._most_unreported:
                 self._group.check()
-                await self._condition.wait()
+                await self._condition.wait_at_most(None)
             self._group.check()
             self._unreported += not self._ending
             return not self._ending
@@ -312,7 +300,7 @@ class _Engine:
             await self._stop_for(outcome)
 
     async def _stop_for(self, outcome: RolloutOutcome) -> None:
-        """Stop at the first that went wrong; its own outcome is still reported."""
+        """Stop the fleet at a failed outcome, which is still reported."""
         async with self._condition:
             self._failure = _stopped("fail_fast", outcome)
             self._ending = True

@@ -1,4 +1,4 @@
-"""Rollouts from their creation to their end: one, or a fleet of them."""
+"""`run` and `run_many`: rollouts from their creation to their end."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _MOST_IN_FLIGHT = 10_000
 
 
 class AsyncRolloutRunner:
-    """What ``client.rollouts`` has beside the short names of operations."""
+    """Methods of ``client.rollouts`` that run rollouts to their end."""
 
     def __init__(self, client: AsyncRolloutOperations) -> None:
         self._client = client
@@ -101,7 +101,7 @@ class AsyncRolloutRunner:
         on_interrupt: Literal["leave", "cancel"] = "leave",
         patience: float = 600.0,
     ) -> AsyncFleet:
-        """A fleet: a rollout for each request, a limited number at a time.
+        """Make a fleet: a rollout for each request, a limited number at a time.
 
         Nothing is sent before the fleet is iterated, or run with its ``run()``. When the service
         has enough, is away or is restarted, all of it slows down together, and goes on afterwards.

@@ -1,4 +1,4 @@
-"""One request of a fleet, from its admission to its outcome."""
+"""Worker of a fleet: brings requests from their admission to their outcome."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from synth_pools._client.fleet.journal_file import JournalFile
 from synth_pools._client.fleet.outcomes import RolloutOutcome, rollout_id_of
 from synth_pools._client.http import RequestError
 from synth_pools._client.http.retry import backoff
-from synth_pools._client.runtime.async_.concurrency import AsyncWorkerGroup, in_thread, read_end
+from synth_pools._client.runtime.async_.concurrency import AsyncWorkerGroup, read_end
+from synth_pools._client.runtime.async_.io import in_thread
 from synth_pools.errors import (
     AuthenticationError,
     ClientClosedError,
@@ -45,7 +46,7 @@ class InFlight:
 
 
 class AsyncFleetWorker:
-    """Runs the requests of one fleet; any number at a time.
+    """Worker for the requests of one fleet; any number at a time.
 
     Attributes:
         flights: What is under way, by index.
@@ -71,7 +72,7 @@ class AsyncFleetWorker:
         self.in_flight: dict[int, InFlight] = {}
 
     async def run(self, index: int, request: Any) -> RolloutOutcome:
-        """Bring a request to its end, or read from the journal how it ended."""
+        """Run a request to its end, or return its outcome from the journal."""
         item = InFlight(request)
         sha = digest(request)
         admission: AdmissionRecord | None = None
@@ -92,7 +93,7 @@ class AsyncFleetWorker:
                 del self.in_flight[index]
 
     async def cancel(self, item: InFlight) -> None:
-        """Cancel what is under way; what was sent and not answered is found by its key."""
+        """Cancel a request in flight; a rollout whose id is unknown is found by its key."""
         if not item.key:
             return
         if item.rollout_id is None:
@@ -130,7 +131,7 @@ class AsyncFleetWorker:
         return RolloutOutcome(index, item.request, rollout, None, attempt + 1)
 
     async def _once(self, index: int, attempt: int, item: InFlight, sha: str) -> dict[str, Any]:
-        """One rollout, ended, with its summary."""
+        """Run one rollout to its end, and return it with its summary."""
         operations, pool_id, caller = self._operations, self._pool_id, self._caller
         item.key = self._run.key(index, attempt)
         rollout: dict[str, Any] = {}
@@ -148,7 +149,7 @@ class AsyncFleetWorker:
         return {**rollout, "summary": summary}
 
     async def _follow(self, rollout_id: str) -> dict[str, Any]:
-        """Watch its events, and look at it whenever they end; where there are none, look."""
+        """Follow a rollout's events, and poll it whenever they end or where there are none."""
         operations, pool_id = self._operations, self._pool_id
         watch = _Watch()
         barren = 0

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class AsyncArtifactFiles:
-    """What a rollout left behind, as bytes or as files.
+    """Artifacts of a rollout, as bytes or as files.
 
     Those that write a file return its path. ``to`` is a file, or a folder that exists, in which the
     file gets the name that it has at the service, without anything in it that would lead elsewhere.
@@ -37,15 +37,37 @@ class AsyncArtifactFiles:
     _client: AsyncAgentRolloutOperations
 
     async def artifact(self, rollout_id: str, path: str) -> bytes:
-        """Short for `get_global_rollout_artifact`."""
+        """Get the content of an artifact, checked against the SHA-256 that the service names.
+
+        Like all downloads it goes on where a connection broke, in up to ``max_retries`` further
+        requests. For one that should not be in memory, or whose progress should be seen, see
+        ``agent_rollouts.download_artifact``.
+
+        Args:
+            rollout_id: The rollout.
+            artifact_path: The artifact's ``path``, or its ``artifact_id``.
+
+        Raises:
+            NotFoundError: There is no such rollout or artifact, or its content is no longer kept
+                (``code`` is ``artifact_expired``).
+            ContentMismatchError: What came is something else.
+        """
         return await self._client.get_global_rollout_artifact(rollout_id, path)
 
     async def artifacts_zip(self, rollout_id: str) -> bytes:
-        """Short for `get_global_rollout_artifacts_zip`."""
+        """Get a ZIP archive of all artifacts of a rollout, each under its ``path``.
+
+        Raises:
+            NotFoundError: There is no such rollout.
+        """
         return await self._client.get_global_rollout_artifacts_zip(rollout_id)
 
     async def support_bundle(self, rollout_id: str) -> bytes:
-        """Short for `get_global_rollout_support_bundle`."""
+        """Get a ZIP archive of all that the service knows of a rollout, without secrets.
+
+        Raises:
+            NotFoundError: There is no such rollout.
+        """
         return await self._client.get_global_rollout_support_bundle(rollout_id)
 
     async def download_artifact(
@@ -122,7 +144,15 @@ class AsyncAgentRolloutsNamespace(AsyncArtifactFiles):
         cursor: str | None = None,
         prefetch: bool = False,
     ) -> AsyncItems:
-        """Short for `iter_global_rollouts`."""
+        """Iterate over the rollouts of all pools, newest first, page after page as they are needed.
+
+        Args:
+            state: Only rollouts in this state.
+            limit: Most rollouts of a page, 1 to 1000.
+            cursor: Begin after the page that ended with this ``next_cursor``.
+            prefetch: Ask for the next page while the items of one are used. The sync client asks
+                when they are used up.
+        """
         return self._client.iter_global_rollouts(
             state=state, limit=limit, cursor=cursor, prefetch=prefetch
         )
@@ -162,51 +192,154 @@ class AsyncAgentRolloutsNamespace(AsyncArtifactFiles):
     async def create(
         self, request: Mapping[str, Any], *, idempotency_key: str | None = None
     ) -> dict[str, Any]:
-        """Short for `create_global_rollout`."""
+        """Start a rollout; without a ``pool_id`` in the request the service chooses the pool.
+
+        Args:
+            request: What to run, in the `CANONICAL_ROLLOUT_REQUEST_KEYS`. With
+                ``"mode": "sync"`` the call waits until the rollout is finished.
+            idempotency_key: 1 to 255 visible ASCII characters. A repeated call with the same key
+                returns the rollout of the first one.
+
+        Returns:
+            The rollout.
+
+        Raises:
+            RequestValidationError: ``request`` has other keys; nothing was sent.
+            NotFoundError: There is no such pool or task.
+            ConflictError: No active pool can take it, or the key belongs to another request.
+            ValidationFailedError: The request is invalid; the message names the fields.
+        """
         return await self._client.create_global_rollout(request, idempotency_key=idempotency_key)
 
     async def validate(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """Short for `validate_rollout`."""
+        """Check a request as `create_global_rollout` would; nothing is created.
+
+        Args:
+            request: Any mapping; what is wrong with it is for the service to say, its keys too.
+
+        Returns:
+            ``{"valid": ..., "errors": [...], "pool_id": ...}``: each error with ``loc``, ``msg``
+            and ``type``; the pool is the one that would get the rollout, None where none would.
+        """
         return await self._client.validate_rollout(request)
 
     async def create_batch(
         self, request: Mapping[str, Any], *, idempotency_key: str | None = None
     ) -> dict[str, Any]:
-        """Short for `create_rollout_batch`."""
+        """Start many rollouts, each on its own, in order: one that is refused stops no other.
+
+        It never waits for their ends, whatever their ``mode`` says.
+
+        Args:
+            request: ``{"rollouts": [...], "pool_id": ...}``: up to 1000 requests as
+                `create_global_rollout` takes them; the pool is that of those which name none.
+                ``requests`` is another spelling of ``rollouts``, and comes after it.
+            idempotency_key: 1 to 255 visible ASCII characters. A repeated call with the same key
+                returns the rollouts of the first one, and starts only what was refused before.
+
+        Returns:
+            ``{"items": [...], "admitted": ..., "refused": ...}``: for each request, in order, its
+            ``index``, the ``status`` that it would have got alone, and its ``rollout`` or, where
+            that is None, its ``error``.
+
+        Raises:
+            RequestValidationError: ``request`` is not of this shape; nothing was sent.
+            ConflictError: The key belongs to another batch.
+        """
         return await self._client.create_rollout_batch(request, idempotency_key=idempotency_key)
 
     async def replay(
         self, rollout_id: str, *, idempotency_key: str | None = None
     ) -> dict[str, Any]:
-        """Short for `replay_rollout`."""
+        """Start a rollout with the request, task and pool of an earlier one, whatever its state.
+
+        Args:
+            rollout_id: The earlier rollout.
+            idempotency_key: 1 to 255 visible ASCII characters. A repeated call with the same key
+                returns the rollout of the first one.
+
+        Returns:
+            The new rollout, which names the earlier one in ``replay_of``; where the request has
+            ``"mode": "sync"``, once it is finished.
+
+        Raises:
+            NotFoundError: There is no such rollout, or its task is gone.
+            ConflictError: The pool is not active.
+        """
         return await self._client.replay_rollout(rollout_id, idempotency_key=idempotency_key)
 
     async def get(self, rollout_id: str) -> dict[str, Any]:
-        """Short for `get_global_rollout`."""
+        """Get a rollout as it is now: its status, and its result once it is finished.
+
+        Raises:
+            NotFoundError: There is no such rollout.
+        """
         return await self._client.get_global_rollout(rollout_id)
 
     async def list(
         self, *, state: str | None = None, limit: int = 100, cursor: str | None = None
     ) -> dict[str, Any]:
-        """Short for `list_global_rollouts`."""
+        """Get one page of the rollouts of all pools, newest first.
+
+        Args:
+            state: Only rollouts in this state.
+            limit: Most rollouts of the page, 1 to 1000.
+            cursor: ``next_cursor`` of the page before.
+
+        Returns:
+            ``{"items": [...], "next_cursor": ...}``; the cursor is null on the last page.
+        """
         return await self._client.list_global_rollouts(state=state, limit=limit, cursor=cursor)
 
     async def cancel(self, rollout_id: str) -> dict[str, Any]:
-        """Short for `cancel_global_rollout`."""
+        """Cancel a rollout that waits or runs. Repeating it changes nothing.
+
+        Returns:
+            The rollout, cancelled.
+
+        Raises:
+            NotFoundError: There is no such rollout.
+            ConflictError: The rollout has completed or failed.
+        """
         return await self._client.cancel_global_rollout(rollout_id)
 
     async def artifacts(self, rollout_id: str) -> dict[str, Any]:
-        """Short for `get_global_rollout_artifacts`."""
+        """List the artifacts of a rollout; empty until it is finished.
+
+        Returns:
+            ``{"items": [...], "next_cursor": null}``
+
+        Raises:
+            NotFoundError: There is no such rollout.
+        """
         return await self._client.get_global_rollout_artifacts(rollout_id)
 
     async def usage(self, rollout_id: str) -> dict[str, Any]:
-        """Short for `get_global_rollout_usage`."""
+        """Get the resources that a rollout used: time, tokens, bytes, cost.
+
+        Raises:
+            NotFoundError: There is no such rollout.
+        """
         return await self._client.get_global_rollout_usage(rollout_id)
 
     async def summary(self, rollout_id: str) -> dict[str, Any]:
-        """Short for `get_global_rollout_summary`."""
+        """Get the summary of a rollout: status, reward, last event, timing.
+
+        Raises:
+            NotFoundError: There is no such rollout.
+        """
         return await self._client.get_global_rollout_summary(rollout_id)
 
     def events(self, rollout_id: str, *, cursor: str | None = None) -> AsyncEventStream:
-        """Short for `stream_global_rollout_events`."""
+        """Stream the events of a rollout, from its first one on, live until it is finished.
+
+        The arguments are checked at once; the request is sent when the first event is asked for.
+
+        Args:
+            rollout_id: The rollout.
+            cursor: ``id`` of the last event that was seen: the stream goes on after it.
+
+        Raises:
+            NotFoundError: There is no such rollout (when iterated).
+        """
         return self._client.stream_global_rollout_events(rollout_id, cursor=cursor)

@@ -24,7 +24,19 @@ class AsyncRolloutsNamespace(AsyncRolloutRunner):
         cursor: str | None = None,
         prefetch: bool = False,
     ) -> AsyncItems:
-        """Short for `iter_rollouts`."""
+        """Iterate over a pool's rollouts, newest first, page after page as they are needed.
+
+        Args:
+            pool_id: The pool.
+            state: Only rollouts in this state.
+            limit: Most rollouts of a page, 1 to 1000.
+            cursor: Begin after the page that ended with this ``next_cursor``.
+            prefetch: Ask for the next page while the items of one are used. The sync client asks
+                when they are used up.
+
+        Raises:
+            NotFoundError: There is no such pool (when iterated).
+        """
         return self._client.iter_rollouts(
             pool_id, state=state, limit=limit, cursor=cursor, prefetch=prefetch
         )
@@ -37,7 +49,23 @@ class AsyncRolloutsNamespace(AsyncRolloutRunner):
         timeout: float | None = None,
         cancel_on_timeout: bool = False,
     ) -> dict[str, Any]:
-        """Short for `wait_rollout`."""
+        """Wait until a rollout has ended: completed, failed or cancelled.
+
+        It follows the rollout's events, and outlasts a service that is away for minutes.
+
+        Args:
+            pool_id: The pool.
+            rollout_id: The rollout.
+            timeout: Seconds; None for no limit.
+            cancel_on_timeout: Cancel the rollout when the time is over; else it is left as it is.
+
+        Returns:
+            The rollout.
+
+        Raises:
+            WaitTimeoutError: It has not ended in time; ``last`` is how it was seen last.
+            NotFoundError: There is no such rollout.
+        """
         return await self._client.wait_rollout(
             pool_id, rollout_id, timeout=timeout, cancel_on_timeout=cancel_on_timeout
         )
@@ -45,11 +73,32 @@ class AsyncRolloutsNamespace(AsyncRolloutRunner):
     async def create(
         self, pool_id: str, request: Mapping[str, Any], *, idempotency_key: str | None = None
     ) -> dict[str, Any]:
-        """Short for `create_rollout`."""
+        """Start a rollout on a pool.
+
+        Args:
+            pool_id: The pool.
+            request: What to run, in the `CANONICAL_ROLLOUT_REQUEST_KEYS`. With
+                ``"mode": "sync"`` the call waits until the rollout is finished.
+            idempotency_key: 1 to 255 visible ASCII characters. A repeated call with the same key
+                returns the rollout of the first one.
+
+        Returns:
+            The rollout.
+
+        Raises:
+            RequestValidationError: ``request`` has other keys; nothing was sent.
+            NotFoundError: There is no such pool or task.
+            ConflictError: The pool is not active, or the key belongs to another request.
+            ValidationFailedError: The request is invalid; the message names the fields.
+        """
         return await self._client.create_rollout(pool_id, request, idempotency_key=idempotency_key)
 
     async def get(self, pool_id: str, rollout_id: str) -> dict[str, Any]:
-        """Short for `get_rollout`."""
+        """Get a rollout as it is now: its status, and its result once it is finished.
+
+        Raises:
+            NotFoundError: There is no such rollout.
+        """
         return await self._client.get_rollout(pool_id, rollout_id)
 
     async def list(
@@ -60,27 +109,74 @@ class AsyncRolloutsNamespace(AsyncRolloutRunner):
         limit: int = 100,
         cursor: str | None = None,
     ) -> dict[str, Any]:
-        """Short for `list_rollouts`."""
+        """Get one page of a pool's rollouts, newest first.
+
+        Args:
+            pool_id: The pool.
+            state: Only rollouts in this state.
+            limit: Most rollouts of the page, 1 to 1000.
+            cursor: ``next_cursor`` of the page before.
+
+        Returns:
+            ``{"items": [...], "next_cursor": ...}``; the cursor is null on the last page.
+
+        Raises:
+            NotFoundError: There is no such pool.
+        """
         return await self._client.list_rollouts(pool_id, state=state, limit=limit, cursor=cursor)
 
     async def cancel(self, pool_id: str, rollout_id: str) -> dict[str, Any]:
-        """Short for `cancel_rollout`."""
+        """Cancel a rollout that waits or runs. Repeating it changes nothing.
+
+        Returns:
+            The rollout, cancelled.
+
+        Raises:
+            NotFoundError: There is no such rollout.
+            ConflictError: The rollout has completed or failed.
+        """
         return await self._client.cancel_rollout(pool_id, rollout_id)
 
     async def artifacts(self, pool_id: str, rollout_id: str) -> dict[str, Any]:
-        """Short for `get_rollout_artifacts`."""
+        """List the artifacts of a rollout; empty until it is finished.
+
+        Returns:
+            ``{"items": [...], "next_cursor": null}``
+
+        Raises:
+            NotFoundError: There is no such rollout.
+        """
         return await self._client.get_rollout_artifacts(pool_id, rollout_id)
 
     async def usage(self, pool_id: str, rollout_id: str) -> dict[str, Any]:
-        """Short for `get_rollout_usage`."""
+        """Get the resources that a rollout used: time, tokens, bytes, cost.
+
+        Raises:
+            NotFoundError: There is no such rollout.
+        """
         return await self._client.get_rollout_usage(pool_id, rollout_id)
 
     async def summary(self, pool_id: str, rollout_id: str) -> dict[str, Any]:
-        """Short for `get_rollout_summary`."""
+        """Get the summary of a rollout: status, reward, last event, timing.
+
+        Raises:
+            NotFoundError: There is no such rollout.
+        """
         return await self._client.get_rollout_summary(pool_id, rollout_id)
 
     def events(
         self, pool_id: str, rollout_id: str, *, cursor: str | None = None
     ) -> AsyncEventStream:
-        """Short for `stream_rollout_events`."""
+        """Stream the events of a rollout, from its first one on, live until it is finished.
+
+        The arguments are checked at once; the request is sent when the first event is asked for.
+
+        Args:
+            pool_id: The pool.
+            rollout_id: The rollout.
+            cursor: ``id`` of the last event that was seen: the stream goes on after it.
+
+        Raises:
+            NotFoundError: There is no such rollout (when iterated).
+        """
         return self._client.stream_rollout_events(pool_id, rollout_id, cursor=cursor)

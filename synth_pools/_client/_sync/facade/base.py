@@ -1,7 +1,7 @@
 # Derived by `make generate`. Change the file that it comes from:
 # synth_pools/_client/_async/facade/base.py
 
-"""What all groups of operations share."""
+"""Base of all groups of operations."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Operations:
 
     @classmethod
     def _on(cls, transport: Transport) -> Self:
-        """The operations of this group alone."""
+        """Return the operations of this group alone."""
         operations = cls()
         operations._transport = transport
         return operations
@@ -48,12 +48,12 @@ class Operations:
 
 
 def or_unset(value: T | None) -> T | Unset:
-    """How the generated request builders want to hear that a parameter is not sent."""
+    """Translate None, for a parameter that is not sent, for the generated request builders."""
     return UNSET if value is None else value
 
 
 def page(state: str | None, limit: int | None, cursor: str | None) -> dict[str, Any]:
-    """The parameters of a list, checked."""
+    """Check the parameters of a list."""
     return {
         "state": or_unset(query_text(state, "state")),
         "limit": or_unset(query_int(limit, "limit")),

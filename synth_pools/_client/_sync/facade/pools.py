@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from synth_pools._client._sync.facade.base import Operations, page
-from synth_pools._client.arguments import path_segment, request_body
+from synth_pools._client.arguments import check_limit, path_segment, request_body
 from synth_pools_api import api
 
 if TYPE_CHECKING:
@@ -38,13 +38,25 @@ class PoolOperations(Operations):
         )
 
     def create(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """Short for `create_pool`."""
+        """Create a pool.
+
+        Args:
+            request: The pool's definition; the smallest one is ``{"name": "my-pool"}``. It may
+                choose its own ``pool_id``.
+
+        Returns:
+            The pool.
+
+        Raises:
+            ConflictError: The chosen id is taken.
+            ValidationFailedError: The definition is invalid; the message names the fields.
+        """
         return self.create_pool(request)
 
     def list_pools(
         self, *, state: str | None = None, limit: int = 100, cursor: str | None = None
     ) -> dict[str, Any]:
-        """One page of the pools, newest first.
+        """Get one page of the pools, newest first.
 
         Args:
             state: Only pools in this state. Archived pools are listed only for ``"archived"``.
@@ -61,7 +73,16 @@ class PoolOperations(Operations):
     def list(
         self, *, state: str | None = None, limit: int = 100, cursor: str | None = None
     ) -> dict[str, Any]:
-        """Short for `list_pools`."""
+        """Get one page of the pools, newest first.
+
+        Args:
+            state: Only pools in this state. Archived pools are listed only for ``"archived"``.
+            limit: Most pools of the page, 1 to 1000.
+            cursor: ``next_cursor`` of the page before.
+
+        Returns:
+            ``{"items": [...], "next_cursor": ...}``; the cursor is null on the last page.
+        """
         return self.list_pools(state=state, limit=limit, cursor=cursor)
 
     def iter_pools(
@@ -72,7 +93,7 @@ class PoolOperations(Operations):
         cursor: str | None = None,
         prefetch: bool = False,
     ) -> Items:
-        """All pools, newest first, page after page as they are needed.
+        """Iterate over all pools, newest first, page after page as they are needed.
 
         Args:
             state: Only pools in this state.
@@ -107,7 +128,6 @@ class PoolOperations(Operations):
             NotFoundError: There is no such pool.
         """
         from synth_pools._client._sync.waiters import Waiter
-        from synth_pools._client.arguments import check_limit
 
         check_limit(timeout, "timeout")
         pool_id = path_segment(pool_id, "pool_id")
@@ -115,7 +135,7 @@ class PoolOperations(Operations):
         return wait.until_active(api.pools.get_pool._get_kwargs(pool_id), pool_id)
 
     def get_pool(self, pool_id: str) -> dict[str, Any]:
-        """A pool, archived ones too.
+        """Get a pool, archived ones too.
 
         Raises:
             NotFoundError: There is no such pool.
@@ -124,7 +144,11 @@ class PoolOperations(Operations):
         return self._transport.request("get_pool", api.pools.get_pool._get_kwargs(pool_id))
 
     def get(self, pool_id: str) -> dict[str, Any]:
-        """Short for `get_pool`."""
+        """Get a pool, archived ones too.
+
+        Raises:
+            NotFoundError: There is no such pool.
+        """
         return self.get_pool(pool_id)
 
     def replace_pool(self, pool_id: str, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -144,7 +168,16 @@ class PoolOperations(Operations):
         )
 
     def replace(self, pool_id: str, request: Mapping[str, Any]) -> dict[str, Any]:
-        """Short for `replace_pool`."""
+        """Replace a pool's definition: what ``request`` does not name goes back to its default.
+
+        Returns:
+            The pool as it is now.
+
+        Raises:
+            NotFoundError: There is no such pool.
+            ConflictError: The pool is archived, or ``request`` names another id.
+            ValidationFailedError: The definition is invalid; the message names the fields.
+        """
         return self.replace_pool(pool_id, request)
 
     def update_pool(self, pool_id: str, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -164,7 +197,16 @@ class PoolOperations(Operations):
         )
 
     def update(self, pool_id: str, request: Mapping[str, Any]) -> dict[str, Any]:
-        """Short for `update_pool`."""
+        """Change a part of a pool's definition: objects merge, null removes, arrays replace.
+
+        Returns:
+            The pool as it is now.
+
+        Raises:
+            NotFoundError: There is no such pool.
+            ConflictError: The pool is archived, or ``request`` names another id.
+            ValidationFailedError: The change is invalid; the message names the fields.
+        """
         return self.update_pool(pool_id, request)
 
     def delete_pool(self, pool_id: str) -> dict[str, Any]:
@@ -180,11 +222,18 @@ class PoolOperations(Operations):
         return self._transport.request("delete_pool", api.pools.delete_pool._get_kwargs(pool_id))
 
     def delete(self, pool_id: str) -> dict[str, Any]:
-        """Short for `delete_pool`."""
+        """Archive a pool, for good, and cancel its rollouts. Repeating it changes nothing.
+
+        Returns:
+            The archived pool.
+
+        Raises:
+            NotFoundError: There is no such pool.
+        """
         return self.delete_pool(pool_id)
 
     def pause_pool(self, pool_id: str) -> dict[str, Any]:
-        """Admit nothing to a pool: what runs goes on, what is queued waits. It can be repeated.
+        """Pause a pool: running rollouts go on, queued ones wait. It can be repeated.
 
         Returns:
             The pool as it is now.
@@ -197,7 +246,15 @@ class PoolOperations(Operations):
         return self._transport.request("pause_pool", api.pools.pause_pool._get_kwargs(pool_id))
 
     def pause(self, pool_id: str) -> dict[str, Any]:
-        """Short for `pause_pool`."""
+        """Pause a pool: running rollouts go on, queued ones wait. It can be repeated.
+
+        Returns:
+            The pool as it is now.
+
+        Raises:
+            NotFoundError: There is no such pool.
+            ConflictError: The pool is archived, or never was active.
+        """
         return self.pause_pool(pool_id)
 
     def resume_pool(self, pool_id: str) -> dict[str, Any]:
@@ -214,11 +271,19 @@ class PoolOperations(Operations):
         return self._transport.request("resume_pool", api.pools.resume_pool._get_kwargs(pool_id))
 
     def resume(self, pool_id: str) -> dict[str, Any]:
-        """Short for `resume_pool`."""
+        """Admit rollouts to a paused pool again, or try again to start one that failed.
+
+        Returns:
+            The pool as it is now: ``active``, or ``warming`` until its containers are up.
+
+        Raises:
+            NotFoundError: There is no such pool.
+            ConflictError: The pool is archived, or still being prepared.
+        """
         return self.resume_pool(pool_id)
 
     def get_pool_urls(self, pool_id: str) -> dict[str, Any]:
-        """Where a pool, its rollouts, its containers and its tasks are reached.
+        """Get the URLs of a pool, its rollouts, its containers and its tasks.
 
         Raises:
             NotFoundError: There is no such pool.
@@ -229,11 +294,15 @@ class PoolOperations(Operations):
         )
 
     def get_urls(self, pool_id: str) -> dict[str, Any]:
-        """Short for `get_pool_urls`."""
+        """Get the URLs of a pool, its rollouts, its containers and its tasks.
+
+        Raises:
+            NotFoundError: There is no such pool.
+        """
         return self.get_pool_urls(pool_id)
 
     def get_pool_metrics(self, pool_id: str) -> dict[str, Any]:
-        """How many rollouts a pool has in each state, its success rate and its capacity.
+        """Get the number of a pool's rollouts in each state, its success rate and its capacity.
 
         Raises:
             NotFoundError: There is no such pool.

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from synth_pools._client._sync.facade.base import Operations, or_unset, page
 from synth_pools._client.arguments import (
+    check_flag,
     check_idempotency_key,
+    check_limit,
     path_segment,
     query_text,
     request_body,
@@ -57,7 +59,7 @@ class RolloutOperations(Operations):
         )
 
     def get_rollout(self, pool_id: str, rollout_id: str) -> dict[str, Any]:
-        """A rollout as it is now: its status, and its result once it is finished.
+        """Get a rollout as it is now: its status, and its result once it is finished.
 
         Raises:
             NotFoundError: There is no such rollout.
@@ -76,7 +78,7 @@ class RolloutOperations(Operations):
         limit: int = 100,
         cursor: str | None = None,
     ) -> dict[str, Any]:
-        """One page of a pool's rollouts, newest first.
+        """Get one page of a pool's rollouts, newest first.
 
         Args:
             pool_id: The pool.
@@ -105,7 +107,7 @@ class RolloutOperations(Operations):
         cursor: str | None = None,
         prefetch: bool = False,
     ) -> Items:
-        """All of a pool's rollouts, newest first, page after page as they are needed.
+        """Iterate over a pool's rollouts, newest first, page after page as they are needed.
 
         Args:
             pool_id: The pool.
@@ -155,7 +157,6 @@ class RolloutOperations(Operations):
             NotFoundError: There is no such rollout.
         """
         from synth_pools._client._sync.waiters import wait_for_rollout
-        from synth_pools._client.arguments import check_flag, check_limit
 
         check_limit(timeout, "timeout")
         check_flag(cancel_on_timeout, "cancel_on_timeout")
@@ -182,7 +183,7 @@ class RolloutOperations(Operations):
         )
 
     def get_rollout_artifacts(self, pool_id: str, rollout_id: str) -> dict[str, Any]:
-        """What a rollout left behind; empty until it is finished.
+        """List the artifacts of a rollout; empty until it is finished.
 
         Returns:
             ``{"items": [...], "next_cursor": null}``
@@ -198,7 +199,7 @@ class RolloutOperations(Operations):
         )
 
     def get_rollout_usage(self, pool_id: str, rollout_id: str) -> dict[str, Any]:
-        """What a rollout used: time, tokens, bytes, cost.
+        """Get the resources that a rollout used: time, tokens, bytes, cost.
 
         Raises:
             NotFoundError: There is no such rollout.
@@ -210,7 +211,7 @@ class RolloutOperations(Operations):
         )
 
     def get_rollout_summary(self, pool_id: str, rollout_id: str) -> dict[str, Any]:
-        """A rollout in short: status, reward, last event, timing.
+        """Get the summary of a rollout: status, reward, last event, timing.
 
         Raises:
             NotFoundError: There is no such rollout.
@@ -224,7 +225,7 @@ class RolloutOperations(Operations):
     def stream_rollout_events(
         self, pool_id: str, rollout_id: str, *, cursor: str | None = None
     ) -> EventStream:
-        """The events of a rollout, from its first one on, live until it is finished.
+        """Stream the events of a rollout, from its first one on, live until it is finished.
 
         The arguments are checked at once; the request is sent when the first event is asked for.
 

@@ -17,7 +17,7 @@ class TaskOperations(Operations):
     """The operations on a pool's tasks."""
 
     def list_tasks(self, pool_id: str) -> dict[str, Any]:
-        """All tasks of a pool.
+        """List all tasks of a pool.
 
         Returns:
             ``{"items": [...], "next_cursor": null}``

@@ -1,7 +1,7 @@
 # Derived by `make generate`. Change the file that it comes from:
 # synth_pools/_client/_async/fleet/fleet.py
 
-"""Many rollouts on one pool: `run_many`."""
+"""Fleet of rollouts on one pool: `run_many`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import warnings
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from synth_pools._client._sync.facade.rollouts import RolloutOperations
@@ -31,8 +30,8 @@ from synth_pools._client.runtime.sync_.concurrency import (
     WorkerGroup,
     bounded,
     call_back,
-    in_thread,
 )
+from synth_pools._client.runtime.sync_.io import Closeable, in_thread
 from synth_pools.errors import FleetStoppedError, SynthPoolsError
 
 # How far the others may get ahead of one that is reported next, in a fleet that reports in order.
@@ -42,7 +41,7 @@ _CANCEL_SECONDS = 15.0
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class FleetOptions:
-    """What `run_many` was asked for, checked."""
+    """Arguments of `run_many`, checked."""
 
     max_in_flight: int
     on_result: Callable[[RolloutOutcome], Any] | None
@@ -55,7 +54,7 @@ class FleetOptions:
     patience: float
 
 
-class Fleet(Runnable[FleetProgress]):
+class Fleet(Runnable[FleetProgress], Closeable):
     """The outcomes of many rollouts, as they come.
 
     Nothing is sent before it is iterated, or run. It ends with the last request; leaving a ``with``
@@ -78,11 +77,11 @@ class Fleet(Runnable[FleetProgress]):
 
     @property
     def progress(self) -> FleetProgress:
-        """How far it is."""
+        """Counts of its requests so far."""
         return self._running().progress()
 
     def run(self) -> FleetProgress:
-        """Run it to its end, with ``on_result`` as the only one that sees the outcomes.
+        """Run the fleet to its end; only ``on_result`` sees the outcomes.
 
         Returns:
             The counts.
@@ -106,19 +105,8 @@ class Fleet(Runnable[FleetProgress]):
             raise StopIteration
         return outcome
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
     def close(self) -> None:
-        """End it. Can be repeated."""
+        """End the fleet. Can be repeated."""
         self._running().close()
 
     def _running(self) -> _Engine:
@@ -140,7 +128,7 @@ class Fleet(Runnable[FleetProgress]):
 
 
 class _Engine:
-    """The workers and what they share. The fleet refers to it, and not the other way round."""
+    """Workers of a fleet and their shared state. It holds no reference to the fleet."""
 
     def __init__(
         self, transport: Transport, pool_id: str, requests: Any, options: FleetOptions
@@ -177,14 +165,14 @@ class _Engine:
         return self._counter.progress(len(self._worker.in_flight) if self._worker else 0)
 
     def next(self) -> RolloutOutcome | None:
-        """The next outcome; None after the last one."""
+        """Return the next outcome; None after the last one."""
         if self.closed:
             return None
         if not self.started:
             self._start()
         with self._condition:
             while self._workers and not (self._ready or self._fatal or self._group.stopping):
-                self._condition.wait()
+                self._condition.wait_at_most(None)
             outcome = self._ready.popleft() if self._ready and not self._fatal else None
             if outcome is not None:
                 self._unreported -= 1
@@ -197,7 +185,7 @@ class _Engine:
         return outcome
 
     def close(self) -> None:
-        """Stop the workers, and do with what is under way as was asked."""
+        """Stop the workers, and leave or cancel the requests in flight."""
         if self.closed:
             return
         self.closed = True
@@ -245,7 +233,7 @@ class _Engine:
         self._group.start(self._work)
 
     def _work(self) -> None:
-        """Take requests as long as there are any, and let another one begin who does the same."""
+        """Take requests as long as there are any, and start one more worker for each."""
         try:
             while self._may_take():
                 taken = self._source.take()
@@ -271,7 +259,7 @@ class _Engine:
         with self._condition:
             while not self._ending and self._unreported >= self._most_unreported:
                 self._group.check()
-                self._condition.wait()
+                self._condition.wait_at_most(None)
             self._group.check()
             self._unreported += not self._ending
             return not self._ending
@@ -315,7 +303,7 @@ class _Engine:
             self._stop_for(outcome)
 
     def _stop_for(self, outcome: RolloutOutcome) -> None:
-        """Stop at the first that went wrong; its own outcome is still reported."""
+        """Stop the fleet at a failed outcome, which is still reported."""
         with self._condition:
             self._failure = _stopped("fail_fast", outcome)
             self._ending = True

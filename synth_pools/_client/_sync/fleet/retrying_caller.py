@@ -1,22 +1,19 @@
 # Derived by `make generate`. Change the file that it comes from:
 # synth_pools/_client/_async/fleet/retrying_caller.py
 
-"""Lets the calls of a fleet through, and keeps at them while the service has trouble."""
+"""Retries of a fleet's calls, under one adaptive limit."""
 
 from __future__ import annotations
 
 import logging
 from typing import TypeVar
 
-from synth_pools._client._sync.transport import Transport
+from synth_pools._client._sync.transport import Attempts, Transport
 from synth_pools._client.fleet.adaptive_limit import AdaptiveLimiter
 from synth_pools._client.fleet.error_category import ErrorCategory, classify_error
 from synth_pools._client.http.retry import backoff
-from synth_pools._client.runtime.sync_.concurrency import (
-    Condition,
-    Function,
-    WorkerGroup,
-)
+from synth_pools._client.runtime.sync_.concurrency import Condition, WorkerGroup
+from synth_pools._client.runtime.sync_.io import Function
 from synth_pools.errors import SynthPoolsError
 
 T = TypeVar("T")
@@ -31,7 +28,7 @@ _MOST_CALLS = 90
 
 
 class RetryingCaller:
-    """One for a whole fleet.
+    """Caller that all workers of a fleet share.
 
     Args:
         crew: Who calls.
@@ -60,63 +57,70 @@ class RetryingCaller:
 
     @property
     def is_open(self) -> bool:
-        """Whether anything got through of late: what a call fails with is not everyone's."""
+        """True if any call succeeded within the last `patience` seconds."""
         return self._transport.clock() - self._last_success <= self._patience
 
     def alive(self) -> None:
-        """Something came from the service, be it a heartbeat."""
+        """Note that something came from the service, be it a heartbeat."""
         self._last_success = self._transport.clock()
 
     def call(self, send: Function[[], T]) -> T:
-        """What a call returns, made as often as it takes.
+        """Make a call, as often as it takes, and return its result.
 
         Raises:
             SynthPoolsError: What it failed with for good, or what it still fails with after
                 `patience` seconds.
         """
         failing_since: float | None = None
-        failures = 0
-        while True:
-            ticket = self._acquire()
-            try:
-                value = send()
-            except SynthPoolsError as error:
-                failure = error
-            else:
-                self._release(ticket, None, None)
-                return value
-            category, named = classify_error(failure)
-            self._release(ticket, category, named)
-            failures += 1
-            if category is ErrorCategory.PERMANENT or (
-                category is ErrorCategory.SERVER_ERROR and failures > self._tries
-            ):
-                raise failure
+
+        def pause(error: SynthPoolsError, failures: int) -> float | None:
+            nonlocal failing_since
+            category, _ = classify_error(error)
+            if category is ErrorCategory.PERMANENT:
+                return None
+            if category is ErrorCategory.SERVER_ERROR and failures > self._tries:
+                return None
             now = self._transport.clock()
             failing_since = now if failing_since is None else failing_since
             # A full service is no reason to give up while others get through: it has its hands full
             # with the fleet's own rollouts.
-            if now - failing_since > self._patience and not (
-                category is ErrorCategory.OVERLOADED and self.is_open
-            ):
-                raise failure
-            if category in (ErrorCategory.CONNECTION_LOST, ErrorCategory.SERVER_ERROR):
-                pause = backoff(failures, self._transport.random)
-                self.sleep(
-                    pause * (BROKEN_SHARE if category is ErrorCategory.CONNECTION_LOST else 1.0)
-                )
+            is_full = category is ErrorCategory.OVERLOADED and self.is_open
+            if now - failing_since > self._patience and not is_full:
+                return None
+            if category in (ErrorCategory.OVERLOADED, ErrorCategory.UNAVAILABLE):
+                # The limiter holds all calls back.
+                return 0.0
+            share = BROKEN_SHARE if category is ErrorCategory.CONNECTION_LOST else 1.0
+            return backoff(failures, self._transport.random) * share
+
+        for attempt in Attempts(pause, self.sleep):
+            with attempt:
+                return self._attempt(send)
+        raise AssertionError
+
+    def _attempt(self, send: Function[[], T]) -> T:
+        ticket = self._acquire()
+        try:
+            value = send()
+        except SynthPoolsError as error:
+            failure = error
+        else:
+            self._release(ticket, None, None)
+            return value
+        self._release(ticket, *classify_error(failure))
+        raise failure
 
     def sleep(self, seconds: float) -> None:
-        """Wait, and be woken when the fleet ends."""
+        """Wait some seconds, or until the fleet ends."""
         until = self._transport.clock() + seconds
         with self._condition:
             while (left := until - self._transport.clock()) > 0:
                 self._group.check()
-                self._condition.wait(left)
+                self._condition.wait_at_most(left)
         self._group.check()
 
     def wake(self) -> None:
-        """Let those who wait look whether they are to stop."""
+        """Wake all waiting calls, so that they see that the fleet ends."""
         with self._condition:
             self._condition.notify_all()
 
@@ -127,7 +131,7 @@ class RetryingCaller:
                 seconds = self._limiter.wait(self._transport.clock())
                 if seconds == 0.0:
                     return self._limiter.acquire()
-                self._condition.wait(seconds)
+                self._condition.wait_at_most(seconds)
 
     def _release(self, ticket: int, category: ErrorCategory | None, named: float | None) -> None:
         with self._condition:

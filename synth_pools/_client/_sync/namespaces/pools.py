@@ -19,32 +19,82 @@ class TasksNamespace:
         self._client = client
 
     def list(self, pool_id: str) -> dict[str, Any]:
-        """Short for `list_tasks`."""
+        """List all tasks of a pool.
+
+        Returns:
+            ``{"items": [...], "next_cursor": null}``
+
+        Raises:
+            NotFoundError: There is no such pool.
+        """
         return self._client.list_tasks(pool_id)
 
     def create(self, pool_id: str, request: Mapping[str, Any]) -> dict[str, Any]:
-        """Short for `create_task`."""
+        """Add a task to a pool.
+
+        Args:
+            pool_id: The pool.
+            request: The task's definition. It may choose its own ``task_id``.
+
+        Returns:
+            The task.
+
+        Raises:
+            NotFoundError: There is no such pool.
+            ConflictError: The chosen id is taken, or the pool is archived.
+            ValidationFailedError: The definition is invalid; the message names the fields.
+        """
         return self._client.create_task(pool_id, request)
 
     def update(self, pool_id: str, task_id: str, request: Mapping[str, Any]) -> dict[str, Any]:
-        """Short for `update_task`."""
+        """Replace a task's definition: what ``request`` does not name goes back to its default.
+
+        Returns:
+            The task as it is now.
+
+        Raises:
+            NotFoundError: There is no such pool or task.
+            ConflictError: The pool is archived, or ``request`` names another id.
+            ValidationFailedError: The definition is invalid; the message names the fields.
+        """
         return self._client.update_task(pool_id, task_id, request)
 
     def patch(self, pool_id: str, task_id: str, request: Mapping[str, Any]) -> dict[str, Any]:
-        """Short for `patch_task`."""
+        """Change a part of a task's definition: objects merge, null removes, arrays replace.
+
+        Returns:
+            The task as it is now.
+
+        Raises:
+            NotFoundError: There is no such pool or task.
+            ConflictError: The pool is archived, or ``request`` names another id.
+            ValidationFailedError: The change is invalid; the message names the fields.
+        """
         return self._client.patch_task(pool_id, task_id, request)
 
     def delete(self, pool_id: str, task_id: str) -> dict[str, Any]:
-        """Short for `delete_task`."""
+        """Remove a task from its pool.
+
+        Returns:
+            The task, archived; it cannot be read afterwards.
+
+        Raises:
+            NotFoundError: There is no such pool or task.
+            ConflictError: The pool is archived.
+        """
         return self._client.delete_task(pool_id, task_id)
 
 
 class MetricsNamespace:
-    """``client.metrics``: how busy pools are."""
+    """``client.metrics``: the load of pools."""
 
     def __init__(self, client: PoolOperations) -> None:
         self._client = client
 
     def get(self, pool_id: str) -> dict[str, Any]:
-        """Short for `get_pool_metrics`."""
+        """Get the number of a pool's rollouts in each state, its success rate and its capacity.
+
+        Raises:
+            NotFoundError: There is no such pool.
+        """
         return self._client.get_pool_metrics(pool_id)

@@ -1,4 +1,4 @@
-"""The fleet's needs, by asyncio. `sync_` has the same by threads."""
+"""Concurrency of a fleet by asyncio. `sync_` has the same by threads."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import asyncio
 import contextlib
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterator
-from types import TracebackType
-from typing import Any, Generic, ParamSpec, Self, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
+from typing import Any, Generic, ParamSpec, TypeVar
 
 from synth_pools._client.http import RequestError, Response
+from synth_pools._client.runtime.async_.io import AsyncFunction
 from synth_pools.errors import RequestValidationError
 
 T = TypeVar("T")
@@ -19,36 +19,15 @@ P = ParamSpec("P")
 # How long the end of a stream may take after its last event.
 _END_SECONDS = 0.05
 
-AsyncFunction = Callable[P, Coroutine[Any, Any, T]]
 
+class AsyncCondition(asyncio.Condition):
+    """A condition variable whose wait can be limited."""
 
-class AsyncCondition:
-    """A lock, and a bell that wakes those who wait for what it guards to change."""
-
-    def __init__(self) -> None:
-        self._condition = asyncio.Condition()
-
-    async def __aenter__(self) -> Self:
-        await self._condition.acquire()
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._condition.release()
-
-    async def wait(self, seconds: float | None = None) -> None:
-        """Let go of the lock until the bell rings or the time is over, and take it again."""
+    async def wait_at_most(self, seconds: float | None) -> None:
+        """Wait to be notified, for so many seconds; None for no limit. The lock must be held."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                await self._condition.wait()
-
-    def notify_all(self) -> None:
-        """Wake all who wait. The lock must be held."""
-        self._condition.notify_all()
+                await self.wait()
 
 
 class AsyncWorkerGroup:
@@ -60,7 +39,7 @@ class AsyncWorkerGroup:
         self.stopping = False
 
     def start(self, work: Callable[[], Awaitable[None]]) -> None:
-        """Have `work` done; it must not raise."""
+        """Start a worker; `work` must not raise."""
         if self.stopping:
             return
 
@@ -73,11 +52,11 @@ class AsyncWorkerGroup:
         task.add_done_callback(self._tasks.discard)
 
     def check(self) -> None:
-        """Where a thread would find out that it is to stop; a task is told by its cancellation."""
+        """Do nothing: a task is stopped by its cancellation."""
 
     @contextlib.contextmanager
     def reading(self, response: Response) -> Iterator[None]:
-        """What a thread would be woken from; a task needs no help."""
+        """Do nothing: a task that reads is stopped by its cancellation."""
         del response
         yield
 
@@ -122,7 +101,7 @@ class AsyncRequestSource:
         )
 
     async def take(self) -> tuple[int, Any] | None:
-        """The next request and its number, from 0 on; None after the last one."""
+        """Return the next request and its number, from 0 on; None after the last one."""
         async with self._lock:
             item: Any = self
             if self._iterator is not None:
@@ -145,12 +124,12 @@ class AsyncPrefetch(Generic[T]):
         return await self._task
 
     def drop(self) -> None:
-        """The result will not be needed."""
+        """Drop the result: it will not be needed."""
         self._task.cancel()
 
 
 class AsyncRunnable(ABC, Generic[T]):
-    """What has a `run` can be awaited in its place."""
+    """Base of what is run by `run`, or by awaiting it."""
 
     @abstractmethod
     async def run(self) -> T:
@@ -161,7 +140,7 @@ class AsyncRunnable(ABC, Generic[T]):
 
 
 async def read_end(response: Response, chunks: AsyncIterator[bytes]) -> None:
-    """Read the end of a stream of which nothing more is wanted, so that its connection serves on.
+    """Read the end of a stream after its last event, so that its connection can be used again.
 
     It has mostly come already; one that does not come soon costs the connection.
     """
@@ -169,11 +148,6 @@ async def read_end(response: Response, chunks: AsyncIterator[bytes]) -> None:
     with contextlib.suppress(TimeoutError, RequestError):
         async with asyncio.timeout(_END_SECONDS):
             await anext(chunks, b"")
-
-
-async def in_thread(function: Callable[..., T], *args: Any) -> T:
-    """Call what blocks, beside the event loop."""
-    return await asyncio.to_thread(function, *args)
 
 
 async def call_back(function: Callable[..., Any], *args: Any) -> None:
@@ -184,7 +158,7 @@ async def call_back(function: Callable[..., Any], *args: Any) -> None:
 
 
 async def bounded(seconds: float, function: Callable[[], Awaitable[None]]) -> None:
-    """Do something for at most so long."""
+    """Run a function for at most so many seconds."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await function()

@@ -1,4 +1,4 @@
-"""Sending, by asyncio. `sync_` has the same by threads.
+"""Input and output by asyncio. `sync_` has the same by threads.
 
 Connections of an event loop work in that loop only, and end with it.
 """
@@ -9,8 +9,10 @@ import asyncio
 import contextlib
 import functools
 import weakref
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from typing import ParamSpec, TypeVar
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from types import TracebackType
+from typing import Any, ParamSpec, Self, TypeVar
 
 from synth_pools._client.http import AsyncClient, Limits, Timeout
 from synth_pools._client.http.tls import context_for
@@ -19,6 +21,7 @@ T = TypeVar("T")
 P = ParamSpec("P")
 
 AsyncClose = Callable[[], Awaitable[None]]
+AsyncFunction = Callable[P, Coroutine[Any, Any, T]]
 
 # How long closing may take in another loop that is busy.
 _CLOSING_SECONDS = 5.0
@@ -29,7 +32,7 @@ sleep = asyncio.sleep
 async def call_within(
     seconds: float | None, call: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs
 ) -> T:
-    """What ``call`` returns, or a `TimeoutError` when ``seconds`` are over and it is cancelled.
+    """Await ``call``; cancel it and raise `TimeoutError` after ``seconds``.
 
     The time limits of an HTTP library hold for each read and write on its own: a server that sends
     one byte now and then passes them all, and looking up a name has none.
@@ -42,23 +45,44 @@ async def call_within(
         return await call(*args, **kwargs)
 
 
-async def in_thread(call: Callable[[], T]) -> T:
-    """What ``call`` returns, without holding up the event loop while it waits for a disk."""
-    return await asyncio.to_thread(call)
+async def in_thread(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run a blocking ``call`` in a thread, beside the event loop."""
+    return await asyncio.to_thread(call, *args, **kwargs)
 
 
 def owner() -> object:
-    """Whose connections may be used here: the running event loop's."""
+    """Return the owner of the connections that may be used here: the running event loop."""
     return asyncio.get_running_loop()
 
 
 def is_gone(owner: object) -> bool:
-    """Whether nothing that belongs to ``owner`` can be used, or closed, any more."""
+    """Check that nothing of ``owner`` can be used, or closed, any more."""
     return isinstance(owner, asyncio.AbstractEventLoop) and owner.is_closed()
 
 
+class AsyncCloseable(ABC):
+    """Base of what is closed with `aclose`, or by leaving ``async with``."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    async def aclose(self) -> None:
+        """Close it. Can be repeated."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+
 class AsyncFinalizer:
-    """Closes something once: when it is told to, when its loop ends, or when its holder is gone.
+    """Finalizer that runs once: when it is closed, when its loop ends, or when its holder is gone.
 
     `asyncio.run` and its like end the asynchronous generators that are still open, while the loop
     still runs. It is the only notice that a loop gives.
@@ -76,7 +100,7 @@ class AsyncFinalizer:
             await self._guard.aclose()
 
     def forget(self) -> None:
-        """Leave it to others."""
+        """Detach, without closing."""
         self._finalizer.detach()
 
 
@@ -98,7 +122,7 @@ def _end(loop: asyncio.AbstractEventLoop, guard: AsyncGenerator[None, None]) -> 
 
 
 async def close_in(owner: object, close: AsyncClose) -> None:
-    """Call ``close`` in the loop that it is for. One that does not run can close nothing."""
+    """Call ``close`` in the loop that it is for; a loop that does not run can close nothing."""
     if owner is asyncio.get_running_loop():
         await close()
     elif isinstance(owner, asyncio.AbstractEventLoop) and owner.is_running():
@@ -119,7 +143,7 @@ async def _guard(close: AsyncClose) -> AsyncGenerator[None, None]:
 
 
 def http_client(base_url: str, timeout: Timeout, limits: Limits) -> AsyncClient:
-    """A client with connections of its own.
+    """Make an HTTP client with connections of its own.
 
     It sends through aiohttp where `httpx_aiohttp` is installed: with many requests in flight that
     is several times faster, because httpx's own pool looks through all connections and all waiting
@@ -134,7 +158,7 @@ def http_client(base_url: str, timeout: Timeout, limits: Limits) -> AsyncClient:
 
 @functools.cache
 def has_aiohttp() -> bool:
-    """Whether the extra of this name is installed."""
+    """Check that the extra ``aiohttp`` is installed."""
     from importlib.util import find_spec
 
     return find_spec("httpx_aiohttp") is not None

@@ -1,4 +1,4 @@
-"""The fleet's needs, by threads. `async_` has the same by asyncio."""
+"""Concurrency of a fleet by threads. `async_` has the same by asyncio."""
 
 from __future__ import annotations
 
@@ -9,16 +9,13 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from types import TracebackType
-from typing import Any, Generic, ParamSpec, Self, TypeVar
+from typing import Any, Generic, ParamSpec, TypeVar
 
 from synth_pools._client.http import RequestError, Response
 from synth_pools.errors import RequestValidationError
 
 T = TypeVar("T")
 P = ParamSpec("P")
-
-Function = Callable[P, T]
 
 _STOP_LIMIT_SECONDS = 5.0
 _LONGEST_SLEEP = 1.0
@@ -27,37 +24,18 @@ _END_SECONDS = 0.05
 
 
 class Stopped(BaseException):
-    """No error: how a worker that is to stop leaves what it is in."""
+    """Raised in a worker that is to stop. No error."""
 
 
-class Condition:
-    """A lock, and a bell that wakes those who wait for what it guards to change."""
+class Condition(threading.Condition):
+    """A condition variable whose wait is limited."""
 
-    def __init__(self) -> None:
-        self._condition = threading.Condition()
+    def wait_at_most(self, seconds: float | None) -> None:
+        """Wait to be notified, for so many seconds; None for no limit. The lock must be held.
 
-    def __enter__(self) -> Self:
-        self._condition.acquire()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._condition.release()
-
-    def wait(self, seconds: float | None = None) -> None:
-        """Let go of the lock until the bell rings or the time is over, and take it again.
-
-        It may also return for nothing: nobody rings for those whose fleet was forgotten.
+        It may also return for nothing: nobody notifies those whose fleet was forgotten.
         """
-        self._condition.wait(_LONGEST_SLEEP if seconds is None else min(seconds, _LONGEST_SLEEP))
-
-    def notify_all(self) -> None:
-        """Wake all who wait. The lock must be held."""
-        self._condition.notify_all()
+        self.wait(_LONGEST_SLEEP if seconds is None else min(seconds, _LONGEST_SLEEP))
 
 
 class WorkerGroup:
@@ -70,7 +48,7 @@ class WorkerGroup:
         self.stopping = False
 
     def start(self, work: Callable[[], None]) -> None:
-        """Have `work` done; it must not raise."""
+        """Start a worker; `work` must not raise."""
         context = contextvars.copy_context()
 
         def run() -> None:
@@ -97,7 +75,7 @@ class WorkerGroup:
 
     @contextlib.contextmanager
     def reading(self, response: Response) -> Iterator[None]:
-        """While it is read, `stop` wakes the reader by ending the connection under it."""
+        """Register a response that is read, so that `stop` can end its connection."""
         with self._lock:
             self._responses[id(response)] = response
         try:
@@ -145,7 +123,7 @@ class RequestSource:
         )
 
     def take(self) -> tuple[int, Any] | None:
-        """The next request and its number, from 0 on; None after the last one."""
+        """Return the next request and its number, from 0 on; None after the last one."""
         with self._lock:
             item: Any = next(self._iterator, self)
             if item is self:
@@ -164,11 +142,11 @@ class Prefetch(Generic[T]):
         return self._call()
 
     def drop(self) -> None:
-        """The result will not be needed."""
+        """Drop the result: it will not be needed."""
 
 
 class Runnable(ABC, Generic[T]):
-    """What has a `run`; there is nothing to await here."""
+    """Base of what is run by `run`."""
 
     @abstractmethod
     def run(self) -> T:
@@ -176,7 +154,7 @@ class Runnable(ABC, Generic[T]):
 
 
 def read_end(response: Response, chunks: Iterator[bytes]) -> None:
-    """Read the end of a stream of which nothing more is wanted, so that its connection serves on.
+    """Read the end of a stream after its last event, so that its connection can be used again.
 
     It has mostly come already; one that does not come soon costs the connection.
     """
@@ -193,18 +171,13 @@ def read_end(response: Response, chunks: Iterator[bytes]) -> None:
         thread.join(_STOP_LIMIT_SECONDS)
 
 
-def in_thread(function: Callable[..., T], *args: Any) -> T:
-    """Call what blocks; the caller is in a thread of its own already."""
-    return function(*args)
-
-
 def call_back(function: Callable[..., Any], *args: Any) -> None:
     """Call a caller's function."""
     function(*args)
 
 
 def bounded(seconds: float, function: Callable[[], None]) -> None:
-    """Do something for at most so long; what is not done by then goes on in its thread."""
+    """Run a function for at most so many seconds; after that it goes on in its thread."""
     thread = threading.Thread(target=function, name="synth-pools-fleet-end", daemon=True)
     thread.start()
     thread.join(seconds)

@@ -1,11 +1,13 @@
-"""Sending, by threads. `async_` has the same by asyncio."""
+"""Input and output by threads. `async_` has the same by asyncio."""
 
 from __future__ import annotations
 
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, Generic, ParamSpec, TypeVar
+from types import TracebackType
+from typing import Any, Generic, ParamSpec, Self, TypeVar
 
 from synth_pools._client.http import Client, Limits, Timeout
 from synth_pools._client.http.tls import context_for
@@ -15,6 +17,7 @@ T = TypeVar("T")
 P = ParamSpec("P")
 
 Close = Callable[[], None]
+Function = Callable[P, T]
 
 _PROCESS = object()
 
@@ -24,7 +27,7 @@ sleep = time.sleep
 def call_within(
     seconds: float | None, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs
 ) -> T:
-    """What ``call`` returns, or a `TimeoutError` when ``seconds`` are over.
+    """Run ``call``; raise `TimeoutError` after ``seconds``.
 
     A thread that waits for the network cannot be interrupted, so the call gets one of its own and
     is left to itself when its time is over; its own limits end it some time later.
@@ -37,45 +40,66 @@ def call_within(
     return timed.result(seconds)
 
 
-def in_thread(call: Callable[[], T]) -> T:
-    """What ``call`` returns: this thread is the one that waits."""
-    return call()
+def in_thread(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run a blocking ``call``, in this thread."""
+    return call(*args, **kwargs)
 
 
 def owner() -> object:
-    """Whose connections may be used here: the process's. Any thread may use them."""
+    """Return the owner of the connections that may be used here: the process, any thread of it."""
     return _PROCESS
 
 
 def is_gone(owner: object) -> bool:
-    """Whether nothing that belongs to ``owner`` can be used, or closed, any more."""
+    """Check that nothing of ``owner`` can be used, or closed, any more."""
     return owner is not _PROCESS
 
 
+class Closeable(ABC):
+    """Base of what is closed with `close`, or by leaving ``with``."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close it. Can be repeated."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
 class Finalizer:
-    """Closes something when it is told to: nothing else ends before the process does."""
+    """Finalizer that runs when it is closed: nothing else ends before the process does."""
 
     def __init__(self, close: Close) -> None:
         self.close = close
 
     def forget(self) -> None:
-        """Leave it to others."""
+        """Detach, without closing."""
 
 
 def close_with_owner(holder: object, close: Close) -> Finalizer:
-    """Have ``close`` called when the answer is closed."""
+    """Return a finalizer that calls ``close``."""
     del holder
     return Finalizer(close)
 
 
 def close_in(owner: object, close: Close) -> None:
-    """Call ``close``: wherever that is, it is the right place."""
+    """Call ``close``, in any thread."""
     del owner
     close()
 
 
 def http_client(base_url: str, timeout: Timeout, limits: Limits) -> Client:
-    """A client with connections of its own."""
+    """Make an HTTP client with connections of its own."""
     return Client(timeout=timeout, limits=limits, verify=context_for(base_url))
 
 

@@ -21,7 +21,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(autouse=True)
 def library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """What the clients of a test send through."""
+    """HTTP library that the clients of a test send through."""
     send_through(request.param, monkeypatch)
     return str(request.param)
 
