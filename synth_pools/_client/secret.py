@@ -71,7 +71,7 @@ class Secret:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Secret):
             return NotImplemented
-        # Here, since most keys are compared with none.
+        # 1 ms: most keys are compared with none.
         import hmac
 
         return hmac.compare_digest(

@@ -40,6 +40,7 @@ class ProgressBar:
         if not _is_terminal():
             return False
         try:
+            # Needs the extra `cli`.
             from rich.console import Console
             from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
             from rich.progress import TimeElapsedColumn as Elapsed

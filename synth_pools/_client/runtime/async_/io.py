@@ -11,6 +11,7 @@ import functools
 import weakref
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from importlib.util import find_spec
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 
@@ -151,7 +152,7 @@ def http_client(base_url: str, timeout: Timeout, limits: Limits) -> AsyncClient:
     """
     if not has_aiohttp():
         return AsyncClient(timeout=timeout, limits=limits, verify=context_for(base_url))
-    from synth_pools._client.http.aiohttp_transport import AiohttpClient
+    from synth_pools._client.http.aiohttp_transport import AiohttpClient  # needs the extra
 
     return AiohttpClient(timeout=timeout, limits=limits, verify=context_for(base_url))
 
@@ -159,6 +160,4 @@ def http_client(base_url: str, timeout: Timeout, limits: Limits) -> AsyncClient:
 @functools.cache
 def has_aiohttp() -> bool:
     """Check that the extra ``aiohttp`` is installed."""
-    from importlib.util import find_spec
-
     return find_spec("httpx_aiohttp") is not None

@@ -108,7 +108,7 @@ class _TimedCall(Generic[T]):
         self._done = threading.Event()
         self._value: Any = None
         self._error: BaseException | None = None
-        # Here, since the first call does without.
+        # 1 ms, which calls without a deadline do without.
         from contextvars import copy_context
 
         context = copy_context()
