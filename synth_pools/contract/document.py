@@ -15,7 +15,7 @@ import jsonschema_rs
 import yaml
 
 from synth_pools.contract.exceptions import UnjudgeableError
-from synth_pools.contract.results import status_matches
+from synth_pools.contract.results import shorten, status_matches
 from synth_pools.spec import read_spec, spec_path
 
 METHODS = ("get", "put", "post", "delete", "patch")
@@ -185,17 +185,13 @@ def _complaints(validator: jsonschema_rs.Draft202012Validator, value: Any) -> li
     try:
         for error in validator.iter_errors(value):
             where = "/".join(str(step) for step in error.instance_path) or "the whole"
-            found.append(f"{where}: {_short(error.message)}")
+            found.append(f"{where}: {shorten(error.message, 200)}")
             if len(found) == 3:
                 break
     except (ValueError, RecursionError):
         # Nested more deeply than the validator goes: nothing can be said about it.
         return []
     return found
-
-
-def _short(text: str, limit: int = 200) -> str:
-    return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
 def read_specification(path: Path | None) -> dict[str, Any]:
@@ -214,14 +210,11 @@ def read_specification(path: Path | None) -> dict[str, Any]:
         file = spec_path() if path is None else path
         document = read_spec(file)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UnjudgeableError(f"the spec cannot be read: {_line(error)}") from None
+        line = " ".join(str(error).split())[:200]
+        raise UnjudgeableError(f"the spec cannot be read: {line}") from None
     except TypeError:
         document = {}
     paths = document.get("paths")
     if not isinstance(paths, dict) or not paths:
         raise UnjudgeableError(f"the spec {file} is no OpenAPI document: it has no paths")
     return document
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]

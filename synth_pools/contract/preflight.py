@@ -17,7 +17,7 @@ from synth_pools.contract.exceptions import (
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Expectation, Status
 from synth_pools.contract.harness.registry import Scenario
-from synth_pools.contract.harness.waits import Rollout, rollout_id, wait
+from synth_pools.contract.harness.waits import Rollout, rollout_id, wait_for
 from synth_pools.contract.http.client import ABSENT, Response
 from synth_pools.contract.http.reproduce import MASKED
 from synth_pools.contract.results import Clause, Column, Layer, Outcome
@@ -135,7 +135,7 @@ def _what_it_is(session: Session, responses: dict[str, Response]) -> str:
         )
     return (
         f"{session.base_url} is no Container Pools API: GET /v1/capabilities answers "
-        f"{_short(excerpt(first.exchange))}; give the base URL of a backend"
+        f"{excerpt(first.exchange, 120)}; give the base URL of a backend"
     )
 
 
@@ -170,7 +170,7 @@ def prove(session: Session) -> Rollout | None:
         began = time.monotonic()
         response = ctx.require((202, 200), "create_rollout", pool, json=request)
         rollout = Rollout(name, rollout_id(response))
-        wait(ctx, rollout, FINAL)
+        wait_for(ctx, rollout, FINAL)
         session.proven = True
         session.patience = max(session.patience, 10 * (time.monotonic() - began))
     except StopScenarioError:
@@ -194,7 +194,7 @@ def _allowed(
         ctx.session.register_pool(str(response.at("id")))
     elif response.status in (401, 402, 403, 409, 501):
         raise UnjudgeableError(
-            f"no pool can be made: {_short(excerpt(response.exchange))}; "
+            f"no pool can be made: {excerpt(response.exchange, 120)}; "
             f"use a key that may, or give {option}"
         )
 
@@ -215,10 +215,6 @@ def try_containers(session: Session, urls: dict[str, str]) -> None:
 def _shown(text: str) -> str:
     # It may be a key that was given in place of a URL.
     return f"{text!r}" if "://" in text else "what was given as URL"
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 120 else text[:119] + "…"
 
 
 def check_access(session: Session, rollout: Rollout | None) -> None:

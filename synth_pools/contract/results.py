@@ -296,6 +296,11 @@ def heaviest(outcomes: Iterable[Outcome]) -> Outcome | None:
     return max(outcomes, key=lambda outcome: outcome.weight, default=None)
 
 
+def shorten(text: str, limit: int) -> str:
+    """Cut a text to a number of characters, with an ellipsis as the last of them."""
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
 def status_matches(documented: str, status: int) -> bool:
     """Return True if a status is the documented one, or in a documented range as "5XX"."""
     if documented.upper().endswith("XX"):

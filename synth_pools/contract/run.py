@@ -17,7 +17,7 @@ from synth_pools.contract.document import Document, read_specification
 from synth_pools.contract.exceptions import BusyError, UnjudgeableError, UnreachableError
 from synth_pools.contract.harness.executor import ScenarioExecutor
 from synth_pools.contract.harness.waits import Rollout
-from synth_pools.contract.http.client import HttpClient, is_loopback
+from synth_pools.contract.http.client import HttpClient, is_loopback_url
 from synth_pools.contract.http.stub_container import StubContainers
 from synth_pools.contract.options import ApiKey, Options, Profile, is_within
 from synth_pools.contract.preflight import (
@@ -89,7 +89,7 @@ def run_contract(
         key = ApiKey(checked_key(api_key or os.environ.get("SYNTH_API_KEY")))
         run.url = checked_url(url)
         run.document = Document(contract := read_specification(spec))
-        _know((*only, *skip))
+        _check_names((*only, *skip))
         options = Options(
             url=run.url,
             api_key=key,
@@ -202,7 +202,7 @@ class _Run:
         )
 
 
-def _know(names: Sequence[str]) -> None:
+def _check_names(names: Sequence[str]) -> None:
     """Refuse the name of no check: a misspelt one would quietly check nothing, or everything."""
     known = [one.id for one in all_scenarios()]
     for name in names:
@@ -266,7 +266,7 @@ def _late(run: _Run, session: Session) -> bool:
 @contextlib.contextmanager
 def _containers(session: Session) -> Iterator[Mapping[str, str]]:
     """Start stub containers if the backend can reach them and something may be created."""
-    if session.options.read_only or not is_loopback(session.base_url):
+    if session.options.read_only or not is_loopback_url(session.base_url):
         yield {}
         return
     with StubContainers() as containers:

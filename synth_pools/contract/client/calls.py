@@ -18,7 +18,7 @@ from synth_pools.contract.rules.verdict import same_json
 LIMIT = 60.0
 
 
-class SyncCalls:
+class SyncCaller:
     """Caller of the sync client's methods; a stream becomes the list of its events.
 
     Attributes:
@@ -34,7 +34,7 @@ class SyncCalls:
         return list(found) if name.endswith("events") else found
 
 
-class AsyncCalls:
+class AsyncCaller:
     """Caller of the async client's methods, in one event loop."""
 
     def __init__(self, client: Any, lost: type[Exception], runner: asyncio.Runner) -> None:
@@ -58,7 +58,7 @@ def _method(client: Any, name: str) -> Callable[..., Any]:
     return client  # type: ignore[no-any-return]
 
 
-def called(
+def call_method(
     ctx: Context, call: Any, operation: str, name: str, *arguments: Any, **options: Any
 ) -> Any:
     """Call a method and record it if it raises.
@@ -75,7 +75,7 @@ def called(
         The result, ABSENT where the method raises.
     """
     try:
-        return connected(call, name, *arguments, **options)
+        return call_with_retry(call, name, *arguments, **options)
     except Exception as error:  # noqa: BLE001 - whatever the client raises is its answer
         got = f"{type(error).__name__}: {error}"[:300]
         status = getattr(error, "status_code", None)
@@ -93,7 +93,7 @@ def called(
         return ABSENT
 
 
-def connected(call: Any, name: str, *arguments: Any, **options: Any) -> Any:
+def call_with_retry(call: Any, name: str, *arguments: Any, **options: Any) -> Any:
     """Call a method, once more if the server has just closed an idle connection."""
     try:
         return call(name, *arguments, **options)

@@ -5,19 +5,19 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from synth_pools.contract.client.calls import called, expect_alike
+from synth_pools.contract.client.calls import call_method, expect_alike
 from synth_pools.contract.document import FINAL
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Expectation
-from synth_pools.contract.harness.waits import Rollout, finish, wait, wait_until_resumed
+from synth_pools.contract.harness.waits import Rollout, run_rollout, wait_for, wait_until_resumed
 from synth_pools.contract.http.client import ABSENT, at
 
 
-def later_operations(ctx: Context, call: Any) -> None:
+def check_optional_operations(ctx: Context, call: Any) -> None:
     """Check each offered operation under its full and its short name."""
     offers = ctx.session.offers
     pool_id = ctx.resources.pool("later")
-    rollout = finish(ctx, pool_id)
+    rollout = run_rollout(ctx, pool_id)
     if offers("validate"):
         _validation(ctx, call, pool_id)
     if offers("batch"):
@@ -37,7 +37,7 @@ def _validation(ctx: Context, call: Any, pool_id: str) -> None:
     for body in ({**ctx.session.rollout_body(), "pool_id": pool_id}, {"no_such_key": 1}):
         raw = ctx.require(200, "validate_rollout", json=body)
         for name in ("validate_rollout", "agent_rollouts.validate"):
-            came = called(ctx, call, "validate_rollout", name, body)
+            came = call_method(ctx, call, "validate_rollout", name, body)
             expect_alike(ctx, "validate_rollout", name, raw, raw.json, came)
 
 
@@ -45,7 +45,7 @@ def _batch(ctx: Context, call: Any, pool_id: str) -> None:
     operation = "create_rollout_batch"
     body = {"pool_id": pool_id, "rollouts": [ctx.session.rollout_body(), {"no_such_key": 1}]}
     for name in (operation, "agent_rollouts.create_batch"):
-        came = called(ctx, call, operation, name, body)
+        came = call_method(ctx, call, operation, name, body)
         made = at(came, "items", 0, "rollout", "rollout_id")
         if isinstance(made, str):
             ids = {"pool_id": pool_id, "rollout_id": made}
@@ -67,10 +67,10 @@ def _without_request_id(error: Any) -> Any:
 
 def _replay(ctx: Context, call: Any, rollout: Rollout) -> None:
     for name in ("replay_rollout", "agent_rollouts.replay"):
-        came = called(ctx, call, "replay_rollout", name, rollout.id)
+        came = call_method(ctx, call, "replay_rollout", name, rollout.id)
         made = at(came, "rollout_id")
         if isinstance(made, str):
-            read = wait(ctx, Rollout(rollout.pool_id, made), FINAL)
+            read = wait_for(ctx, Rollout(rollout.pool_id, made), FINAL)
             for field in ("request", "replay_of", "pool_id"):
                 expect_alike(ctx, "replay_rollout", name, read, read.at(field), at(came, field))
 
@@ -82,7 +82,7 @@ def _downloads(ctx: Context, call: Any, rollout: Rollout) -> None:
     for item in items[:1] if isinstance(items, list) else ():
         path, wanted = str(at(item, "path")), at(item, "sha256")
         for name in (operation, "agent_rollouts.artifact"):
-            came = called(ctx, call, operation, name, rollout.id, path)
+            came = call_method(ctx, call, operation, name, rollout.id, path)
             if came is not ABSENT:
                 expect_alike(ctx, operation, name, listed, wanted, _digest(came))
     operation = "get_global_rollout_artifacts_zip"
@@ -91,7 +91,7 @@ def _downloads(ctx: Context, call: Any, rollout: Rollout) -> None:
 
 
 def _archive(ctx: Context, call: Any, operation: str, name: str, rollout: Rollout) -> None:
-    came = called(ctx, call, operation, name, rollout.id)
+    came = call_method(ctx, call, operation, name, rollout.id)
     if came is not ABSENT:
         good = isinstance(came, bytes) and came.startswith(b"PK")
         ctx.expect.that(
@@ -110,7 +110,7 @@ def _pause(ctx: Context, call: Any, pool_id: str) -> None:
     for short in (False, True):
         for operation in ("pause_pool", "resume_pool"):
             name = operation.removesuffix("_pool") if short else operation
-            came = called(ctx, call, operation, name, pool_id)
+            came = call_method(ctx, call, operation, name, pool_id)
             read = ctx.require(200, "get_pool", path)
             if operation == "resume_pool":
                 wait_until_resumed(ctx, pool_id, read)

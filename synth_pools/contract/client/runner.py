@@ -12,20 +12,20 @@ from typing import Any
 
 from synth_pools.contract.client.calls import (
     LIMIT,
-    AsyncCalls,
-    SyncCalls,
-    called,
-    connected,
+    AsyncCaller,
+    SyncCaller,
+    call_method,
+    call_with_retry,
     expect_alike,
     request_of,
 )
-from synth_pools.contract.client.optional_operations import later_operations
+from synth_pools.contract.client.optional_operations import check_optional_operations
 from synth_pools.contract.document import FINAL
 from synth_pools.contract.exceptions import BusyError, InconclusiveError, StopScenarioError
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Expectation
 from synth_pools.contract.harness.registry import Scenario
-from synth_pools.contract.harness.waits import Rollout, rollout_id, start, wait
+from synth_pools.contract.harness.waits import Rollout, rollout_id, start_rollout, wait_for
 from synth_pools.contract.http.client import ABSENT, Response, at
 from synth_pools.contract.results import Clause, Layer, LayerResult, Outcome
 from synth_pools.contract.session import Session
@@ -43,30 +43,27 @@ def run_client_checks(session: Session) -> LayerResult:
         import synth_pools
     except ImportError as error:
         return LayerResult(obstacle=f"the client cannot be imported: {error}")
-    settings: dict[str, Any] = {
-        "api_key": session.options.api_key.reveal(),
-        "base_url": session.base_url,
-        "timeout": LIMIT,
-    }
+    lost = synth_pools.APIConnectionError
+    key, base_url = session.options.api_key, session.base_url
     if session.options.wants("client.sync"):
-        with synth_pools.ContainerPoolsClient(**settings) as client:
-            _run(session, "client.sync", SyncCalls(client, synth_pools.APIConnectionError))
+        with synth_pools.ContainerPoolsClient(
+            api_key=key.reveal(), base_url=base_url, timeout=LIMIT
+        ) as client:
+            _run(session, "client.sync", SyncCaller(client, lost))
     if session.options.wants("client.async"):
         with asyncio.Runner() as runner:
-            other = synth_pools.AsyncContainerPoolsClient(**settings)
+            other = synth_pools.AsyncContainerPoolsClient(
+                api_key=key.reveal(), base_url=base_url, timeout=LIMIT
+            )
             try:
-                _run(
-                    session,
-                    "client.async",
-                    AsyncCalls(other, synth_pools.APIConnectionError, runner),
-                )
+                _run(session, "client.async", AsyncCaller(other, lost, runner))
             finally:
                 runner.run(other.aclose())
     return LayerResult()
 
 
 @dataclass(frozen=True, slots=True)
-class _Things:
+class _Readable:
     """Resources that the client reads: the run's own, or existing ones in a read-only run."""
 
     pool: str
@@ -85,7 +82,7 @@ def _run(session: Session, check: str, call: Any) -> None:
             _refusal(ctx, call)
             _writes(ctx, call)
             _rollouts(ctx, call)
-            later_operations(ctx, call)
+            check_optional_operations(ctx, call)
     except StopScenarioError:
         pass
     except (InconclusiveError, BusyError) as error:
@@ -99,16 +96,16 @@ def _run(session: Session, check: str, call: Any) -> None:
             ctx.expect.inconclusive(operation, note)
 
 
-def _made(ctx: Context) -> _Things:
+def _made(ctx: Context) -> _Readable:
     pool_id = ctx.resources.pool(
         tasks=[{"task_id": "t", "task_metadata": {"a": "ü🌍"}}], x_unknown=[1]
     )
-    rollout = start(ctx, pool_id, task_id="t")
-    wait(ctx, rollout, FINAL)
-    return _Things(pool_id, "t", rollout.id)
+    rollout = start_rollout(ctx, pool_id, task_id="t")
+    wait_for(ctx, rollout, FINAL)
+    return _Readable(pool_id, "t", rollout.id)
 
 
-def _found(ctx: Context) -> _Things | None:
+def _found(ctx: Context) -> _Readable | None:
     pools = ctx.require(200, "list_pools", query={"limit": 20}).at("items")
     for pool in pools if isinstance(pools, list) else []:
         pool_id = at(pool, "pool_id")
@@ -117,11 +114,11 @@ def _found(ctx: Context) -> _Things | None:
         rollouts = ctx.require(200, "list_rollouts", ids, query={"limit": 20}).at("items")
         ended = [at(one, "id") for one in rollouts or [] if at(one, "status") in FINAL]
         if task is not ABSENT and ended:
-            return _Things(str(pool_id), str(task), str(ended[0]))
+            return _Readable(str(pool_id), str(task), str(ended[0]))
     return None
 
 
-def _reads(ctx: Context, call: Any, things: _Things) -> None:
+def _reads(ctx: Context, call: Any, things: _Readable) -> None:
     pool, task = things.pool, things.task
     rollout = Rollout(pool, things.rollout)
     pool_ids = {"pool_id": pool}
@@ -179,7 +176,7 @@ def _alike(
         ctx.expect.inconclusive(operation, "the server answers 501", Outcome.NOT_OFFERED)
         return
     expect_alike(
-        ctx, operation, name, raw, raw.json, called(ctx, call, operation, name, *arguments)
+        ctx, operation, name, raw, raw.json, call_method(ctx, call, operation, name, *arguments)
     )
 
 
@@ -188,7 +185,7 @@ def _fields_alike(ctx: Context, call: Any, name: str, arguments: Any, ids: dict[
     if raw.status != 200:
         ctx.expect.inconclusive(name, f"the answer is {raw.status}")
         return
-    came = called(ctx, call, name, name, *arguments)
+    came = call_method(ctx, call, name, name, *arguments)
     if came is not ABSENT:
         wanted = sorted(raw.json) if isinstance(raw.json, dict) else raw.json
         expect_alike(ctx, name, name, raw, wanted, sorted(came) if isinstance(came, dict) else came)
@@ -200,12 +197,12 @@ def _events(
     stream = ctx.stream(operation, ids)
     wanted = _placed([message.envelope for message in stream.reader.messages])
     raw = Response(stream.exchange)
-    came = called(ctx, call, operation, name, *arguments)
+    came = call_method(ctx, call, operation, name, *arguments)
     if came is ABSENT:
         return
     expect_alike(ctx, operation, name, raw, wanted, _placed(came))
     if len(wanted) > 1 and ctx.session.offers("event_resume"):
-        rest = called(ctx, call, operation, name, *arguments, cursor=wanted[0].get("id"))
+        rest = call_method(ctx, call, operation, name, *arguments, cursor=wanted[0].get("id"))
         expect_alike(ctx, operation, f"{name}(cursor=...)", raw, wanted[1:], _placed(rest))
 
 
@@ -227,7 +224,7 @@ def _pages(
     """Compare our item in a list that others may change meanwhile."""
     query = {"limit": 100}
     raw = ctx.require(200, operation, ids, query=query)
-    came = called(ctx, call, operation, name, *arguments, limit=100)
+    came = call_method(ctx, call, operation, name, *arguments, limit=100)
     if came is ABSENT:
         return
     wanted = [item for item in raw.at("items") or [] if at(item, "id") == ours]
@@ -246,7 +243,7 @@ def _refusal(ctx: Context, call: Any) -> None:
         ("agent_rollouts.get", (nobody,), "get_global_rollout"),
     ):
         try:
-            came = connected(call, name, *arguments)
+            came = call_with_retry(call, name, *arguments)
         except NotFoundError:
             got = ""
         except Exception as error:  # noqa: BLE001 - whatever the client raises is its answer
@@ -270,25 +267,25 @@ def _writes(ctx: Context, call: Any) -> None:
             ("update_pool", "update_pool" if long else "update", (name, {"capacity": 2})),
         ))  # fmt: skip
         for operation, method, arguments in steps:
-            came = called(ctx, call, operation, method, *arguments)
+            came = call_method(ctx, call, operation, method, *arguments)
             read = ctx.require(200, "get_pool", pool)
             expect_alike(ctx, operation, method, read, _settled(read.json), _settled(came))
             ctx.resources.wait_until_active(name)
         _task_writes(ctx, call, name, long)
         for operation in ("execute_pool_container_rollout", "execute_task_container_rollout"):
             there = [name] if "_pool_" in operation else [name, "t"]
-            came = called(ctx, call, operation, operation, *there, {"seed": 1})
+            came = call_method(ctx, call, operation, operation, *there, {"seed": 1})
             if came is not ABSENT:
                 good = isinstance(came, dict)
                 ctx.expect.that(
                     Expectation(operation, "a JSON object", None), good, repr(came)[:80]
                 )
         method = "delete_task" if long else "tasks.delete"
-        came = called(ctx, call, "delete_task", method, name, "t")
+        came = call_method(ctx, call, "delete_task", method, name, "t")
         left = ctx.require(200, "list_tasks", pool)
         ctx.expect.equal("delete_task", "the tasks afterwards", [], left.at("items"), left)
         method = "delete_pool" if long else "delete"
-        came = called(ctx, call, "delete_pool", method, name)
+        came = call_method(ctx, call, "delete_pool", method, name)
         read = ctx.require(200, "get_pool", pool)
         expect_alike(ctx, "delete_pool", method, read, read.json, came)
 
@@ -307,7 +304,7 @@ def _task_writes(ctx: Context, call: Any, pool_id: str, long: bool) -> None:
         ("patch_task", "tasks.patch", (pool_id, "t", {"task_config": {"y": 2}})),
     ):
         method = operation if long else short
-        came = called(ctx, call, operation, method, *arguments)
+        came = call_method(ctx, call, operation, method, *arguments)
         read = ctx.require(200, "list_tasks", {"pool_id": pool_id})
         expect_alike(ctx, operation, method, read, read.at("items", 0), came)
 
@@ -321,7 +318,7 @@ def _rollouts(ctx: Context, call: Any) -> None:
         ("create_global_rollout", "create_global_rollout", ({**body, "pool_id": pool_id},)),
         ("agent_rollouts.create", "create_global_rollout", ({**body, "pool_id": pool_id},)),
     ):
-        came = called(ctx, call, operation, method, *arguments)
+        came = call_method(ctx, call, operation, method, *arguments)
         found = at(came, "rollout_id")
         if isinstance(found, str):
             read = ctx.require(200, "get_rollout", {"pool_id": pool_id, "rollout_id": found})
@@ -341,6 +338,6 @@ def _rollouts(ctx: Context, call: Any) -> None:
         made = ctx.require(202, "create_rollout", {"pool_id": name}, json={"env": {"delay": 600}})
         rollout = Rollout(name, rollout_id(made))
         there = [rollout.id] if operation == "cancel_global_rollout" else [name, rollout.id]
-        came = called(ctx, call, operation, method, *there)
+        came = call_method(ctx, call, operation, method, *there)
         read = ctx.require(200, "get_rollout", rollout.ids)
         expect_alike(ctx, operation, method, read, read.json, came)

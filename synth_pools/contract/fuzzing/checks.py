@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from synth_pools.contract.document import Document
 from synth_pools.contract.fuzzing.schemathesis_engine import CheckedExchange, FailedCheck
-from synth_pools.contract.results import Clause, Column, Departure, Exchange, Layer
+from synth_pools.contract.results import Clause, Column, Departure, Exchange, Layer, shorten
 from synth_pools.contract.rules.verdict import excerpt
 
 
@@ -102,7 +102,7 @@ def departure_of(document: Document, found: CheckedExchange, failed: FailedCheck
     operation = document.operations.get(found.operation)
     where = f"{check.clause.section}, {operation.route}" if operation else check.clause.section
     gist = re.sub(r"[0-9]+", "*", failed.title)
-    reason = _reason(failed.message)
+    reason = shorten(" ".join(failed.message.split()), 300)
     return Departure(
         check.id,
         found.operation,
@@ -136,8 +136,3 @@ def _may_fail(document: Document, operation: str, exchange: Exchange) -> bool:
     envelope = body.get("error") if isinstance(body, dict) else None
     code = envelope.get("code") if isinstance(envelope, dict) else None
     return code is None or (isinstance(code, str) and bool(_CONTAINER.fullmatch(code)))
-
-
-def _reason(message: str, limit: int = 300) -> str:
-    line = " ".join(message.split())
-    return line if len(line) <= limit else line[: limit - 1] + "…"

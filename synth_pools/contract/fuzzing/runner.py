@@ -74,7 +74,7 @@ def _drive(
 
     settings = EngineSettings(
         url=options.url,
-        api_key=options.api_key.reveal(),
+        api_key=options.api_key,
         seed=options.seed,
         examples=_EXAMPLES[profile],
         phases=_PHASES[profile],

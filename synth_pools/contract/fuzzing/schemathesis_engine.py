@@ -28,6 +28,7 @@ from schemathesis.generation.case import Case
 from schemathesis.hooks import HookContext
 
 from synth_pools.contract.http.reproduce import MASKED
+from synth_pools.contract.options import ApiKey
 from synth_pools.contract.results import Exchange
 
 # What is recorded is judged, so it has to be all of it.
@@ -79,7 +80,7 @@ class EngineSettings:
     """
 
     url: str
-    api_key: str
+    api_key: ApiKey
     seed: int
     examples: int
     phases: tuple[str, ...]
@@ -227,7 +228,7 @@ def _configuration(settings: EngineSettings) -> dict[str, Any]:
         "suppress-health-check": ["all"],
         "warnings": False,
         "analysis": {"constants": {"enabled": False}},
-        "auth": {"openapi": {"bearer": {"bearer": settings.api_key}}},
+        "auth": {"openapi": {"bearer": {"bearer": settings.api_key.reveal()}}},
         "output": {"sanitization": {"enabled": False}, "truncation": _WHOLE},
         "generation": {
             "max-examples": settings.examples,
@@ -341,7 +342,7 @@ def _exchange(interaction: Interaction, operation: str, settings: EngineSettings
     response = interaction.response
     method = request.method
     headers = tuple(
-        (name, MASKED if value == f"Bearer {settings.api_key}" else value)
+        (name, MASKED if value == f"Bearer {settings.api_key.reveal()}" else value)
         for name, values in request.headers.items()
         for value in map(str, values)
         if name.lower() not in _HIDDEN_HEADERS

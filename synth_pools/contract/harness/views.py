@@ -9,7 +9,7 @@ from synth_pools.contract.harness.waits import Rollout, walk
 from synth_pools.contract.http.client import ABSENT, Response, at
 
 # A reader's operation, what it says of the thing (ABSENT: nothing), and its answer.
-Told = tuple[str, Any, Response]
+View = tuple[str, Any, Response]
 # The numbers of a rollout's usage.
 USAGE = (
     "wall_time_sec",
@@ -24,7 +24,7 @@ USAGE = (
 _NEAR = {"limit": 10}
 
 
-def of_pool(ctx: Context, pool_id: str, state: str | None = None) -> list[Told]:
+def of_pool(ctx: Context, pool_id: str, state: str | None = None) -> list[View]:
     """Read a pool by get_pool and in list_pools.
 
     Args:
@@ -40,7 +40,7 @@ def of_pool(ctx: Context, pool_id: str, state: str | None = None) -> list[Told]:
     return [("get_pool", response.json, response), in_list(ctx, "list_pools", {}, query, pool_id)]
 
 
-def of_task(ctx: Context, pool_id: str, task_id: str) -> list[Told]:
+def of_task(ctx: Context, pool_id: str, task_id: str) -> list[View]:
     """Read a task in list_tasks and in its pool."""
     ids = {"pool_id": pool_id}
     listed = ctx.require(200, "list_tasks", ids)
@@ -51,9 +51,9 @@ def of_task(ctx: Context, pool_id: str, task_id: str) -> list[Told]:
     ]
 
 
-def of_rollout(ctx: Context, rollout: Rollout) -> list[Told]:
+def of_rollout(ctx: Context, rollout: Rollout) -> list[View]:
     """Read a rollout by every operation that shows it whole."""
-    told: list[Told] = []
+    told: list[View] = []
     for operation, ids in rollout.both(""):
         response = ctx.require(200, operation, ids)
         told.append((operation, response.json, response))
@@ -65,7 +65,7 @@ def of_rollout(ctx: Context, rollout: Rollout) -> list[Told]:
 
 def in_list(
     ctx: Context, operation: str, ids: dict[str, str], query: dict[str, Any], wanted: str
-) -> Told:
+) -> View:
     """Read a new item in a list, which is newest first."""
     items, response, _ = walk(
         ctx, operation, ids, query, enough=lambda seen: _find(seen, wanted) is not ABSENT, most=100

@@ -48,7 +48,7 @@ class Rollout:
         return (f"get_rollout{what}", self.ids), (f"get_global_rollout{what}", self.global_ids)
 
 
-def start(ctx: Context, pool_id: str, **request: Any) -> Rollout:
+def start_rollout(ctx: Context, pool_id: str, **request: Any) -> Rollout:
     """Create a rollout in a pool with fields of its request."""
     response = ctx.require(
         (202, 200),
@@ -71,14 +71,14 @@ def rollout_id(response: Response) -> str:
     return value
 
 
-def finish(ctx: Context, pool_id: str, **request: Any) -> Rollout:
+def run_rollout(ctx: Context, pool_id: str, **request: Any) -> Rollout:
     """Create a rollout and wait for its end."""
-    rollout = start(ctx, pool_id, **request)
-    wait(ctx, rollout, FINAL)
+    rollout = start_rollout(ctx, pool_id, **request)
+    wait_for(ctx, rollout, FINAL)
     return rollout
 
 
-def wait(ctx: Context, rollout: Rollout, states: tuple[str, ...]) -> Response:
+def wait_for(ctx: Context, rollout: Rollout, states: tuple[str, ...]) -> Response:
     """Wait until get_rollout shows one of the states.
 
     Args:

@@ -96,7 +96,7 @@ class HttpClient:
             limits=limits,
             timeout=CALL_SECONDS,
             follow_redirects=False,
-            trust_env=not is_loopback(self.base_url),
+            trust_env=not is_loopback_url(self.base_url),
         )
 
     def close(self) -> None:
@@ -248,13 +248,12 @@ class HttpClient:
         status: int | None = None
         came: list[tuple[str, str]] = []
         content, trouble = b"", None
-        real = {n: self._reveal(v) for n, v in headers.items()}
         for attempt in (1, 2):
             if self.stop.is_set():
                 raise StoppedError
             try:
                 with self._client.stream(
-                    method, url, headers=real, content=body, timeout=limit
+                    method, url, headers=self._revealed(headers), content=body, timeout=limit
                 ) as response:
                     status = response.status_code
                     came = list(response.headers.multi_items())
@@ -290,8 +289,8 @@ class HttpClient:
             operation=operation,
         )
 
-    def _reveal(self, value: str) -> str:
-        return value.replace(KEY, self.key.reveal())
+    def _revealed(self, headers: Mapping[str, str]) -> dict[str, str]:
+        return {name: value.replace(KEY, self.key.reveal()) for name, value in headers.items()}
 
     def _mask(self, text: str) -> str:
         key = self.key.reveal()
@@ -314,7 +313,7 @@ def at(value: Any, *path: str | int) -> Any:
     return value
 
 
-def is_loopback(url: str) -> bool:
+def is_loopback_url(url: str) -> bool:
     """Return True if the host of a URL is this machine by its name."""
     host = (urlsplit(url).hostname or "").rstrip(".").lower()
     return host == "::1" or host.startswith("127.") or host.split(".")[-1] == "localhost"

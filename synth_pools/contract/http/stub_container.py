@@ -199,26 +199,24 @@ class StubContainers:
 
     def __init__(self) -> None:
         self.received = ReceivedRequests()
-        self._servers = {name: _Server(name, self.received) for name in BEHAVIOURS}
-        self.urls = {
-            name: f"http://127.0.0.1:{server.server_port}" for name, server in self._servers.items()
-        }
-        self.urls["nobody"] = f"http://127.0.0.1:{_closed_port()}"
+        self.urls: dict[str, str] = {}
+        self._running = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
-        for server in self._servers.values():
-            threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        with contextlib.ExitStack() as starting:
+            for behaviour in BEHAVIOURS:
+                server = _Server(behaviour, self.received)
+                starting.callback(server.server_close)
+                threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+                starting.callback(server.shutdown)
+                self.urls[behaviour] = f"http://127.0.0.1:{server.server_port}"
+            # Bound and never listening, so that no other process takes the port.
+            nobody = starting.enter_context(socket.socket())
+            nobody.bind(("127.0.0.1", 0))
+            self.urls["nobody"] = f"http://127.0.0.1:{nobody.getsockname()[1]}"
+            starting.callback(self.received.closing.set)
+            self._running = starting.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.received.closing.set()
-        for server in self._servers.values():
-            server.shutdown()
-            server.server_close()
-
-
-def _closed_port() -> int:
-    """Return a port on which nobody listens."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+        self._running.close()

@@ -16,8 +16,8 @@ from synth_pools.contract.rules.verdict import (
     NotJsonError,
     RuleResult,
     excerpt,
-    json_body,
     media_type,
+    response_json,
     show,
 )
 
@@ -124,7 +124,7 @@ def _schema(
     name = str(schema.get("$ref", "")).rsplit("/", 1)[-1] or "the schema in place"
     clause = Clause(operation.route, f"{status} has a body of the schema {name}")
     try:
-        value = json_body(exchange)
+        value = response_json(exchange)
     except NotJsonError as error:
         got = f"no JSON ({error}): {excerpt(exchange)}"
         cause = f"schema.body|{operation.id}|no JSON"
@@ -195,7 +195,7 @@ def _error_complaint(document: Document, exchange: Exchange) -> str | None:
     if media_type(exchange) != "application/json":
         return f"{media_type(exchange) or 'no content type'}: {excerpt(exchange)}"
     try:
-        value = json_body(exchange)
+        value = response_json(exchange)
     except NotJsonError as error:
         return f"no JSON ({error}): {excerpt(exchange)}"
     complaints = document.errors("Error", value)

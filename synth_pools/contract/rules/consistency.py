@@ -11,10 +11,10 @@ from synth_pools.contract.results import Clause, Column, Exchange
 from synth_pools.contract.rules.verdict import (
     NotJsonError,
     RuleResult,
-    json_body,
     media_type,
+    request_json,
+    response_json,
     same_json,
-    sent_json,
     show,
 )
 
@@ -74,7 +74,7 @@ def check_consistency(
     if operation is None or status is None or media_type(exchange) != "application/json":
         return
     try:
-        body = json_body(exchange)
+        body = response_json(exchange)
     except NotJsonError:
         return
     if not isinstance(body, dict):
@@ -320,7 +320,7 @@ def _comparable(stamps: list[str]) -> bool:
 def _echo(
     operation: Operation, exchange: Exchange, body: Mapping[str, Any]
 ) -> Iterator[RuleResult]:
-    sent = sent_json(exchange)
+    sent = request_json(exchange)
     if not isinstance(sent, dict):
         return
     for name in _ECHOED.get(operation.id, ()):

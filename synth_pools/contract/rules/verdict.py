@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from synth_pools.contract.results import Clause, Column, Exchange
+from synth_pools.contract.results import Clause, Column, Exchange, shorten
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ def media_type(exchange: Exchange) -> str:
     return (exchange.header("content-type") or "").split(";", 1)[0].strip().lower()
 
 
-def json_body(exchange: Exchange) -> Any:
+def response_json(exchange: Exchange) -> Any:
     """Parse the response's body; NaN and Infinity are no JSON.
 
     Returns:
@@ -61,7 +61,7 @@ def json_body(exchange: Exchange) -> Any:
         raise NotJsonError(str(error)) from None
 
 
-def sent_json(exchange: Exchange) -> Any:
+def request_json(exchange: Exchange) -> Any:
     """Parse the request's body; None where there is none or it is no JSON."""
     if not exchange.request_body:
         return None
@@ -88,8 +88,7 @@ def excerpt(exchange: Exchange, limit: int = 240) -> str:
         return exchange.trouble or "no answer"
     text = exchange.response_body[: limit * 4].decode("utf-8", "replace")
     line = " ".join(text.split())
-    line = line if len(line) <= limit else line[: limit - 1] + "…"
-    return f"{exchange.status} {line}".rstrip()
+    return f"{exchange.status} {shorten(line, limit)}".rstrip()
 
 
 def show(value: Any, limit: int = 120) -> str:
@@ -98,7 +97,7 @@ def show(value: Any, limit: int = 120) -> str:
         text = json.dumps(value, ensure_ascii=False)
     except (TypeError, ValueError, RecursionError):
         text = repr(type(value))
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+    return shorten(text, limit)
 
 
 def _refuse(constant: str) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Status
 from synth_pools.contract.harness.registry import scenario
-from synth_pools.contract.harness.waits import finish
+from synth_pools.contract.harness.waits import run_rollout
 
 
 @scenario(
@@ -16,7 +16,7 @@ from synth_pools.contract.harness.waits import finish
     "create_global_rollout",
     "list_rollouts",
 )
-def unknown_keys(ctx: Context) -> None:
+def rollouts_unknown_keys(ctx: Context) -> None:
     pool_id = ctx.resources.pool()
     pool = {"pool_id": pool_id}
     good = ctx.session.rollout_body()
@@ -35,7 +35,7 @@ def unknown_keys(ctx: Context) -> None:
     "create_rollout",
     "create_global_rollout",
 )
-def references(ctx: Context) -> None:
+def rollouts_references(ctx: Context) -> None:
     pool_id = ctx.resources.pool(tasks=[{"task_id": "here"}])
     other = ctx.resources.pool("other", tasks=[{"task_id": "there"}])
     pool = {"pool_id": pool_id}
@@ -87,8 +87,8 @@ def references(ctx: Context) -> None:
     "stream_rollout_events",
     "list_rollouts",
 )
-def wrong_pool(ctx: Context) -> None:
-    rollout = finish(ctx, ctx.resources.pool())
+def rollouts_wrong_pool(ctx: Context) -> None:
+    rollout = run_rollout(ctx, ctx.resources.pool())
     other = ctx.resources.pool("other")
     ids = {"pool_id": other, "rollout_id": rollout.id}
     for operation in (

@@ -8,7 +8,7 @@ from synth_pools.contract.document import FINAL
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Expectation, Status
 from synth_pools.contract.harness.registry import scenario
-from synth_pools.contract.harness.waits import Rollout, ids_of, wait
+from synth_pools.contract.harness.waits import Rollout, ids_of, wait_for
 from synth_pools.contract.http.client import Response, at
 
 _OPERATION = "create_rollout_batch"
@@ -24,7 +24,7 @@ _OPERATION = "create_rollout_batch"
     "list_rollouts",
     needs="batch",
 )
-def each(ctx: Context) -> None:
+def batch_each(ctx: Context) -> None:
     pool_id, other, gone = (
         ctx.resources.pool(tasks=[{"task_id": "t"}]),
         ctx.resources.pool("other"),
@@ -79,7 +79,7 @@ def each(ctx: Context) -> None:
     )
     ctx.expect.equal(_OPERATION, "refused", refused, response.at("refused"), response)
     for rollout in made:
-        wait(ctx, rollout, FINAL)
+        wait_for(ctx, rollout, FINAL)
     listed = ctx.require(200, "list_rollouts", {"pool_id": pool_id})
     newest_first = [one.id for one in reversed(made) if one.pool_id == pool_id]
     came = ids_of(listed.at("items") or [])
@@ -93,7 +93,7 @@ def each(ctx: Context) -> None:
     _OPERATION,
     needs="batch",
 )
-def spellings(ctx: Context) -> None:
+def batch_spellings(ctx: Context) -> None:
     pool = {"pool_id": ctx.resources.pool()}
     one, two, three = (ctx.session.rollout_body(metadata={"which": n}) for n in range(3))
     for body, wanted in (
@@ -117,7 +117,7 @@ def spellings(ctx: Context) -> None:
     _OPERATION,
     needs="batch",
 )
-def key(ctx: Context) -> None:
+def batch_key(ctx: Context) -> None:
     if not ctx.session.offers("idempotency_keys"):
         ctx.expect.inconclusive(_OPERATION, "features.idempotency_keys is not true")
         return
@@ -156,7 +156,7 @@ def key(ctx: Context) -> None:
     _OPERATION,
     needs="batch",
 )
-def no_waiting(ctx: Context) -> None:
+def batch_no_waiting(ctx: Context) -> None:
     pool = {"pool_id": ctx.resources.live_pool()}
     request = {"mode": "sync", "env": {"delay": 600}}
     response = ctx.require(200, _OPERATION, json={**pool, "rollouts": [request] * 2})

@@ -8,7 +8,7 @@ from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Expectation, Status
 from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.views import of_rollout
-from synth_pools.contract.harness.waits import STARTED, Rollout, start, wait
+from synth_pools.contract.harness.waits import STARTED, Rollout, start_rollout, wait_for
 from synth_pools.contract.http.client import ABSENT, Response, at
 
 _SEES = (
@@ -29,12 +29,12 @@ _SEES = (
     *_SEES,
     needs="live",
 )
-def queued(ctx: Context) -> None:
+def cancel_queued(ctx: Context) -> None:
     pool_id = ctx.resources.live_pool(concurrency=1)
-    blocker = start(ctx, pool_id, env={"delay": 600})
-    wait(ctx, blocker, STARTED)
+    blocker = start_rollout(ctx, pool_id, env={"delay": 600})
+    wait_for(ctx, blocker, STARTED)
     for operation in ("cancel_rollout", "cancel_global_rollout"):
-        rollout = start(ctx, pool_id, env={"delay": 600})
+        rollout = start_rollout(ctx, pool_id, env={"delay": 600})
         wrote = _cancel(ctx, operation, rollout, {})
         _cancelled(ctx, operation, rollout, wrote)
         events = _events(ctx, rollout)
@@ -57,14 +57,14 @@ def queued(ctx: Context) -> None:
     *_SEES,
     needs="live",
 )
-def running(ctx: Context) -> None:
+def cancel_running(ctx: Context) -> None:
     pool_id = ctx.resources.live_pool(concurrency=4)
     for operation, other in (
         ("cancel_rollout", "cancel_global_rollout"),
         ("cancel_global_rollout", "cancel_rollout"),
     ):
-        rollout = start(ctx, pool_id, env={"delay": 600})
-        wait(ctx, rollout, STARTED)
+        rollout = start_rollout(ctx, pool_id, env={"delay": 600})
+        wait_for(ctx, rollout, STARTED)
         wrote = _cancel(ctx, operation, rollout, {})
         _cancelled(ctx, operation, rollout, wrote)
         again = _cancel(ctx, operation, rollout, {})
@@ -81,14 +81,14 @@ def running(ctx: Context) -> None:
     "cancel_global_rollout",
     needs="live",
 )
-def body(ctx: Context) -> None:
+def cancel_body(ctx: Context) -> None:
     pool_id = ctx.resources.live_pool(concurrency=1)
     for operation in ("cancel_rollout", "cancel_global_rollout"):
         for sent in (ABSENT, {}, {"reason": "of ours", "nested": {"x": [1]}}):
-            rollout = start(ctx, pool_id, env={"delay": 600})
+            rollout = start_rollout(ctx, pool_id, env={"delay": 600})
             wrote = _cancel(ctx, operation, rollout, sent)
             ctx.expect.equal(operation, "status", "cancelled", wrote.at("status"), wrote)
-        rollout = start(ctx, pool_id, env={"delay": 600})
+        rollout = start_rollout(ctx, pool_id, env={"delay": 600})
         for wrong in ([1], "text", 5):
             ids = rollout.ids if operation == "cancel_rollout" else rollout.global_ids
             ctx.check(Status(422, "the body is no object"), operation, ids, json=wrong)
@@ -108,10 +108,10 @@ def body(ctx: Context) -> None:
     "get_pool_metrics",
     needs="live",
 )
-def others(ctx: Context) -> None:
+def cancel_others(ctx: Context) -> None:
     pool_id = ctx.resources.live_pool(concurrency=1)
-    made = [start(ctx, pool_id, env={"delay": 600}) for _ in range(4)]
-    wait(ctx, made[0], STARTED)
+    made = [start_rollout(ctx, pool_id, env={"delay": 600}) for _ in range(4)]
+    wait_for(ctx, made[0], STARTED)
     wrote = _cancel(ctx, "cancel_rollout", made[2], {})
     ctx.expect.equal("cancel_rollout", "the id", made[2].id, wrote.at("id"), wrote)
     wanted = ["running", "queued", "cancelled", "queued"]

@@ -8,7 +8,14 @@ from synth_pools.contract.document import FINAL
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Expectation, Status
 from synth_pools.contract.harness.registry import scenario
-from synth_pools.contract.harness.waits import STARTED, Rollout, eventually, rollout_id, start, wait
+from synth_pools.contract.harness.waits import (
+    STARTED,
+    Rollout,
+    eventually,
+    rollout_id,
+    start_rollout,
+    wait_for,
+)
 from synth_pools.contract.http.client import ABSENT, Response
 from synth_pools.contract.http.stub_container import (
     HEALTH,
@@ -41,7 +48,7 @@ _OPERATIONS = (
     "the container behind a pool or a task answers with a JSON object",
     *_OPERATIONS,
 )
-def answer_at_all(ctx: Context) -> None:
+def containers_answer(ctx: Context) -> None:
     pool_id = ctx.resources.pool(tasks=[{"task_id": "t"}])
     for name in _OPERATIONS:
         ids = {"pool_id": pool_id} if "_pool_" in name else {"pool_id": pool_id, "task_id": "t"}
@@ -65,7 +72,7 @@ def answer_at_all(ctx: Context) -> None:
     *_OPERATIONS,
     needs="containers",
 )
-def pass_on(ctx: Context) -> None:
+def containers_pass(ctx: Context) -> None:
     here = ctx.session.containers
     pool_id = ctx.resources.pool(
         container_url=here["good"],
@@ -138,7 +145,7 @@ def pass_on(ctx: Context) -> None:
     "execute_pool_container_rollout",
     "execute_task_container_rollout",
 )
-def nothing_kept(ctx: Context) -> None:
+def containers_nothing_kept(ctx: Context) -> None:
     pool_id = ctx.resources.pool(tasks=[{"task_id": "t"}])
     path = {"pool_id": pool_id}
     name = ctx.resources.name()
@@ -160,7 +167,7 @@ def nothing_kept(ctx: Context) -> None:
     "create_rollout",
     needs="containers",
 )
-def sent(ctx: Context) -> None:
+def containers_sent(ctx: Context) -> None:
     for behaviour, path in (("good", "/rollouts"), ("bare", "/rollout")):
         pool_id = ctx.resources.pool(
             behaviour, container_url=ctx.session.containers[behaviour], tasks=[{"task_id": "t"}]
@@ -171,7 +178,7 @@ def sent(ctx: Context) -> None:
         }  # fmt: skip
         created = ctx.require((202, 200), "create_rollout", {"pool_id": pool_id}, json=request)
         rollout = Rollout(pool_id, rollout_id(created))
-        wait(ctx, rollout, FINAL)
+        wait_for(ctx, rollout, FINAL)
         received = ctx.session.received.of_rollout(rollout.id)
         reached = [one for one in received if one.path == path]
         response = ctx.require(200, "get_rollout", rollout.ids)
@@ -197,7 +204,7 @@ def sent(ctx: Context) -> None:
     "create_rollout",
     needs="containers",
 )
-def changed(ctx: Context) -> None:
+def containers_changed(ctx: Context) -> None:
     here = ctx.session.containers
     pool_id = ctx.resources.pool(container_url=here["nobody"], tasks=[{"task_id": "t"}])
     path, task = {"pool_id": pool_id}, {"pool_id": pool_id, "task_id": "t"}
@@ -211,7 +218,7 @@ def changed(ctx: Context) -> None:
         if change:
             ctx.require(200, operation, ids, json=change)
             ctx.resources.wait_until_active(pool_id)
-        response = wait(ctx, start(ctx, pool_id, task_id="t"), FINAL)
+        response = wait_for(ctx, start_rollout(ctx, pool_id, task_id="t"), FINAL)
         ctx.expect.equal(
             operation, f"status after {change}", wanted, response.at("status"), response
         )
@@ -225,11 +232,11 @@ def changed(ctx: Context) -> None:
     "cancel_global_rollout",
     needs="containers",
 )
-def terminate(ctx: Context) -> None:
+def containers_terminate(ctx: Context) -> None:
     pool_id = ctx.resources.pool(container_url=ctx.session.containers["good"])
     for operation in ("cancel_rollout", "cancel_global_rollout"):
-        rollout = start(ctx, pool_id, env={"delay": 600})
-        wait(ctx, rollout, STARTED)
+        rollout = start_rollout(ctx, pool_id, env={"delay": 600})
+        wait_for(ctx, rollout, STARTED)
 
         def arrived(wanted: str = rollout.id) -> bool:
             return any(one.path == "/rollouts" for one in ctx.session.received.of_rollout(wanted))
@@ -250,7 +257,7 @@ def terminate(ctx: Context) -> None:
             eventually(ctx, told, 10.0),
             "it was not",
         )
-        ended = wait(ctx, rollout, FINAL)
+        ended = wait_for(ctx, rollout, FINAL)
         ctx.expect.equal(operation, "status", "cancelled", ended.at("status"), ended)
 
 
@@ -261,7 +268,7 @@ def terminate(ctx: Context) -> None:
     "create_pool",
     "create_task",
 )
-def address(ctx: Context) -> None:
+def containers_address(ctx: Context) -> None:
     pool_id = ctx.resources.pool()
     refused = "http://user:secret@127.0.0.1:9/"
     body = {**ctx.session.pool_body("x"), "name": ctx.resources.name(), "container_url": refused}

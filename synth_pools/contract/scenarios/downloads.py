@@ -11,7 +11,7 @@ from synth_pools.contract.document import FINAL
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Expectation, Status
 from synth_pools.contract.harness.registry import scenario
-from synth_pools.contract.harness.waits import Rollout, finish, start, wait
+from synth_pools.contract.harness.waits import Rollout, run_rollout, start_rollout, wait_for
 from synth_pools.contract.http.client import Response, at
 
 _ONE = "get_global_rollout_artifact"
@@ -26,7 +26,7 @@ def _described(ctx: Context, operation: str) -> tuple[Rollout, list[Any]]:
         pool_id = ctx.resources.pool(container_url=ctx.session.containers["good"])
     else:
         pool_id = ctx.resources.pool()
-    rollout = finish(ctx, pool_id)
+    rollout = run_rollout(ctx, pool_id)
     response = ctx.require(200, _LIST, rollout.global_ids)
     found = response.at("items")
     items = found if isinstance(found, list) else []
@@ -44,7 +44,7 @@ def _described(ctx: Context, operation: str) -> tuple[Rollout, list[Any]]:
     _LIST,
     needs="artifact_downloads",
 )
-def content(ctx: Context) -> None:
+def downloads_content(ctx: Context) -> None:
     rollout, items = _described(ctx, _ONE)
     for item in items:
         for field in ("path", "artifact_id"):
@@ -78,7 +78,7 @@ def content(ctx: Context) -> None:
     _ONE,
     needs="artifact_downloads",
 )
-def ranges(ctx: Context) -> None:
+def downloads_range(ctx: Context) -> None:
     rollout, items = _described(ctx, _ONE)
     for item in items[:1]:
         path = str(at(item, "path"))
@@ -127,12 +127,12 @@ def _get(ctx: Context, status: int, rollout: Rollout, path: str, **headers: str)
     _ONE,
     needs="artifact_downloads",
 )
-def unknown(ctx: Context) -> None:
+def downloads_unknown(ctx: Context) -> None:
     rollout, items = _described(ctx, _ONE)
     for path in ("no-such-artifact", "../../secret", ctx.resources.name()):
         ids = {**rollout.global_ids, "artifact_path": path}
         ctx.check(Status(404, "there is none", code="artifact_not_found"), _ONE, ids)
-    other = finish(ctx, ctx.resources.pool("other"))
+    other = run_rollout(ctx, ctx.resources.pool("other"))
     for item in items[:1]:
         ids = {**other.global_ids, "artifact_path": str(at(item, "artifact_id"))}
         ctx.check(Status(404, "it is of another rollout"), _ONE, ids)
@@ -145,7 +145,7 @@ def unknown(ctx: Context) -> None:
     _ALL,
     needs="artifact_downloads",
 )
-def archive(ctx: Context) -> None:
+def downloads_archive(ctx: Context) -> None:
     rollout, items = _described(ctx, _ALL)
     response = ctx.require(200, _ALL, rollout.global_ids)
     files = _files(ctx, _ALL, response)
@@ -155,7 +155,7 @@ def archive(ctx: Context) -> None:
     live = ctx.session.live_pool_body("x", pool_id=(name := ctx.resources.name("live")), name=name)
     if live is not None:
         ctx.resources.create_pool(live)
-        open_ = start(ctx, name, env={"delay": 600})
+        open_ = start_rollout(ctx, name, env={"delay": 600})
         empty = ctx.require(200, _ALL, open_.global_ids)
         ctx.expect.equal(_ALL, "files before the end", [], sorted(_files(ctx, _ALL, empty)), empty)
 
@@ -167,14 +167,14 @@ def archive(ctx: Context) -> None:
     _BUNDLE,
     needs="support_bundle",
 )
-def bundle(ctx: Context) -> None:
+def downloads_bundle(ctx: Context) -> None:
     secret = f"sk-{ctx.session.options.run_id * 6}"
     request = {
         "metadata": {"mark": ctx.resources.name("mark")},
         "policy_config": {"api_key": secret},
     }
-    rollout = start(ctx, ctx.resources.pool(), **request)
-    wait(ctx, rollout, FINAL)
+    rollout = start_rollout(ctx, ctx.resources.pool(), **request)
+    wait_for(ctx, rollout, FINAL)
     response = ctx.require(200, _BUNDLE, rollout.global_ids)
     everything = b"\n".join(_files(ctx, _BUNDLE, response).values())
     for what, text in (("the rollout", rollout.id), ("its request", request["metadata"]["mark"])):

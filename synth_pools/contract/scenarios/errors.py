@@ -9,7 +9,7 @@ from synth_pools.contract.document import Operation
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Expectation, Status
 from synth_pools.contract.harness.registry import scenario
-from synth_pools.contract.harness.waits import finish
+from synth_pools.contract.harness.waits import run_rollout
 from synth_pools.contract.http.client import ABSENT, Response
 from synth_pools.contract.http.reproduce import MASKED
 from synth_pools.contract.results import Clause, Column, Outcome
@@ -36,7 +36,7 @@ _MEGABYTE = 1024 * 1024
 def _operations(ctx: Context) -> list[tuple[Operation, dict[str, str]]]:
     """Return every operation with a body, and ids of existing resources."""
     pool_id = ctx.resources.pool(tasks=[{"task_id": "t"}])
-    rollout = finish(ctx, pool_id)
+    rollout = run_rollout(ctx, pool_id)
     ids = {"pool_id": pool_id, "task_id": "t", "rollout_id": rollout.id}
     found = []
     absent = ctx.session.not_offered()
@@ -66,7 +66,7 @@ def _send(
     "a body that is no JSON, or not UTF-8, is 400 with the error schema",
     *_BODIES,
 )
-def broken_json(ctx: Context) -> None:
+def errors_broken_json(ctx: Context) -> None:
     broken = (b'{"name": ', b"{'name': 'x'}", b'{"name": "x"} tail', b'{"a": NaN}', b'"\xff\xfe"')
     for operation, ids in _operations(ctx):
         for body in broken:
@@ -81,7 +81,7 @@ def broken_json(ctx: Context) -> None:
     "type are allowed",
     *_BODIES,
 )
-def media_type(ctx: Context) -> None:
+def errors_media_type(ctx: Context) -> None:
     for operation, ids in _operations(ctx):
         for wrong in ("text/plain", "application/x-www-form-urlencoded", "application/xml"):
             response = _send(ctx, operation, ids, b'{"name": "x"}', wrong)
@@ -99,7 +99,7 @@ def media_type(ctx: Context) -> None:
     "a body that does not match its schema, a missing one too, is 422 and detail names each field",
     *_BODIES,
 )
-def invalid(ctx: Context) -> None:
+def errors_invalid(ctx: Context) -> None:
     operations = _operations(ctx)
     for operation, ids in operations:
         optional = operation.id.startswith("cancel_")
@@ -181,7 +181,7 @@ def _wrong_fields(operation: str) -> list[tuple[str, Any]]:
     "a body of more than 16 MiB is 413 with the error schema",
     *_BODIES,
 )
-def too_large(ctx: Context) -> None:
+def errors_too_large(ctx: Context) -> None:
     body = b'{"name": "' + b"x" * (17 * _MEGABYTE) + b'"}'
     for operation, ids in _operations(ctx):
         response = _send(ctx, operation, ids, body)
@@ -195,7 +195,7 @@ def too_large(ctx: Context) -> None:
     "create_pool",
     "create_rollout",
 )
-def too_deep(ctx: Context) -> None:
+def errors_too_deep(ctx: Context) -> None:
     pool = {"pool_id": ctx.resources.pool()}
     deep = b"[" * 100_000 + b"]" * 100_000
     for operation, ids, body in (
@@ -230,9 +230,9 @@ def too_deep(ctx: Context) -> None:
     "get_capabilities",
     "execute_pool_container_rollout",
 )
-def method(ctx: Context) -> None:
+def errors_method(ctx: Context) -> None:
     pool_id = ctx.resources.pool(tasks=[{"task_id": "t"}])
-    ids = {"pool_id": pool_id, "task_id": "t", "rollout_id": finish(ctx, pool_id).id}
+    ids = {"pool_id": pool_id, "task_id": "t", "rollout_id": run_rollout(ctx, pool_id).id}
     paths: dict[str, set[str]] = {}
     for operation in ctx.session.document.operations.values():
         paths.setdefault(operation.path, set()).add(operation.method)
@@ -266,7 +266,7 @@ def method(ctx: Context) -> None:
     "list_pools",
     "get_pool",
 )
-def path(ctx: Context) -> None:
+def errors_path(ctx: Context) -> None:
     pool_id = ctx.resources.pool()
     for name, tail in (
         ("list_pools", "/v1/no-such-path"),
@@ -288,9 +288,9 @@ def path(ctx: Context) -> None:
     "get_global_rollout",
     "get_rollout",
 )
-def slash(ctx: Context) -> None:
+def errors_slash(ctx: Context) -> None:
     pool_id = ctx.resources.pool(tasks=[{"task_id": "t"}])
-    rollout = finish(ctx, pool_id)
+    rollout = run_rollout(ctx, pool_id)
     for tail in ("tasks", "metrics", "urls", "rollouts"):
         ctx.check(Status(404, "no pool is called so"), "get_pool", {"pool_id": f"{pool_id}/{tail}"})
     for tail in ("summary", "usage", "events"):
@@ -327,7 +327,7 @@ _UNKNOWN = Clause("Errors", "an unknown reference is 404 with the error schema")
     "pause_pool", "resume_pool", "replay_rollout", "get_global_rollout_artifact",
     "get_global_rollout_artifacts_zip", "get_global_rollout_support_bundle",
 )  # fmt: skip
-def unknown_ids(ctx: Context) -> None:
+def errors_unknown_ids(ctx: Context) -> None:
     pool_id = ctx.resources.pool(tasks=[{"task_id": "t"}])
     nobody = ctx.session.pool_id("nobody")
     absent = ctx.session.not_offered()

@@ -13,11 +13,11 @@ from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.waits import (
     STARTED,
     Rollout,
-    finish,
     moment,
-    start,
+    run_rollout,
+    start_rollout,
     together,
-    wait,
+    wait_for,
 )
 from synth_pools.contract.http.client import ABSENT, EventStream
 from synth_pools.contract.http.sse import SseMessage, SseReader
@@ -41,9 +41,9 @@ _RESUME = Clause(
     *_STREAMS,
     "get_rollout_summary",
 )
-def order(ctx: Context) -> None:
+def events_order(ctx: Context) -> None:
     pool_id = ctx.resources.pool()
-    rollout = finish(ctx, pool_id)
+    rollout = run_rollout(ctx, pool_id)
     whole = ctx.require(200, "get_rollout", rollout.ids)
     for operation, ids in _both(rollout):
         stream = _read(ctx, operation, ids)
@@ -64,12 +64,12 @@ def order(ctx: Context) -> None:
     *_STREAMS,
     needs="live",
 )
-def endings(ctx: Context) -> None:
+def events_endings(ctx: Context) -> None:
     pool_id = ctx.resources.live_pool(concurrency=2)
-    failed = finish(ctx, pool_id, env={"fail": True})
-    completed = finish(ctx, pool_id, env={"reward": 0.25, "events": 3})
-    cancelled = start(ctx, pool_id, env={"delay": 600})
-    wait(ctx, cancelled, STARTED)
+    failed = run_rollout(ctx, pool_id, env={"fail": True})
+    completed = run_rollout(ctx, pool_id, env={"reward": 0.25, "events": 3})
+    cancelled = start_rollout(ctx, pool_id, env={"delay": 600})
+    wait_for(ctx, cancelled, STARTED)
     ctx.require(200, "cancel_rollout", cancelled.ids, json={})
     for rollout, status in ((failed, "failed"), (completed, "completed"), (cancelled, "cancelled")):
         for operation, ids in _both(rollout):
@@ -100,11 +100,11 @@ def endings(ctx: Context) -> None:
     *_STREAMS,
     needs="event_resume",
 )
-def resume(ctx: Context) -> None:
+def events_resume(ctx: Context) -> None:
     if ctx.session.echo or ctx.session.containers:
-        rollout = finish(ctx, ctx.resources.live_pool(), env={"events": 3})
+        rollout = run_rollout(ctx, ctx.resources.live_pool(), env={"events": 3})
     else:
-        rollout = finish(ctx, ctx.resources.pool())
+        rollout = run_rollout(ctx, ctx.resources.pool())
     for operation, ids in _both(rollout):
         every = _read(ctx, operation, ids).reader.messages
         for index in range(len(every)):
@@ -187,9 +187,9 @@ def _rest(
     *_STREAMS,
     needs="live",
 )
-def readers(ctx: Context) -> None:
+def events_readers(ctx: Context) -> None:
     pool_id = ctx.resources.live_pool()
-    rollout = start(ctx, pool_id, env={"delay": 1.0, "events": 4})
+    rollout = start_rollout(ctx, pool_id, env={"delay": 1.0, "events": 4})
     ways = [_both(rollout)[number % 2] for number in range(4)]
     live = together(
         ctx,
@@ -229,10 +229,10 @@ def _ordered(data: str) -> str:
     *_STREAMS,
     needs="live",
 )
-def live_events(ctx: Context) -> None:
+def events_live(ctx: Context) -> None:
     pool_id = ctx.resources.live_pool()
-    rollout = start(ctx, pool_id, env={"delay": 600})
-    wait(ctx, rollout, STARTED)
+    rollout = start_rollout(ctx, pool_id, env={"delay": 600})
+    wait_for(ctx, rollout, STARTED)
     for operation, ids in _both(rollout):
         stream = ctx.stream(operation, ids, limit=_END_SECONDS, until=_has("rollout.started"))
         came = _events(stream)
@@ -285,10 +285,10 @@ def live_events(ctx: Context) -> None:
     needs="live",
     slow=True,
 )
-def heartbeat(ctx: Context) -> None:
+def events_heartbeat(ctx: Context) -> None:
     pool_id = ctx.resources.live_pool()
-    rollout = start(ctx, pool_id, env={"delay": 600, "events": 0})
-    wait(ctx, rollout, STARTED)
+    rollout = start_rollout(ctx, pool_id, env={"delay": 600, "events": 0})
+    wait_for(ctx, rollout, STARTED)
     ways = _both(rollout)
     streams = together(
         ctx,

@@ -9,7 +9,7 @@ from synth_pools.contract.document import FINAL
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Expectation, Status
 from synth_pools.contract.harness.registry import scenario
-from synth_pools.contract.harness.waits import Rollout, rollout_id, together, wait
+from synth_pools.contract.harness.waits import Rollout, rollout_id, together, wait_for
 from synth_pools.contract.http.client import at
 
 _NEEDS = "idempotency_keys"
@@ -38,7 +38,7 @@ def _ways(pool_id: str) -> tuple[tuple[str, dict[str, str], dict[str, Any]], ...
     "list_rollouts",
     needs=_NEEDS,
 )
-def replay(ctx: Context) -> None:
+def idempotency_replay(ctx: Context) -> None:
     for name, (operation, ids, more) in enumerate(_ways(pool_id := ctx.resources.pool())):
         body = {**ctx.session.rollout_body(metadata={"a": 1, "b": [1, 2]}, seed=1), **more}
         key = _key(ctx, str(name))
@@ -57,7 +57,7 @@ def replay(ctx: Context) -> None:
         ctx.expect.equal(
             operation, "the rollout_id, again,", rollout.id, again.at("rollout_id"), again
         )
-        ended = wait(ctx, rollout, FINAL)
+        ended = wait_for(ctx, rollout, FINAL)
         third = ctx.require((202, 200), operation, ids, json=body, headers=key)
         ctx.expect.equal(operation, "the status, afterwards,", first.status, third.status, third)
         ctx.expect.equal(operation, "the rollout as it is now", ended.json, third.json, third)
@@ -73,7 +73,7 @@ def replay(ctx: Context) -> None:
     *_CREATE,
     needs=_NEEDS,
 )
-def conflict(ctx: Context) -> None:
+def idempotency_conflict(ctx: Context) -> None:
     for name, (operation, ids, more) in enumerate(_ways(pool_id := ctx.resources.pool())):
         body = {**ctx.session.rollout_body(seed=1), **more}
         key = _key(ctx, str(name))
@@ -98,7 +98,7 @@ def conflict(ctx: Context) -> None:
     *_CREATE,
     needs=_NEEDS,
 )
-def others(ctx: Context) -> None:
+def idempotency_others(ctx: Context) -> None:
     pool_id, other = ctx.resources.pool(), ctx.resources.pool("other")
     body = ctx.session.rollout_body(seed=1)
     here, there = {"pool_id": pool_id}, {"pool_id": other}
@@ -133,7 +133,7 @@ def others(ctx: Context) -> None:
     *_CREATE,
     needs=_NEEDS,
 )
-def refused(ctx: Context) -> None:
+def idempotency_refused(ctx: Context) -> None:
     pool_id = ctx.resources.pool()
     for name, (operation, ids, more) in enumerate(_ways(pool_id)):
         key = _key(ctx, str(name))
@@ -151,7 +151,7 @@ def refused(ctx: Context) -> None:
     "list_rollouts",
     needs=_NEEDS,
 )
-def at_once(ctx: Context) -> None:
+def idempotency_at_once(ctx: Context) -> None:
     pool_id = ctx.resources.pool()
     for name, (operation, ids, more) in enumerate(_ways(pool_id)):
         body = {**ctx.session.rollout_body(), **more}

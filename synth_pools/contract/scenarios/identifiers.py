@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from synth_pools.contract.document import FINAL
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.registry import scenario
-from synth_pools.contract.harness.waits import start, wait
+from synth_pools.contract.harness.waits import start_rollout, wait_for
 
 
 def _resembling(identifier: str) -> Iterator[str]:
@@ -30,11 +30,11 @@ def _resembling(identifier: str) -> Iterator[str]:
     "get_rollout",
     "get_global_rollout",
 )
-def exact(ctx: Context) -> None:
+def ids_exact(ctx: Context) -> None:
     pool_id = ctx.resources.pool(subject="a")
     ctx.require(201, "create_task", {"pool_id": pool_id}, json={"task_id": "ta"})
-    rollout = start(ctx, pool_id)
-    wait(ctx, rollout, FINAL)
+    rollout = start_rollout(ctx, pool_id)
+    wait_for(ctx, rollout, FINAL)
     for other in _resembling(pool_id):
         path = {"pool_id": other}
         ctx.check(404, "get_pool", path)

@@ -7,7 +7,7 @@ from typing import Any
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Expectation
 from synth_pools.contract.harness.registry import scenario
-from synth_pools.contract.harness.waits import STARTED, finish, start, wait
+from synth_pools.contract.harness.waits import STARTED, run_rollout, start_rollout, wait_for
 from synth_pools.contract.http.client import ABSENT, Response, at
 
 
@@ -18,19 +18,19 @@ from synth_pools.contract.http.client import ABSENT, Response, at
     "get_pool_metrics",
     needs="live",
 )
-def counts(ctx: Context) -> None:
+def metrics_counts(ctx: Context) -> None:
     pool_id = ctx.resources.live_pool(concurrency=3, capacity=2)
     other = ctx.resources.live_pool("other")
     path = {"pool_id": pool_id}
     _metrics(ctx, path, [0, 0, 0, 0, 0], None)
-    finish(ctx, other)
+    run_rollout(ctx, other)
     for number, env in enumerate(({}, {}, {"fail": True}, {})):
-        finish(ctx, pool_id, env=env)
+        run_rollout(ctx, pool_id, env=env)
         if number == 1:
             _metrics(ctx, path, [0, 0, 2, 0, 0], 1.0)
-    cancelled = start(ctx, pool_id, env={"delay": 600})
+    cancelled = start_rollout(ctx, pool_id, env={"delay": 600})
     ctx.require(200, "cancel_rollout", cancelled.ids, json={})
-    wait(ctx, start(ctx, pool_id, env={"delay": 600}), STARTED)
+    wait_for(ctx, start_rollout(ctx, pool_id, env={"delay": 600}), STARTED)
     response = _metrics(ctx, path, [1, 0, 3, 1, 1], 0.75)
     for field, value in (("capacity", 2), ("concurrency", 3), ("pool_id", pool_id)):
         if response.at(field) is not ABSENT:
@@ -61,7 +61,7 @@ def _metrics(ctx: Context, path: dict[str, str], wanted: list[int], rate: Any) -
     "get_capabilities",
     reads_only=True,
 )
-def capabilities(ctx: Context) -> None:
+def service_capabilities(ctx: Context) -> None:
     first = ctx.require(200, "get_capabilities")
     again = ctx.require(200, "get_capabilities")
     for field in ("targets", "features"):
@@ -75,7 +75,7 @@ def capabilities(ctx: Context) -> None:
     "get_queue_status",
     reads_only=True,
 )
-def queue(ctx: Context) -> None:
+def service_queue(ctx: Context) -> None:
     response = ctx.require(200, "get_queue_status")
     for field in ("queued", "running", "capacity"):
         came = response.at(field)
@@ -94,7 +94,7 @@ def queue(ctx: Context) -> None:
     reads_only=True,
     alone=True,
 )
-def queue_counts(ctx: Context) -> None:
+def service_queue_counts(ctx: Context) -> None:
     """Compare the queue with the lists where nothing can have changed meanwhile.
 
     Counts change when a rollout is made, or leaves the queued or the running ones. Where the newest
@@ -104,9 +104,9 @@ def queue_counts(ctx: Context) -> None:
     if not session.options.read_only and (session.echo or session.containers):
         # Nothing, doubled, is still nothing.
         pool_id = ctx.resources.live_pool(concurrency=2)
-        made = [start(ctx, pool_id, env={"delay": 600}) for _ in range(5)]
+        made = [start_rollout(ctx, pool_id, env={"delay": 600}) for _ in range(5)]
         for rollout in made[:2]:
-            wait(ctx, rollout, STARTED)
+            wait_for(ctx, rollout, STARTED)
     for _ in ctx.session.pauses():
         before = _lists(ctx)
         if before is None:

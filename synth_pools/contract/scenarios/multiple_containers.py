@@ -7,7 +7,7 @@ from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Expectation
 from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.views import of_pool
-from synth_pools.contract.harness.waits import STARTED, finish, start, wait
+from synth_pools.contract.harness.waits import STARTED, run_rollout, start_rollout, wait_for
 from synth_pools.contract.http.client import at
 from synth_pools.contract.results import Outcome
 
@@ -30,7 +30,7 @@ def _offered(ctx: Context) -> bool:
     "create_rollout",
     needs="containers",
 )
-def several(ctx: Context) -> None:
+def containers_several(ctx: Context) -> None:
     if not _offered(ctx):
         return
     here = ctx.session.containers
@@ -40,10 +40,10 @@ def several(ctx: Context) -> None:
         ctx.expect.equal(reader, "container_urls", urls, at(pool, "container_urls"), response)
     rollouts = []
     for _ in urls:
-        rollouts.append(start(ctx, pool_id, env={"delay": 1.5}))
-        wait(ctx, rollouts[-1], STARTED)
+        rollouts.append(start_rollout(ctx, pool_id, env={"delay": 1.5}))
+        wait_for(ctx, rollouts[-1], STARTED)
     for rollout in rollouts:
-        response = wait(ctx, rollout, FINAL)
+        response = wait_for(ctx, rollout, FINAL)
         ctx.expect.equal("create_rollout", "status", "completed", response.at("status"), response)
     reached = [
         one.behaviour
@@ -67,13 +67,13 @@ def several(ctx: Context) -> None:
     "create_rollout",
     needs="containers",
 )
-def attempts(ctx: Context) -> None:
+def containers_attempts(ctx: Context) -> None:
     if not _offered(ctx):
         return
     here = ctx.session.containers
     pool_id = ctx.resources.pool(container_url=None, container_urls=[here["nobody"], here["good"]])
     for _ in range(3):
-        rollout = finish(ctx, pool_id, limits={"max_attempts": 2})
+        rollout = run_rollout(ctx, pool_id, limits={"max_attempts": 2})
         response = ctx.require(200, "get_rollout", rollout.ids)
         ctx.expect.equal("create_rollout", "status", "completed", response.at("status"), response)
         sent = [

@@ -7,7 +7,7 @@ from typing import Any
 from synth_pools.contract.document import FINAL
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.registry import scenario
-from synth_pools.contract.harness.waits import finish, start, wait
+from synth_pools.contract.harness.waits import run_rollout, start_rollout, wait_for
 from synth_pools.contract.http.client import ABSENT
 
 _READS = (
@@ -26,7 +26,7 @@ _READS = (
     "stream_rollout_events",
     needs="echo",
 )
-def echo(ctx: Context) -> None:
+def outcomes_echo(ctx: Context) -> None:
     pool_id = ctx.resources.pool(container_url=None)
     cases: list[tuple[dict[str, Any], str, Any, int]] = [
         ({}, "completed", 1.0, 1),
@@ -40,9 +40,9 @@ def echo(ctx: Context) -> None:
         ({"reward": True, "delay": -5, "events": 1.5}, "completed", 1.0, 1),
         ({"reward": None, "delay": 3601, "events": 1001}, "completed", 1.0, 1),
     ]
-    made = [(start(ctx, pool_id, env=env), *rest) for env, *rest in cases]
+    made = [(start_rollout(ctx, pool_id, env=env), *rest) for env, *rest in cases]
     for (rollout, status, reward, agents), (env, *_) in zip(made, cases, strict=True):
-        wait(ctx, rollout, FINAL)
+        wait_for(ctx, rollout, FINAL)
         for what in ("", "_summary"):
             for operation, ids in rollout.both(what):
                 response = ctx.require(200, operation, ids)
@@ -95,17 +95,20 @@ def echo(ctx: Context) -> None:
     "update_pool",
     needs="live",
 )
-def timeout(ctx: Context) -> None:
+def outcomes_timeout(ctx: Context) -> None:
     patient = ctx.resources.live_pool("patient", config={"timeout_seconds": 3600})
     hasty = ctx.resources.live_pool("hasty", config={"timeout_seconds": 0.3})
     slow = {"delay": 600}
     made = [
-        (start(ctx, patient, env=slow, limits={"timeout_seconds": 0.3}), "failed"),
-        (start(ctx, hasty, env=slow), "failed"),
-        (start(ctx, hasty, env={"delay": 0.8}, limits={"timeout_seconds": 3600}), "completed"),
+        (start_rollout(ctx, patient, env=slow, limits={"timeout_seconds": 0.3}), "failed"),
+        (start_rollout(ctx, hasty, env=slow), "failed"),
+        (
+            start_rollout(ctx, hasty, env={"delay": 0.8}, limits={"timeout_seconds": 3600}),
+            "completed",
+        ),
     ]
     for rollout, wanted in made:
-        response = wait(ctx, rollout, FINAL)
+        response = wait_for(ctx, rollout, FINAL)
         ctx.expect.equal("get_rollout", "status", wanted, response.at("status"), response)
         if wanted == "failed":
             ctx.expect.equal(
@@ -118,7 +121,7 @@ def timeout(ctx: Context) -> None:
     # Rollouts that start later use the new values.
     ctx.require(200, "update_pool", {"pool_id": patient}, json={"config": {"timeout_seconds": 0.3}})
     ctx.resources.wait_until_active(patient)
-    response = wait(ctx, start(ctx, patient, env=slow), FINAL)
+    response = wait_for(ctx, start_rollout(ctx, patient, env=slow), FINAL)
     ctx.expect.equal(
         "update_pool", "status after the change", "failed", response.at("status"), response
     )
@@ -133,7 +136,7 @@ def timeout(ctx: Context) -> None:
     "get_global_rollout_artifacts",
     needs="containers",
 )
-def container(ctx: Context) -> None:
+def outcomes_container(ctx: Context) -> None:
     pool_id = ctx.resources.pool(container_url=ctx.session.containers["good"])
     good = {"status": "completed", "success_status": "success"}
     cases: list[tuple[dict[str, Any], str, Any]] = [
@@ -150,9 +153,11 @@ def container(ctx: Context) -> None:
         ({"status": "terminated"}, "failed", ABSENT),
         ({"status": "completed", "success_status": "runtime_error"}, "failed", ABSENT),
     ]
-    made = [(start(ctx, pool_id, env={"answer": said}), said, *rest) for said, *rest in cases]
+    made = [
+        (start_rollout(ctx, pool_id, env={"answer": said}), said, *rest) for said, *rest in cases
+    ]
     for rollout, said, status, reward in made:
-        response = wait(ctx, rollout, FINAL)
+        response = wait_for(ctx, rollout, FINAL)
         ctx.expect.equal(
             "get_rollout", f"status for {said}", status, response.at("status"), response
         )
@@ -175,7 +180,7 @@ def container(ctx: Context) -> None:
                 response.at("metrics", "outcome_reward"),
                 response,
             )
-    rollout = finish(ctx, pool_id)
+    rollout = run_rollout(ctx, pool_id)
     for operation, ids in rollout.both("_artifacts"):
         response = ctx.require(200, operation, ids)
         items = response.at("items")
@@ -197,7 +202,7 @@ def container(ctx: Context) -> None:
     "get_global_rollout",
     needs="containers",
 )
-def trouble(ctx: Context) -> None:
+def outcomes_trouble(ctx: Context) -> None:
     pool_id = ctx.resources.pool(
         container_url=ctx.session.containers["good"],
         tasks=[{"task_id": "nobody", "container_url": ctx.session.containers["nobody"]}],
@@ -210,9 +215,9 @@ def trouble(ctx: Context) -> None:
         ({"env": {"fail": True}}, "container_failed"),
         ({"task_id": "nobody"}, "container_unreachable"),
     ]
-    made = [(start(ctx, pool_id, **request), request, code) for request, code in cases]
+    made = [(start_rollout(ctx, pool_id, **request), request, code) for request, code in cases]
     for rollout, request, code in made:
-        wait(ctx, rollout, FINAL)
+        wait_for(ctx, rollout, FINAL)
         for operation, ids in rollout.both(""):
             response = ctx.require(200, operation, ids)
             ctx.expect.equal(

@@ -8,7 +8,15 @@ from typing import Any
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Expectation, Status
 from synth_pools.contract.harness.registry import scenario
-from synth_pools.contract.harness.waits import STARTED, finish, ids_of, moment, start, wait, walk
+from synth_pools.contract.harness.waits import (
+    STARTED,
+    ids_of,
+    moment,
+    run_rollout,
+    start_rollout,
+    wait_for,
+    walk,
+)
 from synth_pools.contract.http.client import Response, at
 
 _ROLLOUT = ("get_global_rollout", "rollout_id")
@@ -16,9 +24,9 @@ _ONCE = "every item comes exactly once, newest first, and the last page has no n
 
 
 @scenario("pages.rollouts", "Pages", _ONCE, "list_rollouts", "list_global_rollouts")
-def rollouts(ctx: Context) -> None:
+def pages_rollouts(ctx: Context) -> None:
     pool_id = ctx.resources.pool()
-    made = [finish(ctx, pool_id).id for _ in range(5)]
+    made = [run_rollout(ctx, pool_id).id for _ in range(5)]
     for limit in (1, 2, 3, 5, 100):
         _whole(ctx, "list_rollouts", {"pool_id": pool_id}, {"limit": limit}, made)
     for limit in (1, 2, 100):
@@ -26,7 +34,7 @@ def rollouts(ctx: Context) -> None:
 
 
 @scenario("pages.pools", "Pages", _ONCE, "list_pools")
-def pools(ctx: Context) -> None:
+def pages_pools(ctx: Context) -> None:
     made = [ctx.resources.pool() for _ in range(5)]
     for limit in (1, 2, 100):
         _ours(ctx, "list_pools", {"limit": limit}, made)
@@ -44,9 +52,9 @@ def pools(ctx: Context) -> None:
     "list_rollouts",
     needs="live",
 )
-def hundred(ctx: Context) -> None:
+def pages_hundred(ctx: Context) -> None:
     pool_id = ctx.resources.live_pool(concurrency=1)
-    made = [start(ctx, pool_id, env={"delay": 600}).id for _ in range(103)]
+    made = [start_rollout(ctx, pool_id, env={"delay": 600}).id for _ in range(103)]
     ids = {"pool_id": pool_id}
     _whole(ctx, "list_rollouts", ids, {"limit": 100}, made)
     _whole(ctx, "list_rollouts", ids, {}, made)
@@ -68,13 +76,13 @@ def hundred(ctx: Context) -> None:
     "list_global_rollouts",
     "list_pools",
 )
-def moving(ctx: Context) -> None:
+def pages_moving(ctx: Context) -> None:
     pool_id = ctx.resources.pool()
-    made = [finish(ctx, pool_id).id for _ in range(5)]
+    made = [run_rollout(ctx, pool_id).id for _ in range(5)]
 
     def more_rollouts(page: int) -> None:
         if page <= 2:
-            finish(ctx, pool_id)
+            run_rollout(ctx, pool_id)
 
     ids = {"pool_id": pool_id}
     items, response, _ = walk(ctx, "list_rollouts", ids, {"limit": 2}, between=more_rollouts)
@@ -99,11 +107,11 @@ def moving(ctx: Context) -> None:
     "list_rollouts",
     needs="live",
 )
-def leaving(ctx: Context) -> None:
+def pages_leaving(ctx: Context) -> None:
     pool_id = ctx.resources.live_pool(concurrency=1)
-    running = start(ctx, pool_id, env={"delay": 600})
-    wait(ctx, running, STARTED)
-    queued = [start(ctx, pool_id, env={"delay": 600}) for _ in range(6)]
+    running = start_rollout(ctx, pool_id, env={"delay": 600})
+    wait_for(ctx, running, STARTED)
+    queued = [start_rollout(ctx, pool_id, env={"delay": 600}) for _ in range(6)]
 
     def cancel(page: int) -> None:
         if page == 1:
@@ -127,10 +135,10 @@ def leaving(ctx: Context) -> None:
     "list_global_rollouts",
     "list_pools",
 )
-def filters(ctx: Context) -> None:
+def pages_filter(ctx: Context) -> None:
     pool_id = ctx.resources.pool()
     ids = {"pool_id": pool_id}
-    made = [finish(ctx, pool_id) for _ in range(2)]
+    made = [run_rollout(ctx, pool_id) for _ in range(2)]
     states = {one.id: ctx.require(200, "get_rollout", one.ids).at("status") for one in made}
     everything = ("queued", "running", "completed", "failed", "cancelled")
     for state in everything:
@@ -159,9 +167,9 @@ def filters(ctx: Context) -> None:
     "list_rollouts",
     "list_global_rollouts",
 )
-def unknown_cursor(ctx: Context) -> None:
+def pages_unknown_cursor(ctx: Context) -> None:
     pool_id = ctx.resources.pool()
-    finish(ctx, pool_id)
+    run_rollout(ctx, pool_id)
     lists: tuple[tuple[str, dict[str, str]], ...] = (
         ("list_rollouts", {"pool_id": pool_id}),
         ("list_global_rollouts", {}),
@@ -181,10 +189,10 @@ def unknown_cursor(ctx: Context) -> None:
     "list_rollouts",
     "list_global_rollouts",
 )
-def limit(ctx: Context) -> None:
+def pages_limit(ctx: Context) -> None:
     pool_id = ctx.resources.pool()
     for _ in range(3):
-        finish(ctx, pool_id)
+        run_rollout(ctx, pool_id)
     ctx.resources.pool()
     lists: tuple[tuple[str, dict[str, str]], ...] = (
         ("list_rollouts", {"pool_id": pool_id}),

@@ -10,9 +10,9 @@ from synth_pools.contract.harness.views import of_pool
 from synth_pools.contract.harness.waits import (
     STARTED,
     eventually,
-    finish,
-    start,
-    wait,
+    run_rollout,
+    start_rollout,
+    wait_for,
     wait_until_resumed,
 )
 from synth_pools.contract.http.client import ABSENT, Response, at
@@ -34,7 +34,7 @@ _WATCHED = 1.5
     "execute_pool_container_rollout",
     needs="pause",
 )
-def admits_nothing(ctx: Context) -> None:
+def pause_admits_nothing(ctx: Context) -> None:
     pool_id = ctx.resources.pool(metadata={"kept": 1})
     path = {"pool_id": pool_id}
     body = ctx.session.rollout_body()
@@ -66,7 +66,7 @@ def admits_nothing(ctx: Context) -> None:
     _is(ctx, "resume_pool", "active", pool_id, ctx.require(200, "resume_pool", path))
     read = ctx.require(200, "get_pool", path)
     ctx.expect.equal("resume_pool", "metadata", {"kept": 2}, read.at("metadata"), read)
-    finish(ctx, pool_id)
+    run_rollout(ctx, pool_id)
 
 
 def _is(ctx: Context, operation: str, status: str, pool_id: str, wrote: Response) -> None:
@@ -88,15 +88,15 @@ def _is(ctx: Context, operation: str, status: str, pool_id: str, wrote: Response
     "cancel_rollout",
     needs="pause",
 )
-def rollouts(ctx: Context) -> None:
+def pause_rollouts(ctx: Context) -> None:
     pool_id = ctx.resources.live_pool(concurrency=1)
     path = {"pool_id": pool_id}
-    running = start(ctx, pool_id, env={"delay": 1.0})
-    queued = start(ctx, pool_id, env={"delay": 0})
-    unwanted = start(ctx, pool_id, env={"delay": 0})
-    wait(ctx, running, STARTED)
+    running = start_rollout(ctx, pool_id, env={"delay": 1.0})
+    queued = start_rollout(ctx, pool_id, env={"delay": 0})
+    unwanted = start_rollout(ctx, pool_id, env={"delay": 0})
+    wait_for(ctx, running, STARTED)
     wrote = ctx.require(200, "pause_pool", path)
-    ended = wait(ctx, running, FINAL)
+    ended = wait_for(ctx, running, FINAL)
     ctx.expect.equal(
         "pause_pool", "status of the one that ran", "completed", ended.at("status"), ended
     )
@@ -116,7 +116,7 @@ def rollouts(ctx: Context) -> None:
     cancelled = ctx.require(200, "cancel_rollout", unwanted.ids, json={})
     ctx.expect.equal("cancel_rollout", "status", "cancelled", cancelled.at("status"), cancelled)
     wait_until_resumed(ctx, pool_id, ctx.require(200, "resume_pool", path))
-    after = wait(ctx, queued, FINAL)
+    after = wait_for(ctx, queued, FINAL)
     ctx.expect.equal(
         "resume_pool", "status of the one that waited", "completed", after.at("status"), after
     )
@@ -135,7 +135,7 @@ def rollouts(ctx: Context) -> None:
     "delete_pool",
     needs="pause",
 )
-def refused(ctx: Context) -> None:
+def pause_refused(ctx: Context) -> None:
     path = {"pool_id": ctx.resources.pool()}
     ctx.require(200, "pause_pool", path)
     gone = ctx.require(200, "delete_pool", path)

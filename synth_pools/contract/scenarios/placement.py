@@ -6,7 +6,14 @@ from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Expectation, Status
 from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.views import of_rollout
-from synth_pools.contract.harness.waits import STARTED, Rollout, finish, rollout_id, start, wait
+from synth_pools.contract.harness.waits import (
+    STARTED,
+    Rollout,
+    rollout_id,
+    run_rollout,
+    start_rollout,
+    wait_for,
+)
 
 _SECTION = "Rollouts: the two families"
 
@@ -19,7 +26,7 @@ _SECTION = "Rollouts: the two families"
     "create_global_rollout",
     needs="live",
 )
-def least_loaded(ctx: Context) -> None:
+def placement_least_loaded(ctx: Context) -> None:
     # Only pools of ours hold this task: no others come into question.
     task = ctx.resources.name("task")
     tasks = [{"task_id": task}]
@@ -33,7 +40,7 @@ def least_loaded(ctx: Context) -> None:
         "create_global_rollout", "pool_id, the oldest of equals,", first, came, response
     )
     if came == first:
-        wait(ctx, Rollout(first, rollout_id(response)), STARTED)
+        wait_for(ctx, Rollout(first, rollout_id(response)), STARTED)
     response = ctx.require((202, 200), "create_global_rollout", json=body)
     ctx.expect.equal(
         "create_global_rollout",
@@ -44,7 +51,7 @@ def least_loaded(ctx: Context) -> None:
     )
     # Relative to concurrency: one of ten is less than one of two.
     third = ctx.resources.live_pool("third", concurrency=10, tasks=tasks)
-    start(ctx, third, env={"delay": 600})
+    start_rollout(ctx, third, env={"delay": 600})
     response = ctx.require((202, 200), "create_global_rollout", json=body)
     ctx.expect.equal(
         "create_global_rollout",
@@ -61,7 +68,7 @@ def least_loaded(ctx: Context) -> None:
     "where no active pool holds the task it is 409 no_active_pool",
     "create_global_rollout",
 )
-def no_pool(ctx: Context) -> None:
+def placement_no_pool(ctx: Context) -> None:
     task = ctx.resources.name("task")
     pool_id = ctx.resources.pool(tasks=[{"task_id": task}])
     body = ctx.session.rollout_body(task_id=task)
@@ -87,14 +94,14 @@ def no_pool(ctx: Context) -> None:
     "list_rollouts",
     "list_global_rollouts",
 )
-def found(ctx: Context) -> None:
+def placement_found(ctx: Context) -> None:
     pool_id = ctx.resources.pool()
     response = ctx.require(
         (202, 200),
         "create_global_rollout",
         json={**ctx.session.rollout_body(), "pool_id": pool_id},
     )
-    for rollout in (Rollout(pool_id, rollout_id(response)), finish(ctx, pool_id)):
+    for rollout in (Rollout(pool_id, rollout_id(response)), run_rollout(ctx, pool_id)):
         for reader, seen, source in of_rollout(ctx, rollout):
             ctx.expect.that(
                 Expectation(reader, "the rollout", source), bool(seen), "no such rollout"

@@ -7,7 +7,7 @@ from typing import Any
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Expectation, Status
 from synth_pools.contract.harness.registry import scenario
-from synth_pools.contract.harness.waits import start
+from synth_pools.contract.harness.waits import start_rollout
 
 
 @scenario(
@@ -17,7 +17,7 @@ from synth_pools.contract.harness.waits import start
     "create_pool",
     "get_pool",
 )
-def defaults(ctx: Context) -> None:
+def pools_defaults(ctx: Context) -> None:
     nothing = dict.fromkeys(
         ("target", "backend", "config", "pool_config", "metadata", "pool_metadata", "tasks")
         + ("capacity", "concurrency", "id")
@@ -51,7 +51,7 @@ def defaults(ctx: Context) -> None:
     "create_pool",
     "get_pool",
 )
-def assigned_id(ctx: Context) -> None:
+def pools_assigned_id(ctx: Context) -> None:
     seen = []
     for _ in range(2):
         body = ctx.session.pool_body("x", name=ctx.resources.name())
@@ -76,7 +76,7 @@ def assigned_id(ctx: Context) -> None:
     "create_pool",
     "update_pool",
 )
-def spellings(ctx: Context) -> None:
+def pools_spellings(ctx: Context) -> None:
     cases: list[tuple[dict[str, Any], dict[str, Any]]] = [
         ({"backend": "harbor"}, {"target": "harbor", "backend": "harbor"}),
         ({"backend": "of our own"}, {"target": "arbitrary", "backend": "of our own"}),
@@ -112,7 +112,7 @@ def spellings(ctx: Context) -> None:
     "replace_pool",
     "update_pool",
 )
-def server_owned(ctx: Context) -> None:
+def pools_server_owned(ctx: Context) -> None:
     owned = {
         "status": "archived",
         "state": "paused",
@@ -150,7 +150,7 @@ def server_owned(ctx: Context) -> None:
     "update_task",
     "get_global_rollout",
 )
-def case(ctx: Context) -> None:
+def pools_case(ctx: Context) -> None:
     lower = ctx.resources.name()
     upper = lower + "-UPPER"
     lower += "-upper"
@@ -167,7 +167,7 @@ def case(ctx: Context) -> None:
     other = {"pool_id": lower, "task_id": "task"}
     ctx.check(Status(404, "its name is spelt otherwise"), "update_task", other, json={})
     ctx.check(201, "create_task", {"pool_id": lower}, json={"task_id": "task"})
-    rollout = start(ctx, lower)
+    rollout = start_rollout(ctx, lower)
     if rollout.id.swapcase() != rollout.id:
         swapped = {"rollout_id": rollout.id.swapcase()}
         ctx.check(Status(404, "its id is spelt otherwise"), "get_global_rollout", swapped)

@@ -8,7 +8,7 @@ from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Expectation, Status
 from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.views import in_list, of_pool
-from synth_pools.contract.harness.waits import finish
+from synth_pools.contract.harness.waits import run_rollout
 from synth_pools.contract.http.client import ABSENT, Response, at
 
 
@@ -21,7 +21,7 @@ from synth_pools.contract.http.client import ABSENT, Response, at
     "get_pool",
     "list_pools",
 )
-def deleted(ctx: Context) -> None:
+def pools_deleted(ctx: Context) -> None:
     pool_id = ctx.resources.pool(metadata={"kept": 1})
     path = {"pool_id": pool_id}
     before = ctx.require(200, "get_pool", path)
@@ -89,10 +89,10 @@ def deleted(ctx: Context) -> None:
     "get_rollout",
     "get_global_rollout",
 )
-def archived(ctx: Context) -> None:
+def pools_archived(ctx: Context) -> None:
     pool_id = ctx.resources.pool(tasks=[{"task_id": "t"}])
     path, task = {"pool_id": pool_id}, {"pool_id": pool_id, "task_id": "t"}
-    rollout = finish(ctx, pool_id)
+    rollout = run_rollout(ctx, pool_id)
     before = ctx.require(200, "get_rollout", rollout.ids)
     ctx.require(200, "delete_pool", path)
     for operation in (
@@ -140,7 +140,7 @@ def archived(ctx: Context) -> None:
     "update_pool",
     "get_pool",
 )
-def tasks_all_or_none(ctx: Context) -> None:
+def pools_tasks_all_or_none(ctx: Context) -> None:
     twice = [{"task_id": "same"}, {"task_id": "same"}]
     body = ctx.session.pool_body("x", name=ctx.resources.name(), tasks=twice)
     body["pool_id"] = body["name"]
@@ -166,7 +166,7 @@ def tasks_all_or_none(ctx: Context) -> None:
     "the absolute addresses of the pool, its rollouts and its tasks",
     "get_pool_urls",
 )
-def urls(ctx: Context) -> None:
+def pools_urls(ctx: Context) -> None:
     pool_id = ctx.resources.pool(tasks=[{"task_id": "a"}, {"task_id": "b"}])
     pool = ctx.require(200, "get_pool", {"pool_id": pool_id})
     response = ctx.require(200, "get_pool_urls", {"pool_id": pool_id})

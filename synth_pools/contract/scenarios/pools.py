@@ -41,7 +41,7 @@ _KEPT = ("name", "target", "config", "metadata", "capacity", "concurrency", "x_u
     "list_pools",
     "list_tasks",
 )
-def created(ctx: Context) -> None:
+def pools_created(ctx: Context) -> None:
     body = {**ctx.session.pool_body("x"), **_definition(ctx)}
     body["pool_id"] = body["name"] = ctx.resources.name()
     response = ctx.resources.create_pool(body)
@@ -88,7 +88,7 @@ def created(ctx: Context) -> None:
     "delete_pool",
     "get_pool",
 )
-def taken_id(ctx: Context) -> None:
+def pools_taken_id(ctx: Context) -> None:
     pool_id = ctx.resources.pool(metadata={"which": "first"})
     body = ctx.session.pool_body("x", name=ctx.resources.name(), metadata={"which": "second"})
     del body["pool_id"]
@@ -116,7 +116,7 @@ def taken_id(ctx: Context) -> None:
     "replace_pool",
     "update_pool",
 )
-def id_mismatch(ctx: Context) -> None:
+def pools_id_mismatch(ctx: Context) -> None:
     one, other = ctx.resources.name(), ctx.resources.name()
     ctx.session.register_pool(one)
     ctx.session.register_pool(other)
@@ -157,7 +157,7 @@ def id_mismatch(ctx: Context) -> None:
     "list_pools",
     "list_tasks",
 )
-def replace(ctx: Context) -> None:
+def pools_replace(ctx: Context) -> None:
     pool_id = ctx.resources.pool(**_definition(ctx))
     path = {"pool_id": pool_id}
     before = ctx.require(200, "get_pool", path)
@@ -238,7 +238,7 @@ def _kept_created_at(ctx: Context, operation: str, before: Any, wrote: Any) -> N
     "get_pool",
     "list_pools",
 )
-def patch(ctx: Context) -> None:
+def pools_patch(ctx: Context) -> None:
     definition = _definition(ctx)
     pool_id = ctx.resources.pool(**definition)
     path = {"pool_id": pool_id}

@@ -7,7 +7,7 @@ from typing import Any
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Expectation, Status
 from synth_pools.contract.harness.registry import scenario
-from synth_pools.contract.harness.waits import start, together
+from synth_pools.contract.harness.waits import start_rollout, together
 from synth_pools.contract.http.client import Response
 
 _AT_ONCE = 8
@@ -20,7 +20,7 @@ _AT_ONCE = 8
     "create_pool",
     "get_pool",
 )
-def pool(ctx: Context) -> None:
+def races_pool(ctx: Context) -> None:
     name = ctx.resources.name()
     ctx.session.register_pool(name)
     bodies = [
@@ -50,7 +50,7 @@ def pool(ctx: Context) -> None:
     "create_task",
     "list_tasks",
 )
-def task(ctx: Context) -> None:
+def races_task(ctx: Context) -> None:
     ids = {"pool_id": ctx.resources.pool()}
     responses = together(
         ctx,
@@ -80,9 +80,9 @@ def task(ctx: Context) -> None:
     "stream_rollout_events",
     needs="live",
 )
-def cancel(ctx: Context) -> None:
+def races_cancel(ctx: Context) -> None:
     pool_id = ctx.resources.live_pool()
-    rollout = start(ctx, pool_id, env={"delay": 600})
+    rollout = start_rollout(ctx, pool_id, env={"delay": 600})
     ways = [("cancel_rollout", rollout.ids), ("cancel_global_rollout", rollout.global_ids)] * 3
     responses = together(
         ctx,

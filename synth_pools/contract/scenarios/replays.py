@@ -7,7 +7,13 @@ from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Expectation, Status
 from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.views import of_rollout
-from synth_pools.contract.harness.waits import Rollout, finish, rollout_id, start, wait
+from synth_pools.contract.harness.waits import (
+    Rollout,
+    rollout_id,
+    run_rollout,
+    start_rollout,
+    wait_for,
+)
 from synth_pools.contract.http.client import ABSENT
 from synth_pools.contract.results import Outcome
 
@@ -23,10 +29,10 @@ _OPERATION = "replay_rollout"
     "get_global_rollout",
     needs="replay",
 )
-def again(ctx: Context) -> None:
+def replay_again(ctx: Context) -> None:
     pool_id = ctx.resources.pool(tasks=[{"task_id": "t"}])
     request = {"task_id": "t", "seed": 7, "metadata": {"n": [1, None, "ü🌍"]}}
-    original = finish(ctx, pool_id, **request)
+    original = run_rollout(ctx, pool_id, **request)
     before = ctx.require(200, "get_rollout", original.ids)
     response = ctx.require((202, 200), _OPERATION, original.global_ids)
     replay = Rollout(pool_id, rollout_id(response))
@@ -35,7 +41,7 @@ def again(ctx: Context) -> None:
         replay.id != original.id,
         replay.id,
     )
-    wait(ctx, replay, FINAL)
+    wait_for(ctx, replay, FINAL)
     for reader, seen, read in [(_OPERATION, response.json, response), *of_rollout(ctx, replay)]:
         if not isinstance(seen, dict):
             ctx.expect.that(Expectation(reader, "the rollout", read), False, "no such rollout")
@@ -60,11 +66,11 @@ def again(ctx: Context) -> None:
     _OPERATION,
     needs="replay",
 )
-def any_state(ctx: Context) -> None:
+def replay_any_state(ctx: Context) -> None:
     pool_id = ctx.resources.live_pool()
-    failed = finish(ctx, pool_id, env={"fail": True})
-    open_ = start(ctx, pool_id, env={"delay": 600})
-    cancelled = start(ctx, pool_id, env={"delay": 600})
+    failed = run_rollout(ctx, pool_id, env={"fail": True})
+    open_ = start_rollout(ctx, pool_id, env={"delay": 600})
+    cancelled = start_rollout(ctx, pool_id, env={"delay": 600})
     ctx.require(200, "cancel_rollout", cancelled.ids, json={})
     for rollout in (failed, open_, cancelled):
         ctx.check(Status((202, 200), "any rollout can be repeated"), _OPERATION, rollout.global_ids)
@@ -77,9 +83,9 @@ def any_state(ctx: Context) -> None:
     _OPERATION,
     needs="replay",
 )
-def refused(ctx: Context) -> None:
+def replay_refused(ctx: Context) -> None:
     pool = {"pool_id": ctx.resources.pool(tasks=[{"task_id": "t"}])}
-    rollout = finish(ctx, pool["pool_id"], task_id="t")
+    rollout = run_rollout(ctx, pool["pool_id"], task_id="t")
     nobody = {"rollout_id": ctx.resources.name("nobody")}
     ctx.check(Status(404, "there is none", code="rollout_not_found"), _OPERATION, nobody)
     ctx.require(200, "delete_task", {**pool, "task_id": "t"})
@@ -96,7 +102,7 @@ def refused(ctx: Context) -> None:
     _OPERATION,
     needs="replay",
 )
-def key(ctx: Context) -> None:
+def replay_key(ctx: Context) -> None:
     if not ctx.session.offers("idempotency_keys"):
         ctx.expect.inconclusive(
             _OPERATION, "features.idempotency_keys is not true", Outcome.NOT_OFFERED
@@ -104,9 +110,9 @@ def key(ctx: Context) -> None:
         return
     pool_id = ctx.resources.pool()
     headers = {"idempotency-key": f"{ctx.session.options.run_id}-{ctx.scenario.id}"}
-    one, other = finish(ctx, pool_id), finish(ctx, pool_id)
+    one, other = run_rollout(ctx, pool_id), run_rollout(ctx, pool_id)
     first = ctx.require((202, 200), _OPERATION, one.global_ids, headers=headers)
-    ended = wait(ctx, Rollout(pool_id, rollout_id(first)), FINAL)
+    ended = wait_for(ctx, Rollout(pool_id, rollout_id(first)), FINAL)
     second = ctx.require((202, 200), _OPERATION, one.global_ids, headers=headers)
     ctx.expect.equal(_OPERATION, "the status, again,", first.status, second.status, second)
     ctx.expect.equal(_OPERATION, "the rollout as it is now", ended.json, second.json, second)

@@ -13,10 +13,10 @@ from synth_pools.contract.harness.waits import (
     STARTED,
     Rollout,
     eventually,
-    finish,
     moment,
-    start,
-    wait,
+    run_rollout,
+    start_rollout,
+    wait_for,
 )
 from synth_pools.contract.http.client import ABSENT, Response, at
 
@@ -44,11 +44,11 @@ _READS = ("", "_artifacts", "_usage", "_summary")
     "get_global_rollout_usage",
     needs="live",
 )
-def arrows(ctx: Context) -> None:
+def states_arrows(ctx: Context) -> None:
     pool_id = ctx.resources.live_pool(concurrency=1)
     # The second waits for the first: it is seen queued, running and ended.
-    first = start(ctx, pool_id, env={"delay": 0.4})
-    second = start(ctx, pool_id, env={"delay": 2.2})
+    first = start_rollout(ctx, pool_id, env={"delay": 0.4})
+    second = start_rollout(ctx, pool_id, env={"delay": 2.2})
     for rollout in (first, second):
         former: dict[str, Any] = {}
         _used(ctx, rollout, None)
@@ -144,11 +144,11 @@ def _moves(ctx: Context, operation: str, former: Any, response: Response) -> Non
     "get_global_rollout_summary",
     needs="live",
 )
-def seen_alike(ctx: Context) -> None:
+def states_seen_alike(ctx: Context) -> None:
     pool_id = ctx.resources.live_pool(concurrency=1)
-    running = start(ctx, pool_id, env={"delay": 600})
-    queued = start(ctx, pool_id, env={"delay": 600})
-    wait(ctx, running, STARTED)
+    running = start_rollout(ctx, pool_id, env={"delay": 600})
+    queued = start_rollout(ctx, pool_id, env={"delay": 600})
+    wait_for(ctx, running, STARTED)
     _alike(ctx, running, "running")
     _alike(ctx, queued, "queued")
     for rollout in (running, queued):
@@ -186,12 +186,12 @@ def _alike(ctx: Context, rollout: Rollout, state: str) -> None:
     "list_rollouts",
     needs="live",
 )
-def concurrency(ctx: Context) -> None:
+def states_concurrency(ctx: Context) -> None:
     pool_id = ctx.resources.live_pool(concurrency=2)
     pool = {"pool_id": pool_id}
-    made = [start(ctx, pool_id, env={"delay": 600}) for _ in range(5)]
-    wait(ctx, made[0], STARTED)
-    wait(ctx, made[1], STARTED)
+    made = [start_rollout(ctx, pool_id, env={"delay": 600}) for _ in range(5)]
+    wait_for(ctx, made[0], STARTED)
+    wait_for(ctx, made[1], STARTED)
 
     def counts() -> tuple[Any, Any]:
         response = ctx.require(200, "list_rollouts", pool)
@@ -250,10 +250,10 @@ def concurrency(ctx: Context) -> None:
     "cancel_global_rollout",
     "stream_rollout_events",
 )
-def final(ctx: Context) -> None:
+def states_final(ctx: Context) -> None:
     pool_id = ctx.resources.pool()
     path = {"pool_id": pool_id}
-    rollout = finish(ctx, pool_id)
+    rollout = run_rollout(ctx, pool_id)
     before = _accounts(ctx, rollout)
     events = _events(ctx, rollout)
     status = before["get_rollout"].at("status")
@@ -266,7 +266,7 @@ def final(ctx: Context) -> None:
                 ids,
                 json={},
             )
-    finish(ctx, pool_id)
+    run_rollout(ctx, pool_id)
     ctx.require(200, "update_pool", path, json={"metadata": {"changed": True}})
     after = _accounts(ctx, rollout)
     for operation, response in after.items():
@@ -299,12 +299,12 @@ def _accounts(ctx: Context, rollout: Rollout) -> dict[str, Response]:
     "get_global_rollout",
     needs="live",
 )
-def pool_deleted(ctx: Context) -> None:
+def states_pool_deleted(ctx: Context) -> None:
     pool_id = ctx.resources.live_pool(concurrency=1)
-    done = finish(ctx, pool_id)
-    running = start(ctx, pool_id, env={"delay": 600})
-    queued = start(ctx, pool_id, env={"delay": 600})
-    wait(ctx, running, STARTED)
+    done = run_rollout(ctx, pool_id)
+    running = start_rollout(ctx, pool_id, env={"delay": 600})
+    queued = start_rollout(ctx, pool_id, env={"delay": 600})
+    wait_for(ctx, running, STARTED)
     ended = ctx.require(200, "get_rollout", done.ids)
     wrote = ctx.require(200, "delete_pool", {"pool_id": pool_id})
     for rollout in (running, queued):
@@ -330,13 +330,13 @@ def pool_deleted(ctx: Context) -> None:
     "get_rollout",
     needs="live",
 )
-def task_deleted(ctx: Context) -> None:
+def states_task_deleted(ctx: Context) -> None:
     pool_id = ctx.resources.live_pool(concurrency=1, tasks=[{"task_id": "t"}])
-    running = start(ctx, pool_id, task_id="t", env={"delay": 1.5})
-    queued = start(ctx, pool_id, task_id="t", env={"delay": 0})
-    wait(ctx, running, STARTED)
+    running = start_rollout(ctx, pool_id, task_id="t", env={"delay": 1.5})
+    queued = start_rollout(ctx, pool_id, task_id="t", env={"delay": 0})
+    wait_for(ctx, running, STARTED)
     ctx.require(200, "delete_task", {"pool_id": pool_id, "task_id": "t"})
-    response = wait(ctx, queued, FINAL)
+    response = wait_for(ctx, queued, FINAL)
     ctx.expect.equal(
         "delete_task", "status of the queued rollout", "failed", response.at("status"), response
     )
@@ -344,7 +344,7 @@ def task_deleted(ctx: Context) -> None:
         ctx.expect.equal(
             "get_rollout", "error.code", "task_deleted", response.at("error", "code"), response
         )
-    response = wait(ctx, running, FINAL)
+    response = wait_for(ctx, running, FINAL)
     ctx.expect.equal(
         "delete_task", "status of the one that ran", "completed", response.at("status"), response
     )

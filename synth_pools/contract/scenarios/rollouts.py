@@ -9,7 +9,14 @@ from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Expectation
 from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.views import USAGE, of_rollout
-from synth_pools.contract.harness.waits import Rollout, finish, moment, rollout_id, start, wait
+from synth_pools.contract.harness.waits import (
+    Rollout,
+    moment,
+    rollout_id,
+    run_rollout,
+    start_rollout,
+    wait_for,
+)
 from synth_pools.contract.http.client import ABSENT, Response, at
 
 # Time stamps may be of whole seconds.
@@ -28,7 +35,7 @@ _READS = ("", "_artifacts", "_usage", "_summary")
     "list_rollouts",
     "list_global_rollouts",
 )
-def request(ctx: Context) -> None:
+def rollouts_request(ctx: Context) -> None:
     pool_id = ctx.resources.pool(tasks=[{"task_id": "t"}])
     body: dict[str, Any] = {
         "context_overrides": [{"file": "a", "text": "b"}],
@@ -96,12 +103,12 @@ def request(ctx: Context) -> None:
     "get_rollout_artifacts",
     "get_global_rollout_artifacts",
 )
-def agree(ctx: Context) -> None:
+def rollouts_agree(ctx: Context) -> None:
     pool_id = ctx.resources.pool()
     # Several, that differ: whoever mixes them up tells it.
-    rollouts = [start(ctx, pool_id, metadata={"which": number}) for number in range(3)]
+    rollouts = [start_rollout(ctx, pool_id, metadata={"which": number}) for number in range(3)]
     for rollout in rollouts:
-        wait(ctx, rollout, FINAL)
+        wait_for(ctx, rollout, FINAL)
     artifacts: dict[str, list[Any]] = {}
     for number, rollout in enumerate(rollouts):
         told = of_rollout(ctx, rollout)
@@ -235,8 +242,8 @@ def _usage(ctx: Context, operation: str, whole: Any, response: Response) -> None
     "get_rollout",
     "create_rollout",
 )
-def ended(ctx: Context) -> None:
-    rollout = finish(ctx, ctx.resources.pool())
+def rollouts_ended(ctx: Context) -> None:
+    rollout = run_rollout(ctx, ctx.resources.pool())
     response = ctx.require(200, "get_rollout", rollout.ids)
     status = response.at("status")
     if status == "completed":
@@ -269,7 +276,7 @@ def ended(ctx: Context) -> None:
     "create_global_rollout",
     "get_rollout",
 )
-def sync(ctx: Context) -> None:
+def rollouts_sync(ctx: Context) -> None:
     pool_id = ctx.resources.pool()
     body = ctx.session.rollout_body(mode="sync")
     for operation, ids, more in (
@@ -291,7 +298,7 @@ def sync(ctx: Context) -> None:
                 "get_rollout", "the rollout as it was created", response.json, read.json, read
             )
         else:
-            wait(ctx, rollout, FINAL)
+            wait_for(ctx, rollout, FINAL)
 
 
 @scenario(
@@ -302,7 +309,7 @@ def sync(ctx: Context) -> None:
     "create_global_rollout",
     needs="live",
 )
-def sync_failed(ctx: Context) -> None:
+def rollouts_sync_failed(ctx: Context) -> None:
     pool = {"pool_id": ctx.resources.live_pool()}
     body = {"mode": "sync", "env": {"fail": True}}
     for operation, ids, more in (("create_rollout", pool, {}), ("create_global_rollout", {}, pool)):
@@ -319,7 +326,7 @@ def sync_failed(ctx: Context) -> None:
     "create_global_rollout",
     needs="live",
 )
-def asynchronous(ctx: Context) -> None:
+def rollouts_async(ctx: Context) -> None:
     pool_id = ctx.resources.live_pool(concurrency=1)
     for mode in ({}, {"mode": "async"}, {"mode": None}):
         body = {"env": {"delay": 600}, **mode}

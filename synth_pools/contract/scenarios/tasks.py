@@ -8,7 +8,7 @@ from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Expectation, Status
 from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.views import of_task
-from synth_pools.contract.harness.waits import finish
+from synth_pools.contract.harness.waits import run_rollout
 from synth_pools.contract.http.client import ABSENT, at
 from synth_pools.contract.rules.verdict import same_json
 
@@ -31,7 +31,7 @@ def _definition(ctx: Context) -> dict[str, Any]:
     "list_tasks",
     "get_pool",
 )
-def created(ctx: Context) -> None:
+def tasks_created(ctx: Context) -> None:
     pool_id = ctx.resources.pool(backend="the pool's")
     path = {"pool_id": pool_id}
     body = _definition(ctx)
@@ -80,7 +80,7 @@ def created(ctx: Context) -> None:
     "update_task",
     "patch_task",
 )
-def taken_id(ctx: Context) -> None:
+def tasks_taken_id(ctx: Context) -> None:
     pool_id = ctx.resources.pool(tasks=[{"task_id": "a", "task_metadata": {"which": "first"}}])
     path, task = {"pool_id": pool_id}, {"pool_id": pool_id, "task_id": "a"}
     for spelling in ("task_id", "id"):
@@ -120,7 +120,7 @@ def taken_id(ctx: Context) -> None:
     "list_tasks",
     "get_pool",
 )
-def replace(ctx: Context) -> None:
+def tasks_replace(ctx: Context) -> None:
     body = _definition(ctx)
     pool_id = ctx.resources.pool(tasks=[body, {"task_id": "bystander", "task_config": {"x": 1}}])
     before = of_task(ctx, pool_id, body["task_id"])[0][1]
@@ -148,7 +148,7 @@ def replace(ctx: Context) -> None:
     "list_tasks",
     "get_pool",
 )
-def patch(ctx: Context) -> None:
+def tasks_patch(ctx: Context) -> None:
     body = _definition(ctx)
     pool_id = ctx.resources.pool(tasks=[body, {"task_id": "bystander", "task_config": {"x": 1}}])
     ids = {"pool_id": pool_id, "task_id": body["task_id"]}
@@ -216,12 +216,12 @@ def patch(ctx: Context) -> None:
     "create_rollout",
     "get_task_container_info",
 )
-def deleted(ctx: Context) -> None:
+def tasks_deleted(ctx: Context) -> None:
     pool_id = ctx.resources.pool(
         tasks=[{"task_id": "a", "task_metadata": {"n": 1}}, {"task_id": "b"}]
     )
     path, ids = {"pool_id": pool_id}, {"pool_id": pool_id, "task_id": "a"}
-    rollout = finish(ctx, pool_id, task_id="a")
+    rollout = run_rollout(ctx, pool_id, task_id="a")
     wrote = ctx.require(200, "delete_task", ids)
     ctx.expect.equal("delete_task", "status", "archived", wrote.at("status"), wrote)
     ctx.expect.equal("delete_task", "id", "a", wrote.at("id"), wrote)

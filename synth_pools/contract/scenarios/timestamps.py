@@ -7,7 +7,7 @@ from synth_pools.contract.exceptions import StoppedError
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Expectation
 from synth_pools.contract.harness.registry import scenario
-from synth_pools.contract.harness.waits import moment, start, wait
+from synth_pools.contract.harness.waits import moment, start_rollout, wait_for
 from synth_pools.contract.http.client import Response
 
 # Longer than the coarsest clock that a server may write its time stamps with.
@@ -23,7 +23,7 @@ _APART = 1.1
     "get_pool",
     "delete_pool",
 )
-def pool(ctx: Context) -> None:
+def times_updated_at(ctx: Context) -> None:
     pool_id = ctx.resources.pool()
     path = {"pool_id": pool_id}
     body = {**ctx.session.pool_body("x"), "pool_id": pool_id, "name": pool_id}
@@ -56,9 +56,9 @@ def pool(ctx: Context) -> None:
     "get_global_rollout",
     needs="live",
 )
-def rollout(ctx: Context) -> None:
-    made = start(ctx, ctx.resources.live_pool(), env={"delay": _APART})
-    wait(ctx, made, FINAL)
+def times_rollout(ctx: Context) -> None:
+    made = start_rollout(ctx, ctx.resources.live_pool(), env={"delay": _APART})
+    wait_for(ctx, made, FINAL)
     for operation, ids in made.both(""):
         response = ctx.require(200, operation, ids)
         begun, changed = (moment(response.at(name)) for name in ("created_at", "updated_at"))

@@ -18,7 +18,7 @@ from synth_pools.contract.http.client import Response, at
     "validate_rollout",
     needs="validate",
 )
-def as_created(ctx: Context) -> None:
+def validate_as_created(ctx: Context) -> None:
     pool_id, gone = ctx.resources.pool(tasks=[{"task_id": "t"}]), ctx.resources.pool("gone")
     ctx.require(200, "delete_pool", {"pool_id": gone})
     good = {**ctx.session.rollout_body(seed=7, env={"x": [1]}), "pool_id": pool_id}
@@ -78,7 +78,7 @@ def _names(ctx: Context, field: str, errors: list[Any], response: Response) -> N
     "validate_rollout",
     needs="validate",
 )
-def creates_nothing(ctx: Context) -> None:
+def validate_creates_nothing(ctx: Context) -> None:
     pool = {"pool_id": ctx.resources.pool()}
     response: Response | None = None
     for _ in range(2):

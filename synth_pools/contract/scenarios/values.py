@@ -76,7 +76,7 @@ def _free_form() -> dict[str, Any]:
     "replace_pool",
     "update_pool",
 )
-def pool(ctx: Context) -> None:
+def values_pool(ctx: Context) -> None:
     value = _free_form()
     pool_id = ctx.resources.name()
     fields = {"metadata": value, "config": value, "x_unknown": value}
@@ -108,7 +108,7 @@ def pool(ctx: Context) -> None:
     "update_task",
     "patch_task",
 )
-def task(ctx: Context) -> None:
+def values_task(ctx: Context) -> None:
     value = _free_form()
     path = {"pool_id": ctx.resources.pool()}
     ids = {**path, "task_id": "t"}
@@ -137,7 +137,7 @@ def task(ctx: Context) -> None:
     "get_rollout",
     "get_global_rollout",
 )
-def rollout(ctx: Context) -> None:
+def values_rollout(ctx: Context) -> None:
     value = _free_form()
     pool_id = ctx.resources.pool()
     text = "".join(str(one) for one in _TEXTS.values())
@@ -180,7 +180,7 @@ def rollout(ctx: Context) -> None:
     "create_task",
     "create_rollout",
 )
-def long(ctx: Context) -> None:
+def values_long(ctx: Context) -> None:
     text = "längere Texte 🌍 " * 60_000
     pool_id = ctx.resources.pool()
     path = {"pool_id": pool_id}
@@ -222,7 +222,7 @@ def long(ctx: Context) -> None:
     "get_global_rollout",
     "stream_global_rollout_events",
 )
-def limits(ctx: Context) -> None:
+def values_limits(ctx: Context) -> None:
     long_id = (ctx.resources.name() + "." + "a:_-" * 40)[:128]
     body = ctx.session.pool_body("x", name="🌍" * 255, capacity=10_000, concurrency=10_000)
     body["pool_id"] = long_id

@@ -25,7 +25,7 @@ from synth_pools.contract.harness.waits import (
     STARTED,
     Rollout,
     rollout_id,
-    wait,
+    wait_for,
     wait_until_resumed,
 )
 from synth_pools.contract.http.client import Response, at
@@ -155,7 +155,7 @@ class _Machine(ObservingMachine):
             self.see_pool(pool, "delete_pool", wrote)
             for known in pool.rollouts:
                 if known.status not in FINAL:
-                    wait(self.ctx, known.rollout, FINAL)
+                    wait_for(self.ctx, known.rollout, FINAL)
                     known.status = "cancelled"
                 self.see_rollout(known, "delete_pool", wrote)
 
@@ -362,9 +362,9 @@ class _Machine(ObservingMachine):
         status = "open"
         if at(request, "env", "delay") == 600:
             # One that still waits would fail with its task.
-            wait(self.ctx, rollout, STARTED)
+            wait_for(self.ctx, rollout, STARTED)
         else:
-            status = str(wait(self.ctx, rollout, FINAL).at("status"))
+            status = str(wait_for(self.ctx, rollout, FINAL).at("status"))
         known = RolloutModel(rollout, request, status)
         pool.rollouts.append(known)
         self.see_rollout(known, writer, wrote)

@@ -16,6 +16,7 @@ from synth_pools.contract.fuzzing.schemathesis_engine import (
     EngineSettings,
     run_engine,
 )
+from synth_pools.contract.options import ApiKey
 from synth_pools.local import LocalBackend
 from synth_pools.spec import load_spec
 
@@ -38,7 +39,7 @@ def small_spec(*paths: str) -> dict[str, Any]:
 def run(url: str, spec: dict[str, Any], **settings: Any) -> list[CheckedExchange | EngineProblem]:
     asked = EngineSettings(
         url=url,
-        api_key=KEY,
+        api_key=ApiKey(KEY),
         seed=5,
         examples=3,
         phases=("examples", "coverage", "fuzzing"),

@@ -22,6 +22,7 @@ def test_every_operation_has_its_scenarios() -> None:
 def test_ids_are_subject_and_claim() -> None:
     for one in all_scenarios():
         assert re.fullmatch(r"[a-z]+\.[a-z_]+", one.id)
+        assert one.play.__name__ == one.id.replace(".", "_")
 
 
 def test_every_clause_names_a_place_in_the_document() -> None:
