@@ -17,7 +17,7 @@ __all__ = ["Report", "run_contract"]
 
 
 def __getattr__(name: str) -> object:
-    # Lazy: the engine behind the schema's layer takes a second to import.
+    # Lazy: run imports httpx, which a reader of reports does not need.
     if name == "run_contract":
         from synth_pools.contract.run import run_contract
 

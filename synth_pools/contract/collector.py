@@ -22,7 +22,7 @@ from synth_pools.contract.rules.conformance import check_conformance
 from synth_pools.contract.rules.consistency import check_consistency
 from synth_pools.contract.rules.verdict import RuleResult
 
-# One defect shows in every request of a kind; a handful of them tells as much as all.
+# Departures kept of each kind: one defect shows in every request.
 _KEPT = 40
 _BODY_KEPT = 8_192
 

@@ -114,7 +114,7 @@ class Document:
 
     def errors_by(self, schema: Mapping[str, Any], value: Any) -> list[str]:
         """Validate a value against a schema in place; see `errors`."""
-        # Compiling takes longer than judging; the text of a schema is short and tells it apart.
+        # Validators are kept by the text of the schema: compiling takes longer than validating.
         key = json.dumps(schema, sort_keys=True)
         validator = self._validators.get(key)
         if validator is None:
@@ -189,7 +189,7 @@ def _complaints(validator: jsonschema_rs.Draft202012Validator, value: Any) -> li
             if len(found) == 3:
                 break
     except (ValueError, RecursionError):
-        # Nested more deeply than the validator goes: nothing can be said about it.
+        # Nested more deeply than the validator goes, so it cannot be judged.
         return []
     return found
 

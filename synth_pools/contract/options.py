@@ -33,7 +33,7 @@ class ApiKey:
     __str__ = __repr__
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # A pickle or a deep copy would carry the key to places that nobody looks after.
+        # A pickle or a deep copy would carry the key where nothing protects it.
         raise TypeError("an ApiKey does not leave its process")
 
 

@@ -24,7 +24,7 @@ from synth_pools.contract.results import Clause, Column, Layer, Outcome
 from synth_pools.contract.rules.verdict import excerpt
 from synth_pools.contract.session import Session
 
-# Together less than the ten seconds in which bad input is to be told.
+# Three requests take less than the ten seconds in which a bad argument must be reported.
 _CONTACT_SECONDS = 3.0
 _FIRST_OPERATIONS = ("get_capabilities", "list_pools", "get_queue_status")
 _MARKS = {"get_capabilities": "features", "list_pools": "items", "get_queue_status": "queued"}
@@ -33,7 +33,7 @@ _MARKS = {"get_capabilities": "features", "list_pools": "items", "get_queue_stat
 _ACCESS_CHECK = "auth.refused"
 _ACCESS = Clause("Authentication", "a missing or wrong key is 401, on every operation")
 _ACCESS_SECONDS = 10.0
-# Whoever does not check the key does what is asked: so deletions come last.
+# A backend that does not check keys obeys, so deletions come last.
 _LAST = ("delete_task", "delete_pool")
 
 
@@ -207,7 +207,7 @@ def try_containers(session: Session, urls: dict[str, str]) -> None:
         session.register_pool(str(response.at("id")))
         pool = {"pool_id": str(response.at("id"))}
         health = session.http.call("get_pool_container_health", pool)
-        # Whether it is reached, not whether it is passed on rightly: that is judged elsewhere.
+        # Only whether the container is reached; scenarios judge the rest.
         if health.status not in (403, 502, 504):
             session.containers = urls
 
@@ -238,7 +238,7 @@ def check_access(session: Session, rollout: Rollout | None) -> None:
         for what, authorization in _wrong(operation):
             response = _ask(ctx, operation, ids, authorization)
             if response.status == 501:
-                # It refuses everybody, which is as good.
+                # It refuses every caller, which is as good.
                 continue
             ctx.expect.that(
                 Expectation(operation.id, f"401: {what}", response, column=Column.AUTH),
@@ -257,7 +257,7 @@ def _wrong(operation: Operation) -> Iterator[tuple[str, str | None]]:
 
 def _ids(session: Session, rollout: Rollout | None) -> Mapping[str, str]:
     if rollout is None:
-        # Nothing was made: a name that nobody has must be refused as well.
+        # An unknown id must be refused for its key as well.
         name = session.pool_id("nothing")
         return dict.fromkeys(("pool_id", "task_id", "rollout_id", "artifact_path"), name)
     return {

@@ -159,7 +159,7 @@ def _reads(ctx: Context, call: Any, things: _Readable) -> None:
     )  # fmt: skip
     for name, wanted, operation, ids, ours in lists:
         _pages(ctx, call, name, wanted, operation, ids, ours)
-    # What changes by itself, or by others' doing, is compared by its fields alone.
+    # Responses that change by themselves are compared by their fields alone.
     for name in ("get_queue_status", "get_capabilities"):
         _fields_alike(ctx, call, name, (), {})
     for what in ("health", "info", "metadata", "task_info", "program", "taskset"):

@@ -22,7 +22,7 @@ class EngineCheck:
     expected: str
 
 
-# Media types, bodies and headers are left to the kit's own rules: those judge every layer.
+# Media types, bodies and headers are judged by the kit's own rules, in every layer.
 CHECKS: dict[str, EngineCheck] = {
     "not_a_server_error": EngineCheck(
         "schema.server_error",
@@ -74,7 +74,7 @@ CHECKS: dict[str, EngineCheck] = {
     ),
 }
 
-# A container may be away, slow or talk nonsense: that is documented and not the server's failure.
+# Documented errors of a container, which are not the server's failure.
 _CONTAINER = re.compile(r"container_(unreachable|timeout|error)")
 
 

@@ -31,7 +31,7 @@ from synth_pools.contract.http.reproduce import MASKED
 from synth_pools.contract.options import ApiKey
 from synth_pools.contract.results import Exchange
 
-# What is recorded is judged, so it has to be all of it.
+# Recorded bodies are judged, so they must be whole.
 _WHOLE = {"enabled": False, "max-recorded-payload-size": 0}
 _HIDDEN_HEADERS = {"x-schemathesis-testcaseid"}
 
@@ -210,7 +210,7 @@ def _configuration(settings: EngineSettings) -> dict[str, Any]:
     phases["coverage"]["unexpected-methods"] = (
         [] if settings.read_only else ["GET", "PUT", "POST", "DELETE", "PATCH"]
     )
-    # Ids that the server told of may be those of somebody else's pools.
+    # Ids from responses may be those of somebody else's pools.
     for name in ("examples", "coverage", "fuzzing"):
         phases[name]["extra-data-sources"] = {"responses": False}
     phases["stateful"] |= {"max-steps": settings.steps, "inference": {"algorithms": []}}
@@ -255,7 +255,7 @@ def _configuration(settings: EngineSettings) -> dict[str, Any]:
 
 def _register_hooks(schema: Any, settings: EngineSettings, names: Mapping[str, str]) -> None:
     def filter_case(_: HookContext, case: Case[Any]) -> bool:
-        # An empty or dotted segment is another path by the time that it arrives.
+        # HTTP clients and servers normalize empty and dotted segments to another path.
         return not any(_changes_on_the_way(value) for value in case.path_parameters.values())
 
     def map_case(_: HookContext, case: Case[Any]) -> Case[Any]:

@@ -19,10 +19,10 @@ from synth_pools.contract.fuzzing.schemathesis_engine import GeneratedRequest
 _POOL_BODIES = frozenset({"create_pool", "replace_pool", "update_pool"})
 _TASK_BODIES = frozenset({"create_task", "update_task", "patch_task"})
 _ROLLOUT_BODIES = frozenset({"create_rollout", "create_global_rollout"})
-# Where the server chooses the pool if the body names none.
+# Operations of which the server chooses the pool if the body names none.
 _PLACED = frozenset({"create_global_rollout", "create_rollout_batch"})
 _ID = re.compile("[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
-# A longer id was chosen for its length.
+# A longer id was generated for the sake of its length.
 _SHORT_ID = 20
 
 
@@ -99,7 +99,7 @@ class RequestTargeting:
         path = request.path_parameters
         if not path or path.get("pool_id") in self._made:
             return
-        # Every fourth stays as it came: ids that name nothing have their own clause.
+        # Every fourth request keeps its ids: unknown ids have a clause of their own.
         if _choice([path, request.body]) % 4 == 0:
             self._wild(request)
             return
@@ -158,7 +158,7 @@ class RequestTargeting:
             bodies += rollouts if isinstance(rollouts, list) else []
         for one in bodies:
             named = one.get("pool_id") if isinstance(one, dict) else None
-            # What no pool can be called may be what is wrong with it.
+            # An id that no pool can have may be what the request is to be refused for.
             if isinstance(named, str) and ("body" not in negative or _ID.fullmatch(named)):
                 one["pool_id"] = self.targets.read.pool
 
@@ -166,7 +166,7 @@ class RequestTargeting:
         """Mark a pool, so that a later run finds it if this one does not clean up."""
         name = body["name"]
         if len(name) >= len(self.mark):
-            # The length stays, because a length at the limit may be what is tried.
+            # The length stays: it may be the limit that the request tries.
             body["name"] = self.mark + name[len(self.mark) :]
         elif name:
             body["name"] = self.mark + name

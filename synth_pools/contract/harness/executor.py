@@ -81,7 +81,7 @@ class ScenarioExecutor:
     def _wait(self, threads: Iterable[threading.Thread]) -> None:
         for thread in threads:
             while thread.is_alive():
-                # In small bites: ^C must reach the main thread.
+                # With a limit, so that ^C reaches the main thread.
                 thread.join(0.2)
                 self._progress(self._done, self._total)
 

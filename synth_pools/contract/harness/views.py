@@ -8,7 +8,7 @@ from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.waits import Rollout, walk
 from synth_pools.contract.http.client import ABSENT, Response, at
 
-# A reader's operation, what it says of the thing (ABSENT: nothing), and its answer.
+# An operation, the resource as it shows it (ABSENT where it does not), and its response.
 View = tuple[str, Any, Response]
 # The numbers of a rollout's usage.
 USAGE = (
@@ -20,7 +20,7 @@ USAGE = (
     "bytes_downloaded",
     "cost_usd",
 )
-# What was just made is among the newest; whole pages of what others made would only cost time.
+# New resources are among the newest, so short pages are enough.
 _NEAR = {"limit": 10}
 
 

@@ -20,7 +20,7 @@ _T = TypeVar("_T")
 
 STARTED = ("running", *FINAL)
 _ENDS = Clause("Rollouts: states", "a rollout is admitted, runs and ends")
-# When other readers are asked as well: much later than any reader may lag behind.
+# Seconds until other readers are asked as well: longer than any reader may lag behind.
 _SECOND_OPINION = 5.0
 
 
@@ -231,7 +231,7 @@ def together(ctx: Context, calls: Sequence[Callable[[], _T]], limit: float) -> l
 
     def work(number: int, call: Callable[[], _T]) -> None:
         try:
-            # At the same moment, or as nearly as threads can.
+            # All threads send at the same moment.
             start_line.wait(10.0)
             results[number] = call()
         except Exception as error:  # noqa: BLE001 - handed to the thread that waits

@@ -90,7 +90,7 @@ class HttpClient:
     _client: httpx.Client = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        # Shorter than any server's: a request never meets a connection that is being closed.
+        # Shorter than any server's, so that no request meets a connection that is being closed.
         limits = httpx.Limits(max_connections=None, keepalive_expiry=1.0)
         self._client = httpx.Client(
             limits=limits,
@@ -214,7 +214,7 @@ class HttpClient:
 
         def take(response: httpx.Response, deadline: float) -> tuple[bytes, str | None]:
             nonlocal ended, reader
-            # Of an attempt that was put off nothing is kept.
+            # An attempt of which the server was busy leaves nothing behind.
             reader = SseReader()
             parts: list[bytes] = []
             size = 0

@@ -15,7 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 from urllib.parse import unquote
 
-# How the GET endpoints of each container behave; the twin is another good one.
+# Behaviours of the GET endpoints; "twin" is a second good container.
 BEHAVIOURS = ("good", "twin", "bare", "broken")
 INFO = {
     "runtime": {"name": "contract kit"},

@@ -9,7 +9,7 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 from synth_pools.contract.http.reproduce import curl_line, python_line
 from synth_pools.contract.results import CheckOutcome, Outcome, Report
 
-# XML 1.0 has no way to write these, not even escaped.
+# Characters that XML 1.0 cannot write, not even escaped.
 _UNWRITABLE = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 

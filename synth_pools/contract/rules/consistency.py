@@ -18,7 +18,7 @@ from synth_pools.contract.rules.verdict import (
     show,
 )
 
-# What carries the same value under two names, by schema.
+# Pairs of fields that carry the same value, by schema.
 _TWINS: dict[str, tuple[tuple[str, str], ...]] = {
     "Pool": (
         ("id", "pool_id"),
@@ -40,7 +40,7 @@ _ITEMS = {
     "RolloutList": "Rollout",
     "ArtifactList": "Artifact",
 }
-# What of a definition comes back as it was sent.
+# Fields of a definition that come back as they were sent.
 _ECHOED: dict[str, tuple[str, ...]] = {
     "create_pool": (
         "name",
@@ -91,7 +91,7 @@ def check_consistency(
     things = [(schema, body)] if listed is None else [(_ITEMS[schema], item) for item in listed]
     if schema == "RolloutBatch" and isinstance(raw_items, list):
         things = [("Rollout", item.get("rollout")) for item in raw_items if isinstance(item, dict)]
-    # What a replay answers is another rollout than the one that its path names.
+    # A replay answers with another rollout than the one in its path.
     replays = operation.id == "replay_rollout"
     ids = {} if replays else operation.ids(document.path_of(exchange.url)) or {}
     for name, thing in things:

@@ -55,7 +55,7 @@ def response_json(exchange: Exchange) -> Any:
     try:
         return json.loads(exchange.response_body, parse_constant=_refuse)
     except RecursionError:
-        # Too deep for this reader is no fault of the sender's.
+        # Nested more deeply than this parser goes, which is no departure.
         return None
     except (ValueError, UnicodeDecodeError) as error:
         raise NotJsonError(str(error)) from None

@@ -55,7 +55,7 @@ def containers_answer(ctx: Context) -> None:
         sent: Any = ctx.session.rollout_body(seed=7) if name.startswith("execute_") else ABSENT
         response = ctx.call(name, ids, json=sent)
         if response.status in (404, 502, 504):
-            # So may a container of the caller's be; it is not what is judged.
+            # A container of the caller's may answer so, and is not what is judged.
             ctx.expect.inconclusive(name, f"the container answers {response.status}")
             continue
         if ctx.expect.status(response, 200, name):

@@ -204,7 +204,7 @@ def errors_too_deep(ctx: Context) -> None:
     ):
         headers = {"content-type": "application/json"}
         response = ctx.call(operation, ids, content=body, headers=headers)
-        # A server that can read it may take it.
+        # A server may accept it if it can read it.
         ctx.expect.status(response, (201, 202, 200, 400), operation)
         if operation == "create_pool" and response.status == 201:
             ctx.session.register_pool(str(response.at("id")))

@@ -25,7 +25,7 @@ from synth_pools.contract.results import Clause
 from synth_pools.contract.rules.verdict import same_json
 
 _STREAMS = ("stream_rollout_events", "stream_global_rollout_events")
-# A stream of a rollout that has ended is read in one go; this is how long that may take.
+# Seconds that the whole stream of a rollout that has ended may take.
 _END_SECONDS = 10.0
 _RESUME = Clause(
     "Events: resume",
@@ -257,7 +257,7 @@ def events_live(ctx: Context) -> None:
         return ctx.stream(operation, ids, limit=2 * _END_SECONDS, headers=headers)
 
     def cancel() -> None:
-        # The reader is to be there first; should it come later, it still must see the end.
+        # The reader should be there first; if it comes later it must see the end all the same.
         ctx.session.http.stop.wait(0.3)
         ctx.require(200, "cancel_global_rollout", rollout.global_ids, json={})
 

@@ -102,7 +102,7 @@ def service_queue_counts(ctx: Context) -> None:
     """
     session = ctx.session
     if not session.options.read_only and (session.echo or session.containers):
-        # Nothing, doubled, is still nothing.
+        # Counts above zero, so that a wrong factor shows.
         pool_id = ctx.resources.live_pool(concurrency=2)
         made = [start_rollout(ctx, pool_id, env={"delay": 600}) for _ in range(5)]
         for rollout in made[:2]:

@@ -94,7 +94,7 @@ def pages_moving(ctx: Context) -> None:
         if page <= 2:
             ctx.resources.pool("meanwhile")
         if page == 2:
-            # Of those seen already: whoever counts positions would skip one now.
+            # It is on a page already read, so a cursor that counts positions would skip an item.
             ctx.require(200, "delete_pool", {"pool_id": pools[-1]})
 
     _ours(ctx, "list_pools", {"limit": 2}, pools[:-1], between=more_pools)
@@ -155,7 +155,7 @@ def pages_filter(ctx: Context) -> None:
         for state in ("no-such-state", "COMPLETED", "Ärger 🌍", "active,archived", "x" * 64):
             response = ctx.check(200, operation, path, query={"state": state})
             _empty(ctx, operation, f"state={state}", response)
-    # An empty filter is a text like any other, or none at all: either is a page.
+    # An empty filter may count as a state or as no filter: both answer a page.
     ctx.check(200, "list_pools", query={"state": ""})
 
 

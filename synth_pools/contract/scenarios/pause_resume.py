@@ -17,7 +17,7 @@ from synth_pools.contract.harness.waits import (
 )
 from synth_pools.contract.http.client import ABSENT, Response, at
 
-# So long a rollout that has a free place and must not start is watched.
+# Seconds for which a rollout that must not start is watched.
 _WATCHED = 1.5
 
 
@@ -48,7 +48,7 @@ def pause_admits_nothing(ctx: Context) -> None:
         ("execute_pool_container_rollout", path, {}),
     ):
         response = ctx.call(operation, ids, json={**body, **more})
-        # Whoever admits it here has not heard of the pause.
+        # An operation that admits it shows that the pause had no effect.
         ctx.expect.that(
             Expectation(
                 "pause_pool" if response.status in (200, 202) else operation,
@@ -100,7 +100,7 @@ def pause_rollouts(ctx: Context) -> None:
     ctx.expect.equal(
         "pause_pool", "status of the one that ran", "completed", ended.at("status"), ended
     )
-    # The place is free now.
+    # There is a free place now.
     seen: list[Response] = []
 
     def started() -> bool:

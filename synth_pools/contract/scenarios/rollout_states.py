@@ -62,7 +62,7 @@ def states_arrows(ctx: Context) -> None:
             _no_artifacts_yet(ctx, rollout)
         stuck = [name for name, state in former.items() if state not in FINAL]
         for operation in stuck:
-            # Others have seen the end, long ago.
+            # Other operations show the end already.
             ended = len(stuck) < len(former)
             note = f"the rollout was still {former[operation]}"
             if ended:
@@ -217,7 +217,7 @@ def states_concurrency(ctx: Context) -> None:
             isinstance(came, int) and came >= least,
             repr(came),
         )
-    # A place that becomes free is taken by the one that has waited longest or another, but taken.
+    # Any queued rollout may take the place that becomes free.
     ctx.require(200, "cancel_rollout", made[0].ids, json={})
     took = eventually(ctx, lambda: counts() == (2, 2))
     ctx.expect.that(
@@ -308,7 +308,7 @@ def states_pool_deleted(ctx: Context) -> None:
     ended = ctx.require(200, "get_rollout", done.ids)
     wrote = ctx.require(200, "delete_pool", {"pool_id": pool_id})
     for rollout in (running, queued):
-        # The archiving is answered at once, what it sets in motion may take a moment.
+        # Archiving is answered at once; cancelling the rollouts may take a moment.
         _eventually_cancelled(ctx, rollout)
         told = [
             (operation, response.at("status") == "cancelled", response)

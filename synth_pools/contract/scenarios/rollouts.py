@@ -105,7 +105,7 @@ def rollouts_request(ctx: Context) -> None:
 )
 def rollouts_agree(ctx: Context) -> None:
     pool_id = ctx.resources.pool()
-    # Several, that differ: whoever mixes them up tells it.
+    # Several that differ, so that mixed up accounts show.
     rollouts = [start_rollout(ctx, pool_id, metadata={"which": number}) for number in range(3)]
     for rollout in rollouts:
         wait_for(ctx, rollout, FINAL)

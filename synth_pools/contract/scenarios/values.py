@@ -94,7 +94,7 @@ def values_pool(ctx: Context) -> None:
     put = ctx.require(200, "replace_pool", path, json=body)
     _same(ctx, "replace_pool", "metadata", value, put.at("metadata"), put)
     ctx.expect.equal("replace_pool", "name", "ü🌍", put.at("name"), put)
-    # A merge takes null as removal: what it is given here has none outside of lists.
+    # A merge takes null as removal; this value has null in lists alone.
     patched = ctx.require(200, "update_pool", path, json={"x_patched": value})
     _same(ctx, "update_pool", "x_patched", value, patched.at("x_patched"), patched)
 
@@ -190,7 +190,7 @@ def values_long(ctx: Context) -> None:
         wrote.at("metadata", "long") == text,
         "another",
     )
-    # Lists are not to carry it around.
+    # Remove it, so that lists do not carry it.
     ctx.check(200, "update_pool", path, json={"metadata": {"long": None}})
     made = ctx.check(201, "create_task", path, json={"task_id": "t", "task_config": {"long": text}})
     ctx.expect.that(

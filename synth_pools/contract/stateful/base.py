@@ -89,7 +89,7 @@ class ObservingMachine(RuleBasedStateMachine):
         every = [known for pool in self.pools for known in pool.rollouts]
         return [known for known in every if (known.status == "open") is open_]
 
-    # What is seen
+    # Comparisons
 
     def see_pool(self, pool: PoolModel, writer: str, wrote: Response) -> None:
         told = of_pool(self.ctx, pool.id, pool.shown_as)

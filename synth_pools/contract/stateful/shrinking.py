@@ -17,7 +17,7 @@ from synth_pools.contract.harness.resources import Resources
 from synth_pools.contract.results import Layer
 from synth_pools.contract.session import Session
 
-# A longer search for a shorter proof is not worth the wait.
+# Seconds of the search for a shorter failure.
 _SHRINK_SECONDS = 8.0
 
 

@@ -80,7 +80,7 @@ def run_state_machine(session: Session) -> LayerResult:
         if not isinstance(abort.reason, InconclusiveError):
             return LayerResult(obstacle=f"the walk was ended: {abort}")
     except Exception:
-        # What a walk ends with was noted when it happened; anything else is the kit's own.
+        # A failure was noted when it happened; any other exception is a defect of the kit.
         if search.shortest is None:
             raise
     if search.shortest is not None:
@@ -161,7 +161,7 @@ class _Machine(ObservingMachine):
 
         self.safely(act)
 
-    # One is left that admits, so that walks do not stand still.
+    # One pool that admits is left, so that the run can go on.
     @precondition(lambda self: self.offers("pause") and len(self.admitting) > 1)
     @rule(pick=picks)
     def pause_pool(self, pick: int) -> None:
@@ -361,7 +361,7 @@ class _Machine(ObservingMachine):
         rollout = Rollout(pool.id, made)
         status = "open"
         if at(request, "env", "delay") == 600:
-            # One that still waits would fail with its task.
+            # A queued rollout would fail with its task.
             wait_for(self.ctx, rollout, STARTED)
         else:
             status = str(wait_for(self.ctx, rollout, FINAL).at("status"))
