@@ -6,19 +6,13 @@ import importlib
 import json
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-import yaml
 
 from synth_pools_api import AuthenticatedClient, models
-
-SPEC: dict[str, Any] = yaml.safe_load(
-    (Path(__file__).parents[2] / "openapi.yaml").read_text(encoding="utf-8")
-)
-SCHEMAS: dict[str, dict[str, Any]] = SPEC["components"]["schemas"]
+from tests.support.document import SCHEMAS
 
 
 def is_open_object(schema: dict[str, Any]) -> bool:

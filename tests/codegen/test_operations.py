@@ -6,16 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from codegen import CodegenError
 from codegen.client import operations
 from codegen.operations import RETRIES, write_operations
 from synth_pools_api.operations import OPERATIONS
-
-SPEC: dict[str, Any] = yaml.safe_load(
-    (Path(__file__).parents[2] / "openapi.yaml").read_text(encoding="utf-8")
-)
+from tests.support.document import SPEC
 
 
 def test_every_operation_is_there_as_the_document_has_it() -> None:

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-import yaml
 
 from synth_pools import PoolTarget, types
-
-SCHEMAS: dict[str, Any] = yaml.safe_load(
-    (Path(__file__).parents[2] / "openapi.yaml").read_text(encoding="utf-8")
-)["components"]["schemas"]
+from tests.support.document import SCHEMAS
 
 LITERALS = {
     "PoolTarget": types.PoolTargetName,
