@@ -1,0 +1,66 @@
+"""Third-party imports of each package, next to the extra that brings them."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+import tomllib
+from importlib.metadata import packages_distributions
+
+import pytest
+
+from tests.house.tree import ROOT, modules
+
+# The client logs spans where its user has installed OpenTelemetry; no extra brings it.
+_OF_THE_USER = {"opentelemetry"}
+_OURS = {"synth_pools", "synth_pools_api"}
+_PACKAGES = {
+    # Draws a progress bar where rich is installed.
+    "_client": {"aiohttp", "cli"},
+    "backend": {"local"},
+    "cli": {"local", "cli", "contract"},
+    "contract": {"contract"},
+}
+
+
+def declared(extras: set[str]) -> set[str]:
+    """The distributions of the base install and of `extras`."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    found = [*project["dependencies"]]
+    for extra in extras:
+        found += project["optional-dependencies"][extra]
+    return {re.split(r"[^\w-]", line)[0].lower().replace("_", "-") for line in found}
+
+
+def imported(tree: ast.Module) -> set[str]:
+    """The third-party modules that are imported, at the top or in a function."""
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            names.add(node.module or "")
+    return {name.partition(".")[0] for name in names} - sys.stdlib_module_names - _OURS
+
+
+@pytest.mark.parametrize("package", sorted(_PACKAGES))
+def test_an_extra_brings_what_its_package_imports(package: str) -> None:
+    distributions = packages_distributions()
+    allowed = declared(_PACKAGES[package])
+    assert "httpx" in allowed
+    undeclared = {
+        (module.name, name)
+        for module in modules(f"synth_pools/{package}")
+        for name in imported(module.tree) - _OF_THE_USER
+        if not {one.lower().replace("_", "-") for one in distributions.get(name, [name])} & allowed
+    }
+    assert undeclared == set()
+
+
+def test_the_extra_all_is_all_of_them() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
+    [everything] = extras.pop("all")
+    assert set(everything.partition("[")[2].rstrip("]").split(",")) == set(extras)

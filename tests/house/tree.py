@@ -1,0 +1,69 @@
+"""The hand-written modules of the tree, parsed."""
+
+from __future__ import annotations
+
+import ast
+import functools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "synth_pools"
+# What `make generate` derives from the async variant.
+_DERIVED = {"_sync", "sync_"}
+# Written by hand for its variant, and not derived from the other one.
+_NOT_DERIVED = {"synth_pools/_client/runtime/sync_"}
+
+Definition = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+
+
+@dataclass(frozen=True)
+class Module:
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """The path from the root of the repo."""
+        return self.path.relative_to(ROOT).as_posix()
+
+    @property
+    def lines(self) -> list[str]:
+        return _text(self.path).splitlines()
+
+    @property
+    def tree(self) -> ast.Module:
+        return _parsed(self.path)
+
+    def definitions(self) -> Iterator[Definition]:
+        """The classes and functions of the module itself."""
+        for node in self.tree.body:
+            if isinstance(node, Definition):
+                yield node
+
+
+@functools.cache
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+@functools.cache
+def _parsed(path: Path) -> ast.Module:
+    return ast.parse(_text(path), str(path))
+
+
+def modules(*folders: str) -> list[Module]:
+    """List the hand-written modules under `folders`, which are named from the root of the repo."""
+    found = [
+        Module(path)
+        for folder in folders
+        for path in sorted((ROOT / folder).rglob("*.py"))
+        if not _is_derived(path)
+    ]
+    assert found, f"no module under {folders}"
+    return found
+
+
+def _is_derived(path: Path) -> bool:
+    folder = path.parent.relative_to(ROOT)
+    return bool(_DERIVED & set(folder.parts)) and folder.as_posix() not in _NOT_DERIVED
