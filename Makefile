@@ -57,6 +57,10 @@ test: $(STAMP) $(PUBLISHED_STAMP) ## Every test but those of `make test-system`,
 test-system: $(STAMP) ## The crash, fleet, fuzz and soak tests in their short forms
 	$(BIN)/python -m pytest -n 2 -m system $(ARGS) tests/system
 
+.PHONY: mutants
+mutants: $(STAMP) ## Mutants of what changed, and those that no test sees: MUTANTS_OPTIONS='--since REV --sample 40'
+	$(BIN)/python -m tests.mutants $(MUTANTS_OPTIONS)
+
 .PHONY: contract
 contract: $(STAMP) ## Whether the backend at URL=... keeps the contract; the key is in SYNTH_API_KEY
 	@test -n "$(URL)" || { echo "make contract URL=http://127.0.0.1:8080 [ARGS='--profile quick']" >&2; exit 2; }

@@ -1,0 +1,174 @@
+"""Mutants of a module: one small change of the source each."""
+
+from __future__ import annotations
+
+import ast
+import itertools
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+_COMPARISONS: dict[type[ast.cmpop], tuple[str, str]] = {
+    ast.Eq: ("==", "!="),
+    ast.NotEq: ("!=", "=="),
+    ast.Lt: ("<", "<="),
+    ast.LtE: ("<=", "<"),
+    ast.Gt: (">", ">="),
+    ast.GtE: (">=", ">"),
+    ast.Is: ("is", "is not"),
+    ast.IsNot: ("is not", "is"),
+    ast.In: ("in", "not in"),
+    ast.NotIn: ("not in", "in"),
+}
+_ARITHMETIC: dict[type[ast.operator], tuple[str, str]] = {
+    ast.Add: ("+", "-"),
+    ast.Sub: ("-", "+"),
+    ast.Mult: ("*", "+"),
+    ast.Div: ("/", "*"),
+    ast.FloorDiv: ("//", "*"),
+    ast.Mod: ("%", "+"),
+}
+# The greatest status of HTTP. Greater numbers are sizes and limits, which no test has to hold.
+_GREATEST_NUMBER = 599
+_LOG_METHODS = {"debug", "info", "warning", "error", "exception", "log"}
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One change: the bytes from `start` to `end` become `new`."""
+
+    line: int
+    start: int
+    end: int
+    new: bytes
+
+    def apply(self, source: bytes) -> bytes:
+        return source[: self.start] + self.new + source[self.end :]
+
+    def describe(self, source: bytes) -> str:
+        """Show the change on one line."""
+        old = source[self.start : self.end].decode()
+        return f"{_one_line(old)}  ->  {_one_line(self.new.decode())}"
+
+
+def mutants_of(source: bytes, lines: Iterable[int] | None = None) -> list[Mutant]:
+    """List the mutants of a module, in the order of its lines.
+
+    Args:
+        source: The text of the module.
+        lines: The numbers of the lines to mutate; every line if omitted.
+    """
+    wanted = None if lines is None else set(lines)
+    found = set(_Finder(source).mutants(ast.parse(source)))
+    chosen = (one for one in found if wanted is None or one.line in wanted)
+    return sorted(chosen, key=lambda one: (one.start, one.end, one.new))
+
+
+class _Finder:
+    def __init__(self, source: bytes) -> None:
+        self._source = source
+        lengths = (len(line) for line in source.splitlines(keepends=True))
+        self._starts = [0, *itertools.accumulate(lengths)]
+
+    def mutants(self, node: ast.AST) -> Iterator[Mutant]:
+        """Walk the code that runs: no annotations, no type checking blocks, no docstrings."""
+        yield from self._mutants_of_node(node)
+        for name, value in ast.iter_fields(node):
+            if name in {"annotation", "returns", "decorator_list", "type_params", "bases"}:
+                continue
+            children = value if isinstance(value, list) else [value]
+            for child in children:
+                if isinstance(child, ast.AST) and not _is_left_alone(child):
+                    yield from self.mutants(child)
+
+    def _mutants_of_node(self, node: ast.AST) -> Iterator[Mutant]:
+        match node:
+            case ast.Compare(left=left, ops=ops, comparators=comparators):
+                for op, (before, after) in zip(
+                    ops, itertools.pairwise([left, *comparators]), strict=True
+                ):
+                    yield from self._swap(before, after, *_COMPARISONS[type(op)])
+            case ast.BoolOp(op=op, values=values):
+                old, new = ("and", "or") if isinstance(op, ast.And) else ("or", "and")
+                for before, after in itertools.pairwise(values):
+                    yield from self._swap(before, after, old, new)
+            case ast.BinOp(left=left, op=op, right=right) if type(op) in _ARITHMETIC:
+                yield from self._swap(left, right, *_ARITHMETIC[type(op)])
+            case ast.UnaryOp(op=ast.Not(), operand=operand):
+                yield self._replace(node, self._text(operand))
+            case ast.Constant(value=bool(value)):
+                yield self._replace(node, str(not value))
+            case ast.Constant(value=int(value)) if value <= _GREATEST_NUMBER:
+                yield self._replace(node, str(value + 1))
+            case ast.If(test=test) | ast.While(test=test) | ast.IfExp(test=test):
+                yield from self._negate(test)
+            case ast.comprehension(ifs=tests):
+                for test in tests:
+                    yield from self._negate(test)
+            case ast.Return(value=ast.expr() as value) if not _is_none(value):
+                yield self._replace(node, "return None")
+            case ast.Raise() | ast.AugAssign() | ast.Delete() | ast.Break() | ast.Continue():
+                yield self._replace(node, "pass")
+            case ast.Assign(targets=[ast.Attribute() | ast.Subscript()]):
+                yield self._replace(node, "pass")
+            case ast.Expr(value=ast.Call() | ast.Await() as value) if not _is_log(value):
+                yield self._replace(node, "pass")
+
+    def _negate(self, test: ast.expr) -> Iterator[Mutant]:
+        # The operators of the others are mutated already.
+        if not isinstance(test, ast.Compare | ast.BoolOp | ast.UnaryOp | ast.Constant):
+            yield self._replace(test, f"not ({self._text(test)})")
+
+    def _swap(self, before: ast.expr, after: ast.expr, old: str, new: str) -> Iterator[Mutant]:
+        """Change the operator between two operands."""
+        _, start = self._span(before)
+        end, _ = self._span(after)
+        at = self._source.find(old.encode(), start, end)
+        if at >= 0:
+            yield Mutant(self._line_of(at), at, at + len(old), new.encode())
+
+    def _replace(self, node: ast.stmt | ast.expr, new: str) -> Mutant:
+        start, end = self._span(node)
+        return Mutant(node.lineno, start, end, new.encode())
+
+    def _text(self, node: ast.expr) -> str:
+        start, end = self._span(node)
+        return self._source[start:end].decode()
+
+    def _span(self, node: ast.stmt | ast.expr) -> tuple[int, int]:
+        assert node.end_lineno is not None
+        assert node.end_col_offset is not None
+        start = self._starts[node.lineno - 1] + node.col_offset
+        return start, self._starts[node.end_lineno - 1] + node.end_col_offset
+
+    def _line_of(self, offset: int) -> int:
+        return self._source.count(b"\n", 0, offset) + 1
+
+
+def _is_left_alone(node: ast.AST) -> bool:
+    match node:
+        case ast.Expr(value=ast.Constant()) | ast.JoinedStr():
+            return True
+        # A size, like 64 * 1024: a choice that no test has to hold.
+        case ast.BinOp(left=ast.Constant(value=int()), right=ast.Constant(value=int())):
+            return True
+        case ast.If(test=ast.Name(id="TYPE_CHECKING")):
+            return True
+        case ast.Assign(targets=[ast.Name(id="__all__")]):
+            return True
+    return False
+
+
+def _is_log(node: ast.expr) -> bool:
+    match node:
+        case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr=method)):
+            return "log" in name.lower() and method in _LOG_METHODS
+    return False
+
+
+def _is_none(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and node.value is None
+
+
+def _one_line(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= 60 else f"{text[:57]}..."
