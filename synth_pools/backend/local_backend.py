@@ -7,7 +7,6 @@ import atexit
 import contextlib
 import http.client
 import os
-import sqlite3
 import threading
 import time
 from collections.abc import Iterable
@@ -25,6 +24,7 @@ from .server.listener import base_url, check_port, is_loopback, open_listening_s
 from .server.thread import ServerThread
 from .settings import Secret, Settings, hosts
 from .storage.data_dir import DataDir
+from .storage.database import DatabaseError
 
 if TYPE_CHECKING:
     from synth_pools import AsyncContainerPoolsClient, ContainerPoolsClient
@@ -217,7 +217,7 @@ class LocalBackend:
                 undo.callback(thread.stop, _STOP_LIMIT_SECONDS)
                 try:
                     thread.start(_START_LIMIT_SECONDS)
-                except sqlite3.Error as error:
+                except DatabaseError as error:
                     raise DataDirError(
                         f"cannot open the database in {data_dir.path}: {error}; "
                         "repair it, or give another data directory"

@@ -17,18 +17,19 @@ from .errors import DataDirError
 from .metrics.recorder import MetricsRecorder
 from .metrics.snapshot import ContainerReading
 from .processes import Processes
+from .rollouts.background_tasks import BackgroundTasks
 from .rollouts.capacity import AdmissionControl, StreamLimit
 from .rollouts.event_feed import RolloutNotifier
 from .rollouts.runner import Runner
 from .rollouts.scheduler import Scheduler
+from .rollouts.service import RolloutService
 from .settings import Settings
 from .storage import artifacts as artifact_rows
-from .storage import pools, rollouts
+from .storage import pools
 from .storage.content_store import ContentStore
 from .storage.cursors import Cursors
 from .storage.database import Database, StorageError, Transaction
 from .storage.retention import forget_finished, keep_within
-from .storage.rollouts import failure
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,7 @@ class Services:
     notifier: RolloutNotifier
     balancer: Balancer
     runner: Runner
+    rollouts: RolloutService
     scheduler: Scheduler
     processes: Processes
     keys: KeyRing
@@ -84,43 +86,25 @@ async def open_services(settings: Settings, contract: Contract) -> AsyncIterator
     contents = ContentStore(settings.data_dir)
     notifier = RolloutNotifier()
     containers = ContainerClient(settings)
-
-    async def fail_crashed(rollout_id: str) -> None:
-        outcome = failure("internal_error", "The backend failed; its log has the cause.")
-
-        def finish(tx: Transaction) -> None:
-            if rollouts.finish(tx, rollout_id, outcome):
-                tx.after_commit(lambda: notifier.notify(rollout_id))
-
-        await database.write_until_stored(finish)
-
-    scheduler = Scheduler(fail_crashed, admission)
+    background = BackgroundTasks()
     checks = HealthChecks(
         containers, settings.health_interval_seconds, settings.health_timeout_seconds
     )
-    balancer = Balancer(checks, scheduler.wake)
-    scheduler.has_container = balancer.can_start
-    runner = Runner(
-        settings,
-        database,
-        contents,
-        notifier,
-        containers,
-        balancer,
-        scheduler.in_background,
-        scheduler.put_back,
-    )
+    wake_scheduler = asyncio.Event()
+    balancer = Balancer(checks, wake_scheduler.set)
+    runner = Runner(settings, database, contents, notifier, containers, balancer, background)
+    scheduler = Scheduler(runner, balancer.can_start, wake_scheduler, admission, background)
     processes = Processes(settings, database, balancer, scheduler)
     try:
         secret = await _read_what_is_there(database, scheduler, balancer, processes, settings)
         await _sweep(database, contents, settings)
-        scheduler.start(runner)
+        scheduler.start()
         if settings.keep_finished_seconds is not None:
             keep_seconds = settings.keep_finished_seconds
-            scheduler.in_background(forget_finished(database, contents, keep_seconds))
+            background.start(forget_finished(database, contents, keep_seconds))
         if settings.keep_artifacts_bytes is not None:
             keep_bytes = settings.keep_artifacts_bytes
-            scheduler.in_background(keep_within(database, contents, keep_bytes))
+            background.start(keep_within(database, contents, keep_bytes))
         yield Services(
             settings,
             contract,
@@ -130,6 +114,7 @@ async def open_services(settings: Settings, contract: Contract) -> AsyncIterator
             notifier,
             balancer,
             runner,
+            RolloutService(database, scheduler, admission, contract, notifier),
             scheduler,
             processes,
             keys,
@@ -138,6 +123,8 @@ async def open_services(settings: Settings, contract: Contract) -> AsyncIterator
             recorder,
         )
     finally:
+        # First: what runs is left to the next start, and no container is told to give it up.
+        await background.close(settings.shutdown_seconds)
         await scheduler.close(settings.shutdown_seconds)
         await processes.close()
         await checks.close()
@@ -152,7 +139,7 @@ async def _read_what_is_there(
     processes: Processes,
     settings: Settings,
 ) -> str:
-    """Queue what has not ended, see to the containers of pools; the secret of cursors."""
+    """Queue what has not ended and see to the containers of pools; return the cursors' secret."""
     try:
         await processes.end_leftovers()
         with database.reading() as db:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import TypeVar
 
 from ..storage.cursors import page_document
+from ..storage.database import Row
 from .messages import Request, Response, json_text_response
 
 DEFAULT_LIMIT = 100
@@ -31,7 +31,7 @@ class Page:
         self,
         load: Callable[[int | None, int], list[_T]],
         render: Callable[[_T], str],
-        row_of: Callable[[_T], sqlite3.Row],
+        row_of: Callable[[_T], Row],
     ) -> Response:
         """Read items until the page has as many as were asked for, or is large enough.
 

@@ -8,7 +8,6 @@ import json
 import logging
 import os
 import platform
-import sqlite3
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
@@ -26,10 +25,11 @@ from ..errors import BadOptionError
 from ..services import Services
 from ..storage import artifacts as artifact_rows
 from ..storage import events
+from ..storage.database import Row
 from ..storage.events import Event
 from ..storage.pools import find_pool, find_task, task_document, task_documents
 from ..storage.rollouts import rollout_document, usage_document
-from ..storage.schema import VERSION
+from ..storage.schema import SQLITE_VERSION, VERSION
 
 _log = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ what has the form of a key. Nobody can know every secret: read it before you pas
 
 
 async def make_bundle(
-    services: Services, rollout: sqlite3.Row, base_url: str
+    services: Services, rollout: Row, base_url: str
 ) -> tuple[Iterator[bytes], int]:
     """Make the bundle of a rollout, whole, before its first byte is sent.
 
@@ -95,9 +95,7 @@ async def make_bundle(
         raise
 
 
-def _documents(
-    services: Services, rollout: sqlite3.Row, base_url: str
-) -> dict[str, Callable[[], Any]]:
+def _documents(services: Services, rollout: Row, base_url: str) -> dict[str, Callable[[], Any]]:
     """Read what the bundle holds; each document is built later, in another thread."""
     with services.database.reading() as db:
         pool = find_pool(db, rollout["pool_id"])
@@ -121,7 +119,7 @@ def _documents(
     }
 
 
-def _rollout_alone(rollout: sqlite3.Row) -> dict[str, Any]:
+def _rollout_alone(rollout: Row) -> dict[str, Any]:
     document: dict[str, Any] = json.loads(rollout_document(rollout))
     for in_a_file_of_its_own in ("request", "result"):
         document.pop(in_a_file_of_its_own, None)
@@ -137,7 +135,7 @@ def _versions(services: Services) -> dict[str, Any]:
         "synth_pools": __version__,
         "openapi": services.contract.version,
         "database": VERSION,
-        "sqlite": sqlite3.sqlite_version,
+        "sqlite": SQLITE_VERSION,
         "python": platform.python_version(),
         "platform": platform.platform(),
         "packages": packages,
@@ -176,7 +174,7 @@ def _write_documents(
         archive.writestr(name, f"{text}\n")
 
 
-def _events(services: Services, rollout: sqlite3.Row, position: int) -> Sequence[Event]:
+def _events(services: Services, rollout: Row, position: int) -> Sequence[Event]:
     with services.database.reading() as db:
         return events.read_after(db, rollout, position, _EVENTS_AT_ONCE)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sqlite3
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +11,7 @@ from urllib.parse import quote
 
 from ..domain.errors import ApiError
 from ..storage.content_store import ContentStore
+from ..storage.database import Row
 from .extraction import IN_FILE, content_bytes, given_artifacts, plain_bytes
 from .safe_paths import safe_paths
 
@@ -48,7 +48,7 @@ class Artifact:
         return {**self.item, "download_url": base_url + place}
 
 
-def stored_artifacts(rollout: sqlite3.Row, kept: Collection[int]) -> list[Artifact]:
+def stored_artifacts(rollout: Row, kept: Collection[int]) -> list[Artifact]:
     """Read the artifacts of a rollout.
 
     Args:
@@ -88,7 +88,7 @@ def artifact_expired(name: str) -> ApiError:
 class ResultContents:
     """Contents that are in a rollout's result, parsed when the first is asked for."""
 
-    def __init__(self, rollout: sqlite3.Row) -> None:
+    def __init__(self, rollout: Row) -> None:
         self._text: str = rollout["result"]
         self._given: list[dict[str, Any]] | None = None
 

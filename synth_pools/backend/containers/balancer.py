@@ -108,7 +108,6 @@ class Balancer:
         # Out of their pool, with rollouts still running on them.
         self._retired: dict[str, list[Member]] = {}
         self._changed = asyncio.Event()
-        checks.on_recovered = self._notify_change
 
     def set_pool(self, pool_id: str, definition: Mapping[str, Any]) -> None:
         """Take over the definition of a new or changed pool; its processes stay."""
@@ -165,7 +164,7 @@ class Balancer:
         if former is not None:
             self._retire(former)
         container.members = 1
-        self._checks.watch(container)
+        self._checks.watch(container, self._notify_change)
         return member
 
     def set_process(
@@ -271,7 +270,7 @@ class Balancer:
         container = self._containers.get((url, key_env))
         if container is None:
             container = self._containers[url, key_env] = Container(url, key_env)
-            self._checks.watch(container)
+            self._checks.watch(container, self._notify_change)
         container.members += 1
         return Member(pool_id, container)
 

@@ -42,12 +42,15 @@ class HealthChecks:
         self._timeout = timeout_seconds
         self._places = asyncio.Semaphore(_MOST_CONCURRENT)
         self._tasks: dict[Container, asyncio.Task[None]] = {}
-        # Called when a container is well again.
-        self.on_recovered: Callable[[], None] = lambda: None
 
-    def watch(self, container: Container) -> None:
-        """Check a container now and periodically from then on."""
-        self._tasks[container] = asyncio.create_task(self._watch(container))
+    def watch(self, container: Container, on_recovered: Callable[[], None]) -> None:
+        """Check a container now and periodically from then on.
+
+        Args:
+            container: The container.
+            on_recovered: Called when it is well again.
+        """
+        self._tasks[container] = asyncio.create_task(self._watch(container, on_recovered))
 
     def forget(self, container: Container) -> None:
         """Stop checking a container."""
@@ -63,12 +66,12 @@ class HealthChecks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _watch(self, container: Container) -> None:
+    async def _watch(self, container: Container, on_recovered: Callable[[], None]) -> None:
         while True:
             if container.health.is_checked:
                 async with self._places:
                     try:
-                        await self._check(container)
+                        await self._check(container, on_recovered)
                     except Exception:  # noqa: BLE001 - a bug here must not leave it unwatched
                         where = container.without_query(container.url)
                         _log.exception("checking the container at %s crashed", where)
@@ -85,14 +88,14 @@ class HealthChecks:
                 async with asyncio.timeout((_UNUSED_FACTOR - 1) * interval):
                     await container.check_requested.wait()
 
-    async def _check(self, container: Container) -> None:
+    async def _check(self, container: Container, on_recovered: Callable[[], None]) -> None:
         fault = await self.fault(container)
         if not container.health.is_checked:
             # Its process was stopped meanwhile.
             return
         if fault is None:
             if container.succeed():
-                self.on_recovered()
+                on_recovered()
         elif fault:
             container.fail(fault)
 

@@ -1,4 +1,4 @@
-"""What is told of every change of a pool's or a rollout's state, once it is on disk."""
+"""Changes of state of pools and rollouts, and the line of the log that tells of one."""
 
 from __future__ import annotations
 
@@ -7,13 +7,7 @@ import logging
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-from .clock import seconds_between
-
-if TYPE_CHECKING:
-    # The command line reads our names too, and opens no database.
-    import sqlite3
+from typing import Any
 
 _log = logging.getLogger("synth_pools.backend.states")
 
@@ -43,29 +37,6 @@ class RolloutChange:
     # How long it waited for its first start; how long it ran since then.
     queue_seconds: float | None = None
     run_seconds: float | None = None
-
-
-def change_of(
-    row: sqlite3.Row, status: str, moment: str, *, attempt: int | None = None, error: str = "null"
-) -> RolloutChange:
-    """A rollout, as its row was before, has got this status at this moment."""
-    created_at, started_at = row["created_at"], row["started_at"]
-    code = None if error == "null" else str(json.loads(error)["code"])
-    queue_seconds = run_seconds = None
-    if status == "running" and started_at is None:
-        queue_seconds = seconds_between(created_at, moment)
-    elif status != "running" and started_at is not None:
-        run_seconds = seconds_between(started_at, moment)
-    return RolloutChange(
-        pool_id=row["pool_id"],
-        rollout_id=row["id"],
-        status=status,
-        trace=row["trace_correlation_id"],
-        attempt=attempt,
-        code=code,
-        queue_seconds=queue_seconds,
-        run_seconds=run_seconds,
-    )
 
 
 def write_line(change: PoolChange | RolloutChange, request_id: str | None) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ..storage.database import Connection
 from ..storage.rollouts import STATES
 from .recorder import MetricsRecorder
 
@@ -65,7 +65,7 @@ class Reading:
     stored: StoredCounts | None
 
 
-def count(db: sqlite3.Connection) -> StoredCounts:
+def count(db: Connection) -> StoredCounts:
     """Takes time in proportion to what is stored: not for the event loop."""
     rollouts = dict.fromkeys(STATES, 0)
     rollouts.update(
@@ -79,7 +79,7 @@ def count(db: sqlite3.Connection) -> StoredCounts:
     return StoredCounts(rollouts, pools, _loads(db))
 
 
-def _loads(db: sqlite3.Connection) -> dict[str, PoolLoad]:
+def _loads(db: Connection) -> dict[str, PoolLoad]:
     unfinished = {
         (str(pool_id), str(status)): int(number)
         for pool_id, status, number in db.execute(

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from ..domain.definitions import can_be_id
 from ..domain.errors import conflict, id_mismatch
-from ..storage.database import Executes
+from ..storage.database import Executes, Row
 from ..storage.pools import Pool, find_pool, find_task
 
 
@@ -79,7 +78,7 @@ class Placement:
 
     def _read_holders(self, task_id: str) -> frozenset[str]:
         if task_id not in self._holders:
-            rows: list[sqlite3.Row] = []
+            rows: list[Row] = []
             if can_be_id(task_id):
                 rows = self._db.execute(
                     "SELECT pool_id FROM tasks WHERE id = ?", (task_id,)

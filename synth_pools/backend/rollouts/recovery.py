@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 
 from ..domain.definitions import container_urls, has_processes
 from ..domain.errors import ApiError
 from ..domain.target import TargetError
 from ..storage import rollouts as stored_rollouts
-from ..storage.database import Executes, Transaction
+from ..storage.database import Executes, Row, Transaction
 from ..storage.pools import Pool, find_task, task_container_url
 from ..storage.rollouts import failure
 from .attempts import most_attempts_of
@@ -19,7 +18,7 @@ def lost() -> TargetError:
     return TargetError("backend_restarted", "The backend ended while the rollout ran.", {})
 
 
-def is_lost(db: Executes, rollout: sqlite3.Row, pool: Pool) -> bool:
+def is_lost(db: Executes, rollout: Row, pool: Pool) -> bool:
     """Whether one that ran when the backend ended was with a process of its pool."""
     if rollout["attempt_url"] in (None, *container_urls(pool.view)):
         return False

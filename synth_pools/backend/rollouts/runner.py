@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sqlite3
 import time
-from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 
@@ -26,14 +24,16 @@ from ..domain.target import Answer, Target, TargetError
 from ..settings import Settings
 from ..storage import rollouts
 from ..storage.content_store import ContentStore
-from ..storage.database import Database, Transaction
+from ..storage.database import Database, Row, Transaction
 from ..storage.pools import Pool, find_pool, find_task, task_container_url
 from ..storage.rollouts import FINAL, RolloutResult, failure, find_rollout
 from .attempts import Attempt, timeout_of
+from .background_tasks import BackgroundTasks
 from .event_feed import RolloutNotifier
 from .polling import follow, is_accepted
 from .recovery import is_lost, lost
 from .results import interpret, within
+from .scheduler import RunEnd
 
 # From here on, taking an answer apart would hold up everybody else for too long.
 _LARGE_ANSWER = 256 * 1024
@@ -50,8 +50,7 @@ class Runner:
         notifier: RolloutNotifier,
         containers: ContainerClient,
         balancer: Balancer,
-        in_background: Callable[[Coroutine[Any, Any, None]], None],
-        put_back: Callable[[str, str], None],
+        background: BackgroundTasks,
     ) -> None:
         self._settings = settings
         self._database = database
@@ -59,8 +58,7 @@ class Runner:
         self._notifier = notifier
         self._containers = containers
         self._balancer = balancer
-        self._in_background = in_background
-        self._put_back = put_back
+        self._background = background
         self._echo = EchoTarget()
 
     def target(self, container_url: str | None, key_env: str | None) -> Target:
@@ -75,10 +73,17 @@ class Runner:
         limit = timeout_of(request_limits) or timeout_of(pool.view["config"])
         return limit or self._settings.default_timeout_seconds
 
-    async def run(self, pool_id: str, rollout_id: str) -> None:
+    async def run(self, pool_id: str, rollout_id: str) -> RunEnd:
         """See a rollout to its end: one that waits, or one that ran when the backend ended.
 
         Cancelled where the rollout was cancelled: the container is told then, in the background.
+
+        Args:
+            pool_id: The pool of the rollout.
+            rollout_id: The rollout.
+
+        Returns:
+            Whether it has ended, or is to wait again since its pool is not active.
         """
         # All that is written here has happened already or is promised: a full disk delays it only.
         write = self._database.write_until_stored
@@ -99,8 +104,8 @@ class Runner:
             with place:
                 begin = partial(self._begin, rollout_id, place.url, error)
                 attempt = await write(begin, inline=True)
-                if attempt is None:
-                    return
+                if isinstance(attempt, RunEnd):
+                    return attempt
                 patience = attempt.limit_seconds
                 place.move(attempt.container_url)
                 try:
@@ -120,14 +125,21 @@ class Runner:
         async with self._contents.kept(outcome.contents):
             finish = partial(self._finish, rollout_id=rollout_id, outcome=outcome)
             await write(finish, inline=len(outcome.result) <= _LARGE_ANSWER)
+        return RunEnd.DONE
+
+    async def fail_crashed(self, rollout_id: str) -> None:
+        """End a rollout whose `run` raised."""
+        outcome = failure("internal_error", "The backend failed; its log has the cause.")
+        finish = partial(self._finish, rollout_id=rollout_id, outcome=outcome)
+        await self._database.write_until_stored(finish)
 
     def _begin(
         self, rollout_id: str, place_url: str | None, error: TargetError | None, tx: Transaction
-    ) -> Attempt | None:
-        """The next attempt, or the one that was left over; None where it has ended or ends here."""
+    ) -> Attempt | RunEnd:
+        """The next attempt, or the one that was left over, unless it has ended or may not start."""
         rollout = find_rollout(tx, rollout_id)
         if rollout["status"] in FINAL:
-            return None
+            return RunEnd.DONE
         pool = find_pool(tx, rollout["pool_id"])
         if rollout["status"] == "running" and error is None:
             if not is_lost(tx, rollout, pool):
@@ -136,14 +148,13 @@ class Runner:
             error = lost()
         if rollout["status"] == "queued" and pool.status != "active":
             # Paused, or failed, in the very moment in which it was to start.
-            tx.after_commit(lambda: self._put_back(pool.id, rollout_id))
-            return None
+            return RunEnd.PUT_BACK
         try:
             url = _url_of_task(tx, rollout, pool) or place_url
         except ApiError as gone:
             if error is None:
                 self._finish(tx, rollout_id, failure("task_deleted", gone.message))
-                return None
+                return RunEnd.DONE
             # That its task was deleted does not stop one that runs.
             url = place_url if _is_of_pool(rollout["attempt_url"], pool) else rollout["attempt_url"]
         started = rollouts.start(tx, rollout, url, error)
@@ -154,7 +165,7 @@ class Runner:
         if rollouts.finish(tx, rollout_id, outcome):
             tx.after_commit(lambda: self._notifier.notify(rollout_id))
 
-    def _attempt(self, rollout: sqlite3.Row, pool: Pool, *, is_resumed: bool) -> Attempt:
+    def _attempt(self, rollout: Row, pool: Pool, *, is_resumed: bool) -> Attempt:
         request = json.loads(rollout["request"])
         limit = self.limit_seconds(pool, request.get("limits"))
         if is_resumed:
@@ -189,7 +200,7 @@ class Runner:
             raise
         finally:
             if not answered:
-                self._in_background(target.terminate(attempt.rollout_id))
+                self._background.start(target.terminate(attempt.rollout_id))
         if len(found.raw) > _LARGE_ANSWER:
             return await asyncio.to_thread(interpret, found, self._settings)
         return interpret(found, self._settings)
@@ -243,7 +254,7 @@ def _tell(place: Lease, error: TargetError) -> None:
         place.report_unreachable(error.message)
 
 
-def _url_of_task(tx: Transaction, rollout: sqlite3.Row, pool: Pool) -> str | None:
+def _url_of_task(tx: Transaction, rollout: Row, pool: Pool) -> str | None:
     """Where its task has it sent; 404 where its task is gone."""
     if rollout["task_id"] is None:
         return None

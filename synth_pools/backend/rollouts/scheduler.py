@@ -1,4 +1,4 @@
-"""Which rollout runs when: first come, first served in each pool, pool by pool in turn."""
+"""Scheduling of rollouts: first come, first served in each pool, pool by pool in turn."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import asyncio
 import contextlib
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Iterable
+from enum import Enum
 from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 
+from .background_tasks import BackgroundTasks, cancel_all
 from .capacity import AdmissionControl
 
 _log = logging.getLogger(__name__)
@@ -18,8 +20,24 @@ _log = logging.getLogger(__name__)
 _BURST = 32
 
 
+class RunEnd(Enum):
+    """What is left to do with a rollout that the runner has let go."""
+
+    DONE = "done"
+    # Its pool was not active any more: it is the first again of those that wait.
+    PUT_BACK = "put back"
+
+
 class RunsRollouts(Protocol):
-    async def run(self, pool_id: str, rollout_id: str) -> None: ...
+    """The part of the runner that the scheduler uses."""
+
+    async def run(self, pool_id: str, rollout_id: str) -> RunEnd:
+        """See a rollout to its end, or find that it may not start yet."""
+        ...
+
+    async def fail_crashed(self, rollout_id: str) -> None:
+        """End a rollout whose `run` raised."""
+        ...
 
 
 class _PoolQueue:
@@ -44,32 +62,42 @@ class _PoolQueue:
 
 
 class Scheduler:
-    """Knows ids only; what is true of a rollout is in the database, and decided there.
+    """Start rollouts as places become free.
 
-    Everything is told to it after the commit that made it so. A rollout that is started here
-    although it was cancelled meanwhile finds that out when it looks, and ends.
+    It knows ids only; what is true of a rollout is in the database, and decided there. Everything
+    is told to it after the commit that made it so. A rollout that is started here although it was
+    cancelled meanwhile finds that out when it looks, and ends.
+
+    Args:
+        runner: Runs what is started.
+        has_container: Whether a pool has a container that would take one more.
+        wake: Set when rollouts that waited may be able to start, by whoever knows.
+        admission: Told of every end.
+        background: Takes the failing of rollouts that crashed the runner.
     """
 
     def __init__(
-        self, on_crash: Callable[[str], Coroutine[Any, Any, None]], admission: AdmissionControl
+        self,
+        runner: RunsRollouts,
+        has_container: Callable[[str], bool],
+        wake: asyncio.Event,
+        admission: AdmissionControl,
+        background: BackgroundTasks,
     ) -> None:
-        self._runner: RunsRollouts | None = None
-        # Whether a pool has a container that would take one more; `wake` when that changes.
-        self.has_container: Callable[[str], bool] = lambda _: True
+        self._runner = runner
+        self._has_container = has_container
+        self._wake = wake
         self._admission = admission
-        self._on_crash = on_crash
+        self._background = background
         self._pools: dict[str, _PoolQueue] = {}
         self._held: set[str] = set()
-        self._wake = asyncio.Event()
-        self._background: set[asyncio.Task[None]] = set()
-        self._closing = False
         # Nothing starts any more once this is set; who waits stays where it is.
         self._winding_down = False
         self._ends = asyncio.Event()
         self._pump: asyncio.Task[None] | None = None
 
-    def start(self, runner: RunsRollouts) -> None:
-        self._runner = runner
+    def start(self) -> None:
+        """Begin to start rollouts: what was enqueued before waits for this."""
         self._pump = asyncio.create_task(self._start_rollouts(), name="synth-pools-scheduler")
 
     def enqueue(
@@ -93,13 +121,6 @@ class Scheduler:
             self._held.discard(pool_id)
             self._wake.set()
 
-    def put_back(self, pool_id: str, rollout_id: str) -> None:
-        """It was to start and may not yet: it is the first again of those that wait."""
-        queue = self._pools.get(pool_id)
-        if queue is not None:
-            queue.waiting[rollout_id] = None
-            queue.waiting.move_to_end(rollout_id, last=False)
-
     async def drained(self, pool_id: str) -> None:
         """Return when nothing of this pool runs."""
         while (queue := self._pools.get(pool_id)) is not None and queue.running:
@@ -113,10 +134,6 @@ class Scheduler:
             queue.concurrency = concurrency
             self._wake.set()
 
-    def wake(self) -> None:
-        """Look again who may start."""
-        self._wake.set()
-
     def stop(self, pool_id: str, rollout_ids: Iterable[str]) -> None:
         """Let go of rollouts that were cancelled, waiting or running."""
         queue = self._pools.get(pool_id)
@@ -128,15 +145,6 @@ class Scheduler:
                 if task is not None:
                     task.cancel()
 
-    def in_background(self, work: Coroutine[Any, Any, None]) -> None:
-        """Do something that nobody waits for, until the backend stops."""
-        if self._closing:
-            work.close()
-            return
-        task = asyncio.create_task(work)
-        self._background.add(task)
-        task.add_done_callback(self._background.discard)
-
     async def wind_down(self, grace_seconds: float) -> None:
         """Start nothing more, and give what runs so many seconds to end."""
         self._winding_down = True
@@ -147,18 +155,14 @@ class Scheduler:
                     await self._ends.wait()
 
     async def close(self, limit_seconds: float) -> None:
-        """Stop at once; what ran is left as it is in the database, for the next start."""
-        self._closing = True
+        """Stop at once; what ran is left as it is in the database, for the next start.
+
+        The background is closed before: no container is to be told that its rollout was given up.
+        """
         tasks = [task for queue in self._pools.values() for task in queue.running.values()]
-        tasks.extend(self._background)
         if self._pump is not None:
             tasks.append(self._pump)
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            _, late = await asyncio.wait(tasks, timeout=limit_seconds)
-            if late:
-                _log.warning("%d tasks did not stop within %g seconds", len(late), limit_seconds)
+        await cancel_all(tasks, limit_seconds)
 
     async def _start_rollouts(self) -> None:
         while True:
@@ -184,15 +188,19 @@ class Scheduler:
 
     def _can_start(self, pool_id: str, queue: _PoolQueue) -> bool:
         held = pool_id in self._held
-        return queue.can_start(held=held) and self.has_container(pool_id)
+        return queue.can_start(held=held) and self._has_container(pool_id)
 
     async def _run(self, pool_id: str, rollout_id: str) -> None:
-        assert self._runner is not None  # noqa: S101 - the pump that called us starts with it
         try:
-            await self._runner.run(pool_id, rollout_id)
+            end = await self._runner.run(pool_id, rollout_id)
         except Exception:  # noqa: BLE001 - one rollout's bug must not stop the others
             _log.exception("rollout %s crashed the runner", rollout_id)
-            self.in_background(self._on_crash(rollout_id))
+            self._background.start(self._runner.fail_crashed(rollout_id))
+            return
+        queue = self._pools.get(pool_id)
+        if end is RunEnd.PUT_BACK and queue is not None:
+            queue.waiting[rollout_id] = None
+            queue.waiting.move_to_end(rollout_id, last=False)
 
     def _ended(
         self, pool_id: str, queue: _PoolQueue, rollout_id: str, task: asyncio.Task[None]

@@ -1,23 +1,26 @@
-"""Creations of rollouts: one, many, or one once more; and what a creation would say."""
+"""Creation, replay, validation and cancellation of rollouts."""
 
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..domain.errors import ApiError
-from ..services import Services
+from ..domain.errors import ApiError, conflict
+from ..domain.validation import Contract
 from ..storage import rollouts
-from ..storage.database import Transaction
+from ..storage.database import Database, Row, Transaction
 from ..storage.idempotency import BatchKey, IdempotencyKey
+from ..storage.pools import find_pool
 from ..storage.rollouts import find_rollout
+from .capacity import AdmissionControl
+from .event_feed import RolloutNotifier
 from .placement import Placement
+from .scheduler import Scheduler
 
-# Where in a request the cause of a refusal stands.
-_PLACES = {
+# The field of a request that is at fault, by the code of the error.
+_FIELDS = {
     "pool_not_found": "pool_id",
     "pool_not_active": "pool_id",
     "pool_archived": "pool_id",
@@ -25,46 +28,15 @@ _PLACES = {
 }
 
 
-async def admit(
-    services: Services,
-    pool_id: str | None,
-    request: dict[str, Any],
-    key: IdempotencyKey | None,
-    *,
-    is_large: bool,
-) -> sqlite3.Row:
-    """The rollout of this request: a new one, or the one that the same key made before."""
-    services.admission.require_open()
-
-    def work(tx: Transaction) -> sqlite3.Row:
-        return _Admitting(tx, services).admit(pool_id, request, key)
-
-    return await services.database.write(work, inline=not is_large)
-
-
-async def admit_again(
-    services: Services, rollout_id: str, key: IdempotencyKey | None
-) -> sqlite3.Row:
-    """A new rollout with the request, pool and task of this one."""
-    services.admission.require_open()
-
-    def work(tx: Transaction) -> sqlite3.Row:
-        # First, since that one is answered also when the one that it repeats is forgotten.
-        former = None if key is None else key.former(tx)
-        if former is not None:
-            return former
-        original = find_rollout(tx, rollout_id)
-        request = json.loads(original["request"])
-        return _Admitting(tx, services).admit(original["pool_id"], request, key, rollout_id)
-
-    return await services.database.write(work)
-
-
 @dataclass(frozen=True, slots=True)
-class Item:
-    """One rollout of a batch: what is stored, and what decides of its place.
+class BatchItem:
+    """One rollout of a batch, validated on its own.
 
-    `fault` is why it is refused whatever the backend is like.
+    Attributes:
+        request: What is stored as the request of the rollout.
+        placed: The same with the pool of the batch, where it names none itself.
+        fault: Why the schema refuses it; None if it is valid.
+        key: The Idempotency-Key of the item; None if the batch has none.
     """
 
     request: dict[str, Any]
@@ -73,81 +45,238 @@ class Item:
     key: IdempotencyKey | None
 
 
-def items_of(
-    services: Services,
-    pool_id: str | None,
-    requests: Sequence[dict[str, Any]],
-    key: BatchKey | None,
-) -> list[Item]:
-    """The items of a batch, each judged as a creation of its own would be."""
-    return [
-        Item(
-            request,
-            placed := _with_pool(request, pool_id),
-            _schema_fault(services, placed),
-            None if key is None else key.of_item(index, placed),
-        )
-        for index, request in enumerate(requests)
-    ]
+class RolloutService:
+    """Admit rollouts and cancel them.
 
-
-async def admit_batch(
-    services: Services, items: Sequence[Item], key: BatchKey | None
-) -> list[sqlite3.Row | ApiError]:
-    """The rollout of each item, or why it has none.
-
-    In one transaction: after a crash all that were admitted are there, or none is.
+    Args:
+        database: Where rollouts are stored.
+        scheduler: Told of what was admitted and cancelled, after the commit.
+        capacity: Decides whether one more rollout may wait.
+        contract: Validates the items of a batch and what `validate` is asked about.
+        notifier: Wakes whoever waits for a rollout that was cancelled.
     """
-    services.admission.require_open()
 
-    def work(tx: Transaction) -> list[sqlite3.Row | ApiError]:
-        is_reserved = key is None or key.is_reserved(tx)
-        admitting = _Admitting(tx, services)
-        results: list[sqlite3.Row | ApiError] = []
-        for item in items:
-            try:
-                if item.fault is not None:
-                    raise item.fault
-                admitted = admitting.admit(None, item.placed, item.key, stored=item.request)
-                if key is not None and not is_reserved:
-                    key.reserve(tx, admitted["id"])
-                    is_reserved = True
-                results.append(admitted)
-            except ApiError as error:
-                results.append(error)
-        return results
+    def __init__(
+        self,
+        database: Database,
+        scheduler: Scheduler,
+        capacity: AdmissionControl,
+        contract: Contract,
+        notifier: RolloutNotifier,
+    ) -> None:
+        self._database = database
+        self._scheduler = scheduler
+        self._capacity = capacity
+        self._contract = contract
+        self._notifier = notifier
 
-    return await services.database.write(work)
+    async def create(
+        self,
+        pool_id: str | None,
+        request: dict[str, Any],
+        key: IdempotencyKey | None,
+        *,
+        is_large: bool,
+    ) -> Row:
+        """Admit one rollout, or find the one that the same key admitted before.
+
+        Args:
+            pool_id: The pool of the path; None to go by the request.
+            request: A body that satisfies the schema.
+            key: The Idempotency-Key; None if there is none.
+            is_large: Whether the request takes too long to store for the event loop.
+
+        Returns:
+            The row of the rollout.
+
+        Raises:
+            ApiError: The backend stops or is full, there is no such pool or task, the pool is not
+                active, or the key was used with another body.
+        """
+        self._capacity.require_open()
+
+        def work(tx: Transaction) -> Row:
+            return self._admission(tx).admit(pool_id, request, key)
+
+        return await self._database.write(work, inline=not is_large)
+
+    async def replay(self, rollout_id: str, key: IdempotencyKey | None) -> Row:
+        """Admit a new rollout with the request, pool and task of an earlier one.
+
+        Args:
+            rollout_id: The rollout to repeat.
+            key: The Idempotency-Key; None if there is none.
+
+        Returns:
+            The row of the new rollout, or of the one that the same key admitted before.
+
+        Raises:
+            ApiError: As `create`, or there is no such rollout.
+        """
+        self._capacity.require_open()
+
+        def work(tx: Transaction) -> Row:
+            # First, since that one is answered also when the one that it repeats is forgotten.
+            former = None if key is None else key.former(tx)
+            if former is not None:
+                return former
+            original = find_rollout(tx, rollout_id)
+            request = json.loads(original["request"])
+            return self._admission(tx).admit(original["pool_id"], request, key, rollout_id)
+
+        return await self._database.write(work)
+
+    def batch_items(
+        self, pool_id: str | None, requests: Sequence[dict[str, Any]], key: BatchKey | None
+    ) -> list[BatchItem]:
+        """Validate each request of a batch as a creation of its own; callable in any thread.
+
+        Args:
+            pool_id: The pool of those that name none; None if the batch names none.
+            requests: The requests in the order of the batch.
+            key: The Idempotency-Key of the batch; None if there is none.
+
+        Returns:
+            One item for each request, for `create_batch`.
+        """
+        return [
+            BatchItem(
+                request,
+                placed := _with_pool(request, pool_id),
+                self._schema_fault(placed),
+                None if key is None else key.of_item(index, placed),
+            )
+            for index, request in enumerate(requests)
+        ]
+
+    async def create_batch(
+        self, items: Sequence[BatchItem], key: BatchKey | None
+    ) -> list[Row | ApiError]:
+        """Admit each item that can be admitted, all in one transaction.
+
+        After a crash all that were admitted are there, or none is.
+
+        Args:
+            items: What `batch_items` returned.
+            key: The Idempotency-Key of the batch; None if there is none.
+
+        Returns:
+            For each item the row of its rollout, or why it has none.
+
+        Raises:
+            ApiError: The backend stops, or the key was used with another batch.
+        """
+        self._capacity.require_open()
+
+        def work(tx: Transaction) -> list[Row | ApiError]:
+            is_reserved = key is None or key.is_reserved(tx)
+            admission = self._admission(tx)
+            results: list[Row | ApiError] = []
+            for item in items:
+                try:
+                    if item.fault is not None:
+                        raise item.fault
+                    admitted = admission.admit(None, item.placed, item.key, stored=item.request)
+                    if key is not None and not is_reserved:
+                        key.reserve(tx, admitted["id"])
+                        is_reserved = True
+                    results.append(admitted)
+                except ApiError as error:
+                    results.append(error)
+            return results
+
+        return await self._database.write(work)
+
+    def validate(self, request: dict[str, Any]) -> tuple[list[dict[str, Any]], str | None]:
+        """Tell what a creation would refuse in a request; a full queue is no fault of it.
+
+        Args:
+            request: Any JSON object.
+
+        Returns:
+            The faults, and the id of the pool that would get it; one of the two is empty.
+
+        Raises:
+            ApiError: The database cannot be read.
+        """
+        fault = self._schema_fault(request)
+        if fault is not None and fault.fields is not None:
+            return [dict(one) for one in fault.fields], None
+        try:
+            with self._database.reading() as db:
+                return [], Placement(db).pool_for(None, request).id
+        except ApiError as error:
+            if error.status not in (404, 409):
+                raise
+            place = ["body", _FIELDS[error.code]] if error.code in _FIELDS else ["body"]
+            return [{"loc": place, "msg": error.message, "type": error.code}], None
+
+    async def cancel(self, pool_id: str | None, rollout_id: str) -> Row:
+        """Cancel a rollout; one that is cancelled already stays as it is.
+
+        Args:
+            pool_id: The pool that it must be of; None for any.
+            rollout_id: The rollout.
+
+        Returns:
+            The row of the rollout as it is now.
+
+        Raises:
+            ApiError: There is no such pool or rollout, or the rollout has ended otherwise.
+        """
+
+        def work(tx: Transaction) -> Row:
+            if pool_id is not None:
+                find_pool(tx, pool_id)
+            rollout = find_rollout(tx, rollout_id, pool_id)
+            if rollout["status"] == "cancelled":
+                return rollout
+            if rollout["status"] in rollouts.FINAL:
+                raise conflict(
+                    "rollout_finished",
+                    f"Rollout {rollout_id!r} has {rollout['status']} already.",
+                    rollout_id=rollout_id,
+                )
+            self._cancel(tx, rollout)
+            return find_rollout(tx, rollout_id)
+
+        return await self._database.write(work)
+
+    def cancel_all(self, tx: Transaction, pool_id: str) -> None:
+        """Cancel every rollout of a pool that has not ended, as part of archiving the pool."""
+        for rollout in rollouts.unfinished_of_pool(tx, pool_id):
+            self._cancel(tx, rollout)
+
+    def _admission(self, tx: Transaction) -> _Admission:
+        return _Admission(tx, self._scheduler, self._capacity)
+
+    def _cancel(self, tx: Transaction, rollout: Row) -> None:
+        rollouts.cancel(tx, rollout)
+        rollout_id: str = rollout["id"]
+
+        def tell() -> None:
+            self._scheduler.stop(rollout["pool_id"], [rollout_id])
+            self._notifier.notify(rollout_id)
+
+        tx.after_commit(tell)
+
+    def _schema_fault(self, request: dict[str, Any]) -> ApiError | None:
+        contract = self._contract
+        try:
+            contract.check_body(contract.operations["create_global_rollout"], request)
+        except ApiError as error:
+            return error
+        return None
 
 
-def faults_of(
-    services: Services, request: dict[str, Any]
-) -> tuple[list[dict[str, Any]], str | None]:
-    """What a creation would refuse in this request, and else the pool that would get it.
+class _Admission:
+    """The admissions of one transaction."""
 
-    That there is no room just now is no fault of a request.
-    """
-    fault = _schema_fault(services, request)
-    if fault is not None and fault.fields is not None:
-        return [dict(one) for one in fault.fields], None
-    try:
-        with services.database.reading() as db:
-            return [], Placement(db).pool_for(None, request).id
-    except ApiError as error:
-        if error.status not in (404, 409):
-            raise
-        place = ["body", _PLACES[error.code]] if error.code in _PLACES else ["body"]
-        return [{"loc": place, "msg": error.message, "type": error.code}], None
-
-
-class _Admitting:
-    """Admissions in one transaction."""
-
-    def __init__(self, tx: Transaction, services: Services) -> None:
+    def __init__(self, tx: Transaction, scheduler: Scheduler, capacity: AdmissionControl) -> None:
         self._tx = tx
-        self._scheduler = services.scheduler
-        self._placing = Placement(tx)
-        self._room = services.admission.room(tx)
+        self._scheduler = scheduler
+        self._placement = Placement(tx)
+        self._room = capacity.room(tx)
 
     def admit(
         self,
@@ -157,14 +286,14 @@ class _Admitting:
         replay_of: str | None = None,
         *,
         stored: dict[str, Any] | None = None,
-    ) -> sqlite3.Row:
+    ) -> Row:
         tx = self._tx
         former = None if key is None else key.former(tx)
         if former is not None:
             return former
-        pool = self._placing.pool_for(pool_id, request)
+        pool = self._placement.pool_for(pool_id, request)
         self._room.take(pool)
-        self._placing.placed(pool)
+        self._placement.placed(pool)
         rollout = rollouts.insert_rollout(
             tx, pool.id, request.get("task_id"), stored or request, replay_of
         )
@@ -172,15 +301,6 @@ class _Admitting:
             key.reserve(tx, rollout["id"])
         tx.after_commit(lambda: self._scheduler.enqueue(pool.id, pool.concurrency, [rollout["id"]]))
         return rollout
-
-
-def _schema_fault(services: Services, request: dict[str, Any]) -> ApiError | None:
-    contract = services.contract
-    try:
-        contract.check_body(contract.operations["create_global_rollout"], request)
-    except ApiError as error:
-        return error
-    return None
 
 
 def _with_pool(request: dict[str, Any], pool_id: str | None) -> dict[str, Any]:

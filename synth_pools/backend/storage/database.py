@@ -23,6 +23,11 @@ from .schema import prepare, read_version
 
 FILE_NAME = "synth-pools.sqlite3"
 
+# The names by which the rest of the backend knows what SQLite gives it.
+Row = sqlite3.Row
+Connection = sqlite3.Connection
+DatabaseError = sqlite3.Error
+
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
 

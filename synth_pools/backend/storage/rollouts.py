@@ -17,7 +17,7 @@ from ..domain import json_text
 from ..domain.clock import now, seconds_between
 from ..domain.definitions import can_be_id
 from ..domain.errors import rollout_not_found
-from ..domain.state_changes import change_of
+from ..domain.state_changes import RolloutChange
 from ..domain.target import TargetError
 from . import artifacts as artifact_rows
 from . import events
@@ -129,7 +129,7 @@ def insert_rollout(
         ),
     ).fetchone()
     events.insert(tx, rollout["seq"], 1, events.QUEUED, moment, '{"status":"queued"}')
-    tx.changed(change_of(rollout, "queued", moment))
+    tx.changed(_change_of(rollout, "queued", moment))
     return rollout
 
 
@@ -150,7 +150,7 @@ def start(
         data["previous_error"] = {"code": error.code, "message": error.message}
     sequence = started["last_sequence"]
     events.insert(tx, rollout["seq"], sequence, events.STARTED, moment, json_text.dumps(data))
-    tx.changed(change_of(rollout, "running", moment, attempt=attempt))
+    tx.changed(_change_of(rollout, "running", moment, attempt=attempt))
     return started
 
 
@@ -194,7 +194,7 @@ def finish(tx: Transaction, rollout_id: str, outcome: RolloutResult) -> bool:
     first = row["last_sequence"] - len(last_events) + 1
     for sequence, (type_, data) in enumerate(last_events, first):
         events.insert(tx, row["seq"], sequence, type_, moment, data)
-    tx.changed(change_of(row, outcome.status, moment, error=outcome.error))
+    tx.changed(_change_of(row, outcome.status, moment, error=outcome.error))
     return True
 
 
@@ -206,7 +206,7 @@ def cancel(tx: Transaction, rollout: sqlite3.Row) -> None:
         (moment, moment, rollout["seq"]),
     )
     events.append(tx, rollout["seq"], events.CANCELLED, moment, '{"status":"cancelled"}')
-    tx.changed(change_of(rollout, "cancelled", moment))
+    tx.changed(_change_of(rollout, "cancelled", moment))
 
 
 def unfinished_of_pool(tx: Transaction, pool_id: str) -> Sequence[sqlite3.Row]:
@@ -281,6 +281,29 @@ def usage_document(rollout: sqlite3.Row) -> dict[str, Any]:
         "provider_costs": {},
         **json.loads(rollout["usage"]),
     }
+
+
+def _change_of(
+    row: sqlite3.Row, status: str, moment: str, *, attempt: int | None = None, error: str = "null"
+) -> RolloutChange:
+    """The change of a rollout, whose row is the one from before it, to this status."""
+    created_at, started_at = row["created_at"], row["started_at"]
+    code = None if error == "null" else str(json.loads(error)["code"])
+    queue_seconds = run_seconds = None
+    if status == "running" and started_at is None:
+        queue_seconds = seconds_between(created_at, moment)
+    elif status != "running" and started_at is not None:
+        run_seconds = seconds_between(started_at, moment)
+    return RolloutChange(
+        pool_id=row["pool_id"],
+        rollout_id=row["id"],
+        status=status,
+        trace=row["trace_correlation_id"],
+        attempt=attempt,
+        code=code,
+        queue_seconds=queue_seconds,
+        run_seconds=run_seconds,
+    )
 
 
 def _text(value: str | None) -> str:

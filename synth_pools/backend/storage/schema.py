@@ -127,6 +127,7 @@ CREATE TABLE processes (
 _STEPS = (_VERSION_1, _VERSION_2, _VERSION_3)
 
 VERSION = len(_STEPS)
+SQLITE_VERSION = sqlite3.sqlite_version
 
 
 class SchemaVersionError(DataDirError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 from hypothesis import settings
@@ -24,9 +25,9 @@ class NoChecks:
 
     def __init__(self) -> None:
         self.watched: Counter[Container] = Counter()
-        self.on_recovered: Any = None
 
-    def watch(self, container: Container) -> None:
+    def watch(self, container: Container, on_recovered: Callable[[], None]) -> None:
+        assert callable(on_recovered)
         self.watched[container] += 1
 
     def forget(self, container: Container) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
@@ -17,6 +16,7 @@ from synth_pools.backend.artifacts.listing import (
 )
 from synth_pools.backend.artifacts.zip_stream import Entry, zip_pieces
 from synth_pools.backend.storage import artifacts as artifact_rows
+from synth_pools.backend.storage.database import Row
 from synth_pools.backend.storage.pools import find_pool
 from synth_pools.backend.storage.rollouts import find_rollout
 
@@ -81,7 +81,7 @@ async def get_rollout_support_bundle(request: Request) -> Response:
     return archive_response(f"{rollout['id']}-support.zip", file, size)
 
 
-def _read_rollout(request: Request) -> tuple[sqlite3.Row, set[int]]:
+def _read_rollout(request: Request) -> tuple[Row, set[int]]:
     """Read the rollout that the path names, and the positions of its artifacts that are files."""
     pool_id = request.parameters.get("pool_id")
     with request.services.database.reading() as db:
@@ -91,7 +91,7 @@ def _read_rollout(request: Request) -> tuple[sqlite3.Row, set[int]]:
         return rollout, artifact_rows.positions_with_content(db, rollout["seq"])
 
 
-async def _in_thread_if_large(rollout: sqlite3.Row, make: Callable[[], T]) -> T:
+async def _in_thread_if_large(rollout: Row, make: Callable[[], T]) -> T:
     if len(rollout["artifacts"]) > _LARGE_LIST_CHARACTERS:
         return await asyncio.to_thread(make)
     return make()

@@ -21,7 +21,6 @@ from synth_pools.backend.domain.definitions import (
 )
 from synth_pools.backend.domain.errors import pool_not_active, processes_not_allowed
 from synth_pools.backend.processes.spec import check_process
-from synth_pools.backend.rollouts.lookups import cancel_all_of
 from synth_pools.backend.services import Services
 from synth_pools.backend.storage import pools, rollouts
 from synth_pools.backend.storage.cursors import page_document
@@ -108,7 +107,7 @@ async def delete_pool(request: Request) -> Response:
         pool = find_pool(tx, pool_id)
         if not pool.is_archived:
             pool = pools.archive_pool(tx, pool)
-            cancel_all_of(tx, request.services, pool_id)
+            request.services.rollouts.cancel_all(tx, pool_id)
             archived = pool
 
             def notify() -> None:

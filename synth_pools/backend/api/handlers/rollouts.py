@@ -7,24 +7,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import sqlite3
 from collections.abc import Iterator
 from typing import Any
 
 from synth_pools.backend.domain import json_text
 from synth_pools.backend.domain.errors import ApiError
 from synth_pools.backend.rollouts.event_feed import follow, until_final
-from synth_pools.backend.rollouts.lookups import cancel
-from synth_pools.backend.rollouts.service import (
-    admit,
-    admit_again,
-    admit_batch,
-    faults_of,
-    items_of,
-)
+from synth_pools.backend.rollouts.service import BatchItem
 from synth_pools.backend.storage import events as stored_events
 from synth_pools.backend.storage import rollouts
 from synth_pools.backend.storage.cursors import page_document
+from synth_pools.backend.storage.database import Connection, Row
 from synth_pools.backend.storage.idempotency import BatchKey, IdempotencyKey
 from synth_pools.backend.storage.pools import find_pool
 from synth_pools.backend.storage.rollouts import (
@@ -62,7 +55,7 @@ async def create_rollout(request: Request) -> Response:
     pool_id = request.parameters.get("pool_id")
     key = _idempotency_key(request, pool_id or "", request.body)
     is_large = len(request.raw_body) > _LARGE_BODY_BYTES
-    rollout = await admit(request.services, pool_id, request.body, key, is_large=is_large)
+    rollout = await request.services.rollouts.create(pool_id, request.body, key, is_large=is_large)
     return await _creation_response(request, rollout, key)
 
 
@@ -70,12 +63,12 @@ async def replay_rollout(request: Request) -> Response:
     rollout_id = request.path("rollout_id")
     key = _idempotency_key(request, rollout_id, None)
     return await _creation_response(
-        request, await admit_again(request.services, rollout_id, key), key
+        request, await request.services.rollouts.replay(rollout_id, key), key
     )
 
 
 async def validate_rollout(request: Request) -> Response:
-    errors, pool_id = faults_of(request.services, request.body)
+    errors, pool_id = request.services.rollouts.validate(request.body)
     return json_response({"valid": not errors, "errors": errors, "pool_id": pool_id})
 
 
@@ -84,7 +77,7 @@ async def create_rollout_batch(request: Request) -> Response:
         key, items = await asyncio.to_thread(_read_batch, request)
     else:
         key, items = _read_batch(request)
-    results = await admit_batch(request.services, items, key)
+    results = await request.services.rollouts.create_batch(items, key)
     items_text = ",".join(_batch_item(index, result) for index, result in enumerate(results))
     ids = [result["id"] for result in results if not isinstance(result, ApiError)]
     references = ",".join(f'{{"id":"{one}","rollout_id":"{one}"}}' for one in ids)
@@ -100,8 +93,8 @@ async def get_rollout(request: Request) -> Response:
 
 
 async def cancel_rollout(request: Request) -> Response:
-    rollout = await cancel(
-        request.services, request.parameters.get("pool_id"), request.path("rollout_id")
+    rollout = await request.services.rollouts.cancel(
+        request.parameters.get("pool_id"), request.path("rollout_id")
     )
     return json_text_response(rollout_document(rollout))
 
@@ -132,7 +125,7 @@ async def stream_rollout_events(request: Request) -> Response:
 
 
 @contextlib.contextmanager
-def _reading_rollout(request: Request) -> Iterator[tuple[sqlite3.Connection, sqlite3.Row]]:
+def _reading_rollout(request: Request) -> Iterator[tuple[Connection, Row]]:
     """Read the rollout that the path names, under its pool if the path names one."""
     pool_id = request.parameters.get("pool_id")
     with request.services.database.reading() as db:
@@ -148,16 +141,16 @@ def _idempotency_key(request: Request, place: str, body: Any) -> IdempotencyKey 
     return IdempotencyKey.of(scope, request.parameters["Idempotency-Key"], body)
 
 
-def _read_batch(request: Request) -> tuple[BatchKey | None, list[Any]]:
+def _read_batch(request: Request) -> tuple[BatchKey | None, list[BatchItem]]:
     body = request.body
     key = None
     if "Idempotency-Key" in request.parameters:
         key = BatchKey(request.operation.id, request.parameters["Idempotency-Key"], body)
     requests = [*(body.get("rollouts") or ()), *(body.get("requests") or ())]
-    return key, items_of(request.services, body.get("pool_id"), requests, key)
+    return key, request.services.rollouts.batch_items(body.get("pool_id"), requests, key)
 
 
-def _batch_item(index: int, result: sqlite3.Row | ApiError) -> str:
+def _batch_item(index: int, result: Row | ApiError) -> str:
     if isinstance(result, ApiError):
         error = json_text.dumps(result.item())
         return f'{{"index":{index},"status":{result.status},"rollout":null,"error":{error}}}'
@@ -166,7 +159,7 @@ def _batch_item(index: int, result: sqlite3.Row | ApiError) -> str:
 
 
 async def _creation_response(
-    request: Request, rollout: sqlite3.Row, key: IdempotencyKey | None
+    request: Request, rollout: Row, key: IdempotencyKey | None
 ) -> Response:
     """Respond with the rollout as it was admitted or, in sync mode, once it has ended."""
     services = request.services
