@@ -11,11 +11,10 @@ import hmac
 import logging
 import os
 import re
-import secrets
 import stat
-import time
 from pathlib import Path
 
+from .domain import clock
 from .errors import BadOptionError
 from .settings import Secret, Settings
 
@@ -56,7 +55,7 @@ def read_key_file(path: Path) -> Secret:
 
 def make_key_file(path: Path) -> Secret:
     """A new key in a new file, which only its owner can read from its first moment on."""
-    secret = Secret(_PREFIX + secrets.token_urlsafe(32))
+    secret = Secret(_PREFIX + clock.url_safe_token(32))
     draft = path.with_name(f"{path.name}.new")
     draft.unlink(missing_ok=True)
     # Complete before it has its name: a crash leaves either no key or a whole one.
@@ -94,9 +93,9 @@ class KeyRing:
         return found
 
     def _look(self) -> None:
-        if self._file is None or time.monotonic() < self._next_look:
+        if self._file is None or clock.monotonic() < self._next_look:
             return
-        self._next_look = time.monotonic() + _LOOK_SECONDS
+        self._next_look = clock.monotonic() + _LOOK_SECONDS
         state = _state(self._file)
         if state == self._seen:
             return

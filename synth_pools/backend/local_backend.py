@@ -8,7 +8,6 @@ import contextlib
 import http.client
 import os
 import threading
-import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from urllib.parse import urlsplit
 from .api.app import create_app
 from .api_keys import key_problem, read_keys_file
 from .containers.credentials import variables
+from .domain import clock
 from .errors import BadOptionError, DataDirError, LocalBackendError
 from .limits import Limits
 from .server.listener import base_url, check_port, is_loopback, open_listening_socket
@@ -210,7 +210,7 @@ class LocalBackend:
                     health_interval_seconds=self._health_interval,
                     validate_responses=self._validate_responses,
                 )
-                deadline = time.monotonic() + _START_LIMIT_SECONDS
+                deadline = clock.monotonic() + _START_LIMIT_SECONDS
                 thread = ServerThread(
                     lambda: create_app(settings), listener, settings, grace=self._grace
                 )
@@ -262,7 +262,7 @@ class _Run:
         """One real request: whoever is told the URL finds somebody there who knows the key."""
         address = urlsplit(self.url)
         connection = http.client.HTTPConnection(
-            address.hostname or "", address.port, timeout=max(0.1, deadline - time.monotonic())
+            address.hostname or "", address.port, timeout=max(0.1, deadline - clock.monotonic())
         )
         authorization = f"Bearer {self.settings.api_key.reveal()}"
         try:

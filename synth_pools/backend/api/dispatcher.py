@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import time
-import uuid
 from collections.abc import AsyncGenerator
 from typing import Any
 
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
-from ..domain import json_text
+from ..domain import clock, json_text
 from ..domain.errors import ApiError, internal_error, method_not_allowed, unauthorized
 from ..domain.openapi import Operation
 from ..domain.state_changes import REQUEST_ID
@@ -76,8 +74,8 @@ class _Exchange:
         self._send = send
         self._headers = headers_of(scope)
         self._operation: Operation | None = None
-        self._id = f"req_{uuid.uuid4().hex}"
-        self._begun = time.perf_counter()
+        self._id = clock.new_id("req")
+        self._begun = clock.monotonic()
         # What it is counted as, where it is no operation.
         self._name = NO_OPERATION
 
@@ -158,7 +156,7 @@ class _Exchange:
 
     def _count(self, status: int) -> None:
         name = self._name if self._operation is None else self._operation.id
-        self._services.recorder.answered(name, status, time.perf_counter() - self._begun)
+        self._services.recorder.answered(name, status, clock.monotonic() - self._begun)
 
     async def _send_json(self, response: JSONResponse | TextResponse | ApiError) -> None:
         status, headers, body = self._serialize(response)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import uuid
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from ..domain import json_text
+from ..domain import clock, json_text
 from ..domain.clock import now
 from ..limits import Limits
 from ..storage.artifacts import Row
@@ -146,7 +145,7 @@ def _item(given: Mapping[str, Any], name: str, path: str, data: bytes) -> dict[s
     kind = _text(given, "artifact_type", "kind", "type") or content_type
     metadata = given.get("metadata")
     return {
-        "artifact_id": f"artifact_{uuid.uuid4().hex}",
+        "artifact_id": clock.new_id("artifact"),
         "artifact_type": kind,
         "kind": kind,
         "artifact_name": name,

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import time
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
-from ..domain import json_text
+from ..domain import clock, json_text
 from ..domain.errors import FORBIDDEN
 from ..domain.target import Answer, Probe, Report, TargetError
 from ..settings import Secret, Settings
@@ -133,12 +132,12 @@ class HttpContainer:
         return await self._client.call("GET", url, None, limit_seconds, self._key, _CHECKING)
 
     async def execute(self, body: bytes, limit_seconds: float) -> Answer:
-        deadline = time.monotonic() + limit_seconds
+        deadline = clock.monotonic() + limit_seconds
         url = _join(self._url, "/rollouts")
         status, raw = await self._call("POST", url, body, limit_seconds)
         if status == 404:
             url = _join(self._url, "/rollout")
-            remaining = max(0.0, deadline - time.monotonic())
+            remaining = max(0.0, deadline - clock.monotonic())
             status, raw = await self._call("POST", url, body, remaining)
         return await _answer(url, status, raw, len(body))
 

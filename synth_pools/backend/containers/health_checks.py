@@ -5,11 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import random
-import time
 from collections.abc import Callable
 
-from ..domain import json_text
+from ..domain import clock, json_text
 from ..domain.errors import ApiError
 from ..domain.target import TargetError
 from .client import ContainerClient
@@ -79,10 +77,10 @@ class HealthChecks:
 
     async def _pause(self, container: Container) -> None:
         # Not all in step: they would be in each other's way for ever.
-        interval = self._interval * random.uniform(0.9, 1.1)
+        interval = clock.jitter(self._interval)
         container.check_requested.clear()
         await asyncio.sleep(interval)
-        is_requested = time.monotonic() - container.last_requested_at < _UNUSED_FACTOR * interval
+        is_requested = clock.monotonic() - container.last_requested_at < _UNUSED_FACTOR * interval
         if container.health.state == "unhealthy" and not is_requested:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout((_UNUSED_FACTOR - 1) * interval):

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-import time
 from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urlsplit
+
+from ..domain import clock
 
 _log = logging.getLogger(__name__)
 _turns = itertools.count(1)
@@ -88,7 +89,7 @@ class Container:
         self.load = 0
         # How many pools have it, or still run something there.
         self.members = 0
-        self.last_requested_at = time.monotonic()
+        self.last_requested_at = clock.monotonic()
         # Set to have it checked soon.
         self.check_requested = asyncio.Event()
 
@@ -118,7 +119,7 @@ class Container:
     def request_check(self) -> None:
         """Have it checked soon if it is out, because somebody would use it."""
         if self.health.state == "unhealthy":
-            self.last_requested_at = time.monotonic()
+            self.last_requested_at = clock.monotonic()
             self.check_requested.set()
 
 

@@ -7,12 +7,12 @@ import contextlib
 import os
 import re
 import subprocess
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import psutil
 
+from ..domain import clock
 from ..domain.json_text import spellings
 from .discovery import ProcessIdentity
 
@@ -142,7 +142,7 @@ class _Protocol(asyncio.SubprocessProtocol):
 
     def process_exited(self) -> None:
         if not self.exited.done():
-            self.exited_at = time.time()
+            self.exited_at = clock.unix_time()
             self.exited.set_result(None)
 
 
@@ -151,7 +151,7 @@ def _started(pid: int) -> float:
         return psutil.Process(pid).create_time()
     except psutil.Error:
         # It is over already, and nobody will have to find it.
-        return time.time()
+        return clock.unix_time()
 
 
 def _readable(line: str) -> str:

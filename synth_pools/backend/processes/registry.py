@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-import secrets
 from collections.abc import Iterable
 from pathlib import Path
 
 import psutil
 
+from ..domain import clock
 from ..storage.database import FILE_NAME, Database, Transaction
 from .child import Child
 from .discovery import ProcessIdentity, find
@@ -25,7 +25,7 @@ class ProcessRegistry:
     def __init__(self, database: Database, data_dir: Path) -> None:
         self._database = database
         self._file = data_dir / FILE_NAME
-        self._token = secrets.token_hex(16)
+        self._token = clock.token(16)
 
     async def open(self) -> None:
         """End the processes that a former run of this database left, and clear the registry."""
@@ -51,7 +51,7 @@ class ProcessRegistry:
 
     def new_marker(self) -> str:
         """Make a marker for one process."""
-        return f"{self._token}.{secrets.token_hex(8)}"
+        return f"{self._token}.{clock.token(8)}"
 
     async def add(self, child: Child) -> None:
         """Store a process; one that is lost before that is found by its marker all the same."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import math
-import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 
+from ..domain import clock
 from ..domain.errors import ApiError
 from ..limits import Limits
 from ..storage.database import Executes
@@ -28,11 +28,11 @@ class CompletionRate:
         self._ends: deque[float] = deque(maxlen=_ENDS)
 
     def count(self) -> None:
-        self._ends.append(time.monotonic())
+        self._ends.append(clock.monotonic())
 
     def seconds_each(self) -> float:
         """From one end to the next, on the average."""
-        now = time.monotonic()
+        now = clock.monotonic()
         while self._ends and now - self._ends[0] > _WINDOW_SECONDS:
             self._ends.popleft()
         if not self._ends:
@@ -60,11 +60,11 @@ class AdmissionControl:
 
     def close(self, grace_seconds: float) -> None:
         """Admit nothing from now on; the backend stops when the grace is over."""
-        self._stops_at = time.monotonic() + grace_seconds
+        self._stops_at = clock.monotonic() + grace_seconds
 
     def require_open(self) -> None:
         if self._stops_at is not None:
-            seconds = max(1, math.ceil(self._stops_at - time.monotonic()))
+            seconds = max(1, math.ceil(self._stops_at - clock.monotonic()))
             raise ApiError(
                 503,
                 "backend_stopping",

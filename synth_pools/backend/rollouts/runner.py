@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from functools import partial
 from typing import Any
 
 from ..containers.balancer import Balancer, Lease
 from ..containers.client import ContainerClient
 from ..containers.echo import EchoTarget
-from ..domain import json_text
+from ..domain import clock, json_text
 from ..domain.clock import now, seconds_between
 from ..domain.definitions import (
     container_key_env,
@@ -209,11 +208,11 @@ class Runner:
         async def report(data: dict[str, Any]) -> None:
             await self._report(attempt.rollout_id, data)
 
-        begin = time.monotonic()
+        begin = clock.monotonic()
         answer = await target.run(attempt.payload, attempt.limit_seconds, report)
         if not (attempt.is_async and is_accepted(answer)):
             return answer
-        remaining = attempt.limit_seconds - (time.monotonic() - begin)
+        remaining = attempt.limit_seconds - (clock.monotonic() - begin)
         found = await follow(target, attempt.rollout_id, remaining)
         if found is None:
             raise TargetError(

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-import uuid
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ..domain import clock
 
 
 class GracefulShutdown:
@@ -84,7 +85,7 @@ class _OpenRequest:
             return
         body = b""
         if not self._started:
-            request_id = f"req_{uuid.uuid4().hex}"
+            request_id = clock.new_id("req")
             body = _stopping_body(request_id)
             await self._send(
                 {

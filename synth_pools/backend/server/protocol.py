@@ -15,7 +15,6 @@ import resource
 import struct
 import sys
 import termios
-import uuid
 from typing import Any
 
 import h11
@@ -23,6 +22,7 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
+from ..domain import clock
 from ..limits import Limits
 
 # What clients do wrong is theirs to know, as often as they like to do it; our own failures are not.
@@ -128,7 +128,7 @@ class Connection(H11Protocol):
             self.cycle.disconnected = True
             self.cycle.message_event.set()
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
-            request_id = f"req_{uuid.uuid4().hex}"
+            request_id = clock.new_id("req")
             envelope = {"code": code, "message": message, "request_id": request_id}
             body = json.dumps({"detail": message, "error": envelope}).encode("ascii")
             head = h11.Response(

@@ -13,12 +13,12 @@ import logging
 import os
 import re
 import threading
-import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from ..domain import clock
 from ..errors import DataDirError
 from .private_files import create_file, flush_folder, make_folder, restrict
 
@@ -224,7 +224,7 @@ class ContentStore:
         path = self._path(content.sha256)
         make_folder(path.parent)
         if not path.exists():
-            draft = path.with_name(f"draft-{uuid.uuid4().hex}")
+            draft = path.with_name(f"draft-{clock.token(16)}")
             try:
                 with os.fdopen(create_file(draft), "wb") as file:
                     file.write(content.data)

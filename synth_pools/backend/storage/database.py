@@ -9,13 +9,13 @@ import os
 import queue
 import sqlite3
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from ..domain import clock
 from ..domain.errors import ApiError
 from ..domain.state_changes import REQUEST_ID, PoolChange, RolloutChange
 from .private_files import create_file, restrict
@@ -149,7 +149,7 @@ class _Batch:
 
     def __init__(self, jobs: list[_Job]) -> None:
         self.jobs = jobs
-        self.begun = time.perf_counter()
+        self.begun = clock.monotonic()
         # Whether all of them left it whole; None as long as nothing is done.
         self.worked: bool | None = None
 
@@ -346,7 +346,7 @@ class Database:
             for job in jobs:
                 job.fail(error)
         if self._observer is not None:
-            took = time.perf_counter() - batch.begun
+            took = clock.monotonic() - batch.begun
             self._observer.committed(len(jobs), took, failed=failed)
         return batch.worked is True and not failed
 
@@ -401,8 +401,8 @@ class Database:
         if not isinstance(error, sqlite3.Error) or code is None or code & 0xFF not in _OUTAGES:
             return error
         # Every request of a bad hour would say the same.
-        if time.monotonic() - self._complained > _COMPLAINT_SECONDS:
-            self._complained = time.monotonic()
+        if clock.monotonic() - self._complained > _COMPLAINT_SECONDS:
+            self._complained = clock.monotonic()
             _log.error("the database cannot be used: %s", error)
         return StorageError(error)
 

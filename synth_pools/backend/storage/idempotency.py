@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-import time
 from dataclasses import dataclass
 from typing import Any
 
-from ..domain import json_text
+from ..domain import clock, json_text
 from ..domain.errors import ApiError, conflict
 from .database import Database, Executes, Transaction
 from .rollouts import find_rollout
@@ -33,7 +32,7 @@ class IdempotencyKey:
 
     def former(self, tx: Transaction) -> sqlite3.Row | None:
         """The rollout that this key has led to before; 409 where that was with another body."""
-        tx.execute("DELETE FROM idempotency WHERE created < ?", (time.time() - KEY_SECONDS,))
+        tx.execute("DELETE FROM idempotency WHERE created < ?", (clock.unix_time() - KEY_SECONDS,))
         row = tx.execute(
             "SELECT body_sha256, rollout_id FROM idempotency WHERE scope = ? AND key = ?",
             (self.scope, self.key),
@@ -48,7 +47,7 @@ class IdempotencyKey:
         tx.execute(
             "INSERT INTO idempotency (scope, key, body_sha256, rollout_id, created)"
             " VALUES (?, ?, ?, ?, ?)",
-            (self.scope, self.key, self.body_sha256, rollout_id, time.time()),
+            (self.scope, self.key, self.body_sha256, rollout_id, clock.unix_time()),
         )
 
     def stopped_waiting(self, db: Executes) -> bool:

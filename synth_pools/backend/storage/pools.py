@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import uuid
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
-from ..domain import json_text
+from ..domain import clock, json_text
 from ..domain.clock import now
 from ..domain.definitions import can_be_id, pool_view, task_exists, task_view
 from ..domain.errors import conflict, pool_archived, pool_not_active, pool_not_found, task_not_found
@@ -137,7 +136,7 @@ def insert_pool(
     tx: Transaction, pool_id: str | None, definition: dict[str, Any], status: str = "active"
 ) -> Pool:
     if pool_id is None:
-        pool_id = f"pool_{uuid.uuid4().hex}"
+        pool_id = clock.new_id("pool")
     elif tx.execute("SELECT 1 FROM pools WHERE id = ?", (pool_id,)).fetchone():
         raise conflict("pool_exists", f"Pool {pool_id!r} exists already.")
     moment = now()
@@ -223,7 +222,7 @@ def insert_task(
     created_at: str | None = None,
 ) -> sqlite3.Row:
     if task_id is None:
-        task_id = f"task_{uuid.uuid4().hex}"
+        task_id = clock.new_id("task")
     moment = now()
     try:
         tx.execute(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from functools import partial
 
+from ..domain import clock
 from ..domain.clock import ago
 from . import artifacts as artifact_rows
 from . import rollouts
@@ -23,7 +23,7 @@ async def forget_finished(database: Database, contents: ContentStore, keep_secon
     """Delete, again and again, what ended longer ago than this."""
 
     def work(tx: Transaction) -> tuple[int, set[str]]:
-        keys_since = time.time() - KEY_SECONDS
+        keys_since = clock.unix_time() - KEY_SECONDS
         return rollouts.forget_finished(tx, ago(keep_seconds), keys_since, _CHUNK)
 
     pause = min(_LONGEST_PAUSE, keep_seconds / 10)

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..domain import json_text
+from ..domain import clock, json_text
 from ..domain.clock import now, seconds_between
 from ..domain.definitions import can_be_id
 from ..domain.errors import rollout_not_found
@@ -110,7 +109,7 @@ def insert_rollout(
     request: dict[str, Any],
     replay_of: str | None = None,
 ) -> sqlite3.Row:
-    rollout_id = f"rollout_{uuid.uuid4().hex}"
+    rollout_id = clock.new_id("rollout")
     moment = now()
     rollout: sqlite3.Row = tx.execute(
         "INSERT INTO rollouts (id, pool_id, task_id, status, mode, request, trace_correlation_id,"

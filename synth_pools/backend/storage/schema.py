@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import secrets
 import sqlite3
 
+from ..domain import clock
 from ..errors import DataDirError
 
 _VERSION_1 = """
@@ -147,7 +147,7 @@ def prepare(connection: sqlite3.Connection) -> None:
                 connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {VERSION:d}")
         if found == 0:
-            secret = secrets.token_hex(32)
+            secret = clock.token(32)
             connection.execute("INSERT INTO meta VALUES ('cursor_secret', ?)", (secret,))
         connection.execute("COMMIT")
     except BaseException:

@@ -101,7 +101,7 @@ def test_no_two_are_given_the_last_place(start: Callable[..., Server]) -> None:
 
 def test_when_to_ask_again_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [1000.0]
-    monkeypatch.setattr("synth_pools.backend.rollouts.capacity.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("synth_pools.backend.domain.clock.monotonic", lambda: clock[0])
     rate = CompletionRate()
     assert rate.seconds_each() == 10
     for _ in range(50):
