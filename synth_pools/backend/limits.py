@@ -1,4 +1,4 @@
-"""How much of everything a backend takes on before it says no."""
+"""Limits on what a backend takes on."""
 
 from __future__ import annotations
 
@@ -20,9 +20,34 @@ def _limit(default: float, words: str, *, most: float | None = None) -> Any:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Each is an option of `synth-pools serve` too: `max_queued` is `--max-queued`.
+    """Limits on what a backend takes on; beyond them it refuses.
 
-    Those of time go without their unit there.
+    Each is an option of `synth-pools serve` too: `max_queued` is `--max-queued`. Those of time go
+    without their unit there.
+
+    Args:
+        max_queued: Rollouts that may wait, in all pools together.
+        max_queued_per_pool: Rollouts that may wait in one pool.
+        max_body_bytes: Size of the body of a request, in bytes.
+        max_depth: Levels of JSON inside each other in a body, at most 500.
+        max_header_bytes: Size of a request's line and headers together, in bytes.
+        max_page_items: Items on one page of a list, whatever is asked for; at most 1000.
+        max_page_bytes: Size from which a page ends early, in bytes.
+        max_streams: Event streams that are open at once.
+        max_streams_per_rollout: Event streams of one rollout at once.
+        max_connections: Connections that are open at once.
+        max_container_bytes: Size of the answer of a container, its artifacts included, in bytes.
+        max_artifact_bytes: Size of the content of one artifact, in bytes.
+        max_artifacts: Artifacts that one rollout leaves.
+        max_event_bytes: Size of what one event tells, in bytes.
+        sync_wait_seconds: How long a creation with `mode: sync` waits for the end, in seconds.
+        header_timeout_seconds: Time for a request's line and headers to come, in seconds.
+        body_timeout_seconds: Time for the body of a request to come, in seconds.
+        write_timeout_seconds: How long a client may read nothing of what is ready for it, in
+            seconds.
+
+    Raises:
+        BadOptionError: A limit is not above 0, or above the most that it may be.
     """
 
     max_queued: int = _limit(10_000, "Rollouts that may wait, in all pools together.")

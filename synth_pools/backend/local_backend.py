@@ -1,4 +1,4 @@
-"""`LocalBackend`: the local backend as an object, for tests, notebooks and the command line."""
+"""The local backend as an object, for tests, notebooks and the command line."""
 
 from __future__ import annotations
 
@@ -9,20 +9,19 @@ import http.client
 import os
 import threading
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
 
 from .api.app import create_app
 from .api_keys import key_problem, read_keys_file
-from .containers.credentials import variables
 from .domain import clock
 from .errors import BadOptionError, DataDirError, LocalBackendError
 from .limits import Limits
 from .server.listener import base_url, check_port, is_loopback, open_listening_socket
 from .server.thread import ServerThread
-from .settings import Secret, Settings, hosts
+from .settings import BackendOptions, Secret, Settings
 from .storage.data_dir import DataDir
 from .storage.database import DatabaseError
 
@@ -31,8 +30,6 @@ if TYPE_CHECKING:
 
 _START_LIMIT_SECONDS = 30.0
 _STOP_LIMIT_SECONDS = 15.0
-_LONGEST_GRACE = 86_400.0
-_LONGEST_INTERVAL = 3600.0
 
 
 class LocalBackend:
@@ -41,20 +38,35 @@ class LocalBackend:
     It runs in a thread with its own event loop, so that code which blocks does not stop it, whether
     it is used with `with`, with `async with`, or with `start` and `stop`. Several may run at once.
 
-    `data_dir`: where it keeps everything; None is a temporary directory, removed when it stops.
-    `port`: 0 picks a free one. `api_key`: None is the key stored in `data_dir`, made if need be.
-    `api_keys_file`: in place of one key a file of several with names, one `name: key` a line, which
-    may change while the backend runs. `container_hosts`: hosts besides this machine on which
-    containers may be reached. `container_key_envs`: variables, besides the usual ones, from which
-    pools may have the key of their containers taken. `allow_processes`: whether whoever may define
-    pools may have processes started on this machine (`config.process`). `health_interval`: seconds
-    from one look at a container to the next. `allowed_hosts`: names besides this machine's by which
-    clients may call it. `limits`: how much it takes on. `grace`: seconds that what runs has to end
-    at a stop.
-    `keep_finished`: seconds after which finished rollouts are forgotten; None keeps them for ever.
-    `keep_artifacts`: bytes of the contents of artifacts that are kept, the oldest going first; None
-    keeps them all.
-    `validate_responses`: check each response against openapi.yaml too, as tests do.
+    Args:
+        data_dir: The directory in which it keeps everything, made if need be; None is a temporary
+            one, removed when it stops.
+        host: The name or address to listen on. One that other machines can reach needs an
+            `api_key` or an `api_keys_file`.
+        port: The port to listen on; 0 picks a free one.
+        api_key: The key that clients must send; None is the one stored in `data_dir`, made if need
+            be.
+        api_keys_file: In place of one key a file of several with names, one `name: key` a line,
+            which only its owner may read. It may change while the backend runs.
+        container_hosts: Hosts besides this machine on which containers may be reached.
+        container_key_envs: Environment variables, besides the usual ones, from which pools may have
+            the key of their containers taken.
+        allow_processes: Whether whoever may define pools may have processes started on this machine
+            (`config.process`).
+        health_interval: Seconds from one look at a container to the next, at most 3600.
+        allowed_hosts: Names besides this machine's by which clients may call the backend.
+        limits: Limits on what it takes on; None is `Limits()`.
+        grace: Seconds that rollouts which run have to end at a stop, at most 86,400.
+        keep_finished: Seconds after which finished rollouts are forgotten; None keeps them for
+            ever.
+        keep_artifacts: Bytes of the contents of artifacts that are kept, the oldest going first;
+            None keeps them all.
+        validate_responses: Whether each response is checked against openapi.yaml and answered 500
+            where it departs, as tests do.
+
+    Raises:
+        LocalBackendError: An option cannot work on any machine (`BadOptionError`, which is a
+            `ValueError` too). `start` raises it where the backend cannot be had on this one.
     """
 
     def __init__(
@@ -93,26 +105,18 @@ class LocalBackend:
             self._chosen_key = next(iter(read_keys_file(self._keys_file).values()))
         else:
             self._keys_file = None
-        self._container_hosts = hosts("container_hosts", container_hosts)
-        self._container_key_envs = variables("container_key_envs", container_key_envs)
-        self._allow_processes = allow_processes
-        if not 0 < health_interval <= _LONGEST_INTERVAL:
-            raise BadOptionError(
-                f"health_interval must be more than 0 and at most {_LONGEST_INTERVAL:g} seconds"
-            )
-        self._health_interval = health_interval
-        self._allowed_hosts = hosts("allowed_hosts", allowed_hosts)
-        self._limits = limits or Limits()
-        if not 0 <= grace <= _LONGEST_GRACE:
-            raise BadOptionError(f"grace must be from 0 to {_LONGEST_GRACE:g} seconds")
-        self._grace = grace
-        if keep_finished is not None and not keep_finished > 0:
-            raise BadOptionError("keep_finished must be more than 0 seconds")
-        self._keep_finished = keep_finished
-        if keep_artifacts is not None and not keep_artifacts > 0:
-            raise BadOptionError("keep_artifacts must be more than 0 bytes")
-        self._keep_artifacts = keep_artifacts
-        self._validate_responses = validate_responses
+        self._options = BackendOptions.checked(
+            limits,
+            container_hosts=container_hosts,
+            container_key_envs=container_key_envs,
+            allow_processes=allow_processes,
+            health_interval=health_interval,
+            allowed_hosts=allowed_hosts,
+            grace=grace,
+            keep_finished=keep_finished,
+            keep_artifacts=keep_artifacts,
+            validate_responses=validate_responses,
+        )
         self._lock = threading.RLock()
         self._run: _Run | None = None
 
@@ -143,37 +147,47 @@ class LocalBackend:
 
     @property
     def url(self) -> str:
-        """Where it answers, for clients on this machine."""
+        """The address at which it answers, for clients on this machine."""
         return self._running().url
 
     @property
     def api_key(self) -> str:
+        """The key that clients must send; the first one where there are several."""
         return self._running().settings.api_key.reveal()
 
     @property
     def data_dir(self) -> Path:
+        """The directory in which it keeps everything."""
         return self._running().data_dir.path
 
     @property
     def key_file(self) -> Path | None:
-        """The file that holds the key, if the backend keeps it; None if the caller chose it."""
+        """The file that holds the key if the backend keeps it; None if the caller chose the key."""
         run = self._running()
         return None if self._chosen_key is not None else run.data_dir.key_file
 
     @property
     def running(self) -> bool:
-        """Whether it serves: false before `start`, after `stop`, and when it broke down."""
+        """True while it serves: false before `start`, after `stop`, and when it broke down."""
         run = self._run
         return run is not None and run.thread.running
 
     def client(self, *, timeout: float = 30.0) -> ContainerPoolsClient:
-        """A client of this backend; closing it is the caller's."""
+        """Return a client of this backend, which the caller closes.
+
+        Args:
+            timeout: Seconds that a call may take.
+        """
         from synth_pools import ContainerPoolsClient
 
         return ContainerPoolsClient(api_key=self.api_key, backend_base=self.url, timeout=timeout)
 
     def async_client(self, *, timeout: float = 30.0) -> AsyncContainerPoolsClient:
-        """The same for `async` code."""
+        """Return an async client of this backend, which the caller closes.
+
+        Args:
+            timeout: Seconds that a call may take.
+        """
         from synth_pools import AsyncContainerPoolsClient
 
         return AsyncContainerPoolsClient(
@@ -181,7 +195,14 @@ class LocalBackend:
         )
 
     def start(self) -> None:
-        """Return when the backend answers; raise `LocalBackendError` if it cannot be had."""
+        """Start the backend and return when it answers.
+
+        Raises:
+            LocalBackendError: It cannot be had: the address or the directory cannot be used
+                (`AddressError`, `DataDirError`, `DataDirLockedError`), or it did not answer in time
+                (`StartTimeoutError`).
+            RuntimeError: It is started already.
+        """
         with self._lock:
             if self._run is not None:
                 raise RuntimeError("this backend is started already: stop it first")
@@ -194,25 +215,18 @@ class LocalBackend:
                     )
                 # After the address: a port that is taken leaves no directory behind.
                 data_dir = undo.enter_context(DataDir(self._requested_dir))
-                settings = Settings(
-                    **asdict(self._limits),
-                    data_dir=data_dir.path,
-                    api_keys_file=self._keys_file,
-                    keep_finished_seconds=self._keep_finished,
-                    keep_artifacts_bytes=self._keep_artifacts,
-                    allowed_hosts=(*self._allowed_hosts, self._host.lower().removesuffix(".")),
-                    local_containers=is_loopback(listener),
+                settings = Settings.at_start(
+                    self._options,
+                    own_host=self._host,
                     own_port=listener.getsockname()[1],
+                    local_containers=is_loopback(listener),
+                    data_dir=data_dir.path,
                     api_key=self._chosen_key or data_dir.stored_key(),
-                    container_hosts=self._container_hosts,
-                    container_key_envs=self._container_key_envs,
-                    allow_processes=self._allow_processes,
-                    health_interval_seconds=self._health_interval,
-                    validate_responses=self._validate_responses,
+                    api_keys_file=self._keys_file,
                 )
                 deadline = clock.monotonic() + _START_LIMIT_SECONDS
                 thread = ServerThread(
-                    lambda: create_app(settings), listener, settings, grace=self._grace
+                    lambda: create_app(settings), listener, settings, grace=settings.grace_seconds
                 )
                 undo.callback(thread.stop, _STOP_LIMIT_SECONDS)
                 try:
@@ -230,7 +244,12 @@ class LocalBackend:
             atexit.register(self._stop_at_exit)
 
     def stop(self) -> None:
-        """End streams, requests and rollouts, each within a limit; harmless when stopped."""
+        """End streams, requests and rollouts, each within a limit; harmless when stopped.
+
+        Raises:
+            LocalBackendError: It did not come to rest in time (`StopTimeoutError`), or it had
+                broken down before.
+        """
         with self._lock:
             run, self._run = self._run, None
             if run is None:
@@ -251,7 +270,7 @@ class LocalBackend:
 
 @dataclass(frozen=True)
 class _Run:
-    """What exists between one start and its stop."""
+    """One run of the backend, from a start to its stop."""
 
     url: str
     settings: Settings
@@ -259,7 +278,7 @@ class _Run:
     data_dir: DataDir
 
     def check_answer(self, deadline: float) -> None:
-        """One real request: whoever is told the URL finds somebody there who knows the key."""
+        """Make one real request: whoever is told the URL finds an answer there to the key."""
         address = urlsplit(self.url)
         connection = http.client.HTTPConnection(
             address.hostname or "", address.port, timeout=max(0.1, deadline - clock.monotonic())

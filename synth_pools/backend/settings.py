@@ -1,18 +1,23 @@
-"""What one local backend is told when it starts; nothing here changes while it runs."""
+"""Settings of a backend: its options, checked, and what is known only when it starts."""
 
 from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, Literal, NoReturn, Self
 
 from .errors import BadOptionError
 from .limits import Limits
 
 _HOST_NAME = re.compile(r"[a-z0-9_]([a-z0-9._-]*[a-z0-9_])?")
+_VARIABLE_NAME = re.compile("[A-Za-z_][A-Za-z0-9_]*")
+
+# How the command line writes an option: a flag, a number of seconds, a length of time like 30d, a
+# size like 10GiB, or a name that may be repeated.
+OptionKind = Literal["flag", "seconds", "duration", "size", "hosts", "variables"]
 
 
 class Secret:
@@ -33,35 +38,215 @@ class Secret:
         raise TypeError("a Secret is not pickled, so that it cannot end up in a file by accident")
 
 
+@dataclass(frozen=True, slots=True)
+class Option:
+    """The metadata of a field of `BackendOptions` that callers choose.
+
+    Attributes:
+        name: The argument of `LocalBackend`, and of `synth-pools serve` with dashes.
+        check: Returns the value to use, given the name and what the caller gave; raises
+            `BadOptionError`.
+        kind: The form of the value on the command line; None if `serve` does not have the option.
+        help: The text of `serve --help`.
+        most: The largest number of seconds; None if there is no limit.
+        above_zero: Whether 0 seconds are refused.
+        serve_default: The default of `serve` where it differs; None if it does not.
+    """
+
+    name: str
+    check: Callable[[str, Any], Any]
+    kind: OptionKind | None = None
+    help: str = ""
+    most: float | None = None
+    above_zero: bool = False
+    serve_default: float | None = None
+
+
+def hosts(option: str, names: Iterable[str]) -> tuple[str, ...]:
+    """Return host names in the one form in which they are compared.
+
+    Args:
+        option: The option that they are from, for the error.
+        names: Names or addresses, as people type them.
+
+    Raises:
+        BadOptionError: One of them is no host: a URL or a port, for example.
+    """
+    if isinstance(names, str):
+        raise BadOptionError(f"{option} is a list of hosts, not one text")
+    return tuple(_host(option, name) for name in names)
+
+
+def variables(option: str, names: Iterable[str]) -> tuple[str, ...]:
+    """Return names of environment variables.
+
+    Args:
+        option: The option that they are from, for the error.
+        names: The names, as people type them.
+
+    Raises:
+        BadOptionError: One of them cannot be the name of a variable.
+    """
+    if isinstance(names, str):
+        raise BadOptionError(f"{option} is a list of names of variables, not one text")
+    names = tuple(names)
+    for name in names:
+        # No word of what it was: somebody may have given the key itself.
+        if not _VARIABLE_NAME.fullmatch(name):
+            raise BadOptionError(f"{option} takes names of environment variables")
+    return names
+
+
+def _as_given(_option: str, value: Any) -> Any:
+    return value
+
+
+def _positive(unit: str) -> Callable[[str, float | None], float | None]:
+    def check(option: str, value: float | None) -> float | None:
+        if value is not None and not value > 0:
+            raise BadOptionError(f"{option} must be more than 0 {unit}")
+        return value
+
+    return check
+
+
+_LONGEST_INTERVAL = 3600
+_LONGEST_GRACE = 86_400
+
+
+def _interval(option: str, value: float) -> float:
+    if not 0 < value <= _LONGEST_INTERVAL:
+        raise BadOptionError(
+            f"{option} must be more than 0 and at most {_LONGEST_INTERVAL} seconds"
+        )
+    return value
+
+
+def _grace(option: str, value: float) -> float:
+    if not 0 <= value <= _LONGEST_GRACE:
+        raise BadOptionError(f"{option} must be from 0 to {_LONGEST_GRACE} seconds")
+    return value
+
+
+def _option(default: Any, *option: Any, **more: Any) -> Any:
+    return field(default=default, metadata={"option": Option(*option, **more)})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings(Limits):
-    """`data_dir` must exist and belong to this backend alone; whoever starts it sees to that."""
+class BackendOptions(Limits):
+    """Options of a backend, as its user chooses them; the limits are options too."""
+
+    container_hosts: tuple[str, ...] = _option(
+        (),
+        "container_hosts",
+        hosts,
+        "hosts",
+        "A host besides this machine on which containers may be reached; repeat it, or separate "
+        "several by commas. With a --host that other machines can reach, this one (localhost) must "
+        "be named too.",
+    )
+    container_key_envs: tuple[str, ...] = _option(
+        (),
+        "container_key_envs",
+        variables,
+        "variables",
+        "An environment variable from which pools may have the key of their containers taken, "
+        "besides ENVIRONMENT_API_KEY and those that begin with CONTAINER_API_KEY; may be repeated.",
+    )
+    allow_processes: bool = _option(
+        False,
+        "allow_processes",
+        _as_given,
+        "flag",
+        "Start the processes that pools name in config.process. Whoever has a key can then run "
+        "any program on this machine, as the user who runs this.",
+    )
+    health_interval_seconds: float = _option(
+        5.0,
+        "health_interval",
+        _interval,
+        "seconds",
+        "From one look at a container to the next.",
+        most=_LONGEST_INTERVAL,
+        above_zero=True,
+    )
+    allowed_hosts: tuple[str, ...] = _option(
+        (),
+        "allowed_hosts",
+        hosts,
+        "hosts",
+        "A name besides this machine's own by which clients may call the backend; "
+        "repeat it, or separate several by commas.",
+    )
+    grace_seconds: float = _option(
+        0.0,
+        "grace",
+        _grace,
+        "seconds",
+        "How long rollouts that run have to end, once it is told to stop.",
+        most=_LONGEST_GRACE,
+        serve_default=10.0,
+    )
+    keep_finished_seconds: float | None = _option(
+        None,
+        "keep_finished",
+        _positive("seconds"),
+        "duration",
+        "How long rollouts are kept after their end, for example 30d. [default: for ever]",
+    )
+    keep_artifacts_bytes: int | None = _option(
+        None,
+        "keep_artifacts",
+        _positive("bytes"),
+        "size",
+        "How much of the contents of artifacts is kept, for example 10GiB: the oldest go first. "
+        "[default: all]",
+    )
+    validate_responses: bool = _option(False, "validate_responses", _as_given)
+
+    @classmethod
+    def checked(cls, limits: Limits | None, **options: Any) -> Self:
+        """Build options from what a caller gave.
+
+        Args:
+            limits: The limits; None for the default ones.
+            **options: Values by the names of the options.
+
+        Raises:
+            BadOptionError: A value cannot work on any machine.
+            TypeError: There is no such option.
+        """
+        values = {one.name: getattr(limits, one.name) for one in fields(Limits)} if limits else {}
+        for name, option in cls.by_field().items():
+            if option.name in options:
+                values[name] = option.check(option.name, options.pop(option.name))
+        if options:
+            raise TypeError(f"there is no option {next(iter(options))!r}")
+        return cls(**values)
+
+    @classmethod
+    def by_field(cls) -> dict[str, Option]:
+        """Return the options other than limits by the names of their fields, in their order."""
+        return {one.name: one.metadata["option"] for one in fields(cls) if "option" in one.metadata}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings(BackendOptions):
+    """Options and what is known at the start; nothing here changes while the backend runs.
+
+    `data_dir` must exist and belong to this backend alone; whoever starts it sees to that.
+    """
 
     data_dir: Path
     api_key: Secret
     # Several keys with names, which may change while the backend runs; `api_key` is not used then.
     api_keys_file: Path | None = None
-    # Hosts besides this machine on which containers may be reached.
-    container_hosts: tuple[str, ...] = ()
-    # Whether those of this machine may be reached without being named there.
+    # Whether containers of this machine may be reached without being named.
     local_containers: bool = True
-    # Variables, besides the usual ones, that may hold the key of containers.
-    container_key_envs: tuple[str, ...] = ()
-    # From one look at a container to the next, and how long it may take to answer.
-    health_interval_seconds: float = 5.0
-    health_timeout_seconds: float = 2.0
-    # Whether whoever may define pools may have processes started on this machine.
-    allow_processes: bool = False
-    # Names besides this machine's by which clients may call the backend.
-    allowed_hosts: tuple[str, ...] = ()
-    # Where the backend itself listens, which is no place for a container.
+    # The port that the backend itself listens on, which is no place for a container.
     own_port: int | None = None
-    # Check what is answered against openapi.yaml too, and answer 500 where it departs.
-    validate_responses: bool = False
-    # How long rollouts are kept after their end; None is for ever.
-    keep_finished_seconds: float | None = None
-    # How much of the contents of artifacts is kept, the oldest going first; None is all.
-    keep_artifacts_bytes: int | None = None
+    # The most time that a check of a container may take.
+    health_timeout_seconds: float = 2.0
     heartbeat_seconds: float = 15.0
     # Time limit of a rollout where neither it nor its pool names one.
     default_timeout_seconds: float = 600.0
@@ -69,12 +254,18 @@ class Settings(Limits):
     probe_timeout_seconds: float = 10.0
     shutdown_seconds: float = 5.0
 
+    @classmethod
+    def at_start(cls, options: BackendOptions, *, own_host: str, **known: Any) -> Self:
+        """Build settings from options and what the start has found out.
 
-def hosts(option: str, names: Iterable[str]) -> tuple[str, ...]:
-    """The names in the one form in which they are compared; a URL or a port is no host."""
-    if isinstance(names, str):
-        raise BadOptionError(f"{option} is a list of hosts, not one text")
-    return tuple(_host(option, name) for name in names)
+        Args:
+            options: The options.
+            own_host: The name or address that the backend listens on, by which it may be called.
+            **known: The other fields.
+        """
+        values = {one.name: getattr(options, one.name) for one in fields(BackendOptions)}
+        values["allowed_hosts"] += (own_host.lower().removesuffix("."),)
+        return cls(**values, **known)
 
 
 def _host(option: str, name: str) -> str:

@@ -20,7 +20,7 @@ _SIZE = re.compile(r"([0-9]{1,15}) ?([KMGT]?I?B|)", re.IGNORECASE)
 
 
 def seconds_of(_context: click.Context, _option: click.Parameter, text: str | None) -> float | None:
-    """What an option says, as a click callback; None where it is not given."""
+    """Return the seconds that an option gives as `30d`; None where it is not given."""
     if text is None:
         return None
     match = _DURATION.fullmatch(text.strip())
@@ -33,7 +33,7 @@ def seconds_of(_context: click.Context, _option: click.Parameter, text: str | No
 
 
 def bytes_of(_context: click.Context, _option: click.Parameter, text: str | None) -> int | None:
-    """What an option says, as a click callback; None where it is not given."""
+    """Return the bytes that an option gives as `10GiB`; None where it is not given."""
     if text is None:
         return None
     match = _SIZE.fullmatch(text.strip())
@@ -46,7 +46,15 @@ def bytes_of(_context: click.Context, _option: click.Parameter, text: str | None
     return int(match[1]) * unit
 
 
+def names_of(
+    _context: click.Context, _option: click.Parameter, texts: tuple[str, ...]
+) -> list[str]:
+    """Return the names that an option lists, repeated or separated by commas."""
+    return [name.strip() for text in texts for name in text.split(",")]
+
+
 def default_data_dir() -> Path:
+    """Return the directory that `serve` uses where none is given; it may not exist yet."""
     if sys.platform == "darwin":
         return Path("~/Library/Application Support/synth-pools")
     base = os.environ.get("XDG_DATA_HOME", "")

@@ -8,17 +8,18 @@ import logging
 import os
 import shlex
 import sys
-from collections.abc import Callable
-from dataclasses import fields
+from collections.abc import Callable, Sequence
+from dataclasses import Field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from synth_pools.backend.limits import Limits
+from synth_pools.backend.settings import BackendOptions, Option
 
 from .log_format import FORMATS, LEVELS, configure
-from .options import bytes_of, default_data_dir, seconds_of
+from .options import bytes_of, default_data_dir, names_of, seconds_of
 from .signals import StopSignals
 
 if TYPE_CHECKING:
@@ -30,6 +31,9 @@ _GARBAGE_THRESHOLD = 10_000
 _SECONDS = "_seconds"
 
 
+_Decorator = Callable[[Callable[..., int]], Callable[..., int]]
+
+
 class _Refused(click.ClickException):
     exit_code = 2
 
@@ -38,29 +42,77 @@ class _BrokeDown(click.ClickException):
     exit_code = 1
 
 
-def limit_options(command: Callable[..., int]) -> Callable[..., int]:
-    """Give the command the options, and their values in one argument, `limits`."""
-
-    @functools.wraps(command)
-    def with_limits(**options: Any) -> int:
-        chosen = {field.name: options.pop(field.name) for field in fields(Limits)}
-        return command(limits=Limits(**chosen), **options)
-
-    decorated: Callable[..., int] = with_limits
-    for field in reversed(fields(Limits)):
-        is_time = field.name.endswith(_SECONDS)
-        flag = field.name.removesuffix(_SECONDS).replace("_", "-")
-        most = field.metadata["most"]
-        decorated = click.option(
-            f"--{flag}",
-            field.name,
-            type=click.FloatRange(min=0, min_open=True) if is_time else click.IntRange(1, most),
-            default=field.default,
-            show_default=True,
-            metavar="SECONDS" if is_time else "N",
-            help=field.metadata["help"],
-        )(decorated)
+def backend_options(command: Callable[..., int]) -> Callable[..., int]:
+    """Give a command the options of a backend, and their values in one argument, `options`."""
+    served = {
+        name: option
+        for name, option in BackendOptions.by_field().items()
+        if option.kind is not None
+    }
+    names = [option.name for option in served.values()]
+    decorated = _in_one_argument(command, "options", names, dict)
+    defaults = {one.name: one.default for one in fields(BackendOptions)}
+    for name, option in reversed(served.items()):
+        decorated = _backend_option(option, defaults[name])(decorated)
     return decorated
+
+
+def limit_options(command: Callable[..., int]) -> Callable[..., int]:
+    """Give a command an option for each limit, and their values in one argument, `limits`."""
+    decorated = _in_one_argument(command, "limits", [one.name for one in fields(Limits)], Limits)
+    for limit in reversed(fields(Limits)):
+        decorated = _limit_option(limit)(decorated)
+    return decorated
+
+
+def _in_one_argument(
+    command: Callable[..., int], argument: str, names: Sequence[str], build: Callable[..., object]
+) -> Callable[..., int]:
+    @functools.wraps(command)
+    def call(**given: Any) -> int:
+        chosen = {name: given.pop(name) for name in names}
+        return command(**{argument: build(**chosen)}, **given)
+
+    return call
+
+
+def _backend_option(option: Option, default: Any) -> _Decorator:
+    flag = f"--{option.name.replace('_', '-')}"
+    form: dict[str, Any] = {}
+    if option.kind == "flag":
+        form = {"is_flag": True}
+    elif option.kind == "seconds":
+        form = {
+            "type": click.FloatRange(0, option.most, min_open=option.above_zero),
+            "default": default if option.serve_default is None else option.serve_default,
+            "show_default": True,
+            "metavar": "SECONDS",
+        }
+    elif option.kind == "duration":
+        form = {"callback": seconds_of, "metavar": "TIME"}
+    elif option.kind == "size":
+        form = {"callback": bytes_of, "metavar": "SIZE"}
+    elif option.kind == "hosts":
+        form = {"multiple": True, "metavar": "HOST", "callback": names_of}
+    else:
+        # One name at a time.
+        flag = flag.removesuffix("s")
+        form = {"multiple": True, "metavar": "NAME"}
+    return click.option(flag, option.name, help=option.help, **form)
+
+
+def _limit_option(limit: Field[Any]) -> _Decorator:
+    is_time = limit.name.endswith(_SECONDS)
+    most = limit.metadata["most"]
+    return click.option(
+        f"--{limit.name.removesuffix(_SECONDS).replace('_', '-')}",
+        limit.name,
+        type=click.FloatRange(min=0, min_open=True) if is_time else click.IntRange(1, most),
+        default=limit.default,
+        show_default=True,
+        metavar="SECONDS" if is_time else "N",
+        help=limit.metadata["help"],
+    )
 
 
 @click.command()
@@ -98,64 +150,7 @@ def limit_options(command: Callable[..., int]) -> Callable[..., int]:
     help="A file of several keys with names, one `name: key` a line, that only its owner may read; "
     "a change of it counts at once.",
 )
-@click.option(
-    "--container-hosts",
-    multiple=True,
-    metavar="HOST",
-    help="A host besides this machine on which containers may be reached; repeat it, or separate "
-    "several by commas. With a --host that other machines can reach, this one (localhost) must be "
-    "named too.",
-)
-@click.option(
-    "--container-key-env",
-    "container_key_envs",
-    multiple=True,
-    metavar="NAME",
-    help="An environment variable from which pools may have the key of their containers taken, "
-    "besides ENVIRONMENT_API_KEY and those that begin with CONTAINER_API_KEY; may be repeated.",
-)
-@click.option(
-    "--allow-processes",
-    is_flag=True,
-    help="Start the processes that pools name in config.process. Whoever has a key can then run "
-    "any program on this machine, as the user who runs this.",
-)
-@click.option(
-    "--health-interval",
-    type=click.FloatRange(0, 3600, min_open=True),
-    default=5.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="From one look at a container to the next.",
-)
-@click.option(
-    "--allowed-hosts",
-    multiple=True,
-    metavar="HOST",
-    help="A name besides this machine's own by which clients may call the backend; "
-    "repeat it, or separate several by commas.",
-)
-@click.option(
-    "--grace",
-    type=click.FloatRange(0, 86_400),
-    default=10.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long rollouts that run have to end, once it is told to stop.",
-)
-@click.option(
-    "--keep-finished",
-    callback=seconds_of,
-    metavar="TIME",
-    help="How long rollouts are kept after their end, for example 30d. [default: for ever]",
-)
-@click.option(
-    "--keep-artifacts",
-    callback=bytes_of,
-    metavar="SIZE",
-    help="How much of the contents of artifacts is kept, for example 10GiB: the oldest go first. "
-    "[default: all]",
-)
+@backend_options
 @click.option(
     "--log-format",
     type=click.Choice(FORMATS),
@@ -180,14 +175,7 @@ def serve(
     api_key: str | None,
     api_key_file: Path | None,
     api_keys_file: Path | None,
-    container_hosts: tuple[str, ...],
-    container_key_envs: tuple[str, ...],
-    allow_processes: bool,
-    health_interval: float,
-    allowed_hosts: tuple[str, ...],
-    grace: float,
-    keep_finished: float | None,
-    keep_artifacts: int | None,
+    options: dict[str, Any],
     log_format: str,
     log_level: str,
     limits: Limits,
@@ -230,15 +218,8 @@ def serve(
                 port=port,
                 api_key=api_key,
                 api_keys_file=api_keys_file,
-                container_hosts=_names(container_hosts),
-                container_key_envs=container_key_envs,
-                allow_processes=allow_processes,
-                health_interval=health_interval,
-                allowed_hosts=_names(allowed_hosts),
                 limits=limits,
-                grace=grace,
-                keep_finished=keep_finished,
-                keep_artifacts=keep_artifacts,
+                **options,
             )
             backend.start()
             # What is loaded by now stays: looking through it for garbage costs a twentieth of all.
@@ -256,10 +237,6 @@ def serve(
     if not asked:
         raise _BrokeDown("the backend ended without being asked to")
     return 0
-
-
-def _names(texts: tuple[str, ...]) -> list[str]:
-    return [name.strip() for text in texts for name in text.split(",")]
 
 
 def _announce(backend: LocalBackend, key: str) -> None:

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from ..domain import json_text
 from ..domain.errors import ApiError
 from ..domain.target import TargetError
-from ..errors import BadOptionError
 from ..settings import Secret, Settings
 
 FORBIDDEN_KEY = "forbidden_container_key"
@@ -24,25 +22,11 @@ MISSING_KEY = "container_key_missing"
 _ALWAYS_ALLOWED = "ENVIRONMENT_API_KEY"
 _ALLOWED_PREFIX = "CONTAINER_API_KEY"
 
-_NAME = re.compile("[A-Za-z_][A-Za-z0-9_]*")
-
 # A shorter text may be found in an answer by chance, and so cannot be masked there.
 _SHORTEST_KEY = 8
 _HIDDEN = "***"
 
 _LARGE_BYTES = 256 * 1024
-
-
-def variables(option: str, names: Iterable[str]) -> tuple[str, ...]:
-    """Check names of variables as people type them; `BadOptionError` for anything else."""
-    if isinstance(names, str):
-        raise BadOptionError(f"{option} is a list of names of variables, not one text")
-    names = tuple(names)
-    for name in names:
-        # No word of what it was: somebody may have given the key itself.
-        if not _NAME.fullmatch(name):
-            raise BadOptionError(f"{option} takes names of environment variables")
-    return names
 
 
 def check_container_key(definition: Mapping[str, Any], settings: Settings) -> None:
