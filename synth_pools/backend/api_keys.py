@@ -1,4 +1,4 @@
-"""API keys of the local backend: made, read from files, and judged without being repeated.
+"""API keys of the backend: made, read from files, and compared.
 
 No frame that raises holds a key, for the sake of tracebacks that show local variables.
 """
@@ -30,7 +30,7 @@ _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 def key_problem(key: str) -> str | None:
-    """Why this could not travel in an Authorization header."""
+    """Return why a text cannot travel as a key in an Authorization header; None if it can."""
     if not key.strip():
         return "is blank: give one, or none at all to have one made"
     if len(key) > _LIMIT or not all("!" <= character <= "~" for character in key):
@@ -39,7 +39,7 @@ def key_problem(key: str) -> str | None:
 
 
 def read_key_file(path: Path) -> Secret:
-    """The key in a file that holds nothing else but white space around it."""
+    """Read the key from a file that holds nothing else but white space around it."""
     try:
         # Latin-1 takes any bytes; what is not ASCII is refused as such below.
         text = path.read_text(encoding="latin-1").strip()
@@ -54,7 +54,7 @@ def read_key_file(path: Path) -> Secret:
 
 
 def make_key_file(path: Path) -> Secret:
-    """A new key in a new file, which only its owner can read from its first moment on."""
+    """Write a new key to a new file, which only its owner can read from its first moment on."""
     secret = Secret(_PREFIX + clock.url_safe_token(32))
     draft = path.with_name(f"{path.name}.new")
     draft.unlink(missing_ok=True)
@@ -72,7 +72,7 @@ def make_key_file(path: Path) -> Secret:
 
 
 class KeyRing:
-    """Compares in a time that tells neither how much of a key was right nor which was near."""
+    """The keys that let clients in: one, or several with names in a file that may change."""
 
     def __init__(self, settings: Settings) -> None:
         self._file = settings.api_keys_file
@@ -84,7 +84,7 @@ class KeyRing:
             self._use(read_keys_file(self._file))
 
     def name_of(self, candidate: bytes) -> str | None:
-        """Whose key this is ("" where keys have no names); None if it is nobody's."""
+        """Return the name of a key ("" where keys have no names); None if it is unknown."""
         self._look()
         digest, found = _digest(candidate), None
         for name, known in self._digests.items():
@@ -113,7 +113,7 @@ class KeyRing:
 
 
 def read_keys_file(path: Path) -> dict[str, Secret]:
-    """The keys by name; a line is `name: key`, and one that begins with # is a remark."""
+    """Read the keys by name; a line is `name: key`, and one that begins with # is a remark."""
     try:
         with path.open("rb") as file:
             mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)

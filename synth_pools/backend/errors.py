@@ -1,4 +1,4 @@
-"""Why a local backend does not start or stop: each text is one line that says what to do.
+"""Errors of starting and stopping a backend: each text is one line that says what to do.
 
 Apart from the errors that the backend answers with: nothing here ever travels over HTTP.
 """

@@ -1,4 +1,4 @@
-"""The parts of a running backend, opened and closed together."""
+"""Services of a running backend, opened and closed together."""
 
 from __future__ import annotations
 
@@ -34,6 +34,8 @@ from .storage.retention import forget_finished, keep_within
 
 @dataclass(frozen=True, slots=True)
 class Services:
+    """The parts of a running backend, as handlers of requests use them."""
+
     settings: Settings
     contract: Contract
     database: Database
@@ -51,20 +53,20 @@ class Services:
     recorder: MetricsRecorder
 
     def read_containers(self) -> Iterable[ContainerReading]:
-        """All containers of all pools as they are now."""
+        """Yield the state of every container of every pool."""
         for member in self.balancer.all_members():
             yield ContainerReading(
                 member.pool_id, member.url, member.health, member.running, member.restarts
             )
 
     async def wind_down(self, grace_seconds: float) -> None:
-        """Admit and start nothing more; what runs has so long to end."""
+        """Admit and start nothing more; what runs has so many seconds to end."""
         self.admission.close(grace_seconds)
         await self.scheduler.wind_down(grace_seconds)
 
 
 class _Observer:
-    """What is written is counted, and told in the log."""
+    """Counts what is written, and tells it in the log."""
 
     def __init__(self, recorder: MetricsRecorder) -> None:
         self._recorder = recorder
@@ -169,7 +171,7 @@ async def _sweep(database: Database, contents: ContentStore, settings: Settings)
 
 
 def _take_up(tx: Transaction, scheduler: Scheduler) -> None:
-    """What ran comes first, so that it has its place again; the rest in its old order."""
+    """Queue unfinished rollouts: those that ran come first, the rest in their old order."""
     waiting: dict[tuple[str, int, bool], list[str]] = {}
     for row in tx.execute(
         "SELECT rollouts.id, pools.id AS pool_id, pools.concurrency,"

@@ -21,7 +21,7 @@ OptionKind = Literal["flag", "seconds", "duration", "size", "hosts", "variables"
 
 
 class Secret:
-    """An API key that shows itself to nobody who merely prints, logs or inspects it."""
+    """An API key that no print, log or inspection shows."""
 
     __slots__ = ("_value",)
 

@@ -1,4 +1,4 @@
-"""The command line `synth-pools`: one module per noun below this one."""
+"""The command line `synth-pools`: one module for each command."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`synth-pools contract-test`: does a backend keep the contract, and if not, where."""
+"""`synth-pools contract-test`: check that a backend keeps the contract."""
 
 from __future__ import annotations
 
@@ -188,7 +188,7 @@ def contract_test(
 
 
 class _Progress:
-    """One line that is written over on a terminal, a plain line now and then elsewhere."""
+    """Progress line: written over on a terminal, a plain line now and then elsewhere."""
 
     def __init__(self) -> None:
         self._live = sys.stderr.isatty()
@@ -208,6 +208,7 @@ class _Progress:
             click.echo(f"... {text}", err=True)
 
     def end(self) -> None:
+        """End the line."""
         if self._live:
             sys.stderr.write("\r" + " " * self._width + "\r")
             sys.stderr.flush()

@@ -1,4 +1,4 @@
-"""The log of `serve` on standard error: as text for people, or as JSON for programs."""
+"""Log of `serve` on standard error: as text for people, or as JSON for programs."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _STDERR = 2
 
 
 def configure(format_: str, level: str) -> None:
-    """Our own lines from this level on, those of libraries from WARNING on."""
+    """Log our own lines from this level on, those of libraries from WARNING on."""
     # Looked up for every line, and in none of them.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     handler = StderrLines()
@@ -51,7 +51,7 @@ def _fields(record: logging.LogRecord) -> dict[str, Any]:
 
 
 class TextLines(logging.Formatter):
-    """A line, its fields as `name=value` at its end, and tracebacks below it."""
+    """Formatter of lines for people: fields as `name=value` at the end, tracebacks below."""
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
@@ -61,7 +61,7 @@ class TextLines(logging.Formatter):
     def formatTime(  # noqa: N802 - logging's own name
         self, record: logging.LogRecord, datefmt: str | None = None
     ) -> str:
-        """The same for all lines of a second, but for its thousandths."""
+        """Return the time of a line; lines of one second share all but the thousandths."""
         second = int(record.created)
         if second != self._second:
             moment = time.localtime(second)
@@ -69,6 +69,7 @@ class TextLines(logging.Formatter):
         return f"{self._time},{int(record.msecs):03d}"
 
     def format(self, record: logging.LogRecord) -> str:
+        """Return a line and its traceback."""
         if record.exc_info or record.exc_text or record.stack_info:
             return super().format(record)
         record.message = record.getMessage()
@@ -76,6 +77,7 @@ class TextLines(logging.Formatter):
         return self.formatMessage(record)
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's own name
+        """Return a line with its fields."""
         line = f"{record.asctime} {record.levelname} {record.name}: {record.message}"
         for name, value in _fields(record).items():
             line += f" {name}={_text(value)}"
@@ -83,9 +85,10 @@ class TextLines(logging.Formatter):
 
 
 class JsonLines(logging.Formatter):
-    """One JSON object a line, whatever is logged: tracebacks are one of its members."""
+    """Formatter of JSON objects, one a line: tracebacks are one of their members."""
 
     def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
         moment = datetime.fromtimestamp(record.created, UTC).replace(tzinfo=None)
         common = {
             "time": f"{moment.isoformat(timespec='microseconds')}Z",
@@ -103,7 +106,7 @@ class JsonLines(logging.Formatter):
 
 
 class StderrLines(logging.Handler):
-    """Writes in a thread of its own, so that who reads the log slowly, or not at all, stops nobody.
+    """Handler that writes in a thread of its own, so that a slow reader of the log stops nobody.
 
     What does not fit meanwhile is left out, and how much that was is told afterwards.
     """
@@ -120,7 +123,7 @@ class StderrLines(logging.Handler):
         self._thread.start()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Called by one thread at a time, as logging sees to."""
+        """Queue a line; called by one thread at a time, as logging sees to."""
         try:
             line = self.format(record)
         except Exception:  # noqa: BLE001 - as every handler does: a line must not stop its writer

@@ -1,4 +1,4 @@
-"""The command group, and the promise that what a user got wrong is told in one line."""
+"""The command group; errors of users are told in one line."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ root.add_command(contract_test)
 
 
 def main(argv: Sequence[str] | None) -> int:
+    """Run a command; return its exit status."""
     try:
         # Not click's own way to end: it prints a usage text of several lines around an error.
         status = root.main(

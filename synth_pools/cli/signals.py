@@ -13,7 +13,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class StopSignals:
-    """While it is entered the first signal is noted, and only noted.
+    """Note the first signal while entered, and only note it.
 
     A handler that raised would interrupt whatever runs, half-done starts and stops included. After
     the first signal the handlers are the former ones again: a second ^C ends the process at once.
@@ -37,7 +37,7 @@ class StopSignals:
         self._writer.close()
 
     def wait(self, limit: float) -> bool:
-        """Whether a signal has come, after at most `limit` seconds."""
+        """Return True once a signal has come, after at most `limit` seconds."""
         ready, _, _ = select.select([self._reader], [], [], limit)
         return bool(ready)
 

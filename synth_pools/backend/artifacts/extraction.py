@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from ..domain import clock, json_text
 from ..domain.clock import now
 from ..limits import Limits
-from ..storage.artifacts import Row
+from ..storage.artifacts import ContentRow
 from ..storage.content_store import Content
 from .safe_paths import safe_paths
 
@@ -42,10 +42,10 @@ class ExtractedArtifacts(NamedTuple):
     document: dict[str, Any]
     contents: list[Content]
 
-    def rows(self) -> list[Row]:
+    def rows(self) -> list[ContentRow]:
         """Build the database's rows for the contents that are files."""
         return [
-            Row(position, item["sha256"], item["size_bytes"])
+            ContentRow(position, item["sha256"], item["size_bytes"])
             for position, item in enumerate(self.items)
             if IN_FILE in item
         ]

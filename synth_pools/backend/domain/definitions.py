@@ -42,12 +42,12 @@ _TASK_FIELDS = frozenset({"backend", "task_config", "task_metadata", "container_
 
 
 def can_be_id(text: str) -> bool:
-    """Whether anything can have this id; what cannot is not looked for, SQLite may not even try."""
+    """Return True if anything can have this id; SQLite may fail to look for another text."""
     return _ID.fullmatch(text) is not None
 
 
 def named_id(body: Mapping[str, Any], *spellings: str) -> str | None:
-    """The id that a body names, in either spelling."""
+    """Return the id that a body names, in either spelling."""
     found = [body[spelling] for spelling in spellings if body.get(spelling) is not None]
     if any(other != found[0] for other in found):
         raise id_mismatch(f"{' and '.join(spellings)} are given and differ.")
@@ -62,22 +62,25 @@ def require_same_id(body: Mapping[str, Any], expected: str, *spellings: str) -> 
 
 
 def pool_definition(body: Mapping[str, Any]) -> dict[str, Any]:
-    """What is stored of a whole pool body; its tasks are stored apart."""
+    """Return what is stored of a whole pool body; its tasks are stored apart."""
     return _without_nulls(_pool_spelling(body), _POOL_FIELDS)
 
 
 def patched_pool(definition: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a stored pool definition with a patch applied."""
     merged = merge_patch(definition, _pool_spelling(patch))
     assert isinstance(merged, dict)  # noqa: S101 - an object merged into an object is one
     return merged
 
 
 def task_definition(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is stored of a whole task body."""
     kept = {key: value for key, value in body.items() if key not in _TASK_OWNED}
     return _without_nulls(kept, _TASK_FIELDS)
 
 
 def patched_task(definition: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a stored task definition with a patch applied."""
     kept = {key: value for key, value in patch.items() if key not in _TASK_OWNED}
     merged = merge_patch(definition, kept)
     assert isinstance(merged, dict)  # noqa: S101 - an object merged into an object is one
@@ -85,7 +88,7 @@ def patched_task(definition: Mapping[str, Any], patch: Mapping[str, Any]) -> dic
 
 
 def named_tasks(bodies: Iterable[Mapping[str, Any]]) -> list[tuple[str | None, dict[str, Any]]]:
-    """The ids, where given, and definitions of the tasks in a pool body."""
+    """Return the ids, where given, and the definitions of the tasks in a pool body."""
     tasks: list[tuple[str | None, dict[str, Any]]] = []
     seen: set[str] = set()
     for body in bodies:
@@ -99,11 +102,12 @@ def named_tasks(bodies: Iterable[Mapping[str, Any]]) -> list[tuple[str | None, d
 
 
 def task_exists(task_id: str) -> ApiError:
+    """Build the error 409 `task_exists`."""
     return conflict("task_exists", f"Task {task_id!r} exists already.")
 
 
 def pool_view(definition: Mapping[str, Any]) -> dict[str, Any]:
-    """A stored pool definition with every default and both spellings."""
+    """Return a stored pool definition with every default and both spellings."""
     target = definition.get("target")
     backend = definition.get("backend")
     if target is None:
@@ -128,30 +132,30 @@ def pool_view(definition: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def container_urls(definition: Mapping[str, Any]) -> list[str]:
-    """Where a pool has containers, each address once; empty where it names none."""
+    """Return the addresses of a pool's containers, each once; none where it names none."""
     first = definition.get("container_url")
     listed = _listed_urls(definition)
     return list(dict.fromkeys(listed if first is None else [first, *listed]))
 
 
 def container_key_env(definition: Mapping[str, Any]) -> str | None:
-    """The name of the variable that holds the key of a pool's containers."""
+    """Return the name of the variable that holds the key of a pool's containers."""
     name = _config(definition).get("container_key_env")
     return name if isinstance(name, str) else None
 
 
 def submits_asynchronously(definition: Mapping[str, Any]) -> bool:
-    """Whether the pool's containers are asked for the end of a rollout, instead of waited for."""
+    """Return True if the pool's containers are polled for the end of a rollout."""
     return _config(definition).get("submission_mode") == "async"
 
 
 def has_processes(definition: Mapping[str, Any]) -> bool:
-    """Whether a pool asks for containers that the backend itself starts."""
+    """Return True if a pool asks for containers that the backend itself starts."""
     return process_of(definition) is not None
 
 
 def process_of(definition: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The command that is to be started for a pool."""
+    """Return the command that is to be started for a pool."""
     process = _config(definition).get("process")
     if not isinstance(process, Mapping):
         return None
@@ -162,7 +166,7 @@ def process_of(definition: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 
 def task_view(definition: Mapping[str, Any], pool: Mapping[str, Any]) -> dict[str, Any]:
-    """A stored task definition with every default; `pool` is the view of its pool."""
+    """Return a stored task definition with every default; `pool` is the view of its pool."""
     view = {
         "backend": definition.get("backend", pool["backend"]),
         "task_config": definition.get("task_config", {}),
@@ -174,7 +178,7 @@ def task_view(definition: Mapping[str, Any], pool: Mapping[str, Any]) -> dict[st
 
 
 def merge_patch(target: Any, patch: Any) -> Any:
-    """RFC 7396; neither argument is changed."""
+    """Apply a JSON merge patch (RFC 7396); neither argument is changed."""
     if not isinstance(patch, Mapping):
         return patch
     merged = dict(target) if isinstance(target, Mapping) else {}

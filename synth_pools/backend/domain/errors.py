@@ -1,4 +1,4 @@
-"""Everything that a request can be refused with, and how that looks on the wire."""
+"""Errors that a request is answered with, and their form on the wire."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _WARMING_SECONDS = 1
 
 
 class ApiError(Exception):
-    """Ends a request with this status and the error document that belongs to it."""
+    """An error that ends a request with this status and the document that belongs to it."""
 
     def __init__(
         self,
@@ -41,12 +41,12 @@ class ApiError(Exception):
             self.headers["retry-after"] = str(retry_after_seconds)
 
     def document(self, request_id: str) -> dict[str, Any]:
-        """Both forms that clients in use read: `detail`, and the older `error` envelope."""
+        """Return both forms that clients in use read: `detail`, and the older `error` envelope."""
         detail = self.message if self.fields is None else list(self.fields)
         return {"detail": detail, "error": self._envelope({"request_id": request_id})}
 
     def item(self) -> dict[str, Any]:
-        """The envelope alone, for one of many things that were asked for in one request."""
+        """Return the envelope alone, for one of many things that one request asked for."""
         if self.fields is None:
             return self._envelope({})
         return self._envelope({"details": {"errors": list(self.fields)}})
@@ -65,10 +65,12 @@ class ApiError(Exception):
 
 
 def bad_request(message: str) -> ApiError:
+    """Build the error 400 `bad_request`."""
     return ApiError(400, "bad_request", message)
 
 
 def unauthorized() -> ApiError:
+    """Build the error 401 `unauthorized`."""
     return ApiError(
         401,
         "unauthorized",
@@ -78,6 +80,7 @@ def unauthorized() -> ApiError:
 
 
 def forbidden_host(host: str) -> ApiError:
+    """Build the error 403 `forbidden_host`."""
     return ApiError(
         403,
         "forbidden_host",
@@ -87,27 +90,33 @@ def forbidden_host(host: str) -> ApiError:
 
 
 def forbidden_container_url(message: str) -> ApiError:
+    """Build the error 403 `forbidden_container_url`."""
     return ApiError(403, FORBIDDEN, message)
 
 
 def not_found(message: str) -> ApiError:
+    """Build the error 404 `not_found`."""
     return ApiError(404, "not_found", message)
 
 
 def pool_not_found(pool_id: str) -> ApiError:
+    """Build the error 404 `pool_not_found`."""
     return ApiError(404, "pool_not_found", f"Pool {pool_id!r} does not exist.")
 
 
 def task_not_found(task_id: str, pool_id: str) -> ApiError:
+    """Build the error 404 `task_not_found`."""
     return ApiError(404, "task_not_found", f"Pool {pool_id!r} has no task {task_id!r}.")
 
 
 def rollout_not_found(rollout_id: str, pool_id: str | None) -> ApiError:
+    """Build the error 404 `rollout_not_found`."""
     where = "" if pool_id is None else f" in pool {pool_id!r}"
     return ApiError(404, "rollout_not_found", f"Rollout {rollout_id!r} does not exist{where}.")
 
 
 def method_not_allowed(method: str, allowed: Sequence[str]) -> ApiError:
+    """Build the error 405 `method_not_allowed`."""
     return ApiError(
         405,
         "method_not_allowed",
@@ -117,18 +126,22 @@ def method_not_allowed(method: str, allowed: Sequence[str]) -> ApiError:
 
 
 def conflict(code: str, message: str, *, rollout_id: str | None = None) -> ApiError:
+    """Build the error 409 with this code."""
     return ApiError(409, code, message, rollout_id=rollout_id)
 
 
 def id_mismatch(message: str) -> ApiError:
+    """Build the error 409 `id_mismatch`."""
     return conflict("id_mismatch", message)
 
 
 def pool_archived(pool_id: str) -> ApiError:
+    """Build the error 409 `pool_archived`."""
     return conflict("pool_archived", f"Pool {pool_id!r} is archived and never changes again.")
 
 
 def pool_not_active(pool_id: str, status: str) -> ApiError:
+    """Build the error 409 `pool_not_active`, which is worth a retry while the pool is warming."""
     message = f"Pool {pool_id!r} is {status}."
     if status != "warming":
         return conflict("pool_not_active", message)
@@ -139,6 +152,7 @@ def pool_not_active(pool_id: str, status: str) -> ApiError:
 
 
 def processes_not_allowed() -> ApiError:
+    """Build the error 403 `processes_not_allowed`."""
     return ApiError(
         403,
         "processes_not_allowed",
@@ -148,19 +162,23 @@ def processes_not_allowed() -> ApiError:
 
 
 def payload_too_large(limit: int) -> ApiError:
+    """Build the error 413 `payload_too_large`."""
     return ApiError(413, "payload_too_large", f"The body is larger than {limit} bytes.")
 
 
 def headers_too_large(limit: int) -> ApiError:
+    """Build the error 431 `headers_too_large`."""
     message = f"The line and the headers of the request are larger than {limit} bytes."
     return ApiError(431, "headers_too_large", message, headers={"connection": "close"})
 
 
 def unsupported_media_type() -> ApiError:
+    """Build the error 415 `unsupported_media_type`."""
     return ApiError(415, "unsupported_media_type", "The body must be application/json.")
 
 
 def invalid(fields: Sequence[Mapping[str, Any]]) -> ApiError:
+    """Build the error 422 `validation_failed`."""
     first = fields[0]
     place = ".".join(str(part) for part in first["loc"])
     rest = "" if len(fields) == 1 else f" (and {len(fields) - 1} more)"
@@ -170,6 +188,7 @@ def invalid(fields: Sequence[Mapping[str, Any]]) -> ApiError:
 
 
 def storage_unavailable(what: str) -> ApiError:
+    """Build the error 503 `storage_unavailable`."""
     return ApiError(
         503,
         "storage_unavailable",
@@ -180,6 +199,7 @@ def storage_unavailable(what: str) -> ApiError:
 
 
 def internal_error() -> ApiError:
+    """Build the error 500 `internal_error`."""
     return ApiError(
         500, "internal_error", "The backend failed; its log has the cause under this request id."
     )

@@ -31,6 +31,7 @@ class BrokenJsonError(ValueError):
 
 
 def loads(raw: bytes, max_depth: int = MAX_DEPTH) -> Any:
+    """Parse JSON; raise `BrokenJsonError` where it cannot be kept and given back unchanged."""
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -55,7 +56,7 @@ def loads(raw: bytes, max_depth: int = MAX_DEPTH) -> Any:
 
 
 async def loads_politely(raw: bytes, max_depth: int = MAX_DEPTH) -> Any:
-    """The same without holding up the event loop where there is much to read."""
+    """Parse JSON like `loads`, in another thread where there is much to read."""
     if len(raw) > _LARGE:
         return await asyncio.to_thread(loads, raw, max_depth)
     return loads(raw, max_depth)
@@ -69,12 +70,12 @@ dumps = json.JSONEncoder(
 
 
 def canonical(value: Any) -> str:
-    """One text for all spellings of the same JSON value: key order, 1 and 1.0, white space."""
+    """Return one text for all spellings of a JSON value: key order, 1 and 1.0, white space."""
     return json.dumps(_plain_numbers(value), sort_keys=True, separators=(",", ":"))
 
 
 def replace_surrogates(value: Any) -> bytes:
-    """The document with a question mark in place of every lone surrogate, as UTF-8."""
+    """Return the document as UTF-8, a question mark in place of every lone surrogate."""
     return json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
 
 
@@ -87,7 +88,7 @@ def spellings(text: str) -> str:
 
 
 def is_number(value: object) -> TypeGuard[int | float]:
-    """Whether it is a finite JSON number; Python's bool is an int, JSON's is not."""
+    """Return True for a finite JSON number; Python's bool is an int, JSON's is not."""
     if isinstance(value, bool):
         return False
     return isinstance(value, int) or (isinstance(value, float) and math.isfinite(value))

@@ -13,6 +13,8 @@ Place = Literal["path", "query", "header"]
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
+    """A parameter of an operation."""
+
     name: str
     place: Place
     required: bool
@@ -23,12 +25,16 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Body:
+    """The request body of an operation."""
+
     required: bool
     schema: str
 
 
 @dataclass(frozen=True, slots=True)
 class ResponseSpec:
+    """A response that an operation may give."""
+
     # By media type; a response without content has none.
     schemas: Mapping[str, str]
     # By lower-case name; all of them are expected, the document calls none optional.
@@ -37,6 +43,8 @@ class ResponseSpec:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
+    """An operation of openapi.yaml."""
+
     id: str
     method: str
     path: str
@@ -45,11 +53,12 @@ class Operation:
     responses: Mapping[str, ResponseSpec]
 
     def response(self, status: int) -> ResponseSpec | None:
+        """Return the response for a status, or for its class; None where there is neither."""
         return self.responses.get(str(status)) or self.responses.get(f"{status // 100}XX")
 
 
 def read_operations(document: Mapping[str, Any]) -> dict[str, Operation]:
-    """All operations by id."""
+    """Read all operations, by id."""
     operations: dict[str, Operation] = {}
     for path, item in document["paths"].items():
         for method in _METHODS:
@@ -62,7 +71,7 @@ def read_operations(document: Mapping[str, Any]) -> dict[str, Operation]:
 
 
 def resolve(document: Mapping[str, Any], pointer: str) -> tuple[Any, str]:
-    """What stands at a pointer, and at which one it really stands, `$ref`s followed."""
+    """Return the node at a pointer, `$ref`s followed, and the pointer at which it really stands."""
     for _ in range(32):
         node: Any = document
         for part in pointer.split("/")[1:]:

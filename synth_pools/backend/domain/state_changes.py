@@ -17,6 +17,8 @@ REQUEST_ID: ContextVar[str | None] = ContextVar("synth_pools_request_id", defaul
 
 @dataclass(frozen=True, slots=True)
 class PoolChange:
+    """A pool has got another state."""
+
     pool_id: str
     status: str
     # Of a failure: its error code.
@@ -25,6 +27,8 @@ class PoolChange:
 
 @dataclass(frozen=True, slots=True)
 class RolloutChange:
+    """A rollout has got another state."""
+
     pool_id: str
     rollout_id: str
     status: str
@@ -40,7 +44,7 @@ class RolloutChange:
 
 
 def write_line(change: PoolChange | RolloutChange, request_id: str | None) -> None:
-    """One line of the log: ids and states, never what somebody sent or answered."""
+    """Write one line of the log: ids and states, never what somebody sent or answered."""
     if not _log.isEnabledFor(logging.INFO):
         return
     if isinstance(change, PoolChange):
@@ -66,5 +70,5 @@ def write_line(change: PoolChange | RolloutChange, request_id: str | None) -> No
 
 
 def line_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """What `extra` must be, so that a line shows these after its message; None is left out."""
+    """Return the `extra` of a log record that shows these fields; None is left out."""
     return {"fields": {name: value for name, value in fields.items() if value is not None}}

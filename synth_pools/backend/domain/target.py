@@ -1,4 +1,4 @@
-"""What runs rollouts: a container over HTTP, or the echo target that is built in."""
+"""Targets run rollouts: a container over HTTP, or the echo target that is built in."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Answer:
 
 
 class TargetError(Exception):
-    """A target that gave no usable answer; `code` is the error code of the rollout."""
+    """A target gave no usable answer; `code` is the error code of the rollout."""
 
     def __init__(
         self,
@@ -48,7 +48,11 @@ class TargetError(Exception):
 
 
 class Target(Protocol):
-    async def probe(self, what: Probe) -> Answer: ...
+    """Runs rollouts and answers questions about itself."""
+
+    async def probe(self, what: Probe) -> Answer:
+        """Ask it something about itself."""
+        ...
 
     async def execute(self, body: bytes, limit_seconds: float) -> Answer:
         """Run a rollout that is given in the target's own terms."""
@@ -59,7 +63,7 @@ class Target(Protocol):
         ...
 
     async def look_up(self, rollout_id: str) -> Answer | None:
-        """What it says of a rollout that it was sent earlier; None where it keeps none."""
+        """Return its answer about a rollout that it was sent earlier; None where it keeps none."""
         ...
 
     async def terminate(self, rollout_id: str) -> None:

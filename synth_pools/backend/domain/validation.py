@@ -1,4 +1,4 @@
-"""Requests, and in tests responses, against openapi.yaml itself."""
+"""Validation of requests, and in tests of responses, against openapi.yaml itself."""
 
 from __future__ import annotations
 
@@ -38,6 +38,7 @@ class Contract:
 
     @property
     def version(self) -> str:
+        """The version of openapi.yaml."""
         return str(self.document["info"]["version"])
 
     def parameters(
@@ -47,7 +48,7 @@ class Contract:
         query_string: bytes,
         headers: Mapping[str, str],
     ) -> dict[str, Any]:
-        """The values of an operation's parameters; those that were not sent are absent."""
+        """Return the values of an operation's parameters; those not sent are absent."""
         values: dict[str, Any] = {}
         faults: list[dict[str, Any]] = []
         query = _read_query(query_string) if query_string else {}
@@ -73,16 +74,18 @@ class Contract:
         return values
 
     def check_body(self, operation: Operation, body: Any) -> None:
+        """Raise 422 where a body does not satisfy the schema of the operation."""
         if operation.body is not None:
             faults = list(self._faults(operation.body.schema, body, ["body"]))
             if faults:
                 raise invalid(faults)
 
     def refuse_missing_body(self) -> None:
+        """Raise 422 for a request without the body that it must have."""
         raise invalid([_fault(["body"], "is required", "required")])
 
     def answer_is_valid(self, operation: Operation, status: int, document: Any) -> bool:
-        """Whether a JSON document may be the answer, also when responses are not checked."""
+        """Return True if a JSON document may be the answer, also when responses are not checked."""
         response = operation.response(status)
         schema = None if response is None else response.schemas.get("application/json")
         return schema is not None and not any(self._faults(schema, document, []))
@@ -181,7 +184,7 @@ def _coerce(parameter: Parameter, text: str) -> str | int:
 def _told(
     error: jsonschema_rs.ValidationError, location: Sequence[str | int]
 ) -> Iterator[dict[str, Any]]:
-    """What is wrong in the end: that none of several schemas fits tells nobody what to send."""
+    """Yield the errors at the bottom: that none of several schemas fits says not what to send."""
     kind: Any = error.kind
     place = [*location, *error.instance_path]
     if kind.name not in _ALTERNATIVES:

@@ -1,3 +1,3 @@
-"""What the backend can be seen to do from outside: counted where it happens, told at `/metrics`."""
+"""Metrics: counted while the backend runs, and shown at `/metrics`."""
 
 from __future__ import annotations

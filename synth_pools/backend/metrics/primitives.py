@@ -1,4 +1,4 @@
-"""Numbers that cost next to nothing to keep.
+"""Counters and histograms that cost next to nothing to update.
 
 prometheus-client's own metrics take a lock and look at labels for each observation, and read their
 settings from the environment. These take a tenth of that; its part is to write them down.
@@ -14,7 +14,7 @@ _L = TypeVar("_L", bound=Hashable)
 
 
 class Histogram:
-    """How often what was measured fell below which bound.
+    """Counts of observed values by the bound that they fall below.
 
     Observed by one thread. Another may read meanwhile and is at most one observation behind.
     """
@@ -28,11 +28,12 @@ class Histogram:
         self.sum = 0.0
 
     def observe(self, value: float) -> None:
+        """Count one value."""
         self._counts[bisect_left(self._bounds, value)] += 1
         self.sum += value
 
     def cumulative(self) -> list[tuple[float, int]]:
-        """Each bound, infinity last, with how many lie at or below it."""
+        """Return each bound, infinity last, with the number of values at or below it."""
         counts = self._counts.copy()
         total = 0
         pairs = []
@@ -52,17 +53,19 @@ class Histograms(Generic[_L]):
         self._by_label: dict[_L, Histogram] = {}
 
     def observe(self, label: _L, value: float) -> None:
+        """Count one value under a label."""
         histogram = self._by_label.get(label)
         if histogram is None:
             histogram = self._by_label[label] = Histogram(self._bounds)
         histogram.observe(value)
 
     def items(self) -> list[tuple[_L, Histogram]]:
+        """Return the labels and their histograms."""
         return list(self._by_label.items())
 
 
 class Counters(Generic[_L]):
-    """How often each label, or tuple of labels, was counted."""
+    """A counter for each label, or tuple of labels."""
 
     __slots__ = ("_by_label",)
 
@@ -70,7 +73,9 @@ class Counters(Generic[_L]):
         self._by_label: dict[_L, int] = {}
 
     def count(self, label: _L) -> None:
+        """Count one more under a label."""
         self._by_label[label] = self._by_label.get(label, 0) + 1
 
     def items(self) -> list[tuple[_L, int]]:
+        """Return the labels and their counts."""
         return list(self._by_label.items())

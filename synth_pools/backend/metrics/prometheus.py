@@ -31,7 +31,7 @@ Labelled = Iterable[tuple[tuple[str, ...], float]]
 
 
 def text_of(reading: Reading) -> bytes:
-    """The answer to a scrape."""
+    """Return the answer to a scrape."""
     registry = CollectorRegistry()
     registry.register(_Collected(reading))
     # Memory, processor time and open files of the process; nothing where there is no /proc.
@@ -135,7 +135,7 @@ def _database(reading: Reading) -> Iterator[Metric]:
 
 
 def _address(url: str) -> str:
-    """What follows the path may be a secret of the container."""
+    """Return the URL without what follows its path, which may be a secret of the container."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}{parts.path}"
 

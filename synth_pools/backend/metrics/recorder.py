@@ -1,4 +1,4 @@
-"""What is counted and timed while the backend runs; it starts at nothing at every start."""
+"""Counting and timing of what the backend does, from nothing at every start."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _CLASSES = {number: f"{number}xx" for number in range(1, 6)}
 
 
 class MetricsRecorder:
-    """Without labels whose number grows with use: none for pools, rollouts or callers."""
+    """Counters and histograms, without labels whose number grows with use."""
 
     def __init__(self) -> None:
         # By operation and class of status.
@@ -37,16 +37,18 @@ class MetricsRecorder:
         self.failed_transactions = 0
 
     def answered(self, operation: str, status: int, seconds: float) -> None:
+        """Count a request that was answered, and the seconds that it took."""
         self.requests.observe((operation, _CLASSES[status // 100]), seconds)
 
     def committed(self, writes: int, seconds: float, *, failed: bool) -> None:
-        """So many writes in one transaction; called in the thread that writes."""
+        """Count a transaction and its writes; called in the thread that writes."""
         self.transaction_seconds.observe(seconds)
         self.batch_sizes.observe(writes)
         if failed:
             self.failed_transactions += 1
 
     def changed(self, change: RolloutChange) -> None:
+        """Count a change of a rollout's state."""
         if change.status == "queued":
             self.admitted += 1
         elif change.status == "running":

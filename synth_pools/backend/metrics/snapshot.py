@@ -1,4 +1,4 @@
-"""What one scrape tells, taken together before it is written down."""
+"""Snapshot of everything that one scrape shows."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ OTHER_POOLS = "(others)"
 
 @dataclass(frozen=True, slots=True)
 class ContainerReading:
-    """One container of a pool."""
+    """State of one container of a pool."""
 
     pool_id: str
     url: str
@@ -30,6 +30,8 @@ class ContainerReading:
 
 @dataclass(frozen=True, slots=True)
 class PoolLoad:
+    """Unfinished rollouts of a pool, and its places."""
+
     queued: int
     running: int
     concurrency: int
@@ -44,6 +46,8 @@ class PoolLoad:
 
 @dataclass(frozen=True, slots=True)
 class StoredCounts:
+    """Counts of what the database holds: true after a restart, and after retention."""
+
     rollouts_by_state: dict[str, int]
     pools_by_status: dict[str, int]
     # By pool id: those with the most to do and the newest, and the rest together.
@@ -52,6 +56,8 @@ class StoredCounts:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
+    """Everything that one scrape shows."""
+
     version: str
     api_version: str
     recorder: MetricsRecorder
@@ -66,7 +72,7 @@ class Reading:
 
 
 def count(db: Connection) -> StoredCounts:
-    """Takes time in proportion to what is stored: not for the event loop."""
+    """Count what the database holds; not for the event loop, it takes as long as there is much."""
     rollouts = dict.fromkeys(STATES, 0)
     rollouts.update(
         (str(status), int(number))

@@ -1,4 +1,4 @@
-"""One attempt at a rollout: what it is sent with, and whether another may follow it."""
+"""Attempts at a rollout: the request that is sent, and the decision on another one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LONGEST_PAUSE = 5.0
 
 
 def timeout_of(limits: Any) -> float | None:
-    """The time limit that an object of limits or settings names.
+    """Return the time limit that an object of limits or settings names; None if it names none.
 
     Bodies in a container's own terms may hold anything here: what is no limit of ours is none.
     """
@@ -30,14 +30,14 @@ def timeout_of(limits: Any) -> float | None:
 
 
 def most_attempts_of(limits: Any) -> int:
-    """How often a rollout may be sent to a container."""
+    """Return the number of times that a rollout may be sent to a container."""
     value = limits.get("max_attempts") if isinstance(limits, dict) else None
     return max(1, min(int(value), _MOST_ATTEMPTS)) if json_text.is_number(value) else 1
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """What is needed to run a rollout, as it was when this attempt started."""
+    """Data to run a rollout with, as it was when this attempt started."""
 
     rollout_id: str
     request: dict[str, Any]
@@ -53,22 +53,23 @@ class Attempt:
 
     @property
     def payload(self) -> dict[str, Any]:
+        """The JSON object that the container is sent."""
         kept = {key: self.request[key] for key in self.request if key not in _NOT_FOR_CONTAINERS}
         mode = "async" if self.is_async else "sync"
         return {**kept, "rollout_id": self.rollout_id, "submission_mode": mode}
 
     def may_follow(self, error: TargetError) -> bool:
-        """Whether what went wrong is the container's fault, and the request allows one more."""
+        """Return True if the container is at fault and the request allows one more attempt."""
         return self.number < most_attempts_of(self.request.get("limits")) and _is_its_fault(error)
 
     @property
     def pause_seconds(self) -> float:
-        """How long to wait before the same container gets it again: what is wrong may pass."""
+        """Seconds to wait before the same container gets the rollout again."""
         return float(min(_FIRST_PAUSE * 2 ** (self.number - 1), _LONGEST_PAUSE))
 
 
 def _is_its_fault(error: TargetError) -> bool:
-    """Whether the container broke down, and did not merely take long, refuse or talk nonsense."""
+    """Return True if the container broke down, not if it took long, refused or talked nonsense."""
     cause = error.details.get("cause")
     if error.code == "container_unreachable":
         # Every container of the pool is sent the same key.

@@ -1,4 +1,4 @@
-"""Full means no: who may still come in, and when it is worth asking again."""
+"""Admission control: room in the queues, event streams, and when to ask again."""
 
 from __future__ import annotations
 
@@ -22,16 +22,17 @@ _STREAM_WAIT = 5
 
 
 class CompletionRate:
-    """How fast rollouts end, by those that ended lately."""
+    """Rate at which rollouts end, by those that ended lately."""
 
     def __init__(self) -> None:
         self._ends: deque[float] = deque(maxlen=_ENDS)
 
     def count(self) -> None:
+        """Count one end, now."""
         self._ends.append(clock.monotonic())
 
     def seconds_each(self) -> float:
-        """From one end to the next, on the average."""
+        """Return the average seconds from one end to the next."""
         now = clock.monotonic()
         while self._ends and now - self._ends[0] > _WINDOW_SECONDS:
             self._ends.popleft()
@@ -42,7 +43,7 @@ class CompletionRate:
 
 
 class AdmissionControl:
-    """Whether one more rollout may wait."""
+    """Admission of rollouts, closed when the backend stops."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
@@ -51,11 +52,12 @@ class AdmissionControl:
         self._stops_at: float | None = None
 
     def count_end(self, pool_id: str) -> None:
+        """Count the end of a rollout of a pool."""
         self._in_all.count()
         self._by_pool.setdefault(pool_id, CompletionRate()).count()
 
     def forget(self, pool_id: str) -> None:
-        """A pool whose last rollout has ended has nobody left to wait for."""
+        """Drop the rate of a pool whose last rollout has ended."""
         self._by_pool.pop(pool_id, None)
 
     def close(self, grace_seconds: float) -> None:
@@ -63,6 +65,7 @@ class AdmissionControl:
         self._stops_at = clock.monotonic() + grace_seconds
 
     def require_open(self) -> None:
+        """Raise 503 `backend_stopping` where the backend stops."""
         if self._stops_at is not None:
             seconds = max(1, math.ceil(self._stops_at - clock.monotonic()))
             raise ApiError(
@@ -74,7 +77,7 @@ class AdmissionControl:
             )
 
     def room(self, db: Executes) -> QueueRoom:
-        """Asked where rollouts are added, so that no two are given the last place."""
+        """Return the room that a transaction sees, in which no two get the last place."""
         return QueueRoom(self._limits, db, self._rate)
 
     def _rate(self, pool_id: str | None) -> CompletionRate:
@@ -82,7 +85,7 @@ class AdmissionControl:
 
 
 class QueueRoom:
-    """The places that are left, as one transaction sees them: counted once, however many it takes.
+    """Places left in the queues, as one transaction sees them: counted once.
 
     Args:
         limits: How many may wait.
@@ -101,7 +104,7 @@ class QueueRoom:
         self._left_in_all: int | None = None
 
     def take(self, pool: Pool) -> None:
-        """One place for a rollout of this pool; 429 where its queue, or that of all, is full."""
+        """Take one place for a rollout; 429 where the queue of its pool, or of all, is full."""
         of_pool, in_all = self._limits.max_queued_per_pool, self._limits.max_queued
         left_in_pool = self._left_in_pool.get(pool.id)
         if left_in_pool is None:
@@ -126,7 +129,7 @@ class QueueRoom:
 
 
 class StreamLimit:
-    """How many event streams are open, in all and of each rollout."""
+    """Limit on open event streams, of all rollouts and of each."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
@@ -137,6 +140,7 @@ class StreamLimit:
 
     @contextlib.contextmanager
     def place(self, rollout_id: str) -> Iterator[None]:
+        """Hold a place for a stream of this rollout while the block runs; 429 if there is none."""
         limits = self._limits
         if self._of[rollout_id] >= limits.max_streams_per_rollout:
             most = limits.max_streams_per_rollout
@@ -154,7 +158,7 @@ class StreamLimit:
 
 
 def _count(db: Executes, status: str, most: int, pool_id: str | None) -> int:
-    """How many there are; counted no further than `most`."""
+    """Count rollouts in a state, no further than `most`."""
     of_pool, values = ("", [status]) if pool_id is None else ("AND pool_id = ?", [status, pool_id])
     row = db.execute(
         f"SELECT COUNT(*) FROM (SELECT 1 FROM rollouts WHERE status = ? {of_pool} LIMIT ?)",  # noqa: S608

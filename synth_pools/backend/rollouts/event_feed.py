@@ -1,4 +1,4 @@
-"""Following the events of a rollout: any number of readers, each at its own place.
+"""Event feed of a rollout: any number of readers, each at its own place.
 
 Readers are woken, never fed: what they show they read from the database, so they show what is
 stored, in order, and a slow one costs no memory.
@@ -20,7 +20,7 @@ _CHUNK = 200
 
 
 class RolloutNotifier:
-    """Who waits for a change of which rollout."""
+    """Notification of those who wait for changes of rollouts."""
 
     def __init__(self) -> None:
         # Those who want to know of everything, and those who want to know of the end.
@@ -33,7 +33,7 @@ class RolloutNotifier:
 
     @contextlib.contextmanager
     def watch(self, rollout_id: str, *, only_end: bool = False) -> Iterator[asyncio.Event]:
-        """An event that is set at every change from now on; clear it before looking."""
+        """Yield an event that is set at every change from now on; clear it before looking."""
         waiting_by_id = self._waiting_for_end if only_end else self._waiting
         changed = asyncio.Event()
         waiting = waiting_by_id.setdefault(rollout_id, set())
@@ -61,7 +61,7 @@ async def follow(
     position: int,
     heartbeat_seconds: float,
 ) -> AsyncGenerator[list[Event], None]:
-    """The events after a position, as they come, to the last; an empty list is a sign of life."""
+    """Yield the events after a position as they come, and an empty list as a heartbeat."""
     with notifier.watch(rollout_id) as changed:
         while True:
             changed.clear()
@@ -85,7 +85,7 @@ async def follow(
 async def until_final(
     database: Database, notifier: RolloutNotifier, rollout_id: str, limit_seconds: float
 ) -> None:
-    """Wait for the end of a rollout, at most so long."""
+    """Wait for the end of a rollout, at most so many seconds."""
     with contextlib.suppress(TimeoutError), notifier.watch(rollout_id, only_end=True) as changed:
         async with asyncio.timeout(limit_seconds):
             while True:

@@ -1,4 +1,4 @@
-"""Which pool gets a rollout, or why none does."""
+"""Placement of rollouts: the choice of a pool for each."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class _Load:
 
 
 class Placement:
-    """Places rollouts as one moment of the database has it: what is asked often is read once."""
+    """Choice of pools at one moment of the database; what is asked often is read once."""
 
     def __init__(self, db: Executes) -> None:
         self._db = db
@@ -29,7 +29,7 @@ class Placement:
         self._holders: dict[str, frozenset[str]] = {}
 
     def pool_for(self, pool_id: str | None, request: dict[str, Any]) -> Pool:
-        """The pool of a path, or that of the request, or the active one with the least to do."""
+        """Return the pool of the path, or of the request, or else the least loaded active one."""
         named_pool, task_id = request.get("pool_id"), request.get("task_id")
         if pool_id is None:
             pool_id = named_pool
@@ -44,7 +44,7 @@ class Placement:
         return pool
 
     def placed(self, pool: Pool) -> None:
-        """It has one rollout more than the database said."""
+        """Count one rollout more in a pool than the database has."""
         if self._loads is not None and pool.id in self._loads:
             self._loads[pool.id].rollouts += 1
 

@@ -1,4 +1,4 @@
-"""Asking a container how a rollout is that it was sent: again and again, to its end.
+"""Polling of a container for a rollout that it was sent, to its end.
 
 So it is done with all rollouts of a pool that submits them asynchronously, and with any that was
 sent before the backend restarted.
@@ -27,7 +27,7 @@ _PENDING = frozenset(
 
 
 async def follow(target: Target, rollout_id: str, limit_seconds: float) -> Answer | None:
-    """Its answer once the rollout has ended there; None where it does not know it (any more).
+    """Return the answer once the rollout has ended; None where the container does not know it.
 
     `TargetError`: `container_timeout` where it has not ended after this time, else what went wrong
     several times in a row.
@@ -65,7 +65,7 @@ async def _follow(target: Target, rollout_id: str) -> Answer | None:
 
 
 def is_accepted(answer: Answer) -> bool:
-    """Whether a container that was to take a rollout says that it has, and that it has not ended.
+    """Return True if a container says that it has taken a rollout that has not ended.
 
     202 says so by itself, where the document tells no state.
     """
@@ -73,13 +73,13 @@ def is_accepted(answer: Answer) -> bool:
 
 
 def is_pending(answer: Answer) -> bool:
-    """Whether a container says that a rollout has not ended yet."""
+    """Return True if a container says that a rollout has not ended yet."""
     status = answer.document.get("status")
     return isinstance(status, str) and status.lower() in _PENDING
 
 
 def _is_about(document: dict[str, Any], rollout_id: str) -> bool:
-    """Whether it is the state of this rollout, not some page that is there for any path."""
+    """Return True if it is the state of this rollout, not some page that is there for any path."""
     return document.get("rollout_id", rollout_id) == rollout_id and _has_state(document)
 
 

@@ -1,4 +1,4 @@
-"""Rollouts that were with a container that the backend had started, and that ended with it."""
+"""Recovery of rollouts that ran on a process which ended together with the backend."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from .attempts import most_attempts_of
 
 
 def lost() -> TargetError:
+    """Build the error of a rollout that ended with the backend."""
     return TargetError("backend_restarted", "The backend ended while the rollout ran.", {})
 
 
 def is_lost(db: Executes, rollout: Row, pool: Pool) -> bool:
-    """Whether one that ran when the backend ended was with a process of its pool."""
+    """Return True if a rollout that ran when the backend ended was with a process of its pool."""
     if rollout["attempt_url"] in (None, *container_urls(pool.view)):
         return False
     if not has_processes(pool.view):
@@ -35,7 +36,7 @@ def is_lost(db: Executes, rollout: Row, pool: Pool) -> bool:
 
 
 def end_lost(tx: Transaction, pool: Pool) -> None:
-    """Fail those of this pool that may not be sent again; nobody needs to wait for a container."""
+    """Fail the lost rollouts of a pool that may not be sent again, before a container is up."""
     rollouts = tx.execute(
         "SELECT * FROM rollouts WHERE pool_id = ? AND status = 'running'", (pool.id,)
     ).fetchall()

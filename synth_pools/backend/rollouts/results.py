@@ -1,4 +1,4 @@
-"""What a target's answer means: success or failure, the reward, usage and artifacts.
+"""Results of rollouts, read from a target's answer: state, reward, usage and artifacts.
 
 Containers of several generations answer in several ways, and any of them may answer nonsense in
 any field; what cannot be understood is left out, the whole answer is kept as the result anyway.
@@ -28,6 +28,7 @@ _COSTS = ("cost_usd", "total_cost_usd")
 
 
 def interpret(answer: Answer, settings: Settings) -> RolloutResult:
+    """Return the result that an answer means; one with too many artifacts is a failure."""
     document = answer.document
     try:
         extracted = extract(document, settings)
@@ -63,7 +64,7 @@ def _reward(document: Mapping[str, Any]) -> Any:
 
 
 def within(text: str, most_bytes: int) -> str:
-    """JSON that an event tells, or how large it would have been."""
+    """Return JSON for an event, or its size where that is too large."""
     if len(text) <= most_bytes:
         return text
     return f'{{"truncated":true,"size_bytes":{len(text)}}}'
@@ -94,7 +95,7 @@ def _failure_error(document: Mapping[str, Any], most_bytes: int) -> str:
 
 
 def _usage(answer: Answer) -> dict[str, Any]:
-    """What the container reports, and what was seen of it on the wire."""
+    """Return the usage that the container reports, and the bytes seen on the wire."""
     document = answer.document
     summary = _object(document, "summary")
     sources = (

@@ -1,4 +1,4 @@
-"""One rollout, from the moment it may start to its end."""
+"""Runner of rollouts, each from the moment it may start to its end."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _LARGE_ANSWER = 256 * 1024
 
 
 class Runner:
-    """Runs rollouts; how many at once is not its business."""
+    """Run rollouts, any number at once."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class Runner:
         self._echo = EchoTarget()
 
     def target(self, container_url: str | None, key_env: str | None) -> Target:
-        """Who answers at this address, and gets the key that this variable holds.
+        """Return the target at an address, which gets the key that the variable holds.
 
         403 where the policy of this backend refuses one of them, `TargetError` where there is no
         such key.
@@ -69,6 +69,7 @@ class Runner:
         return self._echo if container_url is None else self._containers.at(container_url, key_env)
 
     def limit_seconds(self, pool: Pool, request_limits: Any = None) -> float:
+        """Return the time limit of a rollout, by its request, its pool or the settings."""
         limit = timeout_of(request_limits) or timeout_of(pool.view["config"])
         return limit or self._settings.default_timeout_seconds
 
@@ -135,7 +136,7 @@ class Runner:
     def _begin(
         self, rollout_id: str, place_url: str | None, error: TargetError | None, tx: Transaction
     ) -> Attempt | RunEnd:
-        """The next attempt, or the one that was left over, unless it has ended or may not start."""
+        """Return the next attempt, or the one that was left over, unless there is none to make."""
         rollout = find_rollout(tx, rollout_id)
         if rollout["status"] in FINAL:
             return RunEnd.DONE
@@ -181,7 +182,7 @@ class Runner:
         )
 
     async def _outcome(self, attempt: Attempt) -> RolloutResult:
-        """How it ended; `TargetError` where no usable answer came."""
+        """Return the result of an attempt; `TargetError` where no usable answer came."""
         try:
             target = self.target(attempt.container_url, attempt.key_env)
         except ApiError as error:
@@ -235,7 +236,7 @@ class Runner:
 
 
 async def _take_up(target: Target, attempt: Attempt) -> Answer:
-    """What became of one that was sent before the backend restarted."""
+    """Return the answer to a rollout that was sent before the backend restarted."""
     try:
         found = await follow(target, attempt.rollout_id, attempt.limit_seconds)
     except TargetError as error:
@@ -248,13 +249,13 @@ async def _take_up(target: Target, attempt: Attempt) -> Answer:
 
 
 def _tell(place: Lease, error: TargetError) -> None:
-    """A container where nobody listens has failed a check, in effect."""
+    """Count a container at whose address nobody listens as one that failed a check."""
     if error.code == "container_unreachable":
         place.report_unreachable(error.message)
 
 
 def _url_of_task(tx: Transaction, rollout: Row, pool: Pool) -> str | None:
-    """Where its task has it sent; 404 where its task is gone."""
+    """Return the address that the rollout's task names; 404 where the task is gone."""
     if rollout["task_id"] is None:
         return None
     return task_container_url(find_task(tx, pool.id, rollout["task_id"]))

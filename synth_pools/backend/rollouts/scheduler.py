@@ -21,7 +21,7 @@ _BURST = 32
 
 
 class RunEnd(Enum):
-    """What is left to do with a rollout that the runner has let go."""
+    """End of a run: the rollout is done with, or is to wait again."""
 
     DONE = "done"
     # Its pool was not active any more: it is the first again of those that wait.
@@ -108,13 +108,14 @@ class Scheduler:
         *,
         resumed: bool = False,
     ) -> None:
+        """Add rollouts to the queue of a pool; resumed ones come before those that wait."""
         queue = self._pools.setdefault(pool_id, _PoolQueue(concurrency))
         queue.concurrency = concurrency
         (queue.resumed if resumed else queue.waiting).update(dict.fromkeys(rollout_ids))
         self._wake.set()
 
     def hold(self, pool_id: str, held: bool) -> None:
-        """Start nothing of this pool, or go on where it was; what runs goes on either way."""
+        """Start nothing of a pool, or go on with it; what runs is left alone either way."""
         if held:
             self._held.add(pool_id)
         else:
@@ -128,7 +129,7 @@ class Scheduler:
             await self._ends.wait()
 
     def set_concurrency(self, pool_id: str, concurrency: int) -> None:
-        """More places are filled at once; fewer take effect as rollouts end."""
+        """Change the places of a pool: more are filled at once, fewer as rollouts end."""
         queue = self._pools.get(pool_id)
         if queue is not None:
             queue.concurrency = concurrency

@@ -1,4 +1,4 @@
-"""Which rollout has which content, in the database."""
+"""Rows that say which rollout has which content."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from typing import NamedTuple
 from .database import Executes, Transaction
 
 
-class Row(NamedTuple):
-    """A content that is a file: which artifact of its rollout's list it belongs to."""
+class ContentRow(NamedTuple):
+    """A content that is a file, and the artifact of its rollout's list that it belongs to."""
 
     position: int
     sha256: str
     size_bytes: int
 
 
-def insert(tx: Transaction, rollout_seq: int, rows: Iterable[Row]) -> None:
+def insert(tx: Transaction, rollout_seq: int, rows: Iterable[ContentRow]) -> None:
+    """Store the contents of a rollout."""
     tx.executemany(
         "INSERT INTO artifacts (rollout_seq, position, sha256, size_bytes) VALUES (?, ?, ?, ?)",
         [(rollout_seq, *row) for row in rows],
@@ -24,17 +25,18 @@ def insert(tx: Transaction, rollout_seq: int, rows: Iterable[Row]) -> None:
 
 
 def positions_with_content(db: Executes, rollout_seq: int) -> set[int]:
-    """Of the artifacts whose contents are files, those whose files are still there."""
+    """Return the positions of the artifacts whose files are still there."""
     rows = db.execute("SELECT position FROM artifacts WHERE rollout_seq = ?", (rollout_seq,))
     return {row["position"] for row in rows}
 
 
 def all_names(db: Executes) -> set[str]:
+    """Return the names of all contents."""
     return {row["sha256"] for row in db.execute("SELECT DISTINCT sha256 FROM artifacts")}
 
 
 def forget_of_rollouts(tx: Transaction, rollout_seqs: Sequence[int]) -> set[str]:
-    """Rollouts are forgotten, and need their contents no more; which those are."""
+    """Delete the rows of rollouts that are forgotten; return the names of their contents."""
     names: set[str] = set()
     for seq in rollout_seqs:
         rows = tx.execute("DELETE FROM artifacts WHERE rollout_seq = ? RETURNING sha256", (seq,))
@@ -43,7 +45,7 @@ def forget_of_rollouts(tx: Transaction, rollout_seqs: Sequence[int]) -> set[str]
 
 
 def forget_oldest(tx: Transaction, most_bytes: int, limit: int) -> set[str]:
-    """Give up, until the rest makes up no more than so many bytes, those not used for longest."""
+    """Delete the contents unused for longest until the rest fits; return their names."""
     [total] = tx.execute(
         "SELECT COALESCE(SUM(size), 0)"
         " FROM (SELECT MAX(size_bytes) AS size FROM artifacts GROUP BY sha256)"
@@ -65,7 +67,7 @@ def forget_oldest(tx: Transaction, most_bytes: int, limit: int) -> set[str]:
 
 
 def unnamed(db: Executes, names: Iterable[str]) -> set[str]:
-    """Those of these contents that no rollout has."""
+    """Return those of these contents that no rollout has."""
     return {
         name
         for name in names

@@ -1,4 +1,4 @@
-"""A copy of a data directory as it was at one moment, made while a backend may be writing to it."""
+"""Backup of a data directory as it was at one moment, also while a backend writes to it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The contents of artifacts: files named by the SHA-256 of what is in them.
+"""Content store of artifacts: files named by the SHA-256 of what is in them.
 
 A file is whole and on disk before any transaction names it, so whatever stops the backend leaves
 at most a file that nothing names, which the next start moves out of the way. Files with names of
@@ -37,16 +37,18 @@ _LONGEST_PAUSE = 5.0
 
 
 class Content(NamedTuple):
+    """Bytes of an artifact, and their SHA-256."""
+
     sha256: str
     data: bytes
 
 
 class ContentGoneError(Exception):
-    """There is no such content, or not any more."""
+    """The content does not exist, or not any more."""
 
 
 class ContentStore:
-    """All contents of a data directory. Its methods may be called in any thread."""
+    """Contents of a data directory. Its methods may be called in any thread."""
 
     def __init__(self, data_dir: Path) -> None:
         self._data_dir = data_dir
@@ -60,11 +62,12 @@ class ContentStore:
 
     @property
     def total_bytes(self) -> int:
+        """Size of all contents together."""
         return self._total
 
     @contextlib.asynccontextmanager
     async def kept(self, contents: Sequence[Content]) -> AsyncIterator[None]:
-        """Have them on disk, and let none of them be removed before the block has named them.
+        """Have contents on disk, and let none be removed before the block has named them.
 
         What happened must not be lost: where the disk is full this waits until it is not.
         """
@@ -86,7 +89,7 @@ class ContentStore:
                         del self._held[name]
 
     def pieces(self, sha256: str, start: int, end: int) -> Iterator[bytes]:
-        """The bytes from `start` to before `end`.
+        """Yield the bytes from `start` to before `end`.
 
         No file stays open between two pieces: a thousand slow readers cost no thousand files.
         """
@@ -104,15 +107,16 @@ class ContentStore:
             yield piece
 
     def take_loose(self) -> set[str]:
-        """Names of contents that a rollout, which was stopped, may have left to nobody."""
+        """Return the names of contents that a stopped rollout may have left to nobody, once."""
         loose, self._loose = self._loose, set()
         return loose
 
     def has(self, sha256: str) -> bool:
+        """Return True if the file of a content is there."""
         return self._path(sha256).is_file()
 
     def remove(self, names: Collection[str]) -> None:
-        """Remove those that nobody holds; call it only while no transaction can come to name them.
+        """Remove contents that nobody holds; only while no transaction can come to name them.
 
         One that is held is about to be named.
         """
@@ -163,7 +167,7 @@ class ContentStore:
             _log.warning("moved %s to %s", what, lost)
 
     def _files(self) -> Iterator[Path]:
-        """All files of ours, which are those with names that only we give; no link is followed."""
+        """Yield our files, which are those with names that only we give; no link is followed."""
         if not self._folder.is_dir():
             if self._folder.exists():
                 raise DataDirError(f"{self._folder} is not a folder: move it away")
@@ -185,7 +189,7 @@ class ContentStore:
                     yield shard / name
 
     def _put_away(self, path: Path) -> bool:
-        """Whether it was worth keeping."""
+        """Move a file out of the way; False for a draft, which is removed."""
         if _DRAFT.fullmatch(path.name):
             path.unlink()
             return False
@@ -242,4 +246,5 @@ class ContentStore:
 
 
 def content_file(data_dir: Path, sha256: str) -> Path:
+    """Return the path of a content in a data directory."""
     return data_dir / FOLDER / sha256[:2] / sha256

@@ -13,17 +13,18 @@ _MAC_BYTES = 10
 
 
 class Cursors:
-    """Signed with a secret of the database, so that only what it issued counts as a cursor."""
+    """Cursors signed with a secret of the database: only what it issued counts as one."""
 
     def __init__(self, secret: str) -> None:
         self._secret = bytes.fromhex(secret)
 
     def issue(self, scope: str, position: int) -> str:
+        """Return the cursor of a position in a list."""
         packed = position.to_bytes(_POSITION_BYTES, "big")
         return base64.urlsafe_b64encode(packed + self._mac(scope, packed)).decode("ascii")
 
     def read(self, scope: str, cursor: str) -> int | None:
-        """The position in this list; None for any other text, which is then an empty page."""
+        """Return the position of a cursor in this list; None for any other text."""
         try:
             token = base64.b64decode(cursor.encode("ascii"), altchars=b"-_", validate=True)
         except (UnicodeEncodeError, binascii.Error, ValueError):
@@ -39,6 +40,6 @@ class Cursors:
 
 
 def page_document(items: Sequence[str], next_cursor: str | None) -> str:
-    """A page whose items are JSON texts already."""
+    """Return the JSON of a page whose items are JSON texts already."""
     cursor = "null" if next_cursor is None else f'"{next_cursor}"'
     return f'{{"items":[{",".join(items)}],"next_cursor":{cursor}}}'

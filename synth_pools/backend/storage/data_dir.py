@@ -1,4 +1,4 @@
-"""The data directory of one local backend: made, locked, and holding the key across restarts."""
+"""Data directory of one backend: made, locked, and holding the key across restarts."""
 
 from __future__ import annotations
 
@@ -57,10 +57,11 @@ class DataDir:
 
     @property
     def key_file(self) -> Path:
+        """The file of the key that the backend keeps."""
         return self.path / KEY_FILE
 
     def stored_key(self) -> Secret:
-        """The key of this directory, made at the first call and the same ever after."""
+        """Return the key of this directory, made at the first call and the same ever after."""
         try:
             if self.key_file.exists():
                 return read_key_file(self.key_file)
@@ -71,6 +72,7 @@ class DataDir:
             ) from error
 
     def close(self) -> None:
+        """Unlock the directory, and remove a temporary one."""
         if self._lock is not None:
             # Unlocked before closing: a forked child may hold a copy of the descriptor.
             fcntl.flock(self._lock, fcntl.LOCK_UN)

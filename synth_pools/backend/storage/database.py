@@ -1,4 +1,4 @@
-"""One SQLite file, one writer: whatever is awaited here is on disk before anyone is told."""
+"""SQLite database with one writer: what is awaited is on disk before anyone is told."""
 
 from __future__ import annotations
 
@@ -62,23 +62,25 @@ _OUTAGES = frozenset(
 
 
 class Observer(Protocol):
-    """Who is told what is written."""
+    """Told of everything that is written."""
 
     def committed(self, writes: int, seconds: float, *, failed: bool) -> None:
-        """Told in the writer's thread, of each transaction."""
+        """Count a transaction; called in the writer's thread."""
 
     def changed(self, change: PoolChange | RolloutChange, request_id: str | None) -> None:
-        """Told in the event loop, once the change is on disk."""
+        """Count a change of state; called in the event loop, once it is on disk."""
 
 
 class Executes(Protocol):
-    """Both a reading connection and a transaction can be asked."""
+    """Connection or transaction, either of which can be asked."""
 
-    def execute(self, sql: str, parameters: Sequence[Any] = ..., /) -> sqlite3.Cursor: ...
+    def execute(self, sql: str, parameters: Sequence[Any] = ..., /) -> sqlite3.Cursor:
+        """Run one statement."""
+        ...
 
 
 class Transaction:
-    """What a write sees of the database, and what is to happen once it is on disk."""
+    """View of the database that a write has, with what is to happen once it is on disk."""
 
     __slots__ = ("_callbacks", "_observer", "_request_id", "execute", "executemany")
 
@@ -102,7 +104,7 @@ class Transaction:
 
 
 class DatabaseClosedError(RuntimeError):
-    """A write came after the store was closed; nothing was written."""
+    """A write came after the database was closed; nothing was written."""
 
 
 class StorageError(ApiError):
@@ -134,16 +136,18 @@ class _Job:
         self.error: Exception | None = None
 
     def reset(self) -> None:
+        """Forget what a former try came to."""
         self.callbacks.clear()
         self.result = self.error = None
 
     def fail(self, error: Exception) -> None:
+        """Note the first error, and call nothing after the commit."""
         self.callbacks.clear()
         self.error = self.error or error
 
 
 class _Batch:
-    """Jobs that share a transaction, and how far that is."""
+    """Jobs that share a transaction, and their progress."""
 
     __slots__ = ("begun", "jobs", "worked")
 
@@ -155,7 +159,7 @@ class _Batch:
 
 
 class Database:
-    """Opened and used in one event loop.
+    """Database of one data directory, opened and used in one event loop.
 
     Writes that wait together share a transaction, one transaction after the other; where a write
     fails that has changed something, each of them runs again by itself. A thread of its own waits
@@ -201,7 +205,7 @@ class Database:
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """A connection whose reads all show the same moment; never await inside."""
+        """Yield a connection whose reads all show the same moment; never await inside."""
         try:
             self._reader.execute("BEGIN")
             try:
@@ -213,7 +217,7 @@ class Database:
 
     @contextlib.contextmanager
     def reading_once(self) -> Iterator[sqlite3.Connection]:
-        """The same for one statement, which shows one moment anyway."""
+        """Yield a connection for one statement, which shows one moment anyway."""
         try:
             yield self._reader
         except sqlite3.Error as error:
@@ -221,11 +225,11 @@ class Database:
 
     @property
     def waiting(self) -> int:
-        """How many writes are not done yet."""
+        """Number of writes that are not done yet."""
         return len(self._waiting) + (len(self._in_hand.jobs) if self._in_hand is not None else 0)
 
     def bytes_on_disk(self) -> dict[str, int]:
-        """Of the database and of its log, which is written back to it now and then."""
+        """Return the sizes of the database and of its log, which is written back now and then."""
         sizes = {}
         for name, path in (("database", self._path), ("log", Path(f"{self._path}-wal"))):
             with contextlib.suppress(OSError):
@@ -234,7 +238,7 @@ class Database:
 
     @contextlib.contextmanager
     def read_in_new_connection(self) -> Iterator[sqlite3.Connection]:
-        """The same on a connection of its own, for another thread: for reads that take long."""
+        """Yield a connection of its own for another thread: for reads that take long."""
         try:
             with contextlib.closing(_connect(self._path)) as connection:
                 connection.execute("PRAGMA query_only = ON")
@@ -261,7 +265,7 @@ class Database:
     async def write_until_stored(
         self, work: Callable[[Transaction], _T], *, inline: bool = False
     ) -> _T:
-        """The same for what has happened and must not be lost: until the disk takes it."""
+        """Write what has happened and must not be lost: try until the disk takes it."""
         pause = _SHORTEST_PAUSE
         while True:
             try:
@@ -327,7 +331,7 @@ class Database:
                 self._commit_together(_Batch([job]))
 
     def _commit_together(self, batch: _Batch) -> bool:
-        """Whether they are on disk; those that failed and changed nothing are no obstacle."""
+        """Commit a batch; False where it has to be done job by job."""
         connection, jobs = self._writer, batch.jobs
         failed = False
         try:
@@ -351,14 +355,14 @@ class Database:
         return batch.worked is True and not failed
 
     def _begin_transaction(self, patience: str) -> None:
-        """Somebody else may write to the file, though nobody should."""
+        """Begin to write, waiting for others who use the file, though nobody should."""
         if patience != self._patience:
             self._writer.execute(patience)
             self._patience = patience
         self._writer.execute("BEGIN IMMEDIATE")
 
     def _work(self, jobs: list[_Job]) -> bool:
-        """Run them up to one that fails and has changed something."""
+        """Run jobs up to one that fails and has changed something; False where one did."""
         connection = self._writer
         for job in jobs:
             changes = connection.total_changes
@@ -396,7 +400,7 @@ class Database:
                 job.future.set_result(job.result)
 
     def _explained(self, error: Exception) -> Exception:
-        """What to raise for it; the log gets a line where the disk or the file is at fault."""
+        """Return what to raise for an error; the log gets a line where the disk is at fault."""
         code = getattr(error, "sqlite_errorcode", None)
         if not isinstance(error, sqlite3.Error) or code is None or code & 0xFF not in _OUTAGES:
             return error

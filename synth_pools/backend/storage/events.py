@@ -1,4 +1,4 @@
-"""The events of rollouts in the database, and how they look on the wire."""
+"""Events of rollouts in the database, and their form on the wire."""
 
 from __future__ import annotations
 
@@ -27,6 +27,8 @@ HEARTBEAT = b": heartbeat\n\n"
 
 @dataclass(frozen=True, slots=True)
 class Event:
+    """An event of a rollout."""
+
     rollout_id: str
     pool_id: str
     sequence: int
@@ -36,11 +38,12 @@ class Event:
 
     @property
     def id(self) -> str:
+        """The id on the wire; ids sort as text in the order of the events."""
         # Zero-padded, so that ids sort as text in the order of the events.
         return f"evt_{self.sequence:010d}"
 
     def envelope(self) -> str:
-        """The JSON text that clients get as `data`: one line, as the stream needs it."""
+        """Return the JSON text that clients get as `data`: one line, as the stream needs it."""
         return (
             f'{{"id":"{self.id}","event":"{self.type}","rollout_id":"{self.rollout_id}",'
             f'"pool_id":"{self.pool_id}","sequence":{self.sequence},'
@@ -48,11 +51,12 @@ class Event:
         )
 
     def message(self) -> dict[str, str]:
-        """The event as a reader of server-sent events sees it."""
+        """Return the event as a reader of server-sent events sees it."""
         return {"id": self.id, "event": self.type, "data": self.envelope()}
 
 
 def encode(events: Sequence[Event]) -> bytes:
+    """Return events as a piece of an event stream."""
     return "".join(
         f"id: {event.id}\nevent: {event.type}\ndata: {event.envelope()}\n\n" for event in events
     ).encode("ascii")
@@ -71,7 +75,7 @@ def append(tx: Transaction, rollout_seq: int, type_: str, timestamp: str, data: 
 def insert(
     tx: Transaction, rollout_seq: int, sequence: int, type_: str, timestamp: str, data: str
 ) -> None:
-    """The same where the row of the rollout has been told of it already."""
+    """Add an event under a number that the row of the rollout counts already."""
     tx.execute(
         "INSERT INTO events (rollout_seq, sequence, type, timestamp, data) VALUES (?, ?, ?, ?, ?)",
         (rollout_seq, sequence, type_, timestamp, data),
@@ -81,6 +85,7 @@ def insert(
 def read_after(
     db: sqlite3.Connection, rollout: sqlite3.Row, position: int, limit: int
 ) -> list[Event]:
+    """Return the events of a rollout after a position."""
     rows = db.execute(
         "SELECT sequence, type, timestamp, data FROM events"
         " WHERE rollout_seq = ? AND sequence > ? ORDER BY sequence LIMIT ?",
@@ -100,6 +105,7 @@ def read_after(
 
 
 def read_last(db: sqlite3.Connection, rollout: sqlite3.Row) -> Event | None:
+    """Return the last event of a rollout."""
     events = read_after(db, rollout, int(rollout["last_sequence"]) - 1, 1)
     return events[-1] if events else None
 
@@ -107,7 +113,7 @@ def read_last(db: sqlite3.Connection, rollout: sqlite3.Row) -> Event | None:
 def resume_position(
     last_sequence: int, event_ids: Sequence[str | None], after_sequence: int | None
 ) -> int:
-    """Where a reader goes on: the furthest of what it says it has seen."""
+    """Return the position at which a reader resumes: the furthest of those it has seen."""
     positions = [0, after_sequence or 0]
     for event_id in event_ids:
         match = _EVENT_ID.fullmatch(event_id or "")

@@ -1,4 +1,4 @@
-"""Keys of repetitions: for a day, the same key and body lead to the same rollout."""
+"""Idempotency keys: for a day, the same key and body lead to the same rollout."""
 
 from __future__ import annotations
 
@@ -26,12 +26,13 @@ class IdempotencyKey:
 
     @classmethod
     def of(cls, scope: str, key: str, body: Any) -> IdempotencyKey:
+        """Build the key of a request with this body."""
         # Of the canonical text: bodies that are equal as JSON are the same body.
         digest = hashlib.sha256(json_text.canonical(body).encode("ascii")).hexdigest()
         return cls(scope, key, digest)
 
     def former(self, tx: Transaction) -> sqlite3.Row | None:
-        """The rollout that this key has led to before; 409 where that was with another body."""
+        """Return the rollout that this key led to before; 409 where that was with another body."""
         tx.execute("DELETE FROM idempotency WHERE created < ?", (clock.unix_time() - KEY_SECONDS,))
         row = tx.execute(
             "SELECT body_sha256, rollout_id FROM idempotency WHERE scope = ? AND key = ?",
@@ -44,6 +45,7 @@ class IdempotencyKey:
         return find_rollout(tx, row["rollout_id"])
 
     def reserve(self, tx: Transaction, rollout_id: str) -> None:
+        """Store that this key leads to a rollout."""
         tx.execute(
             "INSERT INTO idempotency (scope, key, body_sha256, rollout_id, created)"
             " VALUES (?, ?, ?, ?, ?)",
@@ -51,14 +53,14 @@ class IdempotencyKey:
         )
 
     def stopped_waiting(self, db: Executes) -> bool:
-        """Whether a creation with this key was answered before its rollout had ended."""
+        """Return True if a creation with this key was answered before its rollout had ended."""
         row = db.execute(
             "SELECT status FROM idempotency WHERE scope = ? AND key = ?", (self.scope, self.key)
         ).fetchone()
         return row is not None and row["status"] is not None
 
     async def note_stopped_waiting(self, database: Database) -> None:
-        """So that repetitions are answered 202 too, whatever the rollout has become by then."""
+        """Store that repetitions are answered 202 too, however the rollout ends."""
 
         def work(tx: Transaction) -> None:
             tx.execute(
@@ -70,7 +72,7 @@ class IdempotencyKey:
 
 
 class BatchKey:
-    """The key of a batch: it has one for each item, and one that remembers the whole body.
+    """Key of a batch: one for each item, and one that remembers the whole body.
 
     Each item is repeated alone, so that a repetition creates what was refused before.
     """
@@ -80,10 +82,11 @@ class BatchKey:
         self._whole = IdempotencyKey.of(scope, key, body)
 
     def of_item(self, index: int, request: dict[str, Any]) -> IdempotencyKey:
+        """Return the key of one item."""
         return IdempotencyKey.of(f"{self._scope}:{index}", self._whole.key, request)
 
     def is_reserved(self, tx: Transaction) -> bool:
-        """Whether it has admitted something before; 409 where that was of another batch."""
+        """Return True if it has admitted something before; 409 where that was of another batch."""
         return self._whole.former(tx) is not None
 
     def reserve(self, tx: Transaction, rollout_id: str) -> None:

@@ -21,12 +21,12 @@ _SMALL = 16 * 1024
 
 @lru_cache(maxsize=128)
 def _small_view(definition: str) -> dict[str, Any]:
-    """Asked for by each rollout of a pool; whoever gets it must not change it."""
+    """Return the view of a small definition, kept for the next one who asks; never change it."""
     return pool_view(json.loads(definition))
 
 
 class Pool:
-    """One pool as it was at one moment, its definition parsed when somebody looks at it."""
+    """A pool as it was at one moment, its definition parsed when somebody looks at it."""
 
     __slots__ = ("_view", "row")
 
@@ -36,49 +36,58 @@ class Pool:
 
     @property
     def id(self) -> str:
+        """The id."""
         return str(self.row["id"])
 
     @property
     def status(self) -> str:
+        """The state."""
         return str(self.row["status"])
 
     @property
     def is_archived(self) -> bool:
+        """True once it is archived."""
         return self.status == "archived"
 
     @property
     def error_code(self) -> str | None:
-        """Why it failed."""
+        """The code of the error with which it failed; None if it has not."""
         error = json.loads(self.row["error"])
         return None if error is None else str(error["code"])
 
     @property
     def concurrency(self) -> int:
+        """The number of its rollouts that may run at once."""
         return int(self.row["concurrency"])
 
     @property
     def definition(self) -> dict[str, Any]:
+        """The definition as it is stored."""
         definition: dict[str, Any] = json.loads(self.row["definition"])
         return definition
 
     @property
     def view(self) -> dict[str, Any]:
+        """The definition with every default; never change it."""
         if self._view is None:
             text = self.row["definition"]
             self._view = _small_view(text) if len(text) <= _SMALL else pool_view(self.definition)
         return self._view
 
     def require_active(self) -> None:
+        """Raise 409 where it takes no rollouts."""
         if self.is_archived:
             raise pool_archived(self.id)
         if self.status != "active":
             raise pool_not_active(self.id, self.status)
 
     def require_changeable(self) -> None:
+        """Raise 409 where it is archived."""
         if self.is_archived:
             raise pool_archived(self.id)
 
     def document(self, tasks: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        """Return the pool as it is answered, with these tasks."""
         row = self.row
         identity = {"id": self.id, "pool_id": self.id}
         state = {
@@ -94,6 +103,7 @@ class Pool:
 
 
 def find_pool(db: Executes, pool_id: str) -> Pool:
+    """Return a pool; raise 404 where there is none of this id."""
     row = None
     if can_be_id(pool_id):
         row = db.execute("SELECT * FROM pools WHERE id = ?", (pool_id,)).fetchone()
@@ -103,7 +113,7 @@ def find_pool(db: Executes, pool_id: str) -> Pool:
 
 
 def list_pools(db: Executes, state: str | None, before: int | None, limit: int) -> list[Pool]:
-    """Newest first; archived ones only where they are asked for."""
+    """Return a page of pools, newest first; archived ones only where they are asked for."""
     condition = "status != 'archived'" if state is None else "status = ?"
     values: list[Any] = [] if state is None else [state]
     if before is not None:
@@ -117,17 +127,18 @@ def list_pools(db: Executes, state: str | None, before: int | None, limit: int) 
 
 
 def unarchived_pools(db: Executes) -> list[Pool]:
+    """Return all pools that are not archived."""
     return [Pool(row) for row in db.execute("SELECT * FROM pools WHERE status != 'archived'")]
 
 
 def definitions(db: Executes) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The ids and definitions of all pools that are not archived."""
+    """Yield the ids and definitions of all pools that are not archived."""
     for row in db.execute("SELECT id, definition FROM pools WHERE status != 'archived'"):
         yield row["id"], json.loads(row["definition"])
 
 
 def total_concurrency(db: Executes) -> int:
-    """How many rollouts could run at once in all active pools."""
+    """Return the number of rollouts that could run at once in all active pools."""
     row = db.execute("SELECT SUM(concurrency) FROM pools WHERE status = 'active'").fetchone()
     return row[0] or 0
 
@@ -135,6 +146,7 @@ def total_concurrency(db: Executes) -> int:
 def insert_pool(
     tx: Transaction, pool_id: str | None, definition: dict[str, Any], status: str = "active"
 ) -> Pool:
+    """Store a new pool; raise 409 where the id is taken."""
     if pool_id is None:
         pool_id = clock.new_id("pool")
     elif tx.execute("SELECT 1 FROM pools WHERE id = ?", (pool_id,)).fetchone():
@@ -150,6 +162,7 @@ def insert_pool(
 
 
 def update_pool(tx: Transaction, pool: Pool, definition: dict[str, Any]) -> Pool:
+    """Store another definition of a pool."""
     tx.execute(
         "UPDATE pools SET definition = ?, concurrency = ?, updated_at = ? WHERE id = ?",
         (json_text.dumps(definition), _concurrency(definition), now(), pool.id),
@@ -160,7 +173,7 @@ def update_pool(tx: Transaction, pool: Pool, definition: dict[str, Any]) -> Pool
 def move_pool(
     tx: Transaction, pool: Pool, status: str, error: dict[str, Any] | None = None
 ) -> Pool:
-    """To another state; `error` says why it failed."""
+    """Move a pool to another state; `error` says why it failed."""
     tx.execute(
         "UPDATE pools SET status = ?, error = ?, updated_at = ? WHERE id = ?",
         (status, json_text.dumps(error), now(), pool.id),
@@ -170,6 +183,7 @@ def move_pool(
 
 
 def archive_pool(tx: Transaction, pool: Pool) -> Pool:
+    """Archive a pool."""
     moment = now()
     tx.execute(
         "UPDATE pools SET status = 'archived', updated_at = ?, archived_at = ? WHERE id = ?",
@@ -180,6 +194,7 @@ def archive_pool(tx: Transaction, pool: Pool) -> Pool:
 
 
 def find_task(db: Executes, pool_id: str, task_id: str) -> sqlite3.Row:
+    """Return a task of a pool; raise 404 where there is none of this id."""
     row: sqlite3.Row | None = None
     if can_be_id(task_id):
         row = db.execute(
@@ -191,12 +206,13 @@ def find_task(db: Executes, pool_id: str, task_id: str) -> sqlite3.Row:
 
 
 def task_documents(db: Executes, pool: Pool) -> list[dict[str, Any]]:
-    """The tasks of a pool in the order in which they were defined."""
+    """Return the tasks of a pool in the order in which they were defined."""
     rows = db.execute("SELECT * FROM tasks WHERE pool_id = ? ORDER BY seq", (pool.id,))
     return [task_document(row, pool) for row in rows]
 
 
 def task_document(row: sqlite3.Row, pool: Pool, status: str = "active") -> dict[str, Any]:
+    """Return a task as it is answered."""
     return {
         "id": row["id"],
         "task_id": row["id"],
@@ -209,7 +225,7 @@ def task_document(row: sqlite3.Row, pool: Pool, status: str = "active") -> dict[
 
 
 def task_container_url(row: sqlite3.Row) -> str | None:
-    """Where a task has its rollouts sent, unless to its pool's containers."""
+    """Return the address that a task has its rollouts sent to; None for its pool's containers."""
     url: str | None = json.loads(row["definition"]).get("container_url")
     return url
 
@@ -221,6 +237,7 @@ def insert_task(
     definition: dict[str, Any],
     created_at: str | None = None,
 ) -> sqlite3.Row:
+    """Store a new task; raise 409 where the pool has one of this id."""
     if task_id is None:
         task_id = clock.new_id("task")
     moment = now()
@@ -238,6 +255,7 @@ def insert_task(
 def update_task(
     tx: Transaction, pool_id: str, task_id: str, definition: dict[str, Any]
 ) -> sqlite3.Row:
+    """Store another definition of a task."""
     tx.execute(
         "UPDATE tasks SET definition = ?, updated_at = ? WHERE pool_id = ? AND id = ?",
         (json_text.dumps(definition), now(), pool_id, task_id),
@@ -254,7 +272,7 @@ def delete_task(tx: Transaction, pool_id: str, task_id: str) -> str:
 def replace_tasks(
     tx: Transaction, pool_id: str, tasks: Sequence[tuple[str | None, dict[str, Any]]]
 ) -> None:
-    """Exactly these tasks in this order; one that was there keeps its `created_at`."""
+    """Store exactly these tasks in this order; one that was there keeps its `created_at`."""
     known = {
         row["id"]: row["created_at"]
         for row in tx.execute("SELECT id, created_at FROM tasks WHERE pool_id = ?", (pool_id,))
@@ -265,7 +283,7 @@ def replace_tasks(
 
 
 def touch_pool(tx: Transaction, pool_id: str) -> None:
-    """A pool is answered with its tasks, so a change of these is one of the pool."""
+    """Note a change of a pool's tasks, which are answered with it, as one of the pool."""
     tx.execute("UPDATE pools SET updated_at = ? WHERE id = ?", (now(), pool_id))
 
 

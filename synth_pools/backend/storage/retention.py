@@ -1,4 +1,4 @@
-"""How long things are kept: keys of repetitions for a day, all else for ever or as asked."""
+"""Retention of finished rollouts and of the contents of artifacts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SIZE_PAUSE = 1.0
 
 
 async def forget_finished(database: Database, contents: ContentStore, keep_seconds: float) -> None:
-    """Delete, again and again, what ended longer ago than this."""
+    """Delete, again and again, what ended more than `keep_seconds` ago."""
 
     def work(tx: Transaction) -> tuple[int, set[str]]:
         keys_since = clock.unix_time() - KEY_SECONDS

@@ -30,7 +30,7 @@ FINAL = frozenset({"completed", "failed", "cancelled"})
 
 @dataclass(frozen=True, slots=True)
 class RolloutResult:
-    """How a rollout ended, every document as JSON text."""
+    """Result of a rollout, every document as JSON text."""
 
     status: str
     result: str = "null"
@@ -41,10 +41,11 @@ class RolloutResult:
     artifacts: str = "[]"
     # What is to be on disk before this is written, and what then names it.
     contents: tuple[Content, ...] = ()
-    content_rows: tuple[artifact_rows.Row, ...] = ()
+    content_rows: tuple[artifact_rows.ContentRow, ...] = ()
 
 
 def failure(code: str, message: str, details: dict[str, Any] | None = None) -> RolloutResult:
+    """Build the result of a rollout that failed."""
     error: dict[str, Any] = {"code": code, "message": message}
     if details:
         error["details"] = details
@@ -52,6 +53,7 @@ def failure(code: str, message: str, details: dict[str, Any] | None = None) -> R
 
 
 def find_rollout(db: Executes, rollout_id: str, pool_id: str | None = None) -> sqlite3.Row:
+    """Return a rollout; raise 404 where there is none, or not in this pool."""
     row: sqlite3.Row | None = None
     if can_be_id(rollout_id):
         row = db.execute("SELECT * FROM rollouts WHERE id = ?", (rollout_id,)).fetchone()
@@ -61,6 +63,7 @@ def find_rollout(db: Executes, rollout_id: str, pool_id: str | None = None) -> s
 
 
 def status_of(db: Executes, rollout_id: str) -> str:
+    """Return the state of a rollout; raise 404 where there is none."""
     row = db.execute("SELECT status FROM rollouts WHERE id = ?", (rollout_id,)).fetchone()
     if row is None:
         raise rollout_not_found(rollout_id, None)
@@ -70,7 +73,7 @@ def status_of(db: Executes, rollout_id: str) -> str:
 def list_rollouts(
     db: Executes, pool_id: str | None, state: str | None, before: int | None, limit: int
 ) -> list[sqlite3.Row]:
-    """Newest first."""
+    """Return a page of rollouts, newest first."""
     conditions = ["1"]
     values: list[Any] = []
     for condition, value in (("pool_id = ?", pool_id), ("status = ?", state), ("seq < ?", before)):
@@ -85,6 +88,7 @@ def list_rollouts(
 
 
 def count_by_status(db: Executes, pool_id: str) -> dict[str, int]:
+    """Count the rollouts of a pool by their state."""
     counts = dict.fromkeys(STATES, 0)
     for status, number in db.execute(
         "SELECT status, COUNT(*) FROM rollouts WHERE pool_id = ? GROUP BY status", (pool_id,)
@@ -94,7 +98,7 @@ def count_by_status(db: Executes, pool_id: str) -> dict[str, int]:
 
 
 def count_unfinished(db: Executes) -> tuple[int, int]:
-    """How many rollouts of all pools are queued and running."""
+    """Count the rollouts of all pools that are queued, and those that run."""
     counts = [
         db.execute("SELECT COUNT(*) FROM rollouts WHERE status = ?", (status,)).fetchone()[0]
         for status in ("queued", "running")
@@ -109,6 +113,7 @@ def insert_rollout(
     request: dict[str, Any],
     replay_of: str | None = None,
 ) -> sqlite3.Row:
+    """Store a new rollout, queued."""
     rollout_id = clock.new_id("rollout")
     moment = now()
     rollout: sqlite3.Row = tx.execute(
@@ -135,7 +140,7 @@ def insert_rollout(
 def start(
     tx: Transaction, rollout: sqlite3.Row, url: str | None, error: TargetError | None = None
 ) -> sqlite3.Row:
-    """A queued rollout is about to be sent to this address, or a running one after this error."""
+    """Start an attempt: the rollout is about to be sent to this address, again after `error`."""
     moment = now()
     attempt = rollout["attempt"] + 1
     started: sqlite3.Row = tx.execute(
@@ -198,7 +203,7 @@ def finish(tx: Transaction, rollout_id: str, outcome: RolloutResult) -> bool:
 
 
 def cancel(tx: Transaction, rollout: sqlite3.Row) -> None:
-    """A queued or running rollout, looked up in this transaction, is cancelled."""
+    """Cancel a queued or running rollout that was looked up in this transaction."""
     moment = now()
     tx.execute(
         "UPDATE rollouts SET status = 'cancelled', finished_at = ?, updated_at = ? WHERE seq = ?",
@@ -209,6 +214,7 @@ def cancel(tx: Transaction, rollout: sqlite3.Row) -> None:
 
 
 def unfinished_of_pool(tx: Transaction, pool_id: str) -> Sequence[sqlite3.Row]:
+    """Return the rollouts of a pool that have not ended."""
     return tx.execute(
         "SELECT * FROM rollouts WHERE pool_id = ? AND status IN ('queued', 'running')", (pool_id,)
     ).fetchall()
@@ -234,7 +240,7 @@ def forget_finished(
 
 
 def rollout_document(row: sqlite3.Row) -> str:
-    """The rollout as JSON text, put together from texts: nothing in it is parsed again."""
+    """Return the rollout as JSON text, put together from texts: nothing is parsed again."""
     return (
         f'{{"id":"{row["id"]}","rollout_id":"{row["id"]}","pool_id":"{row["pool_id"]}",'
         f'"task_id":{_text(row["task_id"])},"status":"{row["status"]}","state":"{row["status"]}",'
@@ -248,6 +254,7 @@ def rollout_document(row: sqlite3.Row) -> str:
 
 
 def summary_document(row: sqlite3.Row, last_event: Event | None) -> str:
+    """Return the summary of a rollout as JSON text."""
     started, finished = row["started_at"], row["finished_at"]
     queue_seconds = "null" if started is None else seconds_between(row["created_at"], started)
     run_seconds = "null" if None in (started, finished) else seconds_between(started, finished)
@@ -263,6 +270,7 @@ def summary_document(row: sqlite3.Row, last_event: Event | None) -> str:
 
 
 def usage_document(rollout: sqlite3.Row) -> dict[str, Any]:
+    """Return the usage of a rollout as it is answered."""
     seconds = 0.0
     if rollout["started_at"] is not None:
         seconds = seconds_between(rollout["started_at"], rollout["finished_at"] or now())
@@ -285,7 +293,7 @@ def usage_document(rollout: sqlite3.Row) -> dict[str, Any]:
 def _change_of(
     row: sqlite3.Row, status: str, moment: str, *, attempt: int | None = None, error: str = "null"
 ) -> RolloutChange:
-    """The change of a rollout, whose row is the one from before it, to this status."""
+    """Return the change to this status of a rollout whose row is the one from before it."""
     created_at, started_at = row["created_at"], row["started_at"]
     code = None if error == "null" else str(json.loads(error)["code"])
     queue_seconds = run_seconds = None

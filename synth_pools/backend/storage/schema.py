@@ -1,4 +1,4 @@
-"""The tables of the backend's database, and which version of them a file holds."""
+"""Schema of the database, and the steps that bring an older file to it."""
 
 from __future__ import annotations
 
