@@ -26,7 +26,7 @@ class _RefusedError(click.ClickException):
 def _json_object(
     context: click.Context, parameter: click.Parameter, text: str | None
 ) -> dict[str, Any] | None:
-    """A JSON object, in place or in a file that is named after an @."""
+    """Return the JSON object that an option gives, in place or as the name of a file after @."""
     if text is None:
         return None
     try:

@@ -80,17 +80,22 @@ def test_all_that_ran_on_a_container_that_is_killed_ends_on_the_others(
         request = {"params": {"until": str(go)}, "limits": {"max_attempts": 3}}
         rollouts = [server.rollout(pool_id, seed=seed, **request)["id"] for seed in range(24)]
         killed = containers[1]
-        eventually(lambda: len(killed.ran) == 4)
+        eventually(lambda: len(killed.ran) >= 4)
         killed.kill()
         go.touch()
         for seed, rollout_id in enumerate(rollouts):
             rollout = server.until(rollout_id)
             assert (rollout["status"], rollout["score"]) == ("completed", seed)
-    again = [rollout_id for rollout_id in rollouts if len(started(server, rollout_id)) > 1]
-    assert set(killed.ran) <= set(again)
-    # Once on a container that lived, for each.
+    attempts_of = {rollout_id: started(server, rollout_id) for rollout_id in rollouts}
+    # On a busy machine some have ended there before the kill.
+    ended_there = {one for one in killed.ran if attempts_of[one][-1]["container_url"] == killed.url}
+    cut_off = set(killed.ran) - ended_there
+    assert cut_off
+    assert all(len(attempts_of[one]) > 1 for one in cut_off)
+    assert all(len(attempts_of[one]) == 1 for one in ended_there)
+    # Once on a container that lived, for each of the others.
     survivors = containers[0].ran + containers[2].ran
-    assert sorted(survivors) == sorted(rollouts)
+    assert sorted(survivors) == sorted(set(rollouts) - ended_there)
 
 
 @pytest.mark.parametrize(
