@@ -25,9 +25,9 @@ from .rollouts.scheduler import Scheduler
 from .rollouts.service import RolloutService
 from .settings import Settings
 from .storage import artifacts as artifact_rows
-from .storage import pools
+from .storage import pools, rollouts
 from .storage.content_store import ContentStore
-from .storage.cursors import Cursors
+from .storage.cursors import Cursors, cursor_secret
 from .storage.database import Database, StorageError, Transaction
 from .storage.retention import forget_finished, keep_within
 
@@ -80,24 +80,45 @@ class _Observer:
 
 @contextlib.asynccontextmanager
 async def open_services(settings: Settings, contract: Contract) -> AsyncIterator[Services]:
-    """Open the database, take up what a former run left, run rollouts until the block ends."""
+    """Open the database, take up what a former run left, run rollouts until the block ends.
+
+    Args:
+        settings: The settings of the backend.
+        contract: The document that requests are validated against.
+
+    Yields:
+        The services, all of which are closed when the block ends, in bounded time.
+
+    Raises:
+        BadOptionError: The file of keys cannot be used.
+        DataDirError: The data directory cannot be used.
+    """
     keys = KeyRing(settings)
     admission = AdmissionControl(settings)
     recorder = MetricsRecorder()
-    database = Database(settings.data_dir, _Observer(recorder))
     contents = ContentStore(settings.data_dir)
     notifier = RolloutNotifier()
-    containers = ContainerClient(settings)
     background = BackgroundTasks()
-    checks = HealthChecks(
-        containers, settings.health_interval_seconds, settings.health_timeout_seconds
-    )
     wake_scheduler = asyncio.Event()
-    balancer = Balancer(checks, wake_scheduler.set)
-    runner = Runner(settings, database, contents, notifier, containers, balancer, background)
-    scheduler = Scheduler(runner, balancer.can_start, wake_scheduler, admission, background)
-    processes = Processes(settings, database, balancer, scheduler)
-    try:
+    # Each is closed, the latest first, also where closing another one fails or is cancelled.
+    async with contextlib.AsyncExitStack() as stack:
+        database = Database(settings.data_dir, _Observer(recorder))
+        stack.push_async_callback(database.close)
+        containers = ContainerClient(settings)
+        stack.push_async_callback(containers.close)
+        checks = HealthChecks(
+            containers, settings.health_interval_seconds, settings.health_timeout_seconds
+        )
+        stack.push_async_callback(checks.close)
+        balancer = Balancer(checks, wake_scheduler.set)
+        runner = Runner(settings, database, contents, notifier, containers, balancer, background)
+        scheduler = Scheduler(runner, balancer.can_start, wake_scheduler, admission, background)
+        processes = Processes(settings, database, balancer, scheduler)
+        stack.push_async_callback(processes.close)
+        stack.push_async_callback(scheduler.close, settings.shutdown_seconds)
+        # Before the scheduler: what runs is left to the next start, and no container is told to
+        # give it up.
+        stack.push_async_callback(background.close, settings.shutdown_seconds)
         secret = await _read_what_is_there(database, scheduler, balancer, processes, settings)
         await _sweep(database, contents, settings)
         scheduler.start()
@@ -124,14 +145,6 @@ async def open_services(settings: Settings, contract: Contract) -> AsyncIterator
             StreamLimit(settings),
             recorder,
         )
-    finally:
-        # First: what runs is left to the next start, and no container is told to give it up.
-        await background.close(settings.shutdown_seconds)
-        await scheduler.close(settings.shutdown_seconds)
-        await processes.close()
-        await checks.close()
-        await containers.close()
-        await database.close()
 
 
 async def _read_what_is_there(
@@ -145,7 +158,7 @@ async def _read_what_is_there(
     try:
         await processes.end_leftovers()
         with database.reading() as db:
-            row = db.execute("SELECT value FROM meta WHERE key = 'cursor_secret'").fetchone()
+            secret = cursor_secret(db)
             for pool_id, definition in pools.definitions(db):
                 balancer.set_pool(pool_id, definition)
         await database.write(lambda tx: _take_up(tx, scheduler))
@@ -155,7 +168,7 @@ async def _read_what_is_there(
             f"cannot use the database in {settings.data_dir}: {error.cause}; "
             "make room or repair it, or give another data directory"
         ) from error
-    return str(row["value"])
+    return secret
 
 
 async def _sweep(database: Database, contents: ContentStore, settings: Settings) -> None:
@@ -173,14 +186,8 @@ async def _sweep(database: Database, contents: ContentStore, settings: Settings)
 def _take_up(tx: Transaction, scheduler: Scheduler) -> None:
     """Queue unfinished rollouts: those that ran come first, the rest in their old order."""
     waiting: dict[tuple[str, int, bool], list[str]] = {}
-    for row in tx.execute(
-        "SELECT rollouts.id, pools.id AS pool_id, pools.concurrency,"
-        " rollouts.status = 'running' AS left_over FROM rollouts"
-        " JOIN pools ON pools.id = rollouts.pool_id"
-        " WHERE rollouts.status IN ('queued', 'running')"
-        " ORDER BY rollouts.status = 'queued', rollouts.seq"
-    ):
-        place = (row["pool_id"], row["concurrency"], bool(row["left_over"]))
+    for row in rollouts.unfinished(tx):
+        place = (row["pool_id"], row["concurrency"], row["status"] == "running")
         waiting.setdefault(place, []).append(row["id"])
     for (pool_id, concurrency, resumed), rollout_ids in waiting.items():
         scheduler.enqueue(pool_id, concurrency, rollout_ids, resumed=resumed)

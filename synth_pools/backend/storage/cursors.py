@@ -8,6 +8,8 @@ import hashlib
 import hmac
 from collections.abc import Sequence
 
+from .database import Executes
+
 _POSITION_BYTES = 8
 _MAC_BYTES = 10
 
@@ -37,6 +39,12 @@ class Cursors:
     def _mac(self, scope: str, packed: bytes) -> bytes:
         message = scope.encode() + b"\0" + packed
         return hmac.digest(self._secret, message, hashlib.sha256)[:_MAC_BYTES]
+
+
+def cursor_secret(db: Executes) -> str:
+    """Return the secret with which this database signs its cursors."""
+    row = db.execute("SELECT value FROM meta WHERE key = 'cursor_secret'").fetchone()
+    return str(row["value"])
 
 
 def page_document(items: Sequence[str], next_cursor: str | None) -> str:

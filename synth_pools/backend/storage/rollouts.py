@@ -213,6 +213,16 @@ def cancel(tx: Transaction, rollout: sqlite3.Row) -> None:
     tx.changed(_change_of(rollout, "cancelled", moment))
 
 
+def unfinished(db: Executes) -> Sequence[sqlite3.Row]:
+    """Return the ids and pools of what has not ended: those that ran come first, then by age."""
+    return db.execute(
+        "SELECT rollouts.id, rollouts.status, rollouts.pool_id, pools.concurrency FROM rollouts"
+        " JOIN pools ON pools.id = rollouts.pool_id"
+        " WHERE rollouts.status IN ('queued', 'running')"
+        " ORDER BY rollouts.status = 'queued', rollouts.seq"
+    ).fetchall()
+
+
 def unfinished_of_pool(tx: Transaction, pool_id: str) -> Sequence[sqlite3.Row]:
     """Return the rollouts of a pool that have not ended."""
     return tx.execute(
