@@ -61,7 +61,7 @@ _OUTAGES = frozenset(
 )
 
 
-class Observer(Protocol):
+class CommitObserver(Protocol):
     """Told of everything that is written."""
 
     def committed(self, writes: int, seconds: float, *, failed: bool) -> None:
@@ -85,7 +85,7 @@ class Transaction:
     __slots__ = ("_callbacks", "_observer", "_request_id", "execute", "executemany")
 
     def __init__(
-        self, connection: sqlite3.Connection, job: _Job, observer: Observer | None
+        self, connection: sqlite3.Connection, job: _Job, observer: CommitObserver | None
     ) -> None:
         self.execute = connection.execute
         self.executemany = connection.executemany
@@ -168,7 +168,7 @@ class Database:
     Reads run in the event loop on a connection of their own, and never wait for the writer.
     """
 
-    def __init__(self, data_dir: Path, observer: Observer | None = None) -> None:
+    def __init__(self, data_dir: Path, observer: CommitObserver | None = None) -> None:
         self._path = path = data_dir / FILE_NAME
         self._observer = observer
         self._loop = asyncio.get_running_loop()
@@ -250,9 +250,14 @@ class Database:
     async def write(self, work: Callable[[Transaction], _T], *, inline: bool = False) -> _T:
         """Run `work` in a transaction and return its result once it is on disk.
 
-        It may be run again where what it shared a commit with made that fail: it must do nothing
-        but read and write in its transaction. `inline`: these are few statements, with little data.
-        `StorageError` where the disk does not take it.
+        Args:
+            work: Called with the transaction, and called again where what it shared a commit with
+                made that fail: it must do nothing but read and write in its transaction.
+            inline: Whether these are few statements with little data, for the event loop to run.
+
+        Raises:
+            StorageError: The disk does not take it.
+            DatabaseClosedError: The database is closed.
         """
         if self._closed:
             raise DatabaseClosedError("the backend is stopping")
