@@ -122,8 +122,8 @@ class _Reader:
             call.get("params", {}).get("cursor") or call.get("headers", {}).get("Last-Event-ID")
         )
         self._connected = False
-        # Attempts since the last one that brought something.
-        self._barren = 0
+        # Since the last one that brought something new.
+        self._failed_attempts = 0
         # The server's own wish for the time between two attempts.
         self._asked: float | None = None
         # How long the connection may be silent for the end not to be missed; 0 if there is none.
@@ -194,7 +194,7 @@ class _Reader:
                 continue
             alive = heard and self._transport.clock() - opened > _ALIVE_SECONDS
             if position.events > before or (alive and not isinstance(failure, APITimeoutError)):
-                self._barren = 0
+                self._failed_attempts = 0
             self._pause(failure, prompt=position.events > before)
 
     def _open(self) -> Response:
@@ -217,7 +217,7 @@ class _Reader:
                 if _can_be_header(cursor):
                     call["headers"] = {**call.get("headers", {}), "Last-Event-ID": cursor}
         response = call_within(
-            limit, transport.open_stream, self._operation, call, attempt=self._barren + 1
+            limit, transport.open_stream, self._operation, call, attempt=self._failed_attempts + 1
         )
         self._connected = True
         return response
@@ -242,7 +242,7 @@ class _Reader:
 
     def _pause(self, failure: SynthPoolsError | None, *, prompt: bool) -> None:
         """Wait for the next attempt, or raise if there is none."""
-        self._barren += 1
+        self._failed_attempts += 1
         transport, position = self._transport, self._position
         if isinstance(failure, ClientClosedError):
             raise failure
@@ -255,13 +255,16 @@ class _Reader:
                 cause="EndOfStream",
                 sent=True,
             )
-        wait = transport.retry_wait(self._operation, failure, self._barren)
+        wait = transport.retry_wait(self._operation, failure, self._failed_attempts)
         if wait is None:
             status = getattr(failure, "status_code", None)
             if not self._connected or (status is not None and status not in RETRIED_STATUSES):
                 raise failure
             raise broken_stream(
-                failure, cursor=position.cursor, events=position.events, attempts=self._barren
+                failure,
+                cursor=position.cursor,
+                events=position.events,
+                attempts=self._failed_attempts,
             )
         if self._asked is not None:
             wait = max(self._asked, getattr(failure, "retry_after", None) or 0.0)
@@ -270,7 +273,7 @@ class _Reader:
         if self._until is not None:
             wait = min(wait, max(0.0, self._until - transport.clock()))
         transport.observer.retrying(
-            self._call, failure, self._barren, wait, transport.config.max_retries
+            self._call, failure, self._failed_attempts, wait, transport.config.max_retries
         )
         transport.sleep(wait)
 

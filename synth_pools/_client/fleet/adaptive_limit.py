@@ -74,7 +74,7 @@ class AdaptiveLimiter:
         if named is not None:
             named = min(named, LONGEST_NAMED_PAUSE_SECONDS)
         if ticket != self._epoch:
-            # One of the many that were under way when the first was turned away: same news.
+            # It was sent before the pause began: the same overload, reported again.
             if named is not None:
                 self._resume_at = max(self._resume_at, now + named)
             return None

@@ -58,8 +58,8 @@ class JournalFile:
     """An open journal.
 
     Attributes:
-        run: What it belongs to.
-        memory: What it said when it was opened.
+        run: The run that it belongs to.
+        entries: Its entries from before it was opened.
     """
 
     def __init__(self, path: Path, pool_id: str, base_url: str) -> None:

@@ -217,7 +217,7 @@ def _report(body: Any) -> _Report:
 
 
 def _report_of_object(body: dict[str, Any]) -> _Report:
-    # A body may carry the same news twice, in the newer `detail` and in the older `error`.
+    # A body may carry the same error twice, in the newer `detail` and in the older `error`.
     envelope = body.get("error")
     detail = body.get("detail")
     parts = [part for part in (envelope, detail, body) if isinstance(part, dict)]

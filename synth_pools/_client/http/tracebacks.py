@@ -3,7 +3,7 @@
 An exception keeps the frames that it passed through alive, and frames of an HTTP library hold the
 headers of the request in local variables. Whoever prints a traceback with its locals, as error
 reporters do, would print the key. So our exceptions are raised in the place of the originals, and
-what has to pass through unchanged loses its frames on the way.
+what has to pass through unchanged loses its frames first.
 """
 
 from __future__ import annotations

@@ -136,7 +136,7 @@ class _Engine:
         self._options = options
         self._pool_id = pool_id
         self._source = RequestSource(requests, "requests")
-        # Each call once: what to do about trouble is decided for all of them, by the gate.
+        # Each call once: retries are decided for all calls together, by the retrying caller.
         self._transport = transport.with_config(
             dataclasses.replace(transport.config, max_retries=0, idempotency_key=None)
         )

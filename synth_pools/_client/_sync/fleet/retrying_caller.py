@@ -31,10 +31,10 @@ class RetryingCaller:
     """Caller that all workers of a fleet share.
 
     Args:
-        crew: Who calls.
-        transport: Its clock and its random numbers.
+        group: The workers that call.
+        transport: Source of the clock and of random numbers.
         limit: Most calls at a time.
-        tries: How often a call may fail on the service's side.
+        tries: Most server errors of a call.
         patience: Seconds without any success after which a call gives up.
     """
 
@@ -68,8 +68,7 @@ class RetryingCaller:
         """Make a call, as often as it takes, and return its result.
 
         Raises:
-            SynthPoolsError: What it failed with for good, or what it still fails with after
-                `patience` seconds.
+            SynthPoolsError: The error is permanent, or calls still fail after `patience` seconds.
         """
         failing_since: float | None = None
 

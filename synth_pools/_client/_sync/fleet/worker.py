@@ -52,7 +52,7 @@ class FleetWorker:
     """Worker for the requests of one fleet; any number at a time.
 
     Attributes:
-        flights: What is under way, by index.
+        in_flight: Requests that are under way, by index.
     """
 
     def __init__(
@@ -155,17 +155,17 @@ class FleetWorker:
         """Follow a rollout's events, and poll it whenever they end or where there are none."""
         operations, pool_id = self._operations, self._pool_id
         watch = _Watch()
-        barren = 0
+        idle_polls = 0
         while True:
             if watch.is_possible:
                 before = watch.events
                 self._watch(rollout_id, watch)
-                barren = 0 if watch.events > before else barren
+                idle_polls = 0 if watch.events > before else idle_polls
             rollout = self._caller.call(lambda: operations.get_rollout(pool_id, rollout_id))
             if is_final(rollout):
                 return rollout
-            barren += 1
-            pause = backoff(barren, self._operations._transport.random)
+            idle_polls += 1
+            pause = backoff(idle_polls, self._operations._transport.random)
             self._caller.sleep(pause * (BROKEN_SHARE if watch.is_possible else 1.0))
 
     def _watch(self, rollout_id: str, watch: _Watch) -> None:
