@@ -251,7 +251,7 @@ def _judge(run: _Run, session: Session, urls: Mapping[str, str], progress: Progr
         return
     if options.wants("schema") and not _late(run, session):
         progress("schema", 0, 1)
-        run.add(run_fuzzing(options, session, lambda text: progress(text, 0, 0)))
+        run.add(run_fuzzing(session, lambda text: progress(text, 0, 0)))
 
 
 def _late(run: _Run, session: Session) -> bool:
@@ -280,9 +280,11 @@ def _clean_up(run: _Run, session: Session, progress: Progress) -> None:
     # Scenarios that hang in a wait must not make new things meanwhile.
     session.http.stop.set()
     sweeper = HttpClient(session.base_url, session.options.api_key, session.document)
-    left = remove_created(sweeper, session.created)
-    sweeper.close()
-    session.http.close()
+    try:
+        left = remove_created(sweeper, session.created)
+    finally:
+        sweeper.close()
+        session.http.close()
     if left:
         run.notes.append(
             f"{left} pools of this run are left over; remove them with --cleanup, "

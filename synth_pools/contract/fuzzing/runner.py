@@ -18,7 +18,7 @@ from synth_pools.contract.fuzzing.schemathesis_engine import (
 )
 from synth_pools.contract.fuzzing.seeds import SeedError, make_targeting
 from synth_pools.contract.fuzzing.targeting import RequestTargeting
-from synth_pools.contract.options import Options, Profile
+from synth_pools.contract.options import Profile
 from synth_pools.contract.results import Clause, Column, Departure, Layer, LayerResult, Outcome
 from synth_pools.contract.rules.event_streams import check_event_stream
 from synth_pools.contract.rules.verdict import excerpt
@@ -34,13 +34,10 @@ _ANSWERS = Clause("Errors", "every request is answered")
 _TELL_EVERY = 1.0
 
 
-def run_fuzzing(
-    options: Options, session: Session, progress: Callable[[str], None] = lambda _: None
-) -> LayerResult:
+def run_fuzzing(session: Session, progress: Callable[[str], None] = lambda _: None) -> LayerResult:
     """Send generated requests; verdicts go to the session's collector.
 
     Args:
-        options: The run's options.
         session: The run.
         progress: A callback for a line of progress.
 
@@ -51,14 +48,13 @@ def run_fuzzing(
         targeting = make_targeting(session)
     except (SeedError, BusyError) as error:
         return LayerResult(obstacle=f"generated requests had no pool to go to: {error}")
-    return LayerResult(obstacle=_drive(options, session, targeting, progress))
+    return LayerResult(obstacle=_drive(session, targeting, progress))
 
 
 def _drive(
-    options: Options, session: Session, targeting: RequestTargeting, progress: Callable[[str], None]
+    session: Session, targeting: RequestTargeting, progress: Callable[[str], None]
 ) -> str | None:
-    profile = options.profile
-    document, collector = session.document, session.collector
+    options, collector = session.options, session.collector
     told = 0.0
     absent = session.not_offered()
     for operation, note in absent.items():
@@ -76,9 +72,9 @@ def _drive(
         url=options.url,
         api_key=options.api_key,
         seed=options.seed,
-        examples=_EXAMPLES[profile],
-        phases=_PHASES[profile],
-        steps=_STEPS[profile],
+        examples=_EXAMPLES[options.profile],
+        phases=_PHASES[options.profile],
+        steps=_STEPS[options.profile],
         read_only=options.read_only,
         without=frozenset(absent),
         checks=tuple(name for name, check in CHECKS.items() if options.wants(check.id)),
@@ -89,7 +85,7 @@ def _drive(
     obstacle: str | None = None
     for found in run_engine(options.spec, settings, tick=tick):
         if isinstance(found, CheckedExchange):
-            _take(document, collector, found)
+            _take(session.document, collector, found)
         elif found.network:
             collector.departed(_silence(found))
         elif found.operation is not None:

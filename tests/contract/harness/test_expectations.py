@@ -6,19 +6,15 @@ from typing import Any
 
 import pytest
 
-from synth_pools.contract.collector import ResultCollector, cause_of
-from synth_pools.contract.document import Document
 from synth_pools.contract.exceptions import InconclusiveError
 from synth_pools.contract.harness.expectations import Expectations, Status, difference
 from synth_pools.contract.harness.registry import Scenario
-from synth_pools.contract.http.client import ABSENT, HttpClient, Response, at
-from synth_pools.contract.options import ApiKey, Options
+from synth_pools.contract.http.client import ABSENT, Response, at
 from synth_pools.contract.results import Clause, Column, Exchange, Layer, Outcome
 from synth_pools.contract.rules.verdict import same_json
 from synth_pools.contract.session import Session
-from synth_pools.spec import load_spec
+from tests.contract.harness.sessions import URL, outcomes, session
 
-_URL = "http://127.0.0.1:9"
 _CLAUSE = Clause("Pools: states", "a demand")
 
 
@@ -46,21 +42,18 @@ def test_where_two_values_part() -> None:
     assert at({"a": [{"b": 1}]}, "a", 5, "b") is ABSENT
 
 
-def _expectations() -> tuple[Expectations, ResultCollector]:
-    document, key = Document(load_spec()), ApiKey("expectations-key")
-    collector = ResultCollector(document)
-    options = Options(_URL, key, "0a1b2c3d", 1)
-    session = Session(options, document, HttpClient(_URL, key, document), collector)
+def _expectations() -> tuple[Expectations, Session]:
+    run = session()
     scenario = Scenario("a.b", _CLAUSE, ("update_pool",), lambda _: None)
-    return Expectations(session, scenario, Layer.SCENARIO), collector
+    return Expectations(run, scenario, Layer.SCENARIO), run
 
 
 def _response(status: int = 200, body: bytes = b"{}") -> Response:
-    return Response(Exchange("GET", _URL, status=status, response_body=body))
+    return Response(Exchange("GET", URL, status=status, response_body=body))
 
 
-def _outcomes(collector: ResultCollector) -> dict[str, Outcome]:
-    return {one.operation: one.outcome for one in collector.result().outcomes}
+def _departed(run: Session) -> set[str]:
+    return {name for name, (one, _) in outcomes(run).items() if one is Outcome.DEPARTED}
 
 
 @pytest.mark.parametrize(
@@ -76,13 +69,12 @@ def _outcomes(collector: ResultCollector) -> dict[str, Outcome]:
 def test_a_change_that_no_reader_sees_is_the_writers(
     seen: tuple[bool, bool, bool], departed: set[str]
 ) -> None:
-    expect, collector = _expectations()
+    expect, run = _expectations()
     operations = ("update_pool", "get_pool", "list_pools")
     told = [(name, ok, _response()) for name, ok in zip(operations, seen, strict=True)]
     met = expect.observed("update_pool", _response(), told, "a change", "none")
     assert met is (departed == set())
-    found = _outcomes(collector)
-    assert {name for name, one in found.items() if one is Outcome.DEPARTED} == departed
+    assert _departed(run) == departed
 
 
 @pytest.mark.parametrize(
@@ -97,16 +89,15 @@ def test_a_change_that_no_reader_sees_is_the_writers(
 def test_an_account_that_stands_alone_departs(
     values: tuple[float, ...], departed: set[str]
 ) -> None:
-    expect, collector = _expectations()
+    expect, run = _expectations()
     operations = ("get_pool", "list_pools", "update_pool")
     told = [(name, value, _response()) for name, value in zip(operations, values, strict=False)]
     assert expect.consistent("the pool", told) is (departed == set())
-    found = _outcomes(collector)
-    assert {name for name, one in found.items() if one is Outcome.DEPARTED} == departed
+    assert _departed(run) == departed
 
 
 def test_a_status_is_judged_with_its_code_and_its_reason() -> None:
-    expect, collector = _expectations()
+    expect, run = _expectations()
     wanted = Status(409, "it is archived", code="pool_archived")
     right = _response(409, b'{"error": {"code": "pool_archived"}}')
     assert expect.status(right, wanted, "update_pool")
@@ -114,7 +105,7 @@ def test_a_status_is_judged_with_its_code_and_its_reason() -> None:
     assert not expect.status(_response(404), wanted, "update_pool")
     other = _response(409, b'{"error": {"code": "pool_exists"}}')
     assert not expect.status(other, wanted, "update_pool")
-    (cell,) = collector.result().outcomes
+    (cell,) = run.collector.result().outcomes
     assert (cell.column, cell.outcome) == (Column.ERRORS, Outcome.DEPARTED)
     told = [(one.expected, one.got) for one in cell.departures]
     assert told == [
@@ -130,13 +121,3 @@ def test_an_operation_that_answers_501_is_not_offered() -> None:
         expect.status(_response(501), 200, "pause_pool")
     assert (caught.value.outcome, caught.value.operation) == (Outcome.NOT_OFFERED, "pause_pool")
     assert expect.status(_response(501), (200, 501), "pause_pool")
-
-
-def test_one_defect_is_one_entry() -> None:
-    def told(expected: str) -> str:
-        return cause_of("get_pool", expected)
-
-    assert told('id is "contract-kit-0a1b2c3d-x-1"') == told('id is "contract-kit-0a1b2c3d-y-2"')
-    assert told("capacity is 4") == told("capacity is 5")
-    assert told("capacity is 4") != told("concurrency is 4")
-    assert told("task_config is {}") != told("task_metadata is {}")

@@ -1,0 +1,144 @@
+"""The executor: an outcome for each operation of a scenario, whatever ends it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from synth_pools.contract.exceptions import (
+    BusyError,
+    InconclusiveError,
+    StoppedError,
+    StopScenarioError,
+)
+from synth_pools.contract.harness.context import Context
+from synth_pools.contract.harness.executor import ScenarioExecutor, execute
+from synth_pools.contract.harness.expectations import Expectation
+from synth_pools.contract.harness.registry import Scenario
+from synth_pools.contract.results import Clause, Outcome
+from synth_pools.contract.session import Session
+from tests.contract.harness.sessions import outcomes, session
+
+_HELD = (Outcome.HELD, "")
+_LATE = "the time ran out before every scenario was played: give it more"
+
+
+def _scenario(play: Callable[[Context], None], id_: str = "a.b", **more: object) -> Scenario:
+    clause = Clause("Pages", "a demand")
+    return Scenario(id_, clause, ("get_pool", "list_pools"), play, **more)  # type: ignore[arg-type]
+
+
+def _raising(error: Exception) -> Callable[[Context], None]:
+    def play(ctx: Context) -> None:
+        ctx.expect.that(Expectation("get_pool", "a demand", None), True, "")
+        raise error
+
+    return play
+
+
+@pytest.mark.parametrize(
+    ("error", "rest", "obstacle"),
+    [
+        (StopScenarioError(), "what comes before it departed", None),
+        (InconclusiveError(Outcome.NOT_REACHED, "list_pools", "too slow"), "too slow", None),
+        (BusyError("429"), "429", "the server is too busy to be judged: 429"),
+        (StoppedError(), "the run was stopped", None),
+        (
+            KeyError("x"),
+            "the kit stumbled: KeyError: 'x'",
+            "the kit stumbled in a.b: KeyError: 'x'",
+        ),
+    ],
+)
+def test_what_ends_a_scenario_is_the_note_of_what_it_did_not_judge(
+    error: Exception, rest: str, obstacle: str | None
+) -> None:
+    run = session()
+    assert execute(run, _scenario(_raising(error))) == obstacle
+    assert outcomes(run) == {"get_pool": _HELD, "list_pools": (Outcome.NOT_REACHED, rest)}
+    assert not run.http.stop.is_set()
+
+
+def test_a_lost_connection_stops_the_run() -> None:
+    def play(ctx: Context) -> None:
+        ctx.require(200, "list_pools")
+
+    run = session()
+    obstacle = execute(run, _scenario(play))
+    assert obstacle is not None
+    assert obstacle.startswith("the connection was lost (127.0.0.1:9")
+    assert run.http.stop.is_set()
+    assert set(outcomes(run).values()) == {(Outcome.NOT_REACHED, "the connection was lost")}
+
+
+@pytest.mark.parametrize(
+    ("needs", "features", "outcome", "note"),
+    [
+        ("pause", {}, Outcome.NOT_OFFERED, "features.pause is not true"),
+        ("pause", {"pause": True}, Outcome.HELD, ""),
+        ("live", {"echo": True}, Outcome.HELD, ""),
+        ("live", {}, Outcome.NOT_REACHED, "needs a slow rollout: no echo target, and no container"),
+        ("containers", {"echo": True}, Outcome.NOT_REACHED, "needs a backend on this machine"),
+    ],
+)
+def test_a_scenario_whose_need_is_not_met_is_not_played(
+    needs: str, features: dict[str, bool], outcome: Outcome, note: str
+) -> None:
+    def play(ctx: Context) -> None:
+        for operation in ctx.scenario.operations:
+            ctx.expect.that(Expectation(operation, "a demand", None), True, "")
+
+    run = session(features)
+    assert execute(run, _scenario(play, needs=needs)) is None
+    for found, told in outcomes(run).values():
+        assert (found, told[: len(note)]) == (outcome, note)
+
+
+def test_a_run_that_only_reads_plays_what_only_reads() -> None:
+    played: list[str] = []
+
+    def play(ctx: Context) -> None:
+        played.append(ctx.scenario.id)
+
+    run = session(read_only=True)
+    assert execute(run, _scenario(play, "writes.much")) is None
+    assert execute(run, _scenario(play, "reads.much", reads_only=True)) is None
+    assert played == ["reads.much"]
+
+
+def test_after_the_deadline_nothing_is_played() -> None:
+    run = session(deadline=0.0)
+    assert execute(run, _scenario(_raising(KeyError("x")))) == _LATE
+    assert set(outcomes(run).values()) == {(Outcome.NOT_REACHED, "the time ran out")}
+
+
+def test_slow_ones_run_along_and_those_that_run_alone_come_last() -> None:
+    played: list[str] = []
+    quick_done, release = threading.Event(), threading.Event()
+
+    def quick(ctx: Context) -> None:
+        played.append(ctx.scenario.id)
+
+    def slow(ctx: Context) -> None:
+        assert quick_done.wait(30)
+        assert release.wait(30)
+        played.append(ctx.scenario.id)
+
+    told: list[tuple[int, int]] = []
+    run: Session = session()
+    scenarios = [
+        _scenario(quick, "runs.alone", alone=True),
+        _scenario(slow, "runs.slow", slow=True),
+        _scenario(quick, "runs.quick"),
+    ]
+    executor = ScenarioExecutor(run, scenarios, lambda done, total: told.append((done, total)))
+    executor.wait_for_quick()
+    quick_done.set()
+    assert played == ["runs.quick"]
+    release.set()
+    executor.wait_for_all()
+    assert played == ["runs.quick", "runs.slow", "runs.alone"]
+    assert executor.obstacles == []
+    assert {total for _, total in told} <= {3}

@@ -1,0 +1,98 @@
+"""The collector: one outcome per check, operation, column and layer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from synth_pools.contract.collector import ResultCollector, cause_of
+from synth_pools.contract.results import (
+    Clause,
+    Column,
+    Departure,
+    Exchange,
+    Layer,
+    Outcome,
+)
+from tests.contract.harness.sessions import DOCUMENT
+
+_CELL = ("a.b", "get_pool", Column.BEHAVIOUR, Layer.SCENARIO)
+
+
+def _departure(got: str, exchange: Exchange | None = None) -> Departure:
+    check, operation, column, layer = _CELL
+    clause = Clause("Pages", "x")
+    return Departure(
+        check,
+        operation,
+        clause,
+        "y",
+        got,
+        exchange,
+        layer,
+        column,
+        (exchange,) * 2 if exchange else (),
+    )
+
+
+def test_the_heaviest_outcome_stays() -> None:
+    collector = ResultCollector(DOCUMENT)
+    seen = []
+    steps: list[Callable[[], None]] = [
+        lambda: collector.inconclusive(Outcome.NOT_REACHED, *_CELL, "first note"),
+        lambda: collector.inconclusive(Outcome.NOT_OFFERED, *_CELL, "second note"),
+        lambda: collector.held(*_CELL),
+        lambda: collector.departed(_departure("wrong")),
+        lambda: collector.held(*_CELL),
+        lambda: collector.inconclusive(Outcome.NOT_REACHED, *_CELL, "third note"),
+    ]
+    for step in steps:
+        step()
+        (one,) = collector.result().outcomes
+        assert (one.check, one.operation, one.column, one.layer) == _CELL
+        seen.append((one.outcome, one.note))
+    assert seen == [
+        (Outcome.NOT_REACHED, "first note"),
+        (Outcome.NOT_OFFERED, "first note"),
+        (Outcome.HELD, ""),
+        *[(Outcome.DEPARTED, "first note")] * 3,
+    ]
+
+
+def test_the_first_departures_are_kept_without_the_tails_of_their_bodies() -> None:
+    collector = ResultCollector(DOCUMENT)
+    exchange = Exchange("GET", "http://x", status=200, response_body=b"x" * 10_000)
+    for number in range(50):
+        collector.departed(_departure(str(number), exchange))
+    (one,) = collector.result().outcomes
+    assert [departure.got for departure in one.departures] == [str(n) for n in range(40)]
+    first = one.departures[0]
+    assert first.exchange is not None
+    assert {len(step.response_body) for step in (first.exchange, *first.before)} == {8_192}
+
+
+def test_an_exchange_is_counted_and_judged_by_the_document() -> None:
+    collector = ResultCollector(DOCUMENT)
+    url = "http://x/v1/queue/status"
+    headers = (("content-type", "application/json"),)
+    for body, status in ((b'{"queued": 0, "running": 0, "capacity": 1}', 200), (b"{}", 200)):
+        exchange = Exchange("GET", url, (), None, status, headers, body)
+        named = Exchange("GET", url, (), None, status, headers, body, operation="get_queue_status")
+        collector.record(named, Layer.SCENARIO, (exchange,))
+    collector.record(Exchange("GET", url, trouble="nothing came"), Layer.SCENARIO)
+    result = collector.result()
+    assert result.requests == 3
+    assert result.reached == {("get_queue_status", 200): 2}
+    bodies = [one for one in result.outcomes if one.check == "schema.body"]
+    assert [one.outcome for one in bodies] == [Outcome.DEPARTED]
+    assert len(bodies[0].departures[0].before) == 1
+
+
+def test_one_defect_is_one_entry() -> None:
+    def told(expected: str) -> str:
+        return cause_of("get_pool", expected)
+
+    assert told('id is "contract-kit-0a1b2c3d-x-1"') == told('id is "contract-kit-0a1b2c3d-y-2"')
+    assert told("capacity is 4") == told("capacity is 5")
+    assert told("capacity is 4") != told("concurrency is 4")
+    assert told("task_config is {}") != told("task_metadata is {}")
+    assert told("capacity is 4") != cause_of("list_pools", "capacity is 4")
