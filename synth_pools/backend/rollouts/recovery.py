@@ -44,5 +44,5 @@ def end_lost(tx: Transaction, pool: Pool) -> None:
         limits = json.loads(rollout["request"]).get("limits")
         if rollout["attempt"] >= most_attempts_of(limits) and is_lost(tx, rollout, pool):
             error = lost()
-            outcome = failure(error.code, error.message, error.details)
-            stored_rollouts.finish(tx, rollout["id"], outcome)
+            result = failure(error.code, error.message, error.details)
+            stored_rollouts.finish(tx, rollout["id"], result)

@@ -95,46 +95,46 @@ class Runner:
         while True:
             try:
                 async with asyncio.timeout(patience):
-                    place = await self._balancer.acquire(pool_id, tried, is_retry=error is not None)
+                    lease = await self._balancer.acquire(pool_id, tried, is_retry=error is not None)
             except TimeoutError:
                 if error is None:
                     raise
-                outcome = failure(error.code, error.message, error.details)
+                result = failure(error.code, error.message, error.details)
                 break
-            with place:
-                begin = partial(self._begin, rollout_id, place.url, error)
+            with lease:
+                begin = partial(self._begin, rollout_id, lease.url, error)
                 attempt = await write(begin, inline=True)
                 if isinstance(attempt, RunEnd):
                     return attempt
                 patience = attempt.limit_seconds
-                place.move(attempt.container_url)
+                lease.move(attempt.container_url)
                 try:
-                    outcome = await self._outcome(attempt)
+                    result = await self._result_of(attempt)
                 except TargetError as failed:
                     error = failed
-                    _tell(place, failed)
+                    _tell(lease, failed)
                 else:
                     break
             if not attempt.may_follow(error):
-                outcome = failure(error.code, error.message, error.details)
+                result = failure(error.code, error.message, error.details)
                 break
             if error.code != "backend_restarted" and attempt.container_url is not None:
                 tried.append(attempt.container_url)
                 if not self._balancer.has_other(pool_id, tried):
                     await asyncio.sleep(attempt.pause_seconds)
-        async with self._contents.kept(outcome.contents):
-            finish = partial(self._finish, rollout_id=rollout_id, outcome=outcome)
-            await write(finish, inline=len(outcome.result) <= _LARGE_ANSWER)
+        async with self._contents.kept(result.contents):
+            finish = partial(self._finish, rollout_id=rollout_id, result=result)
+            await write(finish, inline=len(result.result) <= _LARGE_ANSWER)
         return RunEnd.DONE
 
     async def fail_crashed(self, rollout_id: str) -> None:
         """End a rollout whose `run` raised."""
-        outcome = failure("internal_error", "The backend failed; its log has the cause.")
-        finish = partial(self._finish, rollout_id=rollout_id, outcome=outcome)
+        result = failure("internal_error", "The backend failed; its log has the cause.")
+        finish = partial(self._finish, rollout_id=rollout_id, result=result)
         await self._database.write_until_stored(finish)
 
     def _begin(
-        self, rollout_id: str, place_url: str | None, error: TargetError | None, tx: Transaction
+        self, rollout_id: str, lease_url: str | None, error: TargetError | None, tx: Transaction
     ) -> Attempt | RunEnd:
         """Return the next attempt, or the one that was left over, unless there is none to make."""
         rollout = find_rollout(tx, rollout_id)
@@ -150,19 +150,19 @@ class Runner:
             # Paused, or failed, in the very moment in which it was to start.
             return RunEnd.PUT_BACK
         try:
-            url = _url_of_task(tx, rollout, pool) or place_url
+            url = _url_of_task(tx, rollout, pool) or lease_url
         except ApiError as gone:
             if error is None:
                 self._finish(tx, rollout_id, failure("task_deleted", gone.message))
                 return RunEnd.DONE
             # That its task was deleted does not stop one that runs.
-            url = place_url if _is_of_pool(rollout["attempt_url"], pool) else rollout["attempt_url"]
+            url = lease_url if _is_of_pool(rollout["attempt_url"], pool) else rollout["attempt_url"]
         started = rollouts.start(tx, rollout, url, error)
         tx.after_commit(lambda: self._notifier.notify(rollout_id, goes_on=True))
         return self._attempt(started, pool, is_resumed=False)
 
-    def _finish(self, tx: Transaction, rollout_id: str, outcome: RolloutResult) -> None:
-        if rollouts.finish(tx, rollout_id, outcome):
+    def _finish(self, tx: Transaction, rollout_id: str, result: RolloutResult) -> None:
+        if rollouts.finish(tx, rollout_id, result):
             tx.after_commit(lambda: self._notifier.notify(rollout_id))
 
     def _attempt(self, rollout: Row, pool: Pool, *, is_resumed: bool) -> Attempt:
@@ -181,7 +181,7 @@ class Runner:
             is_resumed,
         )
 
-    async def _outcome(self, attempt: Attempt) -> RolloutResult:
+    async def _result_of(self, attempt: Attempt) -> RolloutResult:
         """Return the result of an attempt; `TargetError` where no usable answer came."""
         try:
             target = self.target(attempt.container_url, attempt.key_env)
@@ -248,10 +248,10 @@ async def _take_up(target: Target, attempt: Attempt) -> Answer:
     return found
 
 
-def _tell(place: Lease, error: TargetError) -> None:
+def _tell(lease: Lease, error: TargetError) -> None:
     """Count a container at whose address nobody listens as one that failed a check."""
     if error.code == "container_unreachable":
-        place.report_unreachable(error.message)
+        lease.report_unreachable(error.message)
 
 
 def _url_of_task(tx: Transaction, rollout: Row, pool: Pool) -> str | None:

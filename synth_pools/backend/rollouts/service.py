@@ -117,9 +117,9 @@ class RolloutService:
 
         def work(tx: Transaction) -> Row:
             # First, since that one is answered also when the one that it repeats is forgotten.
-            former = None if key is None else key.former(tx)
-            if former is not None:
-                return former
+            existing = None if key is None else key.existing(tx)
+            if existing is not None:
+                return existing
             original = find_rollout(tx, rollout_id)
             request = json.loads(original["request"])
             return self._admission(tx).admit(original["pool_id"], request, key, rollout_id)
@@ -288,9 +288,9 @@ class _Admission:
         stored: dict[str, Any] | None = None,
     ) -> Row:
         tx = self._tx
-        former = None if key is None else key.former(tx)
-        if former is not None:
-            return former
+        existing = None if key is None else key.existing(tx)
+        if existing is not None:
+            return existing
         pool = self._placement.pool_for(pool_id, request)
         self._room.take(pool)
         self._placement.placed(pool)

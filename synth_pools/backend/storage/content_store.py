@@ -76,7 +76,7 @@ class ContentStore:
             self._held.update(names)
         try:
             if contents:
-                await self._write_in_the_end(contents)
+                await self._write_until_stored(contents)
             yield
         except BaseException:
             self._loose.update(names)
@@ -201,7 +201,7 @@ class ContentStore:
         path.replace(target)
         return True
 
-    async def _write_in_the_end(self, contents: Sequence[Content]) -> None:
+    async def _write_until_stored(self, contents: Sequence[Content]) -> None:
         pause = _SHORTEST_PAUSE
         while True:
             try:

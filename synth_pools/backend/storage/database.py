@@ -180,28 +180,25 @@ class Database:
         self._closed = False
         self._complained = 0.0
         self._writer_ended = asyncio.Event()
-        _make_private(path)
-        self._writer = _connect(path)
         self._patience = _PATIENCE
-        try:
+        with contextlib.ExitStack() as undo:
+            _make_private(path)
+            self._writer = undo.enter_context(contextlib.closing(_connect(path)))
             # Before anything is changed: it may be somebody else's.
-            is_new = read_version(self._writer) == 0
-            if is_new:
+            self.is_new = read_version(self._writer) == 0
+            if self.is_new:
                 # It can only be chosen before the first table.
                 self._writer.execute("PRAGMA auto_vacuum = INCREMENTAL")
-            self.is_new = is_new
             self._writer.execute("PRAGMA journal_mode = WAL")
             # On disk, and not merely handed to the system, before anyone is told.
             self._writer.execute("PRAGMA synchronous = FULL")
             self._writer.execute(f"PRAGMA journal_size_limit = {_LOG_BYTES:d}")
             prepare(self._writer)
-            self._reader = _connect(path)
-        except BaseException:
-            self._writer.close()
-            raise
-        self._reader.execute("PRAGMA query_only = ON")
-        self._thread = threading.Thread(target=self._run, name="synth-pools-store", daemon=True)
-        self._thread.start()
+            self._reader = undo.enter_context(contextlib.closing(_connect(path)))
+            self._reader.execute("PRAGMA query_only = ON")
+            self._thread = threading.Thread(target=self._run, name="synth-pools-store", daemon=True)
+            self._thread.start()
+            undo.pop_all()
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:

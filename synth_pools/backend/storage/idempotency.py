@@ -31,7 +31,7 @@ class IdempotencyKey:
         digest = hashlib.sha256(json_text.canonical(body).encode("ascii")).hexdigest()
         return cls(scope, key, digest)
 
-    def former(self, tx: Transaction) -> sqlite3.Row | None:
+    def existing(self, tx: Transaction) -> sqlite3.Row | None:
         """Return the rollout that this key led to before; 409 where that was with another body."""
         tx.execute("DELETE FROM idempotency WHERE created < ?", (clock.unix_time() - KEY_SECONDS,))
         row = tx.execute(
@@ -87,7 +87,7 @@ class BatchKey:
 
     def is_reserved(self, tx: Transaction) -> bool:
         """Return True if it has admitted something before; 409 where that was of another batch."""
-        return self._whole.former(tx) is not None
+        return self._whole.existing(tx) is not None
 
     def reserve(self, tx: Transaction, rollout_id: str) -> None:
         """Remember the body, once one of its rollouts is admitted: refusals reserve no key."""

@@ -165,24 +165,24 @@ def report_agent(tx: Transaction, rollout_id: str, data: str) -> None:
         events.append(tx, row["seq"], events.AGENT, now(), data)
 
 
-def finish(tx: Transaction, rollout_id: str, outcome: RolloutResult) -> bool:
+def finish(tx: Transaction, rollout_id: str, result: RolloutResult) -> bool:
     """End a rollout; False where it had ended already, and then nothing changes."""
     moment = now()
-    last_events = [(f"rollout.{outcome.status}", _last_words(outcome))]
-    if outcome.reward != "null":
-        last_events.insert(0, (events.REWARD, f'{{"outcome_reward":{outcome.reward}}}'))
+    last_events = [(f"rollout.{result.status}", _last_words(result))]
+    if result.reward != "null":
+        last_events.insert(0, (events.REWARD, f'{{"outcome_reward":{result.reward}}}'))
     row = tx.execute(
         "UPDATE rollouts SET status = ?, result = ?, metrics = ?, reward = ?, error = ?, usage = ?,"
         " artifacts = ?, finished_at = ?, updated_at = ?, last_sequence = last_sequence + ?"
         " WHERE id = ? AND status IN ('queued', 'running') RETURNING *",
         (
-            outcome.status,
-            outcome.result,
-            outcome.metrics,
-            outcome.reward,
-            outcome.error,
-            outcome.usage,
-            outcome.artifacts,
+            result.status,
+            result.result,
+            result.metrics,
+            result.reward,
+            result.error,
+            result.usage,
+            result.artifacts,
             moment,
             moment,
             len(last_events),
@@ -193,12 +193,12 @@ def finish(tx: Transaction, rollout_id: str, outcome: RolloutResult) -> bool:
         # It has ended; 404 where it is gone.
         find_rollout(tx, rollout_id)
         return False
-    if outcome.content_rows:
-        artifact_rows.insert(tx, row["seq"], outcome.content_rows)
+    if result.content_rows:
+        artifact_rows.insert(tx, row["seq"], result.content_rows)
     first = row["last_sequence"] - len(last_events) + 1
     for sequence, (type_, data) in enumerate(last_events, first):
         events.insert(tx, row["seq"], sequence, type_, moment, data)
-    tx.changed(_change_of(row, outcome.status, moment, error=outcome.error))
+    tx.changed(_change_of(row, result.status, moment, error=result.error))
     return True
 
 
@@ -328,7 +328,7 @@ def _text(value: str | None) -> str:
     return "null" if value is None else f'"{value}"'
 
 
-def _last_words(outcome: RolloutResult) -> str:
-    if outcome.status == "failed":
-        return f'{{"status":"failed","error":{outcome.error}}}'
-    return f'{{"status":"{outcome.status}","outcome_reward":{outcome.reward}}}'
+def _last_words(result: RolloutResult) -> str:
+    if result.status == "failed":
+        return f'{{"status":"failed","error":{result.error}}}'
+    return f'{{"status":"{result.status}","outcome_reward":{result.reward}}}'
