@@ -1,13 +1,18 @@
-"""The key of a backend shows itself to nobody who merely looks."""
+"""Settings of a backend: the key shows itself to nobody, options are checked in one place."""
 
 from __future__ import annotations
 
+import inspect
 import pickle
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
-from synth_pools.backend.settings import Secret, Settings
+from synth_pools.backend.errors import BadOptionError
+from synth_pools.backend.limits import Limits
+from synth_pools.backend.settings import BackendOptions, Secret, Settings
+from synth_pools.local import LocalBackend
 
 KEY = "sk_live_abcdef"
 
@@ -20,3 +25,36 @@ def test_the_key_is_in_no_text() -> None:
         vars(settings.api_key)
     with pytest.raises(TypeError, match="not pickled"):
         pickle.dumps(settings)
+
+
+def test_options_are_checked_under_the_names_that_callers_use() -> None:
+    options = BackendOptions.checked(
+        Limits(max_queued=3), container_hosts=["Example.ORG.", "[::1]"], keep_finished=60
+    )
+    assert options.max_queued == 3
+    assert options.container_hosts == ("example.org", "::1")
+    assert options.keep_finished_seconds == 60
+    assert options.health_interval_seconds == 5
+    with pytest.raises(BadOptionError, match=r"health_interval must be more than 0"):
+        BackendOptions.checked(None, health_interval=0)
+    with pytest.raises(TypeError, match="keep_finished_seconds"):
+        BackendOptions.checked(None, keep_finished_seconds=60)
+
+
+def test_a_start_adds_what_only_it_knows() -> None:
+    options = BackendOptions.checked(None, allowed_hosts=["example.org"], grace=2)
+    settings = Settings.at_start(
+        options, own_host="LocalHost.", data_dir=Path(), api_key=Secret(KEY), own_port=80
+    )
+    assert settings.allowed_hosts == ("example.org", "localhost")
+    assert (settings.grace_seconds, settings.own_port) == (2, 80)
+
+
+def test_the_backend_takes_every_option_that_there_is() -> None:
+    taken = inspect.signature(LocalBackend).parameters
+    for option in BackendOptions.by_field().values():
+        assert option.name in taken
+    defaults = {name: taken[name].default for name in taken}
+    for field in fields(BackendOptions):
+        if "option" in field.metadata:
+            assert defaults[field.metadata["option"].name] == field.default
