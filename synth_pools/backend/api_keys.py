@@ -39,7 +39,11 @@ def key_problem(key: str) -> str | None:
 
 
 def read_key_file(path: Path) -> Secret:
-    """Read the key from a file that holds nothing else but white space around it."""
+    """Read the key from a file that holds nothing else but white space around it.
+
+    Raises:
+        BadOptionError: The file cannot be read, or holds no key.
+    """
     try:
         # Latin-1 takes any bytes; what is not ASCII is refused as such below.
         text = path.read_text(encoding="latin-1").strip()
@@ -72,7 +76,16 @@ def make_key_file(path: Path) -> Secret:
 
 
 class KeyRing:
-    """The keys that let clients in: one, or several with names in a file that may change."""
+    """The keys that let clients in: one, or several with names in a file that may change.
+
+    The time of a comparison tells neither how much of a key was right nor which one was near.
+
+    Args:
+        settings: The key, or the file of several.
+
+    Raises:
+        BadOptionError: The file cannot be used.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._file = settings.api_keys_file
@@ -113,7 +126,11 @@ class KeyRing:
 
 
 def read_keys_file(path: Path) -> dict[str, Secret]:
-    """Read the keys by name; a line is `name: key`, and one that begins with # is a remark."""
+    """Read the keys by name; a line is `name: key`, and one that begins with # is a remark.
+
+    Raises:
+        BadOptionError: The file cannot be read, others may read it, or a line is wrong.
+    """
     try:
         with path.open("rb") as file:
             mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)

@@ -29,6 +29,7 @@ class Secret:
         self._value = value.encode()
 
     def reveal(self) -> str:
+        """Return the key."""
         return self._value.decode()
 
     def __repr__(self) -> str:

@@ -61,7 +61,17 @@ async def follow(
     position: int,
     heartbeat_seconds: float,
 ) -> AsyncGenerator[list[Event], None]:
-    """Yield the events after a position as they come, and an empty list as a heartbeat."""
+    """Yield the events after a position as they come, and an empty list as a heartbeat.
+
+    It ends after the last event of the rollout, or where the rollout cannot be read any more.
+
+    Args:
+        database: Where the events are stored.
+        notifier: Tells of new ones.
+        rollout_id: The rollout.
+        position: The number of the last event that the reader has seen; 0 for none.
+        heartbeat_seconds: The longest time without a yield.
+    """
     with notifier.watch(rollout_id) as changed:
         while True:
             changed.clear()
@@ -85,7 +95,11 @@ async def follow(
 async def until_final(
     database: Database, notifier: RolloutNotifier, rollout_id: str, limit_seconds: float
 ) -> None:
-    """Wait for the end of a rollout, at most so many seconds."""
+    """Wait for the end of a rollout, at most so many seconds.
+
+    Raises:
+        ApiError: The rollout was forgotten, or the database cannot be read.
+    """
     with contextlib.suppress(TimeoutError), notifier.watch(rollout_id, only_end=True) as changed:
         async with asyncio.timeout(limit_seconds):
             while True:

@@ -29,8 +29,14 @@ _PENDING = frozenset(
 async def follow(target: Target, rollout_id: str, limit_seconds: float) -> Answer | None:
     """Return the answer once the rollout has ended; None where the container does not know it.
 
-    `TargetError`: `container_timeout` where it has not ended after this time, else what went wrong
-    several times in a row.
+    Args:
+        target: The container.
+        rollout_id: The rollout.
+        limit_seconds: How long to wait for the end; a moment where it is 0 or less.
+
+    Raises:
+        TargetError: `container_timeout` where it has not ended after this time, else what went
+            wrong several times in a row.
     """
     try:
         async with asyncio.timeout(max(limit_seconds, _SHORTEST_LIMIT)):

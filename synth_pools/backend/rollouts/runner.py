@@ -39,7 +39,17 @@ _LARGE_ANSWER = 256 * 1024
 
 
 class Runner:
-    """Run rollouts, any number at once."""
+    """Run rollouts, any number at once.
+
+    Args:
+        settings: The settings of the backend.
+        database: Where rollouts are stored.
+        contents: Where the contents of their artifacts are stored.
+        notifier: Told of every change of a rollout.
+        containers: The client that containers are called with.
+        balancer: Gives each attempt a container of the pool.
+        background: Tells containers to give up what nobody waits for any more.
+    """
 
     def __init__(
         self,
