@@ -63,8 +63,8 @@ def package_of(path: str) -> str | None:
     return next((package for package in TESTS_OF if path.startswith(f"{package}/")), None)
 
 
-def mirrored_tests(path: str, root: Path = ROOT) -> list[str]:
-    """Name the tests of a module: those of the nearest mirrored folder, its own file first."""
+def mirrored_tests(path: str, root: Path = ROOT) -> list[tuple[str, ...]]:
+    """Name the tests of a module: of its room, its own file first, then of its package."""
     package = package_of(path)
     assert package is not None, path
     base = root / TESTS_OF[package]
@@ -78,7 +78,11 @@ def mirrored_tests(path: str, root: Path = ROOT) -> list[str]:
         if (found := base.joinpath(*order)).is_dir()
     )
     own = sorted(folder.rglob(f"test_{Path(path).stem}.py"))
-    return [one.relative_to(root).as_posix() for one in [*own, folder]]
+    near, far = [
+        tuple(one.relative_to(root).as_posix() for one in stage)
+        for stage in ([*own, folder], [base])
+    ]
+    return [near] if folder == base else [near, far]
 
 
 def _git(root: Path, *words: str, check: bool = True) -> str:

@@ -27,11 +27,11 @@ _LONGEST_BASELINE_SECONDS = 1800.0
 
 @dataclass(frozen=True)
 class Planned:
-    """A mutant of a module, and the tests that have to see it."""
+    """A mutant of a module, and the tests that may see it: the next ones run if none before did."""
 
     path: str
     mutant: Mutant
-    tests: tuple[str, ...]
+    tests: tuple[tuple[str, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def run_mutants(
         def judge(one: Planned) -> Verdict:
             copy = copies.get()
             try:
-                verdict = _judge(copy, one, limits.of(copy, one.tests))
+                verdict = _judge(copy, one, limits)
             finally:
                 copies.put(copy)
             with told:
@@ -85,16 +85,20 @@ def run_mutants(
                     future.cancel()
 
 
-def _judge(copy: Path, planned: Planned, limit: float) -> Verdict:
+def _judge(copy: Path, planned: Planned, limits: _Limits) -> Verdict:
+    begun = time.monotonic()
+    killed = any(_is_seen(copy, planned, tests, limits.of(copy, tests)) for tests in planned.tests)
+    return Verdict(planned, killed, time.monotonic() - begun)
+
+
+def _is_seen(copy: Path, planned: Planned, tests: tuple[str, ...], limit: float) -> bool:
     module = copy / planned.path
     source = module.read_bytes()
-    begun = time.monotonic()
     module.write_bytes(planned.mutant.apply(source))
     try:
-        status = _pytest(copy, planned.tests, limit)
+        return _pytest(copy, tests, limit) != 0
     finally:
         module.write_bytes(source)
-    return Verdict(planned, status != 0, time.monotonic() - begun)
 
 
 class _Limits:

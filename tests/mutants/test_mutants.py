@@ -122,18 +122,19 @@ def test_every_module_has_tests(package: str) -> None:
     mutated = [module for module in modules if is_mutated(module)]
     assert mutated
     for module in mutated:
-        [*_, folder] = mirrored_tests(module, ROOT)
-        assert list((ROOT / folder).rglob("test_*.py")), module
+        for *_, folder in mirrored_tests(module, ROOT):
+            assert list((ROOT / folder).rglob("test_*.py")), module
 
 
 def test_the_tests_of_a_module_are_those_of_its_room() -> None:
     assert mirrored_tests("synth_pools/_client/http/retry.py", ROOT) == [
-        "tests/client/http/test_retry.py",
-        "tests/client/http",
+        ("tests/client/http/test_retry.py", "tests/client/http"),
+        ("tests/client",),
     ]
-    assert mirrored_tests("synth_pools/_client/_async/facade/pools.py", ROOT)[-1] == (
-        "tests/client/facade/async_"
-    )
+    [near, far] = mirrored_tests("synth_pools/_client/_async/facade/pools.py", ROOT)
+    assert near[-1] == "tests/client/facade/async_"
+    assert far == ("tests/client",)
+    assert len(mirrored_tests("synth_pools/_client/config.py", ROOT)) == 1
     assert not is_mutated("synth_pools/_client/_sync/facade/pools.py")
     assert not is_mutated("generated/synth_pools_api/client.py")
 
@@ -230,7 +231,7 @@ def test_a_mutant_that_never_ends_is_killed(repo: Path, monkeypatch: pytest.Monk
     tests = "from synth_pools.backend.room import adder\n\n\ndef test_count() -> None:\n"
     write(repo / "tests/backend/room/test_adder.py", f"{tests}    assert adder.count(3) == 0\n")
     [endless] = [one for one in mutants_of(source.encode(), {3}) if one.new == b"pass"]
-    planned = Planned(ADDER, endless, ("tests/backend/room",))
+    planned = Planned(ADDER, endless, (("tests/backend/room",),))
     [verdict] = run_mutants(repo, [planned], 1, lambda _: None)
     assert verdict.is_killed
 
