@@ -132,6 +132,12 @@ class AsyncAgentRolloutOperations(AsyncOperations):
     async def get_global_rollout(self, rollout_id: str) -> dict[str, Any]:
         """Get a rollout as it is now: its status, and its result once it is finished.
 
+        Args:
+            rollout_id: Id of the rollout.
+
+        Returns:
+            The rollout.
+
         Raises:
             NotFoundError: There is no such rollout.
         """
@@ -178,6 +184,9 @@ class AsyncAgentRolloutOperations(AsyncOperations):
             cursor: Begin after the page that ended with this ``next_cursor``.
             prefetch: Ask for the next page while the items of one are used. The sync client asks
                 when they are used up.
+
+        Returns:
+            The rollouts, to iterate over.
         """
         page(state, limit, cursor)
         return self._items(
@@ -197,6 +206,9 @@ class AsyncAgentRolloutOperations(AsyncOperations):
     async def cancel_global_rollout(self, rollout_id: str) -> dict[str, Any]:
         """Cancel a rollout that waits or runs. Repeating it changes nothing.
 
+        Args:
+            rollout_id: Id of the rollout.
+
         Returns:
             The rollout, cancelled.
 
@@ -212,6 +224,9 @@ class AsyncAgentRolloutOperations(AsyncOperations):
 
     async def get_global_rollout_artifacts(self, rollout_id: str) -> dict[str, Any]:
         """List the artifacts of a rollout; empty until it is finished.
+
+        Args:
+            rollout_id: Id of the rollout.
 
         Returns:
             ``{"items": [...], "next_cursor": null}``
@@ -233,8 +248,11 @@ class AsyncAgentRolloutOperations(AsyncOperations):
         ``agent_rollouts.download_artifact``.
 
         Args:
-            rollout_id: The rollout.
+            rollout_id: Id of the rollout.
             artifact_path: The artifact's ``path``, or its ``artifact_id``.
+
+        Returns:
+            The content.
 
         Raises:
             NotFoundError: There is no such rollout or artifact, or its content is no longer kept
@@ -246,6 +264,12 @@ class AsyncAgentRolloutOperations(AsyncOperations):
     async def get_global_rollout_artifacts_zip(self, rollout_id: str) -> bytes:
         """Get a ZIP archive of all artifacts of a rollout, each under its ``path``.
 
+        Args:
+            rollout_id: Id of the rollout.
+
+        Returns:
+            The archive.
+
         Raises:
             NotFoundError: There is no such rollout.
         """
@@ -254,6 +278,12 @@ class AsyncAgentRolloutOperations(AsyncOperations):
     async def get_global_rollout_support_bundle(self, rollout_id: str) -> bytes:
         """Get a ZIP archive of all that the service knows of a rollout, without secrets.
 
+        Args:
+            rollout_id: Id of the rollout.
+
+        Returns:
+            The archive.
+
         Raises:
             NotFoundError: There is no such rollout.
         """
@@ -261,6 +291,12 @@ class AsyncAgentRolloutOperations(AsyncOperations):
 
     async def get_global_rollout_usage(self, rollout_id: str) -> dict[str, Any]:
         """Get the resources that a rollout used: time, tokens, bytes, cost.
+
+        Args:
+            rollout_id: Id of the rollout.
+
+        Returns:
+            The usage.
 
         Raises:
             NotFoundError: There is no such rollout.
@@ -273,6 +309,12 @@ class AsyncAgentRolloutOperations(AsyncOperations):
 
     async def get_global_rollout_summary(self, rollout_id: str) -> dict[str, Any]:
         """Get the summary of a rollout: status, reward, last event, timing.
+
+        Args:
+            rollout_id: Id of the rollout.
+
+        Returns:
+            The summary.
 
         Raises:
             NotFoundError: There is no such rollout.
@@ -291,8 +333,11 @@ class AsyncAgentRolloutOperations(AsyncOperations):
         The arguments are checked at once; the request is sent when the first event is asked for.
 
         Args:
-            rollout_id: The rollout.
+            rollout_id: Id of the rollout.
             cursor: ``id`` of the last event that was seen: the stream goes on after it.
+
+        Returns:
+            The events, to iterate over.
 
         Raises:
             NotFoundError: There is no such rollout (when iterated).

@@ -98,6 +98,9 @@ class AsyncPoolOperations(AsyncOperations):
             cursor: Begin after the page that ended with this ``next_cursor``.
             prefetch: Ask for the next page while the items of one are used. The sync client asks
                 when they are used up.
+
+        Returns:
+            The pools, to iterate over.
         """
         page(state, limit, cursor)
         return self._items(
@@ -113,7 +116,7 @@ class AsyncPoolOperations(AsyncOperations):
         """Wait until a pool is active.
 
         Args:
-            pool_id: The pool.
+            pool_id: Id of the pool.
             timeout: Seconds; None for no limit.
 
         Returns:
@@ -134,6 +137,12 @@ class AsyncPoolOperations(AsyncOperations):
     async def get_pool(self, pool_id: str) -> dict[str, Any]:
         """Get a pool, archived ones too.
 
+        Args:
+            pool_id: Id of the pool.
+
+        Returns:
+            The pool.
+
         Raises:
             NotFoundError: There is no such pool.
         """
@@ -143,6 +152,12 @@ class AsyncPoolOperations(AsyncOperations):
     async def get(self, pool_id: str) -> dict[str, Any]:
         """Get a pool, archived ones too.
 
+        Args:
+            pool_id: Id of the pool.
+
+        Returns:
+            The pool.
+
         Raises:
             NotFoundError: There is no such pool.
         """
@@ -150,6 +165,10 @@ class AsyncPoolOperations(AsyncOperations):
 
     async def replace_pool(self, pool_id: str, request: Mapping[str, Any]) -> dict[str, Any]:
         """Replace a pool's definition: what ``request`` does not name goes back to its default.
+
+        Args:
+            pool_id: Id of the pool.
+            request: The pool's new definition.
 
         Returns:
             The pool as it is now.
@@ -167,6 +186,10 @@ class AsyncPoolOperations(AsyncOperations):
     async def replace(self, pool_id: str, request: Mapping[str, Any]) -> dict[str, Any]:
         """Replace a pool's definition: what ``request`` does not name goes back to its default.
 
+        Args:
+            pool_id: Id of the pool.
+            request: The pool's new definition.
+
         Returns:
             The pool as it is now.
 
@@ -179,6 +202,10 @@ class AsyncPoolOperations(AsyncOperations):
 
     async def update_pool(self, pool_id: str, request: Mapping[str, Any]) -> dict[str, Any]:
         """Change a part of a pool's definition: objects merge, null removes, arrays replace.
+
+        Args:
+            pool_id: Id of the pool.
+            request: The parts to change.
 
         Returns:
             The pool as it is now.
@@ -196,6 +223,10 @@ class AsyncPoolOperations(AsyncOperations):
     async def update(self, pool_id: str, request: Mapping[str, Any]) -> dict[str, Any]:
         """Change a part of a pool's definition: objects merge, null removes, arrays replace.
 
+        Args:
+            pool_id: Id of the pool.
+            request: The parts to change.
+
         Returns:
             The pool as it is now.
 
@@ -208,6 +239,9 @@ class AsyncPoolOperations(AsyncOperations):
 
     async def delete_pool(self, pool_id: str) -> dict[str, Any]:
         """Archive a pool, for good, and cancel its rollouts. Repeating it changes nothing.
+
+        Args:
+            pool_id: Id of the pool.
 
         Returns:
             The archived pool.
@@ -223,6 +257,9 @@ class AsyncPoolOperations(AsyncOperations):
     async def delete(self, pool_id: str) -> dict[str, Any]:
         """Archive a pool, for good, and cancel its rollouts. Repeating it changes nothing.
 
+        Args:
+            pool_id: Id of the pool.
+
         Returns:
             The archived pool.
 
@@ -233,6 +270,9 @@ class AsyncPoolOperations(AsyncOperations):
 
     async def pause_pool(self, pool_id: str) -> dict[str, Any]:
         """Pause a pool: running rollouts go on, queued ones wait. It can be repeated.
+
+        Args:
+            pool_id: Id of the pool.
 
         Returns:
             The pool as it is now.
@@ -249,6 +289,9 @@ class AsyncPoolOperations(AsyncOperations):
     async def pause(self, pool_id: str) -> dict[str, Any]:
         """Pause a pool: running rollouts go on, queued ones wait. It can be repeated.
 
+        Args:
+            pool_id: Id of the pool.
+
         Returns:
             The pool as it is now.
 
@@ -260,6 +303,9 @@ class AsyncPoolOperations(AsyncOperations):
 
     async def resume_pool(self, pool_id: str) -> dict[str, Any]:
         """Admit rollouts to a paused pool again, or try again to start one that failed.
+
+        Args:
+            pool_id: Id of the pool.
 
         Returns:
             The pool as it is now: ``active``, or ``warming`` until its containers are up.
@@ -276,6 +322,9 @@ class AsyncPoolOperations(AsyncOperations):
     async def resume(self, pool_id: str) -> dict[str, Any]:
         """Admit rollouts to a paused pool again, or try again to start one that failed.
 
+        Args:
+            pool_id: Id of the pool.
+
         Returns:
             The pool as it is now: ``active``, or ``warming`` until its containers are up.
 
@@ -288,6 +337,12 @@ class AsyncPoolOperations(AsyncOperations):
     async def get_pool_urls(self, pool_id: str) -> dict[str, Any]:
         """Get the URLs of a pool, its rollouts, its containers and its tasks.
 
+        Args:
+            pool_id: Id of the pool.
+
+        Returns:
+            The URLs by name.
+
         Raises:
             NotFoundError: There is no such pool.
         """
@@ -299,6 +354,12 @@ class AsyncPoolOperations(AsyncOperations):
     async def get_urls(self, pool_id: str) -> dict[str, Any]:
         """Get the URLs of a pool, its rollouts, its containers and its tasks.
 
+        Args:
+            pool_id: Id of the pool.
+
+        Returns:
+            The URLs by name.
+
         Raises:
             NotFoundError: There is no such pool.
         """
@@ -306,6 +367,12 @@ class AsyncPoolOperations(AsyncOperations):
 
     async def get_pool_metrics(self, pool_id: str) -> dict[str, Any]:
         """Get the number of a pool's rollouts in each state, its success rate and its capacity.
+
+        Args:
+            pool_id: Id of the pool.
+
+        Returns:
+            The metrics.
 
         Raises:
             NotFoundError: There is no such pool.

@@ -12,13 +12,21 @@ class AsyncServiceOperations(AsyncOperations):
     """The operations on the service as a whole."""
 
     async def get_queue_status(self) -> dict[str, Any]:
-        """Get the number of rollouts that wait, that run, and that may run at once."""
+        """Get the number of rollouts that wait, that run, and that may run at once.
+
+        Returns:
+            The status of the queue.
+        """
         return await self._transport.request(
             "get_queue_status", api.service.get_queue_status._get_kwargs()
         )
 
     async def get_capabilities(self) -> dict[str, Any]:
-        """Get the capabilities of the service: its pool targets, its features, its version."""
+        """Get the capabilities of the service: its pool targets, its features, its version.
+
+        Returns:
+            The capabilities.
+        """
         return await self._transport.request(
             "get_capabilities", api.service.get_capabilities._get_kwargs()
         )

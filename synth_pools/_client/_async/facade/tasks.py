@@ -16,6 +16,9 @@ class AsyncTaskOperations(AsyncOperations):
     async def list_tasks(self, pool_id: str) -> dict[str, Any]:
         """List all tasks of a pool.
 
+        Args:
+            pool_id: Id of the pool.
+
         Returns:
             ``{"items": [...], "next_cursor": null}``
 
@@ -31,7 +34,7 @@ class AsyncTaskOperations(AsyncOperations):
         """Add a task to a pool.
 
         Args:
-            pool_id: The pool.
+            pool_id: Id of the pool.
             request: The task's definition. It may choose its own ``task_id``.
 
         Returns:
@@ -51,6 +54,11 @@ class AsyncTaskOperations(AsyncOperations):
         self, pool_id: str, task_id: str, request: Mapping[str, Any]
     ) -> dict[str, Any]:
         """Replace a task's definition: what ``request`` does not name goes back to its default.
+
+        Args:
+            pool_id: Id of the pool.
+            task_id: Id of the task.
+            request: The task's new definition.
 
         Returns:
             The task as it is now.
@@ -72,6 +80,11 @@ class AsyncTaskOperations(AsyncOperations):
     ) -> dict[str, Any]:
         """Change a part of a task's definition: objects merge, null removes, arrays replace.
 
+        Args:
+            pool_id: Id of the pool.
+            task_id: Id of the task.
+            request: The parts to change.
+
         Returns:
             The task as it is now.
 
@@ -89,6 +102,10 @@ class AsyncTaskOperations(AsyncOperations):
 
     async def delete_task(self, pool_id: str, task_id: str) -> dict[str, Any]:
         """Remove a task from its pool.
+
+        Args:
+            pool_id: Id of the pool.
+            task_id: Id of the task.
 
         Returns:
             The task, archived; it cannot be read afterwards.

@@ -46,7 +46,7 @@ class AsyncRolloutRunner:
         """Start a rollout, follow it, and return it when it has ended.
 
         Args:
-            pool_id: The pool.
+            pool_id: Id of the pool.
             request: What to run, see `create_rollout`.
             on_event: Called with each of its events.
             timeout: Seconds for all of it; None for no limit.
@@ -108,7 +108,7 @@ class AsyncRolloutRunner:
         has enough, is away or is restarted, all of it slows down together, and goes on afterwards.
 
         Args:
-            pool_id: The pool.
+            pool_id: Id of the pool.
             requests: What to run, see `create_rollout`; as lazy and as endless as you like. Of the
                 async client, it may be an async iterable.
             max_in_flight: Most rollouts at a time, 1 to 10,000.

@@ -46,8 +46,11 @@ class AsyncArtifactFiles:
         ``agent_rollouts.download_artifact``.
 
         Args:
-            rollout_id: The rollout.
+            rollout_id: Id of the rollout.
             artifact_path: The artifact's ``path``, or its ``artifact_id``.
+
+        Returns:
+            The content.
 
         Raises:
             NotFoundError: There is no such rollout or artifact, or its content is no longer kept
@@ -59,6 +62,12 @@ class AsyncArtifactFiles:
     async def artifacts_zip(self, rollout_id: str) -> bytes:
         """Get a ZIP archive of all artifacts of a rollout, each under its ``path``.
 
+        Args:
+            rollout_id: Id of the rollout.
+
+        Returns:
+            The archive.
+
         Raises:
             NotFoundError: There is no such rollout.
         """
@@ -66,6 +75,12 @@ class AsyncArtifactFiles:
 
     async def support_bundle(self, rollout_id: str) -> bytes:
         """Get a ZIP archive of all that the service knows of a rollout, without secrets.
+
+        Args:
+            rollout_id: Id of the rollout.
+
+        Returns:
+            The archive.
 
         Raises:
             NotFoundError: There is no such rollout.
@@ -83,7 +98,7 @@ class AsyncArtifactFiles:
         """Write an artifact to a file.
 
         Args:
-            rollout_id: The rollout.
+            rollout_id: Id of the rollout.
             path: The artifact's ``path``, or its ``artifact_id``.
             to: The file, or the folder for it.
             on_progress: Called as bytes come.
@@ -101,7 +116,7 @@ class AsyncArtifactFiles:
         """Write a ZIP archive of all artifacts of a rollout to a file.
 
         Args:
-            rollout_id: The rollout.
+            rollout_id: Id of the rollout.
             to: The file, or the folder for ``<rollout_id>-artifacts.zip``.
             on_progress: Called as bytes come.
         """
@@ -118,7 +133,7 @@ class AsyncArtifactFiles:
         """Write all that the service knows of a rollout, without secrets, to a ZIP archive.
 
         Args:
-            rollout_id: The rollout.
+            rollout_id: Id of the rollout.
             to: The file, or the folder for ``<rollout_id>-support.zip``.
             on_progress: Called as bytes come.
         """
@@ -148,6 +163,9 @@ class AsyncAgentRolloutsNamespace(AsyncArtifactFiles):
             cursor: Begin after the page that ended with this ``next_cursor``.
             prefetch: Ask for the next page while the items of one are used. The sync client asks
                 when they are used up.
+
+        Returns:
+            The rollouts, to iterate over.
         """
         return self._client.iter_global_rollouts(
             state=state, limit=limit, cursor=cursor, prefetch=prefetch
@@ -163,7 +181,7 @@ class AsyncAgentRolloutsNamespace(AsyncArtifactFiles):
         """Wait until a rollout has ended, like `wait_rollout`.
 
         Args:
-            rollout_id: The rollout.
+            rollout_id: Id of the rollout.
             timeout: Seconds; None for no limit.
             cancel_on_timeout: Cancel the rollout when the time is over; else it is left as it is.
 
@@ -265,6 +283,12 @@ class AsyncAgentRolloutsNamespace(AsyncArtifactFiles):
     async def get(self, rollout_id: str) -> dict[str, Any]:
         """Get a rollout as it is now: its status, and its result once it is finished.
 
+        Args:
+            rollout_id: Id of the rollout.
+
+        Returns:
+            The rollout.
+
         Raises:
             NotFoundError: There is no such rollout.
         """
@@ -288,6 +312,9 @@ class AsyncAgentRolloutsNamespace(AsyncArtifactFiles):
     async def cancel(self, rollout_id: str) -> dict[str, Any]:
         """Cancel a rollout that waits or runs. Repeating it changes nothing.
 
+        Args:
+            rollout_id: Id of the rollout.
+
         Returns:
             The rollout, cancelled.
 
@@ -300,6 +327,9 @@ class AsyncAgentRolloutsNamespace(AsyncArtifactFiles):
     async def artifacts(self, rollout_id: str) -> dict[str, Any]:
         """List the artifacts of a rollout; empty until it is finished.
 
+        Args:
+            rollout_id: Id of the rollout.
+
         Returns:
             ``{"items": [...], "next_cursor": null}``
 
@@ -311,6 +341,12 @@ class AsyncAgentRolloutsNamespace(AsyncArtifactFiles):
     async def usage(self, rollout_id: str) -> dict[str, Any]:
         """Get the resources that a rollout used: time, tokens, bytes, cost.
 
+        Args:
+            rollout_id: Id of the rollout.
+
+        Returns:
+            The usage.
+
         Raises:
             NotFoundError: There is no such rollout.
         """
@@ -318,6 +354,12 @@ class AsyncAgentRolloutsNamespace(AsyncArtifactFiles):
 
     async def summary(self, rollout_id: str) -> dict[str, Any]:
         """Get the summary of a rollout: status, reward, last event, timing.
+
+        Args:
+            rollout_id: Id of the rollout.
+
+        Returns:
+            The summary.
 
         Raises:
             NotFoundError: There is no such rollout.
@@ -330,8 +372,11 @@ class AsyncAgentRolloutsNamespace(AsyncArtifactFiles):
         The arguments are checked at once; the request is sent when the first event is asked for.
 
         Args:
-            rollout_id: The rollout.
+            rollout_id: Id of the rollout.
             cursor: ``id`` of the last event that was seen: the stream goes on after it.
+
+        Returns:
+            The events, to iterate over.
 
         Raises:
             NotFoundError: There is no such rollout (when iterated).

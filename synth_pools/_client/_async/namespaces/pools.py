@@ -18,6 +18,9 @@ class AsyncTasksNamespace:
     async def list(self, pool_id: str) -> dict[str, Any]:
         """List all tasks of a pool.
 
+        Args:
+            pool_id: Id of the pool.
+
         Returns:
             ``{"items": [...], "next_cursor": null}``
 
@@ -30,7 +33,7 @@ class AsyncTasksNamespace:
         """Add a task to a pool.
 
         Args:
-            pool_id: The pool.
+            pool_id: Id of the pool.
             request: The task's definition. It may choose its own ``task_id``.
 
         Returns:
@@ -48,6 +51,11 @@ class AsyncTasksNamespace:
     ) -> dict[str, Any]:
         """Replace a task's definition: what ``request`` does not name goes back to its default.
 
+        Args:
+            pool_id: Id of the pool.
+            task_id: Id of the task.
+            request: The task's new definition.
+
         Returns:
             The task as it is now.
 
@@ -61,6 +69,11 @@ class AsyncTasksNamespace:
     async def patch(self, pool_id: str, task_id: str, request: Mapping[str, Any]) -> dict[str, Any]:
         """Change a part of a task's definition: objects merge, null removes, arrays replace.
 
+        Args:
+            pool_id: Id of the pool.
+            task_id: Id of the task.
+            request: The parts to change.
+
         Returns:
             The task as it is now.
 
@@ -73,6 +86,10 @@ class AsyncTasksNamespace:
 
     async def delete(self, pool_id: str, task_id: str) -> dict[str, Any]:
         """Remove a task from its pool.
+
+        Args:
+            pool_id: Id of the pool.
+            task_id: Id of the task.
 
         Returns:
             The task, archived; it cannot be read afterwards.
@@ -92,6 +109,12 @@ class AsyncMetricsNamespace:
 
     async def get(self, pool_id: str) -> dict[str, Any]:
         """Get the number of a pool's rollouts in each state, its success rate and its capacity.
+
+        Args:
+            pool_id: Id of the pool.
+
+        Returns:
+            The metrics.
 
         Raises:
             NotFoundError: There is no such pool.

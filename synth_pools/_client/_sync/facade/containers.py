@@ -23,51 +23,141 @@ class ContainerOperations(Operations):
     """
 
     def get_pool_container_health(self, pool_id: str) -> dict[str, Any]:
-        """Get the health of the container of a pool."""
+        """Get the health of the container of a pool.
+
+        Args:
+            pool_id: Id of the pool.
+
+        Returns:
+            The container's own answer.
+        """
         return self._ask("get_pool_container_health", pool_id=pool_id)
 
     def get_task_container_health(self, pool_id: str, task_id: str) -> dict[str, Any]:
-        """Get the health of the container of a task."""
+        """Get the health of the container of a task.
+
+        Args:
+            pool_id: Id of the pool.
+            task_id: Id of the task.
+
+        Returns:
+            The container's own answer.
+        """
         return self._ask("get_task_container_health", pool_id=pool_id, task_id=task_id)
 
     def get_pool_container_info(self, pool_id: str) -> dict[str, Any]:
-        """Get the description that the container of a pool gives of itself."""
+        """Get the description that the container of a pool gives of itself.
+
+        Args:
+            pool_id: Id of the pool.
+
+        Returns:
+            The container's own answer.
+        """
         return self._ask("get_pool_container_info", pool_id=pool_id)
 
     def get_task_container_info(self, pool_id: str, task_id: str) -> dict[str, Any]:
-        """Get the description that the container of a task gives of itself."""
+        """Get the description that the container of a task gives of itself.
+
+        Args:
+            pool_id: Id of the pool.
+            task_id: Id of the task.
+
+        Returns:
+            The container's own answer.
+        """
         return self._ask("get_task_container_info", pool_id=pool_id, task_id=task_id)
 
     def get_pool_container_metadata(self, pool_id: str) -> dict[str, Any]:
-        """Get the metadata of the container of a pool."""
+        """Get the metadata of the container of a pool.
+
+        Args:
+            pool_id: Id of the pool.
+
+        Returns:
+            The container's own answer.
+        """
         return self._ask("get_pool_container_metadata", pool_id=pool_id)
 
     def get_task_container_metadata(self, pool_id: str, task_id: str) -> dict[str, Any]:
-        """Get the metadata of the container of a task."""
+        """Get the metadata of the container of a task.
+
+        Args:
+            pool_id: Id of the pool.
+            task_id: Id of the task.
+
+        Returns:
+            The container's own answer.
+        """
         return self._ask("get_task_container_metadata", pool_id=pool_id, task_id=task_id)
 
     def get_pool_container_task_info(self, pool_id: str) -> dict[str, Any]:
-        """Get the task description of the container of a pool."""
+        """Get the task description of the container of a pool.
+
+        Args:
+            pool_id: Id of the pool.
+
+        Returns:
+            The container's own answer.
+        """
         return self._ask("get_pool_container_task_info", pool_id=pool_id)
 
     def get_task_container_task_info(self, pool_id: str, task_id: str) -> dict[str, Any]:
-        """Get the task description of the container of a task."""
+        """Get the task description of the container of a task.
+
+        Args:
+            pool_id: Id of the pool.
+            task_id: Id of the task.
+
+        Returns:
+            The container's own answer.
+        """
         return self._ask("get_task_container_task_info", pool_id=pool_id, task_id=task_id)
 
     def get_pool_container_program(self, pool_id: str) -> dict[str, Any]:
-        """Get the program of the container of a pool."""
+        """Get the program of the container of a pool.
+
+        Args:
+            pool_id: Id of the pool.
+
+        Returns:
+            The container's own answer.
+        """
         return self._ask("get_pool_container_program", pool_id=pool_id)
 
     def get_task_container_program(self, pool_id: str, task_id: str) -> dict[str, Any]:
-        """Get the program of the container of a task."""
+        """Get the program of the container of a task.
+
+        Args:
+            pool_id: Id of the pool.
+            task_id: Id of the task.
+
+        Returns:
+            The container's own answer.
+        """
         return self._ask("get_task_container_program", pool_id=pool_id, task_id=task_id)
 
     def get_pool_container_taskset(self, pool_id: str) -> dict[str, Any]:
-        """Get the taskset of the container of a pool."""
+        """Get the taskset of the container of a pool.
+
+        Args:
+            pool_id: Id of the pool.
+
+        Returns:
+            The container's own answer.
+        """
         return self._ask("get_pool_container_taskset", pool_id=pool_id)
 
     def get_task_container_taskset(self, pool_id: str, task_id: str) -> dict[str, Any]:
-        """Get the taskset of the container of a task."""
+        """Get the taskset of the container of a task.
+
+        Args:
+            pool_id: Id of the pool.
+            task_id: Id of the task.
+
+        Returns:
+            The container's own answer.
+        """
         return self._ask("get_task_container_taskset", pool_id=pool_id, task_id=task_id)
 
     def execute_pool_container_rollout(
@@ -76,8 +166,11 @@ class ContainerOperations(Operations):
         """Run one rollout on the container of a pool, outside of the queue.
 
         Args:
-            pool_id: The pool.
+            pool_id: Id of the pool.
             request: Passed on to the container as it is; any keys are allowed.
+
+        Returns:
+            The container's own answer.
 
         Raises:
             ConflictError: The pool is archived.
@@ -97,8 +190,11 @@ class ContainerOperations(Operations):
 
         Args:
             pool_id: The task's pool.
-            task_id: The task.
+            task_id: Id of the task.
             request: Passed on to the container as it is; any keys are allowed.
+
+        Returns:
+            The container's own answer.
 
         Raises:
             ConflictError: The pool is archived.

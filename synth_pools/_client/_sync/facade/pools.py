@@ -101,6 +101,9 @@ class PoolOperations(Operations):
             cursor: Begin after the page that ended with this ``next_cursor``.
             prefetch: Ask for the next page while the items of one are used. The sync client asks
                 when they are used up.
+
+        Returns:
+            The pools, to iterate over.
         """
         page(state, limit, cursor)
         return self._items(
@@ -114,7 +117,7 @@ class PoolOperations(Operations):
         """Wait until a pool is active.
 
         Args:
-            pool_id: The pool.
+            pool_id: Id of the pool.
             timeout: Seconds; None for no limit.
 
         Returns:
@@ -135,6 +138,12 @@ class PoolOperations(Operations):
     def get_pool(self, pool_id: str) -> dict[str, Any]:
         """Get a pool, archived ones too.
 
+        Args:
+            pool_id: Id of the pool.
+
+        Returns:
+            The pool.
+
         Raises:
             NotFoundError: There is no such pool.
         """
@@ -144,6 +153,12 @@ class PoolOperations(Operations):
     def get(self, pool_id: str) -> dict[str, Any]:
         """Get a pool, archived ones too.
 
+        Args:
+            pool_id: Id of the pool.
+
+        Returns:
+            The pool.
+
         Raises:
             NotFoundError: There is no such pool.
         """
@@ -151,6 +166,10 @@ class PoolOperations(Operations):
 
     def replace_pool(self, pool_id: str, request: Mapping[str, Any]) -> dict[str, Any]:
         """Replace a pool's definition: what ``request`` does not name goes back to its default.
+
+        Args:
+            pool_id: Id of the pool.
+            request: The pool's new definition.
 
         Returns:
             The pool as it is now.
@@ -168,6 +187,10 @@ class PoolOperations(Operations):
     def replace(self, pool_id: str, request: Mapping[str, Any]) -> dict[str, Any]:
         """Replace a pool's definition: what ``request`` does not name goes back to its default.
 
+        Args:
+            pool_id: Id of the pool.
+            request: The pool's new definition.
+
         Returns:
             The pool as it is now.
 
@@ -180,6 +203,10 @@ class PoolOperations(Operations):
 
     def update_pool(self, pool_id: str, request: Mapping[str, Any]) -> dict[str, Any]:
         """Change a part of a pool's definition: objects merge, null removes, arrays replace.
+
+        Args:
+            pool_id: Id of the pool.
+            request: The parts to change.
 
         Returns:
             The pool as it is now.
@@ -197,6 +224,10 @@ class PoolOperations(Operations):
     def update(self, pool_id: str, request: Mapping[str, Any]) -> dict[str, Any]:
         """Change a part of a pool's definition: objects merge, null removes, arrays replace.
 
+        Args:
+            pool_id: Id of the pool.
+            request: The parts to change.
+
         Returns:
             The pool as it is now.
 
@@ -210,6 +241,9 @@ class PoolOperations(Operations):
     def delete_pool(self, pool_id: str) -> dict[str, Any]:
         """Archive a pool, for good, and cancel its rollouts. Repeating it changes nothing.
 
+        Args:
+            pool_id: Id of the pool.
+
         Returns:
             The archived pool.
 
@@ -222,6 +256,9 @@ class PoolOperations(Operations):
     def delete(self, pool_id: str) -> dict[str, Any]:
         """Archive a pool, for good, and cancel its rollouts. Repeating it changes nothing.
 
+        Args:
+            pool_id: Id of the pool.
+
         Returns:
             The archived pool.
 
@@ -232,6 +269,9 @@ class PoolOperations(Operations):
 
     def pause_pool(self, pool_id: str) -> dict[str, Any]:
         """Pause a pool: running rollouts go on, queued ones wait. It can be repeated.
+
+        Args:
+            pool_id: Id of the pool.
 
         Returns:
             The pool as it is now.
@@ -246,6 +286,9 @@ class PoolOperations(Operations):
     def pause(self, pool_id: str) -> dict[str, Any]:
         """Pause a pool: running rollouts go on, queued ones wait. It can be repeated.
 
+        Args:
+            pool_id: Id of the pool.
+
         Returns:
             The pool as it is now.
 
@@ -257,6 +300,9 @@ class PoolOperations(Operations):
 
     def resume_pool(self, pool_id: str) -> dict[str, Any]:
         """Admit rollouts to a paused pool again, or try again to start one that failed.
+
+        Args:
+            pool_id: Id of the pool.
 
         Returns:
             The pool as it is now: ``active``, or ``warming`` until its containers are up.
@@ -271,6 +317,9 @@ class PoolOperations(Operations):
     def resume(self, pool_id: str) -> dict[str, Any]:
         """Admit rollouts to a paused pool again, or try again to start one that failed.
 
+        Args:
+            pool_id: Id of the pool.
+
         Returns:
             The pool as it is now: ``active``, or ``warming`` until its containers are up.
 
@@ -283,6 +332,12 @@ class PoolOperations(Operations):
     def get_pool_urls(self, pool_id: str) -> dict[str, Any]:
         """Get the URLs of a pool, its rollouts, its containers and its tasks.
 
+        Args:
+            pool_id: Id of the pool.
+
+        Returns:
+            The URLs by name.
+
         Raises:
             NotFoundError: There is no such pool.
         """
@@ -294,6 +349,12 @@ class PoolOperations(Operations):
     def get_urls(self, pool_id: str) -> dict[str, Any]:
         """Get the URLs of a pool, its rollouts, its containers and its tasks.
 
+        Args:
+            pool_id: Id of the pool.
+
+        Returns:
+            The URLs by name.
+
         Raises:
             NotFoundError: There is no such pool.
         """
@@ -301,6 +362,12 @@ class PoolOperations(Operations):
 
     def get_pool_metrics(self, pool_id: str) -> dict[str, Any]:
         """Get the number of a pool's rollouts in each state, its success rate and its capacity.
+
+        Args:
+            pool_id: Id of the pool.
+
+        Returns:
+            The metrics.
 
         Raises:
             NotFoundError: There is no such pool.

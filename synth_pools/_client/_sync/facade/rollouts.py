@@ -37,7 +37,7 @@ class RolloutOperations(Operations):
         """Start a rollout on a pool.
 
         Args:
-            pool_id: The pool.
+            pool_id: Id of the pool.
             request: What to run, in the `CANONICAL_ROLLOUT_REQUEST_KEYS`. With
                 ``"mode": "sync"`` the call waits until the rollout is finished.
             idempotency_key: 1 to 255 visible ASCII characters. A repeated call with the same key
@@ -61,6 +61,13 @@ class RolloutOperations(Operations):
     def get_rollout(self, pool_id: str, rollout_id: str) -> dict[str, Any]:
         """Get a rollout as it is now: its status, and its result once it is finished.
 
+        Args:
+            pool_id: Id of the pool.
+            rollout_id: Id of the rollout.
+
+        Returns:
+            The rollout.
+
         Raises:
             NotFoundError: There is no such rollout.
         """
@@ -81,7 +88,7 @@ class RolloutOperations(Operations):
         """Get one page of a pool's rollouts, newest first.
 
         Args:
-            pool_id: The pool.
+            pool_id: Id of the pool.
             state: Only rollouts in this state.
             limit: Most rollouts of the page, 1 to 1000.
             cursor: ``next_cursor`` of the page before.
@@ -110,12 +117,15 @@ class RolloutOperations(Operations):
         """Iterate over a pool's rollouts, newest first, page after page as they are needed.
 
         Args:
-            pool_id: The pool.
+            pool_id: Id of the pool.
             state: Only rollouts in this state.
             limit: Most rollouts of a page, 1 to 1000.
             cursor: Begin after the page that ended with this ``next_cursor``.
             prefetch: Ask for the next page while the items of one are used. The sync client asks
                 when they are used up.
+
+        Returns:
+            The rollouts, to iterate over.
 
         Raises:
             NotFoundError: There is no such pool (when iterated).
@@ -142,8 +152,8 @@ class RolloutOperations(Operations):
         It follows the rollout's events, and outlasts a service that is away for minutes.
 
         Args:
-            pool_id: The pool.
-            rollout_id: The rollout.
+            pool_id: Id of the pool.
+            rollout_id: Id of the rollout.
             timeout: Seconds; None for no limit.
             cancel_on_timeout: Cancel the rollout when the time is over; else it is left as it is.
 
@@ -166,6 +176,10 @@ class RolloutOperations(Operations):
     def cancel_rollout(self, pool_id: str, rollout_id: str) -> dict[str, Any]:
         """Cancel a rollout that waits or runs. Repeating it changes nothing.
 
+        Args:
+            pool_id: Id of the pool.
+            rollout_id: Id of the rollout.
+
         Returns:
             The rollout, cancelled.
 
@@ -183,6 +197,10 @@ class RolloutOperations(Operations):
     def get_rollout_artifacts(self, pool_id: str, rollout_id: str) -> dict[str, Any]:
         """List the artifacts of a rollout; empty until it is finished.
 
+        Args:
+            pool_id: Id of the pool.
+            rollout_id: Id of the rollout.
+
         Returns:
             ``{"items": [...], "next_cursor": null}``
 
@@ -199,6 +217,13 @@ class RolloutOperations(Operations):
     def get_rollout_usage(self, pool_id: str, rollout_id: str) -> dict[str, Any]:
         """Get the resources that a rollout used: time, tokens, bytes, cost.
 
+        Args:
+            pool_id: Id of the pool.
+            rollout_id: Id of the rollout.
+
+        Returns:
+            The usage.
+
         Raises:
             NotFoundError: There is no such rollout.
         """
@@ -210,6 +235,13 @@ class RolloutOperations(Operations):
 
     def get_rollout_summary(self, pool_id: str, rollout_id: str) -> dict[str, Any]:
         """Get the summary of a rollout: status, reward, last event, timing.
+
+        Args:
+            pool_id: Id of the pool.
+            rollout_id: Id of the rollout.
+
+        Returns:
+            The summary.
 
         Raises:
             NotFoundError: There is no such rollout.
@@ -228,9 +260,12 @@ class RolloutOperations(Operations):
         The arguments are checked at once; the request is sent when the first event is asked for.
 
         Args:
-            pool_id: The pool.
-            rollout_id: The rollout.
+            pool_id: Id of the pool.
+            rollout_id: Id of the rollout.
             cursor: ``id`` of the last event that was seen: the stream goes on after it.
+
+        Returns:
+            The events, to iterate over.
 
         Raises:
             NotFoundError: There is no such rollout (when iterated).

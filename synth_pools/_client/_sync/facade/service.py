@@ -15,13 +15,21 @@ class ServiceOperations(Operations):
     """The operations on the service as a whole."""
 
     def get_queue_status(self) -> dict[str, Any]:
-        """Get the number of rollouts that wait, that run, and that may run at once."""
+        """Get the number of rollouts that wait, that run, and that may run at once.
+
+        Returns:
+            The status of the queue.
+        """
         return self._transport.request(
             "get_queue_status", api.service.get_queue_status._get_kwargs()
         )
 
     def get_capabilities(self) -> dict[str, Any]:
-        """Get the capabilities of the service: its pool targets, its features, its version."""
+        """Get the capabilities of the service: its pool targets, its features, its version.
+
+        Returns:
+            The capabilities.
+        """
         return self._transport.request(
             "get_capabilities", api.service.get_capabilities._get_kwargs()
         )

@@ -19,6 +19,9 @@ class TaskOperations(Operations):
     def list_tasks(self, pool_id: str) -> dict[str, Any]:
         """List all tasks of a pool.
 
+        Args:
+            pool_id: Id of the pool.
+
         Returns:
             ``{"items": [...], "next_cursor": null}``
 
@@ -32,7 +35,7 @@ class TaskOperations(Operations):
         """Add a task to a pool.
 
         Args:
-            pool_id: The pool.
+            pool_id: Id of the pool.
             request: The task's definition. It may choose its own ``task_id``.
 
         Returns:
@@ -50,6 +53,11 @@ class TaskOperations(Operations):
 
     def update_task(self, pool_id: str, task_id: str, request: Mapping[str, Any]) -> dict[str, Any]:
         """Replace a task's definition: what ``request`` does not name goes back to its default.
+
+        Args:
+            pool_id: Id of the pool.
+            task_id: Id of the task.
+            request: The task's new definition.
 
         Returns:
             The task as it is now.
@@ -69,6 +77,11 @@ class TaskOperations(Operations):
     def patch_task(self, pool_id: str, task_id: str, request: Mapping[str, Any]) -> dict[str, Any]:
         """Change a part of a task's definition: objects merge, null removes, arrays replace.
 
+        Args:
+            pool_id: Id of the pool.
+            task_id: Id of the task.
+            request: The parts to change.
+
         Returns:
             The task as it is now.
 
@@ -86,6 +99,10 @@ class TaskOperations(Operations):
 
     def delete_task(self, pool_id: str, task_id: str) -> dict[str, Any]:
         """Remove a task from its pool.
+
+        Args:
+            pool_id: Id of the pool.
+            task_id: Id of the task.
 
         Returns:
             The task, archived; it cannot be read afterwards.

@@ -49,7 +49,7 @@ class RolloutRunner:
         """Start a rollout, follow it, and return it when it has ended.
 
         Args:
-            pool_id: The pool.
+            pool_id: Id of the pool.
             request: What to run, see `create_rollout`.
             on_event: Called with each of its events.
             timeout: Seconds for all of it; None for no limit.
@@ -111,7 +111,7 @@ class RolloutRunner:
         has enough, is away or is restarted, all of it slows down together, and goes on afterwards.
 
         Args:
-            pool_id: The pool.
+            pool_id: Id of the pool.
             requests: What to run, see `create_rollout`; as lazy and as endless as you like. Of the
                 sync client, it may be a sync iterable.
             max_in_flight: Most rollouts at a time, 1 to 10,000.

@@ -49,8 +49,11 @@ class ArtifactFiles:
         ``agent_rollouts.download_artifact``.
 
         Args:
-            rollout_id: The rollout.
+            rollout_id: Id of the rollout.
             artifact_path: The artifact's ``path``, or its ``artifact_id``.
+
+        Returns:
+            The content.
 
         Raises:
             NotFoundError: There is no such rollout or artifact, or its content is no longer kept
@@ -62,6 +65,12 @@ class ArtifactFiles:
     def artifacts_zip(self, rollout_id: str) -> bytes:
         """Get a ZIP archive of all artifacts of a rollout, each under its ``path``.
 
+        Args:
+            rollout_id: Id of the rollout.
+
+        Returns:
+            The archive.
+
         Raises:
             NotFoundError: There is no such rollout.
         """
@@ -69,6 +78,12 @@ class ArtifactFiles:
 
     def support_bundle(self, rollout_id: str) -> bytes:
         """Get a ZIP archive of all that the service knows of a rollout, without secrets.
+
+        Args:
+            rollout_id: Id of the rollout.
+
+        Returns:
+            The archive.
 
         Raises:
             NotFoundError: There is no such rollout.
@@ -86,7 +101,7 @@ class ArtifactFiles:
         """Write an artifact to a file.
 
         Args:
-            rollout_id: The rollout.
+            rollout_id: Id of the rollout.
             path: The artifact's ``path``, or its ``artifact_id``.
             to: The file, or the folder for it.
             on_progress: Called as bytes come.
@@ -104,7 +119,7 @@ class ArtifactFiles:
         """Write a ZIP archive of all artifacts of a rollout to a file.
 
         Args:
-            rollout_id: The rollout.
+            rollout_id: Id of the rollout.
             to: The file, or the folder for ``<rollout_id>-artifacts.zip``.
             on_progress: Called as bytes come.
         """
@@ -121,7 +136,7 @@ class ArtifactFiles:
         """Write all that the service knows of a rollout, without secrets, to a ZIP archive.
 
         Args:
-            rollout_id: The rollout.
+            rollout_id: Id of the rollout.
             to: The file, or the folder for ``<rollout_id>-support.zip``.
             on_progress: Called as bytes come.
         """
@@ -151,6 +166,9 @@ class AgentRolloutsNamespace(ArtifactFiles):
             cursor: Begin after the page that ended with this ``next_cursor``.
             prefetch: Ask for the next page while the items of one are used. The sync client asks
                 when they are used up.
+
+        Returns:
+            The rollouts, to iterate over.
         """
         return self._client.iter_global_rollouts(
             state=state, limit=limit, cursor=cursor, prefetch=prefetch
@@ -166,7 +184,7 @@ class AgentRolloutsNamespace(ArtifactFiles):
         """Wait until a rollout has ended, like `wait_rollout`.
 
         Args:
-            rollout_id: The rollout.
+            rollout_id: Id of the rollout.
             timeout: Seconds; None for no limit.
             cancel_on_timeout: Cancel the rollout when the time is over; else it is left as it is.
 
@@ -266,6 +284,12 @@ class AgentRolloutsNamespace(ArtifactFiles):
     def get(self, rollout_id: str) -> dict[str, Any]:
         """Get a rollout as it is now: its status, and its result once it is finished.
 
+        Args:
+            rollout_id: Id of the rollout.
+
+        Returns:
+            The rollout.
+
         Raises:
             NotFoundError: There is no such rollout.
         """
@@ -289,6 +313,9 @@ class AgentRolloutsNamespace(ArtifactFiles):
     def cancel(self, rollout_id: str) -> dict[str, Any]:
         """Cancel a rollout that waits or runs. Repeating it changes nothing.
 
+        Args:
+            rollout_id: Id of the rollout.
+
         Returns:
             The rollout, cancelled.
 
@@ -301,6 +328,9 @@ class AgentRolloutsNamespace(ArtifactFiles):
     def artifacts(self, rollout_id: str) -> dict[str, Any]:
         """List the artifacts of a rollout; empty until it is finished.
 
+        Args:
+            rollout_id: Id of the rollout.
+
         Returns:
             ``{"items": [...], "next_cursor": null}``
 
@@ -312,6 +342,12 @@ class AgentRolloutsNamespace(ArtifactFiles):
     def usage(self, rollout_id: str) -> dict[str, Any]:
         """Get the resources that a rollout used: time, tokens, bytes, cost.
 
+        Args:
+            rollout_id: Id of the rollout.
+
+        Returns:
+            The usage.
+
         Raises:
             NotFoundError: There is no such rollout.
         """
@@ -319,6 +355,12 @@ class AgentRolloutsNamespace(ArtifactFiles):
 
     def summary(self, rollout_id: str) -> dict[str, Any]:
         """Get the summary of a rollout: status, reward, last event, timing.
+
+        Args:
+            rollout_id: Id of the rollout.
+
+        Returns:
+            The summary.
 
         Raises:
             NotFoundError: There is no such rollout.
@@ -331,8 +373,11 @@ class AgentRolloutsNamespace(ArtifactFiles):
         The arguments are checked at once; the request is sent when the first event is asked for.
 
         Args:
-            rollout_id: The rollout.
+            rollout_id: Id of the rollout.
             cursor: ``id`` of the last event that was seen: the stream goes on after it.
+
+        Returns:
+            The events, to iterate over.
 
         Raises:
             NotFoundError: There is no such rollout (when iterated).
