@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Self
 
 HOST = "127.0.0.1"
+
+# A text that the socket buffers of this machine do not hold, where the reader has a small one.
+LARGE = "x" * 4_000_000
 
 
 class HeldPort:
@@ -41,6 +46,17 @@ class HeldPort:
         traceback: TracebackType | None,
     ) -> None:
         self.release()
+
+
+@contextlib.contextmanager
+def deaf_listener() -> Iterator[str]:
+    """The URL of a server that takes connections and reads nothing: `LARGE` fits in no buffer."""
+    with socket.socket() as listener:
+        # What is accepted inherits it.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        listener.bind((HOST, 0))
+        listener.listen(16)
+        yield f"http://{HOST}:{listener.getsockname()[1]}"
 
 
 def _bound(port: int) -> socket.socket:

@@ -158,7 +158,7 @@ def test_a_large_event_in_small_chunks_takes_linear_time() -> None:
         list(decoder.feed(chunk))
     (event,) = decoder.feed(b"\n\n")
     assert len(event.data) == 8 * 1024 * 1024
-    assert time.perf_counter() - started < 5, "quadratic time would be minutes"
+    assert time.perf_counter() - started < 60, "quadratic time would be minutes"
 
 
 def by_the_standard(text: str) -> list[tuple[str, str, str]]:

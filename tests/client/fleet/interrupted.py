@@ -22,7 +22,7 @@ OPTIONS: dict[str, Any] = {"max_in_flight": 5, "journal": JOURNAL, "on_interrupt
 def requests() -> Iterator[dict[str, Any]]:
     yield {"env": {"delay": 0.3}}
     for seed in count():
-        yield {"seed": seed, "env": {"delay": 60}}
+        yield {"seed": seed, "env": {"delay": 600}}
 
 
 def say(outcome: RolloutOutcome) -> None:

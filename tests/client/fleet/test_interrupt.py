@@ -42,11 +42,11 @@ def test_interrupt(tmp_path: Path, variant: str, on_interrupt: str) -> None:
             assert until(lambda: len(client.list_rollouts(pool, state="running")["items"]) == 5)
             started = time.monotonic()
             program.send_signal(signal.SIGINT)
-            out, err = program.communicate(timeout=20)
+            out, err = program.communicate(timeout=50)
         finally:
             program.kill()
             program.wait(20)
-        assert time.monotonic() - started < 8
+        assert time.monotonic() - started < 40
         assert (out, err, program.returncode) == ("interrupted\n", "", 0)
         running = client.list_rollouts(pool, state="running")["items"]
         cancelled = client.list_rollouts(pool, state="cancelled")["items"]

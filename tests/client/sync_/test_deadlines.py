@@ -21,10 +21,11 @@ from tests.support import faults
 from tests.support.fault_server import FaultServer
 from tests.support.faults import OK, Fault
 from tests.support.leaks import KEY, traceback_with_locals
+from tests.support.ports import LARGE, deaf_listener
 from tests.support.surface import P
 
-# What a busy machine may add to a time.
-SLACK = 1.5
+# What a busy machine may add to a time: less than any wait that would be the wrong one.
+SLACK = 20.0
 
 
 class Timed:
@@ -48,7 +49,7 @@ def timed() -> Timed:
 @pytest.fixture
 def patient(server: FaultServer) -> ContainerPoolsClient:
     """A client that waits between its attempts."""
-    return ContainerPoolsClient(api_key=KEY, base_url=server.url, timeout=30)
+    return ContainerPoolsClient(api_key=KEY, base_url=server.url, timeout=60)
 
 
 ENDLESS: list[tuple[str, Fault]] = [
@@ -89,14 +90,13 @@ def test_what_comes_in_time_is_not_touched(
     patient.close()
 
 
-def test_a_body_that_is_not_taken(
-    server: FaultServer, patient: ContainerPoolsClient, timed: Timed
-) -> None:
-    server.play(faults.stall())
-    with timed, pytest.raises(APITimeoutError):
-        patient.with_options(deadline=0.4).create_pool({"name": "x" * 50_000_000})
-    assert timed.seconds < 0.4 + SLACK * 2
-    patient.close()
+def test_a_body_that_is_not_taken(timed: Timed) -> None:
+    with deaf_listener() as url:
+        client = ContainerPoolsClient(api_key=KEY, base_url=url, timeout=60, deadline=0.4)
+        with timed, pytest.raises(APITimeoutError, match=r"within the deadline of 0\.4 s"):
+            client.create_pool({"name": LARGE})
+        assert timed.seconds < 0.4 + SLACK
+        client.close()
 
 
 def test_attempts_share_one_deadline(
@@ -104,9 +104,9 @@ def test_attempts_share_one_deadline(
 ) -> None:
     server.play(faults.late(0.3, faults.html(502)))
     with timed, pytest.raises((APITimeoutError, ServerError)):
-        patient.with_options(deadline=1.0, max_retries=1000).get_pool(P)
-    assert timed.seconds <= 1.0 + SLACK
-    assert 2 <= len(server.requests) <= 4
+        patient.with_options(deadline=2.0, max_retries=1000).get_pool(P)
+    assert timed.seconds <= 2.0 + SLACK
+    assert 2 <= len(server.requests) <= 7
     patient.close()
 
 
@@ -159,7 +159,7 @@ def test_the_time_limit_of_an_attempt_is_its_own(
     server: FaultServer, patient: ContainerPoolsClient, timed: Timed
 ) -> None:
     server.play(faults.stall())
-    view = patient.with_options(timeout=0.2, max_retries=0, deadline=30)
+    view = patient.with_options(timeout=0.2, max_retries=0, deadline=60)
     with timed, pytest.raises(APITimeoutError, match=r"sent nothing for 0\.2 s"):
         view.get_pool(P)
     assert timed.seconds < 0.2 + SLACK

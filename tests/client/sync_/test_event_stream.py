@@ -49,7 +49,7 @@ def read(client: ContainerPoolsClient, cursor: str | None = None) -> list[Any]:
 
 def gone(server: FaultServer) -> bool:
     """Check that no connection stays open."""
-    give_up = time.monotonic() + 5
+    give_up = time.monotonic() + 60
     while server.open_connections and time.monotonic() < give_up:
         time.sleep(0.01)
     return not server.open_connections
@@ -179,7 +179,7 @@ def test_silence_is_an_attempt_that_failed(server: FaultServer) -> None:
         started = time.monotonic()
         with pytest.raises(StreamTimeoutError, match=r"sent nothing for 0\.2 s") as caught:
             read(client)
-        assert time.monotonic() - started < 3
+        assert time.monotonic() - started < 30
         assert isinstance(caught.value, APITimeoutError)
         assert caught.value.cursor is not None
         assert len(service.asked) == 2
@@ -232,7 +232,7 @@ def test_nothing_comes_after_the_last_event(
     server.play(events([late], end="stall"))
     started = time.monotonic()
     assert read(client) == service.events
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 30
     assert gone(server)
 
 

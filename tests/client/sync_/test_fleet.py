@@ -147,7 +147,7 @@ def test_one_slow_down_for_all(
         if next(taken) < 20 or (refused and seen.at > refused[0] + 0.7):
             return None
         refused.append(seen.at)
-        return answer({}, status, **({"Retry_After": "1"} if named else {}))
+        return answer({}, status, **({"Retry_After": "3"} if named else {}))
 
     service.refuse = refuse
     service.seconds = 0.01
@@ -172,7 +172,7 @@ def test_one_slow_down_for_all(
     if named:
         # Long after the client knew, and before the time that the service named.
         began = caplog.records[0].created - time.time() + time.monotonic()
-        assert not [at for at in sent if began + 0.5 < at < began + 0.9]
+        assert not [at for at in sent if began + 1.5 < at < began + 2.9]
 
 
 @pytest.mark.parametrize(
@@ -322,7 +322,7 @@ def test_what_is_under_way_is_left_or_cancelled(
         for outcome in fleet:
             assert outcome.ok
             break
-    assert time.monotonic() - started < 8
+    assert time.monotonic() - started < 40
     assert len(service.cancelled) >= 5 if on_interrupt == "cancel" else not service.cancelled
     # The streams of the others were given up, and not left to the service to end.
     assert until(lambda: server.open_connections <= 8), server.open_connections
