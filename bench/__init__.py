@@ -1,1 +1,1 @@
-"""How fast the client is, next to bare httpx and the client that existed before. `make bench`."""
+"""Benchmark of the client, next to bare httpx and the client before it: `make bench`."""

@@ -1,4 +1,4 @@
-"""What is measured: a call, and how each contender makes it."""
+"""Cases of the benchmark: a call, and the way in which each contender makes it."""
 
 from __future__ import annotations
 

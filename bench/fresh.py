@@ -1,4 +1,4 @@
-"""What only a fresh process can show: import and first call, and memory.
+"""Measurements of a fresh process: import and first call, and memory.
 
 python -m bench.fresh PROGRAM URL CONTENDER prints one number; so does ... fleet-memory URL LENGTH
 """

@@ -15,7 +15,7 @@ _HEAD = ("", "bare httpx", "synth-pools", "promised", "synth-ai", "synth-pools :
 
 
 def speed_rows(results: Iterable[Result]) -> list[tuple[str, ...]]:
-    """How many times as fast as bare httpx."""
+    """Format the rows of speeds: how many times as fast as bare httpx."""
     rows: list[tuple[str, ...]] = []
     for case, seconds, ratios in results:
         older = ratios.get(OLDER)
@@ -35,7 +35,7 @@ def speed_rows(results: Iterable[Result]) -> list[tuple[str, ...]]:
 def cost_row(
     name: str, unit: str, taken: dict[str, float], *, most: float | None
 ) -> tuple[str, ...]:
-    """What is better when it is less: how many times what bare httpx takes."""
+    """Format a row of costs, where less is better: how many times what bare httpx takes."""
     bare, ours, older = taken[HTTPX], taken[OURS], taken.get(OLDER)
     return (
         name,
@@ -48,7 +48,7 @@ def cost_row(
 
 
 def growth_row(name: str, kib: float) -> tuple[str, ...]:
-    """What only this client has: a fleet, whose memory does not depend on its length."""
+    """Format the row of the fleet, whose memory does not depend on its length."""
     return (name, "", f"grows by {max(0.0, kib):.0f} KiB in 100,000", "", "", "")
 
 
@@ -64,7 +64,7 @@ def render(rows: Sequence[tuple[str, ...]], head: tuple[str, ...] = _HEAD) -> st
 
 
 def machine(names: Iterable[str] = ("synth-pools", "httpx", "httpcore", "synth-ai")) -> str:
-    """When and where this was measured, and with what."""
+    """Describe the time, the machine and the releases of the measurement."""
     packages = ", ".join(f"{name} {version(name)}" for name in names)
     return (
         f"{datetime.now(UTC):%Y-%m-%d}, {_processor()}, {os.cpu_count()} processors, "

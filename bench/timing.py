@@ -11,7 +11,7 @@ from bench.cases import HTTPX, Case
 
 
 class Result(NamedTuple):
-    """What came out for one case: seconds per call on bare httpx, and by contender how many times
+    """Result of one case: seconds per call on bare httpx, and by contender how many times
     as fast as that it was."""
 
     case: Case

@@ -29,7 +29,7 @@ LIMIT_SECONDS = 60.0
 
 
 async def main() -> list[str]:
-    """What did not turn out as expected."""
+    """Run the demo and list what did not turn out as expected."""
     begun = time.monotonic()
     # The backend ends first: its containers are there as long as it is.
     async with task_container() as container_url, LocalBackend() as backend:

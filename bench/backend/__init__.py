@@ -1,1 +1,1 @@
-"""What the local backend costs, next to the container behind it. `make bench-backend`."""
+"""Benchmark of the local backend, next to the container behind it: `make bench-backend`."""

@@ -1,4 +1,4 @@
-"""What the client does: the same code whether it calls the container or the backend before it."""
+"""Load of the benchmark: the same code for the container and for the backend before it."""
 
 from __future__ import annotations
 

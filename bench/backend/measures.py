@@ -1,4 +1,4 @@
-"""What is measured, always in turns: what disturbs the machine disturbs everything alike."""
+"""Measurements, taken in turns: what disturbs the machine disturbs all of them alike."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run prints, as Markdown, and the page that shows the last one."""
+"""Report of a run, as Markdown, and the page that shows the last one."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ has run for a while are.
 
 @dataclass(frozen=True)
 class Disk:
-    """Where the data was."""
+    """Disk that held the data."""
 
     kind: str
     flush_ms: float

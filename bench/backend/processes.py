@@ -47,7 +47,7 @@ def container() -> Iterator[Process]:
 
 @contextmanager
 def backend(data_dir: Path) -> Iterator[Process]:
-    """As anybody starts it, with what it does for durability; its log is beside its data."""
+    """Start the backend as a user would, durability included; its log is beside its data."""
     command = [sys.executable, "-m", "synth_pools.cli", "serve", "--port", "0", "--grace", "0"]
     command += ["--data-dir", str(data_dir)]
     with (

@@ -102,7 +102,7 @@ def _is_seen(copy: Path, planned: Planned, tests: tuple[str, ...], limit: float)
 
 
 class _Limits:
-    """How long tests may take with a mutant, from how long they take without one."""
+    """Time limits of tests with a mutant, from the time that they take without one."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -1,4 +1,4 @@
-"""What the containers, the client and the backend each wrote down, and whether it is one story."""
+"""Records of the containers, the client and the backend, and their comparison."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ class Serve:
             wait_until_up(self.url, self._process)
 
     def kill(self) -> None:
-        """As the kernel would for want of memory: no handler, no flush, nothing."""
+        """Kill it as the kernel would for want of memory: no handler, no flush."""
         assert self._process is not None
         assert self._process.poll() is None, "the backend ended by itself"
         self._process.send_signal(signal.SIGKILL)

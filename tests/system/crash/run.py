@@ -143,7 +143,7 @@ def _check_again(verdict: Verdict, client: ContainerPoolsClient, load: Load) -> 
 
 
 def _check_artifacts(verdict: Verdict, client: ContainerPoolsClient, load: Load) -> int:
-    """What completed has left what its container gave it; how many were looked at."""
+    """Check that each completed rollout has its container's artifacts; return their number."""
     looked = 0
     for asked in random.Random(load.repeats).sample(load.asked, min(200, len(load.asked))):
         items = client.get_rollout_artifacts(asked.pool_id, asked.rollout_id)["items"]

@@ -113,7 +113,7 @@ class CuttingProxy:
         life = self._dice.uniform(0.5, _LONGEST_LIFE_SECONDS)
 
         async def pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> bool:
-            """Whether it was cut; else its source has ended."""
+            """Pass bytes on; return whether the connection was cut, else its source has ended."""
             nonlocal left
             while data := await source.read(65536):
                 sink.write(data[:left])

@@ -33,7 +33,7 @@ _LONGEST_SECONDS = 1800.0
 
 @dataclass
 class Story:
-    """What happened, by every account."""
+    """Record of a run, by every account."""
 
     variant: str
     rollouts: int
@@ -47,7 +47,7 @@ class Story:
     seconds: float = 0.0
 
     def problems(self) -> list[str]:
-        """What is wrong; nothing if the proof holds."""
+        """List what is wrong; nothing if the proof holds."""
         found = [f"an error was reported: {line}" for line in self.second if "error" in line][:5]
         outcomes = [line.split() for line in self.second if not line.startswith("error")]
         indices = sorted(int(words[0]) for words in outcomes)

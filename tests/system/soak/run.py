@@ -178,7 +178,7 @@ def _kill_a_busy_container(client: ContainerPoolsClient) -> None:
 
 
 def _ran(ledgers: Path) -> dict[str, int]:
-    """How often each rollout ran, in all containers together."""
+    """Count the runs of each rollout, in all containers together."""
     ran: dict[str, int] = {}
     for file in ledgers.iterdir():
         for rollout_id, runs in read_ledger(file).items():

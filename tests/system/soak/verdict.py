@@ -1,4 +1,4 @@
-"""What the client was told, what the backend has stored, what the containers wrote down."""
+"""Comparison of what the client was told, the backend has stored, the containers wrote down."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Verdict:
 
 
 def read_attempts(data_dir: Path) -> dict[str, int]:
-    """How often each rollout was sent to a container, in the backend's own books."""
+    """Count the attempts of each rollout, as the backend has stored them."""
     with contextlib.closing(sqlite3.connect(data_dir / FILE_NAME)) as database:
         [answer] = database.execute("PRAGMA integrity_check").fetchone()
         assert answer == "ok", answer
