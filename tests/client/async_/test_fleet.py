@@ -6,10 +6,12 @@ import gc
 import threading
 import time
 import warnings
+from asyncio import CancelledError
 from collections.abc import AsyncIterator, Iterator
 from itertools import count
 from typing import Any
 
+import httpx
 import pytest
 
 from synth_pools import (
@@ -267,6 +269,45 @@ async def test_what_the_iterable_raises_comes_after_its_outcomes(
         async for outcome in fleet_client.rollouts.run_many(P, requests()):
             seen += [outcome]
     assert len(seen) == 9
+
+
+@pytest.mark.parametrize("kind", [CancelledError, GeneratorExit, SystemExit, KeyboardInterrupt])
+async def test_a_source_that_ends_by_no_exception_ends_the_fleet(
+    service: FleetService, fleet_client: AsyncContainerPoolsClient, kind: type[BaseException]
+) -> None:
+    def requests() -> Iterator[dict[str, Any]]:
+        yield from seeds(9)
+        raise kind
+
+    seen = []
+    is_silent = kind in (CancelledError, GeneratorExit)
+    with pytest.raises(FleetStoppedError if is_silent else kind) as caught:
+        async for outcome in fleet_client.rollouts.run_many(P, requests(), max_in_flight=4):
+            seen += [outcome]
+    if is_silent:
+        assert kind.__name__ in str(caught.value)
+        assert len(seen) == 9
+
+
+async def test_places_come_back_whatever_a_call_raises(
+    server: FaultServer, service: FleetService
+) -> None:
+    async def raise_for_status(response: httpx.Response) -> None:
+        response.raise_for_status()
+
+    turned_away = iter(range(20))
+    service.refuse = lambda _: html(500) if next(turned_away, None) is not None else None
+    hooks: dict[str, Any] = {"response": [raise_for_status]}
+    async with (
+        httpx.AsyncClient(event_hooks=hooks) as http_client,
+        AsyncContainerPoolsClient(
+            api_key=KEY, base_url=server.url, http_client=http_client
+        ) as client,
+    ):
+        outcomes = await gather(client.rollouts.run_many(P, seeds(40), max_in_flight=3))
+    errors = [outcome.error for outcome in outcomes if not outcome.ok]
+    assert (len(outcomes), len(errors)) == (40, 20)
+    assert all(isinstance(error, httpx.HTTPStatusError) for error in errors)
 
 
 async def test_callbacks(service: FleetService, fleet_client: AsyncContainerPoolsClient) -> None:

@@ -10,10 +10,17 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from synth_pools import AsyncContainerPoolsClient, ContainerPoolsClient, FleetProgress
+from synth_pools import (
+    AsyncContainerPoolsClient,
+    ContainerPoolsClient,
+    FleetProgress,
+    FleetStoppedError,
+)
+from synth_pools._client.fleet.journal_file import JournalFile
 from synth_pools.local import LocalBackend
 from tests.support.fault_server import FaultServer
 from tests.support.fleet_service import FleetService, until
@@ -78,6 +85,63 @@ async def test_a_fleet_can_be_awaited_and_cancelled() -> None:
             known = len(service.keys)
             await asyncio.sleep(0.2)
             assert len(service.keys) == known
+
+
+def workers() -> list[asyncio.Task[Any]]:
+    return [task for task in asyncio.all_tasks() if task.get_name() == "synth-pools-fleet"]
+
+
+@pytest.mark.parametrize("how_many", [1, 100])
+async def test_workers_that_somebody_cancels_end_no_fleet_in_silence(how_many: int) -> None:
+    service = FleetService()
+    with FaultServer() as server:
+        server.play(choose=service)
+        async with AsyncContainerPoolsClient(api_key=KEY, base_url=server.url) as client:
+            stopped = 0
+            for steps in range(1, 120, 3):
+                seen = 0
+                fleet = client.rollouts.run_many(
+                    "p", [{"seed": seed} for seed in range(12)], max_in_flight=4
+                )
+
+                async def cancel(steps: int = steps) -> None:
+                    for _ in range(steps):
+                        await asyncio.sleep(0)
+                    for task in workers()[:how_many]:
+                        task.cancel()
+
+                cancelling = asyncio.create_task(cancel())
+                try:
+                    async with asyncio.timeout(60):
+                        async for _ in fleet:
+                            seen += 1
+                except FleetStoppedError as error:
+                    assert "or ended one of its workers" in str(error)
+                    stopped += 1
+                else:
+                    assert seen == 12
+                await cancelling
+                assert not workers()
+            assert stopped > 20
+
+
+async def test_a_fleet_whose_end_is_cancelled_gives_its_journal_back(tmp_path: Path) -> None:
+    service = FleetService(seconds=60.0)
+    journal = tmp_path / "run.jsonl"
+    with FaultServer() as server:
+        server.play(choose=service)
+        async with AsyncContainerPoolsClient(api_key=KEY, base_url=server.url) as client:
+            fleet = client.rollouts.run_many(
+                "p", requests_without_end(), journal=journal, on_interrupt="cancel"
+            )
+            running = asyncio.create_task(fleet.run())
+            await asyncio.to_thread(until, lambda: len(service.keys) > 8)
+            running.cancel()
+            await asyncio.sleep(0)
+            running.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await running
+            JournalFile(journal, "p", server.url).close()
 
 
 async def test_a_forgotten_fleet_ends() -> None:

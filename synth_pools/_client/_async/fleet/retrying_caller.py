@@ -96,32 +96,33 @@ class AsyncRetryingCaller:
 
     async def _attempt(self, send: AsyncFunction[[], T]) -> T:
         ticket = await self._acquire()
+        failure: BaseException | None = None
         try:
-            value = await send()
-        except SynthPoolsError as error:
+            return await send()
+        except BaseException as error:
             failure = error
-        else:
-            await self._release(ticket, None, None)
-            return value
-        await self._release(ticket, *classify_error(failure))
-        raise failure
+            raise
+        finally:
+            self._release(ticket, failure)
+            # Its traceback refers to this frame.
+            failure = None
 
     async def sleep(self, seconds: float) -> None:
         """Wait some seconds, or until the fleet ends."""
         until = self._transport.clock() + seconds
-        async with self._condition:
+        with self._condition:
             while (left := until - self._transport.clock()) > 0:
                 self._group.check()
                 await self._condition.wait_at_most(left)
         self._group.check()
 
-    async def wake(self) -> None:
+    def wake(self) -> None:
         """Wake all waiting calls, so that they see that the fleet ends."""
-        async with self._condition:
+        with self._condition:
             self._condition.notify_all()
 
     async def _acquire(self) -> int:
-        async with self._condition:
+        with self._condition:
             while True:
                 self._group.check()
                 seconds = self._limiter.wait(self._transport.clock())
@@ -129,18 +130,20 @@ class AsyncRetryingCaller:
                     return self._limiter.acquire()
                 await self._condition.wait_at_most(seconds)
 
-    async def _release(
-        self, ticket: int, category: ErrorCategory | None, named: float | None
-    ) -> None:
-        async with self._condition:
+    def _release(self, ticket: int, failure: BaseException | None) -> None:
+        category, named = None, None
+        if isinstance(failure, SynthPoolsError):
+            category, named = classify_error(failure)
+        with self._condition:
             now = self._transport.clock()
             if category is ErrorCategory.OVERLOADED or category is ErrorCategory.UNAVAILABLE:
                 pause = self._limiter.on_overload(ticket, now, named)
                 if pause is not None:
                     _LOG.warning("the service: %s, %.1f s", category.value, pause)
-            elif category in (ErrorCategory.CONNECTION_LOST, ErrorCategory.SERVER_ERROR):
-                self._limiter.release()
-            else:
+            elif failure is None or category is ErrorCategory.PERMANENT:
                 self._last_success = now
                 self._limiter.on_success(ticket)
+            else:
+                # It says nothing about the service's load.
+                self._limiter.release()
             self._condition.notify_all()

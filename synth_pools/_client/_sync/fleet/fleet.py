@@ -28,8 +28,8 @@ from synth_pools._client.runtime.sync_.concurrency import (
     RequestSource,
     Runnable,
     WorkerGroup,
-    bounded,
     call_back,
+    ends_silently,
 )
 from synth_pools._client.runtime.sync_.io import Closeable, in_thread
 from synth_pools.errors import FleetStoppedError, SynthPoolsError
@@ -142,7 +142,9 @@ class _Engine:
         )
         self._tries = transport.config.max_retries
         self._group = WorkerGroup()
-        self._condition = Condition()
+        # Whoever asks for outcomes waits for a change, and a worker for room to take one more.
+        self._changed = Condition()
+        self._room = self._changed.sibling()
         self._counter = OutcomeCounter(_length(requests), transport.clock)
         self._ready: deque[RolloutOutcome] = deque()
         self._waiting: dict[int, RolloutOutcome] = {}
@@ -151,7 +153,7 @@ class _Engine:
         self._unreported = 0
         ahead = 2 * options.max_in_flight
         self._most_unreported = max(ahead, _LEAST_AHEAD) if options.in_order else ahead
-        self._failure: Exception | None = None
+        self._failure: BaseException | None = None
         self._fatal = False
         self._ending = False
         self._worker: FleetWorker | None = None
@@ -170,13 +172,13 @@ class _Engine:
             return None
         if not self.started:
             self._start()
-        with self._condition:
+        with self._changed:
             while self._workers and not (self._ready or self._fatal or self._group.stopping):
-                self._condition.wait_at_most(None)
+                self._changed.wait_at_most(None)
             outcome = self._ready.popleft() if self._ready and not self._fatal else None
             if outcome is not None:
                 self._unreported -= 1
-                self._condition.notify_all()
+                self._room.notify()
         if outcome is None:
             if self._failure is not None:
                 raise self._failure
@@ -190,15 +192,15 @@ class _Engine:
             return
         self.closed = True
         self._counter.stop()
-        self._group.stopping = True
-        self._wake()
-        self._group.stop()
-        if self._worker is not None and self._options.on_interrupt == "cancel":
-            bounded(_CANCEL_SECONDS, self._cancel_in_flight)
-        if self._journal is not None:
-            in_thread(self._journal.close)
-        if self._bar is not None:
-            self._bar.close()
+        try:
+            self._stop_workers()
+            if self._worker is not None and self._options.on_interrupt == "cancel":
+                self._cancel_in_flight()
+        finally:
+            if self._journal is not None:
+                self._journal.close()
+            if self._bar is not None:
+                self._bar.close()
 
     def abandon(self) -> None:
         """Stop the workers from wherever the garbage collector runs; the last one tidies up."""
@@ -229,8 +231,27 @@ class _Engine:
             options.retries,
         )
         self._counter.start()
-        self._workers = 1
-        self._group.start(self._work)
+        self._start_worker()
+        if not self._workers:
+            raise FleetStoppedError(
+                "the fleet stopped before its first request: the system has no more threads",
+                index=0,
+                reason=None,
+            )
+
+    def _start_worker(self) -> None:
+        """Start one more worker if that is allowed; where there are no more, the others go on."""
+        with self._changed:
+            if self._workers >= self._options.max_in_flight or self._ending:
+                return
+            self._workers += 1
+        started = False
+        try:
+            started = self._group.start(self._work, self._lost)
+        finally:
+            if not started:
+                with self._changed:
+                    self._workers -= 1
 
     def _work(self) -> None:
         """Take requests as long as there are any, and start one more worker for each."""
@@ -240,26 +261,35 @@ class _Engine:
                 if taken is None:
                     self._all_taken()
                     return
-                with self._condition:
-                    if self._workers < self._options.max_in_flight and not self._ending:
-                        self._workers += 1
-                        self._group.start(self._work)
+                self._start_worker()
                 self._run(*taken)
-        except Exception as error:  # noqa: BLE001 - it is raised where the outcomes are asked for
-            self._fail(error)
+        except BaseException as error:
+            if not self._group.stopping:
+                self._fail(error)
+            elif isinstance(error, KeyboardInterrupt | SystemExit):
+                raise
         finally:
-            with self._condition:
-                self._workers -= 1
-                self._condition.notify_all()
-            # A fleet that was forgotten has nobody else to do it.
-            if not self._workers and self._group.stopping and self._journal is not None:
-                self._journal.close()
+            self._worker_ended()
+
+    def _lost(self) -> None:
+        """Note a worker that ended before it began."""
+        if not self._group.stopping:
+            self._fail(GeneratorExit())
+        self._worker_ended()
+
+    def _worker_ended(self) -> None:
+        with self._changed:
+            self._workers -= 1
+            self._changed.notify_all()
+        # A fleet that was forgotten has nobody else to do it.
+        if not self._workers and self._group.stopping and self._journal is not None:
+            self._journal.close()
 
     def _may_take(self) -> bool:
-        with self._condition:
+        with self._room:
             while not self._ending and self._unreported >= self._most_unreported:
                 self._group.check()
-                self._condition.wait_at_most(None)
+                self._room.wait_at_most(None)
             self._group.check()
             self._unreported += not self._ending
             return not self._ending
@@ -268,19 +298,24 @@ class _Engine:
         if self._journal is not None and self._journal.entries.highest >= self._source.taken:
             many, few = self._journal.entries.highest + 1, self._source.taken
             raise self._journal.mismatch(f"it has {many} requests or more, and here are {few}")
-        with self._condition:
-            self._ending = True
+        with self._changed:
+            self._end()
             self._unreported -= 1
-            self._condition.notify_all()
+
+    def _end(self) -> None:
+        """Take no more requests. The lock must be held."""
+        self._ending = True
+        self._room.notify_all()
+        self._changed.notify_all()
 
     def _run(self, index: int, request: Any) -> None:
         assert self._worker is not None  # noqa: S101 - workers start after it
         assert self._caller is not None  # noqa: S101
         outcome = self._worker.run(index, request)
-        with self._condition:
+        with self._changed:
             if outcome.error is not None and not self._caller.is_open and _may_pass(outcome.error):
-                self._ending = True
                 self._failure = self._failure or _stopped("nothing gets through", outcome)
+                self._end()
             self._waiting[index] = outcome
             if self._options.in_order:
                 while self._next_index in self._waiting:
@@ -288,7 +323,7 @@ class _Engine:
                     self._next_index += 1
             else:
                 self._ready.append(self._waiting.pop(index))
-            self._condition.notify_all()
+            self._changed.notify_all()
 
     def _report(self, outcome: RolloutOutcome) -> None:
         options = self._options
@@ -304,33 +339,43 @@ class _Engine:
 
     def _stop_for(self, outcome: RolloutOutcome) -> None:
         """Stop the fleet at a failed outcome, which is still reported."""
-        with self._condition:
+        with self._changed:
             self._failure = _stopped("fail_fast", outcome)
-            self._ending = True
-        self._group.stopping = True
-        self._wake()
-        self._group.stop()
+            self._end()
+        self._stop_workers()
         self._ready.clear()
 
-    def _fail(self, error: Exception) -> None:
-        with self._condition:
-            self._failure = self._failure or error
+    def _fail(self, error: BaseException) -> None:
+        with self._changed:
+            if self._failure is None:
+                self._failure = _raisable(error, self._source.taken)
             # What the caller's own iterable raises comes after the outcomes of what it gave.
-            self._fatal = self._fatal or isinstance(error, SynthPoolsError)
-            self._ending = True
-            self._condition.notify_all()
+            own = isinstance(error, Exception) or ends_silently(error)
+            self._fatal = self._fatal or isinstance(error, SynthPoolsError) or not own
+            self._end()
 
-    def _wake(self) -> None:
+    def _stop_workers(self) -> None:
+        self._group.stopping = True
         if self._caller is not None:
             self._caller.wake()
-        with self._condition:
-            self._condition.notify_all()
+        with self._changed:
+            self._end()
+        self._group.stop()
 
     def _cancel_in_flight(self) -> None:
         assert self._worker is not None  # noqa: S101 - the caller looked
-        for item in list(self._worker.in_flight.values()):
-            with contextlib.suppress(SynthPoolsError):
-                self._worker.cancel(item)
+        items = deque(self._worker.in_flight.values())
+
+        def work() -> None:
+            assert self._worker is not None  # noqa: S101
+            while items:
+                with contextlib.suppress(SynthPoolsError, IndexError):
+                    self._worker.cancel(items.popleft())
+
+        group = WorkerGroup()
+        group.start(work, lambda: None)
+        group.join(_CANCEL_SECONDS)
+        group.stop()
 
 
 def _stopped(why: str, outcome: RolloutOutcome) -> FleetStoppedError:
@@ -339,6 +384,19 @@ def _stopped(why: str, outcome: RolloutOutcome) -> FleetStoppedError:
         f"the fleet stopped at its request {outcome.index} ({why}): {what}",
         index=outcome.index,
         reason=outcome.error,
+    )
+
+
+def _raisable(error: BaseException, taken: int) -> BaseException:
+    """Return what to raise for what ended a worker."""
+    if not ends_silently(error):
+        return error
+    # Raised as they are, these would end whoever iterates in silence.
+    return FleetStoppedError(
+        f"the fleet stopped after {taken} requests: {type(error).__name__} came from them, "
+        "or ended one of its workers",
+        index=taken,
+        reason=None,
     )
 
 

@@ -99,15 +99,16 @@ class RetryingCaller:
 
     def _attempt(self, send: Function[[], T]) -> T:
         ticket = self._acquire()
+        failure: BaseException | None = None
         try:
-            value = send()
-        except SynthPoolsError as error:
+            return send()
+        except BaseException as error:
             failure = error
-        else:
-            self._release(ticket, None, None)
-            return value
-        self._release(ticket, *classify_error(failure))
-        raise failure
+            raise
+        finally:
+            self._release(ticket, failure)
+            # Its traceback refers to this frame.
+            failure = None
 
     def sleep(self, seconds: float) -> None:
         """Wait some seconds, or until the fleet ends."""
@@ -132,16 +133,20 @@ class RetryingCaller:
                     return self._limiter.acquire()
                 self._condition.wait_at_most(seconds)
 
-    def _release(self, ticket: int, category: ErrorCategory | None, named: float | None) -> None:
+    def _release(self, ticket: int, failure: BaseException | None) -> None:
+        category, named = None, None
+        if isinstance(failure, SynthPoolsError):
+            category, named = classify_error(failure)
         with self._condition:
             now = self._transport.clock()
             if category is ErrorCategory.OVERLOADED or category is ErrorCategory.UNAVAILABLE:
                 pause = self._limiter.on_overload(ticket, now, named)
                 if pause is not None:
                     _LOG.warning("the service: %s, %.1f s", category.value, pause)
-            elif category in (ErrorCategory.CONNECTION_LOST, ErrorCategory.SERVER_ERROR):
-                self._limiter.release()
-            else:
+            elif failure is None or category is ErrorCategory.PERMANENT:
                 self._last_success = now
                 self._limiter.on_success(ticket)
+            else:
+                # It says nothing about the service's load.
+                self._limiter.release()
             self._condition.notify_all()

@@ -87,13 +87,11 @@ class FleetWorker:
                 raise self._journal.mismatch(f"its request {index} is another one")
             if ending is not None:
                 return _replayed(ending, request)
+        # What ends on its way, by whatever, stays there: whoever ends the fleet may cancel it.
         self.in_flight[index] = item
-        try:
-            return self._run_item(index, item, sha, admission)
-        finally:
-            # What was stopped on its way stays: whoever stops the fleet may want to cancel it.
-            if not self._group.stopping:
-                del self.in_flight[index]
+        outcome = self._run_item(index, item, sha, admission)
+        del self.in_flight[index]
+        return outcome
 
     def cancel(self, item: InFlight) -> None:
         """Cancel a request in flight; a rollout whose id is unknown is found by its key."""

@@ -6,28 +6,67 @@ import asyncio
 import contextlib
 import inspect
 from abc import ABC, abstractmethod
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
-from typing import Any, Generic, ParamSpec, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 from synth_pools._client.http import RequestError, Response
 from synth_pools._client.runtime.async_.io import AsyncFunction
 from synth_pools.errors import RequestValidationError
 
 T = TypeVar("T")
-P = ParamSpec("P")
 
+_STOP_LIMIT_SECONDS = 5.0
 # How long the end of a stream may take after its last event.
 _END_SECONDS = 0.05
 
 
-class AsyncCondition(asyncio.Condition):
-    """A condition variable whose wait can be limited."""
+class AsyncCondition:
+    """Condition variable whose wait can be limited.
+
+    Nothing but waiting awaits anything: what is done in its ``with`` block cannot be cancelled.
+    """
+
+    def __init__(self) -> None:
+        self._waiters: OrderedDict[asyncio.Future[None], None] = OrderedDict()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Do nothing: between two awaits a task has its event loop to itself."""
+
+    def sibling(self) -> AsyncCondition:
+        """Return another condition under the same lock."""
+        return AsyncCondition()
 
     async def wait_at_most(self, seconds: float | None) -> None:
         """Wait to be notified, for so many seconds; None for no limit. The lock must be held."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self.wait()
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiters[waiter] = None
+        try:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await waiter
+        except BaseException:
+            if waiter.done() and not waiter.cancelled():
+                # Whoever was notified and cannot act on it passes it on.
+                self.notify()
+            raise
+        finally:
+            self._waiters.pop(waiter, None)
+
+    def notify(self, n: int = 1) -> None:
+        """Wake so many of those that wait, the oldest first. The lock must be held."""
+        while n > 0 and self._waiters:
+            waiter, _ = self._waiters.popitem(last=False)
+            if not waiter.done():
+                waiter.set_result(None)
+                n -= 1
+
+    def notify_all(self) -> None:
+        """Wake all that wait. The lock must be held."""
+        self.notify(len(self._waiters))
 
 
 class AsyncWorkerGroup:
@@ -38,18 +77,42 @@ class AsyncWorkerGroup:
         self._loop: asyncio.AbstractEventLoop | None = None
         self.stopping = False
 
-    def start(self, work: Callable[[], Awaitable[None]]) -> None:
-        """Start a worker; `work` must not raise."""
+    def start(self, work: Callable[[], Awaitable[None]], lost: Callable[[], None]) -> bool:
+        """Start a worker.
+
+        Args:
+            work: What it does; it must not raise.
+            lost: Called in its place if the worker is cancelled before it begins.
+
+        Returns:
+            False if the group is stopping.
+        """
         if self.stopping:
-            return
+            return False
+
+        has_begun = False
 
         async def run() -> None:
+            nonlocal has_begun
+            has_begun = True
             await work()
+
+        def ended(task: asyncio.Task[None]) -> None:
+            self._tasks.discard(task)
+            if not has_begun:
+                lost()
 
         task = asyncio.create_task(run(), name="synth-pools-fleet")
         self._loop = asyncio.get_running_loop()
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(ended)
+        return True
+
+    async def join(self, seconds: float) -> None:
+        """Wait until all have ended, for at most so many seconds."""
+        tasks = [task for task in self._tasks if task is not asyncio.current_task()]
+        if tasks:
+            await asyncio.wait(tasks, timeout=seconds)
 
     def check(self) -> None:
         """Do nothing: a task is stopped by its cancellation."""
@@ -61,13 +124,12 @@ class AsyncWorkerGroup:
         yield
 
     async def stop(self) -> None:
-        """Stop all, and return when they are gone."""
+        """Stop all, and return when they are gone, or after a while: some are slow to stop."""
         self.stopping = True
-        tasks = [task for task in self._tasks if task is not asyncio.current_task()]
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+        for task in list(self._tasks):
+            if task is not asyncio.current_task():
+                task.cancel()
+        await self.join(_STOP_LIMIT_SECONDS)
 
     def abandon(self) -> None:
         """Stop all without waiting, from wherever the garbage collector runs."""
@@ -157,8 +219,6 @@ async def call_back(function: Callable[..., Any], *args: Any) -> None:
         await result
 
 
-async def bounded(seconds: float, function: Callable[[], Awaitable[None]]) -> None:
-    """Run a function for at most so many seconds."""
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await function()
+def ends_silently(error: BaseException) -> bool:
+    """Check that an error is one of those that end whoever gets it without a word."""
+    return isinstance(error, asyncio.CancelledError | GeneratorExit)

@@ -5,17 +5,17 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import socket
+import sys
 import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from typing import Any, Generic, ParamSpec, TypeVar
+from typing import Any, Generic, TypeVar
 
 from synth_pools._client.http import RequestError, Response
 from synth_pools.errors import RequestValidationError
 
 T = TypeVar("T")
-P = ParamSpec("P")
 
 _STOP_LIMIT_SECONDS = 5.0
 _LONGEST_SLEEP = 1.0
@@ -28,7 +28,11 @@ class Stopped(BaseException):
 
 
 class Condition(threading.Condition):
-    """A condition variable whose wait is limited."""
+    """Condition variable whose wait is limited."""
+
+    def sibling(self) -> Condition:
+        """Return another condition under the same lock."""
+        return Condition(self._lock)  # type: ignore[attr-defined]
 
     def wait_at_most(self, seconds: float | None) -> None:
         """Wait to be notified, for so many seconds; None for no limit. The lock must be held.
@@ -47,8 +51,17 @@ class WorkerGroup:
         self._responses: dict[int, Response] = {}
         self.stopping = False
 
-    def start(self, work: Callable[[], None]) -> None:
-        """Start a worker; `work` must not raise."""
+    def start(self, work: Callable[[], None], lost: Callable[[], None]) -> bool:
+        """Start a worker.
+
+        Args:
+            work: What it does; it must not raise.
+            lost: Not called: a thread that was started begins.
+
+        Returns:
+            False if the group is stopping, or the system has no more threads.
+        """
+        del lost
         context = contextvars.copy_context()
 
         def run() -> None:
@@ -64,9 +77,25 @@ class WorkerGroup:
         thread = threading.Thread(target=run, name="synth-pools-fleet", daemon=True)
         with self._lock:
             if self.stopping:
-                return
+                return False
             self._threads.add(thread)
-            thread.start()
+            try:
+                thread.start()
+            except BaseException as error:
+                self._threads.discard(thread)
+                if isinstance(error, RuntimeError | MemoryError):
+                    return False
+                raise
+        return True
+
+    def join(self, seconds: float) -> None:
+        """Wait until all have ended, for at most so many seconds."""
+        limit = time.monotonic() + seconds
+        with self._lock:
+            threads = list(self._threads)
+        for thread in threads:
+            if thread is not threading.current_thread():
+                thread.join(max(0.0, limit - time.monotonic()))
 
     def check(self) -> None:
         """Leave the worker if it is to stop."""
@@ -88,12 +117,7 @@ class WorkerGroup:
     def stop(self) -> None:
         """Stop all, and return when they are gone, or after a while: they stop by themselves."""
         self.abandon()
-        limit = time.monotonic() + _STOP_LIMIT_SECONDS
-        with self._lock:
-            threads = list(self._threads)
-        for thread in threads:
-            if thread is not threading.current_thread():
-                thread.join(max(0.0, limit - time.monotonic()))
+        self.join(_STOP_LIMIT_SECONDS)
 
     def abandon(self) -> None:
         """Stop all without waiting."""
@@ -176,11 +200,13 @@ def call_back(function: Callable[..., Any], *args: Any) -> None:
     function(*args)
 
 
-def bounded(seconds: float, function: Callable[[], None]) -> None:
-    """Run a function for at most so many seconds; after that it goes on in its thread."""
-    thread = threading.Thread(target=function, name="synth-pools-fleet-end", daemon=True)
-    thread.start()
-    thread.join(seconds)
+def ends_silently(error: BaseException) -> bool:
+    """Check that an error is one of those that end whoever gets it without a word."""
+    # Whoever raises its error has imported it, which takes 20 ms.
+    asyncio = sys.modules.get("asyncio")
+    if asyncio is not None and isinstance(error, asyncio.CancelledError):
+        return True
+    return isinstance(error, GeneratorExit)
 
 
 def _shut_down(response: Response) -> None:
