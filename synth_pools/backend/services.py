@@ -30,6 +30,7 @@ from .storage.content_store import ContentStore
 from .storage.cursors import Cursors, cursor_secret
 from .storage.database import Database, StorageError, Transaction
 from .storage.retention import forget_finished, keep_within
+from .storage.vacuum import give_back_free_pages
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +123,7 @@ async def open_services(settings: Settings, contract: Contract) -> AsyncIterator
         secret = await _read_what_is_there(database, scheduler, balancer, processes, settings)
         await _sweep(database, contents, settings)
         scheduler.start()
+        background.start(give_back_free_pages(database))
         if settings.keep_finished_seconds is not None:
             keep_seconds = settings.keep_finished_seconds
             background.start(forget_finished(database, contents, keep_seconds))

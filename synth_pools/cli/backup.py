@@ -1,4 +1,4 @@
-"""`synth-pools backup`: a copy of a backend's data, also while it runs."""
+"""`synth-pools backup` and `synth-pools compact`: care for the data of a backend."""
 
 from __future__ import annotations
 
@@ -37,4 +37,34 @@ def backup(directory: Path, data_dir: Path | None) -> int:
     except LocalBackendError as error:
         raise _Refused(str(error)) from error
     click.echo(f"A copy of the data is in {directory.expanduser().absolute()}")
+    return 0
+
+
+@click.command()
+@click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path),
+    help="The data directory to compact. [default: the one that `serve` uses by default]",
+)
+def compact(data_dir: Path | None) -> int:
+    """Make the database of a backend that does not run as small as what is in it.
+
+    From then on it also shrinks while a backend runs. Meanwhile the disk must have room for the
+    new one. Exit status: 0 once that is in its place, else 2 and the old one is as it was.
+    """
+    try:
+        from synth_pools.backend.errors import LocalBackendError
+        from synth_pools.backend.storage import compaction
+    except ModuleNotFoundError as error:
+        raise _Refused("the local backend needs Linux or macOS") from error
+
+    data_dir = (data_dir or default_data_dir()).expanduser().absolute()
+    try:
+        sizes = compaction.compact(data_dir)
+    except LocalBackendError as error:
+        raise _Refused(str(error)) from error
+    click.echo(
+        f"The database in {data_dir} has {sizes.after / 1e6:.1f} MB, "
+        f"{(sizes.before - sizes.after) / 1e6:.1f} MB less than before"
+    )
     return 0

@@ -8,7 +8,7 @@ import click
 
 from synth_pools import __version__
 
-from .backup import backup
+from .backup import backup, compact
 from .contract import contract_test
 from .serve import serve
 
@@ -26,6 +26,7 @@ def root(context: click.Context) -> None:
 
 root.add_command(serve)
 root.add_command(backup)
+root.add_command(compact)
 root.add_command(contract_test)
 
 

@@ -22,6 +22,8 @@ from .private_files import create_file, restrict
 from .schema import prepare, read_version
 
 FILE_NAME = "synth-pools.sqlite3"
+# Of a compaction that is under way, or was killed.
+DRAFT_NAME = f"{FILE_NAME}-compact"
 
 # The names by which the rest of the backend knows what SQLite gives it.
 Row = sqlite3.Row
@@ -180,6 +182,7 @@ class Database:
         self._closed = False
         self._complained = 0.0
         self._writer_ended = asyncio.Event()
+        remove_draft(data_dir)
         self._patience = _PATIENCE
         with contextlib.ExitStack() as undo:
             _make_private(path)
@@ -243,6 +246,14 @@ class Database:
                 yield connection
         except sqlite3.Error as error:
             raise self._explained(error) from error
+
+    def checkpoint(self) -> None:
+        """Write the log back to the file, which only then gets smaller; for another thread."""
+        with (
+            contextlib.suppress(sqlite3.Error),
+            contextlib.closing(_connect(self._path)) as connection,
+        ):
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
     async def write(self, work: Callable[[Transaction], _T], *, inline: bool = False) -> _T:
         """Run `work` in a transaction and return its result once it is on disk.
@@ -411,6 +422,12 @@ class Database:
             self._complained = clock.monotonic()
             _log.error("the database cannot be used: %s", error)
         return StorageError(error)
+
+
+def remove_draft(data_dir: Path) -> None:
+    """Remove what a compaction that was cut short has left."""
+    for suffix in ("", "-journal"):
+        (data_dir / f"{DRAFT_NAME}{suffix}").unlink(missing_ok=True)
 
 
 def _make_private(path: Path) -> None:
