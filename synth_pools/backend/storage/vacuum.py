@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 
+from ..domain import clock
 from .database import Database, StorageError, Transaction
 
 _log = logging.getLogger(__name__)
@@ -47,9 +47,9 @@ async def give_back_free_pages(database: Database) -> None:
                         spare,
                     )
                     return
-                begun = time.monotonic()
+                begun = clock.monotonic()
                 given += await database.write(give_back)
-                await asyncio.sleep(_REST_FACTOR * (time.monotonic() - begun))
+                await asyncio.sleep(_REST_FACTOR * (clock.monotonic() - begun))
         except StorageError:
             pause = _PAUSE_AFTER_ERROR  # which is in the log
         if given:
@@ -65,9 +65,9 @@ def give_back(tx: Transaction) -> int:
     """
     [free] = tx.execute("PRAGMA freelist_count").fetchone()
     most = min(int(free), STEP_PAGES)
-    ends = time.perf_counter() + _STEP_SECONDS
+    ends = clock.monotonic() + _STEP_SECONDS
     given = 0
-    while given < most and time.perf_counter() < ends:
+    while given < most and clock.monotonic() < ends:
         # One by one: Python does not go on with a statement that gives rows without columns.
         tx.execute("PRAGMA incremental_vacuum(1)").fetchall()
         given += 1
