@@ -178,6 +178,7 @@ class LocalBackend:
         Args:
             timeout: Seconds that a call may take.
         """
+        # The client, of which the backend needs nothing else, is loaded by those who want one.
         from synth_pools import ContainerPoolsClient
 
         return ContainerPoolsClient(api_key=self.api_key, backend_base=self.url, timeout=timeout)
@@ -188,6 +189,7 @@ class LocalBackend:
         Args:
             timeout: Seconds that a call may take.
         """
+        # As above.
         from synth_pools import AsyncContainerPoolsClient
 
         return AsyncContainerPoolsClient(

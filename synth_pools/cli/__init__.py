@@ -19,6 +19,7 @@ def run(argv: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 2
+    # Here, since it needs what was looked for above.
     from .main import main
 
     return main(argv)

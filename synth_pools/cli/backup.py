@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from synth_pools.backend.errors import LocalBackendError
+
 from .options import default_data_dir
 
 
@@ -27,7 +29,7 @@ def backup(directory: Path, data_dir: Path | None) -> int:
     backend's key too. Exit status: 0 once the copy is whole and on disk, else 2 and there is none.
     """
     try:
-        from synth_pools.backend.errors import LocalBackendError
+        # Here, since it needs a system that has `fcntl`.
         from synth_pools.backend.storage.backup import back_up
     except ModuleNotFoundError as error:
         raise _Refused("the local backend needs Linux or macOS") from error

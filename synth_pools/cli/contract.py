@@ -123,6 +123,7 @@ def contract_test(
     not be judged (what stood in the way is told), 130 interrupted. What the run makes it removes.
     """
     try:
+        # Here, since the extra `contract` may be missing, which no other command needs.
         from synth_pools.contract.exceptions import UnjudgeableError
         from synth_pools.contract.reports.html import render_html
         from synth_pools.contract.reports.json import render_json

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from synth_pools.backend.errors import LocalBackendError
 from synth_pools.backend.limits import Limits
 from synth_pools.backend.settings import BackendOptions, Option
 
@@ -190,8 +191,8 @@ def serve(
         # Not repeated: it may be the rest of a key that was not quoted.
         raise click.UsageError("`serve` takes options only, and was given something else as well")
     try:
+        # Here, since the extra `local` may be missing, which no other command needs.
         from synth_pools.backend.api_keys import read_key_file
-        from synth_pools.backend.errors import LocalBackendError
         from synth_pools.local import LocalBackend
     except ModuleNotFoundError as error:
         raise _Refused(_what_is_missing(error)) from error
@@ -255,8 +256,6 @@ def _announce(backend: LocalBackend, key: str) -> None:
 
 
 def _stop(backend: LocalBackend) -> None:
-    from synth_pools.backend.errors import LocalBackendError
-
     try:
         backend.stop()
     except LocalBackendError as error:
