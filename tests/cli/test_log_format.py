@@ -316,7 +316,7 @@ def test_what_does_not_fit_is_left_out_and_told_of() -> None:
     eventually(lambda: not handler._lines)
     for number in range(20):
         handler.handle(record(str(number)))
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 60
     text: list[bytes] = []
     reading = threading.Thread(target=lambda: text.extend(_all_of(reader)))
     reading.start()
@@ -362,7 +362,7 @@ def test_a_reader_that_does_not_read_does_not_hold_up_the_end() -> None:
     handler.handle(record("x" * 100_000))
     begun = time.monotonic()
     handler.close()
-    assert 1 < time.monotonic() - begun < 10
+    assert 1 < time.monotonic() - begun < 60
     os.close(reader)
     handler._thread.join(10)
     assert not handler._thread.is_alive()

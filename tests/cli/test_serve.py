@@ -185,7 +185,7 @@ def test_it_ends_cleanly_with_streams_open_and_rollouts_running(
         assert begun.wait(20)
         start = time.monotonic()
         assert serving.end(number) == (0, "")
-        assert time.monotonic() - start < 12
+        assert time.monotonic() - start < 60
         thread.join(10)
         assert seen[-1] == "ended without an error"
 

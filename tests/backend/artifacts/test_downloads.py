@@ -258,7 +258,7 @@ def huge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, str
     """A content that no socket takes at once, on a backend of its own that gives up early."""
     body = {"artifact": [{"name": "huge", "content": "0123456789abcdef" * (1 << 20)}]}
     with (
-        serve(tmp_path_factory.mktemp("huge"), write_timeout_seconds=1) as server,
+        serve(tmp_path_factory.mktemp("huge"), write_timeout_seconds=3) as server,
         odd_container(lambda _: http(200, body)) as container,
     ):
         yield server, download_path(server, server.run(server.pool(container_url=container.url)))
@@ -274,8 +274,8 @@ def test_a_reader_that_does_not_read_is_dropped_and_holds_up_nobody(
         assert connection.recv(12) == b"HTTP/1.1 200"
         began = time.monotonic()
         assert server.get("/v1/capabilities")
-        assert time.monotonic() - began < 1
-        time.sleep(3)
+        assert time.monotonic() - began < 3, "until then it is not dropped"
+        time.sleep(6)
         received = 0
         with contextlib.suppress(ConnectionResetError):
             while chunk := connection.recv(1 << 20):

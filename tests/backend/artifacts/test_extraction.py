@@ -167,7 +167,7 @@ def test_more_than_are_taken_fail_their_rollout(start: Callable[..., Server]) ->
 def test_ten_thousand_of_one_name(server: Server) -> None:
     begun = time.monotonic()
     rollout = run(server, [{"name": "x"}] * 10_000)
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 60
     found = items(server, rollout)
     assert [item["path"] for item in found][-1] == "x-10000"
     assert len({item["path"] for item in found}) == 10_000

@@ -252,7 +252,7 @@ def test_open_streams_are_counted_while_they_are_open(start: Callable[..., Serve
         # They are answered, and how long they stay open is no latency.
         latency = {"operation": "stream_global_rollout_events", "status": "2xx"}
         assert told.get("request_seconds_count", **latency) == 2
-        assert told.get("request_seconds_sum", **latency) < 5
+        assert told.get("request_seconds_sum", **latency) < 30
     eventually(lambda: scrape(own).get("event_streams") == 0)
 
 

@@ -60,8 +60,8 @@ def test_they_end_with_the_backend(tmp_path: Path) -> None:
         started = all_of(own, start_pool(own, "child", "stray", capacity=2), 2)
         assert len(started) == 6
         begun = time.monotonic()
-    assert time.monotonic() - begun < 5
-    assert gone(started, 0.5)
+    assert time.monotonic() - begun < 40
+    assert gone(started, 5)
     with contextlib.closing(sqlite3.connect(tmp_path / FILE_NAME)) as database:
         assert database.execute("SELECT * FROM processes").fetchall() == []
 
@@ -72,7 +72,7 @@ def test_stubborn_ones_end_with_it_too(tmp_path: Path) -> None:
         server.http.headers["authorization"] = f"Bearer {backend.api_key}"
         with server.http:
             started = all_of(server, start_pool(server, "stubborn", capacity=2), 2)
-    assert gone(started, 0.5)
+    assert gone(started, 5)
 
 
 def test_they_live_until_what_runs_has_ended(tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ def test_they_live_until_what_runs_has_ended(tmp_path: Path) -> None:
         started = all_of(own, pool_id, 1)
         running = own.rollout(pool_id, seed=3, params={"seconds": 1.5})["id"]
         own.until(running, "running")
-    assert gone(started, 0.5)
+    assert gone(started, 5)
     with serve(tmp_path) as own:
         found = own.get(f"/v1/rollouts/{running}")
     assert (found["status"], found["score"]) == ("completed", 3.0)
@@ -98,13 +98,13 @@ def test_with_the_command(tmp_path: Path) -> None:
         status, errors = serving.end(signal.SIGTERM)
     assert status == 0
     assert "Traceback" not in errors
-    assert gone(started, 0.5)
+    assert gone(started, 5)
 
 
 @pytest.mark.parametrize("params", [{}, {"seconds": 60}])
 def test_an_impatient_user_leaves_none(tmp_path: Path, params: dict[str, int]) -> None:
     arguments = ["--port", "0", "--data-dir", str(tmp_path / "d"), "--allow-processes"]
-    with serve_command(tmp_path, *arguments, "--grace", "60") as serving:
+    with serve_command(tmp_path, *arguments, "--grace", "600") as serving:
         with serving.client() as client:
             server = Server(serving.url, None)
             server.http.headers["authorization"] = client.headers["authorization"]
@@ -118,10 +118,10 @@ def test_an_impatient_user_leaves_none(tmp_path: Path, params: dict[str, int]) -
         assert serving.process.poll() is None
         begun = time.monotonic()
         status, errors = serving.end(signal.SIGINT)
-    assert time.monotonic() - begun < 4
+    assert time.monotonic() - begun < 40
     assert status == 130
     assert "Traceback" not in errors
-    assert gone(started, 0.5)
+    assert gone(started, 5)
 
 
 async def test_with_async_code() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import time
@@ -130,11 +131,11 @@ def test_a_full_queue_refuses_the_rest(start: Callable[..., Server]) -> None:
 
 
 def test_mode_sync_does_not_wait(server: Server) -> None:
-    begun = time.monotonic()
-    request = {"mode": "sync", "env": {"delay": 30}}
+    request = {"mode": "sync", "env": {"delay": 600}}
     answer = batch(server, {"pool_id": server.pool(), "rollouts": [request]})
-    assert time.monotonic() - begun < 10
-    assert answer["items"][0]["rollout"]["mode"] == "sync"
+    rollout = answer["items"][0]["rollout"]
+    assert rollout["mode"] == "sync"
+    assert server.state(rollout["id"]) in ("queued", "running")
 
 
 def test_a_repetition_creates_only_what_was_refused(server: Server) -> None:
@@ -194,16 +195,21 @@ def test_the_key_of_a_batch_lasts_for_a_day(tmp_path: Path) -> None:
             assert (ids(batch(own, body, key)) == first) == is_kept
 
 
+def transactions(server: Server) -> float:
+    text = server.http.get("/metrics").text
+    return float(re.findall(r"store_transaction_seconds_count (\S+)", text)[0])
+
+
 def test_a_thousand_are_quick(start: Callable[..., Server]) -> None:
     own = start(validate_responses=False)
     pool_id = own.pool(concurrency=1)
     own.rollout(pool_id, **SLOW)
     body = {"pool_id": pool_id, "rollouts": [{"seed": seed} for seed in range(1000)]}
-    begun = time.monotonic()
+    before = transactions(own)
     answer = batch(own, body)
     assert answer["admitted"] == 1000
-    # One by one they take ten times as long.
-    assert time.monotonic() - begun < 5
+    # One by one each would take one.
+    assert transactions(own) - before < 50
     assert own.get("/v1/queue/status")["queued"] == 1000
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import fields
@@ -144,13 +143,10 @@ def test_ten_thousand_in_one_pool_do_not_hold_up_one_in_another(tmp_path: Path) 
 
     asyncio.run(crowd())
     with serve(tmp_path) as own:
-        begun = time.monotonic()
         assert own.run(other)["status"] == "completed"
-        took = time.monotonic() - begun
         left = own.get(f"/v1/pools/{crowded}/metrics")["queued_rollouts"]
         # It was there, and is far from done: the one did not wait for it.
         assert left > 5000, left
-        assert took < 5, took
         own.call("DELETE", f"/v1/pools/{crowded}")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -51,11 +50,10 @@ def test_a_failure_says_why(server: Server) -> None:
 
 def test_events_come_as_they_happen(server: Server) -> None:
     pool_id = server.pool()
-    rollout_id = server.rollout(pool_id, env={"delay": 0.6, "events": 2})["id"]
-    begun = time.monotonic()
+    rollout_id = server.rollout(pool_id, env={"delay": 3, "events": 2})["id"]
     with server.http.stream("GET", f"/v1/pools/{pool_id}/rollouts/{rollout_id}/events") as stream:
         arrivals = [
-            (line[7:], time.monotonic() - begun)
+            (line[7:], server.state(rollout_id))
             for line in stream.iter_lines()
             if line.startswith("event: ")
         ]
@@ -66,8 +64,8 @@ def test_events_come_as_they_happen(server: Server) -> None:
         "reward",
         "rollout.completed",
     ]
-    agents = [moment for name, moment in arrivals if name == "agent"]
-    assert arrivals[-1][1] - agents[0] > 0.15
+    # What came first came long before the end.
+    assert next(state for name, state in arrivals if name == "agent") == "running"
 
 
 def test_what_is_shown_is_stored(server: Server) -> None:

@@ -10,10 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+import pytest
 
 from tests.cli.test_serve import serve as serve_command
 from tests.support.backend_server import KEY, Server, eventually, serve
-from tests.support.containers import http, odd_container
+from tests.support.containers import Holding, holding_containers, http, odd_container
 
 HEADERS = {"authorization": f"Bearer {KEY}"}
 
@@ -26,11 +27,17 @@ def stopping(server: Server) -> Iterator[httpx.Client]:
         yield client
 
 
-def test_what_runs_may_end_and_what_waits_is_left(tmp_path: Path) -> None:
+@pytest.fixture
+def container() -> Iterator[Holding]:
+    with holding_containers(1) as (one,):
+        yield one
+
+
+def test_what_runs_may_end_and_what_waits_is_left(tmp_path: Path, container: Holding) -> None:
     seen: list[int] = []
-    with serve(tmp_path, grace=20.0) as own:
-        pool_id = own.pool(concurrency=1)
-        running = own.rollout(pool_id, env={"delay": 2, "events": 0})["id"]
+    with serve(tmp_path, grace=120.0) as own:
+        pool_id = own.pool(container_url=container.url, concurrency=1)
+        running = own.rollout(pool_id)["id"]
         own.until(running, "running")
         waiting = own.rollout(pool_id)["id"]
         text: list[str] = []
@@ -50,20 +57,22 @@ def test_what_runs_may_end_and_what_waits_is_left(tmp_path: Path) -> None:
                     assert answer.status_code == 503
                     assert answer.json()["error"]["code"] == "backend_stopping"
                     assert answer.json()["error"]["retryable"] is True
-                    assert 1 <= int(answer.headers["retry-after"]) <= 20
+                    assert 1 <= int(answer.headers["retry-after"]) <= 120
                 # All else goes on.
                 seen.append(client.get(f"/v1/rollouts/{waiting}").status_code)
                 seen.append(client.get("/health").status_code)
+            container.release()
 
         looker = threading.Thread(target=look)
         looker.start()
         begun = time.monotonic()
     # As soon as nothing runs, and not when the grace is over.
-    assert 0.5 < time.monotonic() - begun < 12
+    assert time.monotonic() - begun < 60
     looker.join(10)
     reader.join(10)
     assert seen == [200, 200]
     assert "event: rollout.completed" in text[0]
+    container.release()
     with serve(tmp_path) as own:
         assert own.get(f"/v1/rollouts/{running}")["status"] == "completed"
         assert own.until(waiting)["status"] == "completed"
@@ -76,36 +85,43 @@ def test_the_grace_ends(tmp_path: Path) -> None:
         rollout_id = own.rollout(own.pool(), env={"delay": 600})["id"]
         own.until(rollout_id, "running")
         begun = time.monotonic()
-    assert 0.4 < time.monotonic() - begun < 6
+    assert 0.4 < time.monotonic() - begun < 60
     with serve(tmp_path) as own:
         assert own.until(rollout_id)["error"]["code"] == "backend_restarted"
 
 
 def test_an_idle_backend_does_not_wait(tmp_path: Path) -> None:
-    with serve(tmp_path, grace=30.0) as own:
+    with serve(tmp_path, grace=120.0) as own:
         own.run(own.pool())
         begun = time.monotonic()
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 60
 
 
 def test_a_container_that_answers_in_the_grace_is_heard(tmp_path: Path) -> None:
-    asked = threading.Event()
+    asked, go = threading.Event(), threading.Event()
 
     def slow(_: object) -> bytes:
         asked.set()
-        time.sleep(1.5)
+        go.wait(60)
         return http(200, {"reward": 0.25})
 
-    with odd_container(slow) as container, serve(tmp_path, grace=20.0) as own:
+    def let_go_in_the_grace(server: Server) -> None:
+        with stopping(server):
+            go.set()
+
+    with odd_container(slow) as container, serve(tmp_path, grace=120.0) as own:
         rollout_id = own.rollout(own.pool(container_url=container.url))["id"]
-        assert asked.wait(10)
+        assert asked.wait(60)
+        letting_go = threading.Thread(target=let_go_in_the_grace, args=(own,))
+        letting_go.start()
+    letting_go.join(10)
     with serve(tmp_path) as own:
         found = own.get(f"/v1/rollouts/{rollout_id}")
     assert (found["status"], found["score"]) == ("completed", 0.25)
 
 
 def test_sigterm_gives_the_grace_and_a_second_one_ends_at_once(tmp_path: Path) -> None:
-    arguments = ["--port", "0", "--data-dir", str(tmp_path / "d"), "--grace", "60"]
+    arguments = ["--port", "0", "--data-dir", str(tmp_path / "d"), "--grace", "600"]
     arguments += ["--log-level", "warning"]
     with serve_command(tmp_path, *arguments) as serving:
         with serving.client() as client:
@@ -119,6 +135,6 @@ def test_sigterm_gives_the_grace_and_a_second_one_ends_at_once(tmp_path: Path) -
             assert client.get(running).json()["status"] == "running"
         begun = time.monotonic()
         status, errors = serving.end(signal.SIGTERM)
-        assert time.monotonic() - begun < 10
+        assert time.monotonic() - begun < 60
         assert status == -signal.SIGTERM
         assert errors == ""

@@ -15,7 +15,7 @@ from synth_pools.local import LocalBackend
 from synth_pools.spec import load_spec
 
 # Generous against a busy machine, far below every wait that would be forgotten.
-BOUND_SECONDS = 12.0
+BOUND_SECONDS = 40.0
 
 
 class Call(threading.Thread):

@@ -43,14 +43,14 @@ def test_everything_is_there_again(tmp_path: Path) -> None:
 def test_queued_rollouts_run_and_running_ones_have_failed(tmp_path: Path) -> None:
     with serve(tmp_path) as before:
         pool_id = before.pool(concurrency=1)
-        running = before.rollout(pool_id, env={"delay": 60, "events": 0})["id"]
+        running = before.rollout(pool_id, env={"delay": 600, "events": 0})["id"]
         before.until(running, "running")
         queued = [before.rollout(pool_id)["id"] for _ in range(5)]
         cancelled = before.rollout(pool_id)["id"]
         before.post(f"/v1/rollouts/{cancelled}/cancel")
         begun = time.monotonic()
     # A stop does not wait for what runs.
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 60
     with serve(tmp_path) as after:
         lost = after.until(running)
         assert (lost["status"], lost["error"]["code"]) == ("failed", "backend_restarted")
