@@ -6,13 +6,18 @@ rollout.
 
 from __future__ import annotations
 
+import asyncio
 import io
+import select
 import ssl
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
+from typing import Any, cast
 from urllib.parse import quote, urlsplit
 
 import aiohttp
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.connector import Connection
 from yarl import URL
 
 from ..settings import Settings
@@ -47,6 +52,44 @@ class BrokenAnswerError(Exception):
     def __init__(self, cause: str, *, too_large: bool = False) -> None:
         super().__init__(cause)
         self.too_large = too_large
+
+
+class _Protocol(ResponseHandler):
+    """A connection that closes when bytes arrive that belong to no request."""
+
+    is_idle = False
+
+    def data_received(self, data: bytes) -> None:
+        if self.is_idle and data:
+            self.close()
+        else:
+            super().data_received(data)
+
+
+class _Connector(aiohttp.TCPConnector):
+    """A pool of connections, of which those are dropped that hold bytes nobody has asked for.
+
+    Else these would be taken for the answer to the next request.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._factory = cast("partial[ResponseHandler]", partial(_Protocol, loop=self._loop))
+
+    async def _get(self, key: Any, traces: list[Any]) -> Connection | None:
+        while (connection := await super()._get(key, traces)) is not None:
+            protocol = connection.protocol
+            if isinstance(protocol, _Protocol):
+                protocol.is_idle = False
+                if not (protocol.should_close or _is_readable(protocol.transport)):
+                    return connection
+            connection.close()
+        return None
+
+    def _release(self, key: Any, protocol: ResponseHandler, *, should_close: bool = False) -> None:
+        super()._release(key, protocol, should_close=should_close)
+        if isinstance(protocol, _Protocol):
+            protocol.is_idle = True
 
 
 class ContainerHttp:
@@ -131,7 +174,7 @@ class ContainerHttp:
 
     def _open_session(self) -> aiohttp.ClientSession:
         # How much runs at once is decided by the pools.
-        connector = aiohttp.TCPConnector(
+        connector = _Connector(
             limit=0,
             resolver=self._resolver,
             use_dns_cache=False,
@@ -166,6 +209,16 @@ def _place_of(url: str) -> URL:
     if port is not None:
         authority = f"{authority}:{port}"
     return URL(f"{parts.scheme}://{authority}{path}{query}", encoded=True)
+
+
+def _is_readable(transport: asyncio.Transport | None) -> bool:
+    """Tell whether bytes, or the end, have come that the event loop has not read yet."""
+    connection = None if transport is None else transport.get_extra_info("socket")
+    if connection is None or connection.fileno() < 0:
+        return True
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def _cause(error: BaseException) -> str:

@@ -147,7 +147,8 @@ async def test_one_that_got_bytes_nobody_asked_for_is_not_used_again(
         if is_noticed:
             for _ in range(5):
                 await asyncio.sleep(0)  # the event loop reads the bytes
-        assert await http.exchange("GET", url, None, {}) == (200, b"z")
+        async with asyncio.timeout(10):
+            assert await http.exchange("GET", url, None, {}) == (200, b"z")
     assert connections == 2
 
 
