@@ -23,6 +23,7 @@ _log = logging.getLogger(__name__)
 
 _TERMINATE_SECONDS = 5.0
 _EXCERPT = 1000
+_LONGEST_ID = 255
 
 # So that whoever reads a container's log can leave these out.
 _CHECKING = {"x-synth-pools-call": "health-check"}
@@ -143,7 +144,9 @@ class HttpContainer:
 
     async def run(self, payload: dict[str, Any], limit_seconds: float, report: Report) -> Answer:
         del report  # a container that is asked once and answers once has nothing to report
-        return await self.execute(json_text.dumps(payload).encode("ascii"), limit_seconds)
+        answer = await self.execute(json_text.dumps(payload).encode("ascii"), limit_seconds)
+        _require_same_rollout(answer, payload.get("rollout_id"), self._url)
+        return answer
 
     async def look_up(self, rollout_id: str) -> Answer | None:
         url = _join(self._url, f"/rollouts/{quote(rollout_id, safe='')}")
@@ -206,6 +209,17 @@ async def _answer(url: str, status: int, raw: bytes, sent: int) -> Answer:
             {"url": url, "status": status, "body": _excerpt(raw)},
         )
     return Answer(document, raw, sent, len(raw), status)
+
+
+def _require_same_rollout(answer: Answer, rollout_id: str | None, url: str) -> None:
+    """Refuse an answer that names another rollout: its result must not become that of this one."""
+    named = answer.document.get("rollout_id")
+    if named is not None and named != rollout_id:
+        raise TargetError(
+            "container_bad_response",
+            f"The container at {url} answered for another rollout.",
+            {"url": url, "rollout_id": str(named)[:_LONGEST_ID]},
+        )
 
 
 def _excerpt(raw: bytes) -> Any:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import math
 import re
+import sys
 from typing import Any, TypeGuard
 
 from ..limits import DEEPEST
@@ -89,9 +90,10 @@ def spellings(text: str) -> str:
 
 def is_number(value: object) -> TypeGuard[int | float]:
     """Return True for a finite JSON number; Python's bool is an int, JSON's is not."""
-    if isinstance(value, bool):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return False
-    return isinstance(value, int) or (isinstance(value, float) and math.isfinite(value))
+    # An integer may be as large as no double is: whoever reads it would get none.
+    return -sys.float_info.max <= value <= sys.float_info.max
 
 
 def _character_spellings(character: str) -> str:

@@ -35,6 +35,9 @@ def interpret(answer: Answer, settings: Settings) -> RolloutResult:
     except TooMuchError as error:
         return failure("container_bad_response", error.message, error.details)
     reward = _reward(document)
+    if reward is None and not _has_state(document):
+        message = "The container answered neither a status nor a reward."
+        return failure("container_bad_response", message, {"body": _excerpt(document)})
     reward_text = json_text.dumps(reward)
     metrics = {**_object(document, "metrics"), "outcome_reward": reward}
     failed = _failure_error(document, settings.max_event_bytes)
@@ -61,6 +64,15 @@ def _reward(document: Mapping[str, Any]) -> Any:
         document.get("reward"),
     )
     return next((value for value in candidates if json_text.is_number(value)), None)
+
+
+def _has_state(document: Mapping[str, Any]) -> bool:
+    return any(isinstance(document.get(key), str) for key in ("status", "success_status"))
+
+
+def _excerpt(document: Mapping[str, Any]) -> Any:
+    text = within(json_text.dumps(document), _MESSAGE_LIMIT)
+    return json_text.loads(text.encode("ascii"))
 
 
 def within(text: str, most_bytes: int) -> str:

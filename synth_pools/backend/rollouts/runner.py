@@ -221,7 +221,7 @@ class Runner:
 
         begin = clock.monotonic()
         answer = await target.run(attempt.payload, attempt.limit_seconds, report)
-        if not (attempt.is_async and is_accepted(answer)):
+        if not is_accepted(answer):
             return answer
         remaining = attempt.limit_seconds - (clock.monotonic() - begin)
         found = await follow(target, attempt.rollout_id, remaining)

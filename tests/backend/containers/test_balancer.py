@@ -185,7 +185,7 @@ def test_direct_calls_go_to_the_one_that_has_least_to_do(
 
 def test_a_direct_rollout_is_work_but_no_rollout_of_the_pool(server: Server) -> None:
     inside: list[Any] = []
-    with odd_container(lambda _: http(200, {"on": "other"})) as other:
+    with odd_container(lambda _: http(200, {"on": "other", "reward": 1})) as other:
 
         def look(_: Any) -> bytes:
             inside.append(containers_of(server, pool_id))
@@ -198,4 +198,4 @@ def test_a_direct_rollout_is_work_but_no_rollout_of_the_pool(server: Server) -> 
     assert answer == {"on": "asked"}
     containers, result = inside
     assert [each["running_rollouts"] for each in containers] == [0, 0]
-    assert result == {"on": "other"}
+    assert result == {"on": "other", "reward": 1}

@@ -115,9 +115,12 @@ def test_the_address_is_the_tasks_else_the_pools_and_may_change(server: Server, 
         ({"metrics": {"outcome_reward": None, "steps": 3}, "summary": {"reward": 1}}, 1),
         ({"metrics": {"outcome_reward": True}, "summary": {"outcome_reward": -1}}, -1),
         ({"metrics": [], "summary": "x", "reward": 0}, 0),
-        ({"reward": "1"}, None),
-        ({}, None),
-        ({"metrics": {"outcome_reward": 10**400}}, 10**400),
+        ({"status": "completed", "reward": "1"}, None),
+        ({"success_status": "success"}, None),
+        # Beyond what a double can be, as 1e400 is, there is no number for anybody to read.
+        ({"metrics": {"outcome_reward": 10**400}, "reward": 2}, 2),
+        ({"status": "completed", "reward": -(10**400)}, None),
+        ({"reward": 2**1023}, 2**1023),
     ],
 )
 def test_where_the_reward_is_found(server: Server, answer: Any, reward: float | None) -> None:
@@ -269,13 +272,18 @@ def test_a_direct_call_is_dropped_with_the_client_that_made_it(server: Server) -
 
 def test_a_container_whose_rollouts_are_at_rollout(server: Server) -> None:
     def answer(seen: Seen) -> bytes:
-        return http(200, {"got": seen.json}) if seen.path == "/base/rollout?x=1" else NOT_FOUND
+        return (
+            http(200, {"got": seen.json, "reward": 1})
+            if seen.path == "/base/rollout?x=1"
+            else NOT_FOUND
+        )
 
     with odd_container(answer) as container:
         pool_id = server.pool(container_url=f"{container.url}/base/?x=1")
         rollout = server.run(pool_id, seed=3)
         assert rollout["result"]["got"]["seed"] == 3
-        assert server.post(f"/v1/pools/{pool_id}/container/rollout", {"a": 1}) == {"got": {"a": 1}}
+        answered = server.post(f"/v1/pools/{pool_id}/container/rollout", {"a": 1})
+        assert answered == {"got": {"a": 1}, "reward": 1}
         assert container.paths()[:2] == ["POST /base/rollouts?x=1", "POST /base/rollout?x=1"]
     with odd_container(lambda _: NOT_FOUND) as container:
         rollout = server.run(server.pool(container_url=container.url))
@@ -323,6 +331,7 @@ def test_health_that_means_something_else_is_no_health(server: Server) -> None:
 
 def test_artifacts_and_usage_that_the_container_reports(server: Server) -> None:
     answer = {
+        "status": "completed",
         "artifact": [
             {"name": "a.txt", "content": "ä", "content_type": "text/plain", "metadata": {"n": 1}},
             {"path": "b", "kind": "trace", "content": {"x": 1}, "metadata": "nonsense"},
@@ -360,10 +369,28 @@ def test_artifacts_and_usage_that_the_container_reports(server: Server) -> None:
 @pytest.mark.parametrize(
     "answer",
     [
-        {"usage": {"input_tokens": -1, "output_tokens": "x", "cost_usd": True}},
-        {"usage": [1], "artifact": 5, "artifacts": {}, "metrics": None, "summary": None},
-        {"artifact": {"content": "\ud800", "name": ""}, "status": None, "success_status": None},
-        {"status": {}, "reward": [], "error": [None], "usage": {"provider_costs": []}},
+        {"usage": {"input_tokens": -1, "output_tokens": "x", "cost_usd": True}, "reward": 1},
+        {"usage": {"input_tokens": 10**400, "cost_usd": 10**400}, "reward": 1},
+        {
+            "usage": [1],
+            "artifact": 5,
+            "artifacts": {},
+            "metrics": None,
+            "summary": None,
+            "reward": 1,
+        },
+        {
+            "artifact": {"content": "\ud800", "name": ""},
+            "status": None,
+            "success_status": "success",
+        },
+        {
+            "status": {},
+            "reward": [],
+            "error": [None],
+            "usage": {"provider_costs": []},
+            "success_status": "ok",
+        },
         {"\ud800": "\u0000", "metrics": {"outcome_reward": 0, "\ud800": {}}},
     ],
 )

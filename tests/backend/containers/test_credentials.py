@@ -144,11 +144,13 @@ def test_it_does_not_come_back_as_an_escape(
     monkeypatch.setenv(NAME, value)
 
     def answer(seen: Seen) -> bytes:
-        return http(200, escape(json.dumps({"key": seen.headers["x-api-key"]})).encode())
+        return http(
+            200, escape(json.dumps({"reward": 1, "key": seen.headers["x-api-key"]})).encode()
+        )
 
     with odd_container(answer) as container:
         pool_id = server.pool(container_url=container.url, config=CONFIG)
-        assert server.run(pool_id)["result"] == {"key": "***"}
+        assert server.run(pool_id)["result"] == {"reward": 1, "key": "***"}
 
 
 def test_it_does_not_come_back_in_a_large_answer() -> None:

@@ -183,6 +183,54 @@ def test_a_container_that_forgets_it(server: Server, state: Any, attempts: int) 
             assert told["previous_error"]["code"] == "container_bad_response"
 
 
+@pytest.mark.parametrize("mode", ["sync", "async"])
+@pytest.mark.parametrize("status", ["completed", "running"])
+@pytest.mark.parametrize("named", ["rollout_of_another", 5])
+def test_an_answer_for_another_rollout(server: Server, mode: str, status: str, named: Any) -> None:
+    answer = {"rollout_id": named, "status": status, "reward": 1}
+    with odd_container(lambda _: http(200, answer)) as container:
+        pool_id = server.pool(container_url=container.url, config={"submission_mode": mode})
+        rollout = server.run(pool_id, limits={"max_attempts": 3})
+        assert rollout["error"]["code"] == "container_bad_response"
+        assert rollout["error"]["details"]["rollout_id"] == str(named)
+        assert container.paths() == ["POST /rollouts"]
+    assert rollout["result"] is None
+
+
+@pytest.mark.parametrize("mode", ["sync", "async"])
+@pytest.mark.parametrize(
+    "taken", [http(202, {}), http(202, {"x": 1}), http(200, {"status": "Pending"})]
+)
+def test_one_that_is_taken_is_followed_in_both_modes(
+    server: Server, mode: str, taken: bytes
+) -> None:
+    states = [{"status": "running"}, {"status": "completed", "reward": 3}]
+
+    def answer(seen: Seen) -> bytes:
+        return taken if seen.method == "POST" else http(200, states.pop(0))
+
+    with odd_container(answer) as container:
+        pool_id = server.pool(container_url=container.url, config={"submission_mode": mode})
+        rollout = server.run(pool_id)
+        path = f"GET /rollouts/{rollout['id']}"
+        assert container.paths() == ["POST /rollouts", path, path]
+    assert (rollout["status"], rollout["score"]) == ("completed", 3)
+
+
+@pytest.mark.parametrize("mode", ["sync", "async"])
+@pytest.mark.parametrize(
+    "answer",
+    [{}, {"hello": "world"}, {"status": None, "reward": True}, {"metrics": {"steps": 1}}],
+)
+def test_an_answer_that_says_nothing_of_an_end(server: Server, mode: str, answer: Any) -> None:
+    with odd_container(lambda _: http(200, answer)) as container:
+        pool_id = server.pool(container_url=container.url, config={"submission_mode": mode})
+        rollout = server.run(pool_id)
+    assert (rollout["status"], rollout["result"]) == ("failed", None)
+    assert rollout["error"]["code"] == "container_bad_response"
+    assert rollout["error"]["details"]["body"] == answer
+
+
 def test_a_container_that_is_away_or_silent_for_a_moment(start: Any) -> None:
     own = start(probe_timeout_seconds=0.2)
     done = {"status": "completed", "summary": {"reward": 5}}
@@ -213,7 +261,7 @@ def test_a_container_that_answers_with_the_end_at_once(server: Server, answer: A
 @pytest.mark.parametrize(
     "taken",
     [
-        http(202, {"rollout_id": "its-own"}),
+        http(202, {"rollout_id": None}),
         http(202, {"status": None}),
         http(200, {"status": "RUNNING"}),
     ],
