@@ -169,7 +169,9 @@ def _with(document: dict[str, Any], moved: Mapping[int, dict[str, Any]]) -> dict
 
 
 def _name(item: Mapping[str, Any], number: int) -> str:
-    return _text(item, "artifact_name", "path", "name") or f"artifact-{number}"
+    metadata = item.get("metadata")
+    own = _text(metadata, "name") if isinstance(metadata, dict) else None
+    return _text(item, "artifact_name", "path", "name") or own or f"artifact-{number}"
 
 
 def _text(item: Mapping[str, Any], *names: str) -> str | None:

@@ -16,6 +16,10 @@ from .extraction import IN_FILE, content_bytes, given_artifacts, plain_bytes
 from .safe_paths import safe_paths
 
 
+# Of the artifacts that there are, in the error of one that there is not.
+_MOST_NAMED = 20
+
+
 @dataclass(frozen=True, slots=True)
 class Artifact:
     """One artifact, and where its content is."""
@@ -74,7 +78,15 @@ def find_artifact(artifacts: Sequence[Artifact], name: str) -> Artifact:
                 if artifact.is_gone:
                     raise artifact_expired(name)
                 return artifact
-    raise ApiError(404, "artifact_not_found", f"The rollout has no artifact {name[:255]!r}.")
+    paths = [artifact.path for artifact in artifacts[:_MOST_NAMED]]
+    more = f" and {len(artifacts) - len(paths)} more" if len(artifacts) > len(paths) else ""
+    existing = f"it has {', '.join(map(repr, paths))}{more}" if paths else "it has none"
+    raise ApiError(
+        404,
+        "artifact_not_found",
+        f"The rollout has no artifact {name[:255]!r}: {existing}.",
+        details={"artifacts": paths},
+    )
 
 
 def artifact_expired(name: str) -> ApiError:

@@ -19,6 +19,7 @@ from typing import Any
 
 import h11
 import uvicorn
+from uvicorn.protocols.http.flow_control import CLOSE_HEADER
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
@@ -80,6 +81,9 @@ class Connection(H11Protocol):
 
     def handle_events(self) -> None:
         super().handle_events()
+        if self.cycle is not None and _has_two_lengths(self.headers):
+            # A proxy that goes by the other one sees another request in the rest (RFC 9112, 6.3).
+            self.headers.append(CLOSE_HEADER)
         if self.cycle is not None and not self.cycle.response_complete:
             self._waiting_since = None
             if self.cycle.transport is self.transport:
@@ -190,6 +194,11 @@ async def sweep(server: uvicorn.Server, limits: Limits) -> None:
         for connection in list(server.server_state.connections):
             if isinstance(connection, Connection):
                 connection.sweep(loop.time())
+
+
+def _has_two_lengths(headers: list[tuple[bytes, bytes]]) -> bool:
+    names = {name for name, _ in headers}
+    return {b"content-length", b"transfer-encoding"} <= names and CLOSE_HEADER not in headers
 
 
 def _unsent(transport: asyncio.Transport) -> int:

@@ -147,7 +147,6 @@ def outcomes_container(ctx: Context) -> None:
         ({**good, "metrics": {"outcome_reward": True}, "reward": 4}, "completed", 4),
         ({**good, "metrics": {"outcome_reward": "x"}}, "completed", None),
         ({"status": "completed"}, "completed", None),
-        ({"x": 1}, "completed", None),
         ({"status": "failed", "reward": 1}, "failed", ABSENT),
         ({"status": "error"}, "failed", ABSENT),
         ({"status": "terminated"}, "failed", ABSENT),
@@ -212,6 +211,8 @@ def outcomes_trouble(ctx: Context) -> None:
         ({"env": {"answer": "html"}}, "container_bad_response"),
         ({"env": {"answer": "array"}}, "container_bad_response"),
         ({"env": {"answer": "cut"}}, "container_bad_response"),
+        ({"env": {"answer": {"x": 1}}}, "container_bad_response"),
+        ({"env": {"answer": {"rollout_id": "x", "reward": 1}}}, "container_bad_response"),
         ({"env": {"fail": True}}, "container_failed"),
         ({"task_id": "nobody"}, "container_unreachable"),
     ]

@@ -164,6 +164,33 @@ def test_more_than_are_taken_fail_their_rollout(start: Callable[..., Server]) ->
     assert rollout["error"]["details"] == {"artifacts": 4, "max_artifacts": 3}
 
 
+def test_the_name_that_the_container_package_gives(server: Server) -> None:
+    rollout = run(
+        server,
+        [
+            {"content": "a", "metadata": {"name": "trace.json"}},
+            {"name": "own", "content": "b", "metadata": {"name": "other"}},
+            {"content": "c", "metadata": {"name": 5}},
+        ],
+    )
+    names = ["trace.json", "own", "artifact-3"]
+    assert [item["artifact_name"] for item in items(server, rollout)] == names
+    assert [item["path"] for item in items(server, rollout)] == names
+    refused = server.refused("GET", by_id(rollout, "trace.txt"), 404, "artifact_not_found")
+    assert refused["error"]["details"] == {"artifacts": names}
+    assert "it has 'trace.json', 'own', 'artifact-3'" in refused["detail"]
+
+
+def test_one_that_is_not_there_among_many_or_none(server: Server) -> None:
+    many = run(server, [{"name": f"{number:03}"} for number in range(1000)])
+    refused = server.refused("GET", by_id(many, "x"), 404, "artifact_not_found")
+    assert refused["error"]["details"]["artifacts"] == [f"{number:03}" for number in range(20)]
+    assert refused["detail"].endswith("'019' and 980 more.")
+    none = run(server, [])
+    refused = server.refused("GET", by_id(none, "x"), 404, "artifact_not_found")
+    assert refused["error"]["details"] == {"artifacts": []}
+
+
 def test_ten_thousand_of_one_name(server: Server) -> None:
     begun = time.monotonic()
     rollout = run(server, [{"name": "x"}] * 10_000)

@@ -100,6 +100,26 @@ async def test_one_that_is_given_up_is_closed_and_not_used_again(tmp_path: Path)
     assert connections == 2
 
 
+async def test_one_whose_answer_has_two_lengths_is_not_used_again(tmp_path: Path) -> None:
+    connections = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        with suppress(ConnectionError, asyncio.IncompleteReadError):
+            while True:
+                await read_request(reader)
+                chunked = b"transfer-encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n"
+                writer.write(OK + b"content-length: 1\r\n" + chunked)
+        writer.close()
+
+    async with container(serve) as url, calling(tmp_path) as http:
+        for _ in range(2):
+            with suppress(BrokenAnswerError):
+                assert await http.exchange("GET", url, None, {}) == (200, b"x")
+    assert connections == 2
+
+
 ANSWER = OK + b"content-length: 1\r\n\r\n"
 
 
