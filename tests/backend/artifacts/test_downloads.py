@@ -256,7 +256,7 @@ def test_an_archive_of_nothing(server: Server) -> None:
 @pytest.fixture(scope="module")
 def huge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, str]]:
     """A content that no socket takes at once, on a backend of its own that gives up early."""
-    body = {"artifact": [{"name": "huge", "content": "0123456789abcdef" * (1 << 20)}]}
+    body = {"reward": 1, "artifact": [{"name": "huge", "content": "0123456789abcdef" * (1 << 20)}]}
     with (
         serve(tmp_path_factory.mktemp("huge"), write_timeout_seconds=3) as server,
         odd_container(lambda _: http(200, body)) as container,

@@ -152,7 +152,7 @@ def test_a_full_disk_delays_an_outcome_and_loses_nothing(
         flush(descriptor)
 
     monkeypatch.setattr(os, "fsync", fsync)
-    body = {"artifact": [{"name": "1", "content": content(1)}]}
+    body = {"reward": 1, "artifact": [{"name": "1", "content": content(1)}]}
     with serve(tmp_path) as server, odd_container(lambda _: http(200, body)) as container:
         rollout = server.rollout(server.pool(container_url=container.url))
         eventually(lambda: failures)
@@ -180,7 +180,7 @@ def test_one_that_is_cancelled_while_its_contents_are_written(
         flush(descriptor)
 
     monkeypatch.setattr(os, "fsync", fsync)
-    body = {"artifact": [{"name": "1", "content": content(1)}]}
+    body = {"reward": 1, "artifact": [{"name": "1", "content": content(1)}]}
     with serve(tmp_path, keep_artifacts_bytes=1) as server:
         with odd_container(lambda _: http(200, body)) as container:
             rollout = server.rollout(server.pool(container_url=container.url))
@@ -197,7 +197,9 @@ def test_many_write_the_same_while_it_is_given_up(tmp_path: Path) -> None:
 
     def answer(seen: Seen) -> bytes:
         number = seen.json["seed"] % 3
-        return http(200, {"artifact": [{"name": str(number), "content": content(number)}]})
+        return http(
+            200, {"reward": 1, "artifact": [{"name": str(number), "content": content(number)}]}
+        )
 
     with (
         serve(tmp_path, keep_artifacts_bytes=12_000) as server,
