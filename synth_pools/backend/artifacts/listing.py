@@ -15,7 +15,6 @@ from ..storage.database import Row
 from .extraction import IN_FILE, content_bytes, given_artifacts, plain_bytes
 from .safe_paths import safe_paths
 
-
 # Of the artifacts that there are, in the error of one that there is not.
 _MOST_NAMED = 20
 
