@@ -30,7 +30,7 @@ _LONGEST_INTERVAL = 10.0
 _PATIENT_RETRIES = 150
 _NO_STREAMS = frozenset({404, 405, 406, 501})
 _LOST_POOL = frozenset({"failed", "archived", "deleted"})
-_CANCEL_SECONDS = 30.0
+_CANCEL_SECONDS = 10.0
 # A service may ask for a pause of a minute, which ends a wait of less.
 _LAST_RETRY_SECONDS = 61.0
 
@@ -114,7 +114,7 @@ class AsyncWaiter:
         self.last = await self.request("create_rollout", call, "the rollout was not admitted")
         return self.last
 
-    async def summary(self, path: RolloutPath) -> dict[str, Any]:
+    async def _summary(self, path: RolloutPath) -> dict[str, Any]:
         """Get a rollout's summary."""
         call: Call = {"method": "get", "url": f"{path.url}/summary"}
         return await self.request(path.summary, call, "there was no summary")
@@ -158,7 +158,30 @@ class AsyncWaiter:
                 await self._sleep(what)
         return self.last
 
-    async def cancel(self, path: RolloutPath) -> None:
+    async def finish(
+        self,
+        path: RolloutPath,
+        *,
+        cancel_on_timeout: bool,
+        on_event: Callable[[dict[str, Any]], Any] | None = None,
+        with_summary: bool = False,
+    ) -> dict[str, Any]:
+        """Wait for a rollout to end, get its summary if that is wanted, and return it."""
+        try:
+            rollout = await self.until_final(path, on_event)
+            return {**rollout, "summary": await self._summary(path)} if with_summary else rollout
+        except WaitTimeoutError as error:
+            if not cancel_on_timeout or (self.last is not None and is_final(self.last)):
+                raise
+            failure = error
+        try:
+            await self._cancel(path)
+        except SynthPoolsError as error:
+            failure.add_note(f"it could not be cancelled: {error}")
+        failure.last = self.last
+        raise failure
+
+    async def _cancel(self, path: RolloutPath) -> None:
         """Cancel a rollout after its wait timed out; one that has just ended stays as it is."""
         limited = dataclasses.replace(self._transport.config, deadline=_CANCEL_SECONDS)
         call: Call = {
@@ -228,24 +251,8 @@ def _reason(pool: dict[str, Any]) -> str:
 
 
 async def wait_for_rollout(
-    transport: AsyncTransport,
-    path: RolloutPath,
-    *,
-    timeout: float | None,
-    cancel_on_timeout: bool,
-    on_event: Callable[[dict[str, Any]], Any] | None = None,
+    transport: AsyncTransport, path: RolloutPath, *, timeout: float | None, cancel_on_timeout: bool
 ) -> dict[str, Any]:
     """Wait for a rollout to end; arguments were checked."""
-    wait = AsyncWaiter(transport, timeout)
-    try:
-        return await wait.until_final(path, on_event)
-    except WaitTimeoutError as error:
-        if not cancel_on_timeout:
-            raise
-        failure = error
-    try:
-        await wait.cancel(path)
-    except SynthPoolsError as error:
-        failure.add_note(f"it could not be cancelled: {error}")
-    failure.last = wait.last
-    raise failure
+    waiter = AsyncWaiter(transport, timeout)
+    return await waiter.finish(path, cancel_on_timeout=cancel_on_timeout)

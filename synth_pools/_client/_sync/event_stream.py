@@ -225,10 +225,13 @@ class _Reader:
     def _is_all(self, before: int) -> bool:
         """Check that a stream that ended without a last event was read to its end."""
         url = self._call["url"].removesuffix("events") + "summary"
+        transport = self._transport
+        if self._until is not None:
+            left = max(_SHORTEST_SECONDS, self._until - transport.clock())
+            limit = min(left, transport.config.deadline or left)
+            transport = transport.with_config(dataclasses.replace(transport.config, deadline=limit))
         try:
-            summary = self._transport.request(
-                _SUMMARIES[self._operation], {"method": "get", "url": url}
-            )
+            summary = transport.request(_SUMMARIES[self._operation], {"method": "get", "url": url})
         except (APIConnectionError, APIStatusError, ResponseDecodeError):
             return False
         if not isinstance(summary, dict) or not is_final(summary):

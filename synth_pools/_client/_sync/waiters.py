@@ -33,7 +33,7 @@ _LONGEST_INTERVAL = 10.0
 _PATIENT_RETRIES = 150
 _NO_STREAMS = frozenset({404, 405, 406, 501})
 _LOST_POOL = frozenset({"failed", "archived", "deleted"})
-_CANCEL_SECONDS = 30.0
+_CANCEL_SECONDS = 10.0
 # A service may ask for a pause of a minute, which ends a wait of less.
 _LAST_RETRY_SECONDS = 61.0
 
@@ -117,7 +117,7 @@ class Waiter:
         self.last = self.request("create_rollout", call, "the rollout was not admitted")
         return self.last
 
-    def summary(self, path: RolloutPath) -> dict[str, Any]:
+    def _summary(self, path: RolloutPath) -> dict[str, Any]:
         """Get a rollout's summary."""
         call: Call = {"method": "get", "url": f"{path.url}/summary"}
         return self.request(path.summary, call, "there was no summary")
@@ -161,7 +161,30 @@ class Waiter:
                 self._sleep(what)
         return self.last
 
-    def cancel(self, path: RolloutPath) -> None:
+    def finish(
+        self,
+        path: RolloutPath,
+        *,
+        cancel_on_timeout: bool,
+        on_event: Callable[[dict[str, Any]], Any] | None = None,
+        with_summary: bool = False,
+    ) -> dict[str, Any]:
+        """Wait for a rollout to end, get its summary if that is wanted, and return it."""
+        try:
+            rollout = self.until_final(path, on_event)
+            return {**rollout, "summary": self._summary(path)} if with_summary else rollout
+        except WaitTimeoutError as error:
+            if not cancel_on_timeout or (self.last is not None and is_final(self.last)):
+                raise
+            failure = error
+        try:
+            self._cancel(path)
+        except SynthPoolsError as error:
+            failure.add_note(f"it could not be cancelled: {error}")
+        failure.last = self.last
+        raise failure
+
+    def _cancel(self, path: RolloutPath) -> None:
         """Cancel a rollout after its wait timed out; one that has just ended stays as it is."""
         limited = dataclasses.replace(self._transport.config, deadline=_CANCEL_SECONDS)
         call: Call = {
@@ -229,24 +252,8 @@ def _reason(pool: dict[str, Any]) -> str:
 
 
 def wait_for_rollout(
-    transport: Transport,
-    path: RolloutPath,
-    *,
-    timeout: float | None,
-    cancel_on_timeout: bool,
-    on_event: Callable[[dict[str, Any]], Any] | None = None,
+    transport: Transport, path: RolloutPath, *, timeout: float | None, cancel_on_timeout: bool
 ) -> dict[str, Any]:
     """Wait for a rollout to end; arguments were checked."""
-    wait = Waiter(transport, timeout)
-    try:
-        return wait.until_final(path, on_event)
-    except WaitTimeoutError as error:
-        if not cancel_on_timeout:
-            raise
-        failure = error
-    try:
-        wait.cancel(path)
-    except SynthPoolsError as error:
-        failure.add_note(f"it could not be cancelled: {error}")
-    failure.last = wait.last
-    raise failure
+    waiter = Waiter(transport, timeout)
+    return waiter.finish(path, cancel_on_timeout=cancel_on_timeout)

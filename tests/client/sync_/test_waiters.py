@@ -23,7 +23,7 @@ from synth_pools import (
 from synth_pools.local import LocalBackend
 from tests.support.event_service import EventService
 from tests.support.fault_server import FaultServer, Seen
-from tests.support.faults import Fault, answer, html, reset
+from tests.support.faults import Fault, answer, dribble, events, html, reset, stall, stall_at
 from tests.support.leaks import KEY
 
 pytestmark = pytest.mark.one_library
@@ -193,6 +193,39 @@ def test_run(backend: LocalBackend) -> None:
         client.delete_pool(pool["id"])
         with pytest.raises(ConflictError):
             client.rollouts.run(pool["id"], {})
+
+
+SLOW = {
+    "fails": html(500),
+    "is overloaded": answer({}, 429),
+    "hangs": stall(),
+    "hangs in its body": stall_at(60),
+    "drips": dribble(0.3),
+}
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("how", SLOW)
+@pytest.mark.parametrize("ended", [True, False])
+def test_one_limit_for_all_of_a_run(
+    server: FaultServer, fleet_client: ContainerPoolsClient, how: str, ended: bool
+) -> None:
+    def choose(seen: Seen) -> Fault:
+        if seen.path.endswith("/summary"):
+            return SLOW[how]
+        if seen.path.endswith("/events"):
+            # Whether a stream without a last event is at its end is asked of the summary.
+            return events([b'data: {"event": "agent"}\n\n'])
+        return answer({"rollout_id": R, "status": "completed" if ended else "running"})
+
+    server.play(choose=choose)
+    what = "there was no summary" if ended else "the rollout had not ended"
+    with pytest.raises(WaitTimeoutError, match=rf"{what} within 1 s") as caught:
+        fleet_client.rollouts.run(P, {"seed": 1}, timeout=1, cancel_on_timeout=True)
+    assert caught.value.last is not None
+    assert caught.value.last["rollout_id"] == R
+    # What has ended is not cancelled.
+    assert any(seen.path.endswith("/cancel") for seen in server.requests) is not ended
 
 
 def test_a_rollout_without_a_name(server: FaultServer, client: ContainerPoolsClient) -> None:

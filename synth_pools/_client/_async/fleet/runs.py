@@ -50,18 +50,20 @@ class AsyncRolloutRunner:
             request: What to run, see `create_rollout`.
             on_event: Called with each of its events.
             timeout: Seconds for all of it; None for no limit.
-            cancel_on_timeout: Cancel the rollout when the time is over; else it is left as it is.
+            cancel_on_timeout: Cancel the rollout when the time is over, which may take 10 seconds
+                more; else it is left as it is.
             idempotency_key: See `create_rollout`.
 
         Returns:
             The rollout, completed, failed or cancelled, with its summary under ``summary``.
 
         Raises:
-            WaitTimeoutError: It has not ended in time; ``last`` is how it was seen last.
+            WaitTimeoutError: It has not ended in time, or its summary has not come; ``last`` is how
+                it was seen last.
             RequestValidationError: An argument is refused; nothing was sent.
         """
         # 3 ms, which the short names beside it do without.
-        from synth_pools._client._async.waiters import AsyncWaiter, wait_for_rollout
+        from synth_pools._client._async.waiters import AsyncWaiter
         from synth_pools._client.fleet.outcomes import rollout_id_of
 
         validate_pool_rollout_request(request, context="run")
@@ -71,21 +73,14 @@ class AsyncRolloutRunner:
         check_idempotency_key(idempotency_key)
         client = self._client
         pool_id = path_segment(pool_id, "pool_id")
-        started = client._transport.clock()
-        created = await AsyncWaiter(client._transport, timeout).create(
-            client._creation(pool_id, request, idempotency_key)
-        )
-        path = client._path(pool_id, rollout_id_of(created))
-        spent = client._transport.clock() - started
-        rollout = await wait_for_rollout(
-            client._transport,
-            path,
-            timeout=None if timeout is None else max(0.001, timeout - spent),
+        waiter = AsyncWaiter(client._transport, timeout)
+        created = await waiter.create(client._creation(pool_id, request, idempotency_key))
+        return await waiter.finish(
+            client._path(pool_id, rollout_id_of(created)),
             cancel_on_timeout=cancel_on_timeout,
             on_event=on_event,
+            with_summary=True,
         )
-        summary = await AsyncWaiter(client._transport, None).summary(path)
-        return {**rollout, "summary": summary}
 
     def run_many(
         self,

@@ -53,18 +53,20 @@ class RolloutRunner:
             request: What to run, see `create_rollout`.
             on_event: Called with each of its events.
             timeout: Seconds for all of it; None for no limit.
-            cancel_on_timeout: Cancel the rollout when the time is over; else it is left as it is.
+            cancel_on_timeout: Cancel the rollout when the time is over, which may take 10 seconds
+                more; else it is left as it is.
             idempotency_key: See `create_rollout`.
 
         Returns:
             The rollout, completed, failed or cancelled, with its summary under ``summary``.
 
         Raises:
-            WaitTimeoutError: It has not ended in time; ``last`` is how it was seen last.
+            WaitTimeoutError: It has not ended in time, or its summary has not come; ``last`` is how
+                it was seen last.
             RequestValidationError: An argument is refused; nothing was sent.
         """
         # 3 ms, which the short names beside it do without.
-        from synth_pools._client._sync.waiters import Waiter, wait_for_rollout
+        from synth_pools._client._sync.waiters import Waiter
         from synth_pools._client.fleet.outcomes import rollout_id_of
 
         validate_pool_rollout_request(request, context="run")
@@ -74,21 +76,14 @@ class RolloutRunner:
         check_idempotency_key(idempotency_key)
         client = self._client
         pool_id = path_segment(pool_id, "pool_id")
-        started = client._transport.clock()
-        created = Waiter(client._transport, timeout).create(
-            client._creation(pool_id, request, idempotency_key)
-        )
-        path = client._path(pool_id, rollout_id_of(created))
-        spent = client._transport.clock() - started
-        rollout = wait_for_rollout(
-            client._transport,
-            path,
-            timeout=None if timeout is None else max(0.001, timeout - spent),
+        waiter = Waiter(client._transport, timeout)
+        created = waiter.create(client._creation(pool_id, request, idempotency_key))
+        return waiter.finish(
+            client._path(pool_id, rollout_id_of(created)),
             cancel_on_timeout=cancel_on_timeout,
             on_event=on_event,
+            with_summary=True,
         )
-        summary = Waiter(client._transport, None).summary(path)
-        return {**rollout, "summary": summary}
 
     def run_many(
         self,
