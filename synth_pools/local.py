@@ -13,9 +13,9 @@ __all__ = ["Limits", "LocalBackend"]
 
 
 def __getattr__(name: str) -> object:
-    # Lazy, so that what is missing of the extra is named here, by the line that installs it.
     if name != "LocalBackend":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    # Needs the extra `local`: what is missing of it is named here, with the line that installs it.
     try:
         from synth_pools.backend.local_backend import LocalBackend
     except ModuleNotFoundError as error:

@@ -55,7 +55,7 @@ def compact(data_dir: Path | None) -> int:
     new one. Exit status: 0 once that is in its place, else 2 and the old one is as it was.
     """
     try:
-        from synth_pools.backend.errors import LocalBackendError
+        # Here, since it needs a system that has `fcntl`.
         from synth_pools.backend.storage import compaction
     except ModuleNotFoundError as error:
         raise _Refused("the local backend needs Linux or macOS") from error

@@ -9,21 +9,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from synth_pools.contract.results import Report
+
 if TYPE_CHECKING:
-    from synth_pools.contract.results import Report
     from synth_pools.contract.run import run_contract
 
 __all__ = ["Report", "run_contract"]
 
 
 def __getattr__(name: str) -> object:
-    # Lazy: run imports httpx, which a reader of reports does not need.
     if name == "run_contract":
+        # Imports httpx, which a reader of reports does without.
         from synth_pools.contract.run import run_contract
 
         return run_contract
-    if name == "Report":
-        from synth_pools.contract.results import Report
-
-        return Report
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

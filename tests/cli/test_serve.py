@@ -73,7 +73,7 @@ class Serving:
         return self.url.rpartition(":")[2]
 
     def key_from_hint(self) -> str:
-        """What a shell makes of the line that the user is told to paste."""
+        """Run the line that the user is told to paste, as a shell does."""
         [line] = [line for line in self.printed.splitlines() if "SYNTH_API_KEY=" in line]
         done = subprocess.run(
             ["/bin/sh", "-c", f'{line}; printf %s "$SYNTH_API_KEY"'],

@@ -1,4 +1,4 @@
-"""What the first signal does to a running `serve`, and what it leaves to the second."""
+"""First and second signal to a running `serve`."""
 
 from __future__ import annotations
 

@@ -7,7 +7,24 @@ import pytest
 from tests.house.tree import PACKAGE, ROOT, modules
 
 LONGEST = 450
-SHORTEST = 40
+SHORT = 40
+# Modules that may be short: their subject is small, or its place is given.
+SHORT_MODULES = {
+    "__init__",
+    "__main__",
+    "_version",
+    "clock",
+    "errors",
+    "exceptions",
+    "failures",
+    "fork_safety",
+    "local",
+    "ports",
+    "service",
+    "spec",
+    "tls",
+    "tracebacks",
+}
 
 
 @pytest.mark.parametrize(
@@ -24,3 +41,9 @@ def test_no_module_is_long() -> None:
     assert PACKAGE / "errors.py" in {module.path for module in everything}
     found = {module.name: len(module.lines) for module in everything}
     assert {name: lines for name, lines in found.items() if lines > LONGEST} == {}
+
+
+def test_a_short_module_belongs_to_its_neighbour() -> None:
+    short = [module for module in modules("synth_pools") if len(module.lines) < SHORT]
+    assert short
+    assert [module.name for module in short if module.path.stem not in SHORT_MODULES] == []

@@ -22,7 +22,7 @@ LITERALS = {
 
 
 def values(schema: dict[str, Any]) -> list[str]:
-    """What a schema enumerates, also where it allows anything else beside."""
+    """List what a schema enumerates, also where it allows anything else beside."""
     if "enum" in schema:
         return [value for value in schema["enum"] if value is not None]
     return [value for part in schema.get("anyOf", ()) for value in values(part)]

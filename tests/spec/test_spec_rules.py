@@ -1,4 +1,4 @@
-"""What openapi.yaml promises of itself: complete, linked, bounded, and written to be read."""
+"""Rules for openapi.yaml itself: complete, linked, bounded, and written to be read."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ class _Failures(logging.Handler):
 
 @pytest.fixture
 def failures() -> Iterator[list[str]]:
-    """What the backend logs as its own failure; a test that provokes one takes it out."""
+    """Collect what the backend logs as its own failure; a test that provokes one takes it out."""
     handler = _Failures()
     logger = logging.getLogger("synth_pools.backend")
     logger.addHandler(handler)

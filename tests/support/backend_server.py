@@ -153,7 +153,7 @@ def read_events(text: str) -> list[dict[str, Any]]:
 
 
 def eventually(look: Callable[[], T | None], seconds: float = 60.0) -> T:
-    """What `look` finds, as soon as it finds something."""
+    """Return what `look` finds, as soon as it finds something."""
     deadline = time.monotonic() + seconds
     while True:
         found = look()

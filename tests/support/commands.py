@@ -29,5 +29,5 @@ def refusal_of(*arguments: object) -> str:
 
 
 def any_option() -> tuple[click.Context, click.Parameter]:
-    """What click calls the reader of an option's value with."""
+    """Make an option, with which click calls the reader of a value."""
     return click.Context(serve), serve.params[0]

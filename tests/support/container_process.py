@@ -113,7 +113,7 @@ def wait_until_up(url: str, process: subprocess.Popen[bytes]) -> None:
 
 
 def content_of(seed: int) -> str:
-    """What a rollout leaves behind: some small, some large, some the same as another's."""
+    """Contents that a rollout leaves: some small, some large, some the same as another's."""
     return f"seed {seed % 500}\n" * (5000 if seed % 2 else 5)
 
 

@@ -19,7 +19,7 @@ Spoil = Callable[[bytes], Fault]
 
 
 def part(seen: Seen, content: bytes = CONTENT, tag: str | None = None) -> bytes:
-    """What a good server answers."""
+    """Answer as a good server does."""
     etag = f'"{hashlib.sha256(content).hexdigest()}"' if tag is None else tag
     headers = {"Content-Type": OCTETS, "ETag": etag}
     asked = seen.headers.get("range")
@@ -56,5 +56,5 @@ def instead(fault: Fault) -> Spoil:
 
 
 def names(folder: Path) -> list[str]:
-    """What is in a folder that downloads go to."""
+    """List what is in a folder that downloads go to."""
     return [entry.name for entry in folder.iterdir()]

@@ -13,7 +13,7 @@ KINDS = ("rollout.queued", "rollout.started", "agent", "agent", "reward", "rollo
 
 
 class EventService:
-    """What to do with each request, for a `FaultServer`'s `choose`.
+    """Service of events, for a `FaultServer`'s `choose`.
 
     Args:
         ids: Where events have their id: "stream", "envelope", or nowhere.

@@ -194,7 +194,7 @@ class FaultServer:
             writer.close()
 
     async def _act(self, connection: _Connection, fault: Fault) -> bool:
-        """Whether the connection goes on. A client that leaves in the middle ends the fault."""
+        """Return whether the connection goes on. A client that leaves ends the fault."""
         acting = asyncio.ensure_future(fault(connection))
         leaving = asyncio.ensure_future(connection.ended.wait())
         try:

@@ -1,4 +1,4 @@
-"""What a server may do to a client.
+"""Faults that a server may show to a client.
 
 A fault is a coroutine function that answers one request over the connection that it is given. It
 returns whether the connection goes on to the next one.
@@ -60,7 +60,7 @@ def text(body: str, status: int = 200, kind: str = "text/plain") -> Fault:
 
 
 def html(status: int = 502) -> Fault:
-    """What a proxy says in the place of the service."""
+    """Answer as a proxy does in the place of the service."""
     page = f"<html><head><title>{status} Bad day</title></head><body>nginx</body></html>"
     return text(page, status, "text/html; charset=utf-8")
 
@@ -216,7 +216,7 @@ def events(pieces: Iterable[bytes], *, end: str = "end", pause: float = 0.0) -> 
 
 
 def set_reset(connection: socket.socket) -> None:
-    """What is sent at the end of `connection` is RST: nothing is waited for."""
+    """Make `connection` end with RST: nothing is waited for."""
     if connection.fileno() == -1:
         return  # it has ended by itself
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

@@ -16,7 +16,7 @@ ENDED = b'event: rollout.completed\ndata: {"event": "rollout.completed"}\n\n'
 
 
 class FleetService:
-    """What to do with each request, for a `FaultServer`'s `choose`.
+    """Service of rollouts, for a `FaultServer`'s `choose`.
 
     Args:
         seconds: How long a rollout takes.
@@ -77,7 +77,7 @@ class FleetService:
 
 
 def until(condition: Callable[[], bool], limit: float = 60.0) -> bool:
-    """Whether it comes true in time."""
+    """Wait, and tell whether it comes true in time."""
     give_up = time.monotonic() + limit
     while not condition() and time.monotonic() < give_up:
         time.sleep(0.01)

@@ -10,7 +10,7 @@ KEY = "sk_live_0123456789abcdef"
 
 
 def traceback_with_locals(error: BaseException) -> str:
-    """What an error reporter sends home: the whole chain, with every frame's local variables.
+    """Render what an error reporter sends: the whole chain, with every frame's local variables.
 
     Without the frames of the tests, which have to know what they look for.
     """

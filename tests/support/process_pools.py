@@ -73,7 +73,7 @@ def family(pid: int) -> list[psutil.Process]:
 
 
 def gone(processes: list[psutil.Process], seconds: float = 60.0) -> bool:
-    """Whether none of them runs any more, after at most this time."""
+    """Wait at most this time, and tell whether none of them runs any more."""
     return bool(eventually(lambda: not any(_runs(process) for process in processes), seconds))
 
 
@@ -85,7 +85,7 @@ def _runs(process: psutil.Process) -> bool:
 
 
 def token_of(file: Path) -> str:
-    """What the markers of all processes of this database begin with."""
+    """Return the beginning of the markers of all processes of this database."""
     with contextlib.closing(sqlite3.connect(file)) as database:
         query = "SELECT value FROM meta WHERE key = 'process_token'"
         return str(database.execute(query).fetchone()[0]).partition(" ")[0]

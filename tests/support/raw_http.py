@@ -148,7 +148,7 @@ def answer_to(port: int, sent: bytes) -> bytes:
 
 
 def judge(row: Nonsense, received: bytes) -> str | None:
-    """What is wrong with the answer; None if it is right."""
+    """Tell what is wrong with the answer; None if it is right."""
     if not received:
         return None if CLOSED in row.right else "no answer"
     status = int(received.split(b" ", 2)[1])

@@ -39,7 +39,7 @@ class Recorded:
 
 @dataclass(frozen=True)
 class Reply:
-    """What to answer. `stream` is sent in chunks; `cut` breaks the connection before its end."""
+    """Answer to send. `stream` is sent in chunks; `cut` breaks the connection before its end."""
 
     status: int = 200
     body: bytes = b"{}"

@@ -126,7 +126,7 @@ CALLS: list[Call] = [
 
 
 class Sent(NamedTuple):
-    """What a call sends: no client before ours can be asked for it."""
+    """Request that a call sends: no client before ours can be asked for it."""
 
     method: str
     target: str

@@ -28,7 +28,7 @@ _LIMIT = 30.0
 
 @dataclass(frozen=True)
 class TlsBackend:
-    """Where it is, and the authority that vouches for it and for its clients."""
+    """Address of it, and the authority that vouches for it and for its clients."""
 
     url: str
     authority: trustme.CA

@@ -54,7 +54,7 @@ class RolloutNotifier:
                 changed.set()
 
 
-async def follow(
+async def follow_events(
     database: Database,
     notifier: RolloutNotifier,
     rollout_id: str,

@@ -24,7 +24,7 @@ async def forget_finished(database: Database, contents: ContentStore, keep_secon
 
     def work(tx: Transaction) -> tuple[int, set[str]]:
         keys_since = clock.unix_time() - KEY_SECONDS
-        return rollouts.forget_finished(tx, ago(keep_seconds), keys_since, _CHUNK)
+        return rollouts.delete_finished(tx, ago(keep_seconds), keys_since, _CHUNK)
 
     pause = min(_LONGEST_PAUSE, keep_seconds / 10)
     while True:

@@ -230,7 +230,7 @@ def unfinished_of_pool(tx: Transaction, pool_id: str) -> Sequence[sqlite3.Row]:
     ).fetchall()
 
 
-def forget_finished(
+def delete_finished(
     tx: Transaction, before: str, keys_since: float, limit: int
 ) -> tuple[int, set[str]]:
     """Delete the oldest of those that ended before a moment: how many, and what contents they had.

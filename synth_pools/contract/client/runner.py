@@ -39,6 +39,7 @@ def run_client_checks(session: Session) -> LayerResult:
     Returns:
         The obstacle that kept the client from being judged, if there is one.
     """
+    # The door to the client: a backend can be judged without it.
     try:
         import synth_pools
     except ImportError as error:
@@ -235,6 +236,7 @@ def _pages(
 
 def _refusal(ctx: Context, call: Any) -> None:
     """Expect the client's own exception for an error of the backend."""
+    # The door to the client, as above.
     from synth_pools import NotFoundError
 
     nobody = ctx.session.pool_id("nobody")

@@ -19,6 +19,7 @@ from urllib.parse import unquote
 
 import hypothesis.configuration
 import schemathesis
+from requests import RequestException
 from schemathesis import engine as schemathesis_engine
 from schemathesis.core.failures import Failure
 from schemathesis.core.transport import Response
@@ -371,8 +372,6 @@ def _exchange(interaction: Interaction, operation: str, settings: EngineSettings
 
 
 def _problem(event: events.NonFatalError, names: Mapping[str, str]) -> EngineProblem:
-    from requests import RequestException
-
     operation = names.get(event.label) if event.related_to_operation else None
     title = event.info.title
     network = isinstance(event.value, RequestException) or title in (

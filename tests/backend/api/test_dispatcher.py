@@ -1,4 +1,4 @@
-"""What holds for every request: who may ask, which paths there are, which bodies are read."""
+"""Rules for every request: keys, paths, bodies."""
 
 from __future__ import annotations
 

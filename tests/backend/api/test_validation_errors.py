@@ -1,4 +1,4 @@
-"""What a refusal of a body says: the field, what was sent there and what is allowed."""
+"""Errors of a refused body: the field, what was sent there and what is allowed."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ ETAG = f'"{hashlib.sha256(CONTENT).hexdigest()}"'
 
 @pytest.fixture(scope="module")
 def large(server: Server) -> str:
-    """Where a content that is a file is."""
+    """Find the file of a large content."""
     return download_path(server, run(server, [{"name": "logs/out.txt", "content": LARGE}]))
 
 

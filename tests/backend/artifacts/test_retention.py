@@ -1,4 +1,4 @@
-"""How long contents are kept, what a crash leaves of them, and copies of them."""
+"""Retention of contents, what a crash leaves of them, and copies of them."""
 
 from __future__ import annotations
 

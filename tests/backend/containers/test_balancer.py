@@ -1,4 +1,4 @@
-"""Which container of a pool gets a rollout, seen from the containers."""
+"""Choice of a container for a rollout, seen from the containers."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ PACE = {"health_interval_seconds": 0.05, "health_timeout_seconds": 0.5}
 
 
 class Checked:
-    """What a container answers to the checks of the backend; None is nothing, ever."""
+    """Answer of a container to the checks of the backend; None is nothing, ever."""
 
     def __init__(self, answer: bytes | None = None) -> None:
         self.answer = answer

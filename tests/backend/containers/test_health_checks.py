@@ -1,4 +1,4 @@
-"""How often containers are looked at, and who is told what comes of it."""
+"""Intervals of health checks, and their results."""
 
 from __future__ import annotations
 

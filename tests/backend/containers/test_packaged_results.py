@@ -1,4 +1,4 @@
-"""What the container package itself answers by default is understood."""
+"""Results that the container package makes by default."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ NAME = "containers.test"
 
 @pytest.fixture
 def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
-    """What names mean, changeable at any time; every other is looked up as ever."""
+    """Addresses of names, changeable at any time; every other name is looked up as ever."""
     meanings: dict[str, list[str]] = {}
     genuine: Callable[..., list[Any]] = socket.getaddrinfo
 

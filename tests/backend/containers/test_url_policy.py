@@ -1,4 +1,4 @@
-"""Which addresses containers may have, wherever one is named."""
+"""Addresses that containers may have, wherever one is named."""
 
 from __future__ import annotations
 

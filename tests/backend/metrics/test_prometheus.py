@@ -185,7 +185,7 @@ def test_every_state_is_counted_as_it_is_stored(start: Callable[..., Server]) ->
 
 
 def _copy(data_dir: Path) -> Path:
-    """As the disk is at this moment, which is what a crash leaves."""
+    """Copy the data as it is on the disk at this moment, which is what a crash leaves."""
     copy = data_dir.with_name(f"{data_dir.name}-copy")
     copy.mkdir()
     database = "synth-pools.sqlite3"

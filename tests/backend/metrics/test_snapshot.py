@@ -34,7 +34,7 @@ FIELDS = {
 
 @dataclass
 class Truth:
-    """What is in the database."""
+    """Contents of the database."""
 
     db: sqlite3.Connection
 

@@ -1,4 +1,4 @@
-"""What becomes of the processes of pools when the backend ends, as it should or otherwise."""
+"""End of the processes of pools when the backend ends, as it should or otherwise."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ def answering(answer: bytes | None) -> Iterator[OddContainer]:
 
 
 def started(server: Server, rollout_id: str) -> list[dict[str, Any]]:
-    """What the stream tells of each attempt; the stream as a whole is checked."""
+    """List what the stream tells of each attempt, and check the stream as a whole."""
     events = server.events(rollout_id)
     assert [event["sequence"] for event in events] == list(range(1, len(events) + 1))
     types = [event["event"] for event in events]

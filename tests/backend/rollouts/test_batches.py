@@ -259,13 +259,13 @@ def test_after_a_crash_a_batch_is_there_whole_or_not_at_all(tmp_path: Path) -> N
 
 
 def count(server: Server) -> int:
-    """How many rollouts the pool has had."""
+    """Count the rollouts that the pool has had."""
     metrics = server.get("/v1/pools/p/metrics")
     return sum(value for name, value in metrics.items() if name.endswith("_rollouts"))
 
 
 def send_alone(url: str, body: Any, key: str) -> int:
-    """How many were admitted, as far as the answer came."""
+    """Count those that were admitted, as far as the answer came."""
     headers = {"authorization": f"Bearer {KEY}", "idempotency-key": key}
     try:
         answer = httpx.post(f"{url}{PATH}", json=body, headers=headers, timeout=20, trust_env=False)

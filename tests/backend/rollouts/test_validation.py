@@ -1,4 +1,4 @@
-"""What `validate_rollout` says is what a creation does."""
+"""Agreement of `validate_rollout` with what a creation does."""
 
 from __future__ import annotations
 

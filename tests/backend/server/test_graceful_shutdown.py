@@ -1,4 +1,4 @@
-"""What a backend that is told to stop still does, what it refuses, and what it leaves."""
+"""Shutdown of a backend: what it still does, what it refuses, and what it leaves."""
 
 from __future__ import annotations
 

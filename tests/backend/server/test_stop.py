@@ -1,4 +1,4 @@
-"""What happens to requests that are open when the backend stops."""
+"""Requests that are open when the backend stops."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ def test_the_key_goes_with_it_and_the_lock_does_not(tmp_path: Path) -> None:
 
 
 def test_without_a_backend_after_a_kill(tmp_path: Path) -> None:
-    """What is only in the log beside the database yet is in the copy too."""
+    """Copy what is only in the log beside the database yet, too."""
     source, copy = tmp_path / "data", tmp_path / "copy"
     source.mkdir()
     with serve(source) as server:

@@ -30,7 +30,7 @@ Snapshot = dict[str, tuple[int, bytes]]
 
 
 def snapshot(folder: Path) -> Snapshot:
-    """What is in a folder, with modes and contents."""
+    """List what is in a folder, with modes and contents."""
     return {
         str(path.relative_to(folder)): (
             path.lstat().st_mode,
@@ -335,7 +335,7 @@ def umask(mask: int) -> Iterator[None]:
 
 
 def modes(folder: Path) -> dict[str, str]:
-    """Of all that is in it, as far as others could do something with it, or its owner not."""
+    """List the modes with which others could do something with a file, or its owner could not."""
     wrong = {}
     for path in (folder, *folder.rglob("*")):
         mode = stat.S_IMODE(path.lstat().st_mode)
@@ -345,7 +345,7 @@ def modes(folder: Path) -> dict[str, str]:
 
 
 def open_up(folder: Path) -> None:
-    """As an older backend left it, or a copy that loses modes."""
+    """Open the modes up, as an older backend left them, or a copy that loses modes."""
     for path in (folder, *folder.rglob("*")):
         path.chmod(0o755 if path.is_dir() else 0o644)
 

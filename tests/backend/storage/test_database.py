@@ -242,7 +242,7 @@ async def test_what_must_not_be_lost_waits_for_room(
 async def test_a_file_that_must_not_grow(
     store: Database, tmp_path: Path, failures: list[str], inline: bool
 ) -> None:
-    """As a real disk says no: in the middle of a commit."""
+    """Refuse to grow as a real disk does: in the middle of a commit."""
     log = tmp_path / f"{FILE_NAME}-wal"
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (log.stat().st_size + 20_000, hard))

@@ -1,4 +1,4 @@
-"""What is on disk is there again: after a stop, and after a process was killed."""
+"""Restart on stored data: after a stop, and after a process was killed."""
 
 from __future__ import annotations
 

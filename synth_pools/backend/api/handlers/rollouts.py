@@ -12,7 +12,7 @@ from typing import Any
 
 from synth_pools.backend.domain import json_text
 from synth_pools.backend.domain.errors import ApiError
-from synth_pools.backend.rollouts.event_feed import follow, until_final
+from synth_pools.backend.rollouts.event_feed import follow_events, until_final
 from synth_pools.backend.rollouts.service import BatchItem
 from synth_pools.backend.storage import events as stored_events
 from synth_pools.backend.storage import rollouts
@@ -120,7 +120,7 @@ async def stream_rollout_events(request: Request) -> Response:
     )
     services = request.services
     heartbeat = services.settings.heartbeat_seconds
-    events = follow(services.database, services.notifier, rollout["id"], position, heartbeat)
+    events = follow_events(services.database, services.notifier, rollout["id"], position, heartbeat)
     return EventStreamResponse(rollout["id"], events)
 
 

@@ -1,0 +1,43 @@
+"""Public names: one word, one thing."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from tests.house.tree import modules
+
+# Names that several modules have, each with its reason.
+_SHARED = {
+    # The same thing, known to two parts that may not import each other.
+    "Operation": "an operation of openapi.yaml, which the backend and the kit read each for itself",
+    "Secret": "a text that no repr shows: the client and the backend do without each other",
+    "compact": "the command, and what it does",
+    # A handler has the name of its operation, and the query that it makes has that name, too.
+    "delete_task": "the operation, and its query",
+    "list_pools": "the operation, and its query",
+    "list_rollouts": "the operation, and its query",
+    "update_pool": "the operation, and its query",
+    "update_task": "the operation, and its query",
+    # A verb that is read with its module, which is a table.
+    "insert": "artifacts.insert, events.insert: a row of that table",
+}
+
+
+def public_names() -> dict[str, set[str]]:
+    """The modules of each public class and function; both variants of one thing are one module."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for module in modules("synth_pools"):
+        place = module.name.replace("/async_/", "/").replace("/sync_/", "/")
+        for node in module.definitions():
+            if not node.name.startswith("_"):
+                found[node.name].add(place)
+    return found
+
+
+def test_no_name_stands_for_two_things() -> None:
+    names = public_names()
+    assert len(names) > 300
+    shared = {name: sorted(places) for name, places in names.items() if len(places) > 1}
+    assert {name: places for name, places in shared.items() if name not in _SHARED} == {}
+    # What is shared no more needs no exception.
+    assert set(_SHARED) == set(shared)
