@@ -35,6 +35,7 @@ from synth_pools._client.http import (
     UnsupportedProtocol,
     WriteTimeout,
 )
+from synth_pools._client.http.environment import is_socks
 
 # The first that fits counts: those further up are kinds of those further down.
 _MEANINGS: tuple[tuple[type[BaseException], type[TransportError]], ...] = (
@@ -65,6 +66,9 @@ class AiohttpClient(AsyncClient):
         return _Transport(**_known(options))
 
     def _init_proxy_transport(self, proxy: Proxy, *_: Any, **options: Any) -> AsyncBaseTransport:
+        # aiohttp would take its port for that of an HTTP proxy.
+        if is_socks(proxy):
+            return super()._init_proxy_transport(proxy, **options)
         return _Transport(proxy=proxy, **_known(options))
 
 

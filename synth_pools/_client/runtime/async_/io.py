@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 
 from synth_pools._client.http import AsyncClient, Limits, Timeout
+from synth_pools._client.http.environment import with_proxies
 from synth_pools._client.http.tls import context_for
 
 T = TypeVar("T")
@@ -150,11 +151,13 @@ def http_client(base_url: str, timeout: Timeout, limits: Limits) -> AsyncClient:
     is several times faster, because httpx's own pool looks through all connections and all waiting
     requests each time one of them changes.
     """
-    if not has_aiohttp():
-        return AsyncClient(timeout=timeout, limits=limits, verify=context_for(base_url))
-    from synth_pools._client.http.aiohttp_transport import AiohttpClient  # needs the extra
+    kind = AsyncClient
+    if has_aiohttp():
+        from synth_pools._client.http.aiohttp_transport import AiohttpClient  # needs the extra
 
-    return AiohttpClient(timeout=timeout, limits=limits, verify=context_for(base_url))
+        kind = AiohttpClient
+    context = context_for(base_url)
+    return with_proxies(lambda: kind(timeout=timeout, limits=limits, verify=context))
 
 
 @functools.cache

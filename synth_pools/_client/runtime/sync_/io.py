@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, Generic, ParamSpec, Self, TypeVar
 
 from synth_pools._client.http import Client, Limits, Timeout
+from synth_pools._client.http.environment import with_proxies
 from synth_pools._client.http.tls import context_for
 from synth_pools._client.http.tracebacks import strip_tracebacks
 
@@ -100,7 +101,8 @@ def close_in(owner: object, close: Close) -> None:
 
 def http_client(base_url: str, timeout: Timeout, limits: Limits) -> Client:
     """Make an HTTP client with connections of its own."""
-    return Client(timeout=timeout, limits=limits, verify=context_for(base_url))
+    context = context_for(base_url)
+    return with_proxies(lambda: Client(timeout=timeout, limits=limits, verify=context))
 
 
 class _TimedCall(Generic[T]):
