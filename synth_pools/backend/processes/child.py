@@ -14,7 +14,7 @@ import psutil
 
 from ..domain import clock
 from ..domain.json_text import spellings
-from .discovery import ProcessIdentity
+from .discovery import ProcessIdentity, tagger
 
 _READ_SECONDS = 0.5
 
@@ -52,14 +52,16 @@ class OutputTail:
 class Child:
     """A child process; made by `spawn`, to be closed once it has exited."""
 
-    def __init__(self, transport: asyncio.SubprocessTransport, protocol: _Protocol, marker: str):
+    def __init__(
+        self, transport: asyncio.SubprocessTransport, protocol: _Protocol, known: ProcessIdentity
+    ):
         self._transport = transport
         self._exited = protocol.exited
         self._all_read = protocol.all_read
         self.output = protocol.output
         self.pid = transport.get_pid()
         self._protocol = protocol
-        self._known = ProcessIdentity(self.pid, _started(self.pid), marker, is_child=True)
+        self._known = known
 
     @classmethod
     async def spawn(
@@ -77,6 +79,7 @@ class Child:
             OSError: There is no such program, or it cannot be run.
             ValueError: An argument or a variable is none that a process can have.
         """
+        tag = tagger(marker)
         transport, protocol = await asyncio.get_running_loop().subprocess_exec(
             _Protocol,
             *arguments,
@@ -87,8 +90,12 @@ class Child:
             cwd=cwd,
             # So that a signal reaches its children too, and ^C in our terminal does not.
             start_new_session=True,
+            preexec_fn=tag,
         )
-        return cls(transport, protocol, marker)
+        pid = transport.get_pid()
+        is_tagged = tag is not None
+        known = ProcessIdentity(pid, _started(pid), marker, is_child=True, is_tagged=is_tagged)
+        return cls(transport, protocol, known)
 
     @property
     def known(self) -> ProcessIdentity:

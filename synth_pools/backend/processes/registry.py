@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
-
-import psutil
 
 from ..domain import clock
 from ..storage.database import FILE_NAME, Database, Transaction
 from .child import Child
-from .discovery import ProcessIdentity, find
+from .discovery import ProcessFinder, ProcessIdentity, ProcessTable, have_same_token, tag_of
 from .termination import PATIENCE_SECONDS, end
 
 _log = logging.getLogger(__name__)
@@ -78,10 +77,13 @@ class ProcessRegistry:
 
 
 async def _end_leftovers(token: str, known: list[ProcessIdentity]) -> None:
-    def find_all() -> list[psutil.Process]:
-        return find(lambda marker: marker.startswith(f"{token}."), known)
-
-    left = len(find_all())
+    finder = ProcessFinder(
+        ProcessTable(),
+        lambda marker: marker.startswith(f"{token}."),
+        partial(have_same_token, tag_of(token)),
+        lambda: known,
+    )
+    left = len(await finder.find())
     if left:
         _log.warning("ending %d processes that the last run of this backend left", left)
-        await end(find_all, PATIENCE_SECONDS)
+        await end(finder, PATIENCE_SECONDS)

@@ -16,6 +16,7 @@ from ..domain.errors import ApiError
 from ..domain.target import TargetError
 from ..settings import Settings
 from .child import Child
+from .discovery import ProcessTable
 from .failures import ProcessFailure
 from .ports import HOST, Ports
 from .registry import ProcessRegistry
@@ -44,6 +45,7 @@ class ReplicaContext:
     balancer: Balancer
     registry: ProcessRegistry
     ports: Ports
+    table: ProcessTable
 
     async def clear(self, instances: Iterable[Instance]) -> None:
         """End the processes of these instances, with all that they started, and forget them."""
@@ -51,7 +53,7 @@ class ReplicaContext:
         for instance in instances:
             self.balancer.remove_process(instance.pool_id, instance.url)
         children = [instance.child for instance in instances if instance.child is not None]
-        await end_children(children)
+        await end_children(children, table=self.table)
         for instance in instances:
             instance.release(self.ports)
         await self.registry.remove(children)
@@ -265,7 +267,7 @@ class Replica:
         self._is_down(instance, failure.message)
         if instance.child is not None:
             # What it had started may hold its port, or what runs there, still.
-            await end_children([instance.child])
+            await end_children([instance.child], table=self._context.table)
             await self._context.registry.remove([instance.child])
             instance.child = None
         instance.release(self._context.ports)

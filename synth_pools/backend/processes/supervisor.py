@@ -15,6 +15,7 @@ from ..settings import Settings
 from ..storage import pools
 from ..storage.database import Database, Transaction
 from ..storage.pools import Pool
+from .discovery import ProcessTable
 from .failures import NOT_ALLOWED, ProcessFailure, not_allowed
 from .pool import PoolProcesses
 from .ports import Ports
@@ -40,7 +41,7 @@ class Processes:
         self._scheduler = scheduler
         self._may_start = settings.allow_processes
         self._registry = ProcessRegistry(database, settings.data_dir)
-        self._context = ReplicaContext(settings, balancer, self._registry, Ports())
+        self._context = ReplicaContext(settings, balancer, self._registry, Ports(), ProcessTable())
         self._pools: dict[str, PoolProcesses] = {}
         self._background: set[asyncio.Task[None]] = set()
         self._closing = False

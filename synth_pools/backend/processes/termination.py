@@ -6,12 +6,12 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import psutil
 
 from .child import Child
-from .discovery import find, is_alive
+from .discovery import ProcessFinder, ProcessTable, is_alive, tag_of
 
 _log = logging.getLogger(__name__)
 
@@ -22,17 +22,18 @@ _LOOK_SECONDS = 0.05
 # How often what is being killed is looked for again: it may be starting something just then.
 _ROUNDS = 40
 
-Find = Callable[[], list[psutil.Process]]
-
 
 async def end_children(
-    children: Sequence[Child], patience_seconds: float = PATIENCE_SECONDS
+    children: Sequence[Child],
+    patience_seconds: float = PATIENCE_SECONDS,
+    table: ProcessTable | None = None,
 ) -> None:
     """End these children with all that they started, and close them.
 
     Args:
         children: The children.
         patience_seconds: The time from SIGTERM to SIGKILL.
+        table: The table of processes; shared by those that end at the same time.
 
     Raises:
         asyncio.CancelledError: Cancelled; they were killed at once.
@@ -40,52 +41,79 @@ async def end_children(
     if not children:
         return
     markers = {child.known.marker for child in children}
-
-    def find_all() -> list[psutil.Process]:
-        return find(markers.__contains__, [child.known for child in children])
-
+    finder = ProcessFinder(
+        table or ProcessTable(),
+        markers.__contains__,
+        {tag_of(marker) for marker in markers}.__contains__,
+        lambda: [child.known for child in children],
+    )
     try:
-        await end(find_all, patience_seconds, children)
+        await end(finder, patience_seconds, children)
     finally:
         # Cancelled too: what is left open complains when the event loop is gone.
         for child in children:
             child.close()
 
 
-async def end(find_all: Find, patience_seconds: float, children: Sequence[Child] = ()) -> None:
-    """End all processes that `find_all` finds, now or later, and these children with their groups.
+async def end(
+    finder: ProcessFinder, patience_seconds: float, children: Sequence[Child] = ()
+) -> None:
+    """End all processes that the finder finds, now or later, and these children with their groups.
 
     Args:
-        find_all: Finds the processes that are still there.
+        finder: Finds the processes that are still there.
         patience_seconds: The time from SIGTERM to SIGKILL.
         children: Children of ours.
+
+    Raises:
+        asyncio.CancelledError: Cancelled; they were killed at once.
     """
-    seen: set[psutil.Process] = set()
-
-    def find_rest() -> list[psutil.Process]:
-        # What was known by its parent alone is not known any more once that has ended.
-        seen.update(find_all())
-        seen.intersection_update([process for process in seen if is_alive(process)])
-        return list(seen)
-
+    rest = _Rest(finder)
     try:
-        await _ask(find_rest, patience_seconds, children)
+        await _ask(rest, patience_seconds, children)
+        for _ in range(_ROUNDS):
+            running = _kill_running(children)
+            left = await rest.find()
+            _kill(left)
+            if not (left or running):
+                return
+            await asyncio.sleep(_LOOK_SECONDS)
     except asyncio.CancelledError:
-        _kill(find_rest, children)
+        _kill_running(children)
+        _kill(rest.find_now())
         raise
-    for _ in range(_ROUNDS):
-        if not _kill(find_rest, children):
-            return
-        await asyncio.sleep(_LOOK_SECONDS)
-    _log.warning("processes that a pool had started did not end: %d", len(find_rest()))
+    left = await rest.find()
+    _log.warning("processes that a pool had started did not end: %d", len(left))
 
 
-async def _ask(find_all: Find, patience_seconds: float, children: Sequence[Child]) -> None:
+class _Rest:
+    """The processes that were found and still run.
+
+    One that was known by its parent alone is not known any more once that has ended.
+    """
+
+    def __init__(self, finder: ProcessFinder) -> None:
+        self._finder = finder
+        self._seen: set[psutil.Process] = set()
+
+    async def find(self) -> list[psutil.Process]:
+        return self._add(await self._finder.find())
+
+    def find_now(self) -> list[psutil.Process]:
+        return self._add(self._finder.find_now())
+
+    def _add(self, found: list[psutil.Process]) -> list[psutil.Process]:
+        self._seen.update(found)
+        self._seen.intersection_update([process for process in self._seen if is_alive(process)])
+        return list(self._seen)
+
+
+async def _ask(rest: _Rest, patience_seconds: float, children: Sequence[Child]) -> None:
     loop = asyncio.get_running_loop()
     deadline = loop.time() + patience_seconds
     groups = {child.pid for child in children if not child.has_exited}
     asked = set()
-    left = find_all()
+    left = await rest.find()
     for child in children:
         child.signal(signal.SIGTERM)
     while left or not all(child.has_exited for child in children):
@@ -105,18 +133,20 @@ async def _ask(find_all: Find, patience_seconds: float, children: Sequence[Child
                 await child.exited(max(0.0, deadline - loop.time()))
         else:
             await asyncio.sleep(min(_LOOK_SECONDS, remaining))
-        left = find_all()
+        left = await rest.find()
 
 
-def _kill(find_all: Find, children: Sequence[Child]) -> bool:
-    """Kill everything that is left; False if there was nothing."""
+def _kill_running(children: Sequence[Child]) -> bool:
+    """Kill the children that have not exited; False if all have."""
     running = [child for child in children if not child.has_exited]
     for child in running:
         child.signal(signal.SIGKILL)
-    left = find_all()
-    for process in left:
+    return bool(running)
+
+
+def _kill(processes: Sequence[psutil.Process]) -> None:
+    for process in processes:
         _send(process, signal.SIGKILL)
-    return bool(left or running)
 
 
 def _is_in(process: psutil.Process, groups: set[int]) -> bool:

@@ -7,14 +7,30 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import uuid
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
 
 import psutil
 import pytest
 
 from synth_pools.backend.domain.definitions import has_processes
+from synth_pools.backend.processes import child as child_module
+from synth_pools.backend.processes import discovery
 from synth_pools.backend.processes.child import Child, OutputTail
-from synth_pools.backend.processes.discovery import ProcessIdentity, find, is_alive
+from synth_pools.backend.processes.discovery import (
+    ProcessFinder,
+    ProcessIdentity,
+    ProcessTable,
+    have_same_token,
+    is_alive,
+    read_table,
+    select,
+    tag_of,
+    tagger,
+)
 from synth_pools.backend.processes.ports import Ports
 from synth_pools.backend.processes.spec import MARKER, ProcessSpec, environment
 from synth_pools.backend.processes.termination import end_children
@@ -113,6 +129,12 @@ def test_ports_are_never_given_twice_at_once() -> None:
         ports.release(port)
 
 
+def find(
+    is_ours: Callable[[str], bool], known: Sequence[ProcessIdentity] = ()
+) -> list[psutil.Process]:
+    return select(read_table(with_environments=True), is_ours, known=known)
+
+
 async def spawn(code: str) -> Child:
     # Other tests run beside this one, and end what carries theirs.
     marker = f"{uuid.uuid4().hex}.of-the-tests"
@@ -188,13 +210,62 @@ async def test_what_it_started_without_its_environment_ends_too(leader_dies: boo
     near, far = (psutil.Process(int(pid)) for pid in child.output.lines()[0].split())
     assert find(lambda _: False, [child.known])
     if leader_dies:
-        # Nothing tells any more who started the one that went elsewhere.
+        # Neither its session, its environment nor its parent tells any more who started it.
         psutil.Process(child.pid).kill()
         await child.exited(10)
-        far.kill()
     await end_children([child], 0.2)
     assert not is_alive(near)
     assert not is_alive(far)
+
+
+async def test_the_next_run_finds_what_went_elsewhere_without_its_environment() -> None:
+    child = await spawn(CLEAN)
+    await until_it_writes(child)
+    far = psutil.Process(int(child.output.lines()[0].split()[1]))
+    psutil.Process(child.pid).kill()
+    await child.exited(10)
+    token = child.known.marker.partition(".")[0]
+    for one, is_found in ((token, True), ("another", False)):
+        is_our_tag = partial(have_same_token, tag_of(one))
+        finder = ProcessFinder(ProcessTable(), lambda _: False, is_our_tag, list)
+        assert (far in await finder.find()) is is_found
+        assert (far in finder.find_now()) is is_found
+    await end_children([child], 0.2)
+    assert not is_alive(far)
+
+
+@pytest.mark.parametrize("can_tag", [True, False])
+async def test_the_event_loop_reads_no_process_and_those_that_end_together_share_a_look(
+    can_tag: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert tagger("a.b") is not None
+    if not can_tag:
+        monkeypatch.setattr(child_module, "tagger", lambda _: None)
+    children = [await spawn("import time; print(1, flush=True); time.sleep(600)") for _ in range(8)]
+    for child in children:
+        await until_it_writes(child)
+        psutil.Process(child.pid).kill()
+        await child.exited(10)
+    threads: list[int] = []
+    tables: list[int] = []
+    read, environ = read_table, psutil.Process.environ
+
+    def reading(**options: Any) -> Any:
+        tables.append(threading.get_ident())
+        return read(**options)
+
+    def looking(process: psutil.Process) -> dict[str, str]:
+        threads.append(threading.get_ident())
+        return environ(process)
+
+    monkeypatch.setattr(discovery, "read_table", reading)
+    monkeypatch.setattr(psutil.Process, "environ", looking)
+    table = ProcessTable()
+    await asyncio.gather(*[end_children([child], table=table) for child in children])
+    # Each looks once before it asks, and once before it takes it that nothing is left.
+    assert 1 <= len(tables) <= 4
+    assert bool(threads) is not can_tag
+    assert threading.get_ident() not in {*threads, *tables}
 
 
 async def test_a_cancelled_end_kills_at_once() -> None:
