@@ -45,7 +45,8 @@ def journal_path(value: object) -> Path | None:
     text = os.fspath(value)
     if not text or "\0" in text:
         raise RequestValidationError("journal must be the path of a file")
-    path = Path(text)
+    # Absolute, for the day on which the program changes its directory.
+    path = Path(text).absolute()
     if path.exists() and not path.is_file():
         kind = "a directory" if path.is_dir() else "something else"
         raise RequestValidationError(f"journal must be a file, and {text} is {kind}")
@@ -86,6 +87,7 @@ class JournalFile:
             if difference is not None:
                 raise self._error(f"it belongs to another run: {difference}")
         except BaseException:
+            self._unlock()
             self._file.close()
             raise
 
@@ -115,7 +117,14 @@ class JournalFile:
         """Close the file once pending lines are on the disk. Can be repeated."""
         with self._syncing, self._writing:
             self._broken = self._broken or "it is closed"
+            self._unlock()
             self._file.close()
+
+    def forget(self) -> None:
+        """Close the file in a child process, which has no part in the run."""
+        # The locks may be held by threads that are not in this process.
+        self._broken = "it was opened in another process"
+        self._file.close()
 
     def _append(self, line: bytes) -> None:
         with self._writing:
@@ -161,6 +170,12 @@ class JournalFile:
             fcntl.flock(self._file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise self._error("another run is using it") from None
+
+    def _unlock(self) -> None:
+        # Closing is not enough: a child that was forked meanwhile may have the file open as well.
+        if fcntl is not None and not self._file.closed:
+            with contextlib.suppress(OSError):
+                fcntl.flock(self._file.fileno(), fcntl.LOCK_UN)
 
     def _begin(self, pool_id: str, base_url: str) -> Run:
         run = Run(uuid.uuid4().hex, pool_id, base_url)

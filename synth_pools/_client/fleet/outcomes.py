@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ class RolloutOutcome:
 
     Attributes:
         index: Which one it was, counted from 0.
-        request: The request, as it was given.
+        request: The request, as it was when it was taken.
         rollout: The rollout, ended, with its ``summary``; None if there is an error instead.
         error: Why there is no ended rollout; None if there is one.
         attempts: How many rollouts were started for it.
@@ -101,6 +101,26 @@ class OutcomeCounter:
         now = self._clock() if self._ended is None else self._ended
         seconds = 0.0 if self._started is None else now - self._started
         return FleetProgress(self._total, running, seconds=seconds, **self._counts)
+
+
+def snapshot(request: Any) -> Any:
+    """Copy a request, whose owner may change it for the next one; what is no JSON stays as it is.
+
+    Returns:
+        The copy, or the request itself where it contains itself.
+    """
+    try:
+        return _copy(request)
+    except RecursionError:
+        return request
+
+
+def _copy(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _copy(inner) for name, inner in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(map(_copy, value))
+    return value
 
 
 def rollout_id_of(rollout: Any) -> str:

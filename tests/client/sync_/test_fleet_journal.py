@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from synth_pools import (
 from tests.support.fault_server import FaultServer
 from tests.support.faults import answer
 from tests.support.fleet_service import FleetService
+from tests.support.forks import idle_child
 from tests.support.leaks import KEY
 
 pytestmark = pytest.mark.one_library
@@ -205,3 +207,53 @@ def test_a_journal_that_cannot_be_written_ends_the_fleet(
     with pytest.raises(JournalError, match="No space left on device"):
         run(fleet_client, requests, journal)
     assert len(service.keys) < 40
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded")
+def test_a_child_that_is_forked_meanwhile_does_not_keep_the_journal(
+    service: FleetService, fleet_client: ContainerPoolsClient, journal: Path
+) -> None:
+    requests = [{"seed": seed} for seed in range(50)]
+    with fleet_client.rollouts.run_many(P, requests, journal=journal) as fleet:
+        fleet.__next__()
+        with idle_child() as open_files:
+            fleet.close()
+            assert str(journal) not in open_files
+            assert len(run(fleet_client, requests, journal)) == 50
+
+
+def test_a_journal_stays_where_it_is_when_the_program_changes_its_directory(
+    service: FleetService,
+    fleet_client: ContainerPoolsClient,
+    journal: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    requests = [{"seed": seed} for seed in range(6)]
+    monkeypatch.chdir(journal.parent)
+    run(fleet_client, requests, Path(journal.name))
+    fleet = fleet_client.rollouts.run_many(P, requests, journal=journal.name)
+    (journal.parent / "elsewhere").mkdir()
+    monkeypatch.chdir(journal.parent / "elsewhere")
+    outcomes = [outcome for outcome in fleet]
+    assert [outcome.replayed for outcome in outcomes] == [True] * 6
+    assert not (journal.parent / "elsewhere" / journal.name).exists()
+
+
+def test_a_source_may_give_the_same_object_again_and_again(
+    service: FleetService, fleet_client: ContainerPoolsClient, journal: Path
+) -> None:
+    def requests() -> Iterator[dict[str, Any]]:
+        request: dict[str, Any] = {"env": {"list": [0]}}
+        for seed in range(60):
+            request["seed"] = request["env"]["list"][0] = seed
+            yield request
+
+    for replayed in (False, True):
+        outcomes = run(fleet_client, requests(), journal)
+        assert [outcome.request["seed"] for outcome in outcomes] == list(range(60))
+        for outcome in outcomes:
+            assert outcome.rollout is not None
+            assert outcome.rollout["request"] == outcome.request
+            assert outcome.request["env"] == {"list": [outcome.index]}
+            assert outcome.replayed is replayed
+    assert set(service.seeds.values()) == {1}

@@ -18,7 +18,12 @@ from synth_pools._client._async.transport import AsyncTransport
 from synth_pools._client.fleet.error_category import ErrorCategory, classify_error
 from synth_pools._client.fleet.journal import Run
 from synth_pools._client.fleet.journal_file import JournalFile
-from synth_pools._client.fleet.outcomes import FleetProgress, OutcomeCounter, RolloutOutcome
+from synth_pools._client.fleet.outcomes import (
+    FleetProgress,
+    OutcomeCounter,
+    RolloutOutcome,
+    snapshot,
+)
 from synth_pools._client.fleet.progress_bar import ProgressBar
 from synth_pools._client.runtime.async_.concurrency import (
     AsyncCondition,
@@ -29,6 +34,7 @@ from synth_pools._client.runtime.async_.concurrency import (
     ends_silently,
 )
 from synth_pools._client.runtime.async_.io import AsyncCloseable, in_thread
+from synth_pools._client.runtime.fork_safety import forget_in_children
 from synth_pools.errors import FleetStoppedError, SynthPoolsError
 
 # How far the others may get ahead of one that is reported next, in a fleet that reports in order.
@@ -132,7 +138,7 @@ class _Engine:
     ) -> None:
         self._options = options
         self._pool_id = pool_id
-        self._source = AsyncRequestSource(requests, "requests")
+        self._source = AsyncRequestSource(requests, "requests", snapshot)
         # Each call once: retries are decided for all calls together, by the retrying caller.
         self._transport = transport.with_config(
             dataclasses.replace(transport.config, max_retries=0, idempotency_key=None)
@@ -210,6 +216,7 @@ class _Engine:
         run = Run(uuid.uuid4().hex, self._pool_id, base_url)
         if options.journal is not None:
             self._journal = await in_thread(JournalFile, options.journal, self._pool_id, base_url)
+            forget_in_children(self._journal)
             run = self._journal.run
         self._caller = AsyncRetryingCaller(
             self._group,

@@ -21,8 +21,14 @@ from synth_pools._client._sync.transport import Transport
 from synth_pools._client.fleet.error_category import ErrorCategory, classify_error
 from synth_pools._client.fleet.journal import Run
 from synth_pools._client.fleet.journal_file import JournalFile
-from synth_pools._client.fleet.outcomes import FleetProgress, OutcomeCounter, RolloutOutcome
+from synth_pools._client.fleet.outcomes import (
+    FleetProgress,
+    OutcomeCounter,
+    RolloutOutcome,
+    snapshot,
+)
 from synth_pools._client.fleet.progress_bar import ProgressBar
+from synth_pools._client.runtime.fork_safety import forget_in_children
 from synth_pools._client.runtime.sync_.concurrency import (
     Condition,
     RequestSource,
@@ -135,7 +141,7 @@ class _Engine:
     ) -> None:
         self._options = options
         self._pool_id = pool_id
-        self._source = RequestSource(requests, "requests")
+        self._source = RequestSource(requests, "requests", snapshot)
         # Each call once: retries are decided for all calls together, by the retrying caller.
         self._transport = transport.with_config(
             dataclasses.replace(transport.config, max_retries=0, idempotency_key=None)
@@ -213,6 +219,7 @@ class _Engine:
         run = Run(uuid.uuid4().hex, self._pool_id, base_url)
         if options.journal is not None:
             self._journal = in_thread(JournalFile, options.journal, self._pool_id, base_url)
+            forget_in_children(self._journal)
             run = self._journal.run
         self._caller = RetryingCaller(
             self._group,

@@ -144,8 +144,9 @@ class AsyncWorkerGroup:
 class AsyncRequestSource:
     """A caller's requests, one after the other, whatever kind of iterable they are in."""
 
-    def __init__(self, requests: Any, name: str) -> None:
+    def __init__(self, requests: Any, name: str, copy: Callable[[Any], Any]) -> None:
         self.taken = 0
+        self._copy = copy
         self._lock = asyncio.Lock()
         self._next: AsyncIterator[Any] | None = None
         self._iterator: Iterator[Any] | None = None
@@ -173,7 +174,8 @@ class AsyncRequestSource:
             if item is self:
                 return None
             self.taken += 1
-            return self.taken - 1, item
+            # Before the next one is asked for: it may be the same object with other contents.
+            return self.taken - 1, self._copy(item)
 
 
 class AsyncPrefetch(Generic[T]):

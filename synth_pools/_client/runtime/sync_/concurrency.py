@@ -130,8 +130,9 @@ class WorkerGroup:
 class RequestSource:
     """A caller's requests, one after the other."""
 
-    def __init__(self, requests: Any, name: str) -> None:
+    def __init__(self, requests: Any, name: str, copy: Callable[[Any], Any]) -> None:
         self.taken = 0
+        self._copy = copy
         self._lock = threading.Lock()
         try:
             self._iterator: Iterator[Any] = iter(requests)
@@ -153,7 +154,8 @@ class RequestSource:
             if item is self:
                 return None
             self.taken += 1
-            return self.taken - 1, item
+            # Before the next one is asked for: it may be the same object with other contents.
+            return self.taken - 1, self._copy(item)
 
 
 class Prefetch(Generic[T]):
