@@ -29,7 +29,7 @@ FOUND = page.Found(
 DISK = page.Disk("ext4", 0.5, 400 * 1024 * 1000)
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(600)
 def test_a_small_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measures, "READERS", 5)
     monkeypatch.setattr(load, "_READERS_SECONDS", 3.0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from synth_pools.contract import run_contract
 from synth_pools.contract.results import Column, Outcome, Report
 from synth_pools.contract.session import OF_FEATURE
@@ -48,6 +50,8 @@ def test_features_that_are_not_listed() -> None:
     assert by_check["events.order"] == {Outcome.HELD}
 
 
+# It asks almost everything that the kit asks.
+@pytest.mark.timeout(600)
 def test_a_server_from_before_the_later_operations() -> None:
     later = {name for names in OF_FEATURE.values() for name in names}
     features = {"echo": True, "event_resume": True, "idempotency_keys": True}

@@ -101,7 +101,7 @@ async def _stream(request: Request, blocks: Blocks, passing: Passing) -> Blocks:
 _FREE = Fault("free", "none", (), _EVERYTHING, before=_before, after=_after, stream=_stream)
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(600)
 def test_every_freedom_at_once() -> None:
     with LocalBackend(api_key=KEY) as backend, FaultProxy(backend.url, _FREE, KEY) as proxy:
         report = run_contract(
@@ -127,7 +127,7 @@ async def _no_slow_rollouts(request: Request, passing: Passing) -> Response | No
     return None
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(600)
 def test_states_that_cannot_be_produced_are_named() -> None:
     strict = Fault("strict", "none", (), _EVERYTHING, before=_no_slow_rollouts)
     with LocalBackend(api_key=KEY) as backend, FaultProxy(backend.url, strict, KEY) as proxy:

@@ -16,7 +16,7 @@ from tests.support.document import OPERATIONS
 REPO = Path(__file__).parents[2]
 
 # Installing takes what the package index takes.
-pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("wheel")]
+pytestmark = [pytest.mark.timeout(600), pytest.mark.xdist_group("wheel")]
 
 
 def run(*command: str | Path, cwd: Path, status: int = 0) -> str:

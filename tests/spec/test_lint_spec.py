@@ -48,7 +48,7 @@ def test_a_node_without_npm_is_not_taken(tmp_path: Path, monkeypatch: pytest.Mon
     assert lint_spec.machine_node() is None
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @pytest.mark.xdist_group("lint-spec")
 @pytest.mark.parametrize(
     ("before", "after", "said"),

@@ -42,7 +42,7 @@ ensure_resource_availability.enabled = false
 """
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 def test_no_request_that_the_spec_describes_is_answered_otherwise(
     start: Callable[..., Server], tmp_path: Path
 ) -> None:
@@ -67,7 +67,7 @@ def test_no_request_that_the_spec_describes_is_answered_otherwise(
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=220,
+        timeout=580,
         check=False,
     )
     assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]

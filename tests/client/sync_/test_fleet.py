@@ -211,7 +211,7 @@ def test_a_service_that_never_comes_back(
     outcomes = []
     with pytest.raises(FleetStoppedError, match="nothing gets through") as caught:
         for outcome in fleet_client.rollouts.run_many(
-            P, ({"seed": n} for n in count()), max_in_flight=4, patience=0.5
+            P, ({"seed": n} for n in count()), max_in_flight=2, patience=0.5
         ):
             outcomes += [outcome]
     assert 1 <= len(outcomes) <= 8

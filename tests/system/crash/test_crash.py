@@ -9,7 +9,7 @@ import pytest
 from tests.system.crash.run import crash_run
 
 
-@pytest.mark.timeout(150)
+@pytest.mark.timeout(600)
 def test_nothing_is_lost_and_nothing_runs_twice(tmp_path: Path) -> None:
     report = crash_run(tmp_path, kills=5, seed=1)
     assert report.verdict.wrong == []

@@ -7,7 +7,7 @@ import pytest
 from tests.system.fleet.run import prove
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("variant", ["async", "sync"])
 def test_nothing_is_lost_and_nothing_runs_twice(variant: str) -> None:
     story = prove(80, 0.7, variant, mean_bytes=1300)

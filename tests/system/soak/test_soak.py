@@ -9,7 +9,7 @@ import pytest
 from tests.system.soak.run import soak_run
 
 
-@pytest.mark.timeout(150)
+@pytest.mark.timeout(600)
 def test_all_outcomes_are_there_at_the_end(tmp_path: Path) -> None:
     report = soak_run(tmp_path, rollouts=150)
     assert report.verdict.wrong == []
