@@ -171,6 +171,17 @@ def late(seconds: float, then: Fault | None = None) -> Fault:
     return act
 
 
+def when(condition: Callable[[], bool], then: Fault | None = None) -> Fault:
+    """The answer comes when something has come to pass."""
+
+    async def act(wire: Wire) -> bool:
+        while not condition():
+            await wire.nothing(0.01)
+        return await (then or answer())(wire)
+
+    return act
+
+
 def then_close(then: Fault | None = None) -> Fault:
     """The answer does not say that the connection ends with it."""
 

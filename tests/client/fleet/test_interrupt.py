@@ -54,7 +54,11 @@ def test_interrupt(tmp_path: Path, variant: str, on_interrupt: str) -> None:
             program.kill()
             program.wait(20)
         assert time.monotonic() - started < 40
-        assert (out, err, program.returncode) == ("interrupted\n", "", 0)
+        assert (out, program.returncode) == ("interrupted\n", 0)
+        (line,) = err.splitlines()
+        assert line.startswith("run_many was interrupted after 1 requests; ")
+        assert ("; 5 rollouts go on; " in line) is (on_interrupt == "leave")
+        assert line.endswith(f"make the same call with journal={str(tmp_path / 'run.jsonl')!r}")
         running = client.list_rollouts(pool, state="running")["items"]
         cancelled = client.list_rollouts(pool, state="cancelled")["items"]
         expected = (0, 5) if on_interrupt == "cancel" else (5, 0)

@@ -31,8 +31,8 @@ from synth_pools import (
     RolloutOutcome,
     ServerError,
 )
-from tests.support.fault_server import FaultServer
-from tests.support.faults import answer, html, late, reset
+from tests.support.fault_server import FaultServer, Seen
+from tests.support.faults import Fault, answer, html, late, reset, when
 from tests.support.fleet_service import FleetService, until
 from tests.support.leaks import KEY
 
@@ -365,6 +365,47 @@ def test_what_is_under_way_is_left_or_cancelled(
     assert len(service.cancelled) >= 5 if on_interrupt == "cancel" else not service.cancelled
     # The streams of the others were given up, and not left to the service to end.
     assert until(lambda: server.open_connections <= 8), server.open_connections
+
+
+def test_all_that_is_under_way_is_cancelled_at_once(
+    server: FaultServer,
+    service: FleetService,
+    fleet_client: ContainerPoolsClient,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    service.seconds = 60.0
+    cancels: set[str] = set()
+
+    def followed() -> int:
+        return sum(seen.path.endswith("/events") for seen in server.requests)
+
+    def choose(seen: Seen) -> Fault:
+        if not seen.path.endswith("/cancel"):
+            return answer({}) if seen.path.endswith("/sync/summary") else service(seen)
+        rollout_id = seen.path.split("/")[-2]
+        cancels.add(rollout_id)
+        refused = rollout_id in ("rollout_7", "rollout_9")
+        # Nobody has an answer before all have asked.
+        return when(lambda: len(cancels) == 40, html(500) if refused else service(seen))
+
+    # The first one ends when all others are followed.
+    service.refuse = lambda seen: (
+        when(lambda: followed() == 40, answer({"id": "sync", "status": "completed"}))
+        if seen.json["seed"] == "first"
+        else None
+    )
+    server.play(choose=choose)
+    requests = [{"seed": "first", "mode": "sync"}, *seeds(40)]
+    with fleet_client.rollouts.run_many(
+        P, requests, max_in_flight=41, on_interrupt="cancel"
+    ) as fleet:
+        for outcome in fleet:
+            assert outcome.index == 0
+            break
+    assert len(cancels) == 40
+    (line,) = [record.message for record in caplog.records if "cancelled" in record.message]
+    assert line.startswith("2 rollouts could not be cancelled and go on: rollout_")
+    assert {"rollout_7", "rollout_9"} == set(line.rpartition(": ")[2].split(", "))
 
 
 def test_a_fleet_that_was_never_run_says_so(

@@ -2,59 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
-import uuid
 import warnings
-from collections import deque
-from collections.abc import Callable
-from pathlib import Path
+from types import TracebackType
 from typing import Any, Self
 
-from synth_pools._client._async.facade.rollouts import AsyncRolloutOperations
-from synth_pools._client._async.fleet.retrying_caller import AsyncRetryingCaller
-from synth_pools._client._async.fleet.worker import AsyncFleetWorker
+from synth_pools._client._async.fleet.engine import AsyncFleetEngine, FleetOptions
 from synth_pools._client._async.transport import AsyncTransport
-from synth_pools._client.fleet.error_category import ErrorCategory, classify_error
-from synth_pools._client.fleet.journal import Run
-from synth_pools._client.fleet.journal_file import JournalFile
 from synth_pools._client.fleet.outcomes import (
     FleetProgress,
-    OutcomeCounter,
     RolloutOutcome,
-    snapshot,
 )
-from synth_pools._client.fleet.progress_bar import ProgressBar
 from synth_pools._client.runtime.async_.concurrency import (
-    AsyncCondition,
-    AsyncRequestSource,
     AsyncRunnable,
-    AsyncWorkerGroup,
-    call_back,
     ends_silently,
 )
-from synth_pools._client.runtime.async_.io import AsyncCloseable, in_thread
-from synth_pools._client.runtime.fork_safety import forget_in_children
-from synth_pools.errors import FleetStoppedError, SynthPoolsError
-
-# How far the others may get ahead of one that is reported next, in a fleet that reports in order.
-_LEAST_AHEAD = 256
-_CANCEL_SECONDS = 15.0
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class FleetOptions:
-    """Arguments of `run_many`, checked."""
-
-    max_in_flight: int
-    on_result: Callable[[RolloutOutcome], Any] | None
-    journal: Path | None
-    fail_fast: bool
-    retries: int
-    progress: Callable[[FleetProgress], Any] | bool | None
-    in_order: bool
-    on_interrupt: str
-    patience: float
+from synth_pools._client.runtime.async_.io import AsyncCloseable
 
 
 class AsyncFleet(AsyncRunnable[FleetProgress], AsyncCloseable):
@@ -75,8 +37,8 @@ class AsyncFleet(AsyncRunnable[FleetProgress], AsyncCloseable):
     def __init__(
         self, transport: AsyncTransport, pool_id: str, requests: Any, options: FleetOptions
     ) -> None:
-        self._engine: _Engine | None = None
-        self._engine = _Engine(transport, pool_id, requests, options)
+        self._engine: AsyncFleetEngine | None = None
+        self._engine = AsyncFleetEngine(transport, pool_id, requests, options)
 
     @property
     def progress(self) -> FleetProgress:
@@ -100,8 +62,8 @@ class AsyncFleet(AsyncRunnable[FleetProgress], AsyncCloseable):
         engine = self._running()
         try:
             outcome = await engine.next()
-        except BaseException:
-            await engine.aclose()
+        except BaseException as error:
+            await engine.aclose(interrupted=_is_interruption(error))
             raise
         if outcome is None:
             await engine.aclose()
@@ -112,7 +74,15 @@ class AsyncFleet(AsyncRunnable[FleetProgress], AsyncCloseable):
         """End the fleet. Can be repeated."""
         await self._running().aclose()
 
-    def _running(self) -> _Engine:
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._running().aclose(interrupted=_is_interruption(error))
+
+    def _running(self) -> AsyncFleetEngine:
         assert self._engine is not None  # noqa: S101 - only while it is made
         return self._engine
 
@@ -130,286 +100,8 @@ class AsyncFleet(AsyncRunnable[FleetProgress], AsyncCloseable):
         engine.abandon()
 
 
-class _Engine:
-    """Workers of a fleet and their shared state. It holds no reference to the fleet."""
-
-    def __init__(
-        self, transport: AsyncTransport, pool_id: str, requests: Any, options: FleetOptions
-    ) -> None:
-        self._options = options
-        self._pool_id = pool_id
-        self._source = AsyncRequestSource(requests, "requests", snapshot)
-        # Each call once: retries are decided for all calls together, by the retrying caller.
-        self._transport = transport.with_config(
-            dataclasses.replace(transport.config, max_retries=0, idempotency_key=None)
-        )
-        self._tries = transport.config.max_retries
-        self._group = AsyncWorkerGroup()
-        # Whoever asks for outcomes waits for a change, and a worker for room to take one more.
-        self._changed = AsyncCondition()
-        self._room = self._changed.sibling()
-        self._counter = OutcomeCounter(_length(requests), transport.clock)
-        self._ready: deque[RolloutOutcome] = deque()
-        self._waiting: dict[int, RolloutOutcome] = {}
-        self._next_index = 0
-        self._workers = 0
-        self._unreported = 0
-        ahead = 2 * options.max_in_flight
-        self._most_unreported = max(ahead, _LEAST_AHEAD) if options.in_order else ahead
-        self._failure: BaseException | None = None
-        self._fatal = False
-        self._ending = False
-        self._worker: AsyncFleetWorker | None = None
-        self._caller: AsyncRetryingCaller | None = None
-        self._journal: JournalFile | None = None
-        self._bar = ProgressBar() if options.progress is True else None
-        self.started = False
-        self.closed = False
-
-    def progress(self) -> FleetProgress:
-        return self._counter.progress(len(self._worker.in_flight) if self._worker else 0)
-
-    async def next(self) -> RolloutOutcome | None:
-        """Return the next outcome; None after the last one."""
-        if self.closed:
-            return None
-        if not self.started:
-            await self._start()
-        with self._changed:
-            while self._workers and not (self._ready or self._fatal or self._group.stopping):
-                await self._changed.wait_at_most(None)
-            outcome = self._ready.popleft() if self._ready and not self._fatal else None
-            if outcome is not None:
-                self._unreported -= 1
-                self._room.notify()
-        if outcome is None:
-            if self._failure is not None:
-                raise self._failure
-            return None
-        await self._report(outcome)
-        return outcome
-
-    async def aclose(self) -> None:
-        """Stop the workers, and leave or cancel the requests in flight."""
-        if self.closed:
-            return
-        self.closed = True
-        self._counter.stop()
-        try:
-            await self._stop_workers()
-            if self._worker is not None and self._options.on_interrupt == "cancel":
-                await self._cancel_in_flight()
-        finally:
-            if self._journal is not None:
-                self._journal.close()
-            if self._bar is not None:
-                self._bar.close()
-
-    def abandon(self) -> None:
-        """Stop the workers from wherever the garbage collector runs; the last one tidies up."""
-        self._group.abandon()
-
-    async def _start(self) -> None:
-        self.started = True
-        self._transport.check_open()
-        options, base_url = self._options, self._transport.config.base_url
-        run = Run(uuid.uuid4().hex, self._pool_id, base_url)
-        if options.journal is not None:
-            self._journal = await in_thread(JournalFile, options.journal, self._pool_id, base_url)
-            forget_in_children(self._journal)
-            run = self._journal.run
-        self._caller = AsyncRetryingCaller(
-            self._group,
-            self._transport,
-            limit=options.max_in_flight,
-            tries=self._tries + options.retries,
-            patience=options.patience,
-        )
-        self._worker = AsyncFleetWorker(
-            AsyncRolloutOperations._on(self._transport),
-            self._pool_id,
-            self._group,
-            self._caller,
-            run,
-            self._journal,
-            options.retries,
-        )
-        self._counter.start()
-        self._start_worker()
-        if not self._workers:
-            raise FleetStoppedError(
-                "the fleet stopped before its first request: the system has no more threads",
-                index=0,
-                reason=None,
-            )
-
-    def _start_worker(self) -> None:
-        """Start one more worker if that is allowed; where there are no more, the others go on."""
-        with self._changed:
-            if self._workers >= self._options.max_in_flight or self._ending:
-                return
-            self._workers += 1
-        started = False
-        try:
-            started = self._group.start(self._work, self._lost)
-        finally:
-            if not started:
-                with self._changed:
-                    self._workers -= 1
-
-    async def _work(self) -> None:
-        """Take requests as long as there are any, and start one more worker for each."""
-        try:
-            while await self._may_take():
-                taken = await self._source.take()
-                if taken is None:
-                    self._all_taken()
-                    return
-                self._start_worker()
-                await self._run(*taken)
-        except BaseException as error:
-            if not self._group.stopping:
-                self._fail(error)
-            elif isinstance(error, KeyboardInterrupt | SystemExit):
-                raise
-        finally:
-            self._worker_ended()
-
-    def _lost(self) -> None:
-        """Note a worker that ended before it began."""
-        if not self._group.stopping:
-            self._fail(GeneratorExit())
-        self._worker_ended()
-
-    def _worker_ended(self) -> None:
-        with self._changed:
-            self._workers -= 1
-            self._changed.notify_all()
-        # A fleet that was forgotten has nobody else to do it.
-        if not self._workers and self._group.stopping and self._journal is not None:
-            self._journal.close()
-
-    async def _may_take(self) -> bool:
-        with self._room:
-            while not self._ending and self._unreported >= self._most_unreported:
-                self._group.check()
-                await self._room.wait_at_most(None)
-            self._group.check()
-            self._unreported += not self._ending
-            return not self._ending
-
-    def _all_taken(self) -> None:
-        if self._journal is not None and self._journal.entries.highest >= self._source.taken:
-            many, few = self._journal.entries.highest + 1, self._source.taken
-            raise self._journal.mismatch(f"it has {many} requests or more, and here are {few}")
-        with self._changed:
-            self._end()
-            self._unreported -= 1
-
-    def _end(self) -> None:
-        """Take no more requests. The lock must be held."""
-        self._ending = True
-        self._room.notify_all()
-        self._changed.notify_all()
-
-    async def _run(self, index: int, request: Any) -> None:
-        assert self._worker is not None  # noqa: S101 - workers start after it
-        assert self._caller is not None  # noqa: S101
-        outcome = await self._worker.run(index, request)
-        with self._changed:
-            if outcome.error is not None and not self._caller.is_open and _may_pass(outcome.error):
-                self._failure = self._failure or _stopped("nothing gets through", outcome)
-                self._end()
-            self._waiting[index] = outcome
-            if self._options.in_order:
-                while self._next_index in self._waiting:
-                    self._ready.append(self._waiting.pop(self._next_index))
-                    self._next_index += 1
-            else:
-                self._ready.append(self._waiting.pop(index))
-            self._changed.notify_all()
-
-    async def _report(self, outcome: RolloutOutcome) -> None:
-        options = self._options
-        self._counter.add(outcome)
-        if options.on_result is not None:
-            await call_back(options.on_result, outcome)
-        if self._bar is not None:
-            self._bar(self.progress())
-        elif callable(options.progress):
-            await call_back(options.progress, self.progress())
-        if options.fail_fast and not outcome.ok and not outcome.replayed:
-            await self._stop_for(outcome)
-
-    async def _stop_for(self, outcome: RolloutOutcome) -> None:
-        """Stop the fleet at a failed outcome, which is still reported."""
-        with self._changed:
-            self._failure = _stopped("fail_fast", outcome)
-            self._end()
-        await self._stop_workers()
-        self._ready.clear()
-
-    def _fail(self, error: BaseException) -> None:
-        with self._changed:
-            if self._failure is None:
-                self._failure = _raisable(error, self._source.taken)
-            # What the caller's own iterable raises comes after the outcomes of what it gave.
-            own = isinstance(error, Exception) or ends_silently(error)
-            self._fatal = self._fatal or isinstance(error, SynthPoolsError) or not own
-            self._end()
-
-    async def _stop_workers(self) -> None:
-        self._group.stopping = True
-        if self._caller is not None:
-            self._caller.wake()
-        with self._changed:
-            self._end()
-        await self._group.stop()
-
-    async def _cancel_in_flight(self) -> None:
-        assert self._worker is not None  # noqa: S101 - the caller looked
-        items = deque(self._worker.in_flight.values())
-
-        async def work() -> None:
-            assert self._worker is not None  # noqa: S101
-            while items:
-                with contextlib.suppress(SynthPoolsError, IndexError):
-                    await self._worker.cancel(items.popleft())
-
-        group = AsyncWorkerGroup()
-        group.start(work, lambda: None)
-        await group.join(_CANCEL_SECONDS)
-        await group.stop()
-
-
-def _stopped(why: str, outcome: RolloutOutcome) -> FleetStoppedError:
-    what = outcome.error or f"the rollout is {outcome.status}"
-    return FleetStoppedError(
-        f"the fleet stopped at its request {outcome.index} ({why}): {what}",
-        index=outcome.index,
-        reason=outcome.error,
-    )
-
-
-def _raisable(error: BaseException, taken: int) -> BaseException:
-    """Return what to raise for what ended a worker."""
-    if not ends_silently(error):
-        return error
-    # Raised as they are, these would end whoever iterates in silence.
-    return FleetStoppedError(
-        f"the fleet stopped after {taken} requests: {type(error).__name__} came from them, "
-        "or ended one of its workers",
-        index=taken,
-        reason=None,
-    )
-
-
-def _may_pass(error: Exception) -> bool:
-    return classify_error(error)[0] not in (ErrorCategory.PERMANENT, ErrorCategory.SERVER_ERROR)
-
-
-def _length(requests: Any) -> int | None:
-    try:
-        return len(requests)
-    except TypeError:
-        return None
+def _is_interruption(error: BaseException | None) -> bool:
+    """Check for ^C, which comes to a coroutine as its cancellation."""
+    if isinstance(error, KeyboardInterrupt):
+        return True
+    return error is not None and ends_silently(error) and not isinstance(error, GeneratorExit)

@@ -129,7 +129,8 @@ class AsyncRolloutRunner:
             RequestValidationError: An argument is refused; nothing was sent.
         """
         # 10 ms, which the short names beside it do without.
-        from synth_pools._client._async.fleet.fleet import AsyncFleet, FleetOptions
+        from synth_pools._client._async.fleet.engine import FleetOptions
+        from synth_pools._client._async.fleet.fleet import AsyncFleet
         from synth_pools._client.fleet.journal_file import journal_path
 
         check_callback(on_result, "on_result")

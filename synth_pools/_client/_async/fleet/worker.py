@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from typing import Any
 
@@ -22,8 +23,10 @@ from synth_pools._client.runtime.async_.io import in_thread
 from synth_pools.errors import (
     AuthenticationError,
     ClientClosedError,
+    ConflictError,
     DecodeError,
     JournalError,
+    NotFoundError,
     SynthPoolsError,
 )
 
@@ -90,16 +93,18 @@ class AsyncFleetWorker:
         del self.in_flight[index]
         return outcome
 
-    async def cancel(self, item: InFlight) -> None:
+    async def cancel(self, item: InFlight, operations: AsyncRolloutOperations) -> None:
         """Cancel a request in flight; a rollout whose id is unknown is found by its key."""
         if not item.key:
             return
         if item.rollout_id is None:
-            rollout = await self._operations.create_rollout(
+            rollout = await operations.create_rollout(
                 self._pool_id, item.request, idempotency_key=item.key
             )
             item.rollout_id = rollout_id_of(rollout)
-        await self._operations.cancel_rollout(self._pool_id, item.rollout_id)
+        # One that has just ended, or is gone, does not go on either.
+        with contextlib.suppress(ConflictError, NotFoundError):
+            await operations.cancel_rollout(self._pool_id, item.rollout_id)
 
     async def _run_item(
         self, index: int, item: InFlight, sha: str, admission: AdmissionRecord | None

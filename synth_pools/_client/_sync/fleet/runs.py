@@ -132,7 +132,8 @@ class RolloutRunner:
             RequestValidationError: An argument is refused; nothing was sent.
         """
         # 10 ms, which the short names beside it do without.
-        from synth_pools._client._sync.fleet.fleet import Fleet, FleetOptions
+        from synth_pools._client._sync.fleet.engine import FleetOptions
+        from synth_pools._client._sync.fleet.fleet import Fleet
         from synth_pools._client.fleet.journal_file import journal_path
 
         check_callback(on_result, "on_result")

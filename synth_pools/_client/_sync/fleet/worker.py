@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from typing import Any
 
@@ -25,8 +26,10 @@ from synth_pools._client.runtime.sync_.io import in_thread
 from synth_pools.errors import (
     AuthenticationError,
     ClientClosedError,
+    ConflictError,
     DecodeError,
     JournalError,
+    NotFoundError,
     SynthPoolsError,
 )
 
@@ -93,16 +96,18 @@ class FleetWorker:
         del self.in_flight[index]
         return outcome
 
-    def cancel(self, item: InFlight) -> None:
+    def cancel(self, item: InFlight, operations: RolloutOperations) -> None:
         """Cancel a request in flight; a rollout whose id is unknown is found by its key."""
         if not item.key:
             return
         if item.rollout_id is None:
-            rollout = self._operations.create_rollout(
+            rollout = operations.create_rollout(
                 self._pool_id, item.request, idempotency_key=item.key
             )
             item.rollout_id = rollout_id_of(rollout)
-        self._operations.cancel_rollout(self._pool_id, item.rollout_id)
+        # One that has just ended, or is gone, does not go on either.
+        with contextlib.suppress(ConflictError, NotFoundError):
+            operations.cancel_rollout(self._pool_id, item.rollout_id)
 
     def _run_item(
         self, index: int, item: InFlight, sha: str, admission: AdmissionRecord | None
