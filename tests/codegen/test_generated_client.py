@@ -54,13 +54,13 @@ def test_there_is_something_to_try() -> None:
     assert ("Rollout", "status") in ENUM_PROPERTIES
 
 
-@pytest.mark.parametrize("name", OPEN)
-def test_unknown_fields_survive(name: str) -> None:
-    for example in SCHEMAS[name]["examples"]:
-        sent = {**example, "x_unknown": {"deep": [1, None, 2.5]}, "x_null": None}
-        back = model(name).from_dict(sent).to_dict()
-        assert without_times(back) == without_times(sent)
-        json.dumps(back)
+def test_unknown_fields_survive() -> None:
+    for name in OPEN:
+        for example in SCHEMAS[name]["examples"]:
+            sent = {**example, "x_unknown": {"deep": [1, None, 2.5]}, "x_null": None}
+            back = model(name).from_dict(sent).to_dict()
+            assert without_times(back) == without_times(sent), name
+            json.dumps(back)
 
 
 @pytest.mark.parametrize(("name", "key"), ENUM_PROPERTIES)

@@ -45,17 +45,20 @@ def parameters() -> Iterator[tuple[str, dict[str, Any]]]:
             yield f"{kind}.{name}", node
 
 
-@pytest.mark.parametrize("name", sorted(SPEC["components"]["schemas"]))
-def test_a_named_schema_has_valid_examples(name: str) -> None:
-    schema = SPEC["components"]["schemas"][name]
-    assert schema.get("examples"), f"{name} has no example"
-    assert schema.get("description"), f"{name} has no description"
-    for example in schema["examples"]:
-        assert not errors({"$ref": f"#/components/schemas/{name}"}, example)
+def test_named_schemas_have_valid_examples() -> None:
+    for name, schema in SPEC["components"]["schemas"].items():
+        assert schema.get("examples"), f"{name} has no example"
+        assert schema.get("description"), f"{name} has no description"
+        for example in schema["examples"]:
+            assert not errors({"$ref": f"#/components/schemas/{name}"}, example), name
 
 
-@pytest.mark.parametrize("operation_id", OPERATIONS)
-def test_bodies_have_valid_examples(operation_id: str) -> None:
+def test_bodies_have_valid_examples() -> None:
+    for operation_id in OPERATIONS:
+        check_bodies(operation_id)
+
+
+def check_bodies(operation_id: str) -> None:
     seen = 0
     for name, media in media_types(OPERATIONS[operation_id].node):
         examples = [resolve(example) for example in media.get("examples", {}).values()]

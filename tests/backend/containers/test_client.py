@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import socket
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -14,6 +13,7 @@ import pytest
 
 from tests.support.backend_server import Server, eventually
 from tests.support.containers import Seen, http, odd_container, real_container
+from tests.support.ports import HOST, HeldPort
 
 NOT_FOUND = http(404, {"detail": "nothing here"})
 
@@ -196,14 +196,14 @@ def test_a_container_that_answers_wrongly(server: Server, response: bytes, code:
 
 
 def test_a_container_that_is_not_there(server: Server) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as gone:
-        url = f"http://127.0.0.1:{gone.getsockname()[1]}"
-    pool_id = server.pool(container_url=url)
-    rollout = server.run(pool_id)
-    assert rollout["error"]["code"] == "container_unreachable"
-    assert url in rollout["error"]["message"]
-    path = f"/v1/pools/{pool_id}/container"
-    server.refused("GET", f"{path}/health", 502, "container_unreachable")
+    with HeldPort() as gone:
+        url = f"http://{HOST}:{gone.number}"
+        pool_id = server.pool(container_url=url)
+        rollout = server.run(pool_id)
+        assert rollout["error"]["code"] == "container_unreachable"
+        assert url in rollout["error"]["message"]
+        path = f"/v1/pools/{pool_id}/container"
+        server.refused("GET", f"{path}/health", 502, "container_unreachable")
     server.refused("POST", f"{path}/rollout", 502, "container_unreachable", json={})
     assert server.run(server.pool())["status"] == "completed"
 

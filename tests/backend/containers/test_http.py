@@ -18,6 +18,7 @@ from synth_pools.backend.containers.http import (
     ContainerHttp,
 )
 from synth_pools.backend.settings import Secret, Settings
+from tests.support.ports import HOST, HeldPort
 
 OK = b"HTTP/1.1 200 OK\r\n"
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -279,11 +280,9 @@ async def test_a_large_body_arrives(tmp_path: Path) -> None:
 
 
 async def test_nobody_there(tmp_path: Path) -> None:
-    async with answering(b"") as url:
-        pass
     async with calling(tmp_path) as http:
-        with pytest.raises(ConnectionFailedError, match="onnect"):
-            await http.exchange("GET", url, None, {})
+        with HeldPort() as port, pytest.raises(ConnectionFailedError, match="onnect"):
+            await http.exchange("GET", f"http://{HOST}:{port.number}", None, {})
 
 
 @pytest.mark.parametrize("value", ["two\r\nlines", "\x00", "ü"])
