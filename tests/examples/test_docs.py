@@ -16,7 +16,7 @@ import pytest
 from synth_pools.local import LocalBackend
 
 ROOT = Path(__file__).parents[2]
-PAGES = ("README.md", "docs/guide.md", "docs/local-backend.md")
+PAGES = ("README.md", "docs/guide.md", "docs/local-backend.md", "docs/write-a-container.md")
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 CHAPTER = re.compile(r"^## (.+)$", re.MULTILINE)
 
