@@ -23,6 +23,8 @@ from synth_pools.errors import ClientClosedError, ConfigurationError
 
 # More than a fleet needs, and few enough for the usual limit of 1024 open files.
 _CALLS = Limits(max_connections=256, max_keepalive_connections=256)
+# What httpx gives a client that was made without limits.
+_MOST_OF_A_CALLER = 100
 # A stream holds its connection for as long as a rollout lasts: whoever opens a thousand wants them.
 _STREAMS = Limits(max_connections=None, max_keepalive_connections=64)
 
@@ -57,6 +59,15 @@ class AsyncConnections:
     @property
     def are_closed(self) -> bool:
         return self._closed
+
+    @property
+    def most_calls(self) -> int:
+        """Connections for calls; for a caller-supplied HTTP client as far as it says so."""
+        if self._supplied is None:
+            return _CALLS.max_connections or _MOST_OF_A_CALLER
+        pool = getattr(getattr(self._supplied.http, "_transport", None), "_pool", None)
+        most = getattr(pool, "_max_connections", None)
+        return most if isinstance(most, int) and most > 0 else _MOST_OF_A_CALLER
 
     def check_open(self) -> None:
         """Raise `ClientClosedError` if they are closed."""

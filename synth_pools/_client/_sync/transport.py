@@ -152,6 +152,11 @@ class Transport:
         return self._reader
 
     @property
+    def most_calls(self) -> int:
+        """Most calls at a time that do not wait for each other's connections."""
+        return self._connections.most_calls
+
+    @property
     def observer(self) -> RequestObserver:
         """The hooks and the log, to report attempts to."""
         # 1 ms, which a client without hooks and without a debugging log does without.

@@ -130,9 +130,8 @@ class Waiter:
             state = pool.get("status", pool.get("state"))
             if state in ("active", "ready"):
                 return pool
-            if state in _LOST_POOL:
-                why = _reason(pool)
-                raise PoolFailedError(f"pool {pool_id!r} is {state}{why}", pool=pool)
+            if (failure := lost_pool(pool, pool_id)) is not None:
+                raise failure
             self._sleep(what)
 
     def until_final(
@@ -245,10 +244,15 @@ class Waiter:
         return WaitTimeoutError(text, last=self.last)
 
 
-def _reason(pool: dict[str, Any]) -> str:
+def lost_pool(pool: dict[str, Any], pool_id: str) -> PoolFailedError | None:
+    """Return the error of a pool that does not become active by itself; None for others."""
+    state = pool.get("status", pool.get("state"))
+    if state not in _LOST_POOL:
+        return None
     error = pool.get("error")
     message = error.get("message") if isinstance(error, dict) else None
-    return f": {message}" if isinstance(message, str) and message else ""
+    why = f": {message}" if isinstance(message, str) and message else ""
+    return PoolFailedError(f"pool {pool_id!r} is {state}{why}", pool=pool)
 
 
 def wait_for_rollout(

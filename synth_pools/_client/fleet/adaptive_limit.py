@@ -45,6 +45,16 @@ class AdaptiveLimiter:
             return self._resume_at - now
         return None if self._busy >= max(1, int(self.window)) else 0.0
 
+    def is_pausing(self, now: float) -> bool:
+        """Check that nobody may call for a time."""
+        return now < self._resume_at
+
+    def room(self, now: float) -> int:
+        """Return how many more calls may be made now."""
+        if self.is_pausing(now):
+            return 0
+        return max(0, max(1, int(self.window)) - self._busy)
+
     def acquire(self) -> int:
         """Take a place for a call. Returns a ticket for `on_success` and `on_overload`."""
         self._busy += 1

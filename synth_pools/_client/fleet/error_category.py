@@ -24,6 +24,7 @@ class ErrorCategory(Enum):
 
     OVERLOADED = "it takes no more for now: all wait"
     UNAVAILABLE = "it cannot be reached: all wait"
+    PAUSED = "its pool admits nothing for now: all wait"
     CONNECTION_LOST = "this connection broke: go on on another one"
     SERVER_ERROR = "it fails at this: try a few times"
     PERMANENT = "it will answer the same next time"
@@ -56,9 +57,17 @@ def _category_of_status(error: APIStatusError) -> ErrorCategory:
         return ErrorCategory.SERVER_ERROR
     if error.status_code == 408:
         return ErrorCategory.CONNECTION_LOST
-    if isinstance(error, ConflictError) and _is_overloaded(error):
-        return ErrorCategory.OVERLOADED
+    if isinstance(error, ConflictError):
+        if _is_overloaded(error):
+            return ErrorCategory.OVERLOADED
+        if is_paused(error):
+            return ErrorCategory.PAUSED
     return ErrorCategory.PERMANENT
+
+
+def is_paused(error: ConflictError) -> bool:
+    """Check for the refusal of a pool that is not active, and may be so again."""
+    return error.code == "pool_not_active" and not _is_overloaded(error)
 
 
 def _is_overloaded(error: ConflictError) -> bool:

@@ -39,6 +39,8 @@ from synth_pools.errors import FleetStoppedError, SynthPoolsError
 _LEAST_AHEAD = 256
 _CANCEL_SECONDS = 30.0
 _MOST_NAMES = 10
+# After its patience is over a fleet reports what its other workers have, and waits for nothing.
+_LAST_OUTCOMES_SECONDS = 1.0
 
 _LOG = logging.getLogger("synth_pools")
 
@@ -86,6 +88,9 @@ class AsyncFleetEngine:
         self._most_unreported = max(ahead, _LEAST_AHEAD) if options.in_order else ahead
         self._failure: BaseException | None = None
         self._fatal = False
+        self._is_capped = False
+        # When it ends although some are still under way.
+        self._until: float | None = None
         self._ending = False
         self._worker: AsyncFleetWorker | None = None
         self._caller: AsyncRetryingCaller | None = None
@@ -105,7 +110,10 @@ class AsyncFleetEngine:
             await self._start()
         with self._changed:
             while self._workers and not (self._ready or self._fatal or self._group.stopping):
-                await self._changed.wait_at_most(None)
+                limit = None if self._until is None else self._until - self._transport.clock()
+                if limit is not None and limit <= 0:
+                    break
+                await self._changed.wait_at_most(limit)
             outcome = self._ready.popleft() if self._ready and not self._fatal else None
             if outcome is not None:
                 self._unreported -= 1
@@ -243,10 +251,12 @@ class AsyncFleetEngine:
     async def _run(self, index: int, request: Any) -> None:
         assert self._worker is not None  # noqa: S101 - workers start after it
         assert self._caller is not None  # noqa: S101
+        self._check_connections(request)
         outcome = await self._worker.run(index, request)
         with self._changed:
             if outcome.error is not None and not self._caller.is_open and _may_pass(outcome.error):
                 self._failure = self._failure or _stopped("nothing gets through", outcome)
+                self._until = self._until or self._transport.clock() + _LAST_OUTCOMES_SECONDS
                 self._end()
             self._waiting[index] = outcome
             if self._options.in_order:
@@ -256,6 +266,19 @@ class AsyncFleetEngine:
             else:
                 self._ready.append(self._waiting.pop(index))
             self._changed.notify_all()
+
+    def _check_connections(self, request: Any) -> None:
+        """Log once that rollouts that hold a connection each are more than there are of these."""
+        most, wanted = self._transport.most_calls, self._options.max_in_flight
+        is_sync = isinstance(request, dict) and request.get("mode") == "sync"
+        if is_sync and wanted > most and not self._is_capped:
+            self._is_capped = True
+            _LOG.warning(
+                "run_many: %d rollouts with mode sync run at a time, not max_in_flight=%d: each "
+                "holds one of the client's connections",
+                most,
+                wanted,
+            )
 
     async def _report(self, outcome: RolloutOutcome) -> None:
         options = self._options

@@ -6,13 +6,15 @@ import contextlib
 import dataclasses
 from typing import Any
 
+from synth_pools._client._async.facade.pools import AsyncPoolOperations
 from synth_pools._client._async.facade.rollouts import AsyncRolloutOperations
 from synth_pools._client._async.fleet.retrying_caller import BROKEN_SHARE, AsyncRetryingCaller
+from synth_pools._client._async.waiters import lost_pool
 from synth_pools._client.arguments import validate_pool_rollout_request
 from synth_pools._client.events.position import TERMINAL_EVENTS, event_type, is_final
 from synth_pools._client.events.sse import EventStreamDecoder
 from synth_pools._client.fleet import journal_errors
-from synth_pools._client.fleet.error_category import ErrorCategory, classify_error
+from synth_pools._client.fleet.error_category import ErrorCategory, classify_error, is_paused
 from synth_pools._client.fleet.journal import AdmissionRecord, OutcomeRecord, Run, digest
 from synth_pools._client.fleet.journal_file import JournalFile
 from synth_pools._client.fleet.outcomes import RolloutOutcome, rollout_id_of
@@ -140,9 +142,7 @@ class AsyncFleetWorker:
         rollout: dict[str, Any] = {}
         if item.rollout_id is None:
             validate_pool_rollout_request(item.request, context="run_many")
-            rollout = await caller.call(
-                lambda: operations.create_rollout(pool_id, item.request, idempotency_key=item.key)
-            )
+            rollout = await caller.call(lambda: self._create(item), creates=True)
             item.rollout_id = rollout_id_of(rollout)
             await self._write(AdmissionRecord(index, attempt, sha, item.rollout_id))
         rollout_id = item.rollout_id
@@ -150,6 +150,17 @@ class AsyncFleetWorker:
             rollout = await self._follow(rollout_id)
         summary = await caller.call(lambda: operations.get_rollout_summary(pool_id, rollout_id))
         return {**rollout, "summary": summary}
+
+    async def _create(self, item: InFlight) -> dict[str, Any]:
+        operations, pool_id = self._operations, self._pool_id
+        try:
+            return await operations.create_rollout(pool_id, item.request, idempotency_key=item.key)
+        except ConflictError as error:
+            if not is_paused(error):
+                raise
+            failure = error
+        pool = await AsyncPoolOperations._on(operations._transport).get_pool(pool_id)
+        raise lost_pool(pool, pool_id) or failure
 
     async def _follow(self, rollout_id: str) -> dict[str, Any]:
         """Follow a rollout's events, and poll it whenever they end or where there are none."""

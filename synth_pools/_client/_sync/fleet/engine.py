@@ -42,6 +42,8 @@ from synth_pools.errors import FleetStoppedError, SynthPoolsError
 _LEAST_AHEAD = 256
 _CANCEL_SECONDS = 30.0
 _MOST_NAMES = 10
+# After its patience is over a fleet reports what its other workers have, and waits for nothing.
+_LAST_OUTCOMES_SECONDS = 1.0
 
 _LOG = logging.getLogger("synth_pools")
 
@@ -89,6 +91,9 @@ class FleetEngine:
         self._most_unreported = max(ahead, _LEAST_AHEAD) if options.in_order else ahead
         self._failure: BaseException | None = None
         self._fatal = False
+        self._is_capped = False
+        # When it ends although some are still under way.
+        self._until: float | None = None
         self._ending = False
         self._worker: FleetWorker | None = None
         self._caller: RetryingCaller | None = None
@@ -108,7 +113,10 @@ class FleetEngine:
             self._start()
         with self._changed:
             while self._workers and not (self._ready or self._fatal or self._group.stopping):
-                self._changed.wait_at_most(None)
+                limit = None if self._until is None else self._until - self._transport.clock()
+                if limit is not None and limit <= 0:
+                    break
+                self._changed.wait_at_most(limit)
             outcome = self._ready.popleft() if self._ready and not self._fatal else None
             if outcome is not None:
                 self._unreported -= 1
@@ -246,10 +254,12 @@ class FleetEngine:
     def _run(self, index: int, request: Any) -> None:
         assert self._worker is not None  # noqa: S101 - workers start after it
         assert self._caller is not None  # noqa: S101
+        self._check_connections(request)
         outcome = self._worker.run(index, request)
         with self._changed:
             if outcome.error is not None and not self._caller.is_open and _may_pass(outcome.error):
                 self._failure = self._failure or _stopped("nothing gets through", outcome)
+                self._until = self._until or self._transport.clock() + _LAST_OUTCOMES_SECONDS
                 self._end()
             self._waiting[index] = outcome
             if self._options.in_order:
@@ -259,6 +269,19 @@ class FleetEngine:
             else:
                 self._ready.append(self._waiting.pop(index))
             self._changed.notify_all()
+
+    def _check_connections(self, request: Any) -> None:
+        """Log once that rollouts that hold a connection each are more than there are of these."""
+        most, wanted = self._transport.most_calls, self._options.max_in_flight
+        is_sync = isinstance(request, dict) and request.get("mode") == "sync"
+        if is_sync and wanted > most and not self._is_capped:
+            self._is_capped = True
+            _LOG.warning(
+                "run_many: %d rollouts with mode sync run at a time, not max_in_flight=%d: each "
+                "holds one of the client's connections",
+                most,
+                wanted,
+            )
 
     def _report(self, outcome: RolloutOutcome) -> None:
         options = self._options

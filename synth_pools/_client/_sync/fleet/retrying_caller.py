@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import copy
 import logging
+import math
 from typing import TypeVar
 
 from synth_pools._client._sync.transport import Attempts, Transport
@@ -23,8 +25,10 @@ _LOG = logging.getLogger("synth_pools")
 # A connection that broke says little about the service: the pause is a part of the usual one.
 BROKEN_SHARE = 0.25
 
-# Connections that a client has for calls; one more would wait for one of them.
-_MOST_CALLS = 90
+# After these all calls wait, and then one tries.
+_ALL_WAIT = frozenset({ErrorCategory.OVERLOADED, ErrorCategory.UNAVAILABLE, ErrorCategory.PAUSED})
+# After these nobody has got through.
+_NOT_THROUGH = _ALL_WAIT | {ErrorCategory.CONNECTION_LOST}
 
 
 class RetryingCaller:
@@ -35,7 +39,7 @@ class RetryingCaller:
         transport: Source of the clock and of random numbers.
         limit: Most calls at a time.
         tries: Most server errors of a call.
-        patience: Seconds without any success after which a call gives up.
+        patience: Seconds of failures without any success after which all calls give up.
     """
 
     def __init__(
@@ -49,26 +53,48 @@ class RetryingCaller:
     ) -> None:
         self._group = group
         self._transport = transport
-        self._condition = Condition()
-        self._limiter = AdaptiveLimiter(min(limit, _MOST_CALLS), transport.random)
+        # For calls that wait for a place, for the one of them that looks after the time for all,
+        # and for calls between two attempts.
+        self._places = Condition()
+        self._time = self._places.sibling()
+        self._pauses = self._places.sibling()
+        self._limiter = AdaptiveLimiter(min(limit, transport.most_calls), transport.random)
         self._tries = tries
         self._patience = patience
-        self._last_success = transport.clock()
+        # Since when nothing gets through, and since when the pool admits nothing.
+        self._failing_since: float | None = None
+        self._paused_since: float | None = None
+        self._failure: SynthPoolsError | None = None
+        # True while one of the calls that wait looks after the time.
+        self._is_timed = False
 
     @property
     def is_open(self) -> bool:
-        """True if any call succeeded within the last `patience` seconds."""
-        return self._transport.clock() - self._last_success <= self._patience
+        """True unless nothing got through, or was admitted, for `patience` seconds."""
+        return self._left(creates=True) > 0
 
     def alive(self) -> None:
         """Note that something came from the service, be it a heartbeat."""
-        self._last_success = self._transport.clock()
+        self._failing_since = None
 
-    def call(self, send: Function[[], T]) -> T:
+    def _left(self, *, creates: bool) -> float:
+        """Return the seconds of patience that are left."""
+        times = [self._failing_since, self._paused_since if creates else None]
+        since = min((time for time in times if time is not None), default=None)
+        if since is None:
+            return math.inf
+        return self._patience - (self._transport.clock() - since)
+
+    def call(self, send: Function[[], T], *, creates: bool = False) -> T:
         """Make a call, as often as it takes, and return its result.
 
+        Args:
+            send: Makes it once.
+            creates: Whether it starts a rollout.
+
         Raises:
-            SynthPoolsError: The error is permanent, or calls still fail after `patience` seconds.
+            SynthPoolsError: What it failed with for good, or what it still fails with after
+                `patience` seconds.
         """
         failing_since: float | None = None
 
@@ -81,24 +107,26 @@ class RetryingCaller:
                 return None
             now = self._transport.clock()
             failing_since = now if failing_since is None else failing_since
+            left = self._left(creates=creates)
             # A full service is no reason to give up while others get through: it has its hands full
             # with the fleet's own rollouts.
-            is_full = category is ErrorCategory.OVERLOADED and self.is_open
-            if now - failing_since > self._patience and not is_full:
+            if category is not ErrorCategory.OVERLOADED:
+                left = min(left, self._patience - (now - failing_since))
+            if left <= 0:
                 return None
-            if category in (ErrorCategory.OVERLOADED, ErrorCategory.UNAVAILABLE):
+            if category in _ALL_WAIT:
                 # The limiter holds all calls back.
                 return 0.0
             share = BROKEN_SHARE if category is ErrorCategory.CONNECTION_LOST else 1.0
-            return backoff(failures, self._transport.random) * share
+            return min(backoff(failures, self._transport.random) * share, left)
 
         for attempt in Attempts(pause, self.sleep):
             with attempt:
-                return self._attempt(send)
+                return self._attempt(send, creates)
         raise AssertionError
 
-    def _attempt(self, send: Function[[], T]) -> T:
-        ticket = self._acquire()
+    def _attempt(self, send: Function[[], T], creates: bool) -> T:
+        ticket = self._acquire(creates)
         failure: BaseException | None = None
         try:
             return send()
@@ -106,47 +134,92 @@ class RetryingCaller:
             failure = error
             raise
         finally:
-            self._release(ticket, failure)
+            self._release(ticket, failure, creates)
             # Its traceback refers to this frame.
             failure = None
 
     def sleep(self, seconds: float) -> None:
         """Wait some seconds, or until the fleet ends."""
         until = self._transport.clock() + seconds
-        with self._condition:
+        with self._pauses:
             while (left := until - self._transport.clock()) > 0:
                 self._group.check()
-                self._condition.wait_at_most(left)
+                self._pauses.wait_at_most(left)
         self._group.check()
 
     def wake(self) -> None:
         """Wake all waiting calls, so that they see that the fleet ends."""
-        with self._condition:
-            self._condition.notify_all()
+        with self._places:
+            for condition in (self._time, self._places, self._pauses):
+                condition.notify_all()
 
-    def _acquire(self) -> int:
-        with self._condition:
-            while True:
-                self._group.check()
-                seconds = self._limiter.wait(self._transport.clock())
-                if seconds == 0.0:
-                    return self._limiter.acquire()
-                self._condition.wait_at_most(seconds)
+    def _acquire(self, creates: bool) -> int:
+        with self._places:
+            try:
+                while True:
+                    self._group.check()
+                    left = self._left(creates=creates)
+                    if left <= 0 and self._failure is not None:
+                        # An error of its own: each one gets the traceback of whoever raises it.
+                        raise copy.copy(self._failure)
+                    seconds = self._limiter.wait(self._transport.clock())
+                    if seconds == 0.0:
+                        return self._limiter.acquire()
+                    self._wait(left if seconds is None else min(seconds, left))
+            finally:
+                # The one that looked after the time, or was woken for nothing, may be this one.
+                self._wake_next()
 
-    def _release(self, ticket: int, failure: BaseException | None) -> None:
+    def _wait(self, seconds: float) -> None:
+        """Wait for a place; one of those that wait does so for a limited time, for all of them."""
+        if self._is_timed or seconds == math.inf:
+            self._places.wait_at_most(None)
+            return
+        self._is_timed = True
+        try:
+            self._time.wait_at_most(seconds)
+        finally:
+            self._is_timed = False
+
+    def _wake_next(self) -> None:
+        """Wake as many calls as there is room for, and one to look after the time."""
+        now = self._transport.clock()
+        if self._left(creates=True) <= 0:
+            self._time.notify_all()
+            self._places.notify_all()
+            return
+        room = self._limiter.room(now)
+        if room and self._is_timed:
+            self._time.notify()
+            room -= 1
+        is_failing = self._failing_since is not None or self._paused_since is not None
+        needs_time = not self._is_timed and (is_failing or self._limiter.is_pausing(now))
+        self._places.notify(max(room, int(needs_time)))
+
+    def _release(self, ticket: int, failure: BaseException | None, creates: bool) -> None:
         category, named = None, None
         if isinstance(failure, SynthPoolsError):
             category, named = classify_error(failure)
-        with self._condition:
+        with self._places:
             now = self._transport.clock()
-            if category is ErrorCategory.OVERLOADED or category is ErrorCategory.UNAVAILABLE:
+            if isinstance(failure, SynthPoolsError) and category in _NOT_THROUGH:
+                self._failure = copy.copy(failure)
+                if category is ErrorCategory.PAUSED:
+                    self._paused_since = now if self._paused_since is None else self._paused_since
+                elif self._failing_since is None:
+                    self._failing_since = now
+                # How long there is to wait is another matter now.
+                self._time.notify()
+            if category in _ALL_WAIT:
                 pause = self._limiter.on_overload(ticket, now, named)
-                if pause is not None:
+                if pause is not None and category is not None:
                     _LOG.warning("the service: %s, %.1f s", category.value, pause)
             elif failure is None or category is ErrorCategory.PERMANENT:
-                self._last_success = now
+                self._failing_since = None
+                if creates:
+                    self._paused_since = None
                 self._limiter.on_success(ticket)
             else:
                 # It says nothing about the service's load.
                 self._limiter.release()
-            self._condition.notify_all()
+            self._wake_next()

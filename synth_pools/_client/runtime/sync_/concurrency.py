@@ -18,7 +18,7 @@ from synth_pools.errors import RequestValidationError
 T = TypeVar("T")
 
 _STOP_LIMIT_SECONDS = 5.0
-_LONGEST_SLEEP = 1.0
+_LONGEST_SLEEP = 4.0
 # How long the end of a stream may take after its last event.
 _END_SECONDS = 0.05
 

@@ -1,0 +1,172 @@
+"""A fleet's patience with a service that admits nothing, by a clock that the test owns."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from itertools import count
+from typing import Any
+
+import pytest
+
+from synth_pools import (
+    AsyncContainerPoolsClient,
+    FleetStoppedError,
+    PoolFailedError,
+    RolloutOutcome,
+)
+from synth_pools._client.runtime.async_.concurrency import AsyncCondition
+from tests.support.fault_server import FaultServer, Seen
+from tests.support.faults import Fault, answer, reset, when
+from tests.support.fleet_service import FleetService
+
+pytestmark = pytest.mark.one_library
+
+P = "pool_1"
+NOT_ACTIVE = {"error": {"code": "pool_not_active", "message": "It is paused."}}
+
+
+class Clock:
+    """A clock that only waiting moves."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float | None]:
+    """How long each wait of a fleet's workers was to last."""
+    waits: list[float | None] = []
+    wait_at_most = AsyncCondition.wait_at_most
+
+    async def note(self: AsyncCondition, seconds: float | None) -> None:
+        waits.append(seconds)
+        await wait_at_most(self, seconds)
+
+    monkeypatch.setattr(AsyncCondition, "wait_at_most", note)
+    return waits
+
+
+@pytest.fixture
+def clock(fleet_client: AsyncContainerPoolsClient, monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The clock of `fleet_client`; a wait that has a limit takes all of it, and no time."""
+    clock = Clock()
+    wait_at_most = AsyncCondition.wait_at_most
+
+    async def wait(self: AsyncCondition, seconds: float | None) -> None:
+        if seconds is not None:
+            clock.now += max(0.0, seconds)
+        await wait_at_most(self, None if seconds is None else 0.0)
+
+    monkeypatch.setattr(AsyncCondition, "wait_at_most", wait)
+    monkeypatch.setattr(fleet_client._transport, "clock", clock)
+    return clock
+
+
+async def gather(outcomes: AsyncIterator[RolloutOutcome]) -> list[RolloutOutcome]:
+    return [outcome async for outcome in outcomes]
+
+
+def seeds(number: int) -> list[dict[str, Any]]:
+    return [{"seed": seed} for seed in range(number)]
+
+
+REFUSALS = {
+    "too many": answer({}, 429),
+    "for a minute": answer({}, 429, Retry_After="60"),
+    "away": answer({}, 503),
+    "behind a proxy": answer({}, 502),
+    "broken": reset(),
+    "paused": answer(NOT_ACTIVE, 409),
+}
+
+
+@pytest.mark.parametrize("refusal", REFUSALS)
+@pytest.mark.parametrize("in_flight", [1, 16, 120])
+@pytest.mark.parametrize("patience", [1.0, 600.0])
+async def test_patience_bounds_the_time(
+    server: FaultServer,
+    fleet_client: AsyncContainerPoolsClient,
+    clock: Clock,
+    refusal: str,
+    in_flight: int,
+    patience: float,
+) -> None:
+    def choose(seen: Seen) -> Fault:
+        return answer({"status": "paused"}) if seen.path.endswith(P) else REFUSALS[refusal]
+
+    server.play(choose=choose)
+    began = clock.now
+    with pytest.raises(FleetStoppedError, match="nothing gets through"):
+        await gather(
+            fleet_client.rollouts.run_many(
+                P, ({"seed": n} for n in count()), max_in_flight=in_flight, patience=patience
+            )
+        )
+    assert patience <= clock.now - began <= patience + 1.0
+
+
+async def test_a_pool_that_is_paused_midway_is_waited_for(
+    server: FaultServer,
+    service: FleetService,
+    fleet_client: AsyncContainerPoolsClient,
+) -> None:
+    state = "paused"
+    created = count()
+    # Twenty are admitted, the next six attempts find it paused.
+    service.refuse = lambda _: answer(NOT_ACTIVE, 409) if 20 <= next(created) < 26 else None
+    server.play(
+        choose=lambda seen: answer({"status": state}) if seen.path.endswith(P) else service(seen)
+    )
+    outcomes = await gather(fleet_client.rollouts.run_many(P, seeds(60), max_in_flight=4))
+    assert all(outcome.ok for outcome in outcomes)
+    assert len(outcomes) == 60
+    assert set(service.seeds.values()) == {1}
+    # One that has failed is not waited for.
+    state, created = "failed", count(20)
+    server.requests.clear()
+    (outcome,) = await gather(fleet_client.rollouts.run_many(P, seeds(1)))
+    assert isinstance(outcome.error, PoolFailedError)
+    assert [seen.method for seen in server.requests] == ["POST", "GET"]
+
+
+async def test_those_that_wait_are_woken_when_there_is_room(
+    server: FaultServer,
+    service: FleetService,
+    fleet_client: AsyncContainerPoolsClient,
+    waits: list[float | None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # The many wait for the places of the few.
+    monkeypatch.setattr("synth_pools._client._async.transport.AsyncTransport.most_calls", 8)
+    outcomes = await gather(fleet_client.rollouts.run_many(P, seeds(600), max_in_flight=200))
+    assert all(outcome.ok for outcome in outcomes)
+    assert len(waits) < 4 * len(server.requests)
+
+
+async def test_sync_rollouts_run_on_all_connections(
+    server: FaultServer,
+    service: FleetService,
+    fleet_client: AsyncContainerPoolsClient,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    keys: set[str] = set()
+
+    def create(seen: Seen) -> Fault:
+        key = seen.headers["idempotency-key"]
+        keys.add(key)
+        # No one ends before all run.
+        return when(lambda: len(keys) >= 120, answer({"id": key, "status": "completed"}))
+
+    server.play(choose=lambda seen: create(seen) if seen.path.endswith("/rollouts") else answer({}))
+    requests = [{"seed": seed, "mode": "sync"} for seed in range(120)]
+    outcomes = await gather(fleet_client.rollouts.run_many(P, requests, max_in_flight=120))
+    assert all(outcome.ok for outcome in outcomes)
+    assert not caplog.records
+    monkeypatch.setattr("synth_pools._client._async.transport.AsyncTransport.most_calls", 90)
+    await gather(fleet_client.rollouts.run_many(P, requests, max_in_flight=120))
+    (record,) = caplog.records
+    assert "90 rollouts with mode sync run at a time, not max_in_flight=120" in record.message
