@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import signal
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -130,4 +131,6 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 if __name__ == "__main__":
+    # Test runs are ended with it, whoever ends it.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(main())

@@ -80,9 +80,11 @@ def run_mutants(
             futures = [pool.submit(judge, one) for one in planned]
             try:
                 return [future.result() for future in futures]
-            finally:
+            except BaseException:
                 for future in futures:
                     future.cancel()
+                _end_what_runs()
+                raise
 
 
 def _judge(copy: Path, planned: Planned, limits: _Limits) -> Verdict:
@@ -106,10 +108,14 @@ class _Limits:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        # One measures while the others go on with other tests.
+        self._locks: dict[tuple[str, ...], threading.Lock] = {}
         self._seconds: dict[tuple[str, ...], float | None] = {}
 
     def of(self, copy: Path, tests: tuple[str, ...]) -> float:
         with self._lock:
+            lock = self._locks.setdefault(tests, threading.Lock())
+        with lock:
             if tests not in self._seconds:
                 self._seconds[tests] = _measure(copy, tests)
             limit = self._seconds[tests]
@@ -165,12 +171,24 @@ def _pytest(copy: Path, tests: tuple[str, ...], limit: float) -> int | None:
             return None
 
 
+# The test runs that are under way.
+_running: set[subprocess.Popen[bytes]] = set()
+
+
+def _end_what_runs() -> None:
+    for process in list(_running):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+
 @contextlib.contextmanager
 def _ended(process: subprocess.Popen[bytes]) -> Iterator[None]:
     """End the process, and the processes that its tests have left."""
+    _running.add(process)
     try:
         yield
     finally:
+        _running.discard(process)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait(20)
