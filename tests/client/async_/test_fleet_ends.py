@@ -1,0 +1,132 @@
+"""Ends of fleets: early, cancelled, closed, never run."""
+
+from __future__ import annotations
+
+import gc
+import time
+import warnings
+from collections.abc import AsyncIterator
+from itertools import count
+from typing import Any
+
+import pytest
+
+from synth_pools import (
+    AsyncContainerPoolsClient,
+    ClientClosedError,
+    RolloutOutcome,
+)
+from tests.support.fault_server import FaultServer, Seen
+from tests.support.faults import Fault, answer, html, late, when
+from tests.support.fleet_service import FleetService, until
+
+pytestmark = pytest.mark.one_library
+
+P = "pool_1"
+
+
+def seeds(number: int) -> list[dict[str, Any]]:
+    return [{"seed": seed} for seed in range(number)]
+
+
+async def gather(outcomes: AsyncIterator[RolloutOutcome]) -> list[RolloutOutcome]:
+    return [outcome async for outcome in outcomes]
+
+
+@pytest.mark.parametrize("on_interrupt", ["leave", "cancel"])
+async def test_what_is_under_way_is_left_or_cancelled(
+    server: FaultServer,
+    service: FleetService,
+    fleet_client: AsyncContainerPoolsClient,
+    on_interrupt: Any,
+) -> None:
+    service.seconds = 60.0
+    fleet = fleet_client.rollouts.run_many(
+        P, [{"seed": 0, "mode": "sync"}, *seeds(6)], max_in_flight=6, on_interrupt=on_interrupt
+    )
+
+    def refuse(seen: Any) -> Any:
+        # The first one ends when the others are under way.
+        if seen.json.get("mode") != "sync":
+            return None
+        return late(0.8, answer({"id": "sync", "status": "completed"}))
+
+    service.refuse = refuse
+    # Whoever looks at a rollout here ends it; so nobody looks but at the first.
+    started = time.monotonic()
+    server.play(
+        choose=lambda seen: answer({}) if seen.path.endswith("/sync/summary") else service(seen)
+    )
+    async with fleet:
+        async for outcome in fleet:
+            assert outcome.ok
+            break
+    assert time.monotonic() - started < 40
+    assert len(service.cancelled) >= 5 if on_interrupt == "cancel" else not service.cancelled
+    # The streams of the others were given up, and not left to the service to end.
+    assert until(lambda: server.open_connections <= 8), server.open_connections
+
+
+async def test_all_that_is_under_way_is_cancelled_at_once(
+    server: FaultServer,
+    service: FleetService,
+    fleet_client: AsyncContainerPoolsClient,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    service.seconds = 60.0
+    cancels: set[str] = set()
+
+    def followed() -> int:
+        return sum(seen.path.endswith("/events") for seen in server.requests)
+
+    def choose(seen: Seen) -> Fault:
+        if not seen.path.endswith("/cancel"):
+            return answer({}) if seen.path.endswith("/sync/summary") else service(seen)
+        rollout_id = seen.path.split("/")[-2]
+        cancels.add(rollout_id)
+        refused = rollout_id in ("rollout_7", "rollout_9")
+        # Nobody has an answer before all have asked.
+        return when(lambda: len(cancels) == 40, html(500) if refused else service(seen))
+
+    # The first one ends when all others are followed.
+    service.refuse = lambda seen: (
+        when(lambda: followed() == 40, answer({"id": "sync", "status": "completed"}))
+        if seen.json["seed"] == "first"
+        else None
+    )
+    server.play(choose=choose)
+    requests = [{"seed": "first", "mode": "sync"}, *seeds(40)]
+    async with fleet_client.rollouts.run_many(
+        P, requests, max_in_flight=41, on_interrupt="cancel"
+    ) as fleet:
+        async for outcome in fleet:
+            assert outcome.index == 0
+            break
+    assert len(cancels) == 40
+    (line,) = [record.message for record in caplog.records if "cancelled" in record.message]
+    assert line.startswith("2 rollouts could not be cancelled and go on: rollout_")
+    assert {"rollout_7", "rollout_9"} == set(line.rpartition(": ")[2].split(", "))
+
+
+async def test_a_fleet_that_was_never_run_says_so(
+    service: FleetService, fleet_client: AsyncContainerPoolsClient
+) -> None:
+    with pytest.warns(RuntimeWarning, match="never run"):
+        fleet_client.rollouts.run_many(P, seeds(3))
+    assert not service.keys
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=".*never run")
+        await fleet_client.rollouts.run_many(P, seeds(3)).aclose()
+        gc.collect()
+
+
+async def test_a_closed_client(
+    service: FleetService, fleet_client: AsyncContainerPoolsClient
+) -> None:
+    fleet = fleet_client.rollouts.run_many(P, ({"seed": n} for n in count()), max_in_flight=3)
+    await fleet.__anext__()
+    await fleet_client.aclose()
+    with pytest.raises(ClientClosedError):
+        await gather(fleet)
+    with pytest.raises(ClientClosedError):
+        await gather(fleet_client.rollouts.run_many(P, seeds(3)))
