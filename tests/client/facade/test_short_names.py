@@ -8,8 +8,6 @@ import textwrap
 from collections.abc import Iterator
 from types import FunctionType
 
-import pytest
-
 from synth_pools import AsyncContainerPoolsClient, ContainerPoolsClient
 
 CLIENTS = (AsyncContainerPoolsClient, ContainerPoolsClient)
@@ -56,14 +54,10 @@ def test_all_short_names_are_found() -> None:
     } <= {name for _, name, _ in NAMES}
 
 
-@pytest.mark.parametrize(
-    ("client", "short", "long"), NAMES, ids=lambda value: getattr(value, "__name__", value)
-)
-def test_a_short_name_carries_the_documentation_of_the_long_one(
-    client: type, short: str, long: str
-) -> None:
+def test_short_names_carry_the_documentation_of_the_long_ones() -> None:
     """Copy the docstring of the long one into the short one: editors read the source."""
-    found = client(api_key="k")
-    for name in short.split("."):
-        found = getattr(found, name)
-    assert found.__doc__ == getattr(client, long).__doc__
+    for client, short, long in NAMES:
+        found = client(api_key="k")
+        for name in short.split("."):
+            found = getattr(found, name)
+        assert found.__doc__ == getattr(client, long).__doc__, f"{client.__name__}.{short}"

@@ -28,6 +28,7 @@ from tests.support.surface import EVERY, Call, P, R, T
 HTML = b"<html><title>Sign in</title>" + b"<p>x</p>" * 1000
 
 
+@pytest.mark.one_library
 @pytest.mark.parametrize("status", [200, 201, 202, 204])
 async def test_an_empty_body_is_an_empty_object(
     server: RecordingServer, client: AsyncContainerPoolsClient, status: int
@@ -36,6 +37,7 @@ async def test_an_empty_body_is_an_empty_object(
     assert await client.delete_pool(P) == {}
 
 
+@pytest.mark.one_library
 @pytest.mark.parametrize("body", [b"[1.0, null]", b'"text"', b"0", b"null", b'{"a": {}}', b"{}"])
 async def test_any_json_comes_back_as_it_is(
     server: RecordingServer, client: AsyncContainerPoolsClient, body: bytes
@@ -62,6 +64,7 @@ async def test_a_compressed_body_is_read(
     assert caught.value.response.json() == {"detail": "Taken"}
 
 
+@pytest.mark.one_library
 @pytest.mark.parametrize("body", [HTML, b"{'a': 1}", b"{", b" ", b"\xff\xfe", b"9" * 5000])
 async def test_a_body_that_is_no_json_is_shown_by_its_beginning(
     server: RecordingServer, client: AsyncContainerPoolsClient, body: bytes

@@ -31,6 +31,7 @@ from tests.support.surface import EVERY, Call, P, R, T
 HTML = b"<html><title>Sign in</title>" + b"<p>x</p>" * 1000
 
 
+@pytest.mark.one_library
 @pytest.mark.parametrize("status", [200, 201, 202, 204])
 def test_an_empty_body_is_an_empty_object(
     server: RecordingServer, client: ContainerPoolsClient, status: int
@@ -39,6 +40,7 @@ def test_an_empty_body_is_an_empty_object(
     assert client.delete_pool(P) == {}
 
 
+@pytest.mark.one_library
 @pytest.mark.parametrize("body", [b"[1.0, null]", b'"text"', b"0", b"null", b'{"a": {}}', b"{}"])
 def test_any_json_comes_back_as_it_is(
     server: RecordingServer, client: ContainerPoolsClient, body: bytes
@@ -63,6 +65,7 @@ def test_a_compressed_body_is_read(server: RecordingServer, client: ContainerPoo
     assert caught.value.response.json() == {"detail": "Taken"}
 
 
+@pytest.mark.one_library
 @pytest.mark.parametrize("body", [HTML, b"{'a': 1}", b"{", b" ", b"\xff\xfe", b"9" * 5000])
 def test_a_body_that_is_no_json_is_shown_by_its_beginning(
     server: RecordingServer, client: ContainerPoolsClient, body: bytes
