@@ -62,6 +62,32 @@ class Secret:
             return data
         return data.replace(self.reveal().encode(), _MASK.encode())
 
+    def redact_json(self, value: Any) -> Any:
+        """Mask the secret in a JSON value, names included, however its text escaped it.
+
+        Returns:
+            The value itself where the secret is not in it.
+        """
+        pending, found = [value], False
+        while pending and not found:
+            current = pending.pop()
+            if isinstance(current, str):
+                found = self.redact(current) != current
+            elif isinstance(current, dict):
+                pending += [*current, *current.values()]
+            elif isinstance(current, list):
+                pending += current
+        return self._masked(value) if found else value
+
+    def _masked(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return self.redact(value)
+        if isinstance(value, list):
+            return [self._masked(each) for each in value]
+        if isinstance(value, dict):
+            return {self.redact(name): self._masked(each) for name, each in value.items()}
+        return value
+
     def __repr__(self) -> str:
         return f"Secret('{_MASK}')"
 

@@ -20,7 +20,8 @@ from synth_pools._client.http import AsyncByteStream, ReadTimeout, RequestError,
 from synth_pools._client.http.request_builder import Call
 from synth_pools._client.http.retry import RETRIED_STATUSES
 from synth_pools._client.runtime.async_.concurrency import read_end
-from synth_pools._client.runtime.async_.io import AsyncCloseable, call_within
+from synth_pools._client.runtime.async_.interrupts import AsyncInterrupt
+from synth_pools._client.runtime.async_.io import AsyncCloseable
 from synth_pools.errors import (
     APIConnectionError,
     APIStatusError,
@@ -68,7 +69,7 @@ class AsyncEventStream(AsyncCloseable):
         ClientClosedError: The client is closed.
     """
 
-    __slots__ = ("_events",)
+    __slots__ = ("_events", "_interrupt")
 
     def __init__(
         self,
@@ -79,7 +80,8 @@ class AsyncEventStream(AsyncCloseable):
         until: float | None = None,
     ) -> None:
         # `until`: when it ends although the rollout does not, by the transport's clock.
-        self._events = _Reader(transport, operation, call, until).events()
+        self._interrupt = AsyncInterrupt()
+        self._events = _Reader(transport, operation, call, until, self._interrupt).events()
 
     def __aiter__(self) -> AsyncIterator[dict[str, Any]]:
         # Not itself: a loop over it would come here for each event only to be passed on.
@@ -89,8 +91,15 @@ class AsyncEventStream(AsyncCloseable):
         return await self._events.__anext__()
 
     async def aclose(self) -> None:
-        """End the stream and give its connection back. Can be repeated."""
-        await self._events.aclose()
+        """End the stream and give its connection back, for whoever reads it too.
+
+        Can be repeated.
+        """
+        try:
+            await self._events.aclose()
+        except (RuntimeError, ValueError):
+            # Somebody waits for its next event. It ends for them, and they give it back.
+            await self._interrupt.stop()
 
 
 # `json.loads` without its search for white space around the value: nearly no event has any.
@@ -110,8 +119,10 @@ class _Reader:
         operation: OperationId,
         call: Call,
         until: float | None,
+        interrupt: AsyncInterrupt,
     ) -> None:
         self._transport = transport
+        self._interrupt = interrupt
         self._operation = operation
         self._call = call
         self._until = until
@@ -129,7 +140,7 @@ class _Reader:
 
     async def events(self) -> AsyncGenerator[dict[str, Any], None]:
         position = self._position
-        while not self._is_late(_SHORTEST_SECONDS):
+        while not self._interrupt.is_stopped and not self._is_late(_SHORTEST_SECONDS):
             before, heard, late = position.events, False, False
             failure: SynthPoolsError | None = None
             opened = self._transport.clock()
@@ -143,42 +154,45 @@ class _Reader:
                 broken: RequestError | None = None
                 decoder, stream_id = EventStreamDecoder(), ""
                 try:
-                    chunks = _chunks(response)
-                    async for chunk in chunks:
-                        for kind, text, own in decoder.feed(chunk):
-                            try:
-                                value, end = _decode(text)
-                                if end != len(text):
-                                    value = json.loads(text)
-                            except (ValueError, RecursionError):
-                                problem = text
-                            else:
-                                if own != stream_id and position.steady:
-                                    # What most events are, at ten thousand of them in a second.
-                                    stream_id = position.cursor = own
-                                    position.text = text
-                                    position.events += 1
+                    with self._interrupt.reading(response):
+                        chunks = _chunks(response)
+                        async for chunk in chunks:
+                            for kind, text, own in decoder.feed(chunk):
+                                try:
+                                    value, end = _decode(text)
+                                    if end != len(text):
+                                        value = json.loads(text)
+                                except (ValueError, RecursionError):
+                                    problem = text
                                 else:
-                                    own, stream_id = "" if own == stream_id else own, own
-                                    if not position.is_new(value, own, kind):
-                                        continue
-                                # Before it is handed out: whoever gets it may change it.
-                                last = event_name(value, kind) in TERMINAL_EVENTS
-                                yield value
-                                if last:
-                                    await read_end(response, chunks)
-                                    return
-                                continue
-                            if problem.strip():
-                                raise _no_json(self._transport, problem)
-                        heard = True
-                        if self._patience and self._is_late(self._patience):
-                            late = True
-                            break
+                                    if own != stream_id and position.steady:
+                                        # What most events are, at ten thousand of them in a second.
+                                        stream_id = position.cursor = own
+                                        position.text = text
+                                        position.events += 1
+                                    else:
+                                        own, stream_id = "" if own == stream_id else own, own
+                                        if not position.is_new(value, own, kind):
+                                            continue
+                                    # Before it is handed out: whoever gets it may change it.
+                                    last = event_name(value, kind) in TERMINAL_EVENTS
+                                    yield value
+                                    if last:
+                                        await read_end(response, chunks)
+                                        return
+                                    continue
+                                if problem.strip():
+                                    raise _no_json(self._transport, problem)
+                            heard = True
+                            if self._patience and self._is_late(self._patience):
+                                late = True
+                                break
                 except RequestError as error:
                     broken = error
                 finally:
                     await response.aclose()
+                if self._interrupt.is_stopped and not self._transport.is_closed:
+                    return
                 if decoder.retry is not None:
                     self._asked = min(decoder.retry / 1000, _LONGEST_ASKED_SECONDS)
                 if broken is not None:
@@ -191,6 +205,8 @@ class _Reader:
                     return
             if late:
                 continue
+            if self._interrupt.is_stopped and not self._transport.is_closed:
+                return
             alive = heard and self._transport.clock() - opened > _ALIVE_SECONDS
             if position.events > before or (alive and not isinstance(failure, APITimeoutError)):
                 self._failed_attempts = 0
@@ -215,9 +231,14 @@ class _Reader:
                 call = {**call, "params": {**call.get("params", {}), "cursor": cursor}}
                 if _can_be_header(cursor):
                     call["headers"] = {**call.get("headers", {}), "Last-Event-ID": cursor}
-        response = await call_within(
-            limit, transport.open_stream, self._operation, call, attempt=self._failed_attempts + 1
-        )
+        with self._interrupt:
+            response = await transport.call_within(
+                limit,
+                transport.open_stream,
+                self._operation,
+                call,
+                attempt=self._failed_attempts + 1,
+            )
         self._connected = True
         return response
 
@@ -279,7 +300,8 @@ class _Reader:
         transport.observer.retrying(
             self._call, failure, self._failed_attempts, wait, transport.config.max_retries
         )
-        await transport.sleep(wait)
+        with self._interrupt:
+            await transport.sleep(wait)
 
     def _is_late(self, seconds: float) -> bool:
         """Check that the end comes within so many seconds."""

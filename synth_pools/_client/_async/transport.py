@@ -8,9 +8,13 @@ import sys
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, cast
 
-from synth_pools._client._async.connections import AsyncConnections, AsyncSender
+from synth_pools._client._async.connections import (
+    AsyncConnections,
+    AsyncSender,
+    read_whole,
+)
 from synth_pools._client.config import ClientConfig
 from synth_pools._client.http import (
     URL,
@@ -24,7 +28,11 @@ from synth_pools._client.http import (
 from synth_pools._client.http.request_builder import Call, RequestBuilder
 from synth_pools._client.http.response_reader import ResponseKind, ResponseReader
 from synth_pools._client.http.tracebacks import strip_tracebacks
-from synth_pools._client.runtime.async_.io import AsyncFunction, call_within, sleep
+from synth_pools._client.runtime.async_.io import (
+    AsyncFunction,
+    call_within,
+    call_within_supplied,
+)
 from synth_pools.errors import (
     APIConnectionError,
     APIStatusError,
@@ -38,6 +46,7 @@ if TYPE_CHECKING:
     from synth_pools._client.instrumentation.observer import RequestObserver
 
 T = TypeVar("T")
+P = ParamSpec("P")
 
 _LOG = logging.getLogger("synth_pools")
 _KEY_HEADER = "Idempotency-Key"
@@ -130,7 +139,7 @@ class AsyncTransport:
             streams, reader.is_event_stream, reader.no_event_stream, reader.no_stream
         )
         self.clock: Callable[[], float] = time.monotonic
-        self.sleep = sleep
+        self.sleep: AsyncFunction[[float], None] = self._connections.sleep
         self.random: Callable[[], float] = random.random
 
     def with_config(self, config: ClientConfig) -> AsyncTransport:
@@ -286,6 +295,18 @@ class AsyncTransport:
             raise failure or AssertionError
         return response
 
+    async def call_within(
+        self,
+        seconds: float | None,
+        call: AsyncFunction[P, T],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """Make a call over these connections; raise `TimeoutError` after ``seconds``."""
+        supplied = self._connections.are_caller_supplied
+        within = call_within_supplied if supplied else call_within
+        return await within(seconds, call, *args, **kwargs)
+
     def stream_error(
         self, call: Call, error: RequestError
     ) -> APIConnectionError | ClientClosedError:
@@ -389,7 +410,7 @@ class AsyncTransport:
         failure: SynthPoolsError | None = None
         result: T | None = None
         try:
-            response = await call_within(remaining, self._send, sender, request, call)
+            response = await self.call_within(remaining, self._send, sender, request, call)
             result = read(call, response)
         except TimeoutError:
             failure = self._reader.deadline_error(call, attempt)
@@ -431,23 +452,26 @@ class AsyncTransport:
         kind: ResponseKind | None = None,
     ) -> Response:
         failure: APIConnectionError | ClientClosedError
+        send = self._connections.alarm.call
         try:
-            return await sender.send(request, self._config.api_key, stream=kind is not None)
+            return await send(sender.send, request, self._config.api_key, stream=kind is not None)
         except RequestError as error:
             failure = (self._reader.connection_error if kind is None else kind.failure)(call, error)
         except BaseException as error:
             # Cancellation, an interrupt, or another thread that closes the client.
-            if not (isinstance(error, RuntimeError) and sender.http.is_closed):
+            if not (isinstance(error, Exception) and (self.is_closed or sender.http.is_closed)):
                 strip_tracebacks(error)
                 raise
             failure = ClientClosedError("the client was closed")
+        if self.is_closed:
+            raise ClientClosedError("the client was closed")
         raise failure
 
     async def _refuse(self, call: Call, response: Response, kind: ResponseKind) -> None:
         """Read and close a response of another kind, and raise its error."""
         failure: APIConnectionError | None = None
         try:
-            await response.aread()
+            await read_whole(response)
         except RequestError as error:
             failure = kind.failure(call, error)
         finally:

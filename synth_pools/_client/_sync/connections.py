@@ -7,11 +7,23 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Generator
-from typing import Any
+from collections.abc import Generator, Iterator
+from typing import Any, cast
 
-from synth_pools._client.http import URL, Auth, Client, Limits, Request, Response, Timeout
+from synth_pools._client.http import (
+    URL,
+    Auth,
+    Client,
+    Limits,
+    Request,
+    Response,
+    SyncByteStream,
+    Timeout,
+)
+from synth_pools._client.http.pool import expire_surplus, pool_of, renew
+from synth_pools._client.http.response_reader import CUT_OFF, LARGEST_ANSWER
 from synth_pools._client.runtime.fork_safety import forget_in_children
+from synth_pools._client.runtime.sync_.interrupts import Alarm, limit_waiting
 from synth_pools._client.runtime.sync_.io import (
     Close,
     Finalizer,
@@ -24,12 +36,16 @@ from synth_pools._client.runtime.sync_.io import (
 from synth_pools._client.secret import Secret
 from synth_pools.errors import ClientClosedError, ConfigurationError
 
+# Servers close what is idle for 5 seconds, and a request that meets that is lost.
+_IDLE_SECONDS = 4.0
 # More than a fleet needs, and few enough for the usual limit of 1024 open files.
-_CALLS = Limits(max_connections=256, max_keepalive_connections=256)
+_CALLS = Limits(max_connections=256, max_keepalive_connections=256, keepalive_expiry=_IDLE_SECONDS)
 # What httpx gives a client that was made without limits.
 _MOST_OF_A_CALLER = 100
 # A stream holds its connection for as long as a rollout lasts: whoever opens a thousand wants them.
-_STREAMS = Limits(max_connections=None, max_keepalive_connections=64)
+_STREAMS = Limits(
+    max_connections=None, max_keepalive_connections=64, keepalive_expiry=_IDLE_SECONDS
+)
 
 
 class Connections:
@@ -51,6 +67,7 @@ class Connections:
         self._sets: dict[Any, _Set] = {}
         self._current: _Set | None = None
         self._lock = threading.Lock()
+        self.alarm = Alarm()
         forget_in_children(self)
 
     @property
@@ -94,15 +111,22 @@ class Connections:
             self._closed = True
             sets = list(self._sets.values())
             self._forget()
+        self.alarm.ring()
         for each in sets:
             close_in(each.owner, each.close)
 
     def forget(self) -> Any:
         """Give up all connections without closing them, and return them."""
         self._lock = threading.Lock()
+        left = self.alarm
+        self.alarm = Alarm()
         for each in self._sets.values():
             each.finalizer.forget()
-        return self._forget()
+        return left, self._forget()
+
+    def sleep(self, seconds: float) -> None:
+        """Sleep for so many seconds, or until they are closed."""
+        self.alarm.sleep(seconds)
 
     def _forget(self) -> Any:
         left, self._sets, self._current = (self._sets, self._current), {}, None
@@ -119,7 +143,7 @@ class Connections:
                     self._sets.pop(gone).finalizer.forget()
                 if found is not None:
                     found.finalizer.forget()
-                found = _Set(here, self._base_url, self._timeout)
+                found = _Set(here, self._base_url, self._timeout, self.alarm)
                 # Nothing is waited for here, so the lock is not held up.
                 found.finalizer = close_with_owner(self, _closing(found.made))
                 self._sets[here] = found
@@ -132,8 +156,9 @@ class _Set:
 
     finalizer: Finalizer
 
-    def __init__(self, owner: Any, base_url: str, timeout: Timeout) -> None:
+    def __init__(self, owner: Any, base_url: str, timeout: Timeout, alarm: Alarm) -> None:
         self.owner = owner
+        self._alarm = alarm
         self._base_url = base_url
         self._timeout = timeout
         self._lock = threading.Lock()
@@ -153,7 +178,7 @@ class _Set:
         return self._for_streams
 
     def _make(self, limits: Limits) -> Sender:
-        http = http_client(self._base_url, self._timeout, limits)
+        http = http_client(self._base_url, self._timeout, limits, self._alarm)
         self.made.append(http)
         return DirectSender(http, self._base_url)
 
@@ -184,9 +209,12 @@ class Sender:
 
     def send(self, request: Request, secret: Secret, *, stream: bool = False) -> Response:
         """Send a request and return the response, unread for ``stream``."""
-        return self.http.send(
-            request, auth=_BearerAuth(secret), follow_redirects=False, stream=stream
+        response = self.http.send(
+            request, auth=_BearerAuth(secret), follow_redirects=False, stream=True
         )
+        if not stream:
+            read_whole(response)
+        return response
 
 
 class DirectSender(Sender):
@@ -200,24 +228,60 @@ class DirectSender(Sender):
         super().__init__(http)
         # What the environment says about proxies is decided in there, once for one host.
         self._transport = http._transport_for_url(URL(base_url))
+        self._pool = pool_of(self._transport)
 
     def send(self, request: Request, secret: Secret, *, stream: bool = False) -> Response:
         if self.http.is_closed:
             raise RuntimeError("the HTTP client is closed")
+        limit_waiting(request)
         request.headers["Authorization"] = f"Bearer {secret.reveal()}"
         try:
             response = self._transport.handle_request(request)
+        except BaseException:
+            if self._pool is not None:
+                self._pool._close_connections(renew(self._pool))
+            raise
         finally:
             # Answers and errors hold on to their request.
             del request.headers["Authorization"]
         response.request = request
+        if self._pool is not None:
+            response.stream = _OwnBody(cast("SyncByteStream", response.stream))
         if not stream:
-            try:
-                response.read()
-            except BaseException:
-                response.close()
-                raise
+            read_whole(response)
         return response
+
+
+class _OwnBody(SyncByteStream):
+    """Body after which its connection is used again only if nothing else came over it."""
+
+    def __init__(self, body: SyncByteStream) -> None:
+        self._body = body
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._body)
+
+    def close(self) -> None:
+        expire_surplus(self._body)
+        self._body.close()
+
+
+def read_whole(response: Response) -> None:
+    """Read a response to its end and close it; one that is too large is cut, and marked.
+
+    What counts is the size of what comes out of a content encoding: a thousandth of it may come in.
+    """
+    pieces, size = [], 0
+    try:
+        for piece in response.iter_bytes():
+            size += len(piece)
+            pieces.append(piece)
+            if size > LARGEST_ANSWER:
+                response.extensions[CUT_OFF] = True
+                break
+    finally:
+        response.close()
+    response._content = b"".join(pieces)[:LARGEST_ANSWER]
 
 
 class _BearerAuth(Auth):

@@ -23,7 +23,8 @@ from synth_pools._client.http import ReadTimeout, RequestError, Response, SyncBy
 from synth_pools._client.http.request_builder import Call
 from synth_pools._client.http.retry import RETRIED_STATUSES
 from synth_pools._client.runtime.sync_.concurrency import read_end
-from synth_pools._client.runtime.sync_.io import Closeable, call_within
+from synth_pools._client.runtime.sync_.interrupts import Interrupt
+from synth_pools._client.runtime.sync_.io import Closeable
 from synth_pools.errors import (
     APIConnectionError,
     APIStatusError,
@@ -71,7 +72,7 @@ class EventStream(Closeable):
         ClientClosedError: The client is closed.
     """
 
-    __slots__ = ("_events",)
+    __slots__ = ("_events", "_interrupt")
 
     def __init__(
         self,
@@ -82,7 +83,8 @@ class EventStream(Closeable):
         until: float | None = None,
     ) -> None:
         # `until`: when it ends although the rollout does not, by the transport's clock.
-        self._events = _Reader(transport, operation, call, until).events()
+        self._interrupt = Interrupt()
+        self._events = _Reader(transport, operation, call, until, self._interrupt).events()
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         # Not itself: a loop over it would come here for each event only to be passed on.
@@ -92,8 +94,15 @@ class EventStream(Closeable):
         return self._events.__next__()
 
     def close(self) -> None:
-        """End the stream and give its connection back. Can be repeated."""
-        self._events.close()
+        """End the stream and give its connection back, for whoever reads it too.
+
+        Can be repeated.
+        """
+        try:
+            self._events.close()
+        except (RuntimeError, ValueError):
+            # Somebody waits for its next event. It ends for them, and they give it back.
+            self._interrupt.stop()
 
 
 # `json.loads` without its search for white space around the value: nearly no event has any.
@@ -113,8 +122,10 @@ class _Reader:
         operation: OperationId,
         call: Call,
         until: float | None,
+        interrupt: Interrupt,
     ) -> None:
         self._transport = transport
+        self._interrupt = interrupt
         self._operation = operation
         self._call = call
         self._until = until
@@ -132,7 +143,7 @@ class _Reader:
 
     def events(self) -> Generator[dict[str, Any], None]:
         position = self._position
-        while not self._is_late(_SHORTEST_SECONDS):
+        while not self._interrupt.is_stopped and not self._is_late(_SHORTEST_SECONDS):
             before, heard, late = position.events, False, False
             failure: SynthPoolsError | None = None
             opened = self._transport.clock()
@@ -146,42 +157,45 @@ class _Reader:
                 broken: RequestError | None = None
                 decoder, stream_id = EventStreamDecoder(), ""
                 try:
-                    chunks = _chunks(response)
-                    for chunk in chunks:
-                        for kind, text, own in decoder.feed(chunk):
-                            try:
-                                value, end = _decode(text)
-                                if end != len(text):
-                                    value = json.loads(text)
-                            except (ValueError, RecursionError):
-                                problem = text
-                            else:
-                                if own != stream_id and position.steady:
-                                    # What most events are, at ten thousand of them in a second.
-                                    stream_id = position.cursor = own
-                                    position.text = text
-                                    position.events += 1
+                    with self._interrupt.reading(response):
+                        chunks = _chunks(response)
+                        for chunk in chunks:
+                            for kind, text, own in decoder.feed(chunk):
+                                try:
+                                    value, end = _decode(text)
+                                    if end != len(text):
+                                        value = json.loads(text)
+                                except (ValueError, RecursionError):
+                                    problem = text
                                 else:
-                                    own, stream_id = "" if own == stream_id else own, own
-                                    if not position.is_new(value, own, kind):
-                                        continue
-                                # Before it is handed out: whoever gets it may change it.
-                                last = event_name(value, kind) in TERMINAL_EVENTS
-                                yield value
-                                if last:
-                                    read_end(response, chunks)
-                                    return
-                                continue
-                            if problem.strip():
-                                raise _no_json(self._transport, problem)
-                        heard = True
-                        if self._patience and self._is_late(self._patience):
-                            late = True
-                            break
+                                    if own != stream_id and position.steady:
+                                        # What most events are, at ten thousand of them in a second.
+                                        stream_id = position.cursor = own
+                                        position.text = text
+                                        position.events += 1
+                                    else:
+                                        own, stream_id = "" if own == stream_id else own, own
+                                        if not position.is_new(value, own, kind):
+                                            continue
+                                    # Before it is handed out: whoever gets it may change it.
+                                    last = event_name(value, kind) in TERMINAL_EVENTS
+                                    yield value
+                                    if last:
+                                        read_end(response, chunks)
+                                        return
+                                    continue
+                                if problem.strip():
+                                    raise _no_json(self._transport, problem)
+                            heard = True
+                            if self._patience and self._is_late(self._patience):
+                                late = True
+                                break
                 except RequestError as error:
                     broken = error
                 finally:
                     response.close()
+                if self._interrupt.is_stopped and not self._transport.is_closed:
+                    return
                 if decoder.retry is not None:
                     self._asked = min(decoder.retry / 1000, _LONGEST_ASKED_SECONDS)
                 if broken is not None:
@@ -192,6 +206,8 @@ class _Reader:
                     return
             if late:
                 continue
+            if self._interrupt.is_stopped and not self._transport.is_closed:
+                return
             alive = heard and self._transport.clock() - opened > _ALIVE_SECONDS
             if position.events > before or (alive and not isinstance(failure, APITimeoutError)):
                 self._failed_attempts = 0
@@ -216,9 +232,14 @@ class _Reader:
                 call = {**call, "params": {**call.get("params", {}), "cursor": cursor}}
                 if _can_be_header(cursor):
                     call["headers"] = {**call.get("headers", {}), "Last-Event-ID": cursor}
-        response = call_within(
-            limit, transport.open_stream, self._operation, call, attempt=self._failed_attempts + 1
-        )
+        with self._interrupt:
+            response = transport.call_within(
+                limit,
+                transport.open_stream,
+                self._operation,
+                call,
+                attempt=self._failed_attempts + 1,
+            )
         self._connected = True
         return response
 
@@ -278,7 +299,8 @@ class _Reader:
         transport.observer.retrying(
             self._call, failure, self._failed_attempts, wait, transport.config.max_retries
         )
-        transport.sleep(wait)
+        with self._interrupt:
+            transport.sleep(wait)
 
     def _is_late(self, seconds: float) -> bool:
         """Check that the end comes within so many seconds."""

@@ -11,9 +11,13 @@ import sys
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, cast
 
-from synth_pools._client._sync.connections import Connections, Sender
+from synth_pools._client._sync.connections import (
+    Connections,
+    Sender,
+    read_whole,
+)
 from synth_pools._client.config import ClientConfig
 from synth_pools._client.http import (
     URL,
@@ -27,7 +31,11 @@ from synth_pools._client.http import (
 from synth_pools._client.http.request_builder import Call, RequestBuilder
 from synth_pools._client.http.response_reader import ResponseKind, ResponseReader
 from synth_pools._client.http.tracebacks import strip_tracebacks
-from synth_pools._client.runtime.sync_.io import Function, call_within, sleep
+from synth_pools._client.runtime.sync_.io import (
+    Function,
+    call_within,
+    call_within_supplied,
+)
 from synth_pools.errors import (
     APIConnectionError,
     APIStatusError,
@@ -41,6 +49,7 @@ if TYPE_CHECKING:
     from synth_pools._client.instrumentation.observer import RequestObserver
 
 T = TypeVar("T")
+P = ParamSpec("P")
 
 _LOG = logging.getLogger("synth_pools")
 _KEY_HEADER = "Idempotency-Key"
@@ -133,7 +142,7 @@ class Transport:
             streams, reader.is_event_stream, reader.no_event_stream, reader.no_stream
         )
         self.clock: Callable[[], float] = time.monotonic
-        self.sleep = sleep
+        self.sleep: Function[[float], None] = self._connections.sleep
         self.random: Callable[[], float] = random.random
 
     def with_config(self, config: ClientConfig) -> Transport:
@@ -287,6 +296,18 @@ class Transport:
             raise failure or AssertionError
         return response
 
+    def call_within(
+        self,
+        seconds: float | None,
+        call: Function[P, T],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """Make a call over these connections; raise `TimeoutError` after ``seconds``."""
+        supplied = self._connections.are_caller_supplied
+        within = call_within_supplied if supplied else call_within
+        return within(seconds, call, *args, **kwargs)
+
     def stream_error(
         self, call: Call, error: RequestError
     ) -> APIConnectionError | ClientClosedError:
@@ -388,7 +409,7 @@ class Transport:
         failure: SynthPoolsError | None = None
         result: T | None = None
         try:
-            response = call_within(remaining, self._send, sender, request, call)
+            response = self.call_within(remaining, self._send, sender, request, call)
             result = read(call, response)
         except TimeoutError:
             failure = self._reader.deadline_error(call, attempt)
@@ -430,23 +451,26 @@ class Transport:
         kind: ResponseKind | None = None,
     ) -> Response:
         failure: APIConnectionError | ClientClosedError
+        send = self._connections.alarm.call
         try:
-            return sender.send(request, self._config.api_key, stream=kind is not None)
+            return send(sender.send, request, self._config.api_key, stream=kind is not None)
         except RequestError as error:
             failure = (self._reader.connection_error if kind is None else kind.failure)(call, error)
         except BaseException as error:
             # Cancellation, an interrupt, or another thread that closes the client.
-            if not (isinstance(error, RuntimeError) and sender.http.is_closed):
+            if not (isinstance(error, Exception) and (self.is_closed or sender.http.is_closed)):
                 strip_tracebacks(error)
                 raise
             failure = ClientClosedError("the client was closed")
+        if self.is_closed:
+            raise ClientClosedError("the client was closed")
         raise failure
 
     def _refuse(self, call: Call, response: Response, kind: ResponseKind) -> None:
         """Read and close a response of another kind, and raise its error."""
         failure: APIConnectionError | None = None
         try:
-            response.read()
+            read_whole(response)
         except RequestError as error:
             failure = kind.failure(call, error)
         finally:

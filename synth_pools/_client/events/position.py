@@ -152,6 +152,11 @@ class Position:
             self._sequence = sequence
 
     def _sift(self, event: Any, own: str | None, sequence: int | None, kind: str) -> bool:
+        if event_name(event, kind) in TERMINAL_EVENTS:
+            # Nobody reads on after one: it is new, though its number be that of an older event, as
+            # from a server that lost its count.
+            self._sifting = False
+            return True
         if self._until is not None:
             # The service began at the beginning: all is known up to where the reader was.
             if own == self._until:

@@ -22,6 +22,11 @@ from synth_pools.errors import (
 # What is answered under these types is a page, or an error, in the place of an event stream.
 _NO_EVENTS = ("application/json", "text/html")
 
+# Larger than any page or document of the service, and small enough to be kept in memory.
+LARGEST_ANSWER = 256 * 1024 * 1024
+# The extension of a response that was cut off there.
+CUT_OFF = "synth_pools.cut_off"
+
 
 class ResponseKind(NamedTuple):
     """Kind of response that a caller reads itself, with the errors for all others.
@@ -50,10 +55,9 @@ class ResponseReader:
 
         Raises:
             APIStatusError: It is an error.
-            ResponseDecodeError: It is no JSON.
+            ResponseDecodeError: It is no JSON, or too large.
         """
-        if not response.is_success:
-            raise self.status_error(call, response)
+        self._check(call, response)
         # No variable: a traceback shows them, and what is no JSON may hold anything.
         if not response.content:
             return {}
@@ -71,10 +75,17 @@ class ResponseReader:
 
         Raises:
             APIStatusError: It is an error.
+            ResponseDecodeError: It is too large.
         """
+        self._check(call, response)
+        return response.content
+
+    def _check(self, call: Call, response: Response) -> None:
         if not response.is_success:
             raise self.status_error(call, response)
-        return response.content
+        if CUT_OFF in response.extensions:
+            largest = f"the answer is larger than {LARGEST_ANSWER} bytes"
+            raise self.decode_error(call, response, largest)
 
     def is_event_stream(self, response: Response) -> bool:
         """Check that a response may be one: another would pass for a stream without events."""
@@ -131,19 +142,33 @@ class ResponseReader:
             path=call["url"],
             status_code=response.status_code,
             headers=[(name, key.redact_bytes(value)) for name, value in response.headers.raw],
-            content=key.redact_bytes(response.content),
+            content=self._redacted(response.content),
         )
+
+    def _redacted(self, content: bytes) -> bytes:
+        """Mask the key in an error's body, though JSON may spell it in many ways."""
+        key = self._config.api_key
+        content = key.redact_bytes(content)
+        if b"\\" not in content:
+            return content
+        try:
+            value = json.loads(content)
+            masked = key.redact_json(value)
+            return content if masked is value else json.dumps(masked).encode()
+        except (ValueError, RecursionError):
+            return content
 
     def decode_error(self, call: Call, response: Response, problem: str) -> ResponseDecodeError:
         """Make the error for a successful answer that cannot be read."""
         from synth_pools._client.http.error_mapping import decode_error  # saves 2 ms
 
+        request_id: str | None = response.headers.get("x-request-id")
         return decode_error(
             problem,
             method=call["method"].upper(),
             path=call["url"],
             status_code=response.status_code,
-            request_id=response.headers.get("x-request-id"),
+            request_id=None if request_id is None else self._config.api_key.redact(request_id),
             content=self._config.api_key.redact_bytes(response.content),
         )
 

@@ -29,9 +29,8 @@ class RequestObserver:
         """Report an attempt that is about to be sent."""
         hook = self._config.on_request
         if hook is not None:
-            info = RequestInfo(
-                operation, request.method, call["url"], attempt, _shown(request.headers)
-            )
+            headers = self._shown(request.headers)
+            info = RequestInfo(operation, request.method, call["url"], attempt, headers)
             _run(hook, info, "on_request")
 
     def ended(
@@ -49,16 +48,18 @@ class RequestObserver:
         request_id = None if response is None else response.headers.get("x-request-id")
         if isinstance(error, APIStatusError):
             request_id = error.request_id
+        if request_id is not None:
+            request_id = self._config.api_key.redact(request_id)
         if _LOG.isEnabledFor(logging.DEBUG):
             said = status if status is not None else getattr(error, "cause", None)
             _LOG.debug(
                 "%s %s -> %s in %.1f ms, attempt %d, request id %s",
                 *(method, path, said, seconds * 1000, attempt),
-                self._config.api_key.redact(str(request_id)),
+                request_id,
             )
         hook = self._config.on_response
         if hook is not None:
-            headers = _shown(response.headers) if response is not None else {}
+            headers = self._shown(response.headers) if response is not None else {}
             info = ResponseInfo(
                 operation, method, path, attempt, seconds, status, request_id, headers, error
             )
@@ -76,15 +77,16 @@ class RequestObserver:
                 *(call["method"].upper(), call["url"], _reason(error), attempt, max_retries, wait),
             )
 
+    def _shown(self, headers: Headers) -> dict[str, str]:
+        # A service, or a proxy before it, may echo what it was sent.
+        redact = self._config.api_key.redact
+        return {name: redact(value) for name, value in headers.items() if name not in _HIDDEN}
+
 
 def _reason(error: SynthPoolsError) -> str:
     if isinstance(error, APIStatusError):
         return str(error.status_code)
     return error.cause if isinstance(error, APIConnectionError) else type(error).__name__
-
-
-def _shown(headers: Headers) -> dict[str, str]:
-    return {name: value for name, value in headers.items() if name not in _HIDDEN}
 
 
 def _run(hook: Any, info: RequestInfo | ResponseInfo, name: str) -> None:

@@ -206,9 +206,11 @@ class AsyncRunnable(ABC, Generic[T]):
 async def read_end(response: Response, chunks: AsyncIterator[bytes]) -> None:
     """Read the end of a stream after its last event, so that its connection can be used again.
 
-    It has mostly come already; one that does not come soon costs the connection.
+    It has mostly come already; one that does not come soon costs the connection. One that others
+    share is not read: its stream ends with its response.
     """
-    del response
+    if response.extensions.get("http_version") == b"HTTP/2":
+        return
     with contextlib.suppress(TimeoutError, RequestError):
         async with asyncio.timeout(_END_SECONDS):
             await anext(chunks, b"")

@@ -18,6 +18,7 @@ from typing import Any, ParamSpec, Self, TypeVar
 from synth_pools._client.http import AsyncClient, Limits, Timeout
 from synth_pools._client.http.environment import with_proxies
 from synth_pools._client.http.tls import context_for
+from synth_pools._client.runtime.async_.interrupts import AsyncAlarm
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -27,8 +28,6 @@ AsyncFunction = Callable[P, Coroutine[Any, Any, T]]
 
 # How long closing may take in another loop that is busy.
 _CLOSING_SECONDS = 5.0
-
-sleep = asyncio.sleep
 
 
 async def call_within(
@@ -144,13 +143,18 @@ async def _guard(close: AsyncClose) -> AsyncGenerator[None, None]:
         await close()
 
 
-def http_client(base_url: str, timeout: Timeout, limits: Limits) -> AsyncClient:
+# A task is cancelled, whoever made the HTTP client that it waits for.
+call_within_supplied = call_within
+
+
+def http_client(base_url: str, timeout: Timeout, limits: Limits, alarm: AsyncAlarm) -> AsyncClient:
     """Make an HTTP client with connections of its own.
 
     It sends through aiohttp where `httpx_aiohttp` is installed: with many requests in flight that
     is several times faster, because httpx's own pool looks through all connections and all waiting
     requests each time one of them changes.
     """
+    del alarm  # it wakes tasks, not sockets
     kind = AsyncClient
     if has_aiohttp():
         from synth_pools._client.http.aiohttp_transport import AiohttpClient  # needs the extra

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
-import socket
 import sys
 import threading
 import time
@@ -13,6 +12,12 @@ from collections.abc import Callable, Iterator
 from typing import Any, Generic, TypeVar
 
 from synth_pools._client.http import RequestError, Response
+from synth_pools._client.runtime.sync_.interrupts import (
+    is_own,
+    is_shared,
+    shut_down,
+    time_limit,
+)
 from synth_pools.errors import RequestValidationError
 
 T = TypeVar("T")
@@ -124,7 +129,7 @@ class WorkerGroup:
         self.stopping = True
         with self._lock:
             for response in self._responses.values():
-                _shut_down(response)
+                shut_down(response)
 
 
 class RequestSource:
@@ -182,18 +187,25 @@ class Runnable(ABC, Generic[T]):
 def read_end(response: Response, chunks: Iterator[bytes]) -> None:
     """Read the end of a stream after its last event, so that its connection can be used again.
 
-    It has mostly come already; one that does not come soon costs the connection.
+    It has mostly come already; one that does not come soon costs the connection. One that others
+    share is not read: its stream ends with its response.
     """
+    if is_shared(response):
+        return
 
     def read() -> None:
         with contextlib.suppress(RequestError):
             next(chunks, b"")
 
+    if is_own(response):
+        with time_limit(_END_SECONDS):
+            read()
+        return
     thread = threading.Thread(target=read, name="synth-pools-stream-end", daemon=True)
     thread.start()
     thread.join(_END_SECONDS)
     if thread.is_alive():
-        _shut_down(response)
+        shut_down(response)
         thread.join(_STOP_LIMIT_SECONDS)
 
 
@@ -209,12 +221,3 @@ def ends_silently(error: BaseException) -> bool:
     if asyncio is not None and isinstance(error, asyncio.CancelledError):
         return True
     return isinstance(error, GeneratorExit)
-
-
-def _shut_down(response: Response) -> None:
-    stream = response.extensions.get("network_stream")
-    raw = stream.get_extra_info("socket") if stream is not None else None
-    if isinstance(raw, socket.socket):
-        # The system's own call: the one of a TLS socket would take its state from its reader.
-        with contextlib.suppress(OSError):
-            socket.socket.shutdown(raw, socket.SHUT_RDWR)

@@ -13,6 +13,8 @@ from synth_pools._client.http import Client, Limits, Timeout
 from synth_pools._client.http.environment import with_proxies
 from synth_pools._client.http.tls import context_for
 from synth_pools._client.http.tracebacks import strip_tracebacks
+from synth_pools._client.runtime.sync_.interrupts import Alarm, time_limit
+from synth_pools.errors import APITimeoutError
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -22,16 +24,35 @@ Function = Callable[P, T]
 
 _PROCESS = object()
 
-sleep = time.sleep
-
 
 def call_within(
     seconds: float | None, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs
 ) -> T:
-    """Run ``call``; raise `TimeoutError` after ``seconds``.
+    """Run ``call`` over sockets of our own; raise `TimeoutError` after ``seconds``.
 
-    A thread that waits for the network cannot be interrupted, so the call gets one of its own and
-    is left to itself when its time is over; its own limits end it some time later.
+    The time limits of an HTTP library hold for each read and write on its own: a server that sends
+    one byte now and then passes them all. So each gets no more than the time that is left.
+    """
+    if seconds is None:
+        return call(*args, **kwargs)
+    if seconds <= 0:
+        raise TimeoutError
+    with time_limit(seconds) as until:
+        try:
+            return call(*args, **kwargs)
+        except APITimeoutError:
+            if time.monotonic() < until:
+                raise
+    raise TimeoutError
+
+
+def call_within_supplied(
+    seconds: float | None, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+) -> T:
+    """Run ``call`` over a caller-supplied HTTP client; raise `TimeoutError` after ``seconds``.
+
+    Its sockets are not ours to limit. So the call gets a thread of its own and is left to itself
+    when its time is over; the limits of its reads and writes end it some time later.
     """
     if seconds is None:
         return call(*args, **kwargs)
@@ -99,10 +120,14 @@ def close_in(owner: object, close: Close) -> None:
     close()
 
 
-def http_client(base_url: str, timeout: Timeout, limits: Limits) -> Client:
+def http_client(base_url: str, timeout: Timeout, limits: Limits, alarm: Alarm) -> Client:
     """Make an HTTP client with connections of its own."""
     context = context_for(base_url)
-    return with_proxies(lambda: Client(timeout=timeout, limits=limits, verify=context))
+    http = with_proxies(lambda: Client(timeout=timeout, limits=limits, verify=context))
+    from synth_pools._client.runtime.sync_.network import Network  # 20 ms, like the line before
+
+    Network(alarm).serve(http)
+    return http
 
 
 class _TimedCall(Generic[T]):

@@ -1,0 +1,95 @@
+"""Interrupts of what tasks wait for. `sync_` has the same by threads."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from typing import ParamSpec, TypeVar
+
+from synth_pools._client.http import Request, Response
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+
+def limit_waiting(request: Request) -> None:
+    """Do nothing: a task is cancelled when its time is over."""
+    del request
+
+
+class AsyncInterrupt:
+    """Way to stop whoever reads a response, from another task."""
+
+    def __init__(self) -> None:
+        self._response: Response | None = None
+        self.is_stopped = False
+
+    def __enter__(self) -> None:
+        """Do nothing: only reading is ended."""
+
+    def __exit__(self, *error: object) -> None:
+        """Do nothing."""
+
+    @contextlib.contextmanager
+    def reading(self, response: Response) -> Iterator[None]:
+        """Let `stop` end the connection of a response that is read in the block."""
+        self._response = response
+        try:
+            yield
+        finally:
+            self._response = None
+
+    async def stop(self) -> None:
+        """Stop it, now and in all that it would wait for later."""
+        self.is_stopped = True
+        response = self._response
+        if response is None:
+            return
+        end = getattr(response.stream, "end", None)
+        if end is not None:
+            end()
+        else:
+            await response.aclose()
+
+
+class AsyncAlarm:
+    """Waker of all tasks that make a client's calls, or sleep between its attempts."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._waiting: dict[asyncio.Timeout, asyncio.AbstractEventLoop] = {}
+        self._is_rung = False
+
+    def ring(self) -> None:
+        """Wake all, from any thread, and all that come later."""
+        with self._lock:
+            self._is_rung = True
+            waiting = list(self._waiting.items())
+        for timeout, loop in waiting:
+            # A loop that is closed has nobody left to wake.
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(self._wake, timeout, loop)
+
+    def _wake(self, timeout: asyncio.Timeout, loop: asyncio.AbstractEventLoop) -> None:
+        if timeout in self._waiting and not timeout.expired():
+            timeout.reschedule(loop.time())
+
+    async def call(self, call: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Make a call; raise `TimeoutError` when it rings."""
+        async with asyncio.timeout(None) as timeout:
+            with self._lock:
+                if self._is_rung:
+                    raise TimeoutError
+                self._waiting[timeout] = asyncio.get_running_loop()
+            try:
+                return await call(*args, **kwargs)
+            finally:
+                with self._lock:
+                    self._waiting.pop(timeout, None)
+
+    async def sleep(self, seconds: float) -> None:
+        """Sleep for so many seconds, or until it rings."""
+        with contextlib.suppress(TimeoutError):
+            await self.call(asyncio.sleep, seconds)
