@@ -17,7 +17,7 @@ from synth_pools._client.http import (
     Response,
     Timeout,
 )
-from synth_pools._client.http.pool import expire_surplus, pool_of, renew
+from synth_pools._client.http.pool import expire_surplus, give_back, pool_of, renew
 from synth_pools._client.http.response_reader import CUT_OFF, LARGEST_ANSWER
 from synth_pools._client.runtime.async_.interrupts import AsyncAlarm, limit_waiting
 from synth_pools._client.runtime.async_.io import (
@@ -244,7 +244,7 @@ class AsyncDirectSender(AsyncSender):
             del request.headers["Authorization"]
         response.request = request
         if self._pool is not None:
-            response.stream = _OwnBody(cast("AsyncByteStream", response.stream))
+            response.stream = _OwnBody(cast("AsyncByteStream", response.stream), self._pool)
         if not stream:
             await read_whole(response)
         return response
@@ -253,15 +253,20 @@ class AsyncDirectSender(AsyncSender):
 class _OwnBody(AsyncByteStream):
     """Body after which its connection is used again only if nothing else came over it."""
 
-    def __init__(self, body: AsyncByteStream) -> None:
+    def __init__(self, body: AsyncByteStream, pool: Any) -> None:
         self._body = body
+        self._pool = pool
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return aiter(self._body)
 
     async def aclose(self) -> None:
         expire_surplus(self._body)
-        await self._body.aclose()
+        try:
+            await self._body.aclose()
+        finally:
+            if give_back(self._pool, self._body):
+                await self._pool._close_connections(renew(self._pool))
 
 
 async def read_whole(response: Response) -> None:

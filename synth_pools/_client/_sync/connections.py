@@ -20,7 +20,7 @@ from synth_pools._client.http import (
     SyncByteStream,
     Timeout,
 )
-from synth_pools._client.http.pool import expire_surplus, pool_of, renew
+from synth_pools._client.http.pool import expire_surplus, give_back, pool_of, renew
 from synth_pools._client.http.response_reader import CUT_OFF, LARGEST_ANSWER
 from synth_pools._client.runtime.fork_safety import forget_in_children
 from synth_pools._client.runtime.sync_.interrupts import Alarm, limit_waiting
@@ -246,7 +246,7 @@ class DirectSender(Sender):
             del request.headers["Authorization"]
         response.request = request
         if self._pool is not None:
-            response.stream = _OwnBody(cast("SyncByteStream", response.stream))
+            response.stream = _OwnBody(cast("SyncByteStream", response.stream), self._pool)
         if not stream:
             read_whole(response)
         return response
@@ -255,15 +255,20 @@ class DirectSender(Sender):
 class _OwnBody(SyncByteStream):
     """Body after which its connection is used again only if nothing else came over it."""
 
-    def __init__(self, body: SyncByteStream) -> None:
+    def __init__(self, body: SyncByteStream, pool: Any) -> None:
         self._body = body
+        self._pool = pool
 
     def __iter__(self) -> Iterator[bytes]:
         return iter(self._body)
 
     def close(self) -> None:
         expire_surplus(self._body)
-        self._body.close()
+        try:
+            self._body.close()
+        finally:
+            if give_back(self._pool, self._body):
+                self._pool._close_connections(renew(self._pool))
 
 
 def read_whole(response: Response) -> None:

@@ -42,16 +42,32 @@ def wake_waiting(pool: Any) -> None:
             request._connection_acquired.set()
 
 
+def give_back(pool: Any, stream: object) -> bool:
+    """Give the connection of a body back if closing the body did not, and tell whether it was so.
+
+    Closing that is cancelled leaves it in use for ever.
+    """
+    request = _request_of(stream)
+    with pool._optional_thread_lock:
+        if request is None or request not in pool._requests:
+            return False
+        pool._requests.remove(request)
+    return True
+
+
 def expire_surplus(stream: object) -> None:
     """Let a connection not be used again if more came over it than the answer that was read.
 
     What is left would be taken for the answer to the next request.
     """
-    request = getattr(getattr(stream, "_httpcore_stream", None), "_pool_request", None)
-    last = _last(getattr(request, "connection", None))
+    last = _last(getattr(_request_of(stream), "connection", None))
     state = getattr(last, "_h11_state", None)
     if state is not None and state.trailing_data[0]:
         last._keepalive_expiry = -1.0
+
+
+def _request_of(stream: object) -> Any:
+    return getattr(getattr(stream, "_httpcore_stream", None), "_pool_request", None)
 
 
 def _last(connection: Any) -> Any:

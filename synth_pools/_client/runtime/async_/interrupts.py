@@ -85,9 +85,15 @@ class AsyncAlarm:
                 self._waiting[timeout] = asyncio.get_running_loop()
             try:
                 return await call(*args, **kwargs)
+            except asyncio.CancelledError:
+                # Connections that are closed cancel what is waited for, but nobody the task.
+                task = asyncio.current_task()
+                if not self._is_rung or task is None or task.cancelling():
+                    raise
             finally:
                 with self._lock:
                     self._waiting.pop(timeout, None)
+            raise TimeoutError
 
     async def sleep(self, seconds: float) -> None:
         """Sleep for so many seconds, or until it rings."""

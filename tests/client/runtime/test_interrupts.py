@@ -1,0 +1,335 @@
+"""Whoever waits for a client's network is woken when it is closed, and streams end from outside.
+
+Every limit of time is a minute here: who is not woken does not pass for one who is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from synth_pools import AsyncContainerPoolsClient, ClientClosedError, ContainerPoolsClient
+from synth_pools._client._async import connections as async_connections
+from synth_pools._client._sync import connections
+from tests.support import faults
+from tests.support.fault_server import FaultServer, Seen
+from tests.support.leaks import KEY
+from tests.support.surface import P, R
+from tests.support.variants import send_through
+
+LIMIT = 20.0
+ONE = b'id: 1\nevent: agent\ndata: {"event": "agent", "sequence": 1}\n\n'
+
+
+@pytest.fixture
+def server() -> Iterator[FaultServer]:
+    with FaultServer() as server:
+        yield server
+
+
+class Background:
+    """A call in a thread."""
+
+    def __init__(self, call: Callable[[], Any]) -> None:
+        self.result: Any = None
+        self._call = call
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self.result = self._call()
+        except BaseException as error:  # noqa: BLE001 - it is looked at
+            self.result = error
+
+    def end(self) -> Any:
+        self._thread.join(LIMIT)
+        assert not self._thread.is_alive(), "it was not woken"
+        return self.result
+
+
+@contextlib.contextmanager
+def full_listener() -> Iterator[str]:
+    """The URL of a server to which no connection comes about: its queue is full."""
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.socket())
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(4):
+            other = stack.enter_context(socket.socket())
+            other.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                other.connect(listener.getsockname())
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+def patient(url: str, **options: Any) -> ContainerPoolsClient:
+    return ContainerPoolsClient(api_key=KEY, base_url=url, timeout=60, **options)
+
+
+def until_it_waits() -> None:
+    """Give a thread that is about to wait the time to do so; either order must end well."""
+    time.sleep(0.2)
+
+
+WAITS = {
+    "the head": faults.stall(),
+    "the rest of the head": faults.stall_at(20),
+    "the body": faults.stall_at(len(faults.OK) - 4),
+    "the next attempt": faults.answer({}, 503, Retry_After="30"),
+}
+
+
+@pytest.mark.parametrize("name", WAITS)
+@pytest.mark.parametrize("deadline", [None, 50])
+def test_closing_wakes_calls(server: FaultServer, name: str, deadline: float | None) -> None:
+    server.play(WAITS[name])
+    client = patient(server.url, deadline=deadline)
+    call = Background(lambda: client.create_pool({"name": "x"}))
+    server.wait_for(1)
+    until_it_waits()
+    client.close()
+    assert isinstance(call.end(), ClientClosedError)
+
+
+def test_closing_wakes_who_connects() -> None:
+    with full_listener() as url:
+        client = patient(url, max_retries=0)
+        call = Background(lambda: client.get_pool(P))
+        until_it_waits()
+        assert call.result is None
+        client.close()
+        assert isinstance(call.end(), ClientClosedError)
+
+
+def test_closing_wakes_who_waits_for_a_connection(
+    server: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "_CALLS", connections.Limits(max_connections=1))
+    server.play(faults.stall())
+    client = patient(server.url)
+    calls = [Background(lambda: client.get_pool(P)) for _ in range(3)]
+    server.wait_for(1)
+    until_it_waits()
+    client.close()
+    for call in calls:
+        assert isinstance(call.end(), ClientClosedError)
+    assert len(server.requests) == 1
+
+
+def test_closing_wakes_readers(server: FaultServer) -> None:
+    server.play(faults.events([ONE], end="stall"))
+    client = patient(server.url)
+    streams = [client.stream_rollout_events(P, R) for _ in range(3)]
+    assert [next(stream)["sequence"] for stream in streams] == [1, 1, 1]
+    readers = [Background(lambda stream=stream: next(stream)) for stream in streams]  # type: ignore[misc]
+    until_it_waits()
+    client.close()
+    for reader in readers:
+        assert isinstance(reader.end(), ClientClosedError)
+
+
+def test_closing_wakes_a_download(server: FaultServer, tmp_path: Any) -> None:
+    server.play(faults.chunked([b"x"], end="stall"))
+    client = patient(server.url)
+    call = Background(lambda: client.agent_rollouts.download_artifact(R, "a", tmp_path / "a"))
+    server.wait_for(1)
+    until_it_waits()
+    client.close()
+    assert isinstance(call.end(), ClientClosedError)
+
+
+STREAMS = {
+    "its next event": faults.events([ONE], end="stall"),
+    "its beginning": faults.stall(),
+    "its next attempt": faults.answer({}, 503, Retry_After="30"),
+}
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_a_stream_is_ended_from_another_thread(server: FaultServer, name: str) -> None:
+    server.play(STREAMS[name])
+    with patient(server.url) as client:
+        stream = client.stream_rollout_events(P, R)
+        reader = Background(lambda: list(stream))
+        server.wait_for(1)
+        until_it_waits()
+        stream.close()
+        got = reader.end()
+        assert [each["sequence"] for each in got] == ([1] if name == "its next event" else [])
+        stream.close()
+        assert list(stream) == []
+        # The client goes on.
+        server.play()
+        assert client.get_pool(P) == {"ok": True}
+        # An answer that was read to its end leaves a connection that can be used again.
+        kept = 2 if name == "its next attempt" else 1
+        server.wait_until(lambda: server.open_connections <= kept)
+
+
+def test_one_stream_that_is_ended_leaves_the_others_alone(server: FaultServer) -> None:
+    more = threading.Event()
+
+    def choose(seen: Seen) -> faults.Fault:
+        async def act(wire: faults.Wire) -> bool:
+            await faults.events([ONE], end="cut")(wire)
+            while not more.is_set():
+                await wire.nothing(0.01)
+            last = b'id: 2\ndata: {"event": "rollout.completed", "sequence": 2}\n\n'
+            await wire.send(b"%x\r\n%b\r\n0\r\n\r\n" % (len(last), last))
+            return True
+
+        return act
+
+    server.play(choose=choose)
+    with patient(server.url) as client:
+        streams = [client.stream_rollout_events(P, R) for _ in range(2)]
+        readers = [Background(lambda stream=stream: list(stream)) for stream in streams]  # type: ignore[misc]
+        server.wait_for(2)
+        until_it_waits()
+        streams[0].close()
+        assert [each["sequence"] for each in readers[0].end()] == [1]
+        more.set()
+        assert [each["sequence"] for each in readers[1].end()] == [1, 2]
+
+
+def test_expired_deadlines_leave_neither_threads_nor_connections(server: FaultServer) -> None:
+    """More than there are connections, over a server that sends a byte now and then."""
+    server.play(faults.dribble(0.02))
+    with patient(server.url) as client:
+        before = threading.active_count()
+        view = client.with_options(deadline=0.03, max_retries=0)
+        for _ in range(300):
+            with pytest.raises(Exception, match="deadline"):
+                view.get_pool(P)
+            assert threading.active_count() <= before
+        server.wait_until(lambda: server.open_connections == 0)
+        server.play()
+        assert client.get_pool(P) == {"ok": True}
+
+
+def test_a_deadline_holds_for_the_wait_for_a_connection(
+    server: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "_CALLS", connections.Limits(max_connections=1))
+    server.play(faults.stall())
+    with patient(server.url) as client:
+        first = Background(lambda: client.get_pool(P))
+        server.wait_for(1)
+        with pytest.raises(Exception, match=r"within the deadline of 0\.2 s"):
+            client.with_options(deadline=0.2).get_pool(P)
+        client.close()
+        assert isinstance(first.end(), ClientClosedError)
+
+
+def test_a_deadline_holds_for_a_name_that_is_not_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    release = threading.Event()
+    asked: list[str] = []
+    real = socket.getaddrinfo
+
+    def slow(host: str, *args: Any, **options: Any) -> Any:
+        if host == "slow.example" and not options.get("flags"):
+            asked.append(host)
+            release.wait(LIMIT)
+            raise socket.gaierror(-2, "not known")
+        return real(host, *args, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+    with patient("http://slow.example") as client:
+        for _ in range(5):
+            with pytest.raises(Exception, match="deadline"):
+                client.with_options(deadline=0.1, max_retries=0).get_pool(P)
+        # All of them waited for one thread.
+        assert asked == ["slow.example"]
+        release.set()
+
+
+@pytest.mark.parametrize("library", ["httpx", "aiohttp"])
+@pytest.mark.parametrize("name", [*WAITS, "a connection"])
+def test_closing_wakes_tasks(
+    server: FaultServer, monkeypatch: pytest.MonkeyPatch, library: str, name: str
+) -> None:
+    send_through(library, monkeypatch)
+    server.play(WAITS.get(name, faults.stall()))
+    if name == "a connection":
+        limits = async_connections.Limits(max_connections=1)
+        monkeypatch.setattr(async_connections, "_CALLS", limits)
+
+    async def run() -> list[Any]:
+        client = AsyncContainerPoolsClient(api_key=KEY, base_url=server.url, timeout=60)
+        count = 3 if name == "a connection" else 1
+        calls = [asyncio.create_task(client.create_pool({"name": "x"})) for _ in range(count)]
+        await asyncio.to_thread(server.wait_for, 1)
+        await asyncio.to_thread(until_it_waits)
+        await client.aclose()
+        async with asyncio.timeout(LIMIT):
+            return await asyncio.gather(*calls, return_exceptions=True)
+
+    for result in asyncio.run(run()):
+        assert isinstance(result, ClientClosedError)
+
+
+@pytest.mark.parametrize("library", ["httpx", "aiohttp"])
+def test_a_stream_is_ended_from_another_task(
+    server: FaultServer, monkeypatch: pytest.MonkeyPatch, library: str
+) -> None:
+    send_through(library, monkeypatch)
+    server.play(faults.events([ONE], end="stall"))
+
+    async def run() -> list[Any]:
+        async with AsyncContainerPoolsClient(
+            api_key=KEY, base_url=server.url, timeout=60
+        ) as client:
+            stream = client.stream_rollout_events(P, R)
+
+            async def read() -> list[Any]:
+                return [event async for event in stream]
+
+            reader = asyncio.create_task(read())
+            await asyncio.to_thread(server.wait_for, 1)
+            await asyncio.to_thread(until_it_waits)
+            await stream.aclose()
+            async with asyncio.timeout(LIMIT):
+                return await reader
+
+    assert [each["sequence"] for each in asyncio.run(run())] == [1]
+
+
+@pytest.mark.parametrize("library", ["httpx", "aiohttp"])
+def test_expired_deadlines_of_tasks_lose_no_connections(
+    server: FaultServer, monkeypatch: pytest.MonkeyPatch, library: str
+) -> None:
+    """Each point at which a call can be cancelled, many at a time over few connections."""
+    send_through(library, monkeypatch)
+    limits = async_connections.Limits(max_connections=4)
+    monkeypatch.setattr(async_connections, "_CALLS", limits)
+    server.play(faults.answer())
+
+    async def run() -> None:
+        async with AsyncContainerPoolsClient(
+            api_key=KEY, base_url=server.url, timeout=LIMIT
+        ) as client:
+            for rounds in range(60):
+                if rounds % 10 == 0:
+                    await asyncio.to_thread(server.kick)
+                calls = [asyncio.create_task(client.get_pool(P)) for _ in range(16)]
+                for step in range(16):
+                    await asyncio.sleep(0)
+                    calls[(step * 7 + rounds) % 16].cancel()
+                await asyncio.gather(*calls, return_exceptions=True)
+            for _ in range(8):
+                async with asyncio.timeout(LIMIT):
+                    assert await client.get_pool(P) == {"ok": True}
+            sender = await client._transport._connections.sender()
+            pool = getattr(sender, "_pool", None)
+            if pool is not None:
+                assert all(each.is_idle() for each in pool.connections)
+
+    asyncio.run(run())
