@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import httpx
 import pytest
 
 from synth_pools import AsyncContainerPoolsClient, ClientClosedError, ContainerPoolsClient
@@ -112,7 +113,7 @@ def test_closing_wakes_who_connects() -> None:
 def test_closing_wakes_who_waits_for_a_connection(
     server: FaultServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connections, "_CALLS", connections.Limits(max_connections=1))
+    monkeypatch.setattr(connections, "_CALLS", httpx.Limits(max_connections=1))
     server.play(faults.stall())
     client = patient(server.url)
     calls = [Background(lambda: client.get_pool(P)) for _ in range(3)]
@@ -218,7 +219,7 @@ def test_expired_deadlines_leave_neither_threads_nor_connections(server: FaultSe
 def test_a_deadline_holds_for_the_wait_for_a_connection(
     server: FaultServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connections, "_CALLS", connections.Limits(max_connections=1))
+    monkeypatch.setattr(connections, "_CALLS", httpx.Limits(max_connections=1))
     server.play(faults.stall())
     with patient(server.url) as client:
         first = Background(lambda: client.get_pool(P))
@@ -259,7 +260,7 @@ def test_closing_wakes_tasks(
     send_through(library, monkeypatch)
     server.play(WAITS.get(name, faults.stall()))
     if name == "a connection":
-        limits = async_connections.Limits(max_connections=1)
+        limits = httpx.Limits(max_connections=1)
         monkeypatch.setattr(async_connections, "_CALLS", limits)
 
     async def run() -> list[Any]:
@@ -270,7 +271,7 @@ def test_closing_wakes_tasks(
         await asyncio.to_thread(until_it_waits)
         await client.aclose()
         async with asyncio.timeout(LIMIT):
-            return await asyncio.gather(*calls, return_exceptions=True)
+            return list(await asyncio.gather(*calls, return_exceptions=True))
 
     for result in asyncio.run(run()):
         assert isinstance(result, ClientClosedError)
@@ -308,7 +309,7 @@ def test_expired_deadlines_of_tasks_lose_no_connections(
 ) -> None:
     """Each point at which a call can be cancelled, many at a time over few connections."""
     send_through(library, monkeypatch)
-    limits = async_connections.Limits(max_connections=4)
+    limits = httpx.Limits(max_connections=4)
     monkeypatch.setattr(async_connections, "_CALLS", limits)
     server.play(faults.answer())
 
