@@ -20,6 +20,7 @@ The tree::
     │   └── ContentMismatchError   a download that is not what the service names
     ├── WaitTimeoutError           (TimeoutError)  a wait that reached its time limit
     ├── PoolFailedError            a pool that will not become active
+    ├── RolloutFailedError         a rollout of a fleet that ended and did not complete
     ├── JournalError               (ValueError)  a journal that cannot be used
     └── FleetStoppedError          a fleet that ended before its requests did
 
@@ -310,6 +311,34 @@ class PoolFailedError(SynthPoolsError):
         return {"pool": self.pool}
 
 
+class RolloutFailedError(SynthPoolsError):
+    """A rollout has failed or was cancelled. A fleet reports it with the outcome, and goes on.
+
+    Attributes:
+        code: The service's own word for it, such as ``container_failed``; None if it gave none.
+        message: What the service said.
+        status: Final status of the rollout.
+        rollout_id: The rollout.
+    """
+
+    def __init__(
+        self, text: str, *, code: str | None, message: str, status: str, rollout_id: str
+    ) -> None:
+        super().__init__(text)
+        self.code = code
+        self.message = message
+        self.status = status
+        self.rollout_id = rollout_id
+
+    def _fields(self) -> dict[str, Any]:
+        return {
+            "code": self.code,
+            "message": self.message,
+            "status": self.status,
+            "rollout_id": self.rollout_id,
+        }
+
+
 class JournalError(SynthPoolsError, ValueError):
     """A journal is damaged, in use, no journal at all, or belongs to another run.
 
@@ -330,7 +359,7 @@ class FleetStoppedError(SynthPoolsError):
 
     Attributes:
         index: Which request made it stop, counted from 0.
-        reason: The error that made it stop; None for a rollout that did not complete.
+        reason: The error that made it stop; None where it was none of a request.
     """
 
     def __init__(self, message: str, *, index: int, reason: Exception | None) -> None:

@@ -349,6 +349,9 @@ ERRORS: dict[str, Callable[[], SynthPoolsError]] = {
         "words", cursor=None, events=0, **REQUEST
     ),
     "WaitTimeoutError": lambda: synth_pools.WaitTimeoutError("words", last={"status": "queued"}),
+    "RolloutFailedError": lambda: synth_pools.RolloutFailedError(
+        "words", code="late", message="words", status="failed", rollout_id="r"
+    ),
     "PoolFailedError": lambda: synth_pools.PoolFailedError("words", pool={"status": "failed"}),
     "JournalError": lambda: synth_pools.JournalError("words", path="run.jsonl"),
     "ContentMismatchError": lambda: synth_pools.ContentMismatchError(

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from synth_pools.errors import DecodeError
+from synth_pools.errors import DecodeError, RolloutFailedError
+
+_COMPLETED = ("completed", "succeeded")
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,10 +20,13 @@ class RolloutOutcome:
     Attributes:
         index: Which one it was, counted from 0.
         request: The request, as it was when it was taken.
-        rollout: The rollout, ended, with its ``summary``; None if there is an error instead.
-        error: Why there is no ended rollout; None if there is one.
+        rollout: The rollout, ended, with its ``summary``; None where there is none.
+        error: Why it did not complete: a `RolloutFailedError` with the rollout's code and message,
+            or why there is no ended rollout; None if it completed.
         attempts: How many rollouts were started for it.
         replayed: Whether it ended in an earlier run, and was read from the journal.
+        group: Which request of the caller's it repeats, counted from 0; without ``repeats`` the
+            same as ``index``.
     """
 
     index: int
@@ -28,11 +35,12 @@ class RolloutOutcome:
     error: Exception | None
     attempts: int = 1
     replayed: bool = False
+    group: int = 0
 
     @property
     def ok(self) -> bool:
         """True if the rollout completed."""
-        return self.rollout is not None and self.status in ("completed", "succeeded")
+        return self.rollout is not None and self.status in _COMPLETED
 
     @property
     def status(self) -> str:
@@ -40,6 +48,89 @@ class RolloutOutcome:
         if self.rollout is None:
             return "error"
         return str(self.rollout.get("status", self.rollout.get("state")))
+
+    @property
+    def rollout_id(self) -> str | None:
+        """Id of the rollout; None where there is none."""
+        rollout = self.rollout or {}
+        value = rollout.get("rollout_id") or rollout.get("id")
+        return value if isinstance(value, str) else None
+
+    @property
+    def reward(self) -> float | None:
+        """Reward of the rollout, from its summary; None where it has none."""
+        rollout = self.rollout or {}
+        for value in (
+            _entry(rollout.get("summary"), "reward"),
+            _entry(rollout.get("metrics"), "outcome_reward"),
+            rollout.get("score"),
+        ):
+            if isinstance(value, int | float) and not isinstance(value, bool):
+                return value
+        return None
+
+    @property
+    def seed(self) -> Any:
+        """Seed of the request; None where it has none."""
+        return _entry(self.request, "seed")
+
+    @property
+    def task_id(self) -> Any:
+        """Task of the rollout, or of its request; None where neither names one."""
+        named = _entry(self.rollout, "task_id")
+        return _entry(self.request, "task_id") if named is None else named
+
+    @property
+    def seconds(self) -> float | None:
+        """How long the rollout ran, in seconds; None where the service does not say."""
+        value = _entry(_entry(_entry(self.rollout, "summary"), "timing"), "run_seconds")
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        return value if is_number else None
+
+    @property
+    def failure(self) -> str | None:
+        """Code of what went wrong, or the name of its error; None if the rollout completed."""
+        if self.error is None:
+            return None
+        code = getattr(self.error, "code", None)
+        return code if isinstance(code, str) and code else type(self.error).__name__
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as one flat row, without the request and the rollout themselves."""
+        return {
+            "index": self.index,
+            "group": self.group,
+            "task_id": self.task_id,
+            "seed": self.seed,
+            "rollout_id": self.rollout_id,
+            "status": self.status,
+            "reward": self.reward,
+            "seconds": self.seconds,
+            "attempts": self.attempts,
+            "replayed": self.replayed,
+            "failure": self.failure,
+            "message": None if self.error is None else str(self.error),
+        }
+
+
+def rollout_error(rollout: dict[str, Any]) -> RolloutFailedError | None:
+    """Return the error of an ended rollout; None for one that completed."""
+    status = str(rollout.get("status", rollout.get("state")))
+    if status in _COMPLETED:
+        return None
+    error = rollout.get("error") or _entry(rollout.get("summary"), "error")
+    code, message = _entry(error, "code"), _entry(error, "message")
+    code = code if isinstance(code, str) and code else None
+    message = message if isinstance(message, str) and message else f"the rollout is {status}"
+    text = f"{message} ({code})" if code else message
+    rollout_id = rollout.get("rollout_id") or rollout.get("id")
+    return RolloutFailedError(
+        text, code=code, message=message, status=status, rollout_id=str(rollout_id)
+    )
+
+
+def _entry(value: Any, name: str) -> Any:
+    return value.get(name) if isinstance(value, Mapping) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +145,10 @@ class FleetProgress:
         errors: How many requests ended with an error.
         replayed: How many of those were read from the journal.
         seconds: How long the fleet has been running.
+        rewards: How many rollouts have a reward.
+        mean_reward: Mean of the rewards; None without any.
+        standard_error: Standard error of that mean; None with fewer than two rewards.
+        failures: How many ended with each code of an error, or name of one.
     """
 
     total: int | None
@@ -63,6 +158,10 @@ class FleetProgress:
     errors: int = 0
     replayed: int = 0
     seconds: float = 0.0
+    rewards: int = 0
+    mean_reward: float | None = None
+    standard_error: float | None = None
+    failures: dict[str, int] = field(default_factory=dict)
 
     @property
     def done(self) -> int:
@@ -74,6 +173,25 @@ class FleetProgress:
         """Requests that ended per second in this run."""
         return (self.done - self.replayed) / self.seconds if self.seconds > 0 else 0.0
 
+    @property
+    def eta(self) -> float | None:
+        """Seconds until the last request ends, at the rate so far; None if that is unknown."""
+        if self.total is None or self.rate <= 0:
+            return None
+        return max(0, self.total - self.done) / self.rate
+
+    def __str__(self) -> str:
+        total = "" if self.total is None else f"/{self.total}"
+        words = [f"{self.done}{total} rollouts", f"{self.rate:.1f}/s", f"{self.running} running"]
+        words += [f"{self.failed} failed"] if self.failed else []
+        words += [f"{self.errors} errors"] if self.errors else []
+        if self.mean_reward is not None:
+            error = "" if self.standard_error is None else f" ± {self.standard_error:.2g}"
+            words.append(f"mean reward {self.mean_reward:.4g}{error}")
+        if self.eta is not None and self.running:
+            words.append(f"{self.eta:.0f} s left")
+        return ", ".join(words)
+
 
 class OutcomeCounter:
     """Counter of outcomes."""
@@ -84,6 +202,9 @@ class OutcomeCounter:
         self._started: float | None = None
         self._ended: float | None = None
         self._counts = {"completed": 0, "failed": 0, "errors": 0, "replayed": 0}
+        self._failures: Counter[str] = Counter()
+        # Of the rewards: their number, their mean, and the sum of squares around it.
+        self._rewards, self._mean, self._squares = 0, 0.0, 0.0
 
     def start(self) -> None:
         if self._started is None:
@@ -96,11 +217,29 @@ class OutcomeCounter:
         kind = "completed" if outcome.ok else "errors" if outcome.rollout is None else "failed"
         self._counts[kind] += 1
         self._counts["replayed"] += outcome.replayed
+        if outcome.failure is not None:
+            self._failures[outcome.failure] += 1
+        reward = outcome.reward
+        if reward is not None and math.isfinite(reward):
+            self._rewards += 1
+            step = reward - self._mean
+            self._mean += step / self._rewards
+            self._squares += step * (reward - self._mean)
 
     def progress(self, running: int) -> FleetProgress:
         now = self._clock() if self._ended is None else self._ended
         seconds = 0.0 if self._started is None else now - self._started
-        return FleetProgress(self._total, running, seconds=seconds, **self._counts)
+        number = self._rewards
+        return FleetProgress(
+            self._total,
+            running,
+            seconds=seconds,
+            rewards=number,
+            mean_reward=self._mean if number else None,
+            standard_error=math.sqrt(self._squares / (number - 1) / number) if number > 1 else None,
+            failures=dict(self._failures),
+            **self._counts,
+        )
 
 
 def snapshot(request: Any) -> Any:

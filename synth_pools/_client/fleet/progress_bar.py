@@ -1,25 +1,41 @@
-"""Progress bar of a fleet, on a terminal and with `rich`."""
+"""Progress of a fleet on standard error: a bar on a terminal with `rich`, else lines."""
 
 from __future__ import annotations
 
+import contextlib
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from synth_pools._client.fleet.outcomes import FleetProgress
+from synth_pools._client.fleet.table import summary
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
 
-class ProgressBar:
-    """Progress bar on standard error while that is a terminal; does nothing elsewhere."""
+_LINE_SECONDS = 10.0
 
-    def __init__(self) -> None:
+
+class ProgressBar:
+    """Progress bar on standard error while that is a terminal; a line every 10 seconds elsewhere.
+
+    Args:
+        clock: Gives the seconds since any moment.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
         self._bar: Progress | None = None
         self._task: Any = None
+        self._written_at = clock()
+        self._is_closed = False
 
     def __call__(self, progress: FleetProgress) -> None:
         if self._bar is None and not self._open(progress):
+            if self._clock() - self._written_at >= _LINE_SECONDS:
+                self._written_at = self._clock()
+                _write([str(progress)])
             return
         bar = self._bar
         if bar is not None:
@@ -30,11 +46,14 @@ class ProgressBar:
                 counts=_counts(progress),
             )
 
-    def close(self) -> None:
-        """Close the bar, and leave it on the screen. Can be repeated."""
+    def close(self, progress: FleetProgress) -> None:
+        """Close the bar, leave it on the screen, and write how it ended. Can be repeated."""
         bar, self._bar = self._bar, None
         if bar is not None:
             bar.stop()
+        if not self._is_closed and progress.done:
+            _write(summary(progress) if bar is None else summary(progress)[1:])
+        self._is_closed = True
 
     def _open(self, progress: FleetProgress) -> bool:
         if not _is_terminal():
@@ -67,7 +86,12 @@ def _is_terminal() -> bool:
 
 
 def _counts(progress: FleetProgress) -> str:
-    words = [f"{progress.rate:.1f}/s", f"{progress.running} running"]
-    words += [f"{progress.failed} failed"] if progress.failed else []
-    words += [f"{progress.errors} errors"] if progress.errors else []
-    return ", ".join(words)
+    return str(progress).partition(", ")[2]
+
+
+def _write(lines: list[str]) -> None:
+    stream = sys.stderr
+    if stream is not None:
+        with contextlib.suppress(OSError, ValueError):
+            stream.write("".join(f"{line}\n" for line in lines))
+            stream.flush()

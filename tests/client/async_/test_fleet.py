@@ -126,7 +126,20 @@ async def test_one_bad_item_sinks_no_other(
     kinds = [type(outcome.error) for outcome in outcomes[16:19]]
     assert kinds == [NotFoundError, ConflictError, ServerError]
     assert fleet.progress == FleetProgress(
-        29, 0, completed=20, errors=9, seconds=fleet.progress.seconds
+        29,
+        0,
+        completed=20,
+        errors=9,
+        seconds=fleet.progress.seconds,
+        rewards=20,
+        mean_reward=1.0,
+        standard_error=0.0,
+        failures={
+            "RequestValidationError": 6,
+            "NotFoundError": 1,
+            "ConflictError": 1,
+            "ServerError": 1,
+        },
     )
 
 
@@ -338,6 +351,8 @@ def test_bad_arguments_are_refused_at_once(
     bad: list[tuple[str, Any]] = [
         *[("max_in_flight", value) for value in (0, -1, 1.0, "4", True, None, 10**6)],
         *[("retries", value) for value in (-1, 0.5, "1", None)],
+        *[("repeats", value) for value in (0, 1.5, "2", None)],
+        *[("total", value) for value in (-1, 1.5, "2", True)],
         *[("patience", value) for value in (0, -1, "x", None, float("nan"))],
         *[(name, 7) for name in ("on_result", "progress", "journal")],
         *[(name, 1) for name in ("fail_fast", "in_order")],

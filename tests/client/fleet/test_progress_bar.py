@@ -8,10 +8,27 @@ from typing import Any
 
 import pytest
 
-from synth_pools._client.fleet.outcomes import FleetProgress, OutcomeCounter, RolloutOutcome
+from synth_pools._client.fleet.outcomes import (
+    FleetProgress,
+    OutcomeCounter,
+    RolloutOutcome,
+    rollout_error,
+)
 from synth_pools._client.fleet.progress_bar import ProgressBar
+from synth_pools._client.fleet.table import table
 
-HALF = FleetProgress(10, running=2, completed=3, failed=1, errors=1, replayed=1, seconds=2.0)
+HALF = FleetProgress(
+    10,
+    running=2,
+    completed=3,
+    failed=1,
+    errors=1,
+    replayed=1,
+    seconds=2.0,
+    mean_reward=0.5,
+    standard_error=0.1,
+    failures={"container_failed": 1},
+)
 
 
 class Terminal(io.StringIO):
@@ -24,35 +41,47 @@ def test_a_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", terminal)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "120")
-    bar = ProgressBar()
+    bar = ProgressBar(lambda: 0.0)
     bar(HALF)
-    bar.close()
-    bar.close()
+    bar.close(HALF)
+    bar.close(HALF)
     text = terminal.getvalue()
     assert "5/10" in text
+    assert "mean reward 0.5 ± 0.1, 2 s left" in text
+    assert text.count("failures: 1 container_failed") == 1
     assert "2.0/s, 2 running, 1 failed, 1 errors" in text
 
 
-def test_silence_elsewhere(
+LINE = "5/10 rollouts, 2.0/s, 2 running, 1 failed, 1 errors, mean reward 0.5 ± 0.1, 2 s left"
+
+
+def test_a_line_every_ten_seconds_elsewhere(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    bar = ProgressBar()
-    bar(HALF)
+    now = [100.0]
+    bar = ProgressBar(lambda: now[0])
+    for now[0] in (100.0, 109.0, 110.0, 111.0, 119.9, 120.5, 121.0):
+        bar(HALF)
+    assert capsys.readouterr() == ("", f"{LINE}\n{LINE}\n")
+    bar.close(HALF)
+    bar.close(HALF)
+    assert capsys.readouterr() == ("", f"{LINE}\nfailures: 1 container_failed\n")
     monkeypatch.setattr(sys, "stderr", None)
+    now[0] = 200.0
     bar(HALF)
-    bar.close()
+    bar.close(HALF)
     assert capsys.readouterr() == ("", "")
 
 
-def test_silence_without_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lines_without_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
     for name in ("rich", "rich.console", "rich.progress"):
         monkeypatch.setitem(sys.modules, name, None)
-    bar = ProgressBar()
+    bar = ProgressBar(lambda: 0.0)
     bar(HALF)
-    bar.close()
-    assert terminal.getvalue() == ""
+    bar.close(HALF)
+    assert terminal.getvalue() == f"{LINE}\nfailures: 1 container_failed\n"
 
 
 def outcome(**changes: Any) -> RolloutOutcome:
@@ -84,3 +113,19 @@ def test_counts() -> None:
 def test_how_an_outcome_ended() -> None:
     assert [outcome(rollout={"status": s}).ok for s in ("completed", "failed")] == [True, False]
     assert outcome(rollout=None, error=ValueError()).status == "error"
+
+
+def test_rewards_and_failures_are_counted() -> None:
+    counter = OutcomeCounter(None, lambda: 0.0)
+    for reward in (0.0, 1.0, 1.0, 2.0, float("nan")):
+        counter.add(outcome(rollout={"status": "completed", "summary": {"reward": reward}}))
+    counter.add(outcome(rollout=None, error=ValueError("x")))
+    failed = {"status": "failed", "id": "r", "error": {"code": "late", "message": "Too late."}}
+    for _ in range(2):
+        counter.add(outcome(rollout=failed, error=rollout_error(failed)))
+    progress = counter.progress(0)
+    assert (progress.rewards, progress.mean_reward) == (4, 1.0)
+    # The sample's standard deviation, by the root of how many there are.
+    assert progress.standard_error == pytest.approx((2 / 3) ** 0.5 / 2)
+    assert progress.failures == {"ValueError": 1, "late": 2}
+    assert table([], progress).endswith("failures: 2 late, 1 ValueError")

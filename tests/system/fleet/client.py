@@ -26,7 +26,7 @@ def report(outcome: RolloutOutcome) -> None:
     rollout = outcome.rollout or {}
     reward = rollout.get("summary", {}).get("reward")
     words = [outcome.index, rollout.get("id"), outcome.status, reward, outcome.replayed]
-    line = " ".join(map(str, words)) if outcome.error is None else f"error {outcome.error!r}"
+    line = " ".join(map(str, words)) if outcome.rollout is not None else f"error {outcome.error!r}"
     os.write(_file, f"{line}\n".encode())
 
 

@@ -12,6 +12,7 @@ from synth_pools._client.fleet.outcomes import (
     FleetProgress,
     RolloutOutcome,
 )
+from synth_pools._client.fleet.table import table
 from synth_pools._client.runtime.async_.concurrency import (
     AsyncRunnable,
     ends_silently,
@@ -44,6 +45,21 @@ class AsyncFleet(AsyncRunnable[FleetProgress], AsyncCloseable):
     def progress(self) -> FleetProgress:
         """Counts of its requests so far."""
         return self._running().progress()
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """Return a flat row for each outcome so far, the last 100,000 at most, in their order.
+
+        Returns:
+            The rows, as ``pandas.DataFrame`` and ``csv.DictWriter`` take them.
+        """
+        return list(self._running().rows)
+
+    def table(self) -> str:
+        """Return the outcomes so far as text, with the rewards' mean and the failures by code."""
+        return table(self.to_dicts(), self.progress)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self.progress}>"
 
     async def run(self) -> FleetProgress:
         """Run the fleet to its end; only ``on_result`` sees the outcomes.

@@ -17,7 +17,7 @@ from synth_pools._client.fleet import journal_errors
 from synth_pools._client.fleet.error_category import ErrorCategory, classify_error, is_paused
 from synth_pools._client.fleet.journal import AdmissionRecord, OutcomeRecord, Run, digest
 from synth_pools._client.fleet.journal_file import JournalFile
-from synth_pools._client.fleet.outcomes import RolloutOutcome, rollout_id_of
+from synth_pools._client.fleet.outcomes import RolloutOutcome, rollout_error, rollout_id_of
 from synth_pools._client.http import RequestError
 from synth_pools._client.http.retry import backoff
 from synth_pools._client.runtime.async_.concurrency import AsyncWorkerGroup, read_end
@@ -41,11 +41,13 @@ class InFlight:
 
     Attributes:
         request: The request.
+        group: The caller's request that it repeats.
         key: The idempotency key of its present attempt; empty before the first one.
         rollout_id: Its rollout; None as long as it is not known to have one.
     """
 
     request: Any
+    group: int
     key: str = ""
     rollout_id: str | None = None
 
@@ -76,9 +78,9 @@ class AsyncFleetWorker:
         self._retries = retries
         self.in_flight: dict[int, InFlight] = {}
 
-    async def run(self, index: int, request: Any) -> RolloutOutcome:
+    async def run(self, index: int, request: Any, group: int) -> RolloutOutcome:
         """Run a request to its end, or return its outcome from the journal."""
-        item = InFlight(request)
+        item = InFlight(request, group)
         sha = digest(request)
         admission: AdmissionRecord | None = None
         if self._journal is not None:
@@ -88,7 +90,7 @@ class AsyncFleetWorker:
             if former is not None and former.sha != sha:
                 raise self._journal.mismatch(f"its request {index} is another one")
             if ending is not None:
-                return _replayed(ending, request)
+                return _replayed(ending, request, item.group)
         # What ends on its way, by whatever, stays there: whoever ends the fleet may cancel it.
         self.in_flight[index] = item
         outcome = await self._run_item(index, item, sha, admission)
@@ -131,9 +133,11 @@ class AsyncFleetWorker:
             final = category in (ErrorCategory.PERMANENT, ErrorCategory.SERVER_ERROR)
             stored = journal_errors.to_json(error)
             await self._write(OutcomeRecord(index, attempt, sha, None, stored, final=final))
-            return RolloutOutcome(index, item.request, None, error, attempt + 1)
+            return RolloutOutcome(index, item.request, None, error, attempt + 1, group=item.group)
         await self._write(OutcomeRecord(index, attempt, sha, rollout, None))
-        return RolloutOutcome(index, item.request, rollout, None, attempt + 1)
+        return RolloutOutcome(
+            index, item.request, rollout, rollout_error(rollout), attempt + 1, group=item.group
+        )
 
     async def _once(self, index: int, attempt: int, item: InFlight, sha: str) -> dict[str, Any]:
         """Run one rollout to its end, and return it with its summary."""
@@ -218,8 +222,13 @@ class _Watch:
     is_possible: bool = True
 
 
-def _replayed(ending: OutcomeRecord, request: Any) -> RolloutOutcome:
-    error = None if ending.error is None else journal_errors.from_json(ending.error)
+def _replayed(ending: OutcomeRecord, request: Any, group: int) -> RolloutOutcome:
+    rollout = ending.rollout
+    error: Exception | None = None
+    if ending.error is not None:
+        error = journal_errors.from_json(ending.error)
+    elif rollout is not None:
+        error = rollout_error(rollout)
     return RolloutOutcome(
-        ending.index, request, ending.rollout, error, ending.attempt + 1, replayed=True
+        ending.index, request, rollout, error, ending.attempt + 1, replayed=True, group=group
     )

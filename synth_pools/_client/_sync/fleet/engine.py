@@ -42,6 +42,8 @@ from synth_pools.errors import FleetStoppedError, SynthPoolsError
 _LEAST_AHEAD = 256
 _CANCEL_SECONDS = 30.0
 _MOST_NAMES = 10
+# A fleet may have no end, and its memory has one.
+_MOST_ROWS = 100_000
 # After its patience is over a fleet reports what its other workers have, and waits for nothing.
 _LAST_OUTCOMES_SECONDS = 1.0
 
@@ -61,6 +63,8 @@ class FleetOptions:
     in_order: bool
     on_interrupt: str
     patience: float
+    repeats: int
+    total: int | None
 
 
 class FleetEngine:
@@ -71,7 +75,7 @@ class FleetEngine:
     ) -> None:
         self._options = options
         self._pool_id = pool_id
-        self._source = RequestSource(requests, "requests", snapshot)
+        self._source = RequestSource(requests, "requests", snapshot, options.repeats)
         # Each call once: retries are decided for all calls together, by the retrying caller.
         self._transport = transport.with_config(
             dataclasses.replace(transport.config, max_retries=0, idempotency_key=None)
@@ -81,7 +85,7 @@ class FleetEngine:
         # Whoever asks for outcomes waits for a change, and a worker for room to take one more.
         self._changed = Condition()
         self._room = self._changed.sibling()
-        self._counter = OutcomeCounter(_length(requests), transport.clock)
+        self._counter = OutcomeCounter(_length(requests, options), transport.clock)
         self._ready: deque[RolloutOutcome] = deque()
         self._waiting: dict[int, RolloutOutcome] = {}
         self._next_index = 0
@@ -98,7 +102,8 @@ class FleetEngine:
         self._worker: FleetWorker | None = None
         self._caller: RetryingCaller | None = None
         self._journal: JournalFile | None = None
-        self._bar = ProgressBar() if options.progress is True else None
+        self._bar = ProgressBar(transport.clock) if options.progress is True else None
+        self.rows: deque[dict[str, Any]] = deque(maxlen=_MOST_ROWS)
         self.started = False
         self.closed = False
 
@@ -142,7 +147,7 @@ class FleetEngine:
             if self._journal is not None:
                 self._journal.close()
             if self._bar is not None:
-                self._bar.close()
+                self._bar.close(self.progress())
 
     def abandon(self) -> None:
         """Stop the workers from wherever the garbage collector runs; the last one tidies up."""
@@ -255,9 +260,9 @@ class FleetEngine:
         assert self._worker is not None  # noqa: S101 - workers start after it
         assert self._caller is not None  # noqa: S101
         self._check_connections(request)
-        outcome = self._worker.run(index, request)
+        outcome = self._worker.run(index, request, index // self._options.repeats)
         with self._changed:
-            if outcome.error is not None and not self._caller.is_open and _may_pass(outcome.error):
+            if outcome.rollout is None and not self._caller.is_open and _may_pass(outcome.error):
                 self._failure = self._failure or _stopped("nothing gets through", outcome)
                 self._until = self._until or self._transport.clock() + _LAST_OUTCOMES_SECONDS
                 self._end()
@@ -286,6 +291,7 @@ class FleetEngine:
     def _report(self, outcome: RolloutOutcome) -> None:
         options = self._options
         self._counter.add(outcome)
+        self.rows.append(outcome.to_dict())
         if options.on_result is not None:
             call_back(options.on_result, outcome)
         if self._bar is not None:
@@ -382,7 +388,7 @@ def _names(items: list[InFlight]) -> str:
 
 
 def _stopped(why: str, outcome: RolloutOutcome) -> FleetStoppedError:
-    what = outcome.error or f"the rollout is {outcome.status}"
+    what = outcome.error if outcome.rollout is None else f"the rollout is {outcome.status}"
     return FleetStoppedError(
         f"the fleet stopped at its request {outcome.index} ({why}): {what}",
         index=outcome.index,
@@ -403,12 +409,17 @@ def _raisable(error: BaseException, taken: int) -> BaseException:
     )
 
 
-def _may_pass(error: Exception) -> bool:
-    return classify_error(error)[0] not in (ErrorCategory.PERMANENT, ErrorCategory.SERVER_ERROR)
+def _may_pass(error: Exception | None) -> bool:
+    return error is not None and classify_error(error)[0] not in (
+        ErrorCategory.PERMANENT,
+        ErrorCategory.SERVER_ERROR,
+    )
 
 
-def _length(requests: Any) -> int | None:
+def _length(requests: Any, options: FleetOptions) -> int | None:
+    if options.total is not None:
+        return options.total * options.repeats
     try:
-        return len(requests)
+        return len(requests) * options.repeats
     except TypeError:
         return None

@@ -99,6 +99,8 @@ class RolloutRunner:
         in_order: bool = False,
         on_interrupt: Literal["leave", "cancel"] = "leave",
         patience: float = 600.0,
+        repeats: int = 1,
+        total: int | None = None,
     ) -> Fleet:
         """Make a fleet: a rollout for each request, a limited number at a time.
 
@@ -118,12 +120,15 @@ class RolloutRunner:
             fail_fast: End at the first rollout that does not complete.
             retries: How often a rollout that failed is run again.
             progress: Called with the counts after each outcome; True draws a bar if standard error
-                is a terminal and ``rich`` is installed.
+                is a terminal and ``rich`` is installed, and else writes a line every 10 seconds.
             in_order: Report in the order of the requests; else in the order in which they end.
             on_interrupt: What to do with rollouts under way when the fleet ends early, by ^C, by
                 cancellation, by an error or by closing it: ``"leave"`` or ``"cancel"`` them.
             patience: Seconds for which the service may be away before a request ends with the
                 error. With a journal, a later run takes such a request up again.
+            repeats: How often each request is run; outcomes of the same one share their ``group``.
+            total: How many requests there are, where that cannot be asked of ``requests``: only
+                for the progress.
 
         Returns:
             The fleet: iterate over its outcomes.
@@ -157,5 +162,7 @@ class RolloutRunner:
             in_order=in_order,
             on_interrupt=check_choice(on_interrupt, "on_interrupt", ("leave", "cancel")),
             patience=check_seconds(patience, "patience"),
+            repeats=check_count(repeats, "repeats", least=1, most=_MOST_IN_FLIGHT),
+            total=None if total is None else check_count(total, "total", least=0, most=2**53),
         )
         return Fleet(self._client._transport, path_segment(pool_id, "pool_id"), requests, options)

@@ -144,9 +144,11 @@ class AsyncWorkerGroup:
 class AsyncRequestSource:
     """A caller's requests, one after the other, whatever kind of iterable they are in."""
 
-    def __init__(self, requests: Any, name: str, copy: Callable[[Any], Any]) -> None:
+    def __init__(self, requests: Any, name: str, copy: Callable[[Any], Any], repeats: int) -> None:
         self.taken = 0
         self._copy = copy
+        self._repeats = repeats
+        self._item: Any = None
         self._lock = asyncio.Lock()
         self._next: AsyncIterator[Any] | None = None
         self._iterator: Iterator[Any] | None = None
@@ -166,16 +168,18 @@ class AsyncRequestSource:
     async def take(self) -> tuple[int, Any] | None:
         """Return the next request and its number, from 0 on; None after the last one."""
         async with self._lock:
-            item: Any = self
-            if self._iterator is not None:
-                item = next(self._iterator, self)
-            elif self._next is not None:
-                item = await anext(self._next, self)
-            if item is self:
-                return None
+            if self.taken % self._repeats == 0:
+                item: Any = self
+                if self._iterator is not None:
+                    item = next(self._iterator, self)
+                elif self._next is not None:
+                    item = await anext(self._next, self)
+                if item is self:
+                    return None
+                # Before the next one is asked for: it may be the same object with other contents.
+                self._item = self._copy(item)
             self.taken += 1
-            # Before the next one is asked for: it may be the same object with other contents.
-            return self.taken - 1, self._copy(item)
+            return self.taken - 1, self._item if self._repeats == 1 else self._copy(self._item)
 
 
 class AsyncPrefetch(Generic[T]):

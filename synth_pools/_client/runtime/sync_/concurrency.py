@@ -135,9 +135,11 @@ class WorkerGroup:
 class RequestSource:
     """A caller's requests, one after the other."""
 
-    def __init__(self, requests: Any, name: str, copy: Callable[[Any], Any]) -> None:
+    def __init__(self, requests: Any, name: str, copy: Callable[[Any], Any], repeats: int) -> None:
         self.taken = 0
         self._copy = copy
+        self._repeats = repeats
+        self._item: Any = None
         self._lock = threading.Lock()
         try:
             self._iterator: Iterator[Any] = iter(requests)
@@ -155,12 +157,14 @@ class RequestSource:
     def take(self) -> tuple[int, Any] | None:
         """Return the next request and its number, from 0 on; None after the last one."""
         with self._lock:
-            item: Any = next(self._iterator, self)
-            if item is self:
-                return None
+            if self.taken % self._repeats == 0:
+                item: Any = next(self._iterator, self)
+                if item is self:
+                    return None
+                # Before the next one is asked for: it may be the same object with other contents.
+                self._item = self._copy(item)
             self.taken += 1
-            # Before the next one is asked for: it may be the same object with other contents.
-            return self.taken - 1, self._copy(item)
+            return self.taken - 1, self._item if self._repeats == 1 else self._copy(self._item)
 
 
 class Prefetch(Generic[T]):
