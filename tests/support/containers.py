@@ -21,6 +21,7 @@ from synth_containers import Container
 from synth_containers.sdk import RolloutResult
 
 from tests.support.backend_server import eventually
+from tests.support.ports import HeldPort
 
 
 @dataclass
@@ -68,9 +69,12 @@ def _is_well(_: Seen) -> bytes:
 
 
 @contextmanager
-def odd_container(answer: Answer, check: Answer = _is_well) -> Iterator[OddContainer]:
+def odd_container(
+    answer: Answer, check: Answer = _is_well, port: HeldPort | None = None
+) -> Iterator[OddContainer]:
     """`check` answers the health checks of the backend, `answer` everything else."""
-    listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+    listener = socket.create_server(("127.0.0.1", 0)) if port is None else port.listener()
+    listener.listen(64)
     container = OddContainer(f"http://127.0.0.1:{listener.getsockname()[1]}")
     ended = threading.Event()
     threads: list[threading.Thread] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
@@ -12,12 +13,33 @@ from .health_checks import HealthChecks
 from .members import Container, HealthState, Member
 
 
+class LeaseInterruptedError(Exception):
+    """Nobody is to wait for a container of this pool now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """A time in which nobody listens at any address of a pool.
+
+    Attributes:
+        since: When it began, by the monotonic clock.
+        url: The address at which nobody listens.
+        reason: What the attempt to connect came to.
+    """
+
+    since: float
+    url: str
+    reason: str
+
+
 class _PoolSet:
     """The containers of one pool."""
 
-    __slots__ = ("has_processes", "is_archived", "key_env", "members")
+    __slots__ = ("has_processes", "interruptions", "is_archived", "key_env", "members")
 
     def __init__(self) -> None:
+        # How often those who wait were told to stop that.
+        self.interruptions = 0
         self.members: dict[str, Member] = {}
         self.key_env: str | None = None
         # Whether its definition asks for processes, also while there is none yet.
@@ -60,10 +82,25 @@ class Lease:
             self._occupy(None if url is None else self._balancer.find(self._pool_id, url))
             self.url = url
 
-    def report_unreachable(self, reason: str) -> None:
-        """Count a refused connection as a failed check."""
+    def report_listening(self) -> None:
+        """Note that a connection to the container was made."""
         if self._member is not None:
-            self._member.container.fail(reason)
+            self._balancer.found_listening(self._member)
+
+    def report_unreachable(self, reason: str, *, nobody_listens: bool) -> bool:
+        """Count a failed connection as a failed check.
+
+        Args:
+            reason: What the attempt to connect came to.
+            nobody_listens: Whether waiting may mend it.
+
+        Returns:
+            Whether somebody listened there before, so that it is waited for.
+        """
+        if self._member is None:
+            return False
+        self._member.container.fail(reason)
+        return nobody_listens and self._balancer.found_nobody(self._member, reason)
 
     def _occupy(self, member: Member | None) -> None:
         self._member = member
@@ -174,6 +211,8 @@ class Balancer:
         member = self.member(pool_id, url)
         if last_error is not None:
             member.container.health.last_error = last_error
+        if state == "healthy":
+            self._checks.found_listening(member.container)
         if member.container.health.set(state):
             self._notify_change()
 
@@ -207,8 +246,44 @@ class Balancer:
             return not pool.has_processes
         return any(member.takes_rollouts for member in pool.members.values())
 
+    def outage(self, pool_id: str) -> Outage | None:
+        """Return since when nobody listens at any address of a pool; None where it is not so."""
+        pool = self._pools.get(pool_id)
+        members = () if pool is None else pool.members.values()
+        last: Outage | None = None
+        for member in members:
+            since = member.container.away_since
+            if member.is_open:
+                return None
+            if since is not None and (last is None or since > last.since):
+                last = Outage(since, member.url, member.last_error or "")
+        return last
+
+    def interrupt(self, pool_id: str | None) -> None:
+        """Have those end that wait in `acquire` for a container of a pool, or of any (None)."""
+        pools = (
+            self._pools.values() if pool_id is None else filter(None, [self._pools.get(pool_id)])
+        )
+        for pool in pools:
+            pool.interruptions += 1
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
+
+    def found_listening(self, member: Member) -> None:
+        """Note that a connection to a container was made."""
+        self._checks.found_listening(member.container)
+
+    def found_nobody(self, member: Member, reason: str) -> bool:
+        """Note that nobody listens there; True if somebody did before, so that it is waited for."""
+        return self._checks.found_nobody(member.container, reason)
+
     async def acquire(
-        self, pool_id: str, tried: Collection[str] = (), *, is_retry: bool = False
+        self,
+        pool_id: str,
+        tried: Collection[str] = (),
+        *,
+        is_retry: bool = False,
+        patience: Callable[[], float | None] = lambda: None,
     ) -> Lease:
         """Lease a container for a rollout of this pool, as soon as there is one.
 
@@ -216,9 +291,21 @@ class Balancer:
             pool_id: The pool.
             tried: Addresses to be avoided if there is another as healthy.
             is_retry: Whether an earlier attempt failed.
+            patience: Says how many seconds to wait at most from now; None is no limit.
+
+        Raises:
+            LeaseInterruptedError: `interrupt` was called meanwhile.
+            TimeoutError: There was none in time.
         """
-        while not self.can_start(pool_id):
-            await self._changed.wait()
+        pool = self._pools.get(pool_id)
+        interruptions = 0 if pool is None else pool.interruptions
+        while not self._is_open(pool_id):
+            changed = self._changed
+            async with asyncio.timeout(patience()):
+                await changed.wait()
+            pool = self._pools.get(pool_id)
+            if pool is not None and pool.interruptions != interruptions:
+                raise LeaseInterruptedError
         return self.acquire_now(pool_id, tried, is_retry=is_retry)
 
     def acquire_now(
@@ -243,7 +330,8 @@ class Balancer:
         """Tell whether a healthy container is left that was not tried yet."""
         pool = self._pools.get(pool_id)
         return pool is not None and any(
-            member.health == "healthy" and url not in tried for url, member in pool.members.items()
+            member.health == "healthy" and member.is_open and url not in tried
+            for url, member in pool.members.items()
         )
 
     def find(self, pool_id: str, url: str) -> Member | None:
@@ -260,6 +348,12 @@ class Balancer:
         if member in self._retired.get(member.pool_id, ()):
             self._forget_retired(member)
             self._drop(member.container)
+
+    def _is_open(self, pool_id: str) -> bool:
+        pool = self._pools.get(pool_id)
+        if pool is None or not pool.members:
+            return self.can_start(pool_id)
+        return any(member.is_open for member in pool.members.values())
 
     def _forget_if_empty(self, pool_id: str) -> None:
         pool = self._pools[pool_id]
@@ -328,7 +422,7 @@ def choose(
         The member; None if none of them may get anything.
     """
     return min(
-        (member for member in members if member.takes_rollouts),
+        (member for member in members if member.is_open),
         key=lambda member: (
             member.container.health.state != "healthy",
             member.url in tried,

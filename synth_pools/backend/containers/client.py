@@ -175,7 +175,12 @@ def _failure(error: Exception, url: str, cause: str) -> TargetError:
         return TargetError("container_unreachable", cause, details)
     details = {"url": url, "cause": cause}
     if isinstance(error, ConnectionFailedError):
-        return TargetError("container_unreachable", f"No container answered at {url}.", details)
+        return TargetError(
+            "container_unreachable",
+            f"No container answered at {url}.",
+            details,
+            nobody_listens=error.nobody_listens,
+        )
     if isinstance(error, BrokenAnswerError) and error.too_large:
         message = f"The container at {url} answered with {cause}."
         return TargetError("container_bad_response", message, {"url": url})

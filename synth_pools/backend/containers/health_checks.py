@@ -19,6 +19,9 @@ _log = logging.getLogger(__name__)
 _MOST_CONCURRENT = 32
 # A container that is gone and that nobody asks for is looked for this many times more rarely.
 _UNUSED_FACTOR = 12
+# From one look to the next whether somebody listens again where nobody does.
+_FIRST_SEEK_SECONDS = 0.1
+_LONGEST_SEEK_SECONDS = 1.0
 # An answer that is longer says more than whether the container is well.
 _LONGEST_ANSWER = 64 * 1024
 
@@ -40,26 +43,66 @@ class HealthChecks:
         self._timeout = timeout_seconds
         self._places = asyncio.Semaphore(_MOST_CONCURRENT)
         self._tasks: dict[Container, asyncio.Task[None]] = {}
+        self._seeking: dict[Container, asyncio.Task[None]] = {}
+        self._told: dict[Container, Callable[[], None]] = {}
 
     def watch(self, container: Container, on_recovered: Callable[[], None]) -> None:
         """Check a container now and periodically from then on.
 
         Args:
             container: The container.
-            on_recovered: Called when it is well again.
+            on_recovered: Called when it is well again, and when somebody listens there again.
         """
+        self._told[container] = on_recovered
         self._tasks[container] = asyncio.create_task(self._watch(container, on_recovered))
 
     def forget(self, container: Container) -> None:
         """Stop checking a container."""
-        task = self._tasks.pop(container, None)
-        if task is not None:
-            task.cancel()
+        self._told.pop(container, None)
+        for tasks in (self._tasks, self._seeking):
+            task = tasks.pop(container, None)
+            if task is not None:
+                task.cancel()
+
+    def found_listening(self, container: Container) -> None:
+        """Note that a connection to a container was made."""
+        if container.find_listening():
+            self._told.get(container, _nobody)()
+
+    def found_nobody(self, container: Container, reason: str) -> bool:
+        """Note that nobody listens at a container's address, and look out for it.
+
+        Args:
+            container: The container; one that is not watched is looked for by whoever uses it.
+            reason: What the attempt to connect came to.
+
+        Returns:
+            Whether it was there before, so that it is waited for.
+        """
+        is_awaited = container.find_nobody(reason)
+        if is_awaited and container in self._told and container not in self._seeking:
+            seeking = asyncio.create_task(self._seek(container))
+            self._seeking[container] = seeking
+        return is_awaited
+
+    async def _seek(self, container: Container) -> None:
+        """Look again and again, one call at a time, until somebody listens."""
+        pause = _FIRST_SEEK_SECONDS
+        try:
+            while container.away_since is not None:
+                await asyncio.sleep(clock.jitter(pause))
+                pause = min(2 * pause, _LONGEST_SEEK_SECONDS)
+                async with self._places:
+                    await self.fault(container)
+        finally:
+            if self._seeking.get(container) is asyncio.current_task():
+                del self._seeking[container]
 
     async def close(self) -> None:
         """Stop all checks."""
-        tasks = list(self._tasks.values())
+        tasks = [*self._tasks.values(), *self._seeking.values()]
         self._tasks.clear()
+        self._told.clear()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -109,10 +152,15 @@ class HealthChecks:
         except ApiError as error:
             return error.message
         except TargetError as error:
+            if error.nobody_listens:
+                self.found_nobody(container, error.message)
+            elif error.code == "container_bad_response":
+                self.found_listening(container)
             if container.is_busy and error.code == "container_timeout":
                 # Many cannot do both at once: work, and say that they are there.
                 return ""
             return error.message
+        self.found_listening(container)
         if status >= 500:
             return f"It answered {status} to /health."
         if len(raw) <= _LONGEST_ANSWER:
@@ -121,3 +169,7 @@ class HealthChecks:
                 if isinstance(document, dict) and document.get("healthy") is False:
                     return "It answered to /health that it is not healthy."
         return None
+
+
+def _nobody() -> None:
+    """Tell nobody."""

@@ -40,7 +40,15 @@ _HEADERS = {
 
 
 class ConnectionFailedError(Exception):
-    """No connection was made, so nothing was sent."""
+    """No connection was made, so nothing was sent.
+
+    `nobody_listens` is false where it is the URL, a header or a certificate that is at fault, which
+    no waiting mends.
+    """
+
+    def __init__(self, cause: str, *, nobody_listens: bool = False) -> None:
+        super().__init__(cause)
+        self.nobody_listens = nobody_listens
 
 
 class BrokenAnswerError(Exception):
@@ -151,12 +159,15 @@ class ContainerHttp:
                 return response.status, await self._body(response)
         except aiohttp.ConnectionTimeoutError:
             failure = ConnectionFailedError(
-                f"no connection to {place.host} within {self._connect_seconds:g} seconds"
+                f"no connection to {place.host} within {self._connect_seconds:g} seconds",
+                nobody_listens=True,
             )
         except aiohttp.ClientConnectorCertificateError as error:
             failure = ConnectionFailedError(str(error.certificate_error))
-        except aiohttp.ClientConnectorError as error:
+        except aiohttp.ClientConnectorSSLError as error:
             failure = ConnectionFailedError(str(error.os_error))
+        except aiohttp.ClientConnectorError as error:
+            failure = ConnectionFailedError(str(error.os_error), nobody_listens=True)
         except (aiohttp.ClientError, OSError) as error:
             failure = BrokenAnswerError(_cause(error))
         # Here, where nothing refers any more to an exception that knows the headers.

@@ -71,6 +71,7 @@ class Container:
     """The container at one address; pools that name the same one share what is known of it."""
 
     __slots__ = (
+        "away_since",
         "check_requested",
         "health",
         "key_env",
@@ -78,6 +79,7 @@ class Container:
         "load",
         "members",
         "url",
+        "was_reached",
     )
 
     def __init__(self, url: str, key_env: str | None, state: HealthState = "healthy") -> None:
@@ -90,6 +92,11 @@ class Container:
         # How many pools have it, or still run something there.
         self.members = 0
         self.last_requested_at = clock.monotonic()
+        # Whether it has been connected to since the backend started. One that never was is more
+        # likely misspelt than away: nobody is made to wait for that.
+        self.was_reached = False
+        # Since when nobody listens there; None while somebody does, or nobody ever did.
+        self.away_since: float | None = None
         # Set to have it checked soon.
         self.check_requested = asyncio.Event()
 
@@ -110,6 +117,24 @@ class Container:
         if self.health.is_checked and self.health.fail(reason):
             where, why = self.without_query(self.url), self.without_query(reason)
             _log.warning("the container at %s gets nothing new: %s", where, why)
+
+    def find_listening(self) -> bool:
+        """Note that a connection was made; True if it was away before."""
+        self.was_reached = True
+        if self.away_since is None:
+            return False
+        self.away_since = None
+        _log.info("somebody listens again at %s", self.without_query(self.url))
+        return True
+
+    def find_nobody(self, reason: str) -> bool:
+        """Note that nobody listens; True if it was there before, so that it is waited for."""
+        self.health.last_error = reason
+        if self.was_reached and self.away_since is None:
+            self.away_since = clock.monotonic()
+            where, why = self.without_query(self.url), self.without_query(reason)
+            _log.warning("nobody listens at %s: its rollouts wait: %s", where, why)
+        return self.was_reached
 
     def without_query(self, text: str) -> str:
         """Remove the URL's query, which may hold a secret, from words for the log."""
@@ -165,6 +190,11 @@ class Member:
         """
         state = self.container.health.state
         return state == "healthy" or (state == "unhealthy" and not self.is_process)
+
+    @property
+    def is_open(self) -> bool:
+        """Tell whether it may get a rollout now, and not only once somebody listens there again."""
+        return self.takes_rollouts and self.container.away_since is None
 
     @property
     def is_idle(self) -> bool:

@@ -34,6 +34,8 @@ class RolloutChange:
     status: str
     # JSON text, as it is stored.
     trace: str = "null"
+    # Of one that waits again: it was admitted before.
+    is_put_back: bool = False
     # Of a start: the how-manieth.
     attempt: int | None = None
     # Of a failure: its error code.

@@ -39,12 +39,16 @@ class TargetError(Exception):
         message: str,
         details: dict[str, Any],
         status: int | None = None,
+        *,
+        nobody_listens: bool = False,
     ) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
         self.details = details
         self.status = status
+        # No connection was made to the address, so that this request was not sent.
+        self.nobody_listens = nobody_listens
 
 
 class Target(Protocol):

@@ -50,7 +50,7 @@ class MetricsRecorder:
     def changed(self, change: RolloutChange) -> None:
         """Count a change of a rollout's state."""
         if change.status == "queued":
-            self.admitted += 1
+            self.admitted += not change.is_put_back
         elif change.status == "running":
             self.attempts += 1
         else:

@@ -7,7 +7,7 @@ import json
 from functools import partial
 from typing import Any
 
-from ..containers.balancer import Balancer, Lease
+from ..containers.balancer import Balancer, Lease, LeaseInterruptedError, Outage
 from ..containers.client import ContainerClient
 from ..containers.echo import EchoTarget
 from ..domain import clock, json_text
@@ -36,6 +36,78 @@ from .scheduler import RunEnd
 
 # From here on, taking an answer apart would hold up everybody else for too long.
 _LARGE_ANSWER = 256 * 1024
+
+
+class _NotSentError(Exception):
+    """Nobody listened, so that a rollout did not reach its container."""
+
+    def __init__(self, error: TargetError) -> None:
+        super().__init__(error.message)
+        self.error = error
+
+
+class _Waiting:
+    """Wait of one rollout for a container.
+
+    Where nobody listens it waits for its time limit: from the first time that it was refused, or
+    from when the last container of its pool went away, if it was created before that. A further
+    attempt waits no longer than it may then take. Only for processes that are being started a
+    first attempt waits as long as it takes: their pool fails if they never come up.
+
+    Args:
+        runner: The runner.
+        pool_id: The pool of the rollout.
+        rollout_id: The rollout.
+    """
+
+    def __init__(self, runner: Runner, pool_id: str, rollout_id: str) -> None:
+        self._runner = runner
+        self._pool_id = pool_id
+        self._rollout_id = rollout_id
+        self._ends_at: float | None = None
+        self._last: TargetError | None = None
+        # Of an attempt that failed while it had the rollout.
+        self._attempt_error: TargetError | None = None
+        self._attempt_seconds: float | None = None
+        self.is_put_back = False
+
+    @property
+    def error(self) -> TargetError:
+        """What a rollout that has waited long enough fails with."""
+        outage = self._runner.outage(self._pool_id)
+        error = self._attempt_error or self._last
+        if error is None and outage is not None:
+            details = {"url": outage.url, "cause": outage.reason}
+            message = f"No container answered at {outage.url}."
+            error = TargetError("container_unreachable", message, details)
+        return error or TargetError("container_unreachable", "No container is up.", {})
+
+    def seconds_left(self) -> float | None:
+        """Return how many seconds the rollout may go on waiting; None is no limit."""
+        if self._attempt_seconds is not None and not self.is_put_back:
+            return self._attempt_seconds
+        outage = self._runner.outage(self._pool_id)
+        if outage is None:
+            return None
+        if self._ends_at is not None:
+            return self._ends_at - clock.monotonic()
+        waited, limit = self._runner.waited_and_limit(self._rollout_id)
+        return limit - min(waited, clock.monotonic() - outage.since)
+
+    def may_go_on(self, attempt: Attempt, error: TargetError) -> bool:
+        """Return True if a rollout that was refused may wait for its container."""
+        if self._ends_at is None:
+            self._ends_at = clock.monotonic() + attempt.limit_seconds
+        self._last = error
+        self.is_put_back = clock.monotonic() < self._ends_at
+        return self.is_put_back
+
+    def begin_attempts(self, attempt: Attempt, error: TargetError) -> None:
+        """Note that an attempt has failed, after which another one may follow."""
+        self._attempt_error = error
+        self._attempt_seconds = attempt.limit_seconds
+        self.is_put_back = False
+        self._ends_at = None
 
 
 class Runner:
@@ -100,31 +172,41 @@ class Runner:
         # Where it broke down, and what was wrong there the last time.
         tried: list[str] = []
         error: TargetError | None = None
-        # A further attempt waits for a container no longer than it may then take.
-        patience: float | None = None
+        waiting = _Waiting(self, pool_id, rollout_id)
         while True:
             try:
-                async with asyncio.timeout(patience):
-                    lease = await self._balancer.acquire(pool_id, tried, is_retry=error is not None)
+                lease = await self._balancer.acquire(
+                    pool_id, tried, is_retry=error is not None, patience=waiting.seconds_left
+                )
+            except LeaseInterruptedError:
+                if error is None or waiting.is_put_back:
+                    return RunEnd.PUT_BACK
+                continue
             except TimeoutError:
-                if error is None:
-                    raise
-                result = failure(error.code, error.message, error.details)
-                break
+                give_up = partial(self._give_up, rollout_id, waiting.error)
+                return await write(give_up, inline=True)
             with lease:
                 begin = partial(self._begin, rollout_id, lease.url, error)
                 attempt = await write(begin, inline=True)
                 if isinstance(attempt, RunEnd):
                     return attempt
-                patience = attempt.limit_seconds
                 lease.move(attempt.container_url)
                 try:
                     result = await self._result_of(attempt)
-                except TargetError as failed:
-                    error = failed
-                    _tell(lease, failed)
-                else:
+                    lease.report_listening()
                     break
+                except _NotSentError as refused:
+                    failed, is_awaited = refused.error, _tell(lease, refused.error)
+                except TargetError as broken:
+                    failed, is_awaited = broken, False
+                    _tell(lease, broken)
+            if is_awaited and waiting.may_go_on(attempt, failed):
+                put_back = partial(self._put_back, rollout_id, failed)
+                if not await write(put_back, inline=True):
+                    return RunEnd.DONE
+                continue
+            error = failed
+            waiting.begin_attempts(attempt, failed)
             if not attempt.may_follow(error):
                 result = failure(error.code, error.message, error.details)
                 break
@@ -136,6 +218,22 @@ class Runner:
             finish = partial(self._finish, rollout_id=rollout_id, result=result)
             await write(finish, inline=len(result.result) <= _LARGE_ANSWER)
         return RunEnd.DONE
+
+    def interrupt(self, pool_id: str | None) -> None:
+        """Have those put back that wait for a container of a pool, or of any (None)."""
+        self._balancer.interrupt(pool_id)
+
+    def outage(self, pool_id: str) -> Outage | None:
+        """Return since when nobody listens at any address of a pool; None where it is not so."""
+        return self._balancer.outage(pool_id)
+
+    def waited_and_limit(self, rollout_id: str) -> tuple[float, float]:
+        """Return the seconds since the creation of a rollout, and its time limit."""
+        with self._database.reading() as db:
+            rollout = find_rollout(db, rollout_id)
+            pool = find_pool(db, rollout["pool_id"])
+        limit = self.limit_seconds(pool, json.loads(rollout["request"]).get("limits"))
+        return seconds_between(rollout["created_at"], now()), limit
 
     async def fail_crashed(self, rollout_id: str) -> None:
         """End a rollout whose `run` raised."""
@@ -171,6 +269,20 @@ class Runner:
         tx.after_commit(lambda: self._notifier.notify(rollout_id, goes_on=True))
         return self._attempt(started, pool, is_resumed=False)
 
+    def _put_back(self, rollout_id: str, error: TargetError, tx: Transaction) -> bool:
+        is_put_back = rollouts.put_back(tx, rollout_id, error)
+        if is_put_back:
+            tx.after_commit(lambda: self._notifier.notify(rollout_id, goes_on=True))
+        return is_put_back
+
+    def _give_up(self, rollout_id: str, error: TargetError, tx: Transaction) -> RunEnd:
+        """Fail a rollout that has waited long enough, unless its pool has it wait by now."""
+        rollout = find_rollout(tx, rollout_id)
+        if rollout["status"] == "queued" and find_pool(tx, rollout["pool_id"]).status != "active":
+            return RunEnd.PUT_BACK
+        self._finish(tx, rollout_id, failure(error.code, error.message, error.details))
+        return RunEnd.DONE
+
     def _finish(self, tx: Transaction, rollout_id: str, result: RolloutResult) -> None:
         if rollouts.finish(tx, rollout_id, result):
             tx.after_commit(lambda: self._notifier.notify(rollout_id))
@@ -205,6 +317,9 @@ class Runner:
             else:
                 found = await self._send(target, attempt)
             answered = True
+        except _NotSentError:
+            answered = True
+            raise
         except TargetError as error:
             answered = error.code != "container_timeout"
             raise
@@ -220,7 +335,12 @@ class Runner:
             await self._report(attempt.rollout_id, data)
 
         begin = clock.monotonic()
-        answer = await target.run(attempt.payload, attempt.limit_seconds, report)
+        try:
+            answer = await target.run(attempt.payload, attempt.limit_seconds, report)
+        except TargetError as error:
+            if error.nobody_listens:
+                raise _NotSentError(error) from None
+            raise
         if not is_accepted(answer):
             return answer
         remaining = attempt.limit_seconds - (clock.monotonic() - begin)
@@ -258,10 +378,13 @@ async def _take_up(target: Target, attempt: Attempt) -> Answer:
     return found
 
 
-def _tell(lease: Lease, error: TargetError) -> None:
-    """Count a container at whose address nobody listens as one that failed a check."""
+def _tell(lease: Lease, error: TargetError) -> bool:
+    """Tell of a container what an attempt shows; True if it is away and to be waited for."""
     if error.code == "container_unreachable":
-        lease.report_unreachable(error.message)
+        return lease.report_unreachable(error.message, nobody_listens=error.nobody_listens)
+    if error.code in ("container_http_error", "container_bad_response"):
+        lease.report_listening()
+    return False
 
 
 def _url_of_task(tx: Transaction, rollout: Row, pool: Pool) -> str | None:

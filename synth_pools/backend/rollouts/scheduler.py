@@ -24,7 +24,8 @@ class RunEnd(Enum):
     """End of a run: the rollout is done with, or is to wait again."""
 
     DONE = "done"
-    # Its pool was not active any more: it is the first again of those that wait.
+    # Its pool was not active any more, or waiting for a container was interrupted: it has its old
+    # place again among those that wait.
     PUT_BACK = "put back"
 
 
@@ -39,9 +40,13 @@ class RunsRollouts(Protocol):
         """End a rollout whose `run` raised."""
         ...
 
+    def interrupt(self, pool_id: str | None) -> None:
+        """Have those put back that wait for a container of a pool, or of any (None)."""
+        ...
+
 
 class _PoolQueue:
-    __slots__ = ("concurrency", "resumed", "running", "waiting")
+    __slots__ = ("concurrency", "resumed", "returned", "running", "turn", "turns", "waiting")
 
     def __init__(self, concurrency: int) -> None:
         self.concurrency = concurrency
@@ -50,15 +55,33 @@ class _PoolQueue:
         # Those that ran when the backend ended: they come first, and go on where nothing starts.
         self.resumed: OrderedDict[str, None] = OrderedDict()
         self.running: dict[str, asyncio.Task[None]] = {}
+        # By their turns: those that run, and those that were put back, which come before all that
+        # never ran.
+        self.turns: dict[str, int] = {}
+        self.returned: dict[str, int] = {}
+        self.turn = 0
+
+    @property
+    def has_work(self) -> bool:
+        return bool(self.resumed or self.returned or self.waiting)
 
     def can_start(self, *, held: bool) -> bool:
         if len(self.running) >= self.concurrency:
             return False
-        return bool(self.resumed or (self.waiting and not held))
+        return bool(self.resumed or ((self.returned or self.waiting) and not held))
 
     def take(self) -> str:
+        if self.returned and not self.resumed:
+            rollout_id = min(self.returned, key=self.returned.__getitem__)
+            self.turns[rollout_id] = self.returned.pop(rollout_id)
+            return rollout_id
         rollout_id, _ = (self.resumed or self.waiting).popitem(last=False)
+        self.turn += 1
+        self.turns[rollout_id] = self.turn
         return rollout_id
+
+    def put_back(self, rollout_id: str) -> None:
+        self.returned[rollout_id] = self.turns[rollout_id]
 
 
 class Scheduler:
@@ -118,6 +141,7 @@ class Scheduler:
         """Start nothing of a pool, or go on with it; what runs is left alone either way."""
         if held:
             self._held.add(pool_id)
+            self._runner.interrupt(pool_id)
         else:
             self._held.discard(pool_id)
             self._wake.set()
@@ -142,6 +166,7 @@ class Scheduler:
             for rollout_id in rollout_ids:
                 queue.waiting.pop(rollout_id, None)
                 queue.resumed.pop(rollout_id, None)
+                queue.returned.pop(rollout_id, None)
                 task = queue.running.get(rollout_id)
                 if task is not None:
                     task.cancel()
@@ -149,6 +174,7 @@ class Scheduler:
     async def wind_down(self, grace_seconds: float) -> None:
         """Start nothing more, and give what runs so many seconds to end."""
         self._winding_down = True
+        self._runner.interrupt(None)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(grace_seconds):
                 while any(queue.running for queue in self._pools.values()):
@@ -200,17 +226,17 @@ class Scheduler:
             return
         queue = self._pools.get(pool_id)
         if end is RunEnd.PUT_BACK and queue is not None:
-            queue.waiting[rollout_id] = None
-            queue.waiting.move_to_end(rollout_id, last=False)
+            queue.put_back(rollout_id)
 
     def _ended(
         self, pool_id: str, queue: _PoolQueue, rollout_id: str, task: asyncio.Task[None]
     ) -> None:
         if queue.running.get(rollout_id) is task:
             del queue.running[rollout_id]
+            del queue.turns[rollout_id]
         self._admission.count_end(pool_id)
         self._ends.set()
-        if queue.waiting or queue.resumed:
+        if queue.has_work:
             self._wake.set()
         elif not queue.running and self._pools.get(pool_id) is queue:
             del self._pools[pool_id]

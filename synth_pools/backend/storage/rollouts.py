@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..domain import clock, json_text
@@ -156,6 +156,33 @@ def start(
     events.insert(tx, rollout["seq"], sequence, events.STARTED, moment, json_text.dumps(data))
     tx.changed(_change_of(rollout, "running", moment, attempt=attempt))
     return started
+
+
+def put_back(tx: Transaction, rollout_id: str, error: TargetError) -> bool:
+    """Let a rollout wait again that was not sent: its attempt does not count.
+
+    Args:
+        tx: The transaction.
+        rollout_id: The rollout.
+        error: Why it could not be sent.
+
+    Returns:
+        Whether it waits; False where it has ended meanwhile, and then nothing changes.
+    """
+    moment = now()
+    row = tx.execute(
+        "UPDATE rollouts SET status = 'queued', attempt = attempt - 1, updated_at = ?,"
+        " started_at = CASE WHEN attempt > 1 THEN started_at END,"
+        " last_sequence = last_sequence + 1 WHERE id = ? AND status = 'running' RETURNING *",
+        (moment, rollout_id),
+    ).fetchone()
+    if row is None:
+        return False
+    reason = {"code": error.code, "message": error.message}
+    data = json_text.dumps({"status": "queued", "previous_error": reason})
+    events.insert(tx, row["seq"], row["last_sequence"], events.QUEUED, moment, data)
+    tx.changed(replace(_change_of(row, "queued", moment), is_put_back=True, run_seconds=None))
+    return True
 
 
 def report_agent(tx: Transaction, rollout_id: str, data: str) -> None:
