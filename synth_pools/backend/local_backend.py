@@ -20,6 +20,7 @@ from .domain import clock
 from .errors import BadOptionError, DataDirError, LocalBackendError
 from .limits import Limits
 from .server.listener import base_url, check_port, is_loopback, open_listening_socket
+from .server.open_files import raise_limit
 from .server.thread import ServerThread
 from .settings import BackendOptions, Secret, Settings
 from .storage.data_dir import DataDir
@@ -208,6 +209,7 @@ class LocalBackend:
         with self._lock:
             if self._run is not None:
                 raise RuntimeError("this backend is started already: stop it first")
+            raise_limit()
             with contextlib.ExitStack() as undo:
                 listener = undo.enter_context(open_listening_socket(self._host, self._port))
                 if self._chosen_key is None and not is_loopback(listener):

@@ -11,17 +11,20 @@ from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from ..domain import clock, json_text
-from ..domain.errors import FORBIDDEN
+from ..domain.errors import FORBIDDEN, SHORTAGE
 from ..domain.target import Answer, Probe, Report, TargetError
 from ..settings import Secret, Settings
 from .credentials import container_key, mask_key, mask_key_politely
-from .http import BrokenAnswerError, ConnectionFailedError, ContainerHttp
+from .http import BrokenAnswerError, ConnectionFailedError, ContainerHttp, ShortageError
 from .resolver import ForbiddenAddressError
 from .url_policy import check_container_url
 
 _log = logging.getLogger(__name__)
 
 _TERMINATE_SECONDS = 5.0
+# From one look for room for a connection to the next.
+_FIRST_ROOM_SECONDS = 0.05
+_LONGEST_ROOM_SECONDS = 1.0
 _EXCERPT = 1000
 _LONGEST_ID = 255
 
@@ -75,6 +78,8 @@ class ContainerClient:
         limit_seconds: float,
         key: Secret | None = None,
         more_headers: Mapping[str, str] | None = None,
+        *,
+        is_long: bool = False,
     ) -> tuple[int, bytes]:
         """Send one request and read the whole answer.
 
@@ -84,9 +89,10 @@ class ContainerClient:
             method: The method.
             url: The URL.
             body: A JSON text.
-            limit_seconds: The time for all of it.
+            limit_seconds: The time for all of it, once there is room for a connection.
             key: The container's key.
             more_headers: Further headers.
+            is_long: Whether it may last as long as a rollout.
 
         Returns:
             The status and the body.
@@ -100,18 +106,46 @@ class ContainerClient:
         if key is not None:
             headers["x-api-key"] = key.reveal()
         try:
-            async with asyncio.timeout(limit_seconds):
-                status, raw = await self._http.exchange(method, url, body, headers)
+            async with self._http.place(is_long=is_long):
+                status, raw = await self._exchange(method, url, body, headers, limit_seconds)
         except TimeoutError:
             raise TargetError(
                 "container_timeout",
                 f"The container at {url} gave no answer within {limit_seconds:g} seconds.",
                 {"url": url, "timeout_seconds": limit_seconds},
             ) from None
-        except (ForbiddenAddressError, ConnectionFailedError, BrokenAnswerError) as error:
+        except (
+            ForbiddenAddressError,
+            ConnectionFailedError,
+            BrokenAnswerError,
+            ShortageError,
+        ) as error:
             cause = mask_key(key, str(error).encode("utf-8", "replace")).decode()
             raise _failure(error, url, cause) from None
         return status, await mask_key_politely(key, raw)
+
+    async def _exchange(
+        self,
+        method: str,
+        url: str,
+        body: bytes | None,
+        headers: Mapping[str, str],
+        limit_seconds: float,
+    ) -> tuple[int, bytes]:
+        """Make an exchange once there is room for it; wait for that as long as it may take."""
+        give_up_at = clock.monotonic() + limit_seconds
+        pause = _FIRST_ROOM_SECONDS
+        while True:
+            try:
+                async with asyncio.timeout(limit_seconds):
+                    return await self._http.exchange(method, url, body, headers)
+            except ShortageError as error:
+                if clock.monotonic() >= give_up_at:
+                    raise
+                _log.debug("no room for a connection to a container: %s", error)
+            # Nothing was sent: whoever is called cannot tell.
+            await asyncio.sleep(clock.jitter(pause))
+            pause = min(2 * pause, _LONGEST_ROOM_SECONDS)
 
 
 class HttpContainer:
@@ -135,11 +169,11 @@ class HttpContainer:
     async def execute(self, body: bytes, limit_seconds: float) -> Answer:
         deadline = clock.monotonic() + limit_seconds
         url = _join(self._url, "/rollouts")
-        status, raw = await self._call("POST", url, body, limit_seconds)
+        status, raw = await self._call("POST", url, body, limit_seconds, is_long=True)
         if status == 404:
             url = _join(self._url, "/rollout")
             remaining = max(0.0, deadline - clock.monotonic())
-            status, raw = await self._call("POST", url, body, remaining)
+            status, raw = await self._call("POST", url, body, remaining, is_long=True)
         return await _answer(url, status, raw, len(body))
 
     async def run(self, payload: dict[str, Any], limit_seconds: float, report: Report) -> Answer:
@@ -163,9 +197,15 @@ class HttpContainer:
             _log.debug("terminate of %s answered %d", rollout_id, status)
 
     async def _call(
-        self, method: str, url: str, body: bytes | None, limit_seconds: float
+        self,
+        method: str,
+        url: str,
+        body: bytes | None,
+        limit_seconds: float,
+        *,
+        is_long: bool = False,
     ) -> tuple[int, bytes]:
-        return await self._client.call(method, url, body, limit_seconds, self._key)
+        return await self._client.call(method, url, body, limit_seconds, self._key, is_long=is_long)
 
 
 def _failure(error: Exception, url: str, cause: str) -> TargetError:
@@ -174,6 +214,10 @@ def _failure(error: Exception, url: str, cause: str) -> TargetError:
         details = {"url": url, "cause": FORBIDDEN}
         return TargetError("container_unreachable", cause, details)
     details = {"url": url, "cause": cause}
+    if isinstance(error, ShortageError):
+        message = f"The backend has no room for a connection to {url}."
+        details = {"url": url, "cause": SHORTAGE}
+        return TargetError("container_unreachable", f"{message} {cause}", details)
     if isinstance(error, ConnectionFailedError):
         return TargetError(
             "container_unreachable",

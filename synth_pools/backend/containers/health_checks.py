@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable
 
 from ..domain import clock, json_text
-from ..domain.errors import ApiError
+from ..domain.errors import SHORTAGE, ApiError
 from ..domain.target import TargetError
 from .client import ContainerClient
 from .members import Container
@@ -156,6 +156,8 @@ class HealthChecks:
                 self.found_nobody(container, error.message)
             elif error.code == "container_bad_response":
                 self.found_listening(container)
+            if error.details.get("cause") == SHORTAGE:
+                return ""
             if container.is_busy and error.code == "container_timeout":
                 # Many cannot do both at once: work, and say that they are there.
                 return ""

@@ -20,6 +20,7 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from yarl import URL
 
+from ..server.open_files import SHORTAGES, container_connections, most_files
 from ..settings import Settings
 from .resolver import CheckedResolver
 
@@ -49,6 +50,10 @@ class ConnectionFailedError(Exception):
     def __init__(self, cause: str, *, nobody_listens: bool = False) -> None:
         super().__init__(cause)
         self.nobody_listens = nobody_listens
+
+
+class ShortageError(Exception):
+    """This process or this machine has no room for a connection, so nothing was sent."""
 
 
 class BrokenAnswerError(Exception):
@@ -113,6 +118,11 @@ class ContainerHttp:
         self._connect_seconds = settings.connect_timeout_seconds
         self._most_bytes = settings.max_container_bytes
         self._tls = tls
+        # Places for connections. Those that last as long as a rollout cannot use them all: a check
+        # of a container's health would wait for them.
+        places = container_connections(most_files())
+        self._short_places = asyncio.Semaphore(max(1, places // 4))
+        self._long_places = asyncio.Semaphore(max(1, places - places // 4))
         # Made by the first call: it belongs to the event loop in which it is made.
         self._session: aiohttp.ClientSession | None = None
 
@@ -120,6 +130,14 @@ class ContainerHttp:
         if self._session is not None:
             await self._session.close()
         await self._resolver.close()
+
+    def place(self, *, is_long: bool) -> asyncio.Semaphore:
+        """Return what holds a place for a connection while a block runs.
+
+        Args:
+            is_long: Whether the exchange may last as long as a rollout.
+        """
+        return self._long_places if is_long else self._short_places
 
     async def exchange(
         self, method: str, url: str, body: bytes | None, headers: Mapping[str, str]
@@ -138,6 +156,7 @@ class ContainerHttp:
         Raises:
             ForbiddenAddressError: The address must not be called; nothing was sent.
             ConnectionFailedError: There was no connection; nothing was sent.
+            ShortageError: There is no room for a connection; nothing was sent.
             BrokenAnswerError: The answer is incomplete or too large.
         """
         place = _place_of(url)
@@ -150,6 +169,8 @@ class ContainerHttp:
         try:
             await self._resolver.check_number(place.host or "", place.port or 0)
         except OSError as error:
+            if error.errno in SHORTAGES:
+                raise ShortageError(str(error)) from None
             raise ConnectionFailedError(str(error)) from None
         failure: Exception
         try:
@@ -167,7 +188,10 @@ class ContainerHttp:
         except aiohttp.ClientConnectorSSLError as error:
             failure = ConnectionFailedError(str(error.os_error))
         except aiohttp.ClientConnectorError as error:
-            failure = ConnectionFailedError(str(error.os_error), nobody_listens=True)
+            if error.os_error.errno in SHORTAGES:
+                failure = ShortageError(str(error.os_error))
+            else:
+                failure = ConnectionFailedError(str(error.os_error), nobody_listens=True)
         except (aiohttp.ClientError, OSError) as error:
             failure = BrokenAnswerError(_cause(error))
         # Here, where nothing refers any more to an exception that knows the headers.

@@ -6,12 +6,14 @@ Below HTTP and TLS, so that the Host header and the name in the certificate stay
 from __future__ import annotations
 
 import asyncio
+import errno
 import ipaddress
 import socket
 from concurrent.futures import ThreadPoolExecutor
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 
+from ..server.open_files import SHORTAGES
 from ..settings import Settings
 from .url_policy import IpAddress, is_local_name, literal_address, plain, refusal
 
@@ -93,7 +95,12 @@ class CheckedResolver(AbstractResolver):
         loop = asyncio.get_running_loop()
         try:
             found = await loop.run_in_executor(self._threads, _look_up, host, port)
+        except RuntimeError as error:
+            # No thread can be started.
+            raise OSError(errno.EAGAIN, str(error)) from None
         except (OSError, UnicodeError) as error:
+            if isinstance(error, OSError) and error.errno in SHORTAGES:
+                raise
             raise OSError(f"{host} cannot be looked up: {error}") from None
         return list(dict.fromkeys(plain(ipaddress.ip_address(text)) for text in found))
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+# Nothing that the container has to do with.
+SHORTAGE = "backend_shortage"
 FORBIDDEN = "forbidden_container_url"
 
 # When it is worth asking again whether a pool's containers are up.

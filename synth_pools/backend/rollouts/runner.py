@@ -18,12 +18,12 @@ from ..domain.definitions import (
     has_processes,
     submits_asynchronously,
 )
-from ..domain.errors import ApiError
+from ..domain.errors import SHORTAGE, ApiError
 from ..domain.target import Answer, Target, TargetError
 from ..settings import Settings
 from ..storage import rollouts
 from ..storage.content_store import ContentStore
-from ..storage.database import Database, Row, Transaction
+from ..storage.database import Database, Executes, Row, Transaction
 from ..storage.pools import Pool, find_pool, find_task, task_container_url
 from ..storage.rollouts import FINAL, RolloutResult, failure, find_rollout
 from .attempts import Attempt, timeout_of
@@ -175,9 +175,12 @@ class Runner:
         waiting = _Waiting(self, pool_id, rollout_id)
         while True:
             try:
-                lease = await self._balancer.acquire(
-                    pool_id, tried, is_retry=error is not None, patience=waiting.seconds_left
-                )
+                if self.outage(pool_id) is not None and self._has_own_container(rollout_id):
+                    lease = self._balancer.acquire_now(pool_id)
+                else:
+                    lease = await self._balancer.acquire(
+                        pool_id, tried, is_retry=error is not None, patience=waiting.seconds_left
+                    )
             except LeaseInterruptedError:
                 if error is None or waiting.is_put_back:
                     return RunEnd.PUT_BACK
@@ -268,6 +271,15 @@ class Runner:
         started = rollouts.start(tx, rollout, url, error)
         tx.after_commit(lambda: self._notifier.notify(rollout_id, goes_on=True))
         return self._attempt(started, pool, is_resumed=False)
+
+    def _has_own_container(self, rollout_id: str) -> bool:
+        """Return True if a rollout runs on the container of its task, or fails with its task."""
+        with self._database.reading() as db:
+            rollout = find_rollout(db, rollout_id)
+            try:
+                return _url_of_task(db, rollout, find_pool(db, rollout["pool_id"])) is not None
+            except ApiError:
+                return True
 
     def _put_back(self, rollout_id: str, error: TargetError, tx: Transaction) -> bool:
         is_put_back = rollouts.put_back(tx, rollout_id, error)
@@ -380,18 +392,18 @@ async def _take_up(target: Target, attempt: Attempt) -> Answer:
 
 def _tell(lease: Lease, error: TargetError) -> bool:
     """Tell of a container what an attempt shows; True if it is away and to be waited for."""
-    if error.code == "container_unreachable":
+    if error.code == "container_unreachable" and error.details.get("cause") != SHORTAGE:
         return lease.report_unreachable(error.message, nobody_listens=error.nobody_listens)
     if error.code in ("container_http_error", "container_bad_response"):
         lease.report_listening()
     return False
 
 
-def _url_of_task(tx: Transaction, rollout: Row, pool: Pool) -> str | None:
+def _url_of_task(db: Executes, rollout: Row, pool: Pool) -> str | None:
     """Return the address that the rollout's task names; 404 where the task is gone."""
     if rollout["task_id"] is None:
         return None
-    return task_container_url(find_task(tx, pool.id, rollout["task_id"]))
+    return task_container_url(find_task(db, pool.id, rollout["task_id"]))
 
 
 def _is_of_pool(url: str | None, pool: Pool) -> bool:

@@ -6,13 +6,35 @@ import errno
 import ipaddress
 import os
 import socket
+from typing import Any
 
 from ..errors import AddressError, BadOptionError
+from .open_files import client_files, most_files
 
 _BACKLOG = 2048
 # What the system holds for a client that does not read: enough for speed, little per connection,
 # and small enough that a client which reads slowly is seen to read.
 _SEND_BUFFER = 256 * 1024
+
+
+class ListeningSocket(socket.socket):
+    """A socket that accepts connections only while enough other files may be opened.
+
+    Clients beyond that are connected by the system, and wait in its queue until others have left.
+    """
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        """Accept a connection.
+
+        Raises:
+            OSError: EMFILE where there is no room for one more.
+        """
+        # The system gives the lowest number that is free.
+        lowest_free = os.dup(self.fileno())
+        os.close(lowest_free)
+        if lowest_free >= client_files(most_files()):
+            raise OSError(errno.EMFILE, "enough connections of clients are open")
+        return super().accept()
 
 
 def open_listening_socket(host: str, port: int) -> socket.socket:
@@ -33,7 +55,7 @@ def open_listening_socket(host: str, port: int) -> socket.socket:
     family, address = _resolve(host, port)
     # The protocol is named because asyncio switches Nagle's algorithm off only on sockets that
     # say they are TCP; without it every answer waits some 40 ms for an acknowledgement.
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener = ListeningSocket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         if os.name == "posix":
             # A restart must not wait for the last connections of the previous process to expire.

@@ -11,7 +11,6 @@ import fcntl
 import http
 import json
 import logging
-import resource
 import struct
 import sys
 import termios
@@ -25,6 +24,7 @@ from uvicorn.server import ServerState
 
 from ..domain import clock
 from ..limits import Limits
+from .open_files import most_files
 
 # What clients do wrong is theirs to know, as often as they like to do it; our own failures are not.
 _log = logging.getLogger("synth_pools.backend.http")
@@ -48,7 +48,7 @@ class LimitedConfig(uvicorn.Config):
             app, http=Connection, h11_max_incomplete_event_size=limits.max_header_bytes, **options
         )
         self.limits = limits
-        files = _most_files()
+        files = most_files()
         self.most_connections = min(
             limits.max_connections, files - min(_RESERVED_FILES, files // 2)
         )
@@ -211,8 +211,3 @@ def _unsent(transport: asyncio.Transport) -> int:
     except OSError:
         return 0
     return int(_INT.unpack(answer)[0])
-
-
-def _most_files() -> int:
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return sys.maxsize if soft == resource.RLIM_INFINITY else soft

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
 import threading
 from collections.abc import Awaitable, Callable
 from functools import partial
+from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
@@ -15,7 +17,10 @@ from starlette.applications import Starlette
 from ..errors import StartTimeoutError, StopTimeoutError
 from ..limits import Limits
 from .graceful_shutdown import GracefulShutdown
+from .open_files import SHORTAGES
 from .protocol import LimitedConfig, sweep
+
+_log = logging.getLogger(__name__)
 
 # What a request that is no event stream may still take once the server is told to stop.
 _GRACE_SECONDS = 1.0
@@ -136,6 +141,7 @@ class ServerThread:
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._main_task = asyncio.current_task()
+        self._loop.set_exception_handler(_tell_exception)
         app = self._make_app()
         # Not uvicorn's lifespan: that one turns an exception of the application into a log entry.
         async with app.router.lifespan_context(app):
@@ -153,6 +159,15 @@ class ServerThread:
         if self._loop is not None and self._main_task is not None:
             with contextlib.suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(self._main_task.cancel)
+
+
+def _tell_exception(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Log what went wrong in the event loop; that clients wait to be accepted is nothing wrong."""
+    error = context.get("exception")
+    if "socket" in context and isinstance(error, OSError) and error.errno in SHORTAGES:
+        _log.debug("clients wait to be accepted: %s", error)
+    else:
+        loop.default_exception_handler(context)
 
 
 class _Server(uvicorn.Server):

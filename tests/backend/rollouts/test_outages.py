@@ -167,6 +167,18 @@ def test_a_rollout_that_waits_for_its_container_can_be_cancelled(
         assert server.until(second)["status"] == "completed"
 
 
+def test_a_task_with_a_container_of_its_own_does_not_wait_for_the_pools(
+    server: Server, port: HeldPort
+) -> None:
+    with odd_container(completed) as own:
+        task = {"task_id": "t", "container_url": own.url}
+        pool_id = pool_that_ran_one(server, port, concurrency=2, tasks=[task])
+        waits = server.rollout(pool_id)["id"]
+        until_waiting(server, pool_id, 1)
+        assert server.run(pool_id, task_id="t")["status"] == "completed"
+        assert server.state(waits) == "queued"
+
+
 def test_a_further_attempt_that_finds_nobody_does_not_count(server: Server, port: HeldPort) -> None:
     answers: list[Callable[[Seen], bytes]] = [lambda _: http(500, b""), completed]
     pool_id = pool_that_ran_one(server, port, concurrency=1)

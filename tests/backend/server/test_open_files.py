@@ -1,0 +1,110 @@
+"""What a backend does where it may open few files."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import resource
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from synth_pools.backend.server import open_files
+from tests.support.container_process import ROOT, container_processes
+
+KEY = "sk_test_of_open_files"
+ROLLOUTS = 600
+
+
+@pytest.fixture
+def _enough_files() -> Iterator[None]:
+    """Let this process be all the clients."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 4 * ROLLOUTS)), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@contextlib.contextmanager
+def serving(data_dir: Path, files: int) -> Iterator[str]:
+    """The URL of `synth-pools serve` in a process that may open so many files."""
+    command = f'ulimit -n {files}; exec "{sys.executable}" -m synth_pools.cli serve --port 0'
+    process = subprocess.Popen(
+        ["bash", "-c", f'{command} --api-key {KEY} --grace 0 --data-dir "{data_dir}"'],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=(data_dir.parent / "log").open("w"),
+        text=True,
+    )
+    assert process.stdout is not None
+    try:
+        url = None
+        while url is None:
+            line = process.stdout.readline()
+            assert line, (data_dir.parent / "log").read_text()
+            url = next((word for word in line.split("=")[-1].split() if "http" in word), None)
+        yield url.strip("'\"")
+    finally:
+        process.terminate()
+        process.communicate(timeout=60)
+
+
+async def run_all(url: str, pool_id: str) -> list[Any]:
+    unlimited = httpx.Limits(max_connections=None, max_keepalive_connections=0)
+    headers = {"authorization": f"Bearer {KEY}"}
+    async with httpx.AsyncClient(
+        base_url=url, headers=headers, timeout=300, limits=unlimited, trust_env=False
+    ) as client:
+
+        async def run(seed: int) -> Any:
+            body = {"seed": seed, "mode": "sync", "params": {"seconds": 0.2}}
+            response = await client.post(f"/v1/pools/{pool_id}/rollouts", json=body)
+            return response.json()
+
+        return await asyncio.gather(*(run(seed) for seed in range(ROLLOUTS)))
+
+
+@pytest.mark.usefixtures("_enough_files")
+def test_six_hundred_clients_wait_where_256_files_may_be_open(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    with (
+        container_processes(tmp_path, "keeping") as (container,),
+        serving(tmp_path / "data", 256) as url,
+    ):
+        body = {"pool_id": "p", "name": "n", "container_url": container.url, "concurrency": 600}
+        headers = {"authorization": f"Bearer {KEY}"}
+        made = httpx.post(f"{url}/v1/pools", json=body, headers=headers, trust_env=False)
+        assert made.status_code == 201, made.text
+        rollouts = asyncio.run(run_all(url, "p"))
+    assert {rollout.get("status") for rollout in rollouts} == {"completed"}
+    assert sorted(rollout["score"] for rollout in rollouts) == list(range(ROLLOUTS))
+    assert "Traceback" not in (tmp_path / "log").read_text()
+
+
+def test_the_soft_limit_is_raised_at_the_start() -> None:
+    code = (
+        "import resource\n"
+        "from synth_pools.local import LocalBackend\n"
+        "_, hard = resource.getrlimit(resource.RLIMIT_NOFILE)\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (200, min(hard, 1000)))\n"
+        "with LocalBackend():\n"
+        "    print(resource.getrlimit(resource.RLIMIT_NOFILE)[0])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.stdout.strip() == "1000", done.stderr
+
+
+@pytest.mark.parametrize("files", [64, 256, 1024, 4096, 1_048_576])
+def test_files_are_kept_for_everybody(files: int) -> None:
+    containers = open_files.container_connections(files)
+    clients = open_files.client_files(files)
+    assert containers >= 4
+    assert clients >= 16
+    assert clients + containers < files
