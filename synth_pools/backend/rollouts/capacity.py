@@ -12,6 +12,7 @@ from ..domain.errors import ApiError
 from ..limits import Limits
 from ..storage.database import Executes
 from ..storage.pools import Pool
+from ..storage.queue_counts import number_of
 
 # How many ends a rate is measured by, and over which time at most.
 _ENDS = 200
@@ -85,7 +86,7 @@ class AdmissionControl:
 
 
 class QueueRoom:
-    """Places left in the queues, as one transaction sees them: counted once.
+    """Places left in the queues, as one transaction sees them: looked up once.
 
     Args:
         limits: How many may wait.
@@ -108,19 +109,18 @@ class QueueRoom:
         of_pool, in_all = self._limits.max_queued_per_pool, self._limits.max_queued
         left_in_pool = self._left_in_pool.get(pool.id)
         if left_in_pool is None:
-            most = of_pool + pool.concurrency
-            left_in_pool = of_pool - _count(self._db, "queued", most, pool.id)
+            left_in_pool = of_pool - number_of(self._db, "queued", pool.id)
         if left_in_pool <= 0 and pool.id not in self._with_free_places:
             # A place that is free is no place in the queue: looked up where it comes to that.
             self._with_free_places.add(pool.id)
-            running = _count(self._db, "running", pool.concurrency, pool.id)
+            running = number_of(self._db, "running", pool.id)
             left_in_pool += max(0, pool.concurrency - running)
         self._left_in_pool[pool.id] = left_in_pool
         if left_in_pool <= 0:
             message = f"Pool {pool.id!r} has {of_pool} rollouts waiting."
             raise _full("pool_queue_full", message, of_pool, self._rate_of(pool.id))
         if self._left_in_all is None:
-            self._left_in_all = in_all - _count(self._db, "queued", in_all, None)
+            self._left_in_all = in_all - number_of(self._db, "queued", None)
         if self._left_in_all <= 0:
             message = f"{in_all} rollouts are waiting."
             raise _full("queue_full", message, in_all, self._rate_of(None))
@@ -155,16 +155,6 @@ class StreamLimit:
             self._of[rollout_id] -= 1
             if not self._of[rollout_id]:
                 del self._of[rollout_id]
-
-
-def _count(db: Executes, status: str, most: int, pool_id: str | None) -> int:
-    """Count rollouts in a state, no further than `most`."""
-    of_pool, values = ("", [status]) if pool_id is None else ("AND pool_id = ?", [status, pool_id])
-    row = db.execute(
-        f"SELECT COUNT(*) FROM (SELECT 1 FROM rollouts WHERE status = ? {of_pool} LIMIT ?)",  # noqa: S608
-        (*values, most),
-    ).fetchone()
-    return int(row[0])
 
 
 def _full(code: str, message: str, most: int, rate: CompletionRate) -> ApiError:

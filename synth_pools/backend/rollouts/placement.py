@@ -10,6 +10,12 @@ from ..domain.definitions import can_be_id
 from ..domain.errors import conflict, id_mismatch
 from ..storage.database import Executes, Row
 from ..storage.pools import Pool, find_pool, find_task
+from ..storage.queue_counts import LOAD_OF_POOL
+
+# For connections other than the writer's.
+COUNTED_LOAD = (
+    "(SELECT COUNT(*) FROM rollouts WHERE pool_id = pools.id AND status IN ('queued', 'running'))"
+)
 
 
 @dataclass(slots=True)
@@ -20,10 +26,16 @@ class _Load:
 
 
 class Placement:
-    """Choice of pools at one moment of the database; what is asked often is read once."""
+    """Choice of pools at one moment of the database; what is asked often is read once.
 
-    def __init__(self, db: Executes) -> None:
+    Args:
+        db: A transaction, or a connection together with `COUNTED_LOAD`.
+        load: The statement that finds the unfinished rollouts of a pool.
+    """
+
+    def __init__(self, db: Executes, *, load: str = LOAD_OF_POOL) -> None:
         self._db = db
+        self._load = load
         self._pools: dict[str, Pool] = {}
         self._loads: dict[str, _Load] | None = None
         self._holders: dict[str, frozenset[str]] = {}
@@ -68,10 +80,8 @@ class Placement:
     def _read_loads(self) -> dict[str, _Load]:
         if self._loads is None:
             rows = self._db.execute(
-                "SELECT id, concurrency,"
-                "  (SELECT COUNT(*) FROM rollouts WHERE pool_id = pools.id AND status = 'queued')"
-                " + (SELECT COUNT(*) FROM rollouts WHERE pool_id = pools.id AND status = 'running')"
-                " AS rollouts FROM pools WHERE status = 'active' ORDER BY seq"
+                f"SELECT id, concurrency, {self._load} AS rollouts"  # noqa: S608 - of two of ours
+                " FROM pools WHERE status = 'active' ORDER BY seq"
             )
             self._loads = {row["id"]: _Load(*row) for row in rows}
         return self._loads

@@ -16,7 +16,7 @@ from ..storage.pools import find_pool
 from ..storage.rollouts import find_rollout
 from .capacity import AdmissionControl
 from .event_feed import RolloutNotifier
-from .placement import Placement
+from .placement import COUNTED_LOAD, Placement
 from .scheduler import Scheduler
 
 # The field of a request that is at fault, by the code of the error.
@@ -204,7 +204,7 @@ class RolloutService:
             return [dict(one) for one in fault.fields], None
         try:
             with self._database.reading() as db:
-                return [], Placement(db).pool_for(None, request).id
+                return [], Placement(db, load=COUNTED_LOAD).pool_for(None, request).id
         except ApiError as error:
             if error.status not in (404, 409):
                 raise

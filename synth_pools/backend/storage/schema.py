@@ -6,6 +6,7 @@ import sqlite3
 
 from ..domain import clock
 from ..errors import DataDirError
+from . import queue_counts
 
 _VERSION_1 = """
 CREATE TABLE meta (
@@ -135,7 +136,16 @@ class SchemaVersionError(DataDirError):
 
 
 def prepare(connection: sqlite3.Connection) -> None:
-    """Bring a new or an older file to this version; refuse one that is newer or not ours."""
+    """Bring a new or an older file to this version, and count what waits in it.
+
+    Raises:
+        SchemaVersionError: A newer backend wrote it, or it is somebody else's.
+    """
+    _bring_up_to_date(connection)
+    queue_counts.install(connection)
+
+
+def _bring_up_to_date(connection: sqlite3.Connection) -> None:
     if read_version(connection) == VERSION:
         return
     # One transaction: a crash in between leaves the file as it was.

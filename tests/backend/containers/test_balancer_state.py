@@ -35,6 +35,9 @@ class NoChecks:
         if not self.watched[container]:
             del self.watched[container]
 
+    def found_listening(self, container: Container) -> None:
+        assert not container.find_listening()
+
 
 class FleetMachine(RuleBasedStateMachine):
     def __init__(self) -> None:

@@ -1,0 +1,120 @@
+"""What an admission costs, and what is counted for it."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from synth_pools.backend.limits import Limits
+from synth_pools.backend.rollouts.capacity import AdmissionControl
+from synth_pools.backend.rollouts.placement import Placement
+from synth_pools.backend.storage import rollouts
+from synth_pools.backend.storage.database import Database, Transaction
+from synth_pools.backend.storage.pools import find_pool, insert_pool
+from synth_pools.backend.storage.queue_counts import number_of
+from tests.support.backend_server import serve
+
+
+def fill(tx: Transaction, number: int) -> None:
+    """Have so many rollouts wait in the pool, as cheaply as they can be made."""
+    tx.execute(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)"
+        " INSERT INTO rollouts (id, pool_id, status, mode, request, created_at, updated_at,"
+        " last_sequence) SELECT 'filler-' || ? || '-' || i, 'p', 'queued', 'async', '{}', '', '', 1"
+        " FROM n",
+        (number, number),
+    )
+
+
+async def steps_of_admission(database: Database, pool_id: str | None) -> int:
+    """How many steps SQLite makes for one admission, which is rolled back."""
+    limits = Limits(max_queued=10**6, max_queued_per_pool=10**6)
+    steps = 0
+
+    def count() -> int:
+        nonlocal steps
+        steps += 1
+        return 0
+
+    class RollBackError(Exception):
+        pass
+
+    def admit(tx: Transaction) -> None:
+        database._writer.set_progress_handler(count, 1)
+        pool = Placement(tx).pool_for(pool_id, {})
+        AdmissionControl(limits).room(tx).take(pool)
+        rollouts.insert_rollout(tx, pool.id, None, {})
+        database._writer.set_progress_handler(None, 1)
+        raise RollBackError
+
+    with pytest.raises(RollBackError):
+        await database.write(admit)
+    return steps
+
+
+@pytest.mark.parametrize("pool_id", ["p", None])
+async def test_an_admission_costs_the_same_whatever_waits(
+    tmp_path: Path, pool_id: str | None
+) -> None:
+    database = Database(tmp_path)
+    try:
+        await database.write(lambda tx: insert_pool(tx, "p", {"name": "n"}, "active"))
+        await database.write(lambda tx: fill(tx, 1))
+        few = await steps_of_admission(database, pool_id)
+        await database.write(lambda tx: fill(tx, 20_000))
+        many = await steps_of_admission(database, pool_id)
+        assert await database.write(lambda tx: number_of(tx, "queued", "p")) == 20_001
+    finally:
+        await database.close()
+    assert few > 0
+    assert many <= few + 20
+
+
+def test_the_numbers_are_those_of_the_database(tmp_path: Path) -> None:
+    def counted(tx: Transaction) -> list[Any]:
+        numbers = [
+            [number_of(tx, "queued", pool_id), number_of(tx, "running", pool_id)]
+            for pool_id in (*pools, None)
+        ]
+        rows = [
+            [
+                tx.execute(
+                    "SELECT COUNT(*) FROM rollouts WHERE status = ? AND ? IN (pool_id, '')",
+                    (status, pool_id),
+                ).fetchone()[0]
+                for status in ("queued", "running")
+            ]
+            for pool_id in (*pools, "")
+        ]
+        assert numbers == rows
+        assert [find_pool(tx, one).id for one in pools] == pools
+        return numbers
+
+    async def look(database: Database) -> list[Any]:
+        return await database.write(counted)
+
+    def now() -> list[Any]:
+        database = server.services.database
+        future = asyncio.run_coroutine_threadsafe(look(database), database._loop)
+        return future.result(30)
+
+    with serve(tmp_path) as server:
+        pools = [server.pool(concurrency=2) for _ in range(2)]
+        slow = {"env": {"delay": 600, "events": 0}}
+        ids = [server.rollout(pool, **slow)["id"] for pool in pools for _ in range(5)]
+        for rollout_id in (ids[0], ids[1], ids[5], ids[6]):
+            server.until(rollout_id, "running")
+        assert now() == [[3, 2], [3, 2], [6, 4]]
+        server.post(f"/v1/rollouts/{ids[4]}/cancel")
+        server.post(f"/v1/rollouts/{ids[0]}/cancel")
+        server.until(ids[2], "running")
+        assert now() == [[1, 2], [3, 2], [4, 4]]
+        server.call("DELETE", f"/v1/pools/{pools[1]}")
+        assert now() == [[1, 2], [0, 0], [1, 2]]
+    with serve(tmp_path) as server:
+        # Two ran, and are lost; the one that waited has its place.
+        server.until(ids[3], "running")
+        assert now() == [[0, 1], [0, 0], [0, 1]]
