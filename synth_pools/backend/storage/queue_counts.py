@@ -59,7 +59,9 @@ LOAD_OF_POOL = "(SELECT COALESCE(SUM(number), 0) FROM queue_counts WHERE pool_id
 
 
 def install(connection: sqlite3.Connection) -> None:
-    """Count what is there, and count on with everything that this connection writes."""
+    """Count what is there, and from then on what this connection writes; harmless twice."""
+    if connection.execute("SELECT 1 FROM sqlite_temp_master").fetchone():
+        return
     connection.execute(_TABLE)
     connection.execute(_FILL)
     for name, event, row, condition, step in _TRIGGERS:
