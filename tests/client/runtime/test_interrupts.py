@@ -11,6 +11,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -19,10 +20,12 @@ import pytest
 from synth_pools import AsyncContainerPoolsClient, ClientClosedError, ContainerPoolsClient
 from synth_pools._client._async import connections as async_connections
 from synth_pools._client._sync import connections
+from synth_pools._client.runtime.sync_.concurrency import WorkerGroup, read_end
 from tests.support import faults
 from tests.support.fault_server import FaultServer, Seen
 from tests.support.leaks import KEY
 from tests.support.surface import P, R
+from tests.support.tls_backend import tls_backend
 from tests.support.variants import send_through
 
 LIMIT = 20.0
@@ -250,6 +253,39 @@ def test_a_deadline_holds_for_a_name_that_is_not_found(monkeypatch: pytest.Monke
         # All of them waited for one thread.
         assert asked == ["slow.example"]
         release.set()
+
+
+def test_over_http_2_one_stream_is_ended_and_not_the_connection(tmp_path: Path) -> None:
+    """As a fleet that is left does it, and a reader that has seen the last event."""
+    with (
+        tls_backend(tmp_path) as backend,
+        httpx.Client(
+            http2=True, verify=backend.trusting(), limits=httpx.Limits(max_connections=1)
+        ) as http,
+        ContainerPoolsClient(
+            api_key=KEY, base_url=backend.url, http_client=http, max_retries=0, timeout=20
+        ) as client,
+    ):
+        pool = client.create_pool({"name": "shared"})
+        rollout = client.rollouts.create(pool["id"], {"env": {"delay": 60}})
+        url = f"/v1/pools/{pool['id']}/rollouts/{rollout['id']}/events"
+        call = {"method": "get", "url": url}
+        other = client.rollouts.events(pool["id"], rollout["id"])
+        assert next(other)["event"] == "rollout.queued"
+
+        group = WorkerGroup()
+        response = client._transport.open_stream("stream_rollout_events", dict(call))
+        assert response.http_version == "HTTP/2"
+        with group.reading(response):
+            group.abandon()
+        response.close()
+        assert client.get_pool(pool["id"])["name"] == "shared"
+
+        response = client._transport.open_stream("stream_rollout_events", dict(call))
+        read_end(response, iter(response.iter_bytes()))
+        response.close()
+        client.rollouts.cancel(pool["id"], rollout["id"])
+        assert [event["event"] for event in other][-1] == "rollout.cancelled"
 
 
 @pytest.mark.parametrize("library", ["httpx", "aiohttp"])

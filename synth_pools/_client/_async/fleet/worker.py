@@ -198,6 +198,8 @@ class AsyncFleetWorker:
             with self._group.reading(response):
                 chunks = response.aiter_bytes()
                 async for chunk in chunks:
+                    # A connection that others share is not ended under its reader.
+                    self._group.check()
                     self._caller.alive()
                     for event in decoder.feed(chunk):
                         watch.events += 1

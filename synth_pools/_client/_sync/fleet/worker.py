@@ -201,6 +201,8 @@ class FleetWorker:
             with self._group.reading(response):
                 chunks = response.iter_bytes()
                 for chunk in chunks:
+                    # A connection that others share is not ended under its reader.
+                    self._group.check()
                     self._caller.alive()
                     for event in decoder.feed(chunk):
                         watch.events += 1
