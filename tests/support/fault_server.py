@@ -6,7 +6,9 @@ It runs in a thread of its own and is told what to do from any other.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -72,7 +74,9 @@ class FaultServer:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._open: dict[int, _Connection] = {}
-        self._server: asyncio.Server | None = None
+        self._listener: socket.socket | None = None
+        self._beginning: set[asyncio.Task[None]] = set()
+        self._generation = 0
         self._port = HeldPort()
         self.play(script, choose=choose)
 
@@ -155,17 +159,34 @@ class FaultServer:
         done.result(timeout=10)
 
     async def _listen(self) -> None:
-        loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(
-            lambda: asyncio.StreamReaderProtocol(_Reader(), self._serve),
-            sock=self._port.listener(),
-            backlog=2048,
-        )
+        listener = self._listener = self._port.listener()
+        listener.listen(2048)
+        listener.setblocking(False)
+        self._generation += 1
+        asyncio.get_running_loop().add_reader(listener, self._accept, listener, self._generation)
+
+    def _accept(self, listener: socket.socket, generation: int) -> None:
+        # The server of asyncio forgets what it has accepted and not yet begun when it is closed:
+        # such a connection would be neither served nor reset.
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await self._serve(reader, writer, generation)
+
+        async def begin(accepted: socket.socket) -> None:
+            protocol = asyncio.StreamReaderProtocol(_Reader(), serve)
+            loop = asyncio.get_running_loop()
+            await loop.connect_accepted_socket(lambda: protocol, accepted)
+
+        with contextlib.suppress(OSError):
+            task = self._loop.create_task(begin(listener.accept()[0]))
+            self._beginning.add(task)
+            task.add_done_callback(self._beginning.discard)
 
     async def _stop_listening(self) -> None:
-        if self._server is not None:
-            self._server.close()
-            self._server = None
+        self._generation += 1
+        if self._listener is not None:
+            asyncio.get_running_loop().remove_reader(self._listener)
+            self._listener.close()
+            self._listener = None
         await self._reset_all()
 
     async def _reset_all(self) -> None:
@@ -178,10 +199,16 @@ class FaultServer:
             task.cancel()
         await asyncio.wait(tasks, timeout=5) if tasks else None
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _serve(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, generation: int
+    ) -> None:
         assert isinstance(reader, _Reader)
         self.connections += 1
         connection = _Connection(self.connections, reader, writer)
+        if generation != self._generation:
+            # It was accepted, and not yet served, when all were reset.
+            connection.reset()
+            return
         self._open[connection.number] = connection
         try:
             while (seen := await connection.read()) is not None:

@@ -255,6 +255,20 @@ def test_a_deadline_holds_for_a_name_that_is_not_found(monkeypatch: pytest.Monke
         release.set()
 
 
+def test_a_service_that_goes_away_resets_what_it_has_just_accepted() -> None:
+    """The server of these tests itself: a connection that it forgot would stay silent."""
+    for _ in range(30):
+        with FaultServer() as server, contextlib.ExitStack() as stack:
+            server.play(faults.stall())
+            address = ("127.0.0.1", int(server.url.rpartition(":")[2]))
+            opened = [stack.enter_context(socket.create_connection(address)) for _ in range(40)]
+            server.refuse()
+            for each in opened:
+                each.settimeout(LIMIT)
+                with contextlib.suppress(ConnectionResetError):
+                    assert each.recv(1) == b""
+
+
 def test_over_http_2_one_stream_is_ended_and_not_the_connection(tmp_path: Path) -> None:
     """As a fleet that is left does it, and a reader that has seen the last event."""
     with (
