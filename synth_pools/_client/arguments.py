@@ -156,6 +156,11 @@ def check_seconds(value: float, name: str, *, error: Refusal = RequestValidation
     return float(value)
 
 
+def format_seconds(seconds: float) -> str:
+    """Write a number of seconds for a message, no more exactly than a reader wants it."""
+    return f"{seconds:.2g}" if seconds < 1 else f"{round(seconds, 1):.15g}"
+
+
 def check_limit(
     value: float | None, name: str, *, error: Refusal = RequestValidationError
 ) -> float | None:
@@ -254,6 +259,20 @@ def request_body(request: Mapping[str, Any]) -> Any:
     """
     _check_mapping(request, "request")
     return JSONBody(request if isinstance(request, dict) else dict(request))
+
+
+def chosen_pool_id(request: Mapping[str, Any]) -> str:
+    """Return the id that a pool's definition chooses for it.
+
+    Raises:
+        RequestValidationError: It is not a mapping, or chooses no id.
+    """
+    _check_mapping(request, "request")
+    for name in ("pool_id", "id"):
+        if request.get(name) is not None:
+            path_segment(request[name], f"request.{name}")
+            return str(request[name])
+    raise RequestValidationError("request.pool_id must be given: the id to find the pool by")
 
 
 def encode_json(body: Any) -> bytes:

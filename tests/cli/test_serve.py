@@ -17,6 +17,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from synth_pools.cli.main import root
 from tests.support.ports import HeldPort
 
 COMMAND = [sys.executable, "-m", "synth_pools.cli"]
@@ -344,7 +345,30 @@ def test_a_missing_extra_is_named(tmp_path: Path, missing: str) -> None:
 
 
 def test_the_base_install_says_what_the_command_line_needs(tmp_path: Path) -> None:
-    assert_refused(without(tmp_path, "click", "--version"), "pip install 'synth-pools[local]'")
+    for arguments in (("serve",), ("--version", "serve"), ("-x",)):
+        assert_refused(without(tmp_path, "click", *arguments), "pip install 'synth-pools[local]'")
+
+
+def test_the_base_install_has_help_and_a_version(tmp_path: Path) -> None:
+    version = without(tmp_path, "click", "--version")
+    assert (version.stdout, version.stderr) == (run(tmp_path, "--version").stdout, "")
+    helps = [without(tmp_path, "click", *given) for given in ((), ("-h",), ("--help",))]
+    assert {(done.returncode, done.stderr) for done in (version, *helps)} == {(0, "")}
+    [text] = {done.stdout for done in helps}
+    assert f"Commands: {', '.join(sorted(root.commands))}." in text
+    assert "pip install 'synth-pools[local]'" in text
+
+
+def test_the_package_runs_as_a_module(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "synth_pools", "--version"],
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+        check=False,
+        env=environment(tmp_path),
+    )
+    assert (done.returncode, done.stdout) == (0, run(tmp_path, "--version").stdout)
 
 
 def without(home: Path, module: str, *arguments: str) -> subprocess.CompletedProcess[str]:

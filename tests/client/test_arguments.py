@@ -18,11 +18,28 @@ from synth_pools import (
 from synth_pools._client.arguments import (
     check_idempotency_key,
     encode_json,
+    format_seconds,
     path_segment,
     query_int,
     query_text,
     request_body,
 )
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (600, "600"),
+        (6.71234, "6.7"),
+        (2.0, "2"),
+        (0.25, "0.25"),
+        (0.123456, "0.12"),
+        (1e9, "1000000000"),
+        (86_400.04, "86400"),
+    ],
+)
+def test_seconds_in_messages(seconds: float, text: str) -> None:
+    assert format_seconds(seconds) == text
 
 
 def test_there_are_twenty_canonical_keys() -> None:

@@ -36,10 +36,19 @@ def test_it_fails_with_the_request(tmp_path: Path) -> None:
     assert KEY not in out
 
 
-def _run(folder: Path, url: str, only: str) -> str:
+def test_it_runs_where_marks_are_strict_and_nobody_limits_the_time(tmp_path: Path) -> None:
+    with LocalBackend(api_key=KEY) as backend:
+        strict = ("--strict-markers", "-W", "error::pytest.PytestUnknownMarkWarning")
+        for more in (("-p", "no:timeout", *strict), strict, strict[1:]):
+            out = _run(tmp_path, backend.url, "pools.patch", "-k", "update_pool", *more)
+            assert "1 passed" in out, out
+
+
+def _run(folder: Path, url: str, only: str, *more: str) -> str:
     (folder / "test_suite.py").write_text(_SUITE.format(url=url, key=KEY, only=only))
+    options = ("-q", "-rf", "-p", "no:cacheprovider", "--rootdir", ".")
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-rf", "-p", "no:cacheprovider", "--rootdir", "."],
+        [sys.executable, "-m", "pytest", *options, *more],
         cwd=folder,
         capture_output=True,
         text=True,

@@ -8,9 +8,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import unquote
 
 from synth_pools._client._sync.event_stream import EventStream
 from synth_pools._client._sync.transport import Transport
+from synth_pools._client.arguments import format_seconds
 from synth_pools._client.events.position import is_final
 from synth_pools._client.http.request_builder import Call
 from synth_pools._client.runtime.sync_.concurrency import call_back
@@ -33,6 +35,9 @@ _LONGEST_INTERVAL = 10.0
 _PATIENT_RETRIES = 150
 _NO_STREAMS = frozenset({404, 405, 406, 501})
 _LOST_POOL = frozenset({"failed", "archived", "deleted"})
+# Of the output of a process, in the error of its pool.
+_LINES_SHOWN = 20
+_LONGEST_LINE = 200
 _CANCEL_SECONDS = 10.0
 # A service may ask for a pause of a minute, which ends a wait of less.
 _LAST_RETRY_SECONDS = 61.0
@@ -49,6 +54,11 @@ class RolloutPath:
 
     url: str
     is_global: bool
+
+    @property
+    def name(self) -> str:
+        """The rollout, for messages."""
+        return f"rollout {unquote(self.url.rpartition('/')[2])!r}"
 
     @property
     def get(self) -> OperationId:
@@ -120,7 +130,7 @@ class Waiter:
     def _summary(self, path: RolloutPath) -> dict[str, Any]:
         """Get a rollout's summary."""
         call: Call = {"method": "get", "url": f"{path.url}/summary"}
-        return self.request(path.summary, call, "there was no summary")
+        return self.request(path.summary, call, f"there was no summary of {path.name}")
 
     def until_active(self, call: Call, pool_id: str) -> dict[str, Any]:
         """Wait for a pool to be active."""
@@ -138,7 +148,7 @@ class Waiter:
         self, path: RolloutPath, on_event: Callable[[dict[str, Any]], Any] | None = None
     ) -> dict[str, Any]:
         """Wait for a rollout to end, and hand its events out meanwhile."""
-        what = "the rollout had not ended"
+        what = f"{path.name} had not ended"
         seen, streams, pending = _Seen(), True, on_event is not None
         self.last = self._look(path, what)
         while pending or not is_final(self.last):
@@ -236,7 +246,8 @@ class Waiter:
             raise self._timed_out(what, None)
 
     def _timed_out(self, what: str, failure: SynthPoolsError | None) -> WaitTimeoutError:
-        text = f"{what} within {self._timeout:g} s"
+        limit = "" if self._timeout is None else f" within {format_seconds(self._timeout)} s"
+        text = f"{what}{limit}"
         if self.last is not None:
             text += f"; it was {self.last.get('status', self.last.get('state'))} when last seen"
         if failure is not None:
@@ -252,7 +263,17 @@ def lost_pool(pool: dict[str, Any], pool_id: str) -> PoolFailedError | None:
     error = pool.get("error")
     message = error.get("message") if isinstance(error, dict) else None
     why = f": {message}" if isinstance(message, str) and message else ""
+    details = error.get("details") if isinstance(error, dict) else None
+    output = details.get("output") if isinstance(details, dict) else None
+    if isinstance(output, list) and output:
+        why += f"\nThe last lines of its output:{''.join(map(_shown, output[-_LINES_SHOWN:]))}"
     return PoolFailedError(f"pool {pool_id!r} is {state}{why}", pool=pool)
+
+
+def _shown(line: object) -> str:
+    # Whatever a process wrote must not steer the terminal.
+    plain = "".join(char if char.isprintable() else " " for char in str(line))
+    return f"\n  {plain[:_LONGEST_LINE]}"
 
 
 def wait_for_rollout(

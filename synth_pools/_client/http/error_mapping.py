@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+from synth_pools._client.arguments import format_seconds
 from synth_pools._client.http import (
     URL,
     ConnectError,
@@ -52,10 +53,10 @@ _BEFORE_SENDING = (
 )
 
 _TIMEOUT_WORDS = {
-    "ConnectTimeout": "no connection to {origin} within {limit:g} s",
-    "WriteTimeout": "{origin} did not take the request within {limit:g} s",
-    "ReadTimeout": "{origin} sent nothing for {limit:g} s",
-    "PoolTimeout": "all connections of this client stayed in use for {limit:g} s",
+    "ConnectTimeout": "no connection to {origin} within {limit} s",
+    "WriteTimeout": "{origin} did not take the request within {limit} s",
+    "ReadTimeout": "{origin} sent nothing for {limit} s",
+    "PoolTimeout": "all connections of this client stayed in use for {limit} s",
 }
 
 
@@ -168,8 +169,9 @@ def connection_error(
     origin = _origin(url)
     sent = not isinstance(error, _BEFORE_SENDING)
     if isinstance(error, TimeoutException):
-        words = _TIMEOUT_WORDS.get(cause, "{origin} took longer than {limit:g} s")
-        text = f"{method} {path} -> {words.format(origin=origin, limit=limit)} ({cause})"
+        words = _TIMEOUT_WORDS.get(cause, "{origin} took longer than {limit} s")
+        words = words.format(origin=origin, limit=format_seconds(limit))
+        text = f"{method} {path} -> {words} ({cause})"
         return APITimeoutError(text, method=method, url=url, path=path, cause=cause, sent=sent)
     text = f"{method} {path} -> {problem.format(origin=origin)}: {cause}"
     for detail in _details(error):
@@ -190,7 +192,8 @@ def deadline_error(
         attempt: Number of attempts that were made.
     """
     text = (
-        f"{method} {path} -> not answered by {_origin(url)} within the deadline of {deadline:g} s"
+        f"{method} {path} -> not answered by {_origin(url)} within the deadline of"
+        f" {format_seconds(deadline)} s"
     )
     if attempt > 1:
         text += f", in {attempt} attempts"

@@ -68,7 +68,8 @@ def check_container_url(url: str, settings: Settings, name: str = "container_url
         here = "this machine and " if settings.local_containers else ""
         raise forbidden_container_url(
             f"{name} is refused: containers on {host[:255]!r} are not allowed; this backend calls "
-            f"only {here}the hosts that it was started with."
+            f"only {here}the hosts that it was started with. `--container-hosts {host[:255]}` of"
+            " `synth-pools serve`, or `container_hosts=` of `LocalBackend`, would allow it."
         )
 
 

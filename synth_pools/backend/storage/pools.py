@@ -149,8 +149,10 @@ def insert_pool(
     """Store a new pool; raise 409 where the id is taken."""
     if pool_id is None:
         pool_id = clock.new_id("pool")
-    elif tx.execute("SELECT 1 FROM pools WHERE id = ?", (pool_id,)).fetchone():
-        raise conflict("pool_exists", f"Pool {pool_id!r} exists already.")
+    elif there := tx.execute("SELECT status FROM pools WHERE id = ?", (pool_id,)).fetchone():
+        archived = there["status"] == "archived"
+        more = " It is archived, and its id cannot be used again." if archived else ""
+        raise conflict("pool_exists", f"Pool {pool_id!r} exists already.{more}")
     moment = now()
     tx.execute(
         "INSERT INTO pools (id, status, definition, concurrency, created_at, updated_at)"

@@ -109,6 +109,15 @@ def test_what_is_no_url(server: Server, url: str) -> None:
     refused_everywhere(server, url, 422, "validation_failed")
 
 
+def test_the_option_that_would_allow_a_host_is_named(server: Server) -> None:
+    body = {"name": "n", "container_url": "http://far.example.org:80"}
+    detail = server.refused("POST", "/v1/pools", 403, "forbidden_container_url", json=body)[
+        "detail"
+    ]
+    assert "`--container-hosts far.example.org` of `synth-pools serve`" in detail
+    assert "`container_hosts=` of `LocalBackend`" in detail
+
+
 def refused_everywhere(server: Server, url: str, status: int, code: str) -> None:
     pool_id = server.pool(tasks=[{"task_id": "t"}])
     root = f"/v1/pools/{pool_id}"

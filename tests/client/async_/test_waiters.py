@@ -78,6 +78,31 @@ async def test_why_it_is_lost_is_said(
     assert str(caught.value) == f"pool '{P}' is failed{said}"
 
 
+async def test_the_last_lines_of_its_process_are_shown(
+    server: FaultServer, client: AsyncContainerPoolsClient
+) -> None:
+    output = [f"line {number}" for number in range(30)] + ["\x1b[31m" + "x" * 500, 7]
+    error = {"message": "It ended.", "details": {"output": output, "exit_code": 3}}
+    server.play(answer({"status": "failed", "error": error}))
+    with pytest.raises(PoolFailedError, match="is failed: It ended") as caught:
+        await client.wait_pool_active(P)
+    first, head, *shown = str(caught.value).splitlines()
+    assert (first, head) == (f"pool '{P}' is failed: It ended.", "The last lines of its output:")
+    assert shown[:-2] == [f"  line {number}" for number in range(12, 30)]
+    assert shown[-2] == "   [31m" + "x" * 195
+    assert shown[-1] == "  7"
+
+
+@pytest.mark.parametrize("details", [None, [], {}, {"output": None}, {"output": []}])
+async def test_a_process_that_wrote_nothing(
+    server: FaultServer, client: AsyncContainerPoolsClient, details: Any
+) -> None:
+    server.play(answer({"status": "failed", "error": {"message": "no", "details": details}}))
+    with pytest.raises(PoolFailedError) as caught:
+        await client.wait_pool_active(P)
+    assert str(caught.value) == f"pool '{P}' is failed: no"
+
+
 async def test_a_pool_that_takes_too_long(server: FaultServer) -> None:
     server.play(answer({"status": "paused"}))
     async with AsyncContainerPoolsClient(api_key=KEY, base_url=server.url) as client:
@@ -140,8 +165,10 @@ async def test_a_rollout_that_takes_too_long(backend: LocalBackend) -> None:
         kept = await client.create_rollout(pool["id"], {"env": {"delay": 60}})
         dropped = await client.create_rollout(pool["id"], {"env": {"delay": 60}})
         started = time.monotonic()
-        with pytest.raises(WaitTimeoutError, match=r"within 0\.6 s") as caught:
-            await client.rollouts.wait(pool["id"], kept["id"], timeout=0.6)
+        with pytest.raises(
+            WaitTimeoutError, match=rf"^rollout '{kept['id']}' had not ended within 0\.6 s"
+        ) as caught:
+            await client.rollouts.wait(pool["id"], kept["id"], timeout=0.60123456)
         assert 0.4 < time.monotonic() - started < 30
         last = caught.value.last
         assert last is not None
@@ -216,7 +243,7 @@ async def test_one_limit_for_all_of_a_run(
         return answer({"rollout_id": R, "status": "completed" if ended else "running"})
 
     server.play(choose=choose)
-    what = "there was no summary" if ended else "the rollout had not ended"
+    what = f"there was no summary of rollout '{R}'" if ended else f"rollout '{R}' had not ended"
     with pytest.raises(WaitTimeoutError, match=rf"{what} within 1 s") as caught:
         await fleet_client.rollouts.run(P, {"seed": 1}, timeout=1, cancel_on_timeout=True)
     assert caught.value.last is not None

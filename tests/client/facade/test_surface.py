@@ -22,6 +22,7 @@ ALIASES = {
     "create",
     "delete",
     "get",
+    "get_or_create",
     "get_urls",
     "list",
     "pause",
@@ -31,6 +32,7 @@ ALIASES = {
 }
 COMMON = {"api", "api_key", "base_url", "config", "is_closed", "raw", "timeout", "with_options"}
 LASTING = {
+    "get_or_create_pool",
     "iter_global_rollouts",
     "iter_pools",
     "iter_rollouts",

@@ -63,6 +63,16 @@ class AsyncOperations:
         return AsyncItems(fetch, resource, cursor, prefetch=prefetch)
 
 
+class AsyncNamespace:
+    """Operations under a name of their own, such as ``client.rollouts``."""
+
+    def __repr__(self) -> str:
+        # Tracebacks show half-made ones too.
+        client = getattr(self, "_client", None)
+        names = [name for name in dir(type(self)) if not name.startswith("_")]
+        return f"<{type(self).__name__} of {client!r}: {', '.join(names)}>"
+
+
 def or_unset(value: T | None) -> T | Unset:
     """Translate None, for a parameter that is not sent, for the generated request builders."""
     return UNSET if value is None else value

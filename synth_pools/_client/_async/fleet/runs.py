@@ -6,6 +6,7 @@ import os
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
+from synth_pools._client._async.facade.base import AsyncNamespace
 from synth_pools._client._async.facade.rollouts import AsyncRolloutOperations
 from synth_pools._client.arguments import (
     check_callback,
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 _MOST_IN_FLIGHT = 10_000
 
 
-class AsyncRolloutRunner:
+class AsyncRolloutRunner(AsyncNamespace):
     """Methods of ``client.rollouts`` that run rollouts to their end."""
 
     def __init__(self, client: AsyncRolloutOperations) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from synth_pools._client._async.downloads import save_content
 from synth_pools._client._async.facade.agent_rollouts import AsyncAgentRolloutOperations
+from synth_pools._client._async.facade.base import AsyncNamespace
 from synth_pools._client._async.waiters import wait_for_rollout
 from synth_pools._client.arguments import check_flag, check_limit
 from synth_pools._client.http.content import OnProgress
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from synth_pools._client._async.pagination import AsyncItems
 
 
-class AsyncArtifactFiles:
+class AsyncArtifactFiles(AsyncNamespace):
     """Artifacts of a rollout, as bytes or as files.
 
     Those that write a file return its path. ``to`` is a file, or a folder that exists, in which the

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from synth_pools._client._async.facade.base import AsyncNamespace
 from synth_pools._client._async.facade.pools import AsyncPoolOperations
 from synth_pools._client._async.facade.tasks import AsyncTaskOperations
 
 
-class AsyncTasksNamespace:
+class AsyncTasksNamespace(AsyncNamespace):
     """``client.tasks``: the tasks of a pool."""
 
     def __init__(self, client: AsyncTaskOperations) -> None:
@@ -101,7 +102,7 @@ class AsyncTasksNamespace:
         return await self._client.delete_task(pool_id, task_id)
 
 
-class AsyncMetricsNamespace:
+class AsyncMetricsNamespace(AsyncNamespace):
     """``client.metrics``: the load of pools."""
 
     def __init__(self, client: AsyncPoolOperations) -> None:

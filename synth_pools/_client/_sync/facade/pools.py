@@ -6,10 +6,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from synth_pools._client._sync.facade.base import Operations, page
-from synth_pools._client.arguments import check_limit, path_segment, request_body
+from synth_pools._client.arguments import (
+    check_limit,
+    chosen_pool_id,
+    path_segment,
+    request_body,
+)
+from synth_pools.errors import ConflictError, NotFoundError
 from synth_pools_api import api
 
 if TYPE_CHECKING:
@@ -52,6 +59,51 @@ class PoolOperations(Operations):
             ValidationFailedError: The definition is invalid; the message names the fields.
         """
         return self.create_pool(request)
+
+    def get_or_create_pool(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Get the pool whose id ``request`` chooses, and create it where there is none yet.
+
+        Of a pool that is there, the definition stays as it is: compare it, or use `replace_pool`.
+
+        Args:
+            request: The pool's definition, with the ``pool_id`` of its choice.
+
+        Returns:
+            The pool.
+
+        Raises:
+            RequestValidationError: ``request`` chooses no id.
+            ConflictError: The pool of this id is archived; the id cannot be used again.
+            ValidationFailedError: The definition is invalid; the message names the fields.
+        """
+        pool_id = chosen_pool_id(request)
+        try:
+            return self.create_pool(request)
+        except ConflictError:
+            # Not found either: what it conflicts with is not this id.
+            with suppress(NotFoundError):
+                pool = self.get_pool(pool_id)
+                if pool.get("status", pool.get("state")) != "archived":
+                    return pool
+            raise
+
+    def get_or_create(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Get the pool whose id ``request`` chooses, and create it where there is none yet.
+
+        Of a pool that is there, the definition stays as it is: compare it, or use `replace_pool`.
+
+        Args:
+            request: The pool's definition, with the ``pool_id`` of its choice.
+
+        Returns:
+            The pool.
+
+        Raises:
+            RequestValidationError: ``request`` chooses no id.
+            ConflictError: The pool of this id is archived; the id cannot be used again.
+            ValidationFailedError: The definition is invalid; the message names the fields.
+        """
+        return self.get_or_create_pool(request)
 
     def list_pools(
         self, *, state: str | None = None, limit: int = 100, cursor: str | None = None

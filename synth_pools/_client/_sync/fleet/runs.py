@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
+from synth_pools._client._sync.facade.base import Namespace
 from synth_pools._client._sync.facade.rollouts import RolloutOperations
 from synth_pools._client.arguments import (
     check_callback,
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 _MOST_IN_FLIGHT = 10_000
 
 
-class RolloutRunner:
+class RolloutRunner(Namespace):
     """Methods of ``client.rollouts`` that run rollouts to their end."""
 
     def __init__(self, client: RolloutOperations) -> None:

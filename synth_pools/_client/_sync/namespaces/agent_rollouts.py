@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from synth_pools._client._sync.downloads import save_content
 from synth_pools._client._sync.facade.agent_rollouts import AgentRolloutOperations
+from synth_pools._client._sync.facade.base import Namespace
 from synth_pools._client._sync.waiters import wait_for_rollout
 from synth_pools._client.arguments import check_flag, check_limit
 from synth_pools._client.http.content import OnProgress
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from synth_pools._client._sync.pagination import Items
 
 
-class ArtifactFiles:
+class ArtifactFiles(Namespace):
     """Artifacts of a rollout, as bytes or as files.
 
     Those that write a file return its path. ``to`` is a file, or a folder that exists, in which the

@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from synth_pools._client._sync.facade.base import Namespace
 from synth_pools._client._sync.facade.pools import PoolOperations
 from synth_pools._client._sync.facade.tasks import TaskOperations
 
 
-class TasksNamespace:
+class TasksNamespace(Namespace):
     """``client.tasks``: the tasks of a pool."""
 
     def __init__(self, client: TaskOperations) -> None:
@@ -102,7 +103,7 @@ class TasksNamespace:
         return self._client.delete_task(pool_id, task_id)
 
 
-class MetricsNamespace:
+class MetricsNamespace(Namespace):
     """``client.metrics``: the load of pools."""
 
     def __init__(self, client: PoolOperations) -> None:

@@ -57,6 +57,29 @@ def test_a_configuration_is_taken_over_from_a_client_only(thing: Any) -> None:
         AsyncContainerPoolsClient(thing)
 
 
+@pytest.mark.parametrize(
+    ("name", "method"),
+    [
+        ("rollouts", "run_many"),
+        ("agent_rollouts", "download_artifact"),
+        ("tasks", "patch"),
+        ("metrics", "get"),
+    ],
+)
+def test_a_namespace_says_what_it_has_and_of_which_client(
+    server: RecordingServer, name: str, method: str
+) -> None:
+    client = AsyncContainerPoolsClient(api_key=KEY, base_url=server.url)
+    namespace = getattr(client, name)
+    text = repr(namespace)
+    assert text.startswith(f"<{type(namespace).__name__} of {client!r}: ")
+    assert method in text.removesuffix(">").partition(">: ")[2].split(", ")
+    assert server.url in text
+    assert KEY not in text
+    # A debugger asks for those that are still being made.
+    assert type(namespace).__name__ in repr(object.__new__(type(namespace)))
+
+
 async def test_a_closed_client_says_so(server: RecordingServer) -> None:
     client = AsyncContainerPoolsClient(api_key=KEY, base_url=server.url)
     await client.get_pool(P)

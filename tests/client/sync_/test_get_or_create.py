@@ -1,0 +1,66 @@
+# Derived by `make generate`. Change the file that it comes from:
+# tests/client/async_/test_get_or_create.py
+
+"""Getting a pool by the id of its definition, or creating it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from synth_pools import ConflictError, ContainerPoolsClient, RequestValidationError
+from synth_pools.local import LocalBackend
+from tests.support.fault_server import FaultServer
+from tests.support.faults import answer
+from tests.support.leaks import KEY
+
+pytestmark = pytest.mark.one_library
+
+
+@pytest.fixture(scope="module")
+def backend() -> Iterator[LocalBackend]:
+    with LocalBackend(api_key=KEY) as backend:
+        yield backend
+
+
+@pytest.fixture
+def local(backend: LocalBackend) -> Iterator[ContainerPoolsClient]:
+    with ContainerPoolsClient(api_key=KEY, base_url=backend.url) as client:
+        yield client
+
+
+@pytest.mark.parametrize("name", ["pool_id", "id"])
+def test_it_is_created_once(local: ContainerPoolsClient, name: str) -> None:
+    made = local.get_or_create_pool({name: f"by-{name}", "name": "first"})
+    assert (made["id"], made["name"]) == (f"by-{name}", "first")
+    assert local.get_or_create_pool({name: f"by-{name}", "name": "second"}) == made
+    assert local.get_or_create({name: f"by-{name}", "name": "third"}) == made
+
+
+def test_an_archived_one_is_a_conflict_that_says_so(local: ContainerPoolsClient) -> None:
+    local.get_or_create_pool({"pool_id": "old", "name": "old"})
+    local.delete_pool("old")
+    for call in (local.get_or_create_pool, local.create_pool):
+        with pytest.raises(ConflictError, match="'old' exists already. It is archived") as caught:
+            call({"pool_id": "old", "name": "old"})
+        assert caught.value.code == "pool_exists"
+
+
+@pytest.mark.parametrize("request_", [{"name": "x"}, {"pool_id": None}, {"pool_id": ".."}, [], 7])
+def test_without_an_id_nothing_is_sent(
+    server: FaultServer, client: ContainerPoolsClient, request_: Any
+) -> None:
+    with pytest.raises(RequestValidationError, match="request"):
+        client.get_or_create_pool(request_)
+    assert server.requests == []
+
+
+def test_another_conflict_stays_what_it_is(
+    server: FaultServer, client: ContainerPoolsClient
+) -> None:
+    server.play([answer({"detail": "full"}, 409), answer({"detail": "unknown"}, 404)])
+    with pytest.raises(ConflictError, match="full"):
+        client.get_or_create_pool({"pool_id": "x", "name": "x"})
+    assert [seen.method for seen in server.requests] == ["POST", "GET"]
