@@ -98,11 +98,6 @@ class AsyncFleet(AsyncRunnable[FleetProgress], AsyncCloseable):
     ) -> None:
         await self._running().aclose(interrupted=_is_interruption(error))
 
-    def __repr__(self) -> str:
-        # Tracebacks show half-made ones too.
-        engine = getattr(self, "_engine", None)
-        return f"<{type(self).__name__} {engine!r}>"
-
     def _running(self) -> AsyncFleetEngine:
         assert self._engine is not None  # noqa: S101 - only while it is made
         return self._engine

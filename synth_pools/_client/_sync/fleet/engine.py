@@ -107,16 +107,6 @@ class FleetEngine:
         self.started = False
         self.closed = False
 
-    def __repr__(self) -> str:
-        seen = self.progress()
-        total = "" if seen.total is None else f" of {seen.total}"
-        state = "closed" if self.closed else "under way" if self.started else "not started"
-        return (
-            f"on pool {self._pool_id!r}, {state}: {seen.done}{total} ended"
-            f" ({seen.completed} completed, {seen.failed} failed, {seen.errors} errors),"
-            f" {seen.running} running"
-        )
-
     def progress(self) -> FleetProgress:
         return self._counter.progress(len(self._worker.in_flight) if self._worker else 0)
 
