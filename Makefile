@@ -13,6 +13,8 @@ PIP     = -m pip --quiet --disable-pip-version-check install
 STAMP           = $(VENV)/.installed
 PUBLISHED       = .venv-published
 PUBLISHED_STAMP = $(PUBLISHED)/.installed
+DEMO            = .venv-demo
+DEMO_STAMP      = $(DEMO)/.installed
 BENCH           = .venv-bench
 BENCH_STAMP     = $(BENCH)/.installed
 
@@ -45,9 +47,20 @@ $(BENCH_STAMP): pyproject.toml requirements/bench.txt requirements/published.txt
 	$(BENCH)/bin/python $(PIP) -r requirements/bench.txt -e .
 	@touch $@
 
+$(DEMO_STAMP): pyproject.toml requirements/demo.txt requirements/constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=/path/to/it")'
+	@echo "Installing what the demo needs into $(DEMO), once; this takes a minute or so ..."
+	@$(PYTHON) -m venv $(DEMO)
+	@$(DEMO)/bin/python $(PIP) -c requirements/constraints.txt -r requirements/demo.txt -e '.[local]'
+	@touch $@
+
+# The environment of the tests does as well, where there is one.
 .PHONY: demo
-demo: $(STAMP) ## A backend, a container, a pool and its rollouts, live
-	@$(BIN)/python examples/demo.py
+demo: $(if $(wildcard $(STAMP)),$(STAMP),$(DEMO_STAMP)) ## A backend, a container, a pool and its rollouts, live
+	@$(if $(wildcard $(STAMP)),$(VENV),$(DEMO))/bin/python examples/demo.py
+	@echo
+	@echo "Next: README.md, 'Use it', is this in ten lines; docs/write-a-container.md shows how to write a container;"
+	@echo "docs/guide.md has the rest; make test installs what the tests need, and runs them."
 
 .PHONY: test
 test: $(STAMP) $(PUBLISHED_STAMP) ## Every test but those of `make test-system`, in parallel
