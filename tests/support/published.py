@@ -49,7 +49,7 @@ def drive(
         env={**clean, **(environment or {})},
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=170,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -176,14 +176,19 @@ def test_a_further_attempt_waits_no_longer_than_it_may_take(
 ) -> None:
     script = tmp_path / "container.py"
     script.write_bytes(Path(SMALL).read_bytes())
-    argv = [sys.executable, str(script), "{port}"]
-    pool_id = allowing.pool(config={"process": {"argv": argv}})
+    ledger = tmp_path / "ledger"
+    process = {
+        "argv": [sys.executable, str(script), "{port}"],
+        "env": {"LEDGER": str(ledger)},
+    }
+    pool_id = allowing.pool(config={"process": process})
     until(allowing, pool_id, "active")
-    limits = {"max_attempts": 2, "timeout_seconds": 2}
+    limits = {"max_attempts": 2, "timeout_seconds": 10}
     rollout_id = allowing.rollout(pool_id, params={"seconds": 60}, limits=limits)["id"]
     [busy] = eventually(
         lambda: [one for one in containers(allowing, pool_id) if one["running_rollouts"]]
     )
+    eventually(ledger.exists)
     # It can never be started again.
     script.unlink()
     psutil.Process(busy["pid"]).kill()
@@ -198,11 +203,11 @@ def test_a_further_attempt_waits_no_longer_than_it_may_take(
     [
         (["/nowhere/at/all"], "could not be started"),
         ([sys.executable, "-c", FAILS], "ended with status"),
-        ([sys.executable, SMALL, "{port}", "deaf"], "was not healthy within 1 seconds"),
+        ([sys.executable, SMALL, "{port}", "deaf"], "was not healthy within 4 seconds"),
     ],
 )
 def test_one_that_never_gets_healthy(allowing: Server, argv: list[str], says: str) -> None:
-    config = {"process": {"argv": argv, "start_timeout_seconds": 1}}
+    config = {"process": {"argv": argv, "start_timeout_seconds": 4}}
     pool_id = allowing.pool(config=config)
     pool = until(allowing, pool_id, "failed")
     error = pool["error"]
