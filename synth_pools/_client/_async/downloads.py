@@ -6,7 +6,8 @@ import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from synth_pools._client._async.transport import AsyncAttempts, AsyncTransport
+from synth_pools._client._async.attempts import AsyncAttempts
+from synth_pools._client._async.transport import AsyncTransport
 from synth_pools._client.arguments import check_callback
 from synth_pools._client.http import RequestError, Response
 from synth_pools._client.http.content import (

@@ -9,7 +9,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from synth_pools._client._sync.transport import Attempts, Transport
+from synth_pools._client._sync.attempts import Attempts
+from synth_pools._client._sync.transport import Transport
 from synth_pools._client.arguments import check_callback
 from synth_pools._client.http import RequestError, Response
 from synth_pools._client.http.content import (

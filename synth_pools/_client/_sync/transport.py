@@ -10,9 +10,9 @@ import random
 import sys
 import time
 from collections.abc import Callable
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
+from synth_pools._client._sync.attempts import Attempts
 from synth_pools._client._sync.connections import (
     Connections,
     Sender,
@@ -55,54 +55,6 @@ _LOG = logging.getLogger("synth_pools")
 _KEY_HEADER = "Idempotency-Key"
 # What an earlier attempt, whose answer was lost, may have brought about itself.
 _OWN_DOING = {("DELETE", 404), ("POST", 409)}
-
-
-class Attempts:
-    """Iterator of attempts at the same thing, with a pause before each one but the first.
-
-    >>> for attempt in Attempts(pause, sleep):
-    ...     with attempt as number:
-    ...         return send(number)
-
-    Args:
-        pause: Takes the error that an attempt raised in its ``with`` block, and how many attempts
-            were made. Returns the seconds until the next one, or None to let the error through.
-        sleep: Waits some seconds.
-    """
-
-    __slots__ = ("_number", "_pause", "_sleep", "_wait")
-
-    def __init__(
-        self,
-        pause: Callable[[SynthPoolsError, int], float | None],
-        sleep: Function[[float], None],
-    ) -> None:
-        self._pause = pause
-        self._sleep = sleep
-        self._number = 0
-        self._wait = 0.0
-
-    def __iter__(self) -> Self:
-        return self
-
-    def __next__(self) -> Self:
-        if self._number:
-            self._sleep(self._wait)
-        self._number += 1
-        return self
-
-    def __enter__(self) -> int:
-        return self._number
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> bool:
-        wait = self._pause(error, self._number) if isinstance(error, SynthPoolsError) else None
-        self._wait = wait or 0.0
-        return wait is not None
 
 
 class Transport:

@@ -40,7 +40,7 @@ class Clock:
 
 @pytest.fixture
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float | None]:
-    """How long each wait of a fleet's workers was to last."""
+    """Record how long each wait of a fleet's workers was to last."""
     waits: list[float | None] = []
     wait_at_most = Condition.wait_at_most
 

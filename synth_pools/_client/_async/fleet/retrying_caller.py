@@ -7,7 +7,8 @@ import logging
 import math
 from typing import TypeVar
 
-from synth_pools._client._async.transport import AsyncAttempts, AsyncTransport
+from synth_pools._client._async.attempts import AsyncAttempts
+from synth_pools._client._async.transport import AsyncTransport
 from synth_pools._client.fleet.adaptive_limit import AdaptiveLimiter
 from synth_pools._client.fleet.error_category import ErrorCategory, classify_error
 from synth_pools._client.http.retry import backoff

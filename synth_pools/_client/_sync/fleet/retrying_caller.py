@@ -10,7 +10,8 @@ import logging
 import math
 from typing import TypeVar
 
-from synth_pools._client._sync.transport import Attempts, Transport
+from synth_pools._client._sync.attempts import Attempts
+from synth_pools._client._sync.transport import Transport
 from synth_pools._client.fleet.adaptive_limit import AdaptiveLimiter
 from synth_pools._client.fleet.error_category import ErrorCategory, classify_error
 from synth_pools._client.http.retry import backoff

@@ -1,0 +1,61 @@
+# Derived by `make generate`. Change the file that it comes from:
+# synth_pools/_client/_async/attempts.py
+
+"""Attempts at one thing, with pauses between them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from synth_pools._client.runtime.sync_.io import Function
+from synth_pools.errors import SynthPoolsError
+
+
+class Attempts:
+    """Iterator of attempts at the same thing, with a pause before each one but the first.
+
+    >>> for attempt in Attempts(pause, sleep):
+    ...     with attempt as number:
+    ...         return send(number)
+
+    Args:
+        pause: Takes the error that an attempt raised in its ``with`` block, and how many attempts
+            were made. Returns the seconds until the next one, or None to let the error through.
+        sleep: Waits some seconds.
+    """
+
+    __slots__ = ("_number", "_pause", "_sleep", "_wait")
+
+    def __init__(
+        self,
+        pause: Callable[[SynthPoolsError, int], float | None],
+        sleep: Function[[float], None],
+    ) -> None:
+        self._pause = pause
+        self._sleep = sleep
+        self._number = 0
+        self._wait = 0.0
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Self:
+        if self._number:
+            self._sleep(self._wait)
+        self._number += 1
+        return self
+
+    def __enter__(self) -> int:
+        return self._number
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool:
+        wait = self._pause(error, self._number) if isinstance(error, SynthPoolsError) else None
+        self._wait = wait or 0.0
+        return wait is not None
