@@ -82,7 +82,7 @@ class RolloutOutcome:
 
     @property
     def seconds(self) -> float | None:
-        """How long the rollout ran, in seconds; None where the service does not say."""
+        """Seconds that the rollout ran; None where the service does not say."""
         value = _entry(_entry(_entry(self.rollout, "summary"), "timing"), "run_seconds")
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         return value if is_number else None

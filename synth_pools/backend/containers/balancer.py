@@ -14,7 +14,7 @@ from .members import Container, HealthState, Member
 
 
 class LeaseInterruptedError(Exception):
-    """Nobody is to wait for a container of this pool now."""
+    """Waiting for a container of this pool has to end now."""
 
 
 @dataclass(frozen=True, slots=True)

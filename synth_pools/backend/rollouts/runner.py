@@ -39,7 +39,7 @@ _LARGE_ANSWER = 256 * 1024
 
 
 class _NotSentError(Exception):
-    """Nobody listened, so that a rollout did not reach its container."""
+    """A rollout did not reach its container, since nobody listened."""
 
     def __init__(self, error: TargetError) -> None:
         super().__init__(error.message)
@@ -73,7 +73,7 @@ class _Waiting:
 
     @property
     def error(self) -> TargetError:
-        """What a rollout that has waited long enough fails with."""
+        """Error of a rollout that has waited long enough."""
         outage = self._runner.outage(self._pool_id)
         error = self._attempt_error or self._last
         if error is None and outage is not None:

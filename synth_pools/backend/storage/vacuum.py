@@ -48,7 +48,7 @@ async def give_back_free_pages(database: Database) -> None:
                     )
                     return
                 begun = clock.monotonic()
-                given += await database.write(give_back)
+                given += await database.write(free_some_pages)
                 await asyncio.sleep(_REST_FACTOR * (clock.monotonic() - begun))
         except StorageError:
             pause = _PAUSE_AFTER_ERROR  # which is in the log
@@ -57,7 +57,7 @@ async def give_back_free_pages(database: Database) -> None:
         await asyncio.sleep(pause)
 
 
-def give_back(tx: Transaction) -> int:
+def free_some_pages(tx: Transaction) -> int:
     """Take some free pages out of the file, as a write that holds up nobody.
 
     Returns:

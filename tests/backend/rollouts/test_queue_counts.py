@@ -1,4 +1,4 @@
-"""What an admission costs, and what is counted for it."""
+"""Costs of an admission, and the counts behind it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def fill(tx: Transaction, number: int) -> None:
 
 
 async def steps_of_admission(database: Database, pool_id: str | None) -> int:
-    """How many steps SQLite makes for one admission, which is rolled back."""
+    """Count the steps of SQLite for one admission, which is rolled back."""
     limits = Limits(max_queued=10**6, max_queued_per_pool=10**6)
     steps = 0
 

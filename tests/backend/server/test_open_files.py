@@ -1,4 +1,4 @@
-"""What a backend does where it may open few files."""
+"""Backends that may open few files."""
 
 from __future__ import annotations
 

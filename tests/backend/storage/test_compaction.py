@@ -20,7 +20,7 @@ from synth_pools.backend.errors import DataDirError, DataDirLockedError
 from synth_pools.backend.storage.compaction import compact
 from synth_pools.backend.storage.data_dir import LOCK_FILE, DataDir
 from synth_pools.backend.storage.database import FILE_NAME, Database, Transaction
-from synth_pools.backend.storage.vacuum import STEP_PAGES, give_back, give_back_free_pages
+from synth_pools.backend.storage.vacuum import STEP_PAGES, free_some_pages, give_back_free_pages
 from tests.backend.storage.test_database import put
 from tests.backend.storage.test_schema import COMPLETED, make_version_1
 from tests.support.backend_server import eventually, serve
@@ -114,7 +114,7 @@ async def test_one_step_takes_a_few_pages(store: Database) -> None:
     await store.write(empty_in)
     with store.reading() as db:
         before = free_pages(db)
-    given = await store.write(give_back)
+    given = await store.write(free_some_pages)
     assert 0 < given <= STEP_PAGES
     with store.reading() as db:
         assert free_pages(db) == before - given

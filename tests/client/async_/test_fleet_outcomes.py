@@ -1,4 +1,4 @@
-"""What a fleet tells of its rollouts: errors, rows, and groups."""
+"""Outcomes of a fleet: errors, rows, and groups."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # Derived by `make generate`. Change the file that it comes from:
 # tests/client/async_/test_fleet_outcomes.py
 
-"""What a fleet tells of its rollouts: errors, rows, and groups."""
+"""Outcomes of a fleet: errors, rows, and groups."""
 
 from __future__ import annotations
 
