@@ -22,7 +22,7 @@ def interpreter() -> Path:
     """Its interpreter; an error that says what to do where there is none."""
     path = Path(os.environ.get("SYNTH_AI_PYTHON") or _ROOT / ".venv-published/bin/python")
     if not path.exists():
-        raise RuntimeError(f"{path} is missing: run `make test`, which makes it")
+        raise RuntimeError(f"{path} is missing: run `make test ARGS=FILE`, which makes it")
     return path
 
 
