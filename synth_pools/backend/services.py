@@ -120,7 +120,12 @@ async def open_services(settings: Settings, contract: Contract) -> AsyncIterator
         # Before the scheduler: what runs is left to the next start, and no container is told to
         # give it up.
         stack.push_async_callback(background.close, settings.shutdown_seconds)
-        secret = await _read_what_is_there(database, scheduler, balancer, processes, settings)
+        rollout_service = RolloutService(database, scheduler, admission, contract, notifier)
+        secret, archived = await _read_what_is_there(
+            database, scheduler, balancer, processes, settings
+        )
+        for pool_id in archived:
+            background.start(rollout_service.cancel_all(pool_id))
         await _sweep(database, contents, settings)
         scheduler.start()
         background.start(give_back_free_pages(database))
@@ -139,7 +144,7 @@ async def open_services(settings: Settings, contract: Contract) -> AsyncIterator
             notifier,
             balancer,
             runner,
-            RolloutService(database, scheduler, admission, contract, notifier),
+            rollout_service,
             scheduler,
             processes,
             keys,
@@ -155,22 +160,26 @@ async def _read_what_is_there(
     balancer: Balancer,
     processes: Processes,
     settings: Settings,
-) -> str:
-    """Queue what has not ended and see to the containers of pools; return the cursors' secret."""
+) -> tuple[str, set[str]]:
+    """Queue what has not ended and see to the containers of pools.
+
+    Returns:
+        The cursors' secret, and the archived pools whose rollouts are still to be cancelled.
+    """
     try:
         await processes.end_leftovers()
         with database.reading() as db:
             secret = cursor_secret(db)
             for pool_id, definition in pools.definitions(db):
                 balancer.set_pool(pool_id, definition)
-        await database.write(lambda tx: _take_up(tx, scheduler))
+        archived = await database.write(lambda tx: _take_up(tx, scheduler))
         await processes.begin()
     except StorageError as error:
         raise DataDirError(
             f"cannot use the database in {settings.data_dir}: {error.cause}; "
             "make room or repair it, or give another data directory"
         ) from error
-    return secret
+    return secret, archived
 
 
 async def _sweep(database: Database, contents: ContentStore, settings: Settings) -> None:
@@ -185,11 +194,20 @@ async def _sweep(database: Database, contents: ContentStore, settings: Settings)
         ) from error
 
 
-def _take_up(tx: Transaction, scheduler: Scheduler) -> None:
-    """Queue unfinished rollouts: those that ran come first, the rest in their old order."""
+def _take_up(tx: Transaction, scheduler: Scheduler) -> set[str]:
+    """Queue unfinished rollouts: those that ran come first, the rest in their old order.
+
+    Returns:
+        The archived pools, of which nothing is queued.
+    """
+    archived: set[str] = set()
     waiting: dict[tuple[str, int, bool], list[str]] = {}
     for row in rollouts.unfinished(tx):
+        if row["is_archived"]:
+            archived.add(row["pool_id"])
+            continue
         place = (row["pool_id"], row["concurrency"], row["status"] == "running")
         waiting.setdefault(place, []).append(row["id"])
     for (pool_id, concurrency, resumed), rollout_ids in waiting.items():
         scheduler.enqueue(pool_id, concurrency, rollout_ids, resumed=resumed)
+    return archived

@@ -257,6 +257,9 @@ class Runner:
                 return self._attempt(rollout, pool, is_resumed=True)
             # Nobody can be asked; those that may not be sent again were ended at the start.
             error = lost()
+        if pool.is_archived:
+            # It is being cancelled together with all others of its pool.
+            return RunEnd.DONE
         if rollout["status"] == "queued" and pool.status != "active":
             # Paused, or failed, in the very moment in which it was to start.
             return RunEnd.PUT_BACK

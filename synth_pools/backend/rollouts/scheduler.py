@@ -146,6 +146,13 @@ class Scheduler:
             self._held.discard(pool_id)
             self._wake.set()
 
+    def drop_waiting(self, pool_id: str) -> None:
+        """Start nothing more of a pool that was archived; what runs is stopped by `stop`."""
+        queue = self._pools.get(pool_id)
+        if queue is not None:
+            for waiting in (queue.waiting, queue.resumed, queue.returned):
+                waiting.clear()
+
     async def drained(self, pool_id: str) -> None:
         """Return when nothing of this pool runs."""
         while (queue := self._pools.get(pool_id)) is not None and queue.running:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +19,9 @@ from .capacity import AdmissionControl
 from .event_feed import RolloutNotifier
 from .placement import COUNTED_LOAD, Placement
 from .scheduler import Scheduler
+
+# How many rollouts of an archived pool one transaction cancels.
+_CANCELLED_AT_ONCE = 200
 
 # The field of a request that is at fault, by the code of the error.
 _FIELDS = {
@@ -69,6 +73,7 @@ class RolloutService:
         self._capacity = capacity
         self._contract = contract
         self._notifier = notifier
+        self._cancelling: set[asyncio.Task[None]] = set()
 
     async def create(
         self,
@@ -242,10 +247,35 @@ class RolloutService:
 
         return await self._database.write(work)
 
-    def cancel_all(self, tx: Transaction, pool_id: str) -> None:
-        """Cancel every rollout of a pool that has not ended, as part of archiving the pool."""
-        for rollout in rollouts.unfinished_of_pool(tx, pool_id):
-            self._cancel(tx, rollout)
+    async def cancel_all(self, pool_id: str) -> None:
+        """Cancel every rollout of an archived pool that has not ended, some at a time.
+
+        Others write in between. It goes on where the caller is cancelled; what a stop leaves over
+        is cancelled at the next start.
+
+        Args:
+            pool_id: The pool, to which nothing is admitted any more.
+        """
+        task = asyncio.create_task(self._cancel_all(pool_id))
+        self._cancelling.add(task)
+        task.add_done_callback(self._cancelled)
+        await asyncio.shield(task)
+
+    async def _cancel_all(self, pool_id: str) -> None:
+        def work(tx: Transaction) -> int:
+            found = rollouts.unfinished_of_pool(tx, pool_id, _CANCELLED_AT_ONCE)
+            for rollout in found:
+                self._cancel(tx, rollout)
+            return len(found)
+
+        while await self._database.write_until_stored(work):
+            pass
+
+    def _cancelled(self, task: asyncio.Task[None]) -> None:
+        self._cancelling.discard(task)
+        if not task.cancelled():
+            # Whoever waits is told; where nobody does, the next start goes on.
+            task.exception()
 
     def _admission(self, tx: Transaction) -> _Admission:
         return _Admission(tx, self._scheduler, self._capacity)

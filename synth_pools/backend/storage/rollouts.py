@@ -243,17 +243,19 @@ def cancel(tx: Transaction, rollout: sqlite3.Row) -> None:
 def unfinished(db: Executes) -> Sequence[sqlite3.Row]:
     """Return the ids and pools of what has not ended: those that ran come first, then by age."""
     return db.execute(
-        "SELECT rollouts.id, rollouts.status, rollouts.pool_id, pools.concurrency FROM rollouts"
+        "SELECT rollouts.id, rollouts.status, rollouts.pool_id, pools.concurrency,"
+        " pools.status = 'archived' AS is_archived FROM rollouts"
         " JOIN pools ON pools.id = rollouts.pool_id"
         " WHERE rollouts.status IN ('queued', 'running')"
         " ORDER BY rollouts.status = 'queued', rollouts.seq"
     ).fetchall()
 
 
-def unfinished_of_pool(tx: Transaction, pool_id: str) -> Sequence[sqlite3.Row]:
-    """Return the rollouts of a pool that have not ended."""
+def unfinished_of_pool(tx: Transaction, pool_id: str, limit: int) -> Sequence[sqlite3.Row]:
+    """Return rollouts of a pool that have not ended, so many at most."""
     return tx.execute(
-        "SELECT * FROM rollouts WHERE pool_id = ? AND status IN ('queued', 'running')", (pool_id,)
+        "SELECT * FROM rollouts WHERE pool_id = ? AND status IN ('queued', 'running') LIMIT ?",
+        (pool_id, limit),
     ).fetchall()
 
 

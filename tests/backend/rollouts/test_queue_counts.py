@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from synth_pools.backend.limits import Limits
 from synth_pools.backend.rollouts.capacity import AdmissionControl
 from synth_pools.backend.rollouts.placement import Placement
 from synth_pools.backend.storage import rollouts
-from synth_pools.backend.storage.database import Database, Transaction
+from synth_pools.backend.storage.database import FILE_NAME, Database, Transaction
 from synth_pools.backend.storage.pools import find_pool, insert_pool
 from synth_pools.backend.storage.queue_counts import number_of
-from tests.support.backend_server import serve
+from tests.support.backend_server import KEY, Server, eventually, serve
 
 
 def fill(tx: Transaction, number: int) -> None:
@@ -118,3 +122,51 @@ def test_the_numbers_are_those_of_the_database(tmp_path: Path) -> None:
         # Two ran, and are lost; the one that waited has its place.
         server.until(ids[3], "running")
         assert now() == [[0, 1], [0, 0], [0, 1]]
+
+
+def test_archiving_a_pool_with_a_long_queue_lets_others_write(tmp_path: Path) -> None:
+    waiting = 6_000
+
+    def queued(server: Server) -> int:
+        return int(server.get("/v1/pools/p/metrics")["queued_rollouts"])
+
+    with serve(tmp_path) as server:
+        server.pool(pool_id="p")
+        server.post("/v1/pools/p/pause")
+        other = server.pool()
+        future = asyncio.run_coroutine_threadsafe(
+            server.services.database.write(lambda tx: fill(tx, waiting)),
+            server.services.database._loop,
+        )
+        future.result(60)
+        with ThreadPoolExecutor(1) as threads:
+            deletion = threads.submit(httpx.delete, **delete_of(server, "p"))
+            # Some are cancelled, others wait yet: others write in between.
+            eventually(lambda: 0 < queued(server) < waiting)
+            assert server.run(other)["status"] == "completed"
+            assert deletion.result(60).json()["status"] == "archived"
+        assert queued(server) == 0
+        assert server.get("/v1/pools/p/metrics")["cancelled_rollouts"] == waiting
+
+
+def test_what_a_stop_left_of_an_archived_pool_is_cancelled_at_the_next_start(
+    tmp_path: Path,
+) -> None:
+    with serve(tmp_path) as server:
+        server.pool(pool_id="p")
+    with contextlib.closing(sqlite3.connect(tmp_path / FILE_NAME)) as db:
+        db.execute("UPDATE pools SET status = 'archived', archived_at = updated_at")
+        db.execute(
+            "INSERT INTO rollouts (id, pool_id, status, mode, request, created_at, updated_at,"
+            " last_sequence) SELECT 'rollout_left', 'p', 'queued', 'async', '{}', updated_at,"
+            " updated_at, 0 FROM pools"
+        )
+        db.commit()
+    with serve(tmp_path) as server:
+        assert server.until("rollout_left")["status"] == "cancelled"
+
+
+def delete_of(server: Server, pool_id: str) -> dict[str, Any]:
+    headers = {"authorization": f"Bearer {KEY}"}
+    url = f"{server.url}/v1/pools/{pool_id}"
+    return {"url": url, "headers": headers, "timeout": 120, "trust_env": False}

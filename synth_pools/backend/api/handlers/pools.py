@@ -107,17 +107,19 @@ async def delete_pool(request: Request) -> Response:
         pool = find_pool(tx, pool_id)
         if not pool.is_archived:
             pool = pools.archive_pool(tx, pool)
-            request.services.rollouts.cancel_all(tx, pool_id)
             archived = pool
 
             def notify() -> None:
+                request.services.scheduler.drop_waiting(pool_id)
                 request.services.balancer.forget_pool(pool_id)
                 request.services.processes.follow(archived)
 
             tx.after_commit(notify)
         return pool.document(task_documents(tx, pool))
 
-    return json_response(await request.services.database.write(work))
+    document = await request.services.database.write(work)
+    await request.services.rollouts.cancel_all(pool_id)
+    return json_response(document)
 
 
 async def pause_pool(request: Request) -> Response:
