@@ -129,7 +129,6 @@ class Container:
 
     def find_nobody(self, reason: str) -> bool:
         """Note that nobody listens; True if it was there before, so that it is waited for."""
-        self.health.last_error = reason
         if self.was_reached and self.away_since is None:
             self.away_since = clock.monotonic()
             where, why = self.without_query(self.url), self.without_query(reason)

@@ -86,11 +86,11 @@ class _Waiting:
         """Return how many seconds the rollout may go on waiting; None is no limit."""
         if self._attempt_seconds is not None and not self.is_put_back:
             return self._attempt_seconds
+        if self._ends_at is not None:
+            return self._ends_at - clock.monotonic()
         outage = self._runner.outage(self._pool_id)
         if outage is None:
             return None
-        if self._ends_at is not None:
-            return self._ends_at - clock.monotonic()
         waited, limit = self._runner.waited_and_limit(self._rollout_id)
         return limit - min(waited, clock.monotonic() - outage.since)
 

@@ -167,7 +167,8 @@ def test_a_rollout_whose_container_dies_fails_or_runs_again(allowing: Server) ->
     psutil.Process(busy["pid"]).kill()
     assert allowing.until(again)["status"] == "completed"
     starts = [one for one in allowing.events(again) if one["event"] == "rollout.started"]
-    assert [one["data"]["attempt"] for one in starts] == [1, 2]
+    # Where it was killed before the rollout was sent, that was no attempt.
+    assert [one["data"]["attempt"] for one in starts] in ([1, 2], [1, 1])
     assert starts[0]["data"]["container_url"] == busy["url"] != starts[1]["data"]["container_url"]
 
 
