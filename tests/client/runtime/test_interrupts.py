@@ -270,7 +270,7 @@ def test_a_service_that_goes_away_resets_what_it_has_just_accepted() -> None:
 
 
 def test_over_http_2_one_stream_is_ended_and_not_the_connection(tmp_path: Path) -> None:
-    """As a fleet that is left does it, and a reader that has seen the last event."""
+    """Leave a stream as a fleet does that is left, or a reader that has seen the last event."""
     with (
         tls_backend(tmp_path) as backend,
         httpx.Client(
