@@ -59,7 +59,7 @@ def unnamed(data_dir: Path, number: int) -> Path:
 def leave_an_artifact(data_dir: Path) -> Path:
     """The file of a content that a rollout has."""
     content = "named" * 2000
-    body = {"artifact": [{"name": "1", "content": content}]}
+    body = {"status": "completed", "artifact": [{"name": "1", "content": content}]}
     with serve(data_dir) as server, odd_container(lambda _: http(200, body)) as container:
         server.run(server.pool(container_url=container.url))
     return content_file(data_dir, hashlib.sha256(content.encode()).hexdigest())
