@@ -51,7 +51,7 @@ class ContainerProcess:
     def __init__(
         self, ledger: Path, kind: str = "forgetting", port: HeldPort | None = None
     ) -> None:
-        self.port = port or HeldPort()
+        self.port = port or HeldPort.kept()
         self.url = f"http://{HOST}:{self.port.number}"
         self._ledger = ledger
         self._process = subprocess.Popen(
@@ -97,7 +97,6 @@ def container_processes(folder: Path, *kinds: str) -> Iterator[list[ContainerPro
     finally:
         for container in started:
             container.kill()
-            container.port.release()
 
 
 def wait_until_up(url: str, process: subprocess.Popen[bytes]) -> None:

@@ -73,7 +73,8 @@ def odd_container(
     answer: Answer, check: Answer = _is_well, port: HeldPort | None = None
 ) -> Iterator[OddContainer]:
     """`check` answers the health checks of the backend, `answer` everything else."""
-    listener = socket.create_server(("127.0.0.1", 0)) if port is None else port.listener()
+    # A backend that many tests share goes on checking it, whoever is given its port.
+    listener = (port or HeldPort.kept()).listener()
     listener.listen(64)
     container = OddContainer(f"http://127.0.0.1:{listener.getsockname()[1]}")
     ended = threading.Event()
@@ -222,5 +223,5 @@ def real_container() -> Iterator[str]:
             "seen": payload,
         }
 
-    with container.serve() as handle:
+    with container.serve(port=HeldPort.kept().number) as handle:
         yield handle.url

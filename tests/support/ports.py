@@ -14,6 +14,9 @@ HOST = "127.0.0.1"
 LARGE = "x" * 4_000_000
 
 
+_KEPT: list[HeldPort] = []
+
+
 class HeldPort:
     """A port that is this test's until it is released, whether or not something listens on it.
 
@@ -31,6 +34,12 @@ class HeldPort:
     def listener(self) -> socket.socket:
         """Bind a further socket to the port, for a server; closing it leaves the port held."""
         return _bound(self.number)
+
+    @classmethod
+    def kept(cls) -> Self:
+        """Hold a port until the process ends: somebody may go on calling what was there once."""
+        _KEPT.append(port := cls())
+        return port
 
     def release(self) -> None:
         """Give the port back."""
