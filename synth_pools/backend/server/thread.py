@@ -141,7 +141,7 @@ class ServerThread:
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._main_task = asyncio.current_task()
-        self._loop.set_exception_handler(_tell_exception)
+        self._loop.set_exception_handler(self._log_exception)
         app = self._make_app()
         # Not uvicorn's lifespan: that one turns an exception of the application into a log entry.
         async with app.router.lifespan_context(app):
@@ -155,19 +155,21 @@ class ServerThread:
             self._server.should_exit = self._stop_requested
             await self._server.serve(sockets=[self._listener])
 
+    def _log_exception(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Log what went wrong in the event loop; that clients wait to be accepted is nothing wrong."""
+        error = context.get("exception")
+        if "socket" in context and isinstance(error, OSError) and error.errno in SHORTAGES:
+            _log.debug("clients wait to be accepted: %s", error)
+        elif self._listener.fileno() < 0 and str(error).startswith("Invalid file descriptor"):
+            # asyncio listens again a second after a shortage, also where we have stopped meanwhile.
+            _log.debug("the socket was closed while clients waited to be accepted")
+        else:
+            loop.default_exception_handler(context)
+
     def _cancel(self) -> None:
         if self._loop is not None and self._main_task is not None:
             with contextlib.suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(self._main_task.cancel)
-
-
-def _tell_exception(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Log what went wrong in the event loop; that clients wait to be accepted is nothing wrong."""
-    error = context.get("exception")
-    if "socket" in context and isinstance(error, OSError) and error.errno in SHORTAGES:
-        _log.debug("clients wait to be accepted: %s", error)
-    else:
-        loop.default_exception_handler(context)
 
 
 class _Server(uvicorn.Server):
