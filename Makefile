@@ -6,7 +6,7 @@
 PYTHON  ?= python3
 VENV    ?= .venv
 # More than there are cores: many tests wait for time to pass, few compute.
-WORKERS ?= 4
+WORKERS ?= 6
 BIN     = $(VENV)/bin
 PIP     = -m pip --quiet --disable-pip-version-check install
 

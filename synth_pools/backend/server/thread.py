@@ -156,7 +156,7 @@ class ServerThread:
             await self._server.serve(sockets=[self._listener])
 
     def _log_exception(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """Log what went wrong in the event loop; that clients wait to be accepted is nothing wrong."""
+        """Log what went wrong in the event loop; that clients wait is nothing wrong."""
         error = context.get("exception")
         if "socket" in context and isinstance(error, OSError) and error.errno in SHORTAGES:
             _log.debug("clients wait to be accepted: %s", error)
