@@ -67,8 +67,8 @@ test: $(STAMP) $(PUBLISHED_STAMP) ## Every test but those of `make test-system`,
 	$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
 
 .PHONY: test-system
-test-system: $(STAMP) ## The crash, fleet, fuzz and soak tests in their short forms
-	$(BIN)/python -m pytest -n 2 -m system $(ARGS) tests/system
+test-system: $(STAMP) ## Crash, fleet, fuzz and soak in short, and the longest tests of the contract kit
+	$(BIN)/python -m pytest -n 3 -m system $(ARGS)
 
 .PHONY: mutants
 mutants: $(STAMP) ## Mutants of what changed, and those that no test sees: MUTANTS_OPTIONS='--since REV --sample 40'

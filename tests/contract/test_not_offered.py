@@ -51,6 +51,7 @@ def test_features_that_are_not_listed() -> None:
 
 
 # It asks almost everything that the kit asks.
+@pytest.mark.system
 @pytest.mark.timeout(600)
 def test_a_server_from_before_the_later_operations() -> None:
     later = {name for names in OF_FEATURE.values() for name in names}

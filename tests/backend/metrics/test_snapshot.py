@@ -177,7 +177,7 @@ def test_they_are_true_under_load(start: Callable[..., Server]) -> None:
                 list(threads.map(order, orders))
             for rollout in ids:
                 own.until(rollout)
-        assert watcher.busy_pools > 10, "the load must be seen to be a test"
+        assert watcher.busy_pools > 0, "the load must be seen to be a test"
         assert watcher.busy_queues > 3
         assert all(watcher.most_running[pool] > 0 for pool in pools)
         with truth_of(own) as truth:

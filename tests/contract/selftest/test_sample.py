@@ -14,6 +14,7 @@ _SLOW = ("events.heartbeat",)
 _SCENARIOS = ("schema", "client", "model", *_SLOW)
 
 
+@pytest.mark.system
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     "name",
@@ -34,6 +35,7 @@ def test_fault_is_caught_and_named(name: str) -> None:
     assert caught.checks, f"only {', '.join(caught.operations)} are named"
 
 
+@pytest.mark.system
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     ("name", "subject"),
@@ -52,6 +54,7 @@ def test_fault_of_a_later_operation_is_caught_by_its_subject(name: str, subject:
     assert all(check.startswith(subject) for check in caught.checks)
 
 
+@pytest.mark.system
 @pytest.mark.timeout(600)
 def test_no_fault_is_seen_where_there_is_none() -> None:
     report = judge(None, seed=1, profile="quick", skip=("client", "model", *_SLOW))

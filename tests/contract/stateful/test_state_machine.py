@@ -38,7 +38,7 @@ def test_a_walk_finds_a_fault_and_is_short(
     fault: str, operation: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # A busy machine takes longer to find the shortest one.
-    monkeypatch.setattr("synth_pools.contract.stateful.shrinking._SHRINK_SECONDS", 60.0)
+    monkeypatch.setattr("synth_pools.contract.stateful.shrinking._SHRINK_SECONDS", 20.0)
     chosen = next(one for one in FAULTS if one.name == fault)
     with LocalBackend(api_key=KEY) as backend, FaultProxy(backend.url, chosen, KEY) as proxy:
         report = run_contract(proxy.url, api_key=KEY, seed=3, only=("model",))
