@@ -176,19 +176,19 @@ class AsyncFleetEngine:
             options.retries,
         )
         self._counter.start()
-        self._start_worker()
-        if not self._workers:
+        # Not the number of workers: this one may have ended by now.
+        if not self._start_worker():
             raise FleetStoppedError(
                 "the fleet stopped before its first request: the system has no more threads",
                 index=0,
                 reason=None,
             )
 
-    def _start_worker(self) -> None:
+    def _start_worker(self) -> bool:
         """Start one more worker if that is allowed; where there are no more, the others go on."""
         with self._changed:
             if self._workers >= self._options.max_in_flight or self._ending:
-                return
+                return False
             self._workers += 1
         started = False
         try:
@@ -197,6 +197,7 @@ class AsyncFleetEngine:
             if not started:
                 with self._changed:
                     self._workers -= 1
+        return started
 
     async def _work(self) -> None:
         """Take requests as long as there are any, and start one more worker for each."""

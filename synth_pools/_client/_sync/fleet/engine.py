@@ -179,19 +179,19 @@ class FleetEngine:
             options.retries,
         )
         self._counter.start()
-        self._start_worker()
-        if not self._workers:
+        # Not the number of workers: this one may have ended by now.
+        if not self._start_worker():
             raise FleetStoppedError(
                 "the fleet stopped before its first request: the system has no more threads",
                 index=0,
                 reason=None,
             )
 
-    def _start_worker(self) -> None:
+    def _start_worker(self) -> bool:
         """Start one more worker if that is allowed; where there are no more, the others go on."""
         with self._changed:
             if self._workers >= self._options.max_in_flight or self._ending:
-                return
+                return False
             self._workers += 1
         started = False
         try:
@@ -200,6 +200,7 @@ class FleetEngine:
             if not started:
                 with self._changed:
                     self._workers -= 1
+        return started
 
     def _work(self) -> None:
         """Take requests as long as there are any, and start one more worker for each."""
