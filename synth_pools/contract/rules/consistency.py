@@ -19,7 +19,7 @@ from synth_pools.contract.rules.verdict import (
 )
 
 # Pairs of fields that carry the same value, by schema.
-_TWINS: dict[str, tuple[tuple[str, str], ...]] = {
+TWINS: dict[str, tuple[tuple[str, str], ...]] = {
     "Pool": (
         ("id", "pool_id"),
         ("status", "state"),
@@ -41,7 +41,7 @@ _ITEMS = {
     "ArtifactList": "Artifact",
 }
 # Fields of a definition that come back as they were sent.
-_ECHOED: dict[str, tuple[str, ...]] = {
+ECHOED: dict[str, tuple[str, ...]] = {
     "create_pool": (
         "name",
         "metadata",
@@ -53,8 +53,8 @@ _ECHOED: dict[str, tuple[str, ...]] = {
     ),
     "create_task": ("task_config", "task_metadata", "container_url"),
 }
-_ECHOED["replace_pool"] = _ECHOED["create_pool"]
-_ECHOED["update_task"] = _ECHOED["create_task"]
+ECHOED["replace_pool"] = ECHOED["create_pool"]
+ECHOED["update_task"] = ECHOED["create_task"]
 
 
 def check_consistency(
@@ -126,7 +126,7 @@ def _request_id(
 def _agrees_with_itself(
     operation: Operation, schema: str, thing: Mapping[str, Any]
 ) -> Iterator[RuleResult]:
-    for one, other in _TWINS.get(schema, ()):
+    for one, other in TWINS.get(schema, ()):
         if one in thing and other in thing:
             demand = f"{one} and {other} carry the same value"
             yield _judge(
@@ -240,7 +240,7 @@ def _is_the_one_asked_for(
     operation: Operation, ids: Mapping[str, str], schema: str, thing: Mapping[str, Any]
 ) -> Iterator[RuleResult]:
     for name, wanted in ids.items():
-        if name in thing and schema in _TWINS:
+        if name in thing and schema in TWINS:
             yield _judge(
                 f"asked.{name}",
                 Column.BEHAVIOUR,
@@ -323,7 +323,7 @@ def _echo(
     sent = request_json(exchange)
     if not isinstance(sent, dict):
         return
-    for name in _ECHOED.get(operation.id, ()):
+    for name in ECHOED.get(operation.id, ()):
         if sent.get(name) is not None:
             yield _judge(
                 f"echo.{name}",

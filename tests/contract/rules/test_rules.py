@@ -2,64 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
 
-from synth_pools.contract.document import Document
-from synth_pools.contract.results import Exchange
-from synth_pools.contract.rules.conformance import check_conformance
-from synth_pools.contract.rules.consistency import check_consistency
-from synth_pools.contract.rules.event_streams import check_event_stream
-from synth_pools.contract.rules.verdict import RuleResult
 from synth_pools.spec import load_spec
-
-DOCUMENT = Document(load_spec())
-_EXAMPLES = load_spec()["components"]["examples"]
-BASE = "http://127.0.0.1:8080"
-ROLLOUT = "rollout_0f8b7c1e5d2a4b6c9e3f1a2b3c4d5e6f"
-
-
-def example(name: str) -> dict[str, Any]:
-    value: dict[str, Any] = json.loads(json.dumps(_EXAMPLES[name]["value"]))
-    return value
-
-
-def answered(
-    method: str,
-    path: str,
-    status: int,
-    body: Any,
-    *,
-    sent: Any = None,
-    headers: tuple[tuple[str, str], ...] = (("x-request-id", "req_1"),),
-    content_type: str = "application/json",
-    trouble: str | None = None,
-) -> Exchange:
-    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return Exchange(
-        method,
-        BASE + path,
-        request_body=None if sent is None else json.dumps(sent).encode(),
-        status=status,
-        response_headers=(("content-type", content_type), *headers),
-        response_body=raw,
-        trouble=trouble,
-    )
-
-
-def complaints(exchange: Exchange) -> set[str]:
-    return {result.check for result in _judged(exchange) if not result.held}
-
-
-def _judged(exchange: Exchange) -> list[RuleResult]:
-    operation = DOCUMENT.operation_of(exchange.method, exchange.url)
-    return [
-        result
-        for rules in (check_conformance, check_consistency, check_event_stream)
-        for result in rules(DOCUMENT, operation, exchange)
-    ]
+from tests.contract.rules.answers import (
+    DOCUMENT,
+    ROLLOUT,
+    WHOLE,
+    answered,
+    complaints,
+    example,
+    stream,
+    streamed,
+)
 
 
 def test_every_documented_example_passes() -> None:
@@ -171,34 +128,6 @@ def test_a_rollout_request_comes_back_but_for_its_nulls() -> None:
     assert complaints(same) == set()
     other = answered("POST", path, 202, body, sent={"seed": 8})
     assert complaints(other) == {"echo.request"}
-
-
-EVENTS = f"/v1/rollouts/{ROLLOUT}/events"
-
-
-def stream(*types: str, first: int = 1, **changed: Any) -> bytes:
-    blocks = []
-    for number, event in enumerate(types, first):
-        envelope = {
-            "id": f"evt_{number:010d}",
-            "event": event,
-            "rollout_id": ROLLOUT,
-            "sequence": number,
-            "timestamp": "2026-11-20T09:30:01.270000Z",
-            "data": {},
-            **changed,
-        }
-        data = json.dumps(envelope)
-        blocks.append(f"id: {envelope['id']}\nevent: {event}\ndata: {data}\n\n")
-    return "".join(blocks).encode()
-
-
-WHOLE = ("rollout.queued", "rollout.started", "rollout.completed")
-
-
-def streamed(body: bytes, query: str = "", trouble: str | None = None) -> Exchange:
-    kind = "text/event-stream; charset=utf-8"
-    return answered("GET", EVENTS + query, 200, body, content_type=kind, trouble=trouble)
 
 
 @pytest.mark.parametrize(

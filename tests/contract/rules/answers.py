@@ -1,0 +1,86 @@
+"""Answers of a backend as exchanges, and the rules that they break."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+from synth_pools.contract.collector import ResultCollector
+from synth_pools.contract.document import Document
+from synth_pools.contract.results import Exchange, Layer, Outcome
+from synth_pools.contract.rules.event_streams import check_event_stream
+from synth_pools.spec import load_spec
+
+DOCUMENT = Document(load_spec())
+_EXAMPLES = load_spec()["components"]["examples"]
+BASE = "http://127.0.0.1:8080"
+ROLLOUT = "rollout_0f8b7c1e5d2a4b6c9e3f1a2b3c4d5e6f"
+
+
+def example(name: str) -> dict[str, Any]:
+    value: dict[str, Any] = json.loads(json.dumps(_EXAMPLES[name]["value"]))
+    return value
+
+
+def answered(
+    method: str,
+    path: str,
+    status: int,
+    body: Any,
+    *,
+    sent: Any = None,
+    headers: tuple[tuple[str, str], ...] = (("x-request-id", "req_1"),),
+    content_type: str = "application/json",
+    trouble: str | None = None,
+) -> Exchange:
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return Exchange(
+        method,
+        BASE + path,
+        request_body=None if sent is None else json.dumps(sent).encode(),
+        status=status,
+        response_headers=(("content-type", content_type), *headers),
+        response_body=raw,
+        trouble=trouble,
+    )
+
+
+def complaints(exchange: Exchange) -> set[str]:
+    """Have the kit's collector judge an exchange, and return the checks that departed."""
+    collector = ResultCollector(DOCUMENT)
+    operation = DOCUMENT.operation_of(exchange.method, exchange.url)
+    named = replace(exchange, operation=operation.id if operation else None)
+    collector.record(named, Layer.SCENARIO)
+    found = check_event_stream(DOCUMENT, operation, named)
+    collector.add_results(found, named.operation or "", named, Layer.SCENARIO)
+    outcomes = collector.result().outcomes
+    return {one.check for one in outcomes if one.outcome is Outcome.DEPARTED}
+
+
+EVENTS = f"/v1/rollouts/{ROLLOUT}/events"
+
+
+def stream(*types: str, first: int = 1, **changed: Any) -> bytes:
+    blocks = []
+    for number, event in enumerate(types, first):
+        envelope = {
+            "id": f"evt_{number:010d}",
+            "event": event,
+            "rollout_id": ROLLOUT,
+            "sequence": number,
+            "timestamp": "2026-11-20T09:30:01.270000Z",
+            "data": {},
+            **changed,
+        }
+        data = json.dumps(envelope)
+        blocks.append(f"id: {envelope['id']}\nevent: {event}\ndata: {data}\n\n")
+    return "".join(blocks).encode()
+
+
+WHOLE = ("rollout.queued", "rollout.started", "rollout.completed")
+
+
+def streamed(body: bytes, query: str = "", trouble: str | None = None) -> Exchange:
+    kind = "text/event-stream; charset=utf-8"
+    return answered("GET", EVENTS + query, 200, body, content_type=kind, trouble=trouble)

@@ -1,0 +1,191 @@
+"""Every rule for single exchanges, each with an answer that breaks it."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from synth_pools.contract import rules
+from synth_pools.contract.results import Exchange
+from synth_pools.contract.rules.consistency import ECHOED, TWINS
+from tests.contract.rules.answers import (
+    DOCUMENT,
+    ROLLOUT,
+    WHOLE,
+    answered,
+    complaints,
+    example,
+    stream,
+    streamed,
+)
+
+_POOL = "/v1/pools/docs-example-pool"
+_TASK = f"{_POOL}/tasks/addition"
+_ROLLOUT = f"/v1/rollouts/{ROLLOUT}"
+_REQUEST_ID = (("x-request-id", "req_1"),)
+_NO = {"detail": "no"}
+
+
+def _pool(**changed: Any) -> Exchange:
+    return answered("GET", _POOL, 200, {**example("pool"), **changed})
+
+
+def _rollout(**changed: Any) -> Exchange:
+    return answered("GET", _ROLLOUT, 200, {**example("rollout_completed"), **changed})
+
+
+def _summary(**changed: Any) -> Exchange:
+    path = f"{_ROLLOUT}/summary"
+    return answered("GET", path, 200, {**example("rollout_summary"), **changed})
+
+
+def _artifacts(**changed: Any) -> Exchange:
+    page = example("artifact_list")
+    page["items"][0] |= changed
+    return answered("GET", f"{_ROLLOUT}/artifacts", 200, page)
+
+
+def _page(*items: dict[str, Any], query: str = "", path: str = "/v1/rollouts") -> Exchange:
+    return answered("GET", path + query, 200, {"items": list(items), "next_cursor": None})
+
+
+def _created(operation: str, sent: dict[str, Any], **changed: Any) -> Exchange:
+    if operation == "create_pool":
+        body = {**example("pool"), **changed}
+        return answered("POST", "/v1/pools", 201, body, sent={"name": "docs-example-pool", **sent})
+    if operation == "create_task":
+        body = {**example("task"), **changed}
+        return answered("POST", f"{_POOL}/tasks", 201, body, sent=sent)
+    body = {**example("rollout_queued"), **changed}
+    return answered("POST", "/v1/rollouts", 202, body, sent=sent)
+
+
+def _refused(status: int, body: Any = _NO, *headers: tuple[str, str], **more: Any) -> Exchange:
+    return answered("GET", _POOL, status, body, headers=(*_REQUEST_ID, *headers), **more)
+
+
+_DONE = example("rollout_completed")
+_OTHER = {**_DONE, "id": "rollout_2", "rollout_id": "rollout_2"}
+_NEWER = {**_OTHER, "created_at": "2027-01-01T00:00:00.000000Z"}
+
+# An answer of which the rule says that it departs.
+BREAKS: dict[str, Exchange] = {
+    "schema.status": answered("GET", _POOL, 418, _NO),
+    "schema.content_type": _refused(404, b"<html></html>", content_type="text/html"),
+    "schema.headers": answered(
+        "GET", _POOL, 429, _NO, headers=(*_REQUEST_ID, ("retry-after", "-1"))
+    ),
+    "schema.body": answered("GET", _POOL, 200, {"pool_id": "docs-example-pool"}),
+    "schema.error_body": _refused(404, {"message": "no"}),
+    "schema.request_id": answered("GET", _POOL, 404, _NO, headers=()),
+    "schema.retry_after": _refused(503),
+    "schema.allow": answered("TRACE", _POOL, 405, _NO),
+    "errors.request_id": _refused(
+        404, {"error": {"code": "not_found", "message": "no", "request_id": "req_2"}}
+    ),
+    "agree.id": _pool(id="other"),
+    "agree.status": _pool(state="archived"),
+    "agree.config": _pool(pool_config={"a": 1}),
+    "agree.metadata": _pool(pool_metadata={"a": 1}),
+    "agree.tasks": _pool(tasks=[{**example("task"), "pool_id": "other"}]),
+    "agree.score": _rollout(score=0.125),
+    "agree.artifact_type": _artifacts(kind="another"),
+    "agree.error": _rollout(error={"code": "x", "message": "y"}),
+    "agree.finished_at": _rollout(finished_at=None),
+    "agree.result": _rollout(result=None),
+    "agree.task_id": _rollout(task_id="subtraction"),
+    "agree.last_event": _summary(
+        last_event={**(example("rollout_summary")["last_event"] or {}), "rollout_id": "rollout_2"}
+    ),
+    "asked.pool_id": _pool(id="other", pool_id="other"),
+    "asked.task_id": answered(
+        "PUT", _TASK, 200, {**example("task"), "id": "other", "task_id": "other"}, sent={}
+    ),
+    "asked.rollout_id": _rollout(id="rollout_2", rollout_id="rollout_2"),
+    "page.limit": _page(_OTHER, _DONE, query="?limit=1"),
+    "page.state": _page(_DONE, query="?state=failed"),
+    "page.archived": _page(
+        {**example("pool"), "status": "archived", "state": "archived"}, path="/v1/pools"
+    ),
+    "page.order": _page(_DONE, _NEWER),
+    "page.once": _page(_DONE, _DONE),
+    "echo.name": _created("create_pool", {}, name="other"),
+    "echo.metadata": _created("create_pool", {"metadata": {"team": True}}),
+    "echo.config": _created("create_pool", {"config": {"a": 1}}),
+    "echo.capacity": _created("create_pool", {"capacity": 7}),
+    "echo.concurrency": _created("create_pool", {"concurrency": 7}),
+    "echo.container_url": _created("create_pool", {"container_url": "http://127.0.0.1:1"}),
+    "echo.container_urls": _created("create_pool", {"container_urls": ["http://127.0.0.1:1"]}),
+    "echo.task_config": _created("create_task", {"task_config": {"a": True}}),
+    "echo.task_metadata": _created("create_task", {"task_metadata": {"a": True}}),
+    "echo.request": _created("create_rollout", {"seed": 8}),
+    "echo.pool_id": _created("create_pool", {"pool_id": "mine"}),
+    "echo.task_id": _created("create_task", {"task_id": "mine"}),
+    "events.schema": streamed(stream(*WHOLE, sequence="1")),
+    "events.fields": streamed(stream(*WHOLE).replace(b"id: evt_0000000002", b"id: e2")),
+    "events.sequence": streamed(stream(*WHOLE[:1]) + stream("rollout.completed", first=3)),
+    "events.ids": streamed(stream(*WHOLE, id="evt")),
+    "events.terminal": streamed(stream(*WHOLE, "agent")),
+    "events.first": streamed(stream("agent", "rollout.completed")),
+    "events.start": streamed(b""),
+    "events.owner": streamed(stream(*WHOLE, rollout_id="rollout_other")),
+}
+
+# Ids that are made of a name, by the part before it.
+_NAMED = {
+    "agree.": {one for pairs in TWINS.values() for one, _ in pairs},
+    "asked.": {"pool_id", "task_id", "rollout_id"},
+    "echo.": {name for names in ECHOED.values() for name in names} | {"pool_id", "task_id"},
+}
+
+
+def _emitted() -> set[str]:
+    """Collect the ids from the source of the rules."""
+    found: set[str] = set()
+    for path in Path(rules.__path__[0]).glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name)):
+                continue
+            if node.func.id not in ("RuleResult", "_judge") or not node.args:
+                continue
+            match node.args[0]:
+                case ast.Constant(value=str(check)):
+                    found.add(check)
+                case ast.JoinedStr(values=[ast.Constant(value=str(subject)), *_]):
+                    found |= {subject + name for name in _NAMED[subject]}
+                case ast.Name(id="check"):
+                    pass  # handed on: the calls of that function name it
+                case other:
+                    pytest.fail(f"{path.name}: an id that cannot be read: {ast.unparse(other)}")
+    return found
+
+
+def test_every_rule_has_an_answer_that_breaks_it() -> None:
+    emitted = _emitted()
+    assert len(emitted) > 40
+    assert emitted == BREAKS.keys()
+
+
+def test_the_ids_in_paths_are_those_of_the_document() -> None:
+    named = {
+        name for op in DOCUMENT.operations.values() for name in re.findall(r"{(\w+)}", op.path)
+    }
+    # An artifact is answered as bytes.
+    assert _NAMED["asked."] == named - {"artifact_path"}
+
+
+@pytest.mark.parametrize("rule", BREAKS)
+def test_the_kit_sees_the_rule_broken(rule: str) -> None:
+    assert rule in complaints(BREAKS[rule])
+
+
+def test_the_answers_depart_in_little_else() -> None:
+    """See that a row shows its own rule: the unbroken answer departs in nothing."""
+    for whole in (_pool(), _rollout(), _summary(), _artifacts(), streamed(stream(*WHOLE))):
+        assert complaints(whole) == set()
+    assert complaints(_page(_NEWER, _DONE)) == set()
+    assert complaints(_refused(503, _NO, ("retry-after", "1"))) == set()
