@@ -17,8 +17,8 @@ from ..domain.state_changes import REQUEST_ID
 from ..domain.validation import Contract, ResponseDepartsError
 from ..metrics.recorder import NO_OPERATION
 from ..services import Services
-from ..storage import events as stored_events
 from ..storage.content_store import ContentGoneError
+from ..storage.events import sent_messages
 from .disconnects import ClientDisconnectedError
 from .handlers import HANDLERS, require_complete
 from .host_header import check_host
@@ -214,20 +214,23 @@ class _Exchange:
             "x-request-id": self._id,
         }
         try:
-            await send_stream(self._receive, self._send, headers, self._encoded(response))
+            pieces = response.pieces
+            if self._services.settings.validate_responses and self._operation is not None:
+                pieces = self._checked(self._operation, pieces)
+            await send_stream(self._receive, self._send, headers, pieces)
         except ClientDisconnectedError:
             pass
         except Exception:  # noqa: BLE001 - too late for a 500: the response breaks off instead
             self._log_failure()
 
-    async def _encoded(self, response: EventStreamResponse) -> AsyncGenerator[bytes, None]:
-        check = self._services.settings.validate_responses
-        async with contextlib.aclosing(response.events) as batches:
-            async for events in batches:
-                if check and self._operation is not None:
-                    for event in events:
-                        self._contract.check_event(self._operation, event.message())
-                yield stored_events.encode(events) if events else stored_events.HEARTBEAT
+    async def _checked(
+        self, operation: Operation, pieces: AsyncGenerator[bytes, None]
+    ) -> AsyncGenerator[bytes, None]:
+        async with contextlib.aclosing(pieces):
+            async for piece in pieces:
+                for message in sent_messages(piece):
+                    self._contract.check_event(operation, message)
+                yield piece
 
     def _log_failure(self) -> None:
         # No path and no body: ids and contents of requests are the caller's, not the log's.

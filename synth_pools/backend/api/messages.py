@@ -11,7 +11,6 @@ from starlette.types import Receive
 from ..domain import json_text
 from ..domain.openapi import Operation
 from ..services import Services
-from ..storage.events import Event
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +62,7 @@ class EventStreamResponse:
     """A stream of server-sent events."""
 
     rollout_id: str
-    # An empty list is a sign of life.
-    events: AsyncGenerator[list[Event], None]
+    pieces: AsyncGenerator[bytes, None]
 
 
 Response = JSONResponse | BytesResponse | EventStreamResponse

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from .database import Transaction
@@ -23,6 +24,10 @@ _EVENT_ID = re.compile(r"evt_([0-9]{10,18})")
 _LARGEST = 2**63 - 1
 
 HEARTBEAT = b": heartbeat\n\n"
+
+# Of one piece of a stream: so much is read and encoded before others have their turn.
+_MOST_EVENTS = 200
+_ENOUGH_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +55,30 @@ class Event:
             f'"timestamp":"{self.timestamp}","data":{self.data}}}'
         )
 
-    def message(self) -> dict[str, str]:
-        """Return the event as a reader of server-sent events sees it."""
-        return {"id": self.id, "event": self.type, "data": self.envelope()}
+    def encode(self) -> bytes:
+        """Return the event as a message of an event stream."""
+        text = f"id: {self.id}\nevent: {self.type}\ndata: {self.envelope()}\n\n"
+        return text.encode("ascii")
 
 
-def encode(events: Sequence[Event]) -> bytes:
-    """Return events as a piece of an event stream."""
-    return "".join(
-        f"id: {event.id}\nevent: {event.type}\ndata: {event.envelope()}\n\n" for event in events
-    ).encode("ascii")
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Events of one rollout that follow each other, as bytes of an event stream."""
+
+    data: bytes
+    last_sequence: int
+    # Whether it has as many events, or bytes, as are read at a time.
+    is_full: bool
+    # Whether it holds the last event of the rollout.
+    is_end: bool
+
+
+def sent_messages(piece: bytes) -> Iterator[dict[str, str]]:
+    """Yield the messages of a piece as a reader of server-sent events sees them."""
+    for block in piece.decode("ascii").split("\n\n")[:-1]:
+        if not block.startswith(":"):
+            lines = (line.partition(": ") for line in block.split("\n"))
+            yield {name: value for name, _, value in lines}
 
 
 def append(tx: Transaction, rollout_seq: int, type_: str, timestamp: str, data: str) -> None:
@@ -91,17 +110,29 @@ def read_after(
         " WHERE rollout_seq = ? AND sequence > ? ORDER BY sequence LIMIT ?",
         (rollout["seq"], min(position, _LARGEST), limit),
     )
-    return [
-        Event(
-            rollout["id"],
-            rollout["pool_id"],
-            row["sequence"],
-            row["type"],
-            row["timestamp"],
-            row["data"],
-        )
-        for row in rows
-    ]
+    return [_event(rollout, row) for row in rows]
+
+
+def read_piece(db: sqlite3.Connection, rollout: sqlite3.Row, position: int) -> Piece | None:
+    """Return events of a rollout after a position, encoded; None where there are none."""
+    messages: list[bytes] = []
+    size = 0
+    rows = db.execute(
+        "SELECT sequence, type, timestamp, data FROM events"
+        " WHERE rollout_seq = ? AND sequence > ? ORDER BY sequence",
+        (rollout["seq"], min(position, _LARGEST)),
+    )
+    with contextlib.closing(rows):
+        for row in rows:
+            messages.append(_event(rollout, row).encode())
+            size += len(messages[-1])
+            is_full = len(messages) >= _MOST_EVENTS or size >= _ENOUGH_BYTES
+            is_end = row["type"] in TERMINAL
+            if is_full or is_end:
+                break
+    if not messages:
+        return None
+    return Piece(b"".join(messages), row["sequence"], is_full, is_end)
 
 
 def read_last(db: sqlite3.Connection, rollout: sqlite3.Row) -> Event | None:
@@ -122,3 +153,14 @@ def resume_position(
             if position <= last_sequence:
                 positions.append(position)
     return max(positions)
+
+
+def _event(rollout: sqlite3.Row, row: sqlite3.Row) -> Event:
+    return Event(
+        rollout["id"],
+        rollout["pool_id"],
+        row["sequence"],
+        row["type"],
+        row["timestamp"],
+        row["data"],
+    )

@@ -62,6 +62,16 @@ def find_rollout(db: Executes, rollout_id: str, pool_id: str | None = None) -> s
     return row
 
 
+def find_position(db: Executes, rollout_id: str) -> sqlite3.Row:
+    """Return what of a rollout its readers need, without its documents; 404 where it is gone."""
+    row: sqlite3.Row | None = db.execute(
+        "SELECT seq, id, pool_id, status, last_sequence FROM rollouts WHERE id = ?", (rollout_id,)
+    ).fetchone()
+    if row is None:
+        raise rollout_not_found(rollout_id, None)
+    return row
+
+
 def status_of(db: Executes, rollout_id: str) -> str:
     """Return the state of a rollout; raise 404 where there is none."""
     row = db.execute("SELECT status FROM rollouts WHERE id = ?", (rollout_id,)).fetchone()

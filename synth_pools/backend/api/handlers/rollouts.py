@@ -120,8 +120,8 @@ async def stream_rollout_events(request: Request) -> Response:
     )
     services = request.services
     heartbeat = services.settings.heartbeat_seconds
-    events = follow_events(services.database, services.notifier, rollout["id"], position, heartbeat)
-    return EventStreamResponse(rollout["id"], events)
+    pieces = follow_events(services.database, services.notifier, rollout["id"], position, heartbeat)
+    return EventStreamResponse(rollout["id"], pieces)
 
 
 @contextlib.contextmanager
