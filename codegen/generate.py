@@ -1,4 +1,6 @@
-"""Derive generated/ and the sync variant: from openapi.yaml, and from what is written as async.
+"""Derive generated/ from openapi.yaml, and the sync variant from what is written as async.
+
+The docstrings of short names are filled in as well, where they are written as async.
 
     python codegen/generate.py            write them
     python codegen/generate.py --check    compare with a fresh run; exit 1 and name what differs
@@ -17,13 +19,14 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from codegen import CodegenError, formatting, tree, unasync
+from codegen import CodegenError, docstrings, formatting, tree, unasync
 from codegen.client import generate_client
 
 SPEC = "openapi.yaml"
 CONFIG = "generator_config.yml"
 TEMPLATES = "codegen/templates"
 CLIENT = "generated/synth_pools_api"
+DOCUMENTED = "synth_pools/_client/_async"
 
 
 def derive(root: Path, work: Path) -> dict[str, Path]:
@@ -31,11 +34,14 @@ def derive(root: Path, work: Path) -> dict[str, Path]:
     client = work / "client"
     generate_client(root / SPEC, root / CONFIG, root / TEMPLATES, client)
     formatting.format_generated(client)
-    made = {CLIENT: client}
+    documented = work / "documented"
+    docstrings.fill_tree(root / DOCUMENTED, documented, label=DOCUMENTED)
+    made = {CLIENT: client, DOCUMENTED: documented}
     for number, (source, target) in enumerate(unasync.TREES.items()):
-        if (root / source).is_dir():
+        origin = made.get(source, root / source)
+        if origin.is_dir():
             derived = work / f"sync{number}"
-            unasync.derive_tree(root / source, derived, label=source)
+            unasync.derive_tree(origin, derived, label=source)
             formatting.format_ours(derived, settings=root / "pyproject.toml")
             made[target] = derived
     return made
@@ -44,7 +50,9 @@ def derive(root: Path, work: Path) -> dict[str, Path]:
 def write(root: Path) -> None:
     with tree.workspace(beside=root) as work:
         for number, (target, fresh) in enumerate(derive(root, work).items()):
-            tree.swap(fresh, root / target, attic=work / f"old{number}")
+            # What is written by hand stays where it is as long as there is nothing to change.
+            if target != DOCUMENTED or tree.differences(target, root / target, fresh):
+                tree.swap(fresh, root / target, attic=work / f"old{number}")
 
 
 def check(root: Path) -> list[str]:

@@ -48,7 +48,7 @@ class AsyncArtifactFiles(AsyncNamespace):
 
         Args:
             rollout_id: Id of the rollout.
-            artifact_path: The artifact's ``path``, or its ``artifact_id``.
+            path: The artifact's ``path``, or its ``artifact_id``.
 
         Returns:
             The content.

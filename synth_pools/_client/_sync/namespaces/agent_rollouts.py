@@ -51,7 +51,7 @@ class ArtifactFiles(Namespace):
 
         Args:
             rollout_id: Id of the rollout.
-            artifact_path: The artifact's ``path``, or its ``artifact_id``.
+            path: The artifact's ``path``, or its ``artifact_id``.
 
         Returns:
             The content.
