@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inspect import iscoroutine
 from typing import Any
 
 import httpx
@@ -35,3 +36,10 @@ def parametrize_library(metafunc: pytest.Metafunc, client: type[Any]) -> None:
 def send_through(library: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Have clients that are made from now on send through an HTTP library."""
     monkeypatch.setattr(io, "has_aiohttp", lambda: library == "aiohttp")
+
+
+def run_through(called: Any) -> None:
+    """Run what an async function returned to its end, where it waits for nothing on its way."""
+    if iscoroutine(called):
+        with pytest.raises(StopIteration):
+            called.send(None)

@@ -16,9 +16,11 @@ from synth_pools import (
     ClientClosedError,
     RolloutOutcome,
 )
+from synth_pools._client.runtime.async_.concurrency import AsyncWorkerGroup
 from tests.support.fault_server import FaultServer, Seen
 from tests.support.faults import Fault, answer, html, late, when
 from tests.support.fleet_service import FleetService, until
+from tests.support.variants import run_through
 
 pytestmark = pytest.mark.one_library
 
@@ -118,6 +120,18 @@ async def test_a_fleet_that_was_never_run_says_so(
         warnings.filterwarnings("error", message=".*never run")
         await fleet_client.rollouts.run_many(P, seeds(3)).aclose()
         gc.collect()
+
+
+async def test_a_worker_that_ends_before_its_start_returns_is_one(
+    fleet_client: AsyncContainerPoolsClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def start(group: AsyncWorkerGroup, work: Any, lost: Any) -> bool:
+        run_through(work())
+        return not group.stopping
+
+    monkeypatch.setattr(AsyncWorkerGroup, "start", start)
+    async with fleet_client.rollouts.run_many(P, []) as fleet:
+        assert [outcome async for outcome in fleet] == []
 
 
 async def test_a_closed_client(

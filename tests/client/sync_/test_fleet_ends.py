@@ -19,9 +19,11 @@ from synth_pools import (
     ContainerPoolsClient,
     RolloutOutcome,
 )
+from synth_pools._client.runtime.sync_.concurrency import WorkerGroup
 from tests.support.fault_server import FaultServer, Seen
 from tests.support.faults import Fault, answer, html, late, when
 from tests.support.fleet_service import FleetService, until
+from tests.support.variants import run_through
 
 pytestmark = pytest.mark.one_library
 
@@ -121,6 +123,18 @@ def test_a_fleet_that_was_never_run_says_so(
         warnings.filterwarnings("error", message=".*never run")
         fleet_client.rollouts.run_many(P, seeds(3)).close()
         gc.collect()
+
+
+def test_a_worker_that_ends_before_its_start_returns_is_one(
+    fleet_client: ContainerPoolsClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def start(group: WorkerGroup, work: Any, lost: Any) -> bool:
+        run_through(work())
+        return not group.stopping
+
+    monkeypatch.setattr(WorkerGroup, "start", start)
+    with fleet_client.rollouts.run_many(P, []) as fleet:
+        assert [outcome for outcome in fleet] == []
 
 
 def test_a_closed_client(service: FleetService, fleet_client: ContainerPoolsClient) -> None:
