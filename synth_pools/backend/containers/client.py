@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
@@ -45,6 +45,8 @@ class ContainerClient:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._http = ContainerHttp(settings)
+        # Those that are refused are looked at each time, to say why.
+        self._check_url = lru_cache(maxsize=1024)(partial(check_container_url, settings=settings))
 
     def at(self, url: str, key_env: str | None = None) -> HttpContainer:
         """Make the target at an address.
@@ -57,8 +59,8 @@ class ContainerClient:
             ApiError: 403 if the policy of this backend refuses the address or the variable.
             TargetError: The variable holds no key.
         """
-        # Again, though it was checked when it came: the policy may have changed since.
-        check_container_url(url, self._settings)
+        # Again, though it was checked when it came: the backend may run with another policy since.
+        self._check_url(url)
         key = None if key_env is None else container_key(key_env, url, self._settings)
         return HttpContainer(self, url, key)
 

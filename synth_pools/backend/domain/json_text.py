@@ -39,9 +39,8 @@ def loads(raw: bytes, max_depth: int = MAX_DEPTH) -> Any:
         raise BrokenJsonError(f"not UTF-8 at byte {error.start}") from None
     spelling = raw.translate(_SPELLING)
     may_be_too_large = any(form in spelling for form in _MAYBE_TOO_LARGE)
-    parse_float = _finite_float if may_be_too_large else None
     try:
-        value = json.loads(text, parse_constant=_refuse_constant, parse_float=parse_float)
+        value = (_CHECKING_FLOATS if may_be_too_large else _DECODER).decode(text)
     except RecursionError:
         raise BrokenJsonError(f"nested more than {max_depth} levels deep") from None
     except json.JSONDecodeError as error:
@@ -139,6 +138,11 @@ def _finite_float(text: str) -> float:
 
 def _refuse_constant(name: str) -> None:
     raise BrokenJsonError(f"{name} is no JSON value")
+
+
+# Made once: `json.loads` makes one for each text, which costs more than to read a short one.
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
+_CHECKING_FLOATS = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite_float)
 
 
 def _is_too_deep(value: Any, max_depth: int) -> bool:
