@@ -29,6 +29,7 @@ from .storage import pools, rollouts
 from .storage.content_store import ContentStore
 from .storage.cursors import Cursors, cursor_secret
 from .storage.database import Database, StorageError, Transaction
+from .storage.idempotency import forget_old_keys
 from .storage.retention import forget_finished, keep_within
 from .storage.vacuum import give_back_free_pages
 
@@ -128,6 +129,7 @@ async def open_services(settings: Settings, contract: Contract) -> AsyncIterator
             background.start(rollout_service.cancel_all(pool_id))
         await _sweep(database, contents, settings)
         scheduler.start()
+        background.start(forget_old_keys(database))
         background.start(give_back_free_pages(database))
         if settings.keep_finished_seconds is not None:
             keep_seconds = settings.keep_finished_seconds

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import sqlite3
 from dataclasses import dataclass
@@ -9,11 +10,15 @@ from typing import Any
 
 from ..domain import clock, json_text
 from ..domain.errors import ApiError, conflict
-from .database import Database, Executes, Transaction
+from .database import Database, Executes, StorageError, Transaction
 from .rollouts import find_rollout
 
 # How long an Idempotency-Key counts.
 KEY_SECONDS = 24 * 3600.0
+
+# So many at once hold up nobody's admission for long.
+_CHUNK = 200
+_PAUSE_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +38,10 @@ class IdempotencyKey:
 
     def existing(self, tx: Transaction) -> sqlite3.Row | None:
         """Return the rollout that this key led to before; 409 where that was with another body."""
-        tx.execute("DELETE FROM idempotency WHERE created < ?", (clock.unix_time() - KEY_SECONDS,))
         row = tx.execute(
-            "SELECT body_sha256, rollout_id FROM idempotency WHERE scope = ? AND key = ?",
-            (self.scope, self.key),
+            "SELECT body_sha256, rollout_id FROM idempotency"
+            " WHERE scope = ? AND key = ? AND created >= ?",
+            (self.scope, self.key, _oldest()),
         ).fetchone()
         if row is None:
             return None
@@ -45,9 +50,9 @@ class IdempotencyKey:
         return find_rollout(tx, row["rollout_id"])
 
     def reserve(self, tx: Transaction, rollout_id: str) -> None:
-        """Store that this key leads to a rollout."""
+        """Store that this key leads to a rollout; what it led to more than a day ago is forgotten."""
         tx.execute(
-            "INSERT INTO idempotency (scope, key, body_sha256, rollout_id, created)"
+            "REPLACE INTO idempotency (scope, key, body_sha256, rollout_id, created)"
             " VALUES (?, ?, ?, ?, ?)",
             (self.scope, self.key, self.body_sha256, rollout_id, clock.unix_time()),
         )
@@ -92,6 +97,29 @@ class BatchKey:
     def reserve(self, tx: Transaction, rollout_id: str) -> None:
         """Remember the body, once one of its rollouts is admitted: refusals reserve no key."""
         self._whole.reserve(tx, rollout_id)
+
+
+async def forget_old_keys(database: Database) -> None:
+    """Delete, again and again, the keys that count no more, some at a time."""
+    while True:
+        try:
+            forgotten = await database.write(_delete_old)
+        except StorageError:
+            forgotten = 0  # it is in the log, and there is a next time
+        if forgotten < _CHUNK:
+            await asyncio.sleep(_PAUSE_SECONDS)
+
+
+def _delete_old(tx: Transaction) -> int:
+    return tx.execute(
+        "DELETE FROM idempotency WHERE (scope, key) IN"
+        " (SELECT scope, key FROM idempotency WHERE created < ? LIMIT ?)",
+        (_oldest(), _CHUNK),
+    ).rowcount
+
+
+def _oldest() -> float:
+    return clock.unix_time() - KEY_SECONDS
 
 
 def _conflict(rollout_id: str) -> ApiError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +13,9 @@ from typing import Any
 import httpx
 import pytest
 
-from synth_pools.backend.storage.database import FILE_NAME
+from synth_pools.backend.domain import clock
+from synth_pools.backend.storage.database import FILE_NAME, Database, Transaction
+from synth_pools.backend.storage.idempotency import forget_old_keys
 from tests.support.backend_server import KEY, Server, eventually, serve
 
 
@@ -145,6 +148,43 @@ def test_a_key_lasts_for_a_day_over_restarts(tmp_path: Path) -> None:
         age_keys(tmp_path / FILE_NAME, seconds)
         with serve(tmp_path) as own:
             assert (create(own, path, {}, key).json()["id"] == first) == is_kept
+
+
+def test_an_old_key_counts_no_more_before_it_is_removed(tmp_path: Path) -> None:
+    body, other, key = {"mode": "sync"}, {"mode": "sync", "seed": 2}, uuid.uuid4().hex
+    with serve(tmp_path) as own:
+        path = f"/v1/pools/{own.pool()}/rollouts"
+        first = create(own, path, body, key).json()["id"]
+        age_keys(tmp_path / FILE_NAME, 86_410)
+        second = create(own, path, other, key)
+        assert (second.status_code, second.json()["id"] == first) == (200, False)
+        assert create(own, path, other, key).json() == second.json()
+        assert create(own, path, body, key).status_code == 409
+
+
+async def test_old_keys_are_removed_some_at_a_time(tmp_path: Path) -> None:
+    database = Database(tmp_path)
+    old, young = clock.unix_time() - 86_410, clock.unix_time()
+
+    def fill(tx: Transaction) -> None:
+        tx.executemany(
+            "INSERT INTO idempotency (scope, key, body_sha256, rollout_id, created)"
+            " VALUES ('s', ?, '', 'r', ?)",
+            [(str(number), young if number < 3 else old) for number in range(1003)],
+        )
+
+    def left() -> list[str]:
+        with database.reading() as db:
+            return [row[0] for row in db.execute("SELECT key FROM idempotency ORDER BY key")]
+
+    await database.write(fill)
+    clearing = asyncio.create_task(forget_old_keys(database))
+    async with asyncio.timeout(60):
+        while len(left()) > 3:
+            await asyncio.sleep(0.01)
+    clearing.cancel()
+    assert left() == ["0", "1", "2"]
+    await database.close()
 
 
 def age_keys(file: Path, seconds: int) -> None:
