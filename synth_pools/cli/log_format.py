@@ -17,7 +17,7 @@ from typing import Any
 from synth_pools.backend.domain.state_changes import REQUEST_ID
 
 FORMATS = ("text", "json")
-LEVELS = ("info", "warning", "error")
+LEVELS = ("debug", "info", "warning", "error")
 
 # What needs no quotes to be told from what stands next to it.
 _PLAIN = re.compile(r"[A-Za-z0-9._:/+-]+")

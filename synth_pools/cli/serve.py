@@ -164,8 +164,8 @@ def _limit_option(limit: Field[Any]) -> _Decorator:
     type=click.Choice(LEVELS),
     default="info",
     show_default=True,
-    help="What the log tells: info is every change of state of a pool or a rollout, too; "
-    "warning and error are only what goes wrong.",
+    help="What the log tells: info is every change of state of a pool and every end of a rollout, "
+    "too, and debug also its admission and starts; warning and error are only what goes wrong.",
 )
 @limit_options
 @click.argument("unexpected", nargs=-1, type=click.UNPROCESSED, metavar="")

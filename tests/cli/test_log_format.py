@@ -69,7 +69,8 @@ def run_rollouts(client: httpx.Client) -> dict[str, Any]:
 
 def test_one_json_line_for_each_change(tmp_path: Path) -> None:
     arguments = ("--port", "0", "--data-dir", str(tmp_path / "d"), "--api-key", KEY)
-    with serve(tmp_path, *arguments, "--log-format", "json") as serving:
+    options = ("--log-format", "json", "--log-level", "debug")
+    with serve(tmp_path, *arguments, *options) as serving:
         with serving.client(KEY) as client:
             ids = run_rollouts(client)
         status, errors = serving.end()
@@ -101,9 +102,11 @@ def test_one_json_line_for_each_change(tmp_path: Path) -> None:
     }
     failed = by_rollout[ids["failed"], "rollout failed"]
     assert failed["code"] == "container_failed"
-    assert failed["run_seconds"] >= 0
+    assert (failed["attempt"], failed["run_seconds"] >= 0) == (1, True)
+    assert failed["level"] == "INFO"
     started = by_rollout[ids["failed"], "rollout running"]
-    assert (started["attempt"], started["queue_seconds"] >= 0) == (1, True)
+    assert (started["attempt"], started["level"]) == (1, "DEBUG")
+    assert started["queue_seconds"] == failed["queue_seconds"] >= 0
     traces = {line["rollout_id"] for line in lines if "trace_correlation_id" in line}
     assert traces == {ids["completed"]}
     assert by_rollout[ids["completed"], "rollout queued"]["trace_correlation_id"] == (
@@ -111,7 +114,7 @@ def test_one_json_line_for_each_change(tmp_path: Path) -> None:
     )
 
 
-def test_the_same_as_text_which_is_the_default(tmp_path: Path) -> None:
+def test_the_end_of_each_as_text_which_is_the_default(tmp_path: Path) -> None:
     arguments = ("--port", "0", "--data-dir", str(tmp_path / "d"), "--api-key", KEY)
     with serve(tmp_path, *arguments) as serving:
         with serving.client(KEY) as client:
@@ -121,17 +124,19 @@ def test_the_same_as_text_which_is_the_default(tmp_path: Path) -> None:
     for secret in (KEY, MARK):
         assert secret not in errors
     lines = errors.splitlines()
-    assert len(lines) == 2 + 4 * 3
+    assert len(lines) == 2 + 4
     head = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} INFO synth_pools\.backend\.states: "
     assert all(re.match(head, line) for line in lines)
-    [queued] = [line for line in lines if "queued" in line and ids["completed"] in line]
-    assert queued.partition(": ")[2] == (
-        f"rollout queued pool_id={ids['pool']} rollout_id={ids['completed']}"
-        ' trace_correlation_id="a trace \\"with\\" quotes"'
-        f" request_id={ids['completed request']}"
+    [completed] = [line for line in lines if ids["completed"] in line]
+    told = completed.partition(": ")[2]
+    assert told.startswith(
+        f"rollout completed pool_id={ids['pool']} rollout_id={ids['completed']}"
+        ' trace_correlation_id="a trace \\"with\\" quotes" attempt=1 queue_seconds=0.'
     )
+    [cancelled] = [line for line in lines if "rollout cancelled" in line]
+    assert cancelled.endswith(f" request_id={ids['cancelled request']}")
     [failed] = [line for line in lines if "rollout failed" in line]
-    assert " code=container_failed run_seconds=0." in failed
+    assert re.search(r" attempt=1 code=container_failed queue_seconds=0\S* run_seconds=0\.", failed)
 
 
 @pytest.mark.parametrize("level", ["warning", "error"])
@@ -161,7 +166,8 @@ def test_a_restart_tells_what_became_of_what_ran(tmp_path: Path) -> None:
 
 def test_whoever_does_not_read_the_log_stops_nothing(tmp_path: Path) -> None:
     arguments = ("--port", "0", "--data-dir", str(tmp_path / "d"), "--api-key", KEY)
-    with serve(tmp_path, *arguments, "--log-format", "json") as serving:
+    options = ("--log-format", "json", "--log-level", "debug")
+    with serve(tmp_path, *arguments, *options) as serving:
         with serving.client(KEY) as client:
             body = {"name": "p", "concurrency": 100}
             pool = client.post("/v1/pools", json=body).json()["id"]
@@ -268,7 +274,7 @@ def record(text: str) -> logging.LogRecord:
 def test_a_program_around_it_gets_them_as_records(
     start: Callable[..., Server], caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO, "synth_pools.backend.states")
+    caplog.set_level(logging.DEBUG, "synth_pools.backend.states")
     own = start()
     pool = own.pool()
     own.run(pool, trace_correlation_id="t")

@@ -286,7 +286,7 @@ def assert_refused(done: subprocess.CompletedProcess[str], words: str) -> None:
         (["--grace", "-1"], "--grace"),
         (["--api-keys-file", "/no/such/file"], "cannot read the keys file"),
         (["--log-format", "xml"], "--log-format"),
-        (["--log-level", "debug"], "--log-level"),
+        (["--log-level", "trace"], "--log-level"),
     ],
 )
 def test_bad_input_gets_one_line(tmp_path: Path, arguments: list[str], words: str) -> None:

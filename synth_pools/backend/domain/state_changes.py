@@ -36,18 +36,25 @@ class RolloutChange:
     trace: str = "null"
     # Of one that waits again: it was admitted before.
     is_put_back: bool = False
-    # Of a start: the how-manieth.
+    # Of a start, and of the end of one that was started: the number of the attempt.
     attempt: int | None = None
     # Of a failure: its error code.
     code: str | None = None
-    # How long it waited for its first start; how long it ran since then.
+    # How long it waited for its first start, of that and of the end; how long it ran since then.
     queue_seconds: float | None = None
     run_seconds: float | None = None
+
+    @property
+    def is_end(self) -> bool:
+        """True of the last one of a rollout."""
+        return self.status not in ("queued", "running")
 
 
 def write_line(change: PoolChange | RolloutChange, request_id: str | None) -> None:
     """Write one line of the log: ids and states, never what somebody sent or answered."""
-    if not _log.isEnabledFor(logging.INFO):
+    is_step = isinstance(change, RolloutChange) and not change.is_end
+    level = logging.DEBUG if is_step else logging.INFO
+    if not _log.isEnabledFor(level):
         return
     if isinstance(change, PoolChange):
         fields: dict[str, Any] = {"pool_id": change.pool_id, "code": change.code}
@@ -63,9 +70,9 @@ def write_line(change: PoolChange | RolloutChange, request_id: str | None) -> No
         }
     fields["request_id"] = request_id
     what = "pool" if isinstance(change, PoolChange) else "rollout"
-    # Not `_log.info`, which looks for the line of code that called it: that costs as much again.
+    # Not `_log.log`, which looks for the line of code that called it: that costs as much again.
     record = logging.getLogRecordFactory()(
-        _log.name, logging.INFO, __file__, 0, "%s %s", (what, change.status), None
+        _log.name, level, __file__, 0, "%s %s", (what, change.status), None
     )
     vars(record).update(line_fields(fields))
     _log.handle(record)

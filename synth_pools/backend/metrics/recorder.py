@@ -53,9 +53,9 @@ class MetricsRecorder:
             self.admitted += not change.is_put_back
         elif change.status == "running":
             self.attempts += 1
+            if change.queue_seconds is not None:
+                self.queue_seconds.observe(change.queue_seconds)
         else:
             self.finished.count((change.status, change.code or ""))
-        if change.queue_seconds is not None:
-            self.queue_seconds.observe(change.queue_seconds)
         if change.run_seconds is not None:
             self.run_seconds.observe(change.status, change.run_seconds)

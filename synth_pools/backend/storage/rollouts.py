@@ -191,7 +191,8 @@ def put_back(tx: Transaction, rollout_id: str, error: TargetError) -> bool:
     reason = {"code": error.code, "message": error.message}
     data = json_text.dumps({"status": "queued", "previous_error": reason})
     events.insert(tx, row["seq"], row["last_sequence"], events.QUEUED, moment, data)
-    tx.changed(replace(_change_of(row, "queued", moment), is_put_back=True, run_seconds=None))
+    change = _change_of(row, "queued", moment)
+    tx.changed(replace(change, is_put_back=True, queue_seconds=None, run_seconds=None))
     return True
 
 
@@ -349,7 +350,9 @@ def _change_of(
     if status == "running" and started_at is None:
         queue_seconds = seconds_between(created_at, moment)
     elif status != "running" and started_at is not None:
+        queue_seconds = seconds_between(created_at, started_at)
         run_seconds = seconds_between(started_at, moment)
+        attempt = row["attempt"]
     return RolloutChange(
         pool_id=row["pool_id"],
         rollout_id=row["id"],
