@@ -89,7 +89,7 @@ async def _before(request: Request, passing: Passing) -> Response | None:
 
 
 async def _stream(request: Request, blocks: Blocks, passing: Passing) -> Blocks:
-    yield b": hello\r\nretry: 1000\r\n\r\n"
+    yield b"\xef\xbb\xbf: hello\r\nretry: 1000\r\n\r\n"
     number = 0
     async for block in blocks:
         number += 1

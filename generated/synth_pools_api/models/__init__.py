@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from .pool_status import PoolStatus as PoolStatus
     from .pool_target import PoolTarget as PoolTarget
     from .pool_urls import PoolUrls as PoolUrls
+    from .process_environment import ProcessEnvironment as ProcessEnvironment
     from .queue_status import QueueStatus as QueueStatus
     from .rollout import Rollout as Rollout
     from .rollout_batch import RolloutBatch as RolloutBatch
@@ -100,6 +101,7 @@ __all__ = (
     "PoolStatus",
     "PoolTarget",
     "PoolUrls",
+    "ProcessEnvironment",
     "QueueStatus",
     "Rollout",
     "RolloutBatch",
@@ -162,6 +164,7 @@ _MODULES = {
     "PoolStatus": "pool_status",
     "PoolTarget": "pool_target",
     "PoolUrls": "pool_urls",
+    "ProcessEnvironment": "process_environment",
     "QueueStatus": "queue_status",
     "Rollout": "rollout",
     "RolloutBatch": "rollout_batch",

@@ -9,7 +9,7 @@ from attrs import field as _attrs_field
 from ..types import UNSET, Unset
 
 if TYPE_CHECKING:
-    from ..models.json_object import JsonObject
+    from ..models.process_environment import ProcessEnvironment
 
 
 T = TypeVar("T", bound="PoolProcess")
@@ -22,26 +22,27 @@ class PoolProcess:
 
         Attributes:
             argv (list[str]): The program and its arguments; no shell reads them.
-            env (JsonObject | None | Unset): Environment variables, texts by name, beside the few that every process gets.
+            env (None | ProcessEnvironment | Unset): Environment variables, texts by name, beside the few that every process
+                gets.
             cwd (None | str | Unset): Its working directory; that of the server where it is not given.
             start_timeout_seconds (float | None | Unset): How long it may take until it is healthy, in seconds (default 30).
     """
 
     argv: list[str]
-    env: JsonObject | None | Unset = UNSET
+    env: None | ProcessEnvironment | Unset = UNSET
     cwd: None | str | Unset = UNSET
     start_timeout_seconds: float | None | Unset = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        from ..models.json_object import JsonObject
+        from ..models.process_environment import ProcessEnvironment
 
         argv = self.argv
 
         env: dict[str, Any] | None | Unset
         if isinstance(self.env, Unset):
             env = UNSET
-        elif isinstance(self.env, JsonObject):
+        elif isinstance(self.env, ProcessEnvironment):
             env = self.env.to_dict()
         else:
             env = self.env
@@ -76,12 +77,12 @@ class PoolProcess:
 
     @classmethod
     def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
-        from ..models.json_object import JsonObject
+        from ..models.process_environment import ProcessEnvironment
 
         d = dict(src_dict)
         argv = cast(list[str], d.pop("argv"))
 
-        def _parse_env(data: object) -> JsonObject | None | Unset:
+        def _parse_env(data: object) -> None | ProcessEnvironment | Unset:
             if data is None:
                 return data
             if isinstance(data, Unset):
@@ -89,12 +90,12 @@ class PoolProcess:
             try:
                 if not isinstance(data, dict):
                     raise TypeError()
-                env_type_0 = JsonObject.from_dict(data)
+                env_type_0 = ProcessEnvironment.from_dict(data)
 
                 return env_type_0
             except (TypeError, ValueError, AttributeError, KeyError):
                 pass
-            return cast(JsonObject | None | Unset, data)
+            return cast(None | ProcessEnvironment | Unset, data)
 
         env = _parse_env(d.pop("env", UNSET))
 

@@ -8,7 +8,6 @@ from typing import Any, Self
 
 from ..domain import json_text
 from ..domain.definitions import container_key_env, process_of
-from ..domain.errors import invalid
 
 # Carried by the process and all that it starts, whatever group they move to: they are known by it.
 MARKER = "SYNTH_POOLS_PROCESS"
@@ -74,23 +73,6 @@ def environment(
     }
     secret = {} if key is None else {KEY: key}
     return {**inherited, **spec.variables(port), **secret, "PORT": str(port), MARKER: marker}
-
-
-def check_process(definition: Mapping[str, Any]) -> None:
-    """Raise 422 for variables that no process can have, on whatever machine."""
-    env = (process_of(definition) or {}).get("env")
-    place = ["body", "config", "process", "env"]
-    faults = []
-    for name, value in (env or {}).items():
-        if not name or "=" in name or "\0" in name:
-            message = f"{json_text.dumps(name)[:300]} is no name of a variable"
-            allowed = 'a name is not empty and holds no "=" and no NUL'
-            faults.append({"loc": place, "msg": f"{message}: {allowed}", "type": "propertyNames"})
-        elif isinstance(value, str) and "\0" in value:
-            message = "holds a NUL, which the value of a variable may not"
-            faults.append({"loc": [*place, name], "msg": message, "type": "pattern"})
-    if faults:
-        raise invalid(faults)
 
 
 def _filled(text: str, port: int) -> str:

@@ -109,7 +109,11 @@ class Context:
             StopScenarioError: The status is not 200; the departure is recorded.
         """
         stream = self.session.http.stream(
-            operation, ids, until=until, limit=limit or self.session.patience, **request
+            operation,
+            ids,
+            until=until,
+            limit=self.session.allowance(limit or self.session.patience),
+            **request,
         )
         self.expect.record(stream.exchange)
         if stream.status != 200:

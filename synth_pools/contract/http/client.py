@@ -28,6 +28,8 @@ ABSENT: Any = type("Absent", (), {"__repr__": lambda _: "nothing", "__bool__": l
 CALL_SECONDS = 30.0
 _LARGEST = 64 * 1024 * 1024
 _BUSY_SECONDS = 20.0
+# What a request leaves of the longest time before it.
+_FORGET = 0.98
 
 
 @dataclass(frozen=True)
@@ -81,12 +83,14 @@ class HttpClient:
         key: The API key, which is masked in all that is kept.
         document: The document that knows the operations.
         stop: An event that ends all waits and all further requests.
+        round_trip: Seconds that a request takes here: the longest of the latest ones.
     """
 
     base_url: str
     key: ApiKey
     document: Document
     stop: threading.Event = field(default_factory=threading.Event)
+    round_trip: float = 0.0
     _client: httpx.Client = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -194,7 +198,10 @@ class HttpClient:
                     return b"".join(parts), f"the answer is larger than {_LARGEST} bytes"
             return b"".join(parts), None
 
-        return self._exchange(method, url, headers, body, operation, limit, take)
+        exchange = self._exchange(method, url, headers, body, operation, limit, take)
+        if exchange.trouble is None:
+            self.round_trip = max(exchange.elapsed, _FORGET * self.round_trip)
+        return exchange
 
     def stream(
         self,

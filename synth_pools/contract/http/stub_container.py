@@ -1,7 +1,7 @@
 """Stub containers on loopback, which obey the `env` of a rollout.
 
-`delay`, `fail` and `reward` are read as the echo target reads them; `answer` asks for a wrong or
-broken response. Every request is remembered.
+`delay`, `fail` and `reward` are read as the echo target reads them; `hold` keeps a rollout until it
+is released, and `answer` asks for a wrong or broken response. Every request is remembered.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import contextlib
 import json
 import socket
 import threading
+import time
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
@@ -35,6 +36,8 @@ _KNOWN = {
     "/program": PROGRAM,
     "/taskset": TASKSET,
 }
+# Longer than any scenario; what holds a rollout releases it.
+_HELD_SECONDS = 600.0
 ARTIFACT = {"content": "hello", "content_type": "text/plain", "metadata": {"n": 1}}
 
 
@@ -49,10 +52,11 @@ class ReceivedRequest:
 
 @dataclass(slots=True)
 class ReceivedRequests:
-    """Requests that stub containers received, and the rollouts that were to be terminated."""
+    """Requests that stub containers received, and the rollouts that were to be ended."""
 
     received: list[ReceivedRequest] = field(default_factory=list)
     terminated: set[str] = field(default_factory=set)
+    released: set[str] = field(default_factory=set)
     closing: threading.Event = field(default_factory=threading.Event)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -71,6 +75,18 @@ class ReceivedRequests:
     def was_terminated(self, rollout_id: str) -> bool:
         with self.lock:
             return rollout_id in self.terminated
+
+    def release(self, rollout_id: str) -> None:
+        """Let a rollout that is held end."""
+        with self.lock:
+            self.released.add(rollout_id)
+
+    def is_over(self, rollout_id: str) -> bool:
+        """Return True if a rollout was released or terminated, or its container ends."""
+        if self.closing.is_set():
+            return True
+        with self.lock:
+            return rollout_id in self.terminated or rollout_id in self.released
 
 
 class _Server(ThreadingHTTPServer):
@@ -135,7 +151,9 @@ class _Handler(BaseHTTPRequestHandler):
         env = body.get("env")
         env = env if isinstance(env, dict) else {}
         delay = env.get("delay", 0)
-        if isinstance(delay, int | float) and delay > 0:
+        if env.get("hold") is True:
+            self._pause(_HELD_SECONDS, str(body.get("rollout_id")))
+        elif isinstance(delay, int | float) and delay > 0:
             self._pause(float(delay), str(body.get("rollout_id")))
         response = env.get("answer")
         if response == "http_error":
@@ -166,9 +184,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _pause(self, seconds: float, rollout_id: str) -> None:
         received = self.server.received
-        for _ in range(int(seconds / 0.05) + 1):
-            if received.closing.wait(0.05) or received.was_terminated(rollout_id):
-                return
+        until = time.monotonic() + seconds
+        while not received.is_over(rollout_id) and time.monotonic() < until:
+            received.closing.wait(min(0.05, max(0.0, until - time.monotonic())))
 
     def _cut_short(self) -> None:
         head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from synth_pools.contract.document import Operation
@@ -10,7 +11,7 @@ from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Expectation, Status
 from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.waits import run_rollout
-from synth_pools.contract.http.client import ABSENT, Response
+from synth_pools.contract.http.client import ABSENT, Response, at
 from synth_pools.contract.http.reproduce import MASKED
 from synth_pools.contract.results import Clause, Column, Outcome
 
@@ -127,14 +128,17 @@ def errors_invalid(ctx: Context) -> None:
                     Expectation(
                         operation.id, f"detail names {field}", response, column=Column.ERRORS
                     ),
-                    any(field in _names(item) for item in detail) or wrong is ABSENT,
+                    any(_names(item, field) for item in detail),
                     str(detail)[:200],
                 )
 
 
-def _names(item: Any) -> list[Any]:
-    place = item.get("loc") if isinstance(item, dict) else None
-    return place if isinstance(place, list) else []
+def _names(item: Any, field: str) -> bool:
+    """Return True if an entry of `detail` names a field, by its place or in its text."""
+    place, text = at(item, "loc"), at(item, "msg")
+    if isinstance(place, list) and field in place:
+        return True
+    return isinstance(text, str) and re.search(rf"\b{field}\b", text) is not None
 
 
 def _wrong_fields(operation: str) -> list[tuple[str, Any]]:
@@ -178,13 +182,17 @@ def _wrong_fields(operation: str) -> list[tuple[str, Any]]:
 @scenario(
     "errors.too_large",
     "Errors",
-    "a body of more than 16 MiB is 413 with the error schema",
+    "a body beyond the limit of the server is 413 with the error schema",
     *_BODIES,
 )
 def errors_too_large(ctx: Context) -> None:
     body = b'{"name": "' + b"x" * (17 * _MEGABYTE) + b'"}'
     for operation, ids in _operations(ctx):
         response = _send(ctx, operation, ids, body)
+        if response.status in (200, 201, 202, 409, 422):
+            # Its numbers are a server's own (Limits): this one has read the body.
+            ctx.expect.inconclusive(operation.id, "the server takes a body of 17 MiB")
+            continue
         ctx.expect.status(response, Status(413, "the body has 17 MiB"), operation.id)
 
 

@@ -194,10 +194,10 @@ def events_readers(ctx: Context) -> None:
     live = together(
         ctx,
         [
-            lambda way=way: ctx.session.http.stream(*way, limit=ctx.session.patience)  # type: ignore[misc]
+            lambda way=way: ctx.session.http.stream(*way, limit=2 * ctx.session.patience)  # type: ignore[misc]
             for way in ways
         ],
-        2 * ctx.session.patience,
+        3 * ctx.session.patience,
     )
     afterwards = _read(ctx, *_both(rollout)[0])
     wanted = [message.data for message in afterwards.reader.messages]

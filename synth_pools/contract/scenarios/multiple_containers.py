@@ -5,9 +5,10 @@ from __future__ import annotations
 from synth_pools.contract.document import FINAL
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Expectation
+from synth_pools.contract.harness.holding import hold
 from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.views import of_pool
-from synth_pools.contract.harness.waits import STARTED, run_rollout, start_rollout, wait_for
+from synth_pools.contract.harness.waits import run_rollout, wait_for
 from synth_pools.contract.http.client import at
 from synth_pools.contract.results import Outcome
 
@@ -38,10 +39,11 @@ def containers_several(ctx: Context) -> None:
     pool_id = ctx.resources.pool(container_url=None, container_urls=urls, concurrency=2)
     for reader, pool, response in of_pool(ctx, pool_id):
         ctx.expect.equal(reader, "container_urls", urls, at(pool, "container_urls"), response)
-    rollouts = []
-    for _ in urls:
-        rollouts.append(start_rollout(ctx, pool_id, env={"delay": 1.5}))
-        wait_for(ctx, rollouts[-1], STARTED)
+    held = next(hold(ctx))
+    # The containers are the kit's own, so both rollouts are there at the same time.
+    rollouts = [held.start(pool_id) for _ in urls]
+    for rollout in rollouts:
+        held.release(rollout)
     for rollout in rollouts:
         response = wait_for(ctx, rollout, FINAL)
         ctx.expect.equal("create_rollout", "status", "completed", response.at("status"), response)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from synth_pools.contract.document import FINAL
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Expectation, Status
+from synth_pools.contract.harness.holding import hold
 from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.views import of_pool
 from synth_pools.contract.harness.waits import (
-    STARTED,
     eventually,
     run_rollout,
     start_rollout,
@@ -89,13 +89,17 @@ def _is(ctx: Context, operation: str, status: str, pool_id: str, wrote: Response
     needs="pause",
 )
 def pause_rollouts(ctx: Context) -> None:
-    pool_id = ctx.resources.live_pool(concurrency=1)
-    path = {"pool_id": pool_id}
-    running = start_rollout(ctx, pool_id, env={"delay": 1.0})
-    queued = start_rollout(ctx, pool_id, env={"delay": 0})
-    unwanted = start_rollout(ctx, pool_id, env={"delay": 0})
-    wait_for(ctx, running, STARTED)
-    wrote = ctx.require(200, "pause_pool", path)
+    for held in hold(ctx):
+        pool_id = held.pool(concurrency=1)
+        path = {"pool_id": pool_id}
+        running = held.start(pool_id)
+        queued = start_rollout(ctx, pool_id, env={"delay": 0})
+        unwanted = start_rollout(ctx, pool_id, env={"delay": 0})
+        wrote = ctx.require(200, "pause_pool", path)
+        # The one place was taken when the pool was paused: nothing else had begun.
+        if held.running(running):
+            break
+    held.release(running)
     ended = wait_for(ctx, running, FINAL)
     ctx.expect.equal(
         "pause_pool", "status of the one that ran", "completed", ended.at("status"), ended

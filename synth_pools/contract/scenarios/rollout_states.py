@@ -7,6 +7,7 @@ from typing import Any
 from synth_pools.contract.document import FINAL
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Expectation, Status
+from synth_pools.contract.harness.holding import hold
 from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.views import USAGE
 from synth_pools.contract.harness.waits import (
@@ -120,7 +121,7 @@ def _eventually_cancelled(ctx: Context, rollout: Rollout) -> None:
         response = ctx.require(200, "get_rollout", rollout.ids)
         return bool(response.at("status") == "cancelled")
 
-    eventually(ctx, look, 10.0)
+    eventually(ctx, look)
 
 
 def _moves(ctx: Context, operation: str, former: Any, response: Response) -> None:
@@ -331,11 +332,15 @@ def states_pool_deleted(ctx: Context) -> None:
     needs="live",
 )
 def states_task_deleted(ctx: Context) -> None:
-    pool_id = ctx.resources.live_pool(concurrency=1, tasks=[{"task_id": "t"}])
-    running = start_rollout(ctx, pool_id, task_id="t", env={"delay": 1.5})
-    queued = start_rollout(ctx, pool_id, task_id="t", env={"delay": 0})
-    wait_for(ctx, running, STARTED)
-    ctx.require(200, "delete_task", {"pool_id": pool_id, "task_id": "t"})
+    for held in hold(ctx):
+        pool_id = held.pool(concurrency=1, tasks=[{"task_id": "t"}])
+        running = held.start(pool_id, task_id="t")
+        queued = start_rollout(ctx, pool_id, task_id="t", env={"delay": 0})
+        ctx.require(200, "delete_task", {"pool_id": pool_id, "task_id": "t"})
+        # The one place was taken when the task was deleted: the other one had not begun.
+        if held.running(running):
+            break
+    held.release(running)
     response = wait_for(ctx, queued, FINAL)
     ctx.expect.equal(
         "delete_task", "status of the queued rollout", "failed", response.at("status"), response

@@ -174,7 +174,7 @@ def values_rollout(ctx: Context) -> None:
 @scenario(
     "values.long",
     "Errors",
-    "a body of less than 16 MiB is read, however long a value in it is",
+    "a body within the limit of the server is read, however long a value in it is",
     "create_pool",
     "update_pool",
     "create_task",
@@ -184,7 +184,14 @@ def values_long(ctx: Context) -> None:
     text = "längere Texte 🌍 " * 60_000
     pool_id = ctx.resources.pool()
     path = {"pool_id": pool_id}
-    wrote = ctx.check(200, "update_pool", path, json={"metadata": {"long": text}})
+    wrote = ctx.call("update_pool", path, json={"metadata": {"long": text}})
+    if wrote.status == 413:
+        # Its numbers are a server's own (Limits).
+        note = f"the server takes no body of {len(wrote.exchange.request_body or b'')} bytes"
+        for operation in ctx.scenario.operations:
+            ctx.expect.inconclusive(operation, note)
+        return
+    ctx.expect.status(wrote, 200, "update_pool")
     ctx.expect.that(
         Expectation("update_pool", f"a text of {len(text)} characters", wrote),
         wrote.at("metadata", "long") == text,

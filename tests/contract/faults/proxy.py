@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 import socket
 import threading
 from collections.abc import AsyncIterator
@@ -26,11 +27,21 @@ _START_SECONDS = 10.0
 
 @dataclass(slots=True)
 class FaultProxy:
-    """Proxy as a context manager; without a fault it passes everything on unchanged."""
+    """Proxy as a context manager; without a fault it passes everything on unchanged.
+
+    Attributes:
+        backend_url: The backend behind it.
+        fault: The fault.
+        key: The right API key.
+        latency: Seconds that every request takes on its way.
+        jitter: Seconds that it may take more, at random.
+    """
 
     backend_url: str
     fault: Fault | None
     key: str = field(default="", repr=False)
+    latency: float = 0.0
+    jitter: float = 0.0
     url: str = ""
     _memory: dict[Any, Any] = field(default_factory=dict)
     _thread: threading.Thread | None = None
@@ -93,6 +104,7 @@ class FaultProxy:
         upstream = Upstream(parts.hostname or "127.0.0.1", parts.port or 80)
         try:
             while (request := await read_request(reader)) is not None:
+                await asyncio.sleep(self.latency + random.random() * self.jitter)
                 response, pieces = await self._exchange(request, upstream)
                 if pieces is None:
                     writer.write(response.encode())

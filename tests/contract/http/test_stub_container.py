@@ -56,3 +56,22 @@ def test_termination_ends_a_slow_rollout() -> None:
         assert containers.received.was_terminated("slow/1")
         thread.join(30)
     assert answers == [200]
+
+
+def test_a_held_rollout_answers_once_it_is_released() -> None:
+    body = {"rollout_id": "held", "env": {"hold": True}}
+    with StubContainers() as containers:
+        answers: list[int] = []
+
+        def run() -> None:
+            url = f"{containers.urls['good']}/rollouts"
+            answers.append(httpx.post(url, json=body, timeout=30).status_code)
+
+        thread = threading.Thread(target=run, daemon=True)
+        thread.start()
+        while not containers.received.of_rollout("held"):
+            thread.join(0.01)
+        assert answers == []
+        containers.received.release("held")
+        thread.join(30)
+    assert answers == [200]

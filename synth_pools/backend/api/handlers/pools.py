@@ -20,7 +20,6 @@ from synth_pools.backend.domain.definitions import (
     require_same_id,
 )
 from synth_pools.backend.domain.errors import pool_not_active, processes_not_allowed
-from synth_pools.backend.processes.spec import check_process
 from synth_pools.backend.services import Services
 from synth_pools.backend.storage import pools, rollouts
 from synth_pools.backend.storage.cursors import page_document
@@ -241,7 +240,6 @@ def _check_containers(
         if url is not None:
             check_container_url(url, services.settings, name)
     check_container_key(definition, services.settings)
-    check_process(definition)
     if has_processes(definition) and not services.settings.allow_processes:
         raise processes_not_allowed()
 
