@@ -13,6 +13,8 @@ PIP     = -m pip --quiet --disable-pip-version-check install
 STAMP           = $(VENV)/.installed
 PUBLISHED       = .venv-published
 PUBLISHED_STAMP = $(PUBLISHED)/.installed
+LATER           = .venv-published-later
+LATER_STAMP     = $(LATER)/.installed
 DEMO            = .venv-demo
 DEMO_STAMP      = $(DEMO)/.installed
 BENCH           = .venv-bench
@@ -42,6 +44,11 @@ $(PUBLISHED_STAMP): requirements/published.txt
 	$(PUBLISHED)/bin/python $(PIP) -r requirements/published.txt
 	@touch $@
 
+$(LATER_STAMP): requirements/published-later.txt
+	$(PYTHON) -m venv $(LATER)
+	$(LATER)/bin/python $(PIP) -r requirements/published-later.txt
+	@touch $@
+
 $(BENCH_STAMP): pyproject.toml requirements/bench.txt requirements/published.txt
 	$(PYTHON) -m venv $(BENCH)
 	$(BENCH)/bin/python $(PIP) -r requirements/bench.txt -e .
@@ -63,7 +70,7 @@ demo: $(if $(wildcard $(STAMP)),$(STAMP),$(DEMO_STAMP)) ## A backend, a containe
 	@echo "docs/guide.md has the rest; make test installs what the tests need, and runs them."
 
 .PHONY: test
-test: $(STAMP) $(PUBLISHED_STAMP) ## Every test but those of `make test-system`, in parallel
+test: $(STAMP) $(PUBLISHED_STAMP) $(LATER_STAMP) ## Every test but those of `make test-system`, in parallel
 	$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
 
 .PHONY: test-system

@@ -5,13 +5,17 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 OperationId = Literal[
+    "bind_image_release",
+    "bind_task_image_release",
     "cancel_global_rollout",
     "cancel_rollout",
     "create_global_rollout",
+    "create_image_release",
     "create_pool",
     "create_rollout",
     "create_rollout_batch",
     "create_task",
+    "delete_image_release",
     "delete_pool",
     "delete_task",
     "execute_pool_container_rollout",
@@ -24,6 +28,7 @@ OperationId = Literal[
     "get_global_rollout_summary",
     "get_global_rollout_support_bundle",
     "get_global_rollout_usage",
+    "get_image_release",
     "get_pool",
     "get_pool_container_health",
     "get_pool_container_info",
@@ -45,6 +50,7 @@ OperationId = Literal[
     "get_task_container_task_info",
     "get_task_container_taskset",
     "list_global_rollouts",
+    "list_image_releases",
     "list_pools",
     "list_rollouts",
     "list_tasks",
@@ -84,6 +90,20 @@ class Operation(NamedTuple):
 
 
 OPERATIONS: dict[OperationId, Operation] = {
+    "bind_image_release": Operation(
+        "bind_image_release",
+        "POST",
+        "/v1/pools/{pool_id}/runtime_image_releases/{release_id}/bind",
+        "image_releases",
+        "never",
+    ),
+    "bind_task_image_release": Operation(
+        "bind_task_image_release",
+        "POST",
+        "/v1/pools/{pool_id}/tasks/{task_id}/runtime_image_releases/{release_id}/bind",
+        "image_releases",
+        "never",
+    ),
     "cancel_global_rollout": Operation(
         "cancel_global_rollout",
         "POST",
@@ -101,6 +121,13 @@ OPERATIONS: dict[OperationId, Operation] = {
     "create_global_rollout": Operation(
         "create_global_rollout", "POST", "/v1/rollouts", "agent_rollouts", "with-key"
     ),
+    "create_image_release": Operation(
+        "create_image_release",
+        "POST",
+        "/v1/pools/{pool_id}/runtime_image_releases",
+        "image_releases",
+        "never",
+    ),
     "create_pool": Operation(
         "create_pool", "POST", "/v1/pools", "pools", "with-id", ("id", "pool_id")
     ),
@@ -112,6 +139,13 @@ OPERATIONS: dict[OperationId, Operation] = {
     ),
     "create_task": Operation(
         "create_task", "POST", "/v1/pools/{pool_id}/tasks", "tasks", "with-id", ("id", "task_id")
+    ),
+    "delete_image_release": Operation(
+        "delete_image_release",
+        "DELETE",
+        "/v1/pools/{pool_id}/runtime_image_releases/{release_id}",
+        "image_releases",
+        "always",
     ),
     "delete_pool": Operation("delete_pool", "DELETE", "/v1/pools/{pool_id}", "pools", "always"),
     "delete_task": Operation(
@@ -177,6 +211,13 @@ OPERATIONS: dict[OperationId, Operation] = {
         "GET",
         "/v1/rollouts/{rollout_id}/usage",
         "agent_rollouts",
+        "always",
+    ),
+    "get_image_release": Operation(
+        "get_image_release",
+        "GET",
+        "/v1/pools/{pool_id}/runtime_image_releases/{release_id}",
+        "image_releases",
         "always",
     ),
     "get_pool": Operation("get_pool", "GET", "/v1/pools/{pool_id}", "pools", "always"),
@@ -299,6 +340,13 @@ OPERATIONS: dict[OperationId, Operation] = {
     ),
     "list_global_rollouts": Operation(
         "list_global_rollouts", "GET", "/v1/rollouts", "agent_rollouts", "always"
+    ),
+    "list_image_releases": Operation(
+        "list_image_releases",
+        "GET",
+        "/v1/pools/{pool_id}/runtime_image_releases",
+        "image_releases",
+        "always",
     ),
     "list_pools": Operation("list_pools", "GET", "/v1/pools", "pools", "always"),
     "list_rollouts": Operation(

@@ -28,6 +28,14 @@ OF_FEATURE: dict[str, tuple[str, ...]] = {
     "replay": ("replay_rollout",),
     "artifact_downloads": ("get_global_rollout_artifact", "get_global_rollout_artifacts_zip"),
     "support_bundle": ("get_global_rollout_support_bundle",),
+    "image_releases": (
+        "list_image_releases",
+        "create_image_release",
+        "get_image_release",
+        "delete_image_release",
+        "bind_image_release",
+        "bind_task_image_release",
+    ),
 }
 _CLEANUP_SECONDS = 20.0
 _PAGES = 1_000

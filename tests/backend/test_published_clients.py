@@ -1,4 +1,4 @@
-"""The two public clients that were written by others, unchanged, on a real container."""
+"""The public clients that were written by others, unchanged, on a real container."""
 
 from __future__ import annotations
 
@@ -117,6 +117,96 @@ def test_synth_ai(server: Server, container: str) -> None:
     assert [answer["status"] for answer in last] == ["cancelled"] * 2 + ["archived"] * 2
 
 
+def test_the_last_synth_ai(server: Server, container: str) -> None:
+    pool_id = f"published-{uuid.uuid4().hex[:8]}"
+    settings = {"api_key": KEY, "base_url": server.url}
+    first = published.drive(
+        settings,
+        [
+            Call("create", (), {"pool_id": pool_id, "container_url": container}),
+            Call("create_task", (pool_id,), {"task_id": "task", "task_config": {"a": 1}}),
+            Call("create_rollout", (pool_id,), {"task_id": "task", "seed": 3}),
+            Call("create_rollout", (pool_id,), {"params": {"raise": True}, "mode": "sync"}),
+            Call("create_rollout", (pool_id,), {"sead": 1}),
+        ],
+        later=True,
+    )
+    pool, task, made, failed, refused = first
+    assert (pool["pool_id"], pool["name"], pool["backend"]) == (pool_id, pool_id, "arbitrary")
+    assert (task["task_id"], task["backend"]) == ("task", "arbitrary")
+    assert "sead" in refused["raised"]
+    rollout_id = made["rollout_id"]
+    release = {"source_kind": "image_ref", "image_ref": "a@sha256:0"}
+    calls = [
+        Call(
+            "wait_for_rollout",
+            (pool_id, rollout_id),
+            {"timeout_seconds": 60, "poll_interval_seconds": 0.05},
+        ),
+        Call("get", (pool_id,)),
+        Call("list"),
+        Call("list_tasks", (pool_id,)),
+        Call("update_task", (pool_id, "task", {"task_config": {"a": 2}})),
+        Call("get_rollout", (pool_id, rollout_id)),
+        Call("list_rollouts", (pool_id,)),
+        Call("list_rollout_artifacts", (pool_id, rollout_id)),
+        Call("get_rollout_usage", (pool_id, rollout_id)),
+        Call("list_releases", (pool_id,)),
+        Call("create_release", (pool_id,), release),
+        Call("get_release", (pool_id, "r")),
+        Call("delete_release", (pool_id, "r")),
+        Call("bind_release", (pool_id, "r")),
+        Call("bind_task_release", (pool_id, "task", "r"), {"expected_release_id": ""}),
+        Call("delete_task", (pool_id, "task")),
+    ]
+    answers = dict(
+        zip(
+            (call.name for call in calls),
+            published.drive(settings, calls, later=True),
+            strict=True,
+        )
+    )
+    ended = answers["wait_for_rollout"]
+    assert (ended["status"], ended["outcome_reward"], ended["error"]) == ("completed", 3.0, None)
+    assert answers["get_rollout"] == ended
+    assert pool_id in [item["pool_id"] for item in answers["list"]]
+    assert [item["task_id"] for item in answers["list_tasks"]] == ["task"]
+    assert answers["update_task"]["raw"]["task_config"] == {"a": 2}
+    listed = {item["rollout_id"]: item["status"] for item in answers["list_rollouts"]}
+    assert listed == {rollout_id: "completed", failed["rollout_id"]: "failed"}
+    assert answers["list_rollout_artifacts"] == []
+    assert answers["get_rollout_usage"]["wall_time_sec"] > 0
+    assert answers["list_releases"] == []
+    for name in ("create_release", "get_release", "delete_release", "bind_release"):
+        assert "not_implemented" in answers[name]["raised"] or "501" in answers[name]["raised"]
+    assert "raised" in answers["bind_task_release"]
+    assert answers["delete_task"]["status"] == "archived"
+
+    last = published.drive(
+        settings,
+        [
+            Call("create", (), {"pool_id": f"{pool_id}-echo", "name": "given"}),
+            Call("create_rollout", (f"{pool_id}-echo",), {"env": {"delay": 60}}),
+            Call("delete", (pool_id,)),
+        ],
+        later=True,
+    )
+    echo = last[0]["pool_id"]
+    cancelled, artifacts = published.drive(
+        settings,
+        [
+            Call("cancel_rollout", (echo, last[1]["rollout_id"])),
+            Call("create_rollout", (echo,), {"mode": "sync"}),
+        ],
+        later=True,
+    )
+    assert (last[0]["name"], cancelled["status"]) == ("given", "cancelled")
+    (found,) = published.drive(
+        settings, [Call("list_rollout_artifacts", (echo, artifacts["rollout_id"]))], later=True
+    )
+    assert [item["artifact_name"] for item in found] == ["echo.json"]
+
+
 async def test_synth_containers(server: Server, container: str) -> None:
     async with PoolClient(
         api_key=KEY, backend_url=server.url, max_retries=0, timeout_seconds=40
@@ -176,3 +266,33 @@ async def test_synth_containers(server: Server, container: str) -> None:
         with pytest.raises(PoolClientError, match="unsupported"):
             await client.submit(pool_id, {"unsupported": 1})
         assert (await client.delete_pool(pool_id))["status"] == "archived"
+
+
+async def test_the_rest_of_synth_containers(server: Server, container: str) -> None:
+    """Each method of its client that the test before does not call."""
+    async with PoolClient(api_key=KEY, backend_url=server.url, max_retries=0) as client:
+        pool_id = (await client.create_pool(name="rest", backend="arbitrary"))["pool_id"]
+        replaced = await client.replace_pool(pool_id, {"container_url": container, "tasks": []})
+        assert (replaced["name"], replaced["container_url"]) == (pool_id, container)
+        assert (await client.pause_pool(pool_id))["status"] == "paused"
+        assert (await client.resume_pool(pool_id))["status"] == "active"
+        assert (await client.health(pool_id))["status"] == "ok"
+        assert (await client.info(pool_id))["runtime"]["name"] == "arithmetic"
+        assert (await client.metadata(pool_id)) == await client.info(pool_id)
+        assert (await client.task_info(pool_id, seed=1))["task"]["task_id"] == "arithmetic"
+        rollout_id = await client.submit(pool_id, {"seed": 2, "mode": "sync"})
+        assert (await client.get_rollout(rollout_id))["status"] == "completed"
+
+        assert await client.list_image_releases(pool_id) == []
+        for refused in (
+            client.create_image_release(pool_id, archive=b"tar"),
+            client.register_image_release(pool_id, image_ref="a@sha256:0"),
+            client.get_image_release(pool_id, "r"),
+            client.delete_image_release(pool_id, "r"),
+            client.bind_image_release(pool_id, "r"),
+        ):
+            with pytest.raises(PoolClientError, match="501"):
+                await refused
+        # It asks for a stream and reads it as JSON, which no server's stream is.
+        with pytest.raises(PoolClientError, match="pool request failed GET"):
+            await client.events(rollout_id)

@@ -18,6 +18,7 @@ SHORT_MODULES = {
     "exceptions",
     "failures",
     "fork_safety",
+    "image_releases",
     "local",
     "ports",
     "service",

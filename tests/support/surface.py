@@ -164,6 +164,25 @@ _LATER: list[tuple[tuple[str, ...], tuple[Any, ...], Sent]] = [
         )
         for what in ("task_info", "program", "taskset")
     ),
+    (("list_image_releases",), (P,), Sent("GET", f"/v1/pools/{P}/runtime_image_releases")),
+    (
+        ("create_image_release",),
+        (P, ANYTHING),
+        Sent("POST", f"/v1/pools/{P}/runtime_image_releases", ANYTHING),
+    ),
+    *(
+        ((name,), (P, "r/1"), Sent(method, f"/v1/pools/{P}/runtime_image_releases/r%2F1{end}"))
+        for name, method, end in (
+            ("get_image_release", "GET", ""),
+            ("delete_image_release", "DELETE", ""),
+            ("bind_image_release", "POST", "/bind"),
+        )
+    ),
+    (
+        ("bind_task_image_release",),
+        (P, T, "r1"),
+        Sent("POST", f"/v1/pools/{P}/tasks/{T}/runtime_image_releases/r1/bind"),
+    ),
 ]
 
 LATER: list[tuple[Call, Sent]] = [

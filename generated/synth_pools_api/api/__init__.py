@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     pass
     from . import agent_rollouts as agent_rollouts
     from . import containers as containers
+    from . import image_releases as image_releases
     from . import metrics as metrics
     from . import pools as pools
     from . import rollouts as rollouts
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = (
     "agent_rollouts",
     "containers",
+    "image_releases",
     "metrics",
     "pools",
     "rollouts",
@@ -26,6 +28,7 @@ __all__ = (
 _MODULES = {
     "agent_rollouts": "agent_rollouts",
     "containers": "containers",
+    "image_releases": "image_releases",
     "metrics": "metrics",
     "pools": "pools",
     "rollouts": "rollouts",

@@ -26,6 +26,12 @@ if TYPE_CHECKING:
     from .error_answer import Error as Error
     from .error_detail_item import ErrorDetailItem as ErrorDetailItem
     from .error_envelope import ErrorEnvelope as ErrorEnvelope
+    from .image_release import ImageRelease as ImageRelease
+    from .image_release_binding import ImageReleaseBinding as ImageReleaseBinding
+    from .image_release_definition import (
+        ImageReleaseDefinition as ImageReleaseDefinition,
+    )
+    from .image_release_list import ImageReleaseList as ImageReleaseList
     from .json_object import JsonObject as JsonObject
     from .pool import Pool as Pool
     from .pool_config import PoolConfig as PoolConfig
@@ -88,6 +94,10 @@ __all__ = (
     "Error",
     "ErrorDetailItem",
     "ErrorEnvelope",
+    "ImageRelease",
+    "ImageReleaseBinding",
+    "ImageReleaseDefinition",
+    "ImageReleaseList",
     "JsonObject",
     "Pool",
     "PoolConfig",
@@ -151,6 +161,10 @@ _MODULES = {
     "Error": "error_answer",
     "ErrorDetailItem": "error_detail_item",
     "ErrorEnvelope": "error_envelope",
+    "ImageRelease": "image_release",
+    "ImageReleaseBinding": "image_release_binding",
+    "ImageReleaseDefinition": "image_release_definition",
+    "ImageReleaseList": "image_release_list",
     "JsonObject": "json_object",
     "Pool": "pool",
     "PoolConfig": "pool_config",

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
+from ..types import UNSET, Unset
+
 if TYPE_CHECKING:
     from ..models.artifact import Artifact
 
@@ -20,10 +22,13 @@ class ArtifactList:
     Attributes:
         items (list[Artifact]): The artifacts.
         next_cursor (None | str): Always null: the list is not split into pages.
+        artifacts (list[Artifact] | Unset): The same list as `items`, for later clients, unless `Prefer` says
+            `return=minimal`.
     """
 
     items: list[Artifact]
     next_cursor: None | str
+    artifacts: list[Artifact] | Unset = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
@@ -35,6 +40,13 @@ class ArtifactList:
         next_cursor: None | str
         next_cursor = self.next_cursor
 
+        artifacts: list[dict[str, Any]] | Unset = UNSET
+        if not isinstance(self.artifacts, Unset):
+            artifacts = []
+            for artifacts_item_data in self.artifacts:
+                artifacts_item = artifacts_item_data.to_dict()
+                artifacts.append(artifacts_item)
+
         field_dict: dict[str, Any] = {}
         field_dict.update(self.additional_properties)
         field_dict.update(
@@ -43,6 +55,8 @@ class ArtifactList:
                 "next_cursor": next_cursor,
             }
         )
+        if artifacts is not UNSET:
+            field_dict["artifacts"] = artifacts
 
         return field_dict
 
@@ -65,9 +79,19 @@ class ArtifactList:
 
         next_cursor = _parse_next_cursor(d.pop("next_cursor"))
 
+        _artifacts = d.pop("artifacts", UNSET)
+        artifacts: list[Artifact] | Unset = UNSET
+        if _artifacts is not UNSET:
+            artifacts = []
+            for artifacts_item_data in _artifacts:
+                artifacts_item = Artifact.from_dict(artifacts_item_data)
+
+                artifacts.append(artifacts_item)
+
         artifact_list = cls(
             items=items,
             next_cursor=next_cursor,
+            artifacts=artifacts,
         )
 
         artifact_list.additional_properties = d

@@ -25,9 +25,9 @@ class PoolDefinition:
     `archived_at` belong to the server and are ignored.
 
         Attributes:
-            name (str): A name for people; need not be unique.
             id (None | str | Unset): The id of the pool, where the caller chooses it.
             pool_id (None | str | Unset): The id of the pool, where the caller chooses it.
+            name (None | str | Unset): A name for people; need not be unique. The id where it is not given.
             target (None | PoolTarget | Unset): The substrate; `arbitrary` where it is not given and `backend` names none of
                 the five.
             backend (None | str | Unset): The newer spelling of `target`, free text; takes the value of `target` where it is
@@ -47,9 +47,9 @@ class PoolDefinition:
                 rules hold for each.
     """
 
-    name: str
     id: None | str | Unset = UNSET
     pool_id: None | str | Unset = UNSET
+    name: None | str | Unset = UNSET
     target: None | PoolTarget | Unset = UNSET
     backend: None | str | Unset = UNSET
     config: None | PoolConfig | Unset = UNSET
@@ -67,8 +67,6 @@ class PoolDefinition:
         from ..models.json_object import JsonObject
         from ..models.pool_config import PoolConfig
 
-        name = self.name
-
         id: None | str | Unset
         if isinstance(self.id, Unset):
             id = UNSET
@@ -80,6 +78,12 @@ class PoolDefinition:
             pool_id = UNSET
         else:
             pool_id = self.pool_id
+
+        name: None | str | Unset
+        if isinstance(self.name, Unset):
+            name = UNSET
+        else:
+            name = self.name
 
         target: None | str | Unset
         if isinstance(self.target, Unset):
@@ -168,15 +172,13 @@ class PoolDefinition:
 
         field_dict: dict[str, Any] = {}
         field_dict.update(self.additional_properties)
-        field_dict.update(
-            {
-                "name": name,
-            }
-        )
+        field_dict.update({})
         if id is not UNSET:
             field_dict["id"] = id
         if pool_id is not UNSET:
             field_dict["pool_id"] = pool_id
+        if name is not UNSET:
+            field_dict["name"] = name
         if target is not UNSET:
             field_dict["target"] = target
         if backend is not UNSET:
@@ -209,7 +211,6 @@ class PoolDefinition:
         from ..models.task_definition import TaskDefinition
 
         d = dict(src_dict)
-        name = d.pop("name")
 
         def _parse_id(data: object) -> None | str | Unset:
             if data is None:
@@ -228,6 +229,15 @@ class PoolDefinition:
             return cast(None | str | Unset, data)
 
         pool_id = _parse_pool_id(d.pop("pool_id", UNSET))
+
+        def _parse_name(data: object) -> None | str | Unset:
+            if data is None:
+                return data
+            if isinstance(data, Unset):
+                return data
+            return cast(None | str | Unset, data)
+
+        name = _parse_name(d.pop("name", UNSET))
 
         def _parse_target(data: object) -> None | PoolTarget | Unset:
             if data is None:
@@ -390,9 +400,9 @@ class PoolDefinition:
         container_urls = _parse_container_urls(d.pop("container_urls", UNSET))
 
         pool_definition = cls(
-            name=name,
             id=id,
             pool_id=pool_id,
+            name=name,
             target=target,
             backend=backend,
             config=config,

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
+from ..types import UNSET, Unset
+
 if TYPE_CHECKING:
     from ..models.pool import Pool
 
@@ -22,10 +24,12 @@ class PoolList:
         next_cursor (None | str): The `cursor` of the following page; null on the last page. Older servers answer
             `cursor` in
             its place.
+        pools (list[Pool] | Unset): The same list as `items`, for later clients, unless `Prefer` says `return=minimal`.
     """
 
     items: list[Pool]
     next_cursor: None | str
+    pools: list[Pool] | Unset = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
@@ -37,6 +41,13 @@ class PoolList:
         next_cursor: None | str
         next_cursor = self.next_cursor
 
+        pools: list[dict[str, Any]] | Unset = UNSET
+        if not isinstance(self.pools, Unset):
+            pools = []
+            for pools_item_data in self.pools:
+                pools_item = pools_item_data.to_dict()
+                pools.append(pools_item)
+
         field_dict: dict[str, Any] = {}
         field_dict.update(self.additional_properties)
         field_dict.update(
@@ -45,6 +56,8 @@ class PoolList:
                 "next_cursor": next_cursor,
             }
         )
+        if pools is not UNSET:
+            field_dict["pools"] = pools
 
         return field_dict
 
@@ -67,9 +80,19 @@ class PoolList:
 
         next_cursor = _parse_next_cursor(d.pop("next_cursor"))
 
+        _pools = d.pop("pools", UNSET)
+        pools: list[Pool] | Unset = UNSET
+        if _pools is not UNSET:
+            pools = []
+            for pools_item_data in _pools:
+                pools_item = Pool.from_dict(pools_item_data)
+
+                pools.append(pools_item)
+
         pool_list = cls(
             items=items,
             next_cursor=next_cursor,
+            pools=pools,
         )
 
         pool_list.additional_properties = d

@@ -26,7 +26,7 @@ class PoolPatch:
         Attributes:
             id (None | str | Unset): The id of the pool, where the caller chooses it.
             pool_id (None | str | Unset): The id of the pool, where the caller chooses it.
-            name (str | Unset): A name for people; need not be unique.
+            name (None | str | Unset): A name for people; need not be unique. The id where it is not given.
             target (None | PoolTarget | Unset): The substrate; `arbitrary` where it is not given and `backend` names none of
                 the five.
             backend (None | str | Unset): The newer spelling of `target`, free text; takes the value of `target` where it is
@@ -48,7 +48,7 @@ class PoolPatch:
 
     id: None | str | Unset = UNSET
     pool_id: None | str | Unset = UNSET
-    name: str | Unset = UNSET
+    name: None | str | Unset = UNSET
     target: None | PoolTarget | Unset = UNSET
     backend: None | str | Unset = UNSET
     config: None | PoolConfig | Unset = UNSET
@@ -78,7 +78,11 @@ class PoolPatch:
         else:
             pool_id = self.pool_id
 
-        name = self.name
+        name: None | str | Unset
+        if isinstance(self.name, Unset):
+            name = UNSET
+        else:
+            name = self.name
 
         target: None | str | Unset
         if isinstance(self.target, Unset):
@@ -225,7 +229,14 @@ class PoolPatch:
 
         pool_id = _parse_pool_id(d.pop("pool_id", UNSET))
 
-        name = d.pop("name", UNSET)
+        def _parse_name(data: object) -> None | str | Unset:
+            if data is None:
+                return data
+            if isinstance(data, Unset):
+                return data
+            return cast(None | str | Unset, data)
+
+        name = _parse_name(d.pop("name", UNSET))
 
         def _parse_target(data: object) -> None | PoolTarget | Unset:
             if data is None:

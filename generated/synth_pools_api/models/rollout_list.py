@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
+from ..types import UNSET, Unset
+
 if TYPE_CHECKING:
     from ..models.rollout import Rollout
 
@@ -22,10 +24,13 @@ class RolloutList:
         next_cursor (None | str): The `cursor` of the following page; null on the last page. Older servers answer
             `cursor` in
             its place.
+        rollouts (list[Rollout] | Unset): The same list as `items`, for later clients, unless `Prefer` says
+            `return=minimal`.
     """
 
     items: list[Rollout]
     next_cursor: None | str
+    rollouts: list[Rollout] | Unset = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
@@ -37,6 +42,13 @@ class RolloutList:
         next_cursor: None | str
         next_cursor = self.next_cursor
 
+        rollouts: list[dict[str, Any]] | Unset = UNSET
+        if not isinstance(self.rollouts, Unset):
+            rollouts = []
+            for rollouts_item_data in self.rollouts:
+                rollouts_item = rollouts_item_data.to_dict()
+                rollouts.append(rollouts_item)
+
         field_dict: dict[str, Any] = {}
         field_dict.update(self.additional_properties)
         field_dict.update(
@@ -45,6 +57,8 @@ class RolloutList:
                 "next_cursor": next_cursor,
             }
         )
+        if rollouts is not UNSET:
+            field_dict["rollouts"] = rollouts
 
         return field_dict
 
@@ -67,9 +81,19 @@ class RolloutList:
 
         next_cursor = _parse_next_cursor(d.pop("next_cursor"))
 
+        _rollouts = d.pop("rollouts", UNSET)
+        rollouts: list[Rollout] | Unset = UNSET
+        if _rollouts is not UNSET:
+            rollouts = []
+            for rollouts_item_data in _rollouts:
+                rollouts_item = Rollout.from_dict(rollouts_item_data)
+
+                rollouts.append(rollouts_item)
+
         rollout_list = cls(
             items=items,
             next_cursor=next_cursor,
+            rollouts=rollouts,
         )
 
         rollout_list.additional_properties = d

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
+from ..types import UNSET, Unset
+
 if TYPE_CHECKING:
     from ..models.task import Task
 
@@ -20,10 +22,12 @@ class TaskList:
     Attributes:
         items (list[Task]): The tasks.
         next_cursor (None | str): Always null: the list is not split into pages.
+        tasks (list[Task] | Unset): The same list as `items`, for later clients, unless `Prefer` says `return=minimal`.
     """
 
     items: list[Task]
     next_cursor: None | str
+    tasks: list[Task] | Unset = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
@@ -35,6 +39,13 @@ class TaskList:
         next_cursor: None | str
         next_cursor = self.next_cursor
 
+        tasks: list[dict[str, Any]] | Unset = UNSET
+        if not isinstance(self.tasks, Unset):
+            tasks = []
+            for tasks_item_data in self.tasks:
+                tasks_item = tasks_item_data.to_dict()
+                tasks.append(tasks_item)
+
         field_dict: dict[str, Any] = {}
         field_dict.update(self.additional_properties)
         field_dict.update(
@@ -43,6 +54,8 @@ class TaskList:
                 "next_cursor": next_cursor,
             }
         )
+        if tasks is not UNSET:
+            field_dict["tasks"] = tasks
 
         return field_dict
 
@@ -65,9 +78,19 @@ class TaskList:
 
         next_cursor = _parse_next_cursor(d.pop("next_cursor"))
 
+        _tasks = d.pop("tasks", UNSET)
+        tasks: list[Task] | Unset = UNSET
+        if _tasks is not UNSET:
+            tasks = []
+            for tasks_item_data in _tasks:
+                tasks_item = Task.from_dict(tasks_item_data)
+
+                tasks.append(tasks_item)
+
         task_list = cls(
             items=items,
             next_cursor=next_cursor,
+            tasks=tasks,
         )
 
         task_list.additional_properties = d

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 
 from synth_pools._client._async.facade.agent_rollouts import AsyncAgentRolloutOperations
 from synth_pools._client._async.facade.containers import AsyncContainerOperations
+from synth_pools._client._async.facade.image_releases import AsyncImageReleaseOperations
 from synth_pools._client._async.facade.pools import AsyncPoolOperations
 from synth_pools._client._async.facade.rollouts import AsyncRolloutOperations
 from synth_pools._client._async.facade.service import AsyncServiceOperations
@@ -44,6 +45,7 @@ class AsyncContainerPoolsClient(
     AsyncTaskOperations,
     AsyncRolloutOperations,
     AsyncAgentRolloutOperations,
+    AsyncImageReleaseOperations,
     AsyncContainerOperations,
     AsyncServiceOperations,
     AsyncCloseable,

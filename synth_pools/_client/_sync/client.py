@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self
 
 from synth_pools._client._sync.facade.agent_rollouts import AgentRolloutOperations
 from synth_pools._client._sync.facade.containers import ContainerOperations
+from synth_pools._client._sync.facade.image_releases import ImageReleaseOperations
 from synth_pools._client._sync.facade.pools import PoolOperations
 from synth_pools._client._sync.facade.rollouts import RolloutOperations
 from synth_pools._client._sync.facade.service import ServiceOperations
@@ -47,6 +48,7 @@ class ContainerPoolsClient(
     TaskOperations,
     RolloutOperations,
     AgentRolloutOperations,
+    ImageReleaseOperations,
     ContainerOperations,
     ServiceOperations,
     Closeable,

@@ -115,7 +115,8 @@ def pool_view(definition: Mapping[str, Any]) -> dict[str, Any]:
     config = definition.get("config", {})
     metadata = definition.get("metadata", {})
     view = {
-        "name": definition["name"],
+        # The id where there is none, which the definition does not know.
+        "name": definition.get("name"),
         "target": target,
         "backend": target if backend is None else backend,
         "config": config,

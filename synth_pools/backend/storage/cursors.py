@@ -47,7 +47,17 @@ def cursor_secret(db: Executes) -> str:
     return str(row["value"])
 
 
-def page_document(items: Sequence[str], next_cursor: str | None) -> str:
-    """Return the JSON of a page whose items are JSON texts already."""
+def page_document(
+    items: Sequence[str], next_cursor: str | None, later_name: str | None = None
+) -> str:
+    """Return the JSON of a page whose items are JSON texts already.
+
+    Args:
+        items: The items.
+        next_cursor: The cursor of the following page; None on the last one.
+        later_name: The name under which the list comes a second time; None for once.
+    """
     cursor = "null" if next_cursor is None else f'"{next_cursor}"'
-    return f'{{"items":[{",".join(items)}],"next_cursor":{cursor}}}'
+    listed = f"[{','.join(items)}]"
+    again = "" if later_name is None else f',"{later_name}":{listed}'
+    return f'{{"items":{listed}{again},"next_cursor":{cursor}}}'

@@ -99,7 +99,9 @@ class Pool:
             "updated_at": row["updated_at"],
             "archived_at": row["archived_at"],
         }
-        return {**identity, **self.view, **state}
+        view = self.view
+        named = view if view["name"] is not None else {**view, "name": self.id}
+        return {**identity, **named, **state}
 
 
 def find_pool(db: Executes, pool_id: str) -> Pool:

@@ -31,6 +31,8 @@ def check_optional_operations(ctx: Context, call: Any) -> None:
             _archive(ctx, call, "get_global_rollout_support_bundle", name, rollout)
     if offers("pause"):
         _pause(ctx, call, pool_id)
+    if offers("image_releases"):
+        _image_releases(ctx, call, pool_id)
 
 
 def _validation(ctx: Context, call: Any, pool_id: str) -> None:
@@ -118,3 +120,25 @@ def _pause(ctx: Context, call: Any, pool_id: str) -> None:
                 expect_alike(ctx, operation, name, read, read.json, came)
             else:
                 expect_alike(ctx, operation, name, read, read.at("metadata"), at(came, "metadata"))
+
+
+def _image_releases(ctx: Context, call: Any, pool_id: str) -> None:
+    body = {"source_kind": "image_ref", "image_ref": f"kit.invalid/none@sha256:{'0' * 64}"}
+    made = call_method(ctx, call, "create_image_release", "create_image_release", pool_id, body)
+    release_id = at(made, "release_id")
+    if not isinstance(release_id, str):
+        return
+    pool = {"pool_id": pool_id}
+    release = {**pool, "release_id": release_id}
+    for name, ids in (("list_image_releases", pool), ("get_image_release", release)):
+        raw = ctx.require(200, name, ids, headers={"prefer": "return=minimal"})
+        came = call_method(ctx, call, name, name, *ids.values())
+        expect_alike(ctx, name, name, raw, raw.json, came)
+    name = "delete_image_release"
+    came = call_method(ctx, call, name, name, pool_id, release_id)
+    ctx.check(404, "get_image_release", release)
+    ctx.expect.that(
+        Expectation(name, "the release that is gone", None),
+        at(came, "release_id") == release_id,
+        repr(came)[:80],
+    )

@@ -17,9 +17,17 @@ from synth_pools.contract.harness.waits import (
     wait_for,
     walk,
 )
-from synth_pools.contract.http.client import Response, at
+from synth_pools.contract.http.client import ABSENT, Response, at
 
 _ROLLOUT = ("get_global_rollout", "rollout_id")
+_LATER_NAMES = {
+    "list_pools": "pools",
+    "list_tasks": "tasks",
+    "list_rollouts": "rollouts",
+    "list_global_rollouts": "rollouts",
+    "get_rollout_artifacts": "artifacts",
+    "get_global_rollout_artifacts": "artifacts",
+}
 _ONCE = "every item comes exactly once, newest first, and the last page has no next_cursor"
 
 
@@ -31,6 +39,32 @@ def pages_rollouts(ctx: Context) -> None:
         _whole(ctx, "list_rollouts", {"pool_id": pool_id}, {"limit": limit}, made)
     for limit in (1, 2, 100):
         _ours(ctx, "list_global_rollouts", {"limit": limit}, made)
+
+
+@scenario(
+    "pages.names",
+    "Pages",
+    "a list comes under its later name too, and once where `Prefer` says return=minimal",
+    *_LATER_NAMES,
+)
+def pages_names(ctx: Context) -> None:
+    pool_id = ctx.resources.pool()
+    rollout = run_rollout(ctx, pool_id)
+    for operation, later in _LATER_NAMES.items():
+        ids = {
+            name: value
+            for name, value in rollout.ids.items()
+            if f"{{{name}}}" in ctx.session.document.operations[operation].path
+        }
+        full = ctx.require(200, operation, ids)
+        ctx.expect.equal(operation, later, full.at("items"), full.at(later), full)
+        headers = {"prefer": "return=minimal"}
+        minimal = ctx.require(200, operation, ids, headers=headers)
+        ctx.expect.that(
+            Expectation(operation, "with Prefer: return=minimal the list comes once", minimal),
+            minimal.at(later) is ABSENT,
+            f"{later} is there",
+        )
 
 
 @scenario("pages.pools", "Pages", _ONCE, "list_pools")

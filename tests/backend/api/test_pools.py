@@ -185,9 +185,8 @@ def test_put_resets_what_it_does_not_name(server: Server) -> None:
         key: defaults[key] for key in defaults if key not in own
     }
     assert (after["id"], after["created_at"]) == (pool_id, before["created_at"])
-    server.refused(
-        "PUT", f"/v1/pools/{pool_id}", 422, "validation_failed", json={"target": "harbor"}
-    )
+    nameless = server.call("PUT", f"/v1/pools/{pool_id}", json={"target": "harbor"})
+    assert (nameless["name"], nameless["target"]) == (pool_id, "harbor")
 
 
 @pytest.mark.parametrize("method", ["PUT", "PATCH"])
@@ -269,7 +268,8 @@ def test_a_cursor_of_nobodys_making_is_an_empty_last_page(server: Server, cursor
     server.run(pool_id)
     for path in ("/v1/pools", "/v1/rollouts", f"/v1/pools/{pool_id}/rollouts"):
         page = server.get(path, params={"cursor": cursor})
-        assert page == {"items": [], "next_cursor": None}
+        later = path.rpartition("/")[2]
+        assert page == {"items": [], later: [], "next_cursor": None}
 
 
 def test_a_cursor_of_another_list_is_an_empty_last_page(server: Server) -> None:

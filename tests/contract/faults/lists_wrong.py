@@ -14,6 +14,7 @@ from tests.contract.faults.fault import (
     json_response,
     query_lost,
     query_of,
+    request_header_lost,
     sibling,
 )
 from tests.contract.faults.wire import Request, Response
@@ -129,11 +130,26 @@ async def _remember_cursor(request: Request, response: Response, passing: Passin
     return response
 
 
+async def _without_later_name(request: Request, response: Response, passing: Passing) -> Response:
+    items = _page(response)
+    if items is None:
+        return response
+    page = {name: value for name, value in response.json().items() if name != "rollouts"}
+    return response.with_json(page)
+
+
 def _list(name: str, operation: str, kind: str = "list", **how: Any) -> Fault:
     return Fault(name, kind, (operation,), (operation,), **how)
 
 
 FAULTS = [
+    _list("rollouts_without_later_name", "list_rollouts", "lost field", after=_without_later_name),
+    _list(
+        "pools_twice_for_everybody",
+        "list_pools",
+        "header ignored",
+        before=request_header_lost("prefer"),
+    ),
     _list("pools_ignore_state", "list_pools", "filter", before=query_lost("state")),
     _list("rollouts_ignore_state", "list_rollouts", "filter", before=query_lost("state")),
     _list("all_ignore_state", "list_global_rollouts", "filter", before=query_lost("state")),

@@ -7,7 +7,7 @@ from urllib.parse import quote
 import httpx
 
 from ... import errors
-from ...types import Response
+from ...types import UNSET, Response, Unset
 
 if TYPE_CHECKING:
     from ...client import AuthenticatedClient, Client
@@ -17,7 +17,13 @@ if TYPE_CHECKING:
 
 def _get_kwargs(
     rollout_id: str,
+    *,
+    prefer: str | Unset = UNSET,
 ) -> dict[str, Any]:
+
+    headers: dict[str, Any] = {}
+    if not isinstance(prefer, Unset):
+        headers["Prefer"] = prefer
 
     _kwargs: dict[str, Any] = {
         "method": "get",
@@ -26,6 +32,7 @@ def _get_kwargs(
         ),
     }
 
+    _kwargs["headers"] = headers
     return _kwargs
 
 
@@ -91,6 +98,7 @@ def sync_detailed(
     rollout_id: str,
     *,
     client: AuthenticatedClient | Client,
+    prefer: str | Unset = UNSET,
 ) -> Response[ArtifactList | Error]:
     """List the artifacts of a rollout
 
@@ -99,6 +107,7 @@ def sync_detailed(
 
     Args:
         rollout_id (str):
+        prefer (str | Unset):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -110,6 +119,7 @@ def sync_detailed(
 
     kwargs = _get_kwargs(
         rollout_id=rollout_id,
+        prefer=prefer,
     )
 
     response = client.get_httpx_client().request(
@@ -123,6 +133,7 @@ def sync(
     rollout_id: str,
     *,
     client: AuthenticatedClient | Client,
+    prefer: str | Unset = UNSET,
 ) -> ArtifactList | Error | None:
     """List the artifacts of a rollout
 
@@ -131,6 +142,7 @@ def sync(
 
     Args:
         rollout_id (str):
+        prefer (str | Unset):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -143,6 +155,7 @@ def sync(
     return sync_detailed(
         rollout_id=rollout_id,
         client=client,
+        prefer=prefer,
     ).parsed
 
 
@@ -150,6 +163,7 @@ async def asyncio_detailed(
     rollout_id: str,
     *,
     client: AuthenticatedClient | Client,
+    prefer: str | Unset = UNSET,
 ) -> Response[ArtifactList | Error]:
     """List the artifacts of a rollout
 
@@ -158,6 +172,7 @@ async def asyncio_detailed(
 
     Args:
         rollout_id (str):
+        prefer (str | Unset):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -169,6 +184,7 @@ async def asyncio_detailed(
 
     kwargs = _get_kwargs(
         rollout_id=rollout_id,
+        prefer=prefer,
     )
 
     response = await client.get_async_httpx_client().request(**kwargs)
@@ -180,6 +196,7 @@ async def asyncio(
     rollout_id: str,
     *,
     client: AuthenticatedClient | Client,
+    prefer: str | Unset = UNSET,
 ) -> ArtifactList | Error | None:
     """List the artifacts of a rollout
 
@@ -188,6 +205,7 @@ async def asyncio(
 
     Args:
         rollout_id (str):
+        prefer (str | Unset):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -201,5 +219,6 @@ async def asyncio(
         await asyncio_detailed(
             rollout_id=rollout_id,
             client=client,
+            prefer=prefer,
         )
     ).parsed

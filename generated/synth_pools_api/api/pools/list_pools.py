@@ -19,7 +19,12 @@ def _get_kwargs(
     state: str | Unset = UNSET,
     limit: int | Unset = 100,
     cursor: str | Unset = UNSET,
+    prefer: str | Unset = UNSET,
 ) -> dict[str, Any]:
+
+    headers: dict[str, Any] = {}
+    if not isinstance(prefer, Unset):
+        headers["Prefer"] = prefer
 
     params: dict[str, Any] = {}
 
@@ -37,6 +42,7 @@ def _get_kwargs(
         "params": params,
     }
 
+    _kwargs["headers"] = headers
     return _kwargs
 
 
@@ -99,6 +105,7 @@ def sync_detailed(
     state: str | Unset = UNSET,
     limit: int | Unset = 100,
     cursor: str | Unset = UNSET,
+    prefer: str | Unset = UNSET,
 ) -> Response[Error | PoolList]:
     """List pools
 
@@ -108,6 +115,7 @@ def sync_detailed(
         state (str | Unset):
         limit (int | Unset):  Default: 100.
         cursor (str | Unset):
+        prefer (str | Unset):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -121,6 +129,7 @@ def sync_detailed(
         state=state,
         limit=limit,
         cursor=cursor,
+        prefer=prefer,
     )
 
     response = client.get_httpx_client().request(
@@ -136,6 +145,7 @@ def sync(
     state: str | Unset = UNSET,
     limit: int | Unset = 100,
     cursor: str | Unset = UNSET,
+    prefer: str | Unset = UNSET,
 ) -> Error | PoolList | None:
     """List pools
 
@@ -145,6 +155,7 @@ def sync(
         state (str | Unset):
         limit (int | Unset):  Default: 100.
         cursor (str | Unset):
+        prefer (str | Unset):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -159,6 +170,7 @@ def sync(
         state=state,
         limit=limit,
         cursor=cursor,
+        prefer=prefer,
     ).parsed
 
 
@@ -168,6 +180,7 @@ async def asyncio_detailed(
     state: str | Unset = UNSET,
     limit: int | Unset = 100,
     cursor: str | Unset = UNSET,
+    prefer: str | Unset = UNSET,
 ) -> Response[Error | PoolList]:
     """List pools
 
@@ -177,6 +190,7 @@ async def asyncio_detailed(
         state (str | Unset):
         limit (int | Unset):  Default: 100.
         cursor (str | Unset):
+        prefer (str | Unset):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -190,6 +204,7 @@ async def asyncio_detailed(
         state=state,
         limit=limit,
         cursor=cursor,
+        prefer=prefer,
     )
 
     response = await client.get_async_httpx_client().request(**kwargs)
@@ -203,6 +218,7 @@ async def asyncio(
     state: str | Unset = UNSET,
     limit: int | Unset = 100,
     cursor: str | Unset = UNSET,
+    prefer: str | Unset = UNSET,
 ) -> Error | PoolList | None:
     """List pools
 
@@ -212,6 +228,7 @@ async def asyncio(
         state (str | Unset):
         limit (int | Unset):  Default: 100.
         cursor (str | Unset):
+        prefer (str | Unset):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -227,5 +244,6 @@ async def asyncio(
             state=state,
             limit=limit,
             cursor=cursor,
+            prefer=prefer,
         )
     ).parsed

@@ -7,7 +7,7 @@ from urllib.parse import quote
 import httpx
 
 from ... import errors
-from ...types import Response
+from ...types import UNSET, Response, Unset
 
 if TYPE_CHECKING:
     from ...client import AuthenticatedClient, Client
@@ -18,7 +18,13 @@ if TYPE_CHECKING:
 def _get_kwargs(
     pool_id: str,
     rollout_id: str,
+    *,
+    prefer: str | Unset = UNSET,
 ) -> dict[str, Any]:
+
+    headers: dict[str, Any] = {}
+    if not isinstance(prefer, Unset):
+        headers["Prefer"] = prefer
 
     _kwargs: dict[str, Any] = {
         "method": "get",
@@ -28,6 +34,7 @@ def _get_kwargs(
         ),
     }
 
+    _kwargs["headers"] = headers
     return _kwargs
 
 
@@ -94,6 +101,7 @@ def sync_detailed(
     rollout_id: str,
     *,
     client: AuthenticatedClient | Client,
+    prefer: str | Unset = UNSET,
 ) -> Response[ArtifactList | Error]:
     """List the artifacts of a rollout
 
@@ -103,6 +111,7 @@ def sync_detailed(
     Args:
         pool_id (str):
         rollout_id (str):
+        prefer (str | Unset):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -115,6 +124,7 @@ def sync_detailed(
     kwargs = _get_kwargs(
         pool_id=pool_id,
         rollout_id=rollout_id,
+        prefer=prefer,
     )
 
     response = client.get_httpx_client().request(
@@ -129,6 +139,7 @@ def sync(
     rollout_id: str,
     *,
     client: AuthenticatedClient | Client,
+    prefer: str | Unset = UNSET,
 ) -> ArtifactList | Error | None:
     """List the artifacts of a rollout
 
@@ -138,6 +149,7 @@ def sync(
     Args:
         pool_id (str):
         rollout_id (str):
+        prefer (str | Unset):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -151,6 +163,7 @@ def sync(
         pool_id=pool_id,
         rollout_id=rollout_id,
         client=client,
+        prefer=prefer,
     ).parsed
 
 
@@ -159,6 +172,7 @@ async def asyncio_detailed(
     rollout_id: str,
     *,
     client: AuthenticatedClient | Client,
+    prefer: str | Unset = UNSET,
 ) -> Response[ArtifactList | Error]:
     """List the artifacts of a rollout
 
@@ -168,6 +182,7 @@ async def asyncio_detailed(
     Args:
         pool_id (str):
         rollout_id (str):
+        prefer (str | Unset):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -180,6 +195,7 @@ async def asyncio_detailed(
     kwargs = _get_kwargs(
         pool_id=pool_id,
         rollout_id=rollout_id,
+        prefer=prefer,
     )
 
     response = await client.get_async_httpx_client().request(**kwargs)
@@ -192,6 +208,7 @@ async def asyncio(
     rollout_id: str,
     *,
     client: AuthenticatedClient | Client,
+    prefer: str | Unset = UNSET,
 ) -> ArtifactList | Error | None:
     """List the artifacts of a rollout
 
@@ -201,6 +218,7 @@ async def asyncio(
     Args:
         pool_id (str):
         rollout_id (str):
+        prefer (str | Unset):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -215,5 +233,6 @@ async def asyncio(
             pool_id=pool_id,
             rollout_id=rollout_id,
             client=client,
+            prefer=prefer,
         )
     ).parsed

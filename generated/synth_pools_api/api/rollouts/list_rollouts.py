@@ -21,7 +21,12 @@ def _get_kwargs(
     state: str | Unset = UNSET,
     limit: int | Unset = 100,
     cursor: str | Unset = UNSET,
+    prefer: str | Unset = UNSET,
 ) -> dict[str, Any]:
+
+    headers: dict[str, Any] = {}
+    if not isinstance(prefer, Unset):
+        headers["Prefer"] = prefer
 
     params: dict[str, Any] = {}
 
@@ -41,6 +46,7 @@ def _get_kwargs(
         "params": params,
     }
 
+    _kwargs["headers"] = headers
     return _kwargs
 
 
@@ -109,6 +115,7 @@ def sync_detailed(
     state: str | Unset = UNSET,
     limit: int | Unset = 100,
     cursor: str | Unset = UNSET,
+    prefer: str | Unset = UNSET,
 ) -> Response[Error | RolloutList]:
     """List the rollouts of a pool
 
@@ -119,6 +126,7 @@ def sync_detailed(
         state (str | Unset):
         limit (int | Unset):  Default: 100.
         cursor (str | Unset):
+        prefer (str | Unset):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -133,6 +141,7 @@ def sync_detailed(
         state=state,
         limit=limit,
         cursor=cursor,
+        prefer=prefer,
     )
 
     response = client.get_httpx_client().request(
@@ -149,6 +158,7 @@ def sync(
     state: str | Unset = UNSET,
     limit: int | Unset = 100,
     cursor: str | Unset = UNSET,
+    prefer: str | Unset = UNSET,
 ) -> Error | RolloutList | None:
     """List the rollouts of a pool
 
@@ -159,6 +169,7 @@ def sync(
         state (str | Unset):
         limit (int | Unset):  Default: 100.
         cursor (str | Unset):
+        prefer (str | Unset):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -174,6 +185,7 @@ def sync(
         state=state,
         limit=limit,
         cursor=cursor,
+        prefer=prefer,
     ).parsed
 
 
@@ -184,6 +196,7 @@ async def asyncio_detailed(
     state: str | Unset = UNSET,
     limit: int | Unset = 100,
     cursor: str | Unset = UNSET,
+    prefer: str | Unset = UNSET,
 ) -> Response[Error | RolloutList]:
     """List the rollouts of a pool
 
@@ -194,6 +207,7 @@ async def asyncio_detailed(
         state (str | Unset):
         limit (int | Unset):  Default: 100.
         cursor (str | Unset):
+        prefer (str | Unset):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -208,6 +222,7 @@ async def asyncio_detailed(
         state=state,
         limit=limit,
         cursor=cursor,
+        prefer=prefer,
     )
 
     response = await client.get_async_httpx_client().request(**kwargs)
@@ -222,6 +237,7 @@ async def asyncio(
     state: str | Unset = UNSET,
     limit: int | Unset = 100,
     cursor: str | Unset = UNSET,
+    prefer: str | Unset = UNSET,
 ) -> Error | RolloutList | None:
     """List the rollouts of a pool
 
@@ -232,6 +248,7 @@ async def asyncio(
         state (str | Unset):
         limit (int | Unset):  Default: 100.
         cursor (str | Unset):
+        prefer (str | Unset):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -248,5 +265,6 @@ async def asyncio(
             state=state,
             limit=limit,
             cursor=cursor,
+            prefer=prefer,
         )
     ).parsed

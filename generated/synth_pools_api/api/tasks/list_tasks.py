@@ -7,7 +7,7 @@ from urllib.parse import quote
 import httpx
 
 from ... import errors
-from ...types import Response
+from ...types import UNSET, Response, Unset
 
 if TYPE_CHECKING:
     from ...client import AuthenticatedClient, Client
@@ -17,7 +17,13 @@ if TYPE_CHECKING:
 
 def _get_kwargs(
     pool_id: str,
+    *,
+    prefer: str | Unset = UNSET,
 ) -> dict[str, Any]:
+
+    headers: dict[str, Any] = {}
+    if not isinstance(prefer, Unset):
+        headers["Prefer"] = prefer
 
     _kwargs: dict[str, Any] = {
         "method": "get",
@@ -26,6 +32,7 @@ def _get_kwargs(
         ),
     }
 
+    _kwargs["headers"] = headers
     return _kwargs
 
 
@@ -91,6 +98,7 @@ def sync_detailed(
     pool_id: str,
     *,
     client: AuthenticatedClient | Client,
+    prefer: str | Unset = UNSET,
 ) -> Response[Error | TaskList]:
     """List the tasks of a pool
 
@@ -98,6 +106,7 @@ def sync_detailed(
 
     Args:
         pool_id (str):
+        prefer (str | Unset):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -109,6 +118,7 @@ def sync_detailed(
 
     kwargs = _get_kwargs(
         pool_id=pool_id,
+        prefer=prefer,
     )
 
     response = client.get_httpx_client().request(
@@ -122,6 +132,7 @@ def sync(
     pool_id: str,
     *,
     client: AuthenticatedClient | Client,
+    prefer: str | Unset = UNSET,
 ) -> Error | TaskList | None:
     """List the tasks of a pool
 
@@ -129,6 +140,7 @@ def sync(
 
     Args:
         pool_id (str):
+        prefer (str | Unset):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -141,6 +153,7 @@ def sync(
     return sync_detailed(
         pool_id=pool_id,
         client=client,
+        prefer=prefer,
     ).parsed
 
 
@@ -148,6 +161,7 @@ async def asyncio_detailed(
     pool_id: str,
     *,
     client: AuthenticatedClient | Client,
+    prefer: str | Unset = UNSET,
 ) -> Response[Error | TaskList]:
     """List the tasks of a pool
 
@@ -155,6 +169,7 @@ async def asyncio_detailed(
 
     Args:
         pool_id (str):
+        prefer (str | Unset):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -166,6 +181,7 @@ async def asyncio_detailed(
 
     kwargs = _get_kwargs(
         pool_id=pool_id,
+        prefer=prefer,
     )
 
     response = await client.get_async_httpx_client().request(**kwargs)
@@ -177,6 +193,7 @@ async def asyncio(
     pool_id: str,
     *,
     client: AuthenticatedClient | Client,
+    prefer: str | Unset = UNSET,
 ) -> Error | TaskList | None:
     """List the tasks of a pool
 
@@ -184,6 +201,7 @@ async def asyncio(
 
     Args:
         pool_id (str):
+        prefer (str | Unset):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -197,5 +215,6 @@ async def asyncio(
         await asyncio_detailed(
             pool_id=pool_id,
             client=client,
+            prefer=prefer,
         )
     ).parsed

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     pass
     from .agent_rollouts import AsyncAgentRolloutsApi
     from .containers import AsyncContainersApi
+    from .image_releases import AsyncImageReleasesApi
     from .metrics import AsyncMetricsApi
     from .pools import AsyncPoolsApi
     from .rollouts import AsyncRolloutsApi
@@ -38,6 +39,13 @@ class AsyncApi:
         from .containers import AsyncContainersApi
 
         return AsyncContainersApi(self._calls)
+
+    @property
+    def image_releases(self) -> AsyncImageReleasesApi:
+        """The images that a pool's containers are made from, where the server builds them."""
+        from .image_releases import AsyncImageReleasesApi
+
+        return AsyncImageReleasesApi(self._calls)
 
     @property
     def metrics(self) -> AsyncMetricsApi:

@@ -157,7 +157,9 @@ class AsyncAgentRolloutsApi:
             },
         )
 
-    async def get_global_rollout_artifacts(self, rollout_id: str) -> ArtifactList:
+    async def get_global_rollout_artifacts(
+        self, rollout_id: str, *, prefer: str | None = None
+    ) -> ArtifactList:
         """List the artifacts of a rollout.
 
         What the container handed over as `artifact`, described item by item. Empty until the
@@ -165,6 +167,8 @@ class AsyncAgentRolloutsApi:
 
         Args:
             rollout_id: The id of a rollout.
+            prefer: With `return=minimal` (RFC 7240) a list comes once, under `items`; any other
+                text changes nothing.
         """
 
         return await self._calls.call(
@@ -172,6 +176,7 @@ class AsyncAgentRolloutsApi:
             operations.get_global_rollout_artifacts._get_kwargs,
             _parse_get_global_rollout_artifacts,
             path={"rollout_id": rollout_id},
+            headers={"prefer": (str, prefer)},
         )
 
     async def get_global_rollout_artifacts_zip(self, rollout_id: str) -> bytes:
@@ -241,7 +246,12 @@ class AsyncAgentRolloutsApi:
         )
 
     async def list_global_rollouts(
-        self, *, state: str | None = None, limit: int | None = 100, cursor: str | None = None
+        self,
+        *,
+        state: str | None = None,
+        limit: int | None = 100,
+        cursor: str | None = None,
+        prefer: str | None = None,
     ) -> RolloutList:
         """List rollouts.
 
@@ -252,6 +262,8 @@ class AsyncAgentRolloutsApi:
             limit: The most items that the page may hold.
             cursor: The `next_cursor` of the page before. Any text: one that this server did not
                 issue answers an empty last page.
+            prefer: With `return=minimal` (RFC 7240) a list comes once, under `items`; any other
+                text changes nothing.
         """
 
         return await self._calls.call(
@@ -259,6 +271,7 @@ class AsyncAgentRolloutsApi:
             operations.list_global_rollouts._get_kwargs,
             _parse_list_global_rollouts,
             query={"state": (str, state), "limit": (int, limit), "cursor": (str, cursor)},
+            headers={"prefer": (str, prefer)},
         )
 
     async def replay_rollout(

@@ -95,7 +95,9 @@ class AsyncRolloutsApi:
             path={"pool_id": pool_id, "rollout_id": rollout_id},
         )
 
-    async def get_rollout_artifacts(self, pool_id: str, rollout_id: str) -> ArtifactList:
+    async def get_rollout_artifacts(
+        self, pool_id: str, rollout_id: str, *, prefer: str | None = None
+    ) -> ArtifactList:
         """List the artifacts of a rollout.
 
         What the container handed over as `artifact`, described item by item. Empty until the
@@ -104,6 +106,8 @@ class AsyncRolloutsApi:
         Args:
             pool_id: The id of a pool.
             rollout_id: The id of a rollout.
+            prefer: With `return=minimal` (RFC 7240) a list comes once, under `items`; any other
+                text changes nothing.
         """
 
         return await self._calls.call(
@@ -111,6 +115,7 @@ class AsyncRolloutsApi:
             operations.get_rollout_artifacts._get_kwargs,
             _parse_get_rollout_artifacts,
             path={"pool_id": pool_id, "rollout_id": rollout_id},
+            headers={"prefer": (str, prefer)},
         )
 
     async def get_rollout_summary(self, pool_id: str, rollout_id: str) -> RolloutSummary:
@@ -155,6 +160,7 @@ class AsyncRolloutsApi:
         state: str | None = None,
         limit: int | None = 100,
         cursor: str | None = None,
+        prefer: str | None = None,
     ) -> RolloutList:
         """List the rollouts of a pool.
 
@@ -166,6 +172,8 @@ class AsyncRolloutsApi:
             limit: The most items that the page may hold.
             cursor: The `next_cursor` of the page before. Any text: one that this server did not
                 issue answers an empty last page.
+            prefer: With `return=minimal` (RFC 7240) a list comes once, under `items`; any other
+                text changes nothing.
         """
 
         return await self._calls.call(
@@ -174,6 +182,7 @@ class AsyncRolloutsApi:
             _parse_list_rollouts,
             path={"pool_id": pool_id},
             query={"state": (str, state), "limit": (int, limit), "cursor": (str, cursor)},
+            headers={"prefer": (str, prefer)},
         )
 
     def stream_rollout_events(

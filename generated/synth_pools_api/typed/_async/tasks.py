@@ -63,13 +63,15 @@ class AsyncTasksApi:
             path={"pool_id": pool_id, "task_id": task_id},
         )
 
-    async def list_tasks(self, pool_id: str) -> TaskList:
+    async def list_tasks(self, pool_id: str, *, prefer: str | None = None) -> TaskList:
         """List the tasks of a pool.
 
         All active tasks of the pool, newest first, in one page.
 
         Args:
             pool_id: The id of a pool.
+            prefer: With `return=minimal` (RFC 7240) a list comes once, under `items`; any other
+                text changes nothing.
         """
 
         return await self._calls.call(
@@ -77,6 +79,7 @@ class AsyncTasksApi:
             operations.list_tasks._get_kwargs,
             _parse_list_tasks,
             path={"pool_id": pool_id},
+            headers={"prefer": (str, prefer)},
         )
 
     async def patch_task(self, pool_id: str, task_id: str, *, body: TaskPatch) -> Task:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     pass
     from .agent_rollouts import AgentRolloutsApi
     from .containers import ContainersApi
+    from .image_releases import ImageReleasesApi
     from .metrics import MetricsApi
     from .pools import PoolsApi
     from .rollouts import RolloutsApi
@@ -38,6 +39,13 @@ class Api:
         from .containers import ContainersApi
 
         return ContainersApi(self._calls)
+
+    @property
+    def image_releases(self) -> ImageReleasesApi:
+        """The images that a pool's containers are made from, where the server builds them."""
+        from .image_releases import ImageReleasesApi
+
+        return ImageReleasesApi(self._calls)
 
     @property
     def metrics(self) -> MetricsApi:

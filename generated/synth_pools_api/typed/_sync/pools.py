@@ -97,7 +97,12 @@ class PoolsApi:
         )
 
     def list_pools(
-        self, *, state: str | None = None, limit: int | None = 100, cursor: str | None = None
+        self,
+        *,
+        state: str | None = None,
+        limit: int | None = 100,
+        cursor: str | None = None,
+        prefer: str | None = None,
     ) -> PoolList:
         """List pools.
 
@@ -109,6 +114,8 @@ class PoolsApi:
             limit: The most items that the page may hold.
             cursor: The `next_cursor` of the page before. Any text: one that this server did not
                 issue answers an empty last page.
+            prefer: With `return=minimal` (RFC 7240) a list comes once, under `items`; any other
+                text changes nothing.
         """
 
         return self._calls.call(
@@ -116,6 +123,7 @@ class PoolsApi:
             operations.list_pools._get_kwargs,
             _parse_list_pools,
             query={"state": (str, state), "limit": (int, limit), "cursor": (str, cursor)},
+            headers={"prefer": (str, prefer)},
         )
 
     def pause_pool(self, pool_id: str) -> Pool:

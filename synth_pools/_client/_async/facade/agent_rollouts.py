@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from synth_pools._client._async.facade.base import AsyncOperations, or_unset, page
+from synth_pools._client._async.facade.base import ONCE, AsyncOperations, or_unset, page
 from synth_pools._client.arguments import (
     check_idempotency_key,
     path_segment,
@@ -237,7 +237,7 @@ class AsyncAgentRolloutOperations(AsyncOperations):
         rollout_id = path_segment(rollout_id, "rollout_id")
         return await self._transport.request(
             "get_global_rollout_artifacts",
-            api.agent_rollouts.get_global_rollout_artifacts._get_kwargs(rollout_id),
+            api.agent_rollouts.get_global_rollout_artifacts._get_kwargs(rollout_id, prefer=ONCE),
         )
 
     async def get_global_rollout_artifact(self, rollout_id: str, artifact_path: str) -> bytes:

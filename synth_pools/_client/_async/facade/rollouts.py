@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from synth_pools._client._async.facade.base import AsyncOperations, or_unset, page
+from synth_pools._client._async.facade.base import ONCE, AsyncOperations, or_unset, page
 from synth_pools._client.arguments import (
     check_flag,
     check_idempotency_key,
@@ -208,7 +208,7 @@ class AsyncRolloutOperations(AsyncOperations):
         rollout_id = path_segment(rollout_id, "rollout_id")
         return await self._transport.request(
             "get_rollout_artifacts",
-            api.rollouts.get_rollout_artifacts._get_kwargs(pool_id, rollout_id),
+            api.rollouts.get_rollout_artifacts._get_kwargs(pool_id, rollout_id, prefer=ONCE),
         )
 
     async def get_rollout_usage(self, pool_id: str, rollout_id: str) -> dict[str, Any]:

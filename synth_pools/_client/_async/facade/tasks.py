@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from synth_pools._client._async.facade.base import AsyncOperations
+from synth_pools._client._async.facade.base import ONCE, AsyncOperations
 from synth_pools._client.arguments import path_segment, request_body
 from synth_pools_api import api
 
@@ -27,7 +27,7 @@ class AsyncTaskOperations(AsyncOperations):
         """
         pool_id = path_segment(pool_id, "pool_id")
         return await self._transport.request(
-            "list_tasks", api.tasks.list_tasks._get_kwargs(pool_id)
+            "list_tasks", api.tasks.list_tasks._get_kwargs(pool_id, prefer=ONCE)
         )
 
     async def create_task(self, pool_id: str, request: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from synth_pools._client._sync.facade.base import Operations, or_unset, page
+from synth_pools._client._sync.facade.base import ONCE, Operations, or_unset, page
 from synth_pools._client.arguments import (
     check_idempotency_key,
     path_segment,
@@ -240,7 +240,7 @@ class AgentRolloutOperations(Operations):
         rollout_id = path_segment(rollout_id, "rollout_id")
         return self._transport.request(
             "get_global_rollout_artifacts",
-            api.agent_rollouts.get_global_rollout_artifacts._get_kwargs(rollout_id),
+            api.agent_rollouts.get_global_rollout_artifacts._get_kwargs(rollout_id, prefer=ONCE),
         )
 
     def get_global_rollout_artifact(self, rollout_id: str, artifact_path: str) -> bytes:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+# Lists come under `items` alone: we need no second name for them.
+ONCE = "return=minimal"
+
 
 class Operations:
     """A group of operations; the client is made of all of them.
@@ -87,4 +90,5 @@ def page(state: str | None, limit: int | None, cursor: str | None) -> dict[str, 
         "state": or_unset(query_text(state, "state")),
         "limit": or_unset(query_int(limit, "limit")),
         "cursor": or_unset(query_text(cursor, "cursor")),
+        "prefer": ONCE,
     }

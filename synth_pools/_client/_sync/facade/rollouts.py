@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from synth_pools._client._sync.facade.base import Operations, or_unset, page
+from synth_pools._client._sync.facade.base import ONCE, Operations, or_unset, page
 from synth_pools._client.arguments import (
     check_flag,
     check_idempotency_key,
@@ -211,7 +211,7 @@ class RolloutOperations(Operations):
         rollout_id = path_segment(rollout_id, "rollout_id")
         return self._transport.request(
             "get_rollout_artifacts",
-            api.rollouts.get_rollout_artifacts._get_kwargs(pool_id, rollout_id),
+            api.rollouts.get_rollout_artifacts._get_kwargs(pool_id, rollout_id, prefer=ONCE),
         )
 
     def get_rollout_usage(self, pool_id: str, rollout_id: str) -> dict[str, Any]:

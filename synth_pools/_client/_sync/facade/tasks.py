@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from synth_pools._client._sync.facade.base import Operations
+from synth_pools._client._sync.facade.base import ONCE, Operations
 from synth_pools._client.arguments import path_segment, request_body
 from synth_pools_api import api
 
@@ -29,7 +29,9 @@ class TaskOperations(Operations):
             NotFoundError: There is no such pool.
         """
         pool_id = path_segment(pool_id, "pool_id")
-        return self._transport.request("list_tasks", api.tasks.list_tasks._get_kwargs(pool_id))
+        return self._transport.request(
+            "list_tasks", api.tasks.list_tasks._get_kwargs(pool_id, prefer=ONCE)
+        )
 
     def create_task(self, pool_id: str, request: Mapping[str, Any]) -> dict[str, Any]:
         """Add a task to a pool.

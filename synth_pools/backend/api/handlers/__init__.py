@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from ..messages import Handler
-from . import artifacts, containers, pools, rollouts, service, tasks
+from . import artifacts, containers, image_releases, pools, rollouts, service, tasks
 
 HANDLERS: Mapping[str, Handler] = {
     "list_pools": pools.list_pools,
@@ -59,6 +59,12 @@ HANDLERS: Mapping[str, Handler] = {
     "get_task_container_program": containers.get_program,
     "get_task_container_taskset": containers.get_taskset,
     "execute_task_container_rollout": containers.execute_rollout,
+    "list_image_releases": image_releases.list_image_releases,
+    "create_image_release": image_releases.refuse,
+    "get_image_release": image_releases.refuse,
+    "delete_image_release": image_releases.refuse,
+    "bind_image_release": image_releases.refuse,
+    "bind_task_image_release": image_releases.refuse,
     "get_queue_status": service.get_queue_status,
     "get_capabilities": service.get_capabilities,
 }

@@ -21,7 +21,8 @@ from synth_pools.backend.storage.pools import find_pool
 from synth_pools.backend.storage.rollouts import find_rollout
 
 from ..content_responses import archive_response, content_response
-from ..messages import Request, Response, json_response
+from ..messages import Request, Response
+from ..pagination import whole_list
 from ..support_bundle import make_bundle
 
 T = TypeVar("T")
@@ -36,7 +37,7 @@ async def get_rollout_artifacts(request: Request) -> Response:
     def make() -> Response:
         artifacts = stored_artifacts(rollout, kept)
         items = [artifact.listed(request.base_url, rollout["id"]) for artifact in artifacts]
-        return json_response({"items": items, "next_cursor": None})
+        return whole_list(request, "artifacts", items)
 
     return await _in_thread_if_large(rollout, make)
 

@@ -22,12 +22,11 @@ from synth_pools.backend.domain.definitions import (
 from synth_pools.backend.domain.errors import pool_not_active, processes_not_allowed
 from synth_pools.backend.services import Services
 from synth_pools.backend.storage import pools, rollouts
-from synth_pools.backend.storage.cursors import page_document
 from synth_pools.backend.storage.database import Transaction
 from synth_pools.backend.storage.pools import Pool, find_pool, move_pool, task_documents
 
-from ..messages import Request, Response, json_response, json_text_response
-from ..pagination import read_page
+from ..messages import Request, Response, json_response
+from ..pagination import Page, read_page
 
 STATES = frozenset(
     {"created", "uploading", "building", "warming", "active", "paused", "failed", "archived"}
@@ -53,9 +52,9 @@ async def create_pool(request: Request) -> Response:
 
 
 async def list_pools(request: Request) -> Response:
-    page = read_page(request, "pools", STATES)
-    if page is None:
-        return json_text_response(page_document([], None))
+    page = read_page(request, "pools", "pools", STATES)
+    if not isinstance(page, Page):
+        return page
     with request.services.database.reading() as db:
         return page.filled(
             lambda before, limit: pools.list_pools(db, page.state, before, limit),

@@ -16,7 +16,6 @@ from synth_pools.backend.rollouts.event_feed import follow_events, until_final
 from synth_pools.backend.rollouts.service import BatchItem
 from synth_pools.backend.storage import events as stored_events
 from synth_pools.backend.storage import rollouts
-from synth_pools.backend.storage.cursors import page_document
 from synth_pools.backend.storage.database import Connection, Row
 from synth_pools.backend.storage.idempotency import BatchKey, IdempotencyKey
 from synth_pools.backend.storage.pools import find_pool
@@ -29,7 +28,7 @@ from synth_pools.backend.storage.rollouts import (
 
 from ..disconnects import unless_disconnected
 from ..messages import EventStreamResponse, Request, Response, json_response, json_text_response
-from ..pagination import read_page
+from ..pagination import Page, read_page
 
 # Checking a larger body would hold up other requests.
 _LARGE_BODY_BYTES = 64 * 1024
@@ -38,12 +37,12 @@ _LARGE_BODY_BYTES = 64 * 1024
 async def list_rollouts(request: Request) -> Response:
     pool_id = request.parameters.get("pool_id")
     scope = "rollouts" if pool_id is None else f"rollouts of {pool_id}"
-    page = read_page(request, scope, rollouts.STATES)
+    page = read_page(request, scope, "rollouts", rollouts.STATES)
     with request.services.database.reading() as db:
         if pool_id is not None:
             find_pool(db, pool_id)
-        if page is None:
-            return json_text_response(page_document([], None))
+        if not isinstance(page, Page):
+            return page
         return page.filled(
             lambda before, limit: rollouts.list_rollouts(db, pool_id, page.state, before, limit),
             rollout_document,

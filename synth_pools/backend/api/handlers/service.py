@@ -36,6 +36,7 @@ async def get_capabilities(request: Request) -> Response:
             "targets": list(TARGETS),
             "features": {
                 **dict.fromkeys(_FEATURES, True),
+                "image_releases": False,
                 "processes": request.services.settings.allow_processes,
             },
             "version": request.services.contract.version,

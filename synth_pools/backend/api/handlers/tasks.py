@@ -23,12 +23,13 @@ from synth_pools.backend.storage.pools import (
 )
 
 from ..messages import Request, Response, json_response
+from ..pagination import whole_list
 
 
 async def list_tasks(request: Request) -> Response:
     with request.services.database.reading() as db:
         tasks = task_documents(db, find_pool(db, request.path("pool_id")))
-    return json_response({"items": tasks[::-1], "next_cursor": None})
+    return whole_list(request, "tasks", tasks[::-1])
 
 
 async def create_task(request: Request) -> Response:

@@ -1,0 +1,220 @@
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import httpx
+
+from ... import errors
+from ...types import Response
+
+if TYPE_CHECKING:
+    from ...client import AuthenticatedClient, Client
+    from ...models.error_answer import Error
+    from ...models.image_release import ImageRelease
+
+
+def _get_kwargs(
+    pool_id: str,
+    release_id: str,
+) -> dict[str, Any]:
+
+    _kwargs: dict[str, Any] = {
+        "method": "delete",
+        "url": "/v1/pools/{pool_id}/runtime_image_releases/{release_id}".format(
+            pool_id=quote(str(pool_id), safe=""),
+            release_id=quote(str(release_id), safe=""),
+        ),
+    }
+
+    return _kwargs
+
+
+def _parse_response(
+    *, client: AuthenticatedClient | Client, response: httpx.Response
+) -> Error | ImageRelease | None:
+    from ...models.error_answer import Error
+    from ...models.image_release import ImageRelease
+
+    if response.status_code == 200:
+        response_200 = ImageRelease.from_dict(response.json())
+
+        return response_200
+
+    if response.status_code == 401:
+        response_401 = Error.from_dict(response.json())
+
+        return response_401
+
+    if response.status_code == 403:
+        response_403 = Error.from_dict(response.json())
+
+        return response_403
+
+    if response.status_code == 404:
+        response_404 = Error.from_dict(response.json())
+
+        return response_404
+
+    if response.status_code == 409:
+        response_409 = Error.from_dict(response.json())
+
+        return response_409
+
+    if response.status_code == 422:
+        response_422 = Error.from_dict(response.json())
+
+        return response_422
+
+    if response.status_code == 429:
+        response_429 = Error.from_dict(response.json())
+
+        return response_429
+
+    if 500 <= response.status_code <= 599:
+        response_5xx = Error.from_dict(response.json())
+
+        return response_5xx
+
+    if client.raise_on_unexpected_status:
+        raise errors.UnexpectedStatus(response.status_code, response.content)
+    else:
+        return None
+
+
+def _build_response(
+    *, client: AuthenticatedClient | Client, response: httpx.Response
+) -> Response[Error | ImageRelease]:
+    return Response(
+        status_code=HTTPStatus(response.status_code),
+        content=response.content,
+        headers=response.headers,
+        parsed=_parse_response(client=client, response=response),
+    )
+
+
+def sync_detailed(
+    pool_id: str,
+    release_id: str,
+    *,
+    client: AuthenticatedClient | Client,
+) -> Response[Error | ImageRelease]:
+    """Delete an image release
+
+     Removes the image release. One that is bound to a task is 409.
+
+    Args:
+        pool_id (str):
+        release_id (str):
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        Response[Error | ImageRelease]
+    """
+
+    kwargs = _get_kwargs(
+        pool_id=pool_id,
+        release_id=release_id,
+    )
+
+    response = client.get_httpx_client().request(
+        **kwargs,
+    )
+
+    return _build_response(client=client, response=response)
+
+
+def sync(
+    pool_id: str,
+    release_id: str,
+    *,
+    client: AuthenticatedClient | Client,
+) -> Error | ImageRelease | None:
+    """Delete an image release
+
+     Removes the image release. One that is bound to a task is 409.
+
+    Args:
+        pool_id (str):
+        release_id (str):
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        Error | ImageRelease
+    """
+
+    return sync_detailed(
+        pool_id=pool_id,
+        release_id=release_id,
+        client=client,
+    ).parsed
+
+
+async def asyncio_detailed(
+    pool_id: str,
+    release_id: str,
+    *,
+    client: AuthenticatedClient | Client,
+) -> Response[Error | ImageRelease]:
+    """Delete an image release
+
+     Removes the image release. One that is bound to a task is 409.
+
+    Args:
+        pool_id (str):
+        release_id (str):
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        Response[Error | ImageRelease]
+    """
+
+    kwargs = _get_kwargs(
+        pool_id=pool_id,
+        release_id=release_id,
+    )
+
+    response = await client.get_async_httpx_client().request(**kwargs)
+
+    return _build_response(client=client, response=response)
+
+
+async def asyncio(
+    pool_id: str,
+    release_id: str,
+    *,
+    client: AuthenticatedClient | Client,
+) -> Error | ImageRelease | None:
+    """Delete an image release
+
+     Removes the image release. One that is bound to a task is 409.
+
+    Args:
+        pool_id (str):
+        release_id (str):
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        Error | ImageRelease
+    """
+
+    return (
+        await asyncio_detailed(
+            pool_id=pool_id,
+            release_id=release_id,
+            client=client,
+        )
+    ).parsed

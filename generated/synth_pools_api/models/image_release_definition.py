@@ -1,0 +1,305 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from attrs import define as _attrs_define
+from attrs import field as _attrs_field
+
+from ..types import UNSET, Unset
+
+if TYPE_CHECKING:
+    from ..models.json_object import JsonObject
+
+
+T = TypeVar("T", bound="ImageReleaseDefinition")
+
+
+@_attrs_define
+class ImageReleaseDefinition:
+    """An image, or what one is built from. Unknown fields are kept.
+
+    Attributes:
+        source_kind (str): What the rest describes: `docker_context` an archive to build from, `image_ref` an image that
+            is
+            there; a server may know more.
+        archive_base64 (None | str | Unset): The build context, a tar or zip archive, in base64.
+        filename (None | str | Unset): The name of that archive.
+        dockerfile_path (None | str | Unset): Where the Dockerfile is in it.
+        image_ref (None | str | Unset): The reference of the image, best with its digest.
+        compute_provider (None | str | Unset): Where it is to run, by the names of the server.
+        name (None | str | Unset): A name for people.
+        entrypoint (None | str | Unset): The command of the container, in place of the image's own.
+        env_vars (JsonObject | None | Unset): Environment variables, texts by name.
+        limits (JsonObject | None | Unset): What a container may use, in the server's terms.
+        metadata (JsonObject | None | Unset): Free-form; `container_subtype` and its like are read by servers that know
+            them.
+    """
+
+    source_kind: str
+    archive_base64: None | str | Unset = UNSET
+    filename: None | str | Unset = UNSET
+    dockerfile_path: None | str | Unset = UNSET
+    image_ref: None | str | Unset = UNSET
+    compute_provider: None | str | Unset = UNSET
+    name: None | str | Unset = UNSET
+    entrypoint: None | str | Unset = UNSET
+    env_vars: JsonObject | None | Unset = UNSET
+    limits: JsonObject | None | Unset = UNSET
+    metadata: JsonObject | None | Unset = UNSET
+    additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        from ..models.json_object import JsonObject
+
+        source_kind = self.source_kind
+
+        archive_base64: None | str | Unset
+        if isinstance(self.archive_base64, Unset):
+            archive_base64 = UNSET
+        else:
+            archive_base64 = self.archive_base64
+
+        filename: None | str | Unset
+        if isinstance(self.filename, Unset):
+            filename = UNSET
+        else:
+            filename = self.filename
+
+        dockerfile_path: None | str | Unset
+        if isinstance(self.dockerfile_path, Unset):
+            dockerfile_path = UNSET
+        else:
+            dockerfile_path = self.dockerfile_path
+
+        image_ref: None | str | Unset
+        if isinstance(self.image_ref, Unset):
+            image_ref = UNSET
+        else:
+            image_ref = self.image_ref
+
+        compute_provider: None | str | Unset
+        if isinstance(self.compute_provider, Unset):
+            compute_provider = UNSET
+        else:
+            compute_provider = self.compute_provider
+
+        name: None | str | Unset
+        if isinstance(self.name, Unset):
+            name = UNSET
+        else:
+            name = self.name
+
+        entrypoint: None | str | Unset
+        if isinstance(self.entrypoint, Unset):
+            entrypoint = UNSET
+        else:
+            entrypoint = self.entrypoint
+
+        env_vars: dict[str, Any] | None | Unset
+        if isinstance(self.env_vars, Unset):
+            env_vars = UNSET
+        elif isinstance(self.env_vars, JsonObject):
+            env_vars = self.env_vars.to_dict()
+        else:
+            env_vars = self.env_vars
+
+        limits: dict[str, Any] | None | Unset
+        if isinstance(self.limits, Unset):
+            limits = UNSET
+        elif isinstance(self.limits, JsonObject):
+            limits = self.limits.to_dict()
+        else:
+            limits = self.limits
+
+        metadata: dict[str, Any] | None | Unset
+        if isinstance(self.metadata, Unset):
+            metadata = UNSET
+        elif isinstance(self.metadata, JsonObject):
+            metadata = self.metadata.to_dict()
+        else:
+            metadata = self.metadata
+
+        field_dict: dict[str, Any] = {}
+        field_dict.update(self.additional_properties)
+        field_dict.update(
+            {
+                "source_kind": source_kind,
+            }
+        )
+        if archive_base64 is not UNSET:
+            field_dict["archive_base64"] = archive_base64
+        if filename is not UNSET:
+            field_dict["filename"] = filename
+        if dockerfile_path is not UNSET:
+            field_dict["dockerfile_path"] = dockerfile_path
+        if image_ref is not UNSET:
+            field_dict["image_ref"] = image_ref
+        if compute_provider is not UNSET:
+            field_dict["compute_provider"] = compute_provider
+        if name is not UNSET:
+            field_dict["name"] = name
+        if entrypoint is not UNSET:
+            field_dict["entrypoint"] = entrypoint
+        if env_vars is not UNSET:
+            field_dict["env_vars"] = env_vars
+        if limits is not UNSET:
+            field_dict["limits"] = limits
+        if metadata is not UNSET:
+            field_dict["metadata"] = metadata
+
+        return field_dict
+
+    @classmethod
+    def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
+        from ..models.json_object import JsonObject
+
+        d = dict(src_dict)
+        source_kind = d.pop("source_kind")
+
+        def _parse_archive_base64(data: object) -> None | str | Unset:
+            if data is None:
+                return data
+            if isinstance(data, Unset):
+                return data
+            return cast(None | str | Unset, data)
+
+        archive_base64 = _parse_archive_base64(d.pop("archive_base64", UNSET))
+
+        def _parse_filename(data: object) -> None | str | Unset:
+            if data is None:
+                return data
+            if isinstance(data, Unset):
+                return data
+            return cast(None | str | Unset, data)
+
+        filename = _parse_filename(d.pop("filename", UNSET))
+
+        def _parse_dockerfile_path(data: object) -> None | str | Unset:
+            if data is None:
+                return data
+            if isinstance(data, Unset):
+                return data
+            return cast(None | str | Unset, data)
+
+        dockerfile_path = _parse_dockerfile_path(d.pop("dockerfile_path", UNSET))
+
+        def _parse_image_ref(data: object) -> None | str | Unset:
+            if data is None:
+                return data
+            if isinstance(data, Unset):
+                return data
+            return cast(None | str | Unset, data)
+
+        image_ref = _parse_image_ref(d.pop("image_ref", UNSET))
+
+        def _parse_compute_provider(data: object) -> None | str | Unset:
+            if data is None:
+                return data
+            if isinstance(data, Unset):
+                return data
+            return cast(None | str | Unset, data)
+
+        compute_provider = _parse_compute_provider(d.pop("compute_provider", UNSET))
+
+        def _parse_name(data: object) -> None | str | Unset:
+            if data is None:
+                return data
+            if isinstance(data, Unset):
+                return data
+            return cast(None | str | Unset, data)
+
+        name = _parse_name(d.pop("name", UNSET))
+
+        def _parse_entrypoint(data: object) -> None | str | Unset:
+            if data is None:
+                return data
+            if isinstance(data, Unset):
+                return data
+            return cast(None | str | Unset, data)
+
+        entrypoint = _parse_entrypoint(d.pop("entrypoint", UNSET))
+
+        def _parse_env_vars(data: object) -> JsonObject | None | Unset:
+            if data is None:
+                return data
+            if isinstance(data, Unset):
+                return data
+            try:
+                if not isinstance(data, dict):
+                    raise TypeError()
+                env_vars_type_0 = JsonObject.from_dict(data)
+
+                return env_vars_type_0
+            except (TypeError, ValueError, AttributeError, KeyError):
+                pass
+            return cast(JsonObject | None | Unset, data)
+
+        env_vars = _parse_env_vars(d.pop("env_vars", UNSET))
+
+        def _parse_limits(data: object) -> JsonObject | None | Unset:
+            if data is None:
+                return data
+            if isinstance(data, Unset):
+                return data
+            try:
+                if not isinstance(data, dict):
+                    raise TypeError()
+                limits_type_0 = JsonObject.from_dict(data)
+
+                return limits_type_0
+            except (TypeError, ValueError, AttributeError, KeyError):
+                pass
+            return cast(JsonObject | None | Unset, data)
+
+        limits = _parse_limits(d.pop("limits", UNSET))
+
+        def _parse_metadata(data: object) -> JsonObject | None | Unset:
+            if data is None:
+                return data
+            if isinstance(data, Unset):
+                return data
+            try:
+                if not isinstance(data, dict):
+                    raise TypeError()
+                metadata_type_0 = JsonObject.from_dict(data)
+
+                return metadata_type_0
+            except (TypeError, ValueError, AttributeError, KeyError):
+                pass
+            return cast(JsonObject | None | Unset, data)
+
+        metadata = _parse_metadata(d.pop("metadata", UNSET))
+
+        image_release_definition = cls(
+            source_kind=source_kind,
+            archive_base64=archive_base64,
+            filename=filename,
+            dockerfile_path=dockerfile_path,
+            image_ref=image_ref,
+            compute_provider=compute_provider,
+            name=name,
+            entrypoint=entrypoint,
+            env_vars=env_vars,
+            limits=limits,
+            metadata=metadata,
+        )
+
+        image_release_definition.additional_properties = d
+        return image_release_definition
+
+    @property
+    def additional_keys(self) -> list[str]:
+        return list(self.additional_properties.keys())
+
+    def __getitem__(self, key: str) -> Any:
+        return self.additional_properties[key]
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self.additional_properties[key] = value
+
+    def __delitem__(self, key: str) -> None:
+        del self.additional_properties[key]
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.additional_properties

@@ -1,0 +1,185 @@
+"""The images that a pool's containers are made from, where the server builds them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ...api import image_releases as operations
+from .calls import AsyncCalls
+
+if TYPE_CHECKING:
+    pass
+    from ...models.image_release import ImageRelease
+    from ...models.image_release_binding import ImageReleaseBinding
+    from ...models.image_release_definition import ImageReleaseDefinition
+    from ...models.image_release_list import ImageReleaseList
+
+
+class AsyncImageReleasesApi:
+    """The images that a pool's containers are made from, where the server builds them."""
+
+    __slots__ = ("_calls",)
+
+    def __init__(self, calls: AsyncCalls) -> None:
+        self._calls = calls
+
+    async def bind_image_release(self, pool_id: str, release_id: str) -> ImageReleaseBinding:
+        """Bind an image release to the task of a pool.
+
+        Has the rollouts of the pool's one task run on the image, which may take as long as
+        building it. A pool that has not exactly one task is 409.
+
+        Args:
+            pool_id: The id of a pool.
+            release_id: The id of an image release of the pool.
+        """
+
+        return await self._calls.call(
+            "bind_image_release",
+            operations.bind_image_release._get_kwargs,
+            _parse_bind_image_release,
+            path={"pool_id": pool_id, "release_id": release_id},
+        )
+
+    async def bind_task_image_release(
+        self, pool_id: str, task_id: str, release_id: str, *, expected_release_id: str | None = None
+    ) -> ImageReleaseBinding:
+        """Bind an image release to a task.
+
+        As `bind_image_release`, for one task. With `expected_release_id` it is 409 unless that
+        release is the one that is bound now.
+
+        Args:
+            pool_id: The id of a pool.
+            task_id: The id of a task of the pool.
+            release_id: The id of an image release of the pool.
+            expected_release_id: The release that must be bound at this moment; an empty text for
+                none.
+        """
+
+        return await self._calls.call(
+            "bind_task_image_release",
+            operations.bind_task_image_release._get_kwargs,
+            _parse_bind_task_image_release,
+            path={"pool_id": pool_id, "task_id": task_id, "release_id": release_id},
+            query={"expected_release_id": (str, expected_release_id)},
+        )
+
+    async def create_image_release(
+        self, pool_id: str, *, body: ImageReleaseDefinition
+    ) -> ImageRelease:
+        """Create an image release.
+
+        Publishes an image, or what one is built from. See *Image releases* for what a server
+        without them answers.
+
+        Args:
+            pool_id: The id of a pool.
+            body: An image, or what one is built from. Unknown fields are kept.
+        """
+        from ...models.image_release_definition import ImageReleaseDefinition
+
+        return await self._calls.call(
+            "create_image_release",
+            operations.create_image_release._get_kwargs,
+            _parse_create_image_release,
+            path={"pool_id": pool_id},
+            body=(ImageReleaseDefinition, body),
+        )
+
+    async def delete_image_release(self, pool_id: str, release_id: str) -> ImageRelease:
+        """Delete an image release.
+
+        Removes the image release. One that is bound to a task is 409.
+
+        Args:
+            pool_id: The id of a pool.
+            release_id: The id of an image release of the pool.
+        """
+
+        return await self._calls.call(
+            "delete_image_release",
+            operations.delete_image_release._get_kwargs,
+            _parse_delete_image_release,
+            path={"pool_id": pool_id, "release_id": release_id},
+        )
+
+    async def get_image_release(self, pool_id: str, release_id: str) -> ImageRelease:
+        """Get an image release.
+
+        The image release as it is now.
+
+        Args:
+            pool_id: The id of a pool.
+            release_id: The id of an image release of the pool.
+        """
+
+        return await self._calls.call(
+            "get_image_release",
+            operations.get_image_release._get_kwargs,
+            _parse_get_image_release,
+            path={"pool_id": pool_id, "release_id": release_id},
+        )
+
+    async def list_image_releases(
+        self, pool_id: str, *, prefer: str | None = None
+    ) -> ImageReleaseList:
+        """List the image releases of a pool.
+
+        All image releases of the pool, newest first. A server without the feature answers none.
+
+        Args:
+            pool_id: The id of a pool.
+            prefer: With `return=minimal` (RFC 7240) a list comes once, under `items`; any other
+                text changes nothing.
+        """
+
+        return await self._calls.call(
+            "list_image_releases",
+            operations.list_image_releases._get_kwargs,
+            _parse_list_image_releases,
+            path={"pool_id": pool_id},
+            headers={"prefer": (str, prefer)},
+        )
+
+
+def _parse_bind_image_release(answer: Any) -> ImageReleaseBinding:
+    from ...models.image_release_binding import ImageReleaseBinding
+
+    response_200 = ImageReleaseBinding.from_dict(answer)
+    return response_200
+
+
+def _parse_bind_task_image_release(answer: Any) -> ImageReleaseBinding:
+    from ...models.image_release_binding import ImageReleaseBinding
+
+    response_200 = ImageReleaseBinding.from_dict(answer)
+    return response_200
+
+
+def _parse_create_image_release(answer: Any) -> ImageRelease:
+    from ...models.image_release import ImageRelease
+
+    response_201 = ImageRelease.from_dict(answer)
+    return response_201
+
+
+def _parse_delete_image_release(answer: Any) -> ImageRelease:
+    from ...models.image_release import ImageRelease
+
+    response_200 = ImageRelease.from_dict(answer)
+    return response_200
+
+
+def _parse_get_image_release(answer: Any) -> ImageRelease:
+    from ...models.image_release import ImageRelease
+
+    response_200 = ImageRelease.from_dict(answer)
+    return response_200
+
+
+def _parse_list_image_releases(answer: Any) -> ImageReleaseList:
+    from ...models.image_release_list import ImageReleaseList
+
+    response_200 = ImageReleaseList.from_dict(answer)
+    return response_200

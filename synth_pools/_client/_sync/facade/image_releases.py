@@ -1,0 +1,159 @@
+# Derived by `make generate`. Change the file that it comes from:
+# synth_pools/_client/_async/facade/image_releases.py
+
+"""Image releases of a pool: what its containers are made from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from synth_pools._client._sync.facade.base import ONCE, Operations, or_unset
+from synth_pools._client.arguments import path_segment, query_text, request_body
+from synth_pools_api import api
+
+
+class ImageReleaseOperations(Operations):
+    """The operations on image releases, which the feature ``image_releases`` says are there.
+
+    Where they are not, the list is empty, and every other operation raises `ServerError` (501).
+    """
+
+    def list_image_releases(self, pool_id: str) -> dict[str, Any]:
+        """List all image releases of a pool.
+
+        Args:
+            pool_id: Id of the pool.
+
+        Returns:
+            ``{"items": [...], "next_cursor": null}``
+
+        Raises:
+            NotFoundError: There is no such pool.
+        """
+        pool_id = path_segment(pool_id, "pool_id")
+        return self._transport.request(
+            "list_image_releases",
+            api.image_releases.list_image_releases._get_kwargs(pool_id, prefer=ONCE),
+        )
+
+    def create_image_release(self, pool_id: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Publish an image, or what one is built from.
+
+        Args:
+            pool_id: Id of the pool.
+            request: The release's definition: its ``source_kind``, and the archive or image.
+
+        Returns:
+            The release.
+
+        Raises:
+            NotFoundError: There is no such pool.
+            ConflictError: The pool is archived.
+            ValidationFailedError: The definition is invalid; the message names the fields.
+        """
+        pool_id = path_segment(pool_id, "pool_id")
+        return self._transport.request(
+            "create_image_release",
+            api.image_releases.create_image_release._get_kwargs(
+                pool_id, body=request_body(request)
+            ),
+        )
+
+    def get_image_release(self, pool_id: str, release_id: str) -> dict[str, Any]:
+        """Get an image release as it is now.
+
+        Args:
+            pool_id: Id of the pool.
+            release_id: Id of the release.
+
+        Returns:
+            The release.
+
+        Raises:
+            NotFoundError: There is no such pool or release.
+        """
+        pool_id = path_segment(pool_id, "pool_id")
+        release_id = path_segment(release_id, "release_id")
+        return self._transport.request(
+            "get_image_release",
+            api.image_releases.get_image_release._get_kwargs(pool_id, release_id),
+        )
+
+    def delete_image_release(self, pool_id: str, release_id: str) -> dict[str, Any]:
+        """Remove an image release that no task is bound to.
+
+        Args:
+            pool_id: Id of the pool.
+            release_id: Id of the release.
+
+        Returns:
+            The release as it was last.
+
+        Raises:
+            NotFoundError: There is no such pool or release.
+            ConflictError: A task is bound to it.
+        """
+        pool_id = path_segment(pool_id, "pool_id")
+        release_id = path_segment(release_id, "release_id")
+        return self._transport.request(
+            "delete_image_release",
+            api.image_releases.delete_image_release._get_kwargs(pool_id, release_id),
+        )
+
+    def bind_image_release(self, pool_id: str, release_id: str) -> dict[str, Any]:
+        """Have the rollouts of a pool's only task run on an image release.
+
+        It may take as long as building the image: give the client a ``timeout`` that allows for it.
+
+        Args:
+            pool_id: Id of the pool.
+            release_id: Id of the release.
+
+        Returns:
+            What was bound.
+
+        Raises:
+            NotFoundError: There is no such pool or release.
+            ConflictError: The pool has not exactly one task.
+        """
+        pool_id = path_segment(pool_id, "pool_id")
+        release_id = path_segment(release_id, "release_id")
+        return self._transport.request(
+            "bind_image_release",
+            api.image_releases.bind_image_release._get_kwargs(pool_id, release_id),
+        )
+
+    def bind_task_image_release(
+        self,
+        pool_id: str,
+        task_id: str,
+        release_id: str,
+        *,
+        expected_release_id: str | None = None,
+    ) -> dict[str, Any]:
+        """Have the rollouts of a task run on an image release.
+
+        Args:
+            pool_id: Id of the pool.
+            task_id: Id of the task.
+            release_id: Id of the release.
+            expected_release_id: The release that must be bound at this moment; ``""`` for none.
+
+        Returns:
+            What was bound.
+
+        Raises:
+            NotFoundError: There is no such pool, task or release.
+            ConflictError: Another release is bound than the one that is expected.
+        """
+        pool_id = path_segment(pool_id, "pool_id")
+        task_id = path_segment(task_id, "task_id")
+        release_id = path_segment(release_id, "release_id")
+        expected = or_unset(query_text(expected_release_id, "expected_release_id"))
+        return self._transport.request(
+            "bind_task_image_release",
+            api.image_releases.bind_task_image_release._get_kwargs(
+                pool_id, task_id, release_id, expected_release_id=expected
+            ),
+        )

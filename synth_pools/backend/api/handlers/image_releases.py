@@ -1,0 +1,29 @@
+"""Handlers of image releases, which this backend does not offer: it builds no images."""
+
+from __future__ import annotations
+
+from synth_pools.backend.domain.errors import ApiError
+from synth_pools.backend.storage.pools import find_pool, find_task
+
+from ..messages import Request, Response
+from ..pagination import whole_list
+
+
+async def list_image_releases(request: Request) -> Response:
+    with request.services.database.reading() as db:
+        find_pool(db, request.path("pool_id"))
+    return whole_list(request, "releases", [])
+
+
+async def refuse(request: Request) -> Response:
+    """Answer 404 for a pool or task that is not there, and 501 for all others."""
+    with request.services.database.reading() as db:
+        pool = find_pool(db, request.path("pool_id"))
+        if "task_id" in request.parameters:
+            find_task(db, pool.id, request.path("task_id"))
+    raise ApiError(
+        501,
+        "not_implemented",
+        "This backend has no image releases: give the pool a container_url, or config.process.",
+        retryable=False,
+    )

@@ -1,0 +1,95 @@
+"""Lists under the name of later clients, beside `items`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+
+from tests.support.backend_server import Server
+
+MINIMAL = [
+    "return=minimal",
+    "respond-async, Return = minimal ; foo, wait=10",
+    'return="minimal"',
+]
+
+
+def lists(server: Server) -> list[tuple[str, str]]:
+    """Every list with its later name, each with an item where this backend can have one."""
+    pool_id = server.pool(tasks=[{"task_id": "one"}])
+    rollout_id = server.run(pool_id)["id"]
+    of_rollout = f"/rollouts/{rollout_id}/artifacts"
+    return [
+        ("/v1/pools", "pools"),
+        (f"/v1/pools/{pool_id}/tasks", "tasks"),
+        (f"/v1/pools/{pool_id}/rollouts", "rollouts"),
+        ("/v1/rollouts", "rollouts"),
+        (f"/v1/pools/{pool_id}{of_rollout}", "artifacts"),
+        (f"/v1{of_rollout}", "artifacts"),
+        (f"/v1/pools/{pool_id}/runtime_image_releases", "releases"),
+    ]
+
+
+def test_a_list_has_its_later_name_too(server: Server) -> None:
+    for path, later in lists(server):
+        page = server.get(path)
+        assert set(page) == {"items", later, "next_cursor"}, path
+        assert page[later] == page["items"]
+
+
+@pytest.mark.parametrize("prefer", MINIMAL)
+def test_who_prefers_little_gets_a_list_once(server: Server, prefer: str) -> None:
+    for path, _ in lists(server):
+        page = server.get(path, headers={"prefer": prefer})
+        assert set(page) == {"items", "next_cursor"}, path
+
+
+@pytest.mark.parametrize("prefer", ["", "return=representation", "minimal", "xreturn=minimal", ";"])
+def test_any_other_preference_changes_nothing(server: Server, prefer: str) -> None:
+    path, later = lists(server)[1]
+    assert later in server.get(path, headers={"prefer": prefer})
+
+
+def test_a_page_that_holds_a_list_twice_is_as_large_as_any_other(
+    start: Callable[..., Server],
+) -> None:
+    most_bytes = 64 * 1024
+    own = start(max_page_bytes=most_bytes)
+    pool_id = own.pool()
+    for _ in range(12):
+        own.run(pool_id, metadata={"text": "x" * 8_000})
+    one = len(json.dumps(own.get(f"/v1/pools/{pool_id}/rollouts?limit=1")["items"]))
+    for prefer in ("", "return=minimal"):
+        page = own.send("GET", f"/v1/pools/{pool_id}/rollouts", headers={"prefer": prefer})
+        assert most_bytes / 2 < len(page.content) < most_bytes + 2 * one
+        assert page.json()["next_cursor"] is not None
+
+
+def test_a_pool_without_a_name_is_called_by_its_id(server: Server) -> None:
+    for body in ({}, {"name": None}):
+        pool = server.post("/v1/pools", body, 201)
+        assert pool["name"] == pool["id"] == server.get(f"/v1/pools/{pool['id']}")["name"]
+    path = f"/v1/pools/{pool['id']}"
+    assert server.call("PATCH", path, json={"name": "given"})["name"] == "given"
+    assert server.call("PATCH", path, json={"name": None})["name"] == pool["id"]
+
+
+def test_image_releases_are_not_offered(server: Server) -> None:
+    pool_id = server.pool(tasks=[{"task_id": "one"}])
+    releases = f"/v1/pools/{pool_id}/runtime_image_releases"
+    assert server.get(releases)["items"] == []
+    for method, path, body in (
+        ("POST", releases, {"source_kind": "image_ref", "image_ref": "a"}),
+        ("GET", f"{releases}/r1", None),
+        ("DELETE", f"{releases}/r1", None),
+        ("POST", f"{releases}/r1/bind", None),
+        ("POST", f"/v1/pools/{pool_id}/tasks/one/runtime_image_releases/r1/bind", None),
+    ):
+        server.refused(method, path, 501, "not_implemented", json=body)
+        elsewhere = path.replace(pool_id, "nowhere")
+        server.refused(method, elsewhere, 404, "pool_not_found", json=body)
+    path = f"/v1/pools/{pool_id}/tasks/two/runtime_image_releases/r1/bind"
+    server.refused("POST", path, 404, "task_not_found")
+    server.refused("POST", releases, 422, "validation_failed", json={})
