@@ -111,7 +111,7 @@ bench-backend: $(STAMP) ## What the local backend costs, next to the container b
 	@$(BIN)/python -m bench.backend --write docs/results/backend-bench.md $(BENCH_OPTIONS)
 
 .PHONY: check
-check: lint types imports dependencies lint-spec check-generated ## Everything that can be said without running it
+check: lint types imports dependencies lint-spec check-api check-generated ## Everything that can be said without running it
 
 .PHONY: lint
 lint: $(STAMP) ## Style
@@ -139,8 +139,12 @@ dependencies: $(STAMP) ## Whether what is imported is declared, and what is decl
 lint-spec: $(STAMP) ## openapi.yaml, as OpenAPI and as reading matter
 	$(BIN)/python codegen/lint_spec.py
 
+.PHONY: check-api
+check-api: $(STAMP) ## Whether the version of openapi.yaml says what changed since the last release
+	$(BIN)/python codegen/api_changes.py
+
 .PHONY: generate
-generate: $(STAMP) ## The client from openapi.yaml, the sync variant from the async one
+generate: $(STAMP) ## The client and its changes from openapi.yaml, the sync variant from the async one
 	$(BIN)/python codegen/generate.py
 
 .PHONY: check-generated

@@ -1,4 +1,4 @@
-"""Derive generated/ from openapi.yaml, and the sync variant from what is written as async.
+"""Derive what is not written by hand: generated/, the sync variant, and the page of API changes.
 
 The docstrings of short names are filled in as well, where they are written as async.
 
@@ -19,8 +19,9 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from codegen import CodegenError, docstrings, formatting, tree, unasync
+from codegen import CodegenError, api_changes, docstrings, formatting, tree, unasync
 from codegen.client import generate_client
+from codegen.spec_rules import read_spec_file
 
 SPEC = "openapi.yaml"
 CONFIG = "generator_config.yml"
@@ -30,13 +31,17 @@ DOCUMENTED = "synth_pools/_client/_async"
 
 
 def derive(root: Path, work: Path) -> dict[str, Path]:
-    """Make every derived tree under `work`, and map the place of each to where it is now."""
+    """Make every derived tree or file under `work`, and map the place of each to where it is."""
+    spec = read_spec_file(root / SPEC)
     client = work / "client"
     generate_client(root / SPEC, root / CONFIG, root / TEMPLATES, client)
     formatting.format_generated(client)
     documented = work / "documented"
     docstrings.fill_tree(root / DOCUMENTED, documented, label=DOCUMENTED)
     made = {CLIENT: client, DOCUMENTED: documented}
+    if (root / api_changes.FOLDER).is_dir():
+        made[api_changes.PAGE] = work / "api-changes.md"
+        made[api_changes.PAGE].write_text(api_changes.render_page(root, spec), encoding="utf-8")
     for number, (source, target) in enumerate(unasync.TREES.items()):
         origin = made.get(source, root / source)
         if origin.is_dir():

@@ -18,6 +18,7 @@ if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from codegen import CodegenError
+from codegen.spec_rules import read_spec_file
 
 ROOT = Path(__file__).resolve().parents[1]
 HERE = ROOT / "codegen/spec-lint"
@@ -28,6 +29,8 @@ OLDEST_NODE = ((20, 19), (22, 12))
 def main(argv: list[str] | None = None) -> int:
     specs = (sys.argv[1:] if argv is None else argv) or [str(ROOT / "openapi.yaml")]
     try:
+        for spec in specs:
+            read_spec_file(Path(spec))
         node, npm = machine_node() or _wheel_node()
         cli = _linter(npm)
     except (CodegenError, OSError, subprocess.SubprocessError) as error:

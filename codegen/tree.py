@@ -1,4 +1,4 @@
-"""Comparison and replacement of folders of derived files."""
+"""Comparison and replacement of derived files and folders."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from pathlib import Path
 
 
 def files(tree: Path) -> dict[str, bytes]:
-    """Read every file of `tree` but bytecode, by its path."""
+    """Read every file of `tree` but bytecode, by its path; one file has none."""
+    if tree.is_file():
+        return {"": tree.read_bytes()}
     return {
         path.relative_to(tree).as_posix(): path.read_bytes()
         for path in sorted(tree.rglob("*"))
@@ -22,11 +24,11 @@ def differences(name: str, committed: Path, fresh: Path) -> list[str]:
     """List the files of `committed` that differ from `fresh`, each on a line that `name` begins."""
     old, new = files(committed), files(fresh)
     lines = [
-        f"differs: {name}/{path}"
+        f"differs: {name}/{path}".rstrip("/")
         for path in sorted(old.keys() & new.keys())
         if old[path] != new[path]
     ]
-    lines += [f"missing: {name}/{path}" for path in sorted(new.keys() - old.keys())]
+    lines += [f"missing: {name}/{path}".rstrip("/") for path in sorted(new.keys() - old.keys())]
     lines += [f"extra:   {name}/{path}" for path in sorted(old.keys() - new.keys())]
     return lines
 

@@ -10,6 +10,7 @@ from synth_pools import __version__
 
 from .backup import backup, compact
 from .contract import contract_test
+from .contract_diff import contract_diff
 from .serve import serve
 
 _PROGRAM = "synth-pools"
@@ -28,6 +29,7 @@ root.add_command(serve)
 root.add_command(backup)
 root.add_command(compact)
 root.add_command(contract_test)
+root.add_command(contract_diff)
 
 
 def main(argv: Sequence[str] | None) -> int:

@@ -30,6 +30,7 @@ paths:
           content:
             application/json:
               schema: {type: array, items: {$ref: '#/components/schemas/Thing'}}
+              example: [{name: it}]
     post:
       operationId: create_thing
       tags: [things]
@@ -38,6 +39,7 @@ paths:
         content:
           application/json:
             schema: {$ref: '#/components/schemas/Thing'}
+            example: {name: it}
       responses:
         '201': {description: Made.}
 components:
@@ -188,7 +190,7 @@ def test_an_answer_of_bytes_has_a_typed_form_too(generated: Path) -> None:
 
 BROKEN = {
     "not YAML": ("openapi: [", "openapi.yaml", "not YAML"),
-    "not a mapping": ("- a\n- b\n", "openapi.yaml", "not a mapping"),
+    "not a mapping": ("- a\n- b\n", "openapi.yaml:1", "no object"),
     "not OpenAPI": ("title: x\n", "openapi.yaml", "openapi"),
     "warning: a content type": (
         SMALL_SPEC.replace("application/json", "application/gzip"),
@@ -202,13 +204,23 @@ BROKEN = {
     ),
     "a reference to nothing": (
         SMALL_SPEC.replace("items: {$ref: '#/components/schemas/Thing'}", "items: {$ref: '#/x/Y'}"),
-        "list_things (GET /things)",
-        "reference",
+        "openapi.yaml:13",
+        "leads nowhere: # has no 'x': add it there, or remove the reference",
     ),
     "a schema that cannot be": (
         SMALL_SPEC.replace("name: {type: string}", "name: {type: array}"),
         "/components/schemas/Thing",
         "array",
+    ),
+    "a schema without a type": (
+        SMALL_SPEC.replace("name: {type: string}", "name: {description: Its name.}"),
+        "openapi.yaml:31",
+        "components.schemas.Thing.name has no type: write 'type: string'",
+    ),
+    "an operation without an example": (
+        SMALL_SPEC.replace("              example: [{name: it}]\n", ""),
+        "openapi.yaml:12",
+        "list_things: responses/200/content has no example: write 'examples:'",
     ),
     "a method without answers": (
         SMALL_SPEC.replace("      responses:\n        '201': {description: Made.}\n", ""),
@@ -218,7 +230,8 @@ BROKEN = {
     "an answer of two types": (
         SMALL_SPEC.replace(
             "'201': {description: Made.}",
-            "'200': {description: One., content: {application/json: {schema: {type: string}}}}\n"
+            "'200':\n          description: One.\n"
+            "          content: {application/json: {schema: {type: string}, example: a}}\n"
             "        '201': {description: Made.}",
         ),
         "create_thing",
@@ -270,9 +283,10 @@ def test_a_missing_spec_is_one_line(generated: Path) -> None:
     before = tree.files(generated)
     done = run(generated)
     assert done.returncode == 1
-    assert done.stderr.splitlines() == [
-        f"generate: {generated / 'openapi.yaml'}: No such file or directory"
-    ]
+    assert done.stderr == (
+        f"generate: {generated / 'openapi.yaml'}: No such file or directory; "
+        "write the path of an OpenAPI document\n"
+    )
     assert tree.files(generated) == before
 
 

@@ -17,7 +17,7 @@ class ChatMessage:
 
     Attributes:
         role (str): Who says it: `system`, `user`, `assistant`, `tool` or another.
-        content (Any | Unset): A text, a list of parts, or null.
+        content (Any | Unset): Any JSON value; most often a text, a list of parts, or null.
     """
 
     role: str

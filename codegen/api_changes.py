@@ -1,0 +1,153 @@
+"""Gate of changes of openapi.yaml, and the page that tells them release by release.
+
+    python codegen/api_changes.py     compare with the last release
+
+Exit status: 0 the version says enough, 1 it says too little, 2 a document cannot be used. The
+documents of releases are in api/released/. api/reconstructed/ holds two versions from before the
+first release; they are for the page alone.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+# Started as a file, Python would look for modules here, and take our names for other packages'.
+if __name__ == "__main__":
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+from codegen import CodegenError
+from codegen.spec_rules import read_spec_file
+from synth_pools.contract.changes.comparison import compare_documents
+from synth_pools.contract.changes.reports import chapter_of, render_changes
+from synth_pools.contract.changes.source import (
+    OpenApiFile,
+    UnusableDocumentError,
+    read_openapi_file,
+)
+from synth_pools.contract.changes.verdicts import ApiChange, Level, heaviest_level, step_between
+
+ROOT = Path(__file__).resolve().parents[1]
+SPEC = "openapi.yaml"
+FOLDER = "api"
+RELEASED = "api/released"
+_RECONSTRUCTED = "api/reconstructed"
+PAGE = "docs/api-changes.md"
+
+_HEAD = """\
+# Changes of the API
+
+Written by `make generate`: the comparison of each version of `openapi.yaml` with the one before, as
+`synth-pools contract-diff` makes it. *Breaks clients*: a client that keeps the older document fails
+with a server that keeps the newer one. *Breaks servers*: a server that keeps the older document
+does not keep the newer one. What is only said in other words is not listed. [Changing the
+API](changing-the-api.md) tells what each kind of change asks of a maintainer.
+"""
+
+
+def main() -> int:
+    try:
+        current = read_spec_file(ROOT / SPEC)
+        problems = check_step(released_files(ROOT), current)
+    except CodegenError as error:
+        print(f"check-api: {error}", file=sys.stderr)
+        return 2
+    for problem in problems:
+        print(f"check-api: {problem}", file=sys.stderr)
+    return 1 if problems else 0
+
+
+def released_files(root: Path) -> list[OpenApiFile]:
+    """Read the documents that were released, the oldest first."""
+    return _read_folder(root / RELEASED)
+
+
+def check_step(released: list[OpenApiFile], current: OpenApiFile) -> list[str]:
+    """Compare the document with the last released one.
+
+    Args:
+        released: The released documents, the oldest first.
+        current: The document as it is now.
+
+    Returns:
+        Why its version does not fit what changed, in lines; none where it does, and before the
+        first release.
+    """
+    if not released:
+        return []
+    last = released[-1]
+    where = current.at(("info", "version"))
+    if current.version < last.version:
+        older = _text(current.version)
+        return [f"{where}: {older} is older than {_text(last.version)}, the last release"]
+    changes = compare_documents(last, current)
+    allowed = step_between(last.version, current.version) or Level.NOTE
+    if heaviest_level(changes) <= allowed:
+        return []
+    heavy = tuple(change for change in changes if change.level > allowed)
+    lines = render_changes(last, current, heavy).splitlines()[:-1]
+    needed = next_version(last.version, heaviest_level(changes))
+    return [*lines, f"{where}: write version: {needed}, or take these changes back"]
+
+
+def next_version(version: tuple[int, int, int], level: Level) -> str:
+    """Return the version after another one that a change of some weight needs."""
+    major, minor, patch = version
+    if level is Level.BREAKING:
+        return f"{major + 1}.0.0"
+    return f"{major}.{minor + 1}.0" if level is Level.GROWTH else f"{major}.{minor}.{patch + 1}"
+
+
+def render_page(root: Path, current: OpenApiFile) -> str:
+    """Write the page of all changes, the newest version first.
+
+    Args:
+        root: The repository.
+        current: The document as it is now.
+
+    Returns:
+        The page, in Markdown.
+    """
+    released = released_files(root)
+    known = [*_read_folder(root / _RECONSTRUCTED), *released]
+    if not known or current.version != known[-1].version:
+        known.append(current)
+    names = {file.path for file in released}
+    chapters: list[str] = []
+    for index, file in enumerate(known):
+        said = _text(file.version)
+        if file.path == current.path:
+            said += " (not released yet)"
+        elif file.path not in names:
+            said += " (before the first release)"
+        lines = [f"## {said}", ""]
+        changes: tuple[ApiChange, ...] = ()
+        if index == 0:
+            lines += ["The first version.", ""]
+        else:
+            changes = compare_documents(known[index - 1], file)
+            lines += chapter_of(changes)
+        chapters.insert(0, "\n".join(lines))
+    return "\n".join([_HEAD, *chapters])
+
+
+def _read_folder(folder: Path) -> list[OpenApiFile]:
+    found = []
+    for path in folder.glob("*.yaml"):
+        try:
+            file = read_openapi_file(path)
+        except UnusableDocumentError as error:
+            raise CodegenError(str(error)) from None
+        if path.stem != _text(file.version):
+            where = file.at(("info", "version"))
+            raise CodegenError(f"{where}: {_text(file.version)} is in {path.name}; rename the file")
+        found.append(file)
+    return sorted(found, key=lambda file: file.version)
+
+
+def _text(version: tuple[int, int, int]) -> str:
+    return ".".join(str(part) for part in version)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,42 @@
+"""`synth-pools contract-diff`: tell what changed from one version of the contract to another."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+class _UnusableError(click.ClickException):
+    exit_code = 2
+
+
+@click.command("contract-diff")
+@click.argument("old", type=click.Path(path_type=Path))
+@click.argument("new", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="JSON in place of text, for programs.")
+def contract_diff(old: Path, new: Path, as_json: bool) -> int:
+    """Compare two OpenAPI 3.1 documents: what changed, and whom that breaks.
+
+    Clients and servers that keep the document OLD are judged by the document NEW. Exit status: 0
+    nothing breaks, 1 something breaks, 2 a file cannot be used (where, and what to write, is told).
+    """
+    try:
+        # Here, since the extra `contract` may be missing, which no other command needs.
+        from synth_pools.contract.changes.comparison import compare_documents
+        from synth_pools.contract.changes.reports import render_changes, render_changes_json
+        from synth_pools.contract.changes.source import UnusableDocumentError, read_openapi_file
+        from synth_pools.contract.changes.verdicts import Level, heaviest_level
+    except ModuleNotFoundError as error:
+        raise _UnusableError(
+            f"`contract-diff` needs {error.name}, which the base install leaves out: "
+            "pip install 'synth-pools[contract,cli]'"
+        ) from error
+    try:
+        files = read_openapi_file(old), read_openapi_file(new)
+    except UnusableDocumentError as error:
+        raise _UnusableError(str(error)) from None
+    changes = compare_documents(*files)
+    render = render_changes_json if as_json else render_changes
+    click.echo(render(*files, changes), nl=False)
+    return int(heaviest_level(changes) is Level.BREAKING)

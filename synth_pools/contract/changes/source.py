@@ -1,0 +1,294 @@
+"""OpenAPI documents as files: their content, and the line at which each part of it stands."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+# Where something stands in a document: the keys and indices that lead there.
+Pointer = tuple[str | int, ...]
+
+_VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)")
+_DEEPEST = 200
+
+
+class UnusableDocumentError(Exception):
+    """A document cannot be used; the message is one line: the file, the line, and what to write."""
+
+
+@dataclass(frozen=True)
+class OpenApiFile:
+    """An OpenAPI document that was read from a file.
+
+    Attributes:
+        path: The file.
+        content: The document.
+        lines: The line, from 1, at which the value of each pointer begins.
+    """
+
+    path: Path
+    content: dict[str, Any]
+    lines: dict[Pointer, int] = field(repr=False)
+
+    @property
+    def version(self) -> tuple[int, int, int]:
+        """The version of the API, `info.version`."""
+        major, minor, patch = str(self.content["info"]["version"]).split(".")
+        return int(major), int(minor), int(patch)
+
+    def at(self, pointer: Pointer) -> str:
+        """Return `file:line` of a pointer, or of the nearest part around it that has a line."""
+        while pointer not in self.lines and pointer:
+            pointer = pointer[:-1]
+        return f"{self.path}:{self.lines.get(pointer, 1)}"
+
+    def find(self, reference: str) -> tuple[Pointer, Any]:
+        """Follow a `$ref` inside this document.
+
+        Args:
+            reference: The reference, beginning with `#/`.
+
+        Returns:
+            Where it leads, and what is there.
+
+        Raises:
+            LookupError: Nothing is there; the message says what is, in place of it.
+        """
+        pointer: Pointer = ()
+        node: Any = self.content
+        if not reference.startswith("#/"):
+            raise LookupError("write a reference inside this file, as '#/components/schemas/Pool'")
+        for step in reference[2:].split("/"):
+            name = step.replace("~1", "/").replace("~0", "~")
+            key = int(name) if isinstance(node, list) and name.isdecimal() else name
+            try:
+                node = node[key]
+            except (LookupError, TypeError):
+                raise LookupError(_what_is_there(pointer, node, name)) from None
+            pointer = (*pointer, key)
+        return pointer, node
+
+
+def _what_is_there(pointer: Pointer, node: Any, name: str) -> str:
+    names = [str(key) for key in node] if isinstance(node, dict) else []
+    near = difflib.get_close_matches(name, names, 1)
+    place = "/".join(["#", *(str(step) for step in pointer)])
+    if near:
+        return f"write {place}/{near[0]}"
+    return f"{place} has no {name!r}: add it there, or remove the reference"
+
+
+def read_openapi_file(path: Path) -> OpenApiFile:
+    """Read an OpenAPI 3.1 document.
+
+    Args:
+        path: A YAML or JSON file.
+
+    Returns:
+        The document, with the line of each part; every `$ref` in it leads somewhere.
+
+    Raises:
+        UnusableDocumentError: It cannot be read, or is no such document.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8")
+    except OSError as error:
+        raise UnusableDocumentError(
+            f"{path}: {error.strerror or error}; write the path of an OpenAPI document"
+        ) from None
+    except UnicodeDecodeError as error:
+        line = path.read_bytes()[: error.start].count(b"\n") + 1
+        raise UnusableDocumentError(f"{path}:{line}: not UTF-8; save the file as UTF-8") from None
+    lines: dict[Pointer, int] = {}
+    try:
+        loader = _LOADER(text)
+        try:
+            content = _construct(loader, loader.get_single_node(), (), lines, path)
+        finally:
+            loader.dispose()
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f"{path}:{mark.line + 1}" if mark else str(path)
+        raise UnusableDocumentError(
+            f"{where}: not YAML: {error.problem or error.context}; write YAML or JSON"
+        ) from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        said = " ".join(str(error).split())[:200]
+        raise UnusableDocumentError(f"{path}:1: not YAML: {said}; write YAML or JSON") from None
+    found = OpenApiFile(path, content, lines)
+    _check_form(found)
+    return found
+
+
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def _construct(
+    loader: Any, node: Any, pointer: Pointer, lines: dict[Pointer, int], path: Path
+) -> Any:
+    """Make the value of a node, and note the line of everything in it."""
+    if node is None:
+        return None
+    line = node.start_mark.line + 1
+    lines[pointer] = line
+    if len(pointer) > _DEEPEST:
+        raise UnusableDocumentError(
+            f"{path}:{line}: nests more than {_DEEPEST} levels deep; write it flatter, with $ref"
+        )
+    if isinstance(node, yaml.SequenceNode):
+        return [
+            _construct(loader, item, (*pointer, index), lines, path)
+            for index, item in enumerate(node.value)
+        ]
+    if not isinstance(node, yaml.MappingNode):
+        return loader.construct_object(node, deep=True)
+    found: dict[Any, Any] = {}
+    for key_node, value in node.value:
+        # A status may be written without quotes; a key is a text in JSON, so it is one here.
+        key = key_node.value if isinstance(key_node, yaml.ScalarNode) else None
+        at = key_node.start_mark.line + 1
+        if key is None:
+            raise UnusableDocumentError(f"{path}:{at}: a key that is no text; write a text")
+        if key in found:
+            raise UnusableDocumentError(
+                f"{path}:{at}: {key!r} is there already, on line {lines[(*pointer, key)]}; "
+                "keep one of the two"
+            )
+        found[key] = _construct(loader, value, (*pointer, key), lines, path)
+        # The line of what a key stands for is that of the key.
+        lines[(*pointer, key)] = at
+    return found
+
+
+def _check_form(file: OpenApiFile) -> None:
+    """Refuse what is no OpenAPI 3.1 document, or has a reference that leads nowhere."""
+    content: Any = file.content
+    if not isinstance(content, dict):
+        raise UnusableDocumentError(f"{file.path}:1: no object; write an OpenAPI 3.1 document")
+    said = content.get("openapi")
+    if not isinstance(said, str) or not said.startswith("3.1"):
+        raise UnusableDocumentError(
+            f"{file.at(('openapi',))}: openapi is {said!r}; write openapi: 3.1.0"
+        )
+    info = content.get("info")
+    version = info.get("version") if isinstance(info, dict) else None
+    if not isinstance(version, str) or not _VERSION.fullmatch(version):
+        raise UnusableDocumentError(
+            f"{file.at(('info', 'version'))}: info.version is {version!r}; write a version as 1.2.0"
+        )
+    for problem in shape_problems(file):
+        raise UnusableDocumentError(problem)
+    for problem in broken_references(file):
+        raise UnusableDocumentError(problem)
+
+
+def shape_problems(file: OpenApiFile) -> Iterator[str]:
+    """Iterate over the parts that are not of the kind that OpenAPI has in their place."""
+    if not isinstance(file.content.get("paths"), dict):
+        yield f"{file.at(('paths',))}: paths is no object; write the operations there, by path"
+    for pointer, node in iter_parts(file.content):
+        if kind_of(pointer) == "object" and isinstance(node, dict):
+            for key, (kinds, wanted) in _KINDS.items():
+                if key in node and not isinstance(node[key], kinds):
+                    yield f"{file.at((*pointer, key))}: {key} is {node[key]!r:.60}; write {wanted}"
+        elif kind_of(pointer) == "names" and isinstance(node, dict):
+            for name, value in node.items():
+                kinds: tuple[type, ...] = (dict, bool) if pointer[-1] in _SCHEMAS else (dict,)
+                if kind_of((*pointer, name)) == "object" and not isinstance(value, kinds):
+                    place = file.at((*pointer, name))
+                    yield f"{place}: {name} in {pointer[-1]} is {value!r:.60}; write an object"
+
+
+def broken_references(file: OpenApiFile) -> Iterator[str]:
+    """Iterate over the references that lead nowhere, each as one line."""
+    for pointer, node in iter_parts(file.content):
+        if kind_of(pointer) != "object" or not isinstance(node, dict):
+            continue
+        reference = node.get("$ref")
+        if isinstance(reference, str):
+            try:
+                file.find(reference)
+            except LookupError as error:
+                place = file.at((*pointer, "$ref"))
+                yield f"{place}: $ref to {reference} leads nowhere: {error.args[0]}"
+
+
+def iter_parts(node: Any, pointer: Pointer = ()) -> Iterator[tuple[Pointer, Any]]:
+    """Iterate over a document: every part of it, with where it stands."""
+    yield pointer, node
+    items: Any = ()
+    if isinstance(node, dict):
+        items = node.items()
+    elif isinstance(node, list):
+        items = enumerate(node)
+    for key, value in items:
+        yield from iter_parts(value, (*pointer, key))
+
+
+def kind_of(pointer: Pointer) -> str:
+    """Tell what a pointer leads to.
+
+    Args:
+        pointer: Where something stands.
+
+    Returns:
+        "data" for what only has to be JSON, as an example; "names" for a map whose keys are
+        anybody's names, as `properties`; "object" for all that OpenAPI describes.
+    """
+    names = within = ""
+    for step in pointer:
+        if names:
+            if names == "examples" and isinstance(step, int):
+                return "data"
+            # In a list the next step leads into an object, under a name to what it names.
+            within, names = names, ""
+            continue
+        if step in _DATA or str(step).startswith("x-"):
+            return "data"
+        if (within, step) in (("examples", "value"), ("links", "parameters")):
+            return "data"
+        within = ""
+        names = str(step) if step in _NAMES else ""
+    return "names" if names else "object"
+
+
+_DATA = {"example", "default", "enum", "const", "required", "tags", "security"}
+_NAMES = {
+    "$defs", "callbacks", "content", "dependentSchemas", "examples", "headers", "links",
+    "parameters", "pathItems", "paths", "patternProperties", "properties", "requestBodies",
+    "responses", "schemas", "securitySchemes", "webhooks",
+}  # fmt: skip
+# Whose values are schemas, which may be true or false.
+_SCHEMAS = {"$defs", "dependentSchemas", "patternProperties", "properties", "schemas"}
+_BOUNDS = (
+    "exclusiveMaximum", "exclusiveMinimum", "maximum", "maxItems", "maxLength", "maxProperties",
+    "minimum", "minItems", "minLength", "minProperties",
+)  # fmt: skip
+_KINDS: dict[str, tuple[tuple[type, ...], str]] = {
+    "$ref": ((str,), "a text, as '#/components/schemas/Pool'"),
+    "allOf": ((list,), "a list of schemas"),
+    "anyOf": ((list,), "a list of schemas"),
+    "components": ((dict,), "an object"),
+    "content": ((dict,), "an object, with a body for each media type"),
+    "enum": ((list,), "a list of values"),
+    "headers": ((dict,), "an object, with a header for each name"),
+    "info": ((dict,), "an object"),
+    "items": ((dict, bool), "a schema"),
+    "oneOf": ((list,), "a list of schemas"),
+    "parameters": ((list, dict), "a list of parameters"),
+    "properties": ((dict,), "an object, with a schema for each name"),
+    "requestBody": ((dict,), "an object, with content:"),
+    "required": ((list, bool), "a list of names, or of a parameter true or false"),
+    "responses": ((dict,), "an object, with a response for each status"),
+    "schema": ((dict, bool), "a schema"),
+    "security": ((list,), "a list of security schemes"),
+    "tags": ((list,), "a list of texts"),
+    "type": ((str, list), "the name of a type, or a list of them"),
+    **dict.fromkeys(_BOUNDS, ((int, float), "a number")),
+}

@@ -1,0 +1,234 @@
+"""Verdicts on changes of the contract: the weight of each kind, and whom it breaks.
+
+A change *breaks* clients where a client that keeps the old document sends what the new one
+refuses, or meets in an answer what the old one ruled out. It breaks servers where a server that
+keeps the old document answers what the new one rules out. A change is *growth* where nobody breaks
+and there is something new: servers learn it before clients ask for it. Readers of answers keep
+fields and enumerated values that they do not know (*Growth* in openapi.yaml): growth, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+
+
+class Level(IntEnum):
+    """Weight of a change, and the step of the version that it needs."""
+
+    NOTE = 0
+    GROWTH = 1
+    BREAKING = 2
+
+    @property
+    def step(self) -> str:
+        """The step of a version: patch, minor or major."""
+        return ("patch", "minor", "major")[self]
+
+
+REQUEST = "request"
+RESPONSE = "response"
+# A change of an operation as such, in neither direction.
+OPERATION = "operation"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Effect of a kind of change.
+
+    Attributes:
+        level: Its weight.
+        hurts: Who breaks: "clients", "servers", both or none.
+        why: What happens to them, or what is to be done, in a few words.
+    """
+
+    level: Level
+    hurts: tuple[str, ...]
+    why: str
+
+
+def _breaks(whom: str, why: str) -> Verdict:
+    return Verdict(Level.BREAKING, tuple(whom.split()), why)
+
+
+def _grows(why: str) -> Verdict:
+    return Verdict(Level.GROWTH, (), why)
+
+
+def _notes(why: str) -> Verdict:
+    return Verdict(Level.NOTE, (), why)
+
+
+_REFUSED = _breaks("clients", "what they send is refused")
+_UNKNOWN = _breaks("clients", "they meet in an answer what was ruled out")
+_TOO_MUCH = _breaks("servers", "what they answer is ruled out")
+_TO_LEARN = _grows("servers have to accept it before clients send it")
+_READ_PAST = _grows("readers keep what they do not know")
+
+# By kind, then by direction.
+VERDICTS: Mapping[str, Mapping[str, Verdict]] = {
+    "operation-added": {OPERATION: _grows("servers have to offer it before clients call it")},
+    "operation-removed": {OPERATION: _breaks("clients", "their calls are 404 or 405")},
+    "operation-renamed": {
+        OPERATION: _breaks("clients", "the functions of generated clients have other names")
+    },
+    "operation-moved": {OPERATION: _breaks("clients", "they call the old address")},
+    "operation-deprecated": {OPERATION: _grows("clients should stop calling it")},
+    "tag-changed": {
+        OPERATION: _breaks("clients", "the modules of generated clients have other names")
+    },
+    "retry-weakened": {
+        OPERATION: _breaks("clients", "they repeat requests that may not be repeated any more")
+    },
+    "retry-strengthened": {
+        OPERATION: _breaks("servers", "clients repeat requests that they do twice")
+    },
+    "key-demanded": {OPERATION: _breaks("clients", "requests without a key are refused")},
+    "key-no-longer-demanded": {OPERATION: _grows("servers have to answer without a key")},
+    "parameter-added": {REQUEST: _TO_LEARN},
+    "required-parameter-added": {REQUEST: _breaks("clients", "requests without it are refused")},
+    "parameter-removed": {REQUEST: _breaks("clients", "what they send has no effect any more")},
+    "parameter-made-required": {REQUEST: _breaks("clients", "requests without it are refused")},
+    "parameter-made-optional": {REQUEST: _grows("servers have to do without it")},
+    "parameter-style-changed": {REQUEST: _breaks("clients", "their values are read otherwise")},
+    "body-added": {REQUEST: _TO_LEARN},
+    "body-removed": {REQUEST: _breaks("clients", "what they send has no effect any more")},
+    "body-made-required": {REQUEST: _breaks("clients", "requests without it are refused")},
+    "body-made-optional": {REQUEST: _grows("servers have to do without it")},
+    "media-type-added": {
+        REQUEST: _TO_LEARN,
+        RESPONSE: _grows("servers may answer it to those that ask for it"),
+    },
+    "media-type-removed": {
+        REQUEST: _REFUSED,
+        RESPONSE: _breaks("clients servers", "clients read it, servers answer it"),
+    },
+    "success-added": {RESPONSE: _breaks("clients", "they take an unknown status for an error")},
+    "success-removed": {
+        RESPONSE: _breaks("clients servers", "clients wait for it, servers answer it")
+    },
+    "error-status-added": {RESPONSE: _grows("clients read it by its class")},
+    "error-status-removed": {RESPONSE: _TOO_MUCH},
+    "header-added": {RESPONSE: _READ_PAST},
+    "required-header-added": {RESPONSE: _breaks("servers", "they do not send it")},
+    "header-removed": {RESPONSE: _breaks("clients", "they read what does not come any more")},
+    "header-made-required": {RESPONSE: _breaks("servers", "they may leave it out")},
+    "header-made-optional": {RESPONSE: _breaks("clients", "they rely on it")},
+    "field-added": {REQUEST: _TO_LEARN, RESPONSE: _READ_PAST},
+    "required-field-added": {
+        REQUEST: _breaks("clients", "requests without it are refused"),
+        RESPONSE: _breaks("servers", "they do not send it"),
+    },
+    "field-removed": {
+        REQUEST: _breaks("clients", "what they send has no effect any more"),
+        RESPONSE: _breaks("clients", "they read what does not come any more"),
+    },
+    "field-renamed": {
+        REQUEST: _breaks("clients", "what they send has no effect any more"),
+        RESPONSE: _breaks("clients servers", "clients read the old name, servers send it"),
+    },
+    "field-made-required": {
+        REQUEST: _breaks("clients", "requests without it are refused"),
+        RESPONSE: _breaks("servers", "they may leave it out"),
+    },
+    "field-made-optional": {
+        REQUEST: _grows("servers have to do without it"),
+        RESPONSE: _breaks("clients", "they rely on it"),
+    },
+    "made-nullable": {REQUEST: _TO_LEARN, RESPONSE: _breaks("clients", "they meet null")},
+    "no-longer-nullable": {
+        REQUEST: _breaks("clients", "null is refused"),
+        RESPONSE: _breaks("servers", "they may answer null"),
+    },
+    "type-widened": {REQUEST: _TO_LEARN, RESPONSE: _UNKNOWN},
+    "type-narrowed": {REQUEST: _REFUSED, RESPONSE: _TOO_MUCH},
+    "type-changed": {
+        REQUEST: _REFUSED,
+        RESPONSE: _breaks("clients servers", "clients read the old type, servers send it"),
+    },
+    "enum-value-added": {REQUEST: _TO_LEARN, RESPONSE: _READ_PAST},
+    "enum-value-removed": {
+        REQUEST: _REFUSED,
+        RESPONSE: _breaks("clients servers", "clients wait for it, servers may answer it"),
+    },
+    "enum-closed": {REQUEST: _REFUSED, RESPONSE: _TOO_MUCH},
+    "enum-opened": {REQUEST: _TO_LEARN, RESPONSE: _READ_PAST},
+    "error-code-added": {REQUEST: _TO_LEARN, RESPONSE: _grows("clients read it by its status")},
+    "error-code-removed": {
+        REQUEST: _REFUSED,
+        RESPONSE: _breaks("clients servers", "clients act on it, servers may answer it"),
+    },
+    "bound-tightened": {REQUEST: _REFUSED, RESPONSE: _TOO_MUCH},
+    "bound-loosened": {REQUEST: _TO_LEARN, RESPONSE: _UNKNOWN},
+    "form-added": {REQUEST: _REFUSED, RESPONSE: _TOO_MUCH},
+    "form-removed": {REQUEST: _TO_LEARN, RESPONSE: _UNKNOWN},
+    "form-changed": {
+        REQUEST: _REFUSED,
+        RESPONSE: _breaks("clients servers", "clients read the old form, servers send it"),
+    },
+    "object-closed": {REQUEST: _REFUSED, RESPONSE: _TOO_MUCH},
+    "object-opened": {REQUEST: _TO_LEARN, RESPONSE: _READ_PAST},
+    "variant-added": {REQUEST: _TO_LEARN, RESPONSE: _UNKNOWN},
+    "variant-removed": {REQUEST: _REFUSED, RESPONSE: _TOO_MUCH},
+    "constraint-changed": {
+        REQUEST: _breaks("clients", "no rule orders the two: judge it by hand"),
+        RESPONSE: _breaks("clients servers", "no rule orders the two: judge it by hand"),
+    },
+    "default-changed": {
+        REQUEST: _breaks("clients", "leaving it out means something else"),
+        RESPONSE: _notes("a server says what it uses"),
+    },
+    "default-told": {
+        REQUEST: _notes("leaving it out has a meaning that is told now"),
+        RESPONSE: _notes("a server says what it uses"),
+    },
+    "field-deprecated": {
+        REQUEST: _grows("clients should stop sending it"),
+        RESPONSE: _grows("clients should stop reading it"),
+    },
+    "schema-renamed": {OPERATION: _notes("the models of generated clients have other names")},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ApiChange:
+    """One change from an old document to a new one.
+
+    Attributes:
+        kind: A key of `VERDICTS`.
+        direction: "request", "response" or "operation".
+        place: Where in the document, for example "Pool.capacity" or "query parameter limit".
+        text: What changed, for example "maximum 10000 -> 100".
+        operations: The ids of the operations that it concerns, in the order of the document.
+    """
+
+    kind: str
+    direction: str
+    place: str
+    text: str
+    operations: tuple[str, ...]
+
+    @property
+    def verdict(self) -> Verdict:
+        """Its effect, and whom it breaks."""
+        return VERDICTS[self.kind][self.direction]
+
+    @property
+    def level(self) -> Level:
+        """The weight of the change."""
+        return self.verdict.level
+
+
+def heaviest_level(changes: tuple[ApiChange, ...]) -> Level:
+    """Return the weight of all changes together: that of the heaviest_level."""
+    return max((change.level for change in changes), default=Level.NOTE)
+
+
+def step_between(old: tuple[int, int, int], new: tuple[int, int, int]) -> Level | None:
+    """Return the weight for which a step of the version is enough; None if it does not go on."""
+    if new <= old:
+        return None
+    if new[0] > old[0]:
+        return Level.BREAKING
+    return Level.GROWTH if new[1] > old[1] else Level.NOTE

@@ -1,0 +1,111 @@
+"""The gate of changes: what the version has to say, and the page that tells them."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from codegen import CodegenError, api_changes
+from synth_pools.contract.changes.source import OpenApiFile, read_openapi_file
+
+REPO = Path(__file__).parents[2]
+SPEC = read_openapi_file(REPO / "openapi.yaml")
+
+
+def changed(folder: Path, version: str, edit: Any = None) -> OpenApiFile:
+    content = copy.deepcopy(SPEC.content)
+    content["info"]["version"] = version
+    if edit is not None:
+        edit(content["components"]["schemas"])
+    return OpenApiFile(folder / "openapi.yaml", content, {})
+
+
+def breaking(schemas: Any) -> None:
+    schemas["PoolDefinition"]["properties"]["capacity"]["maximum"] = 10
+
+
+def growth(schemas: Any) -> None:
+    schemas["Pool"]["properties"]["colour"] = {"type": "string"}
+
+
+def words(schemas: Any) -> None:
+    schemas["Pool"]["description"] = "Another word for it."
+
+
+@pytest.mark.parametrize(
+    ("edit", "version", "wanted"),
+    [
+        (None, "1.2.0", None),
+        (words, "1.2.0", None),
+        (growth, "1.2.0", "1.3.0"),
+        (growth, "1.2.1", "1.3.0"),
+        (growth, "1.3.0", None),
+        (growth, "2.0.0", None),
+        (breaking, "1.2.0", "2.0.0"),
+        (breaking, "1.3.0", "2.0.0"),
+        (breaking, "2.0.0", None),
+    ],
+)
+def test_the_version_has_to_say_what_changed(
+    tmp_path: Path, edit: Any, version: str, wanted: str | None
+) -> None:
+    found = api_changes.check_step(
+        [changed(tmp_path, "1.1.0"), changed(tmp_path, "1.2.0")], changed(tmp_path, version, edit)
+    )
+    if wanted is None:
+        assert found == []
+    else:
+        assert f"write version: {wanted}, or take these changes back" in found[-1]
+
+
+def test_operation_field_and_who_breaks_are_named(tmp_path: Path) -> None:
+    last = changed(tmp_path, "1.2.0")
+    (line, _) = api_changes.check_step([last], changed(tmp_path, "1.2.1", breaking))
+    assert line.startswith("breaking  create_pool, replace_pool: request PoolDefinition.capacity:")
+    assert "maximum 10000 -> 10; breaks clients: what they send is refused" in line
+
+
+def test_a_version_that_goes_back_is_refused(tmp_path: Path) -> None:
+    (line,) = api_changes.check_step([changed(tmp_path, "1.2.0")], changed(tmp_path, "1.1.9"))
+    assert "1.1.9 is older than 1.2.0, the last release" in line
+
+
+def test_before_the_first_release_everything_may_change(tmp_path: Path) -> None:
+    assert api_changes.check_step([], changed(tmp_path, "1.2.0", breaking)) == []
+
+
+def put(root: Path, folder: str, name: str, file: OpenApiFile) -> None:
+    (root / folder).mkdir(parents=True, exist_ok=True)
+    path = root / folder / name
+    path.write_text(yaml.safe_dump(file.content), encoding="utf-8")
+
+
+def test_the_page_tells_every_version_the_newest_first(tmp_path: Path) -> None:
+    put(tmp_path, "api/reconstructed", "1.1.0.yaml", changed(tmp_path, "1.1.0"))
+    put(tmp_path, "api/released", "1.9.0.yaml", changed(tmp_path, "1.9.0", growth))
+    put(tmp_path, "api/released", "1.10.0.yaml", changed(tmp_path, "1.10.0", growth))
+    page = api_changes.render_page(tmp_path, changed(tmp_path, "2.0.0", breaking))
+    headings = [line for line in page.splitlines() if line.startswith("## ")]
+    assert headings == [
+        "## 2.0.0 (not released yet)",
+        "## 1.10.0",
+        "## 1.9.0",
+        "## 1.1.0 (before the first release)",
+    ]
+    assert "response `Pool.colour` | added |" in page
+    assert "Nothing that clients or servers notice." in page
+    assert page.index("PoolDefinition.capacity") < page.index("## 1.10.0")
+
+
+def test_a_file_of_another_version_is_refused(tmp_path: Path) -> None:
+    put(tmp_path, "api/released", "1.3.0.yaml", changed(tmp_path, "1.2.0"))
+    with pytest.raises(CodegenError, match=r"1.2.0 is in 1.3.0.yaml; rename the file"):
+        api_changes.released_files(tmp_path)
+
+
+def test_the_gate_holds_for_the_document() -> None:
+    assert api_changes.check_step(api_changes.released_files(REPO), SPEC) == []

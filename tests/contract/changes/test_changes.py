@@ -1,0 +1,198 @@
+"""Each kind of change, its verdict, and whom it breaks."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+
+import pytest
+
+from synth_pools.contract.changes.comparison import compare_documents
+from synth_pools.contract.changes.reports import chapter_of, render_changes, render_changes_json
+from synth_pools.contract.changes.source import OpenApiFile, read_openapi_file
+from synth_pools.contract.changes.verdicts import (
+    VERDICTS,
+    ApiChange,
+    Level,
+    heaviest_level,
+    step_between,
+)
+from synth_pools.spec import spec_path
+from tests.contract.changes.cases import (
+    BASE,
+    CASES,
+    TEXT,
+    B,
+    Edit,
+    G,
+    N,
+    Node,
+    both,
+    operation,
+    schema,
+)
+
+
+def read(folder: Path, document: Node, name: str = "new.json") -> OpenApiFile:
+    path = folder / name
+    path.write_text(json.dumps(document), encoding="utf-8")
+    return read_openapi_file(path)
+
+
+def changes_of(folder: Path, edit: Edit) -> tuple[ApiChange, ...]:
+    document = copy.deepcopy(BASE)
+    edit(document)
+    return compare_documents(read(folder, BASE, "old.json"), read(folder, document))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_change_is_named_with_whom_it_breaks(tmp_path: Path, case: str) -> None:
+    edit, expected = CASES[case]
+    found = changes_of(tmp_path, edit)
+    assert sorted(
+        (change.kind, change.direction, change.level, change.verdict.hurts, change.place)
+        for change in found
+    ) == sorted(expected)
+    assert all(change.operations or change.kind == "schema-renamed" for change in found)
+
+
+def test_every_kind_of_change_has_a_case() -> None:
+    seen = {expected[0] for _, cases in CASES.values() for expected in cases}
+    # The opposite of a case above, by the same line of code.
+    opposites = {
+        "body-added",
+        "body-made-required",
+        "form-changed",
+        "form-removed",
+        "header-made-optional",
+        "object-opened",
+        "parameter-made-optional",
+        "variant-removed",
+    }
+    assert seen | opposites == set(VERDICTS)
+    assert not seen & opposites
+
+
+def test_what_is_added_on_the_way_there_is_removed_on_the_way_back(tmp_path: Path) -> None:
+    """The other way round each difference is seen, too."""
+    for case, (edit, _) in CASES.items():
+        document = copy.deepcopy(BASE)
+        edit(document)
+        old, new = read(tmp_path, BASE, "old.json"), read(tmp_path, document)
+        # A deprecation that goes, and a default that comes or goes unsaid, concern nobody.
+        silent = {"operation deprecated", "parameter deprecated", "field deprecated"}
+        assert bool(compare_documents(new, old)) == (case not in silent), case
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda d: d["info"].update(title="Another"),
+        lambda d: operation(d).update(summary="Say it better", description="In more words."),
+        schema("Read", lambda s: s.update(description="A thing.", examples=[{"name": "it"}])),
+        both(lambda s: s["properties"].update(note={"anyOf": [TEXT, {"type": "null"}]})),
+        both(lambda s: s.update(required=list(reversed(s["required"])))),
+        both(lambda s: s["properties"].update(name={"allOf": [TEXT, {"maxLength": 64}]})),
+        schema("Mode", lambda s: s["enum"].reverse()),
+        lambda d: d["components"]["schemas"].update(Unused=TEXT),
+    ],
+)
+def test_other_words_for_the_same_are_no_change(tmp_path: Path, edit: Edit) -> None:
+    assert changes_of(tmp_path, edit) == ()
+
+
+def test_a_schema_that_contains_itself_is_compared(tmp_path: Path) -> None:
+    def circle(document: Node) -> None:
+        reference = {"$ref": "#/components/schemas/Read"}
+        properties = document["components"]["schemas"]["Read"]["properties"]
+        properties["parent"] = {"anyOf": [reference, {"type": "null"}]}
+        document["components"]["schemas"]["Loop"] = {
+            "anyOf": [{"$ref": "#/components/schemas/Loop"}]
+        }
+        properties["loop"] = {"$ref": "#/components/schemas/Loop"}
+
+    kinds = [(change.kind, change.place) for change in changes_of(tmp_path, circle)]
+    assert kinds == [("field-added", "Read.parent"), ("field-added", "Read.loop")]
+    document = copy.deepcopy(BASE)
+    circle(document)
+    old = read(tmp_path, document, "old.json")
+    document["components"]["schemas"]["Read"]["properties"]["name"]["maxLength"] = 3
+    assert [change.place for change in compare_documents(old, read(tmp_path, document))] == [
+        "Read.name"
+    ]
+
+
+def test_the_document_is_the_same_as_itself() -> None:
+    file = read_openapi_file(spec_path())
+    assert compare_documents(file, file) == ()
+
+
+def _is_plain(node: Node) -> bool:
+    return not {"$ref", "anyOf", "items"} & node.keys()
+
+
+@pytest.mark.parametrize("index", [0, 1, -1])
+def test_the_loss_of_a_property_is_seen_in_every_schema(index: int) -> None:
+    old = read_openapi_file(spec_path())
+    content = copy.deepcopy(old.content)
+    lost = set()
+    for name, node in content["components"]["schemas"].items():
+        # A property that leads to another schema takes that out of sight.
+        names = [key for key, of in node.get("properties", {}).items() if _is_plain(of)]
+        if len(names) > 1:
+            del node["properties"][names[index]]
+            lost.add(f"{name}.{names[index]}")
+    changes = compare_documents(old, OpenApiFile(old.path, content, old.lines))
+    assert len(lost) > 20
+    assert {change.place for change in changes if change.kind == "field-removed"} == lost
+    assert heaviest_level(changes) is B
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "enough"),
+    [
+        ((1, 2, 0), (2, 0, 0), B),
+        ((1, 2, 0), (1, 3, 0), G),
+        ((1, 2, 3), (1, 2, 4), N),
+        ((1, 2, 0), (1, 2, 0), None),
+        ((1, 2, 0), (1, 1, 9), None),
+    ],
+)
+def test_a_step_of_the_version_allows_so_much(
+    old: tuple[int, int, int], new: tuple[int, int, int], enough: Level | None
+) -> None:
+    assert step_between(old, new) is enough
+
+
+def test_reports_say_operation_field_and_who_breaks(tmp_path: Path) -> None:
+    old = read(tmp_path, BASE, "old.json")
+    document = copy.deepcopy(BASE)
+    CASES["bound tightened"][0](document)
+    new = read(tmp_path, document)
+    changes = compare_documents(old, new)
+    text = render_changes(old, new, changes)
+    assert (
+        "breaking  make: request Sent.size: maximum 8 -> 4; "
+        "breaks clients: what they send is refused\n"
+    ) in text
+    assert text.endswith(
+        "1.0.0 -> 1.0.0: 2 breaking, 0 growth, 0 note; this needs a major step of the version\n"
+    )
+    found = json.loads(render_changes_json(old, new, changes))
+    assert found["step"] == "major"
+    assert found["changes"][0] == {
+        "kind": "bound-tightened",
+        "level": "breaking",
+        "hurts": ["clients"],
+        "why": "what they send is refused",
+        "direction": "request",
+        "place": "Sent.size",
+        "text": "maximum 8 -> 4",
+        "operations": ["make"],
+    }
+    chapter = "\n".join(chapter_of(changes))
+    assert "| request `Sent.size` | maximum 8 -> 4 | `make` | breaks clients: " in chapter
+    assert render_changes(old, old, ()) == (
+        "1.0.0 -> 1.0.0: no change that clients or servers notice\n"
+    )
