@@ -128,7 +128,7 @@ def render_page(root: Path, current: OpenApiFile) -> str:
             changes = compare_documents(known[index - 1], file)
             lines += chapter_of(changes)
         chapters.insert(0, "\n".join(lines))
-    return "\n".join([_HEAD, *chapters])
+    return "\n".join([_HEAD, *chapters]).rstrip("\n") + "\n"
 
 
 def _read_folder(folder: Path) -> list[OpenApiFile]:

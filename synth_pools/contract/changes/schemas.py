@@ -63,7 +63,9 @@ class SchemaComparison:
             self._compare_presence("items", old.own, new.own, place)
         self._compare_variants(old, new, place)
         for key in sorted(old.others.keys() | new.others.keys()):
-            if old.others.get(key) != new.others.get(key):
+            if key not in old.others or key not in new.others:
+                self._compare_presence(key, old.others, new.others, place)
+            elif old.others[key] != new.others[key]:
                 self._report("constraint-changed", place, f"{key} changed")
 
     def _compare_null(self, old: SchemaView, new: SchemaView, place: str) -> None:

@@ -69,11 +69,13 @@ BASE: Node = {
             "Sent": {
                 "type": "object",
                 "required": ["name"],
+                "propertyNames": {"maxLength": 16},
                 "properties": copy.deepcopy(_FIELDS),
             },
             "Read": {
                 "type": "object",
                 "required": ["name", "size"],
+                "propertyNames": {"maxLength": 16},
                 "properties": copy.deepcopy(_FIELDS),
             },
         },
