@@ -103,7 +103,7 @@ soak: $(STAMP) ## 5,000 rollouts on containers that the pool starts, while these
 	$(BIN)/python -m tests.system.soak --write docs/results/soak.md $(ARGS)
 
 .PHONY: bench
-bench: $(BENCH_STAMP) ## How fast it is, next to bare httpx and the client before this one
+bench: $(BENCH_STAMP) ## How fast it is, next to libraries of HTTP alone and the client before this one
 	@$(BENCH)/bin/python -m bench $(BENCH_OPTIONS)
 
 .PHONY: bench-backend

@@ -6,12 +6,31 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 HTTPX = "httpx"
+HTTPX2 = "httpx2"
+AIOHTTP = "aiohttp"
+HTTP_CLIENT = "http.client"
 OURS = "synth-pools"
 OLDER = "synth-ai"
 
 KEY = "sk_bench_0123456789"
+HEADERS = {"Authorization": f"Bearer {KEY}"}
 POOL = {"name": "p", "target": "arbitrary", "tasks": [], "metadata": {"note": "x" * 200}}
 ROLLOUT = {"seed": 1, "mode": "async", "env": {"config": {"x": 0.1}}, "metadata": {"run": "b"}}
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """Addresses of the server, and what vouches for the second of them.
+
+    Attributes:
+        plain: Its http:// URL.
+        secure: Its https:// URL.
+        authority: Path of the PEM file of the authority behind its certificate.
+    """
+
+    plain: str
+    secure: str
+    authority: str
 
 
 @dataclass(frozen=True)
@@ -22,7 +41,7 @@ class Case:
         name: What is done.
         calls: How many calls one sample makes; the older client, far slower, makes fewer.
         floor: The ratio to bare httpx that is promised, where one is.
-        contenders: By name, what makes a number of calls.
+        contenders: By name, what makes a number of calls. Without bare httpx there are no ratios.
         at_once: How many of them are in flight at a time.
     """
 

@@ -4,63 +4,68 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
 from importlib import import_module
 from typing import Any
 
-import httpx
+import aiohttp
 
-from bench.cases import HTTPX, KEY, OLDER, OURS, ROLLOUT, Case
+from bench.cases import AIOHTTP, HEADERS, HTTPX, HTTPX2, KEY, OLDER, OURS, ROLLOUT, Addresses, Case
+from bench.cases_sync import check_number
 from bench.server import EVENTS, LONG, POOL_ID
 from synth_pools import AsyncContainerPoolsClient
 
 IN_FLIGHT = 64
+MANY = 1000
 
-_EVENTS_PATH = f"/v1/pools/{POOL_ID}/rollouts/{LONG}/events"
+_POOL_PATH = f"/v1/pools/{POOL_ID}"
+_EVENTS_PATH = f"{_POOL_PATH}/rollouts/{LONG}/events"
+
+# A call on a library of HTTP alone: method, path, and what is sent as JSON.
+Call = Callable[[str, str, Any], Awaitable[Any]]
 
 
 async def async_cases(
-    url: str, stack: AsyncExitStack, run: Callable[[Coroutine[Any, Any, None]], None]
+    addresses: Addresses,
+    stack: AsyncExitStack,
+    run: Callable[[Coroutine[Any, Any, None]], None],
 ) -> list[Case]:
     """The cases, on clients that `stack` closes; `run` runs to its end what it is given."""
-    bare = await stack.enter_async_context(
-        httpx.AsyncClient(base_url=url, headers={"Authorization": f"Bearer {KEY}"}, timeout=30.0)
-    )
-    ours = await stack.enter_async_context(AsyncContainerPoolsClient(api_key=KEY, base_url=url))
+    bare: dict[str, Call] = {}
+    streams: dict[str, Callable[[], Awaitable[None]]] = {}
+    secure: dict[str, Call] = {}
+    trusting = ssl.create_default_context(cafile=addresses.authority)
+    for name in (HTTPX, HTTPX2, AIOHTTP):
+        library = _aiohttp if name == AIOHTTP else _like_httpx
+        bare[name], streams[name] = await library(name, addresses.plain, stack)
+        secure[name], _ = await library(name, addresses.secure, stack, trusting)
+
+    async def client(url: str) -> AsyncContainerPoolsClient:
+        return await stack.enter_async_context(AsyncContainerPoolsClient(api_key=KEY, base_url=url))
+
+    ours, ours_secure = await client(addresses.plain), await client(addresses.secure)
     pools = import_module("synth_ai.sdk.pools")
     older: Any = pools.AsyncContainerPoolsClient(
-        pools.ContainerPoolsClient(api_key=KEY, backend_base=url)
+        pools.ContainerPoolsClient(api_key=KEY, backend_base=addresses.plain)
     )
-
-    async def bare_get() -> None:
-        (await bare.get(f"/v1/pools/{POOL_ID}")).raise_for_status().json()
-
-    async def bare_create() -> None:
-        answer = await bare.post(f"/v1/pools/{POOL_ID}/rollouts", json=ROLLOUT)
-        answer.raise_for_status().json()
-
-    async def bare_stream() -> None:
-        count = 0
-        async with bare.stream("GET", _EVENTS_PATH) as response:
-            async for line in response.aiter_lines():
-                if line.startswith("data:"):
-                    count += bool(json.loads(line[5:]))
-        _check(count)
 
     async def our_stream() -> None:
         count = 0
         async for _ in ours.stream_rollout_events(POOL_ID, LONG):
             count += 1
-        _check(count)
+        check_number(count)
 
-    def in_flight(call: Callable[[], Awaitable[object]]) -> Callable[[int], None]:
+    def in_flight(
+        call: Callable[[], Awaitable[object]], at_once: int = IN_FLIGHT
+    ) -> Callable[[int], None]:
         async def one(calls: int) -> None:
             for _ in range(calls):
                 await call()
 
         async def all_of_them(calls: int) -> None:
-            await asyncio.gather(*(one(max(1, calls // IN_FLIGHT)) for _ in range(IN_FLIGHT)))
+            await asyncio.gather(*(one(max(1, calls // at_once)) for _ in range(at_once)))
 
         return lambda calls: run(all_of_them(calls))
 
@@ -71,24 +76,49 @@ async def async_cases(
 
         return lambda calls: run(all_of_them(calls))
 
+    def each(
+        calls: dict[str, Call], method: str, path: str, body: Any = None, at_once: int = IN_FLIGHT
+    ) -> dict[str, Callable[[int], None]]:
+        def one(call: Call) -> Callable[[int], None]:
+            return in_flight(lambda: call(method, path, body), at_once)
+
+        return {name: one(call) for name, call in calls.items()}
+
     return [
         Case(
             f"async: GET, {IN_FLIGHT} in flight",
             IN_FLIGHT * 10,
             4.0,
-            {
-                HTTPX: in_flight(bare_get),
+            each(bare, "GET", _POOL_PATH)
+            | {
                 OURS: in_flight(lambda: ours.get_pool(POOL_ID)),
                 OLDER: in_flight(lambda: older.get_pool(POOL_ID)),
             },
             IN_FLIGHT,
         ),
         Case(
+            f"async: GET, {MANY:,} in flight",
+            MANY * 2,
+            None,
+            # Neither httpx nor the heir of it is made for this: minutes for what others do in one.
+            each({AIOHTTP: bare[AIOHTTP]}, "GET", _POOL_PATH, at_once=MANY)
+            | {OURS: in_flight(lambda: ours.get_pool(POOL_ID), MANY)},
+            MANY,
+        ),
+        Case(
+            f"async: GET, TLS, {IN_FLIGHT} in flight",
+            IN_FLIGHT * 10,
+            None,
+            each(secure, "GET", _POOL_PATH)
+            | {OURS: in_flight(lambda: ours_secure.get_pool(POOL_ID))},
+            IN_FLIGHT,
+        ),
+        Case(
             f"async: create, {IN_FLIGHT} in flight",
             IN_FLIGHT * 10,
             None,
-            {
-                HTTPX: in_flight(bare_create),
+            each(bare, "POST", f"{_POOL_PATH}/rollouts", ROLLOUT)
+            | {
                 OURS: in_flight(lambda: ours.create_rollout(POOL_ID, ROLLOUT)),
                 OLDER: in_flight(lambda: older.create_rollout(POOL_ID, ROLLOUT)),
             },
@@ -99,11 +129,66 @@ async def async_cases(
             f"async: stream of {EVENTS:,} events",
             1,
             2.5,
-            {HTTPX: one_by_one(bare_stream), OURS: one_by_one(our_stream)},
+            {name: one_by_one(stream) for name, stream in streams.items()}
+            | {OURS: one_by_one(our_stream)},
         ),
     ]
 
 
-def _check(count: int) -> None:
-    if count != EVENTS:
-        raise RuntimeError(f"{count} events came, not {EVENTS}")
+async def _like_httpx(
+    package: str, url: str, stack: AsyncExitStack, trusting: ssl.SSLContext | None = None
+) -> tuple[Call, Callable[[], Awaitable[None]]]:
+    """Calls and a stream of events on httpx, or on what has its interface."""
+    # Not an import statement: some are in no environment but the benchmark's own.
+    library: Any = import_module(package)
+    client = await stack.enter_async_context(
+        library.AsyncClient(
+            base_url=url,
+            headers=HEADERS,
+            timeout=30.0,
+            limits=library.Limits(max_connections=MANY, max_keepalive_connections=MANY),
+            verify=trusting or False,
+        )
+    )
+
+    async def call(method: str, path: str, body: Any) -> Any:
+        return (await client.request(method, path, json=body)).raise_for_status().json()
+
+    async def stream() -> None:
+        count = 0
+        async with client.stream("GET", _EVENTS_PATH) as response:
+            async for line in response.aiter_lines():
+                if line.startswith("data:"):
+                    count += bool(json.loads(line[5:]))
+        check_number(count)
+
+    return call, stream
+
+
+async def _aiohttp(
+    _: str, url: str, stack: AsyncExitStack, trusting: ssl.SSLContext | None = None
+) -> tuple[Call, Callable[[], Awaitable[None]]]:
+    """Calls and a stream of events on aiohttp alone."""
+    client = await stack.enter_async_context(
+        aiohttp.ClientSession(
+            url,
+            headers=HEADERS,
+            raise_for_status=True,
+            timeout=aiohttp.ClientTimeout(sock_connect=30.0, sock_read=30.0),
+            connector=aiohttp.TCPConnector(limit=MANY, ssl=trusting or False),
+        )
+    )
+
+    async def call(method: str, path: str, body: Any) -> Any:
+        async with client.request(method, path, json=body) as response:
+            return json.loads(await response.read())
+
+    async def stream() -> None:
+        count = 0
+        async with client.get(_EVENTS_PATH) as response:
+            async for line in response.content:
+                if line.startswith(b"data:"):
+                    count += bool(json.loads(line[5:]))
+        check_number(count)
+
+    return call, stream

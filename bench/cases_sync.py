@@ -2,65 +2,104 @@
 
 from __future__ import annotations
 
+import http.client
 import json
-from contextlib import ExitStack
+import ssl
+from collections.abc import Callable
+from contextlib import ExitStack, closing
 from importlib import import_module
 from typing import Any
+from urllib.parse import urlsplit
 
-import httpx
-
-from bench.cases import HTTPX, KEY, OLDER, OURS, POOL, ROLLOUT, Case, repeat
+from bench.cases import (
+    HEADERS,
+    HTTP_CLIENT,
+    HTTPX,
+    HTTPX2,
+    KEY,
+    OLDER,
+    OURS,
+    POOL,
+    ROLLOUT,
+    Addresses,
+    Case,
+    repeat,
+)
 from bench.server import EVENTS, LONG, POOL_ID
 from synth_pools import ContainerPoolsClient
 
-_EVENTS_PATH = f"/v1/pools/{POOL_ID}/rollouts/{LONG}/events"
+_POOL_PATH = f"/v1/pools/{POOL_ID}"
+_EVENTS_PATH = f"{_POOL_PATH}/rollouts/{LONG}/events"
+
+# A call on a library of HTTP alone: method, path, and what is sent as JSON.
+Call = Callable[[str, str, Any], Any]
 
 
-def sync_cases(url: str, stack: ExitStack) -> list[Case]:
+def sync_cases(addresses: Addresses, stack: ExitStack) -> list[Case]:
     """The cases, on clients that `stack` closes."""
-    bare = stack.enter_context(
-        httpx.Client(base_url=url, headers={"Authorization": f"Bearer {KEY}"}, timeout=30.0)
-    )
-    ours = stack.enter_context(ContainerPoolsClient(api_key=KEY, base_url=url))
-    # Not an import statement: the package is in no environment but the benchmark's own.
-    older: Any = import_module("synth_ai.sdk.pools").ContainerPoolsClient(
-        api_key=KEY, backend_base=url
-    )
+    bare: dict[str, Call] = {}
+    streams: dict[str, Callable[[], None]] = {}
+    for name in (HTTPX, HTTPX2):
+        bare[name], streams[name] = _like_httpx(name, addresses.plain, stack)
+    bare[HTTP_CLIENT], streams[HTTP_CLIENT] = _http_client(addresses.plain, stack)
+    trusting = ssl.create_default_context(cafile=addresses.authority)
+    secure = {
+        name: _like_httpx(name, addresses.secure, stack, trusting)[0] for name in (HTTPX, HTTPX2)
+    }
+    secure[HTTP_CLIENT] = _http_client(addresses.secure, stack, trusting)[0]
 
-    def bare_get(path: str, params: dict[str, Any] | None = None) -> Any:
-        return bare.get(path, params=params).raise_for_status().json()
+    ours = stack.enter_context(ContainerPoolsClient(api_key=KEY, base_url=addresses.plain))
+    limited = ours.with_options(deadline=30.0)
+    ours_secure = stack.enter_context(ContainerPoolsClient(api_key=KEY, base_url=addresses.secure))
+    older_client: Any = import_module("synth_ai.sdk.pools").ContainerPoolsClient
+    older = older_client(api_key=KEY, backend_base=addresses.plain)
+    older_secure = older_client(api_key=KEY, backend_base=addresses.secure)
 
-    def bare_post(path: str, body: dict[str, Any]) -> Any:
-        return bare.post(path, json=body).raise_for_status().json()
+    def all_of_them(
+        calls: dict[str, Call], method: str, path: str, body: Any = None
+    ) -> dict[str, Callable[[int], None]]:
+        def one(call: Call) -> Callable[[int], None]:
+            return repeat(lambda: call(method, path, body))
 
-    def bare_stream() -> None:
-        count = 0
-        with bare.stream("GET", _EVENTS_PATH) as response:
-            for line in response.iter_lines():
-                if line.startswith("data:"):
-                    count += bool(json.loads(line[5:]))
-        _check(count)
+        return {name: one(call) for name, call in calls.items()}
 
     def events_of(client: Any) -> None:
-        _check(sum(1 for _ in client.stream_rollout_events(POOL_ID, LONG)))
+        check_number(sum(1 for _ in client.stream_rollout_events(POOL_ID, LONG)))
 
     return [
         Case(
             "GET, 1 KB",
             200,
             0.95,
-            {
-                HTTPX: repeat(lambda: bare_get(f"/v1/pools/{POOL_ID}")),
+            all_of_them(bare, "GET", _POOL_PATH)
+            | {
                 OURS: repeat(lambda: ours.get_pool(POOL_ID)),
                 OLDER: repeat(lambda: older.get_pool(POOL_ID)),
+            },
+        ),
+        Case(
+            "GET, 1 KB, with a deadline",
+            200,
+            None,
+            all_of_them(bare, "GET", _POOL_PATH)
+            | {OURS: repeat(lambda: limited.get_pool(POOL_ID))},
+        ),
+        Case(
+            "GET, 1 KB, TLS",
+            200,
+            None,
+            all_of_them(secure, "GET", _POOL_PATH)
+            | {
+                OURS: repeat(lambda: ours_secure.get_pool(POOL_ID)),
+                OLDER: repeat(lambda: older_secure.get_pool(POOL_ID)),
             },
         ),
         Case(
             "POST, 1 KB",
             200,
             0.95,
-            {
-                HTTPX: repeat(lambda: bare_post("/v1/pools", POOL)),
+            all_of_them(bare, "POST", "/v1/pools", POOL)
+            | {
                 OURS: repeat(lambda: ours.create_pool(POOL)),
                 OLDER: repeat(lambda: older.create_pool(POOL)),
             },
@@ -69,8 +108,8 @@ def sync_cases(url: str, stack: ExitStack) -> list[Case]:
             "create a rollout",
             200,
             0.95,
-            {
-                HTTPX: repeat(lambda: bare_post(f"/v1/pools/{POOL_ID}/rollouts", ROLLOUT)),
+            all_of_them(bare, "POST", f"{_POOL_PATH}/rollouts", ROLLOUT)
+            | {
                 OURS: repeat(lambda: ours.create_rollout(POOL_ID, ROLLOUT)),
                 OLDER: repeat(lambda: older.create_rollout(POOL_ID, ROLLOUT)),
             },
@@ -79,8 +118,8 @@ def sync_cases(url: str, stack: ExitStack) -> list[Case]:
             "page of 100, 60 KB",
             60,
             0.95,
-            {
-                HTTPX: repeat(lambda: bare_get("/v1/pools", {"limit": 100})),
+            all_of_them(bare, "GET", "/v1/pools?limit=100")
+            | {
                 OURS: repeat(lambda: ours.list_pools(limit=100)),
                 OLDER: repeat(lambda: older.list_pools(limit=100)),
             },
@@ -89,8 +128,8 @@ def sync_cases(url: str, stack: ExitStack) -> list[Case]:
             f"stream of {EVENTS:,} events",
             1,
             0.95,
-            {
-                HTTPX: repeat(bare_stream),
+            {name: repeat(stream) for name, stream in streams.items()}
+            | {
                 OURS: repeat(lambda: events_of(ours)),
                 OLDER: repeat(lambda: events_of(older)),
             },
@@ -98,6 +137,67 @@ def sync_cases(url: str, stack: ExitStack) -> list[Case]:
     ]
 
 
-def _check(count: int) -> None:
-    if count != EVENTS:
-        raise RuntimeError(f"{count} events came, not {EVENTS}")
+def check_number(events: int) -> None:
+    """Refuse a stream that was not read to its end.
+
+    Raises:
+        RuntimeError: It had another number of events than the server sends.
+    """
+    if events != EVENTS:
+        raise RuntimeError(f"{events} events came, not {EVENTS}")
+
+
+def _like_httpx(
+    package: str, url: str, stack: ExitStack, trusting: ssl.SSLContext | None = None
+) -> tuple[Call, Callable[[], None]]:
+    """Calls and a stream of events on httpx, or on what has its interface."""
+    # Not an import statement: some are in no environment but the benchmark's own.
+    library: Any = import_module(package)
+    client = stack.enter_context(
+        library.Client(base_url=url, headers=HEADERS, timeout=30.0, verify=trusting or False)
+    )
+
+    def call(method: str, path: str, body: Any) -> Any:
+        return client.request(method, path, json=body).raise_for_status().json()
+
+    def stream() -> None:
+        count = 0
+        with client.stream("GET", _EVENTS_PATH) as response:
+            for line in response.iter_lines():
+                if line.startswith("data:"):
+                    count += bool(json.loads(line[5:]))
+        check_number(count)
+
+    return call, stream
+
+
+def _http_client(
+    url: str, stack: ExitStack, trusting: ssl.SSLContext | None = None
+) -> tuple[Call, Callable[[], None]]:
+    """Calls and a stream of events on the standard library alone."""
+    host = urlsplit(url).netloc
+    connection = stack.enter_context(
+        closing(
+            http.client.HTTPSConnection(host, timeout=30.0, context=trusting)
+            if trusting
+            else http.client.HTTPConnection(host, timeout=30.0)
+        )
+    )
+
+    def answer(method: str, path: str, body: Any) -> http.client.HTTPResponse:
+        content = None if body is None else json.dumps(body).encode()
+        typed = {} if body is None else {"Content-Type": "application/json"}
+        connection.request(method, path, content, HEADERS | typed)
+        response = connection.getresponse()
+        if response.status >= 400:
+            raise RuntimeError(f"status {response.status}")
+        return response
+
+    def call(method: str, path: str, body: Any) -> Any:
+        return json.loads(answer(method, path, body).read())
+
+    def stream() -> None:
+        lines = answer("GET", _EVENTS_PATH, None)
+        check_number(sum(bool(json.loads(line[5:])) for line in lines if line[:5] == b"data:"))
+
+    return call, stream

@@ -1,12 +1,13 @@
 """Measurements of a fresh process: import and first call, and memory.
 
-python -m bench.fresh PROGRAM URL CONTENDER prints one number; so does ... fleet-memory URL LENGTH
+python -m bench.fresh PROGRAM URL CONTENDER prints one number; of the first call two, the seconds
+that passed and those of the processor. In the place of the contender, fleet-memory takes the number
+of requests, fleet-cost-sync and fleet-cost-async how many of them are in flight.
 """
 
 from __future__ import annotations
 
 import gc
-import os
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -21,11 +22,23 @@ _PATH = "/v1/pools/bench-pool"
 
 def first_call(contender: str, url: str) -> None:
     """From nothing imported to the answer of the first call."""
-    if contender == "httpx":
-        import httpx
+    if contender.startswith("httpx"):
+        from importlib import import_module
 
+        httpx = import_module(contender)
         with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {_KEY}"}) as bare:
             bare.get(_PATH).raise_for_status().json()
+    elif contender == "http.client":
+        import json
+        from http.client import HTTPConnection, HTTPSConnection
+        from urllib.parse import urlsplit
+
+        parts = urlsplit(url)
+        kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
+        connection = kind(parts.netloc)
+        connection.request("GET", _PATH, headers={"Authorization": f"Bearer {_KEY}"})
+        json.loads(connection.getresponse().read())
+        connection.close()
     elif contender == "synth-pools":
         from synth_pools import ContainerPoolsClient
 
@@ -84,6 +97,97 @@ async def fleet_memory(url: str, number: int) -> float:
     return (_resident_kib() - before) / (number - number // 2) * 100_000
 
 
+def fleet_cost(url: str, colour: str, in_flight: int) -> float:
+    """How many times the processor time of the calls that it makes a fleet takes.
+
+    The calls are those that `run_many` makes of a rollout that has ended when it is first asked
+    about: create, events, get, summary; by as many tasks, or threads, as are in flight.
+    """
+    requests = [{"seed": seed} for seed in range(max(2000, 2 * in_flight))]
+    if colour == "sync":
+        return _sync_fleet_cost(url, requests, in_flight)
+    import asyncio
+
+    return asyncio.run(_async_fleet_cost(url, requests, in_flight))
+
+
+async def _async_fleet_cost(url: str, requests: list[dict[str, int]], in_flight: int) -> float:
+    import asyncio
+
+    from synth_pools import AsyncContainerPoolsClient
+
+    async with AsyncContainerPoolsClient(api_key=_KEY, base_url=url) as client:
+        rollouts = client.rollouts
+
+        async def fleet() -> int:
+            outcomes = rollouts.run_many("bench-pool", requests, max_in_flight=in_flight)
+            return sum([outcome.ok async for outcome in outcomes])
+
+        async def calls() -> int:
+            waiting = iter(requests)
+            done = 0
+
+            async def task() -> None:
+                nonlocal done
+                for request in waiting:
+                    made = await rollouts.create("bench-pool", request)
+                    async for _ in rollouts.events("bench-pool", made["id"]):
+                        pass
+                    await rollouts.get("bench-pool", made["id"])
+                    await rollouts.summary("bench-pool", made["id"])
+                    done += 1
+
+            await asyncio.gather(*(task() for _ in range(in_flight)))
+            return done
+
+        taken: dict[str, list[float]] = {"fleet": [], "calls": []}
+        for _ in range(4):
+            for name, run in (("calls", calls), ("fleet", fleet)):
+                begun = time.process_time()
+                _check(await run(), len(requests))
+                taken[name].append(time.process_time() - begun)
+        return min(taken["fleet"]) / min(taken["calls"])
+
+
+def _sync_fleet_cost(url: str, requests: list[dict[str, int]], in_flight: int) -> float:
+    from concurrent.futures import ThreadPoolExecutor
+
+    from synth_pools import ContainerPoolsClient
+
+    with (
+        ContainerPoolsClient(api_key=_KEY, base_url=url) as client,
+        ThreadPoolExecutor(in_flight) as threads,
+    ):
+        rollouts = client.rollouts
+
+        def fleet() -> int:
+            outcomes = rollouts.run_many("bench-pool", requests, max_in_flight=in_flight)
+            return sum(outcome.ok for outcome in outcomes)
+
+        def one(request: dict[str, int]) -> bool:
+            made = rollouts.create("bench-pool", request)
+            for _ in rollouts.events("bench-pool", made["id"]):
+                pass
+            rollouts.get("bench-pool", made["id"])
+            rollouts.summary("bench-pool", made["id"])
+            return True
+
+        taken: dict[str, list[float]] = {"fleet": [], "calls": []}
+        for _ in range(4):
+            begun = time.process_time()
+            _check(sum(threads.map(one, requests)), len(requests))
+            between = time.process_time()
+            _check(fleet(), len(requests))
+            taken["calls"].append(between - begun)
+            taken["fleet"].append(time.process_time() - between)
+        return min(taken["fleet"]) / min(taken["calls"])
+
+
+def _check(ended: int, wanted: int) -> None:
+    if ended != wanted:
+        raise RuntimeError(f"{ended} rollouts ended well, not {wanted}")
+
+
 async def _grown_by(open_one: Callable[[], Awaitable[object]]) -> float:
     kept = [await open_one() for _ in range(20)]  # what is made once is made now
     gc.collect()
@@ -102,14 +206,12 @@ def _resident_kib() -> float:
 
 
 def main(program: str, url: str, what: str) -> None:
-    if program.startswith("first-call"):
-        if "secure" in program:
-            # Whoever has words about proxies may be led to one that speaks TLS, so that our client
-            # reads certificates as it does on its way to an https:// address, and as httpx always.
-            os.environ["no_proxy"] = "127.0.0.1"
+    if program == "first-call":
         first_call(what, url)
-        taken = (time.perf_counter() - _BEGUN[0], time.process_time() - _BEGUN[1])
-        print(taken[program.endswith("cpu")])
+        print(time.perf_counter() - _BEGUN[0], time.process_time() - _BEGUN[1])
+        return
+    if program.startswith("fleet-cost"):
+        print(fleet_cost(url, program.rpartition("-")[2], int(what)))
         return
     import asyncio
 

@@ -1,6 +1,9 @@
 """A server that costs as little as possible: what is measured against it is the client.
 
-    python -m bench.server       prints the port that it listens on, serves until its input ends
+    python -m bench.server [CERTIFICATE]
+
+It prints the port that it listens on, and serves until its input ends; over TLS if it is given a
+PEM file with a certificate and its key.
 
 It reads requests just well enough for HTTP clients that behave, and answers from bytes that were
 made beforehand.
@@ -10,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 import sys
 from typing import Any
 
@@ -147,9 +151,13 @@ class _Connection(asyncio.Protocol):
                 self._transport.write(_NOT_FOUND)
 
 
-async def _serve() -> None:
+async def _serve(certificate: str | None = None) -> None:
+    context = None
+    if certificate is not None:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(certificate)
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(_Connection, "127.0.0.1", 0, backlog=1024)
+    server = await loop.create_server(_Connection, "127.0.0.1", 0, backlog=1024, ssl=context)
     print(server.sockets[0].getsockname()[1], flush=True)
     # Its owner holds the other end of this pipe, and is gone when the pipe ends.
     await loop.run_in_executor(None, sys.stdin.read)
@@ -157,4 +165,4 @@ async def _serve() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve())
+    asyncio.run(_serve(*sys.argv[1:]))

@@ -4,28 +4,33 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 
-from bench.cases import HTTPX, OLDER, OURS
+from bench.cases import AIOHTTP, HTTP_CLIENT, HTTPX, HTTPX2, OLDER, OURS
 from bench.timing import Result
 
-_HEAD = ("", "bare httpx", "synth-pools", "promised", "synth-ai", "synth-pools : synth-ai")
+# The libraries of HTTP alone, beside bare httpx.
+_OTHERS = (HTTPX2, AIOHTTP, HTTP_CLIENT)
+_HEAD = ("", "bare httpx", "synth-pools", "promised", *_OTHERS, OLDER, f"{OURS} : {OLDER}")
 
 
 def speed_rows(results: Iterable[Result]) -> list[tuple[str, ...]]:
-    """Format the rows of speeds: how many times as fast as bare httpx."""
+    """Format the rows of speeds: how many times as fast as bare httpx, where that takes part."""
     rows: list[tuple[str, ...]] = []
     for case, seconds, ratios in results:
+        if not ratios:
+            continue
         older = ratios.get(OLDER)
         rows.append(
             (
                 case.name,
-                _time(seconds),
+                _time(seconds[HTTPX]),
                 _times(ratios[OURS]),
                 "" if case.floor is None else f"≥ {case.floor:g}",
-                "does not work" if older is None else _times(older),
+                *(_times(ratios[name]) if name in ratios else "" for name in _OTHERS),
+                "" if older is None else _times(older),
                 "" if older is None else f"{ratios[OURS] / older:.1f}",
             )
         )
@@ -37,19 +42,23 @@ def cost_row(
 ) -> tuple[str, ...]:
     """Format a row of costs, where less is better: how many times what bare httpx takes."""
     bare, ours, older = taken[HTTPX], taken[OURS], taken.get(OLDER)
+    others = (f"takes {taken[name] / bare:.2f}" if name in taken else "" for name in _OTHERS)
     return (
         name,
         _time(bare) if unit == "s" else f"{bare:.0f} {unit}",
         f"takes {ours / bare:.2f}",
         "" if most is None else f"≤ {most:g}",
+        *others,
         "" if older is None else f"takes {older / bare:.2f}",
         "" if older is None else f"{older / ours:.1f}",
     )
 
 
-def growth_row(name: str, kib: float) -> tuple[str, ...]:
-    """Format the row of the fleet, whose memory does not depend on its length."""
-    return (name, "", f"grows by {max(0.0, kib):.0f} KiB in 100,000", "", "", "")
+def alone_row(
+    name: str, found: str, promised: str = "", others: Mapping[str, str] | None = None
+) -> tuple[str, ...]:
+    """Format a row of what is not compared with bare httpx."""
+    return (name, "", found, promised, *((others or {}).get(each, "") for each in _OTHERS), "", "")
 
 
 def render(rows: Sequence[tuple[str, ...]], head: tuple[str, ...] = _HEAD) -> str:
@@ -63,7 +72,7 @@ def render(rows: Sequence[tuple[str, ...]], head: tuple[str, ...] = _HEAD) -> st
     return "\n".join([lines[0], rule, *lines[1:]])
 
 
-def machine(names: Iterable[str] = ("synth-pools", "httpx", "httpcore", "synth-ai")) -> str:
+def machine(names: Iterable[str] = (OURS, HTTPX, HTTPX2, AIOHTTP, OLDER)) -> str:
     """Describe the time, the machine and the releases of the measurement."""
     packages = ", ".join(f"{name} {version(name)}" for name in names)
     return (

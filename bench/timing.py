@@ -11,17 +11,34 @@ from bench.cases import HTTPX, Case
 
 
 class Result(NamedTuple):
-    """Result of one case: seconds per call on bare httpx, and by contender how many times
-    as fast as that it was."""
+    """Result of one case.
+
+    Attributes:
+        case: What was measured.
+        seconds: By contender, what a call took.
+        ratios: By contender, how many times as fast as bare httpx it was; empty without that.
+    """
 
     case: Case
-    seconds: float
+    seconds: dict[str, float]
     ratios: dict[str, float]
 
 
-def measure(cases: Sequence[Case], rounds: int, clock: Callable[[], float]) -> list[Result]:
-    """Every contender once a round in every case, each round beginning with another one."""
-    taken: list[dict[str, list[float]]] = [{name: [] for name in case.contenders} for case in cases]
+def measure(
+    cases: Sequence[Case], rounds: int, clocks: Sequence[Callable[[], float]]
+) -> list[list[Result]]:
+    """Results by each of the clocks, of the same calls.
+
+    Every contender has its turn once a round in every case, and each round begins with another one.
+
+    Args:
+        cases: What is measured.
+        rounds: How many samples are taken of each.
+        clocks: What tells seconds: of the day, of the processor.
+    """
+    taken: list[dict[str, list[tuple[float, ...]]]] = [
+        {name: [] for name in case.contenders} for case in cases
+    ]
     for case in cases:
         for run in case.contenders.values():
             run(case.at_once)  # opens its connections
@@ -30,16 +47,27 @@ def measure(cases: Sequence[Case], rounds: int, clock: Callable[[], float]) -> l
             names = list(case.contenders)
             first = number % len(names)
             for name in names[first:] + names[:first]:
-                times[name].append(_seconds_per_call(case, name, clock))
-    return [_result(case, times) for case, times in zip(cases, taken, strict=True)]
+                times[name].append(_seconds_per_call(case, name, clocks))
+    return [
+        [
+            _result(
+                case, {name: [each[number] for each in samples] for name, samples in of.items()}
+            )
+            for case, of in zip(cases, taken, strict=True)
+        ]
+        for number in range(len(clocks))
+    ]
 
 
-def _seconds_per_call(case: Case, contender: str, clock: Callable[[], float]) -> float:
+def _seconds_per_call(
+    case: Case, contender: str, clocks: Sequence[Callable[[], float]]
+) -> tuple[float, ...]:
     calls = case.calls_of(contender)
     gc.collect()
-    begun = clock()
+    begun = [clock() for clock in clocks]
     case.contenders[contender](calls)
-    return (clock() - begun) / calls
+    ended = [clock() for clock in clocks]
+    return tuple((end - begin) / calls for begin, end in zip(begun, ended, strict=True))
 
 
 def _result(case: Case, times: dict[str, list[float]]) -> Result:
@@ -47,6 +75,6 @@ def _result(case: Case, times: dict[str, list[float]]) -> Result:
     ratios = {
         name: median(bare / own for bare, own in zip(times[HTTPX], each, strict=True))
         for name, each in times.items()
-        if name != HTTPX
+        if name != HTTPX and HTTPX in times
     }
-    return Result(case, median(times[HTTPX]), ratios)
+    return Result(case, {name: median(each) for name, each in times.items()}, ratios)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bench import table
-from bench.cases import HTTPX, OLDER, OURS, Case, repeat
+from bench.cases import HTTP_CLIENT, HTTPX, OLDER, OURS, Case, repeat
 from bench.server import EVENTS, LONG, PAGE, POOL_ID, SHORT
 from bench.timing import Result, measure
 from synth_pools import ContainerPoolsClient
@@ -96,20 +96,34 @@ def test_twice_as_fast_is_a_ratio_of_two() -> None:
     }
     case = Case("work", calls=20, floor=0.95, contenders=contenders)
     assert (case.calls_of(OURS), case.calls_of(OLDER)) == (20, 1)
-    (result,) = measure([case], 3, clock)
-    assert result.seconds == pytest.approx(0.02)
+    ((result,), (slower,)) = measure([case], 3, (clock, lambda: 2 * clock()))
+    assert (result.seconds[HTTPX], slower.seconds[HTTPX]) == pytest.approx((0.02, 0.04))
     assert result.ratios == {OURS: pytest.approx(2.0), OLDER: pytest.approx(0.05)}
 
 
 def test_the_table() -> None:
     case = Case("GET", 20, 0.95, {})
     rows = table.speed_rows(
-        [Result(case, 0.001, {OURS: 1.2, OLDER: 0.05}), Result(case, 0.001, {OURS: 2.0})]
+        [
+            Result(case, {HTTPX: 0.001}, {OURS: 1.2, HTTP_CLIENT: 3.0, OLDER: 0.05}),
+            Result(case, {HTTPX: 0.001}, {OURS: 2.0}),
+            Result(case, {OURS: 0.001}, {}),
+        ]
     )
     rows.append(table.cost_row("import", "s", {HTTPX: 0.05, OURS: 0.06, OLDER: 0.1}, most=1.25))
     lines = table.render(rows).splitlines()
     assert len({len(line) for line in lines}) == 1
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
-    assert cells[2] == ["GET", "1.00 ms", "1.20", "≥ 0.95", "0.05", "24.0"]
-    assert cells[3] == ["GET", "1.00 ms", "2.00", "≥ 0.95", "does not work", ""]
-    assert cells[4] == ["import", "50.00 ms", "takes 1.20", "≤ 1.25", "takes 2.00", "1.7"]
+    assert cells[2] == ["GET", "1.00 ms", "1.20", "≥ 0.95", "", "", "3.00", "0.05", "24.0"]
+    assert cells[3] == ["GET", "1.00 ms", "2.00", "≥ 0.95", "", "", "", "", ""]
+    assert cells[4] == [
+        "import",
+        "50.00 ms",
+        "takes 1.20",
+        "≤ 1.25",
+        "",
+        "",
+        "",
+        "takes 2.00",
+        "1.7",
+    ]
