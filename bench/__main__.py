@@ -85,7 +85,7 @@ def _speed(addresses: Addresses, rounds: int, only: str) -> list[list[Result]]:
 
 
 def _scale(results: Sequence[Result]) -> Rows:
-    """What a call costs with many in flight, in that of a call with few."""
+    """Cost of a call with many in flight, in that of a call with few."""
     seconds = {result.case.name: result.seconds for result in results}
     few, many = (seconds.get(f"async: GET, {number:,} in flight") for number in (IN_FLIGHT, MANY))
     if few is None or many is None:

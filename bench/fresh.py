@@ -98,7 +98,7 @@ async def fleet_memory(url: str, number: int) -> float:
 
 
 def fleet_cost(url: str, colour: str, in_flight: int) -> float:
-    """How many times the processor time of the calls that it makes a fleet takes.
+    """Processor time of a fleet, in that of the calls that it makes.
 
     The calls are those that `run_many` makes of a rollout that has ended when it is first asked
     about: create, events, get, summary; by as many tasks, or threads, as are in flight.
