@@ -50,7 +50,7 @@ class IdempotencyKey:
         return find_rollout(tx, row["rollout_id"])
 
     def reserve(self, tx: Transaction, rollout_id: str) -> None:
-        """Store that this key leads to a rollout; what it led to more than a day ago is forgotten."""
+        """Store that this key leads to a rollout; what it led to a day ago is forgotten."""
         tx.execute(
             "REPLACE INTO idempotency (scope, key, body_sha256, rollout_id, created)"
             " VALUES (?, ?, ?, ?, ?)",

@@ -199,8 +199,8 @@ def shape_problems(file: OpenApiFile) -> Iterator[str]:
                     yield f"{file.at((*pointer, key))}: {key} is {node[key]!r:.60}; write {wanted}"
         elif kind_of(pointer) == "names" and isinstance(node, dict):
             for name, value in node.items():
-                kinds: tuple[type, ...] = (dict, bool) if pointer[-1] in _SCHEMAS else (dict,)
-                if kind_of((*pointer, name)) == "object" and not isinstance(value, kinds):
+                legal: tuple[type, ...] = (dict, bool) if pointer[-1] in _SCHEMAS else (dict,)
+                if kind_of((*pointer, name)) == "object" and not isinstance(value, legal):
                     place = file.at((*pointer, name))
                     yield f"{place}: {name} in {pointer[-1]} is {value!r:.60}; write an object"
 
