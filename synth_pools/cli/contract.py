@@ -10,9 +10,12 @@ import sys
 import time
 from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
+
+if TYPE_CHECKING:
+    from synth_pools.contract.results import Report
 
 _KEY_VARIABLE = "SYNTH_API_KEY"
 _INTERRUPTED = 130
@@ -124,11 +127,10 @@ def contract_test(
     """
     try:
         # Here, since the extra `contract` may be missing, which no other command needs.
-        from synth_pools.contract.exceptions import UnjudgeableError
+        from synth_pools.contract.exceptions import InterruptedRunError, UnjudgeableError
         from synth_pools.contract.reports.html import render_html
         from synth_pools.contract.reports.json import render_json
         from synth_pools.contract.reports.junit import render_junit
-        from synth_pools.contract.reports.text import render_table
         from synth_pools.contract.run import clean_leftovers, run_contract
     except ModuleNotFoundError as error:
         raise _RefusedError(
@@ -138,12 +140,23 @@ def contract_test(
     for file in (report, junit, json_file):
         _check_writable(file)
     signal.signal(signal.SIGTERM, _interrupt)
+    progress = _Progress()
     try:
         if cleanup:
             gone, left = clean_leftovers(url, api_key=api_key, spec=spec)
             click.echo(f"removed {gone} pools of earlier runs, {left} could not be removed")
             return 0 if not left else 2
-        progress = _Progress()
+
+        def write(found: Report) -> None:
+            # Before the table: a terminal that is closed must not cost the other reports.
+            for file, render in (
+                (report, render_html),
+                (junit, render_junit),
+                (json_file, render_json),
+            ):
+                if file is not None:
+                    _write(file, render(found))
+
         found = run_contract(
             url,
             api_key=api_key,
@@ -159,33 +172,41 @@ def contract_test(
             patience=patience,
             spec=spec,
             progress=progress,
+            on_report=write,
         )
+        progress.end()
+        if found.notes:
+            # The clean-up may have left one.
+            write(found)
     except UnjudgeableError as error:
         raise _RefusedError(str(error)) from None
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
+        progress.end()
+        if isinstance(error, InterruptedRunError):
+            click.echo(_table(error.report, report), nl=False)
         click.echo("\ninterrupted; what the run had made was removed", err=True)
         # Threads may still wait for answers, and Python would wait for them.
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(_INTERRUPTED)
-    progress.end()
     if found.obstacles and not found.outcomes:
         # Nothing was seen: a table would be one of nothing.
         raise _RefusedError(f"could not be judged: {found.obstacles[0]}")
-    columns = shutil.get_terminal_size((100, 24)).columns
-    click.echo(
-        render_table(
-            found,
-            colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ,
-            width=columns,
-            unicode=_speaks_unicode(),
-        ),
-        nl=False,
-    )
-    for file, render in ((report, render_html), (junit, render_junit), (json_file, render_json)):
-        if file is not None:
-            _write(file, render(found))
+    click.echo(_table(found, report), nl=False)
     return found.exit_code
+
+
+def _table(found: Report, file: Path | None) -> str:
+    # As above: the extra may be missing.
+    from synth_pools.contract.reports.text import render_table
+
+    return render_table(
+        found,
+        colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ,
+        width=shutil.get_terminal_size((100, 24)).columns,
+        unicode=_speaks_unicode(),
+        elsewhere=str(file) if file is not None else None,
+    )
 
 
 class _Progress:

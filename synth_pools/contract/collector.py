@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from synth_pools.contract.document import Document
+from synth_pools.contract.http.reproduce import in_short
 from synth_pools.contract.results import (
     CheckOutcome,
     Column,
@@ -17,14 +18,16 @@ from synth_pools.contract.results import (
     Layer,
     LayerResult,
     Outcome,
+    shorten,
 )
 from synth_pools.contract.rules.conformance import check_conformance
 from synth_pools.contract.rules.consistency import check_consistency
 from synth_pools.contract.rules.verdict import RuleResult
 
-# Departures kept of each kind: one defect shows in every request.
+# Causes kept of each kind; of each cause the first departure stands for all.
 _KEPT = 40
 _BODY_KEPT = 8_192
+_TEXT_KEPT = 2_000
 
 # Quoted texts, ids of things, numbers.
 _PARTICULARS = re.compile(
@@ -46,7 +49,8 @@ class ResultCollector:
         self._lock = threading.Lock()
         self._outcomes: dict[_Key, Outcome] = {}
         self._notes: dict[_Key, str] = {}
-        self._departures: dict[_Key, list[Departure]] = {}
+        self._departures: dict[_Key, dict[str, Departure]] = {}
+        self._times: Counter[tuple[_Key, str]] = Counter()
         self._reached: Counter[tuple[str, int]] = Counter()
         self._requests = 0
 
@@ -71,15 +75,21 @@ class ResultCollector:
             self._notes.setdefault(key, note)
 
     def departed(self, departure: Departure) -> None:
-        """Record a departure; of many with one check, operation and column the first are kept."""
+        """Record a departure; of many with one cause the first is kept, and their number."""
         key = (departure.check, departure.operation, departure.column, departure.layer)
-        exchange = departure.exchange and shortened(departure.exchange)
-        before = tuple(shortened(step) for step in departure.before)
+        cause = departure.group
         with self._lock:
             self._raise_to(key, Outcome.DEPARTED)
-            kept = self._departures.setdefault(key, [])
-            if len(kept) < _KEPT:
-                kept.append(replace(departure, exchange=exchange, before=before))
+            kept = self._departures.setdefault(key, {})
+            self._times[key, cause] += 1
+            if cause in kept or len(kept) >= _KEPT:
+                return
+            kept[cause] = departure
+        exchange = departure.exchange and shortened(departure.exchange)
+        before = tuple(shortened(step) for step in departure.before)
+        short = replace(departure, exchange=exchange, before=before, got=_cut(departure.got))
+        with self._lock:
+            kept[cause] = short
 
     def record(self, exchange: Exchange, layer: Layer, before: tuple[Exchange, ...] = ()) -> None:
         """Count an exchange and judge it by the rules for single exchanges.
@@ -140,7 +150,10 @@ class ResultCollector:
                     outcome,
                     layer,
                     "" if outcome is Outcome.HELD else self._notes.get(key, ""),
-                    tuple(self._departures.get(key, ())),
+                    tuple(
+                        replace(departure, times=self._times[key, cause])
+                        for cause, departure in self._departures.get(key, {}).items()
+                    ),
                 )
                 for key, outcome in self._outcomes.items()
                 for check, operation, column, layer in [key]
@@ -154,15 +167,21 @@ class ResultCollector:
 
 
 def shortened(exchange: Exchange) -> Exchange:
-    """Return the exchange with at most the first 8 KiB of the response's body."""
-    if len(exchange.response_body) <= _BODY_KEPT:
-        return exchange
-    return replace(exchange, response_body=exchange.response_body[:_BODY_KEPT])
+    """Return the exchange with at most 8 KiB of the response's body, and its own body in short."""
+    return replace(
+        exchange,
+        response_body=exchange.response_body[:_BODY_KEPT],
+        request_body=in_short(exchange.request_body),
+    )
+
+
+def _cut(text: str) -> str:
+    return shorten(text, _TEXT_KEPT)
 
 
 def cause_of(operation: str, expected: str) -> str:
-    """Return the key that departures share which expect the same of an operation.
+    """Return the key that departures share which expect the same of an operation, or of a check.
 
     Values that differ from one request to the next, as ids and numbers, do not count.
     """
-    return f"{operation}|{_PARTICULARS.sub('*', expected)[:80]}"
+    return f"{operation}|{_PARTICULARS.sub('*', expected[:400])[:80]}"

@@ -218,3 +218,8 @@ def read_specification(path: Path | None) -> dict[str, Any]:
     if not isinstance(paths, dict) or not paths:
         raise UnjudgeableError(f"the spec {file} is no OpenAPI document: it has no paths")
     return document
+
+
+def specification_text(path: Path | None) -> str:
+    """Return the text of the document, for the numbers of its lines; see `read_specification`."""
+    return (spec_path() if path is None else path).read_text(encoding="utf-8")

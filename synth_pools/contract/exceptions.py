@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from synth_pools.contract.results import Outcome
+from synth_pools.contract.results import Outcome, Report
 
 
 class UnjudgeableError(Exception):
     """The backend cannot be judged; the message says why and what to do about it, in one line."""
+
+
+class InterruptedRunError(KeyboardInterrupt):
+    """The run was interrupted.
+
+    Attributes:
+        report: What it had found by then.
+    """
+
+    def __init__(self, report: Report) -> None:
+        super().__init__("interrupted")
+        self.report = report
 
 
 class UnreachableError(Exception):

@@ -5,6 +5,7 @@ All of them are frozen, because layers of the kit share them between threads.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -53,6 +54,11 @@ class Layer(StrEnum):
     CLIENT = "client"
 
 
+# Columns by the harm that a departure in them does, the worst first.
+_HARMS = (Column.BEHAVIOUR, Column.STATUS, Column.SCHEMA, Column.ERRORS)
+_BODY = re.compile(r"(?=[\[{<])")
+
+
 @dataclass(frozen=True, slots=True)
 class Clause:
     """Clause of openapi.yaml that a check rests on: its section and its demand."""
@@ -62,6 +68,21 @@ class Clause:
 
     def __str__(self) -> str:
         return f"{self.section}: {self.demand}"
+
+
+@dataclass(frozen=True, slots=True)
+class LongBody:
+    """A body that is kept in short.
+
+    Attributes:
+        parts: Its parts in order, each with how often it stands there in a row.
+        size: Its size in bytes.
+        left_out: The bytes at its end that no part has.
+    """
+
+    parts: tuple[tuple[bytes, int], ...]
+    size: int
+    left_out: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +105,7 @@ class Exchange:
     method: str
     url: str
     request_headers: tuple[tuple[str, str], ...] = ()
-    request_body: bytes | None = None
+    request_body: bytes | LongBody | None = None
     status: int | None = None
     response_headers: tuple[tuple[str, str], ...] = ()
     response_body: bytes = b""
@@ -116,6 +137,8 @@ class Departure:
         column: The column of the report's table.
         before: The requests that lead up to it.
         cause: The key of the defect; departures with the same one are one entry of the report.
+        over: The key that first departures of several operations share which are one entry, too.
+        times: How often it was seen.
     """
 
     check: str
@@ -128,11 +151,30 @@ class Departure:
     column: Column
     before: tuple[Exchange, ...] = ()
     cause: str = ""
+    over: str = ""
+    times: int = 1
 
     @property
     def group(self) -> str:
         """Key of the report's entry that it belongs to."""
         return self.cause or f"{self.check}|{self.operation}|{self.expected}"
+
+    @property
+    def harm(self) -> int:
+        """Rank of the harm that it does, 0 being the worst."""
+        if self.column is Column.AUTH:
+            return 0
+        status = self.exchange.status if self.exchange else 0
+        if status is None or (status >= 500 and status != 501):
+            return 1
+        return 2 + _HARMS.index(self.column)
+
+    @property
+    def title(self) -> str:
+        """Line that says what was wrong."""
+        # What stands before the JSON or HTML of a response.
+        seen = _BODY.split(self.got, maxsplit=1)[0].rstrip(" :") or self.got
+        return f"{shorten(seen, 90)}; expected {shorten(self.expected, 90)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,12 +205,14 @@ class LayerResult:
         reached: The number of responses by operation and status.
         requests: The number of requests.
         obstacle: The reason that kept the layer from judging, in one line; it is no departure.
+        note: A remark on the layer, in one line.
     """
 
     outcomes: tuple[CheckOutcome, ...] = ()
     reached: Mapping[tuple[str, int], int] = field(default_factory=dict)
     requests: int = 0
     obstacle: str | None = None
+    note: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +244,8 @@ class Report:
         obstacles: The reasons why the backend could not be judged.
         notes: Remarks on the run itself.
         read_only: Whether only GET was sent.
+        seconds: The seconds that scenarios and layers took, by their ids.
+        lines: The lines of openapi.yaml by the sections that departures rest on.
     """
 
     url: str
@@ -217,6 +263,8 @@ class Report:
     obstacles: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     read_only: bool = False
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    lines: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def departures(self) -> tuple[Departure, ...]:
@@ -237,14 +285,21 @@ class Report:
 
     @property
     def groups(self) -> tuple[DepartureGroup, ...]:
-        """Departures by cause, in the order in which they were found."""
+        """Departures by cause, the most harmful first."""
         found: dict[str, list[Departure]] = {}
         for departure in self.departures:
             found.setdefault(departure.group, []).append(departure)
-        return tuple(
-            DepartureGroup(same[0], len(same), tuple(dict.fromkeys(d.operation for d in same)))
-            for same in found.values()
-        )
+        # One defect that several operations show in the same way, as an unknown id that is no 404.
+        entries: dict[str, list[Departure]] = {}
+        for key, same in found.items():
+            entries.setdefault(f"over|{same[0].over}" if same[0].over else key, []).extend(same)
+        groups = [
+            DepartureGroup(
+                same[0], sum(d.times for d in same), tuple(dict.fromkeys(d.operation for d in same))
+            )
+            for same in entries.values()
+        ]
+        return tuple(sorted(groups, key=lambda group: group.first.harm))
 
     def cell(self, operation: str, column: Column) -> Outcome | None:
         """Return the outcome of one cell of the table; None where no check speaks about it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,9 +13,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from synth_pools.contract.clauses import Places
 from synth_pools.contract.collector import ResultCollector
-from synth_pools.contract.document import Document, read_specification
-from synth_pools.contract.exceptions import BusyError, UnjudgeableError, UnreachableError
+from synth_pools.contract.document import Document, read_specification, specification_text
+from synth_pools.contract.exceptions import (
+    BusyError,
+    InterruptedRunError,
+    StoppedError,
+    UnjudgeableError,
+    UnreachableError,
+)
 from synth_pools.contract.harness.executor import ScenarioExecutor
 from synth_pools.contract.harness.waits import Rollout
 from synth_pools.contract.http.client import HttpClient, is_loopback_url
@@ -34,6 +42,8 @@ from synth_pools.contract.session import Session, remove_created, remove_leftove
 
 # Checks that are no scenarios, by the first part of their ids.
 _FAMILIES = ("auth", "client", "model", "schema")
+# Seconds that what has begun may take after the time of the run is over.
+_LAST_SECONDS = 10.0
 
 Progress = Callable[[str, int, int], None]
 
@@ -54,6 +64,7 @@ def run_contract(
     patience: float = 30.0,
     spec: Path | None = None,
     progress: Progress = lambda phase, done, total: None,  # noqa: ARG005
+    on_report: Callable[[Report], None] = lambda report: None,  # noqa: ARG005
 ) -> Report:
     """Judge the backend at a URL by openapi.yaml.
 
@@ -75,6 +86,8 @@ def run_contract(
         patience: Seconds to wait for a change that has to come.
         spec: The file to judge by; the openapi.yaml of this package where None.
         progress: A callback for the phase, the checks that are done, and all of them.
+        on_report: A callback for the report, in any case and before the clean-up, which takes its
+            time.
 
     Returns:
         The report. Its `exit_code` is 0 if the backend conforms, 1 if it departs, 2 if it could not
@@ -82,13 +95,16 @@ def run_contract(
 
     Raises:
         ValueError: There is no such profile.
+        InterruptedRunError: It was interrupted by SIGINT, with what it had found by then.
     """
     run = _Run(seed=secrets.randbelow(2**32) if seed is None else seed, profile=Profile(profile))
     session: Session | None = None
+    interrupted = False
     try:
         key = ApiKey(checked_key(api_key or os.environ.get("SYNTH_API_KEY")))
         run.url = checked_url(url)
         run.document = Document(contract := read_specification(spec))
+        run.places = Places(specification_text(spec))
         _check_names((*only, *skip))
         options = Options(
             url=run.url,
@@ -109,7 +125,7 @@ def run_contract(
         session = Session(
             options, run.document, http, ResultCollector(run.document), patience=patience
         )
-        with _containers(session) as urls:
+        with _containers(session) as urls, _deadline(session):
             _judge(run, session, urls, progress)
     except UnjudgeableError as error:
         run.obstacles.append(str(error))
@@ -117,10 +133,24 @@ def run_contract(
         run.obstacles.append(f"the connection was lost ({error})")
     except BusyError as error:
         run.obstacles.append(f"the server is too busy to be judged: {error}")
+    except StoppedError:
+        run.obstacles.append("the time ran out before the first contact was over: give it more")
+    except KeyboardInterrupt:
+        interrupted = True
+        run.obstacles.append("it was interrupted")
     finally:
         if session is not None:
-            _clean_up(run, session, progress)
-    return run.report(session)
+            # Scenarios that hang in a wait must not make new things meanwhile.
+            session.http.stop.set()
+        try:
+            on_report(run.report(session))
+        finally:
+            if session is not None:
+                _clean_up(run, session, progress)
+    report = run.report(session)
+    if interrupted:
+        raise InterruptedRunError(report)
+    return report
 
 
 def clean_leftovers(
@@ -165,6 +195,7 @@ class _Run:
     started_at: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     began: float = field(default_factory=time.monotonic)
     document: Document | None = None
+    places: Places | None = None
     layers: list[LayerResult] = field(default_factory=list)
     obstacles: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -173,6 +204,8 @@ class _Run:
         self.layers.append(result)
         if result.obstacle is not None:
             self.obstacles.append(result.obstacle)
+        if result.note is not None:
+            self.notes.append(result.note)
 
     def report(self, session: Session | None) -> Report:
         layers = [*self.layers]
@@ -183,6 +216,9 @@ class _Run:
             for key, count in layer.reached.items():
                 reached[key] = reached.get(key, 0) + count
         operations = self.document.operations if self.document else {}
+        outcomes = tuple(outcome for layer in layers for outcome in layer.outcomes)
+        sections = {found.clause.section for outcome in outcomes for found in outcome.departures}
+        places = {one: self.places.line(one) for one in sections} if self.places else {}
         return Report(
             url=self.url,
             seed=self.seed,
@@ -193,12 +229,14 @@ class _Run:
             operations=tuple(operations),
             routes={name: operation.route for name, operation in operations.items()},
             documented=self.document.documented if self.document else {},
-            outcomes=tuple(outcome for layer in layers for outcome in layer.outcomes),
+            outcomes=outcomes,
             reached=reached,
             requests=sum(layer.requests for layer in layers),
             obstacles=tuple(dict.fromkeys(self.obstacles)),
             notes=tuple(self.notes),
             read_only=session.options.read_only if session else False,
+            seconds=dict(session.seconds) if session else {},
+            lines={one: line for one, line in places.items() if line is not None},
         )
 
 
@@ -264,6 +302,22 @@ def _late(run: _Run, session: Session) -> bool:
 
 
 @contextlib.contextmanager
+def _deadline(session: Session) -> Iterator[None]:
+    """End all requests some time after the deadline, which what had begun by then may use."""
+    left = session.options.deadline - time.monotonic() + _LAST_SECONDS
+    if left == float("inf"):
+        yield
+        return
+    timer = threading.Timer(max(0.0, left), session.http.stop.set)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+@contextlib.contextmanager
 def _containers(session: Session) -> Iterator[Mapping[str, str]]:
     """Start stub containers if the backend can reach them and something may be created."""
     if session.options.read_only or not is_loopback_url(session.base_url):
@@ -277,8 +331,6 @@ def _containers(session: Session) -> Iterator[Mapping[str, str]]:
 def _clean_up(run: _Run, session: Session, progress: Progress) -> None:
     if session.created.remaining():
         progress("clean-up", 0, 1)
-    # Scenarios that hang in a wait must not make new things meanwhile.
-    session.http.stop.set()
     sweeper = HttpClient(session.base_url, session.options.api_key, session.document)
     try:
         left = remove_created(sweeper, session.created)

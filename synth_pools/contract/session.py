@@ -80,6 +80,7 @@ class Session:
         received: The requests that those containers received.
         patience: Seconds that a change which has to come may take.
         proven: Whether a rollout was seen to end: from then on one that does not is a departure.
+        seconds: The seconds that scenarios and layers took, by their ids.
     """
 
     options: Options
@@ -92,6 +93,7 @@ class Session:
     received: ReceivedRequests = field(default_factory=ReceivedRequests)
     patience: float = 30.0
     proven: bool = False
+    seconds: dict[str, float] = field(default_factory=dict)
 
     def allowance(self, seconds: float) -> float:
         """Lengthen a limit where requests take long: behind a slow line, on a busy machine."""

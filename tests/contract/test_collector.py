@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from synth_pools.contract.collector import ResultCollector, cause_of
+from synth_pools.contract.http.reproduce import bytes_expression
 from synth_pools.contract.results import (
     Clause,
     Column,
     Departure,
     Exchange,
     Layer,
+    LongBody,
     Outcome,
 )
 from tests.contract.harness.sessions import DOCUMENT
@@ -58,16 +61,23 @@ def test_the_heaviest_outcome_stays() -> None:
     ]
 
 
-def test_the_first_departures_are_kept_without_the_tails_of_their_bodies() -> None:
+def test_the_first_departure_of_a_cause_is_kept_in_short_and_the_others_are_counted() -> None:
     collector = ResultCollector(DOCUMENT)
-    exchange = Exchange("GET", "http://x", status=200, response_body=b"x" * 10_000)
+    body = b'{"x": "' + b"ab" * 5_000_000 + b'"}'
+    exchange = Exchange("POST", "http://x", (), body, 200, response_body=b"x" * 10_000)
     for number in range(50):
         collector.departed(_departure(str(number), exchange))
+        collector.departed(replace(_departure("z" * 10_000, exchange), cause=f"cause {number}"))
     (one,) = collector.result().outcomes
-    assert [departure.got for departure in one.departures] == [str(n) for n in range(40)]
-    first = one.departures[0]
+    assert len(one.departures) == 40
+    first, second = one.departures[:2]
+    assert (first.got, first.times, second.times) == ("0", 50, 1)
+    assert len(second.got) == 2_000
     assert first.exchange is not None
-    assert {len(step.response_body) for step in (first.exchange, *first.before)} == {8_192}
+    for step in (first.exchange, *first.before):
+        assert len(step.response_body) == 8_192
+        assert isinstance(step.request_body, LongBody)
+        assert eval(bytes_expression(step.request_body)) == body
 
 
 def test_an_exchange_is_counted_and_judged_by_the_document() -> None:

@@ -74,6 +74,9 @@ CHECKS: dict[str, EngineCheck] = {
     ),
 }
 
+# Checks whose failures say little alike of two operations.
+_EACH = ("schema.valid_accepted", "schema.invalid_refused", "schema.gone", "schema.there")
+
 # Documented errors of a container, which are not the server's failure.
 _CONTAINER = re.compile(r"container_(unreachable|timeout|error)")
 
@@ -113,7 +116,7 @@ def departure_of(document: Document, found: CheckedExchange, failed: FailedCheck
         Layer.SCHEMA,
         check.column,
         before,
-        cause=f"{check.id}|{'' if check.column is Column.AUTH else found.operation}|{gist}",
+        cause=f"{check.id}|{found.operation if check.id in _EACH else shown.status}|{gist}",
     )
 
 

@@ -11,6 +11,7 @@ from synth_pools.contract.document import Document
 from synth_pools.contract.exceptions import BusyError
 from synth_pools.contract.fuzzing.checks import CHECKS, departure_of, is_excused
 from synth_pools.contract.fuzzing.schemathesis_engine import (
+    TIME_IS_UP,
     CheckedExchange,
     EngineProblem,
     EngineSettings,
@@ -48,18 +49,18 @@ def run_fuzzing(session: Session, progress: Callable[[str], None] = lambda _: No
         targeting = make_targeting(session)
     except (SeedError, BusyError) as error:
         return LayerResult(obstacle=f"generated requests had no pool to go to: {error}")
-    return LayerResult(obstacle=_drive(session, targeting, progress))
+    return _drive(session, targeting, progress)
 
 
 def _drive(
     session: Session, targeting: RequestTargeting, progress: Callable[[str], None]
-) -> str | None:
+) -> LayerResult:
     options, collector = session.options, session.collector
     told = 0.0
     absent = session.not_offered()
-    for operation, note in absent.items():
+    for operation, why in absent.items():
         collector.inconclusive(
-            Outcome.NOT_OFFERED, "schema.offered", operation, Column.STATUS, Layer.SCHEMA, note
+            Outcome.NOT_OFFERED, "schema.offered", operation, Column.STATUS, Layer.SCHEMA, why
         )
 
     def tick(phase: str, sent: int) -> None:
@@ -83,6 +84,7 @@ def _drive(
         deadline=options.deadline,
     )
     obstacle: str | None = None
+    note: str | None = None
     for found in run_engine(options.spec, settings, tick=tick):
         if isinstance(found, CheckedExchange):
             _take(session.document, collector, found)
@@ -97,9 +99,11 @@ def _drive(
                 Layer.SCHEMA,
                 found.text,
             )
+        elif found.text == TIME_IS_UP:
+            note = f"generated requests: {found.text}"
         else:
             obstacle = obstacle or f"generated requests: {found.text}"
-    return obstacle
+    return LayerResult(obstacle=obstacle, note=note)
 
 
 def _take(document: Document, collector: ResultCollector, found: CheckedExchange) -> None:
@@ -137,5 +141,5 @@ def _silence(problem: EngineProblem) -> Departure:
         None,
         Layer.SCHEMA,
         Column.STATUS,
-        cause=f"schema.answer|{operation}",
+        cause="schema.answer",
     )

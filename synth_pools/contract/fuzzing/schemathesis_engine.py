@@ -32,6 +32,7 @@ from synth_pools.contract.http.reproduce import MASKED
 from synth_pools.contract.options import ApiKey
 from synth_pools.contract.results import Exchange
 
+TIME_IS_UP = "time was up before all of them were sent"
 # Recorded bodies are judged, so they must be whole.
 _WHOLE = {"enabled": False, "max-recorded-payload-size": 0}
 _HIDDEN_HEADERS = {"x-schemathesis-testcaseid"}
@@ -184,7 +185,7 @@ def _run(
         # Also where the run is broken off: no worker goes on sending.
         stream.stop()
     if time.monotonic() > settings.deadline:
-        yield EngineProblem(None, "time was up before all requests were sent", False)
+        yield EngineProblem(None, TIME_IS_UP, False)
 
 
 def _found(
@@ -197,7 +198,8 @@ def _found(
         yield _problem(event, names)
     elif isinstance(event, events.FatalError):
         yield EngineProblem(None, f"{type(event.exception).__name__}: {event.exception}", False)
-    elif isinstance(event, events.Interrupted):
+    elif isinstance(event, events.Interrupted) and time.monotonic() <= settings.deadline:
+        # Past the deadline it was this module that stopped it.
         raise KeyboardInterrupt
 
 

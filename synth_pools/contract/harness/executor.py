@@ -98,8 +98,10 @@ class ScenarioExecutor:
             self._run(job)
 
     def _run(self, job: Scenario) -> None:
+        began = time.monotonic()
         obstacle = execute(self._session, job)
         with self._lock:
+            self._session.seconds[job.id] = time.monotonic() - began
             self._done += 1
             if obstacle is not None and obstacle not in self._obstacles:
                 self._obstacles.append(obstacle)
@@ -142,6 +144,9 @@ def execute(session: Session, scenario: Scenario) -> str | None:
         session.http.stop.set()
     except StoppedError:
         rest = "the run was stopped"
+        if time.monotonic() > session.options.deadline:
+            rest = _LATE
+            obstacle = f"{_LATE} before every scenario was played: give it more"
     except Exception as error:  # noqa: BLE001 - a defect of the kit must not look like a verdict
         rest = f"the kit stumbled: {type(error).__name__}: {error}"
         if not ctx.expect.departures:

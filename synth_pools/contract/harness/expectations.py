@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,9 @@ from synth_pools.contract.session import Session
 
 # Requests that a departure shows as what leads up to it.
 _TRAIL = 12
+# Ids of pools that the kit chose, and of rollouts that the server did.
+_ID = re.compile(rb"contract-kit-[\w.:-]+|rollout_\w+")
+_READ = 16 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +97,7 @@ class Expectations:
         self.trail: list[Exchange] = []
         self.judged: set[str] = set()
         self.departures = 0
+        self._refused: list[Exchange] = []
 
     def record(self, exchange: Exchange) -> None:
         """Judge an exchange by the document and append it to the trail."""
@@ -111,9 +116,11 @@ class Expectations:
             `met`.
         """
         self.judged.add(expectation.operation)
+        shown = expectation.response.exchange if expectation.response else None
         if met:
             self._held(expectation.operation, expectation.column)
-        else:
+        elif not any(shown is one for one in self._refused):
+            # What a response of the wrong status says otherwise follows from that.
             self.departures += 1
             self._session.collector.departed(self.departure(expectation, got))
         return met
@@ -132,6 +139,7 @@ class Expectations:
             column=expectation.column,
             before=self._before(exchange),
             cause=expectation.cause or cause_of(expectation.operation, expectation.expected),
+            over=cause_of(f"{self._scenario.id}|{expectation.column}", expectation.expected),
         )
 
     def status(self, response: Response, expected: StatusLike, operation: str) -> bool:
@@ -167,9 +175,10 @@ class Expectations:
     def unexpected_status(self, response: Response, expected: StatusLike, operation: str) -> None:
         """Record the departure of a response whose status is not the expected one."""
         status = Status.of(expected)
-        cause = self._status_cause(operation, status.statuses, response.status)
+        cause = self._status_cause(operation, status, response.status)
         demand = Expectation(operation, str(status), response, status.column, status.clause, cause)
         self.that(demand, False, excerpt(response.exchange))
+        self._refused.append(response.exchange)
 
     def equal(
         self,
@@ -270,21 +279,33 @@ class Expectations:
         self._session.collector.held(self._scenario.id, operation, column, self._layer)
 
     def _before(self, exchange: Exchange | None) -> tuple[Exchange, ...]:
-        """Return the last requests before an exchange that may have changed something."""
+        """Return the last requests before an exchange that changed something which it is about."""
         steps: list[Exchange] = []
         for step in self.trail:
             if step is exchange:
                 break
             if step.method != "GET":
                 steps.append(step)
-        return tuple(steps[-_TRAIL:])
+        ids = _ids(exchange) if exchange else frozenset()
+        related = [step for step in steps if ids & _ids(step)]
+        return tuple((related or steps)[-_TRAIL:])
 
-    def _status_cause(self, operation: str, wanted: tuple[int, ...], status: int | None) -> str:
+    def _status_cause(self, operation: str, wanted: Status, status: int | None) -> str:
         """Return one cause for equal demands; an undocumented status shares the schema's."""
         known = self._session.document.operations[operation]
         if status is not None and known.response(status) is None:
-            return f"schema.status|{operation}|{status}"
-        return f"status|{operation}|{wanted}|{status}"
+            return f"schema.status|{status}"
+        # Refused for one reason and taken for another are two defects of one operation.
+        why = cause_of(operation, str(wanted) if min(wanted.statuses) >= 400 else "accepted")
+        return f"status|{why}|{status}"
+
+
+def _ids(exchange: Exchange) -> frozenset[bytes]:
+    """Return the ids that a request names, and those that its response gave."""
+    sent = exchange.request_body if isinstance(exchange.request_body, bytes) else b""
+    made = exchange.response_body if exchange.method == "POST" else b""
+    parts = (exchange.url.encode(), sent[:_READ], made[:_READ])
+    return frozenset(found for part in parts for found in _ID.findall(part))
 
 
 def difference(wanted: Any, came: Any, where: str = "") -> str:

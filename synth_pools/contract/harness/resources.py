@@ -23,7 +23,8 @@ class Resources:
     def name(self, subject: str = "") -> str:
         """Return an unused id."""
         self._number += 1
-        slug = self._ctx.scenario.id.replace("_", "-")
+        # The plainest ids that there are: what a server makes of others has a scenario of its own.
+        slug = self._ctx.scenario.id.replace("_", "-").replace(".", "-")
         parts = (slug, subject, str(self._number))
         return self._ctx.session.pool_id("-".join(filter(None, parts)))
 

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import re
 import shlex
+from typing import overload
 
-from synth_pools.contract.results import Exchange
+from synth_pools.contract.results import Exchange, LongBody
 
 KEY = "${SYNTH_API_KEY}"
 MASKED = f"Bearer {KEY}"
 _LONG = 2_000
-_RUN = re.compile(rb"(.{1,16}?)\1{63,}", re.DOTALL)
+_RUN = re.compile(rb"(.{1,64}?)\1{31,}", re.DOTALL)
+# Bytes in which repetitions are looked for; what comes after them is left out.
+_SEARCHED = 64 * 1024
 # Written by the tool that sends the request anyway.
 _IMPLIED = {"host", "content-length", "accept-encoding", "connection", "user-agent", "accept"}
 
@@ -34,8 +37,8 @@ def curl_line(exchange: Exchange) -> str:
     body = exchange.request_body
     if body is None:
         return " ".join(parts)
-    text = _as_text(body)
-    if text is not None and not (text.startswith("@") or len(body) > _LONG):
+    text = _as_text(body) if isinstance(body, bytes) else None
+    if text is not None and not (text.startswith("@") or len(text) > _LONG):
         return " ".join([*parts, "--data-binary " + shlex.quote(text)])
     write = f"import sys; sys.stdout.buffer.write({bytes_expression(body)})"
     return f"python3 -c {shlex.quote(write)} | " + " ".join([*parts, "--data-binary @-"])
@@ -60,21 +63,57 @@ def _python_value(value: str) -> str:
     return " + ".join(parts) or "''"
 
 
-def bytes_expression(body: bytes) -> str:
+def bytes_expression(body: bytes | LongBody) -> str:
     """Return a Python expression for a body, short also where it repeats itself for megabytes."""
-    if len(body) <= _LONG:
-        return repr(body)
-    pieces: list[str] = []
-    position = 0
-    for run in _RUN.finditer(body):
-        if run.start() > position:
-            pieces.append(repr(body[position : run.start()]))
-        unit = run.group(1)
-        pieces.append(f"{unit!r} * {len(run.group(0)) // len(unit)}")
-        position = run.end()
-    if position < len(body):
-        pieces.append(repr(body[position:]))
+    short = in_short(body)
+    if isinstance(short, bytes):
+        return repr(short)
+    pieces = [f"{part!r} * {count}" if count > 1 else repr(part) for part, count in short.parts]
+    if short.left_out:
+        # What nobody can read is of the same size at least.
+        pieces.append(f"b'.' * {short.left_out}")
     return " + ".join(pieces)
+
+
+@overload
+def in_short(body: bytes | LongBody) -> bytes | LongBody: ...
+@overload
+def in_short(body: None) -> None: ...
+def in_short(body: bytes | LongBody | None) -> bytes | LongBody | None:
+    """Return a long body by the parts that it repeats, a short one as it is."""
+    if body is None or isinstance(body, LongBody) or len(body) <= _LONG:
+        return body
+    parts: list[tuple[bytes, int]] = []
+    position = kept = 0
+    while position < len(body) and kept < _LONG:
+        run = _RUN.search(body[position : position + _SEARCHED])
+        plain = run.start() if run else _SEARCHED
+        if plain:
+            part = body[position : position + min(plain, _LONG - kept)]
+            parts.append((part, 1))
+            kept += len(part)
+            position += len(part)
+            if len(part) < plain:
+                break
+        if run:
+            count = _repetitions(body, position, run[1])
+            parts.append((run[1], count))
+            kept += len(run[1])
+            position += count * len(run[1])
+    return LongBody(tuple(parts), len(body), max(0, len(body) - position))
+
+
+def _repetitions(body: bytes, position: int, unit: bytes) -> int:
+    """Count how often a unit stands at a position in a row, in steps that double."""
+    count, step = 0, 1
+    while True:
+        if body.startswith(unit * step, position + count * len(unit)):
+            count += step
+            step *= 2
+        elif step > 1:
+            step //= 2
+        else:
+            return count
 
 
 def _shown_headers(exchange: Exchange) -> list[tuple[str, str]]:

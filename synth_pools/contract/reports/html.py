@@ -13,7 +13,7 @@ from html import escape
 from importlib.resources import files
 
 from synth_pools.contract.http.reproduce import curl_line, python_line
-from synth_pools.contract.reports.text import named, remarks, steps
+from synth_pools.contract.reports.text import named, place, remarks, steps
 from synth_pools.contract.results import (
     Column,
     DepartureGroup,
@@ -129,21 +129,21 @@ def _departures(report: Report) -> Iterator[str]:
     if not groups:
         yield '<p class="soft">None.</p>'
     for number, group in enumerate(groups, 1):
-        yield from _group(number, group)
+        yield from _group(number, group, report)
     yield '<p class="nothing">No departure fits the search.</p></section>'
 
 
-def _group(number: int, group: DepartureGroup) -> Iterator[str]:
+def _group(number: int, group: DepartureGroup, report: Report) -> Iterator[str]:
     first = group.first
     seen = "once" if group.count == 1 else f"{group.count} times"
     searched = " ".join((*group.operations, first.check, str(first.clause), first.got))
     opened = " open" if number <= 3 else ""
-    title = f"{number}. {named(group.operations)}: {first.clause.demand}"
+    title = f"{number}. {named(group.operations)}: {first.title}"
     yield f'<details{opened} data-state="departed" data-find="{escape(searched)}">'
     yield f'<summary>{escape(title)}</summary><div class="body"><dl>'
     pairs = (
         ("check", f"{first.check} ({first.layer.value}), seen {seen}"),
-        ("clause", first.clause.section),
+        ("clause", f"{place(report, first)}: {first.clause.demand}"),
         ("operations", ", ".join(group.operations)),
         ("expected", first.expected),
         ("got", first.got),

@@ -6,8 +6,8 @@ import base64
 import json
 from typing import Any
 
-from synth_pools.contract.http.reproduce import curl_line, python_line
-from synth_pools.contract.results import Column, Departure, Exchange, Report
+from synth_pools.contract.http.reproduce import bytes_expression, curl_line, python_line
+from synth_pools.contract.results import Column, Departure, Exchange, LongBody, Report
 
 FORMAT = 1
 
@@ -43,12 +43,14 @@ def report_document(report: Report) -> dict[str, Any]:
                 "layer": outcome.layer.value,
                 "outcome": outcome.outcome.value,
                 "note": outcome.note,
+                "seconds": report.seconds.get(outcome.check),
             }
             for outcome in report.outcomes
         ],
         "departures": [
             {
-                **_departure(group.first),
+                "title": group.first.title,
+                **_departure(report, group.first),
                 "operations": list(group.operations),
                 "seen": group.count,
             }
@@ -71,13 +73,17 @@ def _operation(report: Report, name: str) -> dict[str, Any]:
     }
 
 
-def _departure(departure: Departure) -> dict[str, Any]:
+def _departure(report: Report, departure: Departure) -> dict[str, Any]:
     return {
         "check": departure.check,
         "operation": departure.operation,
         "layer": departure.layer.value,
         "column": departure.column.value,
-        "clause": {"section": departure.clause.section, "demand": departure.clause.demand},
+        "clause": {
+            "section": departure.clause.section,
+            "demand": departure.clause.demand,
+            "line": report.lines.get(departure.clause.section),
+        },
         "expected": departure.expected,
         "got": departure.got,
         "before": [_exchange(step) for step in departure.before],
@@ -100,10 +106,12 @@ def _exchange(exchange: Exchange) -> dict[str, Any]:
     }
 
 
-def _text(body: bytes | None) -> str | dict[str, str] | None:
-    """Return a body as text, or as an object with base64 where it is not UTF-8."""
+def _text(body: bytes | LongBody | None) -> str | dict[str, Any] | None:
+    """Return a body as text, as an object with base64 where it is not UTF-8, or in short."""
     if body is None:
         return None
+    if isinstance(body, LongBody):
+        return {"size": body.size, "python": bytes_expression(body)}
     try:
         return body.decode("utf-8")
     except UnicodeDecodeError:

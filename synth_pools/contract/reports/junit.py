@@ -47,6 +47,7 @@ def _suite(
             "testcase",
             classname=f"contract.{operation}",
             name=f"{outcome.check} ({outcome.layer.value})",
+            time=f"{report.seconds.get(outcome.check, 0.0):.3f}",
         )
         if outcome.outcome is Outcome.DEPARTED:
             counts["failures"] += 1
@@ -69,7 +70,7 @@ def _failure(case: Element, outcome: CheckOutcome) -> None:
         case,
         "failure",
         type=outcome.check,
-        message=_clean(f"{first.clause.demand}: expected {first.expected}, got {first.got}"),
+        message=_clean(first.title),
     )
     lines = [f"clause: {first.clause}", f"expected: {first.expected}", f"got: {first.got}"]
     lines += [f"before: {curl_line(step)}" for step in first.before]

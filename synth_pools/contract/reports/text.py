@@ -49,6 +49,9 @@ _WORDS = {
 }
 _NAMED = 6
 _STEPS = 5
+# Entries on the terminal, and bytes of a line; the other reports have all of it.
+_ENTRIES = 20
+_LINE = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,12 @@ class _Style:
 
 
 def render_table(
-    report: Report, *, colour: bool = False, width: int = 100, unicode: bool = True
+    report: Report,
+    *,
+    colour: bool = False,
+    width: int = 100,
+    unicode: bool = True,
+    elsewhere: str | None = None,
 ) -> str:
     """Render a report as text.
 
@@ -75,6 +83,7 @@ def render_table(
         colour: Whether to use ANSI colours.
         width: Columns of the terminal; at least 60 are used.
         unicode: Whether marks may be other than ASCII.
+        elsewhere: The file with the entries that are too many for a terminal.
 
     Returns:
         The text.
@@ -85,13 +94,22 @@ def render_table(
         "",
         *_table(report, style),
         "",
-        *_departures(report, style),
+        *_departures(report, style, elsewhere),
         *_remarks(report, style),
         *_coverage(report, style),
         *_obstacles(report, style),
         style.paint(report.summary, _verdict_colour(report)),
     ]
-    return "\n".join(lines) + "\n"
+    return "\n".join(map(_bounded, lines)) + "\n"
+
+
+def _bounded(line: str) -> str:
+    """Cut a line to what a terminal should show; the lines to paste are whole or say so."""
+    raw = line.encode("utf-8", "replace")
+    if len(raw) <= _LINE:
+        return line
+    tail = f" ... ({len(raw)} bytes, whole in the other reports)"
+    return raw[: _LINE - len(tail)].decode("utf-8", "ignore") + tail
 
 
 def _head(report: Report) -> Iterator[str]:
@@ -115,24 +133,29 @@ def _table(report: Report, style: _Style) -> Iterator[str]:
     yield "  ".join(f"{style.mark(outcome)} {word}" for outcome, word in _WORDS.items())
 
 
-def _departures(report: Report, style: _Style) -> Iterator[str]:
+def _departures(report: Report, style: _Style, elsewhere: str | None) -> Iterator[str]:
     groups = report.groups
     if not groups:
         return
-    yield style.paint(f"Departures ({len(groups)})", "1")
-    for number, group in enumerate(groups, 1):
+    yield style.paint(f"Departures ({len(groups)}), the most harmful first", "1")
+    for number, group in enumerate(groups[:_ENTRIES], 1):
         yield ""
-        yield from _group(number, group, style)
+        yield from _group(number, group, report, style)
     yield ""
+    more = len(groups) - _ENTRIES
+    if more > 0:
+        yield f"and {more} more in {elsewhere or 'the reports that --report and --json write'}"
+        yield ""
 
 
-def _group(number: int, group: DepartureGroup, style: _Style) -> Iterator[str]:
+def _group(number: int, group: DepartureGroup, report: Report, style: _Style) -> Iterator[str]:
     first = group.first
     seen = "once" if group.count == 1 else f"{group.count} times"
-    where = named(group.operations)
-    yield style.paint(f"{number}. {where}: {first.clause.demand}", "1")
+    title = f"{number}. {named(group.operations)}: {first.title}"
+    for line in wrap(title, style.width, subsequent_indent="   "):
+        yield style.paint(line, "1")
     yield f"   check     {first.check} ({first.layer.value}), seen {seen}"
-    yield f"   clause    {first.clause.section}"
+    yield from _wrapped("clause", f"{place(report, first)}: {first.clause.demand}", style)
     for label, text in (("expected", first.expected), ("got", first.got)):
         yield from _wrapped(label, text, style)
     for line, count in steps(first)[-_STEPS:]:
@@ -178,6 +201,13 @@ def _obstacles(report: Report, style: _Style) -> Iterator[str]:
         yield ""
 
 
+def place(report: Report, departure: Departure) -> str:
+    """Return where openapi.yaml has the clause of a departure."""
+    section = departure.clause.section
+    line = report.lines.get(section)
+    return section if line is None else f"{section} (openapi.yaml:{line})"
+
+
 def _verdict_colour(report: Report) -> str:
     return {0: "1;32", 1: "1;31"}.get(report.exit_code, "1;33")
 
@@ -193,7 +223,7 @@ def named(operations: Iterable[str]) -> str:
     names = list(operations)
     if len(names) <= _NAMED:
         return ", ".join(names) or "the server"
-    return f"{', '.join(names[:3])} and {len(names) - 3} more operations"
+    return f"on {len(names)} operations, as {', '.join(names[:3])}"
 
 
 def remarks(

@@ -48,7 +48,7 @@ def check_conformance(
     if status is None:
         return
     if status >= 400:
-        yield from _error_rules(document, operation, exchange, status)
+        yield from _error_rules(document, exchange, status)
     if operation is None or status == 405:
         return
     response = operation.response(status)
@@ -73,7 +73,7 @@ def _status(
         Clause(operation.route, "answers with a status that is listed"),
         f"one of {listed}",
         None if response is not None else excerpt(exchange),
-        f"schema.status|{operation.id}|{status}",
+        f"schema.status|{status}",
     )
 
 
@@ -89,7 +89,7 @@ def _media_type(
         None
         if came in response.content or not response.content
         else f"{came or 'no content type'}: {excerpt(exchange)}",
-        f"schema.content_type|{operation.id}|{response.status}|{came}",
+        f"schema.content_type|{response.status}|{came}",
     )
 
 
@@ -110,7 +110,7 @@ def _headers(
             Clause(operation.route, f"the header {name} is of its schema"),
             show(dict(schema)),
             f"{name}: {text}" if complaints else None,
-            f"schema.headers|{operation.id}|{name}",
+            f"schema.headers|{name}",
         )
 
 
@@ -127,40 +127,43 @@ def _schema(
         value = response_json(exchange)
     except NotJsonError as error:
         got = f"no JSON ({error}): {excerpt(exchange)}"
-        cause = f"schema.body|{operation.id}|no JSON"
+        cause = "schema.body|no JSON"
         return RuleResult("schema.body", Column.SCHEMA, clause, f"JSON, {name}", got, cause)
     complaints = document.errors_by(schema, value)
     if not complaints:
         return RuleResult("schema.body", Column.SCHEMA, clause, name, None)
-    # The position in a list tells nothing about the cause.
-    key = re.sub(r"\b\d+\b", "*", complaints[0])
     got = "; ".join(complaints)
     return RuleResult(
-        "schema.body", Column.SCHEMA, clause, name, got, f"schema.body|{name}|{_gist(key)}"
+        "schema.body",
+        Column.SCHEMA,
+        clause,
+        name,
+        got,
+        f"schema.body|{name}|{_gist(complaints[0])}",
     )
 
 
 def _gist(complaint: str) -> str:
     """Shorten a complaint by the value that it quotes."""
+    # The response that a complaint ends with differs from one to the next.
+    complaint = re.sub(r"\b\d+\b", "*", complaint.split(": {", 1)[0])
     where, _, what = complaint.partition(": ")
     if what.endswith("is a required property"):
         return complaint
     return f"{where} {what[-40:]}"
 
 
-def _error_rules(
-    document: Document, operation: Operation | None, exchange: Exchange, status: int
-) -> Iterator[RuleResult]:
+def _error_rules(document: Document, exchange: Exchange, status: int) -> Iterator[RuleResult]:
     if exchange.method == "HEAD":
         return
-    name = operation.id if operation else "no operation"
+    complaint = _error_complaint(document, exchange)
     yield RuleResult(
         "schema.error_body",
         Column.ERRORS,
         _ERRORS,
         "application/json, Error",
-        _error_complaint(document, exchange),
-        f"schema.error_body|{name}|{status}",
+        complaint,
+        f"schema.error_body|{_gist(complaint or '')}",
     )
     request_id = exchange.header("x-request-id")
     yield RuleResult(
@@ -169,7 +172,7 @@ def _error_rules(
         _ERRORS,
         "the header x-request-id",
         None if request_id else f"no x-request-id: {excerpt(exchange)}",
-        f"schema.request_id|{name}",
+        "schema.request_id",
     )
     if status in (429, 503):
         yield RuleResult(
@@ -178,7 +181,7 @@ def _error_rules(
             _RETRY,
             "the header Retry-After",
             None if exchange.header("retry-after") else f"no Retry-After: {excerpt(exchange)}",
-            f"schema.retry_after|{name}|{status}",
+            f"schema.retry_after|{status}",
         )
     if status == 405:
         yield RuleResult(
@@ -187,7 +190,7 @@ def _error_rules(
             _ALLOW,
             "the header Allow",
             None if exchange.header("allow") else f"no Allow: {excerpt(exchange)}",
-            f"schema.allow|{name}",
+            "schema.allow",
         )
 
 

@@ -63,7 +63,7 @@ def response_json(exchange: Exchange) -> Any:
 
 def request_json(exchange: Exchange) -> Any:
     """Parse the request's body; None where there is none or it is no JSON."""
-    if not exchange.request_body:
+    if not isinstance(exchange.request_body, bytes) or not exchange.request_body:
         return None
     try:
         return json.loads(exchange.request_body)

@@ -6,11 +6,18 @@ import os
 import shutil
 import subprocess
 import sys
+from random import Random
 
 import pytest
 
-from synth_pools.contract.http.reproduce import MASKED, bytes_expression, curl_line, python_line
-from synth_pools.contract.results import Exchange
+from synth_pools.contract.http.reproduce import (
+    MASKED,
+    bytes_expression,
+    curl_line,
+    in_short,
+    python_line,
+)
+from synth_pools.contract.results import Exchange, LongBody
 from tests.contract.selftest.watched import KEY, watched
 
 _BODIES = [
@@ -52,6 +59,24 @@ def test_long_bodies_are_short_expressions() -> None:
     text = bytes_expression(body)
     assert len(text) < 200
     assert eval(text) == body
+
+
+def test_a_long_body_without_repetitions_is_cut_and_keeps_its_size() -> None:
+    body = Random(1).randbytes(3_000_000)
+    short = in_short(body)
+    assert isinstance(short, LongBody)
+    text = bytes_expression(short)
+    assert len(text) < 20_000
+    assert len(eval(text)) == short.size == len(body)
+
+
+def test_a_repetition_with_something_around_it_is_kept_to_the_byte() -> None:
+    body = b"head" + "längere Texte 🌍 ".encode() * 50_000 + b"tail" + b"[" * 4_000 + b"x"
+    short = in_short(body)
+    assert isinstance(short, LongBody)
+    assert short.left_out == 0
+    assert len(bytes_expression(short)) < 1_000
+    assert eval(bytes_expression(short)) == body
 
 
 def test_a_key_with_more_is_shown_as_such() -> None:

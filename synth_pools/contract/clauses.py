@@ -1,0 +1,60 @@
+"""Places of clauses in openapi.yaml, so that a report leads to the line that it speaks of."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+_HEADING = re.compile(r"\s+## (.+)")
+# A paragraph of a section that begins with its subject: "*Order.*".
+_PARAGRAPH = re.compile(r"\s+\*(\w+)\.\*")
+_PATH = re.compile(r"  (/[^:]*):")
+_METHOD = re.compile(r"    (get|put|post|delete|patch):")
+_OPERATION = re.compile(r"      operationId: (\w+)")
+_SCHEMA = re.compile(r"    (\w+):")
+
+
+class Places:
+    """Lines of the document by heading, paragraph, operation, route and schema."""
+
+    def __init__(self, text: str) -> None:
+        self._lines = dict(reversed(list(_named_lines(text))))
+
+    def line(self, section: str) -> int | None:
+        """Return the line of a clause's section.
+
+        Args:
+            section: A heading, "heading: paragraph", an operation, a route or a schema, or several
+                of them with commas in between, the most exact one last.
+
+        Returns:
+            The number of the line, from 1; None where the document has no such place.
+        """
+        for part in reversed(section.split(", ")):
+            for name in (part, part.partition(".")[0], part.partition(": ")[0]):
+                if name in self._lines:
+                    return self._lines[name]
+        return self._lines.get(section)
+
+
+def _named_lines(text: str) -> Iterator[tuple[str, int]]:
+    heading = path = ""
+    in_schemas = False
+    for number, line in enumerate(text.splitlines(), 1):
+        if found := _HEADING.fullmatch(line):
+            heading = found[1]
+            yield heading, number
+        elif found := _PARAGRAPH.match(line):
+            yield f"{heading}: {found[1].lower()}", number
+        elif found := _PATH.fullmatch(line):
+            path = found[1]
+        elif path and (found := _METHOD.fullmatch(line)):
+            yield f"{found[1].upper()} {path}", number
+        elif found := _OPERATION.fullmatch(line):
+            yield found[1], number
+        elif line == "  schemas:":
+            in_schemas = True
+        elif in_schemas and re.match(r" {0,2}\w", line):
+            in_schemas = False
+        elif in_schemas and (found := _SCHEMA.fullmatch(line)):
+            yield found[1], number

@@ -1,0 +1,100 @@
+"""Entries of a report: one for each cause, the most harmful first, in lines of bounded length."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from synth_pools.contract.collector import ResultCollector
+from synth_pools.contract.harness.expectations import Expectations
+from synth_pools.contract.harness.registry import Scenario
+from synth_pools.contract.http.client import Response
+from synth_pools.contract.reports.text import render_table
+from synth_pools.contract.results import (
+    Clause,
+    Column,
+    Departure,
+    Exchange,
+    Layer,
+    Report,
+)
+from tests.contract.harness.sessions import DOCUMENT, URL, session
+from tests.contract.reports.sample_report import departure, sample_report
+
+_HEADERS = (("content-type", "application/json"),)
+
+
+def _report(*departures: Departure) -> Report:
+    """Return the report of a run that found these departures."""
+    collector = ResultCollector(DOCUMENT)
+    for one in departures:
+        collector.departed(one)
+    return replace(sample_report(departs=False), outcomes=collector.result().outcomes)
+
+
+def test_a_missing_header_is_one_entry_over_all_operations() -> None:
+    collector = ResultCollector(DOCUMENT)
+    for operation in DOCUMENT.operations.values():
+        url = "http://x" + operation.path
+        for status in (404, 422):
+            body = b'{"detail": "no"}' if status == 404 else b'{"detail": []}'
+            exchange = Exchange(
+                operation.method, url, (), None, status, _HEADERS, body, operation=operation.id
+            )
+            collector.record(exchange, Layer.SCENARIO)
+    report = replace(sample_report(departs=False), outcomes=collector.result().outcomes)
+    (entry,) = [one for one in report.groups if one.first.check == "schema.request_id"]
+    assert set(entry.operations) == set(DOCUMENT.operations)
+    assert entry.first.title == "no x-request-id: 404; expected the header x-request-id"
+    assert f"on {len(DOCUMENT.operations)} operations" in render_table(report)
+
+
+def test_what_one_scenario_demands_of_several_operations_is_one_entry() -> None:
+    run = session()
+    item = Scenario("a.b", Clause("Pages", "x"), ("get_pool", "list_pools"), lambda _: None)
+    expect = Expectations(run, item, Layer.SCENARIO)
+    for operation in item.operations:
+        expect.unexpected_status(Response(Exchange("GET", URL, status=200)), 404, operation)
+    report = replace(sample_report(departs=False), outcomes=run.collector.result().outcomes)
+    (entry,) = report.groups
+    assert entry.operations == ("get_pool", "list_pools")
+
+
+def test_what_follows_from_a_refused_step_is_not_judged() -> None:
+    run = session()
+    item = Scenario("a.b", Clause("Pages", "x"), ("get_pool",), lambda _: None)
+    expect = Expectations(run, item, Layer.SCENARIO)
+    refused = Response(Exchange("GET", URL, status=404, response_body=b"{}"))
+    assert not expect.status(refused, 200, "get_pool")
+    assert not expect.equal("get_pool", "the name", "x", refused.at("name"), refused)
+    (outcome,) = run.collector.result().outcomes
+    assert [found.expected for found in outcome.departures] == ["200"]
+
+
+def test_the_most_harmful_is_first() -> None:
+    lasting = Exchange("GET", URL, status=500)
+    found = [
+        replace(departure("get_pool", "a.form", "1"), column=Column.ERRORS),
+        replace(departure("get_pool", "a.schema", "2"), column=Column.SCHEMA),
+        departure("get_pool", "a.data", "3"),
+        replace(departure("get_pool", "a.fails", "4"), column=Column.ERRORS, exchange=lasting),
+        replace(departure("get_pool", "a.access", "5"), column=Column.AUTH),
+    ]
+    order = [group.first.check for group in _report(*found).groups]
+    assert order == ["a.access", "a.fails", "a.data", "a.schema", "a.form"]
+
+
+def test_a_terminal_shows_twenty_entries_in_lines_of_two_kilobytes() -> None:
+    found = [
+        departure("get_pool", "a.data", str(number), "x" * 50_000 + "🌍") for number in range(23)
+    ]
+    long = Exchange("POST", URL + "?" + "y" * 50_000, status=200, response_body=b"z" * 10**6)
+    found = [replace(one, exchange=long, before=(long,) * 12) for one in found]
+    text = render_table(_report(*found), elsewhere="r.html")
+    assert text.count("check     a.data") == 20
+    assert "and 3 more in r.html" in text
+    assert max(len(line.encode()) for line in text.splitlines()) <= 2_000
+
+
+def test_a_departure_leads_to_its_line() -> None:
+    report = replace(_report(departure("get_pool", "a.data", "1")), lines={"Pages": 310})
+    assert "Pages (openapi.yaml:310): a page holds at most" in render_table(report)

@@ -1,0 +1,116 @@
+"""Ends of a run: whatever ends it, the reports are there."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from synth_pools.contract import run_contract
+from synth_pools.contract.collector import ResultCollector
+from synth_pools.contract.exceptions import InterruptedRunError
+from synth_pools.contract.fuzzing.runner import run_fuzzing
+from synth_pools.contract.http.client import HttpClient
+from synth_pools.contract.options import ApiKey, Options
+from synth_pools.contract.results import Outcome, Report
+from synth_pools.contract.session import Session
+from synth_pools.local import LocalBackend
+from synth_pools.spec import load_spec
+from tests.contract.harness.sessions import DOCUMENT
+from tests.contract.selftest.watched import KEY, watched
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_run_with_reports(number: signal.Signals, tmp_path: Path) -> None:
+    files = {kind: tmp_path / f"report.{kind}" for kind in ("json", "html", "xml")}
+    with watched() as one:
+        command = [
+            *(sys.executable, "-m", "synth_pools", "contract-test", one.url),
+            *("--only", "events.heartbeat", "--only", "pages", "--json", str(files["json"])),
+            *("--report", str(files["html"]), "--junit", str(files["xml"])),
+        ]
+        environment = {**os.environ, "SYNTH_API_KEY": KEY}
+        process = subprocess.Popen(
+            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        try:
+            while not any("/events" in path for _, path, _ in one.seen):
+                assert process.poll() is None
+                time.sleep(0.02)
+            process.send_signal(number)
+            out, error = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert process.returncode == 130
+    assert "interrupted" in error
+    assert out.splitlines()[-1].startswith("could not be judged: it was interrupted")
+    document = json.loads(files["json"].read_text())
+    assert document["obstacles"] == ["it was interrupted"]
+    assert document["checks"]
+    assert all(file.stat().st_size for file in files.values())
+
+
+@pytest.mark.timeout(120)
+def test_the_end_of_the_time_is_no_interruption() -> None:
+    with LocalBackend(api_key=KEY) as backend:
+        key = ApiKey(KEY)
+        options = Options(
+            backend.url, key, "0a1b2c3d", 1, deadline=time.monotonic(), spec=load_spec()
+        )
+        http = HttpClient(backend.url, key, DOCUMENT)
+        result = run_fuzzing(Session(options, DOCUMENT, http, ResultCollector(DOCUMENT)))
+        http.close()
+    assert result.obstacle is None
+    assert result.note == "generated requests: time was up before all of them were sent"
+
+
+def test_what_hangs_is_ended_some_time_after_the_end_of_the_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("synth_pools.contract.run._LAST_SECONDS", 0.0)
+    with LocalBackend(api_key=KEY) as backend:
+        report = run_contract(
+            backend.url, api_key=KEY, seed=1, only=("events.heartbeat",), max_time=3.0
+        )
+    assert report.exit_code == 2
+    assert "the time ran out before every scenario was played: give it more" in report.obstacles
+
+
+def test_the_report_comes_before_the_clean_up() -> None:
+    told: list[tuple[Report, int]] = []
+    with watched() as one:
+
+        def deletions() -> int:
+            return sum(method == "DELETE" for method, _, _ in one.seen)
+
+        report = run_contract(
+            one.url,
+            api_key=KEY,
+            seed=1,
+            only=("pages.limit",),
+            on_report=lambda found: told.append((found, deletions())),
+        )
+        assert deletions() > told[0][1]
+    assert [found.outcomes for found, _ in told] == [report.outcomes]
+
+
+def test_an_interrupted_run_has_its_report() -> None:
+    def interrupt(phase: str, done: int, total: int) -> None:
+        if phase == "scenarios":
+            raise KeyboardInterrupt
+
+    with LocalBackend(api_key=KEY) as backend:
+        with pytest.raises(InterruptedRunError) as ended:
+            run_contract(backend.url, api_key=KEY, only=("pages",), progress=interrupt)
+        with backend.client() as client:
+            assert client.list_pools()["items"] == []
+    report = ended.value.report
+    assert report.obstacles == ("it was interrupted",)
+    assert Outcome.HELD in report.counts()
