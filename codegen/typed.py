@@ -26,6 +26,10 @@ ASYNC = "typed/_async"
 SYNC = "typed/_sync"
 
 _EVENT_STREAM = "text/event-stream"
+# The parameters that make a page of a stream; a stream is asked for without them.
+_OF_PAGES = ("format", "limit")
+# The name under which the JSON answer of an operation that streams is offered.
+_JSON_METHOD = "x-json-method"
 _WIDTH = 88
 # What an argument has to be an instance of; one of another type goes through unchecked.
 _KINDS = {
@@ -71,12 +75,17 @@ class _Operation:
         self.name = str(endpoint.name)
         self.endpoint = endpoint
         item, self._spec = _find(document, self.name)
-        self.event = self._event_model(project, document)
+        self.event = self._model(project, document, _EVENT_STREAM)
+        self.page = self._model(project, document, "application/json") if self.event else None
+        self.page_method = str(self._spec.get(_JSON_METHOD, ""))
+        if self.page is not None and not self.page_method.isidentifier():
+            raise CodegenError(f"{self.name}: answers a stream and JSON, and has no {_JSON_METHOD}")
         self.answer = self._answer()
         self.is_content = isinstance(self.answer, FileProperty)
         self.imports = set(endpoint.relative_imports)
-        if self.event is not None:
-            self.imports.add(f"from ...models.{self.event.module_name} import {self.event.name}")
+        for model in (self.event, self.page):
+            if model is not None:
+                self.imports.add(f"from ...models.{model.module_name} import {model.name}")
         body = endpoint.bodies[0].prop if len(endpoint.bodies) == 1 else None
         self.body_kind = body.class_info.name if isinstance(body, ModelProperty) else "object"
         self.docstring = self._docstring(document, item)
@@ -85,16 +94,26 @@ class _Operation:
     def kind(argument: PropertyProtocol) -> str:
         return _KINDS.get(type(argument).__name__, "object")
 
-    def _event_model(self, project: Project, document: dict[str, Any]) -> Class | None:
-        """Find the model of the `data` of each message of an event stream."""
+    @property
+    def stream_query(self) -> list[PropertyProtocol]:
+        """The query parameters of its stream; of any other answer, all of them."""
+        query = [*self.endpoint.query_parameters, *self.endpoint.cookie_parameters]
+        return [each for each in query if self.page is None or not _is_of_pages(each)]
+
+    @property
+    def page_query(self) -> list[PropertyProtocol]:
+        """The query parameters of a page: where it begins, and how long it is."""
+        wanted = ("after_sequence", "limit")
+        return [each for each in self.endpoint.query_parameters if each.python_name in wanted]
+
+    def _model(self, project: Project, document: dict[str, Any], media_type: str) -> Class | None:
+        """Find the model of a successful answer of a media type: of a stream, that of one event."""
         for status, response in self._spec["responses"].items():
             content = _resolve(document, response).get("content", {})
-            if str(status).startswith("2") and _EVENT_STREAM in content:
-                message = _resolve(document, content[_EVENT_STREAM].get("schema", {}))
-                data = _resolve(document, message.get("properties", {}).get("data", {}))
-                reference = data.get("contentSchema", {}).get("$ref")
+            if str(status).startswith("2") and media_type in content:
+                reference = content[media_type].get("schema", {}).get("$ref")
                 if reference is None:
-                    raise CodegenError(f"{self.name}: no contentSchema for the data of its events")
+                    raise CodegenError(f"{self.name}: the schema of its {media_type} has no name")
                 name = UntrustedString(reference.rpartition("/")[2])
                 return Class.from_string(string=name, config=project.config)
         return None
@@ -127,6 +146,8 @@ class _Operation:
         parts = [_prose(paragraph) for paragraph in paragraphs if paragraph.strip()]
         described = []
         for argument in self.endpoint.list_all_parameters():
+            if self.page is not None and _is_of_pages(argument):
+                continue
             text = arguments.get(argument.name.get_untrusted_value(), "")
             if not text and argument.description is not None:
                 text = argument.description.get_untrusted_value()
@@ -136,6 +157,10 @@ class _Operation:
         if described:
             parts.append("\n".join(["Args:", *described]))
         return "\n\n".join(parts)
+
+
+def _is_of_pages(parameter: PropertyProtocol) -> bool:
+    return str(parameter.name.get_untrusted_value()) in _OF_PAGES
 
 
 def _find(document: dict[str, Any], name: str) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -243,7 +243,7 @@ BROKEN = {
             "{type: string, format: binary}",
         ),
         "list_things",
-        "contentSchema",
+        "the schema of its text/event-stream has no name",
     ),
     "one operationId twice": (
         SMALL_SPEC.replace("create_thing", "list_things"),

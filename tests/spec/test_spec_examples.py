@@ -8,6 +8,7 @@ from typing import Any
 
 import jsonschema_rs
 
+from tests.support.backend_server import read_events
 from tests.support.document import OPERATIONS, SPEC
 
 
@@ -32,9 +33,9 @@ def errors(schema: dict[str, Any], value: Any) -> list[str]:
 def media_types(operation: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     bodies = {"request": operation.get("requestBody", {}), **operation["responses"]}
     for name, body in bodies.items():
-        for media in resolve(body).get("content", {}).values():
-            # Bytes have no example that a document could show.
-            if media["schema"].get("format") != "binary":
+        for kind, media in resolve(body).get("content", {}).items():
+            # Bytes have no example that a document could show; the one of a stream is text.
+            if media["schema"].get("format") != "binary" and kind != "text/event-stream":
                 yield name, media
 
 
@@ -86,20 +87,13 @@ def test_every_component_is_used() -> None:
     assert not unused
 
 
-def test_the_line_of_an_event_message_is_an_event() -> None:
-    message = SPEC["components"]["schemas"]["RolloutEventMessage"]
-    content = message["properties"]["data"]["contentSchema"]
-    for example in message["examples"]:
-        assert "\n" not in example["data"]
-        envelope = json.loads(example["data"])
-        assert not errors(content, envelope)
-        assert {key: envelope[key] for key in ("id", "event")} == {
-            key: example[key] for key in ("id", "event")
-        }
-
-
-def test_a_wrong_example_would_be_seen() -> None:
-    example = dict(SPEC["components"]["schemas"]["Pool"]["examples"][0], capacity="one")
-    assert errors({"$ref": "#/components/schemas/Pool"}, example)
-    misspelt = {"sead": 1}
-    assert errors({"$ref": "#/components/schemas/RolloutRequest"}, misspelt)
+def test_the_example_of_a_stream_is_what_comes_over_the_wire() -> None:
+    for operation_id in ("stream_rollout_events", "stream_global_rollout_events"):
+        media = OPERATIONS[operation_id].node["responses"]["200"]["content"]["text/event-stream"]
+        for example in media["examples"].values():
+            text = resolve(example)["value"]
+            assert ": heartbeat\n\n" in text
+            events = read_events(text)
+            assert [event["event"] for event in events] == ["reward", "rollout.completed"]
+            for event in events:
+                assert not errors(media["schema"], event)

@@ -153,15 +153,19 @@ def test_streams_can_be_resumed_three_ways() -> None:
     for name in ("stream_rollout_events", "stream_global_rollout_events"):
         assert {"cursor", "after_sequence", "Last-Event-ID"} <= set(parameters_of(name))
         content = OPERATIONS[name][2]["responses"]["200"]["content"]
-        assert list(content) == ["text/event-stream"]
+        assert list(content) == ["text/event-stream", "application/json"]
+        assert content["text/event-stream"]["schema"] == {
+            "$ref": "#/components/schemas/RolloutEvent"
+        }
 
 
 def test_every_string_parameter_has_a_limit() -> None:
     for name, node in SPEC["components"]["parameters"].items():
-        if node["schema"]["type"] == "string":
-            assert "maxLength" in node["schema"], name
+        schema = node["schema"]
+        if schema["type"] == "string":
+            assert {"maxLength", "enum"} & set(schema), name
         else:
-            assert {"minimum", "maximum"} <= set(node["schema"]), name
+            assert {"minimum", "maximum"} <= set(schema), name
 
 
 def test_enumerations_are_the_documented_ones() -> None:

@@ -164,6 +164,16 @@ _LATER: list[tuple[tuple[str, ...], tuple[Any, ...], Sent]] = [
         )
         for what in ("task_info", "program", "taskset")
     ),
+    (
+        ("get_rollout_event_page", "rollouts.event_page"),
+        (P, R),
+        Sent("GET", f"/v1/pools/{P}/rollouts/{R}/events?after_sequence=0&format=json&limit=200"),
+    ),
+    (
+        ("get_global_rollout_event_page", "agent_rollouts.event_page"),
+        (R,),
+        Sent("GET", f"/v1/rollouts/{R}/events?after_sequence=0&format=json&limit=200"),
+    ),
     (("list_image_releases",), (P,), Sent("GET", f"/v1/pools/{P}/runtime_image_releases")),
     (
         ("create_image_release",),

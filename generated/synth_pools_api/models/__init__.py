@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from .rollout_env import RolloutEnv as RolloutEnv
     from .rollout_error import RolloutError as RolloutError
     from .rollout_event import RolloutEvent as RolloutEvent
-    from .rollout_event_message import RolloutEventMessage as RolloutEventMessage
+    from .rollout_event_page import RolloutEventPage as RolloutEventPage
     from .rollout_event_type import RolloutEventType as RolloutEventType
     from .rollout_limits import RolloutLimits as RolloutLimits
     from .rollout_list import RolloutList as RolloutList
@@ -68,6 +68,12 @@ if TYPE_CHECKING:
     from .rollout_timing import RolloutTiming as RolloutTiming
     from .rollout_usage import RolloutUsage as RolloutUsage
     from .rollout_validation import RolloutValidation as RolloutValidation
+    from .stream_global_rollout_events_format import (
+        StreamGlobalRolloutEventsFormat as StreamGlobalRolloutEventsFormat,
+    )
+    from .stream_rollout_events_format import (
+        StreamRolloutEventsFormat as StreamRolloutEventsFormat,
+    )
     from .submission_mode import SubmissionMode as SubmissionMode
     from .task import Task as Task
     from .task_definition import TaskDefinition as TaskDefinition
@@ -120,7 +126,7 @@ __all__ = (
     "RolloutEnv",
     "RolloutError",
     "RolloutEvent",
-    "RolloutEventMessage",
+    "RolloutEventPage",
     "RolloutEventType",
     "RolloutLimits",
     "RolloutList",
@@ -134,6 +140,8 @@ __all__ = (
     "RolloutTiming",
     "RolloutUsage",
     "RolloutValidation",
+    "StreamGlobalRolloutEventsFormat",
+    "StreamRolloutEventsFormat",
     "SubmissionMode",
     "Task",
     "TaskDefinition",
@@ -187,7 +195,7 @@ _MODULES = {
     "RolloutEnv": "rollout_env",
     "RolloutError": "rollout_error",
     "RolloutEvent": "rollout_event",
-    "RolloutEventMessage": "rollout_event_message",
+    "RolloutEventPage": "rollout_event_page",
     "RolloutEventType": "rollout_event_type",
     "RolloutLimits": "rollout_limits",
     "RolloutList": "rollout_list",
@@ -201,6 +209,8 @@ _MODULES = {
     "RolloutTiming": "rollout_timing",
     "RolloutUsage": "rollout_usage",
     "RolloutValidation": "rollout_validation",
+    "StreamGlobalRolloutEventsFormat": "stream_global_rollout_events_format",
+    "StreamRolloutEventsFormat": "stream_rollout_events_format",
     "SubmissionMode": "submission_mode",
     "Task": "task",
     "TaskDefinition": "task_definition",

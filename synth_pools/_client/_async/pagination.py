@@ -1,10 +1,11 @@
-"""Iteration over all pages of a list."""
+"""Iteration over all pages of a list, and over the pages of a rollout's events."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from typing import Any, Self
 
+from synth_pools._client.events.pages import end_of_page
 from synth_pools._client.pagination import next_cursor, page_items
 from synth_pools._client.runtime.async_.concurrency import AsyncPrefetch
 from synth_pools._client.runtime.async_.io import AsyncCloseable, AsyncFunction
@@ -42,6 +43,51 @@ class AsyncItems(AsyncCloseable):
     async def aclose(self) -> None:
         """End the iteration. Can be repeated."""
         await self._items.aclose()
+
+
+class AsyncEventPages(AsyncCloseable):
+    """Pages of a rollout's events, until it has ended; one is asked for when it is wanted.
+
+    Only pages with events come. Iterating raises what asking for a page raises.
+    """
+
+    __slots__ = ("_pages",)
+
+    def __init__(
+        self,
+        fetch: AsyncFunction[[int], dict[str, Any]],
+        sleep: AsyncFunction[[float], None],
+        after_sequence: int,
+        poll_interval: float,
+    ) -> None:
+        self._pages = _event_pages(fetch, sleep, after_sequence, poll_interval)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> dict[str, Any]:
+        return await self._pages.__anext__()
+
+    async def aclose(self) -> None:
+        """End the iteration. Can be repeated."""
+        await self._pages.aclose()
+
+
+async def _event_pages(
+    fetch: AsyncFunction[[int], dict[str, Any]],
+    sleep: AsyncFunction[[float], None],
+    position: int,
+    poll_interval: float,
+) -> AsyncGenerator[dict[str, Any], None]:
+    while True:
+        page = await fetch(position)
+        position, has_more, is_last = end_of_page(page, position)
+        if page["events"]:
+            yield page
+        if is_last:
+            return
+        if not has_more:
+            await sleep(poll_interval)
 
 
 async def _items(

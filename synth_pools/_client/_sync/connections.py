@@ -21,7 +21,13 @@ from synth_pools._client.http import (
     Timeout,
 )
 from synth_pools._client.http.pool import expire_surplus, give_back, pool_of, renew
-from synth_pools._client.http.response_reader import CUT_OFF, LARGEST_ANSWER
+from synth_pools._client.http.response_reader import (
+    CUT_OFF,
+    EVENT_STREAM,
+    LARGEST_ANSWER,
+    TOO_LARGE,
+    is_endless,
+)
 from synth_pools._client.runtime.fork_safety import forget_in_children
 from synth_pools._client.runtime.sync_.interrupts import Alarm, limit_waiting
 from synth_pools._client.runtime.sync_.io import (
@@ -275,18 +281,23 @@ def read_whole(response: Response) -> None:
     """Read a response to its end and close it; one that is too large is cut, and marked.
 
     What counts is the size of what comes out of a content encoding: a thousandth of it may come in.
+    Of a stream of events nothing is read: it may have no end.
     """
-    pieces, size = [], 0
+    pieces: list[bytes] = []
+    size = 0
     try:
+        if is_endless(response):
+            response.extensions[CUT_OFF] = EVENT_STREAM
+            return
         for piece in response.iter_bytes():
             size += len(piece)
             pieces.append(piece)
             if size > LARGEST_ANSWER:
-                response.extensions[CUT_OFF] = True
+                response.extensions[CUT_OFF] = TOO_LARGE
                 break
     finally:
         response.close()
-    response._content = b"".join(pieces)[:LARGEST_ANSWER]
+        response._content = b"".join(pieces)[:LARGEST_ANSWER]
 
 
 class _BearerAuth(Auth):

@@ -1,13 +1,14 @@
 # Derived by `make generate`. Change the file that it comes from:
 # synth_pools/_client/_async/pagination.py
 
-"""Iteration over all pages of a list."""
+"""Iteration over all pages of a list, and over the pages of a rollout's events."""
 
 from __future__ import annotations
 
 from collections.abc import Generator
 from typing import Any, Self
 
+from synth_pools._client.events.pages import end_of_page
 from synth_pools._client.pagination import next_cursor, page_items
 from synth_pools._client.runtime.sync_.concurrency import Prefetch
 from synth_pools._client.runtime.sync_.io import Closeable, Function
@@ -45,6 +46,51 @@ class Items(Closeable):
     def close(self) -> None:
         """End the iteration. Can be repeated."""
         self._items.close()
+
+
+class EventPages(Closeable):
+    """Pages of a rollout's events, until it has ended; one is asked for when it is wanted.
+
+    Only pages with events come. Iterating raises what asking for a page raises.
+    """
+
+    __slots__ = ("_pages",)
+
+    def __init__(
+        self,
+        fetch: Function[[int], dict[str, Any]],
+        sleep: Function[[float], None],
+        after_sequence: int,
+        poll_interval: float,
+    ) -> None:
+        self._pages = _event_pages(fetch, sleep, after_sequence, poll_interval)
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> dict[str, Any]:
+        return self._pages.__next__()
+
+    def close(self) -> None:
+        """End the iteration. Can be repeated."""
+        self._pages.close()
+
+
+def _event_pages(
+    fetch: Function[[int], dict[str, Any]],
+    sleep: Function[[float], None],
+    position: int,
+    poll_interval: float,
+) -> Generator[dict[str, Any], None]:
+    while True:
+        page = fetch(position)
+        position, has_more, is_last = end_of_page(page, position)
+        if page["events"]:
+            yield page
+        if is_last:
+            return
+        if not has_more:
+            sleep(poll_interval)
 
 
 def _items(

@@ -24,8 +24,10 @@ _NO_EVENTS = ("application/json", "text/html")
 
 # Larger than any page or document of the service, and small enough to be kept in memory.
 LARGEST_ANSWER = 256 * 1024 * 1024
-# The extension of a response that was cut off there.
+# The extension of a response that was cut off, there or at its beginning, and why.
 CUT_OFF = "synth_pools.cut_off"
+TOO_LARGE = f"the answer is larger than {LARGEST_ANSWER} bytes"
+EVENT_STREAM = "the answer is a stream of events: the service may know no other answer"
 
 
 class ResponseKind(NamedTuple):
@@ -84,12 +86,11 @@ class ResponseReader:
         if not response.is_success:
             raise self.status_error(call, response)
         if CUT_OFF in response.extensions:
-            largest = f"the answer is larger than {LARGEST_ANSWER} bytes"
-            raise self.decode_error(call, response, largest)
+            raise self.decode_error(call, response, response.extensions[CUT_OFF])
 
     def is_event_stream(self, response: Response) -> bool:
         """Check that a response may be one: another would pass for a stream without events."""
-        return response.is_success and self._kind(response) not in _NO_EVENTS
+        return response.is_success and _media_type(response) not in _NO_EVENTS
 
     def no_event_stream(
         self, call: Call, response: Response
@@ -97,7 +98,7 @@ class ResponseReader:
         """Make the error for a response that is no event stream, and was read."""
         if not response.is_success:
             return self.status_error(call, response)
-        kind = self._kind(response)
+        kind = _media_type(response)
         return self.decode_error(call, response, f"an event stream was expected, not {kind}")
 
     def connection_error(self, call: Call, error: RequestError) -> APIConnectionError:
@@ -186,7 +187,12 @@ class ResponseReader:
             problem=problem,
         )
 
-    @staticmethod
-    def _kind(response: Response) -> str:
-        kind: str = response.headers.get("content-type", "")
-        return kind.partition(";")[0].strip().lower()
+
+def is_endless(response: Response) -> bool:
+    """Return True for a stream of events, which is never read as a whole."""
+    return response.is_success and _media_type(response) == "text/event-stream"
+
+
+def _media_type(response: Response) -> str:
+    kind: str = response.headers.get("content-type", "")
+    return kind.partition(";")[0].strip().lower()

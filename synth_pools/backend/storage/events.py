@@ -22,6 +22,8 @@ TERMINAL = frozenset({COMPLETED, FAILED, CANCELLED})
 
 _EVENT_ID = re.compile(r"evt_([0-9]{10,18})")
 _LARGEST = 2**63 - 1
+# How many events are in memory before their sizes are known.
+_PORTION = 16
 
 HEARTBEAT = b": heartbeat\n\n"
 
@@ -133,6 +135,40 @@ def read_piece(db: sqlite3.Connection, rollout: sqlite3.Row, position: int) -> P
     if not messages:
         return None
     return Piece(b"".join(messages), row["sequence"], is_full, is_end)
+
+
+def event_page(
+    db: sqlite3.Connection, rollout: sqlite3.Row, position: int, limit: int, most_bytes: int
+) -> str:
+    """Return the JSON of one page of events after a position.
+
+    Args:
+        db: Where they are stored.
+        rollout: The rollout, read before them: the page is no newer than its status says.
+        position: The number of the last event that was seen.
+        limit: The most events.
+        most_bytes: The size at which the page ends, after at least one event.
+    """
+    found: list[str] = []
+    size, after, has_more = 0, position, False
+    while not has_more:
+        # One more, to know whether any follows.
+        wanted = min(_PORTION, limit - len(found))
+        events = read_after(db, rollout, after, wanted + 1)
+        for number, event in enumerate(events[:wanted], 1):
+            found.append(event.envelope())
+            size += len(found[-1])
+            after = event.sequence
+            if len(found) == limit or size >= most_bytes:
+                has_more = number < len(events)
+                break
+        if len(events) <= wanted or len(found) == limit or size >= most_bytes:
+            break
+    return (
+        f'{{"rollout_id":"{rollout["id"]}","status":"{rollout["status"]}",'
+        f'"events":[{",".join(found)}],"next_sequence":{after},'
+        f'"has_more":{"true" if has_more else "false"}}}'
+    )
 
 
 def read_last(db: sqlite3.Connection, rollout: sqlite3.Row) -> Event | None:

@@ -33,6 +33,7 @@ TWINS: dict[str, tuple[tuple[str, str], ...]] = {
     "RolloutUsage": (("id", "rollout_id"),),
     "RolloutSummary": (("id", "rollout_id"), ("status", "state"), ("score", "reward")),
     "Artifact": (("artifact_type", "kind"),),
+    "ImageRelease": (("id", "release_id"),),
 }
 _ITEMS = {
     "PoolList": "Pool",

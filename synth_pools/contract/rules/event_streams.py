@@ -132,9 +132,9 @@ def _read_envelope(
     document: Document, message: SseMessage
 ) -> tuple[str | None, dict[str, Any] | None]:
     written = dict(message.written)
-    complaints = document.errors("RolloutEventMessage", written)
-    if complaints:
-        return f"{'; '.join(complaints)}: {show(written, 200)}", None
+    lacking = [name for name in ("id", "event", "data") if not written.get(name)]
+    if lacking:
+        return f"without {' and '.join(lacking)}: {show(written, 200)}", None
     try:
         envelope = json.loads(message.data)
     except (ValueError, RecursionError):

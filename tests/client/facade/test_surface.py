@@ -32,12 +32,20 @@ ALIASES = {
 }
 COMMON = {"api", "api_key", "base_url", "config", "is_closed", "raw", "timeout", "with_options"}
 LASTING = {
+    "iter_global_rollout_event_pages",
+    "iter_rollout_event_pages",
     "get_or_create_pool",
     "iter_global_rollouts",
     "iter_pools",
     "iter_rollouts",
     "wait_pool_active",
     "wait_rollout",
+}
+# The JSON answer of an operation that streams, by the name that the document gives it -> tag.
+PAGES: dict[str, str] = {
+    operation.node["x-json-method"]: operation.tag
+    for operation in document.OPERATIONS.values()
+    if "x-json-method" in operation.node
 }
 NAMESPACES = {"agent_rollouts", "metrics", "rollouts", "tasks"}
 
@@ -88,7 +96,14 @@ def test_every_operation_is_a_method_of_the_client_and_nothing_else(client: type
     problems += [
         f"{name}: a method of {client.__name__}, not an operation of openapi.yaml"
         for name in sorted(
-            offered - OPERATIONS.keys() - ALIASES - COMMON - LASTING - NAMESPACES - close
+            offered
+            - OPERATIONS.keys()
+            - PAGES.keys()
+            - ALIASES
+            - COMMON
+            - LASTING
+            - NAMESPACES
+            - close
         )
     ]
     assert not problems, "\n".join(problems)
@@ -109,19 +124,19 @@ def test_every_operation_has_its_typed_form(client: Any) -> None:
     api = client(api_key="k").api
     groups = {name for name in dir(api) if not name.startswith("_")}
     typed = {name: tag for tag in groups for name in methods(type(getattr(api, tag)))}
-    assert typed == OPERATIONS
+    assert typed == OPERATIONS | PAGES
 
 
 def test_the_typed_form_takes_what_the_plain_one_takes() -> None:
     """Under the same names; `request` is `body`, a model, and by keyword."""
     client = synth_pools.ContainerPoolsClient(api_key="k")
-    for name in OPERATIONS:
-        check_typed_form(client, name)
+    for name, tag in (OPERATIONS | PAGES).items():
+        check_typed_form(client, name, tag)
 
 
-def check_typed_form(client: synth_pools.ContainerPoolsClient, name: str) -> None:
+def check_typed_form(client: synth_pools.ContainerPoolsClient, name: str, tag: str) -> None:
     plain = inspect.signature(getattr(client, name)).parameters
-    typed = inspect.signature(getattr(getattr(client.api, OPERATIONS[name]), name)).parameters
+    typed = inspect.signature(getattr(getattr(client.api, tag), name)).parameters
     assert {"body" if each == "request" else each for each in plain} <= typed.keys()
     assert [each for each, it in plain.items() if it.kind is it.POSITIONAL_OR_KEYWORD] == [
         "request" if each == "body" else each

@@ -107,6 +107,7 @@ def test_the_table_holds_the_whole_published_surface() -> None:
     }
     ours = {"close", "with_options", "iter_pools", "iter_rollouts", "iter_global_rollouts"}
     ours |= {"get_or_create", "get_or_create_pool", "wait_pool_active", "wait_rollout"}
+    ours |= {"iter_rollout_event_pages", "iter_global_rollout_event_pages"}
     later = {call.name for call, _ in (*LATER, *CONTENTS, *FILES)}
     ours |= {name for name in later if "." not in name}
     assert public - ours == reference - {"rollouts", "agent_rollouts", "tasks", "metrics"}
@@ -114,7 +115,7 @@ def test_the_table_holds_the_whole_published_surface() -> None:
     client = ContainerPoolsClient(api_key=KEY)
     for namespace in ("rollouts", "agent_rollouts", "tasks", "metrics"):
         nested = {name for name in dir(getattr(client, namespace)) if not name.startswith("_")}
-        nested -= {"iter", "wait", "run", "run_many"}
+        nested -= {"iter", "wait", "run", "run_many", "event_pages"}
         nested -= {name.partition(".")[2] for name in later if name.startswith(f"{namespace}.")}
         assert nested == {
             call.name.partition(".")[2] for call in CALLS if call.name.startswith(f"{namespace}.")

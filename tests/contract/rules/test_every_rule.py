@@ -105,6 +105,12 @@ BREAKS: dict[str, Exchange] = {
     "asked.task_id": answered(
         "PUT", _TASK, 200, {**example("task"), "id": "other", "task_id": "other"}, sent={}
     ),
+    "asked.release_id": answered(
+        "GET",
+        f"{_POOL}/runtime_image_releases/release_1",
+        200,
+        {**example("image_release"), "id": "other", "release_id": "other"},
+    ),
     "asked.rollout_id": _rollout(id="rollout_2", rollout_id="rollout_2"),
     "page.limit": _page(_OTHER, _DONE, query="?limit=1"),
     "page.state": _page(_DONE, query="?state=failed"),
@@ -138,7 +144,7 @@ BREAKS: dict[str, Exchange] = {
 # Ids that are made of a name, by the part before it.
 _NAMED = {
     "agree.": {one for pairs in TWINS.values() for one, _ in pairs},
-    "asked.": {"pool_id", "task_id", "rollout_id"},
+    "asked.": {"pool_id", "task_id", "rollout_id", "release_id"},
     "echo.": {name for names in ECHOED.values() for name in names} | {"pool_id", "task_id"},
 }
 

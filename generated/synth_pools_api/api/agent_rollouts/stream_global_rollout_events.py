@@ -12,6 +12,9 @@ from ...types import UNSET, Response, Unset
 if TYPE_CHECKING:
     from ...client import AuthenticatedClient, Client
     from ...models.error_answer import Error
+    from ...models.stream_global_rollout_events_format import (
+        StreamGlobalRolloutEventsFormat,
+    )
 
 
 def _get_kwargs(
@@ -19,6 +22,8 @@ def _get_kwargs(
     *,
     cursor: str | Unset = UNSET,
     after_sequence: int | Unset = UNSET,
+    format_: StreamGlobalRolloutEventsFormat | Unset = "sse",
+    limit: int | Unset = 200,
     last_event_id: str | Unset = UNSET,
 ) -> dict[str, Any]:
 
@@ -31,6 +36,14 @@ def _get_kwargs(
     params["cursor"] = cursor
 
     params["after_sequence"] = after_sequence
+
+    json_format_: str | Unset = UNSET
+    if not isinstance(format_, Unset):
+        json_format_ = format_
+
+    params["format"] = json_format_
+
+    params["limit"] = limit
 
     params = {k: v for k, v in params.items() if v is not UNSET and v is not None}
 
@@ -107,18 +120,25 @@ def sync_detailed(
     client: AuthenticatedClient | Client,
     cursor: str | Unset = UNSET,
     after_sequence: int | Unset = UNSET,
+    format_: StreamGlobalRolloutEventsFormat | Unset = "sse",
+    limit: int | Unset = 200,
     last_event_id: str | Unset = UNSET,
 ) -> Response[Error]:
     """Follow the events of a rollout
 
      A stream of server-sent events: those that happened, then live ones, until the terminal event,
-    after which the server ends the response. See *Events* above for order, resume and silence. Each
-    message is described by `RolloutEventMessage`, the JSON in its `data` by `RolloutEvent`.
+    after which the server ends the response. The schema is that of one event, the JSON in the `data` of
+    a
+    message. With `format=json`, one page of events. See *Events* above for framing, order, resume,
+    silence
+    and pages.
 
     Args:
         rollout_id (str):
         cursor (str | Unset):
         after_sequence (int | Unset):
+        format_ (StreamGlobalRolloutEventsFormat | Unset):  Default: 'sse'.
+        limit (int | Unset):  Default: 200.
         last_event_id (str | Unset):
 
     Raises:
@@ -133,6 +153,8 @@ def sync_detailed(
         rollout_id=rollout_id,
         cursor=cursor,
         after_sequence=after_sequence,
+        format_=format_,
+        limit=limit,
         last_event_id=last_event_id,
     )
 
@@ -149,18 +171,25 @@ def sync(
     client: AuthenticatedClient | Client,
     cursor: str | Unset = UNSET,
     after_sequence: int | Unset = UNSET,
+    format_: StreamGlobalRolloutEventsFormat | Unset = "sse",
+    limit: int | Unset = 200,
     last_event_id: str | Unset = UNSET,
 ) -> Error | None:
     """Follow the events of a rollout
 
      A stream of server-sent events: those that happened, then live ones, until the terminal event,
-    after which the server ends the response. See *Events* above for order, resume and silence. Each
-    message is described by `RolloutEventMessage`, the JSON in its `data` by `RolloutEvent`.
+    after which the server ends the response. The schema is that of one event, the JSON in the `data` of
+    a
+    message. With `format=json`, one page of events. See *Events* above for framing, order, resume,
+    silence
+    and pages.
 
     Args:
         rollout_id (str):
         cursor (str | Unset):
         after_sequence (int | Unset):
+        format_ (StreamGlobalRolloutEventsFormat | Unset):  Default: 'sse'.
+        limit (int | Unset):  Default: 200.
         last_event_id (str | Unset):
 
     Raises:
@@ -176,6 +205,8 @@ def sync(
         client=client,
         cursor=cursor,
         after_sequence=after_sequence,
+        format_=format_,
+        limit=limit,
         last_event_id=last_event_id,
     ).parsed
 
@@ -186,18 +217,25 @@ async def asyncio_detailed(
     client: AuthenticatedClient | Client,
     cursor: str | Unset = UNSET,
     after_sequence: int | Unset = UNSET,
+    format_: StreamGlobalRolloutEventsFormat | Unset = "sse",
+    limit: int | Unset = 200,
     last_event_id: str | Unset = UNSET,
 ) -> Response[Error]:
     """Follow the events of a rollout
 
      A stream of server-sent events: those that happened, then live ones, until the terminal event,
-    after which the server ends the response. See *Events* above for order, resume and silence. Each
-    message is described by `RolloutEventMessage`, the JSON in its `data` by `RolloutEvent`.
+    after which the server ends the response. The schema is that of one event, the JSON in the `data` of
+    a
+    message. With `format=json`, one page of events. See *Events* above for framing, order, resume,
+    silence
+    and pages.
 
     Args:
         rollout_id (str):
         cursor (str | Unset):
         after_sequence (int | Unset):
+        format_ (StreamGlobalRolloutEventsFormat | Unset):  Default: 'sse'.
+        limit (int | Unset):  Default: 200.
         last_event_id (str | Unset):
 
     Raises:
@@ -212,6 +250,8 @@ async def asyncio_detailed(
         rollout_id=rollout_id,
         cursor=cursor,
         after_sequence=after_sequence,
+        format_=format_,
+        limit=limit,
         last_event_id=last_event_id,
     )
 
@@ -226,18 +266,25 @@ async def asyncio(
     client: AuthenticatedClient | Client,
     cursor: str | Unset = UNSET,
     after_sequence: int | Unset = UNSET,
+    format_: StreamGlobalRolloutEventsFormat | Unset = "sse",
+    limit: int | Unset = 200,
     last_event_id: str | Unset = UNSET,
 ) -> Error | None:
     """Follow the events of a rollout
 
      A stream of server-sent events: those that happened, then live ones, until the terminal event,
-    after which the server ends the response. See *Events* above for order, resume and silence. Each
-    message is described by `RolloutEventMessage`, the JSON in its `data` by `RolloutEvent`.
+    after which the server ends the response. The schema is that of one event, the JSON in the `data` of
+    a
+    message. With `format=json`, one page of events. See *Events* above for framing, order, resume,
+    silence
+    and pages.
 
     Args:
         rollout_id (str):
         cursor (str | Unset):
         after_sequence (int | Unset):
+        format_ (StreamGlobalRolloutEventsFormat | Unset):  Default: 'sse'.
+        limit (int | Unset):  Default: 200.
         last_event_id (str | Unset):
 
     Raises:
@@ -254,6 +301,8 @@ async def asyncio(
             client=client,
             cursor=cursor,
             after_sequence=after_sequence,
+            format_=format_,
+            limit=limit,
             last_event_id=last_event_id,
         )
     ).parsed

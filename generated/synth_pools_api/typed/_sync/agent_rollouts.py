@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ...api import agent_rollouts as operations
+from ...types import UNSET
 from .calls import Calls, Stream
 
 if TYPE_CHECKING:
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from ...models.rollout_batch import RolloutBatch
     from ...models.rollout_batch_request import RolloutBatchRequest
     from ...models.rollout_event import RolloutEvent
+    from ...models.rollout_event_page import RolloutEventPage
     from ...models.rollout_list import RolloutList
     from ...models.rollout_request import RolloutRequest
     from ...models.rollout_summary import RolloutSummary
@@ -305,9 +308,9 @@ class AgentRolloutsApi:
         """Follow the events of a rollout.
 
         A stream of server-sent events: those that happened, then live ones, until the terminal
-        event, after which the server ends the response. See *Events* above for order, resume
-        and silence. Each message is described by `RolloutEventMessage`, the JSON in its `data`
-        by `RolloutEvent`.
+        event, after which the server ends the response. The schema is that of one event, the
+        JSON in the `data` of a message. With `format=json`, one page of events. See *Events*
+        above for framing, order, resume, silence and pages.
 
         Args:
             rollout_id: The id of a rollout.
@@ -321,11 +324,27 @@ class AgentRolloutsApi:
 
         return self._calls.stream(
             "stream_global_rollout_events",
-            operations.stream_global_rollout_events._get_kwargs,
+            partial(
+                operations.stream_global_rollout_events._get_kwargs, format_=UNSET, limit=UNSET
+            ),
             RolloutEvent.from_dict,
             path={"rollout_id": rollout_id},
             query={"cursor": (str, cursor), "after_sequence": (int, after_sequence)},
             headers={"last_event_id": (str, last_event_id)},
+        )
+
+    def get_global_rollout_event_page(
+        self, rollout_id: str, *, after_sequence: int | None = None, limit: int | None = 200
+    ) -> RolloutEventPage:
+        """The JSON answer of `stream_global_rollout_events`, one page of events; see there."""
+        from ...models.rollout_event_page import RolloutEventPage
+
+        return self._calls.call(
+            "stream_global_rollout_events",
+            partial(operations.stream_global_rollout_events._get_kwargs, format_="json"),
+            RolloutEventPage.from_dict,
+            path={"rollout_id": rollout_id},
+            query={"after_sequence": (int, after_sequence), "limit": (int, limit)},
         )
 
     def validate_rollout(self, *, body: JsonObject) -> RolloutValidation:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from synth_pools._client._async.transport import AsyncTransport
-from synth_pools._client.arguments import query_int, query_text
+from synth_pools._client.arguments import check_count, query_int, query_text
 from synth_pools._client.http.request_builder import Call
 from synth_pools._client.runtime.async_.io import AsyncFunction
 from synth_pools_api.operations import OperationId
@@ -13,12 +15,14 @@ from synth_pools_api.types import UNSET, Unset
 
 if TYPE_CHECKING:
     from synth_pools._client._async.event_stream import AsyncEventStream
-    from synth_pools._client._async.pagination import AsyncItems
+    from synth_pools._client._async.pagination import AsyncEventPages, AsyncItems
 
 T = TypeVar("T")
 
 # Lists come under `items` alone: we need no second name for them.
 ONCE = "return=minimal"
+# What is said of a page of events, not said: without it a stream is answered.
+STREAM: Mapping[str, Any] = MappingProxyType({"format_": UNSET, "limit": UNSET})
 
 
 class AsyncOperations:
@@ -48,6 +52,17 @@ class AsyncOperations:
         from synth_pools._client._async.event_stream import AsyncEventStream  # saves 3 ms
 
         return AsyncEventStream(self._transport, operation, call)
+
+    def _event_pages(
+        self,
+        fetch: AsyncFunction[[int], dict[str, Any]],
+        after_sequence: int,
+        poll_interval: float,
+    ) -> AsyncEventPages:
+        from synth_pools._client._async.pagination import AsyncEventPages  # saves 1 ms
+
+        sleep = self._transport.sleep
+        return AsyncEventPages(fetch, sleep, after_sequence, poll_interval)
 
     async def _content(self, operation: OperationId, call: Call) -> bytes:
         from synth_pools._client._async.downloads import read_content  # saves 2 ms
@@ -79,6 +94,15 @@ class AsyncNamespace:
 def or_unset(value: T | None) -> T | Unset:
     """Translate None, for a parameter that is not sent, for the generated request builders."""
     return UNSET if value is None else value
+
+
+def page_of_events(after_sequence: int, limit: int) -> dict[str, Any]:
+    """Check the parameters of a page of events."""
+    return {
+        "after_sequence": check_count(after_sequence, "after_sequence", least=0, most=2**63 - 1),
+        "limit": check_count(limit, "limit", least=1, most=1000),
+        "format_": "json",
+    }
 
 
 def page(state: str | None, limit: int | None, cursor: str | None) -> dict[str, Any]:

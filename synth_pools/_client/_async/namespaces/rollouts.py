@@ -9,7 +9,7 @@ from synth_pools._client._async.fleet.runs import AsyncRolloutRunner
 
 if TYPE_CHECKING:
     from synth_pools._client._async.event_stream import AsyncEventStream
-    from synth_pools._client._async.pagination import AsyncItems
+    from synth_pools._client._async.pagination import AsyncEventPages, AsyncItems
 
 
 class AsyncRolloutsNamespace(AsyncRolloutRunner):
@@ -215,3 +215,61 @@ class AsyncRolloutsNamespace(AsyncRolloutRunner):
             NotFoundError: There is no such rollout (when iterated).
         """
         return self._client.stream_rollout_events(pool_id, rollout_id, cursor=cursor)
+
+    async def event_page(
+        self, pool_id: str, rollout_id: str, *, after_sequence: int = 0, limit: int = 200
+    ) -> dict[str, Any]:
+        """Get one page of the events of a rollout that are there.
+
+        It is for networks that hold streams back.
+
+        Args:
+            pool_id: Id of the pool.
+            rollout_id: Id of the rollout.
+            after_sequence: ``sequence`` of the last event that was seen; 0 for all of them.
+            limit: Most events of the page, 1 to 1000.
+
+        Returns:
+            ``{"rollout_id", "status", "events", "next_sequence", "has_more"}``: ``next_sequence``
+            is the ``after_sequence`` of the next page.
+
+        Raises:
+            NotFoundError: There is no such rollout.
+            ResponseDecodeError: The service answers a stream all the same: it has no pages.
+        """
+        return await self._client.get_rollout_event_page(
+            pool_id, rollout_id, after_sequence=after_sequence, limit=limit
+        )
+
+    def event_pages(
+        self,
+        pool_id: str,
+        rollout_id: str,
+        *,
+        after_sequence: int = 0,
+        limit: int = 200,
+        poll_interval: float = 1.0,
+    ) -> AsyncEventPages:
+        """Iterate over the events of a rollout page by page, live until it is finished.
+
+        Args:
+            pool_id: Id of the pool.
+            rollout_id: Id of the rollout.
+            after_sequence: ``sequence`` of the last event that was seen; 0 for all of them.
+            limit: Most events of a page, 1 to 1000.
+            poll_interval: Seconds to wait where no more events are there yet.
+
+        Returns:
+            The pages, to iterate over; each has at least one event.
+
+        Raises:
+            NotFoundError: There is no such rollout (when iterated).
+            ResponseDecodeError: The service has no pages (when iterated).
+        """
+        return self._client.iter_rollout_event_pages(
+            pool_id,
+            rollout_id,
+            after_sequence=after_sequence,
+            limit=limit,
+            poll_interval=poll_interval,
+        )

@@ -8,9 +8,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from synth_pools._client._sync.facade.base import ONCE, Operations, or_unset, page
+from synth_pools._client._sync.facade.base import (
+    ONCE,
+    STREAM,
+    Operations,
+    or_unset,
+    page,
+    page_of_events,
+)
 from synth_pools._client.arguments import (
     check_idempotency_key,
+    check_seconds,
     path_segment,
     query_text,
     request_body,
@@ -23,7 +31,7 @@ from synth_pools_api.operations import OperationId
 
 if TYPE_CHECKING:
     from synth_pools._client._sync.event_stream import EventStream
-    from synth_pools._client._sync.pagination import Items
+    from synth_pools._client._sync.pagination import EventPages, Items
     from synth_pools._client._sync.waiters import RolloutPath
 
 
@@ -349,8 +357,69 @@ class AgentRolloutOperations(Operations):
         return self._stream(
             "stream_global_rollout_events",
             api.agent_rollouts.stream_global_rollout_events._get_kwargs(
-                rollout_id, cursor=or_unset(query_text(cursor, "cursor"))
+                rollout_id, cursor=or_unset(query_text(cursor, "cursor")), **STREAM
             ),
+        )
+
+    def get_global_rollout_event_page(
+        self, rollout_id: str, *, after_sequence: int = 0, limit: int = 200
+    ) -> dict[str, Any]:
+        """Get one page of the events of a rollout that are there.
+
+        It is for networks that hold streams back.
+
+        Args:
+            rollout_id: Id of the rollout.
+            after_sequence: ``sequence`` of the last event that was seen; 0 for all of them.
+            limit: Most events of the page, 1 to 1000.
+
+        Returns:
+            ``{"rollout_id", "status", "events", "next_sequence", "has_more"}``: ``next_sequence``
+            is the ``after_sequence`` of the next page.
+
+        Raises:
+            NotFoundError: There is no such rollout.
+            ResponseDecodeError: The service answers a stream all the same: it has no pages.
+        """
+        rollout_id = path_segment(rollout_id, "rollout_id")
+        return self._transport.request(
+            "stream_global_rollout_events",
+            api.agent_rollouts.stream_global_rollout_events._get_kwargs(
+                rollout_id, **page_of_events(after_sequence, limit)
+            ),
+        )
+
+    def iter_global_rollout_event_pages(
+        self,
+        rollout_id: str,
+        *,
+        after_sequence: int = 0,
+        limit: int = 200,
+        poll_interval: float = 1.0,
+    ) -> EventPages:
+        """Iterate over the events of a rollout page by page, live until it is finished.
+
+        Args:
+            rollout_id: Id of the rollout.
+            after_sequence: ``sequence`` of the last event that was seen; 0 for all of them.
+            limit: Most events of a page, 1 to 1000.
+            poll_interval: Seconds to wait where no more events are there yet.
+
+        Returns:
+            The pages, to iterate over; each has at least one event.
+
+        Raises:
+            NotFoundError: There is no such rollout (when iterated).
+            ResponseDecodeError: The service has no pages (when iterated).
+        """
+        rollout_id = path_segment(rollout_id, "rollout_id")
+        page_of_events(after_sequence, limit)
+        return self._event_pages(
+            lambda position: self.get_global_rollout_event_page(
+                rollout_id, after_sequence=position, limit=limit
+            ),
+            after_sequence,
+            check_seconds(poll_interval, "poll_interval"),
         )
 
     def _artifact_call(self, rollout_id: str, artifact_path: str) -> tuple[OperationId, Call]:

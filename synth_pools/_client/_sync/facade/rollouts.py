@@ -8,11 +8,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from synth_pools._client._sync.facade.base import ONCE, Operations, or_unset, page
+from synth_pools._client._sync.facade.base import (
+    ONCE,
+    STREAM,
+    Operations,
+    or_unset,
+    page,
+    page_of_events,
+)
 from synth_pools._client.arguments import (
     check_flag,
     check_idempotency_key,
     check_limit,
+    check_seconds,
     path_segment,
     query_text,
     request_body,
@@ -24,7 +32,7 @@ from synth_pools_api.operations import OperationId
 
 if TYPE_CHECKING:
     from synth_pools._client._sync.event_stream import EventStream
-    from synth_pools._client._sync.pagination import Items
+    from synth_pools._client._sync.pagination import EventPages, Items
     from synth_pools._client._sync.waiters import RolloutPath
 
 
@@ -272,6 +280,72 @@ class RolloutOperations(Operations):
         """
         return self._stream(*self._events_call(pool_id, rollout_id, cursor))
 
+    def get_rollout_event_page(
+        self, pool_id: str, rollout_id: str, *, after_sequence: int = 0, limit: int = 200
+    ) -> dict[str, Any]:
+        """Get one page of the events of a rollout that are there.
+
+        It is for networks that hold streams back.
+
+        Args:
+            pool_id: Id of the pool.
+            rollout_id: Id of the rollout.
+            after_sequence: ``sequence`` of the last event that was seen; 0 for all of them.
+            limit: Most events of the page, 1 to 1000.
+
+        Returns:
+            ``{"rollout_id", "status", "events", "next_sequence", "has_more"}``: ``next_sequence``
+            is the ``after_sequence`` of the next page.
+
+        Raises:
+            NotFoundError: There is no such rollout.
+            ResponseDecodeError: The service answers a stream all the same: it has no pages.
+        """
+        pool_id = path_segment(pool_id, "pool_id")
+        rollout_id = path_segment(rollout_id, "rollout_id")
+        return self._transport.request(
+            "stream_rollout_events",
+            api.rollouts.stream_rollout_events._get_kwargs(
+                pool_id, rollout_id, **page_of_events(after_sequence, limit)
+            ),
+        )
+
+    def iter_rollout_event_pages(
+        self,
+        pool_id: str,
+        rollout_id: str,
+        *,
+        after_sequence: int = 0,
+        limit: int = 200,
+        poll_interval: float = 1.0,
+    ) -> EventPages:
+        """Iterate over the events of a rollout page by page, live until it is finished.
+
+        Args:
+            pool_id: Id of the pool.
+            rollout_id: Id of the rollout.
+            after_sequence: ``sequence`` of the last event that was seen; 0 for all of them.
+            limit: Most events of a page, 1 to 1000.
+            poll_interval: Seconds to wait where no more events are there yet.
+
+        Returns:
+            The pages, to iterate over; each has at least one event.
+
+        Raises:
+            NotFoundError: There is no such rollout (when iterated).
+            ResponseDecodeError: The service has no pages (when iterated).
+        """
+        pool_id = path_segment(pool_id, "pool_id")
+        rollout_id = path_segment(rollout_id, "rollout_id")
+        page_of_events(after_sequence, limit)
+        return self._event_pages(
+            lambda position: self.get_rollout_event_page(
+                pool_id, rollout_id, after_sequence=position, limit=limit
+            ),
+            after_sequence,
+            check_seconds(poll_interval, "poll_interval"),
+        )
+
     def _creation(
         self, pool_id: str, request: Mapping[str, Any], idempotency_key: str | None
     ) -> Call:
@@ -295,5 +369,5 @@ class RolloutOperations(Operations):
         pool_id = path_segment(pool_id, "pool_id")
         rollout_id = path_segment(rollout_id, "rollout_id")
         return "stream_rollout_events", api.rollouts.stream_rollout_events._get_kwargs(
-            pool_id, rollout_id, cursor=or_unset(query_text(cursor, "cursor"))
+            pool_id, rollout_id, cursor=or_unset(query_text(cursor, "cursor")), **STREAM
         )

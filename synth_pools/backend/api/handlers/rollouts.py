@@ -32,6 +32,7 @@ from ..pagination import Page, read_page
 
 # Checking a larger body would hold up other requests.
 _LARGE_BODY_BYTES = 64 * 1024
+_EVENTS_OF_A_PAGE = 200
 
 
 async def list_rollouts(request: Request) -> Response:
@@ -111,13 +112,21 @@ async def get_rollout_summary(request: Request) -> Response:
 
 
 async def stream_rollout_events(request: Request) -> Response:
-    with _reading_rollout(request) as (_, rollout):
-        pass
-    seen_ids = (request.parameters.get("cursor"), request.parameters.get("Last-Event-ID"))
-    position = stored_events.resume_position(
-        rollout["last_sequence"], seen_ids, request.parameters.get("after_sequence")
-    )
     services = request.services
+    with _reading_rollout(request) as (db, rollout):
+        seen_ids = (request.parameters.get("cursor"), request.parameters.get("Last-Event-ID"))
+        position = stored_events.resume_position(
+            rollout["last_sequence"], seen_ids, request.parameters.get("after_sequence")
+        )
+        if request.parameters.get("format") == "json":
+            page = stored_events.event_page(
+                db,
+                rollout,
+                position,
+                request.parameters.get("limit", _EVENTS_OF_A_PAGE),
+                services.settings.max_page_bytes,
+            )
+            return json_text_response(page)
     heartbeat = services.settings.heartbeat_seconds
     pieces = follow_events(services.database, services.notifier, rollout["id"], position, heartbeat)
     return EventStreamResponse(rollout["id"], pieces)

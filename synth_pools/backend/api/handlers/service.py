@@ -13,6 +13,7 @@ _FEATURES = (
     "batch",
     "container_urls",
     "echo",
+    "event_pages",
     "event_resume",
     "idempotency_keys",
     "pause",

@@ -1,0 +1,120 @@
+"""Scenarios of event pages: the events of a stream, a part at a time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from synth_pools.contract.document import FINAL
+from synth_pools.contract.harness.context import Context
+from synth_pools.contract.harness.expectations import Expectation, Status
+from synth_pools.contract.harness.registry import scenario
+from synth_pools.contract.harness.waits import (
+    STARTED,
+    Rollout,
+    run_rollout,
+    start_rollout,
+    wait_for,
+)
+from synth_pools.contract.http.client import Response, at
+
+_STREAMS = ("stream_rollout_events", "stream_global_rollout_events")
+
+
+@scenario(
+    "events.pages",
+    "Events: pages",
+    "pages hold the events of the stream, at most `limit` of them, without gaps; the last one says "
+    "that the rollout has ended",
+    *_STREAMS,
+    needs="event_pages",
+)
+def events_pages(ctx: Context) -> None:
+    rollout = run_rollout(ctx, ctx.resources.pool())
+    status = ctx.require(200, "get_rollout", rollout.ids).at("status")
+    for operation, ids in _both(rollout):
+        stream = ctx.stream(operation, ids)
+        whole = [m.envelope for m in stream.reader.messages if m.event != "heartbeat"]
+        for limit in (1, 2, len(whole), 1000):
+            _walk(ctx, operation, ids, limit, whole, status)
+        beyond = _page(ctx, operation, ids, after_sequence=len(whole) + 7)
+        _expect(ctx, operation, beyond, (rollout.id, status, [], len(whole) + 7, False))
+
+
+@scenario(
+    "events.pages_live",
+    "Events: pages",
+    "a page of a rollout that runs ends with what is there, and says that it runs",
+    *_STREAMS,
+    needs="event_pages",
+)
+def events_pages_live(ctx: Context) -> None:
+    rollout = start_rollout(ctx, ctx.resources.live_pool(), env={"delay": 600})
+    wait_for(ctx, rollout, STARTED)
+    for operation, ids in _both(rollout):
+        page = _page(ctx, operation, ids)
+        ctx.expect.equal(operation, "has_more", False, page.at("has_more"), page)
+        ctx.expect.that(
+            Expectation(operation, "the status of a rollout that runs is not final", page),
+            page.at("status") not in FINAL,
+            str(page.at("status")),
+        )
+        last = page.at("next_sequence")
+        again = _page(ctx, operation, ids, after_sequence=last)
+        ctx.expect.that(
+            Expectation(operation, "a page begins where the one before it ended", again),
+            all(at(event, "sequence") > last for event in again.at("events") or []),
+            str(again.at("events"))[:160],
+        )
+    ctx.require(200, "cancel_rollout", rollout.ids, json={})
+
+
+@scenario(
+    "events.pages_refused",
+    "Events: pages",
+    "a limit that is none, or a format that is none, is 422",
+    *_STREAMS,
+    needs="event_pages",
+)
+def events_pages_refused(ctx: Context) -> None:
+    rollout = run_rollout(ctx, ctx.resources.pool())
+    for operation, ids in _both(rollout):
+        for query in (
+            {"format": "json", "limit": 0},
+            {"format": "json", "limit": 1001},
+            {"format": "json", "after_sequence": -1},
+            {"format": "xml"},
+        ):
+            ctx.check(Status(422, str(query)), operation, ids, query=query)
+
+
+def _both(rollout: Rollout) -> tuple[tuple[str, dict[str, str]], tuple[str, dict[str, str]]]:
+    return (_STREAMS[0], rollout.ids), (_STREAMS[1], rollout.global_ids)
+
+
+def _page(ctx: Context, operation: str, ids: dict[str, str], **query: Any) -> Response:
+    return ctx.require(200, operation, ids, query={"format": "json", **query})
+
+
+def _walk(
+    ctx: Context,
+    operation: str,
+    ids: dict[str, str],
+    limit: int,
+    whole: list[dict[str, Any]],
+    status: Any,
+) -> None:
+    position = 0
+    while True:
+        page = _page(ctx, operation, ids, limit=limit, after_sequence=position)
+        events = whole[position : position + limit]
+        position += len(events)
+        has_more = position < len(whole)
+        _expect(ctx, operation, page, (ids["rollout_id"], status, events, position, has_more))
+        if not has_more:
+            return
+
+
+def _expect(ctx: Context, operation: str, page: Response, wanted: tuple[Any, ...]) -> None:
+    fields = ("rollout_id", "status", "events", "next_sequence", "has_more")
+    for field, value in zip(fields, wanted, strict=True):
+        ctx.expect.equal(operation, f"{field} of the page", value, page.at(field), page)
