@@ -34,7 +34,12 @@ def test_every_documented_example_passes() -> None:
 
 
 def _ids_in(body: dict[str, Any]) -> dict[str, str]:
-    ids = {"pool_id": "docs-example-pool", "task_id": "addition", "rollout_id": ROLLOUT}
+    ids = {
+        "pool_id": "docs-example-pool",
+        "task_id": "addition",
+        "rollout_id": ROLLOUT,
+        "release_id": "release_1",
+    }
     return ids | {name: body[name] for name in ids if isinstance(body.get(name), str)}
 
 
