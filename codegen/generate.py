@@ -19,7 +19,7 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from codegen import CodegenError, api_changes, docstrings, formatting, tree, unasync
+from codegen import CodegenError, api_changes, docstrings, formatting, openapi32, tree, unasync
 from codegen.client import generate_client
 from codegen.spec_rules import read_spec_file
 
@@ -38,7 +38,8 @@ def derive(root: Path, work: Path) -> dict[str, Path]:
     formatting.format_generated(client)
     documented = work / "documented"
     docstrings.fill_tree(root / DOCUMENTED, documented, label=DOCUMENTED)
-    made = {CLIENT: client, DOCUMENTED: documented}
+    made = {CLIENT: client, DOCUMENTED: documented, openapi32.TARGET: work / "openapi-3.2.yaml"}
+    made[openapi32.TARGET].write_text(openapi32.derive(root / SPEC), encoding="utf-8")
     if (root / api_changes.FOLDER).is_dir():
         made[api_changes.PAGE] = work / "api-changes.md"
         made[api_changes.PAGE].write_text(api_changes.render_page(root, spec), encoding="utf-8")

@@ -1,0 +1,62 @@
+"""The document as OpenAPI 3.2, derived from openapi.yaml."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from openapi_spec_validator import OpenAPIV32SpecValidator
+
+from codegen import CodegenError, openapi32
+from synth_pools.spec import load_spec, spec_path
+
+REPO = Path(__file__).resolve().parents[2]
+STREAMS = ("/v1/pools/{pool_id}/rollouts/{rollout_id}/events", "/v1/rollouts/{rollout_id}/events")
+
+
+def derived() -> Any:
+    return yaml.safe_load((REPO / openapi32.TARGET).read_text(encoding="utf-8"))
+
+
+def test_it_is_valid() -> None:
+    OpenAPIV32SpecValidator(derived()).validate()
+
+
+def test_a_stream_is_described_by_its_messages() -> None:
+    for path in STREAMS:
+        media = derived()["paths"][path]["get"]["responses"]["200"]["content"]["text/event-stream"]
+        assert "schema" not in media
+        item = media["itemSchema"]
+        assert item["required"] == ["id", "event", "data"]
+        assert item["properties"]["data"] == {
+            "type": "string",
+            "contentMediaType": "application/json",
+            "contentSchema": {"$ref": "#/components/schemas/RolloutEvent"},
+        }
+    example = derived()["components"]["examples"]["event_stream"]
+    assert example["serializedValue"].startswith("id: evt_")
+    assert "value" not in example
+
+
+def test_all_else_is_as_it_was() -> None:
+    document, original = derived(), load_spec()
+    original["openapi"] = "3.2.0"
+    for path in STREAMS:
+        for one in (document, original):
+            content = one["paths"][path]["get"]["responses"]["200"]["content"]
+            del content["text/event-stream"]
+    for one in (document, original):
+        del one["components"]["examples"]["event_stream"]
+    assert document == original
+
+
+def test_a_stream_without_a_schema_is_refused(tmp_path: Path) -> None:
+    spec = tmp_path / "openapi.yaml"
+    text = spec_path().read_text(encoding="utf-8")
+    media = "              schema:\n                $ref: '#/components/schemas/RolloutEvent'\n"
+    assert media in text
+    spec.write_text(text.replace(media, ""), encoding="utf-8")
+    with pytest.raises(CodegenError, match="without the schema of its events"):
+        openapi32.derive(spec)
