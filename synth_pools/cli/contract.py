@@ -43,6 +43,10 @@ def _json_object(
     return found
 
 
+def _names(_: click.Context, __: click.Parameter, text: str | None) -> tuple[str, ...]:
+    return tuple(filter(None, (name.strip() for name in (text or "").split(","))))
+
+
 @click.command("contract-test")
 @click.argument("url")
 @click.option("--api-key", metavar="KEY", help=f"The key; else the variable {_KEY_VARIABLE}.")
@@ -55,6 +59,16 @@ def _json_object(
 @click.option(
     "--skip", multiple=True, metavar="CHECK", help="Not this check; repeat it for several."
 )
+@click.option(
+    "--operations",
+    callback=_names,
+    metavar="A,B",
+    help="The operations that the backend has so far, by id, tag or path.",
+)
+@click.option(
+    "--without-operations", callback=_names, metavar="A,B", help="Those that it does not have yet."
+)
+@click.option("--offered", is_flag=True, help="Find out which operations the backend has.")
 @click.option("--read-only", is_flag=True, help="Send GETs alone, for production.")
 @click.option("--seed", type=int, help="Repeat a run: the same seed sends the same requests.")
 @click.option(
@@ -106,6 +120,9 @@ def contract_test(
     api_key: str | None,
     only: tuple[str, ...],
     skip: tuple[str, ...],
+    operations: tuple[str, ...],
+    without_operations: tuple[str, ...],
+    offered: bool,
     read_only: bool,
     seed: int | None,
     max_time: float | None,
@@ -164,6 +181,9 @@ def contract_test(
             profile=profile,
             only=only,
             skip=skip,
+            operations=operations,
+            without_operations=without_operations,
+            offered=offered,
             read_only=read_only,
             max_time=max_time,
             pool_request=pool_request,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 import jsonschema_rs
 import yaml
 
-from synth_pools.contract.exceptions import UnjudgeableError
+from synth_pools.contract.exceptions import MissingOperationError, UnjudgeableError
 from synth_pools.contract.results import shorten, status_matches
 from synth_pools.spec import read_spec, spec_path
 
@@ -78,18 +78,45 @@ class Operation:
         return {name: unquote(value) for name, value in found.groupdict().items()}
 
 
+class Operations(dict[str, Operation]):
+    """Operations by id; asking for one that is not among them raises `MissingOperationError`."""
+
+    def __missing__(self, name: str) -> Operation:
+        raise MissingOperationError(name)
+
+
 class Document:
-    """The document, indexed by operation; validators are compiled on first use."""
+    """The document, indexed by operation; validators are compiled on first use.
+
+    Attributes:
+        every: All operations of the document.
+        operations: Those of them that the backend is to have.
+    """
 
     def __init__(self, spec: Mapping[str, Any]) -> None:
         self._spec = spec
         self._validators: dict[str, jsonschema_rs.Draft202012Validator] = {}
-        self.operations: dict[str, Operation] = {op.id: op for op in self._read()}
+        self.every = Operations({op.id: op for op in self._read()})
+        self.operations = self.every
+
+    def narrow(self, names: Collection[str]) -> None:
+        """Expect of the backend these operations alone."""
+        kept = {name: operation for name, operation in self.operations.items() if name in names}
+        self.operations = Operations(kept)
 
     def operation_of(self, method: str, url: str) -> Operation | None:
         """Return the operation that a request addresses, by its path as it was sent."""
+        return self._addressed(self.operations, method, url)
+
+    def is_absent(self, method: str, url: str) -> bool:
+        """Return True if a request addresses an operation that the backend need not have."""
+        if self.operation_of(method, url) is not None:
+            return False
+        return self._addressed(self.every, method, url) is not None
+
+    def _addressed(self, among: Operations, method: str, url: str) -> Operation | None:
         path = self.path_of(url)
-        for operation in self.operations.values():
+        for operation in among.values():
             if operation.method == method.upper() and operation.ids(path) is not None:
                 return operation
         return None
@@ -121,7 +148,7 @@ class Document:
             validator = self._validators[key] = self._compile(schema)
         return _complaints(validator, value)
 
-    @cached_property
+    @property
     def documented(self) -> dict[str, tuple[str, ...]]:
         """The documented statuses by operation."""
         return {name: tuple(op.responses) for name, op in self.operations.items()}
@@ -217,7 +244,25 @@ def read_specification(path: Path | None) -> dict[str, Any]:
     paths = document.get("paths")
     if not isinstance(paths, dict) or not paths:
         raise UnjudgeableError(f"the spec {file} is no OpenAPI document: it has no paths")
+    _drop_dangling_links(paths)
     return document
+
+
+def _drop_dangling_links(paths: Mapping[str, Any]) -> None:
+    """Remove links to operations that a trimmed document has no more."""
+    operations = [
+        operation
+        for item in paths.values()
+        for operation in (item.values() if isinstance(item, dict) else ())
+        if isinstance(operation, dict)
+    ]
+    there = {operation.get("operationId") for operation in operations}
+    for operation in operations:
+        for response in operation.get("responses", {}).values():
+            links = response.get("links")
+            for name, link in list(links.items()) if isinstance(links, dict) else ():
+                if "operationId" in link and link["operationId"] not in there:
+                    del links[name]
 
 
 def specification_text(path: Path | None) -> str:

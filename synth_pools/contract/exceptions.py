@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
-from synth_pools.contract.results import Outcome, Report
+from synth_pools.contract.results import NEEDS, Outcome, Report
 
 
 class UnjudgeableError(Exception):
     """The backend cannot be judged; the message says why and what to do about it, in one line."""
+
+
+class MissingOperationError(KeyError):
+    """An operation that is needed is not among those that the backend has.
+
+    Attributes:
+        operation: The operation's id.
+    """
+
+    def __init__(self, operation: str) -> None:
+        super().__init__(operation)
+        self.operation = operation
+
+    def __str__(self) -> str:
+        return f"{NEEDS}{self.operation}"
 
 
 class InterruptedRunError(KeyboardInterrupt):

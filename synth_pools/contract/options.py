@@ -55,6 +55,7 @@ class Options:
         rollout_request: Fields of every rollout request.
         container_url: The container of every pool.
         spec: The document.
+        offered: Whether the operations that are not there are found out, and left out.
     """
 
     url: str
@@ -70,6 +71,7 @@ class Options:
     rollout_request: Mapping[str, Any] | None = None
     container_url: str | None = None
     spec: Mapping[str, Any] = field(default_factory=dict)
+    offered: bool = False
 
     def wants(self, check: str) -> bool:
         """Return True if `only` and `skip` let a check through."""

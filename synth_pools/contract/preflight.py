@@ -17,6 +17,7 @@ from synth_pools.contract.exceptions import (
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Expectation, Status
 from synth_pools.contract.harness.registry import Scenario
+from synth_pools.contract.harness.scope import lacking, offered_operations
 from synth_pools.contract.harness.waits import Rollout, rollout_id, wait_for
 from synth_pools.contract.http.client import ABSENT, Response
 from synth_pools.contract.http.reproduce import MASKED
@@ -86,7 +87,7 @@ def first_contact(session: Session) -> None:
         UnjudgeableError: It is not, or the key is refused.
     """
     responses: dict[str, Response] = {}
-    for operation in _FIRST_OPERATIONS:
+    for operation in _first_operations(session):
         try:
             responses[operation] = session.http.call(operation, limit=_CONTACT_SECONDS)
         except UnreachableError as error:
@@ -95,8 +96,15 @@ def first_contact(session: Session) -> None:
             ) from None
         if responses[operation].status is None:
             break
-    if not any(_recognised(operation, response) for operation, response in responses.items()):
+    known = any(_recognised(operation, response) for operation, response in responses.items())
+    if session.options.offered and not _refused(responses):
+        session.document.narrow(offered_operations(session))
+        known = bool(session.document.operations)
+        responses = {n: one for n, one in responses.items() if n in session.document.operations}
+    if not known and responses:
         raise UnjudgeableError(_what_it_is(session, responses))
+    if not session.document.operations:
+        raise UnjudgeableError(f"no operation of the document is at {session.base_url}")
     for response in responses.values():
         session.collector.record(response.exchange, Layer.PREFLIGHT)
     ctx = Context(
@@ -114,12 +122,27 @@ def first_contact(session: Session) -> None:
             ctx.expect.status(response, Status(200, "the key is right"), operation)
         except InconclusiveError as lack:
             ctx.expect.inconclusive(lack.operation, lack.note, lack.outcome)
-    features = responses["get_capabilities"].at("features")
+    told = responses.get("get_capabilities")
+    features = told.at("features") if told else None
     session.features = features if isinstance(features, dict) else {}
 
 
+def _first_operations(session: Session) -> tuple[str, ...]:
+    """Return operations that can be asked for at once; a backend may not have the usual ones."""
+    there = session.document.operations
+    usual = tuple(name for name in _FIRST_OPERATIONS if name in there)
+    simple = (op.id for op in there.values() if op.method == "GET" and "{" not in op.path)
+    return usual or tuple(simple)[:3]
+
+
 def _recognised(operation: str, response: Response) -> bool:
-    return response.status == 200 and response.at(_MARKS[operation]) is not ABSENT
+    mark = _MARKS.get(operation)
+    return response.status == 200 and (mark is None or response.at(mark) is not ABSENT)
+
+
+def _refused(responses: Mapping[str, Response]) -> bool:
+    statuses = {response.status for response in responses.values()}
+    return None in statuses or (bool(statuses) and statuses <= {401, 403})
 
 
 def _what_it_is(session: Session, responses: dict[str, Response]) -> str:
@@ -158,15 +181,20 @@ def prove(session: Session) -> Rollout | None:
         ),
         Layer.PREFLIGHT,
     )
+    if needs := lacking(session.document, ("create_pool", "create_rollout", "get_rollout")):
+        for operation in ctx.scenario.operations:
+            ctx.expect.inconclusive(operation, needs)
+        return None
     name = session.pool_id("preflight")
     body = session.pool_body("preflight")
     _allowed(ctx, "create_pool", {}, body, "--pool-request")
     pool: dict[str, str] = {"pool_id": name}
     try:
         ctx.resources.create_pool(body)
-        response = ctx.require(201, "create_task", pool, json={"task_id": "task-1"})
         request: dict[str, Any] = session.rollout_body()
-        request.setdefault("task_id", "task-1")
+        if "create_task" in session.document.operations:
+            response = ctx.require(201, "create_task", pool, json={"task_id": "task-1"})
+            request.setdefault("task_id", "task-1")
         began = time.monotonic()
         response = ctx.require((202, 200), "create_rollout", pool, json=request)
         rollout = Rollout(name, rollout_id(response))
@@ -201,6 +229,8 @@ def _allowed(
 
 def try_containers(session: Session, urls: dict[str, str]) -> None:
     """Use stub containers if the backend's policy lets it reach them."""
+    if lacking(session.document, ("create_pool", "get_pool_container_health")):
+        return
     body = {**session.pool_body("containers"), "container_url": urls["good"]}
     response = session.http.call("create_pool", json=body)
     if response.status == 201:

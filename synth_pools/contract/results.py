@@ -54,6 +54,8 @@ class Layer(StrEnum):
     CLIENT = "client"
 
 
+# Beginning of the note of a check that waits for an operation.
+NEEDS = "needs "
 # Columns by the harm that a departure in them does, the worst first.
 _HARMS = (Column.BEHAVIOUR, Column.STATUS, Column.SCHEMA, Column.ERRORS)
 _BODY = re.compile(r"(?=[\[{<])")
@@ -245,6 +247,7 @@ class Report:
         notes: Remarks on the run itself.
         read_only: Whether only GET was sent.
         seconds: The seconds that scenarios and layers took, by their ids.
+        absent: The operations of the document that the backend does not have yet.
         lines: The lines of openapi.yaml by the sections that departures rest on.
     """
 
@@ -265,6 +268,7 @@ class Report:
     read_only: bool = False
     seconds: Mapping[str, float] = field(default_factory=dict)
     lines: Mapping[str, int] = field(default_factory=dict)
+    absent: tuple[str, ...] = ()
 
     @property
     def departures(self) -> tuple[Departure, ...]:
@@ -331,6 +335,18 @@ class Report:
             for documented in self.documented.get(operation, ())
             if not any(status_matches(documented, status) for status in seen)
         )
+
+    @property
+    def needs(self) -> dict[str, tuple[str, ...]]:
+        """The checks that wait for an operation which is not there, by that operation."""
+        found: dict[str, dict[str, None]] = {}
+        for outcome in self.outcomes:
+            if outcome.outcome is Outcome.NOT_REACHED and outcome.note.startswith(NEEDS):
+                needed = outcome.note.removeprefix(NEEDS)
+                if needed in self.absent:
+                    found.setdefault(needed, {})[outcome.check] = None
+        most = sorted(found, key=lambda name: -len(found[name]))
+        return {name: tuple(found[name]) for name in most}
 
     @property
     def summary(self) -> str:

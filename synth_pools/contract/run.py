@@ -24,6 +24,7 @@ from synth_pools.contract.exceptions import (
     UnreachableError,
 )
 from synth_pools.contract.harness.executor import ScenarioExecutor
+from synth_pools.contract.harness.scope import chosen_operations
 from synth_pools.contract.harness.waits import Rollout
 from synth_pools.contract.http.client import HttpClient, is_loopback_url
 from synth_pools.contract.http.stub_container import StubContainers
@@ -56,6 +57,9 @@ def run_contract(
     profile: str = "full",
     only: Sequence[str] = (),
     skip: Sequence[str] = (),
+    operations: Sequence[str] = (),
+    without_operations: Sequence[str] = (),
+    offered: bool = False,
     read_only: bool = False,
     max_time: float | None = None,
     pool_request: Mapping[str, Any] | None = None,
@@ -78,6 +82,9 @@ def run_contract(
         profile: The amount of generated requests, "quick" or "full".
         only: The checks to run, by the beginnings of their dotted ids; all where empty.
         skip: The checks to leave out, likewise.
+        operations: The operations that the backend has so far, by id, tag or path; all where empty.
+        without_operations: The operations that it does not have yet, likewise.
+        offered: Whether to find out which operations it has.
         read_only: Whether to send only GET, for a backend in production.
         max_time: Seconds after which no further check begins; unlimited where None.
         pool_request: Fields of every pool definition.
@@ -106,6 +113,7 @@ def run_contract(
         run.document = Document(contract := read_specification(spec))
         run.places = Places(specification_text(spec))
         _check_names((*only, *skip))
+        run.document.narrow(chosen_operations(run.document, operations, without_operations))
         options = Options(
             url=run.url,
             api_key=key,
@@ -120,6 +128,7 @@ def run_contract(
             rollout_request=rollout_request,
             container_url=container_url,
             spec=contract,
+            offered=offered,
         )
         http = HttpClient(run.url, key, run.document)
         session = Session(
@@ -236,6 +245,7 @@ class _Run:
             notes=tuple(self.notes),
             read_only=session.options.read_only if session else False,
             seconds=dict(session.seconds) if session else {},
+            absent=tuple(self.document.every.keys() - operations.keys()) if self.document else (),
             lines={one: line for one, line in places.items() if line is not None},
         )
 
@@ -271,7 +281,12 @@ def _judge(run: _Run, session: Session, urls: Mapping[str, str], progress: Progr
         check_access(session, rollout)
     progress("first contact", 1, 1)
 
-    scenarios = [one for one in all_scenarios() if options.wants(one.id)]
+    there = session.document.operations
+    scenarios = [
+        one
+        for one in all_scenarios()
+        if options.wants(one.id) and any(name in there for name in one.operations)
+    ]
     executor = ScenarioExecutor(
         session, scenarios, lambda done, total: progress("scenarios", done, total)
     )
@@ -337,7 +352,11 @@ def _clean_up(run: _Run, session: Session, progress: Progress) -> None:
     finally:
         sweeper.close()
         session.http.close()
-    if left:
+    if left and "delete_pool" not in session.document.operations:
+        run.notes.append(
+            f"{left} pools of this run stay: they cannot be removed without delete_pool"
+        )
+    elif left:
         run.notes.append(
             f"{left} pools of this run are left over; remove them with --cleanup, "
             f"their names begin with {session.pool_id('')}"

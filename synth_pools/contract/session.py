@@ -109,8 +109,10 @@ class Session:
         return self.offers("echo")
 
     def offers(self, feature: str) -> bool:
-        """Return True if the server says that it has a feature."""
-        return self.features.get(feature) is True
+        """Return True if the server says that it has a feature, and has its operations."""
+        needed = OF_FEATURE.get(feature, ())
+        there = all(name in self.document.operations for name in needed)
+        return there and self.features.get(feature) is True
 
     def not_offered(self) -> dict[str, str]:
         """Return the operations that the server says it does not have, each with the reason."""
@@ -199,6 +201,8 @@ def remove_created(
     Returns:
         The number of pools that are left over.
     """
+    if "delete_pool" not in http.document.operations:
+        return len(created.remaining())
     deadline = time.monotonic() + limit
     given_up = threading.Event()
 

@@ -21,7 +21,12 @@ from synth_pools.contract.client.calls import (
 )
 from synth_pools.contract.client.optional_operations import check_optional_operations
 from synth_pools.contract.document import FINAL
-from synth_pools.contract.exceptions import BusyError, InconclusiveError, StopScenarioError
+from synth_pools.contract.exceptions import (
+    BusyError,
+    InconclusiveError,
+    MissingOperationError,
+    StopScenarioError,
+)
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Expectation
 from synth_pools.contract.harness.registry import Scenario
@@ -75,6 +80,7 @@ class _Readable:
 def _run(session: Session, check: str, call: Any) -> None:
     item = Scenario(check, _CLAUSE, tuple(session.document.operations), lambda _: None)
     ctx = Context(session, item, Layer.CLIENT)
+    lack = ""
     try:
         things = _found(ctx) if session.options.read_only else _made(ctx)
         if things is not None:
@@ -84,6 +90,8 @@ def _run(session: Session, check: str, call: Any) -> None:
             _writes(ctx, call)
             _rollouts(ctx, call)
             check_optional_operations(ctx, call)
+    except MissingOperationError as error:
+        lack = str(error)
     except StopScenarioError:
         pass
     except (InconclusiveError, BusyError) as error:
@@ -94,6 +102,7 @@ def _run(session: Session, check: str, call: Any) -> None:
             ctx.expect.inconclusive(operation, absent[operation], Outcome.NOT_OFFERED)
         elif operation not in ctx.expect.judged:
             note = "read-only" if session.options.read_only else "what comes before it departed"
+            note = lack or note
             ctx.expect.inconclusive(operation, note)
 
 

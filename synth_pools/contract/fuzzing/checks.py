@@ -84,6 +84,8 @@ _CONTAINER = re.compile(r"container_(unreachable|timeout|error)")
 def is_excused(document: Document, found: CheckedExchange, failed: FailedCheck) -> bool:
     """Return True if the document allows what the engine counts as a failure."""
     shown = _shown(found, failed)
+    if document.is_absent(shown.method, shown.url):
+        return True
     if failed.check == "not_a_server_error":
         return _may_fail(document, found.operation, shown)
     if failed.check == "use_after_free":

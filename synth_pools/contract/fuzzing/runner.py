@@ -77,7 +77,7 @@ def _drive(
         phases=_PHASES[options.profile],
         steps=_STEPS[options.profile],
         read_only=options.read_only,
-        without=frozenset(absent),
+        without=frozenset(absent) | (session.document.every.keys() - session.document.operations),
         checks=tuple(name for name, check in CHECKS.items() if options.wants(check.id)),
         retarget=targeting,
         observe=targeting.observe,
@@ -108,6 +108,8 @@ def _drive(
 
 def _take(document: Document, collector: ResultCollector, found: CheckedExchange) -> None:
     exchange = found.exchange
+    if document.is_absent(exchange.method, exchange.url):
+        return
     addressed = document.operation_of(exchange.method, exchange.url)
     name = addressed.id if addressed else None
     collector.record(replace(exchange, operation=name or exchange.operation), Layer.SCHEMA)

@@ -32,16 +32,21 @@ def make_targeting(session: Session) -> RequestTargeting:
     mark = session.pool_id("g")
     if session.options.read_only:
         return RequestTargeting(mark, _found(session.http, foreign), session.register_pool, foreign)
+    there = session.document.operations
+    if "create_pool" not in there:
+        return RequestTargeting(mark, _found(session.http, set()), session.register_pool, foreign)
     read, pool_writes, task_writes = (
         _pool(session, subject) for subject in ("g-read", "g-pool-writes", "g-task-writes")
     )
-    _need(session.http, "create_task", {"pool_id": task_writes}, "task_id", {"task_id": _TASK})
-    _need(session.http, "create_task", {"pool_id": read}, "task_id", {"task_id": _TASK})
-    rollout = _rollout(session, read)
+    task = _TASK if "create_task" in there else None
+    for pool in (task_writes, read) if task else ():
+        _need(session.http, "create_task", {"pool_id": pool}, "task_id", {"task_id": _TASK})
+    rollout = _rollout(session, read) if "create_rollout" in there else None
+    artifact = None if rollout is None else _artifact(session.http, rollout)
     targets = RequestTargets(
-        RequestTarget(read, _TASK, rollout, _artifact(session.http, rollout)),
+        RequestTarget(read, task, rollout, artifact),
         RequestTarget(pool_writes),
-        RequestTarget(task_writes, _TASK),
+        RequestTarget(task_writes, task),
     )
     return RequestTargeting(mark, targets, session.register_pool, frozenset(foreign))
 
@@ -58,7 +63,7 @@ def _rollout(session: Session, pool: str) -> str:
     ids = {"pool_id": pool}
     rollout = _need(session.http, "create_rollout", ids, "rollout_id", {**body, "mode": "async"})
     give_up = min(time.monotonic() + _FINISH_SECONDS, session.options.deadline)
-    while time.monotonic() < give_up:
+    while "get_rollout" in session.document.operations and time.monotonic() < give_up:
         response = session.http.call("get_rollout", {**ids, "rollout_id": rollout})
         if response.at("status") not in ("queued", "running"):
             break
@@ -68,6 +73,8 @@ def _rollout(session: Session, pool: str) -> str:
 
 def _artifact(http: HttpClient, rollout: str) -> str | None:
     """Return the path of an artifact of the rollout."""
+    if "get_global_rollout_artifacts" not in http.document.operations:
+        return None
     response = http.call("get_global_rollout_artifacts", {"rollout_id": rollout})
     path = response.at("items", 0, "path")
     return path if isinstance(path, str) else None
@@ -88,6 +95,8 @@ def _ids(
 ) -> set[str]:
     """Return the ids in a list; of a long one those on its first pages."""
     found: set[str] = set()
+    if operation not in http.document.operations:
+        return found
     cursor: Any = None
     if operation != "list_tasks":
         query["limit"] = "1000"

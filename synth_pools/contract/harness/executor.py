@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from synth_pools.contract.exceptions import (
     BusyError,
     InconclusiveError,
+    MissingOperationError,
     StoppedError,
     StopScenarioError,
     UnreachableError,
@@ -135,6 +136,8 @@ def execute(session: Session, scenario: Scenario) -> str | None:
     except InconclusiveError as error:
         ctx.expect.inconclusive(error.operation, error.note, error.outcome)
         outcome, rest = error.outcome, error.note
+    except MissingOperationError as error:
+        rest = str(error)
     except BusyError as error:
         rest = str(error)
         obstacle = f"the server is too busy to be judged: {error}"
@@ -152,7 +155,7 @@ def execute(session: Session, scenario: Scenario) -> str | None:
         if not ctx.expect.departures:
             obstacle = f"the kit stumbled in {scenario.id}: {type(error).__name__}: {error}"
     for operation in scenario.operations:
-        if operation not in ctx.expect.judged:
+        if operation in session.document.operations and operation not in ctx.expect.judged:
             ctx.expect.inconclusive(operation, rest, outcome)
     return obstacle
 

@@ -271,6 +271,8 @@ class Expectations:
     ) -> None:
         """Record that an operation could not be judged, and the reason."""
         self.judged.add(operation)
+        if operation not in self._session.document.operations:
+            return
         self._session.collector.inconclusive(
             outcome, self._scenario.id, operation, Column.BEHAVIOUR, self._layer, note
         )

@@ -168,6 +168,10 @@ class HttpClient:
             if self.stop.wait(pause):
                 raise StoppedError
 
+    def authorized(self) -> dict[str, str]:
+        """Return the headers of a request that is no operation's."""
+        return {"authorization": MASKED}
+
     def url(self, path: str, ids: Mapping[str, str], query: Mapping[str, Any] | None = None) -> str:
         """Build the URL of a path template, with ids and query percent-encoded."""
         for name, value in ids.items():

@@ -83,6 +83,8 @@ def _head(report: Report) -> Iterator[str]:
     yield f'<p class="verdict {kind}" id="verdict">{escape(report.summary)}</p>'
     for text in (*report.obstacles, *report.notes):
         yield f"<p>{escape(text)}</p>"
+    if report.absent:
+        yield f"<p>Not there: {len(report.absent)} operations.</p>"
     yield "</header>"
 
 
@@ -182,7 +184,10 @@ def _remarks(report: Report) -> Iterator[str]:
         (Outcome.NOT_OFFERED, "Not offered"),
         (Outcome.NOT_REACHED, "Not reached"),
     ):
-        gathered = remarks(report.outcomes, outcome)
+        gathered = remarks(report, outcome)
+        if outcome is Outcome.NOT_REACHED:
+            for operation, checks in report.needs.items():
+                gathered[f"needs {operation}", ""] = checks
         if not gathered:
             continue
         yield f"<section><h2>{title}</h2><ul>"

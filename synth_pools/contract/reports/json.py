@@ -34,6 +34,8 @@ def report_document(report: Report) -> dict[str, Any]:
         "counts": {outcome.value: count for outcome, count in report.counts().items()},
         "obstacles": list(report.obstacles),
         "notes": list(report.notes),
+        "absent": sorted(report.absent),
+        "needs": {name: list(checks) for name, checks in report.needs.items()},
         "operations": [_operation(report, name) for name in report.operations],
         "checks": [
             {

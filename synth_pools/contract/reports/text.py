@@ -10,7 +10,7 @@ from textwrap import wrap
 
 from synth_pools.contract.http.reproduce import curl_line, python_line
 from synth_pools.contract.results import (
-    CheckOutcome,
+    NEEDS,
     Column,
     Departure,
     DepartureGroup,
@@ -99,6 +99,7 @@ def render_table(
         *_coverage(report, style),
         *_obstacles(report, style),
         style.paint(report.summary, _verdict_colour(report)),
+        *_next(report),
     ]
     return "\n".join(map(_bounded, lines)) + "\n"
 
@@ -172,11 +173,18 @@ def _wrapped(label: str, text: str, style: _Style) -> Iterator[str]:
 
 
 def _remarks(report: Report, style: _Style) -> Iterator[str]:
+    if report.absent:
+        yield f"Not there: {len(report.absent)} operations"
+        yield ""
     for outcome in (Outcome.NOT_OFFERED, Outcome.NOT_REACHED):
-        gathered = remarks(report.outcomes, outcome)
-        if not gathered:
+        gathered = remarks(report, outcome)
+        needs = report.needs if outcome is Outcome.NOT_REACHED else {}
+        if not gathered and not needs:
             continue
         yield style.paint(_WORDS[outcome].capitalize(), "1")
+        for operation, checks in needs.items():
+            some = ", ".join(checks[:3]) + (f" and {len(checks) - 3} more" * (len(checks) > 3))
+            yield f"  needs {operation}: {some}"
         for (check, note), operations in gathered.items():
             text = f"{check}: {named(operations)}{f' ({note})' if note else ''}"
             yield from (f"  {line}" for line in wrap(text, style.width - 2))
@@ -208,6 +216,12 @@ def place(report: Report, departure: Departure) -> str:
     return section if line is None else f"{section} (openapi.yaml:{line})"
 
 
+def _next(report: Report) -> Iterator[str]:
+    for operation, checks in report.needs.items():
+        yield f"next: build {operation}, for which {len(checks)} checks wait"
+        return
+
+
 def _verdict_colour(report: Report) -> str:
     return {0: "1;32", 1: "1;31"}.get(report.exit_code, "1;33")
 
@@ -226,13 +240,12 @@ def named(operations: Iterable[str]) -> str:
     return f"on {len(names)} operations, as {', '.join(names[:3])}"
 
 
-def remarks(
-    outcomes: Iterable[CheckOutcome], wanted: Outcome
-) -> dict[tuple[str, str], tuple[str, ...]]:
-    """Gather operations with an outcome by check and note."""
+def remarks(report: Report, wanted: Outcome) -> dict[tuple[str, str], tuple[str, ...]]:
+    """Gather operations with an outcome by check and note, without those of `Report.needs`."""
     gathered: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
-    for outcome in outcomes:
-        if outcome.outcome is wanted:
+    needed = {f"{NEEDS}{operation}" for operation in report.needs}
+    for outcome in report.outcomes:
+        if outcome.outcome is wanted and outcome.note not in needed:
             gathered[outcome.check, outcome.note].append(outcome.operation)
     return {key: tuple(dict.fromkeys(operations)) for key, operations in gathered.items()}
 

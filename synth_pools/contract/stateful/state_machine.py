@@ -21,6 +21,7 @@ from hypothesis.stateful import (
 from synth_pools.contract.document import FINAL
 from synth_pools.contract.exceptions import InconclusiveError
 from synth_pools.contract.harness.expectations import Expectation, Status
+from synth_pools.contract.harness.scope import lacking
 from synth_pools.contract.harness.waits import (
     STARTED,
     Rollout,
@@ -31,7 +32,7 @@ from synth_pools.contract.harness.waits import (
 from synth_pools.contract.http.client import Response, at
 from synth_pools.contract.options import Profile
 from synth_pools.contract.results import LayerResult
-from synth_pools.contract.session import Session
+from synth_pools.contract.session import OF_FEATURE, Session
 from synth_pools.contract.stateful.base import ObservingMachine
 from synth_pools.contract.stateful.model import PoolModel, RolloutModel, merge, objects, picks
 from synth_pools.contract.stateful.shrinking import AbortError, Shrinker, scratch
@@ -54,6 +55,9 @@ def run_state_machine(session: Session) -> LayerResult:
     Returns:
         The obstacle that kept the machine from judging, if there is one.
     """
+    optional = {name for names in OF_FEATURE.values() for name in names}
+    if lacking(session.document, [name for name in _OPERATIONS if name not in optional]):
+        return LayerResult(note="model: it needs all operations on pools, tasks and rollouts")
     walks, steps = _WALKS[session.options.profile]
     search = Shrinker(session)
 

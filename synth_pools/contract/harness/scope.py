@@ -1,0 +1,122 @@
+"""Scope of a run: the operations that a backend has so far."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+from synth_pools.contract.document import Document, Operation
+from synth_pools.contract.exceptions import MissingOperationError, UnjudgeableError
+from synth_pools.contract.http.client import ABSENT, HttpClient, Response
+from synth_pools.contract.session import Session
+
+# Asked for last, since they remove what the others are asked with.
+_LAST = ("delete_task", "delete_pool")
+_SECONDS = 10.0
+
+
+def chosen_operations(
+    document: Document, wanted: Iterable[str], unwanted: Iterable[str]
+) -> frozenset[str]:
+    """Return the ids of operations that are chosen by id, tag or path.
+
+    Args:
+        document: The document.
+        wanted: The choice; all operations where it is empty.
+        unwanted: The operations to leave out.
+
+    Raises:
+        UnjudgeableError: A name is no operation's, or nothing is left.
+    """
+    chosen = _named(document, wanted) or frozenset(document.operations)
+    left = chosen - _named(document, unwanted)
+    if not left:
+        raise UnjudgeableError("no operation is left to judge")
+    return left
+
+
+def _named(document: Document, names: Iterable[str]) -> frozenset[str]:
+    found: set[str] = set()
+    for name in names:
+        same = {
+            operation.id
+            for operation in document.operations.values()
+            if name in (operation.id, operation.tag)
+            or (name.startswith("/") and f"{operation.path}/".startswith(f"{name.rstrip('/')}/"))
+        }
+        if not same:
+            raise UnjudgeableError(f"no operation, tag or path of the document is called {name!r}")
+        found |= same
+    return frozenset(found)
+
+
+def offered_operations(session: Session) -> frozenset[str]:
+    """Ask for every operation once, and return the ids of those that are there.
+
+    An operation is not there if the answer is 501 or 405, or the 404 that an unknown path gets.
+    Where an unknown id gets the same 404, it counts that a resource which was made is found.
+    """
+    http, operations = session.http, session.document.operations
+    unknown = _form(_unknown_path(http))
+    ids = _resources(session)
+    there: set[str] = set()
+    for operation in sorted(operations.values(), key=lambda one: one.id in _LAST):
+        response = _ask(http, operation, ids)
+        if response.status in (None, 405, 501):
+            continue
+        if response.status != 404 or _form(response) != unknown:
+            there.add(operation.id)
+    return frozenset(there)
+
+
+def _unknown_path(http: HttpClient) -> Response:
+    url = http.url("/v1/no-such-path-of-the-contract-kit", {})
+    return Response(http.send("GET", url, http.authorized(), None, None, _SECONDS))
+
+
+def _resources(session: Session) -> Mapping[str, str]:
+    """Make a pool, a task and a rollout as far as that is possible, and return their ids."""
+    name = session.pool_id("offered")
+    ids = {"pool_id": name, "task_id": "t", "rollout_id": name, "artifact_path": "artifact"}
+    if session.options.read_only or lacking(session.document, ("create_pool", "create_rollout")):
+        return ids
+    session.register_pool(name)
+    body = {**session.pool_body("offered"), "tasks": [{"task_id": "t"}]}
+    session.http.call("create_pool", json=body, limit=_SECONDS)
+    made = session.http.call(
+        "create_rollout", {"pool_id": name}, json=session.rollout_body(), limit=_SECONDS
+    )
+    rollout = made.at("rollout_id")
+    return {**ids, "rollout_id": rollout} if isinstance(rollout, str) else ids
+
+
+def _ask(http: HttpClient, operation: Operation, ids: Mapping[str, str]) -> Response:
+    """Send a request that is refused if the operation is there, unless it takes no body."""
+    named = {name: value for name, value in ids.items() if "{" + name + "}" in operation.path}
+    body: Any = [] if operation.method in ("POST", "PUT", "PATCH") else ABSENT
+    if operation.streams:
+        stream = http.stream(operation.id, named, limit=_SECONDS, until=lambda _: True)
+        return Response(stream.exchange)
+    return http.call(operation.id, named, json=body, limit=_SECONDS)
+
+
+def _form(response: Response) -> Any:
+    """Return what tells one 404 from another: the code of the error, or the body's form."""
+    code = response.at("error", "code")
+    if isinstance(code, str):
+        return response.status, code
+    text = response.exchange.response_body[:2_000].decode("utf-8", "replace")
+    try:
+        keys = sorted(json.loads(text))
+    except (ValueError, TypeError, RecursionError):
+        keys = []
+    # Ids and paths differ from one request to the next.
+    return response.status, keys, re.sub(r"['\"][^'\"]*['\"]|/\S+|[\w.:-]*\d[\w.:-]*", "*", text)
+
+
+def lacking(document: Document, operations: Collection[str]) -> str:
+    """Return what a part of the kit needs and the backend has not, "" if it has all of it."""
+    missing = [name for name in operations if name not in document.operations]
+    return str(MissingOperationError(missing[0])) if missing else ""
