@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from codegen import CodegenError, typed
+from codegen import CodegenError, models, typed
 from codegen.operations import write_operations
 
 # What the generator says around the point, and the object that it prints in place of a status.
@@ -37,17 +37,21 @@ def generate_client(spec: Path, config: Path, templates: Path, output: Path) -> 
     settings = _settings(config, spec, output)
     upstream = PackageLoader("openapi_python_client")
     with contextlib.redirect_stdout(io.StringIO()):
-        data = GeneratorData.from_dict(document, config=settings)
+        data = GeneratorData.from_dict(models.view(document), config=settings)
         if isinstance(data, GeneratorError):
             raise CodegenError(_describe(spec, document, [data]))
+        models.adapt(data)
         project = Project(openapi=data, config=settings, custom_template_path=templates)
         # The templates that only amend the generator's own include it under this prefix.
         project.env.loader = ChoiceLoader(
             [FileSystemLoader(str(templates)), upstream, PrefixLoader({"upstream": upstream})]
         )
+        models.equip(project, document)
         errors = project.build()
     if errors:
         raise CodegenError(_describe(spec, document, errors))
+    reading = project.env.get_template("reading.py.jinja").render()
+    (output / "reading.py").write_text(reading, encoding="utf-8")
     typed.write_typed(project, document, output)
     write_operations(document, operations(document), output)
     # `meta: none` gives the package without its marker, and then its types count for nothing.

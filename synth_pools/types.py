@@ -58,3 +58,56 @@ ContainerState: TypeAlias = Literal["healthy", "unhealthy", "starting", "stopped
 
 SubmissionMode: TypeAlias = Literal["sync", "async"]
 """``submission_mode`` of a pool's ``config``: how rollouts are handed to its containers."""
+
+ErrorCode: TypeAlias = Literal[
+    "bad_request",
+    "unauthorized",
+    "forbidden_host",
+    "forbidden_container_url",
+    "forbidden_container_key",
+    "processes_not_allowed",
+    "not_found",
+    "pool_not_found",
+    "task_not_found",
+    "rollout_not_found",
+    "artifact_not_found",
+    "artifact_expired",
+    "method_not_allowed",
+    "id_mismatch",
+    "pool_exists",
+    "task_exists",
+    "pool_archived",
+    "pool_not_active",
+    "no_active_pool",
+    "rollout_finished",
+    "idempotency_conflict",
+    "payload_too_large",
+    "unsupported_media_type",
+    "range_not_satisfiable",
+    "validation_failed",
+    "pool_queue_full",
+    "queue_full",
+    "too_many_streams",
+    "headers_too_large",
+    "internal_error",
+    "not_implemented",
+    "container_unreachable",
+    "container_error",
+    "container_timeout",
+    "storage_unavailable",
+    "backend_stopping",
+    "too_many_connections",
+]
+"""``code`` of an error: what went wrong, for programs."""
+
+RolloutErrorCode: TypeAlias = Literal[
+    "container_unreachable",
+    "container_timeout",
+    "container_http_error",
+    "container_bad_response",
+    "container_failed",
+    "task_deleted",
+    "backend_restarted",
+    "internal_error",
+]
+"""``code`` of the ``error`` of a rollout: why it failed."""

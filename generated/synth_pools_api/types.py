@@ -12,6 +12,10 @@ class Unset:
     def __bool__(self) -> Literal[False]:
         return False
 
+    def __reduce__(self) -> str:
+        """Stay the one that `is UNSET` is asked of, through copy and pickle"""
+        return "UNSET"
+
 
 UNSET: Unset = Unset()
 

@@ -33,11 +33,13 @@ class DocumentedResponse:
         status: The status, or a range as "5XX".
         content: The schemas by media type.
         headers: The schemas by header.
+        required_headers: The headers that it always has.
     """
 
     status: str
     content: Mapping[str, Mapping[str, Any]]
     headers: Mapping[str, Mapping[str, Any]]
+    required_headers: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,11 +182,10 @@ class Document:
 
     def _answer(self, status: str, raw: Mapping[str, Any]) -> DocumentedResponse:
         content = {name: media.get("schema", {}) for name, media in raw.get("content", {}).items()}
-        headers = {
-            name: self._resolve(header).get("schema", {})
-            for name, header in raw.get("headers", {}).items()
-        }
-        return DocumentedResponse(status, content, headers)
+        headers = {name: self._resolve(header) for name, header in raw.get("headers", {}).items()}
+        schemas = {name: header.get("schema", {}) for name, header in headers.items()}
+        required = frozenset(name for name, header in headers.items() if header.get("required"))
+        return DocumentedResponse(status, content, schemas, required)
 
     def _resolve(self, node: Mapping[str, Any]) -> Mapping[str, Any]:
         reference = node.get("$ref")

@@ -18,6 +18,8 @@ LITERALS = {
     "RolloutEventType": types.RolloutEventType,
     "ContainerState": types.ContainerState,
     "SubmissionMode": types.SubmissionMode,
+    "ErrorCode": types.ErrorCode,
+    "RolloutErrorCode": types.RolloutErrorCode,
 }
 
 

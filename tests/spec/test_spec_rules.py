@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -79,7 +80,7 @@ def check_operation(operation_id: str) -> None:
     assert operation["tags"][0] in NAMESPACES
     responses = operation["responses"]
     assert "default" not in responses, "a default response makes every status a documented one"
-    expected = {"401", "403", "429", "5XX"}
+    expected = {"401", "403", "429", "503", "5XX"}
     if "{" in path:
         expected |= {"404", "422"}
     if "requestBody" in operation:
@@ -90,10 +91,12 @@ def check_operation(operation_id: str) -> None:
         if status[0] in "45":
             resolved = SPEC["components"]["responses"][response["$ref"].rsplit("/", 1)[1]]
             schema = resolved["content"]["application/json"]["schema"]
-            assert schema == {"$ref": "#/components/schemas/Error"}
-            assert "x-request-id" in resolved["headers"]
+            assert schema == {"$ref": "#/components/schemas/ErrorBody"}
+            assert ("Retry-After" in resolved["headers"]) == (status in ("429", "503"))
         else:
-            assert "x-request-id" in response["headers"]
+            resolved = response
+            assert ("Location" in resolved["headers"]) == (status == "201")
+        assert "x-request-id" in resolved["headers"]
     assert set(re.findall(r"{(\w+)}", path)) == {
         name for name, node in parameters_of(operation_id).items() if node["in"] == "path"
     }
@@ -137,6 +140,7 @@ def test_lists_are_paged_and_bounded() -> None:
         assert {"state", "limit", "cursor"} <= set(found)
         assert found["limit"]["schema"] == {
             "type": "integer",
+            "format": "int32",
             "minimum": 1,
             "maximum": 1000,
             "default": 100,
@@ -166,6 +170,67 @@ def test_every_string_parameter_has_a_limit() -> None:
             assert {"maxLength", "enum"} & set(schema), name
         else:
             assert {"minimum", "maximum"} <= set(schema), name
+
+
+def properties(kind: str | None = None) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the properties of all schemas, or those of one type, null or not."""
+    for name, schema in SCHEMAS.items():
+        for key, node in schema.get("properties", {}).items():
+            types = node.get("type", ())
+            if kind is None or kind in ([types] if isinstance(types, str) else types):
+                yield f"{name}.{key}", node
+
+
+def test_every_header_that_is_listed_always_comes() -> None:
+    for name, node in SPEC["components"]["headers"].items():
+        assert node["required"] is True, name
+
+
+def test_a_default_stands_in_its_keyword() -> None:
+    told = {name: node["default"] for name, node in properties() if "default" in node}
+    assert told == {
+        "PoolConfig.timeout_seconds": 600,
+        "PoolConfig.submission_mode": "sync",
+        "PoolProcess.start_timeout_seconds": 30,
+        "PoolDefinition.capacity": 1,
+        "PoolDefinition.concurrency": 8,
+        "RolloutLimits.max_attempts": 1,
+        "RolloutRequest.mode": "async",
+        "RolloutEnv.delay": 0,
+        "RolloutEnv.fail": False,
+        "RolloutEnv.reward": 1.0,
+        "RolloutEnv.events": 1,
+    }
+    prose = [name for name, node in properties() if "default" in node.get("description", "")]
+    assert not prose, "a default belongs into its keyword"
+
+
+def test_an_older_spelling_is_deprecated() -> None:
+    for name, node in properties():
+        older = re.search(r"[Aa]nother spelling|older", node.get("description", ""))
+        assert not older or node.get("deprecated") or name.endswith("next_cursor"), name
+
+
+def test_every_integer_says_how_wide_it_is() -> None:
+    for name, node in properties("integer"):
+        fits = node.get("maximum", 2**63) < 2**31
+        assert node["format"] == ("int32" if fits else "int64"), name
+
+
+def test_every_time_is_utc() -> None:
+    times = [(name, node) for name, node in properties() if node.get("format") == "date-time"]
+    assert len(times) > 10
+    for name, node in times:
+        assert node["pattern"] == "(Z|[+-]00:00)$", name
+        assert "in UTC" in node["description"], name
+    named = {name for name, _ in properties() if name.endswith(("_at", "timestamp"))}
+    assert named == {name for name, _ in times}
+
+
+def test_every_url_is_a_uri() -> None:
+    for name, node in properties():
+        if name.endswith("_url") and not name.endswith("inference_url"):
+            assert node["format"] == "uri", name
 
 
 def test_enumerations_are_the_documented_ones() -> None:

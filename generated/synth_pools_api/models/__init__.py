@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from .container_state import ContainerState as ContainerState
     from .container_task_info import ContainerTaskInfo as ContainerTaskInfo
     from .container_taskset import ContainerTaskset as ContainerTaskset
-    from .error_answer import Error as Error
+    from .error_body import ErrorBody as ErrorBody
+    from .error_code import ErrorCode as ErrorCode
     from .error_detail_item import ErrorDetailItem as ErrorDetailItem
     from .error_envelope import ErrorEnvelope as ErrorEnvelope
     from .image_release import ImageRelease as ImageRelease
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from .rollout_batch_request import RolloutBatchRequest as RolloutBatchRequest
     from .rollout_env import RolloutEnv as RolloutEnv
     from .rollout_error import RolloutError as RolloutError
+    from .rollout_error_code import RolloutErrorCode as RolloutErrorCode
     from .rollout_event import RolloutEvent as RolloutEvent
     from .rollout_event_page import RolloutEventPage as RolloutEventPage
     from .rollout_event_type import RolloutEventType as RolloutEventType
@@ -68,6 +70,7 @@ if TYPE_CHECKING:
     from .rollout_timing import RolloutTiming as RolloutTiming
     from .rollout_usage import RolloutUsage as RolloutUsage
     from .rollout_validation import RolloutValidation as RolloutValidation
+    from .stored_pool_config import StoredPoolConfig as StoredPoolConfig
     from .stream_global_rollout_events_format import (
         StreamGlobalRolloutEventsFormat as StreamGlobalRolloutEventsFormat,
     )
@@ -97,7 +100,8 @@ __all__ = (
     "ContainerState",
     "ContainerTaskInfo",
     "ContainerTaskset",
-    "Error",
+    "ErrorBody",
+    "ErrorCode",
     "ErrorDetailItem",
     "ErrorEnvelope",
     "ImageRelease",
@@ -125,6 +129,7 @@ __all__ = (
     "RolloutBatchRequest",
     "RolloutEnv",
     "RolloutError",
+    "RolloutErrorCode",
     "RolloutEvent",
     "RolloutEventPage",
     "RolloutEventType",
@@ -140,6 +145,7 @@ __all__ = (
     "RolloutTiming",
     "RolloutUsage",
     "RolloutValidation",
+    "StoredPoolConfig",
     "StreamGlobalRolloutEventsFormat",
     "StreamRolloutEventsFormat",
     "SubmissionMode",
@@ -166,7 +172,8 @@ _MODULES = {
     "ContainerState": "container_state",
     "ContainerTaskInfo": "container_task_info",
     "ContainerTaskset": "container_taskset",
-    "Error": "error_answer",
+    "ErrorBody": "error_body",
+    "ErrorCode": "error_code",
     "ErrorDetailItem": "error_detail_item",
     "ErrorEnvelope": "error_envelope",
     "ImageRelease": "image_release",
@@ -194,6 +201,7 @@ _MODULES = {
     "RolloutBatchRequest": "rollout_batch_request",
     "RolloutEnv": "rollout_env",
     "RolloutError": "rollout_error",
+    "RolloutErrorCode": "rollout_error_code",
     "RolloutEvent": "rollout_event",
     "RolloutEventPage": "rollout_event_page",
     "RolloutEventType": "rollout_event_type",
@@ -209,6 +217,7 @@ _MODULES = {
     "RolloutTiming": "rollout_timing",
     "RolloutUsage": "rollout_usage",
     "RolloutValidation": "rollout_validation",
+    "StoredPoolConfig": "stored_pool_config",
     "StreamGlobalRolloutEventsFormat": "stream_global_rollout_events_format",
     "StreamRolloutEventsFormat": "stream_rollout_events_format",
     "SubmissionMode": "submission_mode",

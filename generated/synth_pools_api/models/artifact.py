@@ -2,16 +2,12 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
-from ..types import UNSET, Unset
-
-if TYPE_CHECKING:
-    from ..models.json_object import JsonObject
-
+from ..reading import pop_older, read_integer, read_object, read_optional, read_text
 
 T = TypeVar("T", bound="Artifact")
 
@@ -29,11 +25,11 @@ class Artifact:
         size_bytes (int): Length of the content, in bytes.
         sha256 (str): SHA-256 of the content, in hexadecimal.
         content_type (str): The media type of the content.
-        created_at (datetime.datetime): When it was received.
+        created_at (datetime.datetime): When it was received, in UTC.
         download_url (None | str): Where the content can be had, with the same key; null where the server offers no
             downloads, or no
             longer keeps it. Small contents are in the rollout's `result` too.
-        metadata (JsonObject | Unset): Any JSON object: free-form, kept and answered as it was sent.
+        metadata (dict[str, Any]): Any JSON object: free-form, kept and answered as it was sent.
     """
 
     artifact_id: str
@@ -46,7 +42,7 @@ class Artifact:
     content_type: str
     created_at: datetime.datetime
     download_url: None | str
-    metadata: JsonObject | Unset = UNSET
+    metadata: dict[str, Any]
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
@@ -71,9 +67,7 @@ class Artifact:
         download_url: None | str
         download_url = self.download_url
 
-        metadata: dict[str, Any] | Unset = UNSET
-        if not isinstance(self.metadata, Unset):
-            metadata = self.metadata.to_dict()
+        metadata = self.metadata
 
         field_dict: dict[str, Any] = {}
         field_dict.update(self.additional_properties)
@@ -89,49 +83,36 @@ class Artifact:
                 "content_type": content_type,
                 "created_at": created_at,
                 "download_url": download_url,
+                "metadata": metadata,
             }
         )
-        if metadata is not UNSET:
-            field_dict["metadata"] = metadata
 
         return field_dict
 
     @classmethod
     def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
-        from ..models.json_object import JsonObject
-
         d = dict(src_dict)
-        artifact_id = d.pop("artifact_id")
+        artifact_id = read_text(d.pop("artifact_id"), "artifact_id")
 
-        artifact_type = d.pop("artifact_type")
+        artifact_type = read_text(pop_older(d, src_dict, "artifact_type", "kind"), "artifact_type")
 
-        kind = d.pop("kind")
+        kind = read_text(pop_older(d, src_dict, "kind", "artifact_type"), "kind")
 
-        artifact_name = d.pop("artifact_name")
+        artifact_name = read_text(pop_older(d, src_dict, "artifact_name", "path"), "artifact_name")
 
-        path = d.pop("path")
+        path = read_text(pop_older(d, src_dict, "path", "artifact_name"), "path")
 
-        size_bytes = d.pop("size_bytes")
+        size_bytes = read_integer(d.pop("size_bytes"), "size_bytes")
 
-        sha256 = d.pop("sha256")
+        sha256 = read_text(d.pop("sha256"), "sha256")
 
-        content_type = d.pop("content_type")
+        content_type = read_text(d.pop("content_type"), "content_type")
 
         created_at = datetime.datetime.fromisoformat(d.pop("created_at"))
 
-        def _parse_download_url(data: object) -> None | str:
-            if data is None:
-                return data
-            return cast(None | str, data)
+        download_url = read_optional(d.pop("download_url", None), read_text, "download_url")
 
-        download_url = _parse_download_url(d.pop("download_url"))
-
-        _metadata = d.pop("metadata", UNSET)
-        metadata: JsonObject | Unset
-        if isinstance(_metadata, Unset):
-            metadata = UNSET
-        else:
-            metadata = JsonObject.from_dict(_metadata)
+        metadata = read_object(d.pop("metadata", {}), "metadata")
 
         artifact = cls(
             artifact_id=artifact_id,

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
+from ..reading import pop_older, read_optional, read_text
 from ..types import UNSET, Unset
 
 if TYPE_CHECKING:
@@ -66,18 +67,15 @@ class ArtifactList:
 
         d = dict(src_dict)
         items = []
-        _items = d.pop("items")
+        _items = pop_older(d, src_dict, "items", "artifacts", "data")
         for items_item_data in _items:
             items_item = Artifact.from_dict(items_item_data)
 
             items.append(items_item)
 
-        def _parse_next_cursor(data: object) -> None | str:
-            if data is None:
-                return data
-            return cast(None | str, data)
-
-        next_cursor = _parse_next_cursor(d.pop("next_cursor"))
+        next_cursor = read_optional(
+            pop_older(d, src_dict, "next_cursor", "cursor", default=None), read_text, "next_cursor"
+        )
 
         _artifacts = d.pop("artifacts", UNSET)
         artifacts: list[Artifact] | Unset = UNSET

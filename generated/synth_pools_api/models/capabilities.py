@@ -1,17 +1,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
 from ..models.pool_target import PoolTarget, check_pool_target
+from ..reading import read_object
 from ..types import UNSET, Unset
-
-if TYPE_CHECKING:
-    from ..models.json_object import JsonObject
-
 
 T = TypeVar("T", bound="Capabilities")
 
@@ -21,23 +18,27 @@ class Capabilities:
     """What the server can do.
 
     Attributes:
-        targets (list[PoolTarget]): The targets that it deploys to.
-        features (JsonObject): Any JSON object: free-form, kept and answered as it was sent.
+        targets (list[PoolTarget | str]): The targets that it deploys to.
+        features (dict[str, Any]): Any JSON object: free-form, kept and answered as it was sent.
         version (str | Unset): The version of this contract that it keeps.
     """
 
-    targets: list[PoolTarget]
-    features: JsonObject
+    targets: list[PoolTarget | str]
+    features: dict[str, Any]
     version: str | Unset = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         targets = []
         for targets_item_data in self.targets:
-            targets_item: str = targets_item_data
+            targets_item: str
+            if isinstance(targets_item_data, str):
+                targets_item = targets_item_data
+            else:
+                targets_item = targets_item_data
             targets.append(targets_item)
 
-        features = self.features.to_dict()
+        features = self.features
 
         version = self.version
 
@@ -56,17 +57,27 @@ class Capabilities:
 
     @classmethod
     def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
-        from ..models.json_object import JsonObject
-
         d = dict(src_dict)
         targets = []
         _targets = d.pop("targets")
         for targets_item_data in _targets:
-            targets_item = check_pool_target(targets_item_data)
+
+            def _parse_targets_item(data: object) -> PoolTarget | str:
+                try:
+                    if not isinstance(data, str):
+                        raise TypeError()
+                    targets_item_type_0 = check_pool_target(data)
+
+                    return targets_item_type_0
+                except (TypeError, ValueError, AttributeError, KeyError):
+                    pass
+                return cast(PoolTarget | str, data)
+
+            targets_item = _parse_targets_item(targets_item_data)
 
             targets.append(targets_item)
 
-        features = JsonObject.from_dict(d.pop("features"))
+        features = read_object(d.pop("features"), "features")
 
         version = d.pop("version", UNSET)
 

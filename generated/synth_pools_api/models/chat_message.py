@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
+from ..reading import read_text
 from ..types import UNSET, Unset
 
 T = TypeVar("T", bound="ChatMessage")
@@ -44,7 +45,7 @@ class ChatMessage:
     @classmethod
     def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
         d = dict(src_dict)
-        role = d.pop("role")
+        role = read_text(d.pop("role"), "role")
 
         content = d.pop("content", UNSET)
 

@@ -6,6 +6,7 @@ from typing import Any, TypeVar, cast
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
+from ..reading import read_text
 from ..types import UNSET, Unset
 
 T = TypeVar("T", bound="ErrorDetailItem")
@@ -64,7 +65,7 @@ class ErrorDetailItem:
 
             loc.append(loc_item)
 
-        msg = d.pop("msg")
+        msg = read_text(d.pop("msg"), "msg")
 
         type_ = d.pop("type", UNSET)
 

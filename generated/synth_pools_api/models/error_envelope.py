@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
+from ..models.error_code import ErrorCode, check_error_code
+from ..reading import read_flag, read_integer, read_optional, read_text
 from ..types import UNSET, Unset
 
 T = TypeVar("T", bound="ErrorEnvelope")
@@ -13,10 +15,10 @@ T = TypeVar("T", bound="ErrorEnvelope")
 
 @_attrs_define
 class ErrorEnvelope:
-    """The older form of an error, and the only one with a stable code.
+    """An error with a stable code, for programs.
 
     Attributes:
-        code (str): Stable, for programs.
+        code (ErrorCode): What went wrong, stable, for programs; the table in *Errors* has the status of each.
         message (str): The same for people.
         details (Any | Unset): More about it, free-form.
         request_id (None | str | Unset): The value of `x-request-id`.
@@ -25,7 +27,7 @@ class ErrorEnvelope:
         retry_after_ms (int | None | Unset): When to try again, in milliseconds.
     """
 
-    code: str
+    code: ErrorCode
     message: str
     details: Any | Unset = UNSET
     request_id: None | str | Unset = UNSET
@@ -35,7 +37,7 @@ class ErrorEnvelope:
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        code = self.code
+        code: str = self.code
 
         message = self.message
 
@@ -89,47 +91,21 @@ class ErrorEnvelope:
     @classmethod
     def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
         d = dict(src_dict)
-        code = d.pop("code")
+        code = check_error_code(read_text(d.pop("code"), "code"))
 
-        message = d.pop("message")
+        message = read_text(d.pop("message"), "message")
 
         details = d.pop("details", UNSET)
 
-        def _parse_request_id(data: object) -> None | str | Unset:
-            if data is None:
-                return data
-            if isinstance(data, Unset):
-                return data
-            return cast(None | str | Unset, data)
+        request_id = read_optional(d.pop("request_id", UNSET), read_text, "request_id")
 
-        request_id = _parse_request_id(d.pop("request_id", UNSET))
+        rollout_id = read_optional(d.pop("rollout_id", UNSET), read_text, "rollout_id")
 
-        def _parse_rollout_id(data: object) -> None | str | Unset:
-            if data is None:
-                return data
-            if isinstance(data, Unset):
-                return data
-            return cast(None | str | Unset, data)
+        retryable = read_optional(d.pop("retryable", UNSET), read_flag, "retryable")
 
-        rollout_id = _parse_rollout_id(d.pop("rollout_id", UNSET))
-
-        def _parse_retryable(data: object) -> bool | None | Unset:
-            if data is None:
-                return data
-            if isinstance(data, Unset):
-                return data
-            return cast(bool | None | Unset, data)
-
-        retryable = _parse_retryable(d.pop("retryable", UNSET))
-
-        def _parse_retry_after_ms(data: object) -> int | None | Unset:
-            if data is None:
-                return data
-            if isinstance(data, Unset):
-                return data
-            return cast(int | None | Unset, data)
-
-        retry_after_ms = _parse_retry_after_ms(d.pop("retry_after_ms", UNSET))
+        retry_after_ms = read_optional(
+            d.pop("retry_after_ms", UNSET), read_integer, "retry_after_ms"
+        )
 
         error_envelope = cls(
             code=code,

@@ -2,16 +2,13 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
+from ..reading import pop_older, read_optional, read_text
 from ..types import UNSET, Unset
-
-if TYPE_CHECKING:
-    from ..models.json_object import JsonObject
-
 
 T = TypeVar("T", bound="ImageRelease")
 
@@ -30,8 +27,8 @@ class ImageRelease:
         compute_provider (None | str | Unset): Where it runs.
         resolved_digest (None | str | Unset): The digest of the image, once there is one.
         source_content_hash (None | str | Unset): The SHA-256 of the archive, in hexadecimal; null where there was none.
-        metadata (JsonObject | Unset): Any JSON object: free-form, kept and answered as it was sent.
-        created_at (datetime.datetime | Unset): When it was created.
+        metadata (dict[str, Any] | Unset): Any JSON object: free-form, kept and answered as it was sent.
+        created_at (datetime.datetime | Unset): When it was created, in UTC.
     """
 
     id: str
@@ -43,7 +40,7 @@ class ImageRelease:
     compute_provider: None | str | Unset = UNSET
     resolved_digest: None | str | Unset = UNSET
     source_content_hash: None | str | Unset = UNSET
-    metadata: JsonObject | Unset = UNSET
+    metadata: dict[str, Any] | Unset = UNSET
     created_at: datetime.datetime | Unset = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
@@ -82,9 +79,7 @@ class ImageRelease:
         else:
             source_content_hash = self.source_content_hash
 
-        metadata: dict[str, Any] | Unset = UNSET
-        if not isinstance(self.metadata, Unset):
-            metadata = self.metadata.to_dict()
+        metadata = self.metadata
 
         created_at: str | Unset = UNSET
         if not isinstance(self.created_at, Unset):
@@ -120,61 +115,32 @@ class ImageRelease:
 
     @classmethod
     def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
-        from ..models.json_object import JsonObject
-
         d = dict(src_dict)
-        id = d.pop("id")
+        id = read_text(pop_older(d, src_dict, "id", "release_id"), "id")
 
-        release_id = d.pop("release_id")
+        release_id = read_text(pop_older(d, src_dict, "release_id", "id"), "release_id")
 
-        source_kind = d.pop("source_kind")
+        source_kind = read_text(d.pop("source_kind"), "source_kind")
 
         pool_id = d.pop("pool_id", UNSET)
 
-        def _parse_name(data: object) -> None | str | Unset:
-            if data is None:
-                return data
-            if isinstance(data, Unset):
-                return data
-            return cast(None | str | Unset, data)
-
-        name = _parse_name(d.pop("name", UNSET))
+        name = read_optional(d.pop("name", UNSET), read_text, "name")
 
         status = d.pop("status", UNSET)
 
-        def _parse_compute_provider(data: object) -> None | str | Unset:
-            if data is None:
-                return data
-            if isinstance(data, Unset):
-                return data
-            return cast(None | str | Unset, data)
+        compute_provider = read_optional(
+            d.pop("compute_provider", UNSET), read_text, "compute_provider"
+        )
 
-        compute_provider = _parse_compute_provider(d.pop("compute_provider", UNSET))
+        resolved_digest = read_optional(
+            d.pop("resolved_digest", UNSET), read_text, "resolved_digest"
+        )
 
-        def _parse_resolved_digest(data: object) -> None | str | Unset:
-            if data is None:
-                return data
-            if isinstance(data, Unset):
-                return data
-            return cast(None | str | Unset, data)
+        source_content_hash = read_optional(
+            d.pop("source_content_hash", UNSET), read_text, "source_content_hash"
+        )
 
-        resolved_digest = _parse_resolved_digest(d.pop("resolved_digest", UNSET))
-
-        def _parse_source_content_hash(data: object) -> None | str | Unset:
-            if data is None:
-                return data
-            if isinstance(data, Unset):
-                return data
-            return cast(None | str | Unset, data)
-
-        source_content_hash = _parse_source_content_hash(d.pop("source_content_hash", UNSET))
-
-        _metadata = d.pop("metadata", UNSET)
-        metadata: JsonObject | Unset
-        if isinstance(_metadata, Unset):
-            metadata = UNSET
-        else:
-            metadata = JsonObject.from_dict(_metadata)
+        metadata = d.pop("metadata", UNSET)
 
         _created_at = d.pop("created_at", UNSET)
         created_at: datetime.datetime | Unset

@@ -1,16 +1,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
+from ..reading import read_object, read_optional, read_text
 from ..types import UNSET, Unset
-
-if TYPE_CHECKING:
-    from ..models.json_object import JsonObject
-
 
 T = TypeVar("T", bound="ImageReleaseDefinition")
 
@@ -30,10 +27,10 @@ class ImageReleaseDefinition:
         compute_provider (None | str | Unset): Where it is to run, by the names of the server.
         name (None | str | Unset): A name for people.
         entrypoint (None | str | Unset): The command of the container, in place of the image's own.
-        env_vars (JsonObject | None | Unset): Environment variables, texts by name.
-        limits (JsonObject | None | Unset): What a container may use, in the server's terms.
-        metadata (JsonObject | None | Unset): Free-form; `container_subtype` and its like are read by servers that know
-            them.
+        env_vars (dict[str, Any] | None | Unset): Environment variables, texts by name.
+        limits (dict[str, Any] | None | Unset): What a container may use, in the server's terms.
+        metadata (dict[str, Any] | None | Unset): Free-form; `container_subtype` and its like are read by servers that
+            know them.
     """
 
     source_kind: str
@@ -44,14 +41,12 @@ class ImageReleaseDefinition:
     compute_provider: None | str | Unset = UNSET
     name: None | str | Unset = UNSET
     entrypoint: None | str | Unset = UNSET
-    env_vars: JsonObject | None | Unset = UNSET
-    limits: JsonObject | None | Unset = UNSET
-    metadata: JsonObject | None | Unset = UNSET
+    env_vars: dict[str, Any] | None | Unset = UNSET
+    limits: dict[str, Any] | None | Unset = UNSET
+    metadata: dict[str, Any] | None | Unset = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        from ..models.json_object import JsonObject
-
         source_kind = self.source_kind
 
         archive_base64: None | str | Unset
@@ -99,24 +94,18 @@ class ImageReleaseDefinition:
         env_vars: dict[str, Any] | None | Unset
         if isinstance(self.env_vars, Unset):
             env_vars = UNSET
-        elif isinstance(self.env_vars, JsonObject):
-            env_vars = self.env_vars.to_dict()
         else:
             env_vars = self.env_vars
 
         limits: dict[str, Any] | None | Unset
         if isinstance(self.limits, Unset):
             limits = UNSET
-        elif isinstance(self.limits, JsonObject):
-            limits = self.limits.to_dict()
         else:
             limits = self.limits
 
         metadata: dict[str, Any] | None | Unset
         if isinstance(self.metadata, Unset):
             metadata = UNSET
-        elif isinstance(self.metadata, JsonObject):
-            metadata = self.metadata.to_dict()
         else:
             metadata = self.metadata
 
@@ -152,124 +141,32 @@ class ImageReleaseDefinition:
 
     @classmethod
     def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
-        from ..models.json_object import JsonObject
-
         d = dict(src_dict)
-        source_kind = d.pop("source_kind")
+        source_kind = read_text(d.pop("source_kind"), "source_kind")
 
-        def _parse_archive_base64(data: object) -> None | str | Unset:
-            if data is None:
-                return data
-            if isinstance(data, Unset):
-                return data
-            return cast(None | str | Unset, data)
+        archive_base64 = read_optional(d.pop("archive_base64", UNSET), read_text, "archive_base64")
 
-        archive_base64 = _parse_archive_base64(d.pop("archive_base64", UNSET))
+        filename = read_optional(d.pop("filename", UNSET), read_text, "filename")
 
-        def _parse_filename(data: object) -> None | str | Unset:
-            if data is None:
-                return data
-            if isinstance(data, Unset):
-                return data
-            return cast(None | str | Unset, data)
+        dockerfile_path = read_optional(
+            d.pop("dockerfile_path", UNSET), read_text, "dockerfile_path"
+        )
 
-        filename = _parse_filename(d.pop("filename", UNSET))
+        image_ref = read_optional(d.pop("image_ref", UNSET), read_text, "image_ref")
 
-        def _parse_dockerfile_path(data: object) -> None | str | Unset:
-            if data is None:
-                return data
-            if isinstance(data, Unset):
-                return data
-            return cast(None | str | Unset, data)
+        compute_provider = read_optional(
+            d.pop("compute_provider", UNSET), read_text, "compute_provider"
+        )
 
-        dockerfile_path = _parse_dockerfile_path(d.pop("dockerfile_path", UNSET))
+        name = read_optional(d.pop("name", UNSET), read_text, "name")
 
-        def _parse_image_ref(data: object) -> None | str | Unset:
-            if data is None:
-                return data
-            if isinstance(data, Unset):
-                return data
-            return cast(None | str | Unset, data)
+        entrypoint = read_optional(d.pop("entrypoint", UNSET), read_text, "entrypoint")
 
-        image_ref = _parse_image_ref(d.pop("image_ref", UNSET))
+        env_vars = read_optional(d.pop("env_vars", UNSET), read_object, "env_vars")
 
-        def _parse_compute_provider(data: object) -> None | str | Unset:
-            if data is None:
-                return data
-            if isinstance(data, Unset):
-                return data
-            return cast(None | str | Unset, data)
+        limits = read_optional(d.pop("limits", UNSET), read_object, "limits")
 
-        compute_provider = _parse_compute_provider(d.pop("compute_provider", UNSET))
-
-        def _parse_name(data: object) -> None | str | Unset:
-            if data is None:
-                return data
-            if isinstance(data, Unset):
-                return data
-            return cast(None | str | Unset, data)
-
-        name = _parse_name(d.pop("name", UNSET))
-
-        def _parse_entrypoint(data: object) -> None | str | Unset:
-            if data is None:
-                return data
-            if isinstance(data, Unset):
-                return data
-            return cast(None | str | Unset, data)
-
-        entrypoint = _parse_entrypoint(d.pop("entrypoint", UNSET))
-
-        def _parse_env_vars(data: object) -> JsonObject | None | Unset:
-            if data is None:
-                return data
-            if isinstance(data, Unset):
-                return data
-            try:
-                if not isinstance(data, dict):
-                    raise TypeError()
-                env_vars_type_0 = JsonObject.from_dict(data)
-
-                return env_vars_type_0
-            except (TypeError, ValueError, AttributeError, KeyError):
-                pass
-            return cast(JsonObject | None | Unset, data)
-
-        env_vars = _parse_env_vars(d.pop("env_vars", UNSET))
-
-        def _parse_limits(data: object) -> JsonObject | None | Unset:
-            if data is None:
-                return data
-            if isinstance(data, Unset):
-                return data
-            try:
-                if not isinstance(data, dict):
-                    raise TypeError()
-                limits_type_0 = JsonObject.from_dict(data)
-
-                return limits_type_0
-            except (TypeError, ValueError, AttributeError, KeyError):
-                pass
-            return cast(JsonObject | None | Unset, data)
-
-        limits = _parse_limits(d.pop("limits", UNSET))
-
-        def _parse_metadata(data: object) -> JsonObject | None | Unset:
-            if data is None:
-                return data
-            if isinstance(data, Unset):
-                return data
-            try:
-                if not isinstance(data, dict):
-                    raise TypeError()
-                metadata_type_0 = JsonObject.from_dict(data)
-
-                return metadata_type_0
-            except (TypeError, ValueError, AttributeError, KeyError):
-                pass
-            return cast(JsonObject | None | Unset, data)
-
-        metadata = _parse_metadata(d.pop("metadata", UNSET))
+        metadata = read_optional(d.pop("metadata", UNSET), read_object, "metadata")
 
         image_release_definition = cls(
             source_kind=source_kind,

@@ -8,13 +8,19 @@ from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
 from ..models.pool_status import PoolStatus, check_pool_status
-from ..models.pool_target import PoolTarget, check_pool_target
-from ..types import UNSET, Unset
+from ..models.pool_target import PoolTarget
+from ..reading import (
+    pop_older,
+    read_integer,
+    read_object,
+    read_optional,
+    read_text,
+    wrong_type,
+)
 
 if TYPE_CHECKING:
-    from ..models.json_object import JsonObject
-    from ..models.pool_config import PoolConfig
     from ..models.pool_error import PoolError
+    from ..models.stored_pool_config import StoredPoolConfig
     from ..models.task import Task
 
 
@@ -29,45 +35,45 @@ class Pool:
         id (str): The id of the pool.
         pool_id (str): The id of the pool, the same value as `id`.
         name (str): A name for people.
-        target (PoolTarget): The substrate that a pool is deployed on.
-        backend (str): The newer spelling of `target`, free text.
+        target (PoolTarget | str): The substrate that the pool is deployed on.
+        backend (str): The same as `target` as free text, for substrates beyond the five.
         status (PoolStatus): The state of a pool, see *Pools: states*. Only `active` admits rollouts.
         state (PoolStatus): The state of a pool, see *Pools: states*. Only `active` admits rollouts.
-        config (PoolConfig): Settings of a pool, free-form; those named here are read by the server.
-        metadata (JsonObject): Any JSON object: free-form, kept and answered as it was sent.
+        config (StoredPoolConfig): The settings of a pool as they are answered, see `PoolConfig`.
+        pool_config (StoredPoolConfig): The settings of a pool as they are answered, see `PoolConfig`.
+        metadata (dict[str, Any]): Any JSON object: free-form, kept and answered as it was sent.
+        pool_metadata (dict[str, Any]): Any JSON object: free-form, kept and answered as it was sent.
         tasks (list[Task]): The active tasks of the pool, in the order in which they were defined.
         capacity (int): How many containers the pool has or may have.
         concurrency (int): How many of its rollouts may run at once.
         container_url (None | str): The address of the container; null: the built-in echo target, or those below.
-        created_at (datetime.datetime): When the pool was created.
-        updated_at (datetime.datetime): When it last changed.
-        pool_config (PoolConfig | Unset): Settings of a pool, free-form; those named here are read by the server.
-        pool_metadata (JsonObject | Unset): Any JSON object: free-form, kept and answered as it was sent.
-        container_urls (list[str] | Unset): The addresses of further containers.
-        error (None | PoolError | Unset): Why the pool is `failed`; null where it is not.
-        archived_at (datetime.datetime | None | Unset): When it was archived; null before that.
+        container_urls (list[str]): The addresses of further containers.
+        error (None | PoolError): Why the pool is `failed`; null where it is not.
+        created_at (datetime.datetime): When the pool was created, in UTC.
+        updated_at (datetime.datetime): When it last changed, in UTC.
+        archived_at (datetime.datetime | None): When it was archived, in UTC; null before that.
     """
 
     id: str
     pool_id: str
     name: str
-    target: PoolTarget
+    target: PoolTarget | str
     backend: str
     status: PoolStatus
     state: PoolStatus
-    config: PoolConfig
-    metadata: JsonObject
+    config: StoredPoolConfig
+    pool_config: StoredPoolConfig
+    metadata: dict[str, Any]
+    pool_metadata: dict[str, Any]
     tasks: list[Task]
     capacity: int
     concurrency: int
     container_url: None | str
+    container_urls: list[str]
+    error: None | PoolError
     created_at: datetime.datetime
     updated_at: datetime.datetime
-    pool_config: PoolConfig | Unset = UNSET
-    pool_metadata: JsonObject | Unset = UNSET
-    container_urls: list[str] | Unset = UNSET
-    error: None | PoolError | Unset = UNSET
-    archived_at: datetime.datetime | None | Unset = UNSET
+    archived_at: datetime.datetime | None
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
@@ -79,7 +85,11 @@ class Pool:
 
         name = self.name
 
-        target: str = self.target
+        target: str
+        if isinstance(self.target, str):
+            target = self.target
+        else:
+            target = self.target
 
         backend = self.backend
 
@@ -89,7 +99,11 @@ class Pool:
 
         config = self.config.to_dict()
 
-        metadata = self.metadata.to_dict()
+        pool_config = self.pool_config.to_dict()
+
+        metadata = self.metadata
+
+        pool_metadata = self.pool_metadata
 
         tasks = []
         for tasks_item_data in self.tasks:
@@ -103,34 +117,20 @@ class Pool:
         container_url: None | str
         container_url = self.container_url
 
-        created_at = self.created_at.isoformat()
+        container_urls = self.container_urls
 
-        updated_at = self.updated_at.isoformat()
-
-        pool_config: dict[str, Any] | Unset = UNSET
-        if not isinstance(self.pool_config, Unset):
-            pool_config = self.pool_config.to_dict()
-
-        pool_metadata: dict[str, Any] | Unset = UNSET
-        if not isinstance(self.pool_metadata, Unset):
-            pool_metadata = self.pool_metadata.to_dict()
-
-        container_urls: list[str] | Unset = UNSET
-        if not isinstance(self.container_urls, Unset):
-            container_urls = self.container_urls
-
-        error: dict[str, Any] | None | Unset
-        if isinstance(self.error, Unset):
-            error = UNSET
-        elif isinstance(self.error, PoolError):
+        error: dict[str, Any] | None
+        if isinstance(self.error, PoolError):
             error = self.error.to_dict()
         else:
             error = self.error
 
-        archived_at: None | str | Unset
-        if isinstance(self.archived_at, Unset):
-            archived_at = UNSET
-        elif isinstance(self.archived_at, datetime.datetime):
+        created_at = self.created_at.isoformat()
+
+        updated_at = self.updated_at.isoformat()
+
+        archived_at: None | str
+        if isinstance(self.archived_at, datetime.datetime):
             archived_at = self.archived_at.isoformat()
         else:
             archived_at = self.archived_at
@@ -147,53 +147,53 @@ class Pool:
                 "status": status,
                 "state": state,
                 "config": config,
+                "pool_config": pool_config,
                 "metadata": metadata,
+                "pool_metadata": pool_metadata,
                 "tasks": tasks,
                 "capacity": capacity,
                 "concurrency": concurrency,
                 "container_url": container_url,
+                "container_urls": container_urls,
+                "error": error,
                 "created_at": created_at,
                 "updated_at": updated_at,
+                "archived_at": archived_at,
             }
         )
-        if pool_config is not UNSET:
-            field_dict["pool_config"] = pool_config
-        if pool_metadata is not UNSET:
-            field_dict["pool_metadata"] = pool_metadata
-        if container_urls is not UNSET:
-            field_dict["container_urls"] = container_urls
-        if error is not UNSET:
-            field_dict["error"] = error
-        if archived_at is not UNSET:
-            field_dict["archived_at"] = archived_at
 
         return field_dict
 
     @classmethod
     def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
-        from ..models.json_object import JsonObject
-        from ..models.pool_config import PoolConfig
         from ..models.pool_error import PoolError
+        from ..models.stored_pool_config import StoredPoolConfig
         from ..models.task import Task
 
         d = dict(src_dict)
-        id = d.pop("id")
+        id = read_text(pop_older(d, src_dict, "id", "pool_id"), "id")
 
-        pool_id = d.pop("pool_id")
+        pool_id = read_text(pop_older(d, src_dict, "pool_id", "id"), "pool_id")
 
-        name = d.pop("name")
+        name = read_text(d.pop("name"), "name")
 
-        target = check_pool_target(d.pop("target"))
+        target = read_text(pop_older(d, src_dict, "target", "backend"), "target")
 
-        backend = d.pop("backend")
+        backend = read_text(pop_older(d, src_dict, "backend", "target"), "backend")
 
-        status = check_pool_status(d.pop("status"))
+        status = check_pool_status(read_text(pop_older(d, src_dict, "status", "state"), "status"))
 
-        state = check_pool_status(d.pop("state"))
+        state = check_pool_status(read_text(pop_older(d, src_dict, "state", "status"), "state"))
 
-        config = PoolConfig.from_dict(d.pop("config"))
+        config = StoredPoolConfig.from_dict(pop_older(d, src_dict, "config", "pool_config"))
 
-        metadata = JsonObject.from_dict(d.pop("metadata"))
+        pool_config = StoredPoolConfig.from_dict(pop_older(d, src_dict, "pool_config", "config"))
+
+        metadata = read_object(pop_older(d, src_dict, "metadata", "pool_metadata"), "metadata")
+
+        pool_metadata = read_object(
+            pop_older(d, src_dict, "pool_metadata", "metadata"), "pool_metadata"
+        )
 
         tasks = []
         _tasks = d.pop("tasks")
@@ -202,70 +202,39 @@ class Pool:
 
             tasks.append(tasks_item)
 
-        capacity = d.pop("capacity")
+        capacity = read_integer(d.pop("capacity"), "capacity")
 
-        concurrency = d.pop("concurrency")
+        concurrency = read_integer(d.pop("concurrency"), "concurrency")
 
-        def _parse_container_url(data: object) -> None | str:
+        container_url = read_optional(d.pop("container_url", None), read_text, "container_url")
+
+        container_urls = cast(list[str], d.pop("container_urls", []))
+
+        def _parse_error(data: object) -> None | PoolError:
             if data is None:
                 return data
-            return cast(None | str, data)
+            if not isinstance(data, dict):
+                raise wrong_type(data, "error")
+            error_type_0 = PoolError.from_dict(data)
 
-        container_url = _parse_container_url(d.pop("container_url"))
+            return error_type_0
+
+        error = _parse_error(d.pop("error", None))
 
         created_at = datetime.datetime.fromisoformat(d.pop("created_at"))
 
         updated_at = datetime.datetime.fromisoformat(d.pop("updated_at"))
 
-        _pool_config = d.pop("pool_config", UNSET)
-        pool_config: PoolConfig | Unset
-        if isinstance(_pool_config, Unset):
-            pool_config = UNSET
-        else:
-            pool_config = PoolConfig.from_dict(_pool_config)
-
-        _pool_metadata = d.pop("pool_metadata", UNSET)
-        pool_metadata: JsonObject | Unset
-        if isinstance(_pool_metadata, Unset):
-            pool_metadata = UNSET
-        else:
-            pool_metadata = JsonObject.from_dict(_pool_metadata)
-
-        container_urls = cast(list[str], d.pop("container_urls", UNSET))
-
-        def _parse_error(data: object) -> None | PoolError | Unset:
+        def _parse_archived_at(data: object) -> datetime.datetime | None:
             if data is None:
                 return data
-            if isinstance(data, Unset):
-                return data
-            try:
-                if not isinstance(data, dict):
-                    raise TypeError()
-                error_type_0 = PoolError.from_dict(data)
+            if not isinstance(data, str):
+                raise wrong_type(data, "archived_at")
+            archived_at_type_0 = datetime.datetime.fromisoformat(data)
 
-                return error_type_0
-            except (TypeError, ValueError, AttributeError, KeyError):
-                pass
-            return cast(None | PoolError | Unset, data)
+            return archived_at_type_0
 
-        error = _parse_error(d.pop("error", UNSET))
-
-        def _parse_archived_at(data: object) -> datetime.datetime | None | Unset:
-            if data is None:
-                return data
-            if isinstance(data, Unset):
-                return data
-            try:
-                if not isinstance(data, str):
-                    raise TypeError()
-                archived_at_type_0 = datetime.datetime.fromisoformat(data)
-
-                return archived_at_type_0
-            except (TypeError, ValueError, AttributeError, KeyError):
-                pass
-            return cast(datetime.datetime | None | Unset, data)
-
-        archived_at = _parse_archived_at(d.pop("archived_at", UNSET))
+        archived_at = _parse_archived_at(d.pop("archived_at", None))
 
         pool = cls(
             id=id,
@@ -276,17 +245,17 @@ class Pool:
             status=status,
             state=state,
             config=config,
+            pool_config=pool_config,
             metadata=metadata,
+            pool_metadata=pool_metadata,
             tasks=tasks,
             capacity=capacity,
             concurrency=concurrency,
             container_url=container_url,
-            created_at=created_at,
-            updated_at=updated_at,
-            pool_config=pool_config,
-            pool_metadata=pool_metadata,
             container_urls=container_urls,
             error=error,
+            created_at=created_at,
+            updated_at=updated_at,
             archived_at=archived_at,
         )
 

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
 from ..models.submission_mode import SubmissionMode, check_submission_mode
+from ..reading import read_choice, read_number, read_optional, read_text, wrong_type
 from ..types import UNSET, Unset
 
 if TYPE_CHECKING:
@@ -21,9 +22,9 @@ class PoolConfig:
     """Settings of a pool, free-form; those named here are read by the server.
 
     Attributes:
-        timeout_seconds (float | None | Unset): Time limit of a rollout, in seconds (default 600).
-        submission_mode (None | SubmissionMode | Unset): How rollouts are handed to containers: `sync` (default), one
-            request that lasts as long as the
+        timeout_seconds (float | None | Unset): Time limit of a rollout, in seconds.
+        submission_mode (None | SubmissionMode | Unset): How rollouts are handed to containers: `sync`, one request that
+            lasts as long as the
             rollout, or `async`, submitted and then asked for until it has ended.
         container_key_env (None | str | Unset): The environment variable of the server that holds the key of the
             containers, see *Containers*.
@@ -86,56 +87,26 @@ class PoolConfig:
         from ..models.pool_process import PoolProcess
 
         d = dict(src_dict)
+        timeout_seconds = read_optional(
+            d.pop("timeout_seconds", UNSET), read_number, "timeout_seconds"
+        )
 
-        def _parse_timeout_seconds(data: object) -> float | None | Unset:
-            if data is None:
-                return data
-            if isinstance(data, Unset):
-                return data
-            return cast(float | None | Unset, data)
+        submission_mode = read_choice(d.pop("submission_mode", UNSET), check_submission_mode)
 
-        timeout_seconds = _parse_timeout_seconds(d.pop("timeout_seconds", UNSET))
-
-        def _parse_submission_mode(data: object) -> None | SubmissionMode | Unset:
-            if data is None:
-                return data
-            if isinstance(data, Unset):
-                return data
-            try:
-                if not isinstance(data, str):
-                    raise TypeError()
-                submission_mode_type_0 = check_submission_mode(data)
-
-                return submission_mode_type_0
-            except (TypeError, ValueError, AttributeError, KeyError):
-                pass
-            return cast(None | SubmissionMode | Unset, data)
-
-        submission_mode = _parse_submission_mode(d.pop("submission_mode", UNSET))
-
-        def _parse_container_key_env(data: object) -> None | str | Unset:
-            if data is None:
-                return data
-            if isinstance(data, Unset):
-                return data
-            return cast(None | str | Unset, data)
-
-        container_key_env = _parse_container_key_env(d.pop("container_key_env", UNSET))
+        container_key_env = read_optional(
+            d.pop("container_key_env", UNSET), read_text, "container_key_env"
+        )
 
         def _parse_process(data: object) -> None | PoolProcess | Unset:
             if data is None:
                 return data
             if isinstance(data, Unset):
                 return data
-            try:
-                if not isinstance(data, dict):
-                    raise TypeError()
-                process_type_0 = PoolProcess.from_dict(data)
+            if not isinstance(data, dict):
+                raise wrong_type(data, "process")
+            process_type_0 = PoolProcess.from_dict(data)
 
-                return process_type_0
-            except (TypeError, ValueError, AttributeError, KeyError):
-                pass
-            return cast(None | PoolProcess | Unset, data)
+            return process_type_0
 
         process = _parse_process(d.pop("process", UNSET))
 

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
 from ..models.container_state import ContainerState, check_container_state
+from ..reading import read_integer, read_optional, read_text
 from ..types import UNSET, Unset
 
 T = TypeVar("T", bound="PoolContainer")
@@ -22,17 +23,17 @@ class PoolContainer:
             `stopped` are those
             that the server starts itself.
         running_rollouts (int): Rollouts that run on it.
+        last_error (None | str): What went wrong last; null where nothing did.
+        pid (int | None): The process, where the server started it.
         restarts (int | Unset): How often the server has started it again; 0 for one that it does not start.
-        last_error (None | str | Unset): What went wrong last; null where nothing did.
-        pid (int | None | Unset): The process, where the server started it.
     """
 
     url: str
     health: ContainerState
     running_rollouts: int
+    last_error: None | str
+    pid: int | None
     restarts: int | Unset = UNSET
-    last_error: None | str | Unset = UNSET
-    pid: int | None | Unset = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
@@ -42,19 +43,13 @@ class PoolContainer:
 
         running_rollouts = self.running_rollouts
 
+        last_error: None | str
+        last_error = self.last_error
+
+        pid: int | None
+        pid = self.pid
+
         restarts = self.restarts
-
-        last_error: None | str | Unset
-        if isinstance(self.last_error, Unset):
-            last_error = UNSET
-        else:
-            last_error = self.last_error
-
-        pid: int | None | Unset
-        if isinstance(self.pid, Unset):
-            pid = UNSET
-        else:
-            pid = self.pid
 
         field_dict: dict[str, Any] = {}
         field_dict.update(self.additional_properties)
@@ -63,53 +58,37 @@ class PoolContainer:
                 "url": url,
                 "health": health,
                 "running_rollouts": running_rollouts,
+                "last_error": last_error,
+                "pid": pid,
             }
         )
         if restarts is not UNSET:
             field_dict["restarts"] = restarts
-        if last_error is not UNSET:
-            field_dict["last_error"] = last_error
-        if pid is not UNSET:
-            field_dict["pid"] = pid
 
         return field_dict
 
     @classmethod
     def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
         d = dict(src_dict)
-        url = d.pop("url")
+        url = read_text(d.pop("url"), "url")
 
-        health = check_container_state(d.pop("health"))
+        health = check_container_state(read_text(d.pop("health"), "health"))
 
-        running_rollouts = d.pop("running_rollouts")
+        running_rollouts = read_integer(d.pop("running_rollouts"), "running_rollouts")
+
+        last_error = read_optional(d.pop("last_error", None), read_text, "last_error")
+
+        pid = read_optional(d.pop("pid", None), read_integer, "pid")
 
         restarts = d.pop("restarts", UNSET)
-
-        def _parse_last_error(data: object) -> None | str | Unset:
-            if data is None:
-                return data
-            if isinstance(data, Unset):
-                return data
-            return cast(None | str | Unset, data)
-
-        last_error = _parse_last_error(d.pop("last_error", UNSET))
-
-        def _parse_pid(data: object) -> int | None | Unset:
-            if data is None:
-                return data
-            if isinstance(data, Unset):
-                return data
-            return cast(int | None | Unset, data)
-
-        pid = _parse_pid(d.pop("pid", UNSET))
 
         pool_container = cls(
             url=url,
             health=health,
             running_rollouts=running_rollouts,
-            restarts=restarts,
             last_error=last_error,
             pid=pid,
+            restarts=restarts,
         )
 
         pool_container.additional_properties = d

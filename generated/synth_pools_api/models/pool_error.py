@@ -1,16 +1,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
+from ..reading import read_text
 from ..types import UNSET, Unset
-
-if TYPE_CHECKING:
-    from ..models.json_object import JsonObject
-
 
 T = TypeVar("T", bound="PoolError")
 
@@ -20,14 +17,16 @@ class PoolError:
     """Why a pool failed.
 
     Attributes:
-        code (str): Stable, for programs; `process_not_healthy` for a process that never got healthy.
+        code (str): Stable, for programs: `process_not_healthy`, a process never got healthy; `processes_not_allowed`,
+            the
+            server may not start any.
         message (str): The same for people.
-        details (JsonObject | Unset): Any JSON object: free-form, kept and answered as it was sent.
+        details (dict[str, Any] | Unset): Any JSON object: free-form, kept and answered as it was sent.
     """
 
     code: str
     message: str
-    details: JsonObject | Unset = UNSET
+    details: dict[str, Any] | Unset = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
@@ -35,9 +34,7 @@ class PoolError:
 
         message = self.message
 
-        details: dict[str, Any] | Unset = UNSET
-        if not isinstance(self.details, Unset):
-            details = self.details.to_dict()
+        details = self.details
 
         field_dict: dict[str, Any] = {}
         field_dict.update(self.additional_properties)
@@ -54,19 +51,12 @@ class PoolError:
 
     @classmethod
     def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
-        from ..models.json_object import JsonObject
-
         d = dict(src_dict)
-        code = d.pop("code")
+        code = read_text(d.pop("code"), "code")
 
-        message = d.pop("message")
+        message = read_text(d.pop("message"), "message")
 
-        _details = d.pop("details", UNSET)
-        details: JsonObject | Unset
-        if isinstance(_details, Unset):
-            details = UNSET
-        else:
-            details = JsonObject.from_dict(_details)
+        details = d.pop("details", UNSET)
 
         pool_error = cls(
             code=code,

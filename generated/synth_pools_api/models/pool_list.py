@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
+from ..reading import pop_older, read_optional, read_text
 from ..types import UNSET, Unset
 
 if TYPE_CHECKING:
@@ -21,9 +22,7 @@ class PoolList:
 
     Attributes:
         items (list[Pool]): The pools of this page.
-        next_cursor (None | str): The `cursor` of the following page; null on the last page. Older servers answer
-            `cursor` in
-            its place.
+        next_cursor (None | str): The `cursor` of the following page; null on the last page.
         pools (list[Pool] | Unset): The same list as `items`, for later clients, unless `Prefer` says `return=minimal`.
     """
 
@@ -67,18 +66,15 @@ class PoolList:
 
         d = dict(src_dict)
         items = []
-        _items = d.pop("items")
+        _items = pop_older(d, src_dict, "items", "pools", "data")
         for items_item_data in _items:
             items_item = Pool.from_dict(items_item_data)
 
             items.append(items_item)
 
-        def _parse_next_cursor(data: object) -> None | str:
-            if data is None:
-                return data
-            return cast(None | str, data)
-
-        next_cursor = _parse_next_cursor(d.pop("next_cursor"))
+        next_cursor = read_optional(
+            pop_older(d, src_dict, "next_cursor", "cursor", default=None), read_text, "next_cursor"
+        )
 
         _pools = d.pop("pools", UNSET)
         pools: list[Pool] | Unset = UNSET

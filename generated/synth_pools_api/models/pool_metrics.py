@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
+from ..reading import pop_older, read_integer, read_number, read_optional, read_text
 from ..types import UNSET, Unset
 
 if TYPE_CHECKING:
@@ -26,11 +27,11 @@ class PoolMetrics:
         queued_rollouts (int): Rollouts that wait.
         success_rate (float | None): Completed among completed and failed; null before the first of these.
         capacity (int): The pool's `capacity`.
+        containers (list[PoolContainer]): The containers of the pool; empty for the echo target.
         completed_rollouts (int | Unset): Rollouts that completed.
         failed_rollouts (int | Unset): Rollouts that failed.
         cancelled_rollouts (int | Unset): Rollouts that were cancelled.
         concurrency (int | Unset): The pool's `concurrency`.
-        containers (list[PoolContainer] | Unset): The containers of the pool; empty for the echo target.
     """
 
     id: str
@@ -39,11 +40,11 @@ class PoolMetrics:
     queued_rollouts: int
     success_rate: float | None
     capacity: int
+    containers: list[PoolContainer]
     completed_rollouts: int | Unset = UNSET
     failed_rollouts: int | Unset = UNSET
     cancelled_rollouts: int | Unset = UNSET
     concurrency: int | Unset = UNSET
-    containers: list[PoolContainer] | Unset = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
@@ -60,6 +61,11 @@ class PoolMetrics:
 
         capacity = self.capacity
 
+        containers = []
+        for containers_item_data in self.containers:
+            containers_item = containers_item_data.to_dict()
+            containers.append(containers_item)
+
         completed_rollouts = self.completed_rollouts
 
         failed_rollouts = self.failed_rollouts
@@ -67,13 +73,6 @@ class PoolMetrics:
         cancelled_rollouts = self.cancelled_rollouts
 
         concurrency = self.concurrency
-
-        containers: list[dict[str, Any]] | Unset = UNSET
-        if not isinstance(self.containers, Unset):
-            containers = []
-            for containers_item_data in self.containers:
-                containers_item = containers_item_data.to_dict()
-                containers.append(containers_item)
 
         field_dict: dict[str, Any] = {}
         field_dict.update(self.additional_properties)
@@ -85,6 +84,7 @@ class PoolMetrics:
                 "queued_rollouts": queued_rollouts,
                 "success_rate": success_rate,
                 "capacity": capacity,
+                "containers": containers,
             }
         )
         if completed_rollouts is not UNSET:
@@ -95,8 +95,6 @@ class PoolMetrics:
             field_dict["cancelled_rollouts"] = cancelled_rollouts
         if concurrency is not UNSET:
             field_dict["concurrency"] = concurrency
-        if containers is not UNSET:
-            field_dict["containers"] = containers
 
         return field_dict
 
@@ -105,22 +103,24 @@ class PoolMetrics:
         from ..models.pool_container import PoolContainer
 
         d = dict(src_dict)
-        id = d.pop("id")
+        id = read_text(pop_older(d, src_dict, "id", "pool_id"), "id")
 
-        pool_id = d.pop("pool_id")
+        pool_id = read_text(pop_older(d, src_dict, "pool_id", "id"), "pool_id")
 
-        active_rollouts = d.pop("active_rollouts")
+        active_rollouts = read_integer(d.pop("active_rollouts"), "active_rollouts")
 
-        queued_rollouts = d.pop("queued_rollouts")
+        queued_rollouts = read_integer(d.pop("queued_rollouts"), "queued_rollouts")
 
-        def _parse_success_rate(data: object) -> float | None:
-            if data is None:
-                return data
-            return cast(float | None, data)
+        success_rate = read_optional(d.pop("success_rate", None), read_number, "success_rate")
 
-        success_rate = _parse_success_rate(d.pop("success_rate"))
+        capacity = read_integer(d.pop("capacity"), "capacity")
 
-        capacity = d.pop("capacity")
+        containers = []
+        _containers = d.pop("containers", [])
+        for containers_item_data in _containers:
+            containers_item = PoolContainer.from_dict(containers_item_data)
+
+            containers.append(containers_item)
 
         completed_rollouts = d.pop("completed_rollouts", UNSET)
 
@@ -130,15 +130,6 @@ class PoolMetrics:
 
         concurrency = d.pop("concurrency", UNSET)
 
-        _containers = d.pop("containers", UNSET)
-        containers: list[PoolContainer] | Unset = UNSET
-        if _containers is not UNSET:
-            containers = []
-            for containers_item_data in _containers:
-                containers_item = PoolContainer.from_dict(containers_item_data)
-
-                containers.append(containers_item)
-
         pool_metrics = cls(
             id=id,
             pool_id=pool_id,
@@ -146,11 +137,11 @@ class PoolMetrics:
             queued_rollouts=queued_rollouts,
             success_rate=success_rate,
             capacity=capacity,
+            containers=containers,
             completed_rollouts=completed_rollouts,
             failed_rollouts=failed_rollouts,
             cancelled_rollouts=cancelled_rollouts,
             concurrency=concurrency,
-            containers=containers,
         )
 
         pool_metrics.additional_properties = d

@@ -7,10 +7,17 @@ from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
 from ..models.pool_target import PoolTarget, check_pool_target
+from ..reading import (
+    read_choice,
+    read_integer,
+    read_object,
+    read_optional,
+    read_text,
+    wrong_type,
+)
 from ..types import UNSET, Unset
 
 if TYPE_CHECKING:
-    from ..models.json_object import JsonObject
     from ..models.pool_config import PoolConfig
     from ..models.task_definition import TaskDefinition
 
@@ -29,16 +36,16 @@ class PoolPatch:
             name (None | str | Unset): A name for people; need not be unique. The id where it is not given.
             target (None | PoolTarget | Unset): The substrate; `arbitrary` where it is not given and `backend` names none of
                 the five.
-            backend (None | str | Unset): The newer spelling of `target`, free text; takes the value of `target` where it is
-                not
-                given.
+            backend (None | str | Unset): The same as `target` as free text, for substrates beyond the five; the value of
+                `target`
+                where it is not given.
             config (None | PoolConfig | Unset): Settings of the pool, free-form.
             pool_config (None | PoolConfig | Unset): Another spelling of `config`, which wins.
-            metadata (JsonObject | None | Unset): Free-form, never interpreted.
-            pool_metadata (JsonObject | None | Unset): Another spelling of `metadata`, which wins.
+            metadata (dict[str, Any] | None | Unset): Free-form, never interpreted.
+            pool_metadata (dict[str, Any] | None | Unset): Another spelling of `metadata`, which wins.
             tasks (list[TaskDefinition] | None | Unset): The tasks of the pool; two with one id are 409 `task_exists`.
-            capacity (int | None | Unset): How many containers the pool has or may have (default 1).
-            concurrency (int | None | Unset): How many of its rollouts may run at once (default 8).
+            capacity (int | None | Unset): How many containers the pool has or may have.
+            concurrency (int | None | Unset): How many of its rollouts may run at once.
             container_url (None | str | Unset): The address of the container that runs the rollouts. An absolute http or
                 https URL without
                 userinfo.
@@ -53,8 +60,8 @@ class PoolPatch:
     backend: None | str | Unset = UNSET
     config: None | PoolConfig | Unset = UNSET
     pool_config: None | PoolConfig | Unset = UNSET
-    metadata: JsonObject | None | Unset = UNSET
-    pool_metadata: JsonObject | None | Unset = UNSET
+    metadata: dict[str, Any] | None | Unset = UNSET
+    pool_metadata: dict[str, Any] | None | Unset = UNSET
     tasks: list[TaskDefinition] | None | Unset = UNSET
     capacity: int | None | Unset = UNSET
     concurrency: int | None | Unset = UNSET
@@ -63,7 +70,6 @@ class PoolPatch:
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        from ..models.json_object import JsonObject
         from ..models.pool_config import PoolConfig
 
         id: None | str | Unset
@@ -117,16 +123,12 @@ class PoolPatch:
         metadata: dict[str, Any] | None | Unset
         if isinstance(self.metadata, Unset):
             metadata = UNSET
-        elif isinstance(self.metadata, JsonObject):
-            metadata = self.metadata.to_dict()
         else:
             metadata = self.metadata
 
         pool_metadata: dict[str, Any] | None | Unset
         if isinstance(self.pool_metadata, Unset):
             pool_metadata = UNSET
-        elif isinstance(self.pool_metadata, JsonObject):
-            pool_metadata = self.pool_metadata.to_dict()
         else:
             pool_metadata = self.pool_metadata
 
@@ -205,79 +207,30 @@ class PoolPatch:
 
     @classmethod
     def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
-        from ..models.json_object import JsonObject
         from ..models.pool_config import PoolConfig
         from ..models.task_definition import TaskDefinition
 
         d = dict(src_dict)
+        id = read_optional(d.pop("id", UNSET), read_text, "id")
 
-        def _parse_id(data: object) -> None | str | Unset:
-            if data is None:
-                return data
-            if isinstance(data, Unset):
-                return data
-            return cast(None | str | Unset, data)
+        pool_id = read_optional(d.pop("pool_id", UNSET), read_text, "pool_id")
 
-        id = _parse_id(d.pop("id", UNSET))
+        name = read_optional(d.pop("name", UNSET), read_text, "name")
 
-        def _parse_pool_id(data: object) -> None | str | Unset:
-            if data is None:
-                return data
-            if isinstance(data, Unset):
-                return data
-            return cast(None | str | Unset, data)
+        target = read_choice(d.pop("target", UNSET), check_pool_target)
 
-        pool_id = _parse_pool_id(d.pop("pool_id", UNSET))
-
-        def _parse_name(data: object) -> None | str | Unset:
-            if data is None:
-                return data
-            if isinstance(data, Unset):
-                return data
-            return cast(None | str | Unset, data)
-
-        name = _parse_name(d.pop("name", UNSET))
-
-        def _parse_target(data: object) -> None | PoolTarget | Unset:
-            if data is None:
-                return data
-            if isinstance(data, Unset):
-                return data
-            try:
-                if not isinstance(data, str):
-                    raise TypeError()
-                target_type_0 = check_pool_target(data)
-
-                return target_type_0
-            except (TypeError, ValueError, AttributeError, KeyError):
-                pass
-            return cast(None | PoolTarget | Unset, data)
-
-        target = _parse_target(d.pop("target", UNSET))
-
-        def _parse_backend(data: object) -> None | str | Unset:
-            if data is None:
-                return data
-            if isinstance(data, Unset):
-                return data
-            return cast(None | str | Unset, data)
-
-        backend = _parse_backend(d.pop("backend", UNSET))
+        backend = read_optional(d.pop("backend", UNSET), read_text, "backend")
 
         def _parse_config(data: object) -> None | PoolConfig | Unset:
             if data is None:
                 return data
             if isinstance(data, Unset):
                 return data
-            try:
-                if not isinstance(data, dict):
-                    raise TypeError()
-                config_type_0 = PoolConfig.from_dict(data)
+            if not isinstance(data, dict):
+                raise wrong_type(data, "config")
+            config_type_0 = PoolConfig.from_dict(data)
 
-                return config_type_0
-            except (TypeError, ValueError, AttributeError, KeyError):
-                pass
-            return cast(None | PoolConfig | Unset, data)
+            return config_type_0
 
         config = _parse_config(d.pop("config", UNSET))
 
@@ -286,115 +239,52 @@ class PoolPatch:
                 return data
             if isinstance(data, Unset):
                 return data
-            try:
-                if not isinstance(data, dict):
-                    raise TypeError()
-                pool_config_type_0 = PoolConfig.from_dict(data)
+            if not isinstance(data, dict):
+                raise wrong_type(data, "pool_config")
+            pool_config_type_0 = PoolConfig.from_dict(data)
 
-                return pool_config_type_0
-            except (TypeError, ValueError, AttributeError, KeyError):
-                pass
-            return cast(None | PoolConfig | Unset, data)
+            return pool_config_type_0
 
         pool_config = _parse_pool_config(d.pop("pool_config", UNSET))
 
-        def _parse_metadata(data: object) -> JsonObject | None | Unset:
-            if data is None:
-                return data
-            if isinstance(data, Unset):
-                return data
-            try:
-                if not isinstance(data, dict):
-                    raise TypeError()
-                metadata_type_0 = JsonObject.from_dict(data)
+        metadata = read_optional(d.pop("metadata", UNSET), read_object, "metadata")
 
-                return metadata_type_0
-            except (TypeError, ValueError, AttributeError, KeyError):
-                pass
-            return cast(JsonObject | None | Unset, data)
-
-        metadata = _parse_metadata(d.pop("metadata", UNSET))
-
-        def _parse_pool_metadata(data: object) -> JsonObject | None | Unset:
-            if data is None:
-                return data
-            if isinstance(data, Unset):
-                return data
-            try:
-                if not isinstance(data, dict):
-                    raise TypeError()
-                pool_metadata_type_0 = JsonObject.from_dict(data)
-
-                return pool_metadata_type_0
-            except (TypeError, ValueError, AttributeError, KeyError):
-                pass
-            return cast(JsonObject | None | Unset, data)
-
-        pool_metadata = _parse_pool_metadata(d.pop("pool_metadata", UNSET))
+        pool_metadata = read_optional(d.pop("pool_metadata", UNSET), read_object, "pool_metadata")
 
         def _parse_tasks(data: object) -> list[TaskDefinition] | None | Unset:
             if data is None:
                 return data
             if isinstance(data, Unset):
                 return data
-            try:
-                if not isinstance(data, list):
-                    raise TypeError()
-                tasks_type_0 = []
-                _tasks_type_0 = data
-                for tasks_type_0_item_data in _tasks_type_0:
-                    tasks_type_0_item = TaskDefinition.from_dict(tasks_type_0_item_data)
+            if not isinstance(data, list):
+                raise wrong_type(data, "tasks")
+            tasks_type_0 = []
+            _tasks_type_0 = data
+            for tasks_type_0_item_data in _tasks_type_0:
+                tasks_type_0_item = TaskDefinition.from_dict(tasks_type_0_item_data)
 
-                    tasks_type_0.append(tasks_type_0_item)
+                tasks_type_0.append(tasks_type_0_item)
 
-                return tasks_type_0
-            except (TypeError, ValueError, AttributeError, KeyError):
-                pass
-            return cast(list[TaskDefinition] | None | Unset, data)
+            return tasks_type_0
 
         tasks = _parse_tasks(d.pop("tasks", UNSET))
 
-        def _parse_capacity(data: object) -> int | None | Unset:
-            if data is None:
-                return data
-            if isinstance(data, Unset):
-                return data
-            return cast(int | None | Unset, data)
+        capacity = read_optional(d.pop("capacity", UNSET), read_integer, "capacity")
 
-        capacity = _parse_capacity(d.pop("capacity", UNSET))
+        concurrency = read_optional(d.pop("concurrency", UNSET), read_integer, "concurrency")
 
-        def _parse_concurrency(data: object) -> int | None | Unset:
-            if data is None:
-                return data
-            if isinstance(data, Unset):
-                return data
-            return cast(int | None | Unset, data)
-
-        concurrency = _parse_concurrency(d.pop("concurrency", UNSET))
-
-        def _parse_container_url(data: object) -> None | str | Unset:
-            if data is None:
-                return data
-            if isinstance(data, Unset):
-                return data
-            return cast(None | str | Unset, data)
-
-        container_url = _parse_container_url(d.pop("container_url", UNSET))
+        container_url = read_optional(d.pop("container_url", UNSET), read_text, "container_url")
 
         def _parse_container_urls(data: object) -> list[str] | None | Unset:
             if data is None:
                 return data
             if isinstance(data, Unset):
                 return data
-            try:
-                if not isinstance(data, list):
-                    raise TypeError()
-                container_urls_type_0 = cast(list[str], data)
+            if not isinstance(data, list):
+                raise wrong_type(data, "container_urls")
+            container_urls_type_0 = cast(list[str], data)
 
-                return container_urls_type_0
-            except (TypeError, ValueError, AttributeError, KeyError):
-                pass
-            return cast(list[str] | None | Unset, data)
+            return container_urls_type_0
 
         container_urls = _parse_container_urls(d.pop("container_urls", UNSET))
 

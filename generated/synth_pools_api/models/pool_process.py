@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
+from ..reading import read_number, read_optional, read_text, wrong_type
 from ..types import UNSET, Unset
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ class PoolProcess:
             env (None | ProcessEnvironment | Unset): Environment variables, texts by name, beside the few that every process
                 gets.
             cwd (None | str | Unset): Its working directory; that of the server where it is not given.
-            start_timeout_seconds (float | None | Unset): How long it may take until it is healthy, in seconds (default 30).
+            start_timeout_seconds (float | None | Unset): How long it may take until it is healthy, in seconds.
     """
 
     argv: list[str]
@@ -87,35 +88,19 @@ class PoolProcess:
                 return data
             if isinstance(data, Unset):
                 return data
-            try:
-                if not isinstance(data, dict):
-                    raise TypeError()
-                env_type_0 = ProcessEnvironment.from_dict(data)
+            if not isinstance(data, dict):
+                raise wrong_type(data, "env")
+            env_type_0 = ProcessEnvironment.from_dict(data)
 
-                return env_type_0
-            except (TypeError, ValueError, AttributeError, KeyError):
-                pass
-            return cast(None | ProcessEnvironment | Unset, data)
+            return env_type_0
 
         env = _parse_env(d.pop("env", UNSET))
 
-        def _parse_cwd(data: object) -> None | str | Unset:
-            if data is None:
-                return data
-            if isinstance(data, Unset):
-                return data
-            return cast(None | str | Unset, data)
+        cwd = read_optional(d.pop("cwd", UNSET), read_text, "cwd")
 
-        cwd = _parse_cwd(d.pop("cwd", UNSET))
-
-        def _parse_start_timeout_seconds(data: object) -> float | None | Unset:
-            if data is None:
-                return data
-            if isinstance(data, Unset):
-                return data
-            return cast(float | None | Unset, data)
-
-        start_timeout_seconds = _parse_start_timeout_seconds(d.pop("start_timeout_seconds", UNSET))
+        start_timeout_seconds = read_optional(
+            d.pop("start_timeout_seconds", UNSET), read_number, "start_timeout_seconds"
+        )
 
         pool_process = cls(
             argv=argv,

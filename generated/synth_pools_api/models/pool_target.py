@@ -1,6 +1,6 @@
-from typing import Literal
+from typing import Literal, cast
 
-PoolTarget = Literal["arbitrary", "harbor", "horizons", "horizons_private", "openenv"] | str
+PoolTarget = Literal["arbitrary", "harbor", "horizons", "horizons_private", "openenv"]
 
 POOL_TARGET_VALUES: frozenset[str] = frozenset(
     ["arbitrary", "harbor", "horizons", "horizons_private", "openenv"]
@@ -8,5 +8,7 @@ POOL_TARGET_VALUES: frozenset[str] = frozenset(
 
 
 def check_pool_target(value: str) -> PoolTarget:
-    """Let any value through: POOL_TARGET_VALUES are those known when this was generated."""
-    return value
+    """Refuse a value that is not one of POOL_TARGET_VALUES."""
+    if value not in POOL_TARGET_VALUES:
+        raise ValueError(f"{value!r} is not one of {', '.join(sorted(POOL_TARGET_VALUES))}")
+    return cast(PoolTarget, value)

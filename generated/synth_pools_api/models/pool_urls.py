@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
-from ..types import UNSET, Unset
+from ..reading import pop_older, read_optional, read_text
 
 if TYPE_CHECKING:
     from ..models.task_urls import TaskUrls
@@ -26,8 +26,8 @@ class PoolUrls:
         rollouts_url (str): Where `create_rollout` and `list_rollouts` are.
         container_url (None | str): The first container of the pool; null: the echo target.
         container_rollout_url (str): Where `execute_pool_container_rollout` is.
+        container_urls (list[str]): All containers of the pool, each once, those that it starts too.
         task_urls (list[TaskUrls]): The same for each task.
-        container_urls (list[str] | Unset): All containers of the pool, each once, those that it starts too.
     """
 
     id: str
@@ -36,8 +36,8 @@ class PoolUrls:
     rollouts_url: str
     container_url: None | str
     container_rollout_url: str
+    container_urls: list[str]
     task_urls: list[TaskUrls]
-    container_urls: list[str] | Unset = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
@@ -54,14 +54,12 @@ class PoolUrls:
 
         container_rollout_url = self.container_rollout_url
 
+        container_urls = self.container_urls
+
         task_urls = []
         for task_urls_item_data in self.task_urls:
             task_urls_item = task_urls_item_data.to_dict()
             task_urls.append(task_urls_item)
-
-        container_urls: list[str] | Unset = UNSET
-        if not isinstance(self.container_urls, Unset):
-            container_urls = self.container_urls
 
         field_dict: dict[str, Any] = {}
         field_dict.update(self.additional_properties)
@@ -73,11 +71,10 @@ class PoolUrls:
                 "rollouts_url": rollouts_url,
                 "container_url": container_url,
                 "container_rollout_url": container_rollout_url,
+                "container_urls": container_urls,
                 "task_urls": task_urls,
             }
         )
-        if container_urls is not UNSET:
-            field_dict["container_urls"] = container_urls
 
         return field_dict
 
@@ -86,22 +83,19 @@ class PoolUrls:
         from ..models.task_urls import TaskUrls
 
         d = dict(src_dict)
-        id = d.pop("id")
+        id = read_text(pop_older(d, src_dict, "id", "pool_id"), "id")
 
-        pool_id = d.pop("pool_id")
+        pool_id = read_text(pop_older(d, src_dict, "pool_id", "id"), "pool_id")
 
-        pool_url = d.pop("pool_url")
+        pool_url = read_text(d.pop("pool_url"), "pool_url")
 
-        rollouts_url = d.pop("rollouts_url")
+        rollouts_url = read_text(d.pop("rollouts_url"), "rollouts_url")
 
-        def _parse_container_url(data: object) -> None | str:
-            if data is None:
-                return data
-            return cast(None | str, data)
+        container_url = read_optional(d.pop("container_url", None), read_text, "container_url")
 
-        container_url = _parse_container_url(d.pop("container_url"))
+        container_rollout_url = read_text(d.pop("container_rollout_url"), "container_rollout_url")
 
-        container_rollout_url = d.pop("container_rollout_url")
+        container_urls = cast(list[str], d.pop("container_urls", []))
 
         task_urls = []
         _task_urls = d.pop("task_urls")
@@ -110,8 +104,6 @@ class PoolUrls:
 
             task_urls.append(task_urls_item)
 
-        container_urls = cast(list[str], d.pop("container_urls", UNSET))
-
         pool_urls = cls(
             id=id,
             pool_id=pool_id,
@@ -119,8 +111,8 @@ class PoolUrls:
             rollouts_url=rollouts_url,
             container_url=container_url,
             container_rollout_url=container_rollout_url,
-            task_urls=task_urls,
             container_urls=container_urls,
+            task_urls=task_urls,
         )
 
         pool_urls.additional_properties = d

@@ -6,6 +6,8 @@ from typing import Any, TypeVar
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
+from ..reading import read_integer
+
 T = TypeVar("T", bound="QueueStatus")
 
 
@@ -46,11 +48,11 @@ class QueueStatus:
     @classmethod
     def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
         d = dict(src_dict)
-        queued = d.pop("queued")
+        queued = read_integer(d.pop("queued"), "queued")
 
-        running = d.pop("running")
+        running = read_integer(d.pop("running"), "running")
 
-        capacity = d.pop("capacity")
+        capacity = read_integer(d.pop("capacity"), "capacity")
 
         queue_status = cls(
             queued=queued,

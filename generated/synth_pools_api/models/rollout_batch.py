@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
-from ..types import UNSET, Unset
+from ..reading import read_integer
 
 if TYPE_CHECKING:
     from ..models.rollout_batch_item import RolloutBatchItem
@@ -24,14 +24,14 @@ class RolloutBatch:
         items (list[RolloutBatchItem]): One for each rollout, in order.
         admitted (int): How many were admitted.
         refused (int): How many were refused.
-        rollouts (list[RolloutReference] | Unset): The ids of those that were admitted, in order; older clients read
-            these alone.
+        rollouts (list[RolloutReference]): The ids of those that were admitted, in order; older clients read these
+            alone.
     """
 
     items: list[RolloutBatchItem]
     admitted: int
     refused: int
-    rollouts: list[RolloutReference] | Unset = UNSET
+    rollouts: list[RolloutReference]
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
@@ -44,12 +44,10 @@ class RolloutBatch:
 
         refused = self.refused
 
-        rollouts: list[dict[str, Any]] | Unset = UNSET
-        if not isinstance(self.rollouts, Unset):
-            rollouts = []
-            for rollouts_item_data in self.rollouts:
-                rollouts_item = rollouts_item_data.to_dict()
-                rollouts.append(rollouts_item)
+        rollouts = []
+        for rollouts_item_data in self.rollouts:
+            rollouts_item = rollouts_item_data.to_dict()
+            rollouts.append(rollouts_item)
 
         field_dict: dict[str, Any] = {}
         field_dict.update(self.additional_properties)
@@ -58,10 +56,9 @@ class RolloutBatch:
                 "items": items,
                 "admitted": admitted,
                 "refused": refused,
+                "rollouts": rollouts,
             }
         )
-        if rollouts is not UNSET:
-            field_dict["rollouts"] = rollouts
 
         return field_dict
 
@@ -78,18 +75,16 @@ class RolloutBatch:
 
             items.append(items_item)
 
-        admitted = d.pop("admitted")
+        admitted = read_integer(d.pop("admitted"), "admitted")
 
-        refused = d.pop("refused")
+        refused = read_integer(d.pop("refused"), "refused")
 
-        _rollouts = d.pop("rollouts", UNSET)
-        rollouts: list[RolloutReference] | Unset = UNSET
-        if _rollouts is not UNSET:
-            rollouts = []
-            for rollouts_item_data in _rollouts:
-                rollouts_item = RolloutReference.from_dict(rollouts_item_data)
+        rollouts = []
+        _rollouts = d.pop("rollouts", [])
+        for rollouts_item_data in _rollouts:
+            rollouts_item = RolloutReference.from_dict(rollouts_item_data)
 
-                rollouts.append(rollouts_item)
+            rollouts.append(rollouts_item)
 
         rollout_batch = cls(
             items=items,

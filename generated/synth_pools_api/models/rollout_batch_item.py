@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
+
+from ..reading import read_integer, wrong_type
 
 if TYPE_CHECKING:
     from ..models.error_envelope import ErrorEnvelope
@@ -70,39 +72,31 @@ class RolloutBatchItem:
         from ..models.rollout import Rollout
 
         d = dict(src_dict)
-        index = d.pop("index")
+        index = read_integer(d.pop("index"), "index")
 
-        status = d.pop("status")
+        status = read_integer(d.pop("status"), "status")
 
         def _parse_rollout(data: object) -> None | Rollout:
             if data is None:
                 return data
-            try:
-                if not isinstance(data, dict):
-                    raise TypeError()
-                rollout_type_0 = Rollout.from_dict(data)
+            if not isinstance(data, dict):
+                raise wrong_type(data, "rollout")
+            rollout_type_0 = Rollout.from_dict(data)
 
-                return rollout_type_0
-            except (TypeError, ValueError, AttributeError, KeyError):
-                pass
-            return cast(None | Rollout, data)
+            return rollout_type_0
 
-        rollout = _parse_rollout(d.pop("rollout"))
+        rollout = _parse_rollout(d.pop("rollout", None))
 
         def _parse_error(data: object) -> ErrorEnvelope | None:
             if data is None:
                 return data
-            try:
-                if not isinstance(data, dict):
-                    raise TypeError()
-                error_type_0 = ErrorEnvelope.from_dict(data)
+            if not isinstance(data, dict):
+                raise wrong_type(data, "error")
+            error_type_0 = ErrorEnvelope.from_dict(data)
 
-                return error_type_0
-            except (TypeError, ValueError, AttributeError, KeyError):
-                pass
-            return cast(ErrorEnvelope | None, data)
+            return error_type_0
 
-        error = _parse_error(d.pop("error"))
+        error = _parse_error(d.pop("error", None))
 
         rollout_batch_item = cls(
             index=index,

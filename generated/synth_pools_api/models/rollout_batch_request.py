@@ -1,16 +1,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
+from ..reading import read_optional, read_text, wrong_type
 from ..types import UNSET, Unset
-
-if TYPE_CHECKING:
-    from ..models.json_object import JsonObject
-
 
 T = TypeVar("T", bound="RolloutBatchRequest")
 
@@ -21,15 +18,15 @@ class RolloutBatchRequest:
 
     Attributes:
         pool_id (None | str | Unset): The pool of those that name none.
-        rollouts (list[JsonObject] | None | Unset): Rollout requests; one that is no valid one is refused at its place
-            in the answer.
-        requests (list[JsonObject] | None | Unset): Another spelling of `rollouts`; where both are given these come
+        rollouts (list[dict[str, Any]] | None | Unset): Rollout requests; one that is no valid one is refused at its
+            place in the answer.
+        requests (list[dict[str, Any]] | None | Unset): Another spelling of `rollouts`; where both are given these come
             after those.
     """
 
     pool_id: None | str | Unset = UNSET
-    rollouts: list[JsonObject] | None | Unset = UNSET
-    requests: list[JsonObject] | None | Unset = UNSET
+    rollouts: list[dict[str, Any]] | None | Unset = UNSET
+    requests: list[dict[str, Any]] | None | Unset = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
@@ -43,10 +40,7 @@ class RolloutBatchRequest:
         if isinstance(self.rollouts, Unset):
             rollouts = UNSET
         elif isinstance(self.rollouts, list):
-            rollouts = []
-            for rollouts_type_0_item_data in self.rollouts:
-                rollouts_type_0_item = rollouts_type_0_item_data.to_dict()
-                rollouts.append(rollouts_type_0_item)
+            rollouts = self.rollouts
 
         else:
             rollouts = self.rollouts
@@ -55,10 +49,7 @@ class RolloutBatchRequest:
         if isinstance(self.requests, Unset):
             requests = UNSET
         elif isinstance(self.requests, list):
-            requests = []
-            for requests_type_0_item_data in self.requests:
-                requests_type_0_item = requests_type_0_item_data.to_dict()
-                requests.append(requests_type_0_item)
+            requests = self.requests
 
         else:
             requests = self.requests
@@ -77,60 +68,32 @@ class RolloutBatchRequest:
 
     @classmethod
     def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
-        from ..models.json_object import JsonObject
-
         d = dict(src_dict)
+        pool_id = read_optional(d.pop("pool_id", UNSET), read_text, "pool_id")
 
-        def _parse_pool_id(data: object) -> None | str | Unset:
+        def _parse_rollouts(data: object) -> list[dict[str, Any]] | None | Unset:
             if data is None:
                 return data
             if isinstance(data, Unset):
                 return data
-            return cast(None | str | Unset, data)
+            if not isinstance(data, list):
+                raise wrong_type(data, "rollouts")
+            rollouts_type_0 = cast(list[dict[str, Any]], data)
 
-        pool_id = _parse_pool_id(d.pop("pool_id", UNSET))
-
-        def _parse_rollouts(data: object) -> list[JsonObject] | None | Unset:
-            if data is None:
-                return data
-            if isinstance(data, Unset):
-                return data
-            try:
-                if not isinstance(data, list):
-                    raise TypeError()
-                rollouts_type_0 = []
-                _rollouts_type_0 = data
-                for rollouts_type_0_item_data in _rollouts_type_0:
-                    rollouts_type_0_item = JsonObject.from_dict(rollouts_type_0_item_data)
-
-                    rollouts_type_0.append(rollouts_type_0_item)
-
-                return rollouts_type_0
-            except (TypeError, ValueError, AttributeError, KeyError):
-                pass
-            return cast(list[JsonObject] | None | Unset, data)
+            return rollouts_type_0
 
         rollouts = _parse_rollouts(d.pop("rollouts", UNSET))
 
-        def _parse_requests(data: object) -> list[JsonObject] | None | Unset:
+        def _parse_requests(data: object) -> list[dict[str, Any]] | None | Unset:
             if data is None:
                 return data
             if isinstance(data, Unset):
                 return data
-            try:
-                if not isinstance(data, list):
-                    raise TypeError()
-                requests_type_0 = []
-                _requests_type_0 = data
-                for requests_type_0_item_data in _requests_type_0:
-                    requests_type_0_item = JsonObject.from_dict(requests_type_0_item_data)
+            if not isinstance(data, list):
+                raise wrong_type(data, "requests")
+            requests_type_0 = cast(list[dict[str, Any]], data)
 
-                    requests_type_0.append(requests_type_0_item)
-
-                return requests_type_0
-            except (TypeError, ValueError, AttributeError, KeyError):
-                pass
-            return cast(list[JsonObject] | None | Unset, data)
+            return requests_type_0
 
         requests = _parse_requests(d.pop("requests", UNSET))
 

@@ -1,16 +1,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
+from ..reading import read_integer, read_object, read_optional
 from ..types import UNSET, Unset
-
-if TYPE_CHECKING:
-    from ..models.json_object import JsonObject
-
 
 T = TypeVar("T", bound="RolloutEnv")
 
@@ -22,16 +19,26 @@ class RolloutEnv:
 
         Attributes:
             seed (int | None | Unset): Seed of the environment.
-            config (JsonObject | None | Unset): Settings of the environment, free-form.
+            config (dict[str, Any] | None | Unset): Settings of the environment, free-form.
+            delay (Any | Unset): Echo target: seconds until it answers, 0 to 3600. Any JSON value; one of another type
+                counts as not given.
+            fail (Any | Unset): Echo target: true makes the rollout fail with `container_failed`. Any JSON value; one of
+                another type counts as not given.
+            reward (Any | Unset): Echo target: the reward, a number. Any JSON value; one of another type counts as not
+                given.
+            events (Any | Unset): Echo target: how many `agent` events come on the way, 0 to 1000. Any JSON value; one of
+                another type counts as not given.
     """
 
     seed: int | None | Unset = UNSET
-    config: JsonObject | None | Unset = UNSET
+    config: dict[str, Any] | None | Unset = UNSET
+    delay: Any | Unset = UNSET
+    fail: Any | Unset = UNSET
+    reward: Any | Unset = UNSET
+    events: Any | Unset = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        from ..models.json_object import JsonObject
-
         seed: int | None | Unset
         if isinstance(self.seed, Unset):
             seed = UNSET
@@ -41,10 +48,16 @@ class RolloutEnv:
         config: dict[str, Any] | None | Unset
         if isinstance(self.config, Unset):
             config = UNSET
-        elif isinstance(self.config, JsonObject):
-            config = self.config.to_dict()
         else:
             config = self.config
+
+        delay = self.delay
+
+        fail = self.fail
+
+        reward = self.reward
+
+        events = self.events
 
         field_dict: dict[str, Any] = {}
         field_dict.update(self.additional_properties)
@@ -53,44 +66,39 @@ class RolloutEnv:
             field_dict["seed"] = seed
         if config is not UNSET:
             field_dict["config"] = config
+        if delay is not UNSET:
+            field_dict["delay"] = delay
+        if fail is not UNSET:
+            field_dict["fail"] = fail
+        if reward is not UNSET:
+            field_dict["reward"] = reward
+        if events is not UNSET:
+            field_dict["events"] = events
 
         return field_dict
 
     @classmethod
     def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
-        from ..models.json_object import JsonObject
-
         d = dict(src_dict)
+        seed = read_optional(d.pop("seed", UNSET), read_integer, "seed")
 
-        def _parse_seed(data: object) -> int | None | Unset:
-            if data is None:
-                return data
-            if isinstance(data, Unset):
-                return data
-            return cast(int | None | Unset, data)
+        config = read_optional(d.pop("config", UNSET), read_object, "config")
 
-        seed = _parse_seed(d.pop("seed", UNSET))
+        delay = d.pop("delay", UNSET)
 
-        def _parse_config(data: object) -> JsonObject | None | Unset:
-            if data is None:
-                return data
-            if isinstance(data, Unset):
-                return data
-            try:
-                if not isinstance(data, dict):
-                    raise TypeError()
-                config_type_0 = JsonObject.from_dict(data)
+        fail = d.pop("fail", UNSET)
 
-                return config_type_0
-            except (TypeError, ValueError, AttributeError, KeyError):
-                pass
-            return cast(JsonObject | None | Unset, data)
+        reward = d.pop("reward", UNSET)
 
-        config = _parse_config(d.pop("config", UNSET))
+        events = d.pop("events", UNSET)
 
         rollout_env = cls(
             seed=seed,
             config=config,
+            delay=delay,
+            fail=fail,
+            reward=reward,
+            events=events,
         )
 
         rollout_env.additional_properties = d

@@ -1,16 +1,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
+from ..models.rollout_error_code import RolloutErrorCode, check_rollout_error_code
+from ..reading import read_text
 from ..types import UNSET, Unset
-
-if TYPE_CHECKING:
-    from ..models.json_object import JsonObject
-
 
 T = TypeVar("T", bound="RolloutError")
 
@@ -20,24 +18,22 @@ class RolloutError:
     """Why a rollout failed.
 
     Attributes:
-        code (str): One of the codes listed in *Rollouts: states*.
+        code (RolloutErrorCode): Why a rollout failed, stable, for programs; see the table in *Rollouts: states*.
         message (str): The same for people.
-        details (JsonObject | Unset): Any JSON object: free-form, kept and answered as it was sent.
+        details (dict[str, Any] | Unset): Any JSON object: free-form, kept and answered as it was sent.
     """
 
-    code: str
+    code: RolloutErrorCode
     message: str
-    details: JsonObject | Unset = UNSET
+    details: dict[str, Any] | Unset = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        code = self.code
+        code: str = self.code
 
         message = self.message
 
-        details: dict[str, Any] | Unset = UNSET
-        if not isinstance(self.details, Unset):
-            details = self.details.to_dict()
+        details = self.details
 
         field_dict: dict[str, Any] = {}
         field_dict.update(self.additional_properties)
@@ -54,19 +50,12 @@ class RolloutError:
 
     @classmethod
     def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
-        from ..models.json_object import JsonObject
-
         d = dict(src_dict)
-        code = d.pop("code")
+        code = check_rollout_error_code(read_text(d.pop("code"), "code"))
 
-        message = d.pop("message")
+        message = read_text(d.pop("message"), "message")
 
-        _details = d.pop("details", UNSET)
-        details: JsonObject | Unset
-        if isinstance(_details, Unset):
-            details = UNSET
-        else:
-            details = JsonObject.from_dict(_details)
+        details = d.pop("details", UNSET)
 
         rollout_error = cls(
             code=code,

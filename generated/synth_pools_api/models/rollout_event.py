@@ -2,17 +2,14 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
 from ..models.rollout_event_type import RolloutEventType, check_rollout_event_type
+from ..reading import read_object, read_text
 from ..types import UNSET, Unset
-
-if TYPE_CHECKING:
-    from ..models.json_object import JsonObject
-
 
 T = TypeVar("T", bound="RolloutEvent")
 
@@ -22,83 +19,91 @@ class RolloutEvent:
     """One event: the JSON in the `data` of a message of the stream.
 
     Attributes:
-        id (str): Unique within the rollout, rising; opaque.
         event (RolloutEventType): The type of an event.
         rollout_id (str): The id of the rollout.
-        sequence (int): The event's place, from 1 on without gaps.
-        timestamp (datetime.datetime): When it happened.
-        data (JsonObject): Any JSON object: free-form, kept and answered as it was sent.
+        data (dict[str, Any]): Any JSON object: free-form, kept and answered as it was sent.
+        id (str | Unset): Unique within the rollout, rising; opaque.
         pool_id (str | Unset): The id of the pool.
+        sequence (int | Unset): The event's place, from 1 on without gaps.
+        timestamp (datetime.datetime | Unset): When it happened, in UTC.
     """
 
-    id: str
     event: RolloutEventType
     rollout_id: str
-    sequence: int
-    timestamp: datetime.datetime
-    data: JsonObject
+    data: dict[str, Any]
+    id: str | Unset = UNSET
     pool_id: str | Unset = UNSET
+    sequence: int | Unset = UNSET
+    timestamp: datetime.datetime | Unset = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        id = self.id
-
         event: str = self.event
 
         rollout_id = self.rollout_id
 
-        sequence = self.sequence
+        data = self.data
 
-        timestamp = self.timestamp.isoformat()
-
-        data = self.data.to_dict()
+        id = self.id
 
         pool_id = self.pool_id
+
+        sequence = self.sequence
+
+        timestamp: str | Unset = UNSET
+        if not isinstance(self.timestamp, Unset):
+            timestamp = self.timestamp.isoformat()
 
         field_dict: dict[str, Any] = {}
         field_dict.update(self.additional_properties)
         field_dict.update(
             {
-                "id": id,
                 "event": event,
                 "rollout_id": rollout_id,
-                "sequence": sequence,
-                "timestamp": timestamp,
                 "data": data,
             }
         )
+        if id is not UNSET:
+            field_dict["id"] = id
         if pool_id is not UNSET:
             field_dict["pool_id"] = pool_id
+        if sequence is not UNSET:
+            field_dict["sequence"] = sequence
+        if timestamp is not UNSET:
+            field_dict["timestamp"] = timestamp
 
         return field_dict
 
     @classmethod
     def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
-        from ..models.json_object import JsonObject
-
         d = dict(src_dict)
-        id = d.pop("id")
+        event = check_rollout_event_type(read_text(d.pop("event"), "event"))
 
-        event = check_rollout_event_type(d.pop("event"))
+        rollout_id = read_text(d.pop("rollout_id"), "rollout_id")
 
-        rollout_id = d.pop("rollout_id")
+        data = read_object(d.pop("data", {}), "data")
 
-        sequence = d.pop("sequence")
-
-        timestamp = datetime.datetime.fromisoformat(d.pop("timestamp"))
-
-        data = JsonObject.from_dict(d.pop("data"))
+        id = d.pop("id", UNSET)
 
         pool_id = d.pop("pool_id", UNSET)
 
+        sequence = d.pop("sequence", UNSET)
+
+        _timestamp = d.pop("timestamp", UNSET)
+        timestamp: datetime.datetime | Unset
+        if isinstance(_timestamp, Unset):
+            timestamp = UNSET
+        else:
+            timestamp = datetime.datetime.fromisoformat(_timestamp)
+
         rollout_event = cls(
-            id=id,
             event=event,
             rollout_id=rollout_id,
+            data=data,
+            id=id,
+            pool_id=pool_id,
             sequence=sequence,
             timestamp=timestamp,
-            data=data,
-            pool_id=pool_id,
         )
 
         rollout_event.additional_properties = d

@@ -7,6 +7,7 @@ from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
 from ..models.rollout_status import RolloutStatus, check_rollout_status
+from ..reading import read_flag, read_integer, read_text
 
 if TYPE_CHECKING:
     from ..models.rollout_event import RolloutEvent
@@ -69,9 +70,9 @@ class RolloutEventPage:
         from ..models.rollout_event import RolloutEvent
 
         d = dict(src_dict)
-        rollout_id = d.pop("rollout_id")
+        rollout_id = read_text(d.pop("rollout_id"), "rollout_id")
 
-        status = check_rollout_status(d.pop("status"))
+        status = check_rollout_status(read_text(d.pop("status"), "status"))
 
         events = []
         _events = d.pop("events")
@@ -80,9 +81,9 @@ class RolloutEventPage:
 
             events.append(events_item)
 
-        next_sequence = d.pop("next_sequence")
+        next_sequence = read_integer(d.pop("next_sequence"), "next_sequence")
 
-        has_more = d.pop("has_more")
+        has_more = read_flag(d.pop("has_more"), "has_more")
 
         rollout_event_page = cls(
             rollout_id=rollout_id,

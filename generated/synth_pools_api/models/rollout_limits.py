@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
+from ..reading import read_integer, read_number, read_optional
 from ..types import UNSET, Unset
 
 T = TypeVar("T", bound="RolloutLimits")
@@ -16,8 +17,8 @@ class RolloutLimits:
     """Limits of the rollout; those named here are read by the server.
 
     Attributes:
-        max_attempts (int | None | Unset): How often, in all, the rollout may be sent to a container (default 1). More
-            than once only
+        max_attempts (int | None | Unset): How often, in all, the rollout may be sent to a container. More than once
+            only
             where a container failed or a restart of the server lost it: see *Restarts of the server* and
             *Further attempts*.
         timeout_seconds (float | None | Unset): Time limit, in seconds; wins over the pool's.
@@ -53,24 +54,11 @@ class RolloutLimits:
     @classmethod
     def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
         d = dict(src_dict)
+        max_attempts = read_optional(d.pop("max_attempts", UNSET), read_integer, "max_attempts")
 
-        def _parse_max_attempts(data: object) -> int | None | Unset:
-            if data is None:
-                return data
-            if isinstance(data, Unset):
-                return data
-            return cast(int | None | Unset, data)
-
-        max_attempts = _parse_max_attempts(d.pop("max_attempts", UNSET))
-
-        def _parse_timeout_seconds(data: object) -> float | None | Unset:
-            if data is None:
-                return data
-            if isinstance(data, Unset):
-                return data
-            return cast(float | None | Unset, data)
-
-        timeout_seconds = _parse_timeout_seconds(d.pop("timeout_seconds", UNSET))
+        timeout_seconds = read_optional(
+            d.pop("timeout_seconds", UNSET), read_number, "timeout_seconds"
+        )
 
         rollout_limits = cls(
             max_attempts=max_attempts,

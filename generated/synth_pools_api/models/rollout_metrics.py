@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
+
+from ..reading import read_number, read_optional
 
 T = TypeVar("T", bound="RolloutMetrics")
 
@@ -37,13 +39,7 @@ class RolloutMetrics:
     @classmethod
     def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
         d = dict(src_dict)
-
-        def _parse_outcome_reward(data: object) -> float | None:
-            if data is None:
-                return data
-            return cast(float | None, data)
-
-        outcome_reward = _parse_outcome_reward(d.pop("outcome_reward"))
+        outcome_reward = read_optional(d.pop("outcome_reward", None), read_number, "outcome_reward")
 
         rollout_metrics = cls(
             outcome_reward=outcome_reward,

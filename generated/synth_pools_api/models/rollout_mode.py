@@ -1,10 +1,12 @@
-from typing import Literal
+from typing import Literal, cast
 
-RolloutMode = Literal["async", "sync"] | str
+RolloutMode = Literal["async", "sync"]
 
 ROLLOUT_MODE_VALUES: frozenset[str] = frozenset(["async", "sync"])
 
 
 def check_rollout_mode(value: str) -> RolloutMode:
-    """Let any value through: ROLLOUT_MODE_VALUES are those known when this was generated."""
-    return value
+    """Refuse a value that is not one of ROLLOUT_MODE_VALUES."""
+    if value not in ROLLOUT_MODE_VALUES:
+        raise ValueError(f"{value!r} is not one of {', '.join(sorted(ROLLOUT_MODE_VALUES))}")
+    return cast(RolloutMode, value)

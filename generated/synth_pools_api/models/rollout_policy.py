@@ -1,16 +1,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
+from ..reading import read_object, read_optional, read_text
 from ..types import UNSET, Unset
-
-if TYPE_CHECKING:
-    from ..models.json_object import JsonObject
-
 
 T = TypeVar("T", bound="RolloutPolicy")
 
@@ -23,18 +20,16 @@ class RolloutPolicy:
         model (None | str | Unset): The name of the model.
         provider (None | str | Unset): Who serves it.
         inference_url (None | str | Unset): Where it is served.
-        config (JsonObject | None | Unset): Settings of the policy, free-form.
+        config (dict[str, Any] | None | Unset): Settings of the policy, free-form.
     """
 
     model: None | str | Unset = UNSET
     provider: None | str | Unset = UNSET
     inference_url: None | str | Unset = UNSET
-    config: JsonObject | None | Unset = UNSET
+    config: dict[str, Any] | None | Unset = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        from ..models.json_object import JsonObject
-
         model: None | str | Unset
         if isinstance(self.model, Unset):
             model = UNSET
@@ -56,8 +51,6 @@ class RolloutPolicy:
         config: dict[str, Any] | None | Unset
         if isinstance(self.config, Unset):
             config = UNSET
-        elif isinstance(self.config, JsonObject):
-            config = self.config.to_dict()
         else:
             config = self.config
 
@@ -77,53 +70,14 @@ class RolloutPolicy:
 
     @classmethod
     def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
-        from ..models.json_object import JsonObject
-
         d = dict(src_dict)
+        model = read_optional(d.pop("model", UNSET), read_text, "model")
 
-        def _parse_model(data: object) -> None | str | Unset:
-            if data is None:
-                return data
-            if isinstance(data, Unset):
-                return data
-            return cast(None | str | Unset, data)
+        provider = read_optional(d.pop("provider", UNSET), read_text, "provider")
 
-        model = _parse_model(d.pop("model", UNSET))
+        inference_url = read_optional(d.pop("inference_url", UNSET), read_text, "inference_url")
 
-        def _parse_provider(data: object) -> None | str | Unset:
-            if data is None:
-                return data
-            if isinstance(data, Unset):
-                return data
-            return cast(None | str | Unset, data)
-
-        provider = _parse_provider(d.pop("provider", UNSET))
-
-        def _parse_inference_url(data: object) -> None | str | Unset:
-            if data is None:
-                return data
-            if isinstance(data, Unset):
-                return data
-            return cast(None | str | Unset, data)
-
-        inference_url = _parse_inference_url(d.pop("inference_url", UNSET))
-
-        def _parse_config(data: object) -> JsonObject | None | Unset:
-            if data is None:
-                return data
-            if isinstance(data, Unset):
-                return data
-            try:
-                if not isinstance(data, dict):
-                    raise TypeError()
-                config_type_0 = JsonObject.from_dict(data)
-
-                return config_type_0
-            except (TypeError, ValueError, AttributeError, KeyError):
-                pass
-            return cast(JsonObject | None | Unset, data)
-
-        config = _parse_config(d.pop("config", UNSET))
+        config = read_optional(d.pop("config", UNSET), read_object, "config")
 
         rollout_policy = cls(
             model=model,

@@ -6,6 +6,8 @@ from typing import Any, TypeVar
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
+from ..reading import pop_older, read_text
+
 T = TypeVar("T", bound="RolloutReference")
 
 
@@ -41,9 +43,9 @@ class RolloutReference:
     @classmethod
     def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
         d = dict(src_dict)
-        id = d.pop("id")
+        id = read_text(pop_older(d, src_dict, "id", "rollout_id"), "id")
 
-        rollout_id = d.pop("rollout_id")
+        rollout_id = read_text(pop_older(d, src_dict, "rollout_id", "id"), "rollout_id")
 
         rollout_reference = cls(
             id=id,

@@ -1,16 +1,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from attrs import define as _attrs_define
 
 from ..models.rollout_mode import RolloutMode, check_rollout_mode
+from ..reading import (
+    read_choice,
+    read_integer,
+    read_object,
+    read_optional,
+    read_text,
+    refuse_keys,
+    wrong_type,
+)
 from ..types import UNSET, Unset
 
 if TYPE_CHECKING:
     from ..models.chat_message import ChatMessage
-    from ..models.json_object import JsonObject
     from ..models.rollout_env import RolloutEnv
     from ..models.rollout_limits import RolloutLimits
     from ..models.rollout_policy import RolloutPolicy
@@ -32,16 +40,16 @@ class RolloutRequest:
             instance_id (None | str | Unset): The instance of the task to run.
             limits (None | RolloutLimits | Unset):
             messages (list[ChatMessage] | None | Unset): Chat messages to start from.
-            metadata (JsonObject | None | Unset): Free-form, never interpreted.
-            mode (None | RolloutMode | Unset): `sync` waits for the end (default `async`).
+            metadata (dict[str, Any] | None | Unset): Free-form, never interpreted.
+            mode (None | RolloutMode | Unset): `sync` waits for the end.
             ops (Any | Unset): Operations that the container is to perform, free-form.
             override_bundle_id (None | str | Unset): A stored bundle of overrides.
-            params (JsonObject | None | Unset): Parameters for the container, free-form.
+            params (dict[str, Any] | None | Unset): Parameters for the container, free-form.
             policy (None | RolloutPolicy | Unset):
-            policy_config (JsonObject | None | Unset): Settings of the policy, for containers that read them here.
+            policy_config (dict[str, Any] | None | Unset): Settings of the policy, for containers that read them here.
             pool_id (None | str | Unset): The pool; under a pool's path it must be that pool, else 409 `id_mismatch`.
             record (Any | Unset): What to record, free-form.
-            safety (JsonObject | None | Unset): Safety settings, free-form.
+            safety (dict[str, Any] | None | Unset): Safety settings, free-form.
             seed (int | None | Unset): Seed of the rollout.
             task_contract (Any | Unset): The contract that the task is held to, free-form.
             task_id (None | str | Unset): The task; one that the pool does not hold is 404 `task_not_found`.
@@ -54,23 +62,22 @@ class RolloutRequest:
     instance_id: None | str | Unset = UNSET
     limits: None | RolloutLimits | Unset = UNSET
     messages: list[ChatMessage] | None | Unset = UNSET
-    metadata: JsonObject | None | Unset = UNSET
+    metadata: dict[str, Any] | None | Unset = UNSET
     mode: None | RolloutMode | Unset = UNSET
     ops: Any | Unset = UNSET
     override_bundle_id: None | str | Unset = UNSET
-    params: JsonObject | None | Unset = UNSET
+    params: dict[str, Any] | None | Unset = UNSET
     policy: None | RolloutPolicy | Unset = UNSET
-    policy_config: JsonObject | None | Unset = UNSET
+    policy_config: dict[str, Any] | None | Unset = UNSET
     pool_id: None | str | Unset = UNSET
     record: Any | Unset = UNSET
-    safety: JsonObject | None | Unset = UNSET
+    safety: dict[str, Any] | None | Unset = UNSET
     seed: int | None | Unset = UNSET
     task_contract: Any | Unset = UNSET
     task_id: None | str | Unset = UNSET
     trace_correlation_id: None | str | Unset = UNSET
 
     def to_dict(self) -> dict[str, Any]:
-        from ..models.json_object import JsonObject
         from ..models.rollout_env import RolloutEnv
         from ..models.rollout_limits import RolloutLimits
         from ..models.rollout_policy import RolloutPolicy
@@ -120,8 +127,6 @@ class RolloutRequest:
         metadata: dict[str, Any] | None | Unset
         if isinstance(self.metadata, Unset):
             metadata = UNSET
-        elif isinstance(self.metadata, JsonObject):
-            metadata = self.metadata.to_dict()
         else:
             metadata = self.metadata
 
@@ -144,8 +149,6 @@ class RolloutRequest:
         params: dict[str, Any] | None | Unset
         if isinstance(self.params, Unset):
             params = UNSET
-        elif isinstance(self.params, JsonObject):
-            params = self.params.to_dict()
         else:
             params = self.params
 
@@ -160,8 +163,6 @@ class RolloutRequest:
         policy_config: dict[str, Any] | None | Unset
         if isinstance(self.policy_config, Unset):
             policy_config = UNSET
-        elif isinstance(self.policy_config, JsonObject):
-            policy_config = self.policy_config.to_dict()
         else:
             policy_config = self.policy_config
 
@@ -176,8 +177,6 @@ class RolloutRequest:
         safety: dict[str, Any] | None | Unset
         if isinstance(self.safety, Unset):
             safety = UNSET
-        elif isinstance(self.safety, JsonObject):
-            safety = self.safety.to_dict()
         else:
             safety = self.safety
 
@@ -250,7 +249,6 @@ class RolloutRequest:
     @classmethod
     def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
         from ..models.chat_message import ChatMessage
-        from ..models.json_object import JsonObject
         from ..models.rollout_env import RolloutEnv
         from ..models.rollout_limits import RolloutLimits
         from ..models.rollout_policy import RolloutPolicy
@@ -263,50 +261,28 @@ class RolloutRequest:
                 return data
             if isinstance(data, Unset):
                 return data
-            try:
-                if not isinstance(data, dict):
-                    raise TypeError()
-                env_type_0 = RolloutEnv.from_dict(data)
+            if not isinstance(data, dict):
+                raise wrong_type(data, "env")
+            env_type_0 = RolloutEnv.from_dict(data)
 
-                return env_type_0
-            except (TypeError, ValueError, AttributeError, KeyError):
-                pass
-            return cast(None | RolloutEnv | Unset, data)
+            return env_type_0
 
         env = _parse_env(d.pop("env", UNSET))
 
-        def _parse_inference_url(data: object) -> None | str | Unset:
-            if data is None:
-                return data
-            if isinstance(data, Unset):
-                return data
-            return cast(None | str | Unset, data)
+        inference_url = read_optional(d.pop("inference_url", UNSET), read_text, "inference_url")
 
-        inference_url = _parse_inference_url(d.pop("inference_url", UNSET))
-
-        def _parse_instance_id(data: object) -> None | str | Unset:
-            if data is None:
-                return data
-            if isinstance(data, Unset):
-                return data
-            return cast(None | str | Unset, data)
-
-        instance_id = _parse_instance_id(d.pop("instance_id", UNSET))
+        instance_id = read_optional(d.pop("instance_id", UNSET), read_text, "instance_id")
 
         def _parse_limits(data: object) -> None | RolloutLimits | Unset:
             if data is None:
                 return data
             if isinstance(data, Unset):
                 return data
-            try:
-                if not isinstance(data, dict):
-                    raise TypeError()
-                limits_type_0 = RolloutLimits.from_dict(data)
+            if not isinstance(data, dict):
+                raise wrong_type(data, "limits")
+            limits_type_0 = RolloutLimits.from_dict(data)
 
-                return limits_type_0
-            except (TypeError, ValueError, AttributeError, KeyError):
-                pass
-            return cast(None | RolloutLimits | Unset, data)
+            return limits_type_0
 
         limits = _parse_limits(d.pop("limits", UNSET))
 
@@ -315,176 +291,63 @@ class RolloutRequest:
                 return data
             if isinstance(data, Unset):
                 return data
-            try:
-                if not isinstance(data, list):
-                    raise TypeError()
-                messages_type_0 = []
-                _messages_type_0 = data
-                for messages_type_0_item_data in _messages_type_0:
-                    messages_type_0_item = ChatMessage.from_dict(messages_type_0_item_data)
+            if not isinstance(data, list):
+                raise wrong_type(data, "messages")
+            messages_type_0 = []
+            _messages_type_0 = data
+            for messages_type_0_item_data in _messages_type_0:
+                messages_type_0_item = ChatMessage.from_dict(messages_type_0_item_data)
 
-                    messages_type_0.append(messages_type_0_item)
+                messages_type_0.append(messages_type_0_item)
 
-                return messages_type_0
-            except (TypeError, ValueError, AttributeError, KeyError):
-                pass
-            return cast(list[ChatMessage] | None | Unset, data)
+            return messages_type_0
 
         messages = _parse_messages(d.pop("messages", UNSET))
 
-        def _parse_metadata(data: object) -> JsonObject | None | Unset:
-            if data is None:
-                return data
-            if isinstance(data, Unset):
-                return data
-            try:
-                if not isinstance(data, dict):
-                    raise TypeError()
-                metadata_type_0 = JsonObject.from_dict(data)
+        metadata = read_optional(d.pop("metadata", UNSET), read_object, "metadata")
 
-                return metadata_type_0
-            except (TypeError, ValueError, AttributeError, KeyError):
-                pass
-            return cast(JsonObject | None | Unset, data)
-
-        metadata = _parse_metadata(d.pop("metadata", UNSET))
-
-        def _parse_mode(data: object) -> None | RolloutMode | Unset:
-            if data is None:
-                return data
-            if isinstance(data, Unset):
-                return data
-            try:
-                if not isinstance(data, str):
-                    raise TypeError()
-                mode_type_0 = check_rollout_mode(data)
-
-                return mode_type_0
-            except (TypeError, ValueError, AttributeError, KeyError):
-                pass
-            return cast(None | RolloutMode | Unset, data)
-
-        mode = _parse_mode(d.pop("mode", UNSET))
+        mode = read_choice(d.pop("mode", UNSET), check_rollout_mode)
 
         ops = d.pop("ops", UNSET)
 
-        def _parse_override_bundle_id(data: object) -> None | str | Unset:
-            if data is None:
-                return data
-            if isinstance(data, Unset):
-                return data
-            return cast(None | str | Unset, data)
+        override_bundle_id = read_optional(
+            d.pop("override_bundle_id", UNSET), read_text, "override_bundle_id"
+        )
 
-        override_bundle_id = _parse_override_bundle_id(d.pop("override_bundle_id", UNSET))
-
-        def _parse_params(data: object) -> JsonObject | None | Unset:
-            if data is None:
-                return data
-            if isinstance(data, Unset):
-                return data
-            try:
-                if not isinstance(data, dict):
-                    raise TypeError()
-                params_type_0 = JsonObject.from_dict(data)
-
-                return params_type_0
-            except (TypeError, ValueError, AttributeError, KeyError):
-                pass
-            return cast(JsonObject | None | Unset, data)
-
-        params = _parse_params(d.pop("params", UNSET))
+        params = read_optional(d.pop("params", UNSET), read_object, "params")
 
         def _parse_policy(data: object) -> None | RolloutPolicy | Unset:
             if data is None:
                 return data
             if isinstance(data, Unset):
                 return data
-            try:
-                if not isinstance(data, dict):
-                    raise TypeError()
-                policy_type_0 = RolloutPolicy.from_dict(data)
+            if not isinstance(data, dict):
+                raise wrong_type(data, "policy")
+            policy_type_0 = RolloutPolicy.from_dict(data)
 
-                return policy_type_0
-            except (TypeError, ValueError, AttributeError, KeyError):
-                pass
-            return cast(None | RolloutPolicy | Unset, data)
+            return policy_type_0
 
         policy = _parse_policy(d.pop("policy", UNSET))
 
-        def _parse_policy_config(data: object) -> JsonObject | None | Unset:
-            if data is None:
-                return data
-            if isinstance(data, Unset):
-                return data
-            try:
-                if not isinstance(data, dict):
-                    raise TypeError()
-                policy_config_type_0 = JsonObject.from_dict(data)
+        policy_config = read_optional(d.pop("policy_config", UNSET), read_object, "policy_config")
 
-                return policy_config_type_0
-            except (TypeError, ValueError, AttributeError, KeyError):
-                pass
-            return cast(JsonObject | None | Unset, data)
-
-        policy_config = _parse_policy_config(d.pop("policy_config", UNSET))
-
-        def _parse_pool_id(data: object) -> None | str | Unset:
-            if data is None:
-                return data
-            if isinstance(data, Unset):
-                return data
-            return cast(None | str | Unset, data)
-
-        pool_id = _parse_pool_id(d.pop("pool_id", UNSET))
+        pool_id = read_optional(d.pop("pool_id", UNSET), read_text, "pool_id")
 
         record = d.pop("record", UNSET)
 
-        def _parse_safety(data: object) -> JsonObject | None | Unset:
-            if data is None:
-                return data
-            if isinstance(data, Unset):
-                return data
-            try:
-                if not isinstance(data, dict):
-                    raise TypeError()
-                safety_type_0 = JsonObject.from_dict(data)
+        safety = read_optional(d.pop("safety", UNSET), read_object, "safety")
 
-                return safety_type_0
-            except (TypeError, ValueError, AttributeError, KeyError):
-                pass
-            return cast(JsonObject | None | Unset, data)
-
-        safety = _parse_safety(d.pop("safety", UNSET))
-
-        def _parse_seed(data: object) -> int | None | Unset:
-            if data is None:
-                return data
-            if isinstance(data, Unset):
-                return data
-            return cast(int | None | Unset, data)
-
-        seed = _parse_seed(d.pop("seed", UNSET))
+        seed = read_optional(d.pop("seed", UNSET), read_integer, "seed")
 
         task_contract = d.pop("task_contract", UNSET)
 
-        def _parse_task_id(data: object) -> None | str | Unset:
-            if data is None:
-                return data
-            if isinstance(data, Unset):
-                return data
-            return cast(None | str | Unset, data)
+        task_id = read_optional(d.pop("task_id", UNSET), read_text, "task_id")
 
-        task_id = _parse_task_id(d.pop("task_id", UNSET))
+        trace_correlation_id = read_optional(
+            d.pop("trace_correlation_id", UNSET), read_text, "trace_correlation_id"
+        )
 
-        def _parse_trace_correlation_id(data: object) -> None | str | Unset:
-            if data is None:
-                return data
-            if isinstance(data, Unset):
-                return data
-            return cast(None | str | Unset, data)
-
-        trace_correlation_id = _parse_trace_correlation_id(d.pop("trace_correlation_id", UNSET))
-
+        refuse_keys(d, cls)
         rollout_request = cls(
             context_overrides=context_overrides,
             env=env,

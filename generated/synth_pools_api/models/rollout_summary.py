@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
 from ..models.rollout_status import RolloutStatus, check_rollout_status
+from ..reading import pop_older, read_number, read_optional, read_text, wrong_type
 from ..types import UNSET, Unset
 
 if TYPE_CHECKING:
@@ -108,59 +109,47 @@ class RolloutSummary:
         from ..models.rollout_timing import RolloutTiming
 
         d = dict(src_dict)
-        id = d.pop("id")
+        id = read_text(pop_older(d, src_dict, "id", "rollout_id"), "id")
 
-        rollout_id = d.pop("rollout_id")
+        rollout_id = read_text(pop_older(d, src_dict, "rollout_id", "id"), "rollout_id")
 
-        status = check_rollout_status(d.pop("status"))
+        status = check_rollout_status(
+            read_text(pop_older(d, src_dict, "status", "state"), "status")
+        )
 
-        state = check_rollout_status(d.pop("state"))
+        state = check_rollout_status(read_text(pop_older(d, src_dict, "state", "status"), "state"))
 
-        def _parse_score(data: object) -> float | None:
-            if data is None:
-                return data
-            return cast(float | None, data)
+        score = read_optional(
+            pop_older(d, src_dict, "score", "reward", default=None), read_number, "score"
+        )
 
-        score = _parse_score(d.pop("score"))
-
-        def _parse_reward(data: object) -> float | None:
-            if data is None:
-                return data
-            return cast(float | None, data)
-
-        reward = _parse_reward(d.pop("reward"))
+        reward = read_optional(
+            pop_older(d, src_dict, "reward", "score", default=None), read_number, "reward"
+        )
 
         def _parse_last_event(data: object) -> None | RolloutEvent:
             if data is None:
                 return data
-            try:
-                if not isinstance(data, dict):
-                    raise TypeError()
-                last_event_type_0 = RolloutEvent.from_dict(data)
+            if not isinstance(data, dict):
+                raise wrong_type(data, "last_event")
+            last_event_type_0 = RolloutEvent.from_dict(data)
 
-                return last_event_type_0
-            except (TypeError, ValueError, AttributeError, KeyError):
-                pass
-            return cast(None | RolloutEvent, data)
+            return last_event_type_0
 
-        last_event = _parse_last_event(d.pop("last_event"))
+        last_event = _parse_last_event(d.pop("last_event", None))
 
         timing = RolloutTiming.from_dict(d.pop("timing"))
 
         def _parse_error(data: object) -> None | RolloutError:
             if data is None:
                 return data
-            try:
-                if not isinstance(data, dict):
-                    raise TypeError()
-                error_type_0 = RolloutError.from_dict(data)
+            if not isinstance(data, dict):
+                raise wrong_type(data, "error")
+            error_type_0 = RolloutError.from_dict(data)
 
-                return error_type_0
-            except (TypeError, ValueError, AttributeError, KeyError):
-                pass
-            return cast(None | RolloutError, data)
+            return error_type_0
 
-        error = _parse_error(d.pop("error"))
+        error = _parse_error(d.pop("error", None))
 
         pool_id = d.pop("pool_id", UNSET)
 

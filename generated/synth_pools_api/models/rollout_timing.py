@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
+
+from ..reading import read_number, read_optional, wrong_type
 
 T = TypeVar("T", bound="RolloutTiming")
 
@@ -15,9 +17,9 @@ class RolloutTiming:
     """When a rollout did what.
 
     Attributes:
-        created_at (datetime.datetime): When it was admitted.
-        started_at (datetime.datetime | None): When it started.
-        finished_at (datetime.datetime | None): When it ended.
+        created_at (datetime.datetime): When it was admitted, in UTC.
+        started_at (datetime.datetime | None): When it started, in UTC.
+        finished_at (datetime.datetime | None): When it ended, in UTC.
         queue_seconds (float | None): Seconds from admission to start; null before that.
         run_seconds (float | None): Seconds from start to end; null before that.
     """
@@ -72,46 +74,28 @@ class RolloutTiming:
         def _parse_started_at(data: object) -> datetime.datetime | None:
             if data is None:
                 return data
-            try:
-                if not isinstance(data, str):
-                    raise TypeError()
-                started_at_type_0 = datetime.datetime.fromisoformat(data)
+            if not isinstance(data, str):
+                raise wrong_type(data, "started_at")
+            started_at_type_0 = datetime.datetime.fromisoformat(data)
 
-                return started_at_type_0
-            except (TypeError, ValueError, AttributeError, KeyError):
-                pass
-            return cast(datetime.datetime | None, data)
+            return started_at_type_0
 
-        started_at = _parse_started_at(d.pop("started_at"))
+        started_at = _parse_started_at(d.pop("started_at", None))
 
         def _parse_finished_at(data: object) -> datetime.datetime | None:
             if data is None:
                 return data
-            try:
-                if not isinstance(data, str):
-                    raise TypeError()
-                finished_at_type_0 = datetime.datetime.fromisoformat(data)
+            if not isinstance(data, str):
+                raise wrong_type(data, "finished_at")
+            finished_at_type_0 = datetime.datetime.fromisoformat(data)
 
-                return finished_at_type_0
-            except (TypeError, ValueError, AttributeError, KeyError):
-                pass
-            return cast(datetime.datetime | None, data)
+            return finished_at_type_0
 
-        finished_at = _parse_finished_at(d.pop("finished_at"))
+        finished_at = _parse_finished_at(d.pop("finished_at", None))
 
-        def _parse_queue_seconds(data: object) -> float | None:
-            if data is None:
-                return data
-            return cast(float | None, data)
+        queue_seconds = read_optional(d.pop("queue_seconds", None), read_number, "queue_seconds")
 
-        queue_seconds = _parse_queue_seconds(d.pop("queue_seconds"))
-
-        def _parse_run_seconds(data: object) -> float | None:
-            if data is None:
-                return data
-            return cast(float | None, data)
-
-        run_seconds = _parse_run_seconds(d.pop("run_seconds"))
+        run_seconds = read_optional(d.pop("run_seconds", None), read_number, "run_seconds")
 
         rollout_timing = cls(
             created_at=created_at,

@@ -1,16 +1,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
+from ..reading import (
+    pop_older,
+    read_integer,
+    read_number,
+    read_object,
+    read_optional,
+    read_text,
+)
 from ..types import UNSET, Unset
-
-if TYPE_CHECKING:
-    from ..models.json_object import JsonObject
-
 
 T = TypeVar("T", bound="RolloutUsage")
 
@@ -29,7 +33,7 @@ class RolloutUsage:
         bytes_uploaded (int): Bytes of the bodies sent to the container.
         bytes_downloaded (int): Bytes of the bodies received from it.
         cost_usd (float | None): Cost in US dollars, where it is known.
-        provider_costs (JsonObject): Any JSON object: free-form, kept and answered as it was sent.
+        provider_costs (dict[str, Any]): Any JSON object: free-form, kept and answered as it was sent.
         pool_id (str | Unset): The id of the pool.
     """
 
@@ -42,7 +46,7 @@ class RolloutUsage:
     bytes_uploaded: int
     bytes_downloaded: int
     cost_usd: float | None
-    provider_costs: JsonObject
+    provider_costs: dict[str, Any]
     pool_id: str | Unset = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
@@ -68,7 +72,7 @@ class RolloutUsage:
         cost_usd: float | None
         cost_usd = self.cost_usd
 
-        provider_costs = self.provider_costs.to_dict()
+        provider_costs = self.provider_costs
 
         pool_id = self.pool_id
 
@@ -95,43 +99,30 @@ class RolloutUsage:
 
     @classmethod
     def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
-        from ..models.json_object import JsonObject
-
         d = dict(src_dict)
-        id = d.pop("id")
+        id = read_text(pop_older(d, src_dict, "id", "rollout_id"), "id")
 
-        rollout_id = d.pop("rollout_id")
+        rollout_id = read_text(pop_older(d, src_dict, "rollout_id", "id"), "rollout_id")
 
-        wall_time_sec = d.pop("wall_time_sec")
+        wall_time_sec = read_number(d.pop("wall_time_sec"), "wall_time_sec")
 
-        sandbox_minutes = d.pop("sandbox_minutes")
+        sandbox_minutes = read_number(d.pop("sandbox_minutes"), "sandbox_minutes")
 
-        def _parse_llm_input_tokens(data: object) -> int | None:
-            if data is None:
-                return data
-            return cast(int | None, data)
+        llm_input_tokens = read_optional(
+            d.pop("llm_input_tokens", None), read_integer, "llm_input_tokens"
+        )
 
-        llm_input_tokens = _parse_llm_input_tokens(d.pop("llm_input_tokens"))
+        llm_output_tokens = read_optional(
+            d.pop("llm_output_tokens", None), read_integer, "llm_output_tokens"
+        )
 
-        def _parse_llm_output_tokens(data: object) -> int | None:
-            if data is None:
-                return data
-            return cast(int | None, data)
+        bytes_uploaded = read_integer(d.pop("bytes_uploaded"), "bytes_uploaded")
 
-        llm_output_tokens = _parse_llm_output_tokens(d.pop("llm_output_tokens"))
+        bytes_downloaded = read_integer(d.pop("bytes_downloaded"), "bytes_downloaded")
 
-        bytes_uploaded = d.pop("bytes_uploaded")
+        cost_usd = read_optional(d.pop("cost_usd", None), read_number, "cost_usd")
 
-        bytes_downloaded = d.pop("bytes_downloaded")
-
-        def _parse_cost_usd(data: object) -> float | None:
-            if data is None:
-                return data
-            return cast(float | None, data)
-
-        cost_usd = _parse_cost_usd(d.pop("cost_usd"))
-
-        provider_costs = JsonObject.from_dict(d.pop("provider_costs"))
+        provider_costs = read_object(d.pop("provider_costs"), "provider_costs")
 
         pool_id = d.pop("pool_id", UNSET)
 

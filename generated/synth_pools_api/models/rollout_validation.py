@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
-from ..types import UNSET, Unset
+from ..reading import read_flag, read_optional, read_text
 
 if TYPE_CHECKING:
     from ..models.error_detail_item import ErrorDetailItem
@@ -22,12 +22,12 @@ class RolloutValidation:
     Attributes:
         valid (bool): Whether a rollout would be admitted.
         errors (list[ErrorDetailItem]): What is wrong; empty where it is valid.
-        pool_id (None | str | Unset): The pool that would get it; null where there is none.
+        pool_id (None | str): The pool that would get it; null where there is none.
     """
 
     valid: bool
     errors: list[ErrorDetailItem]
-    pool_id: None | str | Unset = UNSET
+    pool_id: None | str
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
@@ -38,11 +38,8 @@ class RolloutValidation:
             errors_item = errors_item_data.to_dict()
             errors.append(errors_item)
 
-        pool_id: None | str | Unset
-        if isinstance(self.pool_id, Unset):
-            pool_id = UNSET
-        else:
-            pool_id = self.pool_id
+        pool_id: None | str
+        pool_id = self.pool_id
 
         field_dict: dict[str, Any] = {}
         field_dict.update(self.additional_properties)
@@ -50,10 +47,9 @@ class RolloutValidation:
             {
                 "valid": valid,
                 "errors": errors,
+                "pool_id": pool_id,
             }
         )
-        if pool_id is not UNSET:
-            field_dict["pool_id"] = pool_id
 
         return field_dict
 
@@ -62,7 +58,7 @@ class RolloutValidation:
         from ..models.error_detail_item import ErrorDetailItem
 
         d = dict(src_dict)
-        valid = d.pop("valid")
+        valid = read_flag(d.pop("valid"), "valid")
 
         errors = []
         _errors = d.pop("errors")
@@ -71,14 +67,7 @@ class RolloutValidation:
 
             errors.append(errors_item)
 
-        def _parse_pool_id(data: object) -> None | str | Unset:
-            if data is None:
-                return data
-            if isinstance(data, Unset):
-                return data
-            return cast(None | str | Unset, data)
-
-        pool_id = _parse_pool_id(d.pop("pool_id", UNSET))
+        pool_id = read_optional(d.pop("pool_id", None), read_text, "pool_id")
 
         rollout_validation = cls(
             valid=valid,

@@ -1,10 +1,12 @@
-from typing import Literal
+from typing import Literal, cast
 
-SubmissionMode = Literal["async", "sync"] | str
+SubmissionMode = Literal["async", "sync"]
 
 SUBMISSION_MODE_VALUES: frozenset[str] = frozenset(["async", "sync"])
 
 
 def check_submission_mode(value: str) -> SubmissionMode:
-    """Let any value through: SUBMISSION_MODE_VALUES are those known when this was generated."""
-    return value
+    """Refuse a value that is not one of SUBMISSION_MODE_VALUES."""
+    if value not in SUBMISSION_MODE_VALUES:
+        raise ValueError(f"{value!r} is not one of {', '.join(sorted(SUBMISSION_MODE_VALUES))}")
+    return cast(SubmissionMode, value)

@@ -2,17 +2,14 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
 from ..models.task_status import TaskStatus, check_task_status
+from ..reading import pop_older, read_object, read_optional, read_text
 from ..types import UNSET, Unset
-
-if TYPE_CHECKING:
-    from ..models.json_object import JsonObject
-
 
 T = TypeVar("T", bound="Task")
 
@@ -26,22 +23,22 @@ class Task:
         task_id (str): The id of the task, the same value as `id`; unique within its pool.
         pool_id (str): The id of the pool.
         backend (str): The substrate of the task.
-        task_config (JsonObject): Any JSON object: free-form, kept and answered as it was sent.
-        task_metadata (JsonObject): Any JSON object: free-form, kept and answered as it was sent.
+        task_config (dict[str, Any]): Any JSON object: free-form, kept and answered as it was sent.
+        task_metadata (dict[str, Any]): Any JSON object: free-form, kept and answered as it was sent.
+        container_url (None | str): The address of its own container; null: the pool's.
         status (TaskStatus): The state of a task, see *Tasks: states*.
-        container_url (None | str | Unset): The address of its own container; null: the pool's.
-        created_at (datetime.datetime | Unset): When the task was created.
-        updated_at (datetime.datetime | Unset): When it last changed.
+        created_at (datetime.datetime | Unset): When the task was created, in UTC.
+        updated_at (datetime.datetime | Unset): When it last changed, in UTC.
     """
 
     id: str
     task_id: str
     pool_id: str
     backend: str
-    task_config: JsonObject
-    task_metadata: JsonObject
+    task_config: dict[str, Any]
+    task_metadata: dict[str, Any]
+    container_url: None | str
     status: TaskStatus
-    container_url: None | str | Unset = UNSET
     created_at: datetime.datetime | Unset = UNSET
     updated_at: datetime.datetime | Unset = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
@@ -55,17 +52,14 @@ class Task:
 
         backend = self.backend
 
-        task_config = self.task_config.to_dict()
+        task_config = self.task_config
 
-        task_metadata = self.task_metadata.to_dict()
+        task_metadata = self.task_metadata
+
+        container_url: None | str
+        container_url = self.container_url
 
         status: str = self.status
-
-        container_url: None | str | Unset
-        if isinstance(self.container_url, Unset):
-            container_url = UNSET
-        else:
-            container_url = self.container_url
 
         created_at: str | Unset = UNSET
         if not isinstance(self.created_at, Unset):
@@ -85,11 +79,10 @@ class Task:
                 "backend": backend,
                 "task_config": task_config,
                 "task_metadata": task_metadata,
+                "container_url": container_url,
                 "status": status,
             }
         )
-        if container_url is not UNSET:
-            field_dict["container_url"] = container_url
         if created_at is not UNSET:
             field_dict["created_at"] = created_at
         if updated_at is not UNSET:
@@ -99,31 +92,22 @@ class Task:
 
     @classmethod
     def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
-        from ..models.json_object import JsonObject
-
         d = dict(src_dict)
-        id = d.pop("id")
+        id = read_text(pop_older(d, src_dict, "id", "task_id"), "id")
 
-        task_id = d.pop("task_id")
+        task_id = read_text(pop_older(d, src_dict, "task_id", "id"), "task_id")
 
-        pool_id = d.pop("pool_id")
+        pool_id = read_text(d.pop("pool_id"), "pool_id")
 
-        backend = d.pop("backend")
+        backend = read_text(d.pop("backend"), "backend")
 
-        task_config = JsonObject.from_dict(d.pop("task_config"))
+        task_config = read_object(d.pop("task_config"), "task_config")
 
-        task_metadata = JsonObject.from_dict(d.pop("task_metadata"))
+        task_metadata = read_object(d.pop("task_metadata"), "task_metadata")
 
-        status = check_task_status(d.pop("status"))
+        container_url = read_optional(d.pop("container_url", None), read_text, "container_url")
 
-        def _parse_container_url(data: object) -> None | str | Unset:
-            if data is None:
-                return data
-            if isinstance(data, Unset):
-                return data
-            return cast(None | str | Unset, data)
-
-        container_url = _parse_container_url(d.pop("container_url", UNSET))
+        status = check_task_status(read_text(d.pop("status"), "status"))
 
         _created_at = d.pop("created_at", UNSET)
         created_at: datetime.datetime | Unset
@@ -146,8 +130,8 @@ class Task:
             backend=backend,
             task_config=task_config,
             task_metadata=task_metadata,
-            status=status,
             container_url=container_url,
+            status=status,
             created_at=created_at,
             updated_at=updated_at,
         )

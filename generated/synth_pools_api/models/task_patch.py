@@ -1,16 +1,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
+from ..reading import read_object, read_optional, read_text
 from ..types import UNSET, Unset
-
-if TYPE_CHECKING:
-    from ..models.json_object import JsonObject
-
 
 T = TypeVar("T", bound="TaskPatch")
 
@@ -23,8 +20,8 @@ class TaskPatch:
         id (None | str | Unset): The id of the task, where the caller chooses it.
         task_id (None | str | Unset): The id of the task, where the caller chooses it.
         backend (None | str | Unset): The substrate of the task; the pool's where it is not given.
-        task_config (JsonObject | None | Unset): Settings of the task, free-form.
-        task_metadata (JsonObject | None | Unset): Free-form, never interpreted.
+        task_config (dict[str, Any] | None | Unset): Settings of the task, free-form.
+        task_metadata (dict[str, Any] | None | Unset): Free-form, never interpreted.
         container_url (None | str | Unset): The address of a container of its own, in place of the pool's. An absolute
             http or https URL
             without userinfo.
@@ -33,14 +30,12 @@ class TaskPatch:
     id: None | str | Unset = UNSET
     task_id: None | str | Unset = UNSET
     backend: None | str | Unset = UNSET
-    task_config: JsonObject | None | Unset = UNSET
-    task_metadata: JsonObject | None | Unset = UNSET
+    task_config: dict[str, Any] | None | Unset = UNSET
+    task_metadata: dict[str, Any] | None | Unset = UNSET
     container_url: None | str | Unset = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        from ..models.json_object import JsonObject
-
         id: None | str | Unset
         if isinstance(self.id, Unset):
             id = UNSET
@@ -62,16 +57,12 @@ class TaskPatch:
         task_config: dict[str, Any] | None | Unset
         if isinstance(self.task_config, Unset):
             task_config = UNSET
-        elif isinstance(self.task_config, JsonObject):
-            task_config = self.task_config.to_dict()
         else:
             task_config = self.task_config
 
         task_metadata: dict[str, Any] | None | Unset
         if isinstance(self.task_metadata, Unset):
             task_metadata = UNSET
-        elif isinstance(self.task_metadata, JsonObject):
-            task_metadata = self.task_metadata.to_dict()
         else:
             task_metadata = self.task_metadata
 
@@ -101,79 +92,18 @@ class TaskPatch:
 
     @classmethod
     def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
-        from ..models.json_object import JsonObject
-
         d = dict(src_dict)
+        id = read_optional(d.pop("id", UNSET), read_text, "id")
 
-        def _parse_id(data: object) -> None | str | Unset:
-            if data is None:
-                return data
-            if isinstance(data, Unset):
-                return data
-            return cast(None | str | Unset, data)
+        task_id = read_optional(d.pop("task_id", UNSET), read_text, "task_id")
 
-        id = _parse_id(d.pop("id", UNSET))
+        backend = read_optional(d.pop("backend", UNSET), read_text, "backend")
 
-        def _parse_task_id(data: object) -> None | str | Unset:
-            if data is None:
-                return data
-            if isinstance(data, Unset):
-                return data
-            return cast(None | str | Unset, data)
+        task_config = read_optional(d.pop("task_config", UNSET), read_object, "task_config")
 
-        task_id = _parse_task_id(d.pop("task_id", UNSET))
+        task_metadata = read_optional(d.pop("task_metadata", UNSET), read_object, "task_metadata")
 
-        def _parse_backend(data: object) -> None | str | Unset:
-            if data is None:
-                return data
-            if isinstance(data, Unset):
-                return data
-            return cast(None | str | Unset, data)
-
-        backend = _parse_backend(d.pop("backend", UNSET))
-
-        def _parse_task_config(data: object) -> JsonObject | None | Unset:
-            if data is None:
-                return data
-            if isinstance(data, Unset):
-                return data
-            try:
-                if not isinstance(data, dict):
-                    raise TypeError()
-                task_config_type_0 = JsonObject.from_dict(data)
-
-                return task_config_type_0
-            except (TypeError, ValueError, AttributeError, KeyError):
-                pass
-            return cast(JsonObject | None | Unset, data)
-
-        task_config = _parse_task_config(d.pop("task_config", UNSET))
-
-        def _parse_task_metadata(data: object) -> JsonObject | None | Unset:
-            if data is None:
-                return data
-            if isinstance(data, Unset):
-                return data
-            try:
-                if not isinstance(data, dict):
-                    raise TypeError()
-                task_metadata_type_0 = JsonObject.from_dict(data)
-
-                return task_metadata_type_0
-            except (TypeError, ValueError, AttributeError, KeyError):
-                pass
-            return cast(JsonObject | None | Unset, data)
-
-        task_metadata = _parse_task_metadata(d.pop("task_metadata", UNSET))
-
-        def _parse_container_url(data: object) -> None | str | Unset:
-            if data is None:
-                return data
-            if isinstance(data, Unset):
-                return data
-            return cast(None | str | Unset, data)
-
-        container_url = _parse_container_url(d.pop("container_url", UNSET))
+        container_url = read_optional(d.pop("container_url", UNSET), read_text, "container_url")
 
         task_patch = cls(
             id=id,

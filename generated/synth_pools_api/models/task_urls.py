@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
+
+from ..reading import read_optional, read_text
 
 T = TypeVar("T", bound="TaskUrls")
 
@@ -47,16 +49,11 @@ class TaskUrls:
     @classmethod
     def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
         d = dict(src_dict)
-        task_id = d.pop("task_id")
+        task_id = read_text(d.pop("task_id"), "task_id")
 
-        def _parse_container_url(data: object) -> None | str:
-            if data is None:
-                return data
-            return cast(None | str, data)
+        container_url = read_optional(d.pop("container_url", None), read_text, "container_url")
 
-        container_url = _parse_container_url(d.pop("container_url"))
-
-        container_rollout_url = d.pop("container_rollout_url")
+        container_rollout_url = read_text(d.pop("container_rollout_url"), "container_rollout_url")
 
         task_urls = cls(
             task_id=task_id,

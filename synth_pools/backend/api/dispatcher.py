@@ -185,7 +185,7 @@ class _Exchange:
                 response.body,
             )
         if isinstance(response, JSONResponse):
-            return response.status, headers, response.body
+            return response.status, {**headers, **response.headers}, response.body
         document = json_text.dumps(response.document(self._id)).encode("ascii")
         return response.status, {**headers, **response.headers}, document
 

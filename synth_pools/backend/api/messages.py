@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote
 
 from starlette.types import Receive
 
@@ -37,6 +38,7 @@ class JSONResponse:
 
     status: int
     body: bytes
+    headers: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,13 @@ Handler = Callable[[Request], Awaitable[Response]]
 def json_response(document: Any, status: int = 200) -> JSONResponse:
     """Respond with a document, serialized as JSON."""
     return JSONResponse(status, json_text.dumps(document).encode("ascii"))
+
+
+def created_response(document: Any, *path: str) -> JSONResponse:
+    """Respond with what was made, and with where it is: the segments of its path below `/v1`."""
+    location = "/".join(("/v1", *(quote(segment, safe="") for segment in path)))
+    body = json_text.dumps(document).encode("ascii")
+    return JSONResponse(201, body, {"location": location})
 
 
 def json_text_response(document: str, status: int = 200) -> JSONResponse:

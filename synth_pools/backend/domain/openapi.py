@@ -37,8 +37,9 @@ class ResponseSpec:
 
     # By media type; a response without content has none.
     schemas: Mapping[str, str]
-    # By lower-case name; all of them are expected, the document calls none optional.
+    # By lower-case name.
     headers: Mapping[str, str]
+    required_headers: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +128,10 @@ def _read_response(document: Mapping[str, Any], pointer: str) -> ResponseSpec:
     for media_type in node.get("content", {}):
         place = media_type.replace("/", "~1")
         schemas[media_type] = resolve(document, f"{pointer}/content/{place}/schema")[1]
-    headers = {}
+    headers, required = {}, set[str]()
     for name in node.get("headers", {}):
-        header_pointer = resolve(document, f"{pointer}/headers/{name}")[1]
+        header, header_pointer = resolve(document, f"{pointer}/headers/{name}")
         headers[name.lower()] = resolve(document, f"{header_pointer}/schema")[1]
-    return ResponseSpec(schemas, headers)
+        if header.get("required", False):
+            required.add(name.lower())
+    return ResponseSpec(schemas, headers, frozenset(required))

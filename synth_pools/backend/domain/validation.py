@@ -19,8 +19,6 @@ _INTEGER = re.compile(r"-?[0-9]{1,400}")
 _MESSAGE_LIMIT = 300
 _FIELD_LIMIT = 20
 _ALTERNATIVES = frozenset({"anyOf", "oneOf"})
-# `Retry-After` belongs to refusals that pass with time; the document cannot say "only then".
-_SOMETIMES_HEADERS = frozenset({"retry-after"})
 
 
 class ResponseDepartsError(Exception):
@@ -121,7 +119,7 @@ class Contract:
                 if resolve(self.document, schema)[0].get("type") == "integer":
                     value = int(value)
                 self._require(operation, schema, value, f"header {name}")
-            elif name not in _SOMETIMES_HEADERS:
+            elif name in response.required_headers:
                 raise ResponseDepartsError(f"{operation.id}: {status} lacks the header {name}")
         if not response.schemas and "content-type" not in headers:
             return ""

@@ -23,7 +23,7 @@ from synth_pools.contract.rules.verdict import (
 
 _ERRORS = Clause(
     "Errors",
-    "every answer of 400 or more has a JSON body of the schema Error and the header x-request-id",
+    "every answer of 400 or more has a JSON body, an ErrorBody, and the header x-request-id",
 )
 _RETRY = Clause("Errors", "429 and 503 carry Retry-After")
 _ALLOW = Clause("Errors", "a method that a path does not have is 405 with Allow")
@@ -99,6 +99,15 @@ def _headers(
     for name, schema in response.headers.items():
         text = exchange.header(name)
         if text is None:
+            if name in response.required_headers and not _is_told_as_an_error(exchange, name):
+                yield RuleResult(
+                    "schema.headers",
+                    Column.SCHEMA,
+                    Clause(operation.route, f"{response.status} has the header {name}"),
+                    f"the header {name}",
+                    f"no {name}: {excerpt(exchange)}",
+                    f"schema.headers|{operation.id}|no {name}",
+                )
             continue
         value: Any = text
         if schema.get("type") == "integer" and re.fullmatch(r"-?\d+", text):
@@ -112,6 +121,11 @@ def _headers(
             f"{name}: {text}" if complaints else None,
             f"schema.headers|{name}",
         )
+
+
+def _is_told_as_an_error(exchange: Exchange, name: str) -> bool:
+    """Return True for a header whose absence the rules for all errors report."""
+    return (exchange.status or 0) >= 400 and name.lower() in ("x-request-id", "retry-after")
 
 
 def _schema(
@@ -161,7 +175,7 @@ def _error_rules(document: Document, exchange: Exchange, status: int) -> Iterato
         "schema.error_body",
         Column.ERRORS,
         _ERRORS,
-        "application/json, Error",
+        "application/json, ErrorBody",
         complaint,
         f"schema.error_body|{_gist(complaint or '')}",
     )
@@ -201,5 +215,5 @@ def _error_complaint(document: Document, exchange: Exchange) -> str | None:
         value = response_json(exchange)
     except NotJsonError as error:
         return f"no JSON ({error}): {excerpt(exchange)}"
-    complaints = document.errors("Error", value)
+    complaints = document.errors("ErrorBody", value)
     return f"{'; '.join(complaints)}: {excerpt(exchange)}" if complaints else None

@@ -19,6 +19,17 @@ def fresh_id() -> str:
     return f"p-{uuid.uuid4().hex[:12]}"
 
 
+@pytest.mark.parametrize("pool_id", ["plain", "a:b", "a.b_c-d"])
+def test_the_location_of_what_was_made_leads_to_it(server: Server, pool_id: str) -> None:
+    pool_id = f"{pool_id}-{uuid.uuid4().hex[:8]}"
+    made = server.send("POST", "/v1/pools", json={"name": "docs", "pool_id": pool_id})
+    assert made.status_code == 201
+    assert server.get(made.headers["location"])["id"] == pool_id
+    task = server.send("POST", f"/v1/pools/{pool_id}/tasks", json={"task_id": "1:2"})
+    assert task.status_code == 201
+    assert task.headers["location"] == f"/v1/pools/{pool_id.replace(':', '%3A')}/tasks/1%3A2"
+
+
 def test_the_smallest_pool_has_every_default(server: Server) -> None:
     pool = server.post("/v1/pools", {"name": "docs", "target": "arbitrary", "tasks": []}, 201)
     assert re.fullmatch(r"pool_[0-9a-f]{32}", pool["id"])

@@ -95,7 +95,7 @@ def test_a_request_that_would_wait_for_minutes_is_told_so(backend: LocalBackend)
     assert waiting.status == 503
     assert waiting.response_headers["retry-after"] == "1"
     assert waiting.response_headers["x-request-id"]
-    schema = {"$ref": "#/components/schemas/Error", "components": load_spec()["components"]}
+    schema = {"$ref": "#/components/schemas/ErrorBody", "components": load_spec()["components"]}
     jsonschema_rs.Draft202012Validator(schema).validate(
         httpx.Response(503, text=waiting.text).json()
     )

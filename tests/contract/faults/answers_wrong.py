@@ -178,6 +178,7 @@ ERRORS = [
         "errors_without_request_id",
         header_lost("x-request-id", statuses=lambda status: status >= 400),
     ),
+    _alone("create_pool", "header", "created_without_location", header_lost("location")),
     Fault(
         "method_refused_in_plain_text",
         "HTML errors",

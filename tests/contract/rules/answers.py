@@ -30,10 +30,13 @@ def answered(
     body: Any,
     *,
     sent: Any = None,
-    headers: tuple[tuple[str, str], ...] = (("x-request-id", "req_1"),),
+    headers: tuple[tuple[str, str], ...] | None = None,
     content_type: str = "application/json",
     trouble: str | None = None,
 ) -> Exchange:
+    if headers is None:
+        headers = (("x-request-id", "req_1"),)
+        headers += (("location", f"{path}/made"),) * (status == 201)
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     return Exchange(
         method,

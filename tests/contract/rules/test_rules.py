@@ -61,6 +61,11 @@ def test_media_type_and_headers() -> None:
     page = b"<html></html>"
     html = answered("GET", "/v1/pools/p", 404, page, content_type="text/html", headers=())
     assert complaints(html) == {"schema.content_type", "schema.error_body", "schema.request_id"}
+    headers = (("x-request-id", "req_1"),)
+    nowhere = answered("POST", "/v1/pools", 201, example("pool"), headers=headers)
+    assert complaints(nowhere) == {"schema.headers"}
+    nameless = answered("GET", "/v1/pools/docs-example-pool", 200, example("pool"), headers=())
+    assert complaints(nameless) == {"schema.headers"}
     busy = answered("GET", "/v1/pools/p", 429, {"detail": "later"})
     assert complaints(busy) == {"schema.retry_after"}
     refused = answered("TRACE", "/v1/pools/p", 405, {"detail": "no"})

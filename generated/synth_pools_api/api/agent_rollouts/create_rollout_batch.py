@@ -10,7 +10,7 @@ from ...types import UNSET, Response, Unset
 
 if TYPE_CHECKING:
     from ...client import AuthenticatedClient, Client
-    from ...models.error_answer import Error
+    from ...models.error_body import ErrorBody
     from ...models.rollout_batch import RolloutBatch
     from ...models.rollout_batch_request import RolloutBatchRequest
 
@@ -40,8 +40,8 @@ def _get_kwargs(
 
 def _parse_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
-) -> Error | RolloutBatch | None:
-    from ...models.error_answer import Error
+) -> ErrorBody | RolloutBatch | None:
+    from ...models.error_body import ErrorBody
     from ...models.rollout_batch import RolloutBatch
 
     if response.status_code == 200:
@@ -50,47 +50,52 @@ def _parse_response(
         return response_200
 
     if response.status_code == 400:
-        response_400 = Error.from_dict(response.json())
+        response_400 = ErrorBody.from_dict(response.json())
 
         return response_400
 
     if response.status_code == 401:
-        response_401 = Error.from_dict(response.json())
+        response_401 = ErrorBody.from_dict(response.json())
 
         return response_401
 
     if response.status_code == 403:
-        response_403 = Error.from_dict(response.json())
+        response_403 = ErrorBody.from_dict(response.json())
 
         return response_403
 
     if response.status_code == 409:
-        response_409 = Error.from_dict(response.json())
+        response_409 = ErrorBody.from_dict(response.json())
 
         return response_409
 
     if response.status_code == 413:
-        response_413 = Error.from_dict(response.json())
+        response_413 = ErrorBody.from_dict(response.json())
 
         return response_413
 
     if response.status_code == 415:
-        response_415 = Error.from_dict(response.json())
+        response_415 = ErrorBody.from_dict(response.json())
 
         return response_415
 
     if response.status_code == 422:
-        response_422 = Error.from_dict(response.json())
+        response_422 = ErrorBody.from_dict(response.json())
 
         return response_422
 
     if response.status_code == 429:
-        response_429 = Error.from_dict(response.json())
+        response_429 = ErrorBody.from_dict(response.json())
 
         return response_429
 
+    if response.status_code == 503:
+        response_503 = ErrorBody.from_dict(response.json())
+
+        return response_503
+
     if 500 <= response.status_code <= 599:
-        response_5xx = Error.from_dict(response.json())
+        response_5xx = ErrorBody.from_dict(response.json())
 
         return response_5xx
 
@@ -102,7 +107,7 @@ def _parse_response(
 
 def _build_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
-) -> Response[Error | RolloutBatch]:
+) -> Response[ErrorBody | RolloutBatch]:
     return Response(
         status_code=HTTPStatus(response.status_code),
         content=response.content,
@@ -116,7 +121,7 @@ def sync_detailed(
     client: AuthenticatedClient | Client,
     body: RolloutBatchRequest,
     idempotency_key: str | Unset = UNSET,
-) -> Response[Error | RolloutBatch]:
+) -> Response[ErrorBody | RolloutBatch]:
     """Start many rollouts
 
      Admits the rollouts of `rollouts` and then of `requests`, two spellings of the same list, in this
@@ -134,7 +139,7 @@ def sync_detailed(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[Error | RolloutBatch]
+        Response[ErrorBody | RolloutBatch]
     """
 
     kwargs = _get_kwargs(
@@ -154,7 +159,7 @@ def sync(
     client: AuthenticatedClient | Client,
     body: RolloutBatchRequest,
     idempotency_key: str | Unset = UNSET,
-) -> Error | RolloutBatch | None:
+) -> ErrorBody | RolloutBatch | None:
     """Start many rollouts
 
      Admits the rollouts of `rollouts` and then of `requests`, two spellings of the same list, in this
@@ -172,7 +177,7 @@ def sync(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Error | RolloutBatch
+        ErrorBody | RolloutBatch
     """
 
     return sync_detailed(
@@ -187,7 +192,7 @@ async def asyncio_detailed(
     client: AuthenticatedClient | Client,
     body: RolloutBatchRequest,
     idempotency_key: str | Unset = UNSET,
-) -> Response[Error | RolloutBatch]:
+) -> Response[ErrorBody | RolloutBatch]:
     """Start many rollouts
 
      Admits the rollouts of `rollouts` and then of `requests`, two spellings of the same list, in this
@@ -205,7 +210,7 @@ async def asyncio_detailed(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[Error | RolloutBatch]
+        Response[ErrorBody | RolloutBatch]
     """
 
     kwargs = _get_kwargs(
@@ -223,7 +228,7 @@ async def asyncio(
     client: AuthenticatedClient | Client,
     body: RolloutBatchRequest,
     idempotency_key: str | Unset = UNSET,
-) -> Error | RolloutBatch | None:
+) -> ErrorBody | RolloutBatch | None:
     """Start many rollouts
 
      Admits the rollouts of `rollouts` and then of `requests`, two spellings of the same list, in this
@@ -241,7 +246,7 @@ async def asyncio(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Error | RolloutBatch
+        ErrorBody | RolloutBatch
     """
 
     return (

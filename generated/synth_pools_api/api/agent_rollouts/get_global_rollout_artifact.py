@@ -11,7 +11,7 @@ from ...types import UNSET, Response, Unset
 
 if TYPE_CHECKING:
     from ...client import AuthenticatedClient, Client
-    from ...models.error_answer import Error
+    from ...models.error_body import ErrorBody
 
 
 def _get_kwargs(
@@ -47,8 +47,8 @@ def _get_kwargs(
 
 def _parse_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
-) -> Any | Error | None:
-    from ...models.error_answer import Error
+) -> Any | ErrorBody | None:
+    from ...models.error_body import ErrorBody
 
     if response.status_code == 200:
         return None
@@ -61,37 +61,42 @@ def _parse_response(
         return response_304
 
     if response.status_code == 401:
-        response_401 = Error.from_dict(response.json())
+        response_401 = ErrorBody.from_dict(response.json())
 
         return response_401
 
     if response.status_code == 403:
-        response_403 = Error.from_dict(response.json())
+        response_403 = ErrorBody.from_dict(response.json())
 
         return response_403
 
     if response.status_code == 404:
-        response_404 = Error.from_dict(response.json())
+        response_404 = ErrorBody.from_dict(response.json())
 
         return response_404
 
     if response.status_code == 416:
-        response_416 = Error.from_dict(response.json())
+        response_416 = ErrorBody.from_dict(response.json())
 
         return response_416
 
     if response.status_code == 422:
-        response_422 = Error.from_dict(response.json())
+        response_422 = ErrorBody.from_dict(response.json())
 
         return response_422
 
     if response.status_code == 429:
-        response_429 = Error.from_dict(response.json())
+        response_429 = ErrorBody.from_dict(response.json())
 
         return response_429
 
+    if response.status_code == 503:
+        response_503 = ErrorBody.from_dict(response.json())
+
+        return response_503
+
     if 500 <= response.status_code <= 599:
-        response_5xx = Error.from_dict(response.json())
+        response_5xx = ErrorBody.from_dict(response.json())
 
         return response_5xx
 
@@ -103,7 +108,7 @@ def _parse_response(
 
 def _build_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
-) -> Response[Any | Error]:
+) -> Response[Any | ErrorBody]:
     return Response(
         status_code=HTTPStatus(response.status_code),
         content=response.content,
@@ -120,7 +125,7 @@ def sync_detailed(
     range_: str | Unset = UNSET,
     if_range: str | Unset = UNSET,
     if_none_match: str | Unset = UNSET,
-) -> Response[Any | Error]:
+) -> Response[Any | ErrorBody]:
     """Download an artifact
 
      The bytes of one artifact, named by its `path` or its `artifact_id`. `ETag` is its SHA-256 in
@@ -138,7 +143,7 @@ def sync_detailed(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[Any | Error]
+        Response[Any | ErrorBody]
     """
 
     kwargs = _get_kwargs(
@@ -164,7 +169,7 @@ def sync(
     range_: str | Unset = UNSET,
     if_range: str | Unset = UNSET,
     if_none_match: str | Unset = UNSET,
-) -> Any | Error | None:
+) -> Any | ErrorBody | None:
     """Download an artifact
 
      The bytes of one artifact, named by its `path` or its `artifact_id`. `ETag` is its SHA-256 in
@@ -182,7 +187,7 @@ def sync(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Any | Error
+        Any | ErrorBody
     """
 
     return sync_detailed(
@@ -203,7 +208,7 @@ async def asyncio_detailed(
     range_: str | Unset = UNSET,
     if_range: str | Unset = UNSET,
     if_none_match: str | Unset = UNSET,
-) -> Response[Any | Error]:
+) -> Response[Any | ErrorBody]:
     """Download an artifact
 
      The bytes of one artifact, named by its `path` or its `artifact_id`. `ETag` is its SHA-256 in
@@ -221,7 +226,7 @@ async def asyncio_detailed(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[Any | Error]
+        Response[Any | ErrorBody]
     """
 
     kwargs = _get_kwargs(
@@ -245,7 +250,7 @@ async def asyncio(
     range_: str | Unset = UNSET,
     if_range: str | Unset = UNSET,
     if_none_match: str | Unset = UNSET,
-) -> Any | Error | None:
+) -> Any | ErrorBody | None:
     """Download an artifact
 
      The bytes of one artifact, named by its `path` or its `artifact_id`. `ETag` is its SHA-256 in
@@ -263,7 +268,7 @@ async def asyncio(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Any | Error
+        Any | ErrorBody
     """
 
     return (

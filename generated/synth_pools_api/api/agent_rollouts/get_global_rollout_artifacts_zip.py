@@ -11,7 +11,7 @@ from ...types import Response
 
 if TYPE_CHECKING:
     from ...client import AuthenticatedClient, Client
-    from ...models.error_answer import Error
+    from ...models.error_body import ErrorBody
 
 
 def _get_kwargs(
@@ -30,39 +30,44 @@ def _get_kwargs(
 
 def _parse_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
-) -> Error | None:
-    from ...models.error_answer import Error
+) -> ErrorBody | None:
+    from ...models.error_body import ErrorBody
 
     if response.status_code == 200:
         return None
 
     if response.status_code == 401:
-        response_401 = Error.from_dict(response.json())
+        response_401 = ErrorBody.from_dict(response.json())
 
         return response_401
 
     if response.status_code == 403:
-        response_403 = Error.from_dict(response.json())
+        response_403 = ErrorBody.from_dict(response.json())
 
         return response_403
 
     if response.status_code == 404:
-        response_404 = Error.from_dict(response.json())
+        response_404 = ErrorBody.from_dict(response.json())
 
         return response_404
 
     if response.status_code == 422:
-        response_422 = Error.from_dict(response.json())
+        response_422 = ErrorBody.from_dict(response.json())
 
         return response_422
 
     if response.status_code == 429:
-        response_429 = Error.from_dict(response.json())
+        response_429 = ErrorBody.from_dict(response.json())
 
         return response_429
 
+    if response.status_code == 503:
+        response_503 = ErrorBody.from_dict(response.json())
+
+        return response_503
+
     if 500 <= response.status_code <= 599:
-        response_5xx = Error.from_dict(response.json())
+        response_5xx = ErrorBody.from_dict(response.json())
 
         return response_5xx
 
@@ -74,7 +79,7 @@ def _parse_response(
 
 def _build_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
-) -> Response[Error]:
+) -> Response[ErrorBody]:
     return Response(
         status_code=HTTPStatus(response.status_code),
         content=response.content,
@@ -87,7 +92,7 @@ def sync_detailed(
     rollout_id: str,
     *,
     client: AuthenticatedClient | Client,
-) -> Response[Error]:
+) -> Response[ErrorBody]:
     """Download all artifacts
 
      A ZIP archive that holds every artifact under its `path`; without any it is empty. Contents that are
@@ -101,7 +106,7 @@ def sync_detailed(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[Error]
+        Response[ErrorBody]
     """
 
     kwargs = _get_kwargs(
@@ -119,7 +124,7 @@ def sync(
     rollout_id: str,
     *,
     client: AuthenticatedClient | Client,
-) -> Error | None:
+) -> ErrorBody | None:
     """Download all artifacts
 
      A ZIP archive that holds every artifact under its `path`; without any it is empty. Contents that are
@@ -133,7 +138,7 @@ def sync(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Error
+        ErrorBody
     """
 
     return sync_detailed(
@@ -146,7 +151,7 @@ async def asyncio_detailed(
     rollout_id: str,
     *,
     client: AuthenticatedClient | Client,
-) -> Response[Error]:
+) -> Response[ErrorBody]:
     """Download all artifacts
 
      A ZIP archive that holds every artifact under its `path`; without any it is empty. Contents that are
@@ -160,7 +165,7 @@ async def asyncio_detailed(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[Error]
+        Response[ErrorBody]
     """
 
     kwargs = _get_kwargs(
@@ -176,7 +181,7 @@ async def asyncio(
     rollout_id: str,
     *,
     client: AuthenticatedClient | Client,
-) -> Error | None:
+) -> ErrorBody | None:
     """Download all artifacts
 
      A ZIP archive that holds every artifact under its `path`; without any it is empty. Contents that are
@@ -190,7 +195,7 @@ async def asyncio(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Error
+        ErrorBody
     """
 
     return (

@@ -11,7 +11,7 @@ from ...types import Response
 
 if TYPE_CHECKING:
     from ...client import AuthenticatedClient, Client
-    from ...models.error_answer import Error
+    from ...models.error_body import ErrorBody
     from ...models.rollout_usage import RolloutUsage
 
 
@@ -31,8 +31,8 @@ def _get_kwargs(
 
 def _parse_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
-) -> Error | RolloutUsage | None:
-    from ...models.error_answer import Error
+) -> ErrorBody | RolloutUsage | None:
+    from ...models.error_body import ErrorBody
     from ...models.rollout_usage import RolloutUsage
 
     if response.status_code == 200:
@@ -41,32 +41,37 @@ def _parse_response(
         return response_200
 
     if response.status_code == 401:
-        response_401 = Error.from_dict(response.json())
+        response_401 = ErrorBody.from_dict(response.json())
 
         return response_401
 
     if response.status_code == 403:
-        response_403 = Error.from_dict(response.json())
+        response_403 = ErrorBody.from_dict(response.json())
 
         return response_403
 
     if response.status_code == 404:
-        response_404 = Error.from_dict(response.json())
+        response_404 = ErrorBody.from_dict(response.json())
 
         return response_404
 
     if response.status_code == 422:
-        response_422 = Error.from_dict(response.json())
+        response_422 = ErrorBody.from_dict(response.json())
 
         return response_422
 
     if response.status_code == 429:
-        response_429 = Error.from_dict(response.json())
+        response_429 = ErrorBody.from_dict(response.json())
 
         return response_429
 
+    if response.status_code == 503:
+        response_503 = ErrorBody.from_dict(response.json())
+
+        return response_503
+
     if 500 <= response.status_code <= 599:
-        response_5xx = Error.from_dict(response.json())
+        response_5xx = ErrorBody.from_dict(response.json())
 
         return response_5xx
 
@@ -78,7 +83,7 @@ def _parse_response(
 
 def _build_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
-) -> Response[Error | RolloutUsage]:
+) -> Response[ErrorBody | RolloutUsage]:
     return Response(
         status_code=HTTPStatus(response.status_code),
         content=response.content,
@@ -91,7 +96,7 @@ def sync_detailed(
     rollout_id: str,
     *,
     client: AuthenticatedClient | Client,
-) -> Response[Error | RolloutUsage]:
+) -> Response[ErrorBody | RolloutUsage]:
     """Get the usage of a rollout
 
      Time, tokens and bytes. All zero, or null where nothing is known, until the rollout starts; final
@@ -105,7 +110,7 @@ def sync_detailed(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[Error | RolloutUsage]
+        Response[ErrorBody | RolloutUsage]
     """
 
     kwargs = _get_kwargs(
@@ -123,7 +128,7 @@ def sync(
     rollout_id: str,
     *,
     client: AuthenticatedClient | Client,
-) -> Error | RolloutUsage | None:
+) -> ErrorBody | RolloutUsage | None:
     """Get the usage of a rollout
 
      Time, tokens and bytes. All zero, or null where nothing is known, until the rollout starts; final
@@ -137,7 +142,7 @@ def sync(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Error | RolloutUsage
+        ErrorBody | RolloutUsage
     """
 
     return sync_detailed(
@@ -150,7 +155,7 @@ async def asyncio_detailed(
     rollout_id: str,
     *,
     client: AuthenticatedClient | Client,
-) -> Response[Error | RolloutUsage]:
+) -> Response[ErrorBody | RolloutUsage]:
     """Get the usage of a rollout
 
      Time, tokens and bytes. All zero, or null where nothing is known, until the rollout starts; final
@@ -164,7 +169,7 @@ async def asyncio_detailed(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[Error | RolloutUsage]
+        Response[ErrorBody | RolloutUsage]
     """
 
     kwargs = _get_kwargs(
@@ -180,7 +185,7 @@ async def asyncio(
     rollout_id: str,
     *,
     client: AuthenticatedClient | Client,
-) -> Error | RolloutUsage | None:
+) -> ErrorBody | RolloutUsage | None:
     """Get the usage of a rollout
 
      Time, tokens and bytes. All zero, or null where nothing is known, until the rollout starts; final
@@ -194,7 +199,7 @@ async def asyncio(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Error | RolloutUsage
+        ErrorBody | RolloutUsage
     """
 
     return (

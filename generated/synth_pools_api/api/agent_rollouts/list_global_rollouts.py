@@ -10,7 +10,7 @@ from ...types import UNSET, Response, Unset
 
 if TYPE_CHECKING:
     from ...client import AuthenticatedClient, Client
-    from ...models.error_answer import Error
+    from ...models.error_body import ErrorBody
     from ...models.rollout_list import RolloutList
 
 
@@ -48,8 +48,8 @@ def _get_kwargs(
 
 def _parse_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
-) -> Error | RolloutList | None:
-    from ...models.error_answer import Error
+) -> ErrorBody | RolloutList | None:
+    from ...models.error_body import ErrorBody
     from ...models.rollout_list import RolloutList
 
     if response.status_code == 200:
@@ -58,27 +58,32 @@ def _parse_response(
         return response_200
 
     if response.status_code == 401:
-        response_401 = Error.from_dict(response.json())
+        response_401 = ErrorBody.from_dict(response.json())
 
         return response_401
 
     if response.status_code == 403:
-        response_403 = Error.from_dict(response.json())
+        response_403 = ErrorBody.from_dict(response.json())
 
         return response_403
 
     if response.status_code == 422:
-        response_422 = Error.from_dict(response.json())
+        response_422 = ErrorBody.from_dict(response.json())
 
         return response_422
 
     if response.status_code == 429:
-        response_429 = Error.from_dict(response.json())
+        response_429 = ErrorBody.from_dict(response.json())
 
         return response_429
 
+    if response.status_code == 503:
+        response_503 = ErrorBody.from_dict(response.json())
+
+        return response_503
+
     if 500 <= response.status_code <= 599:
-        response_5xx = Error.from_dict(response.json())
+        response_5xx = ErrorBody.from_dict(response.json())
 
         return response_5xx
 
@@ -90,7 +95,7 @@ def _parse_response(
 
 def _build_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
-) -> Response[Error | RolloutList]:
+) -> Response[ErrorBody | RolloutList]:
     return Response(
         status_code=HTTPStatus(response.status_code),
         content=response.content,
@@ -106,7 +111,7 @@ def sync_detailed(
     limit: int | Unset = 100,
     cursor: str | Unset = UNSET,
     prefer: str | Unset = UNSET,
-) -> Response[Error | RolloutList]:
+) -> Response[ErrorBody | RolloutList]:
     """List rollouts
 
      The caller's rollouts in all pools, newest first.
@@ -122,7 +127,7 @@ def sync_detailed(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[Error | RolloutList]
+        Response[ErrorBody | RolloutList]
     """
 
     kwargs = _get_kwargs(
@@ -146,7 +151,7 @@ def sync(
     limit: int | Unset = 100,
     cursor: str | Unset = UNSET,
     prefer: str | Unset = UNSET,
-) -> Error | RolloutList | None:
+) -> ErrorBody | RolloutList | None:
     """List rollouts
 
      The caller's rollouts in all pools, newest first.
@@ -162,7 +167,7 @@ def sync(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Error | RolloutList
+        ErrorBody | RolloutList
     """
 
     return sync_detailed(
@@ -181,7 +186,7 @@ async def asyncio_detailed(
     limit: int | Unset = 100,
     cursor: str | Unset = UNSET,
     prefer: str | Unset = UNSET,
-) -> Response[Error | RolloutList]:
+) -> Response[ErrorBody | RolloutList]:
     """List rollouts
 
      The caller's rollouts in all pools, newest first.
@@ -197,7 +202,7 @@ async def asyncio_detailed(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[Error | RolloutList]
+        Response[ErrorBody | RolloutList]
     """
 
     kwargs = _get_kwargs(
@@ -219,7 +224,7 @@ async def asyncio(
     limit: int | Unset = 100,
     cursor: str | Unset = UNSET,
     prefer: str | Unset = UNSET,
-) -> Error | RolloutList | None:
+) -> ErrorBody | RolloutList | None:
     """List rollouts
 
      The caller's rollouts in all pools, newest first.
@@ -235,7 +240,7 @@ async def asyncio(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Error | RolloutList
+        ErrorBody | RolloutList
     """
 
     return (

@@ -11,7 +11,7 @@ from ...types import UNSET, Response, Unset
 
 if TYPE_CHECKING:
     from ...client import AuthenticatedClient, Client
-    from ...models.error_answer import Error
+    from ...models.error_body import ErrorBody
     from ...models.rollout import Rollout
 
 
@@ -38,8 +38,8 @@ def _get_kwargs(
 
 def _parse_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
-) -> Error | Rollout | None:
-    from ...models.error_answer import Error
+) -> ErrorBody | Rollout | None:
+    from ...models.error_body import ErrorBody
     from ...models.rollout import Rollout
 
     if response.status_code == 200:
@@ -53,37 +53,42 @@ def _parse_response(
         return response_202
 
     if response.status_code == 401:
-        response_401 = Error.from_dict(response.json())
+        response_401 = ErrorBody.from_dict(response.json())
 
         return response_401
 
     if response.status_code == 403:
-        response_403 = Error.from_dict(response.json())
+        response_403 = ErrorBody.from_dict(response.json())
 
         return response_403
 
     if response.status_code == 404:
-        response_404 = Error.from_dict(response.json())
+        response_404 = ErrorBody.from_dict(response.json())
 
         return response_404
 
     if response.status_code == 409:
-        response_409 = Error.from_dict(response.json())
+        response_409 = ErrorBody.from_dict(response.json())
 
         return response_409
 
     if response.status_code == 422:
-        response_422 = Error.from_dict(response.json())
+        response_422 = ErrorBody.from_dict(response.json())
 
         return response_422
 
     if response.status_code == 429:
-        response_429 = Error.from_dict(response.json())
+        response_429 = ErrorBody.from_dict(response.json())
 
         return response_429
 
+    if response.status_code == 503:
+        response_503 = ErrorBody.from_dict(response.json())
+
+        return response_503
+
     if 500 <= response.status_code <= 599:
-        response_5xx = Error.from_dict(response.json())
+        response_5xx = ErrorBody.from_dict(response.json())
 
         return response_5xx
 
@@ -95,7 +100,7 @@ def _parse_response(
 
 def _build_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
-) -> Response[Error | Rollout]:
+) -> Response[ErrorBody | Rollout]:
     return Response(
         status_code=HTTPStatus(response.status_code),
         content=response.content,
@@ -109,7 +114,7 @@ def sync_detailed(
     *,
     client: AuthenticatedClient | Client,
     idempotency_key: str | Unset = UNSET,
-) -> Response[Error | Rollout]:
+) -> Response[ErrorBody | Rollout]:
     """Run a rollout once more
 
      Admits a new rollout with the request, task and pool of this one, whatever its state. It counts as a
@@ -125,7 +130,7 @@ def sync_detailed(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[Error | Rollout]
+        Response[ErrorBody | Rollout]
     """
 
     kwargs = _get_kwargs(
@@ -145,7 +150,7 @@ def sync(
     *,
     client: AuthenticatedClient | Client,
     idempotency_key: str | Unset = UNSET,
-) -> Error | Rollout | None:
+) -> ErrorBody | Rollout | None:
     """Run a rollout once more
 
      Admits a new rollout with the request, task and pool of this one, whatever its state. It counts as a
@@ -161,7 +166,7 @@ def sync(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Error | Rollout
+        ErrorBody | Rollout
     """
 
     return sync_detailed(
@@ -176,7 +181,7 @@ async def asyncio_detailed(
     *,
     client: AuthenticatedClient | Client,
     idempotency_key: str | Unset = UNSET,
-) -> Response[Error | Rollout]:
+) -> Response[ErrorBody | Rollout]:
     """Run a rollout once more
 
      Admits a new rollout with the request, task and pool of this one, whatever its state. It counts as a
@@ -192,7 +197,7 @@ async def asyncio_detailed(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[Error | Rollout]
+        Response[ErrorBody | Rollout]
     """
 
     kwargs = _get_kwargs(
@@ -210,7 +215,7 @@ async def asyncio(
     *,
     client: AuthenticatedClient | Client,
     idempotency_key: str | Unset = UNSET,
-) -> Error | Rollout | None:
+) -> ErrorBody | Rollout | None:
     """Run a rollout once more
 
      Admits a new rollout with the request, task and pool of this one, whatever its state. It counts as a
@@ -226,7 +231,7 @@ async def asyncio(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Error | Rollout
+        ErrorBody | Rollout
     """
 
     return (

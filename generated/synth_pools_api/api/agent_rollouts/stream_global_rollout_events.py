@@ -11,7 +11,7 @@ from ...types import UNSET, Response, Unset
 
 if TYPE_CHECKING:
     from ...client import AuthenticatedClient, Client
-    from ...models.error_answer import Error
+    from ...models.error_body import ErrorBody
     from ...models.stream_global_rollout_events_format import (
         StreamGlobalRolloutEventsFormat,
     )
@@ -61,39 +61,44 @@ def _get_kwargs(
 
 def _parse_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
-) -> Error | None:
-    from ...models.error_answer import Error
+) -> ErrorBody | None:
+    from ...models.error_body import ErrorBody
 
     if response.status_code == 200:
         return None
 
     if response.status_code == 401:
-        response_401 = Error.from_dict(response.json())
+        response_401 = ErrorBody.from_dict(response.json())
 
         return response_401
 
     if response.status_code == 403:
-        response_403 = Error.from_dict(response.json())
+        response_403 = ErrorBody.from_dict(response.json())
 
         return response_403
 
     if response.status_code == 404:
-        response_404 = Error.from_dict(response.json())
+        response_404 = ErrorBody.from_dict(response.json())
 
         return response_404
 
     if response.status_code == 422:
-        response_422 = Error.from_dict(response.json())
+        response_422 = ErrorBody.from_dict(response.json())
 
         return response_422
 
     if response.status_code == 429:
-        response_429 = Error.from_dict(response.json())
+        response_429 = ErrorBody.from_dict(response.json())
 
         return response_429
 
+    if response.status_code == 503:
+        response_503 = ErrorBody.from_dict(response.json())
+
+        return response_503
+
     if 500 <= response.status_code <= 599:
-        response_5xx = Error.from_dict(response.json())
+        response_5xx = ErrorBody.from_dict(response.json())
 
         return response_5xx
 
@@ -105,7 +110,7 @@ def _parse_response(
 
 def _build_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
-) -> Response[Error]:
+) -> Response[ErrorBody]:
     return Response(
         status_code=HTTPStatus(response.status_code),
         content=response.content,
@@ -123,7 +128,7 @@ def sync_detailed(
     format_: StreamGlobalRolloutEventsFormat | Unset = "sse",
     limit: int | Unset = 200,
     last_event_id: str | Unset = UNSET,
-) -> Response[Error]:
+) -> Response[ErrorBody]:
     """Follow the events of a rollout
 
      A stream of server-sent events: those that happened, then live ones, until the terminal event,
@@ -146,7 +151,7 @@ def sync_detailed(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[Error]
+        Response[ErrorBody]
     """
 
     kwargs = _get_kwargs(
@@ -174,7 +179,7 @@ def sync(
     format_: StreamGlobalRolloutEventsFormat | Unset = "sse",
     limit: int | Unset = 200,
     last_event_id: str | Unset = UNSET,
-) -> Error | None:
+) -> ErrorBody | None:
     """Follow the events of a rollout
 
      A stream of server-sent events: those that happened, then live ones, until the terminal event,
@@ -197,7 +202,7 @@ def sync(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Error
+        ErrorBody
     """
 
     return sync_detailed(
@@ -220,7 +225,7 @@ async def asyncio_detailed(
     format_: StreamGlobalRolloutEventsFormat | Unset = "sse",
     limit: int | Unset = 200,
     last_event_id: str | Unset = UNSET,
-) -> Response[Error]:
+) -> Response[ErrorBody]:
     """Follow the events of a rollout
 
      A stream of server-sent events: those that happened, then live ones, until the terminal event,
@@ -243,7 +248,7 @@ async def asyncio_detailed(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[Error]
+        Response[ErrorBody]
     """
 
     kwargs = _get_kwargs(
@@ -269,7 +274,7 @@ async def asyncio(
     format_: StreamGlobalRolloutEventsFormat | Unset = "sse",
     limit: int | Unset = 200,
     last_event_id: str | Unset = UNSET,
-) -> Error | None:
+) -> ErrorBody | None:
     """Follow the events of a rollout
 
      A stream of server-sent events: those that happened, then live ones, until the terminal event,
@@ -292,7 +297,7 @@ async def asyncio(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Error
+        ErrorBody
     """
 
     return (

@@ -10,7 +10,7 @@ from ...types import Response
 
 if TYPE_CHECKING:
     from ...client import AuthenticatedClient, Client
-    from ...models.error_answer import Error
+    from ...models.error_body import ErrorBody
     from ...models.json_object import JsonObject
     from ...models.rollout_validation import RolloutValidation
 
@@ -37,8 +37,8 @@ def _get_kwargs(
 
 def _parse_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
-) -> Error | RolloutValidation | None:
-    from ...models.error_answer import Error
+) -> ErrorBody | RolloutValidation | None:
+    from ...models.error_body import ErrorBody
     from ...models.rollout_validation import RolloutValidation
 
     if response.status_code == 200:
@@ -47,47 +47,52 @@ def _parse_response(
         return response_200
 
     if response.status_code == 400:
-        response_400 = Error.from_dict(response.json())
+        response_400 = ErrorBody.from_dict(response.json())
 
         return response_400
 
     if response.status_code == 401:
-        response_401 = Error.from_dict(response.json())
+        response_401 = ErrorBody.from_dict(response.json())
 
         return response_401
 
     if response.status_code == 403:
-        response_403 = Error.from_dict(response.json())
+        response_403 = ErrorBody.from_dict(response.json())
 
         return response_403
 
     if response.status_code == 409:
-        response_409 = Error.from_dict(response.json())
+        response_409 = ErrorBody.from_dict(response.json())
 
         return response_409
 
     if response.status_code == 413:
-        response_413 = Error.from_dict(response.json())
+        response_413 = ErrorBody.from_dict(response.json())
 
         return response_413
 
     if response.status_code == 415:
-        response_415 = Error.from_dict(response.json())
+        response_415 = ErrorBody.from_dict(response.json())
 
         return response_415
 
     if response.status_code == 422:
-        response_422 = Error.from_dict(response.json())
+        response_422 = ErrorBody.from_dict(response.json())
 
         return response_422
 
     if response.status_code == 429:
-        response_429 = Error.from_dict(response.json())
+        response_429 = ErrorBody.from_dict(response.json())
 
         return response_429
 
+    if response.status_code == 503:
+        response_503 = ErrorBody.from_dict(response.json())
+
+        return response_503
+
     if 500 <= response.status_code <= 599:
-        response_5xx = Error.from_dict(response.json())
+        response_5xx = ErrorBody.from_dict(response.json())
 
         return response_5xx
 
@@ -99,7 +104,7 @@ def _parse_response(
 
 def _build_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
-) -> Response[Error | RolloutValidation]:
+) -> Response[ErrorBody | RolloutValidation]:
     return Response(
         status_code=HTTPStatus(response.status_code),
         content=response.content,
@@ -112,7 +117,7 @@ def sync_detailed(
     *,
     client: AuthenticatedClient | Client,
     body: JsonObject,
-) -> Response[Error | RolloutValidation]:
+) -> Response[ErrorBody | RolloutValidation]:
     """Check a rollout request
 
      Says what `create_global_rollout` would say to this request now, without creating anything. What a
@@ -127,7 +132,7 @@ def sync_detailed(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[Error | RolloutValidation]
+        Response[ErrorBody | RolloutValidation]
     """
 
     kwargs = _get_kwargs(
@@ -145,7 +150,7 @@ def sync(
     *,
     client: AuthenticatedClient | Client,
     body: JsonObject,
-) -> Error | RolloutValidation | None:
+) -> ErrorBody | RolloutValidation | None:
     """Check a rollout request
 
      Says what `create_global_rollout` would say to this request now, without creating anything. What a
@@ -160,7 +165,7 @@ def sync(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Error | RolloutValidation
+        ErrorBody | RolloutValidation
     """
 
     return sync_detailed(
@@ -173,7 +178,7 @@ async def asyncio_detailed(
     *,
     client: AuthenticatedClient | Client,
     body: JsonObject,
-) -> Response[Error | RolloutValidation]:
+) -> Response[ErrorBody | RolloutValidation]:
     """Check a rollout request
 
      Says what `create_global_rollout` would say to this request now, without creating anything. What a
@@ -188,7 +193,7 @@ async def asyncio_detailed(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[Error | RolloutValidation]
+        Response[ErrorBody | RolloutValidation]
     """
 
     kwargs = _get_kwargs(
@@ -204,7 +209,7 @@ async def asyncio(
     *,
     client: AuthenticatedClient | Client,
     body: JsonObject,
-) -> Error | RolloutValidation | None:
+) -> ErrorBody | RolloutValidation | None:
     """Check a rollout request
 
      Says what `create_global_rollout` would say to this request now, without creating anything. What a
@@ -219,7 +224,7 @@ async def asyncio(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Error | RolloutValidation
+        ErrorBody | RolloutValidation
     """
 
     return (

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ...client import AuthenticatedClient, Client
     from ...models.container_rollout_request import ContainerRolloutRequest
     from ...models.container_rollout_result import ContainerRolloutResult
-    from ...models.error_answer import Error
+    from ...models.error_body import ErrorBody
 
 
 def _get_kwargs(
@@ -43,9 +43,9 @@ def _get_kwargs(
 
 def _parse_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
-) -> ContainerRolloutResult | Error | None:
+) -> ContainerRolloutResult | ErrorBody | None:
     from ...models.container_rollout_result import ContainerRolloutResult
-    from ...models.error_answer import Error
+    from ...models.error_body import ErrorBody
 
     if response.status_code == 200:
         response_200 = ContainerRolloutResult.from_dict(response.json())
@@ -53,52 +53,57 @@ def _parse_response(
         return response_200
 
     if response.status_code == 400:
-        response_400 = Error.from_dict(response.json())
+        response_400 = ErrorBody.from_dict(response.json())
 
         return response_400
 
     if response.status_code == 401:
-        response_401 = Error.from_dict(response.json())
+        response_401 = ErrorBody.from_dict(response.json())
 
         return response_401
 
     if response.status_code == 403:
-        response_403 = Error.from_dict(response.json())
+        response_403 = ErrorBody.from_dict(response.json())
 
         return response_403
 
     if response.status_code == 404:
-        response_404 = Error.from_dict(response.json())
+        response_404 = ErrorBody.from_dict(response.json())
 
         return response_404
 
     if response.status_code == 409:
-        response_409 = Error.from_dict(response.json())
+        response_409 = ErrorBody.from_dict(response.json())
 
         return response_409
 
     if response.status_code == 413:
-        response_413 = Error.from_dict(response.json())
+        response_413 = ErrorBody.from_dict(response.json())
 
         return response_413
 
     if response.status_code == 415:
-        response_415 = Error.from_dict(response.json())
+        response_415 = ErrorBody.from_dict(response.json())
 
         return response_415
 
     if response.status_code == 422:
-        response_422 = Error.from_dict(response.json())
+        response_422 = ErrorBody.from_dict(response.json())
 
         return response_422
 
     if response.status_code == 429:
-        response_429 = Error.from_dict(response.json())
+        response_429 = ErrorBody.from_dict(response.json())
 
         return response_429
 
+    if response.status_code == 503:
+        response_503 = ErrorBody.from_dict(response.json())
+
+        return response_503
+
     if 500 <= response.status_code <= 599:
-        response_5xx = Error.from_dict(response.json())
+        response_5xx = ErrorBody.from_dict(response.json())
 
         return response_5xx
 
@@ -110,7 +115,7 @@ def _parse_response(
 
 def _build_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
-) -> Response[ContainerRolloutResult | Error]:
+) -> Response[ContainerRolloutResult | ErrorBody]:
     return Response(
         status_code=HTTPStatus(response.status_code),
         content=response.content,
@@ -125,7 +130,7 @@ def sync_detailed(
     *,
     client: AuthenticatedClient | Client,
     body: ContainerRolloutRequest,
-) -> Response[ContainerRolloutResult | Error]:
+) -> Response[ContainerRolloutResult | ErrorBody]:
     """Run a rollout directly on a task's container
 
      Posts the body unchanged to the task's container (its own `container_url`, else the pool's, else
@@ -143,7 +148,7 @@ def sync_detailed(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[ContainerRolloutResult | Error]
+        Response[ContainerRolloutResult | ErrorBody]
     """
 
     kwargs = _get_kwargs(
@@ -165,7 +170,7 @@ def sync(
     *,
     client: AuthenticatedClient | Client,
     body: ContainerRolloutRequest,
-) -> ContainerRolloutResult | Error | None:
+) -> ContainerRolloutResult | ErrorBody | None:
     """Run a rollout directly on a task's container
 
      Posts the body unchanged to the task's container (its own `container_url`, else the pool's, else
@@ -183,7 +188,7 @@ def sync(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        ContainerRolloutResult | Error
+        ContainerRolloutResult | ErrorBody
     """
 
     return sync_detailed(
@@ -200,7 +205,7 @@ async def asyncio_detailed(
     *,
     client: AuthenticatedClient | Client,
     body: ContainerRolloutRequest,
-) -> Response[ContainerRolloutResult | Error]:
+) -> Response[ContainerRolloutResult | ErrorBody]:
     """Run a rollout directly on a task's container
 
      Posts the body unchanged to the task's container (its own `container_url`, else the pool's, else
@@ -218,7 +223,7 @@ async def asyncio_detailed(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[ContainerRolloutResult | Error]
+        Response[ContainerRolloutResult | ErrorBody]
     """
 
     kwargs = _get_kwargs(
@@ -238,7 +243,7 @@ async def asyncio(
     *,
     client: AuthenticatedClient | Client,
     body: ContainerRolloutRequest,
-) -> ContainerRolloutResult | Error | None:
+) -> ContainerRolloutResult | ErrorBody | None:
     """Run a rollout directly on a task's container
 
      Posts the body unchanged to the task's container (its own `container_url`, else the pool's, else
@@ -256,7 +261,7 @@ async def asyncio(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        ContainerRolloutResult | Error
+        ContainerRolloutResult | ErrorBody
     """
 
     return (

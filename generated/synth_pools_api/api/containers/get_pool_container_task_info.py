@@ -12,7 +12,7 @@ from ...types import Response
 if TYPE_CHECKING:
     from ...client import AuthenticatedClient, Client
     from ...models.container_task_info import ContainerTaskInfo
-    from ...models.error_answer import Error
+    from ...models.error_body import ErrorBody
 
 
 def _get_kwargs(
@@ -31,9 +31,9 @@ def _get_kwargs(
 
 def _parse_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
-) -> ContainerTaskInfo | Error | None:
+) -> ContainerTaskInfo | ErrorBody | None:
     from ...models.container_task_info import ContainerTaskInfo
-    from ...models.error_answer import Error
+    from ...models.error_body import ErrorBody
 
     if response.status_code == 200:
         response_200 = ContainerTaskInfo.from_dict(response.json())
@@ -41,32 +41,37 @@ def _parse_response(
         return response_200
 
     if response.status_code == 401:
-        response_401 = Error.from_dict(response.json())
+        response_401 = ErrorBody.from_dict(response.json())
 
         return response_401
 
     if response.status_code == 403:
-        response_403 = Error.from_dict(response.json())
+        response_403 = ErrorBody.from_dict(response.json())
 
         return response_403
 
     if response.status_code == 404:
-        response_404 = Error.from_dict(response.json())
+        response_404 = ErrorBody.from_dict(response.json())
 
         return response_404
 
     if response.status_code == 422:
-        response_422 = Error.from_dict(response.json())
+        response_422 = ErrorBody.from_dict(response.json())
 
         return response_422
 
     if response.status_code == 429:
-        response_429 = Error.from_dict(response.json())
+        response_429 = ErrorBody.from_dict(response.json())
 
         return response_429
 
+    if response.status_code == 503:
+        response_503 = ErrorBody.from_dict(response.json())
+
+        return response_503
+
     if 500 <= response.status_code <= 599:
-        response_5xx = Error.from_dict(response.json())
+        response_5xx = ErrorBody.from_dict(response.json())
 
         return response_5xx
 
@@ -78,7 +83,7 @@ def _parse_response(
 
 def _build_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
-) -> Response[ContainerTaskInfo | Error]:
+) -> Response[ContainerTaskInfo | ErrorBody]:
     return Response(
         status_code=HTTPStatus(response.status_code),
         content=response.content,
@@ -91,7 +96,7 @@ def sync_detailed(
     pool_id: str,
     *,
     client: AuthenticatedClient | Client,
-) -> Response[ContainerTaskInfo | Error]:
+) -> Response[ContainerTaskInfo | ErrorBody]:
     """Get the task info of a pool's container
 
      Asks the pool's container for `GET /task_info` and answers its JSON object unchanged. 404 where the
@@ -106,7 +111,7 @@ def sync_detailed(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[ContainerTaskInfo | Error]
+        Response[ContainerTaskInfo | ErrorBody]
     """
 
     kwargs = _get_kwargs(
@@ -124,7 +129,7 @@ def sync(
     pool_id: str,
     *,
     client: AuthenticatedClient | Client,
-) -> ContainerTaskInfo | Error | None:
+) -> ContainerTaskInfo | ErrorBody | None:
     """Get the task info of a pool's container
 
      Asks the pool's container for `GET /task_info` and answers its JSON object unchanged. 404 where the
@@ -139,7 +144,7 @@ def sync(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        ContainerTaskInfo | Error
+        ContainerTaskInfo | ErrorBody
     """
 
     return sync_detailed(
@@ -152,7 +157,7 @@ async def asyncio_detailed(
     pool_id: str,
     *,
     client: AuthenticatedClient | Client,
-) -> Response[ContainerTaskInfo | Error]:
+) -> Response[ContainerTaskInfo | ErrorBody]:
     """Get the task info of a pool's container
 
      Asks the pool's container for `GET /task_info` and answers its JSON object unchanged. 404 where the
@@ -167,7 +172,7 @@ async def asyncio_detailed(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[ContainerTaskInfo | Error]
+        Response[ContainerTaskInfo | ErrorBody]
     """
 
     kwargs = _get_kwargs(
@@ -183,7 +188,7 @@ async def asyncio(
     pool_id: str,
     *,
     client: AuthenticatedClient | Client,
-) -> ContainerTaskInfo | Error | None:
+) -> ContainerTaskInfo | ErrorBody | None:
     """Get the task info of a pool's container
 
      Asks the pool's container for `GET /task_info` and answers its JSON object unchanged. 404 where the
@@ -198,7 +203,7 @@ async def asyncio(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        ContainerTaskInfo | Error
+        ContainerTaskInfo | ErrorBody
     """
 
     return (

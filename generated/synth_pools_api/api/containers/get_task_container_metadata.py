@@ -12,7 +12,7 @@ from ...types import Response
 if TYPE_CHECKING:
     from ...client import AuthenticatedClient, Client
     from ...models.container_metadata import ContainerMetadata
-    from ...models.error_answer import Error
+    from ...models.error_body import ErrorBody
 
 
 def _get_kwargs(
@@ -33,9 +33,9 @@ def _get_kwargs(
 
 def _parse_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
-) -> ContainerMetadata | Error | None:
+) -> ContainerMetadata | ErrorBody | None:
     from ...models.container_metadata import ContainerMetadata
-    from ...models.error_answer import Error
+    from ...models.error_body import ErrorBody
 
     if response.status_code == 200:
         response_200 = ContainerMetadata.from_dict(response.json())
@@ -43,32 +43,37 @@ def _parse_response(
         return response_200
 
     if response.status_code == 401:
-        response_401 = Error.from_dict(response.json())
+        response_401 = ErrorBody.from_dict(response.json())
 
         return response_401
 
     if response.status_code == 403:
-        response_403 = Error.from_dict(response.json())
+        response_403 = ErrorBody.from_dict(response.json())
 
         return response_403
 
     if response.status_code == 404:
-        response_404 = Error.from_dict(response.json())
+        response_404 = ErrorBody.from_dict(response.json())
 
         return response_404
 
     if response.status_code == 422:
-        response_422 = Error.from_dict(response.json())
+        response_422 = ErrorBody.from_dict(response.json())
 
         return response_422
 
     if response.status_code == 429:
-        response_429 = Error.from_dict(response.json())
+        response_429 = ErrorBody.from_dict(response.json())
 
         return response_429
 
+    if response.status_code == 503:
+        response_503 = ErrorBody.from_dict(response.json())
+
+        return response_503
+
     if 500 <= response.status_code <= 599:
-        response_5xx = Error.from_dict(response.json())
+        response_5xx = ErrorBody.from_dict(response.json())
 
         return response_5xx
 
@@ -80,7 +85,7 @@ def _parse_response(
 
 def _build_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
-) -> Response[ContainerMetadata | Error]:
+) -> Response[ContainerMetadata | ErrorBody]:
     return Response(
         status_code=HTTPStatus(response.status_code),
         content=response.content,
@@ -94,7 +99,7 @@ def sync_detailed(
     task_id: str,
     *,
     client: AuthenticatedClient | Client,
-) -> Response[ContainerMetadata | Error]:
+) -> Response[ContainerMetadata | ErrorBody]:
     """Get the metadata of a task's container
 
      Asks the task's container (its own `container_url`, else the pool's, else the echo target) for
@@ -110,7 +115,7 @@ def sync_detailed(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[ContainerMetadata | Error]
+        Response[ContainerMetadata | ErrorBody]
     """
 
     kwargs = _get_kwargs(
@@ -130,7 +135,7 @@ def sync(
     task_id: str,
     *,
     client: AuthenticatedClient | Client,
-) -> ContainerMetadata | Error | None:
+) -> ContainerMetadata | ErrorBody | None:
     """Get the metadata of a task's container
 
      Asks the task's container (its own `container_url`, else the pool's, else the echo target) for
@@ -146,7 +151,7 @@ def sync(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        ContainerMetadata | Error
+        ContainerMetadata | ErrorBody
     """
 
     return sync_detailed(
@@ -161,7 +166,7 @@ async def asyncio_detailed(
     task_id: str,
     *,
     client: AuthenticatedClient | Client,
-) -> Response[ContainerMetadata | Error]:
+) -> Response[ContainerMetadata | ErrorBody]:
     """Get the metadata of a task's container
 
      Asks the task's container (its own `container_url`, else the pool's, else the echo target) for
@@ -177,7 +182,7 @@ async def asyncio_detailed(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[ContainerMetadata | Error]
+        Response[ContainerMetadata | ErrorBody]
     """
 
     kwargs = _get_kwargs(
@@ -195,7 +200,7 @@ async def asyncio(
     task_id: str,
     *,
     client: AuthenticatedClient | Client,
-) -> ContainerMetadata | Error | None:
+) -> ContainerMetadata | ErrorBody | None:
     """Get the metadata of a task's container
 
      Asks the task's container (its own `container_url`, else the pool's, else the echo target) for
@@ -211,7 +216,7 @@ async def asyncio(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        ContainerMetadata | Error
+        ContainerMetadata | ErrorBody
     """
 
     return (

@@ -11,7 +11,7 @@ from ...types import Response
 
 if TYPE_CHECKING:
     from ...client import AuthenticatedClient, Client
-    from ...models.error_answer import Error
+    from ...models.error_body import ErrorBody
     from ...models.image_release_binding import ImageReleaseBinding
 
 
@@ -33,8 +33,8 @@ def _get_kwargs(
 
 def _parse_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
-) -> Error | ImageReleaseBinding | None:
-    from ...models.error_answer import Error
+) -> ErrorBody | ImageReleaseBinding | None:
+    from ...models.error_body import ErrorBody
     from ...models.image_release_binding import ImageReleaseBinding
 
     if response.status_code == 200:
@@ -43,37 +43,42 @@ def _parse_response(
         return response_200
 
     if response.status_code == 401:
-        response_401 = Error.from_dict(response.json())
+        response_401 = ErrorBody.from_dict(response.json())
 
         return response_401
 
     if response.status_code == 403:
-        response_403 = Error.from_dict(response.json())
+        response_403 = ErrorBody.from_dict(response.json())
 
         return response_403
 
     if response.status_code == 404:
-        response_404 = Error.from_dict(response.json())
+        response_404 = ErrorBody.from_dict(response.json())
 
         return response_404
 
     if response.status_code == 409:
-        response_409 = Error.from_dict(response.json())
+        response_409 = ErrorBody.from_dict(response.json())
 
         return response_409
 
     if response.status_code == 422:
-        response_422 = Error.from_dict(response.json())
+        response_422 = ErrorBody.from_dict(response.json())
 
         return response_422
 
     if response.status_code == 429:
-        response_429 = Error.from_dict(response.json())
+        response_429 = ErrorBody.from_dict(response.json())
 
         return response_429
 
+    if response.status_code == 503:
+        response_503 = ErrorBody.from_dict(response.json())
+
+        return response_503
+
     if 500 <= response.status_code <= 599:
-        response_5xx = Error.from_dict(response.json())
+        response_5xx = ErrorBody.from_dict(response.json())
 
         return response_5xx
 
@@ -85,7 +90,7 @@ def _parse_response(
 
 def _build_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
-) -> Response[Error | ImageReleaseBinding]:
+) -> Response[ErrorBody | ImageReleaseBinding]:
     return Response(
         status_code=HTTPStatus(response.status_code),
         content=response.content,
@@ -99,7 +104,7 @@ def sync_detailed(
     release_id: str,
     *,
     client: AuthenticatedClient | Client,
-) -> Response[Error | ImageReleaseBinding]:
+) -> Response[ErrorBody | ImageReleaseBinding]:
     """Bind an image release to the task of a pool
 
      Has the rollouts of the pool's one task run on the image, which may take as long as building it. A
@@ -114,7 +119,7 @@ def sync_detailed(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[Error | ImageReleaseBinding]
+        Response[ErrorBody | ImageReleaseBinding]
     """
 
     kwargs = _get_kwargs(
@@ -134,7 +139,7 @@ def sync(
     release_id: str,
     *,
     client: AuthenticatedClient | Client,
-) -> Error | ImageReleaseBinding | None:
+) -> ErrorBody | ImageReleaseBinding | None:
     """Bind an image release to the task of a pool
 
      Has the rollouts of the pool's one task run on the image, which may take as long as building it. A
@@ -149,7 +154,7 @@ def sync(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Error | ImageReleaseBinding
+        ErrorBody | ImageReleaseBinding
     """
 
     return sync_detailed(
@@ -164,7 +169,7 @@ async def asyncio_detailed(
     release_id: str,
     *,
     client: AuthenticatedClient | Client,
-) -> Response[Error | ImageReleaseBinding]:
+) -> Response[ErrorBody | ImageReleaseBinding]:
     """Bind an image release to the task of a pool
 
      Has the rollouts of the pool's one task run on the image, which may take as long as building it. A
@@ -179,7 +184,7 @@ async def asyncio_detailed(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[Error | ImageReleaseBinding]
+        Response[ErrorBody | ImageReleaseBinding]
     """
 
     kwargs = _get_kwargs(
@@ -197,7 +202,7 @@ async def asyncio(
     release_id: str,
     *,
     client: AuthenticatedClient | Client,
-) -> Error | ImageReleaseBinding | None:
+) -> ErrorBody | ImageReleaseBinding | None:
     """Bind an image release to the task of a pool
 
      Has the rollouts of the pool's one task run on the image, which may take as long as building it. A
@@ -212,7 +217,7 @@ async def asyncio(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Error | ImageReleaseBinding
+        ErrorBody | ImageReleaseBinding
     """
 
     return (

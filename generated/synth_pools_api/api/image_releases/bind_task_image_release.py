@@ -11,7 +11,7 @@ from ...types import UNSET, Response, Unset
 
 if TYPE_CHECKING:
     from ...client import AuthenticatedClient, Client
-    from ...models.error_answer import Error
+    from ...models.error_body import ErrorBody
     from ...models.image_release_binding import ImageReleaseBinding
 
 
@@ -44,8 +44,8 @@ def _get_kwargs(
 
 def _parse_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
-) -> Error | ImageReleaseBinding | None:
-    from ...models.error_answer import Error
+) -> ErrorBody | ImageReleaseBinding | None:
+    from ...models.error_body import ErrorBody
     from ...models.image_release_binding import ImageReleaseBinding
 
     if response.status_code == 200:
@@ -54,37 +54,42 @@ def _parse_response(
         return response_200
 
     if response.status_code == 401:
-        response_401 = Error.from_dict(response.json())
+        response_401 = ErrorBody.from_dict(response.json())
 
         return response_401
 
     if response.status_code == 403:
-        response_403 = Error.from_dict(response.json())
+        response_403 = ErrorBody.from_dict(response.json())
 
         return response_403
 
     if response.status_code == 404:
-        response_404 = Error.from_dict(response.json())
+        response_404 = ErrorBody.from_dict(response.json())
 
         return response_404
 
     if response.status_code == 409:
-        response_409 = Error.from_dict(response.json())
+        response_409 = ErrorBody.from_dict(response.json())
 
         return response_409
 
     if response.status_code == 422:
-        response_422 = Error.from_dict(response.json())
+        response_422 = ErrorBody.from_dict(response.json())
 
         return response_422
 
     if response.status_code == 429:
-        response_429 = Error.from_dict(response.json())
+        response_429 = ErrorBody.from_dict(response.json())
 
         return response_429
 
+    if response.status_code == 503:
+        response_503 = ErrorBody.from_dict(response.json())
+
+        return response_503
+
     if 500 <= response.status_code <= 599:
-        response_5xx = Error.from_dict(response.json())
+        response_5xx = ErrorBody.from_dict(response.json())
 
         return response_5xx
 
@@ -96,7 +101,7 @@ def _parse_response(
 
 def _build_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
-) -> Response[Error | ImageReleaseBinding]:
+) -> Response[ErrorBody | ImageReleaseBinding]:
     return Response(
         status_code=HTTPStatus(response.status_code),
         content=response.content,
@@ -112,7 +117,7 @@ def sync_detailed(
     *,
     client: AuthenticatedClient | Client,
     expected_release_id: str | Unset = UNSET,
-) -> Response[Error | ImageReleaseBinding]:
+) -> Response[ErrorBody | ImageReleaseBinding]:
     """Bind an image release to a task
 
      As `bind_image_release`, for one task. With `expected_release_id` it is 409 unless that release is
@@ -130,7 +135,7 @@ def sync_detailed(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[Error | ImageReleaseBinding]
+        Response[ErrorBody | ImageReleaseBinding]
     """
 
     kwargs = _get_kwargs(
@@ -154,7 +159,7 @@ def sync(
     *,
     client: AuthenticatedClient | Client,
     expected_release_id: str | Unset = UNSET,
-) -> Error | ImageReleaseBinding | None:
+) -> ErrorBody | ImageReleaseBinding | None:
     """Bind an image release to a task
 
      As `bind_image_release`, for one task. With `expected_release_id` it is 409 unless that release is
@@ -172,7 +177,7 @@ def sync(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Error | ImageReleaseBinding
+        ErrorBody | ImageReleaseBinding
     """
 
     return sync_detailed(
@@ -191,7 +196,7 @@ async def asyncio_detailed(
     *,
     client: AuthenticatedClient | Client,
     expected_release_id: str | Unset = UNSET,
-) -> Response[Error | ImageReleaseBinding]:
+) -> Response[ErrorBody | ImageReleaseBinding]:
     """Bind an image release to a task
 
      As `bind_image_release`, for one task. With `expected_release_id` it is 409 unless that release is
@@ -209,7 +214,7 @@ async def asyncio_detailed(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[Error | ImageReleaseBinding]
+        Response[ErrorBody | ImageReleaseBinding]
     """
 
     kwargs = _get_kwargs(
@@ -231,7 +236,7 @@ async def asyncio(
     *,
     client: AuthenticatedClient | Client,
     expected_release_id: str | Unset = UNSET,
-) -> Error | ImageReleaseBinding | None:
+) -> ErrorBody | ImageReleaseBinding | None:
     """Bind an image release to a task
 
      As `bind_image_release`, for one task. With `expected_release_id` it is 409 unless that release is
@@ -249,7 +254,7 @@ async def asyncio(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Error | ImageReleaseBinding
+        ErrorBody | ImageReleaseBinding
     """
 
     return (

@@ -11,7 +11,7 @@ from ...types import Response
 
 if TYPE_CHECKING:
     from ...client import AuthenticatedClient, Client
-    from ...models.error_answer import Error
+    from ...models.error_body import ErrorBody
     from ...models.image_release import ImageRelease
     from ...models.image_release_definition import ImageReleaseDefinition
 
@@ -41,8 +41,8 @@ def _get_kwargs(
 
 def _parse_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
-) -> Error | ImageRelease | None:
-    from ...models.error_answer import Error
+) -> ErrorBody | ImageRelease | None:
+    from ...models.error_body import ErrorBody
     from ...models.image_release import ImageRelease
 
     if response.status_code == 201:
@@ -51,52 +51,57 @@ def _parse_response(
         return response_201
 
     if response.status_code == 400:
-        response_400 = Error.from_dict(response.json())
+        response_400 = ErrorBody.from_dict(response.json())
 
         return response_400
 
     if response.status_code == 401:
-        response_401 = Error.from_dict(response.json())
+        response_401 = ErrorBody.from_dict(response.json())
 
         return response_401
 
     if response.status_code == 403:
-        response_403 = Error.from_dict(response.json())
+        response_403 = ErrorBody.from_dict(response.json())
 
         return response_403
 
     if response.status_code == 404:
-        response_404 = Error.from_dict(response.json())
+        response_404 = ErrorBody.from_dict(response.json())
 
         return response_404
 
     if response.status_code == 409:
-        response_409 = Error.from_dict(response.json())
+        response_409 = ErrorBody.from_dict(response.json())
 
         return response_409
 
     if response.status_code == 413:
-        response_413 = Error.from_dict(response.json())
+        response_413 = ErrorBody.from_dict(response.json())
 
         return response_413
 
     if response.status_code == 415:
-        response_415 = Error.from_dict(response.json())
+        response_415 = ErrorBody.from_dict(response.json())
 
         return response_415
 
     if response.status_code == 422:
-        response_422 = Error.from_dict(response.json())
+        response_422 = ErrorBody.from_dict(response.json())
 
         return response_422
 
     if response.status_code == 429:
-        response_429 = Error.from_dict(response.json())
+        response_429 = ErrorBody.from_dict(response.json())
 
         return response_429
 
+    if response.status_code == 503:
+        response_503 = ErrorBody.from_dict(response.json())
+
+        return response_503
+
     if 500 <= response.status_code <= 599:
-        response_5xx = Error.from_dict(response.json())
+        response_5xx = ErrorBody.from_dict(response.json())
 
         return response_5xx
 
@@ -108,7 +113,7 @@ def _parse_response(
 
 def _build_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
-) -> Response[Error | ImageRelease]:
+) -> Response[ErrorBody | ImageRelease]:
     return Response(
         status_code=HTTPStatus(response.status_code),
         content=response.content,
@@ -122,7 +127,7 @@ def sync_detailed(
     *,
     client: AuthenticatedClient | Client,
     body: ImageReleaseDefinition,
-) -> Response[Error | ImageRelease]:
+) -> Response[ErrorBody | ImageRelease]:
     """Create an image release
 
      Publishes an image, or what one is built from. See *Image releases* for what a server without them
@@ -138,7 +143,7 @@ def sync_detailed(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[Error | ImageRelease]
+        Response[ErrorBody | ImageRelease]
     """
 
     kwargs = _get_kwargs(
@@ -158,7 +163,7 @@ def sync(
     *,
     client: AuthenticatedClient | Client,
     body: ImageReleaseDefinition,
-) -> Error | ImageRelease | None:
+) -> ErrorBody | ImageRelease | None:
     """Create an image release
 
      Publishes an image, or what one is built from. See *Image releases* for what a server without them
@@ -174,7 +179,7 @@ def sync(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Error | ImageRelease
+        ErrorBody | ImageRelease
     """
 
     return sync_detailed(
@@ -189,7 +194,7 @@ async def asyncio_detailed(
     *,
     client: AuthenticatedClient | Client,
     body: ImageReleaseDefinition,
-) -> Response[Error | ImageRelease]:
+) -> Response[ErrorBody | ImageRelease]:
     """Create an image release
 
      Publishes an image, or what one is built from. See *Image releases* for what a server without them
@@ -205,7 +210,7 @@ async def asyncio_detailed(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[Error | ImageRelease]
+        Response[ErrorBody | ImageRelease]
     """
 
     kwargs = _get_kwargs(
@@ -223,7 +228,7 @@ async def asyncio(
     *,
     client: AuthenticatedClient | Client,
     body: ImageReleaseDefinition,
-) -> Error | ImageRelease | None:
+) -> ErrorBody | ImageRelease | None:
     """Create an image release
 
      Publishes an image, or what one is built from. See *Image releases* for what a server without them
@@ -239,7 +244,7 @@ async def asyncio(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Error | ImageRelease
+        ErrorBody | ImageRelease
     """
 
     return (

@@ -11,7 +11,7 @@ from ...types import UNSET, Response, Unset
 
 if TYPE_CHECKING:
     from ...client import AuthenticatedClient, Client
-    from ...models.error_answer import Error
+    from ...models.error_body import ErrorBody
     from ...models.image_release_list import ImageReleaseList
 
 
@@ -38,8 +38,8 @@ def _get_kwargs(
 
 def _parse_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
-) -> Error | ImageReleaseList | None:
-    from ...models.error_answer import Error
+) -> ErrorBody | ImageReleaseList | None:
+    from ...models.error_body import ErrorBody
     from ...models.image_release_list import ImageReleaseList
 
     if response.status_code == 200:
@@ -48,32 +48,37 @@ def _parse_response(
         return response_200
 
     if response.status_code == 401:
-        response_401 = Error.from_dict(response.json())
+        response_401 = ErrorBody.from_dict(response.json())
 
         return response_401
 
     if response.status_code == 403:
-        response_403 = Error.from_dict(response.json())
+        response_403 = ErrorBody.from_dict(response.json())
 
         return response_403
 
     if response.status_code == 404:
-        response_404 = Error.from_dict(response.json())
+        response_404 = ErrorBody.from_dict(response.json())
 
         return response_404
 
     if response.status_code == 422:
-        response_422 = Error.from_dict(response.json())
+        response_422 = ErrorBody.from_dict(response.json())
 
         return response_422
 
     if response.status_code == 429:
-        response_429 = Error.from_dict(response.json())
+        response_429 = ErrorBody.from_dict(response.json())
 
         return response_429
 
+    if response.status_code == 503:
+        response_503 = ErrorBody.from_dict(response.json())
+
+        return response_503
+
     if 500 <= response.status_code <= 599:
-        response_5xx = Error.from_dict(response.json())
+        response_5xx = ErrorBody.from_dict(response.json())
 
         return response_5xx
 
@@ -85,7 +90,7 @@ def _parse_response(
 
 def _build_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
-) -> Response[Error | ImageReleaseList]:
+) -> Response[ErrorBody | ImageReleaseList]:
     return Response(
         status_code=HTTPStatus(response.status_code),
         content=response.content,
@@ -99,7 +104,7 @@ def sync_detailed(
     *,
     client: AuthenticatedClient | Client,
     prefer: str | Unset = UNSET,
-) -> Response[Error | ImageReleaseList]:
+) -> Response[ErrorBody | ImageReleaseList]:
     """List the image releases of a pool
 
      All image releases of the pool, newest first. A server without the feature answers none.
@@ -113,7 +118,7 @@ def sync_detailed(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[Error | ImageReleaseList]
+        Response[ErrorBody | ImageReleaseList]
     """
 
     kwargs = _get_kwargs(
@@ -133,7 +138,7 @@ def sync(
     *,
     client: AuthenticatedClient | Client,
     prefer: str | Unset = UNSET,
-) -> Error | ImageReleaseList | None:
+) -> ErrorBody | ImageReleaseList | None:
     """List the image releases of a pool
 
      All image releases of the pool, newest first. A server without the feature answers none.
@@ -147,7 +152,7 @@ def sync(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Error | ImageReleaseList
+        ErrorBody | ImageReleaseList
     """
 
     return sync_detailed(
@@ -162,7 +167,7 @@ async def asyncio_detailed(
     *,
     client: AuthenticatedClient | Client,
     prefer: str | Unset = UNSET,
-) -> Response[Error | ImageReleaseList]:
+) -> Response[ErrorBody | ImageReleaseList]:
     """List the image releases of a pool
 
      All image releases of the pool, newest first. A server without the feature answers none.
@@ -176,7 +181,7 @@ async def asyncio_detailed(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[Error | ImageReleaseList]
+        Response[ErrorBody | ImageReleaseList]
     """
 
     kwargs = _get_kwargs(
@@ -194,7 +199,7 @@ async def asyncio(
     *,
     client: AuthenticatedClient | Client,
     prefer: str | Unset = UNSET,
-) -> Error | ImageReleaseList | None:
+) -> ErrorBody | ImageReleaseList | None:
     """List the image releases of a pool
 
      All image releases of the pool, newest first. A server without the feature answers none.
@@ -208,7 +213,7 @@ async def asyncio(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Error | ImageReleaseList
+        ErrorBody | ImageReleaseList
     """
 
     return (

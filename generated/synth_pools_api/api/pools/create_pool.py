@@ -10,7 +10,7 @@ from ...types import Response
 
 if TYPE_CHECKING:
     from ...client import AuthenticatedClient, Client
-    from ...models.error_answer import Error
+    from ...models.error_body import ErrorBody
     from ...models.pool import Pool
     from ...models.pool_definition import PoolDefinition
 
@@ -37,8 +37,8 @@ def _get_kwargs(
 
 def _parse_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
-) -> Error | Pool | None:
-    from ...models.error_answer import Error
+) -> ErrorBody | Pool | None:
+    from ...models.error_body import ErrorBody
     from ...models.pool import Pool
 
     if response.status_code == 201:
@@ -47,47 +47,52 @@ def _parse_response(
         return response_201
 
     if response.status_code == 400:
-        response_400 = Error.from_dict(response.json())
+        response_400 = ErrorBody.from_dict(response.json())
 
         return response_400
 
     if response.status_code == 401:
-        response_401 = Error.from_dict(response.json())
+        response_401 = ErrorBody.from_dict(response.json())
 
         return response_401
 
     if response.status_code == 403:
-        response_403 = Error.from_dict(response.json())
+        response_403 = ErrorBody.from_dict(response.json())
 
         return response_403
 
     if response.status_code == 409:
-        response_409 = Error.from_dict(response.json())
+        response_409 = ErrorBody.from_dict(response.json())
 
         return response_409
 
     if response.status_code == 413:
-        response_413 = Error.from_dict(response.json())
+        response_413 = ErrorBody.from_dict(response.json())
 
         return response_413
 
     if response.status_code == 415:
-        response_415 = Error.from_dict(response.json())
+        response_415 = ErrorBody.from_dict(response.json())
 
         return response_415
 
     if response.status_code == 422:
-        response_422 = Error.from_dict(response.json())
+        response_422 = ErrorBody.from_dict(response.json())
 
         return response_422
 
     if response.status_code == 429:
-        response_429 = Error.from_dict(response.json())
+        response_429 = ErrorBody.from_dict(response.json())
 
         return response_429
 
+    if response.status_code == 503:
+        response_503 = ErrorBody.from_dict(response.json())
+
+        return response_503
+
     if 500 <= response.status_code <= 599:
-        response_5xx = Error.from_dict(response.json())
+        response_5xx = ErrorBody.from_dict(response.json())
 
         return response_5xx
 
@@ -99,7 +104,7 @@ def _parse_response(
 
 def _build_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
-) -> Response[Error | Pool]:
+) -> Response[ErrorBody | Pool]:
     return Response(
         status_code=HTTPStatus(response.status_code),
         content=response.content,
@@ -112,7 +117,7 @@ def sync_detailed(
     *,
     client: AuthenticatedClient | Client,
     body: PoolDefinition,
-) -> Response[Error | Pool]:
+) -> Response[ErrorBody | Pool]:
     """Create a pool
 
      Only `name` is needed. A pool without `container_url` runs the built-in echo target where the
@@ -130,7 +135,7 @@ def sync_detailed(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[Error | Pool]
+        Response[ErrorBody | Pool]
     """
 
     kwargs = _get_kwargs(
@@ -148,7 +153,7 @@ def sync(
     *,
     client: AuthenticatedClient | Client,
     body: PoolDefinition,
-) -> Error | Pool | None:
+) -> ErrorBody | Pool | None:
     """Create a pool
 
      Only `name` is needed. A pool without `container_url` runs the built-in echo target where the
@@ -166,7 +171,7 @@ def sync(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Error | Pool
+        ErrorBody | Pool
     """
 
     return sync_detailed(
@@ -179,7 +184,7 @@ async def asyncio_detailed(
     *,
     client: AuthenticatedClient | Client,
     body: PoolDefinition,
-) -> Response[Error | Pool]:
+) -> Response[ErrorBody | Pool]:
     """Create a pool
 
      Only `name` is needed. A pool without `container_url` runs the built-in echo target where the
@@ -197,7 +202,7 @@ async def asyncio_detailed(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[Error | Pool]
+        Response[ErrorBody | Pool]
     """
 
     kwargs = _get_kwargs(
@@ -213,7 +218,7 @@ async def asyncio(
     *,
     client: AuthenticatedClient | Client,
     body: PoolDefinition,
-) -> Error | Pool | None:
+) -> ErrorBody | Pool | None:
     """Create a pool
 
      Only `name` is needed. A pool without `container_url` runs the built-in echo target where the
@@ -231,7 +236,7 @@ async def asyncio(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Error | Pool
+        ErrorBody | Pool
     """
 
     return (

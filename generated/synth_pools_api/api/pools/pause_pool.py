@@ -11,7 +11,7 @@ from ...types import Response
 
 if TYPE_CHECKING:
     from ...client import AuthenticatedClient, Client
-    from ...models.error_answer import Error
+    from ...models.error_body import ErrorBody
     from ...models.pool import Pool
 
 
@@ -31,8 +31,8 @@ def _get_kwargs(
 
 def _parse_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
-) -> Error | Pool | None:
-    from ...models.error_answer import Error
+) -> ErrorBody | Pool | None:
+    from ...models.error_body import ErrorBody
     from ...models.pool import Pool
 
     if response.status_code == 200:
@@ -41,37 +41,42 @@ def _parse_response(
         return response_200
 
     if response.status_code == 401:
-        response_401 = Error.from_dict(response.json())
+        response_401 = ErrorBody.from_dict(response.json())
 
         return response_401
 
     if response.status_code == 403:
-        response_403 = Error.from_dict(response.json())
+        response_403 = ErrorBody.from_dict(response.json())
 
         return response_403
 
     if response.status_code == 404:
-        response_404 = Error.from_dict(response.json())
+        response_404 = ErrorBody.from_dict(response.json())
 
         return response_404
 
     if response.status_code == 409:
-        response_409 = Error.from_dict(response.json())
+        response_409 = ErrorBody.from_dict(response.json())
 
         return response_409
 
     if response.status_code == 422:
-        response_422 = Error.from_dict(response.json())
+        response_422 = ErrorBody.from_dict(response.json())
 
         return response_422
 
     if response.status_code == 429:
-        response_429 = Error.from_dict(response.json())
+        response_429 = ErrorBody.from_dict(response.json())
 
         return response_429
 
+    if response.status_code == 503:
+        response_503 = ErrorBody.from_dict(response.json())
+
+        return response_503
+
     if 500 <= response.status_code <= 599:
-        response_5xx = Error.from_dict(response.json())
+        response_5xx = ErrorBody.from_dict(response.json())
 
         return response_5xx
 
@@ -83,7 +88,7 @@ def _parse_response(
 
 def _build_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
-) -> Response[Error | Pool]:
+) -> Response[ErrorBody | Pool]:
     return Response(
         status_code=HTTPStatus(response.status_code),
         content=response.content,
@@ -96,7 +101,7 @@ def sync_detailed(
     pool_id: str,
     *,
     client: AuthenticatedClient | Client,
-) -> Response[Error | Pool]:
+) -> Response[ErrorBody | Pool]:
     """Pause a pool
 
      The pool admits nothing until it is resumed: new rollouts are 409 `pool_not_active`. Those that run
@@ -111,7 +116,7 @@ def sync_detailed(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[Error | Pool]
+        Response[ErrorBody | Pool]
     """
 
     kwargs = _get_kwargs(
@@ -129,7 +134,7 @@ def sync(
     pool_id: str,
     *,
     client: AuthenticatedClient | Client,
-) -> Error | Pool | None:
+) -> ErrorBody | Pool | None:
     """Pause a pool
 
      The pool admits nothing until it is resumed: new rollouts are 409 `pool_not_active`. Those that run
@@ -144,7 +149,7 @@ def sync(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Error | Pool
+        ErrorBody | Pool
     """
 
     return sync_detailed(
@@ -157,7 +162,7 @@ async def asyncio_detailed(
     pool_id: str,
     *,
     client: AuthenticatedClient | Client,
-) -> Response[Error | Pool]:
+) -> Response[ErrorBody | Pool]:
     """Pause a pool
 
      The pool admits nothing until it is resumed: new rollouts are 409 `pool_not_active`. Those that run
@@ -172,7 +177,7 @@ async def asyncio_detailed(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[Error | Pool]
+        Response[ErrorBody | Pool]
     """
 
     kwargs = _get_kwargs(
@@ -188,7 +193,7 @@ async def asyncio(
     pool_id: str,
     *,
     client: AuthenticatedClient | Client,
-) -> Error | Pool | None:
+) -> ErrorBody | Pool | None:
     """Pause a pool
 
      The pool admits nothing until it is resumed: new rollouts are 409 `pool_not_active`. Those that run
@@ -203,7 +208,7 @@ async def asyncio(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Error | Pool
+        ErrorBody | Pool
     """
 
     return (

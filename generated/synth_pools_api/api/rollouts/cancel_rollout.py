@@ -12,7 +12,7 @@ from ...types import UNSET, Response, Unset
 if TYPE_CHECKING:
     from ...client import AuthenticatedClient, Client
     from ...models.cancel_request import CancelRequest
-    from ...models.error_answer import Error
+    from ...models.error_body import ErrorBody
     from ...models.rollout import Rollout
 
 
@@ -44,8 +44,8 @@ def _get_kwargs(
 
 def _parse_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
-) -> Error | Rollout | None:
-    from ...models.error_answer import Error
+) -> ErrorBody | Rollout | None:
+    from ...models.error_body import ErrorBody
     from ...models.rollout import Rollout
 
     if response.status_code == 200:
@@ -54,52 +54,57 @@ def _parse_response(
         return response_200
 
     if response.status_code == 400:
-        response_400 = Error.from_dict(response.json())
+        response_400 = ErrorBody.from_dict(response.json())
 
         return response_400
 
     if response.status_code == 401:
-        response_401 = Error.from_dict(response.json())
+        response_401 = ErrorBody.from_dict(response.json())
 
         return response_401
 
     if response.status_code == 403:
-        response_403 = Error.from_dict(response.json())
+        response_403 = ErrorBody.from_dict(response.json())
 
         return response_403
 
     if response.status_code == 404:
-        response_404 = Error.from_dict(response.json())
+        response_404 = ErrorBody.from_dict(response.json())
 
         return response_404
 
     if response.status_code == 409:
-        response_409 = Error.from_dict(response.json())
+        response_409 = ErrorBody.from_dict(response.json())
 
         return response_409
 
     if response.status_code == 413:
-        response_413 = Error.from_dict(response.json())
+        response_413 = ErrorBody.from_dict(response.json())
 
         return response_413
 
     if response.status_code == 415:
-        response_415 = Error.from_dict(response.json())
+        response_415 = ErrorBody.from_dict(response.json())
 
         return response_415
 
     if response.status_code == 422:
-        response_422 = Error.from_dict(response.json())
+        response_422 = ErrorBody.from_dict(response.json())
 
         return response_422
 
     if response.status_code == 429:
-        response_429 = Error.from_dict(response.json())
+        response_429 = ErrorBody.from_dict(response.json())
 
         return response_429
 
+    if response.status_code == 503:
+        response_503 = ErrorBody.from_dict(response.json())
+
+        return response_503
+
     if 500 <= response.status_code <= 599:
-        response_5xx = Error.from_dict(response.json())
+        response_5xx = ErrorBody.from_dict(response.json())
 
         return response_5xx
 
@@ -111,7 +116,7 @@ def _parse_response(
 
 def _build_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
-) -> Response[Error | Rollout]:
+) -> Response[ErrorBody | Rollout]:
     return Response(
         status_code=HTTPStatus(response.status_code),
         content=response.content,
@@ -126,7 +131,7 @@ def sync_detailed(
     *,
     client: AuthenticatedClient | Client,
     body: CancelRequest | Unset = UNSET,
-) -> Response[Error | Rollout]:
+) -> Response[ErrorBody | Rollout]:
     """Cancel a rollout
 
      A queued rollout never starts; a running one is stopped and its container told. Cancelling again
@@ -143,7 +148,7 @@ def sync_detailed(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[Error | Rollout]
+        Response[ErrorBody | Rollout]
     """
 
     kwargs = _get_kwargs(
@@ -165,7 +170,7 @@ def sync(
     *,
     client: AuthenticatedClient | Client,
     body: CancelRequest | Unset = UNSET,
-) -> Error | Rollout | None:
+) -> ErrorBody | Rollout | None:
     """Cancel a rollout
 
      A queued rollout never starts; a running one is stopped and its container told. Cancelling again
@@ -182,7 +187,7 @@ def sync(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Error | Rollout
+        ErrorBody | Rollout
     """
 
     return sync_detailed(
@@ -199,7 +204,7 @@ async def asyncio_detailed(
     *,
     client: AuthenticatedClient | Client,
     body: CancelRequest | Unset = UNSET,
-) -> Response[Error | Rollout]:
+) -> Response[ErrorBody | Rollout]:
     """Cancel a rollout
 
      A queued rollout never starts; a running one is stopped and its container told. Cancelling again
@@ -216,7 +221,7 @@ async def asyncio_detailed(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[Error | Rollout]
+        Response[ErrorBody | Rollout]
     """
 
     kwargs = _get_kwargs(
@@ -236,7 +241,7 @@ async def asyncio(
     *,
     client: AuthenticatedClient | Client,
     body: CancelRequest | Unset = UNSET,
-) -> Error | Rollout | None:
+) -> ErrorBody | Rollout | None:
     """Cancel a rollout
 
      A queued rollout never starts; a running one is stopped and its container told. Cancelling again
@@ -253,7 +258,7 @@ async def asyncio(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Error | Rollout
+        ErrorBody | Rollout
     """
 
     return (

@@ -11,7 +11,7 @@ from ...types import UNSET, Response, Unset
 
 if TYPE_CHECKING:
     from ...client import AuthenticatedClient, Client
-    from ...models.error_answer import Error
+    from ...models.error_body import ErrorBody
     from ...models.rollout import Rollout
     from ...models.rollout_request import RolloutRequest
 
@@ -44,8 +44,8 @@ def _get_kwargs(
 
 def _parse_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
-) -> Error | Rollout | None:
-    from ...models.error_answer import Error
+) -> ErrorBody | Rollout | None:
+    from ...models.error_body import ErrorBody
     from ...models.rollout import Rollout
 
     if response.status_code == 200:
@@ -59,52 +59,57 @@ def _parse_response(
         return response_202
 
     if response.status_code == 400:
-        response_400 = Error.from_dict(response.json())
+        response_400 = ErrorBody.from_dict(response.json())
 
         return response_400
 
     if response.status_code == 401:
-        response_401 = Error.from_dict(response.json())
+        response_401 = ErrorBody.from_dict(response.json())
 
         return response_401
 
     if response.status_code == 403:
-        response_403 = Error.from_dict(response.json())
+        response_403 = ErrorBody.from_dict(response.json())
 
         return response_403
 
     if response.status_code == 404:
-        response_404 = Error.from_dict(response.json())
+        response_404 = ErrorBody.from_dict(response.json())
 
         return response_404
 
     if response.status_code == 409:
-        response_409 = Error.from_dict(response.json())
+        response_409 = ErrorBody.from_dict(response.json())
 
         return response_409
 
     if response.status_code == 413:
-        response_413 = Error.from_dict(response.json())
+        response_413 = ErrorBody.from_dict(response.json())
 
         return response_413
 
     if response.status_code == 415:
-        response_415 = Error.from_dict(response.json())
+        response_415 = ErrorBody.from_dict(response.json())
 
         return response_415
 
     if response.status_code == 422:
-        response_422 = Error.from_dict(response.json())
+        response_422 = ErrorBody.from_dict(response.json())
 
         return response_422
 
     if response.status_code == 429:
-        response_429 = Error.from_dict(response.json())
+        response_429 = ErrorBody.from_dict(response.json())
 
         return response_429
 
+    if response.status_code == 503:
+        response_503 = ErrorBody.from_dict(response.json())
+
+        return response_503
+
     if 500 <= response.status_code <= 599:
-        response_5xx = Error.from_dict(response.json())
+        response_5xx = ErrorBody.from_dict(response.json())
 
         return response_5xx
 
@@ -116,7 +121,7 @@ def _parse_response(
 
 def _build_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
-) -> Response[Error | Rollout]:
+) -> Response[ErrorBody | Rollout]:
     return Response(
         status_code=HTTPStatus(response.status_code),
         content=response.content,
@@ -131,7 +136,7 @@ def sync_detailed(
     client: AuthenticatedClient | Client,
     body: RolloutRequest,
     idempotency_key: str | Unset = UNSET,
-) -> Response[Error | Rollout]:
+) -> Response[ErrorBody | Rollout]:
     """Start a rollout on a pool
 
      Admits a rollout to this pool. With `mode: sync` the answer is the finished rollout. A key outside
@@ -150,7 +155,7 @@ def sync_detailed(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[Error | Rollout]
+        Response[ErrorBody | Rollout]
     """
 
     kwargs = _get_kwargs(
@@ -172,7 +177,7 @@ def sync(
     client: AuthenticatedClient | Client,
     body: RolloutRequest,
     idempotency_key: str | Unset = UNSET,
-) -> Error | Rollout | None:
+) -> ErrorBody | Rollout | None:
     """Start a rollout on a pool
 
      Admits a rollout to this pool. With `mode: sync` the answer is the finished rollout. A key outside
@@ -191,7 +196,7 @@ def sync(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Error | Rollout
+        ErrorBody | Rollout
     """
 
     return sync_detailed(
@@ -208,7 +213,7 @@ async def asyncio_detailed(
     client: AuthenticatedClient | Client,
     body: RolloutRequest,
     idempotency_key: str | Unset = UNSET,
-) -> Response[Error | Rollout]:
+) -> Response[ErrorBody | Rollout]:
     """Start a rollout on a pool
 
      Admits a rollout to this pool. With `mode: sync` the answer is the finished rollout. A key outside
@@ -227,7 +232,7 @@ async def asyncio_detailed(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[Error | Rollout]
+        Response[ErrorBody | Rollout]
     """
 
     kwargs = _get_kwargs(
@@ -247,7 +252,7 @@ async def asyncio(
     client: AuthenticatedClient | Client,
     body: RolloutRequest,
     idempotency_key: str | Unset = UNSET,
-) -> Error | Rollout | None:
+) -> ErrorBody | Rollout | None:
     """Start a rollout on a pool
 
      Admits a rollout to this pool. With `mode: sync` the answer is the finished rollout. A key outside
@@ -266,7 +271,7 @@ async def asyncio(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Error | Rollout
+        ErrorBody | Rollout
     """
 
     return (

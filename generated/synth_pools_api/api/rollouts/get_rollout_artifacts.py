@@ -12,7 +12,7 @@ from ...types import UNSET, Response, Unset
 if TYPE_CHECKING:
     from ...client import AuthenticatedClient, Client
     from ...models.artifact_list import ArtifactList
-    from ...models.error_answer import Error
+    from ...models.error_body import ErrorBody
 
 
 def _get_kwargs(
@@ -40,9 +40,9 @@ def _get_kwargs(
 
 def _parse_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
-) -> ArtifactList | Error | None:
+) -> ArtifactList | ErrorBody | None:
     from ...models.artifact_list import ArtifactList
-    from ...models.error_answer import Error
+    from ...models.error_body import ErrorBody
 
     if response.status_code == 200:
         response_200 = ArtifactList.from_dict(response.json())
@@ -50,32 +50,37 @@ def _parse_response(
         return response_200
 
     if response.status_code == 401:
-        response_401 = Error.from_dict(response.json())
+        response_401 = ErrorBody.from_dict(response.json())
 
         return response_401
 
     if response.status_code == 403:
-        response_403 = Error.from_dict(response.json())
+        response_403 = ErrorBody.from_dict(response.json())
 
         return response_403
 
     if response.status_code == 404:
-        response_404 = Error.from_dict(response.json())
+        response_404 = ErrorBody.from_dict(response.json())
 
         return response_404
 
     if response.status_code == 422:
-        response_422 = Error.from_dict(response.json())
+        response_422 = ErrorBody.from_dict(response.json())
 
         return response_422
 
     if response.status_code == 429:
-        response_429 = Error.from_dict(response.json())
+        response_429 = ErrorBody.from_dict(response.json())
 
         return response_429
 
+    if response.status_code == 503:
+        response_503 = ErrorBody.from_dict(response.json())
+
+        return response_503
+
     if 500 <= response.status_code <= 599:
-        response_5xx = Error.from_dict(response.json())
+        response_5xx = ErrorBody.from_dict(response.json())
 
         return response_5xx
 
@@ -87,7 +92,7 @@ def _parse_response(
 
 def _build_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
-) -> Response[ArtifactList | Error]:
+) -> Response[ArtifactList | ErrorBody]:
     return Response(
         status_code=HTTPStatus(response.status_code),
         content=response.content,
@@ -102,7 +107,7 @@ def sync_detailed(
     *,
     client: AuthenticatedClient | Client,
     prefer: str | Unset = UNSET,
-) -> Response[ArtifactList | Error]:
+) -> Response[ArtifactList | ErrorBody]:
     """List the artifacts of a rollout
 
      What the container handed over as `artifact`, described item by item. Empty until the rollout has
@@ -118,7 +123,7 @@ def sync_detailed(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[ArtifactList | Error]
+        Response[ArtifactList | ErrorBody]
     """
 
     kwargs = _get_kwargs(
@@ -140,7 +145,7 @@ def sync(
     *,
     client: AuthenticatedClient | Client,
     prefer: str | Unset = UNSET,
-) -> ArtifactList | Error | None:
+) -> ArtifactList | ErrorBody | None:
     """List the artifacts of a rollout
 
      What the container handed over as `artifact`, described item by item. Empty until the rollout has
@@ -156,7 +161,7 @@ def sync(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        ArtifactList | Error
+        ArtifactList | ErrorBody
     """
 
     return sync_detailed(
@@ -173,7 +178,7 @@ async def asyncio_detailed(
     *,
     client: AuthenticatedClient | Client,
     prefer: str | Unset = UNSET,
-) -> Response[ArtifactList | Error]:
+) -> Response[ArtifactList | ErrorBody]:
     """List the artifacts of a rollout
 
      What the container handed over as `artifact`, described item by item. Empty until the rollout has
@@ -189,7 +194,7 @@ async def asyncio_detailed(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[ArtifactList | Error]
+        Response[ArtifactList | ErrorBody]
     """
 
     kwargs = _get_kwargs(
@@ -209,7 +214,7 @@ async def asyncio(
     *,
     client: AuthenticatedClient | Client,
     prefer: str | Unset = UNSET,
-) -> ArtifactList | Error | None:
+) -> ArtifactList | ErrorBody | None:
     """List the artifacts of a rollout
 
      What the container handed over as `artifact`, described item by item. Empty until the rollout has
@@ -225,7 +230,7 @@ async def asyncio(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        ArtifactList | Error
+        ArtifactList | ErrorBody
     """
 
     return (

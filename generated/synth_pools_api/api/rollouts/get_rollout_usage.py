@@ -11,7 +11,7 @@ from ...types import Response
 
 if TYPE_CHECKING:
     from ...client import AuthenticatedClient, Client
-    from ...models.error_answer import Error
+    from ...models.error_body import ErrorBody
     from ...models.rollout_usage import RolloutUsage
 
 
@@ -33,8 +33,8 @@ def _get_kwargs(
 
 def _parse_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
-) -> Error | RolloutUsage | None:
-    from ...models.error_answer import Error
+) -> ErrorBody | RolloutUsage | None:
+    from ...models.error_body import ErrorBody
     from ...models.rollout_usage import RolloutUsage
 
     if response.status_code == 200:
@@ -43,32 +43,37 @@ def _parse_response(
         return response_200
 
     if response.status_code == 401:
-        response_401 = Error.from_dict(response.json())
+        response_401 = ErrorBody.from_dict(response.json())
 
         return response_401
 
     if response.status_code == 403:
-        response_403 = Error.from_dict(response.json())
+        response_403 = ErrorBody.from_dict(response.json())
 
         return response_403
 
     if response.status_code == 404:
-        response_404 = Error.from_dict(response.json())
+        response_404 = ErrorBody.from_dict(response.json())
 
         return response_404
 
     if response.status_code == 422:
-        response_422 = Error.from_dict(response.json())
+        response_422 = ErrorBody.from_dict(response.json())
 
         return response_422
 
     if response.status_code == 429:
-        response_429 = Error.from_dict(response.json())
+        response_429 = ErrorBody.from_dict(response.json())
 
         return response_429
 
+    if response.status_code == 503:
+        response_503 = ErrorBody.from_dict(response.json())
+
+        return response_503
+
     if 500 <= response.status_code <= 599:
-        response_5xx = Error.from_dict(response.json())
+        response_5xx = ErrorBody.from_dict(response.json())
 
         return response_5xx
 
@@ -80,7 +85,7 @@ def _parse_response(
 
 def _build_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
-) -> Response[Error | RolloutUsage]:
+) -> Response[ErrorBody | RolloutUsage]:
     return Response(
         status_code=HTTPStatus(response.status_code),
         content=response.content,
@@ -94,7 +99,7 @@ def sync_detailed(
     rollout_id: str,
     *,
     client: AuthenticatedClient | Client,
-) -> Response[Error | RolloutUsage]:
+) -> Response[ErrorBody | RolloutUsage]:
     """Get the usage of a rollout
 
      Time, tokens and bytes. All zero, or null where nothing is known, until the rollout starts; final
@@ -109,7 +114,7 @@ def sync_detailed(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[Error | RolloutUsage]
+        Response[ErrorBody | RolloutUsage]
     """
 
     kwargs = _get_kwargs(
@@ -129,7 +134,7 @@ def sync(
     rollout_id: str,
     *,
     client: AuthenticatedClient | Client,
-) -> Error | RolloutUsage | None:
+) -> ErrorBody | RolloutUsage | None:
     """Get the usage of a rollout
 
      Time, tokens and bytes. All zero, or null where nothing is known, until the rollout starts; final
@@ -144,7 +149,7 @@ def sync(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Error | RolloutUsage
+        ErrorBody | RolloutUsage
     """
 
     return sync_detailed(
@@ -159,7 +164,7 @@ async def asyncio_detailed(
     rollout_id: str,
     *,
     client: AuthenticatedClient | Client,
-) -> Response[Error | RolloutUsage]:
+) -> Response[ErrorBody | RolloutUsage]:
     """Get the usage of a rollout
 
      Time, tokens and bytes. All zero, or null where nothing is known, until the rollout starts; final
@@ -174,7 +179,7 @@ async def asyncio_detailed(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[Error | RolloutUsage]
+        Response[ErrorBody | RolloutUsage]
     """
 
     kwargs = _get_kwargs(
@@ -192,7 +197,7 @@ async def asyncio(
     rollout_id: str,
     *,
     client: AuthenticatedClient | Client,
-) -> Error | RolloutUsage | None:
+) -> ErrorBody | RolloutUsage | None:
     """Get the usage of a rollout
 
      Time, tokens and bytes. All zero, or null where nothing is known, until the rollout starts; final
@@ -207,7 +212,7 @@ async def asyncio(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Error | RolloutUsage
+        ErrorBody | RolloutUsage
     """
 
     return (

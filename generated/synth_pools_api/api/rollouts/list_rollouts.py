@@ -11,7 +11,7 @@ from ...types import UNSET, Response, Unset
 
 if TYPE_CHECKING:
     from ...client import AuthenticatedClient, Client
-    from ...models.error_answer import Error
+    from ...models.error_body import ErrorBody
     from ...models.rollout_list import RolloutList
 
 
@@ -52,8 +52,8 @@ def _get_kwargs(
 
 def _parse_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
-) -> Error | RolloutList | None:
-    from ...models.error_answer import Error
+) -> ErrorBody | RolloutList | None:
+    from ...models.error_body import ErrorBody
     from ...models.rollout_list import RolloutList
 
     if response.status_code == 200:
@@ -62,32 +62,37 @@ def _parse_response(
         return response_200
 
     if response.status_code == 401:
-        response_401 = Error.from_dict(response.json())
+        response_401 = ErrorBody.from_dict(response.json())
 
         return response_401
 
     if response.status_code == 403:
-        response_403 = Error.from_dict(response.json())
+        response_403 = ErrorBody.from_dict(response.json())
 
         return response_403
 
     if response.status_code == 404:
-        response_404 = Error.from_dict(response.json())
+        response_404 = ErrorBody.from_dict(response.json())
 
         return response_404
 
     if response.status_code == 422:
-        response_422 = Error.from_dict(response.json())
+        response_422 = ErrorBody.from_dict(response.json())
 
         return response_422
 
     if response.status_code == 429:
-        response_429 = Error.from_dict(response.json())
+        response_429 = ErrorBody.from_dict(response.json())
 
         return response_429
 
+    if response.status_code == 503:
+        response_503 = ErrorBody.from_dict(response.json())
+
+        return response_503
+
     if 500 <= response.status_code <= 599:
-        response_5xx = Error.from_dict(response.json())
+        response_5xx = ErrorBody.from_dict(response.json())
 
         return response_5xx
 
@@ -99,7 +104,7 @@ def _parse_response(
 
 def _build_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
-) -> Response[Error | RolloutList]:
+) -> Response[ErrorBody | RolloutList]:
     return Response(
         status_code=HTTPStatus(response.status_code),
         content=response.content,
@@ -116,7 +121,7 @@ def sync_detailed(
     limit: int | Unset = 100,
     cursor: str | Unset = UNSET,
     prefer: str | Unset = UNSET,
-) -> Response[Error | RolloutList]:
+) -> Response[ErrorBody | RolloutList]:
     """List the rollouts of a pool
 
      The rollouts of this pool, newest first.
@@ -133,7 +138,7 @@ def sync_detailed(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[Error | RolloutList]
+        Response[ErrorBody | RolloutList]
     """
 
     kwargs = _get_kwargs(
@@ -159,7 +164,7 @@ def sync(
     limit: int | Unset = 100,
     cursor: str | Unset = UNSET,
     prefer: str | Unset = UNSET,
-) -> Error | RolloutList | None:
+) -> ErrorBody | RolloutList | None:
     """List the rollouts of a pool
 
      The rollouts of this pool, newest first.
@@ -176,7 +181,7 @@ def sync(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Error | RolloutList
+        ErrorBody | RolloutList
     """
 
     return sync_detailed(
@@ -197,7 +202,7 @@ async def asyncio_detailed(
     limit: int | Unset = 100,
     cursor: str | Unset = UNSET,
     prefer: str | Unset = UNSET,
-) -> Response[Error | RolloutList]:
+) -> Response[ErrorBody | RolloutList]:
     """List the rollouts of a pool
 
      The rollouts of this pool, newest first.
@@ -214,7 +219,7 @@ async def asyncio_detailed(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[Error | RolloutList]
+        Response[ErrorBody | RolloutList]
     """
 
     kwargs = _get_kwargs(
@@ -238,7 +243,7 @@ async def asyncio(
     limit: int | Unset = 100,
     cursor: str | Unset = UNSET,
     prefer: str | Unset = UNSET,
-) -> Error | RolloutList | None:
+) -> ErrorBody | RolloutList | None:
     """List the rollouts of a pool
 
      The rollouts of this pool, newest first.
@@ -255,7 +260,7 @@ async def asyncio(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Error | RolloutList
+        ErrorBody | RolloutList
     """
 
     return (

@@ -11,7 +11,7 @@ from ...types import Response
 if TYPE_CHECKING:
     from ...client import AuthenticatedClient, Client
     from ...models.capabilities import Capabilities
-    from ...models.error_answer import Error
+    from ...models.error_body import ErrorBody
 
 
 def _get_kwargs() -> dict[str, Any]:
@@ -26,9 +26,9 @@ def _get_kwargs() -> dict[str, Any]:
 
 def _parse_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
-) -> Capabilities | Error | None:
+) -> Capabilities | ErrorBody | None:
     from ...models.capabilities import Capabilities
-    from ...models.error_answer import Error
+    from ...models.error_body import ErrorBody
 
     if response.status_code == 200:
         response_200 = Capabilities.from_dict(response.json())
@@ -36,22 +36,27 @@ def _parse_response(
         return response_200
 
     if response.status_code == 401:
-        response_401 = Error.from_dict(response.json())
+        response_401 = ErrorBody.from_dict(response.json())
 
         return response_401
 
     if response.status_code == 403:
-        response_403 = Error.from_dict(response.json())
+        response_403 = ErrorBody.from_dict(response.json())
 
         return response_403
 
     if response.status_code == 429:
-        response_429 = Error.from_dict(response.json())
+        response_429 = ErrorBody.from_dict(response.json())
 
         return response_429
 
+    if response.status_code == 503:
+        response_503 = ErrorBody.from_dict(response.json())
+
+        return response_503
+
     if 500 <= response.status_code <= 599:
-        response_5xx = Error.from_dict(response.json())
+        response_5xx = ErrorBody.from_dict(response.json())
 
         return response_5xx
 
@@ -63,7 +68,7 @@ def _parse_response(
 
 def _build_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
-) -> Response[Capabilities | Error]:
+) -> Response[Capabilities | ErrorBody]:
     return Response(
         status_code=HTTPStatus(response.status_code),
         content=response.content,
@@ -75,7 +80,7 @@ def _build_response(
 def sync_detailed(
     *,
     client: AuthenticatedClient | Client,
-) -> Response[Capabilities | Error]:
+) -> Response[Capabilities | ErrorBody]:
     """Get the capabilities of the server
 
      Which targets and which optional features this server has. A feature that is not listed is not
@@ -86,7 +91,7 @@ def sync_detailed(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[Capabilities | Error]
+        Response[Capabilities | ErrorBody]
     """
 
     kwargs = _get_kwargs()
@@ -101,7 +106,7 @@ def sync_detailed(
 def sync(
     *,
     client: AuthenticatedClient | Client,
-) -> Capabilities | Error | None:
+) -> Capabilities | ErrorBody | None:
     """Get the capabilities of the server
 
      Which targets and which optional features this server has. A feature that is not listed is not
@@ -112,7 +117,7 @@ def sync(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Capabilities | Error
+        Capabilities | ErrorBody
     """
 
     return sync_detailed(
@@ -123,7 +128,7 @@ def sync(
 async def asyncio_detailed(
     *,
     client: AuthenticatedClient | Client,
-) -> Response[Capabilities | Error]:
+) -> Response[Capabilities | ErrorBody]:
     """Get the capabilities of the server
 
      Which targets and which optional features this server has. A feature that is not listed is not
@@ -134,7 +139,7 @@ async def asyncio_detailed(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[Capabilities | Error]
+        Response[Capabilities | ErrorBody]
     """
 
     kwargs = _get_kwargs()
@@ -147,7 +152,7 @@ async def asyncio_detailed(
 async def asyncio(
     *,
     client: AuthenticatedClient | Client,
-) -> Capabilities | Error | None:
+) -> Capabilities | ErrorBody | None:
     """Get the capabilities of the server
 
      Which targets and which optional features this server has. A feature that is not listed is not
@@ -158,7 +163,7 @@ async def asyncio(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Capabilities | Error
+        Capabilities | ErrorBody
     """
 
     return (

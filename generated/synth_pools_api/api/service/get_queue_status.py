@@ -10,7 +10,7 @@ from ...types import Response
 
 if TYPE_CHECKING:
     from ...client import AuthenticatedClient, Client
-    from ...models.error_answer import Error
+    from ...models.error_body import ErrorBody
     from ...models.queue_status import QueueStatus
 
 
@@ -26,8 +26,8 @@ def _get_kwargs() -> dict[str, Any]:
 
 def _parse_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
-) -> Error | QueueStatus | None:
-    from ...models.error_answer import Error
+) -> ErrorBody | QueueStatus | None:
+    from ...models.error_body import ErrorBody
     from ...models.queue_status import QueueStatus
 
     if response.status_code == 200:
@@ -36,22 +36,27 @@ def _parse_response(
         return response_200
 
     if response.status_code == 401:
-        response_401 = Error.from_dict(response.json())
+        response_401 = ErrorBody.from_dict(response.json())
 
         return response_401
 
     if response.status_code == 403:
-        response_403 = Error.from_dict(response.json())
+        response_403 = ErrorBody.from_dict(response.json())
 
         return response_403
 
     if response.status_code == 429:
-        response_429 = Error.from_dict(response.json())
+        response_429 = ErrorBody.from_dict(response.json())
 
         return response_429
 
+    if response.status_code == 503:
+        response_503 = ErrorBody.from_dict(response.json())
+
+        return response_503
+
     if 500 <= response.status_code <= 599:
-        response_5xx = Error.from_dict(response.json())
+        response_5xx = ErrorBody.from_dict(response.json())
 
         return response_5xx
 
@@ -63,7 +68,7 @@ def _parse_response(
 
 def _build_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
-) -> Response[Error | QueueStatus]:
+) -> Response[ErrorBody | QueueStatus]:
     return Response(
         status_code=HTTPStatus(response.status_code),
         content=response.content,
@@ -75,7 +80,7 @@ def _build_response(
 def sync_detailed(
     *,
     client: AuthenticatedClient | Client,
-) -> Response[Error | QueueStatus]:
+) -> Response[ErrorBody | QueueStatus]:
     """Get the state of the queue
 
      Rollouts that wait and run in all pools of the caller, and how many could run at once.
@@ -85,7 +90,7 @@ def sync_detailed(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[Error | QueueStatus]
+        Response[ErrorBody | QueueStatus]
     """
 
     kwargs = _get_kwargs()
@@ -100,7 +105,7 @@ def sync_detailed(
 def sync(
     *,
     client: AuthenticatedClient | Client,
-) -> Error | QueueStatus | None:
+) -> ErrorBody | QueueStatus | None:
     """Get the state of the queue
 
      Rollouts that wait and run in all pools of the caller, and how many could run at once.
@@ -110,7 +115,7 @@ def sync(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Error | QueueStatus
+        ErrorBody | QueueStatus
     """
 
     return sync_detailed(
@@ -121,7 +126,7 @@ def sync(
 async def asyncio_detailed(
     *,
     client: AuthenticatedClient | Client,
-) -> Response[Error | QueueStatus]:
+) -> Response[ErrorBody | QueueStatus]:
     """Get the state of the queue
 
      Rollouts that wait and run in all pools of the caller, and how many could run at once.
@@ -131,7 +136,7 @@ async def asyncio_detailed(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[Error | QueueStatus]
+        Response[ErrorBody | QueueStatus]
     """
 
     kwargs = _get_kwargs()
@@ -144,7 +149,7 @@ async def asyncio_detailed(
 async def asyncio(
     *,
     client: AuthenticatedClient | Client,
-) -> Error | QueueStatus | None:
+) -> ErrorBody | QueueStatus | None:
     """Get the state of the queue
 
      Rollouts that wait and run in all pools of the caller, and how many could run at once.
@@ -154,7 +159,7 @@ async def asyncio(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Error | QueueStatus
+        ErrorBody | QueueStatus
     """
 
     return (

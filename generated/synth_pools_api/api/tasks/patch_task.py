@@ -11,7 +11,7 @@ from ...types import Response
 
 if TYPE_CHECKING:
     from ...client import AuthenticatedClient, Client
-    from ...models.error_answer import Error
+    from ...models.error_body import ErrorBody
     from ...models.task import Task
     from ...models.task_patch import TaskPatch
 
@@ -43,8 +43,8 @@ def _get_kwargs(
 
 def _parse_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
-) -> Error | Task | None:
-    from ...models.error_answer import Error
+) -> ErrorBody | Task | None:
+    from ...models.error_body import ErrorBody
     from ...models.task import Task
 
     if response.status_code == 200:
@@ -53,52 +53,57 @@ def _parse_response(
         return response_200
 
     if response.status_code == 400:
-        response_400 = Error.from_dict(response.json())
+        response_400 = ErrorBody.from_dict(response.json())
 
         return response_400
 
     if response.status_code == 401:
-        response_401 = Error.from_dict(response.json())
+        response_401 = ErrorBody.from_dict(response.json())
 
         return response_401
 
     if response.status_code == 403:
-        response_403 = Error.from_dict(response.json())
+        response_403 = ErrorBody.from_dict(response.json())
 
         return response_403
 
     if response.status_code == 404:
-        response_404 = Error.from_dict(response.json())
+        response_404 = ErrorBody.from_dict(response.json())
 
         return response_404
 
     if response.status_code == 409:
-        response_409 = Error.from_dict(response.json())
+        response_409 = ErrorBody.from_dict(response.json())
 
         return response_409
 
     if response.status_code == 413:
-        response_413 = Error.from_dict(response.json())
+        response_413 = ErrorBody.from_dict(response.json())
 
         return response_413
 
     if response.status_code == 415:
-        response_415 = Error.from_dict(response.json())
+        response_415 = ErrorBody.from_dict(response.json())
 
         return response_415
 
     if response.status_code == 422:
-        response_422 = Error.from_dict(response.json())
+        response_422 = ErrorBody.from_dict(response.json())
 
         return response_422
 
     if response.status_code == 429:
-        response_429 = Error.from_dict(response.json())
+        response_429 = ErrorBody.from_dict(response.json())
 
         return response_429
 
+    if response.status_code == 503:
+        response_503 = ErrorBody.from_dict(response.json())
+
+        return response_503
+
     if 500 <= response.status_code <= 599:
-        response_5xx = Error.from_dict(response.json())
+        response_5xx = ErrorBody.from_dict(response.json())
 
         return response_5xx
 
@@ -110,7 +115,7 @@ def _parse_response(
 
 def _build_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
-) -> Response[Error | Task]:
+) -> Response[ErrorBody | Task]:
     return Response(
         status_code=HTTPStatus(response.status_code),
         content=response.content,
@@ -125,7 +130,7 @@ def sync_detailed(
     *,
     client: AuthenticatedClient | Client,
     body: TaskPatch,
-) -> Response[Error | Task]:
+) -> Response[ErrorBody | Task]:
     """Change parts of a task
 
      Merges the body into the definition (RFC 7396), as `update_pool` does for a pool.
@@ -140,7 +145,7 @@ def sync_detailed(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[Error | Task]
+        Response[ErrorBody | Task]
     """
 
     kwargs = _get_kwargs(
@@ -162,7 +167,7 @@ def sync(
     *,
     client: AuthenticatedClient | Client,
     body: TaskPatch,
-) -> Error | Task | None:
+) -> ErrorBody | Task | None:
     """Change parts of a task
 
      Merges the body into the definition (RFC 7396), as `update_pool` does for a pool.
@@ -177,7 +182,7 @@ def sync(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Error | Task
+        ErrorBody | Task
     """
 
     return sync_detailed(
@@ -194,7 +199,7 @@ async def asyncio_detailed(
     *,
     client: AuthenticatedClient | Client,
     body: TaskPatch,
-) -> Response[Error | Task]:
+) -> Response[ErrorBody | Task]:
     """Change parts of a task
 
      Merges the body into the definition (RFC 7396), as `update_pool` does for a pool.
@@ -209,7 +214,7 @@ async def asyncio_detailed(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[Error | Task]
+        Response[ErrorBody | Task]
     """
 
     kwargs = _get_kwargs(
@@ -229,7 +234,7 @@ async def asyncio(
     *,
     client: AuthenticatedClient | Client,
     body: TaskPatch,
-) -> Error | Task | None:
+) -> ErrorBody | Task | None:
     """Change parts of a task
 
      Merges the body into the definition (RFC 7396), as `update_pool` does for a pool.
@@ -244,7 +249,7 @@ async def asyncio(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Error | Task
+        ErrorBody | Task
     """
 
     return (

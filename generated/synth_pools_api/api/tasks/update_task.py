@@ -11,7 +11,7 @@ from ...types import Response
 
 if TYPE_CHECKING:
     from ...client import AuthenticatedClient, Client
-    from ...models.error_answer import Error
+    from ...models.error_body import ErrorBody
     from ...models.task import Task
     from ...models.task_definition import TaskDefinition
 
@@ -43,8 +43,8 @@ def _get_kwargs(
 
 def _parse_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
-) -> Error | Task | None:
-    from ...models.error_answer import Error
+) -> ErrorBody | Task | None:
+    from ...models.error_body import ErrorBody
     from ...models.task import Task
 
     if response.status_code == 200:
@@ -53,52 +53,57 @@ def _parse_response(
         return response_200
 
     if response.status_code == 400:
-        response_400 = Error.from_dict(response.json())
+        response_400 = ErrorBody.from_dict(response.json())
 
         return response_400
 
     if response.status_code == 401:
-        response_401 = Error.from_dict(response.json())
+        response_401 = ErrorBody.from_dict(response.json())
 
         return response_401
 
     if response.status_code == 403:
-        response_403 = Error.from_dict(response.json())
+        response_403 = ErrorBody.from_dict(response.json())
 
         return response_403
 
     if response.status_code == 404:
-        response_404 = Error.from_dict(response.json())
+        response_404 = ErrorBody.from_dict(response.json())
 
         return response_404
 
     if response.status_code == 409:
-        response_409 = Error.from_dict(response.json())
+        response_409 = ErrorBody.from_dict(response.json())
 
         return response_409
 
     if response.status_code == 413:
-        response_413 = Error.from_dict(response.json())
+        response_413 = ErrorBody.from_dict(response.json())
 
         return response_413
 
     if response.status_code == 415:
-        response_415 = Error.from_dict(response.json())
+        response_415 = ErrorBody.from_dict(response.json())
 
         return response_415
 
     if response.status_code == 422:
-        response_422 = Error.from_dict(response.json())
+        response_422 = ErrorBody.from_dict(response.json())
 
         return response_422
 
     if response.status_code == 429:
-        response_429 = Error.from_dict(response.json())
+        response_429 = ErrorBody.from_dict(response.json())
 
         return response_429
 
+    if response.status_code == 503:
+        response_503 = ErrorBody.from_dict(response.json())
+
+        return response_503
+
     if 500 <= response.status_code <= 599:
-        response_5xx = Error.from_dict(response.json())
+        response_5xx = ErrorBody.from_dict(response.json())
 
         return response_5xx
 
@@ -110,7 +115,7 @@ def _parse_response(
 
 def _build_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
-) -> Response[Error | Task]:
+) -> Response[ErrorBody | Task]:
     return Response(
         status_code=HTTPStatus(response.status_code),
         content=response.content,
@@ -125,7 +130,7 @@ def sync_detailed(
     *,
     client: AuthenticatedClient | Client,
     body: TaskDefinition,
-) -> Response[Error | Task]:
+) -> Response[ErrorBody | Task]:
     """Replace a task
 
      Sets the whole definition of an existing task. What the body does not name goes back to its
@@ -145,7 +150,7 @@ def sync_detailed(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[Error | Task]
+        Response[ErrorBody | Task]
     """
 
     kwargs = _get_kwargs(
@@ -167,7 +172,7 @@ def sync(
     *,
     client: AuthenticatedClient | Client,
     body: TaskDefinition,
-) -> Error | Task | None:
+) -> ErrorBody | Task | None:
     """Replace a task
 
      Sets the whole definition of an existing task. What the body does not name goes back to its
@@ -187,7 +192,7 @@ def sync(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Error | Task
+        ErrorBody | Task
     """
 
     return sync_detailed(
@@ -204,7 +209,7 @@ async def asyncio_detailed(
     *,
     client: AuthenticatedClient | Client,
     body: TaskDefinition,
-) -> Response[Error | Task]:
+) -> Response[ErrorBody | Task]:
     """Replace a task
 
      Sets the whole definition of an existing task. What the body does not name goes back to its
@@ -224,7 +229,7 @@ async def asyncio_detailed(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[Error | Task]
+        Response[ErrorBody | Task]
     """
 
     kwargs = _get_kwargs(
@@ -244,7 +249,7 @@ async def asyncio(
     *,
     client: AuthenticatedClient | Client,
     body: TaskDefinition,
-) -> Error | Task | None:
+) -> ErrorBody | Task | None:
     """Replace a task
 
      Sets the whole definition of an existing task. What the body does not name goes back to its
@@ -264,7 +269,7 @@ async def asyncio(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Error | Task
+        ErrorBody | Task
     """
 
     return (

@@ -25,7 +25,7 @@ from synth_pools.backend.storage import pools, rollouts
 from synth_pools.backend.storage.database import Transaction
 from synth_pools.backend.storage.pools import Pool, find_pool, move_pool, task_documents
 
-from ..messages import Request, Response, json_response
+from ..messages import Request, Response, created_response, json_response
 from ..pagination import Page, read_page
 
 STATES = frozenset(
@@ -48,7 +48,8 @@ async def create_pool(request: Request) -> Response:
         _apply_after_commit(tx, request.services, pool)
         return pool.document(task_documents(tx, pool))
 
-    return json_response(await request.services.database.write(work), 201)
+    document = await request.services.database.write(work)
+    return created_response(document, "pools", document["id"])
 
 
 async def list_pools(request: Request) -> Response:

@@ -22,7 +22,7 @@ from synth_pools.backend.storage.pools import (
     task_documents,
 )
 
-from ..messages import Request, Response, json_response
+from ..messages import Request, Response, created_response, json_response
 from ..pagination import whole_list
 
 
@@ -43,7 +43,8 @@ async def create_task(request: Request) -> Response:
         pools.touch_pool(tx, pool.id)
         return task_document(row, pool)
 
-    return json_response(await request.services.database.write(work), 201)
+    document = await request.services.database.write(work)
+    return created_response(document, "pools", document["pool_id"], "tasks", document["id"])
 
 
 async def update_task(request: Request) -> Response:

@@ -11,29 +11,26 @@ from ..types import UNSET, Unset
 if TYPE_CHECKING:
     from ..models.error_detail_item import ErrorDetailItem
     from ..models.error_envelope import ErrorEnvelope
-    from ..models.json_object import JsonObject
 
 
-T = TypeVar("T", bound="Error")
+T = TypeVar("T", bound="ErrorBody")
 
 
 @_attrs_define
-class Error:
+class ErrorBody:
     """Every error of every operation. At least one of `detail` and `error` is there.
 
     Attributes:
-        detail (JsonObject | list[ErrorDetailItem] | str | Unset): What is wrong: a text, an object, or a list of fields
-            (422).
-        error (ErrorEnvelope | Unset): The older form of an error, and the only one with a stable code.
+        detail (dict[str, Any] | list[ErrorDetailItem] | str | Unset): What is wrong: a text, an object, or a list of
+            fields (422).
+        error (ErrorEnvelope | Unset): An error with a stable code, for programs.
     """
 
-    detail: JsonObject | list[ErrorDetailItem] | str | Unset = UNSET
+    detail: dict[str, Any] | list[ErrorDetailItem] | str | Unset = UNSET
     error: ErrorEnvelope | Unset = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        from ..models.json_object import JsonObject
-
         detail: dict[str, Any] | list[dict[str, Any]] | str | Unset
         if isinstance(self.detail, Unset):
             detail = UNSET
@@ -43,8 +40,6 @@ class Error:
                 detail_type_1_item = detail_type_1_item_data.to_dict()
                 detail.append(detail_type_1_item)
 
-        elif isinstance(self.detail, JsonObject):
-            detail = self.detail.to_dict()
         else:
             detail = self.detail
 
@@ -66,11 +61,10 @@ class Error:
     def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
         from ..models.error_detail_item import ErrorDetailItem
         from ..models.error_envelope import ErrorEnvelope
-        from ..models.json_object import JsonObject
 
         d = dict(src_dict)
 
-        def _parse_detail(data: object) -> JsonObject | list[ErrorDetailItem] | str | Unset:
+        def _parse_detail(data: object) -> dict[str, Any] | list[ErrorDetailItem] | str | Unset:
             if isinstance(data, Unset):
                 return data
             try:
@@ -86,15 +80,7 @@ class Error:
                 return detail_type_1
             except (TypeError, ValueError, AttributeError, KeyError):
                 pass
-            try:
-                if not isinstance(data, dict):
-                    raise TypeError()
-                detail_type_2 = JsonObject.from_dict(data)
-
-                return detail_type_2
-            except (TypeError, ValueError, AttributeError, KeyError):
-                pass
-            return cast(JsonObject | list[ErrorDetailItem] | str | Unset, data)
+            return cast(dict[str, Any] | list[ErrorDetailItem] | str | Unset, data)
 
         detail = _parse_detail(d.pop("detail", UNSET))
 
@@ -105,13 +91,13 @@ class Error:
         else:
             error = ErrorEnvelope.from_dict(_error)
 
-        error_answer = cls(
+        error_body = cls(
             detail=detail,
             error=error,
         )
 
-        error_answer.additional_properties = d
-        return error_answer
+        error_body.additional_properties = d
+        return error_body
 
     @property
     def additional_keys(self) -> list[str]:

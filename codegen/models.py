@@ -1,0 +1,224 @@
+"""Finish of the generated models: strict in what has to be there, kind to older servers.
+
+The generator sees a view of the document, and its models are finished as text, at places that have
+to be there: a generator that writes something else is an error, never a weaker model.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+import textwrap
+from typing import Any, ClassVar
+
+from openapi_python_client import Project
+from openapi_python_client.parser import GeneratorData
+from openapi_python_client.parser.properties import AnyProperty, LiteralEnumProperty, ModelProperty
+from openapi_python_client.parser.properties.boolean import BooleanProperty
+from openapi_python_client.parser.properties.float import FloatProperty
+from openapi_python_client.parser.properties.int import IntProperty
+from openapi_python_client.parser.properties.list_property import ListProperty
+from openapi_python_client.parser.properties.none import NoneProperty
+from openapi_python_client.parser.properties.string import StringProperty
+from openapi_python_client.parser.properties.union import UnionProperty
+
+from codegen import CodegenError
+
+# How servers from before this document answer a property: its names there, or "absent".
+OLDER = "x-older-servers"
+# An enumeration that may grow: a value that is not listed reaches the reader.
+OPEN = "x-open-enum"
+FREE_FORM = "JsonObject"
+
+_READERS = {
+    StringProperty: "read_text",
+    IntProperty: "read_integer",
+    FloatProperty: "read_number",
+    BooleanProperty: "read_flag",
+    LiteralEnumProperty: "read_text",
+}
+# What the generator writes to read a property that is one of several things.
+_UNION = r" *def _parse_{0}\(data: object\)(?:(?!\bdef ).)*?\n( *){0} = _parse_{0}\(([^\n]*)\)\n"
+_TRY = re.compile(
+    r" *try:\n(.*?) *except \(TypeError, ValueError, AttributeError, KeyError\):\n *pass\n"
+    r" *return cast\([^\n]*\n",
+    re.DOTALL,
+)
+
+
+class FreeFormProperty(AnyProperty):
+    """A JSON object of which the document says nothing: a plain dictionary."""
+
+    _type_string: ClassVar[str] = "dict[str, Any]"
+    _json_type_string: ClassVar[str] = "dict[str, Any]"
+
+
+def view(document: dict[str, Any]) -> dict[str, Any]:
+    """Return the document as the generator of models is to see it.
+
+    It has no defaults: a model sends what its maker has set, else a patch would reset what it does
+    not name. And what older servers leave out is optional there, unless it can be read as empty.
+    """
+    seen = copy.deepcopy(document)
+    for schema in _schemas(seen).values():
+        # That one of some is there cannot be said of a class; the generator would make it a union.
+        if all(set(part) == {"required"} for part in schema.get("anyOf", ())):
+            schema.pop("anyOf", None)
+        required = schema.get("required", [])
+        for name, described in schema.get("properties", {}).items():
+            described.pop("default", None)
+            if described.get(OLDER) == "absent" and not _empty(seen, described):
+                required.remove(name)
+    return seen
+
+
+def adapt(data: GeneratorData) -> None:
+    """Make dictionaries of the free-form objects in what was parsed."""
+    for model in data.models:
+        for properties in (model.required_properties or [], model.optional_properties or []):
+            properties[:] = [_without_free_form(each) for each in properties]
+        unused = f"import {FREE_FORM}"
+        model.set_relative_imports({i for i in model.relative_imports or () if unused not in i})
+        model.set_lazy_imports({i for i in model.lazy_imports or () if unused not in i})
+
+
+def equip(project: Project, document: dict[str, Any]) -> None:
+    """Give the templates what they need to finish the models."""
+    schemas = _schemas(document)
+    project.env.globals["open_enums"] = {name for name, node in schemas.items() if node.get(OPEN)}
+    project.env.filters["finish_model"] = lambda text, model: _finish(document, text, model)
+
+
+def _schemas(document: dict[str, Any]) -> dict[str, Any]:
+    found = document.get("components", {}).get("schemas", {})
+    return {name: node for name, node in found.items() if isinstance(node, dict)}
+
+
+def _empty(document: dict[str, Any], described: dict[str, Any]) -> str | None:
+    """Return the empty value, as code, of a property that has one."""
+    if described.get("type") == "array":
+        return "[]"
+    name = described.get("$ref", "").rpartition("/")[2]
+    is_object = _schemas(document).get(name, described).get("type") == "object"
+    return "{}" if is_object else None
+
+
+def _without_free_form(each: Any) -> Any:
+    if isinstance(each, ModelProperty) and each.class_info.name == FREE_FORM:
+        return FreeFormProperty(
+            name=each.name,
+            required=each.required,
+            default=None,
+            python_name=each.python_name,
+            description=each.description,
+            example=None,
+        )
+    if isinstance(each, UnionProperty):
+        each.inner_properties[:] = [_without_free_form(one) for one in each.inner_properties]
+    if isinstance(each, ListProperty):
+        each.inner_property = _without_free_form(each.inner_property)
+    return each
+
+
+def _finish(document: dict[str, Any], text: str, model: ModelProperty) -> str:
+    """Finish the text of a model: strict about what has to be there, and kind to older servers."""
+    schema = _schemas(document).get(str(model.class_info.name), {})
+    used: set[str] = set()
+
+    def replace(old: str, new: str) -> None:
+        nonlocal text
+        if text.count(old) != 1:
+            raise CodegenError(f"{model.class_info.name}: the generator wrote no {old!r}")
+        text = text.replace(old, new)
+
+    for each in model.required_properties or ():
+        name = each.name.get_untrusted_value()
+        described = schema.get("properties", {}).get(name, {})
+        source = _source(document, each, name, described, used)
+        reader = _reader(each)
+        if reader is not None:
+            used.add(reader)
+            source = f'{reader}({source}, "{name}")'
+        replace(f'd.pop("{name}")', source)
+    for each in (*(model.required_properties or ()), *(model.optional_properties or ())):
+        if isinstance(each, UnionProperty):
+            old, new = _union(text, each, used)
+            replace(old, new)
+    if not model.additional_properties:
+        used.add("refuse_keys")
+        made = f"{model.class_info.module_name} = cls("
+        replace(made, f"refuse_keys(d, cls)\n        {made}")
+    return _with_imports(text, used)
+
+
+def _source(
+    document: dict[str, Any], each: Any, name: str, described: dict[str, Any], used: set[str]
+) -> str:
+    """Return the code that takes a required property out of an answer."""
+    older = described.get(OLDER, [])
+    nullable = isinstance(each, UnionProperty) and any(
+        isinstance(one, NoneProperty) for one in each.inner_properties
+    )
+    default = "None" if nullable else None
+    if older == "absent":
+        default, older = default or _empty(document, described), []
+    more = f", default={default}" if default and older else f", {default}" if default else ""
+    if not older:
+        return f'd.pop("{name}"{more})'
+    used.add("pop_older")
+    names = ", ".join(f'"{one}"' for one in (name, *older))
+    return f"pop_older(d, src_dict, {names}{more})"
+
+
+def _reader(each: Any) -> str | None:
+    if isinstance(each, FreeFormProperty):
+        return "read_object"
+    return next((name for kind, name in _READERS.items() if type(each) is kind), None)
+
+
+def _union(text: str, union: UnionProperty, used: set[str]) -> tuple[str, str]:
+    """Return what the generator wrote to read a union, and what is to stand in its place.
+
+    Where nothing fits it would pass on whatever came.
+    """
+    name = str(union.python_name)
+    found = re.search(_UNION.format(name), text, re.DOTALL)
+    if found is None:
+        raise CodegenError(f"the generator wrote nothing that parses {name}")
+    old, blank, source = found[0], found[1], found[2]
+    json_name = union.name.get_untrusted_value()
+    kinds = [one for one in union.inner_properties if not isinstance(one, NoneProperty)]
+    nullable = len(kinds) < len(union.inner_properties)
+    if all(_reader(one) == "read_text" for one in kinds):
+        # A text, whichever: what is listed of it is for people.
+        kinds = kinds[-1:] if isinstance(kinds[-1], StringProperty) else kinds
+    if len(kinds) > 1:
+        return old, old
+    reader = _reader(kinds[0])
+    if isinstance(kinds[0], LiteralEnumProperty):
+        used.add("read_choice")
+        check = f"check_{kinds[0].get_class_name_snake_case()}"
+        return old, f"{blank}{name} = read_choice({source}, {check})\n"
+    if reader is None:
+        used.add("wrong_type")
+        return old, _TRY.sub(lambda tried: _certain(tried[1], blank, json_name), old)
+    used.add(reader)
+    if not nullable and union.required:
+        return old, f'{blank}{name} = {reader}({source}, "{json_name}")\n'
+    used.add("read_optional")
+    return old, f'{blank}{name} = read_optional({source}, {reader}, "{json_name}")\n'
+
+
+def _certain(tried: str, blank: str, name: str) -> str:
+    """Take what the generator only tries for certain: there is nothing else that it may be."""
+    body = textwrap.indent(textwrap.dedent(tried), f"{blank}    ")
+    return body.replace("raise TypeError()", f'raise wrong_type(data, "{name}")')
+
+
+def _with_imports(text: str, used: set[str]) -> str:
+    if not used:
+        return text
+    line = "from ..types import UNSET, Unset\n"
+    if line not in text:
+        raise CodegenError("the generator imports no UNSET into its models")
+    return text.replace(line, f"{line}from ..reading import {', '.join(sorted(used))}\n", 1)

@@ -1,0 +1,91 @@
+from typing import Literal
+
+ErrorCode = (
+    Literal[
+        "artifact_expired",
+        "artifact_not_found",
+        "backend_stopping",
+        "bad_request",
+        "container_error",
+        "container_timeout",
+        "container_unreachable",
+        "forbidden_container_key",
+        "forbidden_container_url",
+        "forbidden_host",
+        "headers_too_large",
+        "id_mismatch",
+        "idempotency_conflict",
+        "internal_error",
+        "method_not_allowed",
+        "no_active_pool",
+        "not_found",
+        "not_implemented",
+        "payload_too_large",
+        "pool_archived",
+        "pool_exists",
+        "pool_not_active",
+        "pool_not_found",
+        "pool_queue_full",
+        "processes_not_allowed",
+        "queue_full",
+        "range_not_satisfiable",
+        "rollout_finished",
+        "rollout_not_found",
+        "storage_unavailable",
+        "task_exists",
+        "task_not_found",
+        "too_many_connections",
+        "too_many_streams",
+        "unauthorized",
+        "unsupported_media_type",
+        "validation_failed",
+    ]
+    | str
+)
+
+ERROR_CODE_VALUES: frozenset[str] = frozenset(
+    [
+        "artifact_expired",
+        "artifact_not_found",
+        "backend_stopping",
+        "bad_request",
+        "container_error",
+        "container_timeout",
+        "container_unreachable",
+        "forbidden_container_key",
+        "forbidden_container_url",
+        "forbidden_host",
+        "headers_too_large",
+        "id_mismatch",
+        "idempotency_conflict",
+        "internal_error",
+        "method_not_allowed",
+        "no_active_pool",
+        "not_found",
+        "not_implemented",
+        "payload_too_large",
+        "pool_archived",
+        "pool_exists",
+        "pool_not_active",
+        "pool_not_found",
+        "pool_queue_full",
+        "processes_not_allowed",
+        "queue_full",
+        "range_not_satisfiable",
+        "rollout_finished",
+        "rollout_not_found",
+        "storage_unavailable",
+        "task_exists",
+        "task_not_found",
+        "too_many_connections",
+        "too_many_streams",
+        "unauthorized",
+        "unsupported_media_type",
+        "validation_failed",
+    ]
+)
+
+
+def check_error_code(value: str) -> ErrorCode:
+    """Let any value through: ERROR_CODE_VALUES are those known when this was generated."""
+    return value

@@ -1,0 +1,141 @@
+"""The tables of error codes, compared with the source of the backend."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import synth_pools.backend
+from tests.support.document import SCHEMAS, SPEC
+
+_BACKEND = Path(synth_pools.backend.__file__).parent
+_SOURCES = {path: ast.parse(path.read_text()) for path in sorted(_BACKEND.rglob("*.py"))}
+# What hands on the code of another error, by the function that does it.
+_HANDED_ON = {"_as_api_error": {(504, "container_timeout"), (502, "container_unreachable")}}
+
+
+class Raised(NamedTuple):
+    """An error as the source writes it."""
+
+    status: int
+    code: str
+    retryable: bool | None
+
+
+def table(heading: str) -> list[list[str]]:
+    """Return the cells of the table of codes below a heading of the description."""
+    section = SPEC["info"]["description"].partition(f"## {heading}\n")[2].partition("\n## ")[0]
+    rows = [line.strip("| ").split(" | ") for line in section.splitlines() if line[:2] == "| "]
+    start = next(number for number, row in enumerate(rows) if row[0] == "code")
+    return [row for row in rows[start + 1 :] if re.fullmatch(r"`[a-z_]+`", row[0])]
+
+
+_ERRORS = {row[0].strip("`"): (int(row[1]), row[2]) for row in table("Errors")}
+_FAILURES = [row[0].strip("`") for row in table("Rollouts: states") if len(row) == 2]
+
+
+def constants() -> dict[str, object]:
+    """Map the constants of all modules to their values: no two that matter have one name."""
+    found: dict[str, object] = {}
+    for tree in _SOURCES.values():
+        for node in tree.body:
+            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+                try:
+                    found[node.targets[0].id] = ast.literal_eval(node.value)
+                except ValueError:
+                    continue
+    return found
+
+
+_CONSTANTS = constants()
+
+
+def value_of(node: ast.AST) -> object:
+    if isinstance(node, ast.Starred):
+        node = node.value
+    if isinstance(node, ast.Name):
+        return _CONSTANTS.get(node.id)
+    return node.value if isinstance(node, ast.Constant) else None
+
+
+def calls(*names: str) -> Iterator[tuple[str, ast.Call, str]]:
+    """Yield each call of a function of one of these names, with that and the function around it."""
+    for tree in _SOURCES.values():
+        for around in ast.walk(tree):
+            if isinstance(around, ast.FunctionDef | ast.AsyncFunctionDef):
+                for node in ast.walk(around):
+                    name = getattr(node, "func", None)
+                    called = getattr(name, "attr", getattr(name, "id", None))
+                    if isinstance(node, ast.Call) and called in names:
+                        yield called, node, around.name
+
+
+def raised() -> set[Raised]:
+    """Find every error that a request can be answered with."""
+    found = set()
+    for name, call, around in calls("ApiError", "conflict", "_full", "_refuse"):
+        retry = {word.arg: value_of(word.value) for word in call.keywords}.get("retryable")
+        retryable = retry if isinstance(retry, bool) else None
+        if name == "conflict":
+            status, code = 409, value_of(call.args[0])
+        elif name == "_full":
+            status, code, retryable = 429, value_of(call.args[0]), True
+        else:
+            given = value_of(call.args[0])
+            assert isinstance(given, int), f"{around}: a status that cannot be read"
+            status, code = given, value_of(call.args[1])
+        # A pair of code and message.
+        code = code[0] if isinstance(code, tuple) else code
+        if isinstance(code, str):
+            found.add(Raised(status, code, retryable))
+        elif around in _HANDED_ON:
+            found |= {Raised(s, c, None) for s, c in _HANDED_ON[around] if s == status}
+        else:
+            # `conflict` and `_full` are told what they build.
+            assert around in ("conflict", "_full"), f"{around} builds an error without a code"
+    return found
+
+
+def test_every_code_that_the_backend_sends_is_in_the_table_and_no_other() -> None:
+    sent = {(error.code, error.status) for error in raised()}
+    assert {(code, status) for code, (status, _) in _ERRORS.items()} == sent
+    assert list(_ERRORS) == SCHEMAS["ErrorCode"]["enum"]
+
+
+def test_what_is_worth_a_repetition_is_said_so_in_both() -> None:
+    for error in raised():
+        told = _ERRORS[error.code][1]
+        if error.retryable is not None:
+            assert told == ("yes" if error.retryable else "no") or "while" in told, error
+    temporary = {code for code, (status, _) in _ERRORS.items() if status in (429, 503)}
+    assert all(_ERRORS[code][1] == "yes" for code in temporary)
+
+
+def test_a_code_that_is_written_as_json_is_in_the_table() -> None:
+    written = {
+        value.value
+        for tree in _SOURCES.values()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Dict)
+        for key, value in zip(node.keys, node.values, strict=True)
+        if isinstance(key, ast.Constant) and key.value == "code"
+        if isinstance(value, ast.Constant)
+    }
+    assert written == {"backend_stopping"}
+
+
+def test_every_code_of_a_failed_rollout_is_in_the_table_and_no_other() -> None:
+    codes = {value_of(call.args[0]) for _, call, _ in calls("TargetError", "failure")}
+    sent = {code for code in codes if isinstance(code, str)}
+    assert set(_FAILURES) == sent
+    assert SCHEMAS["RolloutErrorCode"]["enum"] == _FAILURES
+
+
+def test_examples_hold_codes_that_are_sent() -> None:
+    codes = {**dict.fromkeys(_ERRORS), **dict.fromkeys(_FAILURES)}
+    shown = re.findall(r"'code': '(\w+)'", str(SPEC["components"]["examples"]))
+    assert len(shown) > 5
+    assert set(shown) <= {*codes, "process_not_healthy"}
