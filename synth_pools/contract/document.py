@@ -52,6 +52,7 @@ class Operation:
     tag: str
     responses: Mapping[str, DocumentedResponse]
     pattern: re.Pattern[str] = field(repr=False)
+    request: Mapping[str, Any] | None = field(repr=False, default=None)
 
     @property
     def route(self) -> str:
@@ -150,6 +151,19 @@ class Document:
             validator = self._validators[key] = self._compile(schema)
         return _complaints(validator, value)
 
+    def allows(self, operation: Operation, body: Any) -> bool:
+        """Return True if the document calls a body of an operation valid."""
+        if operation.request is None:
+            return True
+        key = f"request|{operation.id}"
+        validator = self._validators.get(key)
+        if validator is None:
+            components = {"schemas": self._spec.get("components", {}).get("schemas", {})}
+            whole = {**operation.request, "components": components}
+            validator = jsonschema_rs.Draft202012Validator(whole, validate_formats=True)
+            self._validators[key] = validator
+        return validator.is_valid(body)
+
     @property
     def documented(self) -> dict[str, tuple[str, ...]]:
         """The documented statuses by operation."""
@@ -178,7 +192,16 @@ class Document:
                     for status, response in raw["responses"].items()
                 }
                 tag = next(iter(raw.get("tags", [])), "")
-                yield Operation(raw["operationId"], method.upper(), path, tag, responses, pattern)
+                content = self._resolve(raw.get("requestBody", {})).get("content", {})
+                yield Operation(
+                    raw["operationId"],
+                    method.upper(),
+                    path,
+                    tag,
+                    responses,
+                    pattern,
+                    content.get("application/json", {}).get("schema"),
+                )
 
     def _answer(self, status: str, raw: Mapping[str, Any]) -> DocumentedResponse:
         content = {name: media.get("schema", {}) for name, media in raw.get("content", {}).items()}

@@ -91,3 +91,12 @@ def test_a_file_that_is_no_document_is_told_in_one_line(
 
 def test_the_packages_own_document_is_the_default() -> None:
     assert read_specification(None) == load_spec()
+
+
+def test_it_tells_the_bodies_that_it_calls_valid() -> None:
+    create = DOCUMENT.operations["create_rollout"]
+    assert DOCUMENT.allows(create, {"mode": "async", "seed": 7})
+    # Enumerations of requests are closed, those of responses are not.
+    assert not DOCUMENT.allows(create, {"mode": "later"})
+    assert not DOCUMENT.allows(create, {"no_such_key": 1})
+    assert DOCUMENT.allows(DOCUMENT.operations["get_pool"], {"anything": 1})

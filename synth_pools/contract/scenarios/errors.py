@@ -118,8 +118,9 @@ def errors_invalid(ctx: Context) -> None:
             body: dict[str, Any] = {field: wrong}
             if operation.id in ("create_pool", "replace_pool") and field != "name":
                 body["name"] = ctx.resources.name()
-            if wrong is ABSENT:
-                del body[field]
+            if ctx.session.document.allows(operation, body):
+                # Another version of the document takes what this one refused.
+                continue
             response = ctx.call(operation.id, ids, json=body)
             if not ctx.expect.status(response, Status(422, f"{field} is wrong"), operation.id):
                 ctx.session.register_pool(str(response.at("id")))
@@ -168,9 +169,9 @@ def _wrong_fields(operation: str) -> list[tuple[str, Any]]:
         ("rollouts", [{}] * 1001), ("requests", "x"), ("requests", [[]]),
     ]  # fmt: skip
     chosen = {
-        "create_pool": [*pool, ("name", ABSENT), *(("pool_id", one) for one in ids)],
-        "replace_pool": [*pool, ("name", ABSENT)],
-        "update_pool": [*pool, ("name", None)],
+        "create_pool": [*pool, *(("pool_id", one) for one in ids)],
+        "replace_pool": pool,
+        "update_pool": pool,
         "create_task": [*task, *(("task_id", one) for one in ids)],
         "update_task": task,
         "patch_task": task,
