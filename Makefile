@@ -20,6 +20,9 @@ DEMO_STAMP      = $(DEMO)/.installed
 BENCH           = .venv-bench
 BENCH_STAMP     = $(BENCH)/.installed
 
+# Of what is not compiled each of the workers and each of the programs that tests start would make its own.
+unexport PYTHONDONTWRITEBYTECODE
+
 CODE = bench codegen examples synth_pools tests
 
 .DEFAULT_GOAL := help

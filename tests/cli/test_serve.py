@@ -18,6 +18,7 @@ import httpx
 import pytest
 
 from synth_pools.cli.main import root
+from tests.support.commands import run_command
 from tests.support.ports import HeldPort
 
 COMMAND = [sys.executable, "-m", "synth_pools.cli"]
@@ -39,14 +40,7 @@ def environment(home: Path, **extra: str) -> dict[str, str]:
 
 
 def run(home: Path, *arguments: str, **extra: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*COMMAND, *arguments],
-        capture_output=True,
-        text=True,
-        timeout=LIMIT,
-        check=False,
-        env=environment(home, **extra),
-    )
+    return run_command(*arguments, environment=environment(home, **extra))
 
 
 class Serving:

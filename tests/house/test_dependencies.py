@@ -12,6 +12,9 @@ import pytest
 
 from tests.house.tree import ROOT, modules
 
+# Parsing the whole tree takes seconds: once.
+pytestmark = pytest.mark.xdist_group("house")
+
 # The client logs spans where its user has installed OpenTelemetry; no extra brings it.
 _OF_THE_USER = {"opentelemetry"}
 _OURS = {"synth_pools", "synth_pools_api"}

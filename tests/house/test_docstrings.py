@@ -9,6 +9,9 @@ import pytest
 
 from tests.house.tree import modules
 
+# Parsing the whole tree takes seconds: once.
+pytestmark = pytest.mark.xdist_group("house")
+
 # A line that begins with one of these is a saying about the thing: "What a run prints".
 _CLAUSE_WORDS = {
     "As",

@@ -5,7 +5,12 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+import pytest
+
 from tests.house.tree import Module, modules
+
+# Parsing the whole tree takes seconds: once.
+pytestmark = pytest.mark.xdist_group("house")
 
 _Import = ast.Import | ast.ImportFrom
 

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 
+import pytest
+
 from tests.house.tree import modules
+
+# Parsing the whole tree takes seconds: once.
+pytestmark = pytest.mark.xdist_group("house")
 
 # Names that several modules have, each with its reason.
 _SHARED = {

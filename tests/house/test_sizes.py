@@ -6,6 +6,9 @@ import pytest
 
 from tests.house.tree import PACKAGE, ROOT, modules
 
+# Parsing the whole tree takes seconds: once.
+pytestmark = pytest.mark.xdist_group("house")
+
 LONGEST = 450
 SHORT = 40
 # Modules that may be short: their subject is small, or its place is given.

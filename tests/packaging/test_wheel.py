@@ -47,6 +47,8 @@ def install(wheel: Path, folder: Path, *, extras: str = "") -> Path:
     run(
         *(sys.executable, "-m", "pip", "--python", programs / "python", "--quiet", "install"),
         *("--disable-pip-version-check", "--constraint", REPO / "requirements/constraints.txt"),
+        # Little of all that is installed is ever loaded.
+        "--no-compile",
         f"{wheel}{extras}",
         cwd=folder,
     )

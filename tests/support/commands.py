@@ -2,22 +2,54 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import subprocess
 import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import click
 
 from synth_pools.cli.serve import serve
 
+_SECONDS = 60.0
 
-def run_command(*arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "synth_pools.cli", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
+# Loading the command takes half a second: here a process that has loaded it forks for each run.
+_PROCESSES = multiprocessing.get_context("forkserver")
+_PROCESSES.set_forkserver_preload(["synth_pools.cli.main", "synth_pools.local"])
+
+
+def run_command(
+    *arguments: object, environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run `synth-pools` with these arguments, in this environment where none is given."""
+    given = [str(argument) for argument in arguments]
+    with tempfile.TemporaryDirectory() as folder:
+        texts = Path(folder, "out"), Path(folder, "err")
+        process = _PROCESSES.Process(
+            target=_run, args=(given, dict(environment or os.environ), texts)
+        )
+        process.start()
+        process.join(_SECONDS)
+        try:
+            assert process.exitcode is not None, f"{given} runs after {_SECONDS} seconds"
+        finally:
+            process.kill()
+            process.join(_SECONDS)
+        out, err = (text.read_text(encoding="utf-8") for text in texts)
+    return subprocess.CompletedProcess(given, process.exitcode, out, err)
+
+
+def _run(arguments: Sequence[str], environment: dict[str, str], texts: Sequence[Path]) -> None:
+    from synth_pools.cli import run  # loaded already, and only where it runs
+
+    for number, text in enumerate(texts, 1):
+        os.dup2(os.open(text, os.O_WRONLY | os.O_CREAT), number)
+    os.environ.clear()
+    os.environ.update(environment)
+    sys.exit(run(arguments))
 
 
 def refusal_of(*arguments: object) -> str:

@@ -225,7 +225,7 @@ with LocalBackend(sys.argv[1], api_key=KEY) as backend:
 
 def test_after_a_crash_a_batch_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
     """And its key tells: what the crash took is admitted by the repetition, once."""
-    body = {"pool_id": "p", "rollouts": [{"env": {"delay": 60}, "seed": n} for n in range(400)]}
+    body = {"pool_id": "p", "rollouts": [{"env": {"delay": 60}, "seed": n} for n in range(150)]}
     for wait in (0.0, 0.03, 0.06, 0.3):
         key = uuid.uuid4().hex
         process = subprocess.Popen(
@@ -248,11 +248,11 @@ def test_after_a_crash_a_batch_is_there_whole_or_not_at_all(tmp_path: Path) -> N
                 answered = sent.result(30)
         with serve(tmp_path, validate_responses=False) as again:
             added = count(again) - before
-            assert added in (0, 400)
+            assert added in (0, 150)
             assert answered <= added
             repeated = batch(again, body, key)
-            assert repeated["admitted"] == 400
-            assert count(again) - before == 400
+            assert repeated["admitted"] == 150
+            assert count(again) - before == 150
             for rollout_id in ids(repeated):
                 # The one that ran has failed with the backend.
                 again.send("POST", f"/v1/rollouts/{rollout_id}/cancel")

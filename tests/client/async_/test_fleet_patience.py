@@ -83,9 +83,15 @@ REFUSALS = {
 }
 
 
-@pytest.mark.parametrize("refusal", REFUSALS)
-@pytest.mark.parametrize("in_flight", [1, 16, 120])
-@pytest.mark.parametrize("patience", [1.0, 600.0])
+@pytest.mark.parametrize(
+    ("refusal", "in_flight", "patience"),
+    [
+        *((refusal, 16, patience) for refusal in REFUSALS for patience in (1.0, 600.0)),
+        ("too many", 1, 600.0),
+        ("too many", 120, 600.0),
+        ("broken", 120, 1.0),
+    ],
+)
 async def test_patience_bounds_the_time(
     server: FaultServer,
     fleet_client: AsyncContainerPoolsClient,
@@ -140,8 +146,8 @@ async def test_those_that_wait_are_woken_when_there_is_room(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # The many wait for the places of the few.
-    monkeypatch.setattr("synth_pools._client._async.transport.AsyncTransport.most_calls", 8)
-    outcomes = await gather(fleet_client.rollouts.run_many(P, seeds(600), max_in_flight=200))
+    monkeypatch.setattr("synth_pools._client._async.transport.AsyncTransport.most_calls", 4)
+    outcomes = await gather(fleet_client.rollouts.run_many(P, seeds(300), max_in_flight=100))
     assert all(outcome.ok for outcome in outcomes)
     assert len(waits) < 4 * len(server.requests)
 

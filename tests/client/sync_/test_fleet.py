@@ -100,12 +100,17 @@ def test_endless_requests_are_taken_as_they_are_needed(
 def test_memory_is_flat(service: FleetService, fleet_client: ContainerPoolsClient) -> None:
     most = 0
     fleet = fleet_client.rollouts.run_many(P, ({"seed": n} for n in range(400)), max_in_flight=8)
-    for outcome in fleet:
-        if outcome.index % 40 == 0:
-            gc.collect()
-            alive = sum(isinstance(thing, RolloutOutcome) for thing in gc.get_objects())
-            most = max(most, alive)
-    assert most <= 2 * 8 + 2
+    # What is there already is not looked through again and again.
+    gc.freeze()
+    try:
+        for outcome in fleet:
+            if outcome.index % 40 == 0:
+                gc.collect()
+                alive = sum(isinstance(thing, RolloutOutcome) for thing in gc.get_objects())
+                most = max(most, alive)
+    finally:
+        gc.unfreeze()
+    assert 1 <= most <= 2 * 8 + 2
 
 
 def test_one_bad_item_sinks_no_other(
