@@ -121,7 +121,7 @@ async def open_services(settings: Settings, contract: Contract) -> AsyncIterator
         # Before the scheduler: what runs is left to the next start, and no container is told to
         # give it up.
         stack.push_async_callback(background.close, settings.shutdown_seconds)
-        rollout_service = RolloutService(database, scheduler, admission, contract, notifier)
+        rollout_service = RolloutService(database, scheduler, runner, admission, contract, notifier)
         secret, archived = await _read_what_is_there(
             database, scheduler, balancer, processes, settings
         )

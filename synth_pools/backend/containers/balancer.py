@@ -62,6 +62,7 @@ class Lease:
         self._pool_id = pool_id
         self._direct = direct
         self.url: str | None = None
+        self._member: Member | None = None
         self._occupy(member)
 
     def __enter__(self) -> Self:
@@ -73,12 +74,12 @@ class Lease:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._release()
+        self.release()
 
     def move(self, url: str | None) -> None:
         """Move the claim to the task's own container, or to the one of an earlier attempt."""
         if url != self.url:
-            self._release()
+            self.release()
             self._occupy(None if url is None else self._balancer.find(self._pool_id, url))
             self.url = url
 
@@ -102,18 +103,19 @@ class Lease:
         self._member.container.fail(reason)
         return nobody_listens and self._balancer.found_nobody(self._member, reason)
 
-    def _occupy(self, member: Member | None) -> None:
-        self._member = member
-        if member is not None:
-            self.url = member.url
-            member.occupy(direct=self._direct)
-
-    def _release(self) -> None:
+    def release(self) -> None:
+        """Give up the claim; nothing happens if it was given up before."""
         member, self._member = self._member, None
         if member is not None:
             member.release(direct=self._direct)
             if member.retired and member.is_idle:
                 self._balancer.release_retired(member)
+
+    def _occupy(self, member: Member | None) -> None:
+        self._member = member
+        if member is not None:
+            self.url = member.url
+            member.occupy(direct=self._direct)
 
 
 class Balancer:
@@ -307,6 +309,10 @@ class Balancer:
             if pool is not None and pool.interruptions != interruptions:
                 raise LeaseInterruptedError
         return self.acquire_now(pool_id, tried, is_retry=is_retry)
+
+    def acquire_if_open(self, pool_id: str) -> Lease | None:
+        """Lease a container at once; None where a rollout would have to wait for one."""
+        return self.acquire_now(pool_id) if self._is_open(pool_id) else None
 
     def acquire_now(
         self,

@@ -14,9 +14,10 @@ from collections.abc import AsyncGenerator, Iterator
 
 from ..domain.errors import ApiError
 from ..storage import events as stored_events
-from ..storage.database import Database
+from ..storage.database import Database, Row
 from ..storage.events import Piece
-from ..storage.rollouts import FINAL, find_position, status_of
+from ..storage.rollouts import FINAL, find_position
+from .end_waiters import EndWaiter, EndWaiters
 
 # How many are woken before others have their turn.
 _WOKEN_AT_ONCE = 16
@@ -77,13 +78,13 @@ class RolloutNotifier:
     def __init__(self) -> None:
         # Those who read all events, and those who want to know of the end.
         self._readers: dict[str, _Readers] = {}
-        self._waiting_for_end: dict[str, set[asyncio.Event]] = {}
+        self._end_waiters = EndWaiters()
         self._pieces: OrderedDict[tuple[str, int], Piece] = OrderedDict()
         self._shared_bytes = 0
 
     def __len__(self) -> int:
         reading = sum(len(readers.waiting) for readers in self._readers.values())
-        return reading + sum(len(waiting) for waiting in self._waiting_for_end.values())
+        return reading + len(self._end_waiters)
 
     @contextlib.contextmanager
     def read(self, rollout_id: str) -> Iterator[tuple[_Readers, asyncio.Event]]:
@@ -98,27 +99,20 @@ class RolloutNotifier:
             if not readers.waiting:
                 self._readers.pop(rollout_id, None)
 
-    @contextlib.contextmanager
-    def watch_end(self, rollout_id: str) -> Iterator[asyncio.Event]:
-        """Yield an event that is set where a rollout may have ended; clear it before looking."""
-        changed = asyncio.Event()
-        waiting = self._waiting_for_end.setdefault(rollout_id, set())
-        waiting.add(changed)
-        try:
-            yield changed
-        finally:
-            waiting.discard(changed)
-            if not waiting:
-                self._waiting_for_end.pop(rollout_id, None)
+    def end_waiter(self) -> EndWaiter:
+        """Return a waiter for the end of a rollout that is about to be admitted."""
+        return EndWaiter(self._end_waiters)
 
-    def notify(self, rollout_id: str, *, goes_on: bool = False) -> None:
-        """Wake those who watch; where the rollout goes on, not those who wait for its end."""
+    def notify(self, rollout_id: str) -> None:
+        """Wake those who read the events of a rollout."""
         readers = self._readers.get(rollout_id)
         if readers is not None:
             readers.notify()
-        if not goes_on:
-            for changed in self._waiting_for_end.get(rollout_id, ()):
-                changed.set()
+
+    def notify_end(self, rollout: Row) -> None:
+        """Wake those who read the events of a rollout, and hand it to all who wait for its end."""
+        self.notify(rollout["id"])
+        self._end_waiters.hand_out(rollout)
 
     def shared(self, rollout_id: str, position: int, last_sequence: int) -> Piece | None:
         """Return what another reader has read after a position.
@@ -193,24 +187,6 @@ async def follow_events(
                 # What was missed for whatever reason is found now.
                 readers.empty_after = None
                 yield stored_events.HEARTBEAT
-
-
-async def until_final(
-    database: Database, notifier: RolloutNotifier, rollout_id: str, limit_seconds: float
-) -> None:
-    """Wait for the end of a rollout, at most so many seconds.
-
-    Raises:
-        ApiError: The rollout was forgotten, or the database cannot be read.
-    """
-    with contextlib.suppress(TimeoutError), notifier.watch_end(rollout_id) as changed:
-        async with asyncio.timeout(limit_seconds):
-            while True:
-                changed.clear()
-                with database.reading_once() as db:
-                    if status_of(db, rollout_id) in FINAL:
-                        return
-                await changed.wait()
 
 
 async def _happens(changed: asyncio.Event, seconds: float) -> bool:

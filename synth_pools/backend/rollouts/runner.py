@@ -32,7 +32,7 @@ from .event_feed import RolloutNotifier
 from .polling import follow, is_accepted
 from .recovery import is_lost, lost
 from .results import interpret, within
-from .scheduler import RunEnd
+from .scheduler import Begun, RunEnd
 
 # From here on, taking an answer apart would hold up everybody else for too long.
 _LARGE_ANSWER = 256 * 1024
@@ -155,7 +155,33 @@ class Runner:
         limit = timeout_of(request_limits) or timeout_of(pool.view["config"])
         return limit or self._settings.default_timeout_seconds
 
-    async def run(self, pool_id: str, rollout_id: str) -> RunEnd:
+    def lease(self, pool_id: str) -> Lease | None:
+        """Lease a container at once; None where a rollout would have to wait for one."""
+        return self._balancer.acquire_if_open(pool_id)
+
+    def first_attempt(
+        self, rollout_id: str, request: dict[str, Any], pool: Pool, url: str | None
+    ) -> Attempt:
+        """Return the first attempt at a rollout that is being admitted.
+
+        Args:
+            rollout_id: The rollout.
+            request: Its request.
+            pool: Its pool.
+            url: The address that it is to be sent to.
+        """
+        return Attempt(
+            rollout_id,
+            request,
+            1,
+            url,
+            container_key_env(pool.view),
+            self.limit_seconds(pool, request.get("limits")),
+            submits_asynchronously(pool.view),
+            is_resumed=False,
+        )
+
+    async def run(self, pool_id: str, rollout_id: str, begun: Begun | None = None) -> RunEnd:
         """See a rollout to its end: one that waits, or one that ran when the backend ended.
 
         Cancelled where the rollout was cancelled: the container is told then, in the background.
@@ -163,6 +189,7 @@ class Runner:
         Args:
             pool_id: The pool of the rollout.
             rollout_id: The rollout.
+            begun: Its first attempt, if that is stored already.
 
         Returns:
             Whether it has ended, or is to wait again since its pool is not active.
@@ -174,8 +201,12 @@ class Runner:
         error: TargetError | None = None
         waiting = _Waiting(self, pool_id, rollout_id)
         while True:
+            attempt: Attempt | RunEnd | None = None
             try:
-                if self.outage(pool_id) is not None and self._has_own_container(rollout_id):
+                if begun is not None:
+                    lease, attempt = begun
+                    begun = None
+                elif self.outage(pool_id) is not None and self._has_own_container(rollout_id):
                     lease = self._balancer.acquire_now(pool_id)
                 else:
                     lease = await self._balancer.acquire(
@@ -189,8 +220,9 @@ class Runner:
                 give_up = partial(self._give_up, rollout_id, waiting.error)
                 return await write(give_up, inline=True)
             with lease:
-                begin = partial(self._begin, rollout_id, lease.url, error)
-                attempt = await write(begin, inline=True)
+                if attempt is None:
+                    begin = partial(self._begin, rollout_id, lease.url, error)
+                    attempt = await write(begin, inline=True)
                 if isinstance(attempt, RunEnd):
                     return attempt
                 lease.move(attempt.container_url)
@@ -272,7 +304,7 @@ class Runner:
             # That its task was deleted does not stop one that runs.
             url = lease_url if _is_of_pool(rollout["attempt_url"], pool) else rollout["attempt_url"]
         started = rollouts.start(tx, rollout, url, error)
-        tx.after_commit(lambda: self._notifier.notify(rollout_id, goes_on=True))
+        tx.after_commit(lambda: self._notifier.notify(rollout_id))
         return self._attempt(started, pool, is_resumed=False)
 
     def _has_own_container(self, rollout_id: str) -> bool:
@@ -287,7 +319,7 @@ class Runner:
     def _put_back(self, rollout_id: str, error: TargetError, tx: Transaction) -> bool:
         is_put_back = rollouts.put_back(tx, rollout_id, error)
         if is_put_back:
-            tx.after_commit(lambda: self._notifier.notify(rollout_id, goes_on=True))
+            tx.after_commit(lambda: self._notifier.notify(rollout_id))
         return is_put_back
 
     def _give_up(self, rollout_id: str, error: TargetError, tx: Transaction) -> RunEnd:
@@ -299,8 +331,9 @@ class Runner:
         return RunEnd.DONE
 
     def _finish(self, tx: Transaction, rollout_id: str, result: RolloutResult) -> None:
-        if rollouts.finish(tx, rollout_id, result):
-            tx.after_commit(lambda: self._notifier.notify(rollout_id))
+        ended = rollouts.finish(tx, rollout_id, result)
+        if ended is not None:
+            tx.after_commit(partial(self._notifier.notify_end, ended))
 
     def _attempt(self, rollout: Row, pool: Pool, *, is_resumed: bool) -> Attempt:
         request = json.loads(rollout["request"])
@@ -375,7 +408,7 @@ class Runner:
 
         def append(tx: Transaction) -> None:
             rollouts.report_agent(tx, rollout_id, text)
-            tx.after_commit(lambda: self._notifier.notify(rollout_id, goes_on=True))
+            tx.after_commit(lambda: self._notifier.notify(rollout_id))
 
         await self._database.write_until_stored(append, inline=True)
 

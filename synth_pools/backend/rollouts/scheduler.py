@@ -9,8 +9,10 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from enum import Enum
 from functools import partial
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
+from ..containers.balancer import Lease
+from .attempts import Attempt
 from .background_tasks import BackgroundTasks, cancel_all
 from .capacity import AdmissionControl
 
@@ -29,11 +31,22 @@ class RunEnd(Enum):
     PUT_BACK = "put back"
 
 
+class Begun(NamedTuple):
+    """First attempt at a rollout that is stored already, with the container that it is sent to."""
+
+    lease: Lease
+    attempt: Attempt
+
+
 class RunsRollouts(Protocol):
     """The part of the runner that the scheduler uses."""
 
-    async def run(self, pool_id: str, rollout_id: str) -> RunEnd:
+    async def run(self, pool_id: str, rollout_id: str, begun: Begun | None = None) -> RunEnd:
         """See a rollout to its end, or find that it may not start yet."""
+        ...
+
+    def lease(self, pool_id: str) -> Lease | None:
+        """Lease a container at once; None where a rollout would have to wait for one."""
         ...
 
     async def fail_crashed(self, rollout_id: str) -> None:
@@ -46,7 +59,16 @@ class RunsRollouts(Protocol):
 
 
 class _PoolQueue:
-    __slots__ = ("concurrency", "resumed", "returned", "running", "turn", "turns", "waiting")
+    __slots__ = (
+        "concurrency",
+        "promised",
+        "resumed",
+        "returned",
+        "running",
+        "turn",
+        "turns",
+        "waiting",
+    )
 
     def __init__(self, concurrency: int) -> None:
         self.concurrency = concurrency
@@ -55,6 +77,8 @@ class _PoolQueue:
         # Those that ran when the backend ended: they come first, and go on where nothing starts.
         self.resumed: OrderedDict[str, None] = OrderedDict()
         self.running: dict[str, asyncio.Task[None]] = {}
+        # How many places are held for rollouts that are being admitted.
+        self.promised = 0
         # By their turns: those that run, and those that were put back, which come before all that
         # never ran.
         self.turns: dict[str, int] = {}
@@ -65,8 +89,16 @@ class _PoolQueue:
     def has_work(self) -> bool:
         return bool(self.resumed or self.returned or self.waiting)
 
+    @property
+    def is_busy(self) -> bool:
+        return bool(self.running or self.promised)
+
+    @property
+    def is_full(self) -> bool:
+        return len(self.running) + self.promised >= self.concurrency
+
     def can_start(self, *, held: bool) -> bool:
-        if len(self.running) >= self.concurrency:
+        if self.is_full:
             return False
         return bool(self.resumed or ((self.returned or self.waiting) and not held))
 
@@ -76,12 +108,27 @@ class _PoolQueue:
             self.turns[rollout_id] = self.returned.pop(rollout_id)
             return rollout_id
         rollout_id, _ = (self.resumed or self.waiting).popitem(last=False)
+        self.give_turn(rollout_id)
+        return rollout_id
+
+    def give_turn(self, rollout_id: str) -> None:
         self.turn += 1
         self.turns[rollout_id] = self.turn
-        return rollout_id
 
     def put_back(self, rollout_id: str) -> None:
         self.returned[rollout_id] = self.turns[rollout_id]
+
+
+class Place:
+    """Place of a pool, and a container, that are held for a rollout which is being admitted."""
+
+    __slots__ = ("is_held", "lease", "pool_id", "queue")
+
+    def __init__(self, pool_id: str, queue: _PoolQueue, lease: Lease) -> None:
+        self.pool_id = pool_id
+        self.queue = queue
+        self.lease = lease
+        self.is_held = True
 
 
 class Scheduler:
@@ -116,6 +163,7 @@ class Scheduler:
         self._held: set[str] = set()
         # Nothing starts any more once this is set; who waits stays where it is.
         self._winding_down = False
+        self._is_closed = False
         self._ends = asyncio.Event()
         self._pump: asyncio.Task[None] | None = None
 
@@ -137,6 +185,59 @@ class Scheduler:
         (queue.resumed if resumed else queue.waiting).update(dict.fromkeys(rollout_ids))
         self._wake.set()
 
+    def hold_place(self, pool_id: str) -> Place | None:
+        """Hold a place of a pool in which nothing waits, for a rollout that is being admitted.
+
+        Args:
+            pool_id: The pool; whether there is one is found out by the admission.
+
+        Returns:
+            The place, to be given to `start_in` after the commit, and to `give_up` whatever comes
+            of the admission; None where a rollout has to wait in the queue.
+        """
+        queue = self._pools.get(pool_id)
+        if queue is not None and (queue.has_work or queue.is_full):
+            return None
+        if self._winding_down or pool_id in self._held or not self._has_container(pool_id):
+            return None
+        lease = self._runner.lease(pool_id)
+        if lease is None:
+            return None
+        if queue is None:
+            # Every pool has one place at least.
+            queue = self._pools[pool_id] = _PoolQueue(1)
+        queue.promised += 1
+        return Place(pool_id, queue, lease)
+
+    def start_in(self, place: Place, concurrency: int, attempt: Attempt) -> None:
+        """Run a rollout in the place that was held for it.
+
+        Args:
+            place: The place.
+            concurrency: The number of places of the pool.
+            attempt: The first attempt, which is stored.
+        """
+        if self._is_closed:
+            # As if the backend had ended right after the commit: the next start takes it up.
+            return
+        queue = place.queue
+        place.is_held = False
+        queue.promised -= 1
+        queue.concurrency = concurrency
+        queue.give_turn(attempt.rollout_id)
+        self._start(place.pool_id, queue, attempt.rollout_id, Begun(place.lease, attempt))
+        # There may be more places than were known of.
+        if queue.has_work:
+            self._wake.set()
+
+    def give_up(self, place: Place) -> None:
+        """Give up a place; nothing happens where a rollout was started in it."""
+        if place.is_held:
+            place.is_held = False
+            place.queue.promised -= 1
+            place.lease.release()
+            self._freed(place.pool_id, place.queue)
+
     def hold(self, pool_id: str, held: bool) -> None:
         """Start nothing of a pool, or go on with it; what runs is left alone either way."""
         if held:
@@ -155,7 +256,7 @@ class Scheduler:
 
     async def drained(self, pool_id: str) -> None:
         """Return when nothing of this pool runs."""
-        while (queue := self._pools.get(pool_id)) is not None and queue.running:
+        while (queue := self._pools.get(pool_id)) is not None and queue.is_busy:
             self._ends.clear()
             await self._ends.wait()
 
@@ -184,7 +285,7 @@ class Scheduler:
         self._runner.interrupt(None)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(grace_seconds):
-                while any(queue.running for queue in self._pools.values()):
+                while any(queue.is_busy for queue in self._pools.values()):
                     self._ends.clear()
                     await self._ends.wait()
 
@@ -193,6 +294,7 @@ class Scheduler:
 
         The background is closed before: no container is to be told that its rollout was given up.
         """
+        self._is_closed = True
         tasks = [task for queue in self._pools.values() for task in queue.running.values()]
         if self._pump is not None:
             tasks.append(self._pump)
@@ -210,12 +312,7 @@ class Scheduler:
                         return
                     if not self._can_start(pool_id, queue):
                         continue
-                    rollout_id = queue.take()
-                    task = asyncio.create_task(self._run(pool_id, rollout_id))
-                    queue.running[rollout_id] = task
-                    # Not a `finally` in the task: one that is cancelled before its first step
-                    # never gets there, and would keep its place for ever.
-                    task.add_done_callback(partial(self._ended, pool_id, queue, rollout_id))
+                    self._start(pool_id, queue, queue.take())
                     started += 1
                     if started % _BURST == 0:
                         await asyncio.sleep(0)
@@ -224,9 +321,20 @@ class Scheduler:
         held = pool_id in self._held
         return queue.can_start(held=held) and self._has_container(pool_id)
 
-    async def _run(self, pool_id: str, rollout_id: str) -> None:
+    def _start(
+        self, pool_id: str, queue: _PoolQueue, rollout_id: str, begun: Begun | None = None
+    ) -> None:
+        task = asyncio.create_task(self._run(pool_id, rollout_id, begun))
+        queue.running[rollout_id] = task
+        # Not a `finally` in the task: one that is cancelled before its first step never gets
+        # there, and would keep its place, and its container, for ever.
+        task.add_done_callback(partial(self._ended, pool_id, queue, rollout_id))
+        if begun is not None:
+            task.add_done_callback(lambda _: begun.lease.release())
+
+    async def _run(self, pool_id: str, rollout_id: str, begun: Begun | None) -> None:
         try:
-            end = await self._runner.run(pool_id, rollout_id)
+            end = await self._runner.run(pool_id, rollout_id, begun)
         except Exception:  # noqa: BLE001 - one rollout's bug must not stop the others
             _log.exception("rollout %s crashed the runner", rollout_id)
             self._background.start(self._runner.fail_crashed(rollout_id))
@@ -242,9 +350,12 @@ class Scheduler:
             del queue.running[rollout_id]
             del queue.turns[rollout_id]
         self._admission.count_end(pool_id)
+        self._freed(pool_id, queue)
+
+    def _freed(self, pool_id: str, queue: _PoolQueue) -> None:
         self._ends.set()
         if queue.has_work:
             self._wake.set()
-        elif not queue.running and self._pools.get(pool_id) is queue:
+        elif not queue.is_busy and self._pools.get(pool_id) is queue:
             del self._pools[pool_id]
             self._admission.forget(pool_id)

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from ..domain.errors import ApiError, conflict
@@ -13,12 +14,14 @@ from ..domain.validation import Contract
 from ..storage import rollouts
 from ..storage.database import Database, Row, Transaction
 from ..storage.idempotency import BatchKey, IdempotencyKey
-from ..storage.pools import find_pool
+from ..storage.pools import find_pool, find_task, task_container_url
 from ..storage.rollouts import find_rollout
 from .capacity import AdmissionControl
+from .end_waiters import EndWaiter
 from .event_feed import RolloutNotifier
 from .placement import COUNTED_LOAD, Placement
-from .scheduler import Scheduler
+from .runner import Runner
+from .scheduler import Place, Scheduler
 
 # How many rollouts of an archived pool one transaction cancels.
 _CANCELLED_AT_ONCE = 200
@@ -55,6 +58,7 @@ class RolloutService:
     Args:
         database: Where rollouts are stored.
         scheduler: Told of what was admitted and cancelled, after the commit.
+        runner: Says how a rollout is begun that does not have to wait.
         capacity: Decides whether one more rollout may wait.
         contract: Validates the items of a batch and what `validate` is asked about.
         notifier: Wakes whoever waits for a rollout that was cancelled.
@@ -64,12 +68,14 @@ class RolloutService:
         self,
         database: Database,
         scheduler: Scheduler,
+        runner: Runner,
         capacity: AdmissionControl,
         contract: Contract,
         notifier: RolloutNotifier,
     ) -> None:
         self._database = database
         self._scheduler = scheduler
+        self._runner = runner
         self._capacity = capacity
         self._contract = contract
         self._notifier = notifier
@@ -80,6 +86,7 @@ class RolloutService:
         pool_id: str | None,
         request: dict[str, Any],
         key: IdempotencyKey | None,
+        end: EndWaiter,
         *,
         is_large: bool,
     ) -> Row:
@@ -89,6 +96,7 @@ class RolloutService:
             pool_id: The pool of the path; None to go by the request.
             request: A body that satisfies the schema.
             key: The Idempotency-Key; None if there is none.
+            end: Waits for the end of the rollout from then on.
             is_large: Whether the request takes too long to store for the event loop.
 
         Returns:
@@ -99,18 +107,28 @@ class RolloutService:
                 active, or the key was used with another body.
         """
         self._capacity.require_open()
+        named_pool = request.get("pool_id") if pool_id is None else pool_id
+        place = None if named_pool is None else self._scheduler.hold_place(named_pool)
 
         def work(tx: Transaction) -> Row:
-            return self._admission(tx).admit(pool_id, request, key)
+            admission = self._admission(tx)
+            if place is None:
+                rollout = admission.admit(pool_id, request, key)
+            else:
+                rollout = admission.admit_into(place, pool_id, request, key, self._runner)
+            tx.after_commit(partial(end.attach, rollout))
+            return rollout
 
-        return await self._database.write(work, inline=not is_large)
+        settled = None if place is None else partial(self._scheduler.give_up, place)
+        return await self._database.write(work, inline=not is_large, settled=settled)
 
-    async def replay(self, rollout_id: str, key: IdempotencyKey | None) -> Row:
+    async def replay(self, rollout_id: str, key: IdempotencyKey | None, end: EndWaiter) -> Row:
         """Admit a new rollout with the request, pool and task of an earlier one.
 
         Args:
             rollout_id: The rollout to repeat.
             key: The Idempotency-Key; None if there is none.
+            end: Waits for the end of the new rollout from then on.
 
         Returns:
             The row of the new rollout, or of the one that the same key admitted before.
@@ -122,12 +140,14 @@ class RolloutService:
 
         def work(tx: Transaction) -> Row:
             # First, since that one is answered also when the one that it repeats is forgotten.
-            existing = None if key is None else key.existing(tx)
-            if existing is not None:
-                return existing
-            original = find_rollout(tx, rollout_id)
-            request = json.loads(original["request"])
-            return self._admission(tx).admit(original["pool_id"], request, key, rollout_id)
+            rollout = None if key is None else key.existing(tx)
+            if rollout is None:
+                original = find_rollout(tx, rollout_id)
+                request = json.loads(original["request"])
+                admission = self._admission(tx)
+                rollout = admission.admit(original["pool_id"], request, key, rollout_id)
+            tx.after_commit(partial(end.attach, rollout))
+            return rollout
 
         return await self._database.write(work)
 
@@ -242,8 +262,7 @@ class RolloutService:
                     f"Rollout {rollout_id!r} has {rollout['status']} already.",
                     rollout_id=rollout_id,
                 )
-            self._cancel(tx, rollout)
-            return find_rollout(tx, rollout_id)
+            return self._cancel(tx, rollout)
 
         return await self._database.write(work)
 
@@ -280,15 +299,15 @@ class RolloutService:
     def _admission(self, tx: Transaction) -> _Admission:
         return _Admission(tx, self._scheduler, self._capacity)
 
-    def _cancel(self, tx: Transaction, rollout: Row) -> None:
-        rollouts.cancel(tx, rollout)
-        rollout_id: str = rollout["id"]
+    def _cancel(self, tx: Transaction, rollout: Row) -> Row:
+        ended = rollouts.cancel(tx, rollout)
 
         def tell() -> None:
-            self._scheduler.stop(rollout["pool_id"], [rollout_id])
-            self._notifier.notify(rollout_id)
+            self._scheduler.stop(ended["pool_id"], [ended["id"]])
+            self._notifier.notify_end(ended)
 
         tx.after_commit(tell)
+        return ended
 
     def _schema_fault(self, request: dict[str, Any]) -> ApiError | None:
         contract = self._contract
@@ -330,6 +349,30 @@ class _Admission:
         if key is not None:
             key.reserve(tx, rollout["id"])
         tx.after_commit(lambda: self._scheduler.enqueue(pool.id, pool.concurrency, [rollout["id"]]))
+        return rollout
+
+    def admit_into(
+        self,
+        place: Place,
+        pool_id: str | None,
+        request: dict[str, Any],
+        key: IdempotencyKey | None,
+        runner: Runner,
+    ) -> Row:
+        """Admit a rollout and start it, in a place that is no place in the queue."""
+        tx = self._tx
+        existing = None if key is None else key.existing(tx)
+        if existing is not None:
+            return existing
+        pool = self._placement.pool_for(pool_id, request)
+        task_id, url = request.get("task_id"), place.lease.url
+        if task_id is not None:
+            url = task_container_url(find_task(tx, pool.id, task_id)) or url
+        rollout = rollouts.insert_started(tx, pool.id, task_id, request, url)
+        if key is not None:
+            key.reserve(tx, rollout["id"])
+        attempt = runner.first_attempt(rollout["id"], request, pool, url)
+        tx.after_commit(lambda: self._scheduler.start_in(place, pool.concurrency, attempt))
         return rollout
 
 

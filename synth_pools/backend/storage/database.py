@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import queue
 import sqlite3
 import threading
@@ -18,14 +17,14 @@ from typing import Any, Protocol, TypeVar
 from ..domain import clock
 from ..domain.errors import ApiError
 from ..domain.state_changes import REQUEST_ID, PoolChange, RolloutChange
-from .private_files import create_file, restrict
+from .private_files import keep_private
 from .schema import prepare, read_version
 
 FILE_NAME = "synth-pools.sqlite3"
 # Of a compaction that is under way, or was killed.
 DRAFT_NAME = f"{FILE_NAME}-compact"
 
-# The names by which the rest of the backend knows what SQLite gives it.
+# As the rest of the backend knows what SQLite gives it.
 Row = sqlite3.Row
 Connection = sqlite3.Connection
 DatabaseError = sqlite3.Error
@@ -39,12 +38,9 @@ _BUSY_SECONDS = 10.0
 _PATIENCE = f"PRAGMA busy_timeout = {1000 * _BUSY_SECONDS:.0f}"
 _NO_PATIENCE = "PRAGMA busy_timeout = 0"
 _CLOSE_SECONDS = 30.0
-
 # A copy of the file that somebody makes lets the log grow; afterwards it shrinks to this.
 _LOG_BYTES = 64 * 1024 * 1024
-
-_SHORTEST_PAUSE = 0.1
-_LONGEST_PAUSE = 5.0
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
 _COMPLAINT_SECONDS = 1.0
 
 # The disk or the file is at fault, whatever was asked for.
@@ -185,7 +181,7 @@ class Database:
         remove_draft(data_dir)
         self._patience = _PATIENCE
         with contextlib.ExitStack() as undo:
-            _make_private(path)
+            keep_private(path)
             self._writer = undo.enter_context(contextlib.closing(_connect(path)))
             # Before anything is changed: it may be somebody else's.
             self.is_new = read_version(self._writer) == 0
@@ -255,24 +251,37 @@ class Database:
         ):
             connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
-    async def write(self, work: Callable[[Transaction], _T], *, inline: bool = False) -> _T:
+    async def write(
+        self,
+        work: Callable[[Transaction], _T],
+        *,
+        inline: bool = False,
+        settled: Callable[[], None] | None = None,
+    ) -> _T:
         """Run `work` in a transaction and return its result once it is on disk.
 
         Args:
             work: Called with the transaction, and called again where what it shared a commit with
                 made that fail: it must do nothing but read and write in its transaction.
             inline: Whether these are few statements with little data, for the event loop to run.
+            settled: Called in the event loop once it is known what came of the write, after the
+                callbacks of a commit, also if nobody waits for it any more.
 
         Raises:
             StorageError: The disk does not take it.
             DatabaseClosedError: The database is closed.
         """
+        future = self._loop.create_future()
         if self._closed:
-            raise DatabaseClosedError("the backend is stopping")
-        job = _Job(work, self._loop.create_future(), is_inline=inline)
-        self._waiting.append(job)
-        self._begin_soon()
-        result: _T = await job.future
+            future.set_exception(DatabaseClosedError("the backend is stopping"))
+        else:
+            self._waiting.append(_Job(work, future, is_inline=inline))
+            self._begin_soon()
+        if settled is not None:
+            future.add_done_callback(lambda _: settled())
+            # Not done with nothing known where whoever waits is cancelled.
+            future = asyncio.shield(future)
+        result: _T = await future
         return result
 
     async def write_until_stored(
@@ -428,15 +437,6 @@ def remove_draft(data_dir: Path) -> None:
     """Remove what a compaction that was cut short has left."""
     for suffix in ("", "-journal"):
         (data_dir / f"{DRAFT_NAME}{suffix}").unlink(missing_ok=True)
-
-
-def _make_private(path: Path) -> None:
-    """Let nobody else read the database; SQLite gives the modes of it to the files beside it."""
-    if not path.exists():
-        os.close(create_file(path))
-    for suffix in ("", "-wal", "-shm", "-journal"):
-        with contextlib.suppress(FileNotFoundError):
-            restrict(path.with_name(f"{path.name}{suffix}"))
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -57,6 +57,22 @@ def _make(path: Path) -> None:
         restrict(path)
 
 
+def keep_private(path: Path) -> None:
+    """Let nobody else read a database; SQLite gives the modes of it to the files beside it.
+
+    Args:
+        path: The database, which is made if it is not there.
+
+    Raises:
+        OSError: It cannot be made or restricted.
+    """
+    if not path.exists():
+        os.close(create_file(path))
+    for suffix in ("", "-wal", "-shm", "-journal"):
+        with contextlib.suppress(FileNotFoundError):
+            restrict(path.with_name(f"{path.name}{suffix}"))
+
+
 def restrict(path: Path) -> bool:
     """Give a file or a folder to its owner alone; a link and what it leads to are left as they are.
 

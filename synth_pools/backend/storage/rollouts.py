@@ -27,6 +27,8 @@ from .events import Event
 STATES = ("queued", "running", "completed", "failed", "cancelled")
 FINAL = frozenset({"completed", "failed", "cancelled"})
 
+_QUEUED = '{"status":"queued"}'
+
 
 @dataclass(frozen=True, slots=True)
 class RolloutResult:
@@ -70,14 +72,6 @@ def find_position(db: Executes, rollout_id: str) -> sqlite3.Row:
     if row is None:
         raise rollout_not_found(rollout_id, None)
     return row
-
-
-def status_of(db: Executes, rollout_id: str) -> str:
-    """Return the state of a rollout; raise 404 where there is none."""
-    row = db.execute("SELECT status FROM rollouts WHERE id = ?", (rollout_id,)).fetchone()
-    if row is None:
-        raise rollout_not_found(rollout_id, None)
-    return str(row["status"])
 
 
 def list_rollouts(
@@ -124,26 +118,40 @@ def insert_rollout(
     replay_of: str | None = None,
 ) -> sqlite3.Row:
     """Store a new rollout, queued."""
-    rollout_id = clock.new_id("rollout")
-    moment = now()
+    rollout_id, moment = clock.new_id("rollout"), now()
     rollout: sqlite3.Row = tx.execute(
         "INSERT INTO rollouts (id, pool_id, task_id, status, mode, request, trace_correlation_id,"
         " replay_of, created_at, updated_at, last_sequence)"
         " VALUES (?, ?, ?, 'queued', ?, ?, ?, ?, ?, ?, 1) RETURNING *",
-        (
-            rollout_id,
-            pool_id,
-            task_id,
-            request.get("mode") or "async",
-            json_text.dumps(request),
-            json_text.dumps(request.get("trace_correlation_id")),
-            replay_of,
-            moment,
-            moment,
-        ),
+        (rollout_id, pool_id, task_id, *_words(request), replay_of, moment, moment),
     ).fetchone()
-    events.insert(tx, rollout["seq"], 1, events.QUEUED, moment, '{"status":"queued"}')
+    events.insert(tx, rollout["seq"], 1, events.QUEUED, moment, _QUEUED)
     tx.changed(_change_of(rollout, "queued", moment))
+    return rollout
+
+
+def insert_started(
+    tx: Transaction, pool_id: str, task_id: str | None, request: dict[str, Any], url: str | None
+) -> sqlite3.Row:
+    """Store a new rollout and start its first attempt: it is about to be sent to this address.
+
+    Returns:
+        The rollout as it was before it started: queued.
+    """
+    rollout_id, moment = clock.new_id("rollout"), now()
+    rollout: sqlite3.Row = tx.execute(
+        "INSERT INTO rollouts (id, pool_id, task_id, status, mode, request, trace_correlation_id,"
+        " created_at, started_at, updated_at, attempt, attempt_started_at, attempt_url,"
+        " last_sequence) VALUES (?, ?, ?, 'running', ?, ?, ?, ?, ?, ?, 1, ?, ?, 2)"
+        # Of two columns with a name the first is found under it.
+        " RETURNING 'queued' AS status, NULL AS started_at, *",
+        (rollout_id, pool_id, task_id, *_words(request), moment, moment, moment, moment, url),
+    ).fetchone()
+    seq = rollout["seq"]
+    events.insert(tx, seq, 1, events.QUEUED, moment, _QUEUED)
+    events.insert(tx, seq, 2, events.STARTED, moment, _start_words(1, url, None))
+    tx.changed(_change_of(rollout, "queued", moment))
+    tx.changed(_change_of(rollout, "running", moment, attempt=1))
     return rollout
 
 
@@ -159,11 +167,8 @@ def start(
         " last_sequence = last_sequence + 1 WHERE seq = ? RETURNING *",
         (moment, moment, attempt, moment, url, rollout["seq"]),
     ).fetchone()
-    data: dict[str, Any] = {"status": "running", "attempt": attempt, "container_url": url}
-    if error is not None:
-        data["previous_error"] = {"code": error.code, "message": error.message}
-    sequence = started["last_sequence"]
-    events.insert(tx, rollout["seq"], sequence, events.STARTED, moment, json_text.dumps(data))
+    data = _start_words(attempt, url, error)
+    events.insert(tx, rollout["seq"], started["last_sequence"], events.STARTED, moment, data)
     tx.changed(_change_of(rollout, "running", moment, attempt=attempt))
     return started
 
@@ -203,13 +208,13 @@ def report_agent(tx: Transaction, rollout_id: str, data: str) -> None:
         events.append(tx, row["seq"], events.AGENT, now(), data)
 
 
-def finish(tx: Transaction, rollout_id: str, result: RolloutResult) -> bool:
-    """End a rollout; False where it had ended already, and then nothing changes."""
+def finish(tx: Transaction, rollout_id: str, result: RolloutResult) -> sqlite3.Row | None:
+    """End a rollout and return it; None where it had ended already, and then nothing changes."""
     moment = now()
     last_events = [(f"rollout.{result.status}", _last_words(result))]
     if result.reward != "null":
         last_events.insert(0, (events.REWARD, f'{{"outcome_reward":{result.reward}}}'))
-    row = tx.execute(
+    row: sqlite3.Row | None = tx.execute(
         "UPDATE rollouts SET status = ?, result = ?, metrics = ?, reward = ?, error = ?, usage = ?,"
         " artifacts = ?, finished_at = ?, updated_at = ?, last_sequence = last_sequence + ?"
         " WHERE id = ? AND status IN ('queued', 'running') RETURNING *",
@@ -230,25 +235,28 @@ def finish(tx: Transaction, rollout_id: str, result: RolloutResult) -> bool:
     if row is None:
         # It has ended; 404 where it is gone.
         find_rollout(tx, rollout_id)
-        return False
+        return None
     if result.content_rows:
         artifact_rows.insert(tx, row["seq"], result.content_rows)
     first = row["last_sequence"] - len(last_events) + 1
     for sequence, (type_, data) in enumerate(last_events, first):
         events.insert(tx, row["seq"], sequence, type_, moment, data)
     tx.changed(_change_of(row, result.status, moment, error=result.error))
-    return True
+    return row
 
 
-def cancel(tx: Transaction, rollout: sqlite3.Row) -> None:
-    """Cancel a queued or running rollout that was looked up in this transaction."""
+def cancel(tx: Transaction, rollout: sqlite3.Row) -> sqlite3.Row:
+    """Cancel a queued or running rollout that was looked up in this transaction, and return it."""
     moment = now()
-    tx.execute(
-        "UPDATE rollouts SET status = 'cancelled', finished_at = ?, updated_at = ? WHERE seq = ?",
+    row: sqlite3.Row = tx.execute(
+        "UPDATE rollouts SET status = 'cancelled', finished_at = ?, updated_at = ?,"
+        " last_sequence = last_sequence + 1 WHERE seq = ? RETURNING *",
         (moment, moment, rollout["seq"]),
-    )
-    events.append(tx, rollout["seq"], events.CANCELLED, moment, '{"status":"cancelled"}')
-    tx.changed(_change_of(rollout, "cancelled", moment))
+    ).fetchone()
+    sequence = row["last_sequence"]
+    events.insert(tx, row["seq"], sequence, events.CANCELLED, moment, '{"status":"cancelled"}')
+    tx.changed(_change_of(row, "cancelled", moment))
+    return row
 
 
 def unfinished(db: Executes) -> Sequence[sqlite3.Row]:
@@ -368,6 +376,19 @@ def _change_of(
 def _text(value: str | None) -> str:
     # Ids and timestamps hold nothing that JSON would have to escape.
     return "null" if value is None else f'"{value}"'
+
+
+def _words(request: dict[str, Any]) -> tuple[str, str, str]:
+    """Return the mode, the text and the trace of a request."""
+    mode = request.get("mode") or "async"
+    return mode, json_text.dumps(request), json_text.dumps(request.get("trace_correlation_id"))
+
+
+def _start_words(attempt: int, url: str | None, error: TargetError | None) -> str:
+    data: dict[str, Any] = {"status": "running", "attempt": attempt, "container_url": url}
+    if error is not None:
+        data["previous_error"] = {"code": error.code, "message": error.message}
+    return json_text.dumps(data)
 
 
 def _last_words(result: RolloutResult) -> str:

@@ -8,10 +8,11 @@ import logging
 
 import pytest
 
+from synth_pools.backend.containers.balancer import Lease
 from synth_pools.backend.limits import Limits
 from synth_pools.backend.rollouts.background_tasks import BackgroundTasks, cancel_all
 from synth_pools.backend.rollouts.capacity import AdmissionControl
-from synth_pools.backend.rollouts.scheduler import RunEnd, Scheduler
+from synth_pools.backend.rollouts.scheduler import Begun, RunEnd, Scheduler
 
 LIMIT = 10.0
 
@@ -91,8 +92,8 @@ class Runs:
         self.changed = asyncio.Event()
         self._back = back
 
-    async def run(self, pool_id: str, rollout_id: str) -> RunEnd:
-        assert pool_id == "p"
+    async def run(self, pool_id: str, rollout_id: str, begun: Begun | None = None) -> RunEnd:
+        assert (pool_id, begun) == ("p", None)
         self.order.append(rollout_id)
         self.changed.set()
         if rollout_id == "crash":
@@ -105,6 +106,9 @@ class Runs:
     async def fail_crashed(self, rollout_id: str) -> None:
         self.failed.append(rollout_id)
         self.changed.set()
+
+    def lease(self, pool_id: str) -> Lease | None:
+        raise NotImplementedError
 
     def interrupt(self, pool_id: str | None) -> None:
         assert pool_id is None

@@ -248,7 +248,7 @@ class Story:
     async def tell(self, type_: str = stored_events.AGENT, data: str = "{}") -> None:
         def append(tx: Transaction) -> None:
             stored_events.append(tx, self._seq, type_, "2026-01-01T00:00:00.000000Z", data)
-            tx.after_commit(lambda: self.notifier.notify(self.rollout_id, goes_on=True))
+            tx.after_commit(lambda: self.notifier.notify(self.rollout_id))
 
         await self._database.write(append, inline=True)
 

@@ -12,7 +12,8 @@ from typing import Any
 
 from synth_pools.backend.domain import json_text
 from synth_pools.backend.domain.errors import ApiError
-from synth_pools.backend.rollouts.event_feed import follow_events, until_final
+from synth_pools.backend.rollouts.end_waiters import EndWaiter
+from synth_pools.backend.rollouts.event_feed import follow_events
 from synth_pools.backend.rollouts.service import BatchItem
 from synth_pools.backend.storage import events as stored_events
 from synth_pools.backend.storage import rollouts
@@ -55,16 +56,19 @@ async def create_rollout(request: Request) -> Response:
     pool_id = request.parameters.get("pool_id")
     key = _idempotency_key(request, pool_id or "", request.body)
     is_large = len(request.raw_body) > _LARGE_BODY_BYTES
-    rollout = await request.services.rollouts.create(pool_id, request.body, key, is_large=is_large)
-    return await _creation_response(request, rollout, key)
+    with request.services.notifier.end_waiter() as end:
+        rollout = await request.services.rollouts.create(
+            pool_id, request.body, key, end, is_large=is_large
+        )
+        return await _creation_response(request, rollout, key, end)
 
 
 async def replay_rollout(request: Request) -> Response:
     rollout_id = request.path("rollout_id")
     key = _idempotency_key(request, rollout_id, None)
-    return await _creation_response(
-        request, await request.services.rollouts.replay(rollout_id, key), key
-    )
+    with request.services.notifier.end_waiter() as end:
+        rollout = await request.services.rollouts.replay(rollout_id, key, end)
+        return await _creation_response(request, rollout, key, end)
 
 
 async def validate_rollout(request: Request) -> Response:
@@ -167,18 +171,19 @@ def _batch_item(index: int, result: Row | ApiError) -> str:
 
 
 async def _creation_response(
-    request: Request, rollout: Row, key: IdempotencyKey | None
+    request: Request, rollout: Row, key: IdempotencyKey | None, end: EndWaiter
 ) -> Response:
     """Respond with the rollout as it was admitted or, in sync mode, once it has ended."""
     services = request.services
     if rollout["mode"] != "sync" or _stopped_waiting(request, key):
         return json_text_response(rollout_document(rollout), 202)
-    waiting = until_final(
-        services.database, services.notifier, rollout["id"], services.settings.sync_wait_seconds
-    )
-    await unless_disconnected(request.receive, waiting)
-    with services.database.reading_once() as db:
-        rollout = find_rollout(db, rollout["id"])
+    waiting = end.wait(services.settings.sync_wait_seconds)
+    ended = await unless_disconnected(request.receive, waiting)
+    if ended is not None:
+        rollout = ended
+    else:
+        with services.database.reading_once() as db:
+            rollout = find_rollout(db, rollout["id"])
     # After that: whoever stopped waiting meanwhile was answered 202, and so are all others.
     stopped = _stopped_waiting(request, key)
     has_ended = rollout["status"] in FINAL

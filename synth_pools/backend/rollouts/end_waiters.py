@@ -1,0 +1,94 @@
+"""Waiters for the ends of rollouts: each is handed the row, and nobody looks for it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import Self
+
+from ..storage.database import Row
+from ..storage.rollouts import FINAL
+
+
+class EndWaiters:
+    """Everybody who waits for the end of a rollout."""
+
+    def __init__(self) -> None:
+        self._by_rollout: dict[str, set[EndWaiter]] = {}
+
+    def __len__(self) -> int:
+        return sum(map(len, self._by_rollout.values()))
+
+    def add(self, waiter: EndWaiter, rollout_id: str) -> None:
+        """Have a waiter handed the row of a rollout that has not ended yet."""
+        self._by_rollout.setdefault(rollout_id, set()).add(waiter)
+
+    def discard(self, waiter: EndWaiter, rollout_id: str) -> None:
+        """Forget a waiter; nothing happens if it is not there."""
+        waiting = self._by_rollout.get(rollout_id)
+        if waiting is not None:
+            waiting.discard(waiter)
+            if not waiting:
+                del self._by_rollout[rollout_id]
+
+    def hand_out(self, rollout: Row) -> None:
+        """Hand the row of a rollout that has ended to all who wait for it."""
+        for waiter in self._by_rollout.get(rollout["id"], ()):
+            waiter.take(rollout)
+
+
+class EndWaiter:
+    """Waiter for the end of one rollout, from its admission to the end of the block.
+
+    Args:
+        waiters: All waiters.
+    """
+
+    __slots__ = ("_end", "_is_closed", "_rollout_id", "_waiters")
+
+    def __init__(self, waiters: EndWaiters) -> None:
+        self._waiters = waiters
+        self._end: asyncio.Future[Row] = asyncio.get_running_loop().create_future()
+        self._rollout_id: str | None = None
+        self._is_closed = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._is_closed = True
+        if self._rollout_id is not None:
+            self._waiters.discard(self, self._rollout_id)
+
+    def attach(self, rollout: Row) -> None:
+        """Begin to wait for a rollout; called at the commit of the transaction that read its row.
+
+        So no end is missed: it is in this row, or comes with a later commit.
+
+        Args:
+            rollout: The row.
+        """
+        if rollout["status"] in FINAL:
+            self.take(rollout)
+        elif not self._is_closed:
+            self._rollout_id = str(rollout["id"])
+            self._waiters.add(self, self._rollout_id)
+
+    def take(self, rollout: Row) -> None:
+        """Take the row of the rollout, which has ended."""
+        if not self._end.done():
+            self._end.set_result(rollout)
+
+    async def wait(self, limit_seconds: float) -> Row | None:
+        """Return the row of the rollout once it has ended.
+
+        Args:
+            limit_seconds: How long to wait at most.
+
+        Returns:
+            The row; None if it takes longer.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(limit_seconds):
+                return await self._end
+        return None

@@ -1,0 +1,179 @@
+"""Rollouts that start where they are admitted: one transaction, and no place is lost."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from synth_pools.backend.domain.errors import ApiError
+from synth_pools.backend.domain.validation import Contract
+from synth_pools.backend.rollouts.end_waiters import EndWaiter, EndWaiters
+from synth_pools.backend.services import Services, open_services
+from synth_pools.backend.settings import Secret, Settings
+from synth_pools.backend.storage.database import Row
+from synth_pools.backend.storage.idempotency import IdempotencyKey
+from synth_pools.backend.storage.pools import insert_pool
+from synth_pools.spec import load_spec
+from tests.support.backend_server import KEY, Server
+
+POOL = "pool"
+PLACES = 4
+POOL_FIELDS = {"name": "p", "concurrency": PLACES}
+AT_ONCE = {"mode": "sync", "env": {"events": 0}}
+SLOW = {"env": {"delay": 600, "events": 0}}
+LIMIT = 60.0
+
+
+@pytest.fixture
+async def services(tmp_path: Path) -> AsyncIterator[Services]:
+    settings = Settings(data_dir=tmp_path, api_key=Secret(KEY))
+    async with open_services(settings, Contract(load_spec())) as opened:
+        await opened.database.write(lambda tx: insert_pool(tx, POOL, POOL_FIELDS))
+        yield opened
+
+
+async def run(services: Services, request: dict[str, Any]) -> Row:
+    with services.notifier.end_waiter() as end:
+        await services.rollouts.create(POOL, request, None, end, is_large=False)
+        ended = await end.wait(LIMIT)
+        assert ended is not None
+        return ended
+
+
+async def until_idle(services: Services) -> None:
+    """Return when no place of the pool is taken or held."""
+    async with asyncio.timeout(LIMIT):
+        await services.scheduler.drained(POOL)
+        while services.scheduler._pools:  # noqa: ASYNC110 - of the last step nobody tells
+            await asyncio.sleep(0)
+
+
+def writes(services: Services) -> float:
+    return services.recorder.batch_sizes.sum
+
+
+async def test_a_rollout_that_need_not_wait_takes_two_transactions(services: Services) -> None:
+    await run(services, AT_ONCE)
+    statements: list[str] = []
+    services.database._writer.set_trace_callback(statements.append)
+    services.database._reader.set_trace_callback(statements.append)
+    before = writes(services)
+    ended = await run(services, AT_ONCE)
+    services.database._writer.set_trace_callback(None)
+    services.database._reader.set_trace_callback(None)
+    assert (ended["status"], ended["attempt"], ended["last_sequence"]) == ("completed", 1, 4)
+    assert writes(services) - before == 2
+    # SQLite tells of a statement once more for each part of a trigger that it runs.
+    assert len([text for text in statements if not text.startswith("--")]) <= 16
+
+
+async def test_one_that_has_to_wait_starts_in_a_transaction_of_its_own(services: Services) -> None:
+    places = [
+        await services.rollouts.create(POOL, SLOW, None, EndWaiter(EndWaiters()), is_large=False)
+        for _ in range(PLACES)
+    ]
+    before = writes(services)
+    waiting = [asyncio.create_task(run(services, AT_ONCE)) for _ in range(3)]
+    async with asyncio.timeout(LIMIT):
+        while writes(services) - before < 3:  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0)
+    await services.rollouts.cancel(POOL, places[0]["id"])
+    ended = await asyncio.gather(*waiting)
+    assert writes(services) - before == 3 * 3 + 1
+    # First come, first served.
+    assert sorted(ended, key=lambda row: row["seq"]) == sorted(
+        ended, key=lambda row: row["finished_at"]
+    )
+
+
+async def test_what_is_not_admitted_gives_its_place_back(services: Services) -> None:
+    body = {**AT_ONCE, "seed": 1}
+    key = IdempotencyKey.of("s", "k", body)
+    changed = IdempotencyKey.of("s", "k", {})
+    end = EndWaiter(EndWaiters())
+    first = await services.rollouts.create(POOL, body, key, end, is_large=False)
+    await until_idle(services)
+    for pool_id, request, used in (
+        ("no-such-pool", AT_ONCE, None),
+        (POOL, {"task_id": "no-such-task"}, None),
+        (POOL, body, changed),
+    ):
+        with pytest.raises(ApiError):
+            await services.rollouts.create(pool_id, request, used, end, is_large=False)
+        await until_idle(services)
+    again = await services.rollouts.create(POOL, body, key, end, is_large=False)
+    assert (again["id"], again["status"]) == (first["id"], "completed")
+    await until_idle(services)
+
+
+@pytest.mark.parametrize("is_large", [False, True], ids=["loop", "thread"])
+async def test_no_place_is_lost_where_whoever_asked_is_cancelled(
+    services: Services, is_large: bool
+) -> None:
+    """The write is under way: it is stored all the same, or refused, and nobody is told."""
+    for request, number in ((AT_ONCE, 1), ({"task_id": "no-such-task"}, 0)):
+        end = EndWaiter(EndWaiters())
+        before = services.recorder.admitted
+        asking = asyncio.create_task(
+            services.rollouts.create(POOL, request, None, end, is_large=is_large)
+        )
+        await asyncio.sleep(0)
+        assert services.scheduler._pools[POOL].promised == 1
+        asking.cancel()
+        await asyncio.wait([asking])
+        assert asking.cancelled()
+        await until_idle(services)
+        assert services.recorder.admitted - before == number
+
+
+async def test_one_that_is_stopped_before_its_first_step_gives_all_back(
+    services: Services,
+) -> None:
+    url = "http://127.0.0.1:9"
+    services.balancer.set_pool(POOL, {**POOL_FIELDS, "container_url": url})
+
+    class Stops(EndWaiter):
+        __slots__ = ()
+
+        def attach(self, rollout: Row) -> None:
+            # In the same step of the event loop in which its task was made.
+            assert services.balancer.member(POOL, url).running == 1
+            services.scheduler.stop(POOL, [rollout["id"]])
+
+    await services.rollouts.create(POOL, AT_ONCE, None, Stops(EndWaiters()), is_large=False)
+    await until_idle(services)
+    assert services.balancer.member(POOL, url).running == 0
+
+
+async def test_as_many_run_as_there_are_places(services: Services) -> None:
+    """They are admitted together; the places of the pool are known once the first of them is."""
+    end = EndWaiter(EndWaiters())
+    made = await asyncio.gather(
+        *(services.rollouts.create(POOL, SLOW, None, end, is_large=False) for _ in range(9))
+    )
+    ids = [row["id"] for row in made]
+    queue = services.scheduler._pools[POOL]
+    async with asyncio.timeout(LIMIT):
+        while len(queue.running) < queue.concurrency:  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0)
+    assert queue.concurrency == PLACES
+    assert list(queue.running) == ids[:PLACES]
+    assert list(queue.waiting) == ids[PLACES:]
+
+
+def test_both_states_are_told(server: Server) -> None:
+    """Though it is never stored as queued."""
+    pool_id = server.pool()
+    made = server.rollout(pool_id, env={"events": 1})
+    assert (made["status"], made["started_at"]) == ("queued", None)
+    ended = server.until(made["id"])
+    assert server.types(made["id"])[:2] == ["rollout.queued", "rollout.started"]
+    events = server.events(made["id"])
+    assert [event["sequence"] for event in events] == list(range(1, len(events) + 1))
+    assert ended["created_at"] == ended["started_at"] == events[1]["timestamp"]
+    summary = server.get(f"/v1/rollouts/{made['id']}/summary")
+    assert summary["timing"]["queue_seconds"] == 0

@@ -1,0 +1,66 @@
+"""Waiters for the end of a rollout, whatever comes first: the commit, the end, or their own."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, cast
+
+from synth_pools.backend.rollouts.end_waiters import EndWaiter, EndWaiters
+from synth_pools.backend.storage.database import Row
+
+
+def row(status: str, rollout_id: str = "r") -> Row:
+    fields: dict[str, Any] = {"id": rollout_id, "status": status}
+    return cast("Row", fields)
+
+
+async def test_all_who_wait_for_a_rollout_are_handed_its_row() -> None:
+    waiters = EndWaiters()
+    ended = row("completed")
+    with EndWaiter(waiters) as one, EndWaiter(waiters) as two, EndWaiter(waiters) as other:
+        one.attach(row("queued"))
+        two.attach(row("running"))
+        other.attach(row("queued", "another"))
+        waits = [asyncio.create_task(each.wait(60)) for each in (one, two)]
+        await asyncio.sleep(0)
+        assert len(waiters) == 3
+        waiters.hand_out(ended)
+        assert await asyncio.gather(*waits) == [ended, ended]
+        assert await other.wait(0) is None
+    assert len(waiters) == 0
+
+
+async def test_an_end_before_the_wait_is_not_missed() -> None:
+    waiters = EndWaiters()
+    ended = row("failed")
+    with EndWaiter(waiters) as repeated, EndWaiter(waiters) as cancelled_at_once:
+        # What a repeated creation finds has ended long ago.
+        repeated.attach(ended)
+        assert len(waiters) == 0
+        assert await repeated.wait(0) is ended
+        # The next write of the same batch ends it: nobody waits yet.
+        cancelled_at_once.attach(row("queued"))
+        waiters.hand_out(row("cancelled"))
+        found = await cancelled_at_once.wait(0)
+        assert found is not None
+        assert found["status"] == "cancelled"
+        waiters.hand_out(ended)
+    assert len(waiters) == 0
+
+
+async def test_one_that_has_left_is_forgotten() -> None:
+    waiters = EndWaiters()
+    with EndWaiter(waiters) as waiter:
+        waiter.attach(row("running"))
+        waiting = asyncio.create_task(waiter.wait(60))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        await asyncio.wait([waiting])
+        # It has not left its block yet.
+        waiters.hand_out(row("completed"))
+    assert len(waiters) == 0
+    # Its request was cancelled before the commit.
+    with EndWaiter(waiters) as early:
+        pass
+    early.attach(row("running"))
+    assert len(waiters) == 0
