@@ -37,6 +37,8 @@ def loads(raw: bytes, max_depth: int = MAX_DEPTH) -> Any:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
         raise BrokenJsonError(f"not UTF-8 at byte {error.start}") from None
+    if text.startswith("\ufeff"):
+        raise BrokenJsonError("it begins with a byte order mark (BOM)")
     spelling = raw.translate(_SPELLING)
     may_be_too_large = any(form in spelling for form in _MAYBE_TOO_LARGE)
     try:
