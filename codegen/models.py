@@ -193,6 +193,11 @@ def _union(text: str, union: UnionProperty, used: set[str]) -> tuple[str, str]:
         # A text, whichever: what is listed of it is for people.
         kinds = kinds[-1:] if isinstance(kinds[-1], StringProperty) else kinds
     if len(kinds) > 1:
+        objects = all(isinstance(one, FreeFormProperty | ModelProperty) for one in kinds)
+        if objects and union.required and not nullable:
+            used.add("read_object")
+            checked = f'read_object({source}, "{json_name}")'
+            return old, old.replace(f"_parse_{name}({source})", f"_parse_{name}({checked})")
         return old, old
     reader = _reader(kinds[0])
     if isinstance(kinds[0], LiteralEnumProperty):

@@ -170,6 +170,14 @@ class Document:
         return {name: tuple(op.responses) for name, op in self.operations.items()}
 
     @cached_property
+    def event_data(self) -> dict[str, str]:
+        """The schemas of the data of events, by name, by the type of the event."""
+        schemas: Mapping[str, Any] = self._spec.get("components", {}).get("schemas", {})
+        return {
+            node["x-event-type"]: name for name, node in schemas.items() if "x-event-type" in node
+        }
+
+    @cached_property
     def _open_schemas(self) -> dict[str, Any]:
         """The schemas without enumerations: responses may have further values (Growth)."""
         schemas: Mapping[str, Any] = self._spec.get("components", {}).get("schemas", {})

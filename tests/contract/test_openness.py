@@ -24,6 +24,7 @@ from tests.contract.faults.wire import Request, Response, header
 from tests.contract.selftest.watched import KEY
 
 _EVERYTHING = tuple(DOCUMENT.operations)
+_LATER_NAMES = {"pools", "tasks", "rollouts", "artifacts", "releases"}
 _PREPARING_SECONDS = 0.3
 
 
@@ -40,6 +41,9 @@ async def _after(request: Request, response: Response, passing: Passing) -> Resp
     for thing in (value, *value.get("items", [])):
         _freely(thing)
     _prepares(value, request, response.status, passing)
+    if "items" in value and passing.operation != "create_rollout_batch":
+        for name in _LATER_NAMES & value.keys():
+            value[name] = value["items"]
     return altered.with_json(value)
 
 

@@ -48,23 +48,29 @@ if TYPE_CHECKING:
     from .pool_urls import PoolUrls as PoolUrls
     from .process_environment import ProcessEnvironment as ProcessEnvironment
     from .queue_status import QueueStatus as QueueStatus
+    from .reward_data import RewardData as RewardData
     from .rollout import Rollout as Rollout
     from .rollout_batch import RolloutBatch as RolloutBatch
     from .rollout_batch_item import RolloutBatchItem as RolloutBatchItem
     from .rollout_batch_request import RolloutBatchRequest as RolloutBatchRequest
+    from .rollout_cancelled_data import RolloutCancelledData as RolloutCancelledData
+    from .rollout_completed_data import RolloutCompletedData as RolloutCompletedData
     from .rollout_env import RolloutEnv as RolloutEnv
     from .rollout_error import RolloutError as RolloutError
     from .rollout_error_code import RolloutErrorCode as RolloutErrorCode
     from .rollout_event import RolloutEvent as RolloutEvent
     from .rollout_event_page import RolloutEventPage as RolloutEventPage
     from .rollout_event_type import RolloutEventType as RolloutEventType
+    from .rollout_failed_data import RolloutFailedData as RolloutFailedData
     from .rollout_limits import RolloutLimits as RolloutLimits
     from .rollout_list import RolloutList as RolloutList
     from .rollout_metrics import RolloutMetrics as RolloutMetrics
     from .rollout_mode import RolloutMode as RolloutMode
     from .rollout_policy import RolloutPolicy as RolloutPolicy
+    from .rollout_queued_data import RolloutQueuedData as RolloutQueuedData
     from .rollout_reference import RolloutReference as RolloutReference
     from .rollout_request import RolloutRequest as RolloutRequest
+    from .rollout_started_data import RolloutStartedData as RolloutStartedData
     from .rollout_status import RolloutStatus as RolloutStatus
     from .rollout_summary import RolloutSummary as RolloutSummary
     from .rollout_timing import RolloutTiming as RolloutTiming
@@ -123,23 +129,29 @@ __all__ = (
     "PoolUrls",
     "ProcessEnvironment",
     "QueueStatus",
+    "RewardData",
     "Rollout",
     "RolloutBatch",
     "RolloutBatchItem",
     "RolloutBatchRequest",
+    "RolloutCancelledData",
+    "RolloutCompletedData",
     "RolloutEnv",
     "RolloutError",
     "RolloutErrorCode",
     "RolloutEvent",
     "RolloutEventPage",
     "RolloutEventType",
+    "RolloutFailedData",
     "RolloutLimits",
     "RolloutList",
     "RolloutMetrics",
     "RolloutMode",
     "RolloutPolicy",
+    "RolloutQueuedData",
     "RolloutReference",
     "RolloutRequest",
+    "RolloutStartedData",
     "RolloutStatus",
     "RolloutSummary",
     "RolloutTiming",
@@ -195,23 +207,29 @@ _MODULES = {
     "PoolUrls": "pool_urls",
     "ProcessEnvironment": "process_environment",
     "QueueStatus": "queue_status",
+    "RewardData": "reward_data",
     "Rollout": "rollout",
     "RolloutBatch": "rollout_batch",
     "RolloutBatchItem": "rollout_batch_item",
     "RolloutBatchRequest": "rollout_batch_request",
+    "RolloutCancelledData": "rollout_cancelled_data",
+    "RolloutCompletedData": "rollout_completed_data",
     "RolloutEnv": "rollout_env",
     "RolloutError": "rollout_error",
     "RolloutErrorCode": "rollout_error_code",
     "RolloutEvent": "rollout_event",
     "RolloutEventPage": "rollout_event_page",
     "RolloutEventType": "rollout_event_type",
+    "RolloutFailedData": "rollout_failed_data",
     "RolloutLimits": "rollout_limits",
     "RolloutList": "rollout_list",
     "RolloutMetrics": "rollout_metrics",
     "RolloutMode": "rollout_mode",
     "RolloutPolicy": "rollout_policy",
+    "RolloutQueuedData": "rollout_queued_data",
     "RolloutReference": "rollout_reference",
     "RolloutRequest": "rollout_request",
+    "RolloutStartedData": "rollout_started_data",
     "RolloutStatus": "rollout_status",
     "RolloutSummary": "rollout_summary",
     "RolloutTiming": "rollout_timing",

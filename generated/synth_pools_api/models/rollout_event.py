@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
@@ -10,6 +10,15 @@ from attrs import field as _attrs_field
 from ..models.rollout_event_type import RolloutEventType, check_rollout_event_type
 from ..reading import read_object, read_text
 from ..types import UNSET, Unset
+
+if TYPE_CHECKING:
+    from ..models.reward_data import RewardData
+    from ..models.rollout_cancelled_data import RolloutCancelledData
+    from ..models.rollout_completed_data import RolloutCompletedData
+    from ..models.rollout_failed_data import RolloutFailedData
+    from ..models.rollout_queued_data import RolloutQueuedData
+    from ..models.rollout_started_data import RolloutStartedData
+
 
 T = TypeVar("T", bound="RolloutEvent")
 
@@ -19,9 +28,15 @@ class RolloutEvent:
     """One event: the JSON in the `data` of a message of the stream.
 
     Attributes:
-        event (RolloutEventType): The type of an event.
+        event (RolloutEventType): The type of an event. The server causes those that begin with `rollout.`, on its own
+            or asked by a caller
+            (`rollout.cancelled`); the container causes `agent` while it works, `reward` with its answer, and
+            `verifier` where something there judges the outcome; `heartbeat` comes from older servers alone.
         rollout_id (str): The id of the rollout.
-        data (dict[str, Any]): Any JSON object: free-form, kept and answered as it was sent.
+        data (dict[str, Any] | RewardData | RolloutCancelledData | RolloutCompletedData | RolloutFailedData |
+            RolloutQueuedData | RolloutStartedData): What an event tells, by its type. `agent` and `verifier` events tell
+            whatever the container says, free-form;
+            one that is too large has `truncated` and `size_bytes` in its place.
         id (str | Unset): Unique within the rollout, rising; opaque.
         pool_id (str | Unset): The id of the pool.
         sequence (int | Unset): The event's place, from 1 on without gaps.
@@ -30,7 +45,15 @@ class RolloutEvent:
 
     event: RolloutEventType
     rollout_id: str
-    data: dict[str, Any]
+    data: (
+        dict[str, Any]
+        | RewardData
+        | RolloutCancelledData
+        | RolloutCompletedData
+        | RolloutFailedData
+        | RolloutQueuedData
+        | RolloutStartedData
+    )
     id: str | Unset = UNSET
     pool_id: str | Unset = UNSET
     sequence: int | Unset = UNSET
@@ -38,11 +61,32 @@ class RolloutEvent:
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
+        from ..models.reward_data import RewardData
+        from ..models.rollout_cancelled_data import RolloutCancelledData
+        from ..models.rollout_completed_data import RolloutCompletedData
+        from ..models.rollout_failed_data import RolloutFailedData
+        from ..models.rollout_queued_data import RolloutQueuedData
+        from ..models.rollout_started_data import RolloutStartedData
+
         event: str = self.event
 
         rollout_id = self.rollout_id
 
-        data = self.data
+        data: dict[str, Any]
+        if isinstance(self.data, RolloutFailedData):
+            data = self.data.to_dict()
+        elif isinstance(self.data, RolloutCompletedData):
+            data = self.data.to_dict()
+        elif isinstance(self.data, RolloutStartedData):
+            data = self.data.to_dict()
+        elif isinstance(self.data, RolloutQueuedData):
+            data = self.data.to_dict()
+        elif isinstance(self.data, RolloutCancelledData):
+            data = self.data.to_dict()
+        elif isinstance(self.data, RewardData):
+            data = self.data.to_dict()
+        else:
+            data = self.data
 
         id = self.id
 
@@ -76,12 +120,89 @@ class RolloutEvent:
 
     @classmethod
     def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
+        from ..models.reward_data import RewardData
+        from ..models.rollout_cancelled_data import RolloutCancelledData
+        from ..models.rollout_completed_data import RolloutCompletedData
+        from ..models.rollout_failed_data import RolloutFailedData
+        from ..models.rollout_queued_data import RolloutQueuedData
+        from ..models.rollout_started_data import RolloutStartedData
+
         d = dict(src_dict)
         event = check_rollout_event_type(read_text(d.pop("event"), "event"))
 
         rollout_id = read_text(d.pop("rollout_id"), "rollout_id")
 
-        data = read_object(d.pop("data", {}), "data")
+        def _parse_data(
+            data: object,
+        ) -> (
+            dict[str, Any]
+            | RewardData
+            | RolloutCancelledData
+            | RolloutCompletedData
+            | RolloutFailedData
+            | RolloutQueuedData
+            | RolloutStartedData
+        ):
+            try:
+                if not isinstance(data, dict):
+                    raise TypeError()
+                componentsschemas_rollout_event_data_type_0 = RolloutFailedData.from_dict(data)
+
+                return componentsschemas_rollout_event_data_type_0
+            except (TypeError, ValueError, AttributeError, KeyError):
+                pass
+            try:
+                if not isinstance(data, dict):
+                    raise TypeError()
+                componentsschemas_rollout_event_data_type_1 = RolloutCompletedData.from_dict(data)
+
+                return componentsschemas_rollout_event_data_type_1
+            except (TypeError, ValueError, AttributeError, KeyError):
+                pass
+            try:
+                if not isinstance(data, dict):
+                    raise TypeError()
+                componentsschemas_rollout_event_data_type_2 = RolloutStartedData.from_dict(data)
+
+                return componentsschemas_rollout_event_data_type_2
+            except (TypeError, ValueError, AttributeError, KeyError):
+                pass
+            try:
+                if not isinstance(data, dict):
+                    raise TypeError()
+                componentsschemas_rollout_event_data_type_3 = RolloutQueuedData.from_dict(data)
+
+                return componentsschemas_rollout_event_data_type_3
+            except (TypeError, ValueError, AttributeError, KeyError):
+                pass
+            try:
+                if not isinstance(data, dict):
+                    raise TypeError()
+                componentsschemas_rollout_event_data_type_4 = RolloutCancelledData.from_dict(data)
+
+                return componentsschemas_rollout_event_data_type_4
+            except (TypeError, ValueError, AttributeError, KeyError):
+                pass
+            try:
+                if not isinstance(data, dict):
+                    raise TypeError()
+                componentsschemas_rollout_event_data_type_5 = RewardData.from_dict(data)
+
+                return componentsschemas_rollout_event_data_type_5
+            except (TypeError, ValueError, AttributeError, KeyError):
+                pass
+            return cast(
+                dict[str, Any]
+                | RewardData
+                | RolloutCancelledData
+                | RolloutCompletedData
+                | RolloutFailedData
+                | RolloutQueuedData
+                | RolloutStartedData,
+                data,
+            )
+
+        data = _parse_data(read_object(d.pop("data", {}), "data"))
 
         id = d.pop("id", UNSET)
 

@@ -140,6 +140,8 @@ def _read_envelope(
     except (ValueError, RecursionError):
         return f"data: is no JSON: {message.data[:200]}", None
     complaints = document.errors("RolloutEvent", envelope)
+    if not complaints and (schema := document.event_data.get(envelope["event"])):
+        complaints = document.errors(schema, envelope["data"])
     if complaints:
         return f"{'; '.join(complaints)}: {message.data[:200]}", None
     return None, envelope

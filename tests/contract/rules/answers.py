@@ -64,6 +64,17 @@ def complaints(exchange: Exchange) -> set[str]:
 EVENTS = f"/v1/rollouts/{ROLLOUT}/events"
 
 
+# What events have to tell, by their types.
+DATA: dict[str, dict[str, Any]] = {
+    "rollout.queued": {"status": "queued"},
+    "rollout.started": {"status": "running", "attempt": 1, "container_url": None},
+    "rollout.completed": {"status": "completed", "outcome_reward": 1.0},
+    "rollout.failed": {"status": "failed", "error": {"code": "container_failed", "message": "m"}},
+    "rollout.cancelled": {"status": "cancelled"},
+    "reward": {"outcome_reward": 1.0},
+}
+
+
 def stream(*types: str, first: int = 1, **changed: Any) -> bytes:
     blocks = []
     for number, event in enumerate(types, first):
@@ -73,7 +84,7 @@ def stream(*types: str, first: int = 1, **changed: Any) -> bytes:
             "rollout_id": ROLLOUT,
             "sequence": number,
             "timestamp": "2026-11-20T09:30:01.270000Z",
-            "data": {},
+            "data": DATA.get(event, {}),
             **changed,
         }
         data = json.dumps(envelope)

@@ -8,6 +8,7 @@ import pytest
 
 from synth_pools.spec import load_spec
 from tests.contract.rules.answers import (
+    DATA,
     DOCUMENT,
     ROLLOUT,
     WHOLE,
@@ -120,6 +121,16 @@ def test_pages_obey_limit_state_and_order() -> None:
     assert complaints(answered("GET", "/v1/rollouts", 200, page)) == {"page.order"}
     page["items"] = [one, one]
     assert complaints(answered("GET", "/v1/rollouts", 200, page)) == {"page.once"}
+
+
+@pytest.mark.parametrize("event", sorted(DATA))
+def test_an_event_tells_what_its_type_has_to(event: str) -> None:
+    types = {"rollout.queued": WHOLE[:1], "rollout.started": WHOLE[:2]}.get(
+        event, (*WHOLE[:2], event)
+    )
+    assert "events.schema" not in complaints(streamed(stream(*types), trouble="left"))
+    assert complaints(streamed(stream(*types, data={}), trouble="left")) == {"events.schema"}
+    assert "events.schema" not in complaints(streamed(stream(*WHOLE[:2], "agent"), trouble="left"))
 
 
 def test_what_was_sent_comes_back() -> None:
