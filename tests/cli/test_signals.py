@@ -25,7 +25,7 @@ def test_the_first_is_noted_and_the_second_is_not_held_back(number: signal.Signa
     with StopSignals() as signals:
         assert not signals.wait(0)
         os.kill(os.getpid(), number)
-        assert signals.wait(5)
+        assert signals.wait(60)
         assert signals.wait(0), "it stays noted"
         assert signal.getsignal(number) is former
     assert signal.getsignal(number) is former
@@ -37,4 +37,4 @@ def test_what_was_ignored_stays_ignored() -> None:
         os.kill(os.getpid(), signal.SIGINT)
         assert not signals.wait(0.1)
         os.kill(os.getpid(), signal.SIGTERM)
-        assert signals.wait(5)
+        assert signals.wait(60)

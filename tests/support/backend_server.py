@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import socket
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
+import psutil
 from starlette.applications import Starlette
 
 from synth_pools.backend.api.app import create_app
@@ -86,6 +88,14 @@ class Server:
     def run(self, pool_id: str, /, **request: Any) -> Any:
         """A rollout that has ended."""
         return self.rollout(pool_id, 200, mode="sync", **request)
+
+    def holds(self, connection: socket.socket) -> bool:
+        """Check that the end of a client's connection here is open: it is in this process."""
+        client = connection.getsockname()[1]
+        ends = psutil.Process().net_connections("tcp")
+        return any(
+            end.raddr and (end.laddr.port, end.raddr.port) == (self.port, client) for end in ends
+        )
 
     def state(self, rollout_id: str) -> str:
         return str(self.get(f"/v1/rollouts/{rollout_id}")["status"])

@@ -190,7 +190,7 @@ def test_one_that_is_cancelled_while_its_contents_are_written(
             go_on.set()
         assert server.state(rollout["id"]) == "cancelled"
         assert items(server, rollout) == []
-        eventually(lambda: files(tmp_path) == [], 10)
+        eventually(lambda: files(tmp_path) == [])
 
 
 def test_many_write_the_same_while_it_is_given_up(tmp_path: Path) -> None:

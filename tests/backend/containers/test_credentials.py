@@ -276,7 +276,7 @@ def test_the_command_line_names_variables_and_paces_checks(
             assert client.post("/v1/pools", json=body).status_code == 201
             rollout = client.post("/v1/pools/p/rollouts", json={"mode": "sync"}).json()
             assert rollout["status"] == "completed"
-            eventually(lambda: len(container.checks) > 4, 5)
+            eventually(lambda: len(container.checks) > 4)
         status, errors = serving.end()
     assert status == 0
     assert {key for _, key in keys_sent(container)} == {KEY_VALUE}

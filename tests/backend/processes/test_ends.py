@@ -61,7 +61,7 @@ def test_they_end_with_the_backend(tmp_path: Path) -> None:
         assert len(started) == 6
         begun = time.monotonic()
     assert time.monotonic() - begun < 40
-    assert gone(started, 5)
+    assert gone(started)
     with contextlib.closing(sqlite3.connect(tmp_path / FILE_NAME)) as database:
         assert database.execute("SELECT * FROM processes").fetchall() == []
 
@@ -72,7 +72,7 @@ def test_stubborn_ones_end_with_it_too(tmp_path: Path) -> None:
         server.http.headers["authorization"] = f"Bearer {backend.api_key}"
         with server.http:
             started = all_of(server, start_pool(server, "stubborn", capacity=2), 2)
-    assert gone(started, 5)
+    assert gone(started)
 
 
 def test_they_live_until_what_runs_has_ended(tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ def test_they_live_until_what_runs_has_ended(tmp_path: Path) -> None:
         started = all_of(own, pool_id, 1)
         running = own.rollout(pool_id, seed=3, params={"seconds": 1.5})["id"]
         own.until(running, "running")
-    assert gone(started, 5)
+    assert gone(started)
     with serve(tmp_path) as own:
         found = own.get(f"/v1/rollouts/{running}")
     assert (found["status"], found["score"]) == ("completed", 3.0)
@@ -98,7 +98,7 @@ def test_with_the_command(tmp_path: Path) -> None:
         status, errors = serving.end(signal.SIGTERM)
     assert status == 0
     assert "Traceback" not in errors
-    assert gone(started, 5)
+    assert gone(started)
 
 
 @pytest.mark.parametrize("params", [{}, {"seconds": 60}])
@@ -121,7 +121,7 @@ def test_an_impatient_user_leaves_none(tmp_path: Path, params: dict[str, int]) -
     assert time.monotonic() - begun < 40
     assert status == 130
     assert "Traceback" not in errors
-    assert gone(started, 5)
+    assert gone(started)
 
 
 async def test_with_async_code() -> None:
@@ -145,7 +145,7 @@ def test_what_a_killed_backend_leaves_is_ended_by_the_next(tmp_path: Path) -> No
         time.sleep(0.3)
         assert all(one.is_running() for one in left)
         backend.start()
-        assert gone(left, 0.5)
+        assert gone(left)
         # And the pool has new ones.
         until(server, pool_id, "active")
         fresh = healthy(server, pool_id, 2)
@@ -183,7 +183,7 @@ def test_killed_in_the_middle_of_a_start(tmp_path: Path) -> None:
         left = carriers(token)
         assert left
         backend.start()
-        assert gone(left, 0.5)
+        assert gone(left)
         assert backend.stop() == 0
         assert carriers(token) == []
 

@@ -224,7 +224,7 @@ def tasks_of(server: Server) -> list[Any]:
         looked.set()
 
     loop.call_soon_threadsafe(look)
-    assert looked.wait(5)
+    assert looked.wait(60)
     return found
 
 

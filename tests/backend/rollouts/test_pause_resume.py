@@ -15,7 +15,8 @@ Start = Callable[..., Server]
 def test_a_paused_pool_admits_nothing(server: Server) -> None:
     pool_id = server.pool(concurrency=1)
     path = f"/v1/pools/{pool_id}"
-    running = server.rollout(pool_id, env={"delay": 0.5})["id"]
+    # Long enough for all that is asked while it runs.
+    running = server.rollout(pool_id, env={"delay": 3})["id"]
     server.until(running, "running")
     waiting = server.rollout(pool_id)["id"]
     paused = server.post(f"{path}/pause")

@@ -124,7 +124,7 @@ async def test_a_quick_write_waits_for_somebody_elses_without_stopping_the_loop(
         assert not waiting.done()
         assert store.waiting == 1
         other.execute("COMMIT")
-        await asyncio.wait_for(waiting, 5)
+        await asyncio.wait_for(waiting, 60)
     await store.write(put("b"), inline=True)
     assert keys(store) == {"a", "b"}
 

@@ -69,7 +69,7 @@ def test_many_are_forgotten_in_portions(tmp_path: Path) -> None:
         assert len(server.get("/v1/rollouts?limit=1000")["items"]) == 1000
     with serve(tmp_path, keep_finished_seconds=0.01) as server:
         # All of them long before the second look.
-        eventually(lambda: server.get("/v1/rollouts")["items"] == [], 5)
+        eventually(lambda: server.get("/v1/rollouts")["items"] == [])
 
 
 @pytest.mark.parametrize(

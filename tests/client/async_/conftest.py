@@ -60,7 +60,7 @@ def service(server: FaultServer) -> FleetService:
 @pytest.fixture
 async def fleet_client(server: FaultServer) -> AsyncIterator[AsyncContainerPoolsClient]:
     """One that does wait."""
-    async with AsyncContainerPoolsClient(api_key=KEY, base_url=server.url, timeout=5) as client:
+    async with AsyncContainerPoolsClient(api_key=KEY, base_url=server.url, timeout=60) as client:
         yield client
 
 

@@ -44,8 +44,8 @@ def numbers(server: FaultServer) -> list[int]:
 
 
 def test_a_forked_client_opens_its_own_connections(server: FaultServer) -> None:
-    client = ContainerPoolsClient(api_key=KEY, base_url=server.url, timeout=5, max_retries=0)
-    view = client.with_options(timeout=4)
+    client = ContainerPoolsClient(api_key=KEY, base_url=server.url, timeout=60, max_retries=0)
+    view = client.with_options(timeout=59)
     client.get_pool(P)
 
     def work() -> None:
@@ -67,7 +67,7 @@ def test_a_forked_async_client_does_too(
     server: FaultServer, library: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     send_through(library, monkeypatch)
-    client = AsyncContainerPoolsClient(api_key=KEY, base_url=server.url, timeout=5, max_retries=0)
+    client = AsyncContainerPoolsClient(api_key=KEY, base_url=server.url, timeout=60, max_retries=0)
     loop = asyncio.new_event_loop()
     loop.run_until_complete(client.get_pool(P))
 
@@ -82,7 +82,7 @@ def test_a_forked_async_client_does_too(
 
 
 def test_a_fork_while_another_thread_makes_its_first_call(server: FaultServer) -> None:
-    client = ContainerPoolsClient(api_key=KEY, base_url=server.url, timeout=5)
+    client = ContainerPoolsClient(api_key=KEY, base_url=server.url, timeout=60)
     client.get_pool(P)
     with client._transport._connections._lock:
         assert in_child(lambda: client.get_pool(P)) == 0
@@ -111,7 +111,7 @@ def test_many_threads_and_a_service_that_fails(server: FaultServer) -> None:
 
 def test_closing_while_other_threads_call(server: FaultServer) -> None:
     server.play(faults.late(0.01))
-    client = ContainerPoolsClient(api_key=KEY, base_url=server.url, timeout=5)
+    client = ContainerPoolsClient(api_key=KEY, base_url=server.url, timeout=60)
     started = threading.Event()
 
     def use() -> None:

@@ -63,7 +63,7 @@ def service(server: FaultServer) -> FleetService:
 @pytest.fixture
 def fleet_client(server: FaultServer) -> Iterator[ContainerPoolsClient]:
     """One that does wait."""
-    with ContainerPoolsClient(api_key=KEY, base_url=server.url, timeout=5) as client:
+    with ContainerPoolsClient(api_key=KEY, base_url=server.url, timeout=60) as client:
         yield client
 
 

@@ -21,7 +21,7 @@ from synth_pools import (
 )
 from synth_pools._client.runtime.sync_.concurrency import WorkerGroup
 from tests.support.fault_server import FaultServer, Seen
-from tests.support.faults import Fault, answer, html, late, when
+from tests.support.faults import Fault, answer, html, when
 from tests.support.fleet_service import FleetService, until
 from tests.support.variants import run_through
 
@@ -32,6 +32,11 @@ P = "pool_1"
 
 def seeds(number: int) -> list[dict[str, Any]]:
     return [{"seed": seed} for seed in range(number)]
+
+
+def followed(server: FaultServer) -> int:
+    """Count the rollouts whose events were asked for."""
+    return sum(seen.path.endswith("/events") for seen in server.requests)
 
 
 def gather(outcomes: Iterator[RolloutOutcome]) -> list[RolloutOutcome]:
@@ -54,7 +59,7 @@ def test_what_is_under_way_is_left_or_cancelled(
         # The first one ends when the others are under way.
         if seen.json.get("mode") != "sync":
             return None
-        return late(0.8, answer({"id": "sync", "status": "completed"}))
+        return when(lambda: followed(server) == 5, answer({"id": "sync", "status": "completed"}))
 
     service.refuse = refuse
     # Whoever looks at a rollout here ends it; so nobody looks but at the first.
@@ -81,9 +86,6 @@ def test_all_that_is_under_way_is_cancelled_at_once(
     service.seconds = 60.0
     cancels: set[str] = set()
 
-    def followed() -> int:
-        return sum(seen.path.endswith("/events") for seen in server.requests)
-
     def choose(seen: Seen) -> Fault:
         if not seen.path.endswith("/cancel"):
             return answer({}) if seen.path.endswith("/sync/summary") else service(seen)
@@ -95,7 +97,7 @@ def test_all_that_is_under_way_is_cancelled_at_once(
 
     # The first one ends when all others are followed.
     service.refuse = lambda seen: (
-        when(lambda: followed() == 40, answer({"id": "sync", "status": "completed"}))
+        when(lambda: followed(server) == 40, answer({"id": "sync", "status": "completed"}))
         if seen.json["seed"] == "first"
         else None
     )
