@@ -4,26 +4,20 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import sys
 import time
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import click
 
-if TYPE_CHECKING:
-    from synth_pools.contract.results import Report
+from .contract_reports import RefusedError, ReportFiles, write_file
 
 _KEY_VARIABLE = "SYNTH_API_KEY"
 _INTERRUPTED = 130
 _TELL_SECONDS = 5.0
-
-
-class _RefusedError(click.ClickException):
-    exit_code = 2
 
 
 def _json_object(
@@ -45,6 +39,19 @@ def _json_object(
 
 def _names(_: click.Context, __: click.Parameter, text: str | None) -> tuple[str, ...]:
     return tuple(filter(None, (name.strip() for name in (text or "").split(","))))
+
+
+def _list_checks(context: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if not wanted:
+        return
+    # As below: the extra may be missing.
+    from synth_pools.contract.run import known_checks
+
+    for check, clause, operations in known_checks():
+        click.echo(f"{check:<28} {clause}")
+        if operations:
+            click.echo(f"{'':<28}   {', '.join(operations)}")
+    context.exit()
 
 
 @click.command("contract-test")
@@ -79,10 +86,10 @@ def _names(_: click.Context, __: click.Parameter, text: str | None) -> tuple[str
 )
 @click.option(
     "--profile",
-    type=click.Choice(["quick", "full"]),
+    type=click.Choice(["smoke", "quick", "full"]),
     default="full",
     show_default=True,
-    help="quick plays every scenario too and shortens the fuzzing.",
+    help="quick shortens the fuzzing; smoke, for every commit, plays the shortest scenarios alone.",
 )
 @click.option(
     "--pool-request",
@@ -108,6 +115,24 @@ def _names(_: click.Context, __: click.Parameter, text: str | None) -> tuple[str
 @click.option("--report", type=click.Path(path_type=Path), metavar="OUT.HTML")
 @click.option("--junit", type=click.Path(path_type=Path), metavar="OUT.XML")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), metavar="OUT.JSON")
+@click.option("--har", type=click.Path(path_type=Path), metavar="OUT.HAR")
+@click.option("--ndjson", type=click.Path(path_type=Path), metavar="OUT.NDJSON")
+@click.option(
+    "--baseline",
+    type=click.Path(path_type=Path),
+    metavar="KNOWN.JSON",
+    help="Departures that are known and do not count.",
+)
+@click.option("--baseline-update", is_flag=True, help="Add what departs to the baseline.")
+@click.option("--baseline-prune", is_flag=True, help="Remove from it what departs no more.")
+@click.option(
+    "--list",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_list_checks,
+    help="Print all checks, and end.",
+)
 @click.option(
     "--spec",
     type=click.Path(path_type=Path),
@@ -134,6 +159,11 @@ def contract_test(
     report: Path | None,
     junit: Path | None,
     json_file: Path | None,
+    har: Path | None,
+    ndjson: Path | None,
+    baseline: Path | None,
+    baseline_update: bool,
+    baseline_prune: bool,
     spec: Path | None,
     cleanup: bool,
 ) -> int:
@@ -145,17 +175,24 @@ def contract_test(
     try:
         # Here, since the extra `contract` may be missing, which no other command needs.
         from synth_pools.contract.exceptions import InterruptedRunError, UnjudgeableError
-        from synth_pools.contract.reports.html import render_html
-        from synth_pools.contract.reports.json import render_json
-        from synth_pools.contract.reports.junit import render_junit
+        from synth_pools.contract.reports.baseline import (
+            departures_of,
+            read_baseline,
+            render_baseline,
+            stale_departures,
+            with_baseline,
+        )
         from synth_pools.contract.run import clean_leftovers, run_contract
+        from synth_pools.contract.traffic.log import TrafficLog
     except ModuleNotFoundError as error:
-        raise _RefusedError(
+        raise RefusedError(
             f"`contract-test` needs {error.name}, which the base install leaves out: "
             "pip install 'synth-pools[contract,cli]'"
         ) from error
-    for file in (report, junit, json_file):
-        _check_writable(file)
+    files = ReportFiles(report, junit, json_file)
+    files.check(har, ndjson, baseline)
+    if baseline is None and (baseline_update or baseline_prune):
+        raise RefusedError("--baseline-update and --baseline-prune need --baseline")
     signal.signal(signal.SIGTERM, _interrupt)
     progress = _Progress()
     try:
@@ -163,47 +200,49 @@ def contract_test(
             gone, left = clean_leftovers(url, api_key=api_key, spec=spec)
             click.echo(f"removed {gone} pools of earlier runs, {left} could not be removed")
             return 0 if not left else 2
-
-        def write(found: Report) -> None:
-            # Before the table: a terminal that is closed must not cost the other reports.
-            for file, render in (
-                (report, render_html),
-                (junit, render_junit),
-                (json_file, render_json),
-            ):
-                if file is not None:
-                    _write(file, render(found))
-
-        found = run_contract(
-            url,
-            api_key=api_key,
-            seed=seed,
-            profile=profile,
-            only=only,
-            skip=skip,
-            operations=operations,
-            without_operations=without_operations,
-            offered=offered,
-            read_only=read_only,
-            max_time=max_time,
-            pool_request=pool_request,
-            rollout_request=rollout_request,
-            container_url=container_url,
-            patience=patience,
-            spec=spec,
-            progress=progress,
-            on_report=write,
-        )
+        known = frozenset() if baseline is None else read_baseline(baseline)
+        with TrafficLog(har, ndjson) as log:
+            found = run_contract(
+                url,
+                api_key=api_key,
+                seed=seed,
+                profile=profile,
+                only=only,
+                skip=skip,
+                operations=operations,
+                without_operations=without_operations,
+                offered=offered,
+                read_only=read_only,
+                max_time=max_time,
+                pool_request=pool_request,
+                rollout_request=rollout_request,
+                container_url=container_url,
+                patience=patience,
+                spec=spec,
+                progress=progress,
+                on_report=files.write,
+                on_exchange=log.write,
+            )
+        if baseline is not None:
+            changed = known
+            if baseline_update:
+                changed |= departures_of(found)
+            if baseline_prune:
+                changed -= stale_departures(found, known)
+            if changed != known:
+                write_file(baseline, render_baseline(changed))
+            known = changed
+            found = with_baseline(found, known, baseline.name)
         progress.end()
         if found.notes:
             # The clean-up may have left one.
-            write(found)
+            files.write(found)
     except UnjudgeableError as error:
-        raise _RefusedError(str(error)) from None
+        raise RefusedError(str(error)) from None
     except KeyboardInterrupt as error:
         progress.end()
         if isinstance(error, InterruptedRunError):
-            click.echo(_table(error.report, report), nl=False)
+            click.echo(files.table(error.report), nl=False)
         click.echo("\ninterrupted; what the run had made was removed", err=True)
         # Threads may still wait for answers, and Python would wait for them.
         sys.stdout.flush()
@@ -211,22 +250,9 @@ def contract_test(
         os._exit(_INTERRUPTED)
     if found.obstacles and not found.outcomes:
         # Nothing was seen: a table would be one of nothing.
-        raise _RefusedError(f"could not be judged: {found.obstacles[0]}")
-    click.echo(_table(found, report), nl=False)
+        raise RefusedError(f"could not be judged: {found.obstacles[0]}")
+    click.echo(files.table(found), nl=False)
     return found.exit_code
-
-
-def _table(found: Report, file: Path | None) -> str:
-    # As above: the extra may be missing.
-    from synth_pools.contract.reports.text import render_table
-
-    return render_table(
-        found,
-        colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ,
-        width=shutil.get_terminal_size((100, 24)).columns,
-        unicode=_speaks_unicode(),
-        elsewhere=str(file) if file is not None else None,
-    )
 
 
 class _Progress:
@@ -258,26 +284,3 @@ class _Progress:
 
 def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
     raise KeyboardInterrupt
-
-
-def _check_writable(file: Path | None) -> None:
-    # Before the run, which takes minutes.
-    if file is not None and not file.absolute().parent.is_dir():
-        raise _RefusedError(f"{file} cannot be written: there is no folder {file.parent}")
-    if file is not None and file.is_dir():
-        raise _RefusedError(f"{file} cannot be written: it is a folder")
-
-
-def _write(file: Path, text: str) -> None:
-    try:
-        file.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise _RefusedError(f"{file} cannot be written: {error.strerror}") from error
-
-
-def _speaks_unicode() -> bool:
-    try:
-        "✓✗○·".encode(sys.stdout.encoding or "ascii")
-    except (UnicodeError, LookupError):
-        return False
-    return True

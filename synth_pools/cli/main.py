@@ -11,6 +11,7 @@ from synth_pools import __version__
 from .backup import backup, compact
 from .contract import contract_test
 from .contract_diff import contract_diff
+from .contract_traffic import contract_judge, contract_proxy
 from .serve import serve
 
 _PROGRAM = "synth-pools"
@@ -30,6 +31,8 @@ root.add_command(backup)
 root.add_command(compact)
 root.add_command(contract_test)
 root.add_command(contract_diff)
+root.add_command(contract_judge)
+root.add_command(contract_proxy)
 
 
 def main(argv: Sequence[str] | None) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from synth_pools.contract.document import Document
@@ -44,8 +44,19 @@ class ResultCollector:
     be judged.
     """
 
-    def __init__(self, document: Document) -> None:
+    def __init__(
+        self,
+        document: Document,
+        log: Callable[[Exchange], None] = lambda exchange: None,  # noqa: ARG005
+    ) -> None:
+        """Begin with nothing.
+
+        Args:
+            document: The document.
+            log: A callback for each exchange.
+        """
         self._document = document
+        self._log = log
         self._lock = threading.Lock()
         self._outcomes: dict[_Key, Outcome] = {}
         self._notes: dict[_Key, str] = {}
@@ -99,6 +110,7 @@ class ResultCollector:
             layer: The layer that sent the request.
             before: The requests that lead up to it.
         """
+        self._log(exchange)
         operation = self._document.operations.get(exchange.operation or "")
         with self._lock:
             self._requests += 1

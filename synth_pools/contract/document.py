@@ -111,6 +111,10 @@ class Document:
         """Return the operation that a request addresses, by its path as it was sent."""
         return self._addressed(self.operations, method, url)
 
+    def is_described(self, url: str) -> bool:
+        """Return True if a URL is below the root of the API."""
+        return self.path_of(url).startswith("/v1/")
+
     def is_absent(self, method: str, url: str) -> bool:
         """Return True if a request addresses an operation that the backend need not have."""
         if self.operation_of(method, url) is not None:

@@ -9,8 +9,9 @@ from typing import Any
 
 
 class Profile(StrEnum):
-    """Amount of generated requests."""
+    """Amount of what is tried: scenarios that take no time, all of them, generated requests."""
 
+    SMOKE = "smoke"
     QUICK = "quick"
     FULL = "full"
 

@@ -32,7 +32,7 @@ _MARKS = {"get_capabilities": "features", "list_pools": "items", "get_queue_stat
 
 
 _ACCESS_CHECK = "auth.refused"
-_ACCESS = Clause("Authentication", "a missing or wrong key is 401, on every operation")
+ACCESS = Clause("Authentication", "a missing or wrong key is 401, on every operation")
 _ACCESS_SECONDS = 30.0
 # A backend that does not check keys obeys, so deletions come last.
 _LAST = ("delete_task", "delete_pool")
@@ -255,7 +255,7 @@ def check_access(session: Session, rollout: Rollout | None) -> None:
         rollout: A rollout of the run, whose ids are asked for; None where there is none.
     """
     operations = tuple(session.document.operations)
-    item = Scenario(_ACCESS_CHECK, _ACCESS, operations, lambda _: None)
+    item = Scenario(_ACCESS_CHECK, ACCESS, operations, lambda _: None)
     ctx = Context(session, item, Layer.PREFLIGHT)
     ids = _ids(session, rollout)
     absent = session.not_offered()

@@ -16,6 +16,7 @@ class Outcome(StrEnum):
     """Outcome of one check of one operation."""
 
     HELD = "held"
+    KNOWN = "known"
     DEPARTED = "departed"
     NOT_OFFERED = "not_offered"
     NOT_REACHED = "not_reached"
@@ -31,7 +32,8 @@ _WEIGHTS = {
     Outcome.NOT_REACHED: 0,
     Outcome.NOT_OFFERED: 1,
     Outcome.HELD: 2,
-    Outcome.DEPARTED: 3,
+    Outcome.KNOWN: 3,
+    Outcome.DEPARTED: 4,
 }
 
 
@@ -52,8 +54,10 @@ class Layer(StrEnum):
     SCHEMA = "schema"
     SCENARIO = "scenario"
     CLIENT = "client"
+    TRAFFIC = "traffic"
 
 
+_CHECKED = (Outcome.HELD, Outcome.KNOWN, Outcome.DEPARTED)
 # Beginning of the note of a check that waits for an operation.
 NEEDS = "needs "
 # Columns by the harm that a departure in them does, the worst first.
@@ -195,7 +199,7 @@ class CheckOutcome:
     def proves(self) -> bool:
         """True if the check held; the first contact proves nothing yet."""
         contact = self.layer is Layer.PREFLIGHT and self.column is not Column.AUTH
-        return self.outcome is Outcome.HELD and not contact
+        return self.outcome in (Outcome.HELD, Outcome.KNOWN) and not contact
 
 
 @dataclass(frozen=True, slots=True)
@@ -351,7 +355,7 @@ class Report:
     @property
     def summary(self) -> str:
         """The last line of the verdict."""
-        checks = sum(1 for o in self.outcomes if o.outcome in (Outcome.HELD, Outcome.DEPARTED))
+        checks = sum(1 for o in self.outcomes if o.outcome in _CHECKED)
         of = f"{self.conforming_operations} of {len(self.operations)} operations"
         tail = f"{checks} checks, {len(self.groups)} departures"
         if self.exit_code == 0:

@@ -30,6 +30,7 @@ from synth_pools.contract.http.client import HttpClient, is_loopback_url
 from synth_pools.contract.http.stub_container import StubContainers
 from synth_pools.contract.options import ApiKey, Options, Profile, is_within
 from synth_pools.contract.preflight import (
+    ACCESS,
     check_access,
     checked_key,
     checked_url,
@@ -37,8 +38,8 @@ from synth_pools.contract.preflight import (
     prove,
     try_containers,
 )
-from synth_pools.contract.results import LayerResult, Report
-from synth_pools.contract.scenarios import all_scenarios
+from synth_pools.contract.results import Clause, Exchange, LayerResult, Report
+from synth_pools.contract.scenarios import all_scenarios, smoke_scenarios
 from synth_pools.contract.session import Session, remove_created, remove_leftovers
 
 # Checks that are no scenarios, by the first part of their ids.
@@ -69,6 +70,7 @@ def run_contract(
     spec: Path | None = None,
     progress: Progress = lambda phase, done, total: None,  # noqa: ARG005
     on_report: Callable[[Report], None] = lambda report: None,  # noqa: ARG005
+    on_exchange: Callable[[Exchange], None] = lambda exchange: None,  # noqa: ARG005
 ) -> Report:
     """Judge the backend at a URL by openapi.yaml.
 
@@ -79,7 +81,8 @@ def run_contract(
         url: The base URL of the backend, with or without `/v1`.
         api_key: The key; the variable SYNTH_API_KEY where None.
         seed: The seed, which repeats a run; a new one, which the report tells, where None.
-        profile: The amount of generated requests, "quick" or "full".
+        profile: "quick" or "full", which differ in the amount of generated requests, or "smoke":
+            the scenarios that take little time, and nothing else.
         only: The checks to run, by the beginnings of their dotted ids; all where empty.
         skip: The checks to leave out, likewise.
         operations: The operations that the backend has so far, by id, tag or path; all where empty.
@@ -95,6 +98,7 @@ def run_contract(
         progress: A callback for the phase, the checks that are done, and all of them.
         on_report: A callback for the report, in any case and before the clean-up, which takes its
             time.
+        on_exchange: A callback for every request with its response, in any thread.
 
     Returns:
         The report. Its `exit_code` is 0 if the backend conforms, 1 if it departs, 2 if it could not
@@ -132,7 +136,11 @@ def run_contract(
         )
         http = HttpClient(run.url, key, run.document)
         session = Session(
-            options, run.document, http, ResultCollector(run.document), patience=patience
+            options,
+            run.document,
+            http,
+            ResultCollector(run.document, on_exchange),
+            patience=patience,
         )
         with _containers(session) as urls, _deadline(session):
             _judge(run, session, urls, progress)
@@ -250,6 +258,26 @@ class _Run:
         )
 
 
+def known_checks() -> tuple[tuple[str, Clause, tuple[str, ...]], ...]:
+    """Return each check's id, its clause, and its operations; none where it is about all."""
+    # The engine of the generated requests takes seconds to import.
+    from synth_pools.contract.fuzzing.checks import CHECKS
+
+    found = [(one.id, one.clause, one.operations) for one in all_scenarios()]
+    found += [(one.id, one.clause, ()) for one in CHECKS.values()]
+    found.append(("auth.refused", ACCESS, ()))
+    found += [
+        (
+            f"client.{kind}",
+            Clause("Growth", "every method of the client reads what raw HTTP reads"),
+            (),
+        )
+        for kind in ("sync", "async")
+    ]
+    found.append(("model.walk", Clause("Where sources disagreed", "random calls, together"), ()))
+    return tuple(sorted(found, key=lambda one: one[0]))
+
+
 def _check_names(names: Sequence[str]) -> None:
     """Refuse the name of no check: a misspelt one would quietly check nothing, or everything."""
     known = [one.id for one in all_scenarios()]
@@ -282,16 +310,17 @@ def _judge(run: _Run, session: Session, urls: Mapping[str, str], progress: Progr
     progress("first contact", 1, 1)
 
     there = session.document.operations
+    smoke = options.profile is Profile.SMOKE
     scenarios = [
         one
-        for one in all_scenarios()
+        for one in (smoke_scenarios() if smoke else all_scenarios())
         if options.wants(one.id) and any(name in there for name in one.operations)
     ]
     executor = ScenarioExecutor(
         session, scenarios, lambda done, total: progress("scenarios", done, total)
     )
     executor.wait_for_quick()
-    if not executor.obstacles:
+    if not executor.obstacles and not smoke:
         if options.wants("model") and not options.read_only and not _late(run, session):
             progress("state machine", 0, 1)
             run.add(run_state_machine(session))
@@ -300,7 +329,7 @@ def _judge(run: _Run, session: Session, urls: Mapping[str, str], progress: Progr
             run.add(run_client_checks(session))
     executor.wait_for_all()
     run.obstacles += executor.obstacles
-    if run.obstacles:
+    if run.obstacles or smoke:
         return
     if options.wants("schema") and not _late(run, session):
         progress("schema", 0, 1)

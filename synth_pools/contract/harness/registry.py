@@ -33,6 +33,7 @@ class Scenario:
         reads_only: Whether it changes nothing, so that a read-only run can play it.
         slow: Whether it waits for a clock, so that it runs along with the layers after it.
         alone: Whether it must run when no other scenario does.
+        smoke: Whether it is one of those that are played for every commit.
     """
 
     id: str
@@ -43,6 +44,7 @@ class Scenario:
     reads_only: bool = False
     slow: bool = False
     alone: bool = False
+    smoke: bool = False
 
 
 REGISTRY: dict[str, Scenario] = {}

@@ -25,6 +25,7 @@ from synth_pools.contract.results import (
 
 _MARKS = {
     Outcome.HELD: ("✓", "held"),
+    Outcome.KNOWN: ("≈", "known"),
     Outcome.DEPARTED: ("✗", "departed"),
     Outcome.NOT_OFFERED: ("○", "not offered"),
     Outcome.NOT_REACHED: ("?", "not reached"),

@@ -52,6 +52,9 @@ def _suite(
         if outcome.outcome is Outcome.DEPARTED:
             counts["failures"] += 1
             _failure(case, outcome)
+        elif outcome.outcome is Outcome.KNOWN:
+            counts["skipped"] += 1
+            SubElement(case, "skipped", message="known: the baseline has it")
         elif outcome.outcome is not Outcome.HELD:
             counts["skipped"] += 1
             why = outcome.outcome.value.replace("_", " ")

@@ -21,6 +21,7 @@ from synth_pools.contract.results import (
 COLUMNS = tuple(Column)
 _MARKS = {
     Outcome.HELD: "✓",
+    Outcome.KNOWN: "≈",
     Outcome.DEPARTED: "✗",
     Outcome.NOT_OFFERED: "○",
     Outcome.NOT_REACHED: "?",
@@ -28,6 +29,7 @@ _MARKS = {
 }
 _PLAIN_MARKS = {
     Outcome.HELD: "ok",
+    Outcome.KNOWN: "~",
     Outcome.DEPARTED: "NO",
     Outcome.NOT_OFFERED: "-",
     Outcome.NOT_REACHED: "?",
@@ -35,6 +37,7 @@ _PLAIN_MARKS = {
 }
 _COLOURS = {
     Outcome.HELD: "32",
+    Outcome.KNOWN: "33",
     Outcome.DEPARTED: "1;31",
     Outcome.NOT_OFFERED: "2",
     Outcome.NOT_REACHED: "33",
@@ -42,6 +45,7 @@ _COLOURS = {
 }
 _WORDS = {
     Outcome.HELD: "held",
+    Outcome.KNOWN: "known",
     Outcome.DEPARTED: "departed",
     Outcome.NOT_OFFERED: "not offered",
     Outcome.NOT_REACHED: "not reached",

@@ -1,0 +1,86 @@
+"""Reports of the contract kit as a command writes them: to files, and as a table."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from synth_pools.contract.results import Report
+
+
+class RefusedError(click.ClickException):
+    """A command cannot do what it was asked for; one line says why."""
+
+    exit_code = 2
+
+
+@dataclass(frozen=True, slots=True)
+class ReportFiles:
+    """Files that reports go to; None for those that nobody asked for."""
+
+    html: Path | None = None
+    junit: Path | None = None
+    json: Path | None = None
+
+    def check(self, *others: Path | None) -> None:
+        """Refuse files that cannot be written, before a run that takes minutes."""
+        for file in (self.html, self.junit, self.json, *others):
+            _check_writable(file)
+
+    def write(self, found: Report) -> None:
+        """Write the reports; before the table, since a terminal may be closed meanwhile."""
+        # Here, since the extra `contract` may be missing, which no other command needs.
+        from synth_pools.contract.reports.html import render_html
+        from synth_pools.contract.reports.json import render_json
+        from synth_pools.contract.reports.junit import render_junit
+
+        for file, render in (
+            (self.html, render_html),
+            (self.junit, render_junit),
+            (self.json, render_json),
+        ):
+            if file is not None:
+                write_file(file, render(found))
+
+    def table(self, found: Report) -> str:
+        """Return the report for the terminal."""
+        # As above.
+        from synth_pools.contract.reports.text import render_table
+
+        return render_table(
+            found,
+            colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ,
+            width=shutil.get_terminal_size((100, 24)).columns,
+            unicode=_speaks_unicode(),
+            elsewhere=str(self.html) if self.html is not None else None,
+        )
+
+
+def write_file(file: Path, text: str) -> None:
+    """Write a file, or say in one line why it cannot be written."""
+    try:
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise RefusedError(f"{file} cannot be written: {error.strerror}") from error
+
+
+def _check_writable(file: Path | None) -> None:
+    if file is not None and not file.absolute().parent.is_dir():
+        raise RefusedError(f"{file} cannot be written: there is no folder {file.parent}")
+    if file is not None and file.is_dir():
+        raise RefusedError(f"{file} cannot be written: it is a folder")
+
+
+def _speaks_unicode() -> bool:
+    try:
+        "✓✗○·".encode(sys.stdout.encoding or "ascii")
+    except (UnicodeError, LookupError):
+        return False
+    return True

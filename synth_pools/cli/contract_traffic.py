@@ -1,0 +1,113 @@
+"""`synth-pools contract-judge` and `contract-proxy`: judge a backend by the traffic of others."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from pathlib import Path
+
+import click
+
+from .contract_reports import RefusedError, ReportFiles
+
+_FILE = click.Path(path_type=Path)
+_NEEDS = "pip install 'synth-pools[contract,cli]'"
+
+
+@click.command("contract-judge")
+@click.argument("traffic", type=_FILE)
+@click.option("--report", type=_FILE, metavar="OUT.HTML")
+@click.option("--junit", type=_FILE, metavar="OUT.XML")
+@click.option("--json", "json_file", type=_FILE, metavar="OUT.JSON")
+@click.option("--spec", type=_FILE, metavar="FILE", help="Judge by this document.")
+def contract_judge(
+    traffic: Path,
+    report: Path | None,
+    junit: Path | None,
+    json_file: Path | None,
+    spec: Path | None,
+) -> int:
+    """Judge recorded requests and responses: TRAFFIC is a HAR file.
+
+    Each exchange is judged by itself: status, media type, schema, headers, and whether it agrees
+    with itself. Exit status: as of `contract-test`.
+    """
+    files = ReportFiles(report, junit, json_file)
+    files.check()
+    try:
+        # Here, since the extra `contract` may be missing, which no other command needs.
+        from synth_pools.contract.exceptions import UnjudgeableError
+        from synth_pools.contract.traffic.har import read_archive
+        from synth_pools.contract.traffic.judge import judge_traffic
+    except ModuleNotFoundError as error:
+        raise RefusedError(f"`contract-judge` needs {error.name}: {_NEEDS}") from error
+    try:
+        found = judge_traffic(read_archive(traffic), traffic.name, spec)
+    except UnjudgeableError as error:
+        raise RefusedError(str(error)) from None
+    files.write(found)
+    click.echo(files.table(found), nl=False)
+    return found.exit_code
+
+
+@click.command("contract-proxy")
+@click.argument("url")
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="[default: a free one]")
+@click.option("--report", type=_FILE, metavar="OUT.HTML")
+@click.option("--junit", type=_FILE, metavar="OUT.XML")
+@click.option("--json", "json_file", type=_FILE, metavar="OUT.JSON")
+@click.option("--har", type=_FILE, metavar="OUT.HAR", help="Keep what passed.")
+@click.option("--spec", type=_FILE, metavar="FILE", help="Judge by this document.")
+def contract_proxy(
+    url: str,
+    port: int,
+    report: Path | None,
+    junit: Path | None,
+    json_file: Path | None,
+    har: Path | None,
+    spec: Path | None,
+) -> int:
+    """Pass requests on to the backend at URL and judge what passes, until it is interrupted.
+
+    It listens on 127.0.0.1, and prints where. Exit status after SIGINT or SIGTERM: as of
+    `contract-test`.
+    """
+    files = ReportFiles(report, junit, json_file)
+    files.check(har)
+    try:
+        # As above.
+        from synth_pools.contract.exceptions import UnjudgeableError
+        from synth_pools.contract.preflight import checked_url
+        from synth_pools.contract.results import Exchange
+        from synth_pools.contract.traffic.judge import TrafficJudge
+        from synth_pools.contract.traffic.log import TrafficLog
+        from synth_pools.contract.traffic.proxy import JudgingProxy
+    except ModuleNotFoundError as error:
+        raise RefusedError(f"`contract-proxy` needs {error.name}: {_NEEDS}") from error
+    try:
+        backend = checked_url(url)
+        judge = TrafficJudge(backend, spec)
+    except UnjudgeableError as error:
+        raise RefusedError(str(error)) from None
+    ended = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: ended.set())
+    with TrafficLog(har) as log:
+
+        def pass_on(exchange: Exchange) -> None:
+            log.write(exchange)
+            judge.judge(exchange)
+
+        try:
+            proxy = JudgingProxy(backend, pass_on, port=port)
+        except OSError as error:
+            raise RefusedError(f"port {port} cannot be had: {error.strerror}") from None
+        with proxy:
+            click.echo(f"listening on {proxy.url}, for {backend}")
+            # With a limit, so that the signal's handler has its turn.
+            while not ended.wait(0.5):
+                pass
+    found = judge.report()
+    files.write(found)
+    click.echo(files.table(found), nl=False)
+    return found.exit_code

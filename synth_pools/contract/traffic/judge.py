@@ -1,0 +1,90 @@
+"""Judge of exchanges that somebody else had with a backend."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from synth_pools.contract.clauses import Places
+from synth_pools.contract.collector import ResultCollector
+from synth_pools.contract.document import Document, read_specification, specification_text
+from synth_pools.contract.results import Exchange, Layer, Report
+from synth_pools.contract.rules.event_streams import check_event_stream
+
+
+class TrafficJudge:
+    """Judge of single exchanges; several threads may use it.
+
+    It knows no order in which they were: what it says is true of each exchange by itself.
+    """
+
+    def __init__(self, source: str, spec: Path | None = None) -> None:
+        """Read the document.
+
+        Args:
+            source: The name of the traffic, for the report.
+            spec: The document; the openapi.yaml of this package where None.
+
+        Raises:
+            UnjudgeableError: The document cannot be read.
+        """
+        self.document = Document(read_specification(spec))
+        self._places = Places(specification_text(spec))
+        self._collector = ResultCollector(self.document)
+        self._source = source
+        self._began = time.monotonic()
+        self._started_at = datetime.now(UTC).isoformat(timespec="seconds")
+
+    def judge(self, exchange: Exchange) -> None:
+        """Judge an exchange; one whose path the document does not have is left out."""
+        if not self.document.is_described(exchange.url):
+            return
+        operation = self.document.operation_of(exchange.method, exchange.url)
+        named = replace(exchange, operation=operation.id if operation else None)
+        self._collector.record(named, Layer.TRAFFIC)
+        results = check_event_stream(self.document, operation, named)
+        self._collector.add_results(results, named.operation or "", named, Layer.TRAFFIC)
+
+    def report(self) -> Report:
+        """Return what was found so far."""
+        result = self._collector.result()
+        sections = {one.clause.section for outcome in result.outcomes for one in outcome.departures}
+        lines = {one: self._places.line(one) for one in sections}
+        seen = {operation for operation, _ in result.reached}
+        operations = {n: one for n, one in self.document.operations.items() if n in seen}
+        return Report(
+            url=self._source,
+            seed=0,
+            profile="traffic",
+            run_id="",
+            started_at=self._started_at,
+            duration=time.monotonic() - self._began,
+            operations=tuple(operations),
+            routes={name: operation.route for name, operation in operations.items()},
+            documented={name: tuple(one.responses) for name, one in operations.items()},
+            outcomes=result.outcomes,
+            reached=result.reached,
+            requests=result.requests,
+            obstacles=() if result.requests else ("no request of this API was among them",),
+            lines={one: line for one, line in lines.items() if line is not None},
+        )
+
+
+def judge_traffic(exchanges: Iterable[Exchange], source: str, spec: Path | None = None) -> Report:
+    """Judge exchanges, and return the report.
+
+    Args:
+        exchanges: The exchanges, as of `read_archive`.
+        source: The name of the traffic, for the report.
+        spec: The document; the openapi.yaml of this package where None.
+
+    Raises:
+        UnjudgeableError: The document cannot be read, or the exchanges cannot.
+    """
+    judge = TrafficJudge(source, spec)
+    for exchange in exchanges:
+        judge.judge(exchange)
+    return judge.report()

@@ -1,0 +1,64 @@
+"""Log of a run's exchanges: an HTTP archive for other tools, or one JSON object a line."""
+
+from __future__ import annotations
+
+import json
+import threading
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Self, TextIO
+
+from synth_pools._version import __version__
+from synth_pools.contract.collector import shortened
+from synth_pools.contract.results import Exchange
+from synth_pools.contract.traffic.har import archive_entry
+
+
+class TrafficLog:
+    """Log as a context manager; it is written as the exchanges come, from any thread."""
+
+    def __init__(self, har: Path | None = None, ndjson: Path | None = None) -> None:
+        """Open the files.
+
+        Args:
+            har: The archive, which is whole once the log is closed.
+            ndjson: The file of one entry a line, in the form of the archive's entries.
+
+        Raises:
+            OSError: One of them cannot be written.
+        """
+        self._lock = threading.Lock()
+        self._files = ExitStack()
+        self._har = self._open(har)
+        self._ndjson = self._open(ndjson)
+        self._first = True
+        if self._har is not None:
+            creator = {"name": "synth-pools contract-test", "version": __version__}
+            head = json.dumps({"version": "1.2", "creator": creator})
+            self._har.write(f'{{"log": {head[:-1]}, "entries": [')
+            self._files.callback(self._har.write, "\n]}}\n")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._har = self._ndjson = None
+            self._files.close()
+
+    def write(self, exchange: Exchange) -> None:
+        """Append an exchange; what comes after the log was closed is left out."""
+        started = datetime.now(UTC) - timedelta(seconds=exchange.elapsed)
+        entry = json.dumps(archive_entry(shortened(exchange), started.isoformat()))
+        with self._lock:
+            if self._har is not None:
+                self._har.write(f"{'' if self._first else ','}\n{entry}")
+                self._first = False
+            if self._ndjson is not None:
+                self._ndjson.write(entry + "\n")
+
+    def _open(self, file: Path | None) -> TextIO | None:
+        if file is None:
+            return None
+        return self._files.enter_context(file.open("w", encoding="utf-8"))

@@ -1,0 +1,114 @@
+"""Baselines: what is known does not fail, what is new does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from synth_pools.cli import run
+from synth_pools.contract.exceptions import UnjudgeableError
+from synth_pools.contract.reports.baseline import (
+    departures_of,
+    read_baseline,
+    render_baseline,
+    stale_departures,
+    with_baseline,
+)
+from synth_pools.contract.reports.junit import render_junit
+from synth_pools.contract.reports.text import render_table
+from synth_pools.contract.results import Outcome
+from synth_pools.local import LocalBackend
+from tests.contract.faults import FAULTS
+from tests.contract.faults.proxy import FaultProxy
+from tests.contract.reports.sample_report import departure, sample_report
+from tests.contract.selftest.watched import KEY
+
+
+def test_only_what_is_new_fails() -> None:
+    report = sample_report()
+    known = departures_of(report)
+    calm = with_baseline(report, known, "known.json")
+    assert (report.exit_code, calm.exit_code) == (1, 0)
+    assert calm.groups == ()
+    assert calm.counts()[Outcome.KNOWN] == 3
+    assert "3 of 3 departures of known.json were seen" in render_table(calm)
+    assert 'message="known: the baseline has it"' in render_junit(calm)
+    outcome = calm.outcomes[-1]
+    new = replace(
+        outcome,
+        outcome=Outcome.DEPARTED,
+        departures=(departure("get_pool", "a.b", "1"),),
+    )
+    grown = replace(report, outcomes=(*report.outcomes, new))
+    assert [g.first.check for g in with_baseline(grown, known, "x").groups] == ["a.b"]
+
+
+def test_the_values_of_a_run_tell_no_departures_apart() -> None:
+    one, other = (
+        replace(departure("get_pool", "a.b", "1"), expected=f"id is 'contract-kit-{run}-x-1'")
+        for run in ("0a1b2c3d", "ffffffff")
+    )
+    report = sample_report()
+    first = replace(report.outcomes[-1], departures=(one,), outcome=Outcome.DEPARTED)
+    second = replace(first, departures=(other,))
+    known = departures_of(replace(report, outcomes=(first,)))
+    assert with_baseline(replace(report, outcomes=(second,)), known, "x").groups == ()
+
+
+def test_what_is_mended_is_stale_and_what_was_not_judged_is_not() -> None:
+    report = sample_report()
+    known = departures_of(report)
+    mended = replace(
+        report,
+        outcomes=tuple(
+            replace(one, outcome=Outcome.HELD, departures=())
+            for one in report.outcomes
+            if one.check != "cancel.queued"
+        ),
+    )
+    assert {one.check for one in stale_departures(mended, known)} == {"pages.limit"}
+
+
+def test_it_is_written_and_read(tmp_path: Path) -> None:
+    file = tmp_path / "known.json"
+    assert read_baseline(file) == frozenset()
+    known = departures_of(sample_report())
+    file.write_text(render_baseline(known))
+    assert read_baseline(file) == known
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"format": 2}', '{"format": 1, "departures": 5}']
+)
+def test_a_broken_one_is_one_line(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "known.json"
+    file.write_text(text)
+    with pytest.raises(UnjudgeableError, match=r"known\.json cannot be read"):
+        read_baseline(file)
+
+
+@pytest.fixture
+def departing() -> Iterator[str]:
+    fault = next(one for one in FAULTS if one.name == "patch_replaces_pools")
+    with LocalBackend(api_key=KEY) as backend, FaultProxy(backend.url, fault, KEY) as proxy:
+        yield proxy.url
+
+
+def test_the_command_updates_and_prunes_it(
+    departing: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "known.json"
+    common = ["--api-key", KEY, "--only", "pools.patch", "--baseline", str(file)]
+    arguments = ["contract-test", departing, *common]
+    assert run(arguments) == 1
+    assert run([*arguments, "--baseline-update"]) == 0
+    assert "update_pool" in file.read_text()
+    assert run(arguments) == 0
+    with LocalBackend(api_key=KEY) as backend:
+        assert run(["contract-test", backend.url, *common, "--baseline-prune"]) == 0
+    assert read_baseline(file) == frozenset()
+    assert run(["contract-test", departing, "--api-key", KEY, "--baseline-prune"]) == 2
+    assert "need --baseline" in capsys.readouterr().err

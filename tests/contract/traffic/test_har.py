@@ -1,0 +1,111 @@
+"""HTTP archives: what a run writes is read again, and judged as it was."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from synth_pools.cli import run
+from synth_pools.contract.exceptions import UnjudgeableError
+from synth_pools.contract.results import Exchange
+from synth_pools.contract.traffic.har import read_archive
+from synth_pools.contract.traffic.judge import judge_traffic
+from synth_pools.contract.traffic.log import TrafficLog
+from synth_pools.local import LocalBackend
+from tests.contract.rules.answers import answered, example
+from tests.contract.selftest.watched import KEY
+
+_POOL = "/v1/pools/docs-example-pool"
+
+
+def test_a_run_can_be_judged_again_from_its_archive(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    har, lines = tmp_path / "run.har", tmp_path / "run.ndjson"
+    with LocalBackend(api_key=KEY) as backend:
+        arguments = ["contract-test", backend.url, "--api-key", KEY, "--only", "pools.patch"]
+        assert run([*arguments, "--har", str(har), "--ndjson", str(lines)]) == 0
+    capsys.readouterr()
+    entries = json.loads(har.read_text())["log"]["entries"]
+    assert [json.loads(line) for line in lines.read_text().splitlines()] == entries
+    assert KEY not in har.read_text() + lines.read_text()
+    assert any(entry["request"]["method"] == "PATCH" for entry in entries)
+    assert run(["contract-judge", str(har)]) == 0
+    out = capsys.readouterr().out
+    assert out.splitlines()[-1].startswith("conforms: ")
+    assert f"{len(entries)} requests" in out
+
+
+def test_an_exchange_comes_back_as_it_was_written(tmp_path: Path) -> None:
+    file = tmp_path / "t.har"
+    written = Exchange(
+        "POST", "http://x/v1/pools?a=%C3%BC", (("content-type", "application/json"),), b'{"a": 1}',
+        201, (("content-type", "application/octet-stream"),), b"\xff\x00", 0.25, "cut short",
+    )  # fmt: skip
+    with TrafficLog(file) as log:
+        log.write(written)
+        log.write(Exchange("GET", "http://x/v1/pools", trouble="no answer"))
+    log.write(written)
+    assert list(read_archive(file)) == [
+        written,
+        Exchange("GET", "http://x/v1/pools", trouble="no answer"),
+    ]
+
+
+def test_what_departs_in_it_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "t.har"
+    wrong = answered("GET", _POOL, 200, {**example("pool"), "id": "other"})
+    with TrafficLog(file) as log:
+        log.write(answered("GET", _POOL, 200, example("pool")))
+        log.write(wrong)
+        # Not of this API: the page of a dashboard.
+        log.write(answered("GET", "/index.html", 200, b"<html>", content_type="text/html"))
+    report = judge_traffic(read_archive(file), file.name)
+    assert (report.exit_code, report.requests, report.operations) == (1, 2, ("get_pool",))
+    (entry,) = report.groups
+    assert entry.first.check == "agree.id"
+    assert report.lines[entry.first.clause.section] > 1
+
+
+def test_an_archive_of_something_else_is_2(capsys: pytest.CaptureFixture[str]) -> None:
+    report = judge_traffic([Exchange("GET", "http://x/about", status=200)], "x")
+    assert report.exit_code == 2
+    assert run(["contract-judge", "/no/such.har"]) == 2
+    assert "is no HAR file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"\xff", b"[]", b'{"log": 5}', b'{"log": {"entries": {}}}', b'{"log": {"entries": [5]}}',
+     b'{"log": {"entries": [{"request": {}, "response": {}}]}}'],
+)  # fmt: skip
+def test_a_broken_archive_is_one_line(content: bytes, tmp_path: Path) -> None:
+    file = tmp_path / "t.har"
+    file.write_bytes(content)
+    with pytest.raises(UnjudgeableError, match="is no HAR file") as told:
+        list(read_archive(file))
+    assert "\n" not in str(told.value)
+
+
+def test_keys_in_an_archive_are_masked(tmp_path: Path) -> None:
+    entry: dict[str, Any] = {
+        "request": {
+            "method": "get",
+            "url": "http://x/v1/pools",
+            "headers": [
+                {"name": ":authority", "value": "x"},
+                {"name": "Authorization", "value": f"Bearer {KEY}"},
+                {"name": "Cookie", "value": KEY},
+            ],
+        },
+        "response": {"status": 200, "headers": [{"name": "Set-Cookie", "value": KEY}]},
+    }
+    file = tmp_path / "t.har"
+    file.write_text(json.dumps({"log": {"entries": [entry]}}))
+    (exchange,) = read_archive(file)
+    assert KEY not in repr(exchange)
+    assert exchange.method == "GET"
+    assert len(exchange.request_headers) == 2
