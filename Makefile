@@ -15,6 +15,8 @@ PUBLISHED       = .venv-published
 PUBLISHED_STAMP = $(PUBLISHED)/.installed
 LATER           = .venv-published-later
 LATER_STAMP     = $(LATER)/.installed
+TOOLS           = .venv-tools
+TOOLS_STAMP     = $(TOOLS)/.installed
 DEMO            = .venv-demo
 DEMO_STAMP      = $(DEMO)/.installed
 BENCH           = .venv-bench
@@ -52,6 +54,12 @@ $(LATER_STAMP): requirements/published-later.txt
 	$(LATER)/bin/python $(PIP) -r requirements/published-later.txt
 	@touch $@
 
+$(TOOLS_STAMP): requirements/tools.txt requirements/node.txt tests/tools/package.json tests/tools/package-lock.json
+	$(PYTHON) -m venv $(TOOLS)
+	$(TOOLS)/bin/python $(PIP) -r requirements/tools.txt
+	PATH="$(abspath $(TOOLS)/bin):$$PATH" npm ci --prefix tests/tools --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
 $(BENCH_STAMP): pyproject.toml requirements/bench.txt requirements/published.txt
 	$(PYTHON) -m venv $(BENCH)
 	$(BENCH)/bin/python $(PIP) -r requirements/bench.txt -e .
@@ -79,6 +87,10 @@ test: $(STAMP) $(PUBLISHED_STAMP) $(LATER_STAMP) ## Every test but those of `mak
 .PHONY: test-system
 test-system: $(STAMP) ## Crash, fleet, fuzz and soak in short, and the longest tests of the contract kit
 	$(BIN)/python -m pytest -n 3 -m system $(ARGS)
+
+.PHONY: test-tools
+test-tools: $(STAMP) $(TOOLS_STAMP) ## What generators, a mock server and pyright make of openapi.yaml
+	TOOLS=$(abspath $(TOOLS)) $(BIN)/python -m pytest -n 2 -m tools $(ARGS)
 
 .PHONY: mutants
 mutants: $(STAMP) ## Mutants of what changed, and those that no test sees: MUTANTS_OPTIONS='--since REV --sample 40'
@@ -160,5 +172,5 @@ build: $(STAMP) ## A wheel, in dist/
 
 .PHONY: clean
 clean: ## Remove everything that git does not know
-	rm -rf .venv* dist build codegen/spec-lint/node_modules .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf .venv* dist build codegen/spec-lint/node_modules tests/tools/node_modules .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

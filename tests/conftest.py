@@ -22,11 +22,13 @@ settings.register_profile(
 )
 settings.load_profile("suite")
 
-SYSTEM = Path(__file__).parent / "system"
+# Folders whose tests are a set of their own, by their marker.
+SETS = {name: Path(__file__).parent / name for name in ("system", "tools")}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the long proofs."""
+    """Mark the tests that are a set of their own."""
     for item in items:
-        if item.path.is_relative_to(SYSTEM):
-            item.add_marker(pytest.mark.system)
+        for name, folder in SETS.items():
+            if item.path.is_relative_to(folder):
+                item.add_marker(name)

@@ -276,7 +276,7 @@ def read_specification(path: Path | None) -> dict[str, Any]:
         line = " ".join(str(error).split())[:200]
         raise UnjudgeableError(f"the spec cannot be read: {line}") from None
     except TypeError:
-        document = {}
+        file, document = path or spec_path(), {}
     paths = document.get("paths")
     if not isinstance(paths, dict) or not paths:
         raise UnjudgeableError(f"the spec {file} is no OpenAPI document: it has no paths")

@@ -108,8 +108,9 @@ class _Transport(AiohttpTransport):
         limits = request.extensions.get("timeout", {})
         body = request.read()
         proxy = self.proxy
+        sending = asyncio.timeout(_longest_sending(limits, len(body)))
         try:
-            async with asyncio.timeout(_longest_sending(limits, len(body))) as sending:
+            async with sending:
                 response = await self.client.request(
                     request.method,
                     # As it is: ids must arrive in the form in which they are sent.

@@ -54,10 +54,10 @@ def _problem(value: str) -> str | None:
         return None
     try:
         url = Proxy(value if "://" in value else f"http://{value}").url
-        host = url.host
+        has_host = bool(url.host)
     except (InvalidURL, ValueError):
-        host = ""
-    if not host:
+        url, has_host = None, False
+    if url is None or not has_host:
         return (
             "is not the URL of a proxy: it must begin with http://, https:// or socks5:// and name "
             "a host"

@@ -73,7 +73,7 @@ class Reading:
 
 def count(db: Connection) -> StoredCounts:
     """Count what the database holds; not for the event loop, it takes as long as there is much."""
-    rollouts = dict.fromkeys(STATES, 0)
+    rollouts: dict[str, int] = dict.fromkeys(STATES, 0)
     rollouts.update(
         (str(status), int(number))
         for status, number in db.execute("SELECT status, COUNT(*) FROM rollouts GROUP BY status")

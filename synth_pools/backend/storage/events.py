@@ -118,7 +118,8 @@ def read_after(
 def read_piece(db: sqlite3.Connection, rollout: sqlite3.Row, position: int) -> Piece | None:
     """Return events of a rollout after a position, encoded; None where there are none."""
     messages: list[bytes] = []
-    size = 0
+    size = sequence = 0
+    is_full = is_end = False
     rows = db.execute(
         "SELECT sequence, type, timestamp, data FROM events"
         " WHERE rollout_seq = ? AND sequence > ? ORDER BY sequence",
@@ -128,13 +129,14 @@ def read_piece(db: sqlite3.Connection, rollout: sqlite3.Row, position: int) -> P
         for row in rows:
             messages.append(_event(rollout, row).encode())
             size += len(messages[-1])
+            sequence = row["sequence"]
             is_full = len(messages) >= _MOST_EVENTS or size >= _ENOUGH_BYTES
             is_end = row["type"] in TERMINAL
             if is_full or is_end:
                 break
     if not messages:
         return None
-    return Piece(b"".join(messages), row["sequence"], is_full, is_end)
+    return Piece(b"".join(messages), sequence, is_full, is_end)
 
 
 def event_page(

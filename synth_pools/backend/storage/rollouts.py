@@ -93,7 +93,7 @@ def list_rollouts(
 
 def count_by_status(db: Executes, pool_id: str) -> dict[str, int]:
     """Count the rollouts of a pool by their state."""
-    counts = dict.fromkeys(STATES, 0)
+    counts: dict[str, int] = dict.fromkeys(STATES, 0)
     for status, number in db.execute(
         "SELECT status, COUNT(*) FROM rollouts WHERE pool_id = ? GROUP BY status", (pool_id,)
     ):
@@ -315,7 +315,8 @@ def summary_document(row: sqlite3.Row, last_event: Event | None) -> str:
     """Return the summary of a rollout as JSON text."""
     started, finished = row["started_at"], row["finished_at"]
     queue_seconds = "null" if started is None else seconds_between(row["created_at"], started)
-    run_seconds = "null" if None in (started, finished) else seconds_between(started, finished)
+    ran = started is not None and finished is not None
+    run_seconds = seconds_between(started, finished) if ran else "null"
     return (
         f'{{"id":"{row["id"]}","rollout_id":"{row["id"]}","pool_id":"{row["pool_id"]}",'
         f'"status":"{row["status"]}","state":"{row["status"]}","score":{row["reward"]},'

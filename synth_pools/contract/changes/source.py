@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import yaml
 
@@ -68,7 +68,7 @@ class OpenApiFile:
             name = step.replace("~1", "/").replace("~0", "~")
             key = int(name) if isinstance(node, list) and name.isdecimal() else name
             try:
-                node = node[key]
+                node = node[cast(Any, key)]
             except (LookupError, TypeError):
                 raise LookupError(_what_is_there(pointer, node, name)) from None
             pointer = (*pointer, key)
@@ -194,13 +194,13 @@ def shape_problems(file: OpenApiFile) -> Iterator[str]:
         yield f"{file.at(('paths',))}: paths is no object; write the operations there, by path"
     for pointer, node in iter_parts(file.content):
         if kind_of(pointer) == "object" and isinstance(node, dict):
-            for key, (kinds, wanted) in _KINDS.items():
-                if key in node and not isinstance(node[key], kinds):
+            for key, (admitted, wanted) in _KINDS.items():
+                if key in node and not isinstance(node[key], admitted):
                     yield f"{file.at((*pointer, key))}: {key} is {node[key]!r:.60}; write {wanted}"
         elif kind_of(pointer) == "names" and isinstance(node, dict):
+            named = (dict, bool) if pointer[-1] in _SCHEMAS else dict
             for name, value in node.items():
-                legal: tuple[type, ...] = (dict, bool) if pointer[-1] in _SCHEMAS else (dict,)
-                if kind_of((*pointer, name)) == "object" and not isinstance(value, legal):
+                if kind_of((*pointer, name)) == "object" and not isinstance(value, named):
                     place = file.at((*pointer, name))
                     yield f"{place}: {name} in {pointer[-1]} is {value!r:.60}; write an object"
 

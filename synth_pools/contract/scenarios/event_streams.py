@@ -233,8 +233,10 @@ def events_live(ctx: Context) -> None:
     pool_id = ctx.resources.live_pool()
     rollout = start_rollout(ctx, pool_id, env={"delay": 600})
     wait_for(ctx, rollout, STARTED)
+    streams: list[EventStream] = []
     for operation, ids in _both(rollout):
         stream = ctx.stream(operation, ids, limit=_END_SECONDS, until=_has("rollout.started"))
+        streams.append(stream)
         came = _events(stream)
         ctx.expect.that(
             Expectation(
@@ -249,7 +251,7 @@ def events_live(ctx: Context) -> None:
             Expectation(operation, "the stream goes on", stream), not stream.ended, "it was ended"
         )
     operation, ids = _both(rollout)[0]
-    seen = [m for m in stream.reader.messages if m.event == "rollout.started"]
+    seen = [m for m in streams[-1].reader.messages if m.event == "rollout.started"]
     resumed = ctx.session.offers("event_resume") and bool(seen)
     headers = {"last-event-id": seen[0].id or ""} if resumed else {}
 
@@ -261,7 +263,7 @@ def events_live(ctx: Context) -> None:
         ctx.session.http.stop.wait(0.3)
         ctx.require(200, "cancel_global_rollout", rollout.global_ids, json={})
 
-    stream = together(ctx, [follow, cancel], 5 * _END_SECONDS)[0] or stream
+    stream = together(ctx, [follow, cancel], 5 * _END_SECONDS)[0] or streams[-1]
     came = [event for event in _events(stream) if event != "agent"]
     wanted = [] if resumed else ["rollout.queued", "rollout.started"]
     ctx.expect.that(

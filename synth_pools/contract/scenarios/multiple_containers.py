@@ -44,8 +44,8 @@ def containers_several(ctx: Context) -> None:
     rollouts = [held.start(pool_id) for _ in urls]
     for rollout in rollouts:
         held.release(rollout)
-    for rollout in rollouts:
-        response = wait_for(ctx, rollout, FINAL)
+    ended = [wait_for(ctx, rollout, FINAL) for rollout in rollouts]
+    for response in ended:
         ctx.expect.equal("create_rollout", "status", "completed", response.at("status"), response)
     reached = [
         one.behaviour
@@ -55,7 +55,7 @@ def containers_several(ctx: Context) -> None:
     ]
     ctx.expect.that(
         Expectation(
-            "create_rollout", "one of two rollouts at a time on each of two containers", response
+            "create_rollout", "one of two rollouts at a time on each of two containers", ended[-1]
         ),
         sorted(reached) == ["good", "twin"],
         f"they went to {reached}",

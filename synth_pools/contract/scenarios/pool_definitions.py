@@ -59,13 +59,13 @@ def pools_assigned_id(ctx: Context) -> None:
         response = ctx.require(201, "create_pool", json=body)
         pool_id = str(response.at("id"))
         ctx.session.register_pool(pool_id)
-        seen.append(pool_id)
+        seen.append(response)
         read = ctx.require(200, "get_pool", {"pool_id": pool_id})
         ctx.expect.equal("get_pool", "name", body["name"], read.at("name"), read)
     ctx.expect.that(
-        Expectation("create_pool", "an id of its own for each pool", response),
-        seen[0] != seen[1],
-        seen[0],
+        Expectation("create_pool", "an id of its own for each pool", seen[1]),
+        seen[0].at("id") != seen[1].at("id"),
+        seen[0].at("id"),
     )
 
 

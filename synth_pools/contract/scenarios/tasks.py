@@ -195,11 +195,13 @@ def tasks_patch(ctx: Context) -> None:
         ({"task_metadata": {"x": None}}, {"task_metadata": {"n": 1, "added": 2}}),
         ({"task_config": None}, {"task_config": {}, "task_metadata": {"n": 1, "added": 2}}),
     ]
+    answers = []
     for change, wanted in steps:
         wrote = ctx.require(200, "patch_task", ids, json=change)
+        answers.append(wrote)
         stays = {"id": body["task_id"], "created_at": at(before, "created_at")}
         _seen(ctx, "patch_task", wrote, pool_id, body["task_id"], {**stays, **wanted})
-    _untouched(ctx, "patch_task", wrote, pool_id)
+    _untouched(ctx, "patch_task", answers[-1], pool_id)
 
 
 @scenario(

@@ -242,13 +242,14 @@ def values_limits(ctx: Context) -> None:
     ctx.check(200, "update_pool", path, json={"config": {"timeout_seconds": 86_400}})
     ctx.check(201, "create_task", path, json={"task_id": "a" * 128, "backend": "🌍" * 128})
     ctx.resources.wait_until_active(long_id)
-    for more in (
+    extremes: list[dict[str, Any]] = [
         {"seed": 2**63 - 1},
         {"seed": -(2**63)},
         {"instance_id": "🌍" * 255, "override_bundle_id": "x" * 255},
         {"limits": {"timeout_seconds": 86_400}, "messages": [], "metadata": {}},
         dict.fromkeys(("env", "limits", "messages", "policy", "task_id", "seed", "mode")),
-    ):
+    ]
+    for more in extremes:
         ctx.check((202, 200), "create_rollout", path, json={**ctx.session.rollout_body(), **more})
     for query in ({"limit": 1000}, {"cursor": "🌍" * 128}, {"state": "🌍" * 16, "limit": 1}):
         ctx.check(200, "list_pools", query=query)

@@ -73,7 +73,7 @@ def run_state_machine(session: Session) -> LayerResult:
         deadline=None,
         phases=(Phase.generate, Phase.shrink),
         report_multiple_bugs=False,
-        suppress_health_check=list(HealthCheck),
+        suppress_health_check=[*HealthCheck],
         verbosity=Verbosity.quiet,
         print_blob=False,
     )

@@ -1,0 +1,30 @@
+"""A user's program, sync and async, as a strict type checker sees it."""
+
+import asyncio
+
+from synth_pools import AsyncContainerPoolsClient, ContainerPoolsClient
+from synth_pools.errors import NotFoundError
+
+
+def main() -> None:
+    with ContainerPoolsClient(max_retries=3) as client:
+        pool = client.create_pool({"name": "strict", "concurrency": 4})
+        rollout = client.create_rollout(pool["id"], {"seed": 7, "mode": "async"})
+        for event in client.rollouts.events(pool["id"], rollout["id"]):
+            print(event["sequence"], event["event"])
+        try:
+            client.get_pool("unknown")
+        except NotFoundError as error:
+            print(error.status_code, error.code)
+
+
+async def typed() -> None:
+    async with AsyncContainerPoolsClient() as client:
+        page = await client.api.rollouts.list_rollouts("strict", limit=10)
+        for rollout in page.items:
+            print(rollout.id, rollout.status, rollout.metrics.outcome_reward)
+
+
+if __name__ == "__main__":
+    main()
+    asyncio.run(typed())

@@ -1,0 +1,51 @@
+"""The package at pyright's `standard`, and a user's program at `strict`."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.tools.toolbox import HERE, ROOT, node_command, run
+
+PROGRAM = HERE / "programs/strict_user.py"
+
+
+def pyright(folder: Path, **settings: object) -> None:
+    """Check what is in a folder; an error is a failure with what pyright printed."""
+    paths = [str(ROOT), str(ROOT / "generated")]
+    config = folder / "pyrightconfig.json"
+    config.write_text(json.dumps({"pythonVersion": "3.11", "extraPaths": paths, **settings}))
+    command = [*node_command("pyright/index.js"), "--project", str(config)]
+    run([*command, "--pythonpath", sys.executable], folder)
+
+
+def test_the_package_is_clean_at_standard(tmp_path: Path) -> None:
+    # A link, so that the settings are not those of the repository.
+    for name in ("synth_pools", "generated"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    pyright(tmp_path, include=["synth_pools", "generated"], typeCheckingMode="standard")
+
+
+def test_a_program_of_a_user_is_clean_at_strict(tmp_path: Path) -> None:
+    shutil.copy(PROGRAM, tmp_path)
+    pyright(tmp_path, include=["strict_user.py"], typeCheckingMode="strict")
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("client.get_pool(", "client.get_pol("),
+        ("rollout.status", "rollout.statuz"),
+        ("max_retries=3", "max_retrys=3"),
+    ],
+)
+def test_a_mistake_of_a_user_is_seen(tmp_path: Path, before: str, after: str) -> None:
+    text = PROGRAM.read_text()
+    assert before in text
+    (tmp_path / "strict_user.py").write_text(text.replace(before, after))
+    with pytest.raises(AssertionError, match="1 error"):
+        pyright(tmp_path, include=["strict_user.py"], typeCheckingMode="strict")

@@ -1,0 +1,94 @@
+"""Clients in TypeScript, made by three generators: compiled by `tsc --strict`, and run."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from synth_pools.local import LocalBackend
+from tests.tools.toolbox import (
+    HERE,
+    SPEC,
+    code_blocks,
+    compile_typescript,
+    node_command,
+    python_tool,
+    run,
+    run_against,
+)
+
+PROGRAMS = HERE / "programs"
+NODE = "node"
+
+
+def typed_api(folder: Path) -> None:
+    run([*node_command("openapi-typescript/bin/cli.js"), str(SPEC), "-o", "api.d.ts"], folder)
+
+
+def test_the_program_of_the_page_runs_with_openapi_typescript_and_openapi_fetch(
+    tmp_path: Path, backend: LocalBackend
+) -> None:
+    (program, printed) = (
+        code_blocks("docs/other-languages.md", "ts")[0],
+        code_blocks("docs/other-languages.md", "text")[0],
+    )
+    (tmp_path / "pools.ts").write_text(program)
+    typed_api(tmp_path)
+    compile_typescript(tmp_path, "pools.ts")
+    node = str(python_tool(NODE))
+    assert run_against(backend, [node, "out/pools.js"], tmp_path) == printed
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ('name: "from TypeScript"', 'name: "from TypeScript", capacity: "many"', "TS2322"),
+        ('mode: "sync"', 'mode: "sinc"', "TS2322"),
+        ('"Idempotency-Key"', '"Idempotency-Kay"', "TS2353"),
+        ('"/v1/pools/{pool_id}/rollouts"', '"/v1/pools/{pool_id}/rollout"', "TS2345"),
+    ],
+)
+def test_the_compiler_sees_what_the_document_rules_out(
+    tmp_path: Path, before: str, after: str, said: str
+) -> None:
+    program = code_blocks("docs/other-languages.md", "ts")[0]
+    assert before in program
+    (tmp_path / "pools.ts").write_text(program.replace(before, after))
+    typed_api(tmp_path)
+    with pytest.raises(AssertionError, match=said):
+        compile_typescript(tmp_path, "pools.ts")
+
+
+def test_hey_api_streams_typed_events(tmp_path: Path, backend: LocalBackend) -> None:
+    (tmp_path / "openapi-ts.config.mjs").write_text(
+        "export default {\n"
+        f"  input: {str(SPEC)!r},\n"
+        '  output: { path: "pools_api", module: { extension: ".js" } },\n'
+        '  plugins: ["@hey-api/client-fetch"],\n'
+        "};\n"
+    )
+    run([*node_command("@hey-api/openapi-ts/bin/run.js"), "--no-log-file"], tmp_path)
+    shutil.copy(PROGRAMS / "events.ts", tmp_path)
+    compile_typescript(tmp_path, "events.ts")
+    printed = run_against(backend, [str(python_tool(NODE)), "out/events.js"], tmp_path)
+    types = [line.split()[1] for line in printed.splitlines()]
+    assert [line.split()[0] for line in printed.splitlines()] == [
+        str(number) for number in range(1, len(types) + 1)
+    ]
+    assert types[:2] == ["rollout.queued", "rollout.started"]
+    assert types.count("agent") == 3
+    assert types[-1] == "rollout.completed"
+
+
+def test_orval_compiles(tmp_path: Path) -> None:
+    run(
+        [
+            *node_command("orval/dist/bin/orval.mjs"),
+            *("--input", str(SPEC), "--output", "pools_api.ts", "--client", "fetch"),
+        ],
+        tmp_path,
+    )
+    compile_typescript(tmp_path, "pools_api.ts")
+    assert "createRollout" in (tmp_path / "out/pools_api.js").read_text()
