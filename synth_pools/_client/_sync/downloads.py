@@ -75,7 +75,7 @@ class _Download:
         on_progress: OnProgress | None,
     ) -> None:
         self._transport = transport
-        self._operation = operation
+        self._operation: OperationId = operation
         self._call = call
         self._sink = sink
         self._on_progress = on_progress

@@ -126,7 +126,7 @@ class _Reader:
     ) -> None:
         self._transport = transport
         self._interrupt = interrupt
-        self._operation = operation
+        self._operation: OperationId = operation
         self._call = call
         self._until = until
         self._position = Position(

@@ -315,8 +315,9 @@ def summary_document(row: sqlite3.Row, last_event: Event | None) -> str:
     """Return the summary of a rollout as JSON text."""
     started, finished = row["started_at"], row["finished_at"]
     queue_seconds = "null" if started is None else seconds_between(row["created_at"], started)
-    ran = started is not None and finished is not None
-    run_seconds = seconds_between(started, finished) if ran else "null"
+    run_seconds = (
+        "null" if started is None or finished is None else seconds_between(started, finished)
+    )
     return (
         f'{{"id":"{row["id"]}","rollout_id":"{row["id"]}","pool_id":"{row["pool_id"]}",'
         f'"status":"{row["status"]}","state":"{row["status"]}","score":{row["reward"]},'

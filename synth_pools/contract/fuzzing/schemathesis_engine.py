@@ -282,7 +282,9 @@ def _request(case: Case[Any], names: Mapping[str, str]) -> GeneratedRequest:
     meta = case.meta
     negative = (
         frozenset(
-            location.value for location, part in meta.components.items() if part.mode.is_negative
+            str(location.value)
+            for location, part in meta.components.items()
+            if part.mode.is_negative
         )
         if meta is not None
         else frozenset()

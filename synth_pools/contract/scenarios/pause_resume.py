@@ -9,6 +9,7 @@ from synth_pools.contract.harness.holding import hold
 from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.views import of_pool
 from synth_pools.contract.harness.waits import (
+    Rollout,
     eventually,
     run_rollout,
     start_rollout,
@@ -97,38 +98,49 @@ def pause_rollouts(ctx: Context) -> None:
         unwanted = start_rollout(ctx, pool_id, env={"delay": 0})
         wrote = ctx.require(200, "pause_pool", path)
         # The one place was taken when the pool was paused: nothing else had begun.
-        if not held.running(running):
-            continue
-        held.release(running)
-        ended = wait_for(ctx, running, FINAL)
-        ctx.expect.equal(
-            "pause_pool", "status of the one that ran", "completed", ended.at("status"), ended
-        )
-        # There is a free place now.
-        seen: list[Response] = []
+        if held.running(running):
+            held.release(running)
+            _paused(ctx, path, wrote, running, queued, unwanted)
+            return
 
-        def started() -> bool:
-            seen.append(ctx.require(200, "get_rollout", queued.ids))
-            return bool(seen[-1].at("status") != "queued")
 
-        left = eventually(ctx, started, _WATCHED)
-        ctx.expect.that(
-            Expectation("pause_pool", "what is queued waits", wrote),
-            not left,
-            f"it was {seen[-1].at('status')} while the pool was paused",
-        )
-        cancelled = ctx.require(200, "cancel_rollout", unwanted.ids, json={})
-        ctx.expect.equal("cancel_rollout", "status", "cancelled", cancelled.at("status"), cancelled)
-        wait_until_resumed(ctx, pool_id, ctx.require(200, "resume_pool", path))
-        after = wait_for(ctx, queued, FINAL)
-        ctx.expect.equal(
-            "resume_pool", "status of the one that waited", "completed", after.at("status"), after
-        )
-        after = ctx.require(200, "get_rollout", unwanted.ids)
-        ctx.expect.equal(
-            "resume_pool", "status of the cancelled one", "cancelled", after.at("status"), after
-        )
-        return
+def _paused(
+    ctx: Context,
+    path: dict[str, str],
+    wrote: Response,
+    running: Rollout,
+    queued: Rollout,
+    unwanted: Rollout,
+) -> None:
+    """Judge a paused pool with a rollout that runs and two that wait; resume it."""
+    ended = wait_for(ctx, running, FINAL)
+    ctx.expect.equal(
+        "pause_pool", "status of the one that ran", "completed", ended.at("status"), ended
+    )
+    # There is a free place now.
+    seen: list[Response] = []
+
+    def started() -> bool:
+        seen.append(ctx.require(200, "get_rollout", queued.ids))
+        return bool(seen[-1].at("status") != "queued")
+
+    left = eventually(ctx, started, _WATCHED)
+    ctx.expect.that(
+        Expectation("pause_pool", "what is queued waits", wrote),
+        not left,
+        f"it was {seen[-1].at('status')} while the pool was paused",
+    )
+    cancelled = ctx.require(200, "cancel_rollout", unwanted.ids, json={})
+    ctx.expect.equal("cancel_rollout", "status", "cancelled", cancelled.at("status"), cancelled)
+    wait_until_resumed(ctx, path["pool_id"], ctx.require(200, "resume_pool", path))
+    after = wait_for(ctx, queued, FINAL)
+    ctx.expect.equal(
+        "resume_pool", "status of the one that waited", "completed", after.at("status"), after
+    )
+    after = ctx.require(200, "get_rollout", unwanted.ids)
+    ctx.expect.equal(
+        "resume_pool", "status of the cancelled one", "cancelled", after.at("status"), after
+    )
 
 
 @scenario(

@@ -351,6 +351,10 @@ def states_task_deleted(ctx: Context) -> None:
             )
         response = wait_for(ctx, running, FINAL)
         ctx.expect.equal(
-            "delete_task", "status of the one that ran", "completed", response.at("status"), response
+            "delete_task",
+            "status of the one that ran",
+            "completed",
+            response.at("status"),
+            response,
         )
         return

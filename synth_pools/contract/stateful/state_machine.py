@@ -6,7 +6,7 @@ A scenario judges one clause; the machine judges what comes of several clauses t
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import hypothesis
 from hypothesis import HealthCheck, Phase, Verbosity, settings
@@ -73,7 +73,7 @@ def run_state_machine(session: Session) -> LayerResult:
         deadline=None,
         phases=(Phase.generate, Phase.shrink),
         report_multiple_bugs=False,
-        suppress_health_check=[*HealthCheck],
+        suppress_health_check=cast("list[HealthCheck]", list(HealthCheck)),
         verbosity=Verbosity.quiet,
         print_blob=False,
     )
