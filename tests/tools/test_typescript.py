@@ -62,13 +62,9 @@ def test_the_compiler_sees_what_the_document_rules_out(
 
 
 def test_hey_api_streams_typed_events(tmp_path: Path, backend: LocalBackend) -> None:
-    (tmp_path / "openapi-ts.config.mjs").write_text(
-        "export default {\n"
-        f"  input: {str(SPEC)!r},\n"
-        '  output: { path: "pools_api", module: { extension: ".js" } },\n'
-        '  plugins: ["@hey-api/client-fetch"],\n'
-        "};\n"
-    )
+    shutil.copy(SPEC, tmp_path)
+    (config,) = code_blocks("docs/other-languages.md", "js")
+    (tmp_path / "openapi-ts.config.mjs").write_text(config)
     run([*node_command("@hey-api/openapi-ts/bin/run.js"), "--no-log-file"], tmp_path)
     shutil.copy(PROGRAMS / "events.ts", tmp_path)
     compile_typescript(tmp_path, "events.ts")

@@ -94,11 +94,10 @@ def list_rollouts(
 def count_by_status(db: Executes, pool_id: str) -> dict[str, int]:
     """Count the rollouts of a pool by their state."""
     counts: dict[str, int] = dict.fromkeys(STATES, 0)
-    for status, number in db.execute(
+    rows = db.execute(
         "SELECT status, COUNT(*) FROM rollouts WHERE pool_id = ? GROUP BY status", (pool_id,)
-    ):
-        counts[status] = number
-    return counts
+    )
+    return counts | {str(status): int(number) for status, number in rows}
 
 
 def count_unfinished(db: Executes) -> tuple[int, int]:
