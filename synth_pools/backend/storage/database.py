@@ -23,7 +23,6 @@ from .schema import prepare, read_version
 FILE_NAME = "synth-pools.sqlite3"
 # Of a compaction that is under way, or was killed.
 DRAFT_NAME = f"{FILE_NAME}-compact"
-
 # As the rest of the backend knows what SQLite gives it.
 Row = sqlite3.Row
 Connection = sqlite3.Connection
@@ -408,9 +407,10 @@ class Database:
         if self._waiting or self._closed:
             self._begin_soon()
         for job in jobs:
-            for callback in job.callbacks:
+            while job.callbacks:
                 try:
-                    callback()
+                    # Emptied: what refers to a transaction is free at once, without the collector.
+                    job.callbacks.pop(0)()
                 except Exception:  # noqa: BLE001 - the others must hear of their commit too
                     _log.exception("a callback after a commit failed")
             error = self._explained(job.error) if job.error is not None else None
