@@ -142,6 +142,9 @@ class _Reader:
         self._was_final = False
 
     def events(self) -> Generator[dict[str, Any], None]:
+        # No loop over `Attempts`, which count until the first that succeeds: here a connection
+        # hands out events before it fails, these make the next one the first again, and it may fail
+        # by an end without an error, or end in time without counting.
         position = self._position
         while not self._interrupt.is_stopped and not self._is_late(_SHORTEST_SECONDS):
             before, heard, late = position.events, False, False

@@ -175,7 +175,7 @@ async def test_one_slow_down_for_all(
             sent.append(time.monotonic())
 
     async with AsyncContainerPoolsClient(
-        api_key=KEY, base_url=server.url, timeout=5, on_request=note
+        api_key=KEY, base_url=server.url, timeout=60, on_request=note
     ) as client:
         outcomes = await gather(client.rollouts.run_many(P, seeds(150), max_in_flight=32))
     assert len(outcomes) == 150

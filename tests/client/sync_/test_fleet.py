@@ -176,7 +176,7 @@ def test_one_slow_down_for_all(
             sent.append(time.monotonic())
 
     with ContainerPoolsClient(
-        api_key=KEY, base_url=server.url, timeout=5, on_request=note
+        api_key=KEY, base_url=server.url, timeout=60, on_request=note
     ) as client:
         outcomes = gather(client.rollouts.run_many(P, seeds(150), max_in_flight=32))
     assert len(outcomes) == 150

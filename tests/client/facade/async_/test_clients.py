@@ -130,7 +130,7 @@ async def test_a_callers_own_http_client_is_used_and_left_open(server: Recording
 
 async def test_a_callers_own_http_client_has_our_time_limit(server: RecordingServer) -> None:
     def answer(request: Recorded) -> Reply:
-        server.client_left.wait(5)
+        server.client_left.wait(60)
         return Reply()
 
     server.reply_with(answer)

@@ -287,7 +287,7 @@ def test_an_answer_that_breaks_off(server: RecordingServer, client: ContainerPoo
 
 def test_an_answer_that_does_not_come(server: RecordingServer) -> None:
     def answer(request: Recorded) -> Reply:
-        server.client_left.wait(5)
+        server.client_left.wait(60)
         return Reply()
 
     server.reply_with(answer)
