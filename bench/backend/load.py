@@ -11,11 +11,10 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
-import httpx
+import aiohttp
 
 from bench.backend.processes import Process
 from bench.cases import KEY
-from synth_pools._client.http.aiohttp_transport import AiohttpClient
 
 IN_FLIGHT = 64
 READERS = 200
@@ -28,20 +27,22 @@ _READERS_EVENTS = 10
 Call = Callable[[], Awaitable[None]]
 
 
-def open_client() -> httpx.AsyncClient:
-    """The road that our own async client takes."""
-    return AiohttpClient(
+def open_client() -> aiohttp.ClientSession:
+    """The library that our own async client sends through."""
+    # Hundreds of streams are open at a time; what both servers close after 5 seconds is left.
+    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=2.0)
+    return aiohttp.ClientSession(
+        connector=connector,
         headers={"Authorization": f"Bearer {KEY}"},
-        timeout=60.0,
-        # Hundreds of streams are open at a time; what both servers close after 5 seconds is left.
-        limits=httpx.Limits(max_connections=None, keepalive_expiry=2.0),
+        timeout=aiohttp.ClientTimeout(sock_connect=60.0, sock_read=60.0),
+        raise_for_status=True,
     )
 
 
 class Direct:
     """Rollouts that the container is asked for."""
 
-    def __init__(self, client: httpx.AsyncClient, container: Process) -> None:
+    def __init__(self, client: aiohttp.ClientSession, container: Process) -> None:
         self._client = client
         self._url = f"{container.url}/rollouts"
 
@@ -59,7 +60,7 @@ class Direct:
 class Through:
     """The same rollouts, which a backend is asked for."""
 
-    def __init__(self, client: httpx.AsyncClient, backend: Process, container: Process) -> None:
+    def __init__(self, client: aiohttp.ClientSession, backend: Process, container: Process) -> None:
         self._client = client
         self._url = backend.url
         self._pool: dict[str, Any] = {
@@ -103,11 +104,10 @@ class Through:
         rollout = await _sent(self._client, "POST", self._rollouts(pool_id), body)
         url = f"{self._rollouts(pool_id)}/{rollout['rollout_id']}/events"
         delays: list[float] = []
-        async with self._client.stream("GET", url) as response:
-            response.raise_for_status()
+        async with self._client.get(url) as response:
             begun()
-            async for line in response.aiter_lines():
-                if line.startswith("data:"):
+            async for line in response.content:
+                if line.startswith(b"data:"):
                     came = time.time()
                     event = json.loads(line[5:])
                     _require(event["sequence"] == len(delays) + 1, event)
@@ -166,10 +166,9 @@ async def rate_until(call: Call, end: asyncio.Event) -> float:
     return (len(ends) - 1 - first) / (ends[-1] - ends[first])
 
 
-async def _sent(client: httpx.AsyncClient, method: str, url: str, body: Any = None) -> Any:
-    response = await client.request(method, url, json=body)
-    response.raise_for_status()
-    return response.json()
+async def _sent(client: aiohttp.ClientSession, method: str, url: str, body: Any = None) -> Any:
+    async with client.request(method, url, json=body) as response:
+        return await response.json()
 
 
 def _require(holds: bool, found: Any) -> None:

@@ -46,7 +46,7 @@ def test_its_server_answers_our_client(url: str) -> None:
 
 FIRST_CALL = """
 import sys
-import httpx, httpcore, h11
+import httpx
 before = set(sys.modules)
 from bench.fresh import first_call
 first_call("synth-pools", sys.argv[1])
@@ -66,13 +66,13 @@ def test_the_first_call_loads_what_it_uses_and_no_more(url: str) -> None:
     loaded = done.stdout.split()
     ours = [name for name in loaded if name.startswith("synth_pools")]
     # What takes as long to load as all of ours.
-    assert not {"asyncio", "attr", "attrs", "uuid"} & set(loaded)
+    assert not {"asyncio", "attr", "attrs", "h11", "httpcore", "uuid"} & set(loaded)
     assert not [name for name in ours if "_async" in name or ".models" in name or ".typed" in name]
     needed_later = (
         "error_mapping event_stream fleet namespaces observer pagination retry sse tracing"
     )
     assert not [name for name in ours if name.rpartition(".")[2] in needed_later.split()]
-    assert len(ours) <= 40, "each file costs about half a millisecond where it is not compiled yet"
+    assert len(ours) <= 44, "each file costs about half a millisecond where it is not compiled yet"
 
 
 class Clock:

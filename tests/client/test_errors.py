@@ -35,7 +35,8 @@ from synth_pools import (
     ValidationFailedError,
 )
 from synth_pools._client.http.error_mapping import connection_error, decode_error, status_error
-from synth_pools._client.http.tracebacks import strip_tracebacks
+from synth_pools._client.http.httpx_pool import failure_of
+from synth_pools._client.tracebacks import strip_tracebacks
 
 BY_STATUS: dict[int, type[APIStatusError]] = {
     302: APIStatusError,
@@ -250,7 +251,9 @@ def test_errors_are_those_that_callers_of_httpx_catch() -> None:
 
 
 def lost(error: httpx.RequestError) -> APIConnectionError:
-    return connection_error(error, method="GET", url="http://host:8/v1/x", path="/v1/x", limit=30)
+    failure = failure_of(error)
+    assert failure is not None
+    return connection_error(failure, method="GET", url="http://host:8/v1/x", path="/v1/x", limit=30)
 
 
 @pytest.mark.parametrize(

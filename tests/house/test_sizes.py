@@ -26,7 +26,6 @@ SHORT_MODULES = {
     "ports",
     "service",
     "spec",
-    "tls",
     "tracebacks",
 }
 

@@ -10,6 +10,7 @@ import asyncio
 import json
 import socket
 import struct
+import threading
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from http.client import responses
 from typing import Any, Protocol
@@ -224,6 +225,20 @@ def chunked(
 def events(pieces: Iterable[bytes], *, end: str = "end", pause: float = 0.0) -> Fault:
     """An event stream, in the pieces that are given."""
     return chunked(pieces, kind="text/event-stream", end=end, pause=pause)
+
+
+def twice(first: bytes, when_read: threading.Event, second: bytes, sent: threading.Event) -> Fault:
+    """An answer, and another one that nobody asked for once the first was read."""
+
+    async def act(wire: Wire) -> bool:
+        await wire.send(first)
+        while not when_read.is_set():
+            await wire.nothing(0.01)
+        await wire.send(second)
+        sent.set()
+        return True
+
+    return act
 
 
 def set_reset(connection: socket.socket) -> None:

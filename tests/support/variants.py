@@ -9,7 +9,6 @@ import httpx
 import pytest
 
 from synth_pools import AsyncContainerPoolsClient, ContainerPoolsClient
-from synth_pools._client.runtime.async_ import io
 
 OTHER_VARIANT: dict[type[Any], type[Any]] = {
     AsyncContainerPoolsClient: ContainerPoolsClient,
@@ -18,10 +17,10 @@ OTHER_VARIANT: dict[type[Any], type[Any]] = {
     httpx.Client: httpx.AsyncClient,
 }
 
-# What an async client may send through, its default last; a sync one has only the one way.
+# What a client may send through, its default last.
 HTTP_LIBRARIES: dict[type[Any], list[str]] = {
     AsyncContainerPoolsClient: ["httpx", "aiohttp"],
-    ContainerPoolsClient: ["httpx"],
+    ContainerPoolsClient: ["httpx", "http.client"],
 }
 
 
@@ -35,7 +34,10 @@ def parametrize_library(metafunc: pytest.Metafunc, client: type[Any]) -> None:
 
 def send_through(library: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Have clients that are made from now on send through an HTTP library."""
-    monkeypatch.setattr(io, "has_aiohttp", lambda: library == "aiohttp")
+    if library == "httpx":
+        monkeypatch.setenv("SYNTH_POOLS_ENGINE", library)
+    else:
+        monkeypatch.delenv("SYNTH_POOLS_ENGINE", raising=False)
 
 
 def run_through(called: Any) -> None:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 from synth_pools._client._async.attempts import AsyncAttempts
 from synth_pools._client._async.transport import AsyncTransport
 from synth_pools._client.arguments import check_callback
-from synth_pools._client.http import RequestError, Response
 from synth_pools._client.http.content import (
     Head,
     MemorySink,
@@ -19,6 +17,7 @@ from synth_pools._client.http.content import (
     read_head,
     target_file,
 )
+from synth_pools._client.http.messages import ExchangeError, ResponseHead
 from synth_pools._client.http.request_builder import Call, RequestBuilder
 from synth_pools._client.http.response_reader import ResponseKind
 from synth_pools._client.runtime.async_.io import in_thread
@@ -115,18 +114,18 @@ class _Download:
         response = await transport.open(
             self._operation, self._request(), self._kind, attempt=attempt, longest=remaining
         )
-        broken: RequestError | None = None
+        broken: ExchangeError | None = None
         late = False
         try:
             self._begin(response)
-            async for chunk in _chunks(response):
+            async for chunk in response.chunks():
                 self._sink.write(chunk)
                 self._tell()
                 remaining = self._remaining()
                 late = remaining is not None and remaining <= 0
                 if late:
                     break
-        except RequestError as error:
+        except ExchangeError as error:
             broken = error
         finally:
             await response.aclose()
@@ -145,7 +144,7 @@ class _Download:
             headers |= {"Range": f"bytes={self._sink.size}-", "If-Range": self._head.tag}
         return {**self._call, "headers": headers}
 
-    def _begin(self, response: Response) -> None:
+    def _begin(self, response: ResponseHead) -> None:
         head, size = read_head(response.status_code, response.headers), self._sink.size
         if response.status_code != 206:
             if size:
@@ -191,11 +190,5 @@ class _Download:
         return None if self._give_up_at is None else self._give_up_at - self._transport.clock()
 
 
-def _is_content(response: Response) -> bool:
+def _is_content(response: ResponseHead) -> bool:
     return response.is_success
-
-
-def _chunks(response: Response) -> AsyncIterator[bytes]:
-    if "content-encoding" in response.headers:
-        return response.aiter_bytes()
-    return response.aiter_raw()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import AsyncGenerator, AsyncIterator
-from typing import Any, cast
+from typing import Any
 
 from synth_pools._client._async.transport import AsyncTransport
 from synth_pools._client.events.position import (
@@ -16,10 +16,10 @@ from synth_pools._client.events.position import (
     is_final,
 )
 from synth_pools._client.events.sse import EventStreamDecoder
-from synth_pools._client.http import AsyncByteStream, ReadTimeout, RequestError, Response
+from synth_pools._client.http.async_.engine import AsyncIncomingResponse
+from synth_pools._client.http.messages import ExchangeError
 from synth_pools._client.http.request_builder import Call
 from synth_pools._client.http.retry import RETRIED_STATUSES
-from synth_pools._client.runtime.async_.concurrency import read_end
 from synth_pools._client.runtime.async_.interrupts import AsyncInterrupt
 from synth_pools._client.runtime.async_.io import AsyncCloseable
 from synth_pools.errors import (
@@ -154,12 +154,11 @@ class _Reader:
             except TimeoutError:
                 return
             else:
-                broken: RequestError | None = None
+                broken: ExchangeError | None = None
                 decoder, stream_id = EventStreamDecoder(), ""
                 try:
                     with self._interrupt.reading(response):
-                        chunks = _chunks(response)
-                        async for chunk in chunks:
+                        async for chunk in response.chunks():
                             for kind, text, own in decoder.feed(chunk):
                                 try:
                                     value, end = _decode(text)
@@ -181,7 +180,7 @@ class _Reader:
                                     last = event_name(value, kind) in TERMINAL_EVENTS
                                     yield value
                                     if last:
-                                        await read_end(response, chunks)
+                                        await response.finish()
                                         return
                                     continue
                                 if problem.strip():
@@ -190,7 +189,7 @@ class _Reader:
                             if self._patience and self._is_late(self._patience):
                                 late = True
                                 break
-                except RequestError as error:
+                except ExchangeError as error:
                     broken = error
                 finally:
                     await response.aclose()
@@ -199,7 +198,7 @@ class _Reader:
                 if decoder.retry is not None:
                     self._asked = min(decoder.retry / 1000, _LONGEST_ASKED_SECONDS)
                 if broken is not None:
-                    late = bool(self._patience) and isinstance(broken, ReadTimeout)
+                    late = bool(self._patience) and broken.cause == "ReadTimeout"
                     failure = self._transport.stream_error(self._call, broken)
                 # 204 is how an event stream says: do not come back.
                 elif not late and (
@@ -215,7 +214,7 @@ class _Reader:
                 self._failed_attempts = 0
             await self._pause(failure, prompt=position.events > before)
 
-    async def _open(self) -> Response:
+    async def _open(self) -> AsyncIncomingResponse:
         transport, limit = self._transport, None
         if self._until is not None:
             # Half of the time that is left: whether a silence lasts beyond the end is seen before.
@@ -320,10 +319,3 @@ def _no_json(transport: AsyncTransport, data: str) -> StreamDecodeError:
     return StreamDecodeError(
         f"an event of the stream is not JSON; it begins with {excerpt!r}", excerpt=excerpt
     )
-
-
-def _chunks(response: Response) -> AsyncIterator[bytes]:
-    """Iterate over the body, undecoded where possible: cheaper where each chunk is one event."""
-    if "content-encoding" in response.headers:
-        return response.aiter_bytes()
-    return aiter(cast(AsyncByteStream, response.stream))

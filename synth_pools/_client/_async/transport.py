@@ -10,29 +10,19 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 from synth_pools._client._async.attempts import AsyncAttempts
-from synth_pools._client._async.connections import (
-    AsyncConnections,
-    AsyncSender,
-    read_whole,
-)
+from synth_pools._client._async.connections import AsyncConnections, read_whole
 from synth_pools._client.config import ClientConfig
-from synth_pools._client.http import (
-    URL,
-    AsyncClient,
-    InvalidURL,
-    Request,
-    RequestError,
-    Response,
-    Timeout,
-)
+from synth_pools._client.http import URL, AsyncClient, InvalidURL
+from synth_pools._client.http.async_.engine import AsyncEngine, AsyncIncomingResponse
+from synth_pools._client.http.messages import ExchangeError, OutgoingRequest, ResponseHead
 from synth_pools._client.http.request_builder import Call, RequestBuilder
 from synth_pools._client.http.response_reader import ResponseKind, ResponseReader
-from synth_pools._client.http.tracebacks import strip_tracebacks
 from synth_pools._client.runtime.async_.io import (
     AsyncFunction,
     call_within,
     call_within_supplied,
 )
+from synth_pools._client.tracebacks import strip_tracebacks
 from synth_pools.errors import (
     APIConnectionError,
     APIStatusError,
@@ -79,9 +69,7 @@ class AsyncTransport:
             problem = str(error)
         if problem:
             raise ConfigurationError(f"the base URL cannot be used: {problem}")
-        self._connections = connections or AsyncConnections(
-            config.base_url, Timeout(config.timeout), http_client
-        )
+        self._connections = connections or AsyncConnections(config.base_url, http_client)
         self._reader = reader = ResponseReader(config)
         self._calls = RequestBuilder(config, accept="application/json", read_timeout=config.timeout)
         streams = RequestBuilder(
@@ -169,7 +157,7 @@ class AsyncTransport:
         operation: OperationId,
         call: Call,
         builder: RequestBuilder,
-        read: Callable[[Call, Response], T],
+        read: Callable[[Call, ResponseHead], T],
     ) -> T:
         details = OPERATIONS[operation]
         if details.retry == "with-key":
@@ -189,7 +177,7 @@ class AsyncTransport:
 
     async def open_stream(
         self, operation: OperationId, call: Call, *, attempt: int = 1
-    ) -> Response:
+    ) -> AsyncIncomingResponse:
         """Open an event stream, in one attempt. Close the response, which is unread, after use.
 
         Args:
@@ -213,7 +201,7 @@ class AsyncTransport:
         *,
         attempt: int = 1,
         longest: float | None = None,
-    ) -> Response:
+    ) -> AsyncIncomingResponse:
         """Open a response of any length, in one attempt. Close it, which is unread, after use.
 
         Args:
@@ -226,16 +214,16 @@ class AsyncTransport:
         Raises:
             APIStatusError, APIConnectionError, ClientClosedError: As `open_stream` does.
         """
-        sender = await self._connections.sender(streams=True)
-        request = self._build(sender, kind.builder, call, None, longest)
+        engine = await self._connections.engine(streams=True)
+        request = kind.builder.build(call, None, longest=longest)
         observer = self.observer if self._is_observed() else None
         if observer is not None:
-            observer.sending(operation, call, attempt, request)
+            observer.sending(operation, call, attempt, engine.headers_of(request))
         started = self.clock()
-        response: Response | None = None
+        response: AsyncIncomingResponse | None = None
         failure: SynthPoolsError | None = None
         try:
-            response = await self._send(sender, request, call, kind)
+            response = await self._send(engine, request, call, kind)
             if not kind.accepts(response):
                 await self._refuse(call, response, kind)
         except SynthPoolsError as error:
@@ -260,7 +248,7 @@ class AsyncTransport:
         return await within(seconds, call, *args, **kwargs)
 
     def stream_error(
-        self, call: Call, error: RequestError
+        self, call: Call, error: ExchangeError
     ) -> APIConnectionError | ClientClosedError:
         """Return the error to raise for a stream that broke, outside of the ``except`` block."""
         if self.is_closed:
@@ -311,7 +299,7 @@ class AsyncTransport:
         details: Operation,
         call: Call,
         builder: RequestBuilder,
-        read: Callable[[Call, Response], T],
+        read: Callable[[Call, ResponseHead], T],
     ) -> T:
         content = builder.content(call)
         deadline = self._config.deadline
@@ -346,23 +334,23 @@ class AsyncTransport:
         call: Call,
         builder: RequestBuilder,
         content: bytes | None,
-        read: Callable[[Call, Response], T],
+        read: Callable[[Call, ResponseHead], T],
         attempt: int,
         give_up_at: float | None,
     ) -> T:
-        sender = await self._connections.sender()
+        engine = await self._connections.engine()
         # After that one, which has much to load when it is called first.
         remaining = self._remaining(give_up_at)
-        request = self._build(sender, builder, call, content, remaining)
+        request = builder.build(call, content, longest=remaining)
         observer = self.observer if self._is_observed() else None
         if observer is not None:
-            observer.sending(details.id, call, attempt, request)
+            observer.sending(details.id, call, attempt, engine.headers_of(request))
         started = self.clock()
-        response: Response | None = None
+        response: AsyncIncomingResponse | None = None
         failure: SynthPoolsError | None = None
         result: T | None = None
         try:
-            response = await self.call_within(remaining, self._send, sender, request, call)
+            response = await self.call_within(remaining, self._send, engine, request, call)
             result = read(call, response)
         except TimeoutError:
             failure = self._reader.deadline_error(call, attempt)
@@ -384,34 +372,22 @@ class AsyncTransport:
     def _remaining(self, give_up_at: float | None) -> float | None:
         return None if give_up_at is None else give_up_at - self.clock()
 
-    def _build(
-        self,
-        sender: AsyncSender,
-        builder: RequestBuilder,
-        call: Call,
-        content: bytes | None,
-        longest: float | None,
-    ) -> Request:
-        if self._connections.are_caller_supplied:
-            return builder.build_for(sender.http, call, content, longest=longest)
-        return builder.build(call, content, longest=longest)
-
     async def _send(
         self,
-        sender: AsyncSender,
-        request: Request,
+        engine: AsyncEngine,
+        request: OutgoingRequest,
         call: Call,
         kind: ResponseKind | None = None,
-    ) -> Response:
+    ) -> AsyncIncomingResponse:
         failure: APIConnectionError | ClientClosedError
         send = self._connections.alarm.call
         try:
-            return await send(sender.send, request, self._config.api_key, stream=kind is not None)
-        except RequestError as error:
+            return await send(self._exchange, engine, request, stream=kind is not None)
+        except ExchangeError as error:
             failure = (self._reader.connection_error if kind is None else kind.failure)(call, error)
         except BaseException as error:
             # Cancellation, an interrupt, or another thread that closes the client.
-            if not (isinstance(error, Exception) and (self.is_closed or sender.http.is_closed)):
+            if not (isinstance(error, Exception) and (self.is_closed or engine.is_closed)):
                 strip_tracebacks(error)
                 raise
             failure = ClientClosedError("the client was closed")
@@ -419,13 +395,21 @@ class AsyncTransport:
             raise ClientClosedError("the client was closed")
         raise failure
 
-    async def _refuse(self, call: Call, response: Response, kind: ResponseKind) -> None:
+    async def _exchange(
+        self, engine: AsyncEngine, request: OutgoingRequest, *, stream: bool
+    ) -> AsyncIncomingResponse:
+        response = await engine.send(request, self._config.api_key)
+        if not stream:
+            await read_whole(response)
+        return response
+
+    async def _refuse(
+        self, call: Call, response: AsyncIncomingResponse, kind: ResponseKind
+    ) -> None:
         """Read and close a response of another kind, and raise its error."""
         failure: APIConnectionError | None = None
         try:
             await read_whole(response)
-        except RequestError as error:
+        except ExchangeError as error:
             failure = kind.failure(call, error)
-        finally:
-            await response.aclose()
         raise failure or kind.refusal(call, response)

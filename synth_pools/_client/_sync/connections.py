@@ -1,74 +1,62 @@
 # Derived by `make generate`. Change the file that it comes from:
 # synth_pools/_client/_async/connections.py
 
-"""Connections of a client, opened at the first call and kept apart by event loop; senders."""
+"""Connections of a client, opened at the first call and kept apart by event loop."""
 
 from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Generator, Iterator
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any
 
-from synth_pools._client.http import (
-    URL,
-    Auth,
-    Client,
-    Limits,
-    Request,
-    Response,
-    SyncByteStream,
-    Timeout,
-)
-from synth_pools._client.http.pool import expire_surplus, give_back, pool_of, renew
-from synth_pools._client.http.response_reader import (
-    CUT_OFF,
-    EVENT_STREAM,
-    LARGEST_ANSWER,
-    TOO_LARGE,
-    is_endless,
-)
+from synth_pools._client.http import Client
+from synth_pools._client.http.messages import PoolLimits
+from synth_pools._client.http.response_reader import EVENT_STREAM, LARGEST_ANSWER, is_endless
+from synth_pools._client.http.sync_.engine import Engine, IncomingResponse, lean_engine
 from synth_pools._client.runtime.fork_safety import forget_in_children
-from synth_pools._client.runtime.sync_.interrupts import Alarm, limit_waiting
+from synth_pools._client.runtime.sync_.interrupts import Alarm
 from synth_pools._client.runtime.sync_.io import (
     Close,
     Finalizer,
     close_in,
     close_with_owner,
-    http_client,
     is_gone,
     owner,
 )
-from synth_pools._client.secret import Secret
 from synth_pools.errors import ClientClosedError, ConfigurationError
+
+if TYPE_CHECKING:
+    from synth_pools._client._sync.httpx_engine import HttpxEngine
 
 # Servers close what is idle for 5 seconds, and a request that meets that is lost.
 _IDLE_SECONDS = 4.0
 # More than a fleet needs, and few enough for the usual limit of 1024 open files.
-_CALLS = Limits(max_connections=256, max_keepalive_connections=256, keepalive_expiry=_IDLE_SECONDS)
+_CALLS = PoolLimits(256, 256, _IDLE_SECONDS)
 # What httpx gives a client that was made without limits.
 _MOST_OF_A_CALLER = 100
 # A stream holds its connection for as long as a rollout lasts: whoever opens a thousand wants them.
-_STREAMS = Limits(
-    max_connections=None, max_keepalive_connections=64, keepalive_expiry=_IDLE_SECONDS
-)
+_STREAMS = PoolLimits(None, 64, _IDLE_SECONDS)
 
 
 class Connections:
-    """HTTP clients of our own, or a caller's one, for a client and all of its views.
+    """Engines of our own, or a caller's HTTP client, for a client and all of its views.
 
     Event streams have connections of their own. A stream keeps its connection for as long as a
     rollout lasts, and a pool that serves both is empty for calls once enough streams are open.
     """
 
-    def __init__(self, base_url: str, timeout: Timeout, supplied: Client | None) -> None:
+    def __init__(self, base_url: str, supplied: Client | None) -> None:
         if supplied is not None and not isinstance(supplied, Client):
             raise ConfigurationError(
                 f"http_client must be an httpx.{Client.__name__}, not {type(supplied).__name__}"
             )
         self._base_url = base_url
-        self._timeout = timeout
-        self._supplied = None if supplied is None else Sender(supplied)
+        self._supplied: HttpxEngine | None = None
+        if supplied is not None:
+            # 4 ms, which the engines of our own do without.
+            from synth_pools._client._sync.httpx_engine import HttpxEngine
+
+            self._supplied = HttpxEngine(supplied)
         self._closed = False
         self._sets: dict[Any, _Set] = {}
         self._current: _Set | None = None
@@ -89,7 +77,7 @@ class Connections:
     def most_calls(self) -> int:
         """Connections for calls; for a caller-supplied HTTP client as far as it says so."""
         if self._supplied is None:
-            return _CALLS.max_connections or _MOST_OF_A_CALLER
+            return _CALLS.connections or _MOST_OF_A_CALLER
         pool = getattr(getattr(self._supplied.http, "_transport", None), "_pool", None)
         most = getattr(pool, "_max_connections", None)
         return most if isinstance(most, int) and most > 0 else _MOST_OF_A_CALLER
@@ -99,8 +87,8 @@ class Connections:
         if self._closed:
             raise ClientClosedError("the client is closed: make a new one")
 
-    def sender(self, *, streams: bool = False) -> Sender:
-        """Return the sender for calls, or the one for event streams."""
+    def engine(self, *, streams: bool = False) -> Engine:
+        """Return the engine for calls, or the one for event streams."""
         if self._supplied is not None:
             self.check_open()
             return self._supplied
@@ -149,7 +137,7 @@ class Connections:
                     self._sets.pop(gone).finalizer.forget()
                 if found is not None:
                     found.finalizer.forget()
-                found = _Set(here, self._base_url, self._timeout, self.alarm)
+                found = _Set(here, self._base_url, self.alarm)
                 # Nothing is waited for here, so the lock is not held up.
                 found.finalizer = close_with_owner(self, _closing(found.made))
                 self._sets[here] = found
@@ -158,159 +146,65 @@ class Connections:
 
 
 class _Set:
-    """The HTTP clients that belong to one event loop (or to the process, for blocking ones)."""
+    """The engines that belong to one event loop (or to the process, for blocking ones)."""
 
     finalizer: Finalizer
 
-    def __init__(self, owner: Any, base_url: str, timeout: Timeout, alarm: Alarm) -> None:
+    def __init__(self, owner: Any, base_url: str, alarm: Alarm) -> None:
         self.owner = owner
         self._alarm = alarm
         self._base_url = base_url
-        self._timeout = timeout
         self._lock = threading.Lock()
-        self.made: list[Client] = []
+        self.made: list[Engine] = []
         self.for_calls = self._make(_CALLS)
-        self._for_streams: Sender | None = None
+        self._for_streams: Engine | None = None
 
     @property
     def is_closed(self) -> bool:
-        return self.for_calls.http.is_closed
+        return self.for_calls.is_closed
 
-    def for_streams(self) -> Sender:
+    def for_streams(self) -> Engine:
         if self._for_streams is None:
             with self._lock:
                 if self._for_streams is None:
                     self._for_streams = self._make(_STREAMS)
         return self._for_streams
 
-    def _make(self, limits: Limits) -> Sender:
-        http = http_client(self._base_url, self._timeout, limits, self._alarm)
-        self.made.append(http)
-        return DirectSender(http, self._base_url)
+    def _make(self, limits: PoolLimits) -> Engine:
+        engine = lean_engine(self._base_url, limits, self._alarm)
+        if engine is None:
+            # 4 ms, which the other engines do without.
+            from synth_pools._client._sync.httpx_engine import DirectHttpxEngine
+            from synth_pools._client.http.sync_.httpx_client import http_client
+
+            http = http_client(self._base_url, limits, self._alarm)
+            engine = DirectHttpxEngine(http, self._base_url)
+        self.made.append(engine)
+        return engine
 
     def close(self) -> None:
         self.finalizer.close()
 
 
-def _closing(clients: list[Client]) -> Close:
+def _closing(engines: list[Engine]) -> Close:
     # No method, so that a guard that is held by what it closes does not hold that in turn.
     def close() -> None:
-        for client in clients:
+        for engine in engines:
             # What another thread is in the middle of may not be closed in good order.
             with contextlib.suppress(RuntimeError, OSError):
-                client.close()
+                engine.close()
 
     return close
 
 
-class Sender:
-    """Sender over a caller-supplied HTTP client, with all that it does to a request.
-
-    Attributes:
-        http: The client.
-    """
-
-    def __init__(self, http: Client) -> None:
-        self.http = http
-
-    def send(self, request: Request, secret: Secret, *, stream: bool = False) -> Response:
-        """Send a request and return the response, unread for ``stream``."""
-        response = self.http.send(
-            request, auth=_BearerAuth(secret), follow_redirects=False, stream=True
-        )
-        if not stream:
-            read_whole(response)
-        return response
-
-
-class DirectSender(Sender):
-    """Sender over an HTTP client of our own, straight to its transport.
-
-    What `send` of httpx adds to that takes a third of a whole call on the loopback interface:
-    hooks, cookies, authentication and redirects, none of which a client of ours has.
-    """
-
-    def __init__(self, http: Client, base_url: str) -> None:
-        super().__init__(http)
-        # What the environment says about proxies is decided in there, once for one host.
-        self._transport = http._transport_for_url(URL(base_url))
-        self._pool = pool_of(self._transport)
-
-    def send(self, request: Request, secret: Secret, *, stream: bool = False) -> Response:
-        if self.http.is_closed:
-            raise RuntimeError("the HTTP client is closed")
-        limit_waiting(request)
-        request.headers["Authorization"] = f"Bearer {secret.reveal()}"
-        try:
-            response = self._transport.handle_request(request)
-        except BaseException:
-            if self._pool is not None:
-                self._pool._close_connections(renew(self._pool))
-            raise
-        finally:
-            # Answers and errors hold on to their request.
-            del request.headers["Authorization"]
-        response.request = request
-        if self._pool is not None:
-            response.stream = _OwnBody(cast("SyncByteStream", response.stream), self._pool)
-        if not stream:
-            read_whole(response)
-        return response
-
-
-class _OwnBody(SyncByteStream):
-    """Body after which its connection is used again only if nothing else came over it."""
-
-    def __init__(self, body: SyncByteStream, pool: Any) -> None:
-        self._body = body
-        self._pool = pool
-
-    def __iter__(self) -> Iterator[bytes]:
-        return iter(self._body)
-
-    def close(self) -> None:
-        expire_surplus(self._body)
-        try:
-            self._body.close()
-        finally:
-            if give_back(self._pool, self._body):
-                self._pool._close_connections(renew(self._pool))
-
-
-def read_whole(response: Response) -> None:
+def read_whole(response: IncomingResponse) -> None:
     """Read a response to its end and close it; one that is too large is cut, and marked.
 
     What counts is the size of what comes out of a content encoding: a thousandth of it may come in.
     Of a stream of events nothing is read: it may have no end.
     """
-    pieces: list[bytes] = []
-    size = 0
-    try:
-        if is_endless(response):
-            response.extensions[CUT_OFF] = EVENT_STREAM
-            return
-        for piece in response.iter_bytes():
-            size += len(piece)
-            pieces.append(piece)
-            if size > LARGEST_ANSWER:
-                response.extensions[CUT_OFF] = TOO_LARGE
-                break
-    finally:
+    if is_endless(response):
+        response.problem = EVENT_STREAM
         response.close()
-        response._content = b"".join(pieces)[:LARGEST_ANSWER]
-
-
-class _BearerAuth(Auth):
-    """Bearer authentication that leaves the key in no object of the HTTP library."""
-
-    __slots__ = ("_secret",)
-
-    def __init__(self, secret: Secret) -> None:
-        self._secret = secret
-
-    def auth_flow(self, request: Request) -> Generator[Request, Response, None]:
-        request.headers["Authorization"] = f"Bearer {self._secret.reveal()}"
-        try:
-            yield request
-        finally:
-            request.headers.pop("Authorization", None)
+    else:
+        response.read(LARGEST_ANSWER)

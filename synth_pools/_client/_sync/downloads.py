@@ -6,13 +6,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 from synth_pools._client._sync.attempts import Attempts
 from synth_pools._client._sync.transport import Transport
 from synth_pools._client.arguments import check_callback
-from synth_pools._client.http import RequestError, Response
 from synth_pools._client.http.content import (
     Head,
     MemorySink,
@@ -22,6 +20,7 @@ from synth_pools._client.http.content import (
     read_head,
     target_file,
 )
+from synth_pools._client.http.messages import ExchangeError, ResponseHead
 from synth_pools._client.http.request_builder import Call, RequestBuilder
 from synth_pools._client.http.response_reader import ResponseKind
 from synth_pools._client.runtime.sync_.io import in_thread
@@ -118,18 +117,18 @@ class _Download:
         response = transport.open(
             self._operation, self._request(), self._kind, attempt=attempt, longest=remaining
         )
-        broken: RequestError | None = None
+        broken: ExchangeError | None = None
         late = False
         try:
             self._begin(response)
-            for chunk in _chunks(response):
+            for chunk in response.chunks():
                 self._sink.write(chunk)
                 self._tell()
                 remaining = self._remaining()
                 late = remaining is not None and remaining <= 0
                 if late:
                     break
-        except RequestError as error:
+        except ExchangeError as error:
             broken = error
         finally:
             response.close()
@@ -148,7 +147,7 @@ class _Download:
             headers |= {"Range": f"bytes={self._sink.size}-", "If-Range": self._head.tag}
         return {**self._call, "headers": headers}
 
-    def _begin(self, response: Response) -> None:
+    def _begin(self, response: ResponseHead) -> None:
         head, size = read_head(response.status_code, response.headers), self._sink.size
         if response.status_code != 206:
             if size:
@@ -194,11 +193,5 @@ class _Download:
         return None if self._give_up_at is None else self._give_up_at - self._transport.clock()
 
 
-def _is_content(response: Response) -> bool:
+def _is_content(response: ResponseHead) -> bool:
     return response.is_success
-
-
-def _chunks(response: Response) -> Iterator[bytes]:
-    if "content-encoding" in response.headers:
-        return response.iter_bytes()
-    return response.iter_raw()

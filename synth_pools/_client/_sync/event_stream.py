@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Generator, Iterator
-from typing import Any, cast
+from typing import Any
 
 from synth_pools._client._sync.transport import Transport
 from synth_pools._client.events.position import (
@@ -19,10 +19,10 @@ from synth_pools._client.events.position import (
     is_final,
 )
 from synth_pools._client.events.sse import EventStreamDecoder
-from synth_pools._client.http import ReadTimeout, RequestError, Response, SyncByteStream
+from synth_pools._client.http.messages import ExchangeError
 from synth_pools._client.http.request_builder import Call
 from synth_pools._client.http.retry import RETRIED_STATUSES
-from synth_pools._client.runtime.sync_.concurrency import read_end
+from synth_pools._client.http.sync_.engine import IncomingResponse
 from synth_pools._client.runtime.sync_.interrupts import Interrupt
 from synth_pools._client.runtime.sync_.io import Closeable
 from synth_pools.errors import (
@@ -157,12 +157,11 @@ class _Reader:
             except TimeoutError:
                 return
             else:
-                broken: RequestError | None = None
+                broken: ExchangeError | None = None
                 decoder, stream_id = EventStreamDecoder(), ""
                 try:
                     with self._interrupt.reading(response):
-                        chunks = _chunks(response)
-                        for chunk in chunks:
+                        for chunk in response.chunks():
                             for kind, text, own in decoder.feed(chunk):
                                 try:
                                     value, end = _decode(text)
@@ -184,7 +183,7 @@ class _Reader:
                                     last = event_name(value, kind) in TERMINAL_EVENTS
                                     yield value
                                     if last:
-                                        read_end(response, chunks)
+                                        response.finish()
                                         return
                                     continue
                                 if problem.strip():
@@ -193,7 +192,7 @@ class _Reader:
                             if self._patience and self._is_late(self._patience):
                                 late = True
                                 break
-                except RequestError as error:
+                except ExchangeError as error:
                     broken = error
                 finally:
                     response.close()
@@ -202,7 +201,7 @@ class _Reader:
                 if decoder.retry is not None:
                     self._asked = min(decoder.retry / 1000, _LONGEST_ASKED_SECONDS)
                 if broken is not None:
-                    late = bool(self._patience) and isinstance(broken, ReadTimeout)
+                    late = bool(self._patience) and broken.cause == "ReadTimeout"
                     failure = self._transport.stream_error(self._call, broken)
                 # 204 is how an event stream says: do not come back.
                 elif not late and (response.status_code == _NO_CONTENT or self._is_all(before)):
@@ -216,7 +215,7 @@ class _Reader:
                 self._failed_attempts = 0
             self._pause(failure, prompt=position.events > before)
 
-    def _open(self) -> Response:
+    def _open(self) -> IncomingResponse:
         transport, limit = self._transport, None
         if self._until is not None:
             # Half of the time that is left: whether a silence lasts beyond the end is seen before.
@@ -319,10 +318,3 @@ def _no_json(transport: Transport, data: str) -> StreamDecodeError:
     return StreamDecodeError(
         f"an event of the stream is not JSON; it begins with {excerpt!r}", excerpt=excerpt
     )
-
-
-def _chunks(response: Response) -> Iterator[bytes]:
-    """Iterate over the body, undecoded where possible: cheaper where each chunk is one event."""
-    if "content-encoding" in response.headers:
-        return response.iter_bytes()
-    return iter(cast(SyncByteStream, response.stream))

@@ -13,29 +13,19 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 from synth_pools._client._sync.attempts import Attempts
-from synth_pools._client._sync.connections import (
-    Connections,
-    Sender,
-    read_whole,
-)
+from synth_pools._client._sync.connections import Connections, read_whole
 from synth_pools._client.config import ClientConfig
-from synth_pools._client.http import (
-    URL,
-    Client,
-    InvalidURL,
-    Request,
-    RequestError,
-    Response,
-    Timeout,
-)
+from synth_pools._client.http import URL, Client, InvalidURL
+from synth_pools._client.http.messages import ExchangeError, OutgoingRequest, ResponseHead
 from synth_pools._client.http.request_builder import Call, RequestBuilder
 from synth_pools._client.http.response_reader import ResponseKind, ResponseReader
-from synth_pools._client.http.tracebacks import strip_tracebacks
+from synth_pools._client.http.sync_.engine import Engine, IncomingResponse
 from synth_pools._client.runtime.sync_.io import (
     Function,
     call_within,
     call_within_supplied,
 )
+from synth_pools._client.tracebacks import strip_tracebacks
 from synth_pools.errors import (
     APIConnectionError,
     APIStatusError,
@@ -82,9 +72,7 @@ class Transport:
             problem = str(error)
         if problem:
             raise ConfigurationError(f"the base URL cannot be used: {problem}")
-        self._connections = connections or Connections(
-            config.base_url, Timeout(config.timeout), http_client
-        )
+        self._connections = connections or Connections(config.base_url, http_client)
         self._reader = reader = ResponseReader(config)
         self._calls = RequestBuilder(config, accept="application/json", read_timeout=config.timeout)
         streams = RequestBuilder(
@@ -172,7 +160,7 @@ class Transport:
         operation: OperationId,
         call: Call,
         builder: RequestBuilder,
-        read: Callable[[Call, Response], T],
+        read: Callable[[Call, ResponseHead], T],
     ) -> T:
         details = OPERATIONS[operation]
         if details.retry == "with-key":
@@ -190,7 +178,9 @@ class Transport:
         with span(operation, details.method, details.path, self._config.base_url):
             return self._repeat(details, call, builder, read)
 
-    def open_stream(self, operation: OperationId, call: Call, *, attempt: int = 1) -> Response:
+    def open_stream(
+        self, operation: OperationId, call: Call, *, attempt: int = 1
+    ) -> IncomingResponse:
         """Open an event stream, in one attempt. Close the response, which is unread, after use.
 
         Args:
@@ -214,7 +204,7 @@ class Transport:
         *,
         attempt: int = 1,
         longest: float | None = None,
-    ) -> Response:
+    ) -> IncomingResponse:
         """Open a response of any length, in one attempt. Close it, which is unread, after use.
 
         Args:
@@ -227,16 +217,16 @@ class Transport:
         Raises:
             APIStatusError, APIConnectionError, ClientClosedError: As `open_stream` does.
         """
-        sender = self._connections.sender(streams=True)
-        request = self._build(sender, kind.builder, call, None, longest)
+        engine = self._connections.engine(streams=True)
+        request = kind.builder.build(call, None, longest=longest)
         observer = self.observer if self._is_observed() else None
         if observer is not None:
-            observer.sending(operation, call, attempt, request)
+            observer.sending(operation, call, attempt, engine.headers_of(request))
         started = self.clock()
-        response: Response | None = None
+        response: IncomingResponse | None = None
         failure: SynthPoolsError | None = None
         try:
-            response = self._send(sender, request, call, kind)
+            response = self._send(engine, request, call, kind)
             if not kind.accepts(response):
                 self._refuse(call, response, kind)
         except SynthPoolsError as error:
@@ -261,7 +251,7 @@ class Transport:
         return within(seconds, call, *args, **kwargs)
 
     def stream_error(
-        self, call: Call, error: RequestError
+        self, call: Call, error: ExchangeError
     ) -> APIConnectionError | ClientClosedError:
         """Return the error to raise for a stream that broke, outside of the ``except`` block."""
         if self.is_closed:
@@ -312,7 +302,7 @@ class Transport:
         details: Operation,
         call: Call,
         builder: RequestBuilder,
-        read: Callable[[Call, Response], T],
+        read: Callable[[Call, ResponseHead], T],
     ) -> T:
         content = builder.content(call)
         deadline = self._config.deadline
@@ -345,23 +335,23 @@ class Transport:
         call: Call,
         builder: RequestBuilder,
         content: bytes | None,
-        read: Callable[[Call, Response], T],
+        read: Callable[[Call, ResponseHead], T],
         attempt: int,
         give_up_at: float | None,
     ) -> T:
-        sender = self._connections.sender()
+        engine = self._connections.engine()
         # After that one, which has much to load when it is called first.
         remaining = self._remaining(give_up_at)
-        request = self._build(sender, builder, call, content, remaining)
+        request = builder.build(call, content, longest=remaining)
         observer = self.observer if self._is_observed() else None
         if observer is not None:
-            observer.sending(details.id, call, attempt, request)
+            observer.sending(details.id, call, attempt, engine.headers_of(request))
         started = self.clock()
-        response: Response | None = None
+        response: IncomingResponse | None = None
         failure: SynthPoolsError | None = None
         result: T | None = None
         try:
-            response = self.call_within(remaining, self._send, sender, request, call)
+            response = self.call_within(remaining, self._send, engine, request, call)
             result = read(call, response)
         except TimeoutError:
             failure = self._reader.deadline_error(call, attempt)
@@ -383,34 +373,22 @@ class Transport:
     def _remaining(self, give_up_at: float | None) -> float | None:
         return None if give_up_at is None else give_up_at - self.clock()
 
-    def _build(
-        self,
-        sender: Sender,
-        builder: RequestBuilder,
-        call: Call,
-        content: bytes | None,
-        longest: float | None,
-    ) -> Request:
-        if self._connections.are_caller_supplied:
-            return builder.build_for(sender.http, call, content, longest=longest)
-        return builder.build(call, content, longest=longest)
-
     def _send(
         self,
-        sender: Sender,
-        request: Request,
+        engine: Engine,
+        request: OutgoingRequest,
         call: Call,
         kind: ResponseKind | None = None,
-    ) -> Response:
+    ) -> IncomingResponse:
         failure: APIConnectionError | ClientClosedError
         send = self._connections.alarm.call
         try:
-            return send(sender.send, request, self._config.api_key, stream=kind is not None)
-        except RequestError as error:
+            return send(self._exchange, engine, request, stream=kind is not None)
+        except ExchangeError as error:
             failure = (self._reader.connection_error if kind is None else kind.failure)(call, error)
         except BaseException as error:
             # Cancellation, an interrupt, or another thread that closes the client.
-            if not (isinstance(error, Exception) and (self.is_closed or sender.http.is_closed)):
+            if not (isinstance(error, Exception) and (self.is_closed or engine.is_closed)):
                 strip_tracebacks(error)
                 raise
             failure = ClientClosedError("the client was closed")
@@ -418,13 +396,19 @@ class Transport:
             raise ClientClosedError("the client was closed")
         raise failure
 
-    def _refuse(self, call: Call, response: Response, kind: ResponseKind) -> None:
+    def _exchange(
+        self, engine: Engine, request: OutgoingRequest, *, stream: bool
+    ) -> IncomingResponse:
+        response = engine.send(request, self._config.api_key)
+        if not stream:
+            read_whole(response)
+        return response
+
+    def _refuse(self, call: Call, response: IncomingResponse, kind: ResponseKind) -> None:
         """Read and close a response of another kind, and raise its error."""
         failure: APIConnectionError | None = None
         try:
             read_whole(response)
-        except RequestError as error:
+        except ExchangeError as error:
             failure = kind.failure(call, error)
-        finally:
-            response.close()
         raise failure or kind.refusal(call, response)

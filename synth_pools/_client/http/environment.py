@@ -1,24 +1,55 @@
-"""Variables of the environment that name proxies and certificates, checked before they are used.
+"""Settings of the environment: engines, proxies and certificates, checked before they are used.
 
-The HTTP library meets a value that it cannot use with exceptions of many kinds, in the first call
-and without the variable's name. A value is never shown: a proxy's URL may hold a password.
+TLS contexts are shared by all clients: making one takes longer than making a client. An HTTP
+library meets a value that it cannot use with exceptions of many kinds, in the first call and
+without the variable's name. A value is never shown: a proxy's URL may hold a password.
 """
 
 from __future__ import annotations
 
+import functools
 import os
+import ssl
 from collections.abc import Callable
 from importlib.util import find_spec
 from typing import TypeVar
 from urllib.request import getproxies
 
-from synth_pools._client.http import InvalidURL, Proxy
+from synth_pools._client.http import URL, Client, InvalidURL, Proxy, create_ssl_context
 from synth_pools.errors import ConfigurationError
 
 T = TypeVar("T")
 
+# Names the HTTP library to send through; empty for whichever is the fastest.
+_ENGINE = "SYNTH_POOLS_ENGINE"
+
 _SOCKS = ("socks5", "socks5h")
 _PROXIED = ("http", "https", "all")
+
+# By the time that they are read: what the HTTP library takes, then what Python takes itself.
+_CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE")
+
+
+def is_direct(base_url: str, context: ssl.SSLContext) -> bool:
+    """Check that a service is reached without a proxy, and that no engine is asked for.
+
+    Args:
+        base_url: Base URL of the service.
+        context: A TLS context.
+
+    Raises:
+        ConfigurationError: A variable cannot be used; the message names it.
+    """
+    engine = os.environ.get(_ENGINE, "").strip().lower()
+    if engine not in ("", "httpx"):
+        raise ConfigurationError(f"{_ENGINE} must be httpx, or not set")
+    if engine:
+        return False
+    if not getproxies():
+        return True
+    # What is excepted from a proxy is read as httpx reads it.
+    with with_proxies(lambda: Client(verify=context)) as http:
+        return http._transport_for_url(URL(base_url)) is http._transport  # noqa: SLF001
 
 
 def with_proxies(make: Callable[[], T]) -> T:
@@ -44,11 +75,6 @@ def with_proxies(make: Callable[[], T]) -> T:
     raise ConfigurationError(f"{_variable('no')} holds a host that cannot be read")
 
 
-def is_socks(proxy: Proxy) -> bool:
-    """Check that a proxy speaks SOCKS, not HTTP."""
-    return proxy.url.scheme in _SOCKS
-
-
 def _problem(value: str) -> str | None:
     if not value:
         return None
@@ -72,3 +98,47 @@ def _variable(scheme: str) -> str:
     name = f"{scheme}_proxy"
     names = [name, *(each for each in os.environ if each.lower() == name)]
     return next((each for each in names if each in os.environ), "the system's proxy setting")
+
+
+def context_for(base_url: str) -> ssl.SSLContext:
+    """Return the TLS context for a base URL, with the certificates that the environment names.
+
+    Reading them takes milliseconds, which a short program against a backend on its own machine
+    would feel. Where nothing can come to speak TLS, redirects are not followed, no certificate is
+    read and so none is trusted.
+
+    Args:
+        base_url: Base URL of the service.
+
+    Raises:
+        ConfigurationError: What a variable of the environment names cannot be read.
+    """
+    if base_url.startswith("http://") and not getproxies():
+        return _trusting_nobody()
+    return _context_for(tuple(os.environ.get(name) for name in _CERTIFICATES))
+
+
+@functools.cache
+def _trusting_nobody() -> ssl.SSLContext:
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
+@functools.lru_cache(maxsize=8)
+def _context_for(_certificates: tuple[str | None, ...]) -> ssl.SSLContext:
+    try:
+        return create_ssl_context()
+    except OSError as error:
+        problem = error.strerror or str(error)
+    raise ConfigurationError(f"{_culprit()} names a file that cannot be used: {problem}")
+
+
+def _culprit() -> str:
+    """Return the variable that keeps a context from being made."""
+    file = os.environ.get(_CERTIFICATES[0])
+    named = [name for name in _CERTIFICATES if os.environ.get(name)]
+    if file:
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(file)
+        except OSError:
+            return _CERTIFICATES[0]
+    return named[-1] if named else "the installed package certifi"

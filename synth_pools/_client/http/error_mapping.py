@@ -1,6 +1,6 @@
-"""Errors for failed requests: from answers, and from exceptions of the HTTP library. No I/O.
+"""Errors for failed requests: from answers, and from exchanges that failed. No I/O.
 
-An error is raised in the place of the library's exception and does not refer to it, see
+An error is raised in the place of the engine's exception and does not refer to it, see
 `tracebacks`.
 """
 
@@ -12,18 +12,8 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from synth_pools._client.arguments import format_seconds
-from synth_pools._client.http import (
-    URL,
-    ConnectError,
-    ConnectTimeout,
-    PoolTimeout,
-    ProxyError,
-    Request,
-    RequestError,
-    Response,
-    TimeoutException,
-    UnsupportedProtocol,
-)
+from synth_pools._client.http import URL, Request, Response
+from synth_pools._client.http.messages import ExchangeError
 from synth_pools._client.http.retry import parse_retry_after
 from synth_pools.errors import (
     APIConnectionError,
@@ -40,17 +30,6 @@ _MOST_FIELDS = 10
 _SEARCHED_TEXT = 65_536
 # The copy holds the decoded body, which these would no longer describe.
 _HEADERS_OF_THE_TRANSFER = frozenset({b"content-encoding", b"content-length", b"transfer-encoding"})
-
-_DEEPEST_CHAIN = 10
-
-# What is raised while there is no connection yet that anything could have been sent over.
-_BEFORE_SENDING = (
-    ConnectError,
-    ConnectTimeout,
-    PoolTimeout,
-    ProxyError,
-    UnsupportedProtocol,
-)
 
 _TIMEOUT_WORDS = {
     "ConnectTimeout": "no connection to {origin} within {limit} s",
@@ -147,7 +126,7 @@ def decode_error(
 
 
 def connection_error(
-    error: RequestError,
+    error: ExchangeError,
     *,
     method: str,
     url: str,
@@ -158,23 +137,22 @@ def connection_error(
     """Make the error to raise in the place of ``error``, once its ``except`` block is left.
 
     Args:
-        error: What the HTTP library raised.
+        error: What the engine raised.
         method: Verb of the request.
         url: Whole URL of the request.
         path: Its path, for the text.
         limit: Time limit that was in force, in seconds.
         problem: What was going on, for the text.
     """
-    cause = type(error).__name__
+    cause, sent = error.cause, error.sent
     origin = _origin(url)
-    sent = not isinstance(error, _BEFORE_SENDING)
-    if isinstance(error, TimeoutException):
+    if error.is_timeout:
         words = _TIMEOUT_WORDS.get(cause, "{origin} took longer than {limit} s")
         words = words.format(origin=origin, limit=format_seconds(limit))
         text = f"{method} {path} -> {words} ({cause})"
         return APITimeoutError(text, method=method, url=url, path=path, cause=cause, sent=sent)
     text = f"{method} {path} -> {problem.format(origin=origin)}: {cause}"
-    for detail in _details(error):
+    for detail in error.details:
         text += f": {detail}"
     return APIConnectionError(text, method=method, url=url, path=path, cause=cause, sent=sent)
 
@@ -305,18 +283,3 @@ def _one_line(text: str, *, limit: int = _LONGEST_MESSAGE) -> str:
 def _origin(url: str) -> str:
     parts = URL(url)
     return f"{parts.scheme}://{parts.netloc.decode('ascii')}"
-
-
-def _details(error: BaseException) -> list[str]:
-    """Collect the library's message, and the operating system's where that tells more."""
-    outer = str(error).strip()
-    deepest: BaseException = error
-    for _ in range(_DEEPEST_CHAIN):
-        below = deepest.__cause__ or deepest.__context__
-        if isinstance(deepest, BaseExceptionGroup):
-            below = deepest.exceptions[0]
-        if below is None:
-            break
-        deepest = below
-    inner = str(deepest).strip() if isinstance(deepest, OSError) else ""
-    return [text for text in dict.fromkeys((outer, inner)) if text]

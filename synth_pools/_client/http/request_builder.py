@@ -1,29 +1,17 @@
 """Requests, built from parts that are made once: no I/O, the same for both variants.
 
-What a client sends differs from call to call in the path, the query and the body. Everything else
-is the same bytes each time, and building it anew takes as long as a third of a whole call on the
-loopback interface.
+What a client sends differs from call to call in the path, the query and the body.
 """
 
 from __future__ import annotations
 
-import functools
 from typing import Any
+from urllib.parse import urlencode
 
 from synth_pools._client.arguments import encode_json
 from synth_pools._client.config import ClientConfig
-from synth_pools._client.http import (
-    URL,
-    AsyncClient,
-    BaseTransport,
-    ByteStream,
-    Client,
-    Headers,
-    InvalidURL,
-    QueryParams,
-    Request,
-    Timeout,
-)
+from synth_pools._client.http import URL
+from synth_pools._client.http.messages import OutgoingRequest, TimeLimits
 from synth_pools._version import __version__
 from synth_pools.errors import RequestValidationError
 
@@ -34,7 +22,8 @@ USER_AGENT = f"synth-pools/{__version__}"
 
 _NOTICED_FIRST_SECONDS = 1.0
 
-_NO_BODY = ByteStream(b"")
+# Servers take no longer ones, and httpx sends none.
+_LONGEST_URL = 65_536
 
 
 class RequestBuilder:
@@ -47,98 +36,62 @@ class RequestBuilder:
     """
 
     def __init__(self, config: ClientConfig, *, accept: str, read_timeout: float) -> None:
-        self._base_url = config.base_url
-        origin = URL(config.base_url)
-        # A caller's own HTTP client says the rest in its own words.
-        self._said_anyway = Headers({"Accept": accept, "User-Agent": USER_AGENT})
-        self._said_anyway.update(dict(config.headers))
-        self._headers = Headers(
-            [
-                (b"Host", origin.netloc),
-                (b"Accept-Encoding", _accepted_encodings()),
-                (b"Connection", b"keep-alive"),
-                *self._said_anyway.raw,
-            ]
-        )
-        self._limits = {
-            "connect": config.timeout,
-            "read": read_timeout,
-            "write": config.timeout,
-            "pool": config.timeout,
-        }
+        # As it is sent: a host in its ASCII form, a path encoded.
+        self._base_url = str(URL(config.base_url)).rstrip("/")
+        self._headers = {"Accept": accept, "User-Agent": USER_AGENT}
+        self._names = {"accept": "Accept", "user-agent": "User-Agent"}
+        for name, value in config.headers:
+            self._headers[self._names.setdefault(name.lower(), name)] = value
+        self._limits = TimeLimits(config.timeout, read_timeout, config.timeout, config.timeout)
 
     def content(self, call: Call) -> bytes | None:
         """Encode the body of a call, once for all its attempts."""
         return encode_json(call["json"]) if "json" in call else None
 
-    def build(self, call: Call, content: bytes | None, *, longest: float | None) -> Request:
-        """Build a request for an HTTP client of our own.
+    def build(self, call: Call, content: bytes | None, *, longest: float | None) -> OutgoingRequest:
+        """Build a request.
 
         Args:
             call: What to ask.
             content: Its body, from `content`.
             longest: Seconds after which whoever asked has stopped waiting; None if they do not.
+
+        Raises:
+            RequestValidationError: Its URL is too long.
         """
-        request = Request(
-            call["method"],
-            self._url(call),
-            headers=self._headers,
-            stream=_NO_BODY if content is None else ByteStream(content),
-            extensions={"timeout": self._limits_within(longest)},
-        )
+        headers = self._headers.copy()
         for name, value in call.get("headers", {}).items():
-            request.headers[name] = value
-        if content is not None:
-            request.headers["Content-Length"] = str(len(content))
-        return request
-
-    def build_for(
-        self,
-        http: Client | AsyncClient,
-        call: Call,
-        content: bytes | None,
-        *,
-        longest: float | None,
-    ) -> Request:
-        """Build a request for a caller-supplied HTTP client, which adds headers of its own."""
-        headers = self._said_anyway.copy()
-        headers.update(call.get("headers", {}))
-        return http.build_request(
-            call["method"],
-            self._url(call),
-            headers=headers,
-            content=content,
-            timeout=Timeout(**self._limits_within(longest)),
+            headers[self._names.get(name.lower(), name)] = value
+        return OutgoingRequest(
+            call["method"].upper(), self._url(call), headers, content, self._limits_within(longest)
         )
 
-    def _url(self, call: Call) -> URL:
-        text = self._base_url + call["url"]
+    def _url(self, call: Call) -> str:
+        text: str = self._base_url + call["url"]
         params = call.get("params")
         if params:
-            text += f"?{QueryParams(params)}"
-        problem = ""
-        try:
-            # A pool, a rollout's state or the first page of a list are asked for again and again.
-            return _parsed(text)
-        except InvalidURL as error:
-            problem = str(error)
-        raise RequestValidationError(f"the request's URL cannot be used: {problem}")
+            text += f"?{urlencode(_words(params), doseq=True)}"
+        if len(text) > _LONGEST_URL:
+            raise RequestValidationError("the request's URL cannot be used: URL too long")
+        return text
 
-    def _limits_within(self, longest: float | None) -> dict[str, float]:
+    def _limits_within(self, longest: float | None) -> TimeLimits:
         if longest is None:
             return self._limits
         # Later than the one who waits, so that it is always the same one who notices.
         latest = max(0.0, longest) + _NOTICED_FIRST_SECONDS
-        return {name: min(limit, latest) for name, limit in self._limits.items()}
+        return TimeLimits(*(min(limit, latest) for limit in self._limits))
 
 
-@functools.lru_cache(maxsize=512)
-def _parsed(url: str) -> URL:
-    return URL(url)
+def _words(params: dict[str, Any]) -> dict[str, Any]:
+    return {name: _word(value) for name, value in params.items()}
 
 
-@functools.cache
-def _accepted_encodings() -> bytes:
-    """Return the content encodings that this installation can decode."""
-    client = Client(transport=BaseTransport(), trust_env=False)
-    return client.headers["Accept-Encoding"].encode()
+def _word(value: Any) -> Any:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list | tuple):
+        return [_word(each) for each in value]
+    if value is None:
+        return ""
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from synth_pools._client.config import ClientConfig
-from synth_pools._client.http import ReadTimeout, RequestError, Response
+from synth_pools._client.http.messages import ExchangeError, ResponseHead
 from synth_pools._client.http.request_builder import Call, RequestBuilder
 from synth_pools.errors import (
     APIConnectionError,
@@ -24,9 +24,7 @@ _NO_EVENTS = ("application/json", "text/html")
 
 # Larger than any page or document of the service, and small enough to be kept in memory.
 LARGEST_ANSWER = 256 * 1024 * 1024
-# The extension of a response that was cut off, there or at its beginning, and why.
-CUT_OFF = "synth_pools.cut_off"
-TOO_LARGE = f"the answer is larger than {LARGEST_ANSWER} bytes"
+# Why nothing is read where one document was asked for.
 EVENT_STREAM = "the answer is a stream of events: the service may know no other answer"
 
 
@@ -41,9 +39,9 @@ class ResponseKind(NamedTuple):
     """
 
     builder: RequestBuilder
-    accepts: Callable[[Response], bool]
-    refusal: Callable[[Call, Response], SynthPoolsError]
-    failure: Callable[[Call, RequestError], APIConnectionError]
+    accepts: Callable[[ResponseHead], bool]
+    refusal: Callable[[Call, ResponseHead], SynthPoolsError]
+    failure: Callable[[Call, ExchangeError], APIConnectionError]
 
 
 class ResponseReader:
@@ -52,7 +50,7 @@ class ResponseReader:
     def __init__(self, config: ClientConfig) -> None:
         self._config = config
 
-    def result(self, call: Call, response: Response) -> dict[str, Any]:
+    def result(self, call: Call, response: ResponseHead) -> dict[str, Any]:
         """Decode the JSON of a response that was read; ``{}`` for an empty body.
 
         Raises:
@@ -72,7 +70,7 @@ class ResponseReader:
             return answer
         raise self.decode_error(call, response, "the body is not JSON")
 
-    def content(self, call: Call, response: Response) -> bytes:
+    def content(self, call: Call, response: ResponseHead) -> bytes:
         """Return the bytes of a response that was read.
 
         Raises:
@@ -82,18 +80,18 @@ class ResponseReader:
         self._check(call, response)
         return response.content
 
-    def _check(self, call: Call, response: Response) -> None:
+    def _check(self, call: Call, response: ResponseHead) -> None:
         if not response.is_success:
             raise self.status_error(call, response)
-        if CUT_OFF in response.extensions:
-            raise self.decode_error(call, response, response.extensions[CUT_OFF])
+        if response.problem:
+            raise self.decode_error(call, response, response.problem)
 
-    def is_event_stream(self, response: Response) -> bool:
+    def is_event_stream(self, response: ResponseHead) -> bool:
         """Check that a response may be one: another would pass for a stream without events."""
         return response.is_success and _media_type(response) not in _NO_EVENTS
 
     def no_event_stream(
-        self, call: Call, response: Response
+        self, call: Call, response: ResponseHead
     ) -> APIStatusError | ResponseDecodeError:
         """Make the error for a response that is no event stream, and was read."""
         if not response.is_success:
@@ -101,21 +99,21 @@ class ResponseReader:
         kind = _media_type(response)
         return self.decode_error(call, response, f"an event stream was expected, not {kind}")
 
-    def connection_error(self, call: Call, error: RequestError) -> APIConnectionError:
+    def connection_error(self, call: Call, error: ExchangeError) -> APIConnectionError:
         """Make the error for a call that got no complete answer."""
         return self._connection_error(call, error, self._config.timeout, "no answer from {origin}")
 
-    def no_stream(self, call: Call, error: RequestError) -> APIConnectionError:
+    def no_stream(self, call: Call, error: ExchangeError) -> APIConnectionError:
         """Make the error for an event stream that did not begin."""
         limit = self._config.stream_idle_timeout
         return self._connection_error(call, error, limit, "no answer from {origin}")
 
-    def stream_error(self, call: Call, error: RequestError) -> APIConnectionError:
+    def stream_error(self, call: Call, error: ExchangeError) -> APIConnectionError:
         """Make the error for an event stream that broke."""
         limit = self._config.stream_idle_timeout
         return self._connection_error(call, error, limit, "the event stream of {origin} broke")
 
-    def content_error(self, call: Call, error: RequestError) -> APIConnectionError:
+    def content_error(self, call: Call, error: ExchangeError) -> APIConnectionError:
         """Make the error for a download that broke off."""
         limit = self._config.timeout
         return self._connection_error(call, error, limit, "the answer of {origin} broke off")
@@ -132,14 +130,14 @@ class ResponseReader:
             attempt=attempt,
         )
 
-    def status_error(self, call: Call, response: Response) -> APIStatusError:
+    def status_error(self, call: Call, response: ResponseHead) -> APIStatusError:
         """Make the error for a response with an error status that was read."""
         key = self._config.api_key
         from synth_pools._client.http.error_mapping import status_error  # saves 2 ms
 
         return status_error(
             method=call["method"].upper(),
-            url=str(response.request.url),
+            url=response.url,
             path=call["url"],
             status_code=response.status_code,
             headers=[(name, key.redact_bytes(value)) for name, value in response.headers.raw],
@@ -159,7 +157,7 @@ class ResponseReader:
         except (ValueError, RecursionError):
             return content
 
-    def decode_error(self, call: Call, response: Response, problem: str) -> ResponseDecodeError:
+    def decode_error(self, call: Call, response: ResponseHead, problem: str) -> ResponseDecodeError:
         """Make the error for a successful answer that cannot be read."""
         from synth_pools._client.http.error_mapping import decode_error  # saves 2 ms
 
@@ -174,7 +172,7 @@ class ResponseReader:
         )
 
     def _connection_error(
-        self, call: Call, error: RequestError, silence: float, problem: str
+        self, call: Call, error: ExchangeError, silence: float, problem: str
     ) -> APIConnectionError:
         from synth_pools._client.http.error_mapping import connection_error  # saves 2 ms
 
@@ -183,16 +181,16 @@ class ResponseReader:
             method=call["method"].upper(),
             url=self._config.base_url + call["url"],
             path=call["url"],
-            limit=silence if isinstance(error, ReadTimeout) else self._config.timeout,
+            limit=silence if error.cause == "ReadTimeout" else self._config.timeout,
             problem=problem,
         )
 
 
-def is_endless(response: Response) -> bool:
+def is_endless(response: ResponseHead) -> bool:
     """Return True for a stream of events, which is never read as a whole."""
     return response.is_success and _media_type(response) == "text/event-stream"
 
 
-def _media_type(response: Response) -> str:
+def _media_type(response: ResponseHead) -> str:
     kind: str = response.headers.get("content-type", "")
     return kind.partition(";")[0].strip().lower()

@@ -7,11 +7,12 @@ call fail.
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 from synth_pools._client.config import ClientConfig
 from synth_pools._client.hooks import RequestInfo, ResponseInfo
-from synth_pools._client.http import Headers, Request, Response
+from synth_pools._client.http.messages import ResponseHead
 from synth_pools._client.http.request_builder import Call
 from synth_pools.errors import APIConnectionError, APIStatusError, SynthPoolsError
 
@@ -25,12 +26,12 @@ class RequestObserver:
     def __init__(self, config: ClientConfig) -> None:
         self._config = config
 
-    def sending(self, operation: str, call: Call, attempt: int, request: Request) -> None:
-        """Report an attempt that is about to be sent."""
+    def sending(self, operation: str, call: Call, attempt: int, headers: Mapping[str, str]) -> None:
+        """Report an attempt that is about to be sent, with these headers."""
         hook = self._config.on_request
         if hook is not None:
-            headers = self._shown(request.headers)
-            info = RequestInfo(operation, request.method, call["url"], attempt, headers)
+            method, shown = call["method"].upper(), self._shown(headers)
+            info = RequestInfo(operation, method, call["url"], attempt, shown)
             _run(hook, info, "on_request")
 
     def ended(
@@ -39,7 +40,7 @@ class RequestObserver:
         call: Call,
         attempt: int,
         seconds: float,
-        response: Response | None,
+        response: ResponseHead | None,
         error: SynthPoolsError | None,
     ) -> None:
         """Report the end of an attempt, with a response, an error, or both."""
@@ -77,10 +78,11 @@ class RequestObserver:
                 *(call["method"].upper(), call["url"], _reason(error), attempt, max_retries, wait),
             )
 
-    def _shown(self, headers: Headers) -> dict[str, str]:
+    def _shown(self, headers: Mapping[str, str]) -> dict[str, str]:
         # A service, or a proxy before it, may echo what it was sent.
         redact = self._config.api_key.redact
-        return {name: redact(value) for name, value in headers.items() if name not in _HIDDEN}
+        named = {name.lower(): value for name, value in headers.items()}
+        return {name: redact(value) for name, value in named.items() if name not in _HIDDEN}
 
 
 def _reason(error: SynthPoolsError) -> str:

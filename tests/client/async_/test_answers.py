@@ -125,7 +125,7 @@ async def test_what_came_too_much_after_a_stream_answers_nothing_else(
 async def test_an_idle_connection_is_dropped_before_the_server_does(
     server: FaultServer, client: AsyncContainerPoolsClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The clocks of both HTTP libraries, put forward."""
+    """The clocks of all HTTP libraries, put forward."""
     forward = 0.0
     real = time.monotonic
 
@@ -135,6 +135,8 @@ async def test_an_idle_connection_is_dropped_before_the_server_does(
             return real() + forward
 
     monkeypatch.setattr(importlib.import_module("httpcore._async.http11"), "time", Clock)
+    own = importlib.import_module("synth_pools._client.http.sync_.http_client_engine")
+    monkeypatch.setattr(own, "time", Clock)
     monkeypatch.setattr(importlib.import_module("aiohttp.connector"), "monotonic", Clock.monotonic)
     for seconds, number in ((0.0, 1), (3.0, 1), (7.5, 2)):
         forward = seconds

@@ -43,7 +43,7 @@ def test_threads_that_call_first_make_one_pool_of_connections(server: RecordingS
 
     def first(_: int) -> object:
         together.wait()
-        return client._transport._connections.sender()
+        return client._transport._connections.engine()
 
     with ThreadPoolExecutor(8) as threads:
         assert len(set(threads.map(first, range(8)))) == 1

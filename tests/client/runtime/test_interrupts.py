@@ -20,7 +20,8 @@ import pytest
 from synth_pools import AsyncContainerPoolsClient, ClientClosedError, ContainerPoolsClient
 from synth_pools._client._async import connections as async_connections
 from synth_pools._client._sync import connections
-from synth_pools._client.runtime.sync_.concurrency import WorkerGroup, read_end
+from synth_pools._client.http.messages import PoolLimits
+from synth_pools._client.runtime.sync_.concurrency import WorkerGroup
 from tests.support import faults
 from tests.support.fault_server import FaultServer, Seen
 from tests.support.leaks import KEY
@@ -116,7 +117,7 @@ def test_closing_wakes_who_connects() -> None:
 def test_closing_wakes_who_waits_for_a_connection(
     server: FaultServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connections, "_CALLS", httpx.Limits(max_connections=1))
+    monkeypatch.setattr(connections, "_CALLS", PoolLimits(1, 1, 4.0))
     server.play(faults.stall())
     client = patient(server.url)
     calls = [Background(lambda: client.get_pool(P)) for _ in range(3)]
@@ -222,7 +223,7 @@ def test_expired_deadlines_leave_neither_threads_nor_connections(server: FaultSe
 def test_a_deadline_holds_for_the_wait_for_a_connection(
     server: FaultServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connections, "_CALLS", httpx.Limits(max_connections=1))
+    monkeypatch.setattr(connections, "_CALLS", PoolLimits(1, 1, 4.0))
     server.play(faults.stall())
     with patient(server.url) as client:
         first = Background(lambda: client.get_pool(P))
@@ -289,14 +290,14 @@ def test_over_http_2_one_stream_is_ended_and_not_the_connection(tmp_path: Path) 
 
         group = WorkerGroup()
         response = client._transport.open_stream("stream_rollout_events", dict(call))
-        assert response.http_version == "HTTP/2"
+        assert response.is_shared
         with group.reading(response):
             group.abandon()
         response.close()
         assert client.get_pool(pool["id"])["name"] == "shared"
 
         response = client._transport.open_stream("stream_rollout_events", dict(call))
-        read_end(response, iter(response.iter_bytes()))
+        response.finish()
         response.close()
         client.rollouts.cancel(pool["id"], rollout["id"])
         assert [event["event"] for event in other][-1] == "rollout.cancelled"
@@ -310,7 +311,7 @@ def test_closing_wakes_tasks(
     send_through(library, monkeypatch)
     server.play(WAITS.get(name, faults.stall()))
     if name == "a connection":
-        limits = httpx.Limits(max_connections=1)
+        limits = PoolLimits(1, 1, 4.0)
         monkeypatch.setattr(async_connections, "_CALLS", limits)
 
     async def run() -> list[Any]:
@@ -359,7 +360,7 @@ def test_expired_deadlines_of_tasks_lose_no_connections(
 ) -> None:
     """Each point at which a call can be cancelled, many at a time over few connections."""
     send_through(library, monkeypatch)
-    limits = httpx.Limits(max_connections=4)
+    limits = PoolLimits(4, 4, 4.0)
     monkeypatch.setattr(async_connections, "_CALLS", limits)
     server.play(faults.answer())
 
@@ -378,8 +379,8 @@ def test_expired_deadlines_of_tasks_lose_no_connections(
             for _ in range(8):
                 async with asyncio.timeout(LIMIT):
                     assert await client.get_pool(P) == {"ok": True}
-            sender = await client._transport._connections.sender()
-            pool = getattr(sender, "_pool", None)
+            engine = await client._transport._connections.engine()
+            pool = getattr(engine, "_pool", None)
             if pool is not None:
                 assert all(each.is_idle() for each in pool.connections)
 

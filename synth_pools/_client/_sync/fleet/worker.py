@@ -21,9 +21,9 @@ from synth_pools._client.fleet.error_category import ErrorCategory, classify_err
 from synth_pools._client.fleet.journal import AdmissionRecord, OutcomeRecord, Run, digest
 from synth_pools._client.fleet.journal_file import JournalFile
 from synth_pools._client.fleet.outcomes import RolloutOutcome, rollout_error, rollout_id_of
-from synth_pools._client.http import RequestError
+from synth_pools._client.http.messages import ExchangeError
 from synth_pools._client.http.retry import backoff
-from synth_pools._client.runtime.sync_.concurrency import WorkerGroup, read_end
+from synth_pools._client.runtime.sync_.concurrency import WorkerGroup
 from synth_pools._client.runtime.sync_.io import in_thread
 from synth_pools.errors import (
     AuthenticationError,
@@ -199,18 +199,17 @@ class FleetWorker:
         decoder = EventStreamDecoder()
         try:
             with self._group.reading(response):
-                chunks = response.iter_bytes()
-                for chunk in chunks:
+                for chunk in response.chunks():
                     # A connection that others share is not ended under its reader.
                     self._group.check()
                     self._caller.alive()
                     for event in decoder.feed(chunk):
                         watch.events += 1
                         if event_type(event.event, event.data) in TERMINAL_EVENTS:
-                            read_end(response, chunks)
+                            response.finish()
                             return
                     watch.cursor = decoder.last_event_id or watch.cursor
-        except (RequestError, DecodeError):
+        except (ExchangeError, DecodeError):
             return
         finally:
             response.close()

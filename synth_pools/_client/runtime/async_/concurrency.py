@@ -10,15 +10,12 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
 from typing import Any, Generic, Self, TypeVar
 
-from synth_pools._client.http import RequestError, Response
 from synth_pools._client.runtime.async_.io import AsyncFunction
 from synth_pools.errors import RequestValidationError
 
 T = TypeVar("T")
 
 _STOP_LIMIT_SECONDS = 5.0
-# How long the end of a stream may take after its last event.
-_END_SECONDS = 0.05
 
 
 class AsyncCondition:
@@ -118,7 +115,7 @@ class AsyncWorkerGroup:
         """Do nothing: a task is stopped by its cancellation."""
 
     @contextlib.contextmanager
-    def reading(self, response: Response) -> Iterator[None]:
+    def reading(self, response: object) -> Iterator[None]:
         """Do nothing: a task that reads is stopped by its cancellation."""
         del response
         yield
@@ -205,19 +202,6 @@ class AsyncRunnable(ABC, Generic[T]):
 
     def __await__(self) -> Generator[Any, None, T]:
         return self.run().__await__()
-
-
-async def read_end(response: Response, chunks: AsyncIterator[bytes]) -> None:
-    """Read the end of a stream after its last event, so that its connection can be used again.
-
-    It has mostly come already; one that does not come soon costs the connection. One that others
-    share is not read: its stream ends with its response.
-    """
-    if response.extensions.get("http_version") == b"HTTP/2":
-        return
-    with contextlib.suppress(TimeoutError, RequestError):
-        async with asyncio.timeout(_END_SECONDS):
-            await anext(chunks, b"")
 
 
 async def call_back(function: Callable[..., Any], *args: Any) -> None:

@@ -6,24 +6,29 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import Awaitable, Callable, Iterator
-from typing import ParamSpec, TypeVar
-
-from synth_pools._client.http import Request, Response
+from typing import ParamSpec, Protocol, TypeVar
 
 T = TypeVar("T")
 P = ParamSpec("P")
 
 
-def limit_waiting(request: Request) -> None:
-    """Do nothing: a task is cancelled when its time is over."""
-    del request
+class Waking(Protocol):
+    """Something that a task waits for."""
+
+    async def wake(self) -> None:
+        """End the wait, and all later ones."""
+
+
+def limit_waiting(seconds: float) -> float:
+    """Return ``seconds``: a task is cancelled when its time is over."""
+    return seconds
 
 
 class AsyncInterrupt:
     """Way to stop whoever reads a response, from another task."""
 
     def __init__(self) -> None:
-        self._response: Response | None = None
+        self._response: Waking | None = None
         self.is_stopped = False
 
     def __enter__(self) -> None:
@@ -33,7 +38,7 @@ class AsyncInterrupt:
         """Do nothing."""
 
     @contextlib.contextmanager
-    def reading(self, response: Response) -> Iterator[None]:
+    def reading(self, response: Waking) -> Iterator[None]:
         """Let `stop` end the connection of a response that is read in the block."""
         self._response = response
         try:
@@ -44,14 +49,8 @@ class AsyncInterrupt:
     async def stop(self) -> None:
         """Stop it, now and in all that it would wait for later."""
         self.is_stopped = True
-        response = self._response
-        if response is None:
-            return
-        end = getattr(response.stream, "end", None)
-        if end is not None:
-            end()
-        else:
-            await response.aclose()
+        if self._response is not None:
+            await self._response.wake()
 
 
 class AsyncAlarm:

@@ -7,18 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import weakref
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
-from importlib.util import find_spec
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
-
-from synth_pools._client.http import AsyncClient, Limits, Timeout
-from synth_pools._client.http.environment import with_proxies
-from synth_pools._client.http.tls import context_for
-from synth_pools._client.runtime.async_.interrupts import AsyncAlarm
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -145,26 +138,3 @@ async def _guard(close: AsyncClose) -> AsyncGenerator[None, None]:
 
 # A task is cancelled, whoever made the HTTP client that it waits for.
 call_within_supplied = call_within
-
-
-def http_client(base_url: str, timeout: Timeout, limits: Limits, alarm: AsyncAlarm) -> AsyncClient:
-    """Make an HTTP client with connections of its own.
-
-    It sends through aiohttp where `httpx_aiohttp` is installed: with many requests in flight that
-    is several times faster, because httpx's own pool looks through all connections and all waiting
-    requests each time one of them changes.
-    """
-    del alarm  # it wakes tasks, not sockets
-    kind = AsyncClient
-    if has_aiohttp():
-        from synth_pools._client.http.aiohttp_transport import AiohttpClient  # needs the extra
-
-        kind = AiohttpClient
-    context = context_for(base_url)
-    return with_proxies(lambda: kind(timeout=timeout, limits=limits, verify=context))
-
-
-@functools.cache
-def has_aiohttp() -> bool:
-    """Check that the extra ``aiohttp`` is installed."""
-    return find_spec("httpx_aiohttp") is not None

@@ -11,21 +11,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from typing import Any, Generic, TypeVar
 
-from synth_pools._client.http import RequestError, Response
-from synth_pools._client.runtime.sync_.interrupts import (
-    is_own,
-    is_shared,
-    shut_down,
-    time_limit,
-)
+from synth_pools._client.runtime.sync_.interrupts import Waiting
 from synth_pools.errors import RequestValidationError
 
 T = TypeVar("T")
 
 _STOP_LIMIT_SECONDS = 5.0
 _LONGEST_SLEEP = 4.0
-# How long the end of a stream may take after its last event.
-_END_SECONDS = 0.05
 
 
 class Stopped(BaseException):
@@ -53,7 +45,7 @@ class WorkerGroup:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._threads: set[threading.Thread] = set()
-        self._responses: dict[int, Response] = {}
+        self._responses: dict[int, Waiting] = {}
         self.stopping = False
 
     def start(self, work: Callable[[], None], lost: Callable[[], None]) -> bool:
@@ -108,7 +100,7 @@ class WorkerGroup:
             raise Stopped
 
     @contextlib.contextmanager
-    def reading(self, response: Response) -> Iterator[None]:
+    def reading(self, response: Waiting) -> Iterator[None]:
         """Register a response that is read, so that `stop` can end its connection."""
         with self._lock:
             self._responses[id(response)] = response
@@ -129,7 +121,7 @@ class WorkerGroup:
         self.stopping = True
         with self._lock:
             for response in self._responses.values():
-                shut_down(response)
+                response.wake()
 
 
 class RequestSource:
@@ -186,31 +178,6 @@ class Runnable(ABC, Generic[T]):
     @abstractmethod
     def run(self) -> T:
         """Run it to its end."""
-
-
-def read_end(response: Response, chunks: Iterator[bytes]) -> None:
-    """Read the end of a stream after its last event, so that its connection can be used again.
-
-    It has mostly come already; one that does not come soon costs the connection. One that others
-    share is not read: its stream ends with its response.
-    """
-    if is_shared(response):
-        return
-
-    def read() -> None:
-        with contextlib.suppress(RequestError):
-            next(chunks, b"")
-
-    if is_own(response):
-        with time_limit(_END_SECONDS):
-            read()
-        return
-    thread = threading.Thread(target=read, name="synth-pools-stream-end", daemon=True)
-    thread.start()
-    thread.join(_END_SECONDS)
-    if thread.is_alive():
-        shut_down(response)
-        thread.join(_STOP_LIMIT_SECONDS)
 
 
 def call_back(function: Callable[..., Any], *args: Any) -> None:

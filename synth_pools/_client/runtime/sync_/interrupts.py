@@ -7,14 +7,11 @@ time that is left, and whoever wants it to stop shuts down the socket that it wa
 from __future__ import annotations
 
 import contextlib
-import socket
 import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
 from typing import Any, ParamSpec, Protocol, TypeVar
-
-from synth_pools._client.http import Request, Response
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -54,15 +51,14 @@ def time_limit(seconds: float) -> Iterator[float]:
         _thread.until = outer
 
 
-def limit_waiting(request: Request) -> None:
-    """Limit the wait for a connection of the pool to the time that is left."""
-    if _thread.until is not None:
-        limits = request.extensions["timeout"]
-        left = max(0.0, _thread.until - time.monotonic())
-        request.extensions["timeout"] = {**limits, "pool": min(limits["pool"], left)}
+def limit_waiting(seconds: float) -> float:
+    """Return the lesser of ``seconds`` and the time that the thread has left."""
+    if _thread.until is None:
+        return seconds
+    return min(seconds, max(0.0, _thread.until - time.monotonic()))
 
 
-def time_left(timeout: float | None, error: type[Exception]) -> float | None:
+def time_left(timeout: float | None, error: Callable[[str], Exception]) -> float | None:
     """Return the lesser of ``timeout`` and the time that the thread has left, else raise."""
     if _thread.until is None:
         return timeout
@@ -90,11 +86,9 @@ class Interrupt:
     def __exit__(self, *error: object) -> None:
         _thread.interrupt = self._outer
 
-    @contextlib.contextmanager
-    def reading(self, response: Response) -> Iterator[None]:
+    def reading(self, response: Waiting) -> contextlib.AbstractContextManager[None]:
         """Let `stop` end the connection of a response that is read in the block."""
-        with self.waiting_for(_Body(response)):
-            yield
+        return self.waiting_for(response)
 
     @contextlib.contextmanager
     def waiting_for(self, waiting: Waiting) -> Iterator[None]:
@@ -157,39 +151,6 @@ class _Sleeper:
 
     def wake(self) -> None:
         self.event.set()
-
-
-class _Body:
-    def __init__(self, response: Response) -> None:
-        self._response = response
-
-    def wake(self) -> None:
-        shut_down(self._response)
-
-
-def is_shared(response: Response) -> bool:
-    """Check that others use the connection of a response at the same time."""
-    return response.extensions.get("http_version") == b"HTTP/2"
-
-
-def is_own(response: Response) -> bool:
-    """Check that a response comes over a socket of our own, which has the limits of its thread."""
-    return hasattr(response.extensions.get("network_stream"), "wake")
-
-
-def shut_down(response: Response) -> None:
-    """Shut down the socket of a response, unless others share it."""
-    stream = response.extensions.get("network_stream")
-    if stream is not None and not is_shared(response):
-        shut_down_socket(stream.get_extra_info("socket"))
-
-
-def shut_down_socket(raw: Any) -> None:
-    """Shut down a socket, so that whoever waits for it waits no more."""
-    if isinstance(raw, socket.socket):
-        # The system's own call: the one of a TLS socket would take its state from its reader.
-        with contextlib.suppress(OSError):
-            socket.socket.shutdown(raw, socket.SHUT_RDWR)
 
 
 def interruptible(waiting: Waiting) -> contextlib.AbstractContextManager[None]:

@@ -9,11 +9,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Generic, ParamSpec, Self, TypeVar
 
-from synth_pools._client.http import Client, Limits, Timeout
-from synth_pools._client.http.environment import with_proxies
-from synth_pools._client.http.tls import context_for
-from synth_pools._client.http.tracebacks import strip_tracebacks
-from synth_pools._client.runtime.sync_.interrupts import Alarm, time_limit
+from synth_pools._client.runtime.sync_.interrupts import time_limit
+from synth_pools._client.tracebacks import strip_tracebacks
 from synth_pools.errors import APITimeoutError
 
 T = TypeVar("T")
@@ -118,16 +115,6 @@ def close_in(owner: object, close: Close) -> None:
     """Call ``close``, in any thread."""
     del owner
     close()
-
-
-def http_client(base_url: str, timeout: Timeout, limits: Limits, alarm: Alarm) -> Client:
-    """Make an HTTP client with connections of its own."""
-    context = context_for(base_url)
-    http = with_proxies(lambda: Client(timeout=timeout, limits=limits, verify=context))
-    from synth_pools._client.runtime.sync_.network import Network  # 20 ms, like the line before
-
-    Network(alarm).serve(http)
-    return http
 
 
 class _TimedCall(Generic[T]):

@@ -1,11 +1,38 @@
-"""Repairs of the connection pool of httpcore, which httpx sends through.
+"""Exceptions of httpx, and repairs of the connection pool of httpcore, which it sends through.
 
-Everything here knows what httpcore keeps to itself. Another kind of transport is left alone.
+The repairs know what httpcore keeps to itself. Another kind of transport is left alone.
 """
 
 from __future__ import annotations
 
 from typing import Any
+
+from synth_pools._client.http.messages import ExchangeError
+
+_DEEPEST_CHAIN = 10
+
+
+def failure_of(error: Exception) -> ExchangeError | None:
+    """Return what an exception of httpx means, by its name; None if it is none."""
+    kind = type(error)
+    if not any(base.__name__ == "RequestError" for base in kind.__mro__):
+        return None
+    return ExchangeError(kind.__name__, *_details(error))
+
+
+def _details(error: BaseException) -> list[str]:
+    """Collect the library's message, and the operating system's where that tells more."""
+    outer = str(error).strip()
+    deepest: BaseException = error
+    for _ in range(_DEEPEST_CHAIN):
+        below = deepest.__cause__ or deepest.__context__
+        if isinstance(deepest, BaseExceptionGroup):
+            below = deepest.exceptions[0]
+        if below is None:
+            break
+        deepest = below
+    inner = str(deepest).strip() if isinstance(deepest, OSError) else ""
+    return [outer, inner]
 
 
 def pool_of(transport: object) -> Any:

@@ -6,7 +6,7 @@ import ssl
 
 import pytest
 
-from synth_pools._client.http.tls import context_for
+from synth_pools._client.http.environment import context_for
 
 PROXIES = ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 

@@ -1,0 +1,215 @@
+# Derived by `make generate`. Change the file that it comes from:
+# synth_pools/_client/_async/httpx_engine.py
+
+"""Engines over httpx: a client that the caller supplied, and one of our own."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Generator, Iterator, Mapping
+from typing import Any, cast
+
+from synth_pools._client.http import (
+    URL,
+    Auth,
+    Client,
+    Request,
+    Response,
+    SyncByteStream,
+    Timeout,
+)
+from synth_pools._client.http.content_encoding import BodyDecoder
+from synth_pools._client.http.httpx_pool import (
+    expire_surplus,
+    failure_of,
+    give_back,
+    pool_of,
+    renew,
+)
+from synth_pools._client.http.messages import ExchangeError, OutgoingRequest, ResponseHeaders
+from synth_pools._client.http.sync_.engine import Engine, IncomingResponse
+from synth_pools._client.http.sync_.httpx_client import wake_reader
+from synth_pools._client.runtime.sync_.interrupts import limit_waiting
+from synth_pools._client.secret import Secret
+
+
+class HttpxEngine(Engine):
+    """Engine over a caller-supplied HTTP client, with all that it does to a request.
+
+    Attributes:
+        http: The client.
+    """
+
+    is_callers = True
+
+    def __init__(self, http: Client) -> None:
+        self.http = http
+
+    @property
+    def is_closed(self) -> bool:
+        return self.http.is_closed
+
+    def headers_of(self, request: OutgoingRequest) -> Mapping[str, str]:
+        return self._build(request).headers
+
+    def send(self, request: OutgoingRequest, secret: Secret) -> IncomingResponse:
+        failure: ExchangeError | None = None
+        try:
+            response = self._send(self._build(request), secret)
+        except Exception as error:
+            failure = failure_of(error)
+            if failure is None:
+                raise
+        else:
+            answer = _Response(response, request.url, is_callers=self.is_callers)
+            if "transfer-encoding" not in answer.headers or "content-length" not in answer.headers:
+                return answer
+            answer.close()
+            problem = "the answer has both a length and chunks"
+            failure = ExchangeError("RemoteProtocolError", problem)
+        raise failure
+
+    def close(self) -> None:
+        self.http.close()
+
+    def _build(self, request: OutgoingRequest) -> Request:
+        return self.http.build_request(
+            request.method,
+            request.url,
+            headers=request.headers,
+            content=request.content,
+            timeout=Timeout(**request.limits._asdict()),
+        )
+
+    def _send(self, request: Request, secret: Secret) -> Response:
+        return self.http.send(
+            request, auth=_BearerAuth(secret), follow_redirects=False, stream=True
+        )
+
+
+class DirectHttpxEngine(HttpxEngine):
+    """Engine over an HTTP client of our own, straight to its transport.
+
+    What `send` of httpx adds to that takes a third of a whole call on the loopback interface:
+    hooks, cookies, authentication and redirects, none of which a client of ours has.
+    """
+
+    is_callers = False
+
+    def __init__(self, http: Client, base_url: str) -> None:
+        super().__init__(http)
+        url = URL(base_url)
+        self._host = url.netloc.decode("ascii")
+        # What the environment says about proxies is decided in there, once for one host.
+        self._transport = http._transport_for_url(url)
+        self._pool = pool_of(self._transport)
+
+    def _build(self, request: OutgoingRequest) -> Request:
+        limits = request.limits._asdict()
+        limits["pool"] = limit_waiting(limits["pool"])
+        return Request(
+            request.method,
+            _parsed(request.url),
+            headers=request.connection_headers(self._host),
+            content=request.content,
+            extensions={"timeout": limits},
+        )
+
+    def _send(self, request: Request, secret: Secret) -> Response:
+        if self.http.is_closed:
+            raise RuntimeError("the HTTP client is closed")
+        request.headers["Authorization"] = f"Bearer {secret.reveal()}"
+        try:
+            response = self._transport.handle_request(request)
+        except BaseException:
+            if self._pool is not None:
+                self._pool._close_connections(renew(self._pool))
+            raise
+        finally:
+            # Answers and errors hold on to their request.
+            del request.headers["Authorization"]
+        response.request = request
+        if self._pool is not None:
+            response.stream = _OwnBody(cast("SyncByteStream", response.stream), self._pool)
+        return response
+
+
+@functools.lru_cache(maxsize=512)
+def _parsed(url: str) -> URL:
+    # A pool, a rollout's state or the first page of a list are asked for again and again.
+    return URL(url)
+
+
+class _Response(IncomingResponse):
+    __slots__ = ("_response",)
+
+    def __init__(self, response: Response, url: str, *, is_callers: bool) -> None:
+        super().__init__(response.status_code, ResponseHeaders(response.headers.raw), url)
+        self.is_shared = response.extensions.get("http_version") == b"HTTP/2"
+        self.is_callers = is_callers
+        self._response = response
+        self._chunks = None
+
+    def pieces(self) -> Iterator[bytes]:
+        return _translated(cast("SyncByteStream", self._response.stream))
+
+    def chunks(self) -> Iterator[bytes]:
+        encoding = self.headers.get("content-encoding")
+        if self._chunks is None and encoding is not None and not BodyDecoder(encoding).is_known:
+            # A caller's own client may have asked for what it can decode itself.
+            self._chunks = _translated(self._response.iter_bytes())
+        return super().chunks()
+
+    def wake(self) -> None:
+        wake_reader(self._response)
+
+    def close(self) -> None:
+        self._response.close()
+
+
+def _translated(body: Any) -> Iterator[bytes]:
+    failure: ExchangeError | None = None
+    try:
+        for piece in body:
+            yield piece
+    except Exception as error:
+        failure = failure_of(error)
+        if failure is None:
+            raise
+    if failure is not None:
+        raise failure
+
+
+class _OwnBody(SyncByteStream):
+    """Body after which its connection is used again only if nothing else came over it."""
+
+    def __init__(self, body: SyncByteStream, pool: Any) -> None:
+        self._body = body
+        self._pool = pool
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._body)
+
+    def close(self) -> None:
+        expire_surplus(self._body)
+        try:
+            self._body.close()
+        finally:
+            if give_back(self._pool, self._body):
+                self._pool._close_connections(renew(self._pool))
+
+
+class _BearerAuth(Auth):
+    """Bearer authentication that leaves the key in no object of the HTTP library."""
+
+    __slots__ = ("_secret",)
+
+    def __init__(self, secret: Secret) -> None:
+        self._secret = secret
+
+    def auth_flow(self, request: Request) -> Generator[Request, Response, None]:
+        request.headers["Authorization"] = f"Bearer {self._secret.reveal()}"
+        try:
+            yield request
+        finally:
+            request.headers.pop("Authorization", None)

@@ -1,0 +1,1 @@
+"""Engines of the async client: aiohttp, or httpx."""

@@ -1,0 +1,207 @@
+"""Requests and responses between the client and the engines that send them.
+
+An engine is whatever HTTP library sends a request. What goes to it and comes back holds no more
+than a call uses: objects of an HTTP library take longer to make than a request takes on the wire.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+# What the engines of our own ask for; `content_encoding` decodes it.
+ACCEPTED_ENCODINGS = "gzip, deflate"
+
+# What is raised while there is no connection yet that anything could have been sent over.
+_BEFORE_SENDING = frozenset(
+    {"ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError", "UnsupportedProtocol"}
+)
+
+
+class TimeLimits(NamedTuple):
+    """Time limits of one request, in seconds.
+
+    Attributes:
+        connect: For each step of making a connection.
+        read: For the next bytes of the answer.
+        write: For the next bytes of the request to be taken.
+        pool: For a connection to be free.
+    """
+
+    connect: float
+    read: float
+    write: float
+    pool: float
+
+
+class PoolLimits(NamedTuple):
+    """Limits of a pool of connections.
+
+    Attributes:
+        connections: Most connections at a time; None for any number.
+        idle: Most of them that are kept while nobody uses them.
+        idle_seconds: How long each of these is kept.
+    """
+
+    connections: int | None
+    idle: int
+    idle_seconds: float
+
+
+class OutgoingRequest:
+    """Request, without the key and without what an engine adds for its connection.
+
+    Attributes:
+        method: Verb.
+        url: Whole URL, encoded.
+        headers: Its headers.
+        content: Its body; None for none.
+        limits: Its time limits.
+    """
+
+    __slots__ = ("content", "headers", "limits", "method", "url")
+
+    def __init__(
+        self,
+        method: str,
+        url: str,
+        headers: dict[str, str],
+        content: bytes | None,
+        limits: TimeLimits,
+    ) -> None:
+        self.method = method
+        self.url = url
+        self.headers = headers
+        self.content = content
+        self.limits = limits
+
+    def connection_headers(self, host: str) -> dict[str, str]:
+        """Return the headers with those that an engine of our own adds."""
+        headers = {"Host": host, "Accept-Encoding": ACCEPTED_ENCODINGS, "Connection": "keep-alive"}
+        headers.update(self.headers)
+        if self.content is not None:
+            headers["Content-Length"] = str(len(self.content))
+        elif self.method != "GET":
+            headers["Content-Length"] = "0"
+        return headers
+
+
+class ResponseHeaders(Mapping[str, str]):
+    """Headers of a response, by their names in lower case; those that came twice are joined.
+
+    Args:
+        pairs: What came, as text in Latin-1 or as bytes.
+    """
+
+    __slots__ = ("_pairs", "_values")
+
+    def __init__(self, pairs: Sequence[tuple[str, str]] | Sequence[tuple[bytes, bytes]]) -> None:
+        self._pairs = pairs
+        self._values: dict[str, str] | None = None
+
+    @property
+    def raw(self) -> list[tuple[bytes, bytes]]:
+        """Names and values as they came, in bytes."""
+        return [(_bytes(name), _bytes(value)) for name, value in self._pairs]
+
+    def _read(self) -> dict[str, str]:
+        if self._values is None:
+            self._values = values = dict[str, str]()
+            for raw_name, raw_value in self._pairs:
+                name, value = _text(raw_name).lower(), _text(raw_value)
+                values[name] = f"{values[name]}, {value}" if name in values else value
+        return self._values
+
+    def __getitem__(self, name: str) -> str:
+        return self._read()[name.lower()]
+
+    def __contains__(self, name: object) -> bool:
+        return str(name).lower() in self._read()
+
+    def get(self, name: str, default: Any = None) -> Any:
+        # The one of the base class raises for what is missing, which takes longer than all of this.
+        return self._read().get(name.lower(), default)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._read())
+
+    def __len__(self) -> int:
+        return len(self._read())
+
+
+def _text(value: str | bytes) -> str:
+    return value if isinstance(value, str) else value.decode("latin-1")
+
+
+def _bytes(value: str | bytes) -> bytes:
+    return value if isinstance(value, bytes) else value.encode("latin-1")
+
+
+class ResponseHead:
+    """Base of responses: what is known once the head has come.
+
+    Attributes:
+        status_code: Its status.
+        headers: Its headers.
+        url: URL of the request.
+        content: Its body, decoded, once it was read.
+        problem: Why the body was not read to its end; empty if it was.
+        is_shared: Whether others use its connection at the same time.
+        is_callers: Whether it comes through an HTTP client that the caller supplied.
+    """
+
+    __slots__ = (
+        "content",
+        "headers",
+        "is_callers",
+        "is_shared",
+        "problem",
+        "status_code",
+        "url",
+    )
+
+    def __init__(self, status_code: int, headers: ResponseHeaders, url: str) -> None:
+        self.status_code = status_code
+        self.headers = headers
+        self.url = url
+        self.content = b""
+        self.problem = ""
+        self.is_shared = False
+        self.is_callers = False
+
+    @property
+    def is_success(self) -> bool:
+        return 200 <= self.status_code <= 299
+
+
+# A header, or the empty line after the last one.
+HEADER_LINE = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[^\r\n\0]*\r?\n|\r?\n")
+
+
+class ExchangeError(Exception):
+    """No complete answer came.
+
+    Attributes:
+        cause: What happened, by the name of httpx's exception for it.
+        details: What the HTTP library and the system said of it.
+        sent: Whether any of the request may have left this machine.
+    """
+
+    def __init__(self, cause: str, *details: str, sent: bool | None = None) -> None:
+        super().__init__(cause, *details)
+        self.cause = cause
+        self.details = tuple(text for text in dict.fromkeys(details) if text)
+        self.sent = cause not in _BEFORE_SENDING if sent is None else sent
+
+    @property
+    def is_timeout(self) -> bool:
+        return "Timeout" in self.cause
+
+    def __reduce__(self) -> Any:
+        return type(self), (self.cause, *self.details), {"sent": self.sent}
+
+
+def refused(problem: str) -> ExchangeError:
+    """Make the error for an answer that is not as it must be."""
+    return ExchangeError("RemoteProtocolError", problem)

@@ -1,0 +1,1 @@
+"""Engines of the sync client: the standard library's http.client, or httpx."""

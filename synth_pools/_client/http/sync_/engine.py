@@ -1,0 +1,165 @@
+"""Interface of the sync client's engines, and which of them is used when. `async_` has the same."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+
+from synth_pools._client.http.environment import context_for, is_direct
+from synth_pools._client.http.messages import (
+    ExchangeError,
+    OutgoingRequest,
+    PoolLimits,
+    ResponseHead,
+)
+from synth_pools._client.runtime.sync_.interrupts import Alarm, time_limit
+from synth_pools._client.secret import Secret
+
+# How long the end of a stream may take after its last event.
+_END_SECONDS = 0.05
+_STOP_LIMIT_SECONDS = 5.0
+
+
+class IncomingResponse(ResponseHead, ABC):
+    """IncomingResponse whose body is still to come. Close it after use."""
+
+    __slots__ = ("_chunks",)
+
+    _chunks: Iterator[bytes] | None
+
+    @abstractmethod
+    def pieces(self) -> Iterator[bytes]:
+        """Iterate over the body as it came.
+
+        Raises:
+            ExchangeError: It broke off.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give the connection back if the body was read to its end, else end it.
+
+        Can be repeated.
+        """
+
+    @abstractmethod
+    def wake(self) -> None:
+        """End the body for whoever reads it, from another thread."""
+
+    def chunks(self) -> Iterator[bytes]:
+        """Iterate over the body, decoded; the same iterator each time.
+
+        Raises:
+            ExchangeError: It broke off, or cannot be decoded.
+        """
+        if self._chunks is None:
+            pieces, encoding = self.pieces(), self.headers.get("content-encoding")
+            self._chunks = pieces if encoding is None else _decoded(pieces, encoding)
+        return self._chunks
+
+    def read(self, most: int) -> None:
+        """Read the body to its end, or until it is larger than ``most`` bytes, and close it.
+
+        Raises:
+            ExchangeError: It broke off, or cannot be decoded.
+        """
+        found, size = [], 0
+        try:
+            for piece in self.chunks():
+                size += len(piece)
+                found.append(piece)
+                if size > most:
+                    self.problem = f"the answer is larger than {most} bytes"
+                    break
+        finally:
+            self.close()
+        self.content = found[0] if len(found) == 1 else b"".join(found)
+        if self.problem:
+            self.content = self.content[:most]
+
+    def finish(self) -> None:
+        """Read the end of a stream after its last event, so that its connection is used again.
+
+        It has mostly come already; one that does not come soon costs the connection. One that
+        others share is not read: its stream ends with its response.
+        """
+        if self.is_shared:
+            return
+
+        def read() -> None:
+            with contextlib.suppress(ExchangeError):
+                next(self.chunks(), b"")
+
+        if not self.is_callers:
+            with time_limit(_END_SECONDS):
+                read()
+            return
+        # Its sockets are not ours to limit.
+        thread = threading.Thread(target=read, name="synth-pools-stream-end", daemon=True)
+        thread.start()
+        thread.join(_END_SECONDS)
+        if thread.is_alive():
+            self.wake()
+            thread.join(_STOP_LIMIT_SECONDS)
+
+
+def _decoded(pieces: Iterator[bytes], encoding: str) -> Iterator[bytes]:
+    # 1 ms, which answers that are not compressed do without.
+    from synth_pools._client.http.content_encoding import BodyDecoder
+
+    decoder = BodyDecoder(encoding)
+    for piece in pieces:
+        yield from decoder.feed(piece)
+    decoder.end()
+
+
+class Engine(ABC):
+    """Sender of requests, over a pool of connections."""
+
+    @property
+    @abstractmethod
+    def is_closed(self) -> bool: ...
+
+    @abstractmethod
+    def headers_of(self, request: OutgoingRequest) -> Mapping[str, str]:
+        """Return the headers that are sent with a request, without the key."""
+
+    @abstractmethod
+    def send(self, request: OutgoingRequest, secret: Secret) -> IncomingResponse:
+        """Send a request, once, and return its response, unread.
+
+        Args:
+            request: The request.
+            secret: The bearer key.
+
+        Raises:
+            ExchangeError: No answer came; it says whether anything may have been sent.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close all connections; whoever waits for one is woken. Can be repeated."""
+
+
+def lean_engine(base_url: str, limits: PoolLimits, alarm: Alarm) -> Engine | None:
+    """Open an engine over http.client; None where httpx has to send.
+
+    That is so through a proxy, and where ``SYNTH_POOLS_ENGINE`` says so. A caller-supplied HTTP
+    client sends itself.
+
+    Args:
+        base_url: Base URL of the service.
+        limits: Limits of the pool of connections.
+        alarm: Wakes whoever waits for one of them.
+
+    Raises:
+        ConfigurationError: A variable of the environment cannot be used.
+    """
+    context = context_for(base_url)
+    if not is_direct(base_url, context):
+        return None
+    from synth_pools._client.http.sync_.http_client_engine import HttpClientEngine  # saves 3 ms
+
+    return HttpClientEngine(base_url, context, limits, alarm)

@@ -1,0 +1,372 @@
+"""One HTTP/1.1 connection of the sync client: a socket, and http.client's parser for the heads.
+
+That parser takes what others refuse, and two that read one answer differently are how answers get
+mixed up. So each line is looked at before it sees it, and bodies are cut out here.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import select
+import socket
+import ssl
+from collections.abc import Callable, Iterator
+from http.client import HTTPException, parse_headers
+from typing import Any, NamedTuple, cast
+
+from synth_pools._client.http.messages import HEADER_LINE, ExchangeError, ResponseHeaders, refused
+from synth_pools._client.runtime.sync_.interrupts import interruptible, time_left
+from synth_pools._client.runtime.sync_.sockets import shut_down_socket
+
+# What one call to the system reads at most, and writes at a time.
+_PIECE = 65_536
+_BUFFER = 32_768
+_STEP = 1_048_576
+
+_STATUS_LINE = re.compile(rb"HTTP/1\.[01] [1-9][0-9]{2}(?: [^\r\n\0]*)?\r?\n")
+_LENGTH = re.compile(r"[0-9]{1,18}")
+
+_LONGEST_LINE = 65_536
+_ZERO = ord("0")
+# Of one answer, those of all its hints (103) included.
+_MOST_LINES = 1000
+
+_NO_BODY = frozenset({204, 304})
+
+
+def _read_timeout(problem: str) -> ExchangeError:
+    return ExchangeError("ReadTimeout", problem)
+
+
+class Head(NamedTuple):
+    """Head of an answer.
+
+    Attributes:
+        status: Its status.
+        headers: What came.
+        length: Length of the body; None if only its end shows it.
+        is_chunked: Whether the body comes in chunks.
+        ends_connection: Whether the connection ends with it.
+    """
+
+    status: int
+    headers: ResponseHeaders
+    length: int | None
+    is_chunked: bool
+    ends_connection: bool
+
+
+class Connection:
+    """Connection to a server. One thread at a time uses it; any may `wake` it.
+
+    Attributes:
+        idle_since: When it was used last, by the monotonic clock.
+        is_woken: Whether it was ended from another thread.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_poll",
+        "_reader",
+        "_receiver",
+        "_socket",
+        "idle_since",
+        "is_woken",
+    )
+
+    def __init__(self) -> None:
+        self._socket: socket.socket | None = None
+        self.idle_since = 0.0
+        self.is_woken = False
+
+    @property
+    def is_open(self) -> bool:
+        return self._socket is not None
+
+    def open(self, connect: Callable[[], socket.socket]) -> None:
+        """Connect it.
+
+        Raises:
+            ExchangeError: It could not be connected.
+        """
+        failure: ExchangeError
+        try:
+            raw = connect()
+        except TimeoutError as error:
+            failure = ExchangeError("ConnectTimeout", str(error))
+        except (OSError, ValueError) as error:
+            failure = ExchangeError("ConnectError", str(error))
+        else:
+            self._socket = raw
+            self._poll = _readiness(raw)
+            self._receiver = _Receiver(raw)
+            self._reader = io.BufferedReader(self._receiver, _BUFFER)
+            return
+        raise failure
+
+    def wake(self) -> None:
+        """End it for whoever waits for it."""
+        self.is_woken = True
+        shut_down_socket(self._socket)
+
+    def close(self) -> None:
+        """Close its socket. Can be repeated."""
+        raw, self._socket = self._socket, None
+        if raw is not None:
+            raw.close()
+
+    def is_used_up(self) -> bool:
+        """Check that nothing was read that nobody has asked for."""
+        raw = self._socket
+        if raw is None or (isinstance(raw, ssl.SSLSocket) and raw.pending()):
+            return False
+        self._receiver.is_paused = True
+        try:
+            return not self._reader.peek(1)
+        finally:
+            self._receiver.is_paused = False
+
+    def is_quiet(self) -> bool:
+        """Check that nothing has come meanwhile, not even its end."""
+        return self._socket is not None and not self._poll(0.0, False)[0]
+
+    def write(self, data: bytes, limit: float) -> bool:
+        """Send a request.
+
+        Args:
+            data: The bytes.
+            limit: Seconds for the next of them to be taken.
+
+        Returns:
+            False if not all was sent, because the server has answered already or has gone.
+
+        Raises:
+            ExchangeError: They were not taken in time, or nothing could be sent.
+        """
+        raw = self._socket
+        if raw is None:
+            raise ExchangeError("WriteError", "the connection is closed", sent=False)
+        rest, failure = memoryview(data), None
+        while rest:
+            is_begun = len(rest) < len(data)
+            timeout = time_left(limit, _begun_timeout if is_begun else _write_timeout)
+            try:
+                with interruptible(self):
+                    if is_begun and not isinstance(raw, ssl.SSLSocket):
+                        can_read, can_write = self._poll(timeout, True)
+                        if can_read and not can_write:
+                            return False
+                    self._receiver.set_timeout(timeout)
+                    rest = rest[raw.send(rest[:_PIECE]) :]
+            except TimeoutError:
+                failure = (_begun_timeout if is_begun else _write_timeout)(
+                    "the request was not taken"
+                )
+            except OSError as error:
+                if is_begun:
+                    return False
+                failure = ExchangeError("WriteError", str(error), sent=False)
+            if failure is not None:
+                raise failure
+        return True
+
+    def read_head(self, limit: float) -> Head:
+        """Read the head of the answer; hints that come before it are skipped.
+
+        Args:
+            limit: Seconds for its next bytes.
+
+        Raises:
+            ExchangeError: It did not come, or is not as it must be.
+        """
+        self._receiver.limit = limit
+        lines = _Lines(self._reader)
+        while True:
+            line = lines.readline(_LONGEST_LINE)
+            problem = ""
+            try:
+                message = parse_headers(cast("io.BufferedIOBase", lines))
+            except HTTPException as error:
+                problem = str(error) or type(error).__name__
+            if problem:
+                raise refused(problem)
+            # The gate has let no other form of a status line through.
+            status = int(line[9:12])
+            if status >= 200:
+                pairs = [(name, value.strip()) for name, value in message.raw_items()]
+                return _checked(status, ResponseHeaders(pairs), is_older=line[7] == _ZERO)
+            if status == 101:
+                raise refused("the protocol was switched, unasked")
+
+    def read_body(self, head: Head) -> Iterator[bytes]:
+        """Iterate over the body of an answer whose head was read.
+
+        Raises:
+            ExchangeError: It broke off, or is not as it must be.
+        """
+        if head.is_chunked:
+            return self._read_chunks()
+        return self._read_to_end() if head.length is None else self._read_length(head.length)
+
+    def read_at_once(self, length: int) -> bytes:
+        """Read a body of known length.
+
+        Raises:
+            ExchangeError: It broke off.
+        """
+        if length <= _STEP:
+            body = self._reader.read(length)
+            if len(body) < length:
+                raise refused(f"the body ended {length - len(body)} bytes too early")
+            return body
+        return b"".join(self._read_length(length))
+
+    def _read_length(self, length: int) -> Iterator[bytes]:
+        while length:
+            data = self._reader.read1(min(length, _PIECE))
+            if not data:
+                raise refused(f"the body ended {length} bytes too early")
+            length -= len(data)
+            yield data
+
+    def _read_to_end(self) -> Iterator[bytes]:
+        while data := self._reader.read1(_PIECE):
+            yield data
+        if self.is_woken:
+            raise refused("the connection was ended")
+
+    def _read_chunks(self) -> Iterator[bytes]:
+        # 1 ms, which answers of known length do without.
+        from synth_pools._client.http.chunked_body import ChunkDecoder
+
+        decoder = ChunkDecoder()
+        while not decoder.is_ended:
+            data = self._reader.read1(_PIECE)
+            if not data:
+                raise refused("the body ended in the middle of its chunks")
+            if piece := decoder.feed(data):
+                yield piece
+        if decoder.rest:
+            # What comes after the last chunk belongs to nothing.
+            self.close()
+
+
+class _Receiver(io.RawIOBase):
+    """Socket that is read within the time that is left."""
+
+    def __init__(self, raw: socket.socket) -> None:
+        self._socket = raw
+        self._timeout: float | None = -1.0
+        self.limit: float | None = None
+        self.is_paused = False
+
+    def readable(self) -> bool:
+        return True
+
+    def wake(self) -> None:
+        shut_down_socket(self._socket)
+
+    def set_timeout(self, seconds: float | None) -> None:
+        if seconds != self._timeout:
+            self._socket.settimeout(seconds)
+            self._timeout = seconds
+
+    def readinto(self, buffer: Any) -> int | None:
+        if self.is_paused:
+            return None
+        failure: ExchangeError
+        self.set_timeout(time_left(self.limit, _read_timeout))
+        try:
+            with interruptible(self):
+                return self._socket.recv_into(buffer)
+        except TimeoutError:
+            failure = _read_timeout("nothing came")
+        except OSError as error:
+            failure = ExchangeError("ReadError", str(error))
+        raise failure
+
+
+class _Lines:
+    """Lines of a head, each looked at before the parser sees it."""
+
+    def __init__(self, reader: Any) -> None:
+        self._reader = reader
+        self._left = _MOST_LINES
+        self._is_first = True
+
+    def readline(self, limit: int) -> bytes:
+        line: bytes = self._reader.readline(limit)
+        self._left -= 1
+        form = _STATUS_LINE if self._is_first else HEADER_LINE
+        if form.fullmatch(line) is None or not self._left:
+            raise refused(self._problem(line))
+        self._is_first = len(line) <= 2
+        return line
+
+    def _problem(self, line: bytes) -> str:
+        if not line:
+            return "the connection ended without an answer" if self._is_first else "the head is cut"
+        if not line.endswith(b"\n"):
+            return "the head is cut, or one of its lines is too long"
+        if not self._left:
+            return "the head has no end"
+        what = "status line" if self._is_first else "header"
+        return f"no {what} is like this: {line[:60]!r}"
+
+
+def _checked(status: int, headers: ResponseHeaders, *, is_older: bool) -> Head:
+    """Return a head that was parsed, unless it says two things about its body."""
+    said, coding = headers.get("content-length"), headers.get("transfer-encoding")
+    length: int | None = None
+    if coding is not None:
+        if said is not None:
+            raise refused("the answer has both a length and chunks")
+        if coding.lower() != "chunked":
+            raise refused("the answer has a transfer encoding that nobody asked for")
+    elif said is not None:
+        values = {each.strip() for each in said.split(",")}
+        text = values.pop()
+        if values or _LENGTH.fullmatch(text) is None:
+            raise refused("the answer has no length that can be read, or two of them")
+        length = int(text)
+    if status in _NO_BODY:
+        length, coding = 0, None
+    wishes = headers.get("connection", "").lower()
+    ends = "close" in wishes or (is_older and "keep-alive" not in wishes)
+    ends = ends or (length is None and coding is None)
+    return Head(status, headers, length, coding is not None, ends)
+
+
+def _write_timeout(problem: str) -> ExchangeError:
+    return ExchangeError("WriteTimeout", problem, sent=False)
+
+
+def _begun_timeout(problem: str) -> ExchangeError:
+    return ExchangeError("WriteTimeout", problem)
+
+
+def _readiness(raw: socket.socket) -> Callable[[float | None, bool], tuple[bool, bool]]:
+    """Return a function that waits until a socket can be read, or written too if that is asked."""
+    if not hasattr(select, "poll"):
+
+        def wait_select(seconds: float | None, writing: bool) -> tuple[bool, bool]:
+            readers, writers, _ = select.select([raw], [raw] if writing else [], [], seconds)
+            return bool(readers), bool(writers)
+
+        return wait_select
+    reading, both = select.poll(), select.poll()
+    reading.register(raw, select.POLLIN)
+    both.register(raw, select.POLLIN | select.POLLOUT)
+
+    def wait(seconds: float | None, writing: bool) -> tuple[bool, bool]:
+        poll = both if writing else reading
+        events = poll.poll(None if seconds is None else max(0, int(seconds * 1000)))
+        if not events:
+            if writing:
+                raise TimeoutError
+            return False, False
+        event = events[0][1]
+        return bool(event & ~select.POLLOUT), bool(event & select.POLLOUT)
+
+    return wait

@@ -1,0 +1,275 @@
+"""Engine over the standard library's http.client, with a pool of connections of our own."""
+
+from __future__ import annotations
+
+import re
+import socket
+import threading
+import time
+import weakref
+from collections import deque
+from collections.abc import Iterator, Mapping
+from ssl import SSLContext
+
+from synth_pools._client.http import URL
+from synth_pools._client.http.messages import (
+    ExchangeError,
+    OutgoingRequest,
+    PoolLimits,
+    TimeLimits,
+)
+from synth_pools._client.http.sync_.engine import Engine, IncomingResponse
+from synth_pools._client.http.sync_.http_client_connection import Connection, Head
+from synth_pools._client.runtime.sync_.interrupts import Alarm, interruptible, time_left
+from synth_pools._client.runtime.sync_.sockets import connect, start_tls
+from synth_pools._client.secret import Secret
+
+_TARGET = re.compile(r"/[!-~]*")
+_PORTS = {"http": 80, "https": 443}
+
+
+class HttpClientEngine(Engine):
+    """Engine over http.client, for any number of threads.
+
+    Args:
+        base_url: Base URL of the service.
+        context: The TLS context.
+        limits: Limits of the pool of connections.
+        alarm: Wakes whoever waits for one of them.
+    """
+
+    def __init__(
+        self, base_url: str, context: SSLContext, limits: PoolLimits, alarm: Alarm
+    ) -> None:
+        url = URL(base_url)
+        self._host_header = url.netloc.decode("ascii")
+        self._origin = len(f"{url.scheme}://{self._host_header}")
+        self._host = url.raw_host.decode("ascii")
+        self._port = url.port or _PORTS[url.scheme]
+        self._context = context if url.scheme == "https" else None
+        if self._context is not None:
+            self._context.set_alpn_protocols(["http/1.1"])
+        self._limits = limits
+        self._alarm = alarm
+        # Again by the same thread: the end of a stream that is dropped can come anywhere.
+        self._lock = threading.RLock()
+        self._is_closed = False
+        # Weakly: whoever is interrupted where nothing can be done about it loses no place.
+        self._all: weakref.WeakSet[Connection] = weakref.WeakSet()
+        # The one that was used last is used next; the oldest is the first.
+        self._idle: list[Connection] = []
+        self._waiting: deque[_Ticket] = deque()
+        alarm.add(self)
+
+    @property
+    def is_closed(self) -> bool:
+        return self._is_closed
+
+    def headers_of(self, request: OutgoingRequest) -> Mapping[str, str]:
+        return request.connection_headers(self._host_header)
+
+    def send(self, request: OutgoingRequest, secret: Secret) -> IncomingResponse:
+        connection = self._acquire(request.limits)
+        response: _Response | None = None
+        try:
+            if not connection.is_open:
+                connection.open(lambda: self._connect(request.limits.connect))
+            # No variable holds these bytes: the key is in them.
+            is_through = connection.write(
+                self._encode(request, secret.reveal()), request.limits.write
+            )
+            head = connection.read_head(request.limits.read)
+            if not is_through and head.status < 300:
+                problem = "the request was answered before it was through"
+                raise ExchangeError("RemoteProtocolError", problem)
+            reusable = is_through and not head.ends_connection
+            response = _Response(self, connection, head, request.url, reusable=reusable)
+        finally:
+            if response is None:
+                self.discard(connection)
+        return response
+
+    def wake(self) -> None:
+        """End all connections, for whoever waits for them too; there will be no more."""
+        with self._lock:
+            self._is_closed = True
+            for connection in list(self._all):
+                connection.wake()
+            for ticket in self._waiting:
+                ticket.wake()
+
+    def close(self) -> None:
+        self.wake()
+        with self._lock:
+            idle, self._idle = self._idle, []
+            for connection in idle:
+                connection.close()
+
+    def release(self, connection: Connection) -> None:
+        """Take back a connection over which everything came that was asked for."""
+        with self._lock:
+            if not self._is_closed and connection.is_used_up():
+                connection.idle_since = time.monotonic()
+                if self._waiting:
+                    self._waiting.popleft().grant(connection)
+                    return
+                if len(self._idle) < self._limits.idle:
+                    self._idle.append(connection)
+                    return
+        self.discard(connection)
+
+    def discard(self, connection: Connection) -> None:
+        """Close a connection, and give its place to whoever waits for one."""
+        connection.close()
+        with self._lock:
+            self._all.discard(connection)
+            if self._waiting and not self._is_closed:
+                self._waiting.popleft().grant(self._new())
+
+    def wake_reader(self, response: _Response) -> None:
+        """End the connection of a response, unless it has given it back."""
+        with self._lock:
+            if response.connection is not None:
+                response.connection.wake()
+
+    def _encode(self, request: OutgoingRequest, key: str) -> bytes:
+        headers = request.connection_headers(self._host_header)
+        lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+        target = request.url[self._origin :] or "/"
+        if not (
+            _TARGET.fullmatch(target)
+            and lines.isascii()
+            and lines.count("\r") == lines.count("\n") == len(headers)
+            and "\0" not in lines
+        ):
+            raise ExchangeError("LocalProtocolError", "a header cannot be sent", sent=False)
+        head = f"{request.method} {target} HTTP/1.1\r\n{lines}Authorization: Bearer "
+        return f"{head}{key}\r\n\r\n".encode() + (request.content or b"")
+
+    def _connect(self, timeout: float) -> socket.socket:
+        raw = connect(self._host, self._port, timeout, self._alarm)
+        if self._context is None:
+            return raw
+        return start_tls(raw, self._context, self._host, timeout, self._alarm)
+
+    def _acquire(self, limits: TimeLimits) -> Connection:
+        with self._lock:
+            if self._is_closed:
+                raise RuntimeError("the connections are closed")
+            oldest = time.monotonic() - self._limits.idle_seconds
+            while self._idle and self._idle[0].idle_since < oldest:
+                self._all.discard(expired := self._idle.pop(0))
+                expired.close()
+            if self._idle:
+                connection = self._idle.pop()
+                if not connection.is_quiet():
+                    # Its end came, or an answer that nobody asked for.
+                    connection.close()
+                return connection
+            most = self._limits.connections
+            if most is None or len(self._all) < most:
+                return self._new()
+            ticket = _Ticket()
+            self._waiting.append(ticket)
+        return self._wait(ticket, limits.pool)
+
+    def _new(self) -> Connection:
+        connection = Connection()
+        self._all.add(connection)
+        return connection
+
+    def _wait(self, ticket: _Ticket, limit: float) -> Connection:
+        try:
+            with interruptible(ticket):
+                ticket.event.wait(time_left(limit, _pool_timeout))
+            with self._lock:
+                if ticket.connection is None:
+                    self._waiting.remove(ticket)
+                elif not self._is_closed:
+                    connection, ticket.connection = ticket.connection, None
+                    return connection
+            if self._is_closed:
+                raise RuntimeError("the connections are closed")
+            raise _pool_timeout("no connection was free")
+        except BaseException:
+            with self._lock:
+                granted, ticket.connection = ticket.connection, None
+                if granted is None and ticket in self._waiting:
+                    self._waiting.remove(ticket)
+            if granted is not None:
+                self.discard(granted)
+            raise
+
+
+class _Ticket:
+    """Place of a thread that waits for a connection."""
+
+    def __init__(self) -> None:
+        self.event = threading.Event()
+        self.connection: Connection | None = None
+
+    def wake(self) -> None:
+        self.event.set()
+
+    def grant(self, connection: Connection) -> None:
+        self.connection = connection
+        self.event.set()
+
+
+def _pool_timeout(problem: str) -> ExchangeError:
+    return ExchangeError("PoolTimeout", problem)
+
+
+class _Response(IncomingResponse):
+    __slots__ = ("_engine", "_head", "_reusable", "connection")
+
+    def __init__(
+        self,
+        engine: HttpClientEngine,
+        connection: Connection,
+        head: Head,
+        url: str,
+        *,
+        reusable: bool,
+    ) -> None:
+        super().__init__(head.status, head.headers, url)
+        self._engine = engine
+        self._head = head
+        self._reusable = reusable
+        self._chunks = None
+        # None once it was given back.
+        self.connection: Connection | None = connection
+
+    def pieces(self) -> Iterator[bytes]:
+        connection = self.connection
+        if connection is not None:
+            yield from connection.read_body(self._head)
+            self._give_back()
+
+    def read(self, most: int) -> None:
+        head, connection = self._head, self.connection
+        plain = head.length is not None and head.length <= most and self._chunks is None
+        if connection is None or not plain or "content-encoding" in self.headers:
+            super().read(most)
+            return
+        try:
+            self.content = connection.read_at_once(head.length or 0)
+            self._give_back()
+        finally:
+            self.close()
+
+    def wake(self) -> None:
+        self._engine.wake_reader(self)
+
+    def close(self) -> None:
+        connection, self.connection = self.connection, None
+        if connection is not None:
+            self._engine.discard(connection)
+
+    def _give_back(self) -> None:
+        if self._reusable:
+            connection, self.connection = self.connection, None
+            if connection is not None:
+                self._engine.release(connection)
+        else:
+            self.close()

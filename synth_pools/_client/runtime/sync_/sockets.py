@@ -1,0 +1,168 @@
+"""Sockets that the threads which wait for them can be woken from, within the time that is left."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+from synth_pools._client.runtime.sync_.interrupts import (
+    Alarm,
+    interruptible,
+    is_limited,
+    time_left,
+)
+
+
+def shut_down_socket(raw: Any) -> None:
+    """Shut down a socket, so that whoever waits for it waits no more."""
+    if isinstance(raw, socket.socket):
+        # The system's own call: the one of a TLS socket would take its state from its reader.
+        with contextlib.suppress(OSError):
+            socket.socket.shutdown(raw, socket.SHUT_RDWR)
+
+
+def connect(host: str, port: int, timeout: float | None, alarm: Alarm) -> socket.socket:
+    """Connect to the first address of a host that takes the connection.
+
+    Args:
+        host: Its name or address.
+        port: Its port.
+        timeout: Seconds for each address; None for no limit.
+        alarm: Wakes whoever waits.
+
+    Raises:
+        TimeoutError: The last address did not answer in time.
+        OSError: No address took the connection.
+    """
+    failure = OSError("the host has no address")
+    for family, kind, protocol, _, address in _look_up(host, port):
+        raw = socket.socket(family, kind, protocol)
+        try:
+            with _connecting(raw, alarm):
+                raw.settimeout(time_left(timeout, TimeoutError))
+                raw.connect(address)
+                raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            return raw
+        except OSError as error:
+            failure = error
+    raise failure
+
+
+def start_tls(
+    raw: socket.socket,
+    context: ssl.SSLContext,
+    host: str | None,
+    timeout: float | None,
+    alarm: Alarm,
+) -> ssl.SSLSocket:
+    """Speak TLS over a socket; closes it if that fails.
+
+    Args:
+        raw: The socket.
+        context: The TLS context.
+        host: The name that the certificate must be for.
+        timeout: Seconds for each step; None for no limit.
+        alarm: Wakes whoever waits.
+
+    Raises:
+        TimeoutError: The other end did not answer in time.
+        OSError: It did not, or not as it should.
+        ValueError: The name cannot be one.
+    """
+    try:
+        wrapped = context.wrap_socket(
+            raw, server_hostname=host, do_handshake_on_connect=False, suppress_ragged_eofs=False
+        )
+    except BaseException:
+        raw.close()
+        raise
+    with _connecting(wrapped, alarm):
+        wrapped.settimeout(time_left(timeout, TimeoutError))
+        wrapped.do_handshake()
+    return wrapped
+
+
+class _Socket:
+    """Socket that is not a connection yet: it connects, or shakes hands."""
+
+    def __init__(self, raw: socket.socket) -> None:
+        self._raw = raw
+        self.is_woken = False
+
+    def wake(self) -> None:
+        self.is_woken = True
+        shut_down_socket(self._raw)
+
+
+@contextlib.contextmanager
+def _connecting(raw: socket.socket, alarm: Alarm) -> Iterator[None]:
+    """Close a socket if the block raises; let it be woken in the block."""
+    waiting = _Socket(raw)
+    try:
+        alarm.add(waiting)
+        with interruptible(waiting):
+            yield
+        if waiting.is_woken:
+            raise ConnectionAbortedError("closed while it was connecting")
+    except BaseException:
+        raw.close()
+        raise
+
+
+_lookups: dict[tuple[int, str, int], _Lookup] = {}
+_lookups_lock = threading.Lock()
+
+
+def _look_up(host: str, port: int) -> list[Any]:
+    try:
+        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+    except OSError:
+        pass
+    if not is_limited():
+        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    # Only this cannot be limited. All who ask for the same share one thread.
+    key = (os.getpid(), host, port)
+    with _lookups_lock:
+        lookup = _lookups.get(key)
+        if lookup is None:
+            lookup = _lookups[key] = _Lookup(key)
+            try:
+                lookup.thread.start()
+            except BaseException:
+                del _lookups[key]
+                raise
+    return lookup.result()
+
+
+class _Lookup:
+    """Resolution of one name, in a thread: nothing else limits its time."""
+
+    def __init__(self, key: tuple[int, str, int]) -> None:
+        self._key = key
+        self._result: list[Any] = []
+        self._error: OSError | None = None
+        self.thread = threading.Thread(target=self._run, name="synth-pools-lookup", daemon=True)
+        self._done = threading.Event()
+
+    def _run(self) -> None:
+        _, host, port = self._key
+        try:
+            self._result = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as error:
+            self._error = OSError(str(error))
+        finally:
+            with _lookups_lock:
+                _lookups.pop(self._key, None)
+            self._done.set()
+
+    def result(self) -> list[Any]:
+        if not self._done.wait(time_left(None, TimeoutError)):
+            raise TimeoutError("the name was not found in time")
+        if self._error is not None:
+            raise OSError(*self._error.args)
+        return self._result

@@ -1,0 +1,74 @@
+"""Decoding of bodies in bounded steps."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+
+import pytest
+
+from synth_pools._client.http.content_encoding import BodyDecoder
+from synth_pools._client.http.messages import ExchangeError
+
+TEXT = bytes(range(256)) * 4000
+RAW = zlib.compressobj(9, zlib.DEFLATED, -15)
+DEFLATED = RAW.compress(TEXT) + RAW.flush()
+ENCODED = {
+    "gzip": gzip.compress(TEXT),
+    "x-gzip": gzip.compress(TEXT),
+    "GZIP , identity": gzip.compress(TEXT),
+    "deflate": zlib.compress(TEXT),
+    "deflate, gzip": gzip.compress(zlib.compress(TEXT)),
+    "identity": TEXT,
+}
+
+
+@pytest.mark.parametrize("encoding", ENCODED)
+@pytest.mark.parametrize("step", [1, 7, 100_000_000])
+def test_what_was_encoded(encoding: str, step: int) -> None:
+    data = ENCODED[encoding]
+    check(encoding, [data[start : start + step] for start in range(0, len(data), step)])
+
+
+@pytest.mark.parametrize("step", [1, 100_000_000])
+def test_deflate_without_a_head(step: int) -> None:
+    pieces = [DEFLATED[start : start + step] for start in range(0, len(DEFLATED), step)]
+    check("deflate", pieces)
+
+
+def check(encoding: str, pieces: list[bytes]) -> None:
+    decoder = BodyDecoder(encoding)
+    assert decoder.is_known
+    out = [part for piece in pieces for part in decoder.feed(piece)]
+    decoder.end()
+    assert b"".join(out) == TEXT
+
+
+def test_a_bomb_comes_in_steps() -> None:
+    once = zlib.compress(bytes(50_000_000))
+    for encoding, bomb in (("deflate", once), ("deflate, deflate", zlib.compress(once))):
+        sizes = [len(part) for part in BodyDecoder(encoding).feed(bomb)]
+        assert sum(sizes) == 50_000_000
+        assert max(sizes) <= 65_536
+
+
+@pytest.mark.parametrize("data", [b"no gzip at all", ENCODED["gzip"][:40] + b"\xff" * 100])
+def test_what_cannot_be_decoded(data: bytes) -> None:
+    with pytest.raises(ExchangeError) as caught:
+        list(BodyDecoder("gzip").feed(data))
+    assert caught.value.cause == "DecodingError"
+
+
+def test_what_ends_too_early() -> None:
+    for end in (1, 9, 1000):
+        decoder = BodyDecoder("gzip")
+        list(decoder.feed(ENCODED["gzip"][:end]))
+        with pytest.raises(ExchangeError, match="too early"):
+            decoder.end()
+    BodyDecoder("gzip").end()
+
+
+def test_what_nobody_asked_for_stays_as_it_is() -> None:
+    decoder = BodyDecoder("br")
+    assert not decoder.is_known
+    assert list(decoder.feed(b"abc")) == [b"abc"]

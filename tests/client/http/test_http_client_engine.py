@@ -1,0 +1,202 @@
+"""Engine over http.client: requests that are cut short, places in its pool."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from synth_pools import (
+    APIConnectionError,
+    APIStatusError,
+    APITimeoutError,
+    ContainerPoolsClient,
+    SynthPoolsError,
+)
+from synth_pools._client._sync import connections
+from synth_pools._client.http.messages import ExchangeError, PoolLimits
+from synth_pools._client.http.sync_.http_client_connection import Connection
+from synth_pools._client.http.sync_.http_client_engine import HttpClientEngine
+from tests.support import faults
+from tests.support.fault_server import FaultServer
+from tests.support.leaks import KEY
+from tests.support.ports import LARGE
+from tests.support.surface import P
+
+LIMIT = 20.0
+
+
+@pytest.fixture
+def server() -> Iterator[FaultServer]:
+    with FaultServer() as server:
+        yield server
+
+
+@contextlib.contextmanager
+def hasty_server(answer: bytes) -> Iterator[str]:
+    """A server that answers once it has read a head, and reads nothing of the body."""
+    done = threading.Event()
+
+    def serve(accepted: socket.socket) -> None:
+        got = b""
+        while b"\r\n\r\n" not in got:
+            got += accepted.recv(1000)
+        accepted.sendall(answer)
+        done.wait(LIMIT)
+        accepted.close()
+
+    def accept() -> None:
+        # Until the listener is closed.
+        with contextlib.suppress(OSError):
+            while True:
+                threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        # Small buffers: the body does not fit.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        threading.Thread(target=accept, daemon=True).start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        done.set()
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+def client_of(url: str) -> ContainerPoolsClient:
+    return ContainerPoolsClient(api_key=KEY, base_url=url, timeout=LIMIT, max_retries=0)
+
+
+def test_a_refusal_before_the_request_is_through_is_heard() -> None:
+    answer = faults.message(b'{"detail": "too large"}', 413, faults.JSON)
+    with hasty_server(answer) as url, client_of(url) as client:
+        for _ in range(2):
+            with pytest.raises(APIStatusError, match="too large") as caught:
+                client.create_pool({"name": LARGE})
+            assert caught.value.status_code == 413
+        assert open_connections(client) == 0
+
+
+def test_a_success_before_the_request_is_through_is_none() -> None:
+    with hasty_server(faults.OK) as url, client_of(url) as client:
+        with pytest.raises(APIConnectionError, match="before it was through") as caught:
+            client.create_pool({"name": LARGE})
+        assert caught.value.sent
+        assert caught.value.cause == "RemoteProtocolError"
+        assert open_connections(client) == 0
+
+
+def open_connections(client: ContainerPoolsClient) -> int:
+    engine = client._transport._connections.engine()
+    assert isinstance(engine, HttpClientEngine)
+    return len(engine._all)
+
+
+def test_what_could_not_be_sent_was_not_sent() -> None:
+    ours, theirs = socket.socketpair()
+    connection = Connection()
+    connection.open(lambda: ours)
+    theirs.close()
+    with pytest.raises(ExchangeError) as caught:
+        connection.write(b"GET / HTTP/1.1\r\n\r\n", LIMIT)
+    assert caught.value.cause == "WriteError"
+    assert not caught.value.sent
+    connection.close()
+    with pytest.raises(ExchangeError) as caught:
+        connection.write(b"GET / HTTP/1.1\r\n\r\n", LIMIT)
+    assert not caught.value.sent
+
+
+def test_what_was_not_taken_was_sent_in_part() -> None:
+    ours, theirs = socket.socketpair()
+    connection = Connection()
+    connection.open(lambda: ours)
+    with theirs, pytest.raises(ExchangeError) as caught:
+        connection.write(bytes(20_000_000), 0.05)
+    assert caught.value.cause == "WriteTimeout"
+    assert caught.value.sent
+    connection.close()
+
+
+def interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("step", ["open", "write", "read_head", "read_at_once"])
+def test_an_interrupt_loses_no_place(
+    server: FaultServer, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    monkeypatch.setattr(connections, "_CALLS", PoolLimits(1, 1, 60.0))
+    with client_of(server.url) as client:
+        for _ in range(3):
+            with monkeypatch.context() as broken:
+                broken.setattr(Connection, step, interrupt)
+                with pytest.raises(KeyboardInterrupt):
+                    client.get_pool(P)
+            assert open_connections(client) == 0
+            server.kick()
+        assert client.get_pool(P) == {"ok": True}
+        assert open_connections(client) == 1
+        server.wait_until(lambda: server.open_connections == 1)
+
+
+def test_threads_take_turns_over_few_connections(
+    server: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "_CALLS", PoolLimits(2, 2, 60.0))
+    script = [faults.answer(), faults.reset(), faults.close(), faults.cut(20)]
+
+    def choose(_: object) -> faults.Fault:
+        return script[len(server.requests) % len(script)]
+
+    server.play(choose=choose)
+    with client_of(server.url) as client, ThreadPoolExecutor(16) as threads:
+
+        def call(_: int) -> bool:
+            try:
+                return client.get_pool(P) == {"ok": True}
+            except SynthPoolsError:
+                return False
+
+        assert {True, False} == set(threads.map(call, range(400)))
+        assert open_connections(client) <= 2
+        server.play()
+        assert all(threads.map(call, range(50)))
+
+
+def test_a_place_that_does_not_become_free(
+    server: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "_CALLS", PoolLimits(1, 1, 60.0))
+    server.play([faults.stall(), faults.answer()])
+    with client_of(server.url) as client, ThreadPoolExecutor(1) as threads:
+        first = threads.submit(client.with_options(timeout=1).get_pool, P)
+        server.wait_for(1)
+        with pytest.raises(APITimeoutError, match="stayed in use") as caught:
+            client.with_options(timeout=0.05).get_pool(P)
+        assert caught.value.cause == "PoolTimeout"
+        assert not caught.value.sent
+        # Who waits longer gets the place of the first, which fails.
+        assert client.get_pool(P) == {"ok": True}
+        assert isinstance(first.exception(LIMIT), APITimeoutError)
+
+
+def test_idle_connections_beyond_the_limit_are_closed(
+    server: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "_CALLS", PoolLimits(8, 2, 60.0))
+    all_are_there = threading.Barrier(8, timeout=LIMIT)
+
+    def call(client: ContainerPoolsClient) -> Callable[[int], object]:
+        def one(_: int) -> object:
+            all_are_there.wait()
+            return client.get_pool(P)
+
+        return one
+
+    server.play(faults.when(lambda: len(server.requests) >= 8))
+    with client_of(server.url) as client, ThreadPoolExecutor(8) as threads:
+        assert list(threads.map(call(client), range(8))) == [{"ok": True}] * 8
+        assert open_connections(client) <= 2
+        server.wait_until(lambda: server.open_connections <= 2)
