@@ -170,6 +170,12 @@ check-generated: $(STAMP) ## Whether what `make generate` writes is what is ther
 build: $(STAMP) ## A wheel, in dist/
 	$(BIN)/python -m pip --disable-pip-version-check wheel --no-deps --no-build-isolation --wheel-dir dist .
 
+.PHONY: release
+release: ## Check, test, date the changelog, build and tag: VERSION=0.2.0
+	@test -n "$(VERSION)" || { echo "make release VERSION=0.2.0" >&2; exit 2; }
+	$(MAKE) check test
+	$(BIN)/python codegen/release.py "$(VERSION)"
+
 .PHONY: clean
 clean: ## Remove everything that git does not know
 	rm -rf .venv* dist build codegen/spec-lint/node_modules tests/tools/node_modules .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -1,0 +1,144 @@
+"""Release of a version: date the changelog, keep the contract, build, commit and tag.
+
+    python codegen/release.py 0.2.0
+
+`make release VERSION=0.2.0` runs the checks and the tests before. Nothing is pushed or uploaded. A
+failure leaves the repository as it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+# Started as a file, Python would look for modules here, and take our names for other packages'.
+if __name__ == "__main__":
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+from codegen import CodegenError, api_changes
+from codegen.spec_rules import read_spec_file
+
+CHANGELOG = "CHANGELOG.md"
+_UNRELEASED = "## [Unreleased]\n"
+_VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)")
+# Where the version of the package stands, on a line of its own.
+_NAMED_IN = ("pyproject.toml", "synth_pools/_version.py")
+_VERSION_LINE = re.compile(r'^((?:__version__|version) = )".*"$', re.MULTILINE)
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description="Release a version.")
+    parser.add_argument("version", help="the version, as 0.2.0")
+    parser.add_argument("--root", type=Path, default=Path(__file__).resolve().parents[1])
+    options = parser.parse_args(argv)
+    try:
+        wheel = release(
+            options.root.resolve(), options.version, datetime.datetime.now(tz=datetime.UTC).date()
+        )
+    except CodegenError as error:
+        print(f"release: {error}", file=sys.stderr)
+        return 1
+    print(f"v{options.version} is tagged, {wheel} is built; to publish: git push --follow-tags")
+    return 0
+
+
+def release(root: Path, version: str, day: datetime.date) -> str:
+    """Release a version from a clean checkout.
+
+    Args:
+        root: The repository.
+        version: The version of the package.
+        day: The day that the changelog says.
+
+    Returns:
+        The path of the wheel, below the repository.
+
+    Raises:
+        CodegenError: It cannot be released; nothing has changed.
+    """
+    changelog = _ready(root, version, day)
+    spec = read_spec_file(root / api_changes.SPEC)
+    problems = api_changes.check_step(api_changes.released_files(root), spec)
+    if problems:
+        raise CodegenError("\n".join(problems))
+    head = _git(root, "rev-parse", "HEAD").strip()
+    try:
+        (root / CHANGELOG).write_text(changelog, encoding="utf-8")
+        for name in _NAMED_IN:
+            text = (root / name).read_text(encoding="utf-8")
+            text = _VERSION_LINE.sub(rf'\g<1>"{version}"', text, count=1)
+            (root / name).write_text(text, encoding="utf-8")
+        kept = root / api_changes.RELEASED / f"{spec.content['info']['version']}.yaml"
+        if not kept.exists():
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            kept.write_bytes((root / api_changes.SPEC).read_bytes())
+        page = api_changes.render_page(root, spec)
+        (root / api_changes.PAGE).write_text(page, encoding="utf-8")
+        wheel = _build(root, version)
+        _git(root, "add", "--all")
+        _git(root, "commit", "--quiet", "--message", f"Release {version}")
+        _git(root, "tag", "--annotate", f"v{version}", "--message", f"synth-pools {version}")
+    except BaseException:
+        _git(root, "reset", "--quiet", "--hard", head)
+        _git(root, "clean", "--quiet", "--force", "-d", "--", api_changes.RELEASED)
+        raise
+    return wheel
+
+
+def _ready(root: Path, version: str, day: datetime.date) -> str:
+    """Refuse what cannot be released; return the changelog as it is to be."""
+    asked = _VERSION.fullmatch(version)
+    if asked is None:
+        raise CodegenError(f"{version!r} is no version; write VERSION=0.2.0")
+    changed = _git(root, "status", "--porcelain")
+    if changed:
+        raise CodegenError(f"there are changes; commit them first: {changed.split()[1]}")
+    tags = _git(root, "tag", "--list", "v*").split()
+    for tag in tags:
+        known = _VERSION.fullmatch(tag.removeprefix("v"))
+        if known is not None and _numbers(known) >= _numbers(asked):
+            raise CodegenError(f"{tag} is released already; write a later VERSION than {version}")
+    text = (root / CHANGELOG).read_text(encoding="utf-8")
+    before, found, after = text.partition(_UNRELEASED)
+    entries = after.partition("\n## [")[0]
+    if not found or "\n- " not in entries:
+        where = f"{CHANGELOG}:{before.count(chr(10)) + 1}"
+        raise CodegenError(f"{where}: nothing under [Unreleased]; write what is new")
+    return f"{before}{_UNRELEASED}\n## [{version}] - {day.isoformat()}\n{after}"
+
+
+def _numbers(match: re.Match[str]) -> tuple[int, ...]:
+    return tuple(int(part) for part in match.groups())
+
+
+def _build(root: Path, version: str) -> str:
+    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "wheel", "--quiet"]
+    command += ["--no-deps", "--no-build-isolation", "--wheel-dir", "dist", "."]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=300)
+    name = f"dist/synth_pools-{version}-py3-none-any.whl"
+    if done.returncode != 0 or not (root / name).is_file():
+        last = (done.stderr.strip().splitlines() or ["no wheel"])[-1]
+        raise CodegenError(f"the wheel could not be built: {last}")
+    return name
+
+
+def _git(root: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        ["git", *arguments],  # noqa: S607 - the git of this machine
+        cwd=root,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    if done.returncode != 0:
+        said = " ".join(done.stderr.split())
+        raise CodegenError(f"git {arguments[0]}: {said}")
+    return done.stdout
+
+
+if __name__ == "__main__":
+    sys.exit(main())

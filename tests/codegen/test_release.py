@@ -1,0 +1,110 @@
+"""`make release`: from a clean clone to a tag, a dated changelog, a kept contract and a wheel."""
+
+from __future__ import annotations
+
+import datetime
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from codegen import CodegenError, api_changes, release
+from synth_pools.contract.changes.source import read_openapi_file
+
+REPO = Path(__file__).parents[2]
+DAY = datetime.date(2026, 12, 1)
+NEEDED = ("CHANGELOG.md", "LICENSE", "README.md", "openapi.yaml", "pyproject.toml", ".gitignore")
+
+
+def git(root: Path, *arguments: str) -> str:
+    identity = ("-c", "user.name=T", "-c", "user.email=t@example.com")
+    done = subprocess.run(
+        ["git", *identity, *arguments],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    return done.stdout
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A repository with as much in it as a release reads, everything committed."""
+    for name in NEEDED:
+        shutil.copy(REPO / name, tmp_path / name)
+    shutil.copytree(REPO / "api/reconstructed", tmp_path / "api/reconstructed")
+    (tmp_path / "docs").mkdir()
+    shutil.copy(REPO / "docs/api-changes.md", tmp_path / "docs")
+    for folder in ("synth_pools", "generated/synth_pools_api"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "__init__.py").write_text("")
+    shutil.copy(REPO / "synth_pools/_version.py", tmp_path / "synth_pools")
+    for name in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{name}_NAME", "T")
+        monkeypatch.setenv(f"GIT_{name}_EMAIL", "t@example.com")
+    git(tmp_path, "init", "--quiet")
+    git(tmp_path, "add", "--all")
+    git(tmp_path, "commit", "--quiet", "--message", "All of it")
+    return tmp_path
+
+
+def test_a_release_is_dated_tagged_and_built_and_keeps_the_contract(root: Path) -> None:
+    # Long ago, whatever was released meanwhile.
+    assert release.release(root, "9.1.0", DAY) == "dist/synth_pools-9.1.0-py3-none-any.whl"
+    assert git(root, "status", "--porcelain") == ""
+    assert git(root, "tag", "--points-at", "HEAD").split() == ["v9.1.0"]
+    changelog = (root / "CHANGELOG.md").read_text()
+    assert "## [Unreleased]\n\n## [9.1.0] - 2026-12-01\n\n### Added\n" in changelog
+    assert '\nversion = "9.1.0"\n' in (root / "pyproject.toml").read_text()
+    assert '\n__version__ = "9.1.0"\n' in (root / "synth_pools/_version.py").read_text()
+    version = read_openapi_file(root / "openapi.yaml").content["info"]["version"]
+    kept = root / f"api/released/{version}.yaml"
+    assert kept.read_bytes() == (root / "openapi.yaml").read_bytes()
+    assert f"## {version}\n" in (root / "docs/api-changes.md").read_text()
+    # From here on the gate compares with it.
+    (last,) = api_changes.released_files(root)
+    assert last.content["info"]["version"] == version
+
+    with pytest.raises(CodegenError, match="nothing under .Unreleased.; write what is new"):
+        release.release(root, "9.2.0", DAY)
+    with pytest.raises(CodegenError, match=r"v9.1.0 is released already; write a later VERSION"):
+        release.release(root, "9.1.0", DAY)
+
+
+def test_a_breaking_change_is_not_released_without_its_step(root: Path) -> None:
+    release.release(root, "9.1.0", DAY)
+    spec = (root / "openapi.yaml").read_text()
+    (root / "openapi.yaml").write_text(spec.replace("list_pools\n", "find_pools\n", 1))
+    changelog = (root / "CHANGELOG.md").read_text()
+    changelog = changelog.replace("## [Unreleased]\n", "## [Unreleased]\n\n- Another name.\n")
+    (root / "CHANGELOG.md").write_text(changelog)
+    git(root, "commit", "--quiet", "--all", "--message", "Rename")
+    with pytest.raises(CodegenError, match="operationId list_pools -> find_pools"):
+        release.release(root, "9.2.0", DAY)
+    assert git(root, "tag", "--list").split() == ["v9.1.0"]
+
+
+@pytest.mark.parametrize("version", ["1.0", "v1.0.0", "", "1.0.0-rc1"])
+def test_what_is_no_version_is_refused(root: Path, version: str) -> None:
+    with pytest.raises(CodegenError, match=r"is no version; write VERSION=0.2.0"):
+        release.release(root, version, DAY)
+
+
+def test_changes_are_committed_first(root: Path) -> None:
+    (root / "README.md").write_text("Another")
+    with pytest.raises(CodegenError, match=r"there are changes; commit them first: README.md"):
+        release.release(root, "9.1.0", DAY)
+
+
+def test_a_wheel_that_cannot_be_built_leaves_everything_as_it_was(root: Path) -> None:
+    project = (root / "pyproject.toml").read_text()
+    (root / "pyproject.toml").write_text(project.replace("hatchling.build", "nothing.build"))
+    git(root, "commit", "--quiet", "--all", "--message", "Break the build")
+    with pytest.raises(CodegenError, match="the wheel could not be built"):
+        release.release(root, "9.1.0", DAY)
+    assert git(root, "status", "--porcelain") == ""
+    assert git(root, "tag", "--list") == ""
+    assert not (root / "api/released").exists()
