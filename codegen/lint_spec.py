@@ -21,13 +21,14 @@ from codegen import CodegenError
 from codegen.spec_rules import read_spec_file
 
 ROOT = Path(__file__).resolve().parents[1]
+DOCUMENTS = ("openapi.yaml", "container.openapi.yaml")
 HERE = ROOT / "codegen/spec-lint"
 # What @redocly/cli asks for ("engines" in its package.json).
 OLDEST_NODE = ((20, 19), (22, 12))
 
 
 def main(argv: list[str] | None = None) -> int:
-    specs = (sys.argv[1:] if argv is None else argv) or [str(ROOT / "openapi.yaml")]
+    specs = (sys.argv[1:] if argv is None else argv) or [str(ROOT / name) for name in DOCUMENTS]
     try:
         for spec in specs:
             read_spec_file(Path(spec))

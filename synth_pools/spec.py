@@ -1,4 +1,4 @@
-"""Location and content of openapi.yaml, in a checkout and in an installed wheel."""
+"""Location and content of the two documents, in a checkout and in an installed wheel."""
 
 from __future__ import annotations
 
@@ -8,11 +8,15 @@ from typing import Any
 
 import yaml
 
-_NAME = "openapi.yaml"
+_API = "openapi.yaml"
+_CONTAINER = "container.openapi.yaml"
 
 
-def spec_path() -> Path:
-    """Find openapi.yaml at the root of a checkout, else inside the package.
+def spec_path(name: str = _API) -> Path:
+    """Find openapi.yaml, or another document, at the root of a checkout, else inside the package.
+
+    Args:
+        name: The name of the document.
 
     Returns:
         Its path.
@@ -23,10 +27,10 @@ def spec_path() -> Path:
     package = Path(__file__).resolve().parent
     # The checkout first: an editable install must serve the file that is being edited.
     for folder in (package.parent, package):
-        candidate = folder / _NAME
+        candidate = folder / name
         if candidate.is_file():
             return candidate
-    raise FileNotFoundError(f"{_NAME} is not beside or inside {package}: reinstall the package")
+    raise FileNotFoundError(f"{name} is not beside or inside {package}: reinstall the package")
 
 
 def read_spec(path: Path) -> dict[str, Any]:
@@ -59,3 +63,13 @@ def load_spec() -> dict[str, Any]:
         The document.
     """
     return read_spec(spec_path())
+
+
+@cache
+def load_container_spec() -> dict[str, Any]:
+    """Parse container.openapi.yaml, once per process; treat the result as read-only.
+
+    Returns:
+        The document.
+    """
+    return read_spec(spec_path(_CONTAINER))

@@ -40,6 +40,8 @@ class Limits:
         max_artifact_bytes: Size of the content of one artifact, in bytes.
         max_artifacts: Artifacts that one rollout leaves.
         max_event_bytes: Size of what one event tells, in bytes.
+        max_container_events: Agent events of one rollout, beyond which its container is not asked
+            for more.
         sync_wait_seconds: How long a creation with `mode: sync` waits for the end, in seconds.
         header_timeout_seconds: Time for a request's line and headers to come, in seconds.
         body_timeout_seconds: Time for the body of a request to come, in seconds.
@@ -68,6 +70,9 @@ class Limits:
     max_artifact_bytes: int = _limit(64 * _MIB, "Size of the content of one artifact.")
     max_artifacts: int = _limit(10_000, "Artifacts that one rollout leaves.")
     max_event_bytes: int = _limit(256 * _KIB, "Size of what one event tells.")
+    max_container_events: int = _limit(
+        10_000, "Agent events of one rollout, beyond which its container is not asked for more."
+    )
     # A creation with `mode: sync` is answered 202 after this; the rollout goes on.
     sync_wait_seconds: float = _limit(
         86_400.0, "How long a creation with `mode: sync` waits for the end."

@@ -80,7 +80,8 @@ def full(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_what_is_in_the_wheel(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
-        assert archive.read("synth_pools/openapi.yaml") == (REPO / "openapi.yaml").read_bytes()
+        for document in ("openapi.yaml", "container.openapi.yaml"):
+            assert archive.read(f"synth_pools/{document}") == (REPO / document).read_bytes()
     assert {"synth_pools/py.typed", "synth_pools_api/py.typed"} <= names
     assert "synth_pools_api/api/pools/create_pool.py" in names
     assert {name.partition("/")[0].partition("-")[0] for name in names} == {

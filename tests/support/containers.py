@@ -17,7 +17,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from synth_containers import Container
+import uvicorn
+from synth_containers import Container, create_reference_app
+from synth_containers.capabilities import RuntimeMetadata, TaskInfo
+from synth_containers.nouns import ExecutionRecord
 from synth_containers.sdk import RolloutResult
 
 from tests.support.backend_server import eventually
@@ -225,3 +228,63 @@ def real_container() -> Iterator[str]:
 
     with container.serve(port=HeldPort.kept().number) as handle:
         yield handle.url
+
+
+class _Steps:
+    """Runtime of synth-containers whose rollouts run until they are told to end."""
+
+    def __init__(self, ends: threading.Event) -> None:
+        self._ends = ends
+        self._steps: dict[str, int] = {}
+
+    def metadata(self) -> RuntimeMetadata:
+        return RuntimeMetadata("steps", "steps")
+
+    def task_info(self) -> TaskInfo:
+        raise NotImplementedError
+
+    async def submit_rollout(self, request: dict[str, Any]) -> ExecutionRecord:
+        self._steps[request["rollout_id"]] = 0
+        return self._record(request["rollout_id"])
+
+    async def get_execution(self, rollout_id: str) -> ExecutionRecord | None:
+        return self._record(rollout_id) if rollout_id in self._steps else None
+
+    async def get_execution_state(self, rollout_id: str) -> ExecutionRecord | None:
+        """Tell of one step more each time."""
+        if rollout_id not in self._steps:
+            return None
+        if not self._ends.is_set():
+            self._steps[rollout_id] += 1
+        return self._record(rollout_id)
+
+    def _record(self, rollout_id: str) -> ExecutionRecord:
+        ended = self._ends.is_set()
+        return ExecutionRecord(
+            rollout_id,
+            "trace",
+            status="completed" if ended else "running",
+            success_status="success" if ended else "running",
+            created_at="2026-01-01T00:00:00Z",
+            updated_at=f"2026-01-01T00:00:{self._steps[rollout_id] % 60:02}Z",
+            summary={"reward": 1.0},
+        )
+
+
+@contextmanager
+def telling_container() -> Iterator[tuple[str, threading.Event]]:
+    """Its URL, and what ends its rollouts: one that tells events, as the package does it."""
+    ends = threading.Event()
+    # A runtime need not have what nobody asks it for.
+    app = create_reference_app(_Steps(ends))  # type: ignore[arg-type]
+    port = HeldPort.kept().number
+    server = uvicorn.Server(uvicorn.Config(app, "127.0.0.1", port, log_level="error"))
+    thread = threading.Thread(target=server.run, name="telling-container")
+    thread.start()
+    try:
+        eventually(lambda: server.started)
+        yield f"http://127.0.0.1:{port}", ends
+    finally:
+        ends.set()
+        server.should_exit = True
+        thread.join(20)

@@ -12,10 +12,11 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 from ..domain import clock, json_text
 from ..domain.errors import FORBIDDEN, SHORTAGE
-from ..domain.target import Answer, Probe, Report, TargetError
+from ..domain.target import Answer, EventPage, Probe, Report, TargetError
 from ..settings import Secret, Settings
 from .credentials import container_key, mask_key, mask_key_politely
 from .http import BrokenAnswerError, ConnectionFailedError, ContainerHttp, ShortageError
+from .protocol import is_answer
 from .resolver import ForbiddenAddressError
 from .url_policy import check_container_url
 
@@ -27,9 +28,14 @@ _FIRST_ROOM_SECONDS = 0.05
 _LONGEST_ROOM_SECONDS = 1.0
 _EXCERPT = 1000
 _LONGEST_ID = 255
+_LARGEST_SEQUENCE = 2**63
 
 # So that whoever reads a container's log can leave these out.
 _CHECKING = {"x-synth-pools-call": "health-check"}
+
+# How long a container that told no events is not asked for any.
+_NO_EVENTS_SECONDS = 60.0
+_MOST_ADDRESSES = 10_000
 
 # How containers say that they do not have this rollout, or no such route at all.
 _NOT_KEPT = frozenset({404, 405, 410, 501})
@@ -45,6 +51,8 @@ class ContainerClient:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._http = ContainerHttp(settings)
+        # By address: whether there are events, and until when it is believed that there are none.
+        self._events: dict[str, tuple[bool, float]] = {}
         # Those that are refused are looked at each time, to say why.
         self._check_url = lru_cache(maxsize=1024)(partial(check_container_url, settings=settings))
 
@@ -63,6 +71,17 @@ class ContainerClient:
         self._check_url(url)
         key = None if key_env is None else container_key(key_env, url, self._settings)
         return HttpContainer(self, url, key)
+
+    def keeps_events(self, url: str) -> bool | None:
+        """Return whether the container at an address tells events; None where nobody knows."""
+        kept, until = self._events.get(url, (None, 0.0))
+        return kept if kept or clock.monotonic() < until else None
+
+    def note_events(self, url: str, *, kept: bool) -> None:
+        """Note whether the container at an address tells events; that it does not, for a while."""
+        if len(self._events) >= _MOST_ADDRESSES:
+            self._events.clear()
+        self._events[url] = (kept, clock.monotonic() + _NO_EVENTS_SECONDS)
 
     async def close(self) -> None:
         """Close all connections."""
@@ -191,6 +210,29 @@ class HttpContainer:
             return None
         return await _answer(url, status, raw, 0)
 
+    def keeps_events(self) -> bool | None:
+        return self._client.keeps_events(self._url)
+
+    async def read_events(self, rollout_id: str, after: int, limit: int) -> EventPage | None:
+        path = _join(self._url, f"/rollouts/{quote(rollout_id, safe='')}/events")
+        # Its name in containers that are in use, and in those that come.
+        url = f"{path}?after={after}&after_sequence={after}&limit={limit}"
+        status, raw = await self._call("GET", url, None, self._client.probe_seconds)
+        if status in _NOT_KEPT:
+            return None
+        document = (await _answer(path, status, raw, 0)).document
+        if not is_answer("get_rollout_events", document):
+            return None
+        self._client.note_events(self._url, kept=True)
+        cursor = document.get("cursor")
+        has_more = isinstance(cursor, dict) and cursor.get("has_more") is True
+        events = [event for event in document["events"] if _sequence(event) > after]
+        return EventPage(sorted(events, key=_sequence), has_more)
+
+    def lacks_events(self) -> None:
+        """Note that it was asked for events in vain: it is left alone for a while."""
+        self._client.note_events(self._url, kept=False)
+
     async def terminate(self, rollout_id: str) -> None:
         url = _join(self._url, f"/rollouts/{quote(rollout_id, safe='')}/terminate")
         # Many containers do not have it, and the rollout is over for us either way.
@@ -271,6 +313,14 @@ def _require_same_rollout(answer: Answer, rollout_id: str | None, url: str) -> N
             f"The container at {url} answered for another rollout.",
             {"url": url, "rollout_id": str(named)[:_LONGEST_ID]},
         )
+
+
+def _sequence(event: dict[str, Any]) -> int:
+    """Return the place of an event, -1 for one that has none."""
+    sequence = event.get("sequence")
+    if not isinstance(sequence, int) or isinstance(sequence, bool):
+        return -1
+    return sequence if sequence < _LARGEST_SEQUENCE else -1
 
 
 def _excerpt(raw: bytes) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..domain import json_text
 from ..domain.clock import now
-from ..domain.target import Answer, Probe, Report, TargetError
+from ..domain.target import Answer, EventPage, Probe, Report, TargetError
 
 _NAME = "built-in echo target"
 _DESCRIPTION = "Runs no task: it answers with a copy of the request."
@@ -37,6 +37,16 @@ class EchoTarget:
                 "metadata": {"env": ["delay", "fail", "reward", "events"]},
             }
         )
+
+    def keeps_events(self) -> bool | None:
+        return False  # it reports each as it happens
+
+    def lacks_events(self) -> None:
+        pass
+
+    async def read_events(self, rollout_id: str, after: int, limit: int) -> EventPage | None:
+        del rollout_id, after, limit  # what it reports is stored already
+        return None
 
     async def execute(self, body: bytes, limit_seconds: float) -> Answer:
         return await self.run(json_text.loads(body), limit_seconds, _report_to_nobody)

@@ -12,6 +12,7 @@ from ..domain.errors import SHORTAGE, ApiError
 from ..domain.target import TargetError
 from .client import ContainerClient
 from .members import Container
+from .protocol import is_answer
 
 _log = logging.getLogger(__name__)
 
@@ -168,7 +169,7 @@ class HealthChecks:
         if len(raw) <= _LONGEST_ANSWER:
             with contextlib.suppress(json_text.BrokenJsonError):
                 document = json_text.loads(raw)
-                if isinstance(document, dict) and document.get("healthy") is False:
+                if isinstance(document, dict) and not is_answer("get_health", document):
                     return "It answered to /health that it is not healthy."
         return None
 

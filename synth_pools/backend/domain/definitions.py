@@ -150,6 +150,12 @@ def submits_asynchronously(definition: Mapping[str, Any]) -> bool:
     return _config(definition).get("submission_mode") == "async"
 
 
+def telemetry_of(definition: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return what the containers of a pool are asked to keep of each rollout."""
+    telemetry = _config(definition).get("telemetry")
+    return telemetry if isinstance(telemetry, Mapping) else None
+
+
 def has_processes(definition: Mapping[str, Any]) -> bool:
     """Return True if a pool asks for containers that the backend itself starts."""
     return process_of(definition) is not None

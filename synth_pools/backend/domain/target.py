@@ -13,6 +13,14 @@ Report = Callable[[dict[str, Any]], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
+class EventPage:
+    """What a target tells of a rollout after a position: objects with a rising `sequence`."""
+
+    events: list[dict[str, Any]]
+    has_more: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """A target's JSON object, parsed and as it came, and the bytes that it took to get it."""
 
@@ -68,6 +76,18 @@ class Target(Protocol):
 
     async def look_up(self, rollout_id: str) -> Answer | None:
         """Return its answer about a rollout that it was sent earlier; None where it keeps none."""
+        ...
+
+    def keeps_events(self) -> bool | None:
+        """Return whether it tells of rollouts while they run; None where nobody knows yet."""
+        ...
+
+    async def read_events(self, rollout_id: str, after: int, limit: int) -> EventPage | None:
+        """Return what it tells after a position; None where it tells nothing of this rollout."""
+        ...
+
+    def lacks_events(self) -> None:
+        """Note that nobody is to ask it for events for a while."""
         ...
 
     async def terminate(self, rollout_id: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,6 +49,8 @@ class Attempt:
     limit_seconds: float
     # Whether the container is asked for the end of it, instead of waited for.
     is_async: bool
+    # What the container is asked to keep of it.
+    telemetry: Mapping[str, Any] | None
     # Sent before the backend restarted; its container may have it still.
     is_resumed: bool
 
@@ -56,7 +59,8 @@ class Attempt:
         """The JSON object that the container is sent."""
         kept = {key: self.request[key] for key in self.request if key not in _NOT_FOR_CONTAINERS}
         mode = "async" if self.is_async else "sync"
-        return {**kept, "rollout_id": self.rollout_id, "submission_mode": mode}
+        more = {} if self.telemetry is None else {"telemetry": self.telemetry}
+        return {**kept, **more, "rollout_id": self.rollout_id, "submission_mode": mode}
 
     def may_follow(self, error: TargetError) -> bool:
         """Return True if the container is at fault and the request allows one more attempt."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from ..containers.protocol import is_answer
 from ..domain.target import Answer, Target, TargetError
 
 _FIRST_PAUSE = 0.1
@@ -75,7 +76,9 @@ def is_accepted(answer: Answer) -> bool:
 
     202 says so by itself, where the document tells no state.
     """
-    return is_pending(answer) or (answer.status == 202 and not _has_state(answer.document))
+    return is_pending(answer) or (
+        answer.status == 202 and not is_answer("get_rollout", answer.document)
+    )
 
 
 def is_pending(answer: Answer) -> bool:
@@ -86,8 +89,5 @@ def is_pending(answer: Answer) -> bool:
 
 def _is_about(document: dict[str, Any], rollout_id: str) -> bool:
     """Return True if it is the state of this rollout, not some page that is there for any path."""
-    return document.get("rollout_id", rollout_id) == rollout_id and _has_state(document)
-
-
-def _has_state(document: dict[str, Any]) -> bool:
-    return any(isinstance(document.get(key), str) for key in ("status", "success_status"))
+    same = document.get("rollout_id", rollout_id) == rollout_id
+    return same and is_answer("get_rollout", document)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..artifacts.extraction import TooMuchError, extract
+from ..containers.protocol import is_answer
 from ..domain import json_text
 from ..domain.target import Answer
 from ..settings import Settings
@@ -35,7 +36,7 @@ def interpret(answer: Answer, settings: Settings) -> RolloutResult:
     except TooMuchError as error:
         return failure("container_bad_response", error.message, error.details)
     reward = _reward(document)
-    if reward is None and not _has_state(document):
+    if not is_answer("run_rollout", document):
         message = "The container answered neither a status nor a reward."
         return failure("container_bad_response", message, {"body": _excerpt(document)})
     reward_text = json_text.dumps(reward)
@@ -66,10 +67,6 @@ def _reward(document: Mapping[str, Any]) -> Any:
     return next((value for value in candidates if json_text.is_number(value)), None)
 
 
-def _has_state(document: Mapping[str, Any]) -> bool:
-    return any(isinstance(document.get(key), str) for key in ("status", "success_status"))
-
-
 def _excerpt(document: Mapping[str, Any]) -> Any:
     text = within(json_text.dumps(document), _MESSAGE_LIMIT)
     return json_text.loads(text.encode("ascii"))
@@ -80,6 +77,16 @@ def within(text: str, most_bytes: int) -> str:
     if len(text) <= most_bytes:
         return text
     return f'{{"truncated":true,"size_bytes":{len(text)}}}'
+
+
+def event_text(event: Mapping[str, Any], most_bytes: int) -> str:
+    """Return JSON for an event of a container; one that is too large keeps its place alone."""
+    text = json_text.dumps(event)
+    if len(text) <= most_bytes:
+        return text
+    return json_text.dumps(
+        {"sequence": event["sequence"], "truncated": True, "size_bytes": len(text)}
+    )
 
 
 def _failure_error(document: Mapping[str, Any], most_bytes: int) -> str:

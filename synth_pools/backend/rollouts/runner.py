@@ -17,6 +17,7 @@ from ..domain.definitions import (
     container_urls,
     has_processes,
     submits_asynchronously,
+    telemetry_of,
 )
 from ..domain.errors import SHORTAGE, ApiError
 from ..domain.target import Answer, Target, TargetError
@@ -28,10 +29,11 @@ from ..storage.pools import Pool, find_pool, find_task, task_container_url
 from ..storage.rollouts import FINAL, RolloutResult, failure, find_rollout
 from .attempts import Attempt, timeout_of
 from .background_tasks import BackgroundTasks
+from .container_events import ContainerEvents
 from .event_feed import RolloutNotifier
 from .polling import follow, is_accepted
 from .recovery import is_lost, lost
-from .results import interpret, within
+from .results import event_text, interpret, within
 from .scheduler import Begun, RunEnd
 
 # From here on, taking an answer apart would hold up everybody else for too long.
@@ -348,6 +350,7 @@ class Runner:
             container_key_env(pool.view),
             limit,
             submits_asynchronously(pool.view),
+            telemetry_of(pool.view),
             is_resumed,
         )
 
@@ -361,7 +364,8 @@ class Runner:
         answered = False
         try:
             if attempt.is_resumed:
-                found = await _take_up(target, attempt)
+                async with self._container_events(target, attempt):
+                    found = await _take_up(target, attempt)
             else:
                 found = await self._send(target, attempt)
             answered = True
@@ -383,14 +387,21 @@ class Runner:
             await self._report(attempt.rollout_id, data)
 
         begin = clock.monotonic()
-        try:
-            answer = await target.run(attempt.payload, attempt.limit_seconds, report)
-        except TargetError as error:
-            if error.nobody_listens:
-                raise _NotSentError(error) from None
-            raise
-        if not is_accepted(answer):
-            return answer
+        async with self._container_events(target, attempt):
+            try:
+                answer = await target.run(attempt.payload, attempt.limit_seconds, report)
+            except TargetError as error:
+                if error.nobody_listens:
+                    raise _NotSentError(error) from None
+                raise
+            if not is_accepted(answer):
+                return answer
+            return await self._follow(target, attempt, answer, begin)
+
+    async def _follow(
+        self, target: Target, attempt: Attempt, answer: Answer, begin: float
+    ) -> Answer:
+        """Return the end of a rollout that its container has accepted."""
         remaining = attempt.limit_seconds - (clock.monotonic() - begin)
         found = await follow(target, attempt.rollout_id, remaining)
         if found is None:
@@ -402,6 +413,29 @@ class Runner:
             )
         received = answer.received + found.received
         return Answer(found.document, found.raw, answer.sent, received)
+
+    def _container_events(self, target: Target, attempt: Attempt) -> ContainerEvents:
+        rollout_id, most = attempt.rollout_id, self._settings.max_container_events
+
+        def position() -> tuple[int, bool]:
+            with self._database.reading() as db:
+                last, count = rollouts.container_position(db, rollout_id)
+            return last, count < most
+
+        async def store(found: list[dict[str, Any]]) -> bool:
+            texts = [event_text(event, self._settings.max_event_bytes) for event in found]
+
+            def append(tx: Transaction) -> bool:
+                room = most - rollouts.container_position(tx, rollout_id)[1]
+                for text in texts[:room]:
+                    rollouts.report_agent(tx, rollout_id, text)
+                tx.after_commit(lambda: self._notifier.notify(rollout_id, goes_on=True))
+                return room > len(texts)
+
+            return await self._database.write_until_stored(append, inline=True)
+
+        is_expected = attempt.telemetry is not None
+        return ContainerEvents(target, rollout_id, position, store, is_expected=is_expected)
 
     async def _report(self, rollout_id: str, data: dict[str, Any]) -> None:
         text = within(json_text.dumps(data), self._settings.max_event_bytes)

@@ -207,6 +207,22 @@ def report_agent(tx: Transaction, rollout_id: str, data: str) -> None:
         events.append(tx, row["seq"], events.AGENT, now(), data)
 
 
+def container_position(db: Executes, rollout_id: str) -> tuple[int, int]:
+    """Return the last event of its container that a rollout has from this attempt, and all agent's.
+
+    Those of an earlier attempt were numbered by another run.
+    """
+    row = find_rollout(db, rollout_id)
+    found = db.execute(
+        "SELECT COUNT(*), MAX(CASE WHEN sequence > (SELECT MAX(sequence) FROM events"
+        " WHERE rollout_seq = ?1 AND type = ?2) THEN json_extract(data, '$.sequence') END)"
+        " FROM events WHERE rollout_seq = ?1 AND type = ?3",
+        (row["seq"], events.STARTED, events.AGENT),
+    ).fetchone()
+    last = found[1]
+    return (last if isinstance(last, int) else 0), found[0]
+
+
 def finish(tx: Transaction, rollout_id: str, result: RolloutResult) -> sqlite3.Row | None:
     """End a rollout and return it; None where it had ended already, and then nothing changes."""
     moment = now()

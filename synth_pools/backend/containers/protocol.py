@@ -1,0 +1,46 @@
+"""Answers of containers, read by container.openapi.yaml.
+
+Only what the document speaks of is looked at, and no deeper than it goes: an answer may be as large
+and as nested as it likes, and most of it is somebody else's.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any, Literal
+
+from synth_pools.spec import load_container_spec
+
+from ..domain.validation import Contract
+
+OperationName = Literal["get_health", "run_rollout", "get_rollout", "get_rollout_events"]
+
+# A reward is in an object of the answer.
+_LEVELS = 2
+
+
+def is_answer(operation: OperationName, document: Any, status: int = 200) -> bool:
+    """Return True if a container's answer is one that the document knows.
+
+    Args:
+        operation: The operation of container.openapi.yaml.
+        document: The answer, parsed.
+        status: The status of the answer.
+    """
+    contract = _contract()
+    outline = _outline(document, _LEVELS)
+    return contract.answer_is_valid(contract.operations[operation], status, outline)
+
+
+@cache
+def _contract() -> Contract:
+    return Contract(load_container_spec())
+
+
+def _outline(value: Any, levels: int) -> Any:
+    """Copy a value without what is further down than so many levels."""
+    if isinstance(value, dict):
+        return {key: _outline(one, levels - 1) for key, one in value.items()} if levels else {}
+    if isinstance(value, list):
+        return [_outline(one, levels - 1) for one in value] if levels else []
+    return value

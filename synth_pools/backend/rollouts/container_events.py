@@ -1,0 +1,161 @@
+"""Events that a container tells of a rollout, put into the rollout's own while it runs."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+from ..domain.target import Target, TargetError
+
+_log = logging.getLogger(__name__)
+
+# Most rollouts of a second or less cost no request.
+_FIRST_PAUSE = 0.5
+_LONGEST_PAUSE = 2.0
+_PAGE = 100
+# How often in a row a container may tell nothing of the rollout before it is left alone.
+_TRIES = 3
+# How long the end of a rollout waits for the last of its events.
+_LAST_SECONDS = 2.0
+
+# Stores events; False where no more of them are wanted.
+Store = Callable[[list[dict[str, Any]]], Awaitable[bool]]
+# Returns the last position that is stored, and whether more events are wanted.
+Position = Callable[[], tuple[int, bool]]
+
+
+class _Stored(NamedTuple):
+    """Page that was stored: its length, and whether more events are there already."""
+
+    events: int
+    has_more: bool
+
+
+class ContainerEvents:
+    """Context in which the events of one attempt are followed.
+
+    It never fails, and never takes long: whatever goes wrong with its events, the rollout goes on.
+
+    Args:
+        target: The container.
+        rollout_id: The rollout.
+        position: Reads where to begin, when the first events are asked for.
+        store: Stores what came.
+        is_expected: Whether the container was asked to keep events: then it is asked for them
+            however short the rollout was.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        rollout_id: str,
+        position: Position,
+        store: Store,
+        *,
+        is_expected: bool,
+    ) -> None:
+        self._target = target
+        self._rollout_id = rollout_id
+        self._position = position
+        self._store = store
+        self._is_expected = is_expected
+        self._after: int | None = None
+        self._is_done = target.keeps_events() is False
+        self._start: asyncio.TimerHandle | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        if not self._is_done:
+            self._start = asyncio.get_running_loop().call_later(_FIRST_PAUSE, self._begin)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._start is not None:
+            self._start.cancel()
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+        # A container that fails has nothing more to tell.
+        is_kept = self._is_expected or self._target.keeps_events() is True
+        if kind is None and is_kept and not self._is_done:
+            try:
+                async with asyncio.timeout(_LAST_SECONDS):
+                    await self._guarded(self._read_rest())
+            except TimeoutError:
+                _log.debug("the last events of %s did not come in time", self._rollout_id)
+
+    def _begin(self) -> None:
+        self._task = asyncio.create_task(self._guarded(self._follow()))
+
+    async def _guarded(self, work: Awaitable[None]) -> None:
+        try:
+            await work
+        except TargetError as error:
+            _log.debug("no more events of %s: %s", self._rollout_id, error.message)
+            self._is_done = True
+        except Exception:  # noqa: BLE001 - the rollout itself has nothing to do with it
+            _log.exception("the events of %s cannot be kept", self._rollout_id)
+            self._is_done = True
+
+    async def _follow(self) -> None:
+        pause, tries = _FIRST_PAUSE, _TRIES
+        while not self._is_done:
+            try:
+                found = await self._read_page()
+            except TargetError as error:
+                # One that is silent may be busy with this very rollout.
+                found, tries = None, _TRIES if error.code == "container_timeout" else tries - 1
+            else:
+                tries = tries - 1 if found is None else _TRIES
+            if tries == 0:
+                self._give_up()
+                return
+            is_busy = found is not None and found.events > 0
+            if is_busy:
+                pause = _FIRST_PAUSE
+            if not (is_busy and found is not None and found.has_more):
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE)
+
+    async def _read_rest(self) -> None:
+        has_more = True
+        while has_more and not self._is_done:
+            found = await self._read_page()
+            if found is None:
+                self._give_up()
+                return
+            has_more = found.has_more and found.events > 0
+
+    async def _read_page(self) -> _Stored | None:
+        """Store one page; None where the container tells nothing of this rollout."""
+        if self._after is None:
+            self._after, is_wanted = self._position()
+            self._is_done = not is_wanted
+        page = await self._target.read_events(self._rollout_id, self._after, _PAGE)
+        if page is None:
+            return None
+        if page.events and not self._is_done:
+            storing = asyncio.ensure_future(self._store(page.events))
+            try:
+                is_wanted = await asyncio.shield(storing)
+            except asyncio.CancelledError:
+                # What is stored must not be asked for once more.
+                await asyncio.wait([storing])
+                raise
+            finally:
+                self._after = page.events[-1]["sequence"]
+            self._is_done = not is_wanted
+        return _Stored(len(page.events), page.has_more)
+
+    def _give_up(self) -> None:
+        self._is_done = True
+        if not self._after:
+            self._target.lacks_events()

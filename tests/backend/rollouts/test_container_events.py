@@ -1,0 +1,165 @@
+"""Events that containers tell of their rollouts, in the rollouts' own."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from tests.support.backend_server import Server, eventually
+from tests.support.containers import Seen, http, odd_container, telling_container
+
+TELLING = {"submission_mode": "async", "telemetry": {"enabled": True, "transport": "poll"}}
+
+
+class Telling:
+    """Answers for one rollout at a time, whose events are `events` until `ends` is set."""
+
+    def __init__(self, **more: Any) -> None:
+        self.events: list[Any] = []
+        self.ends = threading.Event()
+        self.asked: list[dict[str, str]] = []
+        self.page: Callable[[list[Any]], Any] = lambda found: {
+            "events": found[:100],
+            "cursor": {"has_more": len(found) > 100},
+        }
+        self.answer: bytes | None = None
+
+    def __call__(self, seen: Seen) -> bytes | None:
+        parts = urlsplit(seen.path)
+        if parts.path == "/health":
+            return http(200, {"status": "ok"})
+        if seen.method == "POST":
+            return http(202, {"status": "running"})
+        if parts.path.endswith("/events"):
+            query = {name: values[0] for name, values in parse_qs(parts.query).items()}
+            self.asked.append(query)
+            if self.answer is not None:
+                return self.answer
+            after = int(query["after"])
+            found = [one for one in self.events if not _is_before(one, after)]
+            return http(200, self.page(found))
+        if self.ends.is_set():
+            return http(200, {"status": "completed", "reward": 1})
+        return http(200, {"status": "running"})
+
+
+def _is_before(event: Any, after: int) -> bool:
+    sequence = event.get("sequence") if isinstance(event, dict) else None
+    return isinstance(sequence, int) and sequence <= after
+
+
+def agent_data(server: Server, rollout_id: str) -> list[Any]:
+    page = server.get(f"/v1/rollouts/{rollout_id}/events?format=json&limit=1000")
+    return [event["data"] for event in page["events"] if event["event"] == "agent"]
+
+
+def step(number: int, **more: Any) -> dict[str, Any]:
+    return {"sequence": number, "kind": "step", **more}
+
+
+def test_a_container_of_the_package_is_watched_live(server: Server) -> None:
+    with telling_container() as (url, ends):
+        pool_id = server.pool(container_url=url, config=TELLING)
+        rollout_id = server.rollout(pool_id, seed=1)["id"]
+        eventually(lambda: len(agent_data(server, rollout_id)) >= 2)
+        assert server.state(rollout_id) == "running"
+        ends.set()
+        ended = server.until(rollout_id)
+    assert (ended["status"], ended["score"]) == ("completed", 1.0)
+    data = agent_data(server, rollout_id)
+    assert [one["sequence"] for one in data] == list(range(1, len(data) + 1))
+    assert {one["kind"] for one in data} == {"snapshot", "eval.run.terminal"}
+    assert data[-1]["kind"] == "eval.run.terminal"
+    assert server.types(rollout_id)[-1] == "rollout.completed"
+
+
+def test_each_event_comes_once_and_in_order(server: Server) -> None:
+    telling = Telling()
+    with odd_container(telling) as container:
+        pool_id = server.pool(container_url=container.url, config=TELLING)
+        telling.events = [step(number) for number in range(1, 251)]
+        rollout_id = server.rollout(pool_id)["id"]
+        eventually(lambda: len(agent_data(server, rollout_id)) == 250)
+        # The last ones are told only when it has ended.
+        telling.events += [step(251), "no object", {"kind": "no place"}, step(-1), step(252)]
+        telling.page = lambda found: {"events": [one for one in found if isinstance(one, dict)]}
+        telling.ends.set()
+        server.until(rollout_id)
+    assert agent_data(server, rollout_id) == [step(number) for number in range(1, 253)]
+    assert telling.asked[0] == {"after": "0", "after_sequence": "0", "limit": "100"}
+
+
+def test_events_have_limits(start: Callable[..., Server]) -> None:
+    own = start(max_container_events=5, max_event_bytes=200)
+    telling = Telling()
+    telling.events = [step(1), step(2, text="x" * 500), *(step(n) for n in range(3, 300))]
+    with odd_container(telling) as container:
+        pool_id = own.pool(container_url=container.url, config=TELLING)
+        rollout_id = own.rollout(pool_id)["id"]
+        eventually(lambda: len(agent_data(own, rollout_id)) == 5)
+        telling.ends.set()
+        own.until(rollout_id)
+    size = len(json.dumps(step(2, text="x" * 500), separators=(",", ":")))
+    large = {"sequence": 2, "truncated": True, "size_bytes": size}
+    assert agent_data(own, rollout_id) == [step(1), large, step(3), step(4), step(5)]
+    assert len(telling.asked) == 1, "nobody wants more of them"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        http(404, {"detail": "Not Found"}),
+        http(200, {"status": "completed", "reward": 0}),
+        http(200, {"events": "none"}),
+        http(200, b"<html></html>"),
+        http(500, {"detail": "no"}),
+        b"nonsense",
+    ],
+)
+def test_a_rollout_goes_on_whatever_its_events_are(server: Server, answer: bytes) -> None:
+    telling = Telling()
+    telling.answer = answer
+    with odd_container(telling) as container:
+        pool_id = server.pool(container_url=container.url, config=TELLING)
+        telling.ends.set()
+        rollout_id = server.rollout(pool_id)["id"]
+        assert server.until(rollout_id)["status"] == "completed"
+    assert agent_data(server, rollout_id) == []
+
+
+def test_a_container_without_events_is_left_alone(server: Server) -> None:
+    telling = Telling()
+    telling.answer = http(404, {"detail": "Not Found"})
+    telling.ends.set()
+    with odd_container(telling) as container:
+        pool_id = server.pool(container_url=container.url, config=TELLING)
+        for _ in range(3):
+            server.until(server.rollout(pool_id)["id"])
+    assert len(telling.asked) == 1
+
+
+def test_a_short_rollout_is_not_asked_for_events_that_nobody_wants(server: Server) -> None:
+    telling = Telling()
+    telling.ends.set()
+    with odd_container(telling) as container:
+        pool_id = server.pool(container_url=container.url)
+        assert server.until(server.rollout(pool_id)["id"])["status"] == "completed"
+        assert [seen for seen in container.seen if "/events" in seen.path] == []
+        sent = next(seen.json for seen in container.seen if seen.method == "POST")
+    assert "telemetry" not in sent
+
+
+def test_telemetry_goes_along(server: Server) -> None:
+    telling = Telling()
+    telling.ends.set()
+    with odd_container(telling) as container:
+        pool_id = server.pool(container_url=container.url, config=TELLING)
+        server.until(server.rollout(pool_id, seed=3)["id"])
+        sent = next(seen.json for seen in container.seen if seen.method == "POST")
+    assert sent["telemetry"] == TELLING["telemetry"]
+    assert sent["seed"] == 3
