@@ -7,7 +7,14 @@ from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
 from ..models.submission_mode import SubmissionMode, check_submission_mode
-from ..reading import read_choice, read_number, read_optional, read_text, wrong_type
+from ..reading import (
+    read_choice,
+    read_number,
+    read_object,
+    read_optional,
+    read_text,
+    wrong_type,
+)
 from ..types import UNSET, Unset
 
 if TYPE_CHECKING:
@@ -26,6 +33,7 @@ class PoolConfig:
         submission_mode (None | SubmissionMode | Unset): How rollouts are handed to containers: `sync`, one request that
             lasts as long as the
             rollout, or `async`, submitted and then asked for until it has ended.
+        telemetry (dict[str, Any] | None | Unset): Sent to the containers with each rollout; see container.openapi.yaml.
         container_key_env (None | str | Unset): The environment variable of the server that holds the key of the
             containers, see *Containers*.
         process (None | PoolProcess | Unset): What the server starts `capacity` times, as containers of this pool.
@@ -33,6 +41,7 @@ class PoolConfig:
 
     timeout_seconds: float | None | Unset = UNSET
     submission_mode: None | SubmissionMode | Unset = UNSET
+    telemetry: dict[str, Any] | None | Unset = UNSET
     container_key_env: None | str | Unset = UNSET
     process: None | PoolProcess | Unset = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
@@ -53,6 +62,12 @@ class PoolConfig:
             submission_mode = self.submission_mode
         else:
             submission_mode = self.submission_mode
+
+        telemetry: dict[str, Any] | None | Unset
+        if isinstance(self.telemetry, Unset):
+            telemetry = UNSET
+        else:
+            telemetry = self.telemetry
 
         container_key_env: None | str | Unset
         if isinstance(self.container_key_env, Unset):
@@ -75,6 +90,8 @@ class PoolConfig:
             field_dict["timeout_seconds"] = timeout_seconds
         if submission_mode is not UNSET:
             field_dict["submission_mode"] = submission_mode
+        if telemetry is not UNSET:
+            field_dict["telemetry"] = telemetry
         if container_key_env is not UNSET:
             field_dict["container_key_env"] = container_key_env
         if process is not UNSET:
@@ -92,6 +109,8 @@ class PoolConfig:
         )
 
         submission_mode = read_choice(d.pop("submission_mode", UNSET), check_submission_mode)
+
+        telemetry = read_optional(d.pop("telemetry", UNSET), read_object, "telemetry")
 
         container_key_env = read_optional(
             d.pop("container_key_env", UNSET), read_text, "container_key_env"
@@ -113,6 +132,7 @@ class PoolConfig:
         pool_config = cls(
             timeout_seconds=timeout_seconds,
             submission_mode=submission_mode,
+            telemetry=telemetry,
             container_key_env=container_key_env,
             process=process,
         )

@@ -14,7 +14,7 @@ Report = Callable[[dict[str, Any]], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class EventPage:
-    """What a target tells of a rollout after a position: objects with a rising `sequence`."""
+    """Events of a rollout after a position, as a target tells them: with a rising `sequence`."""
 
     events: list[dict[str, Any]]
     has_more: bool

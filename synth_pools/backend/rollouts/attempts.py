@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from ..containers.credentials import FORBIDDEN_KEY, MISSING_KEY
 from ..domain import json_text
+from ..domain.definitions import container_key_env, submits_asynchronously, telemetry_of
 from ..domain.target import TargetError
 
 # Keys of a request that are about the pool and the creation, not about the container.
@@ -53,6 +54,31 @@ class Attempt:
     telemetry: Mapping[str, Any] | None
     # Sent before the backend restarted; its container may have it still.
     is_resumed: bool
+
+    @classmethod
+    def of_pool(
+        cls,
+        view: Mapping[str, Any],
+        rollout_id: str,
+        request: dict[str, Any],
+        number: int,
+        url: str | None,
+        limit_seconds: float,
+        *,
+        is_resumed: bool = False,
+    ) -> Self:
+        """Return an attempt with what the pool, by its view, says of its containers."""
+        return cls(
+            rollout_id,
+            request,
+            number,
+            url,
+            container_key_env(view),
+            limit_seconds,
+            submits_asynchronously(view),
+            telemetry_of(view),
+            is_resumed,
+        )
 
     @property
     def payload(self) -> dict[str, Any]:

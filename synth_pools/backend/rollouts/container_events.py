@@ -5,10 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
+from ..domain import json_text
 from ..domain.target import Target, TargetError
+from ..settings import Settings
+from ..storage import rollouts
+from ..storage.database import Database, Transaction
+from .event_feed import RolloutNotifier
+from .results import event_text, within
 
 _log = logging.getLogger(__name__)
 
@@ -21,17 +28,59 @@ _TRIES = 3
 # How long the end of a rollout waits for the last of its events.
 _LAST_SECONDS = 2.0
 
-# Stores events; False where no more of them are wanted.
-Store = Callable[[list[dict[str, Any]]], Awaitable[bool]]
-# Returns the last position that is stored, and whether more events are wanted.
-Position = Callable[[], tuple[int, bool]]
-
 
 class _Stored(NamedTuple):
     """Page that was stored: its length, and whether more events are there already."""
 
     events: int
     has_more: bool
+
+
+class AgentEvents:
+    """Agent events of one rollout in the database.
+
+    Args:
+        database: Where events are stored.
+        notifier: Told of each.
+        settings: The limits of their number and their size.
+        rollout_id: The rollout.
+    """
+
+    def __init__(
+        self, database: Database, notifier: RolloutNotifier, settings: Settings, rollout_id: str
+    ) -> None:
+        self._database = database
+        self._notifier = notifier
+        self._most_events = settings.max_container_events
+        self._most_bytes = settings.max_event_bytes
+        self._rollout_id = rollout_id
+
+    async def report(self, data: dict[str, Any]) -> None:
+        """Store what a target reports by itself; its number is the target's own affair."""
+        text = within(json_text.dumps(data), self._most_bytes)
+        await self._database.write_until_stored(partial(self._append, [text]), inline=True)
+
+    def position(self) -> tuple[int, bool]:
+        """Return the last position that is stored, and whether more events are wanted."""
+        with self._database.reading() as db:
+            last, count = rollouts.container_position(db, self._rollout_id)
+        return last, count < self._most_events
+
+    async def store(self, found: list[dict[str, Any]]) -> bool:
+        """Store what a container tells; False where no more of it is wanted."""
+        texts = [event_text(event, self._most_bytes) for event in found]
+
+        def append(tx: Transaction) -> bool:
+            room = self._most_events - rollouts.container_position(tx, self._rollout_id)[1]
+            self._append(texts[: max(0, room)], tx)
+            return room > len(texts)
+
+        return await self._database.write_until_stored(append, inline=True)
+
+    def _append(self, texts: list[str], tx: Transaction) -> None:
+        for text in texts:
+            rollouts.report_agent(tx, self._rollout_id, text)
+        tx.after_commit(lambda: self._notifier.notify(self._rollout_id))
 
 
 class ContainerEvents:
@@ -42,8 +91,7 @@ class ContainerEvents:
     Args:
         target: The container.
         rollout_id: The rollout.
-        position: Reads where to begin, when the first events are asked for.
-        store: Stores what came.
+        events: Where what came is stored.
         is_expected: Whether the container was asked to keep events: then it is asked for them
             however short the rollout was.
     """
@@ -52,15 +100,13 @@ class ContainerEvents:
         self,
         target: Target,
         rollout_id: str,
-        position: Position,
-        store: Store,
+        events: AgentEvents,
         *,
         is_expected: bool,
     ) -> None:
         self._target = target
         self._rollout_id = rollout_id
-        self._position = position
-        self._store = store
+        self._events = events
         self._is_expected = is_expected
         self._after: int | None = None
         self._is_done = target.keeps_events() is False
@@ -88,16 +134,16 @@ class ContainerEvents:
         if kind is None and is_kept and not self._is_done:
             try:
                 async with asyncio.timeout(_LAST_SECONDS):
-                    await self._guarded(self._read_rest())
+                    await self._guarded(self._read_rest)
             except TimeoutError:
                 _log.debug("the last events of %s did not come in time", self._rollout_id)
 
     def _begin(self) -> None:
-        self._task = asyncio.create_task(self._guarded(self._follow()))
+        self._task = asyncio.create_task(self._guarded(self._follow))
 
-    async def _guarded(self, work: Awaitable[None]) -> None:
+    async def _guarded(self, work: Callable[[], Awaitable[None]]) -> None:
         try:
-            await work
+            await work()
         except TargetError as error:
             _log.debug("no more events of %s: %s", self._rollout_id, error.message)
             self._is_done = True
@@ -137,13 +183,13 @@ class ContainerEvents:
     async def _read_page(self) -> _Stored | None:
         """Store one page; None where the container tells nothing of this rollout."""
         if self._after is None:
-            self._after, is_wanted = self._position()
+            self._after, is_wanted = self._events.position()
             self._is_done = not is_wanted
         page = await self._target.read_events(self._rollout_id, self._after, _PAGE)
         if page is None:
             return None
         if page.events and not self._is_done:
-            storing = asyncio.ensure_future(self._store(page.events))
+            storing = asyncio.ensure_future(self._events.store(page.events))
             try:
                 is_wanted = await asyncio.shield(storing)
             except asyncio.CancelledError:

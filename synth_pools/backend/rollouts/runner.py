@@ -10,14 +10,11 @@ from typing import Any
 from ..containers.balancer import Balancer, Lease, LeaseInterruptedError, Outage
 from ..containers.client import ContainerClient
 from ..containers.echo import EchoTarget
-from ..domain import clock, json_text
+from ..domain import clock
 from ..domain.clock import now, seconds_between
 from ..domain.definitions import (
-    container_key_env,
     container_urls,
     has_processes,
-    submits_asynchronously,
-    telemetry_of,
 )
 from ..domain.errors import SHORTAGE, ApiError
 from ..domain.target import Answer, Target, TargetError
@@ -29,11 +26,11 @@ from ..storage.pools import Pool, find_pool, find_task, task_container_url
 from ..storage.rollouts import FINAL, RolloutResult, failure, find_rollout
 from .attempts import Attempt, timeout_of
 from .background_tasks import BackgroundTasks
-from .container_events import ContainerEvents
+from .container_events import AgentEvents, ContainerEvents
 from .event_feed import RolloutNotifier
 from .polling import follow, is_accepted
 from .recovery import is_lost, lost
-from .results import event_text, interpret, within
+from .results import interpret
 from .scheduler import Begun, RunEnd
 
 # From here on, taking an answer apart would hold up everybody else for too long.
@@ -172,16 +169,8 @@ class Runner:
             pool: Its pool.
             url: The address that it is to be sent to.
         """
-        return Attempt(
-            rollout_id,
-            request,
-            1,
-            url,
-            container_key_env(pool.view),
-            self.limit_seconds(pool, request.get("limits")),
-            submits_asynchronously(pool.view),
-            is_resumed=False,
-        )
+        limit = self.limit_seconds(pool, request.get("limits"))
+        return Attempt.of_pool(pool.view, rollout_id, request, 1, url, limit)
 
     async def run(self, pool_id: str, rollout_id: str, begun: Begun | None = None) -> RunEnd:
         """See a rollout to its end: one that waits, or one that ran when the backend ended.
@@ -342,16 +331,9 @@ class Runner:
         limit = self.limit_seconds(pool, request.get("limits"))
         if is_resumed:
             limit = max(0.0, limit - seconds_between(rollout["attempt_started_at"], now()))
-        return Attempt(
-            rollout["id"],
-            request,
-            rollout["attempt"],
-            rollout["attempt_url"],
-            container_key_env(pool.view),
-            limit,
-            submits_asynchronously(pool.view),
-            telemetry_of(pool.view),
-            is_resumed,
+        number, url = rollout["attempt"], rollout["attempt_url"]
+        return Attempt.of_pool(
+            pool.view, rollout["id"], request, number, url, limit, is_resumed=is_resumed
         )
 
     async def _result_of(self, attempt: Attempt) -> RolloutResult:
@@ -383,9 +365,7 @@ class Runner:
         return interpret(found, self._settings)
 
     async def _send(self, target: Target, attempt: Attempt) -> Answer:
-        async def report(data: dict[str, Any]) -> None:
-            await self._report(attempt.rollout_id, data)
-
+        report = self._agent_events(attempt.rollout_id).report
         begin = clock.monotonic()
         async with self._container_events(target, attempt):
             try:
@@ -414,37 +394,13 @@ class Runner:
         received = answer.received + found.received
         return Answer(found.document, found.raw, answer.sent, received)
 
+    def _agent_events(self, rollout_id: str) -> AgentEvents:
+        return AgentEvents(self._database, self._notifier, self._settings, rollout_id)
+
     def _container_events(self, target: Target, attempt: Attempt) -> ContainerEvents:
-        rollout_id, most = attempt.rollout_id, self._settings.max_container_events
-
-        def position() -> tuple[int, bool]:
-            with self._database.reading() as db:
-                last, count = rollouts.container_position(db, rollout_id)
-            return last, count < most
-
-        async def store(found: list[dict[str, Any]]) -> bool:
-            texts = [event_text(event, self._settings.max_event_bytes) for event in found]
-
-            def append(tx: Transaction) -> bool:
-                room = most - rollouts.container_position(tx, rollout_id)[1]
-                for text in texts[:room]:
-                    rollouts.report_agent(tx, rollout_id, text)
-                tx.after_commit(lambda: self._notifier.notify(rollout_id, goes_on=True))
-                return room > len(texts)
-
-            return await self._database.write_until_stored(append, inline=True)
-
+        events = self._agent_events(attempt.rollout_id)
         is_expected = attempt.telemetry is not None
-        return ContainerEvents(target, rollout_id, position, store, is_expected=is_expected)
-
-    async def _report(self, rollout_id: str, data: dict[str, Any]) -> None:
-        text = within(json_text.dumps(data), self._settings.max_event_bytes)
-
-        def append(tx: Transaction) -> None:
-            rollouts.report_agent(tx, rollout_id, text)
-            tx.after_commit(lambda: self._notifier.notify(rollout_id))
-
-        await self._database.write_until_stored(append, inline=True)
+        return ContainerEvents(target, attempt.rollout_id, events, is_expected=is_expected)
 
 
 async def _take_up(target: Target, attempt: Attempt) -> Answer:

@@ -179,7 +179,7 @@ def test_the_only_container_is_tried_again_after_a_pause(server: Server) -> None
 def test_pauses_grow_to_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     pauses = [
-        attempts.Attempt("r", {}, number, None, None, 1.0, False, False).pause_seconds
+        attempts.Attempt("r", {}, number, None, None, 1.0, False, None, False).pause_seconds
         for number in range(1, 11)
     ]
     assert pauses[:5] == [0.5, 1.0, 2.0, 4.0, 5.0]
