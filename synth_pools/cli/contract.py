@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -18,6 +19,7 @@ from .contract_reports import RefusedError, ReportFiles, write_file
 _KEY_VARIABLE = "SYNTH_API_KEY"
 _INTERRUPTED = 130
 _TELL_SECONDS = 5.0
+_TOKEN_SECONDS = 60.0
 
 
 def _json_object(
@@ -41,6 +43,33 @@ def _names(_: click.Context, __: click.Parameter, text: str | None) -> tuple[str
     return tuple(filter(None, (name.strip() for name in (text or "").split(","))))
 
 
+def _header_pairs(
+    context: click.Context, parameter: click.Parameter, given: tuple[str, ...]
+) -> dict[str, str]:
+    """Return headers of the form `Name: value`; no value is shown in an error."""
+    found = {}
+    for text in given:
+        name, colon, value = text.partition(":")
+        if not colon or not name.strip() or not (name + value).isprintable():
+            raise click.BadParameter("no header like 'Name: value'", context, parameter)
+        found[name.strip()] = value.strip()
+    return found
+
+
+def _key_of_command(command: str) -> str:
+    """Return what a command prints, as the key."""
+    try:
+        # The caller's own, for the shell that it was written for.
+        done = subprocess.run(  # noqa: S602
+            command, shell=True, stdout=subprocess.PIPE, timeout=_TOKEN_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise RefusedError(f"the token command took more than {_TOKEN_SECONDS:.0f} s") from None
+    if done.returncode != 0 or not done.stdout.strip():
+        raise RefusedError(f"the token command ended with {done.returncode}, or printed nothing")
+    return done.stdout.decode("utf-8", "replace").strip()
+
+
 def _list_checks(context: click.Context, _: click.Parameter, wanted: bool) -> None:
     if not wanted:
         return
@@ -57,6 +86,34 @@ def _list_checks(context: click.Context, _: click.Parameter, wanted: bool) -> No
 @click.command("contract-test")
 @click.argument("url")
 @click.option("--api-key", metavar="KEY", help=f"The key; else the variable {_KEY_VARIABLE}.")
+@click.option("--token-command", metavar="CMD", help="A command that prints the key.")
+@click.option(
+    "--other-key", metavar="KEY", help="The key of another organisation, which must find nothing."
+)
+@click.option(
+    "--header",
+    "headers",
+    multiple=True,
+    callback=_header_pairs,
+    metavar="'NAME: VALUE'",
+    help="A header of every request; repeat it for several.",
+)
+@click.option("--client-cert", type=click.Path(path_type=Path), metavar="FILE.PEM")
+@click.option("--client-key", type=click.Path(path_type=Path), metavar="FILE.PEM")
+@click.option(
+    "--ca", type=click.Path(path_type=Path), metavar="FILE.PEM", help="The certificates to trust."
+)
+@click.option("--proxy", metavar="URL", help="The proxy to go through.")
+@click.option(
+    "--restart", metavar="CMD", help="A command that restarts the backend: try what it keeps."
+)
+@click.option(
+    "--scenarios",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE.PY",
+    help="Scenarios of your own.",
+)
 @click.option(
     "--only",
     multiple=True,
@@ -143,6 +200,15 @@ def _list_checks(context: click.Context, _: click.Parameter, wanted: bool) -> No
 def contract_test(
     url: str,
     api_key: str | None,
+    token_command: str | None,
+    other_key: str | None,
+    headers: dict[str, str],
+    client_cert: Path | None,
+    client_key: Path | None,
+    ca: Path | None,
+    proxy: str | None,
+    restart: str | None,
+    scenarios: tuple[Path, ...],
     only: tuple[str, ...],
     skip: tuple[str, ...],
     operations: tuple[str, ...],
@@ -175,6 +241,7 @@ def contract_test(
     try:
         # Here, since the extra `contract` may be missing, which no other command needs.
         from synth_pools.contract.exceptions import InterruptedRunError, UnjudgeableError
+        from synth_pools.contract.options import Access
         from synth_pools.contract.reports.baseline import (
             departures_of,
             read_baseline,
@@ -193,6 +260,8 @@ def contract_test(
     files.check(har, ndjson, baseline)
     if baseline is None and (baseline_update or baseline_prune):
         raise RefusedError("--baseline-update and --baseline-prune need --baseline")
+    if token_command is not None:
+        api_key = _key_of_command(token_command)
     signal.signal(signal.SIGTERM, _interrupt)
     progress = _Progress()
     try:
@@ -217,6 +286,10 @@ def contract_test(
                 pool_request=pool_request,
                 rollout_request=rollout_request,
                 container_url=container_url,
+                access=Access(headers, client_cert, client_key, ca, proxy),
+                other_key=other_key,
+                restart=restart,
+                scenarios=scenarios,
                 patience=patience,
                 spec=spec,
                 progress=progress,

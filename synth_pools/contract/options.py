@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 
@@ -39,6 +41,36 @@ class ApiKey:
 
 
 @dataclass(frozen=True, slots=True)
+class Access:
+    """Way to a backend behind a gateway.
+
+    Attributes:
+        headers: Headers of every request; their values are never shown.
+        client_cert: The client's certificate, with its key if that has no file of its own.
+        client_key: The key of that certificate.
+        ca: The certificates to trust, in place of the system's.
+        proxy: The URL of a proxy.
+    """
+
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    client_cert: Path | None = None
+    client_key: Path | None = None
+    ca: Path | None = None
+    proxy: str | None = field(default=None, repr=False)
+
+    def tls(self) -> ssl.SSLContext:
+        """Return the settings for TLS.
+
+        Raises:
+            OSError: A file cannot be read, or is none of certificates or keys.
+        """
+        context = ssl.create_default_context(cafile=self.ca)
+        if self.client_cert is not None:
+            context.load_cert_chain(self.client_cert, self.client_key)
+        return context
+
+
+@dataclass(frozen=True, slots=True)
 class Options:
     """Options of one run; see `run_contract`.
 
@@ -56,6 +88,9 @@ class Options:
         rollout_request: Fields of every rollout request.
         container_url: The container of every pool.
         spec: The document.
+        access: The way to the backend.
+        other_key: The key of another organisation.
+        restart: A command that restarts the backend.
         offered: Whether the operations that are not there are found out, and left out.
     """
 
@@ -73,12 +108,22 @@ class Options:
     container_url: str | None = None
     spec: Mapping[str, Any] = field(default_factory=dict)
     offered: bool = False
+    access: Access = field(default_factory=Access)
+    other_key: ApiKey | None = None
+    restart: str | None = None
 
     def wants(self, check: str) -> bool:
         """Return True if `only` and `skip` let a check through."""
         if any(is_within(check, name) for name in self.skip):
             return False
         return not self.only or any(is_within(check, name) for name in self.only)
+
+    def wants_of(self, family: str) -> bool:
+        """Return True if `only` and `skip` let any check of a family through."""
+        if any(is_within(family, name) for name in self.skip):
+            return False
+        within = (is_within(family, name) or is_within(name, family) for name in self.only)
+        return not self.only or any(within)
 
 
 def is_within(check: str, name: str) -> bool:

@@ -2,13 +2,22 @@
 
 >>> from synth_pools.contract.pytest_plugin import contract_tests
 >>> test_contract = contract_tests("http://127.0.0.1:8080", api_key="...", profile="quick")
+
+With fixtures of the suite's own, and checks that are left out for a reason:
+
+>>> from synth_pools.contract import pytest_plugin as contract
+>>> @contract.skip("pages.moving", reason="a list is read at once here")
+... @contract.tests(profile="quick")
+... def test_contract(backend):
+...     return backend.url, backend.key
 """
 
 from __future__ import annotations
 
+import inspect
 import warnings
-from collections.abc import Callable
-from functools import cache
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -18,17 +27,55 @@ from synth_pools.contract.http.reproduce import curl_line
 from synth_pools.contract.results import Departure, Report
 from synth_pools.contract.run import run_contract
 
+Test = Callable[..., None]
+
+
+@dataclass(slots=True)
+class _Judging:
+    """One run for all tests that a test function makes."""
+
+    options: dict[str, Any]
+    left_out: dict[str, str] = field(default_factory=dict)
+    _report: Report | None = None
+    _told: bool = False
+
+    def report(self, where: Callable[[], Any]) -> Report:
+        if self._report is None:
+            found = where()
+            url, key = found if isinstance(found, tuple) else (found, None)
+            skip = (*self.options.get("skip", ()), *self.left_out)
+            options = {"api_key": key, **self.options, "skip": skip}
+            self._report = run_contract(url, **options)
+        return self._report
+
+    def judge(self, found: Report, operation: str) -> None:
+        departures = [d for d in found.departures if d.operation == operation]
+        if departures:
+            pytest.fail("\n\n".join(map(_told, departures[:5])), pytrace=False)
+        if found.obstacles:
+            # It stood in the way of all of them, and is one failure.
+            told, self._told = self._told, True
+            if not told:
+                pytest.fail(f"could not be judged: {found.obstacles[0]}", pytrace=False)
+            pytest.skip(f"not judged: {found.obstacles[0]}")
+        mine = [outcome for outcome in found.outcomes if outcome.operation == operation]
+        if not any(outcome.proves for outcome in mine):
+            notes = dict.fromkeys(outcome.note for outcome in mine if outcome.note)
+            notes |= {f"{check}: {reason}": None for check, reason in self.left_out.items()}
+            pytest.skip(f"not judged: {'; '.join(notes) or 'nothing was asked for'}")
+
 
 def contract_tests(
     url: str | Callable[[], str],
     *,
     api_key: str | Callable[[], str] | None = None,
     **options: Any,
-) -> Callable[[str], None]:
+) -> Test:
     """Create a test function that is parametrized by operation.
 
     The backend is judged once, when the first of the tests runs. A departure fails the tests of its
-    operation; an operation that could not be judged is skipped.
+    operation; an operation that could not be judged is skipped. What keeps the whole backend from
+    being judged is one failure.
 
     Args:
         url: The base URL, or a function that returns it, for a backend that has to be started.
@@ -42,30 +89,66 @@ def contract_tests(
         UnjudgeableError: The file that `spec` names cannot be read.
     """
 
-    @cache
-    def report() -> Report:
-        return run_contract(_value(url), api_key=_value(api_key), **options)
+    def where() -> tuple[Any, Any]:
+        return _value(url), _value(api_key)
 
+    return tests(**options)(where)
+
+
+def tests(**options: Any) -> Callable[[Callable[..., Any]], Test]:
+    """Return a decorator that makes a test function of one that says where the backend is.
+
+    The function is called once. Its parameters are fixtures of the suite, of module or session
+    scope, which may start and stop the backend. It returns the base URL, or that and the key.
+
+    Args:
+        **options: Further arguments of `run_contract`, as `restart` with the command of the suite.
+    """
     operations = tuple(Document(read_specification(options.get("spec"))).operations)
 
-    @_without_time_limit
-    @pytest.mark.parametrize("operation", operations)
-    def test(operation: str) -> None:
-        found = report()
-        departures = [d for d in found.departures if d.operation == operation]
-        if departures:
-            pytest.fail("\n\n".join(map(_told, departures[:5])), pytrace=False)
-        if found.obstacles:
-            pytest.fail(f"could not be judged: {found.obstacles[0]}", pytrace=False)
-        mine = [outcome for outcome in found.outcomes if outcome.operation == operation]
-        if not any(outcome.proves for outcome in mine):
-            notes = "; ".join(dict.fromkeys(outcome.note for outcome in mine if outcome.note))
-            pytest.skip(f"not judged: {notes or 'nothing was asked for'}")
+    def decorate(where: Callable[..., Any]) -> Test:
+        judging = _Judging(options)
+        names = tuple(inspect.signature(where).parameters)
 
-    return test
+        @_without_time_limit
+        @pytest.mark.parametrize("operation", operations)
+        def test(operation: str, request: pytest.FixtureRequest) -> None:
+            found = judging.report(lambda: where(*map(request.getfixturevalue, names)))
+            judging.judge(found, operation)
+
+        test.__doc__ = where.__doc__
+        test.contract_judging = judging  # type: ignore[attr-defined]
+        return test
+
+    return decorate
 
 
-def _without_time_limit(test: Callable[[str], None]) -> Callable[[str], None]:
+def skip(*checks: str, reason: str) -> Callable[[Test], Test]:
+    """Return a decorator of a test of the contract that leaves checks out.
+
+    Args:
+        *checks: The checks, by their ids or their beginnings.
+        reason: The reason, which skipped tests tell.
+    """
+
+    def decorate(test: Test) -> Test:
+        judging = getattr(test, "contract_judging", None)
+        if not isinstance(judging, _Judging):
+            raise TypeError("skip() is for tests of the contract: put it above their decorator")
+        judging.left_out.update(dict.fromkeys(_named(checks), reason))
+        return test
+
+    return decorate
+
+
+def _named(checks: Iterable[str]) -> Iterable[str]:
+    found = tuple(checks)
+    if not found:
+        raise TypeError("skip() needs the id of a check")
+    return found
+
+
+def _without_time_limit(test: Test) -> Test:
     """Lift the limit of pytest-timeout: a run has longer limits of its own."""
     try:
         with warnings.catch_warnings():
@@ -82,7 +165,7 @@ def _value(given: Any) -> Any:
 
 def _told(departure: Departure) -> str:
     lines = [
-        f"{departure.check}: {departure.operation}",
+        f"{departure.check}: {departure.operation}: {departure.title}",
         f"  clause    {departure.clause}",
         f"  expected  {departure.expected}",
         f"  got       {departure.got}",

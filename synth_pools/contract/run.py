@@ -28,7 +28,7 @@ from synth_pools.contract.harness.scope import chosen_operations
 from synth_pools.contract.harness.waits import Rollout
 from synth_pools.contract.http.client import HttpClient, is_loopback_url
 from synth_pools.contract.http.stub_container import StubContainers
-from synth_pools.contract.options import ApiKey, Options, Profile, is_within
+from synth_pools.contract.options import Access, ApiKey, Options, Profile, is_within
 from synth_pools.contract.preflight import (
     ACCESS,
     check_access,
@@ -39,7 +39,7 @@ from synth_pools.contract.preflight import (
     try_containers,
 )
 from synth_pools.contract.results import Clause, Exchange, LayerResult, Report
-from synth_pools.contract.scenarios import all_scenarios, smoke_scenarios
+from synth_pools.contract.scenarios import all_scenarios, load_scenarios, smoke_scenarios
 from synth_pools.contract.session import Session, remove_created, remove_leftovers
 
 # Checks that are no scenarios, by the first part of their ids.
@@ -66,6 +66,10 @@ def run_contract(
     pool_request: Mapping[str, Any] | None = None,
     rollout_request: Mapping[str, Any] | None = None,
     container_url: str | None = None,
+    access: Access | None = None,
+    other_key: str | None = None,
+    restart: str | None = None,
+    scenarios: Sequence[Path] = (),
     patience: float = 30.0,
     spec: Path | None = None,
     progress: Progress = lambda phase, done, total: None,  # noqa: ARG005
@@ -93,6 +97,10 @@ def run_contract(
         pool_request: Fields of every pool definition.
         rollout_request: Fields of every rollout request.
         container_url: The container of every pool.
+        access: The way to a backend behind a gateway.
+        other_key: The key of another organisation, which must find nothing of the first.
+        restart: A command for a shell that restarts the backend, and returns when it is done.
+        scenarios: Files of Python with scenarios of the caller's own.
         patience: Seconds to wait for a change that has to come.
         spec: The file to judge by; the openapi.yaml of this package where None.
         progress: A callback for the phase, the checks that are done, and all of them.
@@ -116,6 +124,7 @@ def run_contract(
         run.url = checked_url(url)
         run.document = Document(contract := read_specification(spec))
         run.places = Places(specification_text(spec))
+        load_scenarios(scenarios)
         _check_names((*only, *skip))
         run.document.narrow(chosen_operations(run.document, operations, without_operations))
         options = Options(
@@ -133,8 +142,11 @@ def run_contract(
             container_url=container_url,
             spec=contract,
             offered=offered,
+            access=access or Access(),
+            other_key=None if other_key is None else ApiKey(checked_key(other_key)),
+            restart=restart,
         )
-        http = HttpClient(run.url, key, run.document)
+        http = _http_client(options, run.document)
         session = Session(
             options,
             run.document,
@@ -201,6 +213,19 @@ def clean_leftovers(
         raise UnjudgeableError(f"the server is too busy: {error}") from None
     finally:
         http.close()
+
+
+def _http_client(options: Options, document: Document) -> HttpClient:
+    try:
+        return HttpClient(
+            options.url,
+            options.api_key,
+            document,
+            access=options.access,
+            other_key=options.other_key,
+        )
+    except (OSError, ValueError) as error:
+        raise UnjudgeableError(f"no way to the backend: {error}") from None
 
 
 @dataclass(slots=True)
@@ -305,7 +330,7 @@ def _judge(run: _Run, session: Session, urls: Mapping[str, str], progress: Progr
         if urls:
             try_containers(session, dict(urls))
         rollout = prove(session)
-    if options.wants("auth"):
+    if options.wants_of("auth"):
         check_access(session, rollout)
     progress("first contact", 1, 1)
 
@@ -314,24 +339,27 @@ def _judge(run: _Run, session: Session, urls: Mapping[str, str], progress: Progr
     scenarios = [
         one
         for one in (smoke_scenarios() if smoke else all_scenarios())
-        if options.wants(one.id) and any(name in there for name in one.operations)
+        if options.wants(one.id)
+        and any(name in there for name in one.operations)
+        and not (one.needs == "other_key" and options.other_key is None)
+        and not (one.needs == "restart" and options.restart is None)
     ]
     executor = ScenarioExecutor(
         session, scenarios, lambda done, total: progress("scenarios", done, total)
     )
     executor.wait_for_quick()
     if not executor.obstacles and not smoke:
-        if options.wants("model") and not options.read_only and not _late(run, session):
+        if options.wants_of("model") and not options.read_only and not _late(run, session):
             progress("state machine", 0, 1)
             run.add(run_state_machine(session))
-        if options.wants("client") and not _late(run, session):
+        if options.wants_of("client") and not _late(run, session):
             progress("client", 0, 1)
             run.add(run_client_checks(session))
     executor.wait_for_all()
     run.obstacles += executor.obstacles
     if run.obstacles or smoke:
         return
-    if options.wants("schema") and not _late(run, session):
+    if options.wants_of("schema") and not _late(run, session):
         progress("schema", 0, 1)
         run.add(run_fuzzing(session, lambda text: progress(text, 0, 0)))
 
@@ -375,7 +403,7 @@ def _containers(session: Session) -> Iterator[Mapping[str, str]]:
 def _clean_up(run: _Run, session: Session, progress: Progress) -> None:
     if session.created.remaining():
         progress("clean-up", 0, 1)
-    sweeper = HttpClient(session.base_url, session.options.api_key, session.document)
+    sweeper = _http_client(session.options, session.document)
     try:
         left = remove_created(sweeper, session.created)
     finally:

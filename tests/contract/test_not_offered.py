@@ -36,7 +36,7 @@ def test_operations_that_answer_501() -> None:
 
 
 def test_features_that_are_not_listed() -> None:
-    capabilities = {"targets": ["arbitrary"], "features": {"echo": True}}
+    capabilities = {"targets": ["arbitrary"], "features": {"echo": True}, "version": "1.0.0"}
     with watched(
         lambda operation: (200, capabilities) if operation == "get_capabilities" else None
     ) as one:
@@ -62,7 +62,9 @@ def test_a_server_from_before_the_later_operations() -> None:
 
     async def older(_: Request, response: Response, passing: Passing) -> Response:
         if response.status == 200 and passing.operation == "get_capabilities":
-            return response.with_json({"targets": ["arbitrary"], "features": features})
+            return response.with_json(
+                {"targets": ["arbitrary"], "features": features, "version": "1"}
+            )
         return response
 
     operations = (*later, "get_capabilities")
@@ -82,7 +84,7 @@ def test_a_server_from_before_the_later_operations() -> None:
 
 
 def test_without_echo_a_backend_on_this_machine_gets_a_container_of_ours() -> None:
-    capabilities = {"targets": ["arbitrary"], "features": {}}
+    capabilities = {"targets": ["arbitrary"], "features": {}, "version": "1.0.0"}
     with watched(
         lambda operation: (200, capabilities) if operation == "get_capabilities" else None
     ) as one:

@@ -6,6 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from synth_pools.contract import pytest_plugin as contract
+from synth_pools.contract.pytest_plugin import contract_tests
 from synth_pools.local import LocalBackend
 from tests.contract.faults import FAULTS
 from tests.contract.faults.fault import DOCUMENT
@@ -44,8 +48,50 @@ def test_it_runs_where_marks_are_strict_and_nobody_limits_the_time(tmp_path: Pat
             assert "1 passed" in out, out
 
 
-def _run(folder: Path, url: str, only: str, *more: str) -> str:
-    (folder / "test_suite.py").write_text(_SUITE.format(url=url, key=KEY, only=only))
+_FIXTURES = """
+import pytest
+from synth_pools.contract import pytest_plugin as contract
+
+@pytest.fixture(scope="session")
+def backend():
+    started.append(1)
+    yield "{url}", "{key}"
+    assert started == [1]
+
+started = []
+
+@contract.skip("pools.patch", reason="ticket 12")
+@contract.tests(seed=1, only=["pools.patch", "pools.taken_id"])
+def test_contract(backend):
+    url, key = backend
+    return url, key
+"""
+
+
+def test_fixtures_start_the_backend_once_and_checks_are_left_out(tmp_path: Path) -> None:
+    with LocalBackend(api_key=KEY) as backend:
+        out = _run(
+            tmp_path, backend.url, "", "-rs", "-k", "create_pool or update_pool", suite=_FIXTURES
+        )
+    assert "1 passed, 1 skipped" in out, out
+    assert "pools.patch: ticket 12" in out
+
+
+def test_an_obstacle_is_one_failure(tmp_path: Path) -> None:
+    out = _run(tmp_path, "http://127.0.0.1:9", "pools.patch")
+    assert f"1 failed, {len(DOCUMENT.operations) - 1} skipped" in out
+    assert out.count("could not be judged: nobody answers") >= 1
+
+
+def test_a_skip_has_to_be_above_a_test_of_the_contract() -> None:
+    with pytest.raises(TypeError, match="put it above"):
+        contract.skip("pages", reason="x")(lambda: None)
+    with pytest.raises(TypeError, match="needs the id"):
+        contract.skip(reason="x")(contract_tests("http://127.0.0.1:9"))
+
+
+def _run(folder: Path, url: str, only: str, *more: str, suite: str = _SUITE) -> str:
+    (folder / "test_suite.py").write_text(suite.format(url=url, key=KEY, only=only))
     options = ("-q", "-rf", "-p", "no:cacheprovider", "--rootdir", ".")
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *options, *more],

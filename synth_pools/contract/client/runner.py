@@ -31,7 +31,8 @@ from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Expectation
 from synth_pools.contract.harness.registry import Scenario
 from synth_pools.contract.harness.waits import Rollout, rollout_id, start_rollout, wait_for
-from synth_pools.contract.http.client import ABSENT, Response, at
+from synth_pools.contract.http.client import ABSENT, Response, at, client_of
+from synth_pools.contract.options import Access
 from synth_pools.contract.results import Clause, Layer, LayerResult, Outcome
 from synth_pools.contract.session import Session
 
@@ -50,16 +51,24 @@ def run_client_checks(session: Session) -> LayerResult:
     except ImportError as error:
         return LayerResult(obstacle=f"the client cannot be imported: {error}")
     lost = synth_pools.APIConnectionError
-    key, base_url = session.options.api_key, session.base_url
+    key, base_url, access = session.options.api_key, session.base_url, session.options.access
+    # Without it the client finds its own way, which is judged, too.
+    own = access == Access()
     if session.options.wants("client.sync"):
         with synth_pools.ContainerPoolsClient(
-            api_key=key.reveal(), base_url=base_url, timeout=LIMIT
+            api_key=key.reveal(),
+            base_url=base_url,
+            timeout=LIMIT,
+            http_client=None if own else client_of(access),
         ) as client:
             _run(session, "client.sync", SyncCaller(client, lost))
     if session.options.wants("client.async"):
         with asyncio.Runner() as runner:
             other = synth_pools.AsyncContainerPoolsClient(
-                api_key=key.reveal(), base_url=base_url, timeout=LIMIT
+                api_key=key.reveal(),
+                base_url=base_url,
+                timeout=LIMIT,
+                http_client=None if own else client_of(access, asynchronous=True),
             )
             try:
                 _run(session, "client.async", AsyncCaller(other, lost, runner))

@@ -82,6 +82,7 @@ def _drive(
         retarget=targeting,
         observe=targeting.observe,
         deadline=options.deadline,
+        access=options.access,
     )
     obstacle: str | None = None
     note: str | None = None

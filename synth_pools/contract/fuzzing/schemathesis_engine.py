@@ -13,7 +13,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
@@ -29,7 +29,7 @@ from schemathesis.generation.case import Case
 from schemathesis.hooks import HookContext
 
 from synth_pools.contract.http.reproduce import MASKED
-from synth_pools.contract.options import ApiKey
+from synth_pools.contract.options import Access, ApiKey
 from synth_pools.contract.results import Exchange
 
 TIME_IS_UP = "time was up before all of them were sent"
@@ -79,6 +79,7 @@ class EngineSettings:
         retarget: A hook that may change a generated request before it is sent.
         observe: A hook for each response: its operation, status and body.
         deadline: The end of the run, on time.monotonic()'s clock.
+        access: The way to the backend.
     """
 
     url: str
@@ -95,6 +96,7 @@ class EngineSettings:
     retarget: Callable[[GeneratedRequest], None] = lambda _: None
     observe: Callable[[str, int, bytes], None] = lambda *_: None
     deadline: float = float("inf")
+    access: Access = field(default_factory=Access)
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +221,16 @@ def _configuration(settings: EngineSettings) -> dict[str, Any]:
     phases["stateful"] |= {"max-steps": settings.steps, "inference": {"algorithms": []}}
     accepted = ["2xx", "304", "401", "403", "404", "409", "416", "429", "5xx"]
     refused = ["400", "401", "403", "404", "405", "409", "413", "415", "422", "429", "5xx"]
+    access = settings.access
+    way: dict[str, Any] = {
+        "headers": dict(access.headers),
+        "tls-verify": str(access.ca) if access.ca else True,
+        "request-cert": str(access.client_cert) if access.client_cert else None,
+        "request-cert-key": str(access.client_key) if access.client_key else None,
+        "proxy": access.proxy,
+    }
     return {
+        **{name: value for name, value in way.items() if value},
         "base-url": settings.url,
         "seed": settings.seed,
         "cache": {"enabled": False},
@@ -347,7 +358,7 @@ def _exchange(interaction: Interaction, operation: str, settings: EngineSettings
     response = interaction.response
     method = request.method
     headers = tuple(
-        (name, MASKED if value == f"Bearer {settings.api_key.reveal()}" else value)
+        (name, _shown_value(name, value, settings))
         for name, values in request.headers.items()
         for value in map(str, values)
         if name.lower() not in _HIDDEN_HEADERS
@@ -373,6 +384,12 @@ def _exchange(interaction: Interaction, operation: str, settings: EngineSettings
         "left before its end" if response.stream_cut_short else None,
         operation,
     )
+
+
+def _shown_value(name: str, value: str, settings: EngineSettings) -> str:
+    if name.lower() in {header.lower() for header in settings.access.headers}:
+        return "***"
+    return MASKED if value == f"Bearer {settings.api_key.reveal()}" else value
 
 
 def _problem(event: events.NonFatalError, names: Mapping[str, str]) -> EngineProblem:

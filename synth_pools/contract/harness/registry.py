@@ -29,7 +29,8 @@ class Scenario:
         operations: The operations that it speaks about, by their ids.
         play: The function that judges them.
         needs: The precondition: "live" (rollouts that last as long as is wanted), "containers"
-            (stub containers of the kit), or a feature of the server.
+            (stub containers of the kit), "other_key" or "restart" (the options), or a feature of
+            the server.
         reads_only: Whether it changes nothing, so that a read-only run can play it.
         slow: Whether it waits for a clock, so that it runs along with the layers after it.
         alone: Whether it must run when no other scenario does.

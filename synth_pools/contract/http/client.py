@@ -9,7 +9,7 @@ from __future__ import annotations
 import json as json_module
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -19,9 +19,9 @@ import httpx
 
 from synth_pools.contract.document import Document
 from synth_pools.contract.exceptions import BusyError, StoppedError, UnreachableError
-from synth_pools.contract.http.reproduce import KEY, MASKED
+from synth_pools.contract.http.reproduce import KEY, MASKED, OTHER_KEY
 from synth_pools.contract.http.sse import SseReader
-from synth_pools.contract.options import ApiKey
+from synth_pools.contract.options import Access, ApiKey
 from synth_pools.contract.results import Exchange
 
 ABSENT: Any = type("Absent", (), {"__repr__": lambda _: "nothing", "__bool__": lambda _: False})()
@@ -30,6 +30,7 @@ _LARGEST = 64 * 1024 * 1024
 _BUSY_SECONDS = 20.0
 # What a request leaves of the longest time before it.
 _FORGET = 0.98
+_SHORTEST = 8
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,8 @@ class HttpClient:
         document: The document that knows the operations.
         stop: An event that ends all waits and all further requests.
         round_trip: Seconds that a request takes here: the longest of the latest ones.
+        access: The way to the backend.
+        other_key: The key of another organisation.
     """
 
     base_url: str
@@ -91,6 +94,8 @@ class HttpClient:
     document: Document
     stop: threading.Event = field(default_factory=threading.Event)
     round_trip: float = 0.0
+    access: Access = field(default_factory=Access)
+    other_key: ApiKey | None = None
     _client: httpx.Client = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -101,6 +106,8 @@ class HttpClient:
             timeout=CALL_SECONDS,
             follow_redirects=False,
             trust_env=not is_loopback_url(self.base_url),
+            verify=self.access.tls() if self.base_url.startswith("https:") else True,
+            proxy=self.access.proxy,
         )
 
     def close(self) -> None:
@@ -290,7 +297,7 @@ class HttpClient:
         return Exchange(
             method=method,
             url=self._mask(url),
-            request_headers=tuple(headers.items()),
+            request_headers=(*headers.items(), *((name, "***") for name in self.access.headers)),
             request_body=body,
             status=status,
             response_headers=tuple((n, self._mask(v)) for n, v in came),
@@ -301,15 +308,35 @@ class HttpClient:
         )
 
     def _revealed(self, headers: Mapping[str, str]) -> dict[str, str]:
-        return {name: value.replace(KEY, self.key.reveal()) for name, value in headers.items()}
+        other = self.other_key.reveal() if self.other_key else ""
+        revealed = {
+            name: value.replace(KEY, self.key.reveal()).replace(OTHER_KEY, other)
+            for name, value in headers.items()
+        }
+        return {**self.access.headers, **revealed}
+
+    def _secrets(self) -> Iterator[str]:
+        keys = (self.key, self.other_key)
+        for secret in (*(key.reveal() for key in keys if key), *self.access.headers.values()):
+            # Shorter ones would stand in many other words.
+            if len(secret) >= _SHORTEST:
+                yield secret
 
     def _mask(self, text: str) -> str:
-        key = self.key.reveal()
-        return text.replace(key, "***") if len(key) >= 8 else text
+        for secret in self._secrets():
+            text = text.replace(secret, "***")
+        return text
 
     def _mask_bytes(self, content: bytes) -> bytes:
-        key = self.key.reveal().encode()
-        return content.replace(key, b"***") if len(key) >= 8 else content
+        for secret in self._secrets():
+            content = content.replace(secret.encode(), b"***")
+        return content
+
+
+def client_of(access: Access, *, asynchronous: bool = False) -> Any:
+    """Return a client of httpx for the client under test, with its way to the backend."""
+    kind: Any = httpx.AsyncClient if asynchronous else httpx.Client
+    return kind(headers=dict(access.headers), verify=access.tls(), proxy=access.proxy)
 
 
 def at(value: Any, *path: str | int) -> Any:

@@ -13,6 +13,7 @@ from synth_pools.contract.results import Exchange, LongBody
 
 KEY = "${SYNTH_API_KEY}"
 MASKED = f"Bearer {KEY}"
+OTHER_KEY = "${SYNTH_OTHER_API_KEY}"
 _LONG = 2_000
 _RUN = re.compile(rb"(.{1,64}?)\1{31,}", re.DOTALL)
 # Bytes in which repetitions are looked for; what comes after them is left out.
@@ -30,7 +31,7 @@ def curl_line(exchange: Exchange) -> str:
         parts.append("-X " + shlex.quote(exchange.method))
     parts.append("--path-as-is " + shlex.quote(exchange.url))
     for name, value in _shown_headers(exchange):
-        if KEY in value:
+        if KEY in value or OTHER_KEY in value:
             parts.append(f'-H "{name}: {value}"')
         else:
             parts.append("-H " + shlex.quote(f"{name}: {value}" if value else f"{name};"))
@@ -58,8 +59,12 @@ def python_line(exchange: Exchange) -> str:
 
 def _python_value(value: str) -> str:
     """Return a header's value as an expression that takes the key from the environment."""
-    pieces = re.split(f"({re.escape(KEY)})", value)
-    parts = ['os.environ["SYNTH_API_KEY"]' if one == KEY else repr(one) for one in pieces if one]
+    pieces = re.split(r"(\$\{SYNTH_(?:OTHER_)?API_KEY\})", value)
+    parts = [
+        f'os.environ["{one[2:-1]}"]' if one in (KEY, OTHER_KEY) else repr(one)
+        for one in pieces
+        if one
+    ]
     return " + ".join(parts) or "''"
 
 

@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import pkgutil
+import sys
+from collections.abc import Callable, Iterable
+from functools import partial
+from importlib.metadata import entry_points
+from pathlib import Path
 
+from synth_pools.contract.exceptions import UnjudgeableError
 from synth_pools.contract.harness.registry import REGISTRY, Scenario
 from synth_pools.contract.options import is_within
 
@@ -17,6 +24,44 @@ def all_scenarios() -> tuple[Scenario, ...]:
     return tuple(sorted(REGISTRY.values(), key=lambda one: one.play.__module__))
 
 
+def load_scenarios(files: Iterable[Path]) -> None:
+    """Load scenarios from files, and those that installed packages bring.
+
+    A package names a module with scenarios as an entry point of the group
+    `synth_pools.contract_scenarios`.
+
+    Raises:
+        UnjudgeableError: One of them cannot be loaded.
+    """
+    loaders: list[tuple[str, Callable[[], object]]] = [
+        (point.value, point.load) for point in entry_points(group=_GROUP)
+    ]
+    loaders += [(str(file), partial(_run_file, file.absolute())) for file in files]
+    for name, load in loaders:
+        try:
+            load()
+        except Exception as error:  # noqa: BLE001 - somebody else's code
+            line = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+            raise UnjudgeableError(f"the scenarios of {name} cannot be loaded: {line}") from None
+
+
+def _run_file(file: Path) -> None:
+    name = f"contract_scenarios_of_{file}"
+    if name in sys.modules:
+        return
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        raise ImportError("it is no file of Python")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+
+
+_GROUP = "synth_pools.contract_scenarios"
 # Scenarios that take little time and see most of what a commit breaks.
 _SMOKE = (
     "service.capabilities", "pools.created", "pools.defaults", "pools.taken_id", "pools.patch",

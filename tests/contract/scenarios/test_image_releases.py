@@ -13,7 +13,11 @@ from tests.contract.selftest.watched import KEY, watched
 
 _RELEASE = {"id": "r1", "release_id": "r1", "source_kind": "image_ref"}
 _NOT_FOUND = {"detail": "gone", "error": {"code": "not_found", "message": "gone"}}
-_CAPABILITIES = {"targets": ["arbitrary"], "features": {"echo": True, "image_releases": True}}
+_CAPABILITIES = {
+    "targets": ["arbitrary"],
+    "features": {"echo": True, "image_releases": True},
+    "version": "1",
+}
 
 
 class Releases:

@@ -38,6 +38,8 @@ def watched(answering: Answering = lambda _: None) -> Iterator[Watched]:
             return None
         status, body = made
         headers = [("content-type", "application/json"), ("x-request-id", "req_1")]
+        if status == 201:
+            headers.append(("location", request.target))
         return Response(status, headers, json.dumps(body).encode())
 
     everything = tuple(DOCUMENT.operations)
