@@ -100,32 +100,39 @@ class QueueRoom:
         self._limits = limits
         self._db = db
         self._rate_of = rate_of
-        self._left_in_pool: dict[str, int] = {}
-        self._with_free_places: set[str] = set()
-        self._left_in_all: int | None = None
+        # With those that were admitted in this transaction.
+        self._queued: dict[str, int] = {}
+        self._queued_in_all: int | None = None
+        self._running: dict[str, int] = {}
 
     def take(self, pool: Pool) -> None:
-        """Take one place for a rollout; 429 where the queue of its pool, or of all, is full."""
+        """Take one place for a rollout; 429 where the queue of its pool, or of all, is full.
+
+        A place that is free is no place in the queue: whoever gets one does not wait.
+        """
         of_pool, in_all = self._limits.max_queued_per_pool, self._limits.max_queued
-        left_in_pool = self._left_in_pool.get(pool.id)
-        if left_in_pool is None:
-            left_in_pool = of_pool - number_of(self._db, "queued", pool.id)
-        if left_in_pool <= 0 and pool.id not in self._with_free_places:
-            # A place that is free is no place in the queue: looked up where it comes to that.
-            self._with_free_places.add(pool.id)
-            running = number_of(self._db, "running", pool.id)
-            left_in_pool += max(0, pool.concurrency - running)
-        self._left_in_pool[pool.id] = left_in_pool
-        if left_in_pool <= 0:
-            message = f"Pool {pool.id!r} has {of_pool} rollouts waiting."
-            raise _full("pool_queue_full", message, of_pool, self._rate_of(pool.id))
-        if self._left_in_all is None:
-            self._left_in_all = in_all - number_of(self._db, "queued", None)
-        if self._left_in_all <= 0:
-            message = f"{in_all} rollouts are waiting."
-            raise _full("queue_full", message, in_all, self._rate_of(None))
-        self._left_in_pool[pool.id] -= 1
-        self._left_in_all -= 1
+        queued = self._queued.get(pool.id)
+        if queued is None:
+            queued = number_of(self._db, "queued", pool.id)
+        if self._queued_in_all is None:
+            self._queued_in_all = number_of(self._db, "queued", None)
+        if queued >= of_pool or self._queued_in_all >= in_all:
+            waiting = queued - self._free_places(pool)
+            if waiting >= of_pool:
+                message = f"Pool {pool.id!r} has {of_pool} rollouts waiting."
+                raise _full("pool_queue_full", message, of_pool, self._rate_of(pool.id))
+            if waiting >= 0 and self._queued_in_all >= in_all:
+                message = f"{in_all} rollouts are waiting."
+                raise _full("queue_full", message, in_all, self._rate_of(None))
+        self._queued[pool.id] = queued + 1
+        self._queued_in_all += 1
+
+    def _free_places(self, pool: Pool) -> int:
+        # Looked up where it comes to that.
+        running = self._running.get(pool.id)
+        if running is None:
+            running = self._running[pool.id] = number_of(self._db, "running", pool.id)
+        return max(0, pool.concurrency - running)
 
 
 class StreamLimit:

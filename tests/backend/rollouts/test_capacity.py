@@ -81,6 +81,25 @@ def test_the_queue_of_all_is_limited(start: Callable[..., Server]) -> None:
         assert full(own, path, "queue_full")["details"] == {"limit": 3}
 
 
+def test_a_free_place_is_no_place_in_the_queue_of_all_either(start: Callable[..., Server]) -> None:
+    own = start(max_queued=1)
+    busy = own.pool(concurrency=1)
+    own.until(own.rollout(busy, **SLOW)["id"], "running")
+    own.rollout(busy)
+    path = f"/v1/pools/{busy}/rollouts"
+    full(own, path, "queue_full")
+    free = own.pool(concurrency=3)
+    # However it is asked for, and whether it is started at once or queued for a moment.
+    made = [own.rollout(free, **SLOW), own.post("/v1/rollouts", SLOW, 202)]
+    batch = own.post("/v1/rollouts/batch", {"pool_id": free, "requests": [SLOW, SLOW]})
+    assert [item["status"] for item in batch["items"]] == [202, 429]
+    for rollout in (*made, batch["items"][0]["rollout"]):
+        assert rollout["pool_id"] == free
+        own.until(rollout["id"], "running")
+    for each in (path, f"/v1/pools/{free}/rollouts", "/v1/rollouts"):
+        full(own, each, "queue_full")
+
+
 def test_no_two_are_given_the_last_place(start: Callable[..., Server]) -> None:
     own = start(max_queued_per_pool=5)
     pool_id = own.pool(concurrency=1)
