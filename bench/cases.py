@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 HTTPX = "httpx"
 HTTPX2 = "httpx2"
@@ -14,8 +15,18 @@ OLDER = "synth-ai"
 
 KEY = "sk_bench_0123456789"
 HEADERS = {"Authorization": f"Bearer {KEY}"}
-POOL = {"name": "p", "target": "arbitrary", "tasks": [], "metadata": {"note": "x" * 200}}
-ROLLOUT = {"seed": 1, "mode": "async", "env": {"config": {"x": 0.1}}, "metadata": {"run": "b"}}
+POOL: dict[str, Any] = {
+    "name": "p",
+    "target": "arbitrary",
+    "tasks": [],
+    "metadata": {"note": "x" * 200},
+}
+ROLLOUT: dict[str, Any] = {
+    "seed": 1,
+    "mode": "async",
+    "env": {"config": {"x": 0.1}},
+    "metadata": {"run": "b"},
+}
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ from __future__ import annotations
 import gc
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
 
 # What a contender needs of the standard library is part of its import: nothing above brings any of
 # it along that the interpreter has not loaded by itself.
@@ -85,7 +86,9 @@ async def fleet_memory(url: str, number: int) -> float:
 
     before, ended = 0.0, 0
     async with AsyncContainerPoolsClient(api_key=_KEY, base_url=url) as client:
-        requests = ({"seed": seed, "metadata": {"note": "x" * 500}} for seed in range(number))
+        requests: Iterator[dict[str, Any]] = (
+            {"seed": seed, "metadata": {"note": "x" * 500}} for seed in range(number)
+        )
         async for outcome in client.rollouts.run_many("bench-pool", requests):
             if not outcome.ok:
                 raise RuntimeError(f"request {outcome.index} did not complete: {outcome.error}")
@@ -103,7 +106,7 @@ def fleet_cost(url: str, colour: str, in_flight: int) -> float:
     The calls are those that `run_many` makes of a rollout that has ended when it is first asked
     about: create, events, get, summary; by as many tasks, or threads, as are in flight.
     """
-    requests = [{"seed": seed} for seed in range(max(2000, 2 * in_flight))]
+    requests: list[dict[str, Any]] = [{"seed": seed} for seed in range(max(2000, 2 * in_flight))]
     if colour == "sync":
         return _sync_fleet_cost(url, requests, in_flight)
     import asyncio
@@ -111,7 +114,7 @@ def fleet_cost(url: str, colour: str, in_flight: int) -> float:
     return asyncio.run(_async_fleet_cost(url, requests, in_flight))
 
 
-async def _async_fleet_cost(url: str, requests: list[dict[str, int]], in_flight: int) -> float:
+async def _async_fleet_cost(url: str, requests: list[dict[str, Any]], in_flight: int) -> float:
     import asyncio
 
     from synth_pools import AsyncContainerPoolsClient
@@ -149,7 +152,7 @@ async def _async_fleet_cost(url: str, requests: list[dict[str, int]], in_flight:
         return min(taken["fleet"]) / min(taken["calls"])
 
 
-def _sync_fleet_cost(url: str, requests: list[dict[str, int]], in_flight: int) -> float:
+def _sync_fleet_cost(url: str, requests: list[dict[str, Any]], in_flight: int) -> float:
     from concurrent.futures import ThreadPoolExecutor
 
     from synth_pools import ContainerPoolsClient
@@ -164,7 +167,7 @@ def _sync_fleet_cost(url: str, requests: list[dict[str, int]], in_flight: int) -
             outcomes = rollouts.run_many("bench-pool", requests, max_in_flight=in_flight)
             return sum(outcome.ok for outcome in outcomes)
 
-        def one(request: dict[str, int]) -> bool:
+        def one(request: dict[str, Any]) -> bool:
             made = rollouts.create("bench-pool", request)
             for _ in rollouts.events("bench-pool", made["id"]):
                 pass

@@ -20,6 +20,7 @@ from ruamel.yaml.error import YAMLError
 
 from codegen import CodegenError, models, typed
 from codegen.operations import write_operations
+from codegen.requests import write_requests
 
 # What the generator says around the point, and the object that it prints in place of a status.
 _BOILERPLATE = re.compile(
@@ -54,6 +55,7 @@ def generate_client(spec: Path, config: Path, templates: Path, output: Path) -> 
     (output / "reading.py").write_text(reading, encoding="utf-8")
     typed.write_typed(project, document, output)
     write_operations(document, operations(document), output)
+    write_requests(document, output)
     # `meta: none` gives the package without its marker, and then its types count for nothing.
     (output / "py.typed").write_bytes(b"")
 

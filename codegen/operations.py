@@ -37,6 +37,7 @@ class Operation(NamedTuple):
         tag: Its first tag.
         retry: Its `x-retry`; "always" for verbs that may be repeated by their meaning.
         id_keys: The keys of its body that choose the id of what it makes.
+        body_keys: The keys of its body that the document names, where others may be sent, too.
     """
 
     id: OperationId
@@ -45,6 +46,7 @@ class Operation(NamedTuple):
     tag: str
     retry: Retry
     id_keys: tuple[str, ...] = ()
+    body_keys: frozenset[str] = frozenset()
 
 
 OPERATIONS: dict[OperationId, Operation] = {{
@@ -78,21 +80,28 @@ def _line(document: dict[str, Any], method: str, path: str, operation: dict[str,
     fields: list[object] = [name, method, path, tag, retry]
     if retry == "with-id":
         fields.append(_id_keys(document, path, operation))
-    return f"{name!r}: Operation({', '.join(repr(field) for field in fields)}),"
+    written = [repr(field) for field in fields]
+    keys = sorted(_body(document, operation).get("properties", {}))
+    if keys:
+        written.append(f"body_keys=frozenset({keys!r})")
+    return f"{name!r}: Operation({', '.join(written)}),"
 
 
 def _id_keys(document: dict[str, Any], path: str, operation: dict[str, Any]) -> tuple[str, ...]:
     """Find the body's properties `id` and `*_id` that are not in the path."""
-    body = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
-    schema = _resolve(document, body.get("schema", {}))
     keys = tuple(
         key
-        for key in sorted(schema.get("properties", {}))
+        for key in sorted(_body(document, operation).get("properties", {}))
         if (key == "id" or key.endswith("_id")) and f"{{{key}}}" not in path
     )
     if not keys:
         raise CodegenError(f"{operation['operationId']}: x-retry is with-id, and no id in the body")
     return keys
+
+
+def _body(document: dict[str, Any], operation: dict[str, Any]) -> dict[str, Any]:
+    body = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
+    return _resolve(document, body.get("schema", {}))
 
 
 def _resolve(document: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:

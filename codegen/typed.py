@@ -48,9 +48,7 @@ def write_typed(project: Project, document: dict[str, Any], package: Path) -> No
     (package / "typed/__init__.py").write_text(
         '"""The operations on models instead of plain JSON, sync and async."""\n', encoding="utf-8"
     )
-    described = {
-        tag["name"]: _prose(tag.get("description", "")) for tag in document.get("tags", ())
-    }
+    described = {tag["name"]: prose(tag.get("description", "")) for tag in document.get("tags", ())}
     collections = project.openapi.endpoint_collections_by_tag
     tags = [
         (tag, described.get(tag) or f"The operations tagged `{tag}`.")
@@ -143,7 +141,7 @@ class _Operation:
                 for each in (*item.get("parameters", ()), *self._spec.get("parameters", ()))
             )
         }
-        parts = [_prose(paragraph) for paragraph in paragraphs if paragraph.strip()]
+        parts = [prose(paragraph) for paragraph in paragraphs if paragraph.strip()]
         described = []
         for argument in self.endpoint.list_all_parameters():
             if self.page is not None and _is_of_pages(argument):
@@ -152,7 +150,7 @@ class _Operation:
             if not text and argument.description is not None:
                 text = argument.description.get_untrusted_value()
             if text.strip():
-                line = _prose(f"{argument.python_name}: {text}", indent="    ")
+                line = prose(f"{argument.python_name}: {text}", indent="    ")
                 described.append(textwrap.indent(line, "    "))
         if described:
             parts.append("\n".join(["Args:", *described]))
@@ -180,7 +178,7 @@ def _resolve(document: dict[str, Any], value: dict[str, Any]) -> dict[str, Any]:
     return value
 
 
-def _prose(text: str, *, indent: str = "") -> str:
+def prose(text: str, *, indent: str = "") -> str:
     """Fill a paragraph anew, so that it cannot end the docstring that it is put into."""
     safe = safe_for_docstring(UntrustedString(" ".join(text.split())))
     return textwrap.fill(

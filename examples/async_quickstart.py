@@ -6,6 +6,7 @@ pip install 'synth-pools[local]'
 import asyncio
 
 from synth_pools.local import LocalBackend
+from synth_pools.types import RolloutRequestDict
 
 
 async def main() -> None:
@@ -15,7 +16,7 @@ async def main() -> None:
         )
 
         async def run(seed: int) -> float:
-            request = {"seed": seed, "env": {"delay": 0.3, "reward": seed / 10}}
+            request: RolloutRequestDict = {"seed": seed, "env": {"delay": 0.3, "reward": seed / 10}}
             rollout = await client.create_rollout(pool["id"], request)
             async for event in client.rollouts.events(pool["id"], rollout["id"]):
                 print(f"seed {seed}: {event['event']}")

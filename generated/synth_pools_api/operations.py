@@ -79,6 +79,7 @@ class Operation(NamedTuple):
         tag: Its first tag.
         retry: Its `x-retry`; "always" for verbs that may be repeated by their meaning.
         id_keys: The keys of its body that choose the id of what it makes.
+        body_keys: The keys of its body that the document names, where others may be sent, too.
     """
 
     id: OperationId
@@ -87,6 +88,7 @@ class Operation(NamedTuple):
     tag: str
     retry: Retry
     id_keys: tuple[str, ...] = ()
+    body_keys: frozenset[str] = frozenset()
 
 
 OPERATIONS: dict[OperationId, Operation] = {
@@ -119,7 +121,35 @@ OPERATIONS: dict[OperationId, Operation] = {
         "always",
     ),
     "create_global_rollout": Operation(
-        "create_global_rollout", "POST", "/v1/rollouts", "agent_rollouts", "with-key"
+        "create_global_rollout",
+        "POST",
+        "/v1/rollouts",
+        "agent_rollouts",
+        "with-key",
+        body_keys=frozenset(
+            [
+                "context_overrides",
+                "env",
+                "inference_url",
+                "instance_id",
+                "limits",
+                "messages",
+                "metadata",
+                "mode",
+                "ops",
+                "override_bundle_id",
+                "params",
+                "policy",
+                "policy_config",
+                "pool_id",
+                "record",
+                "safety",
+                "seed",
+                "task_contract",
+                "task_id",
+                "trace_correlation_id",
+            ]
+        ),
     ),
     "create_image_release": Operation(
         "create_image_release",
@@ -127,18 +157,97 @@ OPERATIONS: dict[OperationId, Operation] = {
         "/v1/pools/{pool_id}/runtime_image_releases",
         "image_releases",
         "never",
+        body_keys=frozenset(
+            [
+                "archive_base64",
+                "compute_provider",
+                "dockerfile_path",
+                "entrypoint",
+                "env_vars",
+                "filename",
+                "image_ref",
+                "limits",
+                "metadata",
+                "name",
+                "source_kind",
+            ]
+        ),
     ),
     "create_pool": Operation(
-        "create_pool", "POST", "/v1/pools", "pools", "with-id", ("id", "pool_id")
+        "create_pool",
+        "POST",
+        "/v1/pools",
+        "pools",
+        "with-id",
+        ("id", "pool_id"),
+        body_keys=frozenset(
+            [
+                "backend",
+                "capacity",
+                "concurrency",
+                "config",
+                "container_url",
+                "container_urls",
+                "id",
+                "metadata",
+                "name",
+                "pool_config",
+                "pool_id",
+                "pool_metadata",
+                "target",
+                "tasks",
+            ]
+        ),
     ),
     "create_rollout": Operation(
-        "create_rollout", "POST", "/v1/pools/{pool_id}/rollouts", "rollouts", "with-key"
+        "create_rollout",
+        "POST",
+        "/v1/pools/{pool_id}/rollouts",
+        "rollouts",
+        "with-key",
+        body_keys=frozenset(
+            [
+                "context_overrides",
+                "env",
+                "inference_url",
+                "instance_id",
+                "limits",
+                "messages",
+                "metadata",
+                "mode",
+                "ops",
+                "override_bundle_id",
+                "params",
+                "policy",
+                "policy_config",
+                "pool_id",
+                "record",
+                "safety",
+                "seed",
+                "task_contract",
+                "task_id",
+                "trace_correlation_id",
+            ]
+        ),
     ),
     "create_rollout_batch": Operation(
-        "create_rollout_batch", "POST", "/v1/rollouts/batch", "agent_rollouts", "with-key"
+        "create_rollout_batch",
+        "POST",
+        "/v1/rollouts/batch",
+        "agent_rollouts",
+        "with-key",
+        body_keys=frozenset(["pool_id", "requests", "rollouts"]),
     ),
     "create_task": Operation(
-        "create_task", "POST", "/v1/pools/{pool_id}/tasks", "tasks", "with-id", ("id", "task_id")
+        "create_task",
+        "POST",
+        "/v1/pools/{pool_id}/tasks",
+        "tasks",
+        "with-id",
+        ("id", "task_id"),
+        body_keys=frozenset(
+            ["backend", "container_url", "id", "task_config", "task_id", "task_metadata"]
+        ),
     ),
     "delete_image_release": Operation(
         "delete_image_release",
@@ -354,10 +463,41 @@ OPERATIONS: dict[OperationId, Operation] = {
     ),
     "list_tasks": Operation("list_tasks", "GET", "/v1/pools/{pool_id}/tasks", "tasks", "always"),
     "patch_task": Operation(
-        "patch_task", "PATCH", "/v1/pools/{pool_id}/tasks/{task_id}", "tasks", "always"
+        "patch_task",
+        "PATCH",
+        "/v1/pools/{pool_id}/tasks/{task_id}",
+        "tasks",
+        "always",
+        body_keys=frozenset(
+            ["backend", "container_url", "id", "task_config", "task_id", "task_metadata"]
+        ),
     ),
     "pause_pool": Operation("pause_pool", "POST", "/v1/pools/{pool_id}/pause", "pools", "always"),
-    "replace_pool": Operation("replace_pool", "PUT", "/v1/pools/{pool_id}", "pools", "always"),
+    "replace_pool": Operation(
+        "replace_pool",
+        "PUT",
+        "/v1/pools/{pool_id}",
+        "pools",
+        "always",
+        body_keys=frozenset(
+            [
+                "backend",
+                "capacity",
+                "concurrency",
+                "config",
+                "container_url",
+                "container_urls",
+                "id",
+                "metadata",
+                "name",
+                "pool_config",
+                "pool_id",
+                "pool_metadata",
+                "target",
+                "tasks",
+            ]
+        ),
+    ),
     "replay_rollout": Operation(
         "replay_rollout", "POST", "/v1/rollouts/{rollout_id}/replay", "agent_rollouts", "with-key"
     ),
@@ -378,9 +518,40 @@ OPERATIONS: dict[OperationId, Operation] = {
         "rollouts",
         "always",
     ),
-    "update_pool": Operation("update_pool", "PATCH", "/v1/pools/{pool_id}", "pools", "always"),
+    "update_pool": Operation(
+        "update_pool",
+        "PATCH",
+        "/v1/pools/{pool_id}",
+        "pools",
+        "always",
+        body_keys=frozenset(
+            [
+                "backend",
+                "capacity",
+                "concurrency",
+                "config",
+                "container_url",
+                "container_urls",
+                "id",
+                "metadata",
+                "name",
+                "pool_config",
+                "pool_id",
+                "pool_metadata",
+                "target",
+                "tasks",
+            ]
+        ),
+    ),
     "update_task": Operation(
-        "update_task", "PUT", "/v1/pools/{pool_id}/tasks/{task_id}", "tasks", "always"
+        "update_task",
+        "PUT",
+        "/v1/pools/{pool_id}/tasks/{task_id}",
+        "tasks",
+        "always",
+        body_keys=frozenset(
+            ["backend", "container_url", "id", "task_config", "task_id", "task_metadata"]
+        ),
     ),
     "validate_rollout": Operation(
         "validate_rollout", "POST", "/v1/rollouts:validate", "agent_rollouts", "always"

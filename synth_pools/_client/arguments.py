@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from synth_pools.errors import ConfigurationError, RequestValidationError
@@ -41,6 +43,10 @@ _LONGEST_SECONDS = 1e9
 _LONGEST_IDEMPOTENCY_KEY = 255
 _BATCH_LISTS = ("rollouts", "requests")
 _LARGEST_BATCH = 1000
+# A key that is longer is no misspelt one.
+_LONGEST_KEY = 40
+_NONE: AbstractSet[str] = frozenset()
+_LOG = logging.getLogger("synth_pools")
 
 
 class JSONBody:
@@ -259,6 +265,55 @@ def request_body(request: Mapping[str, Any]) -> Any:
     """
     _check_mapping(request, "request")
     return JSONBody(request if isinstance(request, dict) else dict(request))
+
+
+def definition_body(
+    request: Mapping[str, Any], known: AbstractSet[str], tasks: AbstractSet[str] = _NONE
+) -> Any:
+    """Wrap the definition of a pool or task, or a part of one, for the request builders.
+
+    A key that is one or two letters from a known one is sent, and logged: a newer service may know
+    it, but most often it is misspelt.
+
+    Args:
+        request: The definition.
+        known: The keys that the document names.
+        tasks: The same for the tasks in it.
+
+    Raises:
+        RequestValidationError: It is not a mapping.
+    """
+    body = request_body(request)
+    _warn_of_misspelt(request, known, "")
+    listed = request.get("tasks") if tasks else None
+    for index, task in enumerate(listed if isinstance(listed, list | tuple) else ()):
+        if isinstance(task, Mapping):
+            _warn_of_misspelt(task, tasks, f"tasks[{index}].")
+    return body
+
+
+def _warn_of_misspelt(request: Mapping[str, Any], known: AbstractSet[str], where: str) -> None:
+    for key in request:
+        if not isinstance(key, str) or key in known or not 2 < len(key) <= _LONGEST_KEY:
+            continue
+        near = min(known, key=lambda name: (_distance(key, name), name))
+        # Of a short word too many others are two letters away.
+        if _distance(key, near) <= min(2, len(key) // 3):
+            _LOG.warning("%s%s is sent, but not known: is %s meant?", where, key, near)
+
+
+def _distance(one: str, other: str) -> int:
+    """Count the letters to insert, remove, replace or swap until two words are one."""
+    before: list[int] = []
+    row = list(range(len(other) + 1))
+    for i, letter in enumerate(one, 1):
+        earlier, before, row = before, row, [i]
+        for j, wanted in enumerate(other, 1):
+            cost = min(before[j] + 1, row[j - 1] + 1, before[j - 1] + (letter != wanted))
+            if i > 1 and j > 1 and letter == other[j - 2] and one[i - 2] == wanted:
+                cost = min(cost, earlier[j - 2] + 1)
+            row.append(cost)
+    return row[-1]
 
 
 def chosen_pool_id(request: Mapping[str, Any]) -> str:

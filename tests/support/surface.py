@@ -28,13 +28,18 @@ class Call(NamedTuple):
         return f"{self.name}({', '.join(given)})"
 
 
-POOL = {
+POOL: dict[str, Any] = {
     "name": "docs-example-pool",
     "target": "arbitrary",
     "tasks": [],
     "metadata": {"a": None, "ä": [1.0, 1e-7, 2**70, True], "nested": {"": ""}},
 }
-ROLLOUT = {"seed": 7, "mode": "sync", "env": {"config": {"x": 0.1}}, "messages": [{"role": "user"}]}
+ROLLOUT: dict[str, Any] = {
+    "seed": 7,
+    "mode": "sync",
+    "env": {"config": {"x": 0.1}},
+    "messages": [{"role": "user"}],
+}
 ANYTHING = {"not_canonical": 1, "seed": None}
 BATCH = {"pool_id": "pool_1", "rollouts": [ROLLOUT, {}], "requests": [ANYTHING], "later": None}
 PAGE = {"state": "active", "limit": 7, "cursor": "next page/+&=ü"}

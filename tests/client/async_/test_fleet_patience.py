@@ -168,7 +168,7 @@ async def test_sync_rollouts_run_on_all_connections(
         return when(lambda: len(keys) >= 120, answer({"id": key, "status": "completed"}))
 
     server.play(choose=lambda seen: create(seen) if seen.path.endswith("/rollouts") else answer({}))
-    requests = [{"seed": seed, "mode": "sync"} for seed in range(120)]
+    requests: list[dict[str, Any]] = [{"seed": seed, "mode": "sync"} for seed in range(120)]
     outcomes = await gather(fleet_client.rollouts.run_many(P, requests, max_in_flight=120))
     assert all(outcome.ok for outcome in outcomes)
     assert not caplog.records

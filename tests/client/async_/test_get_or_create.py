@@ -28,12 +28,14 @@ async def local(backend: LocalBackend) -> AsyncIterator[AsyncContainerPoolsClien
         yield client
 
 
-@pytest.mark.parametrize("name", ["pool_id", "id"])
-async def test_it_is_created_once(local: AsyncContainerPoolsClient, name: str) -> None:
-    made = await local.get_or_create_pool({name: f"by-{name}", "name": "first"})
-    assert (made["id"], made["name"]) == (f"by-{name}", "first")
-    assert await local.get_or_create_pool({name: f"by-{name}", "name": "second"}) == made
-    assert await local.get_or_create({name: f"by-{name}", "name": "third"}) == made
+@pytest.mark.parametrize("chosen", [{"pool_id": "by-pool_id"}, {"id": "by-id"}])
+async def test_it_is_created_once(local: AsyncContainerPoolsClient, chosen: dict[str, Any]) -> None:
+    (pool_id,) = chosen.values()
+    first, second, third = (dict[str, Any](chosen, name=name) for name in ("1", "2", "3"))
+    made = await local.get_or_create_pool(first)
+    assert (made["id"], made["name"]) == (pool_id, "1")
+    assert await local.get_or_create_pool(second) == made
+    assert await local.get_or_create(third) == made
 
 
 async def test_an_archived_one_is_a_conflict_that_says_so(local: AsyncContainerPoolsClient) -> None:

@@ -22,7 +22,7 @@ from tests.support.surface import P, R
 from tests.support.tracing import recorded_spans
 
 SIGNED = "signature-4711"
-SECRET_BODY = {"seed": 1, "metadata": {"hush": "body-4711"}}
+SECRET_BODY: dict[str, Any] = {"seed": 1, "metadata": {"hush": "body-4711"}}
 
 
 def messages(caplog: pytest.LogCaptureFixture, level: int) -> list[str]:

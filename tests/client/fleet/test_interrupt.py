@@ -66,7 +66,7 @@ def test_interrupt(tmp_path: Path, variant: str, on_interrupt: str) -> None:
         client.delete_pool(pool)
 
 
-def requests_without_end() -> list[dict[str, int]]:
+def requests_without_end() -> list[dict[str, Any]]:
     return [{"seed": seed} for seed in range(100_000)]
 
 

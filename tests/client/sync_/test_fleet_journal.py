@@ -116,7 +116,7 @@ def test_a_run_that_was_left_goes_on(
     service: FleetService, fleet_client: ContainerPoolsClient, journal: Path
 ) -> None:
     service.seconds = 0.01
-    requests = [{"seed": seed} for seed in range(60)]
+    requests: list[dict[str, Any]] = [{"seed": seed} for seed in range(60)]
     seen: list[int] = []
     rounds = 0
     while True:
@@ -144,7 +144,7 @@ def test_a_journal_of_another_run_is_refused(
     fleet_client: ContainerPoolsClient,
     journal: Path,
 ) -> None:
-    requests = [{"seed": seed} for seed in range(6)]
+    requests: list[dict[str, Any]] = [{"seed": seed} for seed in range(6)]
     run(fleet_client, requests, journal)
     server.requests.clear()
     content = content_of(journal)
@@ -165,7 +165,7 @@ def test_a_journal_of_another_run_is_refused(
 def test_two_runs_at_once_are_refused(
     service: FleetService, fleet_client: ContainerPoolsClient, journal: Path
 ) -> None:
-    requests = [{"seed": seed} for seed in range(50)]
+    requests: list[dict[str, Any]] = [{"seed": seed} for seed in range(50)]
     with fleet_client.rollouts.run_many(P, requests, journal=journal) as fleet:
         fleet.__next__()
         with pytest.raises(JournalError, match="another run is using it"):
@@ -179,7 +179,7 @@ def test_what_was_given_up_is_taken_up_again(
     fleet_client: ContainerPoolsClient,
     journal: Path,
 ) -> None:
-    requests = [{"seed": seed} for seed in range(4)]
+    requests: list[dict[str, Any]] = [{"seed": seed} for seed in range(4)]
     server.refuse()
     fleet = fleet_client.rollouts.run_many(P, requests, journal=journal, patience=0.3)
     with pytest.raises(FleetStoppedError):
@@ -213,7 +213,7 @@ def test_a_journal_that_cannot_be_written_ends_the_fleet(
 def test_a_child_that_is_forked_meanwhile_does_not_keep_the_journal(
     service: FleetService, fleet_client: ContainerPoolsClient, journal: Path
 ) -> None:
-    requests = [{"seed": seed} for seed in range(50)]
+    requests: list[dict[str, Any]] = [{"seed": seed} for seed in range(50)]
     with fleet_client.rollouts.run_many(P, requests, journal=journal) as fleet:
         fleet.__next__()
         with idle_child() as open_files:
@@ -228,7 +228,7 @@ def test_a_journal_stays_where_it_is_when_the_program_changes_its_directory(
     journal: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    requests = [{"seed": seed} for seed in range(6)]
+    requests: list[dict[str, Any]] = [{"seed": seed} for seed in range(6)]
     monkeypatch.chdir(journal.parent)
     run(fleet_client, requests, Path(journal.name))
     fleet = fleet_client.rollouts.run_many(P, requests, journal=journal.name)

@@ -31,12 +31,14 @@ def local(backend: LocalBackend) -> Iterator[ContainerPoolsClient]:
         yield client
 
 
-@pytest.mark.parametrize("name", ["pool_id", "id"])
-def test_it_is_created_once(local: ContainerPoolsClient, name: str) -> None:
-    made = local.get_or_create_pool({name: f"by-{name}", "name": "first"})
-    assert (made["id"], made["name"]) == (f"by-{name}", "first")
-    assert local.get_or_create_pool({name: f"by-{name}", "name": "second"}) == made
-    assert local.get_or_create({name: f"by-{name}", "name": "third"}) == made
+@pytest.mark.parametrize("chosen", [{"pool_id": "by-pool_id"}, {"id": "by-id"}])
+def test_it_is_created_once(local: ContainerPoolsClient, chosen: dict[str, Any]) -> None:
+    (pool_id,) = chosen.values()
+    first, second, third = (dict[str, Any](chosen, name=name) for name in ("1", "2", "3"))
+    made = local.get_or_create_pool(first)
+    assert (made["id"], made["name"]) == (pool_id, "1")
+    assert local.get_or_create_pool(second) == made
+    assert local.get_or_create(third) == made
 
 
 def test_an_archived_one_is_a_conflict_that_says_so(local: ContainerPoolsClient) -> None:

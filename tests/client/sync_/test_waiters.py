@@ -188,7 +188,7 @@ def test_run(backend: LocalBackend) -> None:
     with local(backend) as client:
         pool = client.create_pool({"name": "run"})
         events: list[str] = []
-        request = {"seed": 1, "env": {"delay": 0.1, "events": 3, "reward": 0.5}}
+        request: dict[str, Any] = {"seed": 1, "env": {"delay": 0.1, "events": 3, "reward": 0.5}}
         rollout = client.rollouts.run(
             pool["id"], request, on_event=lambda event: events.append(event["event"])
         )
@@ -282,7 +282,7 @@ def test_bad_arguments_are_refused_before_anything_is_sent(
     with pytest.raises(RequestValidationError, match="^on_event must be callable, not int"):
         client.rollouts.run(P, {}, on_event=7)  # type: ignore[arg-type]
     with pytest.raises(RequestValidationError, match="unsupported keys: x"):
-        client.rollouts.run(P, {"x": 1})
+        client.rollouts.run(P, {"x": 1})  # type: ignore[dict-item]
     with pytest.raises(RequestValidationError, match="idempotency_key"):
         client.rollouts.run(P, {}, idempotency_key=" ")
     assert server.connections == 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from synth_pools._client._async.facade.base import (
@@ -30,13 +29,14 @@ if TYPE_CHECKING:
     from synth_pools._client._async.event_stream import AsyncEventStream
     from synth_pools._client._async.pagination import AsyncEventPages, AsyncItems
     from synth_pools._client._async.waiters import RolloutPath
+    from synth_pools_api.requests import PlainRequest, RolloutBatchRequestDict, RolloutRequestDict
 
 
 class AsyncAgentRolloutOperations(AsyncOperations):
     """The operations on rollouts without naming their pool."""
 
     async def create_global_rollout(
-        self, request: Mapping[str, Any], *, idempotency_key: str | None = None
+        self, request: RolloutRequestDict | PlainRequest, *, idempotency_key: str | None = None
     ) -> dict[str, Any]:
         """Start a rollout; without a ``pool_id`` in the request the service chooses the pool.
 
@@ -64,7 +64,7 @@ class AsyncAgentRolloutOperations(AsyncOperations):
             ),
         )
 
-    async def validate_rollout(self, request: Mapping[str, Any]) -> dict[str, Any]:
+    async def validate_rollout(self, request: RolloutRequestDict | PlainRequest) -> dict[str, Any]:
         """Check a request as `create_global_rollout` would; nothing is created.
 
         Args:
@@ -80,7 +80,7 @@ class AsyncAgentRolloutOperations(AsyncOperations):
         )
 
     async def create_rollout_batch(
-        self, request: Mapping[str, Any], *, idempotency_key: str | None = None
+        self, request: RolloutBatchRequestDict | PlainRequest, *, idempotency_key: str | None = None
     ) -> dict[str, Any]:
         """Start many rollouts, each on its own, in order: one that is refused stops no other.
 

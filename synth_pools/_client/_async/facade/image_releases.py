@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from synth_pools._client._async.facade.base import ONCE, AsyncOperations, or_unset
 from synth_pools._client.arguments import path_segment, query_text, request_body
 from synth_pools_api import api
+
+if TYPE_CHECKING:
+    from synth_pools_api.requests import ImageReleaseDefinitionDict, PlainRequest
 
 
 class AsyncImageReleaseOperations(AsyncOperations):
@@ -35,7 +37,7 @@ class AsyncImageReleaseOperations(AsyncOperations):
         )
 
     async def create_image_release(
-        self, pool_id: str, request: Mapping[str, Any]
+        self, pool_id: str, request: ImageReleaseDefinitionDict | PlainRequest
     ) -> dict[str, Any]:
         """Publish an image, or what one is built from.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -10,20 +9,27 @@ from synth_pools._client._async.facade.base import AsyncOperations, page
 from synth_pools._client.arguments import (
     check_limit,
     chosen_pool_id,
+    definition_body,
     path_segment,
-    request_body,
 )
 from synth_pools.errors import ConflictError, NotFoundError
 from synth_pools_api import api
+from synth_pools_api.operations import OPERATIONS
 
 if TYPE_CHECKING:
     from synth_pools._client._async.pagination import AsyncItems
+    from synth_pools_api.requests import PlainRequest, PoolDefinitionDict, PoolPatchDict
+
+
+def _definition(request: PoolDefinitionDict | PoolPatchDict | PlainRequest) -> Any:
+    keys = OPERATIONS["create_pool"].body_keys
+    return definition_body(request, keys, tasks=OPERATIONS["create_task"].body_keys)
 
 
 class AsyncPoolOperations(AsyncOperations):
     """The operations on pools, under their full and their short names."""
 
-    async def create_pool(self, request: Mapping[str, Any]) -> dict[str, Any]:
+    async def create_pool(self, request: PoolDefinitionDict | PlainRequest) -> dict[str, Any]:
         """Create a pool.
 
         Args:
@@ -38,10 +44,10 @@ class AsyncPoolOperations(AsyncOperations):
             ValidationFailedError: The definition is invalid; the message names the fields.
         """
         return await self._transport.request(
-            "create_pool", api.pools.create_pool._get_kwargs(body=request_body(request))
+            "create_pool", api.pools.create_pool._get_kwargs(body=_definition(request))
         )
 
-    async def create(self, request: Mapping[str, Any]) -> dict[str, Any]:
+    async def create(self, request: PoolDefinitionDict | PlainRequest) -> dict[str, Any]:
         """Create a pool.
 
         Args:
@@ -57,7 +63,9 @@ class AsyncPoolOperations(AsyncOperations):
         """
         return await self.create_pool(request)
 
-    async def get_or_create_pool(self, request: Mapping[str, Any]) -> dict[str, Any]:
+    async def get_or_create_pool(
+        self, request: PoolDefinitionDict | PlainRequest
+    ) -> dict[str, Any]:
         """Get the pool whose id ``request`` chooses, and create it where there is none yet.
 
         Of a pool that is there, the definition stays as it is: compare it, or use `replace_pool`.
@@ -84,7 +92,7 @@ class AsyncPoolOperations(AsyncOperations):
                     return pool
             raise
 
-    async def get_or_create(self, request: Mapping[str, Any]) -> dict[str, Any]:
+    async def get_or_create(self, request: PoolDefinitionDict | PlainRequest) -> dict[str, Any]:
         """Get the pool whose id ``request`` chooses, and create it where there is none yet.
 
         Of a pool that is there, the definition stays as it is: compare it, or use `replace_pool`.
@@ -215,7 +223,9 @@ class AsyncPoolOperations(AsyncOperations):
         """
         return await self.get_pool(pool_id)
 
-    async def replace_pool(self, pool_id: str, request: Mapping[str, Any]) -> dict[str, Any]:
+    async def replace_pool(
+        self, pool_id: str, request: PoolDefinitionDict | PlainRequest
+    ) -> dict[str, Any]:
         """Replace a pool's definition: what ``request`` does not name goes back to its default.
 
         Args:
@@ -232,10 +242,12 @@ class AsyncPoolOperations(AsyncOperations):
         """
         pool_id = path_segment(pool_id, "pool_id")
         return await self._transport.request(
-            "replace_pool", api.pools.replace_pool._get_kwargs(pool_id, body=request_body(request))
+            "replace_pool", api.pools.replace_pool._get_kwargs(pool_id, body=_definition(request))
         )
 
-    async def replace(self, pool_id: str, request: Mapping[str, Any]) -> dict[str, Any]:
+    async def replace(
+        self, pool_id: str, request: PoolDefinitionDict | PlainRequest
+    ) -> dict[str, Any]:
         """Replace a pool's definition: what ``request`` does not name goes back to its default.
 
         Args:
@@ -252,7 +264,9 @@ class AsyncPoolOperations(AsyncOperations):
         """
         return await self.replace_pool(pool_id, request)
 
-    async def update_pool(self, pool_id: str, request: Mapping[str, Any]) -> dict[str, Any]:
+    async def update_pool(
+        self, pool_id: str, request: PoolPatchDict | PlainRequest
+    ) -> dict[str, Any]:
         """Change a part of a pool's definition: objects merge, null removes, arrays replace.
 
         Args:
@@ -269,10 +283,10 @@ class AsyncPoolOperations(AsyncOperations):
         """
         pool_id = path_segment(pool_id, "pool_id")
         return await self._transport.request(
-            "update_pool", api.pools.update_pool._get_kwargs(pool_id, body=request_body(request))
+            "update_pool", api.pools.update_pool._get_kwargs(pool_id, body=_definition(request))
         )
 
-    async def update(self, pool_id: str, request: Mapping[str, Any]) -> dict[str, Any]:
+    async def update(self, pool_id: str, request: PoolPatchDict | PlainRequest) -> dict[str, Any]:
         """Change a part of a pool's definition: objects merge, null removes, arrays replace.
 
         Args:

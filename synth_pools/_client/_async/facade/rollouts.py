@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from synth_pools._client._async.facade.base import (
@@ -31,13 +30,18 @@ if TYPE_CHECKING:
     from synth_pools._client._async.event_stream import AsyncEventStream
     from synth_pools._client._async.pagination import AsyncEventPages, AsyncItems
     from synth_pools._client._async.waiters import RolloutPath
+    from synth_pools_api.requests import PlainRequest, RolloutRequestDict
 
 
 class AsyncRolloutOperations(AsyncOperations):
     """The operations on the rollouts of one pool."""
 
     async def create_rollout(
-        self, pool_id: str, request: Mapping[str, Any], *, idempotency_key: str | None = None
+        self,
+        pool_id: str,
+        request: RolloutRequestDict | PlainRequest,
+        *,
+        idempotency_key: str | None = None,
     ) -> dict[str, Any]:
         """Start a rollout on a pool.
 
@@ -344,7 +348,7 @@ class AsyncRolloutOperations(AsyncOperations):
         )
 
     def _creation(
-        self, pool_id: str, request: Mapping[str, Any], idempotency_key: str | None
+        self, pool_id: str, request: RolloutRequestDict | PlainRequest, idempotency_key: str | None
     ) -> Call:
         return api.rollouts.create_rollout._get_kwargs(
             pool_id,

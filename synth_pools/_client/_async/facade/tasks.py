@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from synth_pools._client._async.facade.base import ONCE, AsyncOperations
-from synth_pools._client.arguments import path_segment, request_body
+from synth_pools._client.arguments import definition_body, path_segment
 from synth_pools_api import api
+from synth_pools_api.operations import OPERATIONS
+
+if TYPE_CHECKING:
+    from synth_pools_api.requests import PlainRequest, TaskDefinitionDict, TaskPatchDict
+
+
+def _definition(request: TaskDefinitionDict | TaskPatchDict | PlainRequest) -> Any:
+    return definition_body(request, OPERATIONS["create_task"].body_keys)
 
 
 class AsyncTaskOperations(AsyncOperations):
@@ -30,7 +37,9 @@ class AsyncTaskOperations(AsyncOperations):
             "list_tasks", api.tasks.list_tasks._get_kwargs(pool_id, prefer=ONCE)
         )
 
-    async def create_task(self, pool_id: str, request: Mapping[str, Any]) -> dict[str, Any]:
+    async def create_task(
+        self, pool_id: str, request: TaskDefinitionDict | PlainRequest
+    ) -> dict[str, Any]:
         """Add a task to a pool.
 
         Args:
@@ -47,11 +56,11 @@ class AsyncTaskOperations(AsyncOperations):
         """
         pool_id = path_segment(pool_id, "pool_id")
         return await self._transport.request(
-            "create_task", api.tasks.create_task._get_kwargs(pool_id, body=request_body(request))
+            "create_task", api.tasks.create_task._get_kwargs(pool_id, body=_definition(request))
         )
 
     async def update_task(
-        self, pool_id: str, task_id: str, request: Mapping[str, Any]
+        self, pool_id: str, task_id: str, request: TaskDefinitionDict | PlainRequest
     ) -> dict[str, Any]:
         """Replace a task's definition: what ``request`` does not name goes back to its default.
 
@@ -72,11 +81,11 @@ class AsyncTaskOperations(AsyncOperations):
         task_id = path_segment(task_id, "task_id")
         return await self._transport.request(
             "update_task",
-            api.tasks.update_task._get_kwargs(pool_id, task_id, body=request_body(request)),
+            api.tasks.update_task._get_kwargs(pool_id, task_id, body=_definition(request)),
         )
 
     async def patch_task(
-        self, pool_id: str, task_id: str, request: Mapping[str, Any]
+        self, pool_id: str, task_id: str, request: TaskPatchDict | PlainRequest
     ) -> dict[str, Any]:
         """Change a part of a task's definition: objects merge, null removes, arrays replace.
 
@@ -97,7 +106,7 @@ class AsyncTaskOperations(AsyncOperations):
         task_id = path_segment(task_id, "task_id")
         return await self._transport.request(
             "patch_task",
-            api.tasks.patch_task._get_kwargs(pool_id, task_id, body=request_body(request)),
+            api.tasks.patch_task._get_kwargs(pool_id, task_id, body=_definition(request)),
         )
 
     async def delete_task(self, pool_id: str, task_id: str) -> dict[str, Any]:

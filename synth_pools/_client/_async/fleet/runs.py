@@ -24,6 +24,7 @@ from synth_pools.errors import RequestValidationError
 if TYPE_CHECKING:
     from synth_pools._client._async.fleet.fleet import AsyncFleet
     from synth_pools._client.fleet.outcomes import FleetProgress, RolloutOutcome
+    from synth_pools_api.requests import PlainRequest, RolloutRequestDict
 
 _MOST_IN_FLIGHT = 10_000
 
@@ -37,7 +38,7 @@ class AsyncRolloutRunner(AsyncNamespace):
     async def run(
         self,
         pool_id: str,
-        request: Mapping[str, Any],
+        request: RolloutRequestDict | PlainRequest,
         *,
         on_event: Callable[[dict[str, Any]], Any] | None = None,
         timeout: float | None = None,
@@ -86,7 +87,8 @@ class AsyncRolloutRunner(AsyncNamespace):
     def run_many(
         self,
         pool_id: str,
-        requests: Iterable[Mapping[str, Any]] | AsyncIterable[Mapping[str, Any]],
+        requests: Iterable[RolloutRequestDict | PlainRequest]
+        | AsyncIterable[RolloutRequestDict | PlainRequest],
         *,
         max_in_flight: int = 64,
         on_result: Callable[[RolloutOutcome], Any] | None = None,

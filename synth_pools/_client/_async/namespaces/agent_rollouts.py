@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ from synth_pools._client.http.content import OnProgress
 if TYPE_CHECKING:
     from synth_pools._client._async.event_stream import AsyncEventStream
     from synth_pools._client._async.pagination import AsyncEventPages, AsyncItems
+    from synth_pools_api.requests import PlainRequest, RolloutBatchRequestDict, RolloutRequestDict
 
 
 class AsyncArtifactFiles(AsyncNamespace):
@@ -203,7 +203,7 @@ class AsyncAgentRolloutsNamespace(AsyncArtifactFiles):
         )
 
     async def create(
-        self, request: Mapping[str, Any], *, idempotency_key: str | None = None
+        self, request: RolloutRequestDict | PlainRequest, *, idempotency_key: str | None = None
     ) -> dict[str, Any]:
         """Start a rollout; without a ``pool_id`` in the request the service chooses the pool.
 
@@ -224,7 +224,7 @@ class AsyncAgentRolloutsNamespace(AsyncArtifactFiles):
         """
         return await self._client.create_global_rollout(request, idempotency_key=idempotency_key)
 
-    async def validate(self, request: Mapping[str, Any]) -> dict[str, Any]:
+    async def validate(self, request: RolloutRequestDict | PlainRequest) -> dict[str, Any]:
         """Check a request as `create_global_rollout` would; nothing is created.
 
         Args:
@@ -237,7 +237,7 @@ class AsyncAgentRolloutsNamespace(AsyncArtifactFiles):
         return await self._client.validate_rollout(request)
 
     async def create_batch(
-        self, request: Mapping[str, Any], *, idempotency_key: str | None = None
+        self, request: RolloutBatchRequestDict | PlainRequest, *, idempotency_key: str | None = None
     ) -> dict[str, Any]:
         """Start many rollouts, each on its own, in order: one that is refused stops no other.
 

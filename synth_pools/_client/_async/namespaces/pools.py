@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from synth_pools._client._async.facade.base import AsyncNamespace
 from synth_pools._client._async.facade.pools import AsyncPoolOperations
 from synth_pools._client._async.facade.tasks import AsyncTaskOperations
+
+if TYPE_CHECKING:
+    from synth_pools_api.requests import PlainRequest, TaskDefinitionDict, TaskPatchDict
 
 
 class AsyncTasksNamespace(AsyncNamespace):
@@ -30,7 +32,9 @@ class AsyncTasksNamespace(AsyncNamespace):
         """
         return await self._client.list_tasks(pool_id)
 
-    async def create(self, pool_id: str, request: Mapping[str, Any]) -> dict[str, Any]:
+    async def create(
+        self, pool_id: str, request: TaskDefinitionDict | PlainRequest
+    ) -> dict[str, Any]:
         """Add a task to a pool.
 
         Args:
@@ -48,7 +52,7 @@ class AsyncTasksNamespace(AsyncNamespace):
         return await self._client.create_task(pool_id, request)
 
     async def update(
-        self, pool_id: str, task_id: str, request: Mapping[str, Any]
+        self, pool_id: str, task_id: str, request: TaskDefinitionDict | PlainRequest
     ) -> dict[str, Any]:
         """Replace a task's definition: what ``request`` does not name goes back to its default.
 
@@ -67,7 +71,9 @@ class AsyncTasksNamespace(AsyncNamespace):
         """
         return await self._client.update_task(pool_id, task_id, request)
 
-    async def patch(self, pool_id: str, task_id: str, request: Mapping[str, Any]) -> dict[str, Any]:
+    async def patch(
+        self, pool_id: str, task_id: str, request: TaskPatchDict | PlainRequest
+    ) -> dict[str, Any]:
         """Change a part of a task's definition: objects merge, null removes, arrays replace.
 
         Args:

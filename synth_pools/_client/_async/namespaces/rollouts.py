@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from synth_pools._client._async.fleet.runs import AsyncRolloutRunner
@@ -10,6 +9,7 @@ from synth_pools._client._async.fleet.runs import AsyncRolloutRunner
 if TYPE_CHECKING:
     from synth_pools._client._async.event_stream import AsyncEventStream
     from synth_pools._client._async.pagination import AsyncEventPages, AsyncItems
+    from synth_pools_api.requests import PlainRequest, RolloutRequestDict
 
 
 class AsyncRolloutsNamespace(AsyncRolloutRunner):
@@ -74,7 +74,11 @@ class AsyncRolloutsNamespace(AsyncRolloutRunner):
         )
 
     async def create(
-        self, pool_id: str, request: Mapping[str, Any], *, idempotency_key: str | None = None
+        self,
+        pool_id: str,
+        request: RolloutRequestDict | PlainRequest,
+        *,
+        idempotency_key: str | None = None,
     ) -> dict[str, Any]:
         """Start a rollout on a pool.
 

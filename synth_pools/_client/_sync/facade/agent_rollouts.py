@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from synth_pools._client._sync.facade.base import (
@@ -33,13 +32,14 @@ if TYPE_CHECKING:
     from synth_pools._client._sync.event_stream import EventStream
     from synth_pools._client._sync.pagination import EventPages, Items
     from synth_pools._client._sync.waiters import RolloutPath
+    from synth_pools_api.requests import PlainRequest, RolloutBatchRequestDict, RolloutRequestDict
 
 
 class AgentRolloutOperations(Operations):
     """The operations on rollouts without naming their pool."""
 
     def create_global_rollout(
-        self, request: Mapping[str, Any], *, idempotency_key: str | None = None
+        self, request: RolloutRequestDict | PlainRequest, *, idempotency_key: str | None = None
     ) -> dict[str, Any]:
         """Start a rollout; without a ``pool_id`` in the request the service chooses the pool.
 
@@ -67,7 +67,7 @@ class AgentRolloutOperations(Operations):
             ),
         )
 
-    def validate_rollout(self, request: Mapping[str, Any]) -> dict[str, Any]:
+    def validate_rollout(self, request: RolloutRequestDict | PlainRequest) -> dict[str, Any]:
         """Check a request as `create_global_rollout` would; nothing is created.
 
         Args:
@@ -83,7 +83,7 @@ class AgentRolloutOperations(Operations):
         )
 
     def create_rollout_batch(
-        self, request: Mapping[str, Any], *, idempotency_key: str | None = None
+        self, request: RolloutBatchRequestDict | PlainRequest, *, idempotency_key: str | None = None
     ) -> dict[str, Any]:
         """Start many rollouts, each on its own, in order: one that is refused stops no other.
 

@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from synth_pools._client._sync.facade.base import ONCE, Operations, or_unset
 from synth_pools._client.arguments import path_segment, query_text, request_body
 from synth_pools_api import api
+
+if TYPE_CHECKING:
+    from synth_pools_api.requests import ImageReleaseDefinitionDict, PlainRequest
 
 
 class ImageReleaseOperations(Operations):
@@ -37,7 +39,9 @@ class ImageReleaseOperations(Operations):
             api.image_releases.list_image_releases._get_kwargs(pool_id, prefer=ONCE),
         )
 
-    def create_image_release(self, pool_id: str, request: Mapping[str, Any]) -> dict[str, Any]:
+    def create_image_release(
+        self, pool_id: str, request: ImageReleaseDefinitionDict | PlainRequest
+    ) -> dict[str, Any]:
         """Publish an image, or what one is built from.
 
         Args:

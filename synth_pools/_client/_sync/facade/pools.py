@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -13,20 +12,27 @@ from synth_pools._client._sync.facade.base import Operations, page
 from synth_pools._client.arguments import (
     check_limit,
     chosen_pool_id,
+    definition_body,
     path_segment,
-    request_body,
 )
 from synth_pools.errors import ConflictError, NotFoundError
 from synth_pools_api import api
+from synth_pools_api.operations import OPERATIONS
 
 if TYPE_CHECKING:
     from synth_pools._client._sync.pagination import Items
+    from synth_pools_api.requests import PlainRequest, PoolDefinitionDict, PoolPatchDict
+
+
+def _definition(request: PoolDefinitionDict | PoolPatchDict | PlainRequest) -> Any:
+    keys = OPERATIONS["create_pool"].body_keys
+    return definition_body(request, keys, tasks=OPERATIONS["create_task"].body_keys)
 
 
 class PoolOperations(Operations):
     """The operations on pools, under their full and their short names."""
 
-    def create_pool(self, request: Mapping[str, Any]) -> dict[str, Any]:
+    def create_pool(self, request: PoolDefinitionDict | PlainRequest) -> dict[str, Any]:
         """Create a pool.
 
         Args:
@@ -41,10 +47,10 @@ class PoolOperations(Operations):
             ValidationFailedError: The definition is invalid; the message names the fields.
         """
         return self._transport.request(
-            "create_pool", api.pools.create_pool._get_kwargs(body=request_body(request))
+            "create_pool", api.pools.create_pool._get_kwargs(body=_definition(request))
         )
 
-    def create(self, request: Mapping[str, Any]) -> dict[str, Any]:
+    def create(self, request: PoolDefinitionDict | PlainRequest) -> dict[str, Any]:
         """Create a pool.
 
         Args:
@@ -60,7 +66,7 @@ class PoolOperations(Operations):
         """
         return self.create_pool(request)
 
-    def get_or_create_pool(self, request: Mapping[str, Any]) -> dict[str, Any]:
+    def get_or_create_pool(self, request: PoolDefinitionDict | PlainRequest) -> dict[str, Any]:
         """Get the pool whose id ``request`` chooses, and create it where there is none yet.
 
         Of a pool that is there, the definition stays as it is: compare it, or use `replace_pool`.
@@ -87,7 +93,7 @@ class PoolOperations(Operations):
                     return pool
             raise
 
-    def get_or_create(self, request: Mapping[str, Any]) -> dict[str, Any]:
+    def get_or_create(self, request: PoolDefinitionDict | PlainRequest) -> dict[str, Any]:
         """Get the pool whose id ``request`` chooses, and create it where there is none yet.
 
         Of a pool that is there, the definition stays as it is: compare it, or use `replace_pool`.
@@ -216,7 +222,9 @@ class PoolOperations(Operations):
         """
         return self.get_pool(pool_id)
 
-    def replace_pool(self, pool_id: str, request: Mapping[str, Any]) -> dict[str, Any]:
+    def replace_pool(
+        self, pool_id: str, request: PoolDefinitionDict | PlainRequest
+    ) -> dict[str, Any]:
         """Replace a pool's definition: what ``request`` does not name goes back to its default.
 
         Args:
@@ -233,10 +241,10 @@ class PoolOperations(Operations):
         """
         pool_id = path_segment(pool_id, "pool_id")
         return self._transport.request(
-            "replace_pool", api.pools.replace_pool._get_kwargs(pool_id, body=request_body(request))
+            "replace_pool", api.pools.replace_pool._get_kwargs(pool_id, body=_definition(request))
         )
 
-    def replace(self, pool_id: str, request: Mapping[str, Any]) -> dict[str, Any]:
+    def replace(self, pool_id: str, request: PoolDefinitionDict | PlainRequest) -> dict[str, Any]:
         """Replace a pool's definition: what ``request`` does not name goes back to its default.
 
         Args:
@@ -253,7 +261,7 @@ class PoolOperations(Operations):
         """
         return self.replace_pool(pool_id, request)
 
-    def update_pool(self, pool_id: str, request: Mapping[str, Any]) -> dict[str, Any]:
+    def update_pool(self, pool_id: str, request: PoolPatchDict | PlainRequest) -> dict[str, Any]:
         """Change a part of a pool's definition: objects merge, null removes, arrays replace.
 
         Args:
@@ -270,10 +278,10 @@ class PoolOperations(Operations):
         """
         pool_id = path_segment(pool_id, "pool_id")
         return self._transport.request(
-            "update_pool", api.pools.update_pool._get_kwargs(pool_id, body=request_body(request))
+            "update_pool", api.pools.update_pool._get_kwargs(pool_id, body=_definition(request))
         )
 
-    def update(self, pool_id: str, request: Mapping[str, Any]) -> dict[str, Any]:
+    def update(self, pool_id: str, request: PoolPatchDict | PlainRequest) -> dict[str, Any]:
         """Change a part of a pool's definition: objects merge, null removes, arrays replace.
 
         Args:

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from synth_pools._client._sync.facade.base import (
@@ -34,13 +33,18 @@ if TYPE_CHECKING:
     from synth_pools._client._sync.event_stream import EventStream
     from synth_pools._client._sync.pagination import EventPages, Items
     from synth_pools._client._sync.waiters import RolloutPath
+    from synth_pools_api.requests import PlainRequest, RolloutRequestDict
 
 
 class RolloutOperations(Operations):
     """The operations on the rollouts of one pool."""
 
     def create_rollout(
-        self, pool_id: str, request: Mapping[str, Any], *, idempotency_key: str | None = None
+        self,
+        pool_id: str,
+        request: RolloutRequestDict | PlainRequest,
+        *,
+        idempotency_key: str | None = None,
     ) -> dict[str, Any]:
         """Start a rollout on a pool.
 
@@ -347,7 +351,7 @@ class RolloutOperations(Operations):
         )
 
     def _creation(
-        self, pool_id: str, request: Mapping[str, Any], idempotency_key: str | None
+        self, pool_id: str, request: RolloutRequestDict | PlainRequest, idempotency_key: str | None
     ) -> Call:
         return api.rollouts.create_rollout._get_kwargs(
             pool_id,

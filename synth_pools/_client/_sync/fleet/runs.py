@@ -27,6 +27,7 @@ from synth_pools.errors import RequestValidationError
 if TYPE_CHECKING:
     from synth_pools._client._sync.fleet.fleet import Fleet
     from synth_pools._client.fleet.outcomes import FleetProgress, RolloutOutcome
+    from synth_pools_api.requests import PlainRequest, RolloutRequestDict
 
 _MOST_IN_FLIGHT = 10_000
 
@@ -40,7 +41,7 @@ class RolloutRunner(Namespace):
     def run(
         self,
         pool_id: str,
-        request: Mapping[str, Any],
+        request: RolloutRequestDict | PlainRequest,
         *,
         on_event: Callable[[dict[str, Any]], Any] | None = None,
         timeout: float | None = None,
@@ -89,7 +90,8 @@ class RolloutRunner(Namespace):
     def run_many(
         self,
         pool_id: str,
-        requests: Iterable[Mapping[str, Any]] | Iterable[Mapping[str, Any]],
+        requests: Iterable[RolloutRequestDict | PlainRequest]
+        | Iterable[RolloutRequestDict | PlainRequest],
         *,
         max_in_flight: int = 64,
         on_result: Callable[[RolloutOutcome], Any] | None = None,

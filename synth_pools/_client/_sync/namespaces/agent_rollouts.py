@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +19,7 @@ from synth_pools._client.http.content import OnProgress
 if TYPE_CHECKING:
     from synth_pools._client._sync.event_stream import EventStream
     from synth_pools._client._sync.pagination import EventPages, Items
+    from synth_pools_api.requests import PlainRequest, RolloutBatchRequestDict, RolloutRequestDict
 
 
 class ArtifactFiles(Namespace):
@@ -206,7 +206,7 @@ class AgentRolloutsNamespace(ArtifactFiles):
         )
 
     def create(
-        self, request: Mapping[str, Any], *, idempotency_key: str | None = None
+        self, request: RolloutRequestDict | PlainRequest, *, idempotency_key: str | None = None
     ) -> dict[str, Any]:
         """Start a rollout; without a ``pool_id`` in the request the service chooses the pool.
 
@@ -227,7 +227,7 @@ class AgentRolloutsNamespace(ArtifactFiles):
         """
         return self._client.create_global_rollout(request, idempotency_key=idempotency_key)
 
-    def validate(self, request: Mapping[str, Any]) -> dict[str, Any]:
+    def validate(self, request: RolloutRequestDict | PlainRequest) -> dict[str, Any]:
         """Check a request as `create_global_rollout` would; nothing is created.
 
         Args:
@@ -240,7 +240,7 @@ class AgentRolloutsNamespace(ArtifactFiles):
         return self._client.validate_rollout(request)
 
     def create_batch(
-        self, request: Mapping[str, Any], *, idempotency_key: str | None = None
+        self, request: RolloutBatchRequestDict | PlainRequest, *, idempotency_key: str | None = None
     ) -> dict[str, Any]:
         """Start many rollouts, each on its own, in order: one that is refused stops no other.
 

@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from synth_pools._client._sync.facade.base import Namespace
 from synth_pools._client._sync.facade.pools import PoolOperations
 from synth_pools._client._sync.facade.tasks import TaskOperations
+
+if TYPE_CHECKING:
+    from synth_pools_api.requests import PlainRequest, TaskDefinitionDict, TaskPatchDict
 
 
 class TasksNamespace(Namespace):
@@ -33,7 +35,7 @@ class TasksNamespace(Namespace):
         """
         return self._client.list_tasks(pool_id)
 
-    def create(self, pool_id: str, request: Mapping[str, Any]) -> dict[str, Any]:
+    def create(self, pool_id: str, request: TaskDefinitionDict | PlainRequest) -> dict[str, Any]:
         """Add a task to a pool.
 
         Args:
@@ -50,7 +52,9 @@ class TasksNamespace(Namespace):
         """
         return self._client.create_task(pool_id, request)
 
-    def update(self, pool_id: str, task_id: str, request: Mapping[str, Any]) -> dict[str, Any]:
+    def update(
+        self, pool_id: str, task_id: str, request: TaskDefinitionDict | PlainRequest
+    ) -> dict[str, Any]:
         """Replace a task's definition: what ``request`` does not name goes back to its default.
 
         Args:
@@ -68,7 +72,9 @@ class TasksNamespace(Namespace):
         """
         return self._client.update_task(pool_id, task_id, request)
 
-    def patch(self, pool_id: str, task_id: str, request: Mapping[str, Any]) -> dict[str, Any]:
+    def patch(
+        self, pool_id: str, task_id: str, request: TaskPatchDict | PlainRequest
+    ) -> dict[str, Any]:
         """Change a part of a task's definition: objects merge, null removes, arrays replace.
 
         Args:

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from synth_pools._client._sync.fleet.runs import RolloutRunner
@@ -13,6 +12,7 @@ from synth_pools._client._sync.fleet.runs import RolloutRunner
 if TYPE_CHECKING:
     from synth_pools._client._sync.event_stream import EventStream
     from synth_pools._client._sync.pagination import EventPages, Items
+    from synth_pools_api.requests import PlainRequest, RolloutRequestDict
 
 
 class RolloutsNamespace(RolloutRunner):
@@ -77,7 +77,11 @@ class RolloutsNamespace(RolloutRunner):
         )
 
     def create(
-        self, pool_id: str, request: Mapping[str, Any], *, idempotency_key: str | None = None
+        self,
+        pool_id: str,
+        request: RolloutRequestDict | PlainRequest,
+        *,
+        idempotency_key: str | None = None,
     ) -> dict[str, Any]:
         """Start a rollout on a pool.
 

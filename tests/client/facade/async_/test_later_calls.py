@@ -51,7 +51,10 @@ async def test_a_batch_is_looked_at_before_it_is_sent(
 async def test_a_batch_may_hold_any_mappings(
     server: RecordingServer, client: AsyncContainerPoolsClient
 ) -> None:
-    whole = {"rollouts": ({"seed": 1}, MappingProxyType({"seed": 2})), "requests": None}
+    whole: dict[str, Any] = {
+        "rollouts": ({"seed": 1}, MappingProxyType({"seed": 2})),
+        "requests": None,
+    }
     await client.create_rollout_batch(MappingProxyType(whole))
     assert server.last.json == {"rollouts": [{"seed": 1}, {"seed": 2}], "requests": None}
     assert whole["rollouts"] == ({"seed": 1}, MappingProxyType({"seed": 2}))

@@ -178,7 +178,8 @@ async def test_a_timeout_does_not_show_it(server: RecordingServer) -> None:
 
 
 async def test_a_refused_request_does_not_show_it(client: AsyncContainerPoolsClient) -> None:
-    for request in ({"a": {1}}, {"a": float("nan")}):
+    requests: tuple[dict[str, Any], ...] = ({"a": {1}}, {"a": float("nan")})
+    for request in requests:
         with pytest.raises(RequestValidationError) as caught:
             await client.create_pool(request)
         clean(caught.value)

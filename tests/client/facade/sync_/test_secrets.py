@@ -181,7 +181,8 @@ def test_a_timeout_does_not_show_it(server: RecordingServer) -> None:
 
 
 def test_a_refused_request_does_not_show_it(client: ContainerPoolsClient) -> None:
-    for request in ({"a": {1}}, {"a": float("nan")}):
+    requests: tuple[dict[str, Any], ...] = ({"a": {1}}, {"a": float("nan")})
+    for request in requests:
         with pytest.raises(RequestValidationError) as caught:
             client.create_pool(request)
         clean(caught.value)

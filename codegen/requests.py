@@ -1,0 +1,139 @@
+"""Generation of requests.py: the bodies of requests as TypedDicts.
+
+Callers write plain dictionaries; with these a type checker refuses a misspelt key, and an editor
+completes it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from codegen import CodegenError
+from codegen.models import OPEN
+from codegen.typed import prose
+
+# An object whose named properties are those that somebody reads; callers add their own.
+FREE_FORM = "x-free-form"
+
+_HEAD = '''"""The bodies of requests as dictionaries, for type checkers and editors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from enum import Enum
+from typing import Any, Literal, Required, TypeAlias, TypedDict
+
+
+class _KnownKeysOnly:
+    """What no value is an instance of: a type checker names it where a key is not a known one."""
+
+
+PlainRequest: TypeAlias = Mapping[str, _KnownKeysOnly]
+"""A dictionary whose values are `Any`: with it the type checker leaves it to the service what the
+keys mean. A dictionary that is written in place is none: its keys are checked."""
+'''
+_KINDS = {
+    "string": "str",
+    "integer": "int",
+    "number": "float",
+    "boolean": "bool",
+    "null": "None",
+    "object": "Mapping[str, Any]",
+}
+
+
+def write_requests(document: dict[str, Any], package: Path) -> None:
+    """Write the module into the generated `package`."""
+    schemas = document.get("components", {}).get("schemas", {})
+    names = list(_reached(schemas, _bodies(document)))
+    parts = [_HEAD]
+    for name in sorted(names):
+        schema = schemas[name]
+        if "enum" in schema:
+            parts.append(_choice(name, schema))
+    # What is named in an annotation need not be defined before it.
+    parts += [_class(schemas, name) for name in sorted(names) if schemas[name].get("properties")]
+    (package / "requests.py").write_text("\n\n".join(parts), encoding="utf-8", newline="\n")
+
+
+def _bodies(document: dict[str, Any]) -> Iterator[str]:
+    for item in document.get("paths", {}).values():
+        for operation in item.values():
+            body = operation.get("requestBody", {}) if isinstance(operation, dict) else {}
+            for media in body.get("content", {}).values():
+                yield _name(media.get("schema", {}))
+
+
+def _reached(schemas: dict[str, Any], names: Iterator[str]) -> dict[str, None]:
+    """Return the named schemas that these are made of, themselves included."""
+    found: dict[str, None] = {}
+    waiting = [name for name in names if name]
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found[name] = None
+            waiting += _references(schemas[name].get("properties", {}))
+    return found
+
+
+def _references(node: Any) -> Iterator[str]:
+    if isinstance(node, dict):
+        if isinstance(node.get("$ref"), str):
+            yield _name(node)
+        for value in node.values():
+            yield from _references(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _references(value)
+
+
+def _name(schema: dict[str, Any]) -> str:
+    return str(schema.get("$ref", "")).rpartition("/")[2]
+
+
+def _choice(name: str, schema: dict[str, Any]) -> str:
+    values = ", ".join(json.dumps(value) for value in schema["enum"])
+    # A member of an enumeration of strings is sent as its value.
+    kinds = "str" if schema.get(OPEN) else f"Literal[{values}] | Enum"
+    return f'{name}Value: TypeAlias = {kinds}\n"""{prose(schema["description"])}"""\n'
+
+
+def _class(schemas: dict[str, Any], name: str) -> str:
+    schema = schemas[name]
+    required = schema.get("required", ())
+    lines = [
+        f"class {name}Dict(TypedDict, total=False):",
+        f'    """{prose(schema.get("description", name), indent="    ")}"""',
+    ]
+    for key, node in schema["properties"].items():
+        if not key.isidentifier():
+            raise CodegenError(f"{name}: {key} is no name that a class could have")
+        kind = _kind(schemas, node)
+        lines.append(f"    {key}: {f'Required[{kind}]' if key in required else kind}")
+        if node.get("description"):
+            lines.append(f'    """{prose(node["description"], indent="    ")}"""')
+    return "\n".join(lines) + "\n"
+
+
+def _kind(schemas: dict[str, Any], node: dict[str, Any]) -> str:
+    if "anyOf" in node:
+        return " | ".join(_kind(schemas, part) for part in node["anyOf"])
+    name = _name(node)
+    if name:
+        schema = schemas[name]
+        if "enum" in schema:
+            return f"{name}Value"
+        if not schema.get("properties"):
+            return _KINDS["object"]
+        return f"{name}Dict | {_KINDS['object'] if schema.get(FREE_FORM) else 'PlainRequest'}"
+    types = node.get("type", [])
+    kinds = []
+    for kind in [types] if isinstance(types, str) else types:
+        if kind == "array":
+            kinds.append(f"Sequence[{_kind(schemas, node.get('items', {}))}]")
+        else:
+            kinds.append(_KINDS[kind])
+    return " | ".join(kinds) or "Any"

@@ -1,0 +1,313 @@
+"""The bodies of requests as dictionaries, for type checkers and editors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from enum import Enum
+from typing import Any, Literal, Required, TypeAlias, TypedDict
+
+
+class _KnownKeysOnly:
+    """What no value is an instance of: a type checker names it where a key is not a known one."""
+
+
+PlainRequest: TypeAlias = Mapping[str, _KnownKeysOnly]
+"""A dictionary whose values are `Any`: with it the type checker leaves it to the service what the
+keys mean. A dictionary that is written in place is none: its keys are checked."""
+
+
+PoolTargetValue: TypeAlias = (
+    Literal["harbor", "openenv", "horizons", "horizons_private", "arbitrary"] | Enum
+)
+"""The substrate that a pool is deployed on."""
+
+
+RolloutModeValue: TypeAlias = Literal["sync", "async"] | Enum
+"""Whether a creation waits for the end of the rollout (`sync`) or not (`async`)."""
+
+
+SubmissionModeValue: TypeAlias = Literal["sync", "async"] | Enum
+"""How a rollout is handed to a container."""
+
+
+class ChatMessageDict(TypedDict, total=False):
+    """One chat message."""
+
+    role: Required[str]
+    """Who says it: `system`, `user`, `assistant`, `tool` or another."""
+    content: Any
+    """Any JSON value; most often a text, a list of parts, or null."""
+
+
+class ImageReleaseDefinitionDict(TypedDict, total=False):
+    """An image, or what one is built from. Unknown fields are kept."""
+
+    source_kind: Required[str]
+    """What the rest describes: `docker_context` an archive to build from, `image_ref` an image
+    that is there; a server may know more."""
+    archive_base64: str | None
+    """The build context, a tar or zip archive, in base64."""
+    filename: str | None
+    """The name of that archive."""
+    dockerfile_path: str | None
+    """Where the Dockerfile is in it."""
+    image_ref: str | None
+    """The reference of the image, best with its digest."""
+    compute_provider: str | None
+    """Where it is to run, by the names of the server."""
+    name: str | None
+    """A name for people."""
+    entrypoint: str | None
+    """The command of the container, in place of the image's own."""
+    env_vars: Mapping[str, Any] | None
+    """Environment variables, texts by name."""
+    limits: Mapping[str, Any] | None
+    """What a container may use, in the server's terms."""
+    metadata: Mapping[str, Any] | None
+    """Free-form; `container_subtype` and its like are read by servers that know them."""
+
+
+class PoolConfigDict(TypedDict, total=False):
+    """Settings of a pool, free-form; those named here are read by the server."""
+
+    timeout_seconds: float | None
+    """Time limit of a rollout, in seconds."""
+    submission_mode: SubmissionModeValue | None
+    """How rollouts are handed to containers: `sync`, one request that lasts as long as the
+    rollout, or `async`, submitted and then asked for until it has ended."""
+    telemetry: Mapping[str, Any] | None
+    """Sent to the containers with each rollout; see container.openapi.yaml."""
+    container_key_env: str | None
+    """The environment variable of the server that holds the key of the containers, see
+    *Containers*."""
+    process: PoolProcessDict | PlainRequest | None
+    """What the server starts `capacity` times, as containers of this pool."""
+
+
+class PoolDefinitionDict(TypedDict, total=False):
+    """A whole pool as the caller defines it, to create or replace it. Null is the same as not
+    given. Unknown fields are kept; `status`, `state`, `created_at`, `updated_at` and
+    `archived_at` belong to the server and are ignored."""
+
+    id: str | None
+    """The id of the pool, where the caller chooses it."""
+    pool_id: str | None
+    """The id of the pool, where the caller chooses it."""
+    name: str | None
+    """A name for people; need not be unique. The id where it is not given."""
+    target: PoolTargetValue | None
+    """The substrate; `arbitrary` where it is not given and `backend` names none of the five."""
+    backend: str | None
+    """The same as `target` as free text, for substrates beyond the five; the value of `target`
+    where it is not given."""
+    config: PoolConfigDict | Mapping[str, Any] | None
+    """Settings of the pool, free-form."""
+    pool_config: PoolConfigDict | Mapping[str, Any] | None
+    """Another spelling of `config`, which wins."""
+    metadata: Mapping[str, Any] | None
+    """Free-form, never interpreted."""
+    pool_metadata: Mapping[str, Any] | None
+    """Another spelling of `metadata`, which wins."""
+    tasks: Sequence[TaskDefinitionDict | PlainRequest] | None
+    """The tasks of the pool; two with one id are 409 `task_exists`."""
+    capacity: int | None
+    """How many containers the pool has or may have."""
+    concurrency: int | None
+    """How many of its rollouts may run at once."""
+    container_url: str | None
+    """The address of the container that runs the rollouts. An absolute http or https URL
+    without userinfo."""
+    container_urls: Sequence[str] | None
+    """The addresses of several containers, beside `container_url`; the same rules hold for
+    each."""
+
+
+class PoolPatchDict(TypedDict, total=False):
+    """Parts of a pool to be merged into it (RFC 7396): objects merge, null removes a field or
+    sets it back to its default, arrays are replaced."""
+
+    id: str | None
+    """The id of the pool, where the caller chooses it."""
+    pool_id: str | None
+    """The id of the pool, where the caller chooses it."""
+    name: str | None
+    """A name for people; need not be unique. The id where it is not given."""
+    target: PoolTargetValue | None
+    """The substrate; `arbitrary` where it is not given and `backend` names none of the five."""
+    backend: str | None
+    """The same as `target` as free text, for substrates beyond the five; the value of `target`
+    where it is not given."""
+    config: PoolConfigDict | Mapping[str, Any] | None
+    """Settings of the pool, free-form."""
+    pool_config: PoolConfigDict | Mapping[str, Any] | None
+    """Another spelling of `config`, which wins."""
+    metadata: Mapping[str, Any] | None
+    """Free-form, never interpreted."""
+    pool_metadata: Mapping[str, Any] | None
+    """Another spelling of `metadata`, which wins."""
+    tasks: Sequence[TaskDefinitionDict | PlainRequest] | None
+    """The tasks of the pool; two with one id are 409 `task_exists`."""
+    capacity: int | None
+    """How many containers the pool has or may have."""
+    concurrency: int | None
+    """How many of its rollouts may run at once."""
+    container_url: str | None
+    """The address of the container that runs the rollouts. An absolute http or https URL
+    without userinfo."""
+    container_urls: Sequence[str] | None
+    """The addresses of several containers, beside `container_url`; the same rules hold for
+    each."""
+
+
+class PoolProcessDict(TypedDict, total=False):
+    """A command that serves as a container. `{port}` in `argv` and in the values of `env`
+    stands for the loopback port on which it is to listen; the variable `PORT` has it
+    too."""
+
+    argv: Required[Sequence[str]]
+    """The program and its arguments; no shell reads them."""
+    env: Mapping[str, Any] | None
+    """Environment variables, texts by name, beside the few that every process gets."""
+    cwd: str | None
+    """Its working directory; that of the server where it is not given."""
+    start_timeout_seconds: float | None
+    """How long it may take until it is healthy, in seconds."""
+
+
+class RolloutBatchRequestDict(TypedDict, total=False):
+    """Rollouts to be admitted together, each on its own."""
+
+    pool_id: str | None
+    """The pool of those that name none."""
+    rollouts: Sequence[Mapping[str, Any]] | None
+    """Rollout requests; one that is no valid one is refused at its place in the answer."""
+    requests: Sequence[Mapping[str, Any]] | None
+    """Another spelling of `rollouts`; where both are given these come after those."""
+
+
+class RolloutEnvDict(TypedDict, total=False):
+    """What the environment is given, free-form; the built-in echo target reads the keys of the
+    table in *Containers*."""
+
+    seed: int | None
+    """Seed of the environment."""
+    config: Mapping[str, Any] | None
+    """Settings of the environment, free-form."""
+    delay: Any
+    """Echo target: seconds until it answers, 0 to 3600. Any JSON value; one of another type
+    counts as not given."""
+    fail: Any
+    """Echo target: true makes the rollout fail with `container_failed`. Any JSON value; one of
+    another type counts as not given."""
+    reward: Any
+    """Echo target: the reward, a number. Any JSON value; one of another type counts as not
+    given."""
+    events: Any
+    """Echo target: how many `agent` events come on the way, 0 to 1000. Any JSON value; one of
+    another type counts as not given."""
+
+
+class RolloutLimitsDict(TypedDict, total=False):
+    """Limits of the rollout; those named here are read by the server."""
+
+    max_attempts: int | None
+    """How often, in all, the rollout may be sent to a container. More than once only where a
+    container failed or a restart of the server lost it: see *Restarts of the server*
+    and *Further attempts*."""
+    timeout_seconds: float | None
+    """Time limit, in seconds; wins over the pool's."""
+
+
+class RolloutPolicyDict(TypedDict, total=False):
+    """What acts in the rollout, free-form."""
+
+    model: str | None
+    """The name of the model."""
+    provider: str | None
+    """Who serves it."""
+    inference_url: str | None
+    """Where it is served."""
+    config: Mapping[str, Any] | None
+    """Settings of the policy, free-form."""
+
+
+class RolloutRequestDict(TypedDict, total=False):
+    """A rollout as the caller asks for it. These 20 keys and no others; all are optional, and
+    null is the same as not given. Every value comes back in the `request` of the
+    rollout as it was sent."""
+
+    context_overrides: Any
+    """Overrides of the context that the policy is given, free-form."""
+    env: RolloutEnvDict | Mapping[str, Any] | None
+    inference_url: str | None
+    """Where the model is served, for containers that read it here."""
+    instance_id: str | None
+    """The instance of the task to run."""
+    limits: RolloutLimitsDict | Mapping[str, Any] | None
+    messages: Sequence[ChatMessageDict | Mapping[str, Any]] | None
+    """Chat messages to start from."""
+    metadata: Mapping[str, Any] | None
+    """Free-form, never interpreted."""
+    mode: RolloutModeValue | None
+    """`sync` waits for the end."""
+    ops: Any
+    """Operations that the container is to perform, free-form."""
+    override_bundle_id: str | None
+    """A stored bundle of overrides."""
+    params: Mapping[str, Any] | None
+    """Parameters for the container, free-form."""
+    policy: RolloutPolicyDict | Mapping[str, Any] | None
+    policy_config: Mapping[str, Any] | None
+    """Settings of the policy, for containers that read them here."""
+    pool_id: str | None
+    """The pool; under a pool's path it must be that pool, else 409 `id_mismatch`."""
+    record: Any
+    """What to record, free-form."""
+    safety: Mapping[str, Any] | None
+    """Safety settings, free-form."""
+    seed: int | None
+    """Seed of the rollout."""
+    task_contract: Any
+    """The contract that the task is held to, free-form."""
+    task_id: str | None
+    """The task; one that the pool does not hold is 404 `task_not_found`."""
+    trace_correlation_id: str | None
+    """Passed to the container and answered with the rollout, unchanged."""
+
+
+class TaskDefinitionDict(TypedDict, total=False):
+    """A whole task as the caller defines it, to create or replace it. Null is the same as not
+    given. Unknown fields are kept; `pool_id`, `status`, `created_at` and `updated_at`
+    belong to the server and are ignored."""
+
+    id: str | None
+    """The id of the task, where the caller chooses it."""
+    task_id: str | None
+    """The id of the task, where the caller chooses it."""
+    backend: str | None
+    """The substrate of the task; the pool's where it is not given."""
+    task_config: Mapping[str, Any] | None
+    """Settings of the task, free-form."""
+    task_metadata: Mapping[str, Any] | None
+    """Free-form, never interpreted."""
+    container_url: str | None
+    """The address of a container of its own, in place of the pool's. An absolute http or https
+    URL without userinfo."""
+
+
+class TaskPatchDict(TypedDict, total=False):
+    """Parts of a task to be merged into it (RFC 7396), as for `PoolPatch`."""
+
+    id: str | None
+    """The id of the task, where the caller chooses it."""
+    task_id: str | None
+    """The id of the task, where the caller chooses it."""
+    backend: str | None
+    """The substrate of the task; the pool's where it is not given."""
+    task_config: Mapping[str, Any] | None
+    """Settings of the task, free-form."""
+    task_metadata: Mapping[str, Any] | None
+    """Free-form, never interpreted."""
+    container_url: str | None
+    """The address of a container of its own, in place of the pool's. An absolute http or https
+    URL without userinfo."""

@@ -1,0 +1,103 @@
+# Derived by `make generate`. Change the file that it comes from:
+# tests/client/facade/async_/test_request_types.py
+
+"""Dictionaries of requests: what type checkers refuse, and what is logged when they are sent.
+
+`make types` tests the first half: a line that is not refused any more has an unused comment.
+"""
+
+from __future__ import annotations
+
+import logging
+from types import MappingProxyType
+from typing import Any
+
+import pytest
+
+from synth_pools import ContainerPoolsClient, PoolTarget, RequestValidationError
+from synth_pools.types import PoolDefinitionDict, PoolPatchDict, RolloutRequestDict
+from synth_pools_api.operations import OPERATIONS
+from synth_pools_api.requests import PlainRequest
+from tests.support.document import SCHEMAS
+from tests.support.recording import RecordingServer
+from tests.support.surface import P
+
+pytestmark = pytest.mark.one_library
+
+
+def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING]
+
+
+def test_a_misspelt_key_is_refused_by_type_checkers_and_logged(
+    server: RecordingServer, client: ContainerPoolsClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    client.create_pool({"concurency": 4})  # type: ignore[dict-item]
+    assert server.last.json == {"concurency": 4}
+    assert warnings(caplog) == ["concurency is sent, but not known: is concurrency meant?"]
+    caplog.clear()
+    client.update_pool(P, {"conteiner_ulr": None})  # type: ignore[dict-item]
+    client.create_task(P, {"taskid": "t"})  # type: ignore[dict-item]
+    client.tasks.patch(P, "t", {"task_confg": {}})  # type: ignore[dict-item]
+    client.replace_pool(P, {"tasks": [{"bakcend": "x"}]})  # type: ignore[dict-item]
+    assert [line.partition(" ")[0] for line in warnings(caplog)] == [
+        "conteiner_ulr",
+        "taskid",
+        "task_confg",
+        "tasks[0].bakcend",
+    ]
+    assert len(server.requests) == 5
+
+
+def test_a_word_that_is_none_of_the_choices_is_refused_by_type_checkers(
+    server: RecordingServer, client: ContainerPoolsClient
+) -> None:
+    client.create_rollout(P, {"mode": "sinc"})  # type: ignore[dict-item]
+    client.create_pool({"target": "moon"})  # type: ignore[dict-item]
+    client.rollouts.create(P, {"seed": "7"})  # type: ignore[dict-item]
+    with pytest.raises(RequestValidationError, match="unsupported keys: sead"):
+        client.create_rollout(P, {"sead": 7})  # type: ignore[dict-item]
+    assert len(server.requests) == 3
+
+
+def test_other_dictionaries_are_sent_as_ever(
+    server: RecordingServer, client: ContainerPoolsClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    plain: dict[str, Any] = {"name": "p", "shade": "blue", "x": 1, "Capacity_of_all": 2}
+    definition: PoolDefinitionDict = {
+        "name": "p",
+        "target": PoolTarget.HARBOR,
+        "config": {"timeout_seconds": 5, "own": [1]},
+        "tasks": [{"task_id": "t"}, plain],
+    }
+    patch: PoolPatchDict = {"concurrency": 4, "backend": None}
+    request: RolloutRequestDict = {
+        "mode": "sync",
+        "env": {"delay": 1, "own": 2},
+        "messages": [{"role": "user", "content": "hi", "name": "me"}],
+        "limits": {"max_attempts": 2, "own": None},
+    }
+    passed: PlainRequest = MappingProxyType(plain)
+    for body in (plain, definition, passed):
+        client.create_pool(body)
+        assert server.last.json == dict(body)
+    client.update_pool(P, patch)
+    client.create_rollout(P, request)
+    assert server.last.json == request
+    assert not warnings(caplog)
+
+
+def test_an_answer_can_be_put_back_without_a_word(
+    server: RecordingServer, client: ContainerPoolsClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    client.replace_pool(P, SCHEMAS["Pool"]["examples"][0])
+    client.update_task(P, "t", SCHEMAS["Task"]["examples"][0])
+    client.create_pool({1: 2, "": 3, "x" * 100_000: 4})  # type: ignore[dict-item]
+    assert not warnings(caplog)
+
+
+def test_the_keys_are_those_of_the_document() -> None:
+    assert set(PoolDefinitionDict.__annotations__) == set(SCHEMAS["PoolDefinition"]["properties"])
+    assert set(RolloutRequestDict.__annotations__) == set(SCHEMAS["RolloutRequest"]["properties"])
+    assert OPERATIONS["create_pool"].body_keys == set(SCHEMAS["PoolDefinition"]["properties"])
+    assert OPERATIONS["get_pool"].body_keys == frozenset()
