@@ -19,11 +19,11 @@ Options:
   --version   Show the version and exit.
   -h, --help  Show this message and exit.
 
-Commands: backup, compact, contract-test, serve.
+Commands: backup, compact, contract-diff, contract-judge, contract-proxy, contract-test, serve.
 
 This is the base install, the client alone. Commands need more:
   serve, backup, compact:  pip install 'synth-pools[local]'
-  contract-test:           pip install 'synth-pools[contract,cli]'\
+  contract-...:            pip install 'synth-pools[contract,cli]'\
 """
 
 

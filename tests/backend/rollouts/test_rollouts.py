@@ -292,7 +292,7 @@ def test_artifacts_usage_and_summary(server: Server) -> None:
     queued = server.rollout(pool_id)["id"]
     for rollout_id in (running, queued):
         empty = server.get(f"/v1/rollouts/{rollout_id}/artifacts")
-        assert empty == {"items": [], "next_cursor": None}
+        assert empty == {"items": [], "artifacts": [], "next_cursor": None}
     nothing = server.get(f"/v1/rollouts/{queued}/usage")
     assert nothing["wall_time_sec"] == nothing["sandbox_minutes"] == 0
     assert server.get(f"/v1/rollouts/{running}/usage")["wall_time_sec"] > 0

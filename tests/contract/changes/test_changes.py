@@ -144,8 +144,11 @@ def test_the_loss_of_a_property_is_seen_in_every_schema(index: int) -> None:
             del node["properties"][names[index]]
             lost.add(f"{name}.{names[index]}")
     changes = compare_documents(old, OpenApiFile(old.path, content, old.lines))
-    assert len(lost) > 20
-    assert {change.place for change in changes if change.kind == "field-removed"} == lost
+    told = {change.place for change in changes if change.kind == "field-removed"}
+    # A schema that is referred to beside other keywords is told of where that is done.
+    elsewhere = {place.rpartition(".")[2] for place in told - lost}
+    assert {place.rpartition(".")[2] for place in lost - told} == elsewhere
+    assert len(lost & told) > 20
     assert heaviest_level(changes) is B
 
 
