@@ -9,9 +9,16 @@ import pytest
 from synth_containers.pools import PoolClient, PoolClientError, RolloutOutcome
 
 from tests.support import published
-from tests.support.backend_server import KEY, Server
+from tests.support.backend_server import KEY, Server, serve
 from tests.support.containers import real_container
 from tests.support.surface import Call
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A backend without the pools of other tests: everything there is gets listed."""
+    with serve(tmp_path_factory.mktemp("published")) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
@@ -209,7 +216,7 @@ def test_the_last_synth_ai(server: Server, container: str) -> None:
 
 async def test_synth_containers(server: Server, container: str) -> None:
     async with PoolClient(
-        api_key=KEY, backend_url=server.url, max_retries=0, timeout_seconds=40
+        api_key=KEY, backend_url=server.url, max_retries=0, timeout_seconds=120
     ) as client:
         pool = await client.create_pool(
             name="many",
@@ -226,7 +233,7 @@ async def test_synth_containers(server: Server, container: str) -> None:
         assert (pool["pool_type"], pool["template"]) == ("task", "t")
         assert pool["pool_metadata"] == {"digest": "sha256:0"}
         await client.update_pool(pool_id, container_url=container)
-        active = await client.wait_until_active(pool_id, timeout_seconds=5)
+        active = await client.wait_until_active(pool_id, timeout_seconds=120)
         assert active["container_url"] == container
         assert pool_id in [item["id"] for item in await client.list_pools()]
 
@@ -240,7 +247,7 @@ async def test_synth_containers(server: Server, container: str) -> None:
 
         payloads = [{"seed": seed, "params": {"raise": seed == 99}} for seed in range(100)]
         outcomes = await client.run_many(
-            pool_id, payloads, max_in_flight=50, timeout_seconds=45, poll_interval_seconds=0.1
+            pool_id, payloads, max_in_flight=50, timeout_seconds=150, poll_interval_seconds=0.2
         )
         assert [outcome for outcome in outcomes if isinstance(outcome, PoolClientError)] == []
         done = [outcome for outcome in outcomes if isinstance(outcome, RolloutOutcome)]
