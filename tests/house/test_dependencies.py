@@ -20,7 +20,7 @@ _OF_THE_USER = {"opentelemetry"}
 _OURS = {"synth_pools", "synth_pools_api"}
 _PACKAGES = {
     # Draws a progress bar where rich is installed.
-    "_client": {"aiohttp", "cli"},
+    "_client": {"aiohttp", "cli", "msgspec"},
     "backend": {"local"},
     "cli": {"local", "cli", "contract"},
     "contract": {"contract"},
