@@ -271,7 +271,13 @@ def check_access(session: Session, rollout: Rollout | None) -> None:
                 # It refuses every caller, which is as good.
                 continue
             ctx.expect.that(
-                Expectation(operation.id, f"401: {what}", response, column=Column.AUTH),
+                Expectation(
+                    operation.id,
+                    f"401: {what}",
+                    response,
+                    column=Column.AUTH,
+                    cause=f"{_ACCESS_CHECK}|{response.status}",
+                ),
                 response.status == 401,
                 excerpt(response.exchange),
             )

@@ -47,10 +47,10 @@ class Held:
         wait_for(self._ctx, rollout, STARTED)
         return rollout
 
-    def running(self, rollout: Rollout) -> bool:
-        """Return True if a rollout runs at this moment."""
+    def lasted(self, rollout: Rollout) -> bool:
+        """Return True unless a rollout has ended by itself: what else ended it is to be judged."""
         response = self._ctx.require(200, "get_rollout", rollout.ids)
-        return bool(response.at("status") == "running")
+        return bool(response.at("status") != "completed")
 
     def release(self, rollout: Rollout) -> None:
         """Let a held rollout end, which on an echo target it does by itself."""

@@ -241,7 +241,7 @@ def named(operations: Iterable[str]) -> str:
     names = list(operations)
     if len(names) <= _NAMED:
         return ", ".join(names) or "the server"
-    return f"on {len(names)} operations, as {', '.join(names[:3])}"
+    return f"{len(names)} operations, as {', '.join(names[:3])}"
 
 
 def remarks(report: Report, wanted: Outcome) -> dict[tuple[str, str], tuple[str, ...]]:

@@ -259,7 +259,7 @@ def errors_method(ctx: Context) -> None:
             headers = {"authorization": MASKED, "content-type": "application/json"}
             body = None if wrong in ("GET", "DELETE") else b"{}"
             response = ctx.raw(wrong, url, headers, body, None)
-            if ctx.expect.status(response, Status(405, f"{path} has no {wrong}"), name):
+            if ctx.expect.status(response, Status(405, "the path has no such method"), name):
                 told = (response.exchange.header("allow") or "").upper().replace(" ", "").split(",")
                 ctx.expect.that(
                     Expectation(

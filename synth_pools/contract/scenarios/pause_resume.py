@@ -98,7 +98,7 @@ def pause_rollouts(ctx: Context) -> None:
         unwanted = start_rollout(ctx, pool_id, env={"delay": 0})
         wrote = ctx.require(200, "pause_pool", path)
         # The one place was taken when the pool was paused: nothing else had begun.
-        if held.running(running):
+        if held.lasted(running):
             held.release(running)
             _paused(ctx, path, wrote, running, queued, unwanted)
             return

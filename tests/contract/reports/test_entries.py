@@ -45,7 +45,7 @@ def test_a_missing_header_is_one_entry_over_all_operations() -> None:
     (entry,) = [one for one in report.groups if one.first.check == "schema.request_id"]
     assert set(entry.operations) == set(DOCUMENT.operations)
     assert entry.first.title == "no x-request-id: 404; expected the header x-request-id"
-    assert f"on {len(DOCUMENT.operations)} operations" in render_table(report)
+    assert f"{len(DOCUMENT.operations)} operations, as " in render_table(report)
 
 
 def test_what_one_scenario_demands_of_several_operations_is_one_entry() -> None:

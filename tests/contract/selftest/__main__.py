@@ -1,6 +1,6 @@
 """Self-test of the kit: every fault once, and a faultless backend many times.
 
-`python -m tests.contract.selftest.__main__ --help`; `make contract-selftest` runs all of it.
+`python -m tests.contract.selftest --help`; `make contract-selftest` runs all of it.
 """
 
 from __future__ import annotations
@@ -10,101 +10,18 @@ import os
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
-from synth_pools.contract import run_contract
-from synth_pools.contract.results import Report
-from synth_pools.local import LocalBackend
-from tests.contract.faults import FAULTS, Fault
-from tests.contract.faults.proxy import FaultProxy
+from tests.contract.faults import FAULTS
+from tests.contract.selftest.runs import BY_NAME, Caught, try_clean, try_fault, try_in_parts
 from tests.contract.selftest.table import write_tables
-
-KEY = "selftest-key-0123456789"
-# What takes most of a run's time; what is left is contact, access and the scenarios.
-_OTHERS = ("schema", "client", "model")
-_BY_NAME = {fault.name: fault for fault in FAULTS}
-
-
-@dataclass(frozen=True, slots=True)
-class Caught:
-    """Verdict of the kit on one fault; `checks` are those that named a right operation."""
-
-    fault: str
-    exit_code: int
-    checks: tuple[str, ...]
-    operations: tuple[str, ...]
-    departures: int
-    seconds: float
-    summary: str
-
-    @property
-    def ok(self) -> bool:
-        return self.exit_code == 1 and bool(self.checks)
-
-
-def judge(
-    fault: Fault | None,
-    seed: int,
-    profile: str,
-    skip: tuple[str, ...] = (),
-    only: tuple[str, ...] = (),
-) -> Report:
-    """Run the kit on a fresh backend behind the proxy."""
-    with LocalBackend(api_key=KEY) as backend, FaultProxy(backend.url, fault, KEY) as proxy:
-        return run_contract(
-            proxy.url, api_key=KEY, seed=seed, profile=profile, skip=skip, only=only
-        )
-
-
-def try_in_parts(name: str, seed: int, profile: str) -> Caught:
-    """Run the quick parts of the kit, and the others only if those do not catch the fault."""
-    for skip in (_OTHERS, ()):
-        caught = try_fault(name, seed, profile, skip)
-        if caught.ok:
-            break
-    return caught
-
-
-def try_fault(
-    name: str,
-    seed: int,
-    profile: str,
-    skip: tuple[str, ...] = (),
-    only: tuple[str, ...] = (),
-) -> Caught:
-    """Run the kit on a backend with a fault."""
-    fault, began = _BY_NAME[name], time.monotonic()
-    report = judge(fault, seed, profile, skip, only)
-    right = [
-        group
-        for group in report.groups
-        if not fault.named or set(group.operations) & set(fault.named)
-    ]
-    return Caught(
-        name,
-        report.exit_code,
-        tuple(dict.fromkeys(group.first.check for group in right)),
-        tuple(dict.fromkeys(op for group in report.groups for op in group.operations)),
-        len(report.groups),
-        time.monotonic() - began,
-        report.summary,
-    )
-
-
-def try_clean(seed: int, profile: str) -> tuple[int, int, float, str]:
-    began = time.monotonic()
-    report = judge(None, seed, profile)
-    said = [report.summary]
-    said += [f"{g.first.check} of {', '.join(g.operations)}: {g.first.got}" for g in report.groups]
-    return seed, report.exit_code, time.monotonic() - began, "; ".join(said)
 
 
 def main(arguments: list[str] | None = None) -> int:
     asked = _arguments(arguments)
     names = [fault.name for fault in FAULTS if not asked.only or fault.name in asked.only]
-    unknown = set(asked.only) - _BY_NAME.keys()
+    unknown = set(asked.only) - BY_NAME.keys()
     if unknown:
         print(f"no such fault: {', '.join(sorted(unknown))}", file=sys.stderr)
         return 2
@@ -131,7 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
             clean.append(run.result())
             seed, code, seconds, said = clean[-1]
             print(f"no fault, seed {seed}: exit {code} in {seconds:.0f} s: {said}", flush=True)
-    ordered = [(_BY_NAME[name], caught[name]) for name in names]
+    ordered = [(BY_NAME[name], caught[name]) for name in names]
     missed = [result for _, result in ordered if not result.ok]
     alarms = [run for run in clean if run[1] != 0]
     print(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from tests.contract.faults import Fault
 
 if TYPE_CHECKING:
-    from tests.contract.selftest.__main__ import Caught
+    from tests.contract.selftest.runs import Caught
 
 _HEAD = """# What the contract kit sees
 

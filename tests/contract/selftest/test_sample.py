@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.contract.selftest.__main__ import judge, try_fault
+from tests.contract.selftest.runs import judge, try_fault
 
 # Waits for 15 seconds of silence, which the whole self-test has time for.
 _SLOW = ("events.heartbeat",)

@@ -1,0 +1,95 @@
+"""Runs of the self-test: the kit on a backend with one fault, or with none.
+
+They have a module of their own because they are run in processes of their own, which import no
+`__main__`.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from synth_pools.contract import run_contract
+from synth_pools.contract.results import Report
+from synth_pools.local import LocalBackend
+from tests.contract.faults import FAULTS, Fault
+from tests.contract.faults.proxy import FaultProxy
+
+KEY = "selftest-key-0123456789"
+# What takes most of a run's time; what is left is contact, access and the scenarios.
+_OTHERS = ("schema", "client", "model")
+BY_NAME = {fault.name: fault for fault in FAULTS}
+
+
+@dataclass(frozen=True, slots=True)
+class Caught:
+    """Verdict of the kit on one fault; `checks` are those that named a right operation."""
+
+    fault: str
+    exit_code: int
+    checks: tuple[str, ...]
+    operations: tuple[str, ...]
+    departures: int
+    seconds: float
+    summary: str
+
+    @property
+    def ok(self) -> bool:
+        return self.exit_code == 1 and bool(self.checks)
+
+
+def judge(
+    fault: Fault | None,
+    seed: int,
+    profile: str,
+    skip: tuple[str, ...] = (),
+    only: tuple[str, ...] = (),
+) -> Report:
+    """Run the kit on a fresh backend behind the proxy."""
+    with LocalBackend(api_key=KEY) as backend, FaultProxy(backend.url, fault, KEY) as proxy:
+        return run_contract(
+            proxy.url, api_key=KEY, seed=seed, profile=profile, skip=skip, only=only
+        )
+
+
+def try_in_parts(name: str, seed: int, profile: str) -> Caught:
+    """Run the quick parts of the kit, and the others only if those do not catch the fault."""
+    for skip in (_OTHERS, ()):
+        caught = try_fault(name, seed, profile, skip)
+        if caught.ok:
+            break
+    return caught
+
+
+def try_fault(
+    name: str,
+    seed: int,
+    profile: str,
+    skip: tuple[str, ...] = (),
+    only: tuple[str, ...] = (),
+) -> Caught:
+    """Run the kit on a backend with a fault."""
+    fault, began = BY_NAME[name], time.monotonic()
+    report = judge(fault, seed, profile, skip, only)
+    right = [
+        group
+        for group in report.groups
+        if not fault.named or set(group.operations) & set(fault.named)
+    ]
+    return Caught(
+        name,
+        report.exit_code,
+        tuple(dict.fromkeys(group.first.check for group in right)),
+        tuple(dict.fromkeys(op for group in report.groups for op in group.operations)),
+        len(report.groups),
+        time.monotonic() - began,
+        report.summary,
+    )
+
+
+def try_clean(seed: int, profile: str) -> tuple[int, int, float, str]:
+    began = time.monotonic()
+    report = judge(None, seed, profile)
+    said = [report.summary]
+    said += [f"{g.first.check} of {', '.join(g.operations)}: {g.first.got}" for g in report.groups]
+    return seed, report.exit_code, time.monotonic() - began, "; ".join(said)
