@@ -338,7 +338,7 @@ def states_task_deleted(ctx: Context) -> None:
         queued = start_rollout(ctx, pool_id, task_id="t", env={"delay": 0})
         ctx.require(200, "delete_task", {"pool_id": pool_id, "task_id": "t"})
         # The one place was taken when the task was deleted: the other one had not begun.
-        if not held.running(running):
+        if not held.lasted(running):
             continue
         held.release(running)
         response = wait_for(ctx, queued, FINAL)
