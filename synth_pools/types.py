@@ -136,6 +136,7 @@ ErrorCode: TypeAlias = Literal[
     "container_error",
     "container_timeout",
     "storage_unavailable",
+    "no_room",
     "backend_stopping",
     "too_many_connections",
 ]

@@ -13,7 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench.backend import measures, page
+from bench.backend import measures, page, sharing
 from bench.backend.load import IN_FLIGHT, Direct, Through, open_client, rate_of
 from bench.backend.processes import Process, backend, container
 
@@ -83,6 +83,9 @@ async def _measure(
         tell("readers")
         pages = await measures.pages(through_many, 5 * rounds)
         tell("pages")
+        followed = await sharing.following(through_few, few, max(2, rounds // 2))
+        large = await sharing.large_pages(through_few, max(2, rounds // 2))
+        tell("followers and large pages")
     return page.Found(
         few=few_stored,
         many=many_stored,
@@ -96,6 +99,8 @@ async def _measure(
         busy=busy,
         readers=readers,
         pages=pages,
+        followed=followed,
+        large=large,
     )
 
 

@@ -24,6 +24,8 @@ _PARKED_SECONDS = 3600
 _READERS_SECONDS = 5.0
 _READERS_EVENTS = 10
 
+_UNFINISHED = ("queued", "running")
+
 Call = Callable[[], Awaitable[None]]
 
 
@@ -116,6 +118,40 @@ class Through:
         # Queued, started, those that the target reports, its reward and its end.
         _require(len(delays) == _READERS_EVENTS + 4, rollout)
         return delays
+
+    async def follow(self, pool_id: str, readers: int, events: int) -> None:
+        """Run a rollout of the built-in target that reports much, with so many who follow it."""
+        body = {"env": {"delay": 1, "events": events}}
+        rollout = await _sent(self._client, "POST", self._rollouts(pool_id), body)
+        url = f"{self._rollouts(pool_id)}/{rollout['rollout_id']}/events"
+        # One of them only waits for the end.
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(readers):
+                tasks.create_task(self._read_bytes(url))
+            tasks.create_task(self._wait_for_end(url.removesuffix("/events")))
+
+    async def keep(self, pool_id: str, size: int) -> None:
+        """Run a rollout that is stored with so many bytes."""
+        body = {"mode": "sync", "params": {"pad": "x" * size}, "env": {"events": 0}}
+        answer = await _sent(self._client, "POST", self._rollouts(pool_id), body)
+        _require(answer["status"] == "completed", answer["status"])
+
+    async def list_all(self, pool_id: str) -> None:
+        """Ask for as many rollouts as a page may have, and read none of them."""
+        async with self._client.get(f"{self._rollouts(pool_id)}?limit=1000") as response:
+            await response.read()
+
+    async def _read_bytes(self, url: str) -> None:
+        async with self._client.get(url) as response:
+            async for _ in response.content.iter_any():
+                pass
+
+    async def _wait_for_end(self, url: str) -> None:
+        while True:
+            summary = await _sent(self._client, "GET", f"{url}/summary")
+            if summary["status"] not in _UNFINISHED:
+                return
+            await asyncio.sleep(0.1)
 
     async def page(self, limit: int, cursor: str | None = None) -> str | None:
         query = {"limit": str(limit), **({} if cursor is None else {"cursor": cursor})}

@@ -13,6 +13,7 @@ from statistics import median
 from bench import table
 from bench.backend.load import IN_FLIGHT, READERS
 from bench.backend.measures import PAGE, Admission, Pages, Readers, Speed
+from bench.backend.sharing import FOLLOWERS, PAGES_AT_ONCE, Following, LargePages
 
 _HEAD = ("", "measured", "next to", "ratio", "promised")
 _PACKAGES = ("synth-pools", "synth-containers", "uvicorn", "starlette", "aiohttp")
@@ -81,6 +82,8 @@ class Found:
     busy: Admission
     readers: Readers
     pages: Pages
+    followed: Following
+    large: LargePages
 
 
 def text(found: Found, disk: Disk) -> str:
@@ -157,6 +160,21 @@ def _rows(found: Found, disk: Disk) -> Iterator[tuple[str, ...]]:
         f"from an event to its reader, {readers.events:,} events, none lost",
         f"p50 {readers.delay_p50:.1f} ms",
         f"p99 {readers.delay_p99:.1f} ms",
+        "",
+        "",
+    )
+    followed = found.followed
+    yield (
+        f"processor time of an event that {FOLLOWERS} follow",
+        f"{followed.followed_ms:.2f} ms",
+        f"that nobody follows: {followed.alone_ms:.2f} ms",
+        f"takes {followed.followed_ms / followed.alone_ms:.2f}",
+        "",
+    )
+    yield (
+        f"slowest GET /health beside {PAGES_AT_ONCE} clients that list 64 MiB",
+        f"{found.large.beside:.0f} ms",
+        f"beside nothing: {found.large.idle:.0f} ms",
         "",
         "",
     )

@@ -29,14 +29,20 @@ class Limits:
         max_queued: Rollouts that may wait, in all pools together.
         max_queued_per_pool: Rollouts that may wait in one pool.
         max_body_bytes: Size of the body of a request, in bytes.
+        max_body_values: JSON values in the body of a request: objects, arrays, texts, numbers.
         max_depth: Levels of JSON inside each other in a body, at most 500.
         max_header_bytes: Size of a request's line and headers together, in bytes.
         max_page_items: Items on one page of a list, whatever is asked for; at most 1000.
         max_page_bytes: Size from which a page ends early, in bytes.
+        max_unsent_bytes: Size of all responses of more than 64 KiB that are made and sent at once,
+            in bytes; others wait, and clients that do not read theirs are disconnected for them.
         max_streams: Event streams that are open at once.
         max_streams_per_rollout: Event streams of one rollout at once.
         max_connections: Connections that are open at once.
         max_container_bytes: Size of the answer of a container, its artifacts included, in bytes.
+        max_container_values: JSON values in the answer of a container.
+        max_parsing_bytes: Size of all documents of more than 256 KiB, of clients and of containers,
+            that are parsed at once, in bytes; others wait.
         max_artifact_bytes: Size of the content of one artifact, in bytes.
         max_artifacts: Artifacts that one rollout leaves.
         max_event_bytes: Size of what one event tells, in bytes.
@@ -45,6 +51,7 @@ class Limits:
         sync_wait_seconds: How long a creation with `mode: sync` waits for the end, in seconds.
         header_timeout_seconds: Time for a request's line and headers to come, in seconds.
         body_timeout_seconds: Time for the body of a request to come, in seconds.
+        room_wait_seconds: How long a request waits for room for a large document, in seconds.
         write_timeout_seconds: How long a client may read nothing of what is ready for it, in
             seconds.
 
@@ -55,17 +62,27 @@ class Limits:
     max_queued: int = _limit(10_000, "Rollouts that may wait, in all pools together.")
     max_queued_per_pool: int = _limit(10_000, "Rollouts that may wait in one pool.")
     max_body_bytes: int = _limit(16 * _MIB, "Size of the body of a request.")
+    max_body_values: int = _limit(
+        250_000, "JSON values in the body of a request: objects, arrays, texts, numbers."
+    )
     max_depth: int = _limit(DEEPEST, "Levels of JSON inside each other in a body.", most=DEEPEST)
     max_header_bytes: int = _limit(64 * _KIB, "Size of a request's line and headers together.")
     max_page_items: int = _limit(
         LARGEST_PAGE, "Items on one page of a list, whatever is asked for.", most=LARGEST_PAGE
     )
-    max_page_bytes: int = _limit(64 * _MIB, "Size from which a page ends early.")
+    max_page_bytes: int = _limit(4 * _MIB, "Size from which a page ends early.")
+    max_unsent_bytes: int = _limit(
+        64 * _MIB, "Size of all responses of more than 64 KiB that are made and sent at once."
+    )
     max_streams: int = _limit(500, "Event streams that are open at once.")
     max_streams_per_rollout: int = _limit(100, "Event streams of one rollout at once.")
     max_connections: int = _limit(2000, "Connections that are open at once.")
     max_container_bytes: int = _limit(
         64 * _MIB, "Size of the answer of a container, its artifacts included."
+    )
+    max_container_values: int = _limit(2_000_000, "JSON values in the answer of a container.")
+    max_parsing_bytes: int = _limit(
+        128 * _MIB, "Size of all documents of more than 256 KiB that are parsed at once."
     )
     max_artifact_bytes: int = _limit(64 * _MIB, "Size of the content of one artifact.")
     max_artifacts: int = _limit(10_000, "Artifacts that one rollout leaves.")
@@ -79,6 +96,9 @@ class Limits:
     )
     header_timeout_seconds: float = _limit(10.0, "Time for a request's line and headers to come.")
     body_timeout_seconds: float = _limit(60.0, "Time for the body of a request to come.")
+    room_wait_seconds: float = _limit(
+        10.0, "How long a request waits for room for a large document."
+    )
     write_timeout_seconds: float = _limit(
         60.0, "How long a client may read nothing of what is ready for it."
     )

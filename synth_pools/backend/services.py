@@ -11,6 +11,7 @@ from .api_keys import KeyRing
 from .containers.balancer import Balancer
 from .containers.client import ContainerClient
 from .containers.health_checks import HealthChecks
+from .domain.errors import no_room
 from .domain.state_changes import PoolChange, RolloutChange, write_line
 from .domain.validation import Contract
 from .errors import DataDirError
@@ -23,6 +24,9 @@ from .rollouts.event_feed import RolloutNotifier
 from .rollouts.runner import Runner
 from .rollouts.scheduler import Scheduler
 from .rollouts.service import RolloutService
+from .server.byte_budget import ByteBudget, NoRoomError, Reservation
+from .server.sending_room import SendingRoom
+from .server.workers import Workers
 from .settings import Settings
 from .storage import artifacts as artifact_rows
 from .storage import pools, rollouts
@@ -52,6 +56,17 @@ class Services:
     keys: KeyRing
     admission: AdmissionControl
     streams: StreamLimit
+    parsing_room: ByteBudget
+    sending_room: SendingRoom
+    workers: Workers
+
+    async def room_to_send(self, size: int) -> Reservation:
+        """Wait for room for a large response; 503 where there is none."""
+        try:
+            return await self.sending_room.reserve(size)
+        except NoRoomError:
+            raise no_room(self.settings.room_wait_seconds) from None
+
     recorder: MetricsRecorder
 
     def read_containers(self) -> Iterable[ContainerReading]:
@@ -106,14 +121,19 @@ async def open_services(settings: Settings, contract: Contract) -> AsyncIterator
     async with contextlib.AsyncExitStack() as stack:
         database = Database(settings.data_dir, _Observer(recorder))
         stack.push_async_callback(database.close)
-        containers = ContainerClient(settings)
+        workers = Workers()
+        stack.push_async_callback(workers.close)
+        parsing_room = ByteBudget(settings.max_parsing_bytes)
+        containers = ContainerClient(settings, parsing_room, workers)
         stack.push_async_callback(containers.close)
         checks = HealthChecks(
             containers, settings.health_interval_seconds, settings.health_timeout_seconds
         )
         stack.push_async_callback(checks.close)
         balancer = Balancer(checks, wake_scheduler.set)
-        runner = Runner(settings, database, contents, notifier, containers, balancer, background)
+        runner = Runner(
+            settings, database, contents, notifier, containers, balancer, background, workers
+        )
         scheduler = Scheduler(runner, balancer.can_start, wake_scheduler, admission, background)
         processes = Processes(settings, database, balancer, scheduler)
         stack.push_async_callback(processes.close)
@@ -152,6 +172,9 @@ async def open_services(settings: Settings, contract: Contract) -> AsyncIterator
             keys,
             admission,
             StreamLimit(settings),
+            parsing_room,
+            SendingRoom(settings.max_unsent_bytes, settings.room_wait_seconds),
+            workers,
             recorder,
         )
 

@@ -255,6 +255,10 @@ class Settings(BackendOptions):
     probe_timeout_seconds: float = 10.0
     shutdown_seconds: float = 5.0
 
+    def as_limits(self) -> Limits:
+        """Return the limits alone, which other processes may know."""
+        return Limits(**{one.name: getattr(self, one.name) for one in fields(Limits)})
+
     @classmethod
     def at_start(cls, options: BackendOptions, *, own_host: str, **known: Any) -> Self:
         """Build settings from options and what the start has found out.

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from bench.backend import __main__, load, measures, page
+from bench.backend import __main__, load, measures, page, sharing
 from bench.backend.measures import Admission, Pages, Readers, Speed
+from bench.backend.sharing import Following, LargePages
 
 ADMISSION = Admission(p50=2.0, p99=8.0, health_p50=0.5, health_p99=1.0)
 FOUND = page.Found(
@@ -24,6 +25,8 @@ FOUND = page.Found(
     busy=ADMISSION,
     readers=Readers(1500, 1000, 0.67, 5600, 5.0, 50.0),
     pages=Pages(5.0, 7.0, 1.4),
+    followed=Following(0.3, 0.4),
+    large=LargePages(2.0, 40.0),
 )
 DISK = page.Disk("ext4", 0.5, 400 * 1024 * 1000)
 
@@ -36,6 +39,9 @@ def test_a_small_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(load, "_READERS_SECONDS", 2.0)
     monkeypatch.setattr(measures, "_LAPS", 3)
     monkeypatch.setattr(measures, "_WALK", 50)
+    monkeypatch.setattr(sharing, "FOLLOWERS", 5)
+    monkeypatch.setattr(sharing, "_EVENTS", 20)
+    monkeypatch.setattr(sharing, "_ROLLOUTS", 2)
     found, disk = __main__.run(tmp_path, 60, 200, 1)
     assert list(tmp_path.iterdir()) == [], "it leaves nothing behind"
     for speed in (found.nothing, found.slow):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncGenerator
@@ -16,6 +17,7 @@ from ..domain.openapi import Operation
 from ..domain.state_changes import REQUEST_ID
 from ..domain.validation import Contract, ResponseDepartsError
 from ..metrics.recorder import NO_OPERATION
+from ..server.protocol import ABORT
 from ..services import Services
 from ..storage.content_store import ContentGoneError
 from ..storage.events import sent_messages
@@ -25,7 +27,7 @@ from .host_header import check_host
 from .messages import BytesResponse, EventStreamResponse, JSONResponse, Request, TextResponse
 from .metrics import CONTENT_TYPE, exposition
 from .request_reader import base_url_of, check_head, headers_of, parse_body, read_body
-from .response_writer import send_json, send_stream
+from .response_writer import PIECE_BYTES, send_json, send_large, send_stream
 from .router import Router
 
 _log = logging.getLogger(__name__)
@@ -86,7 +88,8 @@ class _Exchange:
         try:
             response = await self._handle()
         except ApiError as error:
-            response = error
+            # Its frames know the documents that were at work.
+            response = error.with_traceback(None)
         except ClientDisconnectedError:
             return
         except Exception:  # noqa: BLE001 - logged; the client learns only that it was our fault
@@ -123,19 +126,21 @@ class _Exchange:
         parameters = self._contract.parameters(
             operation, path_values, self._scope["query_string"], self._headers
         )
-        raw_body, body = b"", None
-        if operation.body is not None:
-            raw_body, body = await self._body(operation)
         request = Request(
             services=self._services,
             operation=operation,
             parameters=parameters,
-            body=body,
-            raw_body=raw_body,
+            body=None,
+            raw_body=b"",
             base_url=base_url_of(self._scope, self._headers),
             receive=self._receive,
         )
-        return await HANDLERS[operation.id](request)
+        try:
+            if operation.body is not None:
+                await self._read_body(request)
+            return await HANDLERS[operation.id](request)
+        finally:
+            request.forget_body()
 
     def _require_key(self) -> None:
         scheme, _, key = self._headers.get("authorization", "").partition(" ")
@@ -143,16 +148,22 @@ class _Exchange:
         if scheme.lower() != "bearer" or known is None:
             raise unauthorized()
 
-    async def _body(self, operation: Operation) -> tuple[bytes, Any]:
-        settings = self._services.settings
-        raw = await read_body(self._receive, self._headers, settings)
-        if raw:
-            body = await parse_body(raw, self._headers, settings.max_depth)
-            self._contract.check_body(operation, body)
-            return raw, body
-        if operation.body is not None and operation.body.required:
+    async def _read_body(self, request: Request) -> None:
+        settings, room = self._services.settings, self._services.parsing_room
+        raw, request.reserved = await read_body(self._receive, self._headers, settings, room)
+        request.raw_body = raw
+        operation = request.operation
+        if len(raw) > json_text.LARGE:
+            request.body = await asyncio.to_thread(self._parsed, operation, raw)
+        elif raw:
+            request.body = self._parsed(operation, raw)
+        elif operation.body is not None and operation.body.required:
             self._contract.refuse_missing_body()
-        return raw, None
+
+    def _parsed(self, operation: Operation, raw: bytes) -> Any:
+        body = parse_body(raw, self._headers, self._services.settings)
+        self._contract.check_body(operation, body)
+        return body
 
     def _count(self, status: int) -> None:
         name = self._name if self._operation is None else self._operation.id
@@ -166,8 +177,23 @@ class _Exchange:
             except ResponseDepartsError:
                 self._log_failure()
                 status, headers, body = self._serialize(internal_error())
-        await send_json(self._send, status, headers, body)
+        reserved = response.reserved if isinstance(response, JSONResponse) else None
+        if reserved is None and len(body) > PIECE_BYTES:
+            try:
+                reserved = await self._services.room_to_send(len(body))
+            except ApiError as error:
+                status, headers, body = self._serialize(error)
         self._count(status)
+        if reserved is None:
+            await send_json(self._send, status, headers, body)
+            return
+        reserved.shrink(len(body))
+        abort = self._scope.get("extensions", {}).get(ABORT, _cannot_abort)
+        try:
+            with self._services.sending_room.sending(abort) as sending:
+                await send_large(self._send, status, headers, body, sending.move)
+        finally:
+            reserved.release()
 
     def _serialize(
         self, response: JSONResponse | TextResponse | ApiError
@@ -236,3 +262,7 @@ class _Exchange:
         # No path and no body: ids and contents of requests are the caller's, not the log's.
         what = "a request" if self._operation is None else self._operation.id
         _log.exception("%s failed (request %s)", what, self._id)
+
+
+def _cannot_abort() -> None:
+    """Do nothing: this server does not say how a client is disconnected."""

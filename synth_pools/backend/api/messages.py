@@ -11,10 +11,11 @@ from starlette.types import Receive
 
 from ..domain import json_text
 from ..domain.openapi import Operation
+from ..server.byte_budget import Reservation
 from ..services import Services
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Request:
     """One request, every part of it validated against openapi.yaml."""
 
@@ -27,6 +28,14 @@ class Request:
     raw_body: bytes
     base_url: str
     receive: Receive
+    # Of a large body.
+    reserved: Reservation | None = None
+
+    def forget_body(self) -> None:
+        """Give back the memory of the body, which is needed no more."""
+        self.body, self.raw_body = None, b""
+        if self.reserved is not None:
+            self.reserved.release()
 
     def path(self, name: str) -> str:
         return str(self.parameters[name])
@@ -39,6 +48,8 @@ class JSONResponse:
     status: int
     body: bytes
     headers: dict[str, str] = field(default_factory=dict)
+    # Of a large one, where it was reserved before it was made.
+    reserved: Reservation | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
+from ..domain import json_text
 from ..storage.cursors import page_document
-from ..storage.database import Row
-from .messages import Request, Response, json_response, json_text_response
+from ..storage.database import Connection
+from .messages import JSONResponse, Request, Response, json_response, json_text_response
 
 DEFAULT_LIMIT = 100
-# How many items are in memory before their sizes are known.
-_PORTION = 16
-
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,39 +26,66 @@ class Page:
     before: int | None
     limit: int
 
-    def filled(
+    async def filled(
         self,
-        load: Callable[[int | None, int], list[_T]],
-        render: Callable[[_T], str],
-        row_of: Callable[[_T], Row],
+        measure: Callable[[Connection, int | None, int], Sequence[tuple[int, int]]],
+        load: Callable[[Connection, Sequence[int]], list[str]],
     ) -> Response:
         """Read items until the page has as many as were asked for, or is large enough.
 
         Args:
-            load: Loads at most so many items before a position.
-            render: Gives an item as JSON text.
-            row_of: Gives an item's row, whose `seq` is its position.
+            measure: Gives the positions and the sizes of at most so many items before a position.
+            load: Gives the items at these positions as JSON texts.
 
         Returns:
             The response, with a cursor if more items follow.
+
+        Raises:
+            ApiError: 503 if there is no room for a large page.
         """
-        items: list[str] = []
-        copies = 1 if self.later_name is None else 2
-        size, before = 0, self.before
-        most_bytes = self.request.services.settings.max_page_bytes
-        while True:
-            wanted = min(_PORTION, self.limit - len(items))
+        services = self.request.services
+        with services.database.reading() as db:
             # One more, to know whether anything follows.
-            found = load(before, wanted + 1)
-            for number, item in enumerate(found[:wanted], 1):
-                items.append(render(item))
-                size += len(items[-1]) * copies
-                before = row_of(item)["seq"]
-                if (len(items) == self.limit or size >= most_bytes) and number < len(found):
-                    cursor = self.request.services.cursors.issue(self.scope, before)
-                    return json_text_response(page_document(items, cursor, self.later_name))
-            if len(found) <= wanted:
-                return json_text_response(page_document(items, None, self.later_name))
+            found = measure(db, self.before, self.limit + 1)
+        copies = 1 if self.later_name is None else 2
+        seqs: list[int] = []
+        size = 0
+        for seq, item_size in found[: self.limit]:
+            if seqs and size + item_size * copies > services.settings.max_page_bytes:
+                break
+            seqs.append(seq)
+            size += item_size * copies
+        cursor = None
+        if len(found) > len(seqs):
+            cursor = services.cursors.issue(self.scope, seqs[-1])
+        return await read_sized(
+            self.request, size, lambda db: page_document(load(db, seqs), cursor, self.later_name)
+        )
+
+
+async def read_sized(request: Request, size: int, load: Callable[[Connection], str]) -> Response:
+    """Respond with what is read from the database: in a thread and with room if it is large.
+
+    Args:
+        request: The request.
+        size: The bytes of the response, roughly.
+        load: Reads it as JSON text.
+
+    Raises:
+        ApiError: 503 if there is no room.
+    """
+    services = request.services
+    if size <= json_text.LARGE:
+        with services.database.reading() as db:
+            return json_text_response(load(db))
+
+    def read() -> bytes:
+        with services.database.read_in_new_connection() as db:
+            return load(db).encode("ascii")
+
+    reserved = await services.room_to_send(size)
+    body = await asyncio.to_thread(read)
+    return JSONResponse(200, body, reserved=reserved)
 
 
 def read_page(
@@ -92,9 +117,16 @@ def read_page(
 
 def whole_list(request: Request, resource: str, items: Sequence[dict[str, Any]]) -> Response:
     """Respond with a list that is not split into pages."""
+    return json_response(list_document(request, resource, items))
+
+
+def list_document(
+    request: Request, resource: str, items: Sequence[dict[str, Any]]
+) -> dict[str, Any]:
+    """Build a list that is not split into pages."""
     later = later_name(request, resource)
     again = {} if later is None else {later: items}
-    return json_response({"items": items, **again, "next_cursor": None})
+    return {"items": items, **again, "next_cursor": None}
 
 
 def later_name(request: Request, resource: str) -> str | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,10 +11,13 @@ from ..domain import json_text
 from ..domain.errors import (
     bad_request,
     headers_too_large,
+    no_room,
     payload_too_large,
+    too_many_values,
     unsupported_media_type,
 )
 from ..limits import Limits
+from ..server.byte_budget import ByteBudget, NoRoomError, Reservation, timeout
 from .disconnects import ClientDisconnectedError
 
 _VERSIONS = frozenset({"1.0", "1.1", "2", "3"})
@@ -62,26 +64,34 @@ def base_url_of(scope: Scope, headers: Mapping[str, str]) -> str:
     return f"{scope['scheme']}://{host}"
 
 
-async def read_body(receive: Receive, headers: Mapping[str, str], limits: Limits) -> bytes:
+async def read_body(
+    receive: Receive, headers: Mapping[str, str], limits: Limits, room: ByteBudget
+) -> tuple[bytes, Reservation | None]:
     """Read the whole body.
 
     Args:
         receive: The request's ASGI channel.
         headers: The request's headers by lower-case name.
         limits: Bytes and seconds that a body may take.
+        room: Room for those that are large.
+
+    Returns:
+        The body, and its room; None where it is small.
 
     Raises:
-        ApiError: 413 if it is too large, 400 if it did not arrive in time.
+        ApiError: 413 if it is too large, 400 if it did not arrive in time, 503 if there is no room.
         ClientDisconnectedError: The client disconnected before its end.
     """
     limit, limit_seconds = limits.max_body_bytes, limits.body_timeout_seconds
     declared = headers.get("content-length", "")
-    if declared.isdecimal() and int(declared) > limit:
+    expected = int(declared) if declared.isdecimal() else limit
+    if expected > limit:
         raise payload_too_large(limit)
     chunks: list[bytes] = []
     size = 0
+    reserved: Reservation | None = None
     try:
-        async with asyncio.timeout(limit_seconds):
+        async with timeout(limit_seconds):
             while True:
                 message = await receive()
                 if message["type"] == "http.disconnect":
@@ -91,8 +101,18 @@ async def read_body(receive: Receive, headers: Mapping[str, str], limits: Limits
                 if size > limit:
                     raise payload_too_large(limit)
                 chunks.append(chunk)
+                if reserved is None and size > json_text.LARGE:
+                    try:
+                        reserved = await room.reserve(expected, limits.room_wait_seconds)
+                    except NoRoomError:
+                        error = no_room(limits.room_wait_seconds)
+                        # What still comes of the body is not read.
+                        error.headers["connection"] = "close"
+                        raise error from None
                 if not message.get("more_body", False):
-                    return b"".join(chunks)
+                    if reserved is not None:
+                        reserved.shrink(size)
+                    return b"".join(chunks), reserved
     except TimeoutError:
         error = bad_request(f"The body did not arrive within {limit_seconds:g} seconds.")
         # Nothing that still comes could be told from another request.
@@ -100,24 +120,27 @@ async def read_body(receive: Receive, headers: Mapping[str, str], limits: Limits
         raise error from None
 
 
-async def parse_body(raw: bytes, headers: Mapping[str, str], max_depth: int) -> Any:
+def parse_body(raw: bytes, headers: Mapping[str, str], limits: Limits) -> Any:
     """Parse a body that is not empty.
 
     Args:
         raw: The body.
         headers: The request's headers by lower-case name.
-        max_depth: Levels of nesting that are allowed.
+        limits: How deep it may be, and how many values it may hold.
 
     Returns:
         The JSON value.
 
     Raises:
-        ApiError: 415 if it is not declared as JSON, 400 if it is none.
+        ApiError: 415 if it is not declared as JSON, 413 if it holds too many values, 400 if it is
+            no JSON.
     """
     media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json":
         raise unsupported_media_type()
     try:
-        return await json_text.loads_politely(raw, max_depth)
+        return json_text.loads(raw, limits.max_depth, limits.max_body_values)
+    except json_text.TooLargeJsonError:
+        raise too_many_values(limits.max_body_values) from None
     except json_text.BrokenJsonError as error:
         raise bad_request(f"The body is no JSON: {error}.") from None

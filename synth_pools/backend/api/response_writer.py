@@ -3,17 +3,44 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 
 from starlette.types import Receive, Send
 
 from .disconnects import unless_disconnected
+
+# Of a large body: what a client does not read is kept for it no more than twice.
+PIECE_BYTES = 64 * 1024
 
 
 async def send_json(send: Send, status: int, headers: Mapping[str, str], body: bytes) -> None:
     """Send a response with a body of known length."""
     await send(_start(status, {**headers, "content-length": str(len(body))}))
     await send({"type": "http.response.body", "body": body})
+
+
+async def send_large(
+    send: Send,
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    on_taken: Callable[[], None],
+) -> None:
+    """Send a large body in pieces, each once the client has taken those before it.
+
+    Args:
+        send: The response's ASGI channel.
+        status: The status.
+        headers: The headers.
+        body: The body.
+        on_taken: Called for each piece.
+    """
+    await send(_start(status, {**headers, "content-length": str(len(body))}))
+    for begin in range(0, len(body), PIECE_BYTES):
+        end = begin + PIECE_BYTES
+        piece = {"body": body[begin:end], "more_body": end < len(body)}
+        await send({"type": "http.response.body", **piece})
+        on_taken()
 
 
 async def send_stream(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache, partial
 from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
@@ -13,8 +13,10 @@ from urllib.parse import quote, urlsplit, urlunsplit
 from ..domain import clock, json_text
 from ..domain.errors import FORBIDDEN, SHORTAGE
 from ..domain.target import Answer, EventPage, Probe, Report, TargetError
+from ..server.byte_budget import ByteBudget, Reservation, timeout
+from ..server.workers import Workers
 from ..settings import Secret, Settings
-from .credentials import container_key, mask_key, mask_key_politely
+from .credentials import container_key, holds_key, mask_key, mask_text
 from .http import BrokenAnswerError, ConnectionFailedError, ContainerHttp, ShortageError
 from .protocol import is_answer
 from .resolver import ForbiddenAddressError
@@ -29,6 +31,11 @@ _LONGEST_ROOM_SECONDS = 1.0
 _EXCERPT = 1000
 _LONGEST_ID = 255
 _LARGEST_SEQUENCE = 2**63
+# Of an answer that comes back from a process whole, the values.
+_MOST_WHOLE = 250_000
+_STATE_NAMES = ("rollout_id", "status", "success_status")
+
+_Read = Callable[[bytes, int], Any]
 
 # So that whoever reads a container's log can leave these out.
 _CHECKING = {"x-synth-pools-call": "health-check"}
@@ -46,11 +53,14 @@ class ContainerClient:
 
     Args:
         settings: The options of the backend.
+        room: Room for large answers.
+        workers: Where those are parsed.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, room: ByteBudget, workers: Workers) -> None:
         self._settings = settings
-        self._http = ContainerHttp(settings)
+        self._http = ContainerHttp(settings, room)
+        self._workers = workers
         # By address: whether there are events, and until when it is believed that there are none.
         self._events: dict[str, tuple[bool, float]] = {}
         # Those that are refused are looked at each time, to say why.
@@ -101,7 +111,7 @@ class ContainerClient:
         more_headers: Mapping[str, str] | None = None,
         *,
         is_long: bool = False,
-    ) -> tuple[int, bytes]:
+    ) -> tuple[int, bytes, Reservation | None]:
         """Send one request and read the whole answer.
 
         The key goes along, and is in nothing that comes back, whatever is echoed there.
@@ -110,13 +120,13 @@ class ContainerClient:
             method: The method.
             url: The URL.
             body: A JSON text.
-            limit_seconds: The time for all of it, once there is room for a connection.
+            limit_seconds: The time for all of it, without that for which it waits for room here.
             key: The container's key.
             more_headers: Further headers.
             is_long: Whether it may last as long as a rollout.
 
         Returns:
-            The status and the body.
+            The status, the body, and its room; None where it is small.
 
         Raises:
             TargetError: There was no connection, or no whole answer in time.
@@ -128,7 +138,7 @@ class ContainerClient:
             headers["x-api-key"] = key.reveal()
         try:
             async with self._http.place(is_long=is_long):
-                status, raw = await self._exchange(method, url, body, headers, limit_seconds)
+                answered = await self._exchange(method, url, body, headers, limit_seconds)
         except TimeoutError:
             raise TargetError(
                 "container_timeout",
@@ -143,7 +153,87 @@ class ContainerClient:
         ) as error:
             cause = mask_key(key, str(error).encode("utf-8", "replace")).decode()
             raise _failure(error, url, cause) from None
-        return status, await mask_key_politely(key, raw)
+        status, raw, reserved = answered
+        return status, await self._without_key(key, raw), reserved
+
+    async def _without_key(self, key: Secret | None, raw: bytes) -> bytes:
+        if key is None or len(raw) <= json_text.LARGE:
+            return mask_key(key, raw)
+        if not await asyncio.to_thread(holds_key, key, raw):
+            return raw
+        return await self._workers.run(mask_text, key.reveal(), raw)
+
+    async def answer(
+        self,
+        url: str,
+        status: int,
+        raw: bytes,
+        reserved: Reservation | None,
+        sent: int,
+        *,
+        as_whole: bool = False,
+    ) -> Answer:
+        """Parse an answer; of a large one only what tells its state is kept as a document.
+
+        Args:
+            url: The URL that was called.
+            status: The answer's status.
+            raw: Its body.
+            reserved: The room that the body has.
+            sent: Bytes that were sent for it.
+            as_whole: Whether all of a large one is wanted, which may hold fewer values then.
+
+        Raises:
+            TargetError: The status tells of an error, or the body is no JSON object.
+        """
+        try:
+            large = _parse_whole if as_whole else _parse_state
+            read = None if reserved is None else large
+            document = await self._parsed(url, status, raw, read)
+        except BaseException:
+            if reserved is not None:
+                # Whoever keeps the error keeps its frames, and would keep the room with them.
+                reserved.release()
+            raise
+        return Answer(document, raw, sent, len(raw), status, reserved)
+
+    async def _parsed(
+        self, url: str, status: int, raw: bytes, read: _Read | None
+    ) -> dict[str, Any]:
+        if not 200 <= status < 300:
+            raise TargetError(
+                "container_http_error",
+                f"The container at {url} answered {status}.",
+                {"url": url, "status": status, "body": _excerpt(raw)},
+                status,
+            )
+        most_values = self._settings.max_container_values
+        try:
+            if read is None:
+                document = json_text.loads(raw, most_values=most_values)
+            else:
+                document = await self._workers.run(read, raw, most_values)
+        except json_text.TooLargeJsonError:
+            raise TargetError(
+                "container_bad_response",
+                f"The container at {url} answered with more than {most_values} JSON values: have "
+                "it answer less, or as one text, or start the backend with a larger "
+                "--max-container-values.",
+                {"url": url, "status": status, "body": _excerpt(raw)},
+            ) from None
+        except json_text.BrokenJsonError as error:
+            raise TargetError(
+                "container_bad_response",
+                f"The container at {url} answered something that is no JSON: {error}.",
+                {"url": url, "status": status, "body": _excerpt(raw)},
+            ) from None
+        if not isinstance(document, dict):
+            raise TargetError(
+                "container_bad_response",
+                f"The container at {url} answered JSON that is no object.",
+                {"url": url, "status": status, "body": _excerpt(raw)},
+            )
+        return document
 
     async def _exchange(
         self,
@@ -152,13 +242,13 @@ class ContainerClient:
         body: bytes | None,
         headers: Mapping[str, str],
         limit_seconds: float,
-    ) -> tuple[int, bytes]:
+    ) -> tuple[int, bytes, Reservation | None]:
         """Make an exchange once there is room for it; wait for that as long as it may take."""
         give_up_at = clock.monotonic() + limit_seconds
         pause = _FIRST_ROOM_SECONDS
         while True:
             try:
-                async with asyncio.timeout(limit_seconds):
+                async with timeout(limit_seconds):
                     return await self._http.exchange(method, url, body, headers)
             except ShortageError as error:
                 if clock.monotonic() >= give_up_at:
@@ -179,23 +269,26 @@ class HttpContainer:
 
     async def probe(self, what: Probe) -> Answer:
         url = _join(self._url, f"/{what}")
-        status, raw = await self._call("GET", url, None, self._client.probe_seconds)
-        return await _answer(url, status, raw, 0)
+        answered = await self._call("GET", url, None, self._client.probe_seconds)
+        return await self._client.answer(url, *answered, 0)
 
     async def check(self, limit_seconds: float) -> tuple[int, bytes]:
         """Ask for /health on behalf of the checks: the status and the body."""
         url = _join(self._url, "/health")
-        return await self._client.call("GET", url, None, limit_seconds, self._key, _CHECKING)
+        status, raw, _ = await self._client.call(
+            "GET", url, None, limit_seconds, self._key, _CHECKING
+        )
+        return status, raw
 
     async def execute(self, body: bytes, limit_seconds: float) -> Answer:
         deadline = clock.monotonic() + limit_seconds
         url = _join(self._url, "/rollouts")
-        status, raw = await self._call("POST", url, body, limit_seconds, is_long=True)
-        if status == 404:
+        answered = await self._call("POST", url, body, limit_seconds, is_long=True)
+        if answered[0] == 404:
             url = _join(self._url, "/rollout")
             remaining = max(0.0, deadline - clock.monotonic())
-            status, raw = await self._call("POST", url, body, remaining, is_long=True)
-        return await _answer(url, status, raw, len(body))
+            answered = await self._call("POST", url, body, remaining, is_long=True)
+        return await self._client.answer(url, *answered, len(body))
 
     async def run(self, payload: dict[str, Any], limit_seconds: float, report: Report) -> Answer:
         del report  # a container that is asked once and answers once has nothing to report
@@ -205,10 +298,10 @@ class HttpContainer:
 
     async def look_up(self, rollout_id: str) -> Answer | None:
         url = _join(self._url, f"/rollouts/{quote(rollout_id, safe='')}")
-        status, raw = await self._call("GET", url, None, self._client.probe_seconds)
-        if status in _NOT_KEPT:
+        answered = await self._call("GET", url, None, self._client.probe_seconds)
+        if answered[0] in _NOT_KEPT:
             return None
-        return await _answer(url, status, raw, 0)
+        return await self._client.answer(url, *answered, 0)
 
     def keeps_events(self) -> bool | None:
         return self._client.keeps_events(self._url)
@@ -217,10 +310,10 @@ class HttpContainer:
         path = _join(self._url, f"/rollouts/{quote(rollout_id, safe='')}/events")
         # Its name in containers that are in use, and in those that come.
         url = f"{path}?after={after}&after_sequence={after}&limit={limit}"
-        status, raw = await self._call("GET", url, None, self._client.probe_seconds)
-        if status in _NOT_KEPT:
+        answered = await self._call("GET", url, None, self._client.probe_seconds)
+        if answered[0] in _NOT_KEPT:
             return None
-        document = (await _answer(path, status, raw, 0)).document
+        document = (await self._client.answer(path, *answered, 0, as_whole=True)).document
         if not is_answer("get_rollout_events", document):
             return None
         self._client.note_events(self._url, kept=True)
@@ -237,7 +330,7 @@ class HttpContainer:
         url = _join(self._url, f"/rollouts/{quote(rollout_id, safe='')}/terminate")
         # Many containers do not have it, and the rollout is over for us either way.
         with contextlib.suppress(TargetError):
-            status, _ = await self._call("POST", url, b"{}", _TERMINATE_SECONDS)
+            status, _, _ = await self._call("POST", url, b"{}", _TERMINATE_SECONDS)
             _log.debug("terminate of %s answered %d", rollout_id, status)
 
     async def _call(
@@ -248,7 +341,7 @@ class HttpContainer:
         limit_seconds: float,
         *,
         is_long: bool = False,
-    ) -> tuple[int, bytes]:
+    ) -> tuple[int, bytes, Reservation | None]:
         return await self._client.call(method, url, body, limit_seconds, self._key, is_long=is_long)
 
 
@@ -270,7 +363,10 @@ def _failure(error: Exception, url: str, cause: str) -> TargetError:
             nobody_listens=error.nobody_listens,
         )
     if isinstance(error, BrokenAnswerError) and error.too_large:
-        message = f"The container at {url} answered with {cause}."
+        message = (
+            f"The container at {url} answered with {cause}: have it answer less, or start the "
+            "backend with a larger --max-container-bytes."
+        )
         return TargetError("container_bad_response", message, {"url": url})
     return TargetError(
         "container_bad_response",
@@ -279,29 +375,22 @@ def _failure(error: Exception, url: str, cause: str) -> TargetError:
     )
 
 
-async def _answer(url: str, status: int, raw: bytes, sent: int) -> Answer:
-    if not 200 <= status < 300:
-        raise TargetError(
-            "container_http_error",
-            f"The container at {url} answered {status}.",
-            {"url": url, "status": status, "body": _excerpt(raw)},
-            status,
-        )
-    try:
-        document = await json_text.loads_politely(raw)
-    except json_text.BrokenJsonError as error:
-        raise TargetError(
-            "container_bad_response",
-            f"The container at {url} answered something that is no JSON: {error}.",
-            {"url": url, "status": status, "body": _excerpt(raw)},
-        ) from None
+def _parse_whole(raw: bytes, most_values: int) -> Any:
+    """Parse an answer, of which all is wanted."""
+    return json_text.loads(raw, most_values=min(most_values, _MOST_WHOLE))
+
+
+def _parse_state(raw: bytes, most_values: int) -> Any:
+    """Parse an answer, and return of an object what tells whose it is and how that has ended."""
+    document = json_text.loads(raw, most_values=most_values)
     if not isinstance(document, dict):
-        raise TargetError(
-            "container_bad_response",
-            f"The container at {url} answered JSON that is no object.",
-            {"url": url, "status": status, "body": _excerpt(raw)},
-        )
-    return Answer(document, raw, sent, len(raw), status)
+        return None
+    told = {name: document[name] for name in _STATE_NAMES if name in document}
+    # What is no text is only known for that.
+    return {
+        name: value[:_LONGEST_ID] if isinstance(value, str) else None if value is None else []
+        for name, value in told.items()
+    }
 
 
 def _require_same_rollout(answer: Answer, rollout_id: str | None, url: str) -> None:

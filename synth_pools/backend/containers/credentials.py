@@ -6,7 +6,6 @@ whoever may define pools could have any variable sent to any container.
 
 from __future__ import annotations
 
-import asyncio
 import os
 import re
 from collections.abc import Mapping
@@ -27,7 +26,8 @@ _ALLOWED_PREFIX = "CONTAINER_API_KEY"
 _SHORTEST_KEY = 8
 _HIDDEN = "***"
 
-_LARGE_BYTES = 256 * 1024
+# One that holds more values is refused anyway.
+_MOST_MASKED = 10_000_000
 
 
 def check_container_key(definition: Mapping[str, Any], settings: Settings) -> None:
@@ -79,31 +79,40 @@ def mask_key(key: Secret | None, raw: bytes) -> bytes:
     Returns:
         The answer without the key; the same bytes if it was not in there.
     """
-    if key is None or (b"\\" not in raw and key.reveal().encode() not in raw):
+    if key is None or not holds_key(key, raw):
         return raw
-    spelling = json_text.spellings(key.reveal())
-    longest = len(key.reveal()) * json_text.LONGEST_SPELLING
-    if not _contains(raw, re.compile(spelling.encode()), longest):
-        return raw
+    return mask_text(key.reveal(), raw)
+
+
+def holds_key(key: Secret, raw: bytes) -> bool:
+    """Return True if an answer holds the key, in any spelling that JSON has for it."""
+    text = key.reveal()
+    if b"\\" not in raw and text.encode() not in raw:
+        return False
+    longest = len(text) * json_text.LONGEST_SPELLING
+    return _contains(raw, re.compile(json_text.spellings(text).encode()), longest)
+
+
+def mask_text(text: str, raw: bytes) -> bytes:
+    """Mask a text in an answer that holds it.
+
+    Args:
+        text: The key, in the clear: a process that gets it takes no `Secret`.
+        raw: The answer.
+    """
+    spelling = json_text.spellings(text)
     try:
-        document = json_text.loads(raw)
+        document = json_text.loads(raw, most_values=_MOST_MASKED)
     except json_text.BrokenJsonError:
         return re.sub(spelling.encode(), _HIDDEN.encode(), raw)
     return json_text.dumps(_mask_texts(document, re.compile(spelling))).encode("ascii")
 
 
-async def mask_key_politely(key: Secret | None, raw: bytes) -> bytes:
-    """Mask the key without holding up the event loop if the answer is large."""
-    if key is not None and len(raw) > _LARGE_BYTES:
-        return await asyncio.to_thread(mask_key, key, raw)
-    return mask_key(key, raw)
-
-
 def _contains(raw: bytes, pattern: re.Pattern[bytes], longest: int) -> bool:
     # In parts: an expression at work holds up every other thread.
     return any(
-        pattern.search(raw, begin, begin + _LARGE_BYTES + longest)
-        for begin in range(0, len(raw), _LARGE_BYTES)
+        pattern.search(raw, begin, begin + json_text.LARGE + longest)
+        for begin in range(0, len(raw), json_text.LARGE)
     )
 
 

@@ -20,6 +20,8 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from yarl import URL
 
+from ..domain import json_text
+from ..server.byte_budget import ByteBudget, Reservation
 from ..server.open_files import SHORTAGES, container_connections, most_files
 from ..settings import Settings
 from .resolver import CheckedResolver
@@ -110,12 +112,16 @@ class ContainerHttp:
 
     Args:
         settings: The limits of exchanges, and the policy of addresses.
+        room: Room for large answers.
         tls: The TLS context; None for the system's certificates.
     """
 
-    def __init__(self, settings: Settings, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self, settings: Settings, room: ByteBudget, tls: ssl.SSLContext | None = None
+    ) -> None:
         self._resolver = CheckedResolver(settings)
         self._connect_seconds = settings.connect_timeout_seconds
+        self._room = room
         self._most_bytes = settings.max_container_bytes
         self._tls = tls
         # Places for connections. Those that last as long as a rollout cannot use them all: a check
@@ -141,7 +147,7 @@ class ContainerHttp:
 
     async def exchange(
         self, method: str, url: str, body: bytes | None, headers: Mapping[str, str]
-    ) -> tuple[int, bytes]:
+    ) -> tuple[int, bytes, Reservation | None]:
         """Send one request and read the whole answer; the caller limits the time.
 
         Args:
@@ -151,7 +157,7 @@ class ContainerHttp:
             headers: Further headers.
 
         Returns:
-            The status and the body.
+            The status, the body, and its room; None where it is small.
 
         Raises:
             ForbiddenAddressError: The address must not be called; nothing was sent.
@@ -177,7 +183,7 @@ class ContainerHttp:
             async with session.request(
                 method, place, data=data, headers=headers, allow_redirects=False
             ) as response:
-                return response.status, await self._body(response)
+                return response.status, *await self._body(response)
         except aiohttp.ConnectionTimeoutError:
             failure = ConnectionFailedError(
                 f"no connection to {place.host} within {self._connect_seconds:g} seconds",
@@ -197,15 +203,22 @@ class ContainerHttp:
         # Here, where nothing refers any more to an exception that knows the headers.
         raise failure
 
-    async def _body(self, response: aiohttp.ClientResponse) -> bytes:
+    async def _body(self, response: aiohttp.ClientResponse) -> tuple[bytes, Reservation | None]:
         if response.headers.get("Content-Encoding", "identity").lower() != "identity":
             raise BrokenAnswerError("it is compressed, which was not asked for")
         body = bytearray()
+        reserved: Reservation | None = None
         async for piece in response.content.iter_any():
             body += piece
             if len(body) > self._most_bytes:
                 raise BrokenAnswerError(f"more than {self._most_bytes} bytes", too_large=True)
-        return bytes(body)
+            if reserved is None and len(body) > json_text.LARGE:
+                # What it will be: two that each wait for more would wait for each other.
+                expected = response.content_length or self._most_bytes
+                reserved = await self._room.reserve(min(expected, self._most_bytes))
+        if reserved is not None:
+            reserved.shrink(len(body))
+        return bytes(body), reserved
 
     def _open_session(self) -> aiohttp.ClientSession:
         # How much runs at once is decided by the pools.

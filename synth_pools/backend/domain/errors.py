@@ -11,6 +11,8 @@ FORBIDDEN = "forbidden_container_url"
 
 # When it is worth asking again whether a pool's containers are up.
 _WARMING_SECONDS = 1
+# When others may have done with their large documents.
+_ROOM_SECONDS = 5
 
 
 class ApiError(Exception):
@@ -165,7 +167,32 @@ def processes_not_allowed() -> ApiError:
 
 def payload_too_large(limit: int) -> ApiError:
     """Build the error 413 `payload_too_large`."""
-    return ApiError(413, "payload_too_large", f"The body is larger than {limit} bytes.")
+    message = (
+        f"The body is larger than {limit} bytes: send less at a time, or start the backend with a "
+        "larger --max-body-bytes."
+    )
+    return ApiError(413, "payload_too_large", message)
+
+
+def too_many_values(limit: int) -> ApiError:
+    """Build the error 413 `payload_too_large` of a body with too many JSON values."""
+    message = (
+        f"The body holds more than {limit} JSON values: send fewer at a time, as one text, or "
+        "start the backend with a larger --max-body-values."
+    )
+    return ApiError(413, "payload_too_large", message)
+
+
+def no_room(seconds: float) -> ApiError:
+    """Build the error 503 `no_room`: large documents of others take all the room there is."""
+    return ApiError(
+        503,
+        "no_room",
+        f"The backend had no room for a large document within {seconds:g} seconds; nothing was "
+        "changed. Send the request again.",
+        retryable=True,
+        retry_after_seconds=_ROOM_SECONDS,
+    )
 
 
 def headers_too_large(limit: int) -> ApiError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import math
 import re
@@ -10,10 +9,12 @@ import sys
 from typing import Any, TypeGuard
 
 from ..limits import DEEPEST
+from .json_structure import TooDeepError, TooManyValuesError, require_within
 
 MAX_DEPTH = DEEPEST
 
-_LARGE = 256 * 1024
+# A document of more bytes holds others up while something is done with all of it.
+LARGE = 256 * 1024
 
 # Only these spellings, with any digits, can be a number too large for a double. They are looked for
 # by what runs at the speed of memory: an expression would hold every other thread up for seconds.
@@ -31,8 +32,28 @@ class BrokenJsonError(ValueError):
     """The text is no JSON that can be kept and given back unchanged."""
 
 
-def loads(raw: bytes, max_depth: int = MAX_DEPTH) -> Any:
-    """Parse JSON; raise `BrokenJsonError` where it cannot be kept and given back unchanged."""
+class TooLargeJsonError(BrokenJsonError):
+    """The text holds more values than are parsed."""
+
+
+def loads(raw: bytes, max_depth: int = MAX_DEPTH, most_values: int = sys.maxsize) -> Any:
+    """Parse JSON.
+
+    Args:
+        raw: The text.
+        max_depth: Levels of arrays and objects inside each other.
+        most_values: The number of values that it may hold.
+
+    Raises:
+        BrokenJsonError: It cannot be kept and given back unchanged.
+        TooLargeJsonError: It holds more values; nothing was parsed.
+    """
+    try:
+        require_within(raw, most_values, max_depth)
+    except TooManyValuesError:
+        raise TooLargeJsonError(f"it holds more than {most_values} JSON values") from None
+    except TooDeepError:
+        raise BrokenJsonError(f"nested more than {max_depth} levels deep") from None
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -42,7 +63,7 @@ def loads(raw: bytes, max_depth: int = MAX_DEPTH) -> Any:
     spelling = raw.translate(_SPELLING)
     may_be_too_large = any(form in spelling for form in _MAYBE_TOO_LARGE)
     try:
-        value = (_CHECKING_FLOATS if may_be_too_large else _DECODER).decode(text)
+        return (_CHECKING_FLOATS if may_be_too_large else _DECODER).decode(text)
     except RecursionError:
         raise BrokenJsonError(f"nested more than {max_depth} levels deep") from None
     except json.JSONDecodeError as error:
@@ -52,16 +73,6 @@ def loads(raw: bytes, max_depth: int = MAX_DEPTH) -> Any:
     except ValueError:
         # Python refuses to convert integers of thousands of digits.
         raise BrokenJsonError("a number has too many digits") from None
-    if text.count("[") + text.count("{") > max_depth and _is_too_deep(value, max_depth):
-        raise BrokenJsonError(f"nested more than {max_depth} levels deep")
-    return value
-
-
-async def loads_politely(raw: bytes, max_depth: int = MAX_DEPTH) -> Any:
-    """Parse JSON like `loads`, in another thread where there is much to read."""
-    if len(raw) > _LARGE:
-        return await asyncio.to_thread(loads, raw, max_depth)
-    return loads(raw, max_depth)
 
 
 # ASCII only: a lone surrogate or NUL that came in escaped must go out escaped, SQLite text and
@@ -145,21 +156,3 @@ def _refuse_constant(name: str) -> None:
 # Made once: `json.loads` makes one for each text, which costs more than to read a short one.
 _DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
 _CHECKING_FLOATS = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite_float)
-
-
-def _is_too_deep(value: Any, max_depth: int) -> bool:
-    level = [value]
-    for _ in range(max_depth + 1):
-        children: list[Any] = []
-        found = False
-        for item in level:
-            if isinstance(item, dict):
-                found = True
-                children.extend(item.values())
-            elif isinstance(item, list):
-                found = True
-                children.extend(item)
-        if not found:
-            return False
-        level = children
-    return True

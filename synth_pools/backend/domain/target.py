@@ -30,6 +30,13 @@ class Answer:
     received: int = 0
     # Of HTTP.
     status: int = 200
+    # Of a large one: the document has only what tells its state, and this is room for all of it.
+    reserved: object | None = None
+
+    @property
+    def is_whole(self) -> bool:
+        """True if the document has all that was answered."""
+        return self.reserved is None
 
 
 class TargetError(Exception):

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any
 from urllib.parse import parse_qsl, quote
 
 import jsonschema_rs
+
+from synth_pools.spec import load_spec
 
 from . import json_text
 from .errors import invalid
@@ -160,6 +163,17 @@ class Contract:
         )
         self._validators[schema] = validator
         return validator
+
+
+def raw_answer_is_valid(operation_id: str, status: int, raw: bytes) -> bool:
+    """Return True if a JSON text may be the answer of an operation; for a process of its own."""
+    contract = _own_contract()
+    return contract.answer_is_valid(contract.operations[operation_id], status, json_text.loads(raw))
+
+
+@cache
+def _own_contract() -> Contract:
+    return Contract(load_spec())
 
 
 def _read_query(query_string: bytes) -> dict[str, list[str]]:

@@ -16,7 +16,7 @@ from ..domain.errors import ApiError
 from ..storage import events as stored_events
 from ..storage.database import Database, Row
 from ..storage.events import Piece
-from ..storage.rollouts import FINAL, find_position
+from ..storage.rollouts import FINAL, find_head
 from .end_waiters import EndWaiter, EndWaiters
 
 # How many are woken before others have their turn.
@@ -164,7 +164,7 @@ async def follow_events(
             if piece is None and readers.empty_after != position:
                 try:
                     with database.reading() as db:
-                        rollout = find_position(db, rollout_id)
+                        rollout = find_head(db, rollout_id)
                         piece = stored_events.read_piece(db, rollout, position)
                 except ApiError:
                     # Forgotten while it was read, or the disk is at fault, which the log tells:

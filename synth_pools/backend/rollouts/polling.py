@@ -11,6 +11,7 @@ from typing import Any
 
 from ..containers.protocol import is_answer
 from ..domain.target import Answer, Target, TargetError
+from ..server.byte_budget import timeout
 
 _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 2.0
@@ -40,7 +41,7 @@ async def follow(target: Target, rollout_id: str, limit_seconds: float) -> Answe
             wrong several times in a row.
     """
     try:
-        async with asyncio.timeout(max(limit_seconds, _SHORTEST_LIMIT)):
+        async with timeout(max(limit_seconds, _SHORTEST_LIMIT)):
             return await _follow(target, rollout_id)
     except TimeoutError:
         raise TargetError(

@@ -7,12 +7,16 @@ any field; what cannot be understood is left out, the whole answer is kept as th
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import replace
+from typing import Any, cast
 
 from ..artifacts.extraction import TooMuchError, extract
 from ..containers.protocol import is_answer
 from ..domain import json_text
 from ..domain.target import Answer
+from ..limits import Limits
+from ..server.byte_budget import Reservation
+from ..server.workers import Workers
 from ..settings import Settings
 from ..storage.rollouts import RolloutResult, failure
 
@@ -28,7 +32,22 @@ _OUTPUT_TOKENS = ("llm_output_tokens", "output_tokens", "completion_tokens")
 _COSTS = ("cost_usd", "total_cost_usd")
 
 
-def interpret(answer: Answer, settings: Settings) -> RolloutResult:
+async def interpret_politely(answer: Answer, settings: Settings, workers: Workers) -> RolloutResult:
+    """Return the result that an answer means; a large one is taken apart in another process."""
+    if answer.is_whole:
+        return interpret(answer, settings)
+    result = await workers.run(
+        _interpret_raw, answer.raw, answer.sent, answer.received, settings.as_limits()
+    )
+    return replace(result, reserved=cast("Reservation", answer.reserved))
+
+
+def _interpret_raw(raw: bytes, sent: int, received: int, limits: Limits) -> RolloutResult:
+    # It was parsed once already, and so it holds no more than it may.
+    return interpret(Answer(json_text.loads(raw), raw, sent, received), limits)
+
+
+def interpret(answer: Answer, settings: Limits) -> RolloutResult:
     """Return the result that an answer means; one with too many artifacts is a failure."""
     document = answer.document
     try:

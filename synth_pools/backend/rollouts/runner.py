@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from ..containers.balancer import Balancer, Lease, LeaseInterruptedError, Outage
 from ..containers.client import ContainerClient
 from ..containers.echo import EchoTarget
-from ..domain import clock
+from ..domain import clock, json_text
 from ..domain.clock import now, seconds_between
 from ..domain.definitions import (
     container_urls,
@@ -18,6 +19,7 @@ from ..domain.definitions import (
 )
 from ..domain.errors import SHORTAGE, ApiError
 from ..domain.target import Answer, Target, TargetError
+from ..server.workers import Workers
 from ..settings import Settings
 from ..storage import rollouts
 from ..storage.content_store import ContentStore
@@ -30,11 +32,8 @@ from .container_events import AgentEvents, ContainerEvents
 from .event_feed import RolloutNotifier
 from .polling import follow, is_accepted
 from .recovery import is_lost, lost
-from .results import interpret
+from .results import interpret_politely
 from .scheduler import Begun, RunEnd
-
-# From here on, taking an answer apart would hold up everybody else for too long.
-_LARGE_ANSWER = 256 * 1024
 
 
 class _NotSentError(Exception):
@@ -120,6 +119,7 @@ class Runner:
         containers: The client that containers are called with.
         balancer: Gives each attempt a container of the pool.
         background: Tells containers to give up what nobody waits for any more.
+        workers: Where large answers are taken apart.
     """
 
     def __init__(
@@ -131,6 +131,7 @@ class Runner:
         containers: ContainerClient,
         balancer: Balancer,
         background: BackgroundTasks,
+        workers: Workers,
     ) -> None:
         self._settings = settings
         self._database = database
@@ -139,6 +140,7 @@ class Runner:
         self._containers = containers
         self._balancer = balancer
         self._background = background
+        self._workers = workers
         self._echo = EchoTarget()
 
     def target(self, container_url: str | None, key_env: str | None) -> Target:
@@ -223,8 +225,10 @@ class Runner:
                     break
                 except _NotSentError as refused:
                     failed, is_awaited = refused.error, _tell(lease, refused.error)
+                    failed.with_traceback(None)
                 except TargetError as broken:
-                    failed, is_awaited = broken, False
+                    # Its frames know the answer, which may be large.
+                    failed, is_awaited = broken.with_traceback(None), False
                     _tell(lease, broken)
             if is_awaited and waiting.may_go_on(attempt, failed):
                 put_back = partial(self._put_back, rollout_id, failed)
@@ -242,7 +246,8 @@ class Runner:
                     await asyncio.sleep(attempt.pause_seconds)
         async with self._contents.kept(result.contents):
             finish = partial(self._finish, rollout_id=rollout_id, result=result)
-            await write(finish, inline=len(result.result) <= _LARGE_ANSWER)
+            await write(finish, inline=len(result.result) <= json_text.LARGE)
+        result.give_room_back()
         return RunEnd.DONE
 
     def interrupt(self, pool_id: str | None) -> None:
@@ -360,9 +365,7 @@ class Runner:
         finally:
             if not answered:
                 self._background.start(target.terminate(attempt.rollout_id))
-        if len(found.raw) > _LARGE_ANSWER:
-            return await asyncio.to_thread(interpret, found, self._settings)
-        return interpret(found, self._settings)
+        return await interpret_politely(found, self._settings, self._workers)
 
     async def _send(self, target: Target, attempt: Attempt) -> Answer:
         report = self._agent_events(attempt.rollout_id).report
@@ -392,7 +395,7 @@ class Runner:
                 {"url": attempt.container_url, "cause": "rollout_forgotten"},
             )
         received = answer.received + found.received
-        return Answer(found.document, found.raw, answer.sent, received)
+        return replace(found, sent=answer.sent, received=received)
 
     def _agent_events(self, rollout_id: str) -> AgentEvents:
         return AgentEvents(self._database, self._notifier, self._settings, rollout_id)

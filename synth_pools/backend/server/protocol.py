@@ -14,7 +14,7 @@ import logging
 import struct
 import sys
 import termios
-from typing import Any
+from typing import Any, cast
 
 import h11
 import uvicorn
@@ -38,6 +38,10 @@ _INT = struct.Struct("i")
 _BAD_REQUEST = ("bad_request", "This is no HTTP request that can be read.")
 _TOO_LARGE = ("headers_too_large", "The line and the headers of the request are too large.")
 _TOO_MANY = ("too_many_connections", "Too many connections are open; send the request again later.")
+
+
+# The extension of ASGI by which an application disconnects its client.
+ABORT = "synth_pools.abort"
 
 
 class LimitedConfig(uvicorn.Config):
@@ -86,6 +90,8 @@ class Connection(H11Protocol):
             self.headers.append(CLOSE_HEADER)
         if self.cycle is not None and not self.cycle.response_complete:
             self._waiting_since = None
+            scope = cast("dict[str, Any]", self.cycle.scope)
+            scope["extensions"] = {ABORT: self.transport.abort}
             if self.cycle.transport is self.transport:
                 self.cycle.transport = _HeadWithBody(self.transport, self.loop)  # type: ignore[assignment]
 

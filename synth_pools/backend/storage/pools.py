@@ -14,9 +14,19 @@ from ..domain.definitions import can_be_id, pool_view, task_exists, task_view
 from ..domain.errors import conflict, pool_archived, pool_not_active, pool_not_found, task_not_found
 from ..domain.state_changes import PoolChange
 from .database import Executes, Transaction
+from .schema import byte_length
 
 # Of the definition of a pool, up to which how it looks is remembered.
 _SMALL = 16 * 1024
+
+
+_TASK_BYTES = byte_length("tasks.definition")
+# Of a pool as it is answered, at most: what is in a definition may be there under two names.
+_SIZE = (
+    f"2 * {byte_length('definition')} + 600"  # noqa: S608
+    f" + COALESCE((SELECT SUM(2 * {_TASK_BYTES} + 500)"
+    " FROM tasks WHERE tasks.pool_id = pools.id), 0)"
+)
 
 
 @lru_cache(maxsize=128)
@@ -114,18 +124,43 @@ def find_pool(db: Executes, pool_id: str) -> Pool:
     return Pool(row)
 
 
-def list_pools(db: Executes, state: str | None, before: int | None, limit: int) -> list[Pool]:
-    """Return a page of pools, newest first; archived ones only where they are asked for."""
+def list_sizes_of_pools(
+    db: Executes, state: str | None, before: int | None, limit: int
+) -> list[tuple[int, int]]:
+    """Return the positions and sizes of the pools on a page, newest first.
+
+    Archived ones are there only where they are asked for.
+    """
     condition = "status != 'archived'" if state is None else "status = ?"
     values: list[Any] = [] if state is None else [state]
     if before is not None:
         condition += " AND seq < ?"
         values.append(before)
     rows = db.execute(
-        f"SELECT * FROM pools WHERE {condition} ORDER BY seq DESC LIMIT ?",  # noqa: S608
+        f"SELECT seq, {_SIZE} FROM pools WHERE {condition} ORDER BY seq DESC LIMIT ?",  # noqa: S608
         (*values, limit),
     )
-    return [Pool(row) for row in rows]
+    return [(row[0], row[1]) for row in rows]
+
+
+def list_pools(db: Executes, seqs: Sequence[int], state: str | None) -> list[str]:
+    """Return the pools at these positions as JSON texts, newest first."""
+    rows = db.execute(
+        "SELECT * FROM pools WHERE seq IN (SELECT value FROM json_each(?)) ORDER BY seq DESC",
+        (json.dumps(seqs),),
+    ).fetchall()
+    found = [Pool(row) for row in rows]
+    return [
+        json_text.dumps(pool.document(task_documents(db, pool)))
+        for pool in found
+        if (not pool.is_archived if state is None else pool.status == state)
+    ]
+
+
+def size_of_pool(db: Executes, pool_id: str) -> int:
+    """Return how many bytes a pool is with its tasks as it is answered, roughly; 0 if none is."""
+    row = db.execute(f"SELECT {_SIZE} FROM pools WHERE id = ?", (pool_id,)).fetchone()  # noqa: S608
+    return 0 if row is None else int(row[0])
 
 
 def unarchived_pools(db: Executes) -> list[Pool]:

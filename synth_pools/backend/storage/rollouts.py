@@ -18,16 +18,20 @@ from ..domain.definitions import can_be_id
 from ..domain.errors import rollout_not_found
 from ..domain.state_changes import RolloutChange
 from ..domain.target import TargetError
+from ..server.byte_budget import Reservation
 from . import artifacts as artifact_rows
 from . import events
 from .content_store import Content
 from .database import Executes, Transaction
 from .events import Event
+from .schema import byte_length
 
 STATES = ("queued", "running", "completed", "failed", "cancelled")
 FINAL = frozenset({"completed", "failed", "cancelled"})
 
 _QUEUED = '{"status":"queued"}'
+# Of a row as it is answered; what is in no column is about as long as what is not counted.
+_SIZE = "+".join(map(byte_length, ("request", "result", "metrics", "error"))) + "+600"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,13 @@ class RolloutResult:
     # What is to be on disk before this is written, and what then names it.
     contents: tuple[Content, ...] = ()
     content_rows: tuple[artifact_rows.ContentRow, ...] = ()
+    # Room for a large one.
+    reserved: Reservation | None = None
+
+    def give_room_back(self) -> None:
+        """Give back the room of a large one, which is stored."""
+        if self.reserved is not None:
+            self.reserved.release()
 
 
 def failure(code: str, message: str, details: dict[str, Any] | None = None) -> RolloutResult:
@@ -64,20 +75,31 @@ def find_rollout(db: Executes, rollout_id: str, pool_id: str | None = None) -> s
     return row
 
 
-def find_position(db: Executes, rollout_id: str) -> sqlite3.Row:
-    """Return what of a rollout its readers need, without its documents; 404 where it is gone."""
-    row: sqlite3.Row | None = db.execute(
-        "SELECT seq, id, pool_id, status, last_sequence FROM rollouts WHERE id = ?", (rollout_id,)
-    ).fetchone()
-    if row is None:
-        raise rollout_not_found(rollout_id, None)
+def find_head(db: Executes, rollout_id: str, pool_id: str | None = None) -> sqlite3.Row:
+    """Return a rollout without what may be large in it; raise 404 as `find_rollout` does."""
+    row: sqlite3.Row | None = None
+    if can_be_id(rollout_id):
+        row = db.execute(
+            "SELECT seq, id, pool_id, task_id, status, reward, error, usage, created_at,"
+            " started_at, finished_at, last_sequence FROM rollouts WHERE id = ?",
+            (rollout_id,),
+        ).fetchone()
+    if row is None or (pool_id is not None and row["pool_id"] != pool_id):
+        raise rollout_not_found(rollout_id, pool_id)
     return row
 
 
-def list_rollouts(
+def size_of(db: Executes, rollout_id: str) -> int:
+    """Return how many bytes a rollout is as it is answered, roughly; 0 where there is none."""
+    sql = f"SELECT {_SIZE} FROM rollouts WHERE id = ?"  # noqa: S608
+    row = db.execute(sql, (rollout_id,)).fetchone()
+    return 0 if row is None else int(row[0])
+
+
+def list_sizes(
     db: Executes, pool_id: str | None, state: str | None, before: int | None, limit: int
-) -> list[sqlite3.Row]:
-    """Return a page of rollouts, newest first."""
+) -> list[tuple[int, int]]:
+    """Return the positions and sizes of the rollouts on a page, newest first; none is read."""
     conditions = ["1"]
     values: list[Any] = []
     for condition, value in (("pool_id = ?", pool_id), ("status = ?", state), ("seq < ?", before)):
@@ -85,10 +107,20 @@ def list_rollouts(
             conditions.append(condition)
             values.append(value)
     where = " AND ".join(conditions)
-    return db.execute(
-        f"SELECT * FROM rollouts WHERE {where} ORDER BY seq DESC LIMIT ?",  # noqa: S608
+    rows = db.execute(
+        f"SELECT seq, {_SIZE} FROM rollouts WHERE {where} ORDER BY seq DESC LIMIT ?",  # noqa: S608
         (*values, limit),
-    ).fetchall()
+    )
+    return [(row[0], row[1]) for row in rows]
+
+
+def list_rollouts(db: Executes, seqs: Sequence[int], state: str | None) -> list[str]:
+    """Return the rollouts at these positions as JSON texts, newest first."""
+    rows = db.execute(
+        "SELECT * FROM rollouts WHERE seq IN (SELECT value FROM json_each(?)) ORDER BY seq DESC",
+        (json.dumps(seqs),),
+    )
+    return [rollout_document(row) for row in rows if state in (None, row["status"])]
 
 
 def count_by_status(db: Executes, pool_id: str) -> dict[str, int]:

@@ -183,3 +183,10 @@ def read_version(connection: sqlite3.Connection) -> int:
             "the database is not one of this backend: give another data directory"
         )
     return found
+
+
+def byte_length(column: str) -> str:
+    """Return the SQL for the bytes of a text, which are counted without reading it."""
+    if sqlite3.sqlite_version_info >= (3, 43):
+        return f"octet_length({column})"
+    return f"length(CAST({column} AS BLOB))"

@@ -17,6 +17,7 @@ from synth_pools.backend.containers.http import (
     ConnectionFailedError,
     ContainerHttp,
 )
+from synth_pools.backend.server.byte_budget import ByteBudget
 from synth_pools.backend.settings import Secret, Settings
 from tests.support.ports import HOST, HeldPort
 
@@ -29,7 +30,7 @@ async def calling(
     data_dir: Path, tls: ssl.SSLContext | None = None, most_bytes: int = 10
 ) -> AsyncIterator[ContainerHttp]:
     settings = Settings(data_dir=data_dir, api_key=Secret("k"), max_container_bytes=most_bytes)
-    http = ContainerHttp(settings, tls)
+    http = ContainerHttp(settings, ByteBudget(settings.max_parsing_bytes), tls)
     try:
         yield http
     finally:
@@ -64,7 +65,11 @@ async def test_a_connection_is_used_again_as_long_as_the_other_side_lets_it(tmp_
     async with container(serve) as url, calling(tmp_path) as http:
         for number in range(6):
             body = str(number).encode()
-            assert await http.exchange("POST", f"{url}/a b?c=ü", body, {"x-n": "1"}) == (200, b"x")
+            assert await http.exchange("POST", f"{url}/a b?c=ü", body, {"x-n": "1"}) == (
+                200,
+                b"x",
+                None,
+            )
             await asyncio.sleep(0.02)  # for the end of the connection to arrive
     assert [len(mine) for mine in requests] == [3, 3]
     first = requests[0][0]
@@ -95,7 +100,7 @@ async def test_one_that_is_given_up_is_closed_and_not_used_again(tmp_path: Path)
             async with asyncio.timeout(0.1):
                 await http.exchange("GET", url, None, {})
         await asyncio.wait_for(left.wait(), 5)
-        assert await http.exchange("GET", url, None, {}) == (200, b"x")
+        assert await http.exchange("GET", url, None, {}) == (200, b"x", None)
         left.clear()
     await asyncio.wait_for(left.wait(), 5)
     assert connections == 2
@@ -117,7 +122,7 @@ async def test_one_whose_answer_has_two_lengths_is_not_used_again(tmp_path: Path
     async with container(serve) as url, calling(tmp_path) as http:
         for _ in range(2):
             with suppress(BrokenAnswerError):
-                assert await http.exchange("GET", url, None, {}) == (200, b"x")
+                assert await http.exchange("GET", url, None, {}) == (200, b"x", None)
     assert connections == 2
 
 
@@ -162,14 +167,14 @@ async def test_one_that_got_bytes_nobody_asked_for_is_not_used_again(
         writer.close()
 
     async with container(serve) as url, calling(tmp_path) as http:
-        assert await http.exchange("GET", url, None, {}) == (200, b"x")
+        assert await http.exchange("GET", url, None, {}) == (200, b"x", None)
         is_answered.set()
         await is_written.wait()
         if is_noticed:
             for _ in range(5):
                 await asyncio.sleep(0)  # the event loop reads the bytes
         async with asyncio.timeout(10):
-            assert await http.exchange("GET", url, None, {}) == (200, b"z")
+            assert await http.exchange("GET", url, None, {}) == (200, b"z", None)
     assert connections == 2
 
 
@@ -191,7 +196,7 @@ async def test_tls_with_the_name_of_the_url(tmp_path: Path) -> None:
             with pytest.raises(ConnectionFailedError, match="certificate verify failed"):
                 await http.exchange("GET", url, None, {})
         async with calling(tmp_path, trusting) as http:
-            assert await http.exchange("GET", url, None, {}) == (200, b"x")
+            assert await http.exchange("GET", url, None, {}) == (200, b"x", None)
             with pytest.raises(ConnectionFailedError, match="not valid for '127.0.0.1'"):
                 await http.exchange("GET", url.replace("localhost", "127.0.0.1"), None, {})
 
@@ -235,7 +240,7 @@ async def test_an_answer_in_pieces(
     tmp_path: Path, answer: bytes, status: int, body: bytes, piece: int
 ) -> None:
     async with answering(answer, piece) as url, calling(tmp_path) as http:
-        assert await http.exchange("GET", url, None, {}) == (status, body)
+        assert await http.exchange("GET", url, None, {}) == (status, body, None)
 
 
 @pytest.mark.parametrize(
@@ -275,7 +280,7 @@ async def test_a_large_body_arrives(tmp_path: Path) -> None:
         writer.write(OK + b"content-length: 1\r\n\r\nx")
 
     async with container(serve) as url, calling(tmp_path) as http:
-        assert await http.exchange("POST", url, body, {}) == (200, b"x")
+        assert await http.exchange("POST", url, body, {}) == (200, b"x", None)
     assert came[0].partition(b"\r\n\r\n")[2] == body
 
 

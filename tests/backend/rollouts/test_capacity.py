@@ -233,6 +233,7 @@ def test_pages_end_early_and_lose_nothing(start: Callable[..., Server]) -> None:
             break
         query["cursor"] = page["next_cursor"]
     assert seen == ids[::-1]
+    own = start(max_page_items=5)
     pools = [own.pool() for _ in range(6)]
     page = own.get("/v1/pools", params={"limit": 6})
     assert [item["id"] for item in page["items"]] == pools[:0:-1]

@@ -11,6 +11,7 @@ from synth_pools.backend.domain.errors import (
     not_found,
 )
 from synth_pools.backend.domain.target import Answer, Probe, Target, TargetError
+from synth_pools.backend.domain.validation import raw_answer_is_valid
 from synth_pools.backend.storage.pools import Pool, find_pool, find_task, task_document
 
 from ..disconnects import unless_disconnected
@@ -54,7 +55,7 @@ async def execute_rollout(request: Request) -> Response:
             )
         except TargetError as error:
             raise _as_api_error(error) from None
-    return _pass_through(request, answer)
+    return await _pass_through(request, answer)
 
 
 async def _probe(request: Request, what: Probe) -> Response:
@@ -69,7 +70,7 @@ async def _probe(request: Request, what: Probe) -> Response:
         if error.status == 404:
             raise not_found(f"The container does not have /{what}.") from None
         raise _as_api_error(error) from None
-    return _pass_through(request, answer)
+    return await _pass_through(request, answer)
 
 
 def _lease(request: Request, *, must_be_active: bool) -> tuple[Pool, Lease]:
@@ -99,8 +100,15 @@ def _target(request: Request, pool: Pool, url: str | None) -> Target:
         raise _as_api_error(error) from None
 
 
-def _pass_through(request: Request, answer: Answer) -> Response:
-    if not request.services.contract.answer_is_valid(request.operation, 200, answer.document):
+async def _pass_through(request: Request, answer: Answer) -> Response:
+    if answer.is_whole:
+        contract = request.services.contract
+        is_valid = contract.answer_is_valid(request.operation, 200, answer.document)
+    else:
+        is_valid = await request.services.workers.run(
+            raw_answer_is_valid, request.operation.id, 200, answer.raw
+        )
+    if not is_valid:
         raise ApiError(
             502,
             "container_error",

@@ -11,6 +11,7 @@ from synth_pools.backend.containers.credentials import check_container_key
 from synth_pools.backend.containers.url_policy import check_container_url
 from synth_pools.backend.domain import json_text
 from synth_pools.backend.domain.definitions import (
+    can_be_id,
     container_urls,
     has_processes,
     named_id,
@@ -22,11 +23,11 @@ from synth_pools.backend.domain.definitions import (
 from synth_pools.backend.domain.errors import pool_not_active, processes_not_allowed
 from synth_pools.backend.services import Services
 from synth_pools.backend.storage import pools, rollouts
-from synth_pools.backend.storage.database import Transaction
+from synth_pools.backend.storage.database import Connection, Transaction
 from synth_pools.backend.storage.pools import Pool, find_pool, move_pool, task_documents
 
 from ..messages import Request, Response, created_response, json_response
-from ..pagination import Page, read_page
+from ..pagination import Page, read_page, read_sized
 
 STATES = frozenset(
     {"created", "uploading", "building", "warming", "active", "paused", "failed", "archived"}
@@ -56,18 +57,25 @@ async def list_pools(request: Request) -> Response:
     page = read_page(request, "pools", "pools", STATES)
     if not isinstance(page, Page):
         return page
-    with request.services.database.reading() as db:
-        return page.filled(
-            lambda before, limit: pools.list_pools(db, page.state, before, limit),
-            lambda pool: json_text.dumps(pool.document(task_documents(db, pool))),
-            lambda pool: pool.row,
-        )
+    return await page.filled(
+        lambda db, before, limit: pools.list_sizes_of_pools(db, page.state, before, limit),
+        lambda db, seqs: pools.list_pools(db, seqs, page.state),
+    )
 
 
 async def get_pool(request: Request) -> Response:
-    with request.services.database.reading() as db:
-        pool = find_pool(db, request.path("pool_id"))
-        return json_response(pool.document(task_documents(db, pool)))
+    pool_id = request.path("pool_id")
+
+    def load(db: Connection) -> str:
+        pool = find_pool(db, pool_id)
+        return json_text.dumps(pool.document(task_documents(db, pool)))
+
+    return await read_sized(request, _size_of(request, pool_id), load)
+
+
+def _size_of(request: Request, pool_id: str) -> int:
+    with request.services.database.reading_once() as db:
+        return pools.size_of_pool(db, pool_id) if can_be_id(pool_id) else 0
 
 
 async def replace_pool(request: Request) -> Response:

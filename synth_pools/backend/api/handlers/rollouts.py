@@ -22,6 +22,7 @@ from synth_pools.backend.storage.idempotency import BatchKey, IdempotencyKey
 from synth_pools.backend.storage.pools import find_pool
 from synth_pools.backend.storage.rollouts import (
     FINAL,
+    find_head,
     find_rollout,
     rollout_document,
     usage_document,
@@ -29,7 +30,7 @@ from synth_pools.backend.storage.rollouts import (
 
 from ..disconnects import unless_disconnected
 from ..messages import EventStreamResponse, Request, Response, json_response, json_text_response
-from ..pagination import Page, read_page
+from ..pagination import Page, read_page, read_sized
 
 # Checking a larger body would hold up other requests.
 _LARGE_BODY_BYTES = 64 * 1024
@@ -40,21 +41,20 @@ async def list_rollouts(request: Request) -> Response:
     pool_id = request.parameters.get("pool_id")
     scope = "rollouts" if pool_id is None else f"rollouts of {pool_id}"
     page = read_page(request, scope, "rollouts", rollouts.STATES)
-    with request.services.database.reading() as db:
-        if pool_id is not None:
+    if pool_id is not None:
+        with request.services.database.reading() as db:
             find_pool(db, pool_id)
-        if not isinstance(page, Page):
-            return page
-        return page.filled(
-            lambda before, limit: rollouts.list_rollouts(db, pool_id, page.state, before, limit),
-            rollout_document,
-            lambda row: row,
-        )
+    if not isinstance(page, Page):
+        return page
+    return await page.filled(
+        lambda db, before, limit: rollouts.list_sizes(db, pool_id, page.state, before, limit),
+        lambda db, seqs: rollouts.list_rollouts(db, seqs, page.state),
+    )
 
 
 async def create_rollout(request: Request) -> Response:
     pool_id = request.parameters.get("pool_id")
-    key = _idempotency_key(request, pool_id or "", request.body)
+    key = await _idempotency_key(request, pool_id or "", request.body)
     is_large = len(request.raw_body) > _LARGE_BODY_BYTES
     with request.services.notifier.end_waiter() as end:
         rollout = await request.services.rollouts.create(
@@ -65,7 +65,7 @@ async def create_rollout(request: Request) -> Response:
 
 async def replay_rollout(request: Request) -> Response:
     rollout_id = request.path("rollout_id")
-    key = _idempotency_key(request, rollout_id, None)
+    key = await _idempotency_key(request, rollout_id, None)
     with request.services.notifier.end_waiter() as end:
         rollout = await request.services.rollouts.replay(rollout_id, key, end)
         return await _creation_response(request, rollout, key, end)
@@ -92,15 +92,19 @@ async def create_rollout_batch(request: Request) -> Response:
 
 
 async def get_rollout(request: Request) -> Response:
-    with _reading_rollout(request) as (_, rollout):
-        return json_text_response(rollout_document(rollout))
+    with _reading_rollout(request) as (db, rollout):
+        size = rollouts.size_of(db, rollout["id"])
+    rollout_id = rollout["id"]
+    return await read_sized(
+        request, size, lambda db: rollout_document(find_rollout(db, rollout_id))
+    )
 
 
 async def cancel_rollout(request: Request) -> Response:
     rollout = await request.services.rollouts.cancel(
         request.parameters.get("pool_id"), request.path("rollout_id")
     )
-    return json_text_response(rollout_document(rollout))
+    return await _row_response(rollout, 200)
 
 
 async def get_rollout_usage(request: Request) -> Response:
@@ -143,14 +147,25 @@ def _reading_rollout(request: Request) -> Iterator[tuple[Connection, Row]]:
     with request.services.database.reading() as db:
         if pool_id is not None:
             find_pool(db, pool_id)
-        yield db, find_rollout(db, request.path("rollout_id"), pool_id)
+        yield db, find_head(db, request.path("rollout_id"), pool_id)
 
 
-def _idempotency_key(request: Request, place: str, body: Any) -> IdempotencyKey | None:
+async def _row_response(rollout: Row, status: int) -> Response:
+    """Respond with a rollout that has been read."""
+    if len(rollout["request"]) + len(rollout["result"]) <= json_text.LARGE:
+        return json_text_response(rollout_document(rollout), status)
+    text = await asyncio.to_thread(rollout_document, rollout)
+    return json_text_response(text, status)
+
+
+async def _idempotency_key(request: Request, place: str, body: Any) -> IdempotencyKey | None:
     if "Idempotency-Key" not in request.parameters:
         return None
     scope = f"{request.operation.id}:{place}"
-    return IdempotencyKey.of(scope, request.parameters["Idempotency-Key"], body)
+    key = request.parameters["Idempotency-Key"]
+    if len(request.raw_body) > _LARGE_BODY_BYTES:
+        return await asyncio.to_thread(IdempotencyKey.of, scope, key, body)
+    return IdempotencyKey.of(scope, key, body)
 
 
 def _read_batch(request: Request) -> tuple[BatchKey | None, list[BatchItem]]:
@@ -175,8 +190,9 @@ async def _creation_response(
 ) -> Response:
     """Respond with the rollout as it was admitted or, in sync mode, once it has ended."""
     services = request.services
+    request.forget_body()
     if rollout["mode"] != "sync" or _stopped_waiting(request, key):
-        return json_text_response(rollout_document(rollout), 202)
+        return await _row_response(rollout, 202)
     waiting = end.wait(services.settings.sync_wait_seconds)
     ended = await unless_disconnected(request.receive, waiting)
     if ended is not None:
@@ -189,7 +205,8 @@ async def _creation_response(
     has_ended = rollout["status"] in FINAL
     if key is not None and not has_ended:
         await key.note_stopped_waiting(services.database)
-    return json_text_response(rollout_document(rollout), 200 if has_ended and not stopped else 202)
+    status = 200 if has_ended and not stopped else 202
+    return await _row_response(rollout, status)
 
 
 def _stopped_waiting(request: Request, key: IdempotencyKey | None) -> bool:

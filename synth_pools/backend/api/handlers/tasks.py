@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from synth_pools.backend.containers.url_policy import check_container_url
+from synth_pools.backend.domain import json_text
 from synth_pools.backend.domain.definitions import (
     named_id,
     patched_task,
@@ -13,7 +14,7 @@ from synth_pools.backend.domain.definitions import (
     task_definition,
 )
 from synth_pools.backend.storage import pools
-from synth_pools.backend.storage.database import Transaction
+from synth_pools.backend.storage.database import Connection, Transaction
 from synth_pools.backend.storage.pools import (
     Pool,
     find_pool,
@@ -23,13 +24,21 @@ from synth_pools.backend.storage.pools import (
 )
 
 from ..messages import Request, Response, created_response, json_response
-from ..pagination import whole_list
+from ..pagination import later_name, list_document, read_sized
 
 
 async def list_tasks(request: Request) -> Response:
+    pool_id = request.path("pool_id")
     with request.services.database.reading() as db:
-        tasks = task_documents(db, find_pool(db, request.path("pool_id")))
-    return whole_list(request, "tasks", tasks[::-1])
+        pool = find_pool(db, pool_id)
+        copies = 1 if later_name(request, "tasks") is None else 2
+        size = pools.size_of_pool(db, pool.id) * copies
+
+    def load(db: Connection) -> str:
+        tasks = task_documents(db, find_pool(db, pool_id))
+        return json_text.dumps(list_document(request, "tasks", tasks[::-1]))
+
+    return await read_sized(request, size, load)
 
 
 async def create_task(request: Request) -> Response:

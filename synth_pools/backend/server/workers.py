@@ -1,0 +1,163 @@
+"""Processes for what would hold the interpreter's lock, and with it everybody else, for long.
+
+Parsing a document of 60 MB takes a second, in which no other thread runs. A process gets its bytes
+and returns texts, which are copied in a moment.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import io
+import os
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+from .byte_budget import uncounted
+
+_T = TypeVar("_T")
+
+_PROGRAM = "from synth_pools.backend.server.workers import serve_calls; serve_calls()"
+# After that much idleness its memory goes back to the system.
+_IDLE_SECONDS = 20.0
+_END_SECONDS = 2.0
+_TRIES = 3
+_MOST = 4
+
+
+class WorkerDiedError(Exception):
+    """A process ended before it had an answer, again and again."""
+
+
+class Workers:
+    """Processes that call functions, started when they are needed and ended when idle."""
+
+    def __init__(self) -> None:
+        self._places = asyncio.Semaphore(max(1, min(_MOST, (os.cpu_count() or 1) // 2)))
+        self._idle: dict[_Worker, asyncio.TimerHandle] = {}
+
+    async def run(self, function: Callable[..., _T], *args: Any) -> _T:
+        """Call a function in a process.
+
+        The wait does not count in any `timeout` around it. Where no process can be had, the
+        function runs in a thread of this one.
+
+        Args:
+            function: A function of a module.
+            *args: What can be pickled.
+
+        Returns:
+            What it returns, pickled.
+
+        Raises:
+            WorkerDiedError: The process ended each time that this was tried.
+            Exception: What the function raises.
+        """
+        with uncounted():
+            async with self._places:
+                for _ in range(_TRIES):
+                    try:
+                        worker = self._take_idle()
+                        if worker is None:
+                            worker = await asyncio.to_thread(_Worker)
+                    except OSError:
+                        return await asyncio.to_thread(function, *args)
+                    try:
+                        is_returned, value = await asyncio.to_thread(worker.call, function, args)
+                    except (OSError, EOFError, pickle.UnpicklingError):
+                        worker.end()
+                        continue
+                    except BaseException:
+                        # Nobody waits any more for what it does.
+                        worker.end()
+                        raise
+                    self._keep(worker)
+                    if is_returned:
+                        return cast("_T", value)
+                    raise value
+                raise WorkerDiedError(f"a process ended {_TRIES} times before it had an answer")
+
+    async def close(self) -> None:
+        """End the processes that are idle; those that are not end with their calls."""
+        idle, self._idle = self._idle, {}
+        for worker, ending in idle.items():
+            ending.cancel()
+            await asyncio.to_thread(worker.end)
+
+    def _take_idle(self) -> _Worker | None:
+        while self._idle:
+            worker, ending = self._idle.popitem()
+            ending.cancel()
+            if worker.is_alive():
+                return worker
+            worker.end()
+        return None
+
+    def _keep(self, worker: _Worker) -> None:
+        loop = asyncio.get_running_loop()
+        self._idle[worker] = loop.call_later(_IDLE_SECONDS, self._end_idle, worker)
+
+    def _end_idle(self, worker: _Worker) -> None:
+        if self._idle.pop(worker, None) is not None:
+            asyncio.get_running_loop().run_in_executor(None, worker.end)
+
+
+class _Worker:
+    """One process, which ends when its input does, and so never outlives this one."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(  # noqa: S603 - this very program
+            [sys.executable, "-c", _PROGRAM],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            # ^C in a terminal is for us to hear.
+            start_new_session=True,
+        )
+
+    def is_alive(self) -> bool:
+        return self._process.poll() is None
+
+    def call(self, function: Callable[..., Any], args: tuple[Any, ...]) -> tuple[bool, Any]:
+        """Return whether the function returned, and what it returned or raised."""
+        requests, answers = self._process.stdin, self._process.stdout
+        if requests is None or answers is None:
+            raise EOFError
+        pickle.dump((function, args), requests, pickle.HIGHEST_PROTOCOL)
+        requests.flush()
+        answer: tuple[bool, Any] = pickle.load(answers)  # noqa: S301 - of our own process
+        return answer
+
+    def end(self) -> None:
+        self._process.kill()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(_END_SECONDS)
+        for pipe in (self._process.stdin, self._process.stdout):
+            # A thread may be at it, which then finds its end.
+            if pipe is not None and not self.is_alive():
+                with contextlib.suppress(OSError, RuntimeError):
+                    pipe.close()
+
+
+def serve_calls() -> None:
+    """Answer calls from the standard input until it ends."""
+    requests = cast("io.BufferedReader", sys.stdin.buffer)
+    # Whatever a function prints is no answer.
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    while True:
+        try:
+            function, args = pickle.load(requests)  # noqa: S301 - of the backend
+        except EOFError:
+            return
+        try:
+            answer = (True, function(*args))
+        except Exception as error:  # noqa: BLE001 - raised again where it was called
+            answer = (False, error)
+        pickle.dump(answer, answers, pickle.HIGHEST_PROTOCOL)
+        answers.flush()
+        del function, args, answer

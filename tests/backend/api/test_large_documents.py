@@ -1,0 +1,166 @@
+"""Large documents of clients and containers: bounded, refused with a reason, never in the way."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from synth_pools.backend.server.byte_budget import Reservation
+from tests.support.backend_server import Server, eventually
+from tests.support.containers import http, odd_container
+
+JSON = {"content-type": "application/json"}
+LARGE = "x" * 300_000
+
+
+def test_a_body_with_too_many_values_is_refused_and_says_what_to_do(
+    start: Callable[..., Server],
+) -> None:
+    own = start(max_body_values=100)
+    pool_id = own.pool()
+    path = f"/v1/pools/{pool_id}/rollouts"
+    own.post(path, {"params": {"a": [1] * 90}}, 202)
+    # A text is one value, whatever is in it.
+    own.post(path, {"params": {"a": "[],{}" * 1000}}, 202)
+    many = {"content": b'{"params":{"a":[' + b"[]," * 100 + b"1]}}", "headers": JSON}
+    refused = own.refused("POST", path, 413, "payload_too_large", **many)
+    assert "100 JSON values" in refused["detail"]
+    assert "--max-body-values" in refused["detail"]
+    batch = {"rollouts": [{"pool_id": pool_id} for _ in range(100)]}
+    own.refused("POST", "/v1/rollouts/batch", 413, "payload_too_large", json=batch)
+
+
+def hold_room(server: Server, size: int) -> Reservation:
+    services = server.services
+    loop: Any = services.database._loop
+    return asyncio.run_coroutine_threadsafe(services.parsing_room.reserve(size), loop).result(60)
+
+
+def test_a_request_waits_for_room_and_is_refused_in_the_end(start: Callable[..., Server]) -> None:
+    own = start(max_parsing_bytes=1_000_000, room_wait_seconds=0.2)
+    pool_id = own.pool()
+    path = f"/v1/pools/{pool_id}/rollouts"
+    held = hold_room(own, 900_000)
+    refused = own.send("POST", path, json={"params": {"a": LARGE}})
+    assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
+    assert refused.json()["error"]["code"] == "no_room"
+    assert refused.json()["error"]["retryable"] is True
+    # A small one needs none.
+    assert own.run(pool_id)["status"] == "completed"
+    held.release()
+    assert own.post(path, {"params": {"a": LARGE}}, 202)
+    eventually(lambda: own.services.parsing_room.taken == 0)
+
+
+def test_a_wait_for_the_end_keeps_no_room(start: Callable[..., Server]) -> None:
+    own = start(max_parsing_bytes=400_000, room_wait_seconds=60)
+    pool_id = own.pool(concurrency=4)
+    with ThreadPoolExecutor(3) as threads:
+        ends = [
+            threads.submit(own.run, pool_id, params={"a": LARGE}, env={"delay": 1, "events": 0})
+            for _ in range(3)
+        ]
+        # All of them are admitted, though there is room for one body at a time.
+        eventually(lambda: own.get("/v1/queue/status")["running"] == 3)
+        assert {end.result()["status"] for end in ends} == {"completed"}
+
+
+def answer(rollout_id: str, **more: Any) -> dict[str, Any]:
+    ended = {"status": "completed", "success_status": "success", "summary": {"reward": 0.5}}
+    return {"rollout_id": rollout_id, **ended, **more}
+
+
+def test_a_large_answer_means_what_a_small_one_means(server: Server) -> None:
+    pad = {"size": 10}
+    artifact = {"name": "a.txt", "content": "y" * 10_000}
+
+    def respond(seen: Any) -> Any:
+        if not seen.body:
+            return http(404, {})
+        rollout_id = json.loads(seen.body)["rollout_id"]
+        return http(
+            200,
+            answer(rollout_id, pad="x" * pad["size"], usage={"input_tokens": 7}, artifact=artifact),
+        )
+
+    with odd_container(respond) as container:
+        pool_id = server.pool(container_url=container.url)
+        small = server.run(pool_id)
+        pad["size"] = 1_000_000
+        large = server.run(pool_id)
+    for rollout in (small, large):
+        assert (rollout["status"], rollout["score"]) == ("completed", 0.5)
+        [item] = server.get(f"/v1/rollouts/{rollout['id']}/artifacts")["items"]
+        assert (item["path"], item["size_bytes"]) == ("a.txt", 10_000)
+        usage = server.get(f"/v1/rollouts/{rollout['id']}/usage")
+        assert usage["llm_input_tokens"] == 7
+    assert len(large["result"].pop("pad")) == 1_000_000
+    assert usage["bytes_downloaded"] > 1_000_000
+    del small["result"]["pad"]
+    differing = {"rollout_id"}
+    assert {k: v for k, v in small["result"].items() if k not in differing} == {
+        k: v for k, v in large["result"].items() if k not in differing
+    }
+    eventually(lambda: server.services.parsing_room.taken == 0)
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b'{"trace":[' + b"[]," * 200_000 + b"1]}", "more than 1000 JSON values"),
+        (b'{"trace":"' + b"x" * 400_000, "no JSON"),
+        (b'["' + b"x" * 400_000 + b'"]', "no object"),
+        (b'{"rollout_id":"another","status":"completed","a":"' + b"x" * 400_000 + b'"}', "another"),
+        (b'{"trace":"' + b"x" * 400_000 + b'"}', "neither a status nor a reward"),
+    ],
+)
+def test_a_large_answer_that_cannot_be_used(
+    start: Callable[..., Server], body: bytes, words: str
+) -> None:
+    own = start(max_container_values=1000)
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
+    with odd_container(lambda _: head % len(body) + body) as container:
+        rollout = own.run(own.pool(container_url=container.url))
+    assert rollout["error"]["code"] == "container_bad_response"
+    assert words in rollout["error"]["message"]
+    assert len(json.dumps(rollout["error"])) < 5000
+    # An error keeps no room, though somebody keeps the error.
+    eventually(lambda: own.services.parsing_room.taken == 0)
+
+
+def test_a_shortage_of_room_is_never_the_container_s_fault(start: Callable[..., Server]) -> None:
+    own = start(max_parsing_bytes=1_000_000)
+    asked = threading.Event()
+
+    def respond(seen: Any) -> Any:
+        if not seen.body:
+            return http(404, {})
+        asked.set()
+        return http(200, answer(json.loads(seen.body)["rollout_id"], pad=LARGE))
+
+    with odd_container(respond) as container:
+        pool_id = own.pool(container_url=container.url)
+        held = hold_room(own, 1_000_000)
+        # Its time is over long before there is room.
+        rollout_id = own.rollout(pool_id, limits={"timeout_seconds": 1})["id"]
+        assert asked.wait(60)
+        eventually(lambda: own.services.parsing_room.waiting == 1)
+        threading.Event().wait(1.5)
+        assert own.state(rollout_id) == "running"
+        held.release()
+        assert own.until(rollout_id)["status"] == "completed"
+
+
+def test_a_direct_call_with_a_large_answer(server: Server) -> None:
+    body = json.dumps({"status": "ok", "healthy": True, "pad": LARGE}).encode()
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
+    with odd_container(lambda _: head % len(body) + body) as container:
+        pool_id = server.pool(container_url=container.url)
+        assert server.get(f"/v1/pools/{pool_id}/container/metadata")["pad"] == LARGE
+    eventually(lambda: server.services.parsing_room.taken == 0)

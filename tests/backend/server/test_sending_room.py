@@ -1,0 +1,132 @@
+"""Large responses: pages of limited size, and clients that do not read theirs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx
+import pytest
+
+from synth_pools.backend.server import sending_room
+from tests.support.backend_server import KEY, Server, eventually
+
+PAD = "x" * 300_000
+
+
+def pools_of(server: Server, number: int) -> list[str]:
+    return [server.pool(metadata={"pad": PAD}) for _ in range(number)]
+
+
+@contextlib.contextmanager
+def deaf_client(server: Server, path: str) -> Iterator[socket.socket]:
+    """Ask for something, with little room on our side, and read nothing of it."""
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.settimeout(60)
+        connection.connect(("127.0.0.1", server.port))
+        head = f"GET {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {KEY}\r\n\r\n"
+        connection.sendall(head.encode())
+        yield connection
+
+
+def rest_of(connection: socket.socket) -> int:
+    received = 0
+    with contextlib.suppress(ConnectionError):
+        while piece := connection.recv(65536):
+            received += len(piece)
+    return received
+
+
+def test_a_page_ends_early_by_its_bytes_and_loses_nothing(start: Callable[..., Server]) -> None:
+    own = start(max_page_bytes=1_000_000)
+    ids = pools_of(own, 7)
+    seen: list[str] = []
+    query: dict[str, Any] = {"limit": 1000}
+    headers = {"prefer": "return=minimal"}
+    while True:
+        response = own.send("GET", "/v1/pools", params=query, headers=headers)
+        page = response.json()
+        seen += [item["id"] for item in page["items"]]
+        assert len(response.content) <= 1_000_000
+        if page["next_cursor"] is None:
+            break
+        query["cursor"] = page["next_cursor"]
+    assert seen == ids[::-1]
+    eventually(lambda: own.services.sending_room.budget.taken == 0)
+
+
+def test_one_item_larger_than_a_page_is_a_page(start: Callable[..., Server]) -> None:
+    own = start(max_page_bytes=100_000, max_unsent_bytes=100_000)
+    pool_id = own.pool()
+    rollout = own.run(pool_id, params={"pad": PAD}, env={"events": 0})
+    own.run(pool_id)
+    path = f"/v1/pools/{pool_id}/rollouts"
+    first = own.get(path)
+    [large] = own.get(path, params={"cursor": first["next_cursor"]})["items"]
+    assert large == rollout == own.get(f"/v1/rollouts/{rollout['id']}")
+
+
+def test_clients_that_do_not_read_are_cut_where_others_wait(start: Callable[..., Server]) -> None:
+    own = start(max_unsent_bytes=5_000_000, write_timeout_seconds=60, validate_responses=False)
+    pool_id = own.pool(metadata={"pad": "x" * 2_400_000})
+    path = f"/v1/pools/{pool_id}"
+    with deaf_client(own, path) as first, deaf_client(own, path) as second:
+        eventually(lambda: own.services.sending_room.budget.taken > 4_000_000)
+        # Small answers need no room.
+        own.get("/v1/queue/status")
+        # Each of these waits until one of the two is cut, and all of them are served.
+        with ThreadPoolExecutor(4) as threads:
+            answers = list(threads.map(lambda _: own.get(path), range(4)))
+        assert {len(answer["metadata"]["pad"]) for answer in answers} == {2_400_000}
+        assert min(rest_of(first), rest_of(second)) < 2_400_000
+    eventually(lambda: own.services.sending_room.budget.taken == 0)
+
+
+def test_one_that_reads_slowly_is_not_cut(
+    start: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sending_room, "_STALLED_SECONDS", 5.0)
+    own = start(max_unsent_bytes=3_000_000, room_wait_seconds=60, validate_responses=False)
+    pool_id = own.pool(metadata={"pad": "x" * 2_400_000})
+    path = f"/v1/pools/{pool_id}"
+    with deaf_client(own, path) as slow, ThreadPoolExecutor(1) as threads:
+        eventually(lambda: own.services.sending_room.budget.taken > 2_000_000)
+        waiting = threads.submit(own.get, path)
+        received = 0
+        while received < 2_400_000:
+            received += len(slow.recv(65536))
+            time.sleep(0.005)
+        assert len(waiting.result()["metadata"]["pad"]) == 2_400_000
+
+
+def test_where_there_is_no_room_in_time_it_says_so(start: Callable[..., Server]) -> None:
+    own = start(max_unsent_bytes=1_000_000, room_wait_seconds=0.2)
+    pool_id = own.pool(metadata={"pad": PAD})
+    services = own.services
+    loop: Any = services.database._loop
+    reserving = services.sending_room.budget.reserve(1_000_000)
+    held = asyncio.run_coroutine_threadsafe(reserving, loop).result(60)
+    for path in (f"/v1/pools/{pool_id}", "/v1/pools"):
+        refused = own.refused("GET", path, 503, "no_room")
+        assert refused["error"]["retry_after_ms"] == 5000
+    held.release()
+    assert own.get(f"/v1/pools/{pool_id}")["metadata"]["pad"] == PAD
+
+
+def test_deaf_clients_cost_little_memory_each(start: Callable[..., Server]) -> None:
+    own = start(max_unsent_bytes=1_000_000, room_wait_seconds=60, validate_responses=False)
+    pools_of(own, 3)
+    with contextlib.ExitStack() as opened:
+        for _ in range(12):
+            opened.enter_context(deaf_client(own, "/v1/pools"))
+        budget = own.services.sending_room.budget
+        eventually(lambda: budget.waiting >= 10)
+        assert budget.taken <= 1_000_000
+        # Others are served meanwhile.
+        assert httpx.get(f"{own.url}/health").status_code == 200

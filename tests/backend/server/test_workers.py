@@ -1,0 +1,95 @@
+"""Processes for long work: what they return and raise, and that none is left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from synth_pools.backend.domain import json_text
+from synth_pools.backend.server import workers as workers_module
+from synth_pools.backend.server.byte_budget import timeout
+from synth_pools.backend.server.workers import WorkerDiedError, Workers
+
+
+@pytest.fixture
+async def workers() -> AsyncIterator[Workers]:
+    # Those of the backend that other tests use.
+    before = children()
+    started = Workers()
+    yield started
+    await started.close()
+    assert children() <= before
+
+
+def children() -> set[psutil.Process]:
+    """Find the processes that this one has started."""
+    return set(psutil.Process().children())
+
+
+async def test_what_a_function_returns_and_raises(workers: Workers) -> None:
+    own = await workers.run(os.getpid)
+    assert own != os.getpid()
+    assert await workers.run(json_text.loads, b'{"a":[1]}') == {"a": [1]}
+    with pytest.raises(json_text.TooLargeJsonError, match="more than 1 JSON values"):
+        await workers.run(json_text.loads, b"[1,2]", 500, 1)
+    # An error is no reason for another process, and what is printed is no answer.
+    await workers.run(print, "x" * 100_000)
+    assert await workers.run(os.getpid) == own
+
+
+async def test_the_loop_runs_while_a_process_works(workers: Workers) -> None:
+    await workers.run(os.getpid)
+    working = asyncio.create_task(workers.run(time.sleep, 0.3))
+    turns = 0
+    while not working.done():
+        await asyncio.sleep(0.001)
+        turns += 1
+    assert turns > 20
+
+
+async def test_what_a_process_takes_is_no_time_of_a_container(workers: Workers) -> None:
+    async with timeout(0.05):
+        await workers.run(time.sleep, 0.2)
+
+
+async def test_a_process_that_is_killed_is_replaced(workers: Workers, tmp_path: Path) -> None:
+    killed = await workers.run(os.getpid)
+    os.kill(killed, signal.SIGKILL)
+    assert await workers.run(os.getpid) != killed
+    with pytest.raises(WorkerDiedError, match="3 times"):
+        await workers.run(os._exit, 1)
+    assert await workers.run(len, b"abc") == 3
+
+
+async def test_one_that_nobody_waits_for_any_more_is_ended(workers: Workers) -> None:
+    first = await workers.run(os.getpid)
+    working = asyncio.create_task(workers.run(time.sleep, 600))
+    await asyncio.sleep(0.05)
+    working.cancel()
+    await asyncio.gather(working, return_exceptions=True)
+    assert await workers.run(os.getpid) != first
+
+
+async def test_one_that_is_idle_is_ended(workers: Workers, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers_module, "_IDLE_SECONDS", 0.01)
+    started = psutil.Process(await workers.run(os.getpid))
+    await asyncio.to_thread(started.wait, 60)
+
+
+async def test_where_no_process_can_be_had_a_thread_does_it(
+    workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise BlockingIOError("no more processes")
+
+    monkeypatch.setattr(subprocess, "Popen", refuse)
+    assert await workers.run(os.getpid) == os.getpid()
