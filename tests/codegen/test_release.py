@@ -14,7 +14,15 @@ from synth_pools.contract.changes.source import read_openapi_file
 
 REPO = Path(__file__).parents[2]
 DAY = datetime.date(2026, 12, 1)
-NEEDED = ("CHANGELOG.md", "LICENSE", "README.md", "openapi.yaml", "pyproject.toml", ".gitignore")
+NEEDED = (
+    "CHANGELOG.md",
+    "LICENSE",
+    "README.md",
+    "container.openapi.yaml",
+    "openapi.yaml",
+    "pyproject.toml",
+    ".gitignore",
+)
 
 
 def git(root: Path, *arguments: str) -> str:
