@@ -41,6 +41,8 @@ def test_a_program_of_a_user_is_clean_at_strict(tmp_path: Path) -> None:
     [
         ("client.get_pool(", "client.get_pol(", 'Cannot access attribute "get_pol"'),
         ("rollout.status", "rollout.statuz", 'Cannot access attribute "statuz"'),
+        ('"concurrency": 4', '"concurency": 4', "is not assignable to"),
+        ('"mode": "async"', '"mode": "sinc"', "is not assignable to"),
         ("max_retries=3", "max_retrys=3", 'No parameter named "max_retrys"'),
     ],
 )

@@ -61,7 +61,7 @@ class RequestBuilder:
         """
         headers = self._headers.copy()
         for name, value in call.get("headers", {}).items():
-            headers[self._names.get(name.lower(), name)] = value
+            headers[self._names.get(name.lower()) or name] = value
         return OutgoingRequest(
             call["method"].upper(), self._url(call), headers, content, self._limits_within(longest)
         )

@@ -193,10 +193,10 @@ class AiohttpEngine(AsyncEngine):
         answer: _Response | None = None
         try:
             answer = await self._send(request, secret)
+            return answer
         finally:
             if answer is None:
                 self._places.give()
-        return answer
 
     async def _send(self, request: OutgoingRequest, secret: Secret) -> _Response:
         limits, content = request.limits, request.content

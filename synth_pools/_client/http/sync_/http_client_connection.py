@@ -184,12 +184,12 @@ class Connection:
         lines = _Lines(self._reader)
         while True:
             line = lines.readline(_LONGEST_LINE)
-            problem = ""
+            problem, message = "", None
             try:
                 message = parse_headers(cast("io.BufferedIOBase", lines))
             except HTTPException as error:
                 problem = str(error) or type(error).__name__
-            if problem:
+            if message is None:
                 raise refused(problem)
             # The gate has let no other form of a status line through.
             status = int(line[9:12])

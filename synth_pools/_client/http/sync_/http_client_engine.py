@@ -84,10 +84,10 @@ class HttpClientEngine(Engine):
                 raise ExchangeError("RemoteProtocolError", problem)
             reusable = is_through and not head.ends_connection
             response = _Response(self, connection, head, request.url, reusable=reusable)
+            return response
         finally:
             if response is None:
                 self.discard(connection)
-        return response
 
     def wake(self) -> None:
         """End all connections, for whoever waits for them too; there will be no more."""
