@@ -39,7 +39,9 @@ class RequestBuilder:
         # As it is sent: a host in its ASCII form, a path encoded.
         self._base_url = str(URL(config.base_url)).rstrip("/")
         self._headers = {"Accept": accept, "User-Agent": USER_AGENT}
-        self._names = {"accept": "Accept", "user-agent": "User-Agent"}
+        # Those of an engine too, which a caller's one takes the place of.
+        own = ("Accept", "User-Agent", "Accept-Encoding")
+        self._names = {name.lower(): name for name in own}
         for name, value in config.headers:
             self._headers[self._names.setdefault(name.lower(), name)] = value
         self._limits = TimeLimits(config.timeout, read_timeout, config.timeout, config.timeout)
