@@ -15,7 +15,7 @@ from synth_pools.backend.domain.validation import Contract
 from synth_pools.backend.rollouts.end_waiters import EndWaiter, EndWaiters
 from synth_pools.backend.services import Services, open_services
 from synth_pools.backend.settings import Secret, Settings
-from synth_pools.backend.storage.database import Row
+from synth_pools.backend.storage.database import Row, Transaction
 from synth_pools.backend.storage.idempotency import IdempotencyKey
 from synth_pools.backend.storage.pools import insert_pool
 from synth_pools.spec import load_spec
@@ -77,11 +77,15 @@ async def test_rollouts_leave_nothing_to_the_garbage_collector(services: Service
     await run(services, AT_ONCE)
     gc.collect()
     gc.disable()
+    gc.set_debug(gc.DEBUG_SAVEALL)
     try:
-        for _ in range(50):
+        for _ in range(5):
             await run(services, AT_ONCE)
-        assert gc.collect() < 50
+        gc.collect()
+        assert [type(each) for each in gc.garbage if isinstance(each, Transaction)] == []
     finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
         gc.enable()
 
 
