@@ -182,7 +182,8 @@ class RolloutBatchRequestDict(TypedDict, total=False):
     rollouts: Sequence[Mapping[str, Any]] | None
     """Rollout requests; one that is no valid one is refused at its place in the answer."""
     requests: Sequence[Mapping[str, Any]] | None
-    """Another spelling of `rollouts`; where both are given these come after those."""
+    """Another spelling of `rollouts`. Where both are given these come after those, up to 1000
+    more."""
 
 
 class RolloutEnvDict(TypedDict, total=False):

@@ -20,8 +20,8 @@ class RolloutBatchRequest:
         pool_id (None | str | Unset): The pool of those that name none.
         rollouts (list[dict[str, Any]] | None | Unset): Rollout requests; one that is no valid one is refused at its
             place in the answer.
-        requests (list[dict[str, Any]] | None | Unset): Another spelling of `rollouts`; where both are given these come
-            after those.
+        requests (list[dict[str, Any]] | None | Unset): Another spelling of `rollouts`. Where both are given these come
+            after those, up to 1000 more.
     """
 
     pool_id: None | str | Unset = UNSET

@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 
 from synth_pools.backend.storage.database import FILE_NAME
+from synth_pools.spec import load_spec
 from tests.backend.rollouts.test_idempotency import age_keys
 from tests.support.backend_server import KEY, Server, serve
 
@@ -60,6 +61,13 @@ def test_both_spellings_are_one_list_in_order(server: Server) -> None:
     assert [server.until(one["id"])["status"] for one in rollouts] == ["completed"] * 3
     listed = [one["id"] for one in server.get(f"/v1/pools/{pool_id}/rollouts")["items"]]
     assert listed == [rollouts[2]["id"], rollouts[0]["id"]]
+
+
+def test_an_answer_has_room_for_both_spellings(server: Server) -> None:
+    nowhere = {"pool_id": "no-such-pool"}
+    answer = batch(server, {"rollouts": [nowhere] * 1000, "requests": [nowhere] * 1000})
+    items = load_spec()["components"]["schemas"]["RolloutBatch"]["properties"]["items"]
+    assert answer["refused"] == len(answer["items"]) == items["maxItems"]
 
 
 def test_an_empty_batch_is_fine(server: Server) -> None:
