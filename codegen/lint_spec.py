@@ -23,6 +23,7 @@ from codegen.spec_rules import read_spec_file
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = ("openapi.yaml", "container.openapi.yaml")
 HERE = ROOT / "codegen/spec-lint"
+RULES = HERE / "spectral.yaml"
 # What @redocly/cli asks for ("engines" in its package.json).
 OLDEST_NODE = ((20, 19), (22, 12))
 
@@ -33,13 +34,14 @@ def main(argv: list[str] | None = None) -> int:
         for spec in specs:
             read_spec_file(Path(spec))
         node, npm = machine_node() or _wheel_node()
-        cli = _linter(npm)
+        redocly, spectral = _linters(npm)
     except (CodegenError, OSError, subprocess.SubprocessError) as error:
         print(f"lint-spec: {error}", file=sys.stderr)
         return 1
     commands = (
         [sys.executable, "-m", "openapi_spec_validator", *specs],
-        [*node, str(cli), "lint", f"--config={ROOT / 'redocly.yaml'}", "--format=stylish", *specs],
+        [*node, redocly, "lint", f"--config={ROOT / 'redocly.yaml'}", "--format=stylish", *specs],
+        [*node, spectral, "lint", f"--ruleset={RULES}", "--fail-severity=warn", "--quiet", *specs],
     )
     return max(_run(command) for command in commands)
 
@@ -86,17 +88,20 @@ def _wheel_node() -> tuple[list[str], list[str]]:
     )
 
 
-def _linter(npm: list[str]) -> Path:
-    """Install the linter if its lock changed, and return its path."""
+def _linters(npm: list[str]) -> tuple[str, str]:
+    """Install the linters if their lock changed, and return their paths."""
     lock = (HERE / "package-lock.json").read_bytes()
     modules = HERE / "node_modules"
     stamp = modules / ".lock"
     if not stamp.is_file() or stamp.read_bytes() != lock:
         command = [*npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
         if subprocess.run(command, cwd=HERE, timeout=600).returncode != 0:
-            raise CodegenError("npm could not install the spec linter")
+            raise CodegenError("npm could not install the linters")
         stamp.write_bytes(lock)
-    return modules / "@redocly/cli/bin/cli.js"
+    return (
+        str(modules / "@redocly/cli/bin/cli.js"),
+        str(modules / "@stoplight/spectral-cli/dist/index.js"),
+    )
 
 
 if __name__ == "__main__":
