@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from synth_pools.local import LocalBackend
 from tests.support.document import SCHEMAS
 from tests.tools.toolbox import HERE, SPEC, java, python_tool, run, run_against
@@ -12,6 +14,7 @@ from tests.tools.toolbox import HERE, SPEC, java, python_tool, run, run_against
 PROGRAMS = HERE / "programs"
 
 
+@pytest.mark.xfail(reason="the generated client exceeds the recursion limit on its configuration")
 def test_the_client_of_openapi_generator_runs(tmp_path: Path, backend: LocalBackend) -> None:
     java()
     run(
