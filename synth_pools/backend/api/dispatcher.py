@@ -161,7 +161,9 @@ class _Exchange:
             self._contract.refuse_missing_body()
 
     def _parsed(self, operation: Operation, raw: bytes) -> Any:
-        body = parse_body(raw, self._headers, self._services.settings)
+        body = parse_body(
+            raw, self._headers, self._services.settings, is_patch=operation.method == "PATCH"
+        )
         self._contract.check_body(operation, body)
         return body
 

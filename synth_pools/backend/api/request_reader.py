@@ -21,6 +21,7 @@ from ..server.byte_budget import ByteBudget, NoRoomError, Reservation, timeout
 from .disconnects import ClientDisconnectedError
 
 _VERSIONS = frozenset({"1.0", "1.1", "2", "3"})
+_MERGE_PATCH = "application/merge-patch+json"
 # A colon, a space and the end of the line.
 _BETWEEN = 4
 
@@ -120,13 +121,16 @@ async def read_body(
         raise error from None
 
 
-def parse_body(raw: bytes, headers: Mapping[str, str], limits: Limits) -> Any:
+def parse_body(
+    raw: bytes, headers: Mapping[str, str], limits: Limits, *, is_patch: bool = False
+) -> Any:
     """Parse a body that is not empty.
 
     Args:
         raw: The body.
         headers: The request's headers by lower-case name.
         limits: How deep it may be, and how many values it may hold.
+        is_patch: Whether it may be declared as what it then is, a JSON merge patch.
 
     Returns:
         The JSON value.
@@ -136,7 +140,7 @@ def parse_body(raw: bytes, headers: Mapping[str, str], limits: Limits) -> Any:
             no JSON.
     """
     media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type != "application/json":
+    if media_type != "application/json" and not (is_patch and media_type == _MERGE_PATCH):
         raise unsupported_media_type()
     try:
         return json_text.loads(raw, limits.max_depth, limits.max_body_values)

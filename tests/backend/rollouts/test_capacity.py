@@ -18,12 +18,13 @@ from synth_pools.backend.limits import Limits
 from synth_pools.backend.rollouts.capacity import CompletionRate
 from synth_pools.backend.storage import rollouts
 from synth_pools.backend.storage.database import Database
-from synth_pools.spec import load_spec
 from tests.support.backend_server import KEY, Server, eventually, serve
 from tests.support.containers import http, odd_container
 
 SLOW = {"env": {"delay": 600, "events": 0}}
 JSON = {"content-type": "application/json"}
+
+_ROOT = Path(__file__).resolve().parents[3]
 
 
 def full(server: Server, path: str, code: str) -> dict[str, Any]:
@@ -275,7 +276,7 @@ def test_a_limit_that_cannot_be_one(limits: dict[str, Any]) -> None:
 
 
 def test_every_limit_is_written_down_with_its_option_and_its_default() -> None:
-    described: str = load_spec()["info"]["description"]
+    described = (_ROOT / "docs/local-backend.md").read_text(encoding="utf-8")
     table = described.partition("## Limits")[2].partition("\n## ")[0]
     for limit in fields(Limits):
         option = "--" + limit.name.removesuffix("_seconds").replace("_", "-")

@@ -100,7 +100,9 @@ def sync_detailed(
     """Get the URLs of a pool
 
      The absolute addresses at which rollouts of this pool and its tasks are made, and of the
-    containers behind them.
+    containers behind them. Those of the server begin with the scheme and the `Host` of this very
+    request:
+    they lead where it led.
 
     Args:
         pool_id (str):
@@ -132,7 +134,9 @@ def sync(
     """Get the URLs of a pool
 
      The absolute addresses at which rollouts of this pool and its tasks are made, and of the
-    containers behind them.
+    containers behind them. Those of the server begin with the scheme and the `Host` of this very
+    request:
+    they lead where it led.
 
     Args:
         pool_id (str):
@@ -159,7 +163,9 @@ async def asyncio_detailed(
     """Get the URLs of a pool
 
      The absolute addresses at which rollouts of this pool and its tasks are made, and of the
-    containers behind them.
+    containers behind them. Those of the server begin with the scheme and the `Host` of this very
+    request:
+    they lead where it led.
 
     Args:
         pool_id (str):
@@ -189,7 +195,9 @@ async def asyncio(
     """Get the URLs of a pool
 
      The absolute addresses at which rollouts of this pool and its tasks are made, and of the
-    containers behind them.
+    containers behind them. Those of the server begin with the scheme and the `Host` of this very
+    request:
+    they lead where it led.
 
     Args:
         pool_id (str):

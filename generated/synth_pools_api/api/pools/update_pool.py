@@ -132,7 +132,7 @@ def sync_detailed(
 
      Merges the body into the definition (RFC 7396): objects merge, null removes a field or sets it
     back to its default, arrays are replaced. What the body does not name stays. Rollouts that start
-    later use the new values.
+    later use the new values. The body may also be sent as `application/merge-patch+json`.
 
     Args:
         pool_id (str):
@@ -170,7 +170,7 @@ def sync(
 
      Merges the body into the definition (RFC 7396): objects merge, null removes a field or sets it
     back to its default, arrays are replaced. What the body does not name stays. Rollouts that start
-    later use the new values.
+    later use the new values. The body may also be sent as `application/merge-patch+json`.
 
     Args:
         pool_id (str):
@@ -203,7 +203,7 @@ async def asyncio_detailed(
 
      Merges the body into the definition (RFC 7396): objects merge, null removes a field or sets it
     back to its default, arrays are replaced. What the body does not name stays. Rollouts that start
-    later use the new values.
+    later use the new values. The body may also be sent as `application/merge-patch+json`.
 
     Args:
         pool_id (str):
@@ -239,7 +239,7 @@ async def asyncio(
 
      Merges the body into the definition (RFC 7396): objects merge, null removes a field or sets it
     back to its default, arrays are replaced. What the body does not name stays. Rollouts that start
-    later use the new values.
+    later use the new values. The body may also be sent as `application/merge-patch+json`.
 
     Args:
         pool_id (str):

@@ -133,7 +133,9 @@ def sync_detailed(
 ) -> Response[ErrorBody | Task]:
     """Change parts of a task
 
-     Merges the body into the definition (RFC 7396), as `update_pool` does for a pool.
+     Merges the body into the definition (RFC 7396), as `update_pool` does for a pool, and in the same
+    media
+    types.
 
     Args:
         pool_id (str):
@@ -170,7 +172,9 @@ def sync(
 ) -> ErrorBody | Task | None:
     """Change parts of a task
 
-     Merges the body into the definition (RFC 7396), as `update_pool` does for a pool.
+     Merges the body into the definition (RFC 7396), as `update_pool` does for a pool, and in the same
+    media
+    types.
 
     Args:
         pool_id (str):
@@ -202,7 +206,9 @@ async def asyncio_detailed(
 ) -> Response[ErrorBody | Task]:
     """Change parts of a task
 
-     Merges the body into the definition (RFC 7396), as `update_pool` does for a pool.
+     Merges the body into the definition (RFC 7396), as `update_pool` does for a pool, and in the same
+    media
+    types.
 
     Args:
         pool_id (str):
@@ -237,7 +243,9 @@ async def asyncio(
 ) -> ErrorBody | Task | None:
     """Change parts of a task
 
-     Merges the body into the definition (RFC 7396), as `update_pool` does for a pool.
+     Merges the body into the definition (RFC 7396), as `update_pool` does for a pool, and in the same
+    media
+    types.
 
     Args:
         pool_id (str):

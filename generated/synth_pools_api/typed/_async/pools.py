@@ -83,7 +83,8 @@ class AsyncPoolsApi:
         """Get the URLs of a pool.
 
         The absolute addresses at which rollouts of this pool and its tasks are made, and of the
-        containers behind them.
+        containers behind them. Those of the server begin with the scheme and the `Host` of this
+        very request: they lead where it led.
 
         Args:
             pool_id: The id of a pool.
@@ -190,7 +191,8 @@ class AsyncPoolsApi:
 
         Merges the body into the definition (RFC 7396): objects merge, null removes a field or
         sets it back to its default, arrays are replaced. What the body does not name stays.
-        Rollouts that start later use the new values.
+        Rollouts that start later use the new values. The body may also be sent as
+        `application/merge-patch+json`.
 
         Args:
             pool_id: The id of a pool.

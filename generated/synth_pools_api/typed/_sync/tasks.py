@@ -85,7 +85,8 @@ class TasksApi:
     def patch_task(self, pool_id: str, task_id: str, *, body: TaskPatch) -> Task:
         """Change parts of a task.
 
-        Merges the body into the definition (RFC 7396), as `update_pool` does for a pool.
+        Merges the body into the definition (RFC 7396), as `update_pool` does for a pool, and in
+        the same media types.
 
         Args:
             pool_id: The id of a pool.
