@@ -59,6 +59,8 @@ class Services:
     parsing_room: ByteBudget
     sending_room: SendingRoom
     workers: Workers
+    # Of their own: redaction may take a minute, for which no answer of a container is to wait.
+    redaction_workers: Workers
 
     async def room_to_send(self, size: int) -> Reservation:
         """Wait for room for a large response; 503 where there is none."""
@@ -123,6 +125,8 @@ async def open_services(settings: Settings, contract: Contract) -> AsyncIterator
         stack.push_async_callback(database.close)
         workers = Workers()
         stack.push_async_callback(workers.close)
+        redaction_workers = Workers()
+        stack.push_async_callback(redaction_workers.close)
         parsing_room = ByteBudget(settings.max_parsing_bytes)
         containers = ContainerClient(settings, parsing_room, workers)
         stack.push_async_callback(containers.close)
@@ -175,6 +179,7 @@ async def open_services(settings: Settings, contract: Contract) -> AsyncIterator
             parsing_room,
             SendingRoom(settings.max_unsent_bytes, settings.room_wait_seconds),
             workers,
+            redaction_workers,
             recorder,
         )
 

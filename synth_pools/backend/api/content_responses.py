@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 from ..domain.errors import ApiError
+from ..server.byte_budget import Reservation
 from .messages import BytesResponse
 
 _ONE_RANGE = re.compile(r"bytes[ \t]*=[ \t]*([0-9]*)[ \t]*-[ \t]*([0-9]*)[ \t]*", re.IGNORECASE)
@@ -19,18 +20,24 @@ _CACHING = "private, no-cache"
 _TAG = re.compile(r'(?:W/)?("[^"]*")')
 
 
-def archive_response(name: str, pieces: Iterator[bytes], size: int | None = None) -> BytesResponse:
+def archive_response(
+    name: str,
+    pieces: Iterator[bytes],
+    size: int | None = None,
+    reserved: Reservation | None = None,
+) -> BytesResponse:
     """Respond with an archive, as a file to be saved.
 
     Args:
         name: The file's name for the client.
         pieces: The archive's bytes; each piece is made in a thread once the one before is sent.
         size: Bytes in all, where that is known before the first piece.
+        reserved: Room for what is held until the last piece is sent.
     """
     headers = _headers("application/zip", name)
     if size is not None:
         headers["content-length"] = str(size)
-    return BytesResponse(200, headers, in_threads(pieces))
+    return BytesResponse(200, headers, in_threads(pieces), reserved)
 
 
 def content_response(
@@ -39,6 +46,7 @@ def content_response(
     size: int,
     name: str,
     pieces: Callable[[int, int], Iterator[bytes]],
+    reserved: Reservation | None = None,
 ) -> BytesResponse:
     """Respond with a content, or with the part of it that the request's headers ask for.
 
@@ -48,6 +56,7 @@ def content_response(
         size: The content's bytes.
         name: The file's name for the client.
         pieces: Gives the bytes from `start` to before `end`.
+        reserved: Room for what is held until the last of them is sent.
 
     Raises:
         ApiError: 416 for a range that begins after the end.
@@ -68,7 +77,8 @@ def content_response(
     headers["content-length"] = str(end - start)
     if asked is not None:
         headers["content-range"] = f"bytes {start}-{end - 1}/{size}"
-    return BytesResponse(200 if asked is None else 206, headers, in_threads(pieces(start, end)))
+    status = 200 if asked is None else 206
+    return BytesResponse(status, headers, in_threads(pieces(start, end)), reserved)
 
 
 def byte_range(header: str | None, size: int) -> tuple[int, int] | None:

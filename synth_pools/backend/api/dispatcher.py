@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from typing import Any
 
 from starlette.types import Receive, Scope, Send
@@ -17,6 +17,7 @@ from ..domain.openapi import Operation
 from ..domain.state_changes import REQUEST_ID
 from ..domain.validation import Contract, ResponseDepartsError
 from ..metrics.recorder import NO_OPERATION
+from ..server.byte_budget import Reservation
 from ..server.protocol import ABORT
 from ..services import Services
 from ..storage.content_store import ContentGoneError
@@ -27,7 +28,7 @@ from .host_header import check_host
 from .messages import BytesResponse, EventStreamResponse, JSONResponse, Request, TextResponse
 from .metrics import CONTENT_TYPE, exposition
 from .request_reader import base_url_of, check_head, headers_of, parse_body, read_body
-from .response_writer import PIECE_BYTES, send_json, send_large, send_stream
+from .response_writer import PIECE_BYTES, in_pieces, send_json, send_large, send_stream
 from .router import Router
 
 _log = logging.getLogger(__name__)
@@ -190,10 +191,23 @@ class _Exchange:
             await send_json(self._send, status, headers, body)
             return
         reserved.shrink(len(body))
-        abort = self._scope.get("extensions", {}).get(ABORT, _cannot_abort)
+        with self._sending(reserved) as on_taken:
+            await send_large(self._send, status, headers, body, on_taken)
+
+    @contextlib.contextmanager
+    def _sending(self, reserved: Reservation | None) -> Iterator[Callable[[], None]]:
+        """Have the client cut if it is stalled where others wait; give the room back at the end.
+
+        Yields:
+            What is to be called whenever the client has taken something.
+        """
+        if reserved is None:
+            yield _nothing
+            return
+        abort = self._scope.get("extensions", {}).get(ABORT, _nothing)
         try:
             with self._services.sending_room.sending(abort) as sending:
-                await send_large(self._send, status, headers, body, sending.move)
+                yield sending.move
         finally:
             reserved.release()
 
@@ -227,7 +241,8 @@ class _Exchange:
         try:
             if self._services.settings.validate_responses and self._operation is not None:
                 self._contract.check_head(self._operation, response.status, headers)
-            await send_stream(self._receive, self._send, headers, response.chunks, response.status)
+            chunks = self._in_its_room(response.chunks, response.reserved)
+            await send_stream(self._receive, self._send, headers, chunks, response.status)
         except (ClientDisconnectedError, ContentGoneError):
             # Removed while it was sent: the response breaks off, and asking again tells why.
             pass
@@ -245,11 +260,40 @@ class _Exchange:
             pieces = response.pieces
             if self._services.settings.validate_responses and self._operation is not None:
                 pieces = self._checked(self._operation, pieces)
-            await send_stream(self._receive, self._send, headers, pieces)
+            await send_stream(self._receive, self._send, headers, self._each_in_room(pieces))
         except ClientDisconnectedError:
             pass
         except Exception:  # noqa: BLE001 - too late for a 500: the response breaks off instead
             self._log_failure()
+
+    async def _in_its_room(
+        self, chunks: AsyncGenerator[bytes, None], reserved: Reservation | None
+    ) -> AsyncGenerator[bytes, None]:
+        """Hold room for a body until its last piece is taken."""
+        with self._sending(reserved) as on_taken:
+            async with contextlib.aclosing(chunks):
+                async for chunk in chunks:
+                    for piece in in_pieces(chunk):
+                        yield piece
+                        on_taken()
+
+    async def _each_in_room(
+        self, chunks: AsyncGenerator[bytes, None]
+    ) -> AsyncGenerator[bytes, None]:
+        """Have room for each large chunk until it is taken, and none between them."""
+        async with contextlib.aclosing(chunks):
+            async for chunk in chunks:
+                reserved = None
+                if len(chunk) > PIECE_BYTES:
+                    try:
+                        reserved = await self._services.room_to_send(len(chunk))
+                    except ApiError:
+                        # The stream ends early; whoever goes on after its last event waits again.
+                        return
+                with self._sending(reserved) as on_taken:
+                    for piece in in_pieces(chunk):
+                        yield piece
+                        on_taken()
 
     async def _checked(
         self, operation: Operation, pieces: AsyncGenerator[bytes, None]
@@ -266,5 +310,5 @@ class _Exchange:
         _log.exception("%s failed (request %s)", what, self._id)
 
 
-def _cannot_abort() -> None:
-    """Do nothing: this server does not say how a client is disconnected."""
+def _nothing() -> None:
+    """Do nothing: nobody is to be told, or this server cannot disconnect a client."""

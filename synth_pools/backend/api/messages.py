@@ -68,6 +68,8 @@ class BytesResponse:
     status: int
     headers: dict[str, str]
     chunks: AsyncGenerator[bytes, None]
+    # Of what it holds until the last of them is sent.
+    reserved: Reservation | None = None
 
 
 @dataclass(frozen=True, slots=True)

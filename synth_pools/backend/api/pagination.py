@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from ..domain import json_text
+from ..server.byte_budget import Reservation
 from ..storage.cursors import page_document
 from ..storage.database import Connection
 from .messages import JSONResponse, Request, Response, json_response, json_text_response
+
+_T = TypeVar("_T")
 
 DEFAULT_LIMIT = 100
 
@@ -74,18 +77,37 @@ async def read_sized(request: Request, size: int, load: Callable[[Connection], s
     Raises:
         ApiError: 503 if there is no room.
     """
+    body, reserved = await read_with_room(request, size, lambda db: load(db).encode("ascii"))
+    return JSONResponse(200, body, reserved=reserved)
+
+
+async def read_with_room(
+    request: Request, size: int, load: Callable[[Connection], _T]
+) -> tuple[_T, Reservation | None]:
+    """Read something from the database for a response: in a thread if it is large.
+
+    Args:
+        request: The request.
+        size: Its bytes, roughly.
+        load: Reads it.
+
+    Returns:
+        What was read, and its room if it is large.
+
+    Raises:
+        ApiError: 503 if there is no room.
+    """
     services = request.services
     if size <= json_text.LARGE:
         with services.database.reading() as db:
-            return json_text_response(load(db))
+            return load(db), None
 
-    def read() -> bytes:
+    def read() -> _T:
         with services.database.read_in_new_connection() as db:
-            return load(db).encode("ascii")
+            return load(db)
 
     reserved = await services.room_to_send(size)
-    body = await asyncio.to_thread(read)
-    return JSONResponse(200, body, reserved=reserved)
+    return await asyncio.to_thread(read), reserved
 
 
 def read_page(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 
 from starlette.types import Receive, Send
 
@@ -36,11 +36,21 @@ async def send_large(
         on_taken: Called for each piece.
     """
     await send(_start(status, {**headers, "content-length": str(len(body))}))
-    for begin in range(0, len(body), PIECE_BYTES):
-        end = begin + PIECE_BYTES
-        piece = {"body": body[begin:end], "more_body": end < len(body)}
-        await send({"type": "http.response.body", **piece})
+    sent = 0
+    for piece in in_pieces(body):
+        sent += len(piece)
+        more = {"more_body": sent < len(body)}
+        await send({"type": "http.response.body", "body": piece, **more})
         on_taken()
+
+
+def in_pieces(body: bytes) -> Iterator[bytes]:
+    """Split a body into pieces of limited size."""
+    if len(body) <= PIECE_BYTES:
+        yield body
+        return
+    for begin in range(0, len(body), PIECE_BYTES):
+        yield body[begin : begin + PIECE_BYTES]
 
 
 async def send_stream(

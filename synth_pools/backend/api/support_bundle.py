@@ -12,7 +12,6 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
-from itertools import chain
 from typing import IO, Any
 
 from synth_pools._version import __version__
@@ -20,22 +19,29 @@ from synth_pools._version import __version__
 from ..api_keys import read_keys_file
 from ..artifacts.listing import stored_artifacts
 from ..artifacts.redaction import MASK, Redactor, names_secret
+from ..domain import json_text
 from ..domain.errors import ApiError, storage_unavailable
 from ..errors import BadOptionError
+from ..server.byte_budget import Reservation
+from ..server.workers import Workers
 from ..services import Services
 from ..storage import artifacts as artifact_rows
 from ..storage import events
 from ..storage.database import Row
 from ..storage.events import Event
-from ..storage.pools import find_pool, find_task, task_document, task_documents
-from ..storage.rollouts import rollout_document, usage_document
+from ..storage.pools import find_pool, find_task, size_of_pool, task_document, task_documents
+from ..storage.rollouts import find_head, find_rollout, rollout_document, size_of, usage_document
 from ..storage.schema import SQLITE_VERSION, VERSION
+from .messages import Request
 
 _log = logging.getLogger(__name__)
 
 _IN_MEMORY_BYTES = 4 * 1024 * 1024
 _PIECE_BYTES = 128 * 1024
-_EVENTS_AT_ONCE = 200
+# Each is as long as `max_event_bytes` at most.
+_EVENTS_AT_ONCE = 16
+# In characters, up to which a document is indented.
+_SHORT = 64 * 1024
 
 _PACKAGES = ("starlette", "uvicorn", "h11", "httpx", "jsonschema-rs", "synth-containers")
 
@@ -58,34 +64,48 @@ what has the form of a key. Nobody can know every secret: read it before you pas
 
 
 async def make_bundle(
-    services: Services, rollout: Row, base_url: str
-) -> tuple[Iterator[bytes], int]:
+    request: Request, rollout_id: str
+) -> tuple[Iterator[bytes], int, Reservation]:
     """Make the bundle of a rollout, whole, before its first byte is sent.
 
     Args:
-        services: The parts of the backend.
-        rollout: The rollout's row.
-        base_url: The URL under which the client reached the backend.
+        request: The request.
+        rollout_id: The rollout.
 
     Returns:
-        The archive in pieces, and its size in bytes.
+        The archive in pieces, its size in bytes, and room for what of it is in memory.
 
     Raises:
-        ApiError: 503 if it cannot be written to the temporary folder.
+        ApiError: 503 if there is no room for it, or it cannot be written to the temporary folder.
     """
-    documents = _documents(services, rollout, base_url)
-    secrets = chain(_own_secrets(services), _process_secrets(documents["pool.json"]()))
+    services = request.services
+    with services.database.reading() as db:
+        rollout = find_head(db, rollout_id)
+        sizes = (
+            size_of(db, rollout_id),
+            artifact_rows.text_sizes(db, rollout["seq"])[0],
+            size_of_pool(db, rollout["pool_id"]),
+        )
+    reserved = await services.room_to_send(sum(sizes) + _IN_MEMORY_BYTES)
+    documents, secrets = await asyncio.to_thread(
+        _read_documents, services, rollout_id, request.base_url
+    )
     redactor = Redactor(secrets)
     file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES)  # noqa: SIM115 - sent later
     try:
         with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-            await asyncio.to_thread(_write_documents, archive, rollout["id"], documents, redactor)
+            archive.writestr("README.txt", _README.format(rollout_id=rollout_id))
+            for name, make in documents.items():
+                made = await asyncio.to_thread(make)
+                text = await _redacted(services.redaction_workers, made, secrets)
+                await asyncio.to_thread(archive.writestr, name, text)
             with archive.open("events.jsonl", "w", force_zip64=True) as lines:
                 position = 0
                 while events := _events(services, rollout, position):
                     await asyncio.to_thread(_write_events, lines, events, redactor)
                     position = events[-1].sequence
-        return _pieces(file), file.tell()
+        reserved.shrink(min(file.tell(), _IN_MEMORY_BYTES))
+        return _pieces(file), file.tell(), reserved
     except OSError as error:
         _drop(file)
         _log.error("a support bundle cannot be made: %s", error.strerror)
@@ -95,9 +115,40 @@ async def make_bundle(
         raise
 
 
-def _documents(services: Services, rollout: Row, base_url: str) -> dict[str, Callable[[], Any]]:
-    """Read what the bundle holds; each document is built later, in another thread."""
-    with services.database.reading() as db:
+async def _redacted(workers: Workers, text: str, secrets: Sequence[str]) -> str:
+    """Redact a document that may be large: in a process then, since it takes many seconds."""
+    if len(text) > json_text.LARGE:
+        return await workers.run(redacted_text, text, secrets)
+    return await asyncio.to_thread(redacted_text, text, secrets)
+
+
+def redacted_text(text: str, secrets: Sequence[str]) -> str:
+    """Redact a document.
+
+    Args:
+        text: The document as JSON text.
+        secrets: Texts that are secrets wherever they stand.
+
+    Returns:
+        The same as JSON text, to be read by people if it is short.
+    """
+    document = Redactor(secrets).document(json.loads(text))
+    # Indented, what is nested a hundred times is a hundred times as long.
+    indent = 2 if len(text) <= _SHORT else None
+    # ASCII, because a lone surrogate is a character of JSON too.
+    return f"{json.dumps(document, indent=indent)}\n"
+
+
+def _read_documents(
+    services: Services, rollout_id: str, base_url: str
+) -> tuple[dict[str, Callable[[], str]], list[str]]:
+    """Read what the bundle holds; for another thread.
+
+    Returns:
+        Each document, to be made as JSON text when it is its turn, and the secrets that are known.
+    """
+    with services.database.read_in_new_connection() as db:
+        rollout = find_rollout(db, rollout_id)
         pool = find_pool(db, rollout["pool_id"])
         pool_document = pool.document(task_documents(db, pool))
         task: dict[str, Any] | None = None
@@ -105,25 +156,30 @@ def _documents(services: Services, rollout: Row, base_url: str) -> dict[str, Cal
             with contextlib.suppress(ApiError):
                 task = task_document(find_task(db, pool.id, rollout["task_id"]), pool)
         kept = artifact_rows.positions_with_content(db, rollout["seq"])
-    return {
+
+    def artifacts() -> str:
+        stored = stored_artifacts(rollout["artifacts"], kept)
+        return json_text.dumps([one.listed(base_url, rollout["id"]) for one in stored])
+
+    documents: dict[str, Callable[[], str]] = {
         "rollout.json": lambda: _rollout_alone(rollout),
-        "request.json": lambda: json.loads(rollout["request"]),
-        "container_answer.json": lambda: json.loads(rollout["result"]),
-        "usage.json": lambda: usage_document(rollout),
-        "artifacts.json": lambda: [
-            artifact.listed(base_url, rollout["id"]) for artifact in stored_artifacts(rollout, kept)
-        ],
-        "pool.json": lambda: pool_document,
-        "task.json": lambda: task,
-        "versions.json": lambda: _versions(services),
+        "request.json": lambda: str(rollout["request"]),
+        "container_answer.json": lambda: str(rollout["result"]),
+        "usage.json": lambda: json_text.dumps(usage_document(rollout)),
+        "artifacts.json": artifacts,
+        "pool.json": lambda: json_text.dumps(pool_document),
+        "task.json": lambda: json_text.dumps(task),
+        "versions.json": lambda: json_text.dumps(_versions(services)),
     }
+    return documents, [*_own_secrets(services), *_process_secrets(pool_document)]
 
 
-def _rollout_alone(rollout: Row) -> dict[str, Any]:
-    document: dict[str, Any] = json.loads(rollout_document(rollout))
-    for in_a_file_of_its_own in ("request", "result"):
-        document.pop(in_a_file_of_its_own, None)
-    return document
+def _rollout_alone(rollout: Row) -> str:
+    """Return a rollout as JSON text without what is in a file of its own."""
+    fields = {name: rollout[name] for name in rollout.keys()}  # noqa: SIM118 - a row is no mapping
+    document = json.loads(rollout_document({**fields, "request": "null", "result": "null"}))
+    del document["request"], document["result"]
+    return json_text.dumps(document)
 
 
 def _versions(services: Services) -> dict[str, Any]:
@@ -159,19 +215,6 @@ def _process_secrets(pool: dict[str, Any]) -> Iterator[str]:
     env = process.get("env") if isinstance(process, dict) else None
     if isinstance(env, dict):
         yield from (value for value in env.values() if isinstance(value, str))
-
-
-def _write_documents(
-    archive: zipfile.ZipFile,
-    rollout_id: str,
-    documents: dict[str, Callable[[], Any]],
-    redactor: Redactor,
-) -> None:
-    archive.writestr("README.txt", _README.format(rollout_id=rollout_id))
-    for name, make in documents.items():
-        # ASCII, because a lone surrogate is a character of JSON too.
-        text = json.dumps(redactor.document(make()), indent=2)
-        archive.writestr(name, f"{text}\n")
 
 
 def _events(services: Services, rollout: Row, position: int) -> Sequence[Event]:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from ..domain.errors import ApiError
 from ..storage.content_store import ContentStore
-from ..storage.database import Row
 from .extraction import IN_FILE, content_bytes, given_artifacts, plain_bytes
 from .safe_paths import safe_paths
 
 # Of the artifacts that there are, in the error of one that there is not.
 _MOST_NAMED = 20
+# Of an artifact that is being sent: objects, and the entry of an archive's list.
+_HELD_BYTES = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +52,14 @@ class Artifact:
         return {**self.item, "download_url": base_url + place}
 
 
-def stored_artifacts(rollout: Row, kept: Collection[int]) -> list[Artifact]:
+def stored_artifacts(text: str, kept: Collection[int]) -> list[Artifact]:
     """Read the artifacts of a rollout.
 
     Args:
-        rollout: The rollout's row.
+        text: Their list as the database has it.
         kept: The positions of those whose files are still kept.
     """
-    items = json.loads(rollout["artifacts"])
+    items = json.loads(text)
     # What was stored before paths were safe gets its path here.
     paths = safe_paths(item["path"] for item in items)
     artifacts = []
@@ -96,40 +97,49 @@ def artifact_expired(name: str) -> ApiError:
     )
 
 
-class ResultContents:
-    """Contents that are in a rollout's result, parsed when the first is asked for."""
-
-    def __init__(self, rollout: Row) -> None:
-        self._text: str = rollout["result"]
-        self._given: list[dict[str, Any]] | None = None
-
-    def read(self, artifact: Artifact) -> bytes:
-        if self._given is None:
-            document = json.loads(self._text)
-            self._given = given_artifacts(document) if isinstance(document, dict) else []
-        if artifact.position >= len(self._given):
-            return b""
-        given = self._given[artifact.position]
-        data = content_bytes(given)
-        if hashlib.sha256(data).hexdigest() != artifact.sha256:
-            # It was stored when encodings were not looked at.
-            data = plain_bytes(given.get("content"))
-        return data
-
-
-def content_pieces(
-    contents: ContentStore, results: ResultContents, artifact: Artifact, start: int, end: int
-) -> Iterator[bytes]:
-    """Read a content in pieces.
+def contents_in_result(text: str, wanted: Sequence[tuple[int, str]]) -> list[bytes]:
+    """Read contents that are in a rollout's result.
 
     Args:
-        contents: The store of files.
-        results: The contents in the rollout's result.
-        artifact: The artifact.
-        start: The first byte.
-        end: The byte after the last.
+        text: The result as JSON text.
+        wanted: The positions of the artifacts, and the hashes of their contents.
+
+    Returns:
+        The contents in the order in which they are wanted; of the text nothing is kept.
     """
-    if artifact.in_file:
-        yield from contents.pieces(artifact.sha256, start, end)
-    elif start < end:
-        yield results.read(artifact)[start:end]
+    document = json.loads(text)
+    found = given_artifacts(document) if isinstance(document, dict) else []
+    return [
+        _content(found[position], sha256) if position < len(found) else b""
+        for position, sha256 in wanted
+    ]
+
+
+def _content(given: Mapping[str, Any], sha256: str) -> bytes:
+    data = content_bytes(given)
+    if hashlib.sha256(data).hexdigest() != sha256:
+        # It was stored when encodings were not looked at.
+        data = plain_bytes(given.get("content"))
+    return data
+
+
+class Download(NamedTuple):
+    """Parts of an artifact that are kept while it is sent."""
+
+    path: str
+    sha256: str
+    size: int
+    # None where the content is a file.
+    data: bytes | None
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes that it takes in memory, together with its entry in an archive, roughly."""
+        return _HELD_BYTES + 4 * len(self.path) + len(self.data or b"")
+
+    def pieces(self, store: ContentStore, start: int, end: int) -> Iterator[bytes]:
+        """Yield the bytes of the content from `start` to before `end`."""
+        if self.data is None:
+            yield from store.pieces(self.sha256, start, end)
+        elif start < end:
+            yield self.data[start:end]

@@ -1,11 +1,16 @@
-"""Rows that say which rollout has which content."""
+"""Artifacts of rollouts in the database, and rows that say which rollout has which content."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from .database import Executes, Transaction
+from ..domain.errors import rollout_not_found
+from .database import Executes, Row, Transaction
+from .schema import byte_length
+
+_LIST = "SELECT artifacts FROM rollouts WHERE seq = ?"
+_RESULT = "SELECT result FROM rollouts WHERE seq = ?"
 
 
 class ContentRow(NamedTuple):
@@ -28,6 +33,30 @@ def positions_with_content(db: Executes, rollout_seq: int) -> set[int]:
     """Return the positions of the artifacts whose files are still there."""
     rows = db.execute("SELECT position FROM artifacts WHERE rollout_seq = ?", (rollout_seq,))
     return {row["position"] for row in rows}
+
+
+def text_sizes(db: Executes, rollout_seq: int) -> tuple[int, int]:
+    """Return the bytes of a rollout's list of artifacts and of its result; neither is read."""
+    sizes = ", ".join(map(byte_length, ("artifacts", "result")))
+    sql = f"SELECT {sizes} FROM rollouts WHERE seq = ?"  # noqa: S608
+    row = db.execute(sql, (rollout_seq,)).fetchone()
+    return (0, 0) if row is None else (row[0], row[1])
+
+
+def list_text(db: Executes, rollout: Row) -> str:
+    """Return a rollout's list of artifacts as JSON text; raise 404 where it is gone by now."""
+    return _text(rollout, db.execute(_LIST, (rollout["seq"],)).fetchone())
+
+
+def result_text(db: Executes, rollout: Row) -> str:
+    """Return a rollout's result as JSON text; raise 404 where it is gone by now."""
+    return _text(rollout, db.execute(_RESULT, (rollout["seq"],)).fetchone())
+
+
+def _text(rollout: Row, found: Row | None) -> str:
+    if found is None:
+        raise rollout_not_found(rollout["id"], None)
+    return str(found[0])
 
 
 def all_names(db: Executes) -> set[str]:

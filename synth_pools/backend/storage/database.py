@@ -336,6 +336,7 @@ class Database:
         while (batch := self._batches.get()) is not None:
             self._commit(batch)
             self._tell_loop(partial(self._deliver, batch.jobs))
+            del batch  # What it wrote may be large, and the next one hours away.
         self._writer.close()
         self._tell_loop(self._writer_ended.set)
 
@@ -444,7 +445,6 @@ def _connect(path: Path) -> sqlite3.Connection:
         path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
     )
     connection.row_factory = sqlite3.Row
-    # A statement that returns a large row else writes it to a file in the system's temporary
-    # directory, and fails where that is full.
+    # Else a large row that is returned goes to a temporary file first, and fails on a full disk.
     connection.execute("PRAGMA temp_store = MEMORY")
     return connection

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -344,7 +344,7 @@ def delete_finished(
     return len(seqs), artifact_rows.forget_of_rollouts(tx, [seq for (seq,) in seqs])
 
 
-def rollout_document(row: sqlite3.Row) -> str:
+def rollout_document(row: sqlite3.Row | Mapping[str, Any]) -> str:
     """Return the rollout as JSON text, put together from texts: nothing is parsed again."""
     return (
         f'{{"id":"{row["id"]}","rollout_id":"{row["id"]}","pool_id":"{row["pool_id"]}",'

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import threading
+import zipfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -78,7 +80,10 @@ def answer(rollout_id: str, **more: Any) -> dict[str, Any]:
 
 def test_a_large_answer_means_what_a_small_one_means(server: Server) -> None:
     pad = {"size": 10}
-    artifact = {"name": "a.txt", "content": "y" * 10_000}
+    artifact = [
+        {"name": "a.txt", "content": "y" * 10_000},
+        {"name": "b.txt", "content": "little"},
+    ]
 
     def respond(seen: Any) -> Any:
         if not seen.body:
@@ -95,8 +100,12 @@ def test_a_large_answer_means_what_a_small_one_means(server: Server) -> None:
         pad["size"] = 1_000_000
         large = server.run(pool_id)
     for rollout in (small, large):
+        contents = server.http.get(f"/v1/rollouts/{rollout['id']}/artifacts.zip").content
+        assert zipfile.ZipFile(io.BytesIO(contents)).read("b.txt") == b"little"
+        path = f"/v1/rollouts/{rollout['id']}/artifacts/b.txt"
+        assert server.http.get(path).content == b"little"
         assert (rollout["status"], rollout["score"]) == ("completed", 0.5)
-        [item] = server.get(f"/v1/rollouts/{rollout['id']}/artifacts")["items"]
+        item, _ = server.get(f"/v1/rollouts/{rollout['id']}/artifacts")["items"]
         assert (item["path"], item["size_bytes"]) == ("a.txt", 10_000)
         usage = server.get(f"/v1/rollouts/{rollout['id']}/usage")
         assert usage["llm_input_tokens"] == 7

@@ -15,7 +15,7 @@ import pytest
 from synth_pools.backend.api import support_bundle
 from synth_pools.backend.artifacts.redaction import MASK, Redactor, names_secret
 from tests.backend.artifacts.test_extraction import LARGE
-from tests.support.backend_server import KEY, Server
+from tests.support.backend_server import KEY, Server, eventually
 from tests.support.containers import http, odd_container
 
 FILES = {
@@ -211,6 +211,20 @@ def test_names_of_what_is_none(name: str) -> None:
 )  # fmt: skip
 def test_what_is_taken_out(value: Any, cleaned: Any) -> None:
     assert Redactor(["known-word-1", "short", ""]).document(value) == cleaned
+
+
+def test_a_large_answer_is_redacted_too(server: Server) -> None:
+    answer = {"reward": 1, "pad": "x" * 400_000, "headers": {"authorization": WORD}, "log": KEY}
+    with odd_container(lambda _: http(200, answer)) as container:
+        rollout = server.run(server.pool(container_url=container.url))
+    given = json.loads(bundle(server, rollout["id"])["container_answer.json"])
+    assert given == {**answer, "headers": {"authorization": MASK}, "log": MASK}
+    eventually(lambda: server.services.sending_room.budget.taken == 0)
+
+
+def test_levels_inside_each_other_make_no_long_text() -> None:
+    text = "[" * 490 + ",".join("1" * 100_000) + "]" * 490
+    assert len(support_bundle.redacted_text(text, [])) < 2 * len(text)
 
 
 def test_the_deepest_document_and_the_longest_word() -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
+import json
+import os
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -14,7 +17,11 @@ import httpx
 import pytest
 
 from synth_pools.backend.server import sending_room
+from synth_pools.backend.storage import events
+from synth_pools.backend.storage.database import Transaction
+from synth_pools.backend.storage.rollouts import find_rollout
 from tests.support.backend_server import KEY, Server, eventually
+from tests.support.containers import http, odd_container
 
 PAD = "x" * 300_000
 
@@ -108,15 +115,86 @@ def test_one_that_reads_slowly_is_not_cut(
 def test_where_there_is_no_room_in_time_it_says_so(start: Callable[..., Server]) -> None:
     own = start(max_unsent_bytes=1_000_000, room_wait_seconds=0.2)
     pool_id = own.pool(metadata={"pad": PAD})
+    rollout_id = own.run(own.pool())["id"]
     services = own.services
     loop: Any = services.database._loop
     reserving = services.sending_room.budget.reserve(1_000_000)
     held = asyncio.run_coroutine_threadsafe(reserving, loop).result(60)
-    for path in (f"/v1/pools/{pool_id}", "/v1/pools"):
+    bundle = f"/v1/rollouts/{rollout_id}/support_bundle"
+    for path in (f"/v1/pools/{pool_id}", "/v1/pools", bundle):
         refused = own.refused("GET", path, 503, "no_room")
         assert refused["error"]["retry_after_ms"] == 5000
     held.release()
     assert own.get(f"/v1/pools/{pool_id}")["metadata"]["pad"] == PAD
+
+
+def random_text(size: int) -> str:
+    """Make a text that no compressor makes much shorter."""
+    return base64.b64encode(os.urandom(size * 3 // 4)).decode()
+
+
+def large_rollout(server: Server) -> str:
+    """Run a rollout with a large answer, and contents of artifacts in it and as a file."""
+    given = [{"name": f"{number}.txt", "content": random_text(4000)} for number in range(300)]
+    given.append({"name": "large", "content": random_text(5_000_000)})
+    body = {"reward": 1, "artifact": given, "pad": random_text(4_000_000)}
+    with odd_container(lambda seen: http(200, body) if seen.body else http(404, {})) as container:
+        rollout = server.run(server.pool(container_url=container.url))
+    return f"/v1/rollouts/{rollout['id']}"
+
+
+def with_large_events(server: Server) -> str:
+    """Start a rollout that has told five megabytes."""
+    rollout = server.rollout(server.pool(), env={"delay": 600})
+    services = server.services
+
+    def tell(tx: Transaction) -> None:
+        row = find_rollout(tx, rollout["id"])
+        data = json.dumps({"text": "x" * 100_000})
+        for _ in range(50):
+            events.append(tx, row["seq"], events.AGENT, row["created_at"], data)
+
+    loop: Any = services.database._loop
+    asyncio.run_coroutine_threadsafe(services.database.write(tell), loop).result(60)
+    return f"/v1/rollouts/{rollout['id']}"
+
+
+def test_downloads_and_streams_of_deaf_clients_hold_what_is_counted(
+    start: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sending_room, "_STALLED_SECONDS", 0.3)
+    most = 20_000_000
+    own = start(
+        max_unsent_bytes=most,
+        room_wait_seconds=60,
+        write_timeout_seconds=60,
+        validate_responses=False,
+    )
+    path, running = large_rollout(own), with_large_events(own)
+    whole = own.send("GET", f"{path}/artifacts/large").content
+    services = own.services
+    room, loop = services.sending_room, services.database._loop
+
+    def is_stuck() -> bool:
+        return any(time.monotonic() - one.moved_at > 0.3 for one in list(room._sending))
+
+    held = {}
+    for what in ("artifacts/large", "artifacts.zip", "support_bundle", "events"):
+        with deaf_client(own, f"{running if what == 'events' else path}/{what}") as deaf:
+            eventually(is_stuck)
+            held[what] = room.budget.taken
+            reserving = room.budget.reserve(most - held[what] - 200_000)
+            rest: Any = asyncio.run_coroutine_threadsafe(reserving, loop).result(60)
+            # This waits until the other one is cut, and is whole.
+            assert own.send("GET", f"{path}/artifacts/large").content == whole
+            assert rest_of(deaf) < 4_000_000
+            rest.release()
+        eventually(lambda: room.budget.taken == 0)
+    # Of the result of five megabytes an archive holds the contents that are in it, a file nothing.
+    assert 250_000 < held["artifacts/large"] < 300_000
+    assert 1_200_000 < held["artifacts.zip"] < 3_000_000
+    assert 3_000_000 < held["support_bundle"] < 5_000_000
+    assert 100_000 < held["events"] < 101_000
 
 
 def test_deaf_clients_cost_little_memory_each(start: Callable[..., Server]) -> None:

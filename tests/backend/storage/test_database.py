@@ -6,6 +6,7 @@ import asyncio
 import resource
 import sqlite3
 import threading
+import weakref
 from collections.abc import AsyncIterator, Callable
 from contextlib import closing
 from pathlib import Path
@@ -50,6 +51,26 @@ async def test_what_is_awaited_can_be_read_by_anybody(store: Database, tmp_path:
     with closing(sqlite3.connect(tmp_path / FILE_NAME)) as other:
         assert other.execute("SELECT value FROM meta WHERE key = 'a'").fetchone() == ("1",)
         assert other.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+class Large:
+    """Something that a write holds."""
+
+
+async def test_what_was_written_is_not_kept_until_the_next_write(store: Database) -> None:
+    large = Large()
+    gone = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    weakref.finalize(large, loop.call_soon_threadsafe, gone.set)
+
+    async def write(held: Large) -> None:
+        await store.write(lambda tx: put(type(held).__name__)(tx))
+
+    writing = write(large)
+    del large
+    await writing
+    del writing
+    await asyncio.wait_for(gone.wait(), 30)
 
 
 both_ways = pytest.mark.parametrize("inline", [False, True], ids=["thread", "loop"])

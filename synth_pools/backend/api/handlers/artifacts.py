@@ -2,97 +2,155 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterator
-from typing import TypeVar
 
 from synth_pools.backend.artifacts.listing import (
     Artifact,
-    ResultContents,
+    Download,
     artifact_expired,
-    content_pieces,
+    contents_in_result,
     find_artifact,
     stored_artifacts,
 )
 from synth_pools.backend.artifacts.zip_stream import Entry, zip_pieces
+from synth_pools.backend.domain import json_text
+from synth_pools.backend.server.byte_budget import Reservation
 from synth_pools.backend.storage import artifacts as artifact_rows
-from synth_pools.backend.storage.database import Row
+from synth_pools.backend.storage.database import Connection, Row
 from synth_pools.backend.storage.pools import find_pool
-from synth_pools.backend.storage.rollouts import find_rollout
+from synth_pools.backend.storage.rollouts import find_head
 
 from ..content_responses import archive_response, content_response
 from ..messages import Request, Response
-from ..pagination import whole_list
+from ..pagination import list_document, read_sized, read_with_room
+from ..response_writer import PIECE_BYTES
 from ..support_bundle import make_bundle
 
-T = TypeVar("T")
-
-# Parsing a longer list would hold up other requests.
-_LARGE_LIST_CHARACTERS = 256 * 1024
+# Of a content that is sent: a piece that was read, and the one on its way.
+_FILE_BYTES = 256 * 1024
+# Of an archive: a compressor, and what went through it.
+_ARCHIVE_BYTES = 640 * 1024
 
 
 async def get_rollout_artifacts(request: Request) -> Response:
-    rollout, kept = _read_rollout(request)
+    rollout, list_bytes, _ = _find_rollout(request)
 
-    def make() -> Response:
-        artifacts = stored_artifacts(rollout, kept)
+    def load(db: Connection) -> str:
+        artifacts = _read_artifacts(db, rollout)
         items = [artifact.listed(request.base_url, rollout["id"]) for artifact in artifacts]
-        return whole_list(request, "artifacts", items)
+        return json_text.dumps(list_document(request, "artifacts", items))
 
-    return await _in_thread_if_large(rollout, make)
+    # Most of it comes twice, under two names.
+    return await read_sized(request, 2 * list_bytes, load)
 
 
 async def get_rollout_artifact(request: Request) -> Response:
-    rollout, kept = _read_rollout(request)
-    artifacts = await _in_thread_if_large(rollout, lambda: stored_artifacts(rollout, kept))
-    artifact = find_artifact(artifacts, request.path("artifact_path"))
-    contents, results = request.services.contents, ResultContents(rollout)
-    if artifact.in_file and not contents.has(artifact.sha256):
+    path = request.path("artifact_path")
+    _, [download], reserved = await _open(
+        request,
+        lambda artifacts: [find_artifact(artifacts, path)],
+        _FILE_BYTES,
+    )
+    contents = request.services.contents
+    if download.data is None and not contents.has(download.sha256):
         # Removed by retention since it was looked up, or by somebody's hand.
-        raise artifact_expired(artifact.path)
+        raise artifact_expired(download.path)
     return content_response(
         request.parameters,
-        artifact.sha256,
-        artifact.size,
-        artifact.path.rpartition("/")[2],
-        lambda start, end: content_pieces(contents, results, artifact, start, end),
+        download.sha256,
+        download.size,
+        download.path.rpartition("/")[2],
+        lambda start, end: download.pieces(contents, start, end),
+        reserved,
     )
 
 
 async def get_rollout_artifacts_zip(request: Request) -> Response:
-    rollout, kept = _read_rollout(request)
-    contents, results = request.services.contents, ResultContents(rollout)
+    rollout, downloads, reserved = await _open(
+        request, lambda artifacts: [one for one in artifacts if not one.is_gone], _ARCHIVE_BYTES
+    )
+    contents = request.services.contents
 
     def entries() -> Iterator[Entry]:
-        for artifact in stored_artifacts(rollout, kept):
-            if not _has_no_content(artifact):
-                found = content_pieces(contents, results, artifact, 0, artifact.size)
-                yield Entry(artifact.path, found, artifact.size)
-
-    def _has_no_content(artifact: Artifact) -> bool:
-        return artifact.is_gone or (artifact.in_file and not contents.has(artifact.sha256))
+        for download in downloads:
+            if download.data is not None or contents.has(download.sha256):
+                pieces = download.pieces(contents, 0, download.size)
+                yield Entry(download.path, pieces, download.size)
 
     timestamp = rollout["finished_at"] or rollout["created_at"]
-    return archive_response(f"{rollout['id']}-artifacts.zip", zip_pieces(entries(), timestamp))
+    pieces = zip_pieces(entries(), timestamp)
+    return archive_response(f"{rollout['id']}-artifacts.zip", pieces, reserved=reserved)
 
 
 async def get_rollout_support_bundle(request: Request) -> Response:
-    rollout, _ = _read_rollout(request)
-    file, size = await make_bundle(request.services, rollout, request.base_url)
-    return archive_response(f"{rollout['id']}-support.zip", file, size)
+    rollout, _, _ = _find_rollout(request)
+    pieces, size, reserved = await make_bundle(request, rollout["id"])
+    return archive_response(f"{rollout['id']}-support.zip", pieces, size, reserved)
 
 
-def _read_rollout(request: Request) -> tuple[Row, set[int]]:
-    """Read the rollout that the path names, and the positions of its artifacts that are files."""
+def _find_rollout(request: Request) -> tuple[Row, int, int]:
+    """Find the rollout that the path names, and the bytes of its artifacts' list and its result."""
     pool_id = request.parameters.get("pool_id")
     with request.services.database.reading() as db:
         if pool_id is not None:
             find_pool(db, pool_id)
-        rollout = find_rollout(db, request.path("rollout_id"), pool_id)
-        return rollout, artifact_rows.positions_with_content(db, rollout["seq"])
+        rollout = find_head(db, request.path("rollout_id"), pool_id)
+        return rollout, *artifact_rows.text_sizes(db, rollout["seq"])
 
 
-async def _in_thread_if_large(rollout: Row, make: Callable[[], T]) -> T:
-    if len(rollout["artifacts"]) > _LARGE_LIST_CHARACTERS:
-        return await asyncio.to_thread(make)
-    return make()
+async def _open(
+    request: Request, choose: Callable[[list[Artifact]], list[Artifact]], most_bytes: int
+) -> tuple[Row, list[Download], Reservation | None]:
+    """Read what is needed to send artifacts of the rollout that the path names.
+
+    Args:
+        request: The request.
+        choose: Returns those of the rollout's artifacts that are to be sent.
+        most_bytes: What is held of their contents at any moment while they are sent.
+
+    Returns:
+        The rollout, the artifacts, and room for what is held of them if that is much.
+
+    Raises:
+        ApiError: There is no rollout, no artifact or no room.
+    """
+    services = request.services
+    rollout, list_bytes, result_bytes = _find_rollout(request)
+    chosen, reserved = await read_with_room(
+        request, list_bytes, lambda db: choose(_read_artifacts(db, rollout))
+    )
+    inside = [(one.position, one.sha256) for one in chosen if not one.in_file]
+    found: list[bytes] = []
+    if inside:
+        if reserved is not None:
+            # Whoever holds room and waits for more may wait for ever.
+            reserved.release()
+        text, reserved = await read_with_room(
+            request,
+            list_bytes + result_bytes,
+            lambda db: artifact_rows.result_text(db, rollout),
+        )
+        if len(text) > json_text.LARGE:
+            found = await services.workers.run(contents_in_result, text, inside)
+        else:
+            found = contents_in_result(text, inside)
+        del text
+    data = iter(found)
+    downloads = [
+        Download(one.path, one.sha256, one.size, None if one.in_file else next(data))
+        for one in chosen
+    ]
+    size = sum(one.held_bytes for one in downloads)
+    size += min(sum(one.size for one in downloads), most_bytes)
+    if reserved is not None and reserved.size >= size:
+        reserved.shrink(size)
+    else:
+        if reserved is not None:
+            reserved.release()
+        reserved = await services.room_to_send(size) if size > PIECE_BYTES else None
+    return rollout, downloads, reserved
+
+
+def _read_artifacts(db: Connection, rollout: Row) -> list[Artifact]:
+    kept = artifact_rows.positions_with_content(db, rollout["seq"])
+    return stored_artifacts(artifact_rows.list_text(db, rollout), kept)
