@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import itertools
 import json
 import os
 import socket
@@ -17,6 +18,7 @@ import httpx
 import pytest
 
 from synth_pools.backend.server import sending_room
+from synth_pools.backend.server.byte_budget import Reservation
 from synth_pools.backend.storage import events
 from synth_pools.backend.storage.database import Transaction
 from synth_pools.backend.storage.rollouts import find_rollout
@@ -116,16 +118,20 @@ def test_where_there_is_no_room_in_time_it_says_so(start: Callable[..., Server])
     own = start(max_unsent_bytes=1_000_000, room_wait_seconds=0.2)
     pool_id = own.pool(metadata={"pad": PAD})
     rollout_id = own.run(own.pool())["id"]
-    services = own.services
-    loop: Any = services.database._loop
-    reserving = services.sending_room.budget.reserve(1_000_000)
-    held = asyncio.run_coroutine_threadsafe(reserving, loop).result(60)
+    held = hold(own, 1_000_000)
     bundle = f"/v1/rollouts/{rollout_id}/support_bundle"
     for path in (f"/v1/pools/{pool_id}", "/v1/pools", bundle):
         refused = own.refused("GET", path, 503, "no_room")
         assert refused["error"]["retry_after_ms"] == 5000
     held.release()
     assert own.get(f"/v1/pools/{pool_id}")["metadata"]["pad"] == PAD
+
+
+def hold(server: Server, size: int) -> Reservation:
+    """Take room of a backend for as long as the test likes."""
+    loop: Any = server.services.database._loop
+    reserving = server.services.sending_room.budget.reserve(size)
+    return asyncio.run_coroutine_threadsafe(reserving, loop).result(60)
 
 
 def random_text(size: int) -> str:
@@ -159,6 +165,22 @@ def with_large_events(server: Server) -> str:
     return f"/v1/rollouts/{rollout['id']}"
 
 
+def test_a_stream_without_room_ends_early_and_can_be_gone_on_with(
+    start: Callable[..., Server],
+) -> None:
+    own = start(max_unsent_bytes=1_000_000, room_wait_seconds=0.2)
+    path = f"{with_large_events(own)}/events"
+    held = hold(own, 1_000_000)
+    # Its first piece is large.
+    response = own.send("GET", path)
+    assert (response.status_code, response.content) == (200, b"")
+    held.release()
+    with own.http.stream("GET", path) as response:
+        found = [line for line in itertools.islice(response.iter_lines(), 160) if "id: " in line]
+    assert found[:40] == [f"id: evt_{number:010d}" for number in range(1, 41)]
+    eventually(lambda: own.services.sending_room.budget.taken == 0)
+
+
 def test_downloads_and_streams_of_deaf_clients_hold_what_is_counted(
     start: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -172,8 +194,7 @@ def test_downloads_and_streams_of_deaf_clients_hold_what_is_counted(
     )
     path, running = large_rollout(own), with_large_events(own)
     whole = own.send("GET", f"{path}/artifacts/large").content
-    services = own.services
-    room, loop = services.sending_room, services.database._loop
+    room = own.services.sending_room
 
     def is_stuck() -> bool:
         return any(time.monotonic() - one.moved_at > 0.3 for one in list(room._sending))
@@ -183,8 +204,7 @@ def test_downloads_and_streams_of_deaf_clients_hold_what_is_counted(
         with deaf_client(own, f"{running if what == 'events' else path}/{what}") as deaf:
             eventually(is_stuck)
             held[what] = room.budget.taken
-            reserving = room.budget.reserve(most - held[what] - 200_000)
-            rest: Any = asyncio.run_coroutine_threadsafe(reserving, loop).result(60)
+            rest = hold(own, most - held[what] - 200_000)
             # This waits until the other one is cut, and is whole.
             assert own.send("GET", f"{path}/artifacts/large").content == whole
             assert rest_of(deaf) < 4_000_000
