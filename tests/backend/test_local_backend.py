@@ -203,8 +203,8 @@ def test_nothing_waits_for_nagle() -> None:
         assert backend._run is not None
         uvicorn_server = backend._run.thread._server
         assert uvicorn_server is not None
-        [listener] = [sock for each in uvicorn_server.servers for sock in each.sockets]
-        assert listener.proto == socket.IPPROTO_TCP
+        assert uvicorn_server.acceptor is not None
+        assert uvicorn_server.acceptor.listener.proto == socket.IPPROTO_TCP
         # The keep-alive connection of `client` is still among them.
         accepted = [
             connection.transport.get_extra_info("socket")

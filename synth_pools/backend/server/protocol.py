@@ -33,6 +33,10 @@ _log.setLevel(logging.ERROR)
 # Files that are open besides connections: the database, containers, the listening socket.
 _RESERVED_FILES = 200
 _LONGEST_SWEEP = 1.0
+# How long a client that has ended its side is waited with for an answer to begin. Whoever has left
+# altogether looks the same until something is sent.
+_HALF_CLOSED_SECONDS = 10.0
+_EVENT_STREAM = b"\r\ncontent-type: text/event-stream"
 _INT = struct.Struct("i")
 
 _BAD_REQUEST = ("bad_request", "This is no HTTP request that can be read.")
@@ -77,6 +81,8 @@ class Connection(H11Protocol):
         # Since when the client has read nothing, and how much there was to read then.
         self._stalled_since: float | None = None
         self._unread = 0
+        # Since when the client has ended its side and waits for the answer.
+        self._half_closed_since: float | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -95,9 +101,20 @@ class Connection(H11Protocol):
             if self.cycle.transport is self.transport:
                 self.cycle.transport = _HeadWithBody(self.transport, self.loop)  # type: ignore[assignment]
 
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """Keep the connection of a client that has sent all and waits for its answer."""
+        if not self._is_answering():
+            return False
+        if self._half_closed_since is None:
+            self._half_closed_since = self.loop.time()
+        return True
+
     def on_response_complete(self) -> None:
         self._waiting_since = self.loop.time()
         super().on_response_complete()
+        # Not where the next of several requests that came together is being answered.
+        if self._half_closed_since is not None and not self._is_answering():
+            self.cycle.transport.close()
 
     def resume_writing(self) -> None:
         self._stalled_since = None
@@ -109,6 +126,13 @@ class Connection(H11Protocol):
         waiting = self._waiting_since
         if waiting is not None and now - waiting > limits.header_timeout_seconds:
             self.transport.close()
+        half_closed = self._half_closed_since
+        if (
+            half_closed is not None
+            and now - half_closed > _HALF_CLOSED_SECONDS
+            and not self.cycle.response_started
+        ):
+            self.transport.close()
         # Also of a connection that is closing: its last bytes would be kept for ever.
         unread = self.transport.get_write_buffer_size() + _unsent(self.transport)
         if not unread:
@@ -118,6 +142,15 @@ class Connection(H11Protocol):
         elif now - self._stalled_since > limits.write_timeout_seconds:
             self.transport.abort()
         self._unread = unread
+
+    def _is_answering(self) -> bool:
+        """Tell whether a request that has come whole is being answered, by what has an end."""
+        cycle = self.cycle
+        if cycle is None or cycle.response_complete or cycle.more_body:
+            return False
+        # That its reader ends its side is the only sign that it has left, and others wait for its
+        # place.
+        return not (isinstance(cycle.transport, _HeadWithBody) and cycle.transport.is_event_stream)
 
     def send_400_response(self, msg: str) -> None:
         del msg  # uvicorn's own, in plain text
@@ -167,10 +200,12 @@ class _HeadWithBody:
         self._transport = transport
         self._loop = loop
         self._head: bytes | None = None
+        self.is_event_stream = False
 
     def write(self, data: bytes) -> None:
         if self._head is None:
             self._head = data
+            self.is_event_stream = _EVENT_STREAM in data
             self._loop.call_soon(self._flush)
         elif self._head:
             self._transport.write(self._head + data)

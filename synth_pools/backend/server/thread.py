@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import socket
 import threading
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
 
 from ..errors import StartTimeoutError, StopTimeoutError
 from ..limits import Limits
+from .acceptor import Acceptor
+from .event_loop import loop_factory
 from .graceful_shutdown import GracefulShutdown
-from .open_files import SHORTAGES
-from .protocol import LimitedConfig, sweep
-
-_log = logging.getLogger(__name__)
+from .protocol import Connection, LimitedConfig, sweep
 
 # What a request that is no event stream may still take once the server is told to stop.
 _GRACE_SECONDS = 1.0
@@ -128,7 +125,8 @@ class ServerThread:
 
     def _run(self) -> None:
         try:
-            asyncio.run(self._serve())
+            with asyncio.Runner(loop_factory=loop_factory()) as runner:
+                runner.run(self._serve())
         except asyncio.CancelledError:
             pass  # `stop` ran out of patience, and says so itself
         except BaseException as error:  # noqa: BLE001 - raised again in the thread that started us
@@ -141,7 +139,6 @@ class ServerThread:
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._main_task = asyncio.current_task()
-        self._loop.set_exception_handler(self._log_exception)
         app = self._make_app()
         # Not uvicorn's lifespan: that one turns an exception of the application into a log entry.
         async with app.router.lifespan_context(app):
@@ -154,17 +151,6 @@ class ServerThread:
             )
             self._server.should_exit = self._stop_requested
             await self._server.serve(sockets=[self._listener])
-
-    def _log_exception(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """Log what went wrong in the event loop; that clients wait is nothing wrong."""
-        error = context.get("exception")
-        if "socket" in context and isinstance(error, OSError) and error.errno in SHORTAGES:
-            _log.debug("clients wait to be accepted: %s", error)
-        elif self._listener.fileno() < 0 and str(error).startswith("Invalid file descriptor"):
-            # asyncio listens again a second after a shortage, also where we have stopped meanwhile.
-            _log.debug("the socket was closed while clients waited to be accepted")
-        else:
-            loop.default_exception_handler(context)
 
     def _cancel(self) -> None:
         if self._loop is not None and self._main_task is not None:
@@ -185,8 +171,8 @@ class _Server(uvicorn.Server):
             LimitedConfig(
                 app,
                 limits,
-                # The same on every machine, whatever else is installed there.
-                loop="asyncio",
+                # We run in one already.
+                loop="none",
                 ws="none",
                 lifespan="off",
                 access_log=False,
@@ -201,9 +187,24 @@ class _Server(uvicorn.Server):
         self._on_started = on_started
         self._before_stop = before_stop
         self._sweeping: asyncio.Task[None] | None = None
+        self.acceptor: Acceptor | None = None
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        try:
+            await super().serve(sockets)
+        finally:
+            # Whoever cancels this has no use for further clients.
+            if self.acceptor is not None:
+                self.acceptor.close()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
+        # uvicorn leaves it to the event loop to accept clients.
+        await super().startup([])
+        [listener] = sockets or []
+        self.acceptor = Acceptor(
+            listener,
+            partial(Connection, self.config, self.server_state, self.lifespan.state),
+        )
         self._sweeping = asyncio.create_task(sweep(self, self._limits))
         self._on_started()
 
@@ -211,8 +212,9 @@ class _Server(uvicorn.Server):
         if self._before_stop is not None:
             # Still listening: whoever comes now is told that it is too late.
             await self._before_stop()
-        for server in self.servers:
-            server.close()
+        if self.acceptor is not None:
+            self.acceptor.close()
+            await self.acceptor.wait_connected()
         await self._draining.drain(_GRACE_SECONDS)
         await super().shutdown(sockets)
         if self._sweeping is not None:
