@@ -21,7 +21,7 @@ _OURS = {"synth_pools", "synth_pools_api"}
 _PACKAGES = {
     # Draws a progress bar where rich is installed.
     "_client": {"aiohttp", "cli", "msgspec"},
-    "backend": {"local"},
+    "backend": {"local", "uvloop"},
     "cli": {"local", "cli", "contract"},
     "contract": {"contract"},
 }

@@ -19,7 +19,7 @@ _FAILURE_SECONDS = 1.0
 
 
 class Acceptor:
-    """What accepts the connections of one listening socket, from now on until it is closed.
+    """Acceptance of the connections of one listening socket, from its making until `close`.
 
     An event loop's own server does not fit: uvloop's accepts without asking the socket, beyond
     every limit of ours, and asyncio's stands still for a second where files are short.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 import threading
 from collections.abc import Awaitable, Callable
@@ -12,12 +13,14 @@ from functools import partial
 import uvicorn
 from starlette.applications import Starlette
 
-from ..errors import StartTimeoutError, StopTimeoutError
+from ..errors import BadOptionError, StartTimeoutError, StopTimeoutError
 from ..limits import Limits
 from .acceptor import Acceptor
-from .event_loop import loop_factory
 from .graceful_shutdown import GracefulShutdown
 from .protocol import Connection, LimitedConfig, sweep
+
+# Names the event loop to run in; empty for whichever is the fastest.
+_LOOP = "SYNTH_POOLS_LOOP"
 
 # What a request that is no event stream may still take once the server is told to stop.
 _GRACE_SECONDS = 1.0
@@ -222,3 +225,26 @@ class _Server(uvicorn.Server):
         for connection in list(self.server_state.connections):
             if connection.transport is not None:
                 connection.transport.abort()
+
+
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+    """Return what makes an event loop.
+
+    Raises:
+        BadOptionError: `SYNTH_POOLS_LOOP` names none, or one that is not installed.
+    """
+    name = os.environ.get(_LOOP, "").strip().lower()
+    if name not in ("", "asyncio", "uvloop"):
+        raise BadOptionError(f"{_LOOP} must be asyncio or uvloop, or not set")
+    if name != "asyncio":
+        try:
+            # Here, because it is not everywhere: it comes with an extra of its own.
+            import uvloop
+        except ImportError:
+            if name:
+                raise BadOptionError(
+                    f"{_LOOP} is uvloop, which is not installed: pip install 'synth-pools[uvloop]'"
+                ) from None
+        else:
+            return uvloop.new_event_loop
+    return asyncio.new_event_loop

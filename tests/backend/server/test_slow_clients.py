@@ -20,6 +20,8 @@ AUTHORIZED = f"host: localhost\r\nauthorization: Bearer {KEY}\r\n".encode()
 POST = b"POST /v1/pools HTTP/1.1\r\n" + AUTHORIZED + b"content-type: application/json\r\n"
 LIMIT = 60.0
 
+pytestmark = pytest.mark.usefixtures("loop_name")
+
 
 @contextlib.contextmanager
 def wire(server: Server, *, small: bool = False) -> Iterator[socket.socket]:

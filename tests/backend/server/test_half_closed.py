@@ -1,0 +1,106 @@
+"""Clients that end their side once they have sent their request, and clients that leave."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Callable
+
+import pytest
+
+from synth_pools.backend.server import protocol
+from tests.support.backend_server import KEY, Server, eventually
+
+HEAD = f"HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {KEY}\r\n".encode()
+LIMIT = 60.0
+
+pytestmark = pytest.mark.usefixtures("loop_name")
+
+
+def post(path: str, body: object) -> bytes:
+    content = json.dumps(body).encode()
+    head = HEAD + f"content-type: application/json\r\ncontent-length: {len(content)}\r\n".encode()
+    return f"POST {path} ".encode() + head + b"\r\n" + content
+
+
+def half_closed(server: Server, sent: bytes) -> socket.socket:
+    connection = socket.create_connection(("127.0.0.1", server.port), LIMIT)
+    connection.sendall(sent)
+    connection.shutdown(socket.SHUT_WR)
+    return connection
+
+
+def answers(server: Server, sent: bytes) -> list[int]:
+    """The statuses of all that is answered until the backend ends the connection too."""
+    received = b""
+    with half_closed(server, sent) as connection:
+        while chunk := connection.recv(65536):
+            received += chunk
+    parts = received.split(b"HTTP/1.1 ")
+    assert parts.pop(0) == b""
+    return [int(part[:3]) for part in parts]
+
+
+def test_the_answer_comes(server: Server) -> None:
+    assert answers(server, b"GET /v1/pools " + HEAD + b"\r\n") == [200]
+
+
+def test_the_answer_to_a_large_request_comes(server: Server) -> None:
+    body = {"name": "large", "metadata": {"pad": "x" * 5_000_000}}
+    assert answers(server, post("/v1/pools", body)) == [201]
+
+
+def test_the_answer_to_a_rollout_that_takes_its_time_comes(server: Server) -> None:
+    path = f"/v1/pools/{server.pool()}/rollouts"
+    body = {"mode": "sync", "env": {"delay": 0.3, "events": 0}}
+    assert answers(server, post(path, body)) == [200]
+
+
+def test_a_large_answer_comes_whole(server: Server) -> None:
+    pool_id = server.pool(metadata={"pad": "x" * 3_000_000})
+    whole = server.http.get(f"/v1/pools/{pool_id}").content
+    received = b""
+    with half_closed(server, f"GET /v1/pools/{pool_id} ".encode() + HEAD + b"\r\n") as connection:
+        while chunk := connection.recv(65536):
+            received += chunk
+    assert received.partition(b"\r\n\r\n")[2] == whole
+
+
+def test_each_of_several_requests_is_answered(server: Server) -> None:
+    path = f"/v1/pools/{server.pool()}/rollouts"
+    body = {"mode": "sync", "env": {"delay": 0.1, "events": 0}}
+    get = b"GET /v1/pools " + HEAD + b"\r\n"
+    assert answers(server, post(path, body) + get + get) == [200, 200, 200]
+    # The last one has no end, and never will.
+    assert answers(server, post(path, body) + get[:-2]) == [200]
+    assert answers(server, post(path, body) + post(path, body)[:-2]) == [200]
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET /v1/po", b"GET /v1/pools " + HEAD])
+def test_what_is_not_whole_is_over(server: Server, sent: bytes) -> None:
+    assert answers(server, sent or b"\r\n") in ([], [400])
+
+
+def test_a_reader_of_events_that_ends_its_side_has_left(server: Server) -> None:
+    rollout_id = server.rollout(server.pool(), env={"delay": 600, "events": 0})["id"]
+    before = len(server.services.streams)
+    with socket.create_connection(("127.0.0.1", server.port), LIMIT) as reader:
+        reader.sendall(f"GET /v1/rollouts/{rollout_id}/events ".encode() + HEAD + b"\r\n")
+        received = b""
+        while b"rollout.queued" not in received:
+            received += reader.recv(65536)
+        assert len(server.services.streams) == before + 1
+        reader.shutdown(socket.SHUT_WR)
+        eventually(lambda: len(server.services.streams) == before)
+    server.post(f"/v1/rollouts/{rollout_id}/cancel")
+
+
+def test_who_waits_too_long_for_a_first_byte_is_taken_for_gone(
+    start: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocol, "_HALF_CLOSED_SECONDS", 0.2)
+    own = start(header_timeout_seconds=0.4)
+    body = {"mode": "sync", "env": {"delay": 600, "events": 0}}
+    with half_closed(own, post(f"/v1/pools/{own.pool()}/rollouts", body)) as gone:
+        assert gone.recv(65536) == b""
+        eventually(lambda: not own.holds(gone))
