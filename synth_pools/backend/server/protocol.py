@@ -18,8 +18,9 @@ from typing import Any, cast
 
 import h11
 import uvicorn
+from uvicorn._types import ASGIReceiveEvent
 from uvicorn.protocols.http.flow_control import CLOSE_HEADER
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from ..domain import clock
@@ -33,9 +34,9 @@ _log.setLevel(logging.ERROR)
 # Files that are open besides connections: the database, containers, the listening socket.
 _RESERVED_FILES = 200
 _LONGEST_SWEEP = 1.0
-# How long a client that has ended its side is waited with for an answer to begin. Whoever has left
-# altogether looks the same until something is sent.
-_HALF_CLOSED_SECONDS = 10.0
+# What waits for something is told so long after its client has ended its side that this has left:
+# whoever has looks the same until something is sent.
+_LEFT_SECONDS = 0.25
 _EVENT_STREAM = b"\r\ncontent-type: text/event-stream"
 _INT = struct.Struct("i")
 
@@ -81,8 +82,9 @@ class Connection(H11Protocol):
         # Since when the client has read nothing, and how much there was to read then.
         self._stalled_since: float | None = None
         self._unread = 0
-        # Since when the client has ended its side and waits for the answer.
-        self._half_closed_since: float | None = None
+        # Set where the client has ended its side and the answer is still to come.
+        self._half_closed: asyncio.TimerHandle | None = None
+        self._has_left = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -100,20 +102,26 @@ class Connection(H11Protocol):
             scope["extensions"] = {ABORT: self.transport.abort}
             if self.cycle.transport is self.transport:
                 self.cycle.transport = _HeadWithBody(self.transport, self.loop)  # type: ignore[assignment]
+                self.cycle.receive = _Receiving(self, self.cycle)  # type: ignore[method-assign]
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """Keep the connection of a client that has sent all and waits for its answer."""
         if not self._is_answering():
             return False
-        if self._half_closed_since is None:
-            self._half_closed_since = self.loop.time()
+        if self._half_closed is None:
+            self._half_closed = self.loop.call_later(_LEFT_SECONDS, self._leave)
         return True
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._half_closed is not None:
+            self._half_closed.cancel()
+        super().connection_lost(exc)
 
     def on_response_complete(self) -> None:
         self._waiting_since = self.loop.time()
         super().on_response_complete()
         # Not where the next of several requests that came together is being answered.
-        if self._half_closed_since is not None and not self._is_answering():
+        if self._half_closed is not None and not self._is_answering():
             self.cycle.transport.close()
 
     def resume_writing(self) -> None:
@@ -126,13 +134,6 @@ class Connection(H11Protocol):
         waiting = self._waiting_since
         if waiting is not None and now - waiting > limits.header_timeout_seconds:
             self.transport.close()
-        half_closed = self._half_closed_since
-        if (
-            half_closed is not None
-            and now - half_closed > _HALF_CLOSED_SECONDS
-            and not self.cycle.response_started
-        ):
-            self.transport.close()
         # Also of a connection that is closing: its last bytes would be kept for ever.
         unread = self.transport.get_write_buffer_size() + _unsent(self.transport)
         if not unread:
@@ -142,6 +143,14 @@ class Connection(H11Protocol):
         elif now - self._stalled_since > limits.write_timeout_seconds:
             self.transport.abort()
         self._unread = unread
+
+    def has_left(self) -> bool:
+        """Tell whether the client of an answer that has not begun is to be taken for gone."""
+        return self._has_left and not self.cycle.response_started
+
+    def _leave(self) -> None:
+        self._has_left = True
+        self.cycle.message_event.set()
 
     def _is_answering(self) -> bool:
         """Tell whether a request that has come whole is being answered, by what has an end."""
@@ -188,6 +197,30 @@ class Connection(H11Protocol):
             for event in (head, h11.Data(data=body), h11.EndOfMessage()):
                 self.transport.write(self.conn.send(event) or b"")
         self.transport.close()
+
+
+class _Receiving:
+    """The messages of a request; once it has been read whole, the only news is that of its end."""
+
+    def __init__(self, connection: Connection, cycle: RequestResponseCycle) -> None:
+        self._connection = connection
+        self._cycle = cycle
+        self._receive = cycle.receive
+        self._is_read = False
+
+    async def __call__(self) -> ASGIReceiveEvent:
+        if not self._is_over():
+            message = await self._receive()
+            if not self._is_over():
+                self._is_read = not message.get("more_body", False)
+                return message
+        # Whoever is told answers no more.
+        self._cycle.disconnected = True
+        self._connection.transport.close()
+        return {"type": "http.disconnect"}
+
+    def _is_over(self) -> bool:
+        return self._is_read and self._connection.has_left()
 
 
 class _HeadWithBody:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Callable
 
 import pytest
 
@@ -50,7 +49,10 @@ def test_the_answer_to_a_large_request_comes(server: Server) -> None:
     assert answers(server, post("/v1/pools", body)) == [201]
 
 
-def test_the_answer_to_a_rollout_that_takes_its_time_comes(server: Server) -> None:
+def test_the_answer_to_a_rollout_that_ends_soon_comes(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocol, "_LEFT_SECONDS", LIMIT)
     path = f"/v1/pools/{server.pool()}/rollouts"
     body = {"mode": "sync", "env": {"delay": 0.3, "events": 0}}
     assert answers(server, post(path, body)) == [200]
@@ -66,7 +68,10 @@ def test_a_large_answer_comes_whole(server: Server) -> None:
     assert received.partition(b"\r\n\r\n")[2] == whole
 
 
-def test_each_of_several_requests_is_answered(server: Server) -> None:
+def test_each_of_several_requests_is_answered(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocol, "_LEFT_SECONDS", LIMIT)
     path = f"/v1/pools/{server.pool()}/rollouts"
     body = {"mode": "sync", "env": {"delay": 0.1, "events": 0}}
     get = b"GET /v1/pools " + HEAD + b"\r\n"
@@ -95,12 +100,42 @@ def test_a_reader_of_events_that_ends_its_side_has_left(server: Server) -> None:
     server.post(f"/v1/rollouts/{rollout_id}/cancel")
 
 
-def test_who_waits_too_long_for_a_first_byte_is_taken_for_gone(
-    start: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("seconds", [0.0, 0.2])
+def test_who_waits_for_a_rollout_for_long_is_taken_for_gone(
+    server: Server, monkeypatch: pytest.MonkeyPatch, seconds: float
 ) -> None:
-    monkeypatch.setattr(protocol, "_HALF_CLOSED_SECONDS", 0.2)
-    own = start(header_timeout_seconds=0.4)
+    # Before the application watches for it, and after.
+    monkeypatch.setattr(protocol, "_LEFT_SECONDS", seconds)
+    pool_id = server.pool()
     body = {"mode": "sync", "env": {"delay": 600, "events": 0}}
-    with half_closed(own, post(f"/v1/pools/{own.pool()}/rollouts", body)) as gone:
+    with half_closed(server, post(f"/v1/pools/{pool_id}/rollouts", body)) as gone:
         assert gone.recv(65536) == b""
-        eventually(lambda: not own.holds(gone))
+        eventually(lambda: not server.holds(gone))
+    eventually(lambda: len(server.services.notifier) == 0)
+    [rollout] = server.get(f"/v1/pools/{pool_id}/rollouts")["items"]
+    assert rollout["status"] == "running"
+    server.post(f"/v1/rollouts/{rollout['id']}/cancel")
+
+
+def test_of_several_the_one_that_takes_long_is_the_last(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocol, "_LEFT_SECONDS", 0.0)
+    pool_id = server.pool()
+    body = {"mode": "sync", "env": {"delay": 600, "events": 0}}
+    slow = post(f"/v1/pools/{pool_id}/rollouts", body)
+    get = b"GET /v1/pools " + HEAD + b"\r\n"
+    assert answers(server, get + slow + get) == [200]
+    server.call("DELETE", f"/v1/pools/{pool_id}")
+
+
+@pytest.mark.parametrize("body", [None, {"name": "x", "metadata": {"pad": "x" * 1_000_000}}])
+def test_what_is_answered_without_a_wait_takes_as_long_as_it_takes(
+    server: Server, monkeypatch: pytest.MonkeyPatch, body: object
+) -> None:
+    # It has left, for those that watch for it, before the application is called.
+    monkeypatch.setattr(protocol, "_LEFT_SECONDS", 0.0)
+    if body is None:
+        assert answers(server, b"GET /v1/pools " + HEAD + b"\r\n") == [200]
+    else:
+        assert answers(server, post("/v1/pools", body)) == [201]
