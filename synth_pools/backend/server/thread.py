@@ -56,7 +56,7 @@ class ServerThread:
         self._ready = threading.Event()
         self._ended = threading.Event()
         self._failure: BaseException | None = None
-        self._server: uvicorn.Server | None = None
+        self._server: _Server | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._main_task: asyncio.Task[None] | None = None
         self._stop_requested = False
