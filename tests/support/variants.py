@@ -25,9 +25,13 @@ HTTP_LIBRARIES: dict[type[Any], list[str]] = {
 
 
 def parametrize_library(metafunc: pytest.Metafunc, client: type[Any]) -> None:
-    """Run a test with every library of `client`, or with its default where marked `one_library`."""
+    """Run a test with every library of `client`, or with its default where marked `one_library`.
+
+    A client that is `supplied` sends itself, whatever is the default.
+    """
     libraries = HTTP_LIBRARIES[client]
-    if metafunc.definition.get_closest_marker("one_library"):
+    is_marked = metafunc.definition.get_closest_marker("one_library")
+    if is_marked or "supplied" in metafunc.fixturenames:
         libraries = libraries[-1:]
     metafunc.parametrize("library", libraries, indirect=True)
 

@@ -6,8 +6,12 @@ import contextlib
 import threading
 from typing import TYPE_CHECKING, Any
 
-from synth_pools._client.http import AsyncClient
-from synth_pools._client.http.async_.engine import AsyncEngine, AsyncIncomingResponse, lean_engine
+from synth_pools._client.http.async_.engine import (
+    AsyncEngine,
+    AsyncHTTPClient,
+    AsyncIncomingResponse,
+    lean_engine,
+)
 from synth_pools._client.http.messages import PoolLimits
 from synth_pools._client.http.response_reader import EVENT_STREAM, LARGEST_ANSWER, is_endless
 from synth_pools._client.runtime.async_.interrupts import AsyncAlarm
@@ -20,7 +24,7 @@ from synth_pools._client.runtime.async_.io import (
     owner,
 )
 from synth_pools._client.runtime.fork_safety import forget_in_children
-from synth_pools.errors import ClientClosedError, ConfigurationError
+from synth_pools.errors import ClientClosedError
 
 if TYPE_CHECKING:
     from synth_pools._client._async.httpx_engine import AsyncHttpxEngine
@@ -42,12 +46,7 @@ class AsyncConnections:
     rollout lasts, and a pool that serves both is empty for calls once enough streams are open.
     """
 
-    def __init__(self, base_url: str, supplied: AsyncClient | None) -> None:
-        if supplied is not None and not isinstance(supplied, AsyncClient):
-            raise ConfigurationError(
-                f"http_client must be an httpx.{AsyncClient.__name__}, "
-                f"not {type(supplied).__name__}"
-            )
+    def __init__(self, base_url: str, supplied: AsyncHTTPClient | None) -> None:
         self._base_url = base_url
         self._supplied: AsyncHttpxEngine | None = None
         if supplied is not None:

@@ -1,24 +1,21 @@
-"""Engines over httpx: a client that the caller supplied, and one of our own."""
+"""Engines over httpx: a client of it or of httpx2 that the caller supplied, and one of our own."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import AsyncIterator, Generator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Any, cast
 
-from synth_pools._client.http import (
-    URL,
-    AsyncByteStream,
-    AsyncClient,
-    Auth,
-    Request,
-    Response,
-    Timeout,
+from synth_pools._client.http import URL, AsyncByteStream, AsyncClient, Request, Response
+from synth_pools._client.http.async_.engine import (
+    AsyncEngine,
+    AsyncHTTPClient,
+    AsyncIncomingResponse,
 )
-from synth_pools._client.http.async_.engine import AsyncEngine, AsyncIncomingResponse
 from synth_pools._client.http.async_.httpx_client import wake_reader
 from synth_pools._client.http.content_encoding import BodyDecoder
 from synth_pools._client.http.httpx_pool import (
+    check_client,
     expire_surplus,
     failure_of,
     give_back,
@@ -35,11 +32,15 @@ class AsyncHttpxEngine(AsyncEngine):
 
     Attributes:
         http: The client.
+
+    Raises:
+        ConfigurationError: It is no client of httpx or httpx2, or one of the other variant.
     """
 
     is_callers = True
 
-    def __init__(self, http: AsyncClient) -> None:
+    def __init__(self, http: AsyncHTTPClient) -> None:
+        check_client(http, AsyncClient.__name__)
         self.http = http
 
     @property
@@ -69,19 +70,29 @@ class AsyncHttpxEngine(AsyncEngine):
     async def aclose(self) -> None:
         await self.http.aclose()
 
+    # Each library takes its own requests, authentication and time limits, and refuses those of the
+    # other; a function and a tuple both take.
+
     def _build(self, request: OutgoingRequest) -> Request:
-        return self.http.build_request(
+        built: Request = self.http.build_request(
             request.method,
             request.url,
             headers=request.headers,
             content=request.content,
-            timeout=Timeout(**request.limits._asdict()),
+            timeout=request.limits,
         )
+        return built
 
     async def _send(self, request: Request, secret: Secret) -> Response:
-        return await self.http.send(
-            request, auth=_BearerAuth(secret), follow_redirects=False, stream=True
-        )
+        auth = functools.partial(_authorize, secret)
+        try:
+            response: Response = await self.http.send(
+                request, auth=auth, follow_redirects=False, stream=True
+            )
+        finally:
+            # Answers and errors hold on to their request.
+            request.headers.pop("Authorization", None)
+        return response
 
 
 class AsyncDirectHttpxEngine(AsyncHttpxEngine):
@@ -115,7 +126,7 @@ class AsyncDirectHttpxEngine(AsyncHttpxEngine):
     async def _send(self, request: Request, secret: Secret) -> Response:
         if self.http.is_closed:
             raise RuntimeError("the HTTP client is closed")
-        request.headers["Authorization"] = f"Bearer {secret.reveal()}"
+        _authorize(secret, request)
         try:
             response = await self._transport.handle_async_request(request)
         except BaseException:
@@ -123,7 +134,6 @@ class AsyncDirectHttpxEngine(AsyncHttpxEngine):
                 await self._pool._close_connections(renew(self._pool))
             raise
         finally:
-            # Answers and errors hold on to their request.
             del request.headers["Authorization"]
         response.request = request
         if self._pool is not None:
@@ -196,17 +206,6 @@ class _OwnBody(AsyncByteStream):
                 await self._pool._close_connections(renew(self._pool))
 
 
-class _BearerAuth(Auth):
-    """Bearer authentication that leaves the key in no object of the HTTP library."""
-
-    __slots__ = ("_secret",)
-
-    def __init__(self, secret: Secret) -> None:
-        self._secret = secret
-
-    def auth_flow(self, request: Request) -> Generator[Request, Response, None]:
-        request.headers["Authorization"] = f"Bearer {self._secret.reveal()}"
-        try:
-            yield request
-        finally:
-            request.headers.pop("Authorization", None)
+def _authorize(secret: Secret, request: Request) -> Request:
+    request.headers["Authorization"] = f"Bearer {secret.reveal()}"
+    return request

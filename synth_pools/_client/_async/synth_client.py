@@ -6,7 +6,7 @@ from typing import Self
 
 from synth_pools._client._async.client import AsyncContainerPoolsClient
 from synth_pools._client.config import DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT_SECONDS
-from synth_pools._client.http import AsyncClient
+from synth_pools._client.http.async_.engine import AsyncHTTPClient
 from synth_pools._client.runtime.async_.io import AsyncCloseable
 from synth_pools._client.secret import Secret
 
@@ -20,7 +20,7 @@ class AsyncSynthClient(AsyncCloseable):
             the hosted service.
         timeout: Time limit of a request in seconds.
         max_retries: How often a request may be repeated, 0 or more.
-        http_client: An HTTP client of your own; it is not closed with this one.
+        http_client: An HTTP client of your own, of httpx or httpx2; it is not closed with this one.
 
     All else is set on the pools client: ``client.pools.with_options(...)``.
 
@@ -38,7 +38,7 @@ class AsyncSynthClient(AsyncCloseable):
         base_url: str | None = None,
         timeout: float = DEFAULT_TIMEOUT_SECONDS,
         max_retries: int = DEFAULT_MAX_RETRIES,
-        http_client: AsyncClient | None = None,
+        http_client: AsyncHTTPClient | None = None,
     ) -> None:
         # First of all: a traceback from here on must not find the plain key in this frame.
         api_key = Secret.of(api_key)

@@ -12,8 +12,12 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 from synth_pools._client._async.attempts import AsyncAttempts
 from synth_pools._client._async.connections import AsyncConnections, read_whole
 from synth_pools._client.config import ClientConfig
-from synth_pools._client.http import URL, AsyncClient, InvalidURL
-from synth_pools._client.http.async_.engine import AsyncEngine, AsyncIncomingResponse
+from synth_pools._client.http import URL, InvalidURL
+from synth_pools._client.http.async_.engine import (
+    AsyncEngine,
+    AsyncHTTPClient,
+    AsyncIncomingResponse,
+)
 from synth_pools._client.http.messages import ExchangeError, OutgoingRequest, ResponseHead
 from synth_pools._client.http.request_builder import Call, RequestBuilder
 from synth_pools._client.http.response_reader import ResponseKind, ResponseReader
@@ -56,7 +60,7 @@ class AsyncTransport:
     def __init__(
         self,
         config: ClientConfig,
-        http_client: AsyncClient | None = None,
+        http_client: AsyncHTTPClient | None = None,
         *,
         connections: AsyncConnections | None = None,
     ) -> None:

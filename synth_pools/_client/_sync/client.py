@@ -28,7 +28,7 @@ from synth_pools._client.config import (
     resolve_config,
     with_options,
 )
-from synth_pools._client.http import Client
+from synth_pools._client.http.sync_.engine import HTTPClient
 from synth_pools._client.runtime.sync_.io import Closeable
 from synth_pools._client.secret import Secret
 
@@ -78,8 +78,9 @@ class ContainerPoolsClient(
         deadline: Most seconds that a call lasts, with all its attempts; None for no limit. Event
             streams last as long as they last.
         stream_idle_timeout: Most seconds of silence on an event stream.
-        http_client: An HTTP client of your own, for proxies, certificates and the like. It is not
-            closed with this one; its time limits and its authentication are not used.
+        http_client: An HTTP client of your own, of httpx or httpx2, for proxies, certificates and
+            the like. It is not closed with this one; its time limits and its authentication are not
+            used.
         on_request: Called with a `RequestInfo` before each attempt is sent.
         on_response: Called with a `ResponseInfo` when each attempt has ended. What either raises
             is logged, and changes nothing.
@@ -107,7 +108,7 @@ class ContainerPoolsClient(
         max_retries: int = DEFAULT_MAX_RETRIES,
         deadline: float | None = None,
         stream_idle_timeout: float = DEFAULT_STREAM_IDLE_TIMEOUT_SECONDS,
-        http_client: Client | None = None,
+        http_client: HTTPClient | None = None,
         on_request: OnRequest | None = None,
         on_response: OnResponse | None = None,
     ) -> None:

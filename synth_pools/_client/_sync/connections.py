@@ -9,10 +9,14 @@ import contextlib
 import threading
 from typing import TYPE_CHECKING, Any
 
-from synth_pools._client.http import Client
 from synth_pools._client.http.messages import PoolLimits
 from synth_pools._client.http.response_reader import EVENT_STREAM, LARGEST_ANSWER, is_endless
-from synth_pools._client.http.sync_.engine import Engine, IncomingResponse, lean_engine
+from synth_pools._client.http.sync_.engine import (
+    Engine,
+    HTTPClient,
+    IncomingResponse,
+    lean_engine,
+)
 from synth_pools._client.runtime.fork_safety import forget_in_children
 from synth_pools._client.runtime.sync_.interrupts import Alarm
 from synth_pools._client.runtime.sync_.io import (
@@ -23,7 +27,7 @@ from synth_pools._client.runtime.sync_.io import (
     is_gone,
     owner,
 )
-from synth_pools.errors import ClientClosedError, ConfigurationError
+from synth_pools.errors import ClientClosedError
 
 if TYPE_CHECKING:
     from synth_pools._client._sync.httpx_engine import HttpxEngine
@@ -45,11 +49,7 @@ class Connections:
     rollout lasts, and a pool that serves both is empty for calls once enough streams are open.
     """
 
-    def __init__(self, base_url: str, supplied: Client | None) -> None:
-        if supplied is not None and not isinstance(supplied, Client):
-            raise ConfigurationError(
-                f"http_client must be an httpx.{Client.__name__}, not {type(supplied).__name__}"
-            )
+    def __init__(self, base_url: str, supplied: HTTPClient | None) -> None:
         self._base_url = base_url
         self._supplied: HttpxEngine | None = None
         if supplied is not None:

@@ -1,25 +1,18 @@
 # Derived by `make generate`. Change the file that it comes from:
 # synth_pools/_client/_async/httpx_engine.py
 
-"""Engines over httpx: a client that the caller supplied, and one of our own."""
+"""Engines over httpx: a client of it or of httpx2 that the caller supplied, and one of our own."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
-from synth_pools._client.http import (
-    URL,
-    Auth,
-    Client,
-    Request,
-    Response,
-    SyncByteStream,
-    Timeout,
-)
+from synth_pools._client.http import URL, Client, Request, Response, SyncByteStream
 from synth_pools._client.http.content_encoding import BodyDecoder
 from synth_pools._client.http.httpx_pool import (
+    check_client,
     expire_surplus,
     failure_of,
     give_back,
@@ -27,7 +20,11 @@ from synth_pools._client.http.httpx_pool import (
     renew,
 )
 from synth_pools._client.http.messages import ExchangeError, OutgoingRequest, ResponseHeaders
-from synth_pools._client.http.sync_.engine import Engine, IncomingResponse
+from synth_pools._client.http.sync_.engine import (
+    Engine,
+    HTTPClient,
+    IncomingResponse,
+)
 from synth_pools._client.http.sync_.httpx_client import wake_reader
 from synth_pools._client.runtime.sync_.interrupts import limit_waiting
 from synth_pools._client.secret import Secret
@@ -38,11 +35,15 @@ class HttpxEngine(Engine):
 
     Attributes:
         http: The client.
+
+    Raises:
+        ConfigurationError: It is no client of httpx or httpx2, or one of the other variant.
     """
 
     is_callers = True
 
-    def __init__(self, http: Client) -> None:
+    def __init__(self, http: HTTPClient) -> None:
+        check_client(http, Client.__name__)
         self.http = http
 
     @property
@@ -72,19 +73,29 @@ class HttpxEngine(Engine):
     def close(self) -> None:
         self.http.close()
 
+    # Each library takes its own requests, authentication and time limits, and refuses those of the
+    # other; a function and a tuple both take.
+
     def _build(self, request: OutgoingRequest) -> Request:
-        return self.http.build_request(
+        built: Request = self.http.build_request(
             request.method,
             request.url,
             headers=request.headers,
             content=request.content,
-            timeout=Timeout(**request.limits._asdict()),
+            timeout=request.limits,
         )
+        return built
 
     def _send(self, request: Request, secret: Secret) -> Response:
-        return self.http.send(
-            request, auth=_BearerAuth(secret), follow_redirects=False, stream=True
-        )
+        auth = functools.partial(_authorize, secret)
+        try:
+            response: Response = self.http.send(
+                request, auth=auth, follow_redirects=False, stream=True
+            )
+        finally:
+            # Answers and errors hold on to their request.
+            request.headers.pop("Authorization", None)
+        return response
 
 
 class DirectHttpxEngine(HttpxEngine):
@@ -118,7 +129,7 @@ class DirectHttpxEngine(HttpxEngine):
     def _send(self, request: Request, secret: Secret) -> Response:
         if self.http.is_closed:
             raise RuntimeError("the HTTP client is closed")
-        request.headers["Authorization"] = f"Bearer {secret.reveal()}"
+        _authorize(secret, request)
         try:
             response = self._transport.handle_request(request)
         except BaseException:
@@ -126,7 +137,6 @@ class DirectHttpxEngine(HttpxEngine):
                 self._pool._close_connections(renew(self._pool))
             raise
         finally:
-            # Answers and errors hold on to their request.
             del request.headers["Authorization"]
         response.request = request
         if self._pool is not None:
@@ -199,17 +209,6 @@ class _OwnBody(SyncByteStream):
                 self._pool._close_connections(renew(self._pool))
 
 
-class _BearerAuth(Auth):
-    """Bearer authentication that leaves the key in no object of the HTTP library."""
-
-    __slots__ = ("_secret",)
-
-    def __init__(self, secret: Secret) -> None:
-        self._secret = secret
-
-    def auth_flow(self, request: Request) -> Generator[Request, Response, None]:
-        request.headers["Authorization"] = f"Bearer {self._secret.reveal()}"
-        try:
-            yield request
-        finally:
-            request.headers.pop("Authorization", None)
+def _authorize(secret: Secret, request: Request) -> Request:
+    request.headers["Authorization"] = f"Bearer {secret.reveal()}"
+    return request

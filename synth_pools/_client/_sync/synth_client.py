@@ -9,7 +9,7 @@ from typing import Self
 
 from synth_pools._client._sync.client import ContainerPoolsClient
 from synth_pools._client.config import DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT_SECONDS
-from synth_pools._client.http import Client
+from synth_pools._client.http.sync_.engine import HTTPClient
 from synth_pools._client.runtime.sync_.io import Closeable
 from synth_pools._client.secret import Secret
 
@@ -23,7 +23,7 @@ class SynthClient(Closeable):
             the hosted service.
         timeout: Time limit of a request in seconds.
         max_retries: How often a request may be repeated, 0 or more.
-        http_client: An HTTP client of your own; it is not closed with this one.
+        http_client: An HTTP client of your own, of httpx or httpx2; it is not closed with this one.
 
     All else is set on the pools client: ``client.pools.with_options(...)``.
 
@@ -41,7 +41,7 @@ class SynthClient(Closeable):
         base_url: str | None = None,
         timeout: float = DEFAULT_TIMEOUT_SECONDS,
         max_retries: int = DEFAULT_MAX_RETRIES,
-        http_client: Client | None = None,
+        http_client: HTTPClient | None = None,
     ) -> None:
         # First of all: a traceback from here on must not find the plain key in this frame.
         api_key = Secret.of(api_key)

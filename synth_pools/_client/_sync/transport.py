@@ -15,11 +15,15 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 from synth_pools._client._sync.attempts import Attempts
 from synth_pools._client._sync.connections import Connections, read_whole
 from synth_pools._client.config import ClientConfig
-from synth_pools._client.http import URL, Client, InvalidURL
+from synth_pools._client.http import URL, InvalidURL
 from synth_pools._client.http.messages import ExchangeError, OutgoingRequest, ResponseHead
 from synth_pools._client.http.request_builder import Call, RequestBuilder
 from synth_pools._client.http.response_reader import ResponseKind, ResponseReader
-from synth_pools._client.http.sync_.engine import Engine, IncomingResponse
+from synth_pools._client.http.sync_.engine import (
+    Engine,
+    HTTPClient,
+    IncomingResponse,
+)
 from synth_pools._client.runtime.sync_.io import (
     Function,
     call_within,
@@ -59,7 +63,7 @@ class Transport:
     def __init__(
         self,
         config: ClientConfig,
-        http_client: Client | None = None,
+        http_client: HTTPClient | None = None,
         *,
         connections: Connections | None = None,
     ) -> None:

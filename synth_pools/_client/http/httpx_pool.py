@@ -1,4 +1,7 @@
-"""Exceptions of httpx, and repairs of the connection pool of httpcore, which it sends through.
+"""Clients and exceptions of httpx and httpx2, and repairs of httpcore's pool of connections.
+
+What is of one of the two libraries is known by its name: httpx2 is not imported here, it comes with
+a client of the caller's.
 
 The repairs know what httpcore keeps to itself. Another kind of transport is left alone.
 """
@@ -8,16 +11,41 @@ from __future__ import annotations
 from typing import Any
 
 from synth_pools._client.http.messages import ExchangeError
+from synth_pools.errors import ConfigurationError
 
+_LIBRARIES = ("httpx", "httpx2")
 _DEEPEST_CHAIN = 10
 
 
+def check_client(http: object, name: str) -> None:
+    """Check that a caller-supplied HTTP client is of one of the libraries.
+
+    Args:
+        http: The client.
+        name: What its class, or one that this is derived from, is called there.
+
+    Raises:
+        ConfigurationError: It is not.
+    """
+    if name not in _names(type(http)):
+        expected = " or an ".join(f"{library}.{name}" for library in _LIBRARIES)
+        raise ConfigurationError(f"http_client must be an {expected}, not {type(http).__name__}")
+
+
 def failure_of(error: Exception) -> ExchangeError | None:
-    """Return what an exception of httpx means, by its name; None if it is none."""
-    kind = type(error)
-    if not any(base.__name__ == "RequestError" for base in kind.__mro__):
-        return None
-    return ExchangeError(kind.__name__, *_details(error))
+    """Return what an exception of one of the libraries means, by its name; None if it is none.
+
+    Args:
+        error: The exception; its class may be derived from one of the library's.
+    """
+    names = _names(type(error))
+    return ExchangeError(names[0], *_details(error)) if "RequestError" in names else None
+
+
+def _names(kind: type) -> list[str]:
+    """Return the names of a class and its bases, as far as they are of one of the libraries."""
+    bases = kind.__mro__
+    return [base.__name__ for base in bases if base.__module__.partition(".")[0] in _LIBRARIES]
 
 
 def _details(error: BaseException) -> list[str]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import httpx
+from types import ModuleType
+
 import pytest
 
 from synth_pools import AsyncContainerPoolsClient, ConfigurationError
@@ -53,8 +54,8 @@ async def test_an_engine_that_does_not_exist(
         await client.get_pool(P)
 
 
-async def test_a_callers_own_client_sends_itself(server: FaultServer) -> None:
-    async with httpx.AsyncClient() as http:
+async def test_a_callers_own_client_sends_itself(server: FaultServer, supplied: ModuleType) -> None:
+    async with supplied.AsyncClient() as http:
         client = AsyncContainerPoolsClient(api_key=KEY, base_url=server.url, http_client=http)
         assert await client.get_pool(P) == {"ok": True}
         assert not await is_lean(client)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from dataclasses import replace
+from types import ModuleType
 from typing import Any, Literal, NamedTuple
 
 import pytest
@@ -149,6 +150,19 @@ async def test_each_time_that_takes_long(
         server.play(row.fault)
         check(row, await outcome(client.with_options(timeout=0.2), sample.call))
         assert len(server.requests) == (3 if retried(row, sample) else 1), str(sample)
+
+
+async def test_a_callers_own_client_fails_in_the_same_ways(
+    server: FaultServer, supplied: ModuleType
+) -> None:
+    async with supplied.AsyncClient(follow_redirects=True) as http:
+        client = AsyncContainerPoolsClient(
+            api_key=KEY, base_url=server.url, http_client=http, max_retries=0, timeout=20
+        )
+        for row in QUICK:
+            server.play(row.fault)
+            check(row, await outcome(client, REPEATABLE.call))
+            assert len(server.requests) == 1, str(row)
 
 
 def check(row: Row, got: Any) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
-import httpx
 import pytest
 
 from synth_pools import APIConnectionError, APIStatusError, AsyncContainerPoolsClient
@@ -47,13 +47,13 @@ async def run_a_rollout(client: AsyncContainerPoolsClient) -> None:
     assert len(page["items"]) == 1
 
 
-def client_of(url: str, http: httpx.AsyncClient, **options: Any) -> AsyncContainerPoolsClient:
+def client_of(url: str, http: Any, **options: Any) -> AsyncContainerPoolsClient:
     options = {"max_retries": 0, "timeout": 20, **options}
     return AsyncContainerPoolsClient(api_key=KEY, base_url=url, http_client=http, **options)
 
 
-async def test_an_authority_of_ones_own(tls: TlsBackend) -> None:
-    async with httpx.AsyncClient(verify=tls.trusting()) as http:
+async def test_an_authority_of_ones_own(tls: TlsBackend, supplied: ModuleType) -> None:
+    async with supplied.AsyncClient(verify=tls.trusting()) as http:
         async with client_of(tls.url, http) as client:
             await run_a_rollout(client)
         assert not http.is_closed, "it was handed in"
@@ -71,25 +71,25 @@ async def test_a_server_that_nobody_vouches_for_is_not_spoken_to(tls: TlsBackend
     assert KEY not in traceback_with_locals(caught.value)
 
 
-async def test_a_certificate_of_the_clients_own(mutual: TlsBackend) -> None:
-    async with httpx.AsyncClient(verify=mutual.trusted()) as http:
+async def test_a_certificate_of_the_clients_own(mutual: TlsBackend, supplied: ModuleType) -> None:
+    async with supplied.AsyncClient(verify=mutual.trusted()) as http:
         await run_a_rollout(client_of(mutual.url, http))
-    async with httpx.AsyncClient(verify=mutual.trusting()) as http:
+    async with supplied.AsyncClient(verify=mutual.trusting()) as http:
         with pytest.raises(APIConnectionError):
             await client_of(mutual.url, http).list_pools()
 
 
-async def test_http_2(tls: TlsBackend) -> None:
+async def test_http_2(tls: TlsBackend, supplied: ModuleType) -> None:
     versions: set[str] = set()
 
-    async def note(response: httpx.Response) -> None:
+    async def note(response: Any) -> None:
         versions.add(response.http_version)
 
-    async with httpx.AsyncClient(
+    async with supplied.AsyncClient(
         http2=True,
         verify=tls.trusting(),
         event_hooks={"response": [note]},
-        limits=httpx.Limits(max_connections=1),
+        limits=supplied.Limits(max_connections=1),
     ) as http:
         client = client_of(tls.url, http)
         await run_a_rollout(client)
@@ -104,26 +104,30 @@ async def test_http_2(tls: TlsBackend) -> None:
     assert versions == {"HTTP/2"}
 
 
-async def test_a_proxy_before_tls_does_not_see_the_key(tls: TlsBackend) -> None:
+async def test_a_proxy_before_tls_does_not_see_the_key(
+    tls: TlsBackend, supplied: ModuleType
+) -> None:
     with proxy("user:word") as between:
-        way = httpx.Proxy(between.url, auth=("user", "word"))
-        async with httpx.AsyncClient(verify=tls.trusting(), proxy=way) as http:
+        way = supplied.Proxy(between.url, auth=("user", "word"))
+        async with supplied.AsyncClient(verify=tls.trusting(), proxy=way) as http:
             await run_a_rollout(client_of(tls.url, http))
     assert between.heads
     assert all(head.startswith("CONNECT 127.0.0.1:") for head in between.heads)
     assert not any(KEY in head for head in between.heads)
 
 
-async def test_a_proxy_before_a_plain_server(plain: LocalBackend) -> None:
+async def test_a_proxy_before_a_plain_server(plain: LocalBackend, supplied: ModuleType) -> None:
     with proxy() as between:
-        async with httpx.AsyncClient(proxy=between.url) as http:
+        async with supplied.AsyncClient(proxy=between.url) as http:
             await run_a_rollout(client_of(plain.url, http))
     assert between.heads[0].startswith(f"POST {plain.url}/v1/pools HTTP/1.1")
 
 
-async def test_a_proxy_that_refuses(plain: LocalBackend, tls: TlsBackend) -> None:
+async def test_a_proxy_that_refuses(
+    plain: LocalBackend, tls: TlsBackend, supplied: ModuleType
+) -> None:
     with proxy("user:word") as between:
-        async with httpx.AsyncClient(proxy=between.url, verify=tls.trusting()) as http:
+        async with supplied.AsyncClient(proxy=between.url, verify=tls.trusting()) as http:
             with pytest.raises(APIStatusError) as caught:
                 await client_of(plain.url, http).list_pools()
             assert caught.value.status_code == 407
@@ -149,10 +153,10 @@ async def test_the_environment_names_the_proxy(
     assert {head.split(" ")[0] for head in between.heads} == {"POST", "GET", "CONNECT"}
 
 
-async def test_a_proxy_that_is_not_there() -> None:
+async def test_a_proxy_that_is_not_there(supplied: ModuleType) -> None:
     """The error says which address was meant, and shows neither key nor password."""
-    way = httpx.Proxy("http://127.0.0.1:9", auth=("user", "pass-4711"))
-    async with httpx.AsyncClient(proxy=way) as http:
+    way = supplied.Proxy("http://127.0.0.1:9", auth=("user", "pass-4711"))
+    async with supplied.AsyncClient(proxy=way) as http:
         with pytest.raises(APIConnectionError) as caught:
             await client_of("http://127.0.0.1:10", http).list_pools()
     text = traceback_with_locals(caught.value)

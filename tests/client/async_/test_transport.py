@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import resource
 from collections.abc import Iterator
+from types import ModuleType
 
-import httpx
 import pytest
 
 from synth_pools import APIStatusError, AsyncContainerPoolsClient, ClientClosedError
@@ -64,9 +64,11 @@ async def test_calls_use_one_connection_after_all_that_can_go_wrong(
     assert server.connections == 1
 
 
-async def test_a_callers_own_client_sends_all_attempts_and_stays_open(server: FaultServer) -> None:
+async def test_a_callers_own_client_sends_all_attempts_and_stays_open(
+    server: FaultServer, supplied: ModuleType
+) -> None:
     server.play([faults.reset(), faults.answer(), faults.redirect("/v1/elsewhere")])
-    async with httpx.AsyncClient(headers={"X-Gate": "open"}, follow_redirects=True) as http:
+    async with supplied.AsyncClient(headers={"X-Gate": "open"}, follow_redirects=True) as http:
         async with AsyncContainerPoolsClient(
             api_key=KEY, base_url=server.url, http_client=http
         ) as client:

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -123,6 +124,38 @@ async def test_a_cancelled_call_stops_at_once_and_shows_no_key(server: Recording
         server.client_left.set()
         server.reply_with(Reply())
         assert await client.get_pool(P) == {}, "the pool of connections survived it"
+
+
+async def test_a_cancelled_call_of_a_callers_own_client(
+    server: RecordingServer, supplied: ModuleType
+) -> None:
+    """The one connection of it comes back from a call, and from a stream."""
+    one = supplied.Limits(max_connections=1)
+    async with supplied.AsyncClient(limits=one, timeout=None) as http:
+        client = AsyncContainerPoolsClient(
+            api_key=KEY, base_url=server.url, http_client=http, timeout=20, max_retries=0
+        )
+        for begin in (client.get_pool(P), anext(client.rollouts.events(P, R))):
+            came = asyncio.Event()
+            loop = asyncio.get_running_loop()
+
+            def answer(request: Recorded) -> Reply:
+                loop.call_soon_threadsafe(came.set)  # noqa: B023 - of this turn
+                server.client_left.wait(20)
+                return Reply()
+
+            server.client_left.clear()
+            server.reply_with(answer)
+            task = asyncio.ensure_future(begin)
+            await came.wait()
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError) as caught:
+                await task
+            assert KEY not in traceback_with_locals(caught.value)
+            server.client_left.set()
+            server.reply_with(Reply())
+            assert await client.get_pool(P) == {}
+        assert not http.is_closed
 
 
 async def test_a_cancelled_stream_is_closed(server: RecordingServer) -> None:

@@ -12,9 +12,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
-import httpx
 import pytest
 
 from synth_pools import AsyncContainerPoolsClient, ClientClosedError, ContainerPoolsClient
@@ -270,12 +270,14 @@ def test_a_service_that_goes_away_resets_what_it_has_just_accepted() -> None:
                     assert each.recv(1) == b""
 
 
-def test_over_http_2_one_stream_is_ended_and_not_the_connection(tmp_path: Path) -> None:
+def test_over_http_2_one_stream_is_ended_and_not_the_connection(
+    tmp_path: Path, supplied: ModuleType
+) -> None:
     """Leave a stream as a fleet does that is left, or a reader that has seen the last event."""
     with (
         tls_backend(tmp_path) as backend,
-        httpx.Client(
-            http2=True, verify=backend.trusting(), limits=httpx.Limits(max_connections=1)
+        supplied.Client(
+            http2=True, verify=backend.trusting(), limits=supplied.Limits(max_connections=1)
         ) as http,
         ContainerPoolsClient(
             api_key=KEY, base_url=backend.url, http_client=http, max_retries=0, timeout=20

@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-import httpx
+from types import ModuleType
+
 import pytest
 
 from synth_pools import ConfigurationError, ContainerPoolsClient
@@ -53,8 +54,8 @@ def test_an_engine_that_does_not_exist(
         client.get_pool(P)
 
 
-def test_a_callers_own_client_sends_itself(server: FaultServer) -> None:
-    with httpx.Client() as http:
+def test_a_callers_own_client_sends_itself(server: FaultServer, supplied: ModuleType) -> None:
+    with supplied.Client() as http:
         client = ContainerPoolsClient(api_key=KEY, base_url=server.url, http_client=http)
         assert client.get_pool(P) == {"ok": True}
         assert not is_lean(client)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pickle
 from dataclasses import replace
+from types import ModuleType
 from typing import Any, Literal, NamedTuple
 
 import pytest
@@ -150,6 +151,19 @@ def test_each_time_that_takes_long(
         server.play(row.fault)
         check(row, outcome(client.with_options(timeout=0.2), sample.call))
         assert len(server.requests) == (3 if retried(row, sample) else 1), str(sample)
+
+
+def test_a_callers_own_client_fails_in_the_same_ways(
+    server: FaultServer, supplied: ModuleType
+) -> None:
+    with supplied.Client(follow_redirects=True) as http:
+        client = ContainerPoolsClient(
+            api_key=KEY, base_url=server.url, http_client=http, max_retries=0, timeout=20
+        )
+        for row in QUICK:
+            server.play(row.fault)
+            check(row, outcome(client, REPEATABLE.call))
+            assert len(server.requests) == 1, str(row)
 
 
 def check(row: Row, got: Any) -> None:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
-import httpx
 import pytest
 
 from synth_pools import APIConnectionError, APIStatusError, ContainerPoolsClient
@@ -50,13 +50,13 @@ def run_a_rollout(client: ContainerPoolsClient) -> None:
     assert len(page["items"]) == 1
 
 
-def client_of(url: str, http: httpx.Client, **options: Any) -> ContainerPoolsClient:
+def client_of(url: str, http: Any, **options: Any) -> ContainerPoolsClient:
     options = {"max_retries": 0, "timeout": 20, **options}
     return ContainerPoolsClient(api_key=KEY, base_url=url, http_client=http, **options)
 
 
-def test_an_authority_of_ones_own(tls: TlsBackend) -> None:
-    with httpx.Client(verify=tls.trusting()) as http:
+def test_an_authority_of_ones_own(tls: TlsBackend, supplied: ModuleType) -> None:
+    with supplied.Client(verify=tls.trusting()) as http:
         with client_of(tls.url, http) as client:
             run_a_rollout(client)
         assert not http.is_closed, "it was handed in"
@@ -72,25 +72,25 @@ def test_a_server_that_nobody_vouches_for_is_not_spoken_to(tls: TlsBackend) -> N
     assert KEY not in traceback_with_locals(caught.value)
 
 
-def test_a_certificate_of_the_clients_own(mutual: TlsBackend) -> None:
-    with httpx.Client(verify=mutual.trusted()) as http:
+def test_a_certificate_of_the_clients_own(mutual: TlsBackend, supplied: ModuleType) -> None:
+    with supplied.Client(verify=mutual.trusted()) as http:
         run_a_rollout(client_of(mutual.url, http))
-    with httpx.Client(verify=mutual.trusting()) as http:
+    with supplied.Client(verify=mutual.trusting()) as http:
         with pytest.raises(APIConnectionError):
             client_of(mutual.url, http).list_pools()
 
 
-def test_http_2(tls: TlsBackend) -> None:
+def test_http_2(tls: TlsBackend, supplied: ModuleType) -> None:
     versions: set[str] = set()
 
-    def note(response: httpx.Response) -> None:
+    def note(response: Any) -> None:
         versions.add(response.http_version)
 
-    with httpx.Client(
+    with supplied.Client(
         http2=True,
         verify=tls.trusting(),
         event_hooks={"response": [note]},
-        limits=httpx.Limits(max_connections=1),
+        limits=supplied.Limits(max_connections=1),
     ) as http:
         client = client_of(tls.url, http)
         run_a_rollout(client)
@@ -105,26 +105,26 @@ def test_http_2(tls: TlsBackend) -> None:
     assert versions == {"HTTP/2"}
 
 
-def test_a_proxy_before_tls_does_not_see_the_key(tls: TlsBackend) -> None:
+def test_a_proxy_before_tls_does_not_see_the_key(tls: TlsBackend, supplied: ModuleType) -> None:
     with proxy("user:word") as between:
-        way = httpx.Proxy(between.url, auth=("user", "word"))
-        with httpx.Client(verify=tls.trusting(), proxy=way) as http:
+        way = supplied.Proxy(between.url, auth=("user", "word"))
+        with supplied.Client(verify=tls.trusting(), proxy=way) as http:
             run_a_rollout(client_of(tls.url, http))
     assert between.heads
     assert all(head.startswith("CONNECT 127.0.0.1:") for head in between.heads)
     assert not any(KEY in head for head in between.heads)
 
 
-def test_a_proxy_before_a_plain_server(plain: LocalBackend) -> None:
+def test_a_proxy_before_a_plain_server(plain: LocalBackend, supplied: ModuleType) -> None:
     with proxy() as between:
-        with httpx.Client(proxy=between.url) as http:
+        with supplied.Client(proxy=between.url) as http:
             run_a_rollout(client_of(plain.url, http))
     assert between.heads[0].startswith(f"POST {plain.url}/v1/pools HTTP/1.1")
 
 
-def test_a_proxy_that_refuses(plain: LocalBackend, tls: TlsBackend) -> None:
+def test_a_proxy_that_refuses(plain: LocalBackend, tls: TlsBackend, supplied: ModuleType) -> None:
     with proxy("user:word") as between:
-        with httpx.Client(proxy=between.url, verify=tls.trusting()) as http:
+        with supplied.Client(proxy=between.url, verify=tls.trusting()) as http:
             with pytest.raises(APIStatusError) as caught:
                 client_of(plain.url, http).list_pools()
             assert caught.value.status_code == 407
@@ -150,10 +150,10 @@ def test_the_environment_names_the_proxy(
     assert {head.split(" ")[0] for head in between.heads} == {"POST", "GET", "CONNECT"}
 
 
-def test_a_proxy_that_is_not_there() -> None:
+def test_a_proxy_that_is_not_there(supplied: ModuleType) -> None:
     """The error says which address was meant, and shows neither key nor password."""
-    way = httpx.Proxy("http://127.0.0.1:9", auth=("user", "pass-4711"))
-    with httpx.Client(proxy=way) as http:
+    way = supplied.Proxy("http://127.0.0.1:9", auth=("user", "pass-4711"))
+    with supplied.Client(proxy=way) as http:
         with pytest.raises(APIConnectionError) as caught:
             client_of("http://127.0.0.1:10", http).list_pools()
     text = traceback_with_locals(caught.value)

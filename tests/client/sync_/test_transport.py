@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import resource
 from collections.abc import Iterator
+from types import ModuleType
 
-import httpx
 import pytest
 
 from synth_pools import APIStatusError, ClientClosedError, ContainerPoolsClient
@@ -67,9 +67,11 @@ def test_calls_use_one_connection_after_all_that_can_go_wrong(
     assert server.connections == 1
 
 
-def test_a_callers_own_client_sends_all_attempts_and_stays_open(server: FaultServer) -> None:
+def test_a_callers_own_client_sends_all_attempts_and_stays_open(
+    server: FaultServer, supplied: ModuleType
+) -> None:
     server.play([faults.reset(), faults.answer(), faults.redirect("/v1/elsewhere")])
-    with httpx.Client(headers={"X-Gate": "open"}, follow_redirects=True) as http:
+    with supplied.Client(headers={"X-Gate": "open"}, follow_redirects=True) as http:
         with ContainerPoolsClient(api_key=KEY, base_url=server.url, http_client=http) as client:
             view = client.with_options(headers={"X-Own": "1"}, deadline=20)
             assert view.get_pool(P) == {"ok": True}

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from importlib.util import find_spec
+from typing import Any, Protocol
 
 from synth_pools._client.http.environment import context_for, is_direct
 from synth_pools._client.http.messages import (
@@ -129,6 +130,34 @@ class AsyncEngine(ABC):
     @abstractmethod
     async def aclose(self) -> None:
         """Close all connections; whoever waits for one is woken. Can be repeated."""
+
+
+class AsyncHTTPClient(Protocol):
+    """HTTP client that a caller supplies: an `httpx.AsyncClient`, or an `httpx2.AsyncClient`."""
+
+    @property
+    def is_closed(self) -> bool: ...
+
+    def build_request(
+        self,
+        method: str,
+        url: str,
+        *,
+        content: bytes | None,
+        headers: Mapping[str, str],
+        timeout: tuple[float, float, float, float],
+    ) -> Any: ...
+
+    async def send(
+        self,
+        request: Any,
+        *,
+        stream: bool,
+        auth: Callable[[Any], Any],
+        follow_redirects: bool,
+    ) -> Any: ...
+
+    async def aclose(self) -> None: ...
 
 
 def lean_engine(base_url: str, limits: PoolLimits, alarm: AsyncAlarm) -> AsyncEngine | None:

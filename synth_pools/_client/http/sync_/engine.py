@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Protocol
 
 from synth_pools._client.http.environment import context_for, is_direct
 from synth_pools._client.http.messages import (
@@ -23,7 +24,7 @@ _STOP_LIMIT_SECONDS = 5.0
 
 
 class IncomingResponse(ResponseHead, ABC):
-    """IncomingResponse whose body is still to come. Close it after use."""
+    """Response whose body is still to come. Close it after use."""
 
     __slots__ = ("_chunks",)
 
@@ -141,6 +142,34 @@ class Engine(ABC):
     @abstractmethod
     def close(self) -> None:
         """Close all connections; whoever waits for one is woken. Can be repeated."""
+
+
+class HTTPClient(Protocol):
+    """HTTP client that a caller supplies: an `httpx.Client`, or an `httpx2.Client`."""
+
+    @property
+    def is_closed(self) -> bool: ...
+
+    def build_request(
+        self,
+        method: str,
+        url: str,
+        *,
+        content: bytes | None,
+        headers: Mapping[str, str],
+        timeout: tuple[float, float, float, float],
+    ) -> Any: ...
+
+    def send(
+        self,
+        request: Any,
+        *,
+        stream: bool,
+        auth: Callable[[Any], Any],
+        follow_redirects: bool,
+    ) -> Any: ...
+
+    def close(self) -> None: ...
 
 
 def lean_engine(base_url: str, limits: PoolLimits, alarm: Alarm) -> Engine | None:

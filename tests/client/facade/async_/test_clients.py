@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import ModuleType
 from typing import Any
 
 import httpx
@@ -101,11 +102,14 @@ async def test_closing_an_unused_client_is_fine() -> None:
     assert client.is_closed
 
 
-async def test_a_callers_own_http_client_is_used_and_left_open(server: RecordingServer) -> None:
-    async with httpx.AsyncClient(
+async def test_a_callers_own_http_client_is_used_and_left_open(
+    server: RecordingServer, supplied: ModuleType
+) -> None:
+    async with supplied.AsyncClient(
         headers={"X-Mine": "yes", "Authorization": "Basic mine"},
-        auth=("user", "password"),
-        base_url="http://127.0.0.1:1/elsewhere/",
+        auth=supplied.BasicAuth("user", "password"),
+        base_url=supplied.URL("http://127.0.0.1:1/elsewhere/"),
+        timeout=supplied.Timeout(None),
         follow_redirects=True,
     ) as http:
         for _ in range(2):
@@ -128,13 +132,15 @@ async def test_a_callers_own_http_client_is_used_and_left_open(server: Recording
         assert server.last.headers["authorization"] != f"Bearer {KEY}"
 
 
-async def test_a_callers_own_http_client_has_our_time_limit(server: RecordingServer) -> None:
+async def test_a_callers_own_http_client_has_our_time_limit(
+    server: RecordingServer, supplied: ModuleType
+) -> None:
     def answer(request: Recorded) -> Reply:
         server.client_left.wait(60)
         return Reply()
 
     server.reply_with(answer)
-    async with httpx.AsyncClient(timeout=None) as http:
+    async with supplied.AsyncClient(timeout=None) as http:
         client = AsyncContainerPoolsClient(
             api_key=KEY, base_url=server.url, timeout=0.2, http_client=http
         )
@@ -143,8 +149,10 @@ async def test_a_callers_own_http_client_has_our_time_limit(server: RecordingSer
     server.client_left.set()
 
 
-async def test_a_callers_own_http_client_that_was_closed(server: RecordingServer) -> None:
-    http = httpx.AsyncClient()
+async def test_a_callers_own_http_client_that_was_closed(
+    server: RecordingServer, supplied: ModuleType
+) -> None:
+    http = supplied.AsyncClient()
     client = AsyncContainerPoolsClient(api_key=KEY, base_url=server.url, http_client=http)
     await http.aclose()
     with pytest.raises(ClientClosedError):

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from types import ModuleType
 from typing import Any
 
 import httpx
@@ -104,11 +105,14 @@ def test_closing_an_unused_client_is_fine() -> None:
     assert client.is_closed
 
 
-def test_a_callers_own_http_client_is_used_and_left_open(server: RecordingServer) -> None:
-    with httpx.Client(
+def test_a_callers_own_http_client_is_used_and_left_open(
+    server: RecordingServer, supplied: ModuleType
+) -> None:
+    with supplied.Client(
         headers={"X-Mine": "yes", "Authorization": "Basic mine"},
-        auth=("user", "password"),
-        base_url="http://127.0.0.1:1/elsewhere/",
+        auth=supplied.BasicAuth("user", "password"),
+        base_url=supplied.URL("http://127.0.0.1:1/elsewhere/"),
+        timeout=supplied.Timeout(None),
         follow_redirects=True,
     ) as http:
         for _ in range(2):
@@ -127,13 +131,15 @@ def test_a_callers_own_http_client_is_used_and_left_open(server: RecordingServer
         assert server.last.headers["authorization"] != f"Bearer {KEY}"
 
 
-def test_a_callers_own_http_client_has_our_time_limit(server: RecordingServer) -> None:
+def test_a_callers_own_http_client_has_our_time_limit(
+    server: RecordingServer, supplied: ModuleType
+) -> None:
     def answer(request: Recorded) -> Reply:
         server.client_left.wait(60)
         return Reply()
 
     server.reply_with(answer)
-    with httpx.Client(timeout=None) as http:
+    with supplied.Client(timeout=None) as http:
         client = ContainerPoolsClient(
             api_key=KEY, base_url=server.url, timeout=0.2, http_client=http
         )
@@ -142,8 +148,10 @@ def test_a_callers_own_http_client_has_our_time_limit(server: RecordingServer) -
     server.client_left.set()
 
 
-def test_a_callers_own_http_client_that_was_closed(server: RecordingServer) -> None:
-    http = httpx.Client()
+def test_a_callers_own_http_client_that_was_closed(
+    server: RecordingServer, supplied: ModuleType
+) -> None:
+    http = supplied.Client()
     client = ContainerPoolsClient(api_key=KEY, base_url=server.url, http_client=http)
     http.close()
     with pytest.raises(ClientClosedError):

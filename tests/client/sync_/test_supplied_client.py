@@ -1,0 +1,226 @@
+# Derived by `make generate`. Change the file that it comes from:
+# tests/client/async_/test_supplied_client.py
+
+"""A caller's own HTTP client, of httpx or of httpx2: hooks, errors, limits, streams, the key."""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
+
+import httpx
+import pytest
+
+from synth_pools import APIConnectionError, APITimeoutError, ContainerPoolsClient
+from tests.support import faults
+from tests.support.fault_server import FaultServer, Seen
+from tests.support.faults import Fault
+from tests.support.leaks import KEY, holders, traceback_with_locals
+from tests.support.ports import HOST, HeldPort
+from tests.support.surface import P, R
+
+EVENT = b'id: %d\ndata: {"sequence": %d}\n\n'
+LAST = b'id: 3\ndata: {"sequence": 3, "event": "rollout.completed"}\n\n'
+
+
+NO_GZIP = faults.raw(faults.message(b"no gzip", 200, {"Content-Encoding": "gzip"}))
+
+
+def client_of(server: FaultServer | str, http: Any, **options: Any) -> ContainerPoolsClient:
+    url = server if isinstance(server, str) else server.url
+    options = {"max_retries": 0, "timeout": 20, **options}
+    return ContainerPoolsClient(api_key=KEY, base_url=url, http_client=http, **options)
+
+
+class RequestError(Exception):
+    """A class of another library, which has the name of one of httpx's."""
+
+
+@pytest.mark.parametrize("kind", [RequestError, LookupError, KeyboardInterrupt])
+@pytest.mark.parametrize("when", ["request", "response"])
+def test_what_a_hook_raises_comes_through(
+    server: FaultServer, supplied: ModuleType, kind: type[BaseException], when: str
+) -> None:
+    refuses = True
+
+    def hook(_: Any) -> None:
+        if refuses:
+            raise kind("no")
+
+    one = supplied.Limits(max_connections=1)
+    with supplied.Client(event_hooks={when: [hook]}, limits=one) as http:
+        client = client_of(server, http, max_retries=3)
+        for _ in range(2):
+            with pytest.raises(kind, match="^no$") as caught:
+                client.get_pool(P)
+            assert KEY not in traceback_with_locals(caught.value)
+            assert holders(caught.value) == []
+        refuses = False
+        assert client.get_pool(P) == {"ok": True}, "its connection came back"
+    assert len(server.requests) == (3 if when == "response" else 1), "none was repeated"
+
+
+def test_what_a_hook_raises_for_the_library_is_an_error_of_ours(
+    server: FaultServer, supplied: ModuleType
+) -> None:
+    def hook(_: Any) -> None:
+        raise supplied.ReadTimeout("too late")
+
+    with supplied.Client(event_hooks={"response": [hook]}) as http:
+        with pytest.raises(APITimeoutError) as caught:
+            client_of(server, http).get_pool(P)
+    assert isinstance(caught.value, httpx.TimeoutException)
+    assert caught.value.cause == "ReadTimeout"
+    assert caught.value.__cause__ is caught.value.__context__ is None
+
+
+def test_no_request_that_a_hook_has_seen_keeps_the_key(
+    server: FaultServer, supplied: ModuleType
+) -> None:
+    seen: list[Any] = []
+    keys: list[str] = []
+
+    def note(message: Any) -> None:
+        seen.append(message)
+        keys.append(getattr(message, "request", message).headers["authorization"])
+
+    server.play([faults.answer(), faults.answer({"detail": KEY}, 401), faults.reset()])
+    hooks = {"request": [note], "response": [note]}
+    with supplied.Client(event_hooks=hooks, auth=supplied.BasicAuth("a", "b")) as http:
+        client = client_of(server, http)
+        client.get_pool(P)
+        for _ in range(2):
+            with pytest.raises(Exception, match="/v1/pools") as caught:
+                client.get_pool(P)
+            assert KEY not in traceback_with_locals(caught.value)
+            assert holders(caught.value) == []
+        assert holders([http, client]) == []
+    assert len(keys) == 5
+    assert set(keys) == {f"Bearer {KEY}"}
+    requests = [getattr(message, "request", message) for message in seen]
+    assert holders([request.headers.raw for request in requests]) == []
+
+
+def test_a_redirect_is_not_followed(server: FaultServer, supplied: ModuleType) -> None:
+    server.play(
+        [faults.redirect("/v1/pools/other", status) for status in (301, 302, 303, 307, 308)]
+    )
+    with supplied.Client(follow_redirects=True) as http:
+        for _ in range(5):
+            with pytest.raises(httpx.HTTPStatusError, match="redirects are not followed"):
+                client_of(server, http).get_pool(P)
+    assert len(server.requests) == 5
+
+
+def test_a_cookie_is_kept_by_the_client_that_is_supplied(
+    server: FaultServer, supplied: ModuleType
+) -> None:
+    server.play([faults.answer({}, Set_Cookie="lane=7; Path=/"), faults.answer()])
+    with supplied.Client() as http:
+        for _ in range(2):
+            client_of(server, http).get_pool(P)
+    assert [request.headers.get("cookie") for request in server.requests] == [None, "lane=7"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "cause"),
+    [
+        (faults.stall(), "ReadTimeout"),
+        (faults.reset(), "ReadError"),
+        (faults.close(), "RemoteProtocolError"),
+        (faults.cut(len(faults.OK) - 5), "RemoteProtocolError"),
+        (faults.junk(), "RemoteProtocolError"),
+        (NO_GZIP, "DecodingError"),
+    ],
+)
+def test_an_exchange_that_fails(
+    server: FaultServer, supplied: ModuleType, fault: Fault, cause: str
+) -> None:
+    with supplied.Client(timeout=None) as http:
+        client = client_of(server, http, timeout=0.2 if cause == "ReadTimeout" else 20)
+        client.get_pool(P)
+        server.play(fault)
+        with pytest.raises(APIConnectionError) as caught:
+            client.get_pool(P)
+    assert (caught.value.cause, caught.value.sent) == (cause, True)
+    assert isinstance(caught.value, httpx.TransportError)
+    assert isinstance(caught.value, APITimeoutError) == (cause == "ReadTimeout")
+    assert KEY not in traceback_with_locals(caught.value)
+
+
+def test_a_server_that_is_not_there(supplied: ModuleType) -> None:
+    with HeldPort() as port:
+        with supplied.Client() as http:
+            with pytest.raises(APIConnectionError) as caught:
+                client_of(f"http://{HOST}:{port.number}", http).create_pool({"name": "x"})
+    assert (caught.value.cause, caught.value.sent) == ("ConnectError", False)
+
+
+def test_a_transport_with_errors_of_its_own(
+    server: FaultServer, supplied: ModuleType, waits: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Treat an error that is derived from one of the library's as that one is treated."""
+
+    class NoTicket(supplied.ConnectError):  # type: ignore[name-defined,misc]
+        pass
+
+    tickets = iter([False, True])
+
+    class Gate(supplied.HTTPTransport):  # type: ignore[name-defined,misc]
+        def handle_request(self, request: Any) -> Any:
+            if not next(tickets, False):
+                raise NoTicket("no ticket")
+            return super().handle_request(request)
+
+    def note(seconds: float) -> None:
+        waits.append(seconds)
+
+    with supplied.Client(transport=Gate()) as http:
+        client = client_of(server, http, max_retries=1)
+        monkeypatch.setattr(client._transport, "sleep", note)
+        assert client.create_pool({"name": "x"}) == {"ok": True}
+        with pytest.raises(APIConnectionError) as caught:
+            client.create_pool({"name": "x"})
+    assert (caught.value.cause, caught.value.sent) == ("ConnectError", False)
+    assert (len(server.requests), len(waits)) == (1, 2)
+
+
+def test_a_deadline(server: FaultServer, supplied: ModuleType) -> None:
+    with supplied.Client() as http:
+        client = client_of(server, http)
+        assert client.with_options(deadline=20).get_pool(P) == {"ok": True}
+        server.play(faults.stall_at(20))
+        with pytest.raises(APITimeoutError, match="within the deadline") as caught:
+            client.with_options(deadline=0.3).get_pool(P)
+        assert caught.value.cause == "DeadlineExceeded"
+        assert KEY not in traceback_with_locals(caught.value)
+        server.kick()
+        server.play()
+        assert client.get_pool(P) == {"ok": True}
+
+
+def one_stream_that_breaks(request: Seen) -> Fault:
+    if not request.path.endswith("/events"):
+        return faults.answer()
+    if "last-event-id" in request.headers or request.query:
+        return faults.events([LAST])
+    return faults.events([EVENT % (1, 1), EVENT % (2, 2)], end="reset")
+
+
+def test_a_stream_is_taken_up_again_and_gives_its_connection_back(
+    server: FaultServer, supplied: ModuleType
+) -> None:
+    server.play(choose=one_stream_that_breaks)
+    limits = supplied.Limits(max_connections=1)
+    with supplied.Client(limits=limits) as http:
+        with client_of(server, http, max_retries=2) as client:
+            events = [event for event in client.rollouts.events(P, R)]
+            assert [event["sequence"] for event in events] == [1, 2, 3]
+            with client.rollouts.events(P, R) as stream:
+                assert (next(stream))["sequence"] == 1
+                with pytest.raises(APITimeoutError) as caught:
+                    client.with_options(timeout=0.2, max_retries=0).get_pool(P)
+                assert (caught.value.cause, caught.value.sent) == ("PoolTimeout", False)
+            assert client.get_pool(P) == {"ok": True}
+        assert not http.is_closed
+        assert (http.get(server.url)).status_code == 200
