@@ -257,6 +257,34 @@ def rollout_batch(request: Mapping[str, Any]) -> dict[str, Any]:
     return body
 
 
+def request_of_pool(
+    pool_id: str, request: Mapping[str, Any], *, context: str = "request"
+) -> dict[str, Any]:
+    """Return a request with its pool in it.
+
+    Raises:
+        RequestValidationError: It is not a mapping, or names another pool.
+    """
+    _check_mapping(request, f"{context}: request")
+    named = request.get("pool_id")
+    if named is not None and named != pool_id:
+        raise RequestValidationError(f"{context}: pool_id is {pool_id!r}, and {named!r} in it")
+    return {**request, "pool_id": pool_id}
+
+
+def batch_of_pool(pool_id: str, request: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a batch whose rollouts all go to one pool.
+
+    Raises:
+        RequestValidationError: It is not of the shape of a batch, or names another pool.
+    """
+    batch = request_of_pool(pool_id, rollout_batch(request), context="create_batch")
+    for name in _BATCH_LISTS:
+        for index, rollout in enumerate(batch.get(name) or ()):
+            request_of_pool(pool_id, rollout, context=f"create_batch: {name}[{index}]")
+    return batch
+
+
 def request_body(request: Mapping[str, Any]) -> Any:
     """Wrap ``request`` for the generated request builders, whatever their model is.
 

@@ -27,8 +27,15 @@ from synth_pools_api.operations import OperationId
 _RANGE_NOT_SATISFIABLE = 416
 
 
-async def read_content(transport: AsyncTransport, operation: OperationId, call: Call) -> bytes:
-    """Download a content into memory."""
+async def read_content(
+    transport: AsyncTransport,
+    operation: OperationId,
+    call: Call,
+    first: tuple[OperationId, Call] | None = None,
+) -> bytes:
+    """Download a content into memory, once a `first` call, if there is one, has succeeded."""
+    if first is not None:
+        transport = await transport.after(*first)
     memory = MemorySink()
     await _Download(transport, operation, call, memory, None).run()
     return memory.content()
@@ -41,11 +48,17 @@ async def save_content(
     to: str | os.PathLike[str],
     name: str,
     on_progress: OnProgress | None,
+    first: tuple[OperationId, Call] | None = None,
 ) -> Path:
-    """Download a content into a file, which is there only once it is whole."""
+    """Download a content into a file, which is there only once it is whole.
+
+    Nothing is written before a `first` call, if there is one, has succeeded.
+    """
     check_callback(on_progress, "on_progress")
     target = target_file(to, name)
     transport.check_open()
+    if first is not None:
+        transport = await transport.after(*first)
     file = PartFile(target)
     try:
         await _Download(transport, operation, call, file, on_progress).run()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import random
 import sys
@@ -44,6 +45,8 @@ P = ParamSpec("P")
 
 _LOG = logging.getLogger("synth_pools")
 _KEY_HEADER = "Idempotency-Key"
+# Of a deadline that an earlier call used up; no deadline is nothing.
+_LEAST_SECONDS = 0.001
 # What an earlier attempt, whose answer was lost, may have brought about itself.
 _OWN_DOING = {("DELETE", 404), ("POST", 409)}
 
@@ -142,6 +145,19 @@ class AsyncTransport:
             RequestValidationError: The body or the URL cannot be sent.
         """
         return await self._request(operation, call, self._calls, self._reader.result)
+
+    async def after(self, operation: OperationId, call: Call) -> AsyncTransport:
+        """Make a call, and return a view whose deadline is what this one's leaves.
+
+        Raises:
+            SynthPoolsError: See `request`.
+        """
+        began, deadline = self.clock(), self._config.deadline
+        await self.request(operation, call)
+        if deadline is None:
+            return self
+        left = max(_LEAST_SECONDS, deadline - (self.clock() - began))
+        return self.with_config(dataclasses.replace(self._config, deadline=left))
 
     async def content(self, operation: OperationId, call: Call) -> bytes:
         """Make a call, in as many attempts as are safe and wanted, and return its bytes.

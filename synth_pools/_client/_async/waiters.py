@@ -119,9 +119,9 @@ class AsyncWaiter:
             failure = error
         raise self._timed_out(what, failure)
 
-    async def create(self, call: Call) -> dict[str, Any]:
+    async def create(self, operation: OperationId, call: Call) -> dict[str, Any]:
         """Start a rollout."""
-        self.last = await self.request("create_rollout", call, "the rollout was not admitted")
+        self.last = await self.request(operation, call, "the rollout was not admitted")
         return self.last
 
     async def _summary(self, path: RolloutPath) -> dict[str, Any]:

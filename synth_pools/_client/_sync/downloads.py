@@ -30,8 +30,15 @@ from synth_pools_api.operations import OperationId
 _RANGE_NOT_SATISFIABLE = 416
 
 
-def read_content(transport: Transport, operation: OperationId, call: Call) -> bytes:
-    """Download a content into memory."""
+def read_content(
+    transport: Transport,
+    operation: OperationId,
+    call: Call,
+    first: tuple[OperationId, Call] | None = None,
+) -> bytes:
+    """Download a content into memory, once a `first` call, if there is one, has succeeded."""
+    if first is not None:
+        transport = transport.after(*first)
     memory = MemorySink()
     _Download(transport, operation, call, memory, None).run()
     return memory.content()
@@ -44,11 +51,17 @@ def save_content(
     to: str | os.PathLike[str],
     name: str,
     on_progress: OnProgress | None,
+    first: tuple[OperationId, Call] | None = None,
 ) -> Path:
-    """Download a content into a file, which is there only once it is whole."""
+    """Download a content into a file, which is there only once it is whole.
+
+    Nothing is written before a `first` call, if there is one, has succeeded.
+    """
     check_callback(on_progress, "on_progress")
     target = target_file(to, name)
     transport.check_open()
+    if first is not None:
+        transport = transport.after(*first)
     file = PartFile(target)
     try:
         _Download(transport, operation, call, file, on_progress).run()

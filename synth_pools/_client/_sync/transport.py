@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import random
 import sys
@@ -47,6 +48,8 @@ P = ParamSpec("P")
 
 _LOG = logging.getLogger("synth_pools")
 _KEY_HEADER = "Idempotency-Key"
+# Of a deadline that an earlier call used up; no deadline is nothing.
+_LEAST_SECONDS = 0.001
 # What an earlier attempt, whose answer was lost, may have brought about itself.
 _OWN_DOING = {("DELETE", 404), ("POST", 409)}
 
@@ -145,6 +148,19 @@ class Transport:
             RequestValidationError: The body or the URL cannot be sent.
         """
         return self._request(operation, call, self._calls, self._reader.result)
+
+    def after(self, operation: OperationId, call: Call) -> Transport:
+        """Make a call, and return a view whose deadline is what this one's leaves.
+
+        Raises:
+            SynthPoolsError: See `request`.
+        """
+        began, deadline = self.clock(), self._config.deadline
+        self.request(operation, call)
+        if deadline is None:
+            return self
+        left = max(_LEAST_SECONDS, deadline - (self.clock() - began))
+        return self.with_config(dataclasses.replace(self._config, deadline=left))
 
     def content(self, operation: OperationId, call: Call) -> bytes:
         """Make a call, in as many attempts as are safe and wanted, and return its bytes.

@@ -122,9 +122,9 @@ class Waiter:
             failure = error
         raise self._timed_out(what, failure)
 
-    def create(self, call: Call) -> dict[str, Any]:
+    def create(self, operation: OperationId, call: Call) -> dict[str, Any]:
         """Start a rollout."""
-        self.last = self.request("create_rollout", call, "the rollout was not admitted")
+        self.last = self.request(operation, call, "the rollout was not admitted")
         return self.last
 
     def _summary(self, path: RolloutPath) -> dict[str, Any]:

@@ -31,10 +31,16 @@ _LARGEST_STEP = 10_000_000
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Identity of the run that a journal belongs to."""
+    """Identity of the run that a journal belongs to.
+
+    Attributes:
+        run_id: Random part of its idempotency keys.
+        pool_id: The pool; None where its requests name theirs, or none.
+        base_url: The service.
+    """
 
     run_id: str
-    pool_id: str
+    pool_id: str | None
     base_url: str
 
     def key(self, index: int, attempt: int) -> str:
@@ -45,10 +51,10 @@ class Run:
         fields = {"run_id": self.run_id, "pool_id": self.pool_id, "base_url": self.base_url}
         return _line({"synth_pools_journal": VERSION, **fields})
 
-    def difference(self, pool_id: str, base_url: str) -> str | None:
+    def difference(self, pool_id: str | None, base_url: str) -> str | None:
         """Describe the difference to a run on this pool of this service; None if there is none."""
         if self.pool_id != pool_id:
-            return f"it is about pool {self.pool_id!r}, not {pool_id!r}"
+            return f"it is about {_pool(self.pool_id)}, not {_pool(pool_id)}"
         if self.base_url != base_url:
             return f"it is about the service at {self.base_url}, not {base_url}"
         return None
@@ -107,6 +113,10 @@ class BadLineError(ValueError):
     """Raised for a line that no fleet writes."""
 
 
+def _pool(pool_id: str | None) -> str:
+    return "no pool of its own" if pool_id is None else f"pool {pool_id!r}"
+
+
 def could_begin(data: bytes) -> bool:
     """Check that an incomplete first line may be the beginning of a journal."""
     return data.startswith(_BEGINNING) or _BEGINNING.startswith(data)
@@ -119,7 +129,9 @@ def decode_run(line: bytes) -> Run:
         raise BadLineError("it is not a journal")
     if version != VERSION:
         raise BadLineError(f"it is of version {version!r}, and only {VERSION} is known here")
-    return Run(_text(record, "run_id"), _text(record, "pool_id"), _text(record, "base_url"))
+    run_id = _text(record, "run_id")
+    pool_id = None if record.get("pool_id", "") is None else _text(record, "pool_id")
+    return Run(run_id, pool_id, _text(record, "base_url"))
 
 
 def decode(line: bytes) -> AdmissionRecord | OutcomeRecord:

@@ -63,7 +63,7 @@ class JournalFile:
         entries: Its entries from before it was opened.
     """
 
-    def __init__(self, path: Path, pool_id: str, base_url: str) -> None:
+    def __init__(self, path: Path, pool_id: str | None, base_url: str) -> None:
         """Open the journal of a run, or begin it.
 
         Raises:
@@ -177,7 +177,7 @@ class JournalFile:
             with contextlib.suppress(OSError):
                 fcntl.flock(self._file.fileno(), fcntl.LOCK_UN)
 
-    def _begin(self, pool_id: str, base_url: str) -> Run:
+    def _begin(self, pool_id: str | None, base_url: str) -> Run:
         run = Run(uuid.uuid4().hex, pool_id, base_url)
         self._append(run.encode())
         # The file's name has to last as well.

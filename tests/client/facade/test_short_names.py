@@ -53,3 +53,22 @@ def test_it_is_the_documentation_of_the_long_name(client: type[Any], short: str)
         found = getattr(found, name)
     long = getattr(client, EXAMPLES[short]).__doc__
     assert found.__doc__ == long.replace("artifact_path:", "path:")
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_rollouts_of_one_pool_and_of_all_have_the_same_short_names(client: type[Any]) -> None:
+    """With the same arguments but for the pool, and the same results."""
+    made = client(api_key="k")
+    pooled, of_all = (
+        {
+            name: inspect.signature(method)
+            for name, method in inspect.getmembers(namespace, inspect.ismethod)
+            if not name.startswith("_")
+        }
+        for namespace in (made.rollouts, made.agent_rollouts)
+    )
+    assert pooled.keys() == of_all.keys()
+    for name, signature in pooled.items():
+        first, *others = signature.parameters.values()
+        assert first.name == "pool_id", name
+        assert signature.replace(parameters=others) == of_all[name], name

@@ -14,8 +14,12 @@ from synth_pools_api.operations import OperationId
 from synth_pools_api.types import UNSET, Unset
 
 if TYPE_CHECKING:
+    import os
+    from pathlib import Path
+
     from synth_pools._client._async.event_stream import AsyncEventStream
     from synth_pools._client._async.pagination import AsyncEventPages, AsyncItems
+    from synth_pools._client.http.content import OnProgress
 
 T = TypeVar("T")
 
@@ -38,6 +42,8 @@ class AsyncOperations:
     """
 
     _transport: AsyncTransport
+    # Look-up that comes before a download, and whose refusal is the download's.
+    _first: tuple[OperationId, Call] | None = None
 
     @classmethod
     def _on(cls, transport: AsyncTransport) -> Self:
@@ -67,7 +73,21 @@ class AsyncOperations:
     async def _content(self, operation: OperationId, call: Call) -> bytes:
         from synth_pools._client._async.downloads import read_content  # saves 2 ms
 
-        return await read_content(self._transport, operation, call)
+        return await read_content(self._transport, operation, call, self._first)
+
+    async def _save(
+        self,
+        operation: OperationId,
+        call: Call,
+        to: str | os.PathLike[str],
+        name: str,
+        on_progress: OnProgress | None,
+    ) -> Path:
+        from synth_pools._client._async.downloads import save_content  # saves 2 ms
+
+        return await save_content(
+            self._transport, operation, call, to, name, on_progress, self._first
+        )
 
     @staticmethod
     def _items(

@@ -6,17 +6,16 @@ import dataclasses
 import logging
 import uuid
 from collections import deque
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-from synth_pools._client._async.facade.rollouts import AsyncRolloutOperations
 from synth_pools._client._async.fleet.retrying_caller import AsyncRetryingCaller
+from synth_pools._client._async.fleet.scope import AsyncRolloutScope
 from synth_pools._client._async.fleet.worker import AsyncFleetWorker, InFlight
 from synth_pools._client._async.transport import AsyncTransport
 from synth_pools._client.fleet.error_category import ErrorCategory, classify_error
 from synth_pools._client.fleet.journal import Run
 from synth_pools._client.fleet.journal_file import JournalFile
+from synth_pools._client.fleet.options import FleetOptions
 from synth_pools._client.fleet.outcomes import (
     FleetProgress,
     OutcomeCounter,
@@ -47,28 +46,11 @@ _LAST_OUTCOMES_SECONDS = 1.0
 _LOG = logging.getLogger("synth_pools")
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class FleetOptions:
-    """Arguments of `run_many`, checked."""
-
-    max_in_flight: int
-    on_result: Callable[[RolloutOutcome], Any] | None
-    journal: Path | None
-    fail_fast: bool
-    retries: int
-    progress: Callable[[FleetProgress], Any] | bool | None
-    in_order: bool
-    on_interrupt: str
-    patience: float
-    repeats: int
-    total: int | None
-
-
 class AsyncFleetEngine:
     """Workers of a fleet and their shared state. It holds no reference to the fleet."""
 
     def __init__(
-        self, transport: AsyncTransport, pool_id: str, requests: Any, options: FleetOptions
+        self, transport: AsyncTransport, pool_id: str | None, requests: Any, options: FleetOptions
     ) -> None:
         self._options = options
         self._pool_id = pool_id
@@ -155,8 +137,10 @@ class AsyncFleetEngine:
         self._transport.check_open()
         options, base_url = self._options, self._transport.config.base_url
         run = Run(uuid.uuid4().hex, self._pool_id, base_url)
-        if options.journal is not None:
-            self._journal = await in_thread(JournalFile, options.journal, self._pool_id, base_url)
+        if options.journal_path is not None:
+            self._journal = await in_thread(
+                JournalFile, options.journal_path, self._pool_id, base_url
+            )
             forget_in_children(self._journal)
             run = self._journal.run
         self._caller = AsyncRetryingCaller(
@@ -167,8 +151,7 @@ class AsyncFleetEngine:
             patience=options.patience,
         )
         self._worker = AsyncFleetWorker(
-            AsyncRolloutOperations._on(self._transport),
-            self._pool_id,
+            AsyncRolloutScope(self._transport, self._pool_id),
             self._group,
             self._caller,
             run,
@@ -336,7 +319,7 @@ class AsyncFleetEngine:
         worker, config = self._worker, self._transport.config
         assert worker is not None  # noqa: S101 - the caller looked
         patient = dataclasses.replace(config, max_retries=self._tries, deadline=_CANCEL_SECONDS)
-        operations = AsyncRolloutOperations._on(self._transport.with_config(patient))
+        scope = AsyncRolloutScope(self._transport.with_config(patient), self._pool_id)
         left = dict(worker.in_flight)
         pending = deque(left)
         group = AsyncWorkerGroup()
@@ -345,7 +328,7 @@ class AsyncFleetEngine:
             while not group.stopping:
                 try:
                     index = pending.popleft()
-                    await worker.cancel(left[index], operations)
+                    await worker.cancel(left[index], scope)
                 except IndexError:
                     return
                 except SynthPoolsError:
@@ -374,8 +357,10 @@ class AsyncFleetEngine:
             words.append(f"{len(left)} rollouts could not be cancelled and go on: {_names(left)}")
         elif left:
             words.append(f"{len(left)} rollouts go on")
-        if words and options.journal is not None:
-            words.append(f"to resume, make the same call with journal={str(options.journal)!r}")
+        if words and options.journal_path is not None:
+            words.append(
+                f"to resume, make the same call with journal={str(options.journal_path)!r}"
+            )
         if words:
             _LOG.warning("; ".join(words))
 

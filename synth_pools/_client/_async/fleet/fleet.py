@@ -1,4 +1,4 @@
-"""Fleet of rollouts on one pool: `run_many`."""
+"""Fleet of rollouts: `run_many`."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import warnings
 from types import TracebackType
 from typing import Any, Self
 
-from synth_pools._client._async.fleet.engine import AsyncFleetEngine, FleetOptions
+from synth_pools._client._async.fleet.engine import AsyncFleetEngine
 from synth_pools._client._async.transport import AsyncTransport
+from synth_pools._client.fleet.options import FleetOptions, check_requests
 from synth_pools._client.fleet.outcomes import (
     FleetProgress,
     RolloutOutcome,
@@ -36,9 +37,10 @@ class AsyncFleet(AsyncRunnable[FleetProgress], AsyncCloseable):
     """
 
     def __init__(
-        self, transport: AsyncTransport, pool_id: str, requests: Any, options: FleetOptions
+        self, transport: AsyncTransport, pool_id: str | None, requests: Any, options: FleetOptions
     ) -> None:
         self._engine: AsyncFleetEngine | None = None
+        check_requests(requests)
         self._engine = AsyncFleetEngine(transport, pool_id, requests, options)
 
     @property

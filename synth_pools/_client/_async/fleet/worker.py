@@ -6,15 +6,13 @@ import contextlib
 import dataclasses
 from typing import Any
 
-from synth_pools._client._async.facade.pools import AsyncPoolOperations
-from synth_pools._client._async.facade.rollouts import AsyncRolloutOperations
 from synth_pools._client._async.fleet.retrying_caller import BROKEN_SHARE, AsyncRetryingCaller
-from synth_pools._client._async.waiters import lost_pool
+from synth_pools._client._async.fleet.scope import AsyncRolloutScope
 from synth_pools._client.arguments import validate_pool_rollout_request
 from synth_pools._client.events.position import TERMINAL_EVENTS, event_type, is_final
 from synth_pools._client.events.sse import EventStreamDecoder
 from synth_pools._client.fleet import journal_errors
-from synth_pools._client.fleet.error_category import ErrorCategory, classify_error, is_paused
+from synth_pools._client.fleet.error_category import ErrorCategory, classify_error
 from synth_pools._client.fleet.journal import AdmissionRecord, OutcomeRecord, Run, digest
 from synth_pools._client.fleet.journal_file import JournalFile
 from synth_pools._client.fleet.outcomes import RolloutOutcome, rollout_error, rollout_id_of
@@ -61,16 +59,14 @@ class AsyncFleetWorker:
 
     def __init__(
         self,
-        operations: AsyncRolloutOperations,
-        pool_id: str,
+        scope: AsyncRolloutScope,
         group: AsyncWorkerGroup,
         caller: AsyncRetryingCaller,
         run: Run,
         journal: JournalFile | None,
         retries: int,
     ) -> None:
-        self._operations = operations
-        self._pool_id = pool_id
+        self._scope = scope
         self._group = group
         self._caller = caller
         self._run = run
@@ -97,18 +93,15 @@ class AsyncFleetWorker:
         del self.in_flight[index]
         return outcome
 
-    async def cancel(self, item: InFlight, operations: AsyncRolloutOperations) -> None:
+    async def cancel(self, item: InFlight, scope: AsyncRolloutScope) -> None:
         """Cancel a request in flight; a rollout whose id is unknown is found by its key."""
         if not item.key:
             return
         if item.rollout_id is None:
-            rollout = await operations.create_rollout(
-                self._pool_id, item.request, idempotency_key=item.key
-            )
-            item.rollout_id = rollout_id_of(rollout)
+            item.rollout_id = rollout_id_of(await scope.create(item.request, item.key))
         # One that has just ended, or is gone, does not go on either.
         with contextlib.suppress(ConflictError, NotFoundError):
-            await operations.cancel_rollout(self._pool_id, item.rollout_id)
+            await scope.cancel(item.rollout_id)
 
     async def _run_item(
         self, index: int, item: InFlight, sha: str, admission: AdmissionRecord | None
@@ -141,52 +134,40 @@ class AsyncFleetWorker:
 
     async def _once(self, index: int, attempt: int, item: InFlight, sha: str) -> dict[str, Any]:
         """Run one rollout to its end, and return it with its summary."""
-        operations, pool_id, caller = self._operations, self._pool_id, self._caller
+        scope, caller = self._scope, self._caller
         item.key = self._run.key(index, attempt)
         rollout: dict[str, Any] = {}
         if item.rollout_id is None:
             validate_pool_rollout_request(item.request, context="run_many")
-            rollout = await caller.call(lambda: self._create(item), creates=True)
+            rollout = await caller.call(lambda: scope.create(item.request, item.key), creates=True)
             item.rollout_id = rollout_id_of(rollout)
             await self._write(AdmissionRecord(index, attempt, sha, item.rollout_id))
         rollout_id = item.rollout_id
         if not is_final(rollout):
             rollout = await self._follow(rollout_id)
-        summary = await caller.call(lambda: operations.get_rollout_summary(pool_id, rollout_id))
+        summary = await caller.call(lambda: scope.summary(rollout_id))
         return {**rollout, "summary": summary}
-
-    async def _create(self, item: InFlight) -> dict[str, Any]:
-        operations, pool_id = self._operations, self._pool_id
-        try:
-            return await operations.create_rollout(pool_id, item.request, idempotency_key=item.key)
-        except ConflictError as error:
-            if not is_paused(error):
-                raise
-            failure = error
-        pool = await AsyncPoolOperations._on(operations._transport).get_pool(pool_id)
-        raise lost_pool(pool, pool_id) or failure
 
     async def _follow(self, rollout_id: str) -> dict[str, Any]:
         """Follow a rollout's events, and poll it whenever they end or where there are none."""
-        operations, pool_id = self._operations, self._pool_id
-        watch = _Watch()
+        scope, watch = self._scope, _Watch()
         idle_polls = 0
         while True:
             if watch.is_possible:
                 before = watch.events
                 await self._watch(rollout_id, watch)
                 idle_polls = 0 if watch.events > before else idle_polls
-            rollout = await self._caller.call(lambda: operations.get_rollout(pool_id, rollout_id))
+            rollout = await self._caller.call(lambda: scope.get(rollout_id))
             if is_final(rollout):
                 return rollout
             idle_polls += 1
-            pause = backoff(idle_polls, self._operations._transport.random)
+            pause = backoff(idle_polls, scope.transport.random)
             await self._caller.sleep(pause * (BROKEN_SHARE if watch.is_possible else 1.0))
 
     async def _watch(self, rollout_id: str, watch: _Watch) -> None:
         """Read the rollout's events until its last one, or until the stream breaks."""
-        transport = self._operations._transport
-        operation, call = self._operations._events_call(self._pool_id, rollout_id, watch.cursor)
+        transport = self._scope.transport
+        operation, call = self._scope.events(rollout_id, watch.cursor)
         try:
             response = await self._caller.call(lambda: transport.open_stream(operation, dict(call)))
         except SynthPoolsError:

@@ -1,17 +1,13 @@
-"""``client.agent_rollouts``: rollouts of all pools and their artifacts, under short names."""
+"""``client.agent_rollouts``: rollouts of all pools, under short names."""
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from synth_pools._client._async.downloads import save_content
-from synth_pools._client._async.facade.agent_rollouts import AsyncAgentRolloutOperations
-from synth_pools._client._async.facade.base import AsyncNamespace
+from synth_pools._client._async.fleet.runs import AsyncAgentRolloutRunner
+from synth_pools._client._async.namespaces.artifact_files import AsyncArtifactFiles
 from synth_pools._client._async.waiters import wait_for_rollout
 from synth_pools._client.arguments import check_flag, check_limit
-from synth_pools._client.http.content import OnProgress
 
 if TYPE_CHECKING:
     from synth_pools._client._async.event_stream import AsyncEventStream
@@ -19,134 +15,8 @@ if TYPE_CHECKING:
     from synth_pools_api.requests import PlainRequest, RolloutBatchRequestDict, RolloutRequestDict
 
 
-class AsyncArtifactFiles(AsyncNamespace):
-    """Artifacts of a rollout, as bytes or as files.
-
-    Those that write a file return its path. ``to`` is a file, or a folder that exists, in which the
-    file gets the name that it has at the service, without anything in it that would lead elsewhere.
-    The file is there only once it is whole: until then it has another name beside it, and where
-    the download fails nothing of it is left, and a file that was there before is as it was. A
-    connection that breaks is taken up again where it broke, in up to ``max_retries`` further
-    requests. ``on_progress`` is called with the number of bytes that are here and the number that
-    there will be, None where the service does not say; what it raises ends the download.
-
-    They raise, beside what `AsyncOperations` names:
-        NotFoundError: There is no such rollout or artifact, or its content is no longer kept
-            (``code`` is ``artifact_expired``).
-        ContentMismatchError: What came is not what the service names by its SHA-256.
-        OSError: The file cannot be written.
-    """
-
-    _client: AsyncAgentRolloutOperations
-
-    async def artifact(self, rollout_id: str, path: str) -> bytes:
-        """Get the content of an artifact, checked against the SHA-256 that the service names.
-
-        Like all downloads it goes on where a connection broke, in up to ``max_retries`` further
-        requests. For one that should not be in memory, or whose progress should be seen, see
-        ``agent_rollouts.download_artifact``.
-
-        Args:
-            rollout_id: Id of the rollout.
-            path: The artifact's ``path``, or its ``artifact_id``.
-
-        Returns:
-            The content.
-
-        Raises:
-            NotFoundError: There is no such rollout or artifact, or its content is no longer kept
-                (``code`` is ``artifact_expired``).
-            ContentMismatchError: What came is something else.
-        """
-        return await self._client.get_global_rollout_artifact(rollout_id, path)
-
-    async def artifacts_zip(self, rollout_id: str) -> bytes:
-        """Get a ZIP archive of all artifacts of a rollout, each under its ``path``.
-
-        Args:
-            rollout_id: Id of the rollout.
-
-        Returns:
-            The archive.
-
-        Raises:
-            NotFoundError: There is no such rollout.
-        """
-        return await self._client.get_global_rollout_artifacts_zip(rollout_id)
-
-    async def support_bundle(self, rollout_id: str) -> bytes:
-        """Get a ZIP archive of all that the service knows of a rollout, without secrets.
-
-        Args:
-            rollout_id: Id of the rollout.
-
-        Returns:
-            The archive.
-
-        Raises:
-            NotFoundError: There is no such rollout.
-        """
-        return await self._client.get_global_rollout_support_bundle(rollout_id)
-
-    async def download_artifact(
-        self,
-        rollout_id: str,
-        path: str,
-        to: str | os.PathLike[str],
-        *,
-        on_progress: OnProgress | None = None,
-    ) -> Path:
-        """Write an artifact to a file.
-
-        Args:
-            rollout_id: Id of the rollout.
-            path: The artifact's ``path``, or its ``artifact_id``.
-            to: The file, or the folder for it.
-            on_progress: Called as bytes come.
-        """
-        call = self._client._artifact_call(rollout_id, path)
-        return await save_content(self._client._transport, *call, to, path, on_progress)
-
-    async def download_artifacts_zip(
-        self,
-        rollout_id: str,
-        to: str | os.PathLike[str],
-        *,
-        on_progress: OnProgress | None = None,
-    ) -> Path:
-        """Write a ZIP archive of all artifacts of a rollout to a file.
-
-        Args:
-            rollout_id: Id of the rollout.
-            to: The file, or the folder for ``<rollout_id>-artifacts.zip``.
-            on_progress: Called as bytes come.
-        """
-        call, name = self._client._archive_call(rollout_id), f"{rollout_id}-artifacts.zip"
-        return await save_content(self._client._transport, *call, to, name, on_progress)
-
-    async def download_support_bundle(
-        self,
-        rollout_id: str,
-        to: str | os.PathLike[str],
-        *,
-        on_progress: OnProgress | None = None,
-    ) -> Path:
-        """Write all that the service knows of a rollout, without secrets, to a ZIP archive.
-
-        Args:
-            rollout_id: Id of the rollout.
-            to: The file, or the folder for ``<rollout_id>-support.zip``.
-            on_progress: Called as bytes come.
-        """
-        call, name = self._client._bundle_call(rollout_id), f"{rollout_id}-support.zip"
-        return await save_content(self._client._transport, *call, to, name, on_progress)
-
-
-class AsyncAgentRolloutsNamespace(AsyncArtifactFiles):
+class AsyncAgentRolloutsNamespace(AsyncAgentRolloutRunner, AsyncArtifactFiles):
     """``client.agent_rollouts``: rollouts without naming their pool."""
-
-    def __init__(self, client: AsyncAgentRolloutOperations) -> None:
-        self._client = client
 
     def iter(
         self,

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from synth_pools._client._async.facade.agent_rollouts import AsyncAgentRolloutOperations
 from synth_pools._client._async.fleet.runs import AsyncRolloutRunner
+from synth_pools._client._async.namespaces.artifact_files import AsyncPoolArtifactFiles
+from synth_pools._client.arguments import (
+    batch_of_pool,
+    check_idempotency_key,
+    path_segment,
+    request_of_pool,
+)
 
 if TYPE_CHECKING:
     from synth_pools._client._async.event_stream import AsyncEventStream
     from synth_pools._client._async.pagination import AsyncEventPages, AsyncItems
-    from synth_pools_api.requests import PlainRequest, RolloutRequestDict
+    from synth_pools_api.requests import PlainRequest, RolloutBatchRequestDict, RolloutRequestDict
 
 
-class AsyncRolloutsNamespace(AsyncRolloutRunner):
+class AsyncRolloutsNamespace(AsyncRolloutRunner, AsyncPoolArtifactFiles):
     """``client.rollouts``: the rollouts of one pool."""
 
     def iter(
@@ -99,6 +107,87 @@ class AsyncRolloutsNamespace(AsyncRolloutRunner):
             ValidationFailedError: The request is invalid; the message names the fields.
         """
         return await self._client.create_rollout(pool_id, request, idempotency_key=idempotency_key)
+
+    async def validate(
+        self, pool_id: str, request: RolloutRequestDict | PlainRequest
+    ) -> dict[str, Any]:
+        """Check a request as `create_rollout` would; nothing is created.
+
+        It is `agent_rollouts.validate` of the request with this ``pool_id`` in it.
+
+        Args:
+            pool_id: Id of the pool.
+            request: Any mapping; what is wrong with it is for the service to say, its keys too.
+
+        Returns:
+            ``{"valid": ..., "errors": [...], "pool_id": ...}``: each error with ``loc``, ``msg``
+            and ``type``; the pool is this one, None where it would not get the rollout.
+
+        Raises:
+            RequestValidationError: ``request`` names another pool; nothing was sent.
+        """
+        placed = request_of_pool(path_segment(pool_id, "pool_id"), request, context="validate")
+        return await self._of_all().validate_rollout(placed)
+
+    async def create_batch(
+        self,
+        pool_id: str,
+        request: RolloutBatchRequestDict | PlainRequest,
+        *,
+        idempotency_key: str | None = None,
+    ) -> dict[str, Any]:
+        """Start many rollouts on a pool, each on its own: one that is refused stops no other.
+
+        It is `agent_rollouts.create_batch` of the batch with this ``pool_id`` in it.
+
+        Args:
+            pool_id: Id of the pool.
+            request: ``{"rollouts": [...]}``: up to 1000 requests as `create_rollout` takes them.
+            idempotency_key: 1 to 255 visible ASCII characters. A repeated call with the same key
+                returns the rollouts of the first one, and starts only what was refused before.
+
+        Returns:
+            ``{"items": [...], "admitted": ..., "refused": ...}``: for each request, in order, its
+            ``index``, the ``status`` that it would have got alone, and its ``rollout`` or, where
+            that is None, its ``error``.
+
+        Raises:
+            RequestValidationError: ``request`` is not of this shape, or it or one of its rollouts
+                names another pool; nothing was sent.
+            ConflictError: The key belongs to another batch.
+        """
+        batch = batch_of_pool(path_segment(pool_id, "pool_id"), request)
+        return await self._of_all().create_rollout_batch(batch, idempotency_key=idempotency_key)
+
+    async def replay(
+        self, pool_id: str, rollout_id: str, *, idempotency_key: str | None = None
+    ) -> dict[str, Any]:
+        """Start a rollout with the request, task and pool of an earlier one, whatever its state.
+
+        It is `agent_rollouts.replay` of a rollout that is first asked for under its pool.
+
+        Args:
+            pool_id: Id of the pool.
+            rollout_id: The earlier rollout.
+            idempotency_key: 1 to 255 visible ASCII characters. A repeated call with the same key
+                returns the rollout of the first one.
+
+        Returns:
+            The new rollout, which names the earlier one in ``replay_of``; where the request has
+            ``"mode": "sync"``, once it is finished.
+
+        Raises:
+            NotFoundError: The pool has no such rollout, or its task is gone.
+            ConflictError: The pool is not active.
+        """
+        key = check_idempotency_key(idempotency_key)
+        look = self._client._summary_call(pool_id, rollout_id)
+        transport = await self._client._transport.after(*look)
+        operations = AsyncAgentRolloutOperations._on(transport)
+        return await operations.replay_rollout(rollout_id, idempotency_key=key)
+
+    def _of_all(self) -> AsyncAgentRolloutOperations:
+        return AsyncAgentRolloutOperations._on(self._client._transport)
 
     async def get(self, pool_id: str, rollout_id: str) -> dict[str, Any]:
         """Get a rollout as it is now: its status, and its result once it is finished.

@@ -60,11 +60,7 @@ class AgentRolloutOperations(Operations):
         """
         validate_pool_rollout_request(request, context="create_global_rollout")
         return self._transport.request(
-            "create_global_rollout",
-            api.agent_rollouts.create_global_rollout._get_kwargs(
-                body=request_body(request),
-                idempotency_key=or_unset(check_idempotency_key(idempotency_key)),
-            ),
+            "create_global_rollout", self._global_creation(request, idempotency_key)
         )
 
     def validate_rollout(self, request: RolloutRequestDict | PlainRequest) -> dict[str, Any]:
@@ -205,6 +201,21 @@ class AgentRolloutOperations(Operations):
             "rollouts",
             cursor,
             prefetch,
+        )
+
+    def _global_creation(
+        self, request: RolloutRequestDict | PlainRequest, idempotency_key: str | None
+    ) -> Call:
+        return api.agent_rollouts.create_global_rollout._get_kwargs(
+            body=request_body(request),
+            idempotency_key=or_unset(check_idempotency_key(idempotency_key)),
+        )
+
+    def _global_events_call(self, rollout_id: str, cursor: str | None) -> tuple[OperationId, Call]:
+        rollout_id = path_segment(rollout_id, "rollout_id")
+        build = api.agent_rollouts.stream_global_rollout_events._get_kwargs
+        return "stream_global_rollout_events", build(
+            rollout_id, cursor=or_unset(query_text(cursor, "cursor")), **STREAM
         )
 
     def _global_path(self, rollout_id: str) -> RolloutPath:
@@ -353,13 +364,7 @@ class AgentRolloutOperations(Operations):
         Raises:
             NotFoundError: There is no such rollout (when iterated).
         """
-        rollout_id = path_segment(rollout_id, "rollout_id")
-        return self._stream(
-            "stream_global_rollout_events",
-            api.agent_rollouts.stream_global_rollout_events._get_kwargs(
-                rollout_id, cursor=or_unset(query_text(cursor, "cursor")), **STREAM
-            ),
-        )
+        return self._stream(*self._global_events_call(rollout_id, cursor))
 
     def get_global_rollout_event_page(
         self, rollout_id: str, *, after_sequence: int = 0, limit: int = 200

@@ -17,8 +17,12 @@ from synth_pools_api.operations import OperationId
 from synth_pools_api.types import UNSET, Unset
 
 if TYPE_CHECKING:
+    import os
+    from pathlib import Path
+
     from synth_pools._client._sync.event_stream import EventStream
     from synth_pools._client._sync.pagination import EventPages, Items
+    from synth_pools._client.http.content import OnProgress
 
 T = TypeVar("T")
 
@@ -41,6 +45,8 @@ class Operations:
     """
 
     _transport: Transport
+    # Look-up that comes before a download, and whose refusal is the download's.
+    _first: tuple[OperationId, Call] | None = None
 
     @classmethod
     def _on(cls, transport: Transport) -> Self:
@@ -70,7 +76,19 @@ class Operations:
     def _content(self, operation: OperationId, call: Call) -> bytes:
         from synth_pools._client._sync.downloads import read_content  # saves 2 ms
 
-        return read_content(self._transport, operation, call)
+        return read_content(self._transport, operation, call, self._first)
+
+    def _save(
+        self,
+        operation: OperationId,
+        call: Call,
+        to: str | os.PathLike[str],
+        name: str,
+        on_progress: OnProgress | None,
+    ) -> Path:
+        from synth_pools._client._sync.downloads import save_content  # saves 2 ms
+
+        return save_content(self._transport, operation, call, to, name, on_progress, self._first)
 
     @staticmethod
     def _items(

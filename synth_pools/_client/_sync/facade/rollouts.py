@@ -258,11 +258,7 @@ class RolloutOperations(Operations):
         Raises:
             NotFoundError: There is no such rollout.
         """
-        pool_id = path_segment(pool_id, "pool_id")
-        rollout_id = path_segment(rollout_id, "rollout_id")
-        return self._transport.request(
-            "get_rollout_summary", api.rollouts.get_rollout_summary._get_kwargs(pool_id, rollout_id)
-        )
+        return self._transport.request(*self._summary_call(pool_id, rollout_id))
 
     def stream_rollout_events(
         self, pool_id: str, rollout_id: str, *, cursor: str | None = None
@@ -358,6 +354,12 @@ class RolloutOperations(Operations):
             body=request_body(request),
             idempotency_key=or_unset(check_idempotency_key(idempotency_key)),
         )
+
+    def _summary_call(self, pool_id: str, rollout_id: str) -> tuple[OperationId, Call]:
+        pool_id = path_segment(pool_id, "pool_id")
+        rollout_id = path_segment(rollout_id, "rollout_id")
+        build = api.rollouts.get_rollout_summary._get_kwargs
+        return "get_rollout_summary", build(pool_id, rollout_id)
 
     def _path(self, pool_id: str, rollout_id: str) -> RolloutPath:
         from synth_pools._client._sync.waiters import RolloutPath  # saves 2 ms

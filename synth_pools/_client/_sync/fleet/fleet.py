@@ -1,7 +1,7 @@
 # Derived by `make generate`. Change the file that it comes from:
 # synth_pools/_client/_async/fleet/fleet.py
 
-"""Fleet of rollouts on one pool: `run_many`."""
+"""Fleet of rollouts: `run_many`."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import warnings
 from types import TracebackType
 from typing import Any, Self
 
-from synth_pools._client._sync.fleet.engine import FleetEngine, FleetOptions
+from synth_pools._client._sync.fleet.engine import FleetEngine
 from synth_pools._client._sync.transport import Transport
+from synth_pools._client.fleet.options import FleetOptions, check_requests
 from synth_pools._client.fleet.outcomes import (
     FleetProgress,
     RolloutOutcome,
@@ -39,9 +40,10 @@ class Fleet(Runnable[FleetProgress], Closeable):
     """
 
     def __init__(
-        self, transport: Transport, pool_id: str, requests: Any, options: FleetOptions
+        self, transport: Transport, pool_id: str | None, requests: Any, options: FleetOptions
     ) -> None:
         self._engine: FleetEngine | None = None
+        check_requests(requests)
         self._engine = FleetEngine(transport, pool_id, requests, options)
 
     @property

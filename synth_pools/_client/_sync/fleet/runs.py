@@ -6,30 +6,26 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Literal
 
+from synth_pools._client._sync.facade.agent_rollouts import AgentRolloutOperations
 from synth_pools._client._sync.facade.base import Namespace
 from synth_pools._client._sync.facade.rollouts import RolloutOperations
 from synth_pools._client.arguments import (
     check_callback,
-    check_choice,
-    check_count,
     check_flag,
     check_idempotency_key,
     check_limit,
-    check_seconds,
     path_segment,
     validate_pool_rollout_request,
 )
-from synth_pools.errors import RequestValidationError
 
 if TYPE_CHECKING:
     from synth_pools._client._sync.fleet.fleet import Fleet
+    from synth_pools._client._sync.transport import Transport
     from synth_pools._client.fleet.outcomes import FleetProgress, RolloutOutcome
     from synth_pools_api.requests import PlainRequest, RolloutRequestDict
-
-_MOST_IN_FLIGHT = 10_000
 
 
 class RolloutRunner(Namespace):
@@ -67,24 +63,14 @@ class RolloutRunner(Namespace):
                 it was seen last.
             RequestValidationError: An argument is refused; nothing was sent.
         """
-        # 3 ms, which the short names beside it do without.
-        from synth_pools._client._sync.waiters import Waiter
-        from synth_pools._client.fleet.outcomes import rollout_id_of
-
-        validate_pool_rollout_request(request, context="run")
-        check_callback(on_event, "on_event")
-        check_limit(timeout, "timeout")
-        check_flag(cancel_on_timeout, "cancel_on_timeout")
-        check_idempotency_key(idempotency_key)
-        client = self._client
-        pool_id = path_segment(pool_id, "pool_id")
-        waiter = Waiter(client._transport, timeout)
-        created = waiter.create(client._creation(pool_id, request, idempotency_key))
-        return waiter.finish(
-            client._path(pool_id, rollout_id_of(created)),
-            cancel_on_timeout=cancel_on_timeout,
+        return _run(
+            self._client._transport,
+            path_segment(pool_id, "pool_id"),
+            request,
             on_event=on_event,
-            with_summary=True,
+            timeout=timeout,
+            cancel_on_timeout=cancel_on_timeout,
+            idempotency_key=idempotency_key,
         )
 
     def run_many(
@@ -140,32 +126,161 @@ class RolloutRunner(Namespace):
             RequestValidationError: An argument is refused; nothing was sent.
         """
         # 10 ms, which the short names beside it do without.
-        from synth_pools._client._sync.fleet.engine import FleetOptions
         from synth_pools._client._sync.fleet.fleet import Fleet
-        from synth_pools._client.fleet.journal_file import journal_path
+        from synth_pools._client.fleet.options import FleetOptions
 
-        check_callback(on_result, "on_result")
-        if not isinstance(progress, bool):
-            check_callback(progress, "progress")
-        check_flag(fail_fast, "fail_fast")
-        check_flag(in_order, "in_order")
-        if isinstance(requests, Mapping | str | bytes):
-            raise RequestValidationError(
-                f"requests must be an iterable of requests, not one {type(requests).__name__}"
-            )
         options = FleetOptions(
-            max_in_flight=check_count(
-                max_in_flight, "max_in_flight", least=1, most=_MOST_IN_FLIGHT
-            ),
+            max_in_flight=max_in_flight,
             on_result=on_result,
-            journal=journal_path(journal),
+            journal=journal,
             fail_fast=fail_fast,
-            retries=check_count(retries, "retries", least=0, most=1000),
+            retries=retries,
             progress=progress,
             in_order=in_order,
-            on_interrupt=check_choice(on_interrupt, "on_interrupt", ("leave", "cancel")),
-            patience=check_seconds(patience, "patience"),
-            repeats=check_count(repeats, "repeats", least=1, most=_MOST_IN_FLIGHT),
-            total=None if total is None else check_count(total, "total", least=0, most=2**53),
+            on_interrupt=on_interrupt,
+            patience=patience,
+            repeats=repeats,
+            total=total,
         )
-        return Fleet(self._client._transport, path_segment(pool_id, "pool_id"), requests, options)
+        pool_id = path_segment(pool_id, "pool_id")
+        return Fleet(self._client._transport, pool_id, requests, options)
+
+
+class AgentRolloutRunner(Namespace):
+    """Methods of ``client.agent_rollouts`` that run rollouts to their end."""
+
+    def __init__(self, client: AgentRolloutOperations) -> None:
+        self._client = client
+
+    def run(
+        self,
+        request: RolloutRequestDict | PlainRequest,
+        *,
+        on_event: Callable[[dict[str, Any]], Any] | None = None,
+        timeout: float | None = None,
+        cancel_on_timeout: bool = False,
+        idempotency_key: str | None = None,
+    ) -> dict[str, Any]:
+        """Start a rollout on the pool that it names or the service chooses, and follow it.
+
+        Args:
+            request: What to run, see `create_global_rollout`.
+            on_event: Called with each of its events.
+            timeout: Seconds for all of it; None for no limit.
+            cancel_on_timeout: Cancel the rollout when the time is over, which may take 10 seconds
+                more; else it is left as it is.
+            idempotency_key: See `create_global_rollout`.
+
+        Returns:
+            The rollout, completed, failed or cancelled, with its summary under ``summary``.
+
+        Raises:
+            WaitTimeoutError: It has not ended in time, or its summary has not come; ``last`` is how
+                it was seen last.
+            ConflictError: No active pool can take it.
+            RequestValidationError: An argument is refused; nothing was sent.
+        """
+        return _run(
+            self._client._transport,
+            None,
+            request,
+            on_event=on_event,
+            timeout=timeout,
+            cancel_on_timeout=cancel_on_timeout,
+            idempotency_key=idempotency_key,
+        )
+
+    def run_many(
+        self,
+        requests: Iterable[RolloutRequestDict | PlainRequest]
+        | Iterable[RolloutRequestDict | PlainRequest],
+        *,
+        max_in_flight: int = 64,
+        on_result: Callable[[RolloutOutcome], Any] | None = None,
+        journal: str | os.PathLike[str] | None = None,
+        fail_fast: bool = False,
+        retries: int = 0,
+        progress: Callable[[FleetProgress], Any] | bool | None = None,
+        in_order: bool = False,
+        on_interrupt: Literal["leave", "cancel"] = "leave",
+        patience: float = 600.0,
+        repeats: int = 1,
+        total: int | None = None,
+    ) -> Fleet:
+        """Make a fleet over pools: each rollout on the pool that it names or the service chooses.
+
+        It is what `rollouts.run_many` makes, which says more of each argument. All pools slow down
+        together: where one is paused or full, the requests of the others wait as well. A request
+        that names no pool waits while no pool is active and one may become so.
+
+        Args:
+            requests: What to run, see `create_global_rollout`.
+            max_in_flight: Most rollouts at a time, 1 to 10,000, over all pools.
+            on_result: Called with each outcome, one after the other.
+            journal: A file by which the same call goes on after a crash.
+            fail_fast: End at the first rollout that does not complete.
+            retries: How often a rollout that failed is run again; the service may choose another
+                pool for it.
+            progress: Called with the counts after each outcome; True shows them.
+            in_order: Report in the order of the requests; else in the order in which they end.
+            on_interrupt: What to do with rollouts under way when the fleet ends early: ``"leave"``
+                or ``"cancel"`` them.
+            patience: Seconds for which the service may be away before a request ends with the
+                error.
+            repeats: How often each request is run; outcomes of the same one share their ``group``.
+            total: How many requests there are, where that cannot be asked of ``requests``.
+
+        Returns:
+            The fleet: iterate over its outcomes.
+
+        Raises:
+            RequestValidationError: An argument is refused; nothing was sent.
+        """
+        # 10 ms, which the short names beside it do without.
+        from synth_pools._client._sync.fleet.fleet import Fleet
+        from synth_pools._client.fleet.options import FleetOptions
+
+        options = FleetOptions(
+            max_in_flight=max_in_flight,
+            on_result=on_result,
+            journal=journal,
+            fail_fast=fail_fast,
+            retries=retries,
+            progress=progress,
+            in_order=in_order,
+            on_interrupt=on_interrupt,
+            patience=patience,
+            repeats=repeats,
+            total=total,
+        )
+        return Fleet(self._client._transport, None, requests, options)
+
+
+def _run(
+    transport: Transport,
+    pool_id: str | None,
+    request: RolloutRequestDict | PlainRequest,
+    *,
+    on_event: Callable[[dict[str, Any]], Any] | None,
+    timeout: float | None,
+    cancel_on_timeout: bool,
+    idempotency_key: str | None,
+) -> dict[str, Any]:
+    # 3 ms, which the short names beside it do without.
+    from synth_pools._client._sync.fleet.scope import RolloutScope
+    from synth_pools._client._sync.waiters import Waiter
+    from synth_pools._client.fleet.outcomes import rollout_id_of
+
+    validate_pool_rollout_request(request, context="run")
+    check_callback(on_event, "on_event")
+    check_limit(timeout, "timeout")
+    check_flag(cancel_on_timeout, "cancel_on_timeout")
+    check_idempotency_key(idempotency_key)
+    scope, waiter = RolloutScope(transport, pool_id), Waiter(transport, timeout)
+    created = waiter.create(*scope.creation(request, idempotency_key))
+    return waiter.finish(
+        scope.path(rollout_id_of(created)),
+        cancel_on_timeout=cancel_on_timeout,
+        on_event=on_event,
+        with_summary=True,
+    )

@@ -1,0 +1,102 @@
+# Derived by `make generate`. Change the file that it comes from:
+# synth_pools/_client/_async/fleet/scope.py
+
+"""Rollouts of a run: those of one pool, or those of any."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from synth_pools._client._sync.facade.agent_rollouts import AgentRolloutOperations
+from synth_pools._client._sync.facade.pools import PoolOperations
+from synth_pools._client._sync.facade.rollouts import RolloutOperations
+from synth_pools._client._sync.transport import Transport
+from synth_pools._client._sync.waiters import RolloutPath, lost_pool
+from synth_pools._client.fleet.error_category import is_paused
+from synth_pools._client.http.request_builder import Call
+from synth_pools.errors import ConflictError
+from synth_pools_api.operations import OperationId
+
+_MAY_BECOME_ACTIVE = ("paused", "warming", "building", "uploading", "created")
+
+
+class RolloutScope:
+    """The operations that a run needs, with or without a pool in their paths.
+
+    Args:
+        transport: How to ask.
+        pool_id: The pool; None for whichever a request names or the service chooses.
+    """
+
+    def __init__(self, transport: Transport, pool_id: str | None) -> None:
+        self.transport = transport
+        self.pool_id = pool_id
+        self._of_pool = RolloutOperations._on(transport)
+        self._of_all = AgentRolloutOperations._on(transport)
+
+    def creation(self, request: Any, idempotency_key: str | None) -> tuple[OperationId, Call]:
+        """Return the call that starts a rollout."""
+        if self.pool_id is None:
+            return "create_global_rollout", self._of_all._global_creation(request, idempotency_key)
+        return "create_rollout", self._of_pool._creation(self.pool_id, request, idempotency_key)
+
+    def path(self, rollout_id: str) -> RolloutPath:
+        """Return the path of a rollout."""
+        if self.pool_id is None:
+            return self._of_all._global_path(rollout_id)
+        return self._of_pool._path(self.pool_id, rollout_id)
+
+    def events(self, rollout_id: str, cursor: str | None) -> tuple[OperationId, Call]:
+        """Return the call that streams the events of a rollout."""
+        if self.pool_id is None:
+            return self._of_all._global_events_call(rollout_id, cursor)
+        return self._of_pool._events_call(self.pool_id, rollout_id, cursor)
+
+    def create(self, request: Any, idempotency_key: str) -> dict[str, Any]:
+        """Start a rollout.
+
+        Raises:
+            PoolFailedError: Its pool has failed or is archived.
+            ConflictError: It is refused; with ``pool_not_active`` where that may pass.
+        """
+        try:
+            return self.transport.request(*self.creation(request, idempotency_key))
+        except ConflictError as error:
+            if not is_paused(error) and error.code != "no_active_pool":
+                raise
+            failure = error
+        raise self._refusal(request, failure)
+
+    def get(self, rollout_id: str) -> dict[str, Any]:
+        """Get a rollout."""
+        if self.pool_id is None:
+            return self._of_all.get_global_rollout(rollout_id)
+        return self._of_pool.get_rollout(self.pool_id, rollout_id)
+
+    def summary(self, rollout_id: str) -> dict[str, Any]:
+        """Get the summary of a rollout."""
+        if self.pool_id is None:
+            return self._of_all.get_global_rollout_summary(rollout_id)
+        return self._of_pool.get_rollout_summary(self.pool_id, rollout_id)
+
+    def cancel(self, rollout_id: str) -> None:
+        """Cancel a rollout."""
+        if self.pool_id is None:
+            self._of_all.cancel_global_rollout(rollout_id)
+        else:
+            self._of_pool.cancel_rollout(self.pool_id, rollout_id)
+
+    def _refusal(self, request: Any, failure: ConflictError) -> Exception:
+        """Tell the refusal of a pool that may be active again from that of one that is lost."""
+        pools = PoolOperations._on(self.transport)
+        pool_id = request.get("pool_id") if self.pool_id is None else self.pool_id
+        if pool_id is not None:
+            return lost_pool(pools.get_pool(pool_id), pool_id) or failure
+        for state in _MAY_BECOME_ACTIVE:
+            if (pools.list_pools(state=state, limit=1)).get("items"):
+                # It waits for one of these, as it would if its request named it.
+                passing = copy.copy(failure)
+                passing.code = "pool_not_active"
+                return passing
+        return failure
