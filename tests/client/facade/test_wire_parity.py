@@ -98,6 +98,10 @@ def test_every_call_sends_and_returns_the_same(server: RecordingServer, variant:
         assert repr(got) == repr(wanted), f"{call}: 1 and 1.0 are equal, and not the same JSON"
 
 
+def _parts(name: str) -> tuple[str, str, str]:
+    return name.partition(".")
+
+
 def test_the_table_holds_the_whole_published_surface() -> None:
     reference = {call.name.split(".")[0] if "." in call.name else call.name for call in CALLS}
     public = {
@@ -116,7 +120,9 @@ def test_the_table_holds_the_whole_published_surface() -> None:
     for namespace in ("rollouts", "agent_rollouts", "tasks", "metrics"):
         nested = {name for name in dir(getattr(client, namespace)) if not name.startswith("_")}
         nested -= {"iter", "wait", "run", "run_many", "event_pages"}
-        nested -= {name.partition(".")[2] for name in later if name.startswith(f"{namespace}.")}
+        # What one of the two has later, the other has with it.
+        sisters = ("rollouts", "agent_rollouts") if "rollouts" in namespace else (namespace,)
+        nested -= {short for first, _, short in map(_parts, later) if first in sisters}
         assert nested == {
             call.name.partition(".")[2] for call in CALLS if call.name.startswith(f"{namespace}.")
         }

@@ -1,12 +1,11 @@
 # Derived by `make generate`. Change the file that it comes from:
 # tests/client/async_/test_same_abilities.py
 
-"""What `rollouts` and `agent_rollouts` do without operations of their own, on a real backend."""
+"""Calls that `rollouts` or `agent_rollouts` makes by the other's operations, on the backend."""
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -36,9 +35,13 @@ def backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield server
 
 
+def names(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()]
+
+
 @pytest.fixture
 def sent() -> list[str]:
-    """What the client sends, as method and path."""
+    """Requests of the client, as method and path."""
     return []
 
 
@@ -99,7 +102,7 @@ def test_a_pool_has_no_rollout_of_another(
             call()
     assert set(sent) == {f"GET /v1/pools/{other}/rollouts/{rollout_id}/summary"}
     assert len(sent) == len(calls)
-    assert not os.listdir(tmp_path)
+    assert not names(tmp_path)
     assert not backend.get(f"/v1/pools/{other}/rollouts")["items"]
 
 
