@@ -119,6 +119,8 @@ class Connection(H11Protocol):
 
     def on_response_complete(self) -> None:
         self._waiting_since = self.loop.time()
+        # Each of the two has the other: without this only the garbage collector would free them.
+        vars(self.cycle).pop("receive", None)
         super().on_response_complete()
         # Not where the next of several requests that came together is being answered.
         if self._half_closed is not None and not self._is_answering():
