@@ -17,6 +17,7 @@ from typing import Any
 # it along that the interpreter has not loaded by itself.
 _BEGUN = (time.perf_counter(), time.process_time())
 _STREAMS = 250
+_FLEET_ROUNDS = 3
 _KEY = "sk_bench_0123456789"
 _PATH = "/v1/pools/bench-pool"
 
@@ -106,7 +107,7 @@ def fleet_cost(url: str, colour: str, in_flight: int) -> float:
     The calls are those that `run_many` makes of a rollout that has ended when it is first asked
     about: create, events, get, summary; by as many tasks, or threads, as are in flight.
     """
-    requests: list[dict[str, Any]] = [{"seed": seed} for seed in range(max(2000, 2 * in_flight))]
+    requests: list[dict[str, Any]] = [{"seed": seed} for seed in range(max(2000, in_flight))]
     if colour == "sync":
         return _sync_fleet_cost(url, requests, in_flight)
     import asyncio
@@ -144,7 +145,7 @@ async def _async_fleet_cost(url: str, requests: list[dict[str, Any]], in_flight:
             return done
 
         taken: dict[str, list[float]] = {"fleet": [], "calls": []}
-        for _ in range(4):
+        for _ in range(_FLEET_ROUNDS):
             for name, run in (("calls", calls), ("fleet", fleet)):
                 begun = time.process_time()
                 _check(await run(), len(requests))
@@ -176,7 +177,7 @@ def _sync_fleet_cost(url: str, requests: list[dict[str, Any]], in_flight: int) -
             return True
 
         taken: dict[str, list[float]] = {"fleet": [], "calls": []}
-        for _ in range(4):
+        for _ in range(_FLEET_ROUNDS):
             begun = time.process_time()
             _check(sum(threads.map(one, requests)), len(requests))
             between = time.process_time()
