@@ -7,9 +7,11 @@ import multiprocessing
 import multiprocessing.synchronize
 import os
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from synth_pools.contract import run_contract
 from synth_pools.local import Limits, LocalBackend
 from tests.contract.faults.fault import DOCUMENT, Fault, Passing, error_response
 from tests.contract.faults.proxy import FaultProxy
@@ -98,3 +100,26 @@ WAYS: dict[str, Serving] = {
     "1.5 s a request": lambda: _behind(latency=1.5, jitter=0.5),
     "a busy machine": _on_a_busy_machine,
 }
+
+# Their runs last as long as what they wait for: minutes.
+SLOW_WAYS = ("0.3 s a request", "1.5 s a request")
+
+
+def try_way(way: str, seed: int) -> tuple[str, int, float, str]:
+    """Judge a backend that is served in one of these ways.
+
+    Args:
+        way: Its name.
+        seed: What the kit chooses by.
+
+    Returns:
+        The name, the exit code, the seconds that the run took, and what it said.
+    """
+    began = time.monotonic()
+    # Behind a slow line the generated requests would take an hour, and wait for nothing.
+    slow = ("schema", "model", "client") if way in SLOW_WAYS else ()
+    with WAYS[way]() as url:
+        report = run_contract(url, api_key=KEY, seed=seed, profile="quick", skip=slow)
+    said = [report.summary, *report.obstacles]
+    said += [f"{group.first.check}: {group.first.got}" for group in report.groups]
+    return way, report.exit_code, time.monotonic() - began, "; ".join(said)

@@ -24,6 +24,7 @@ requests, the state machine and the client as well (`--whole` does that). Writte
 def write_tables(
     caught: Sequence[tuple[Fault, Caught]],
     clean: Sequence[tuple[int, int, float, str]],
+    ways: Sequence[tuple[str, int, float, str]],
     profile: str,
     clean_profile: str,
 ) -> Iterator[str]:
@@ -49,3 +50,6 @@ def write_tables(
     for seed, code, _, said in clean:
         if code != 0:
             yield f"\n- seed {seed}: exit {code}, {said}"
+    yield "\n| served | exit code | seconds |\n|---|---|---|\n"
+    for way, code, seconds, said in ways:
+        yield f"| {way} | {code}{'' if code == 0 else f': {said}'} | {seconds:.0f} |\n"
