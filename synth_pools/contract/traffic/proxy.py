@@ -7,7 +7,7 @@ import http.client
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -16,6 +16,7 @@ from synth_pools.contract.http.reproduce import MASKED
 from synth_pools.contract.results import Exchange
 
 _SECONDS = 60.0
+_JUDGED_WITHIN = 5.0
 _KEPT = 64 * 1024 * 1024
 _CHUNK = 64 * 1024
 # Of one connection, not of the message.
@@ -35,7 +36,26 @@ class _Server(ThreadingHTTPServer):
     ) -> None:
         self.backend = urlsplit(backend)
         self.judge = judge
+        self._passing = 0
+        self._changed = threading.Condition()
         super().__init__(address, _Handler)
+
+    @contextlib.contextmanager
+    def passing(self) -> Iterator[None]:
+        """Count an exchange until it is judged: its client has the answer before that."""
+        with self._changed:
+            self._passing += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._passing -= 1
+                self._changed.notify_all()
+
+    def wait_until_judged(self) -> None:
+        """Wait for what has passed to be judged; not for streams that do not end."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._passing, _JUDGED_WITHIN)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Ignore a client that hangs up."""
@@ -51,6 +71,10 @@ class _Handler(BaseHTTPRequestHandler):
         """Write nothing: the output is the report's."""
 
     def _pass_on(self) -> None:
+        with self.server.passing():
+            self._judge_one()
+
+    def _judge_one(self) -> None:
         body = self._request_body()
         headers = tuple(
             (name.lower(), value)
@@ -199,4 +223,5 @@ class JudgingProxy:
 
     def __exit__(self, *_: object) -> None:
         self._server.shutdown()
+        self._server.wait_until_judged()
         self._server.server_close()

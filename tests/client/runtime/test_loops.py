@@ -15,6 +15,7 @@ import pytest
 import uvloop
 
 from synth_pools import AsyncContainerPoolsClient, ClientClosedError
+from synth_pools._client._async import connections
 from tests.support import faults
 from tests.support.fault_server import FaultServer
 from tests.support.leaks import KEY
@@ -63,8 +64,11 @@ def test_one_loop_after_the_other(
 
 @pytest.mark.filterwarnings("error")
 def test_a_client_that_is_dropped_closes_its_connections(
-    server: FaultServer, capfd: pytest.CaptureFixture[str]
+    server: FaultServer, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # A machine that is busy for longer than that would take a second connection.
+    monkeypatch.setattr(connections, "_CALLS", connections._CALLS._replace(idle_seconds=300.0))
+
     async def use() -> None:
         client = made(server)
         await client.get_pool(P)

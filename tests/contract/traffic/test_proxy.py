@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -132,3 +133,18 @@ def test_the_command_ends_with_a_verdict(backend: LocalBackend, tmp_path: Path) 
     assert out.splitlines()[-1].startswith("conforms: 1 of 1 operations")
     assert json.loads(file.read_text())["requests"] == 1
     assert len(json.loads(har.read_text())["log"]["entries"]) == 1
+
+
+def test_what_has_passed_is_judged_before_it_ends() -> None:
+    judged = threading.Event()
+
+    def judge(_: Exchange) -> None:
+        time.sleep(0.2)
+        judged.set()
+
+    # Nobody listens there.
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        with JudgingProxy(f"http://127.0.0.1:{taken.getsockname()[1]}", judge) as proxy:
+            assert httpx.get(f"{proxy.url}/health").status_code == 502
+        assert judged.is_set()
