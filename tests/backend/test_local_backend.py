@@ -30,6 +30,7 @@ from synth_pools.backend.errors import (
     StartTimeoutError,
 )
 from synth_pools.local import LocalBackend
+from tests.support.backend_server import logged_by
 
 
 def http(backend: LocalBackend) -> httpx.Client:
@@ -317,7 +318,7 @@ def test_an_error_of_the_application_reaches_the_caller_and_frees_everything(
         patched.setattr(local_backend, "create_app", lambda _: Starlette(lifespan=broken))
         with pytest.raises(LookupError, match="no store here"):
             LocalBackend(tmp_path).start()
-    assert caplog.records == []
+    assert logged_by(caplog, "synth_pools.backend.server", "asyncio", "uvicorn") == []
     with LocalBackend(tmp_path):
         pass
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import socket
 import time
 import uuid
@@ -13,6 +14,7 @@ from typing import Any, TypeVar
 
 import httpx
 import psutil
+import pytest
 from starlette.applications import Starlette
 
 from synth_pools.backend.api.app import create_app
@@ -171,3 +173,9 @@ def eventually(look: Callable[[], T | None], seconds: float = 60.0) -> T:
             return found
         assert time.monotonic() < deadline, f"nothing after {seconds} seconds, last {found!r}"
         time.sleep(0.01)
+
+
+def logged_by(caplog: pytest.LogCaptureFixture, *loggers: str) -> list[logging.LogRecord]:
+    """Records of these loggers and of those below them: servers that tests share write others."""
+    beginnings = tuple(f"{logger}." for logger in loggers)
+    return [record for record in caplog.records if f"{record.name}.".startswith(beginnings)]

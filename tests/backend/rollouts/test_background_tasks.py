@@ -13,6 +13,7 @@ from synth_pools.backend.limits import Limits
 from synth_pools.backend.rollouts.background_tasks import BackgroundTasks, cancel_all
 from synth_pools.backend.rollouts.capacity import AdmissionControl
 from synth_pools.backend.rollouts.scheduler import Begun, RunEnd, Scheduler
+from tests.support.backend_server import logged_by
 
 LIMIT = 10.0
 
@@ -57,7 +58,7 @@ async def test_a_crash_is_logged_and_harms_no_other(
     tasks.start(work())
     await asyncio.wait_for(done.wait(), LIMIT)
     await tasks.close(LIMIT)
-    [record] = caplog.records
+    [record] = logged_by(caplog, "synth_pools.backend.rollouts")
     assert record.exc_info is not None
     assert record.exc_info[0] is ZeroDivisionError
     assert len(failures) == 1

@@ -14,6 +14,7 @@ import pytest
 
 from synth_pools.backend.server.acceptor import Acceptor
 from synth_pools.backend.server.thread import loop_factory
+from tests.support.backend_server import logged_by
 
 LIMIT = 30.0
 
@@ -90,7 +91,7 @@ def test_clients_wait_while_files_are_short(number: int, caplog: pytest.LogCaptu
 
     with caplog.at_level(logging.INFO, "synth_pools"):
         assert run(scene) == []
-    assert caplog.records == []
+    assert logged_by(caplog, "synth_pools.backend.server") == []
 
 
 def test_a_client_that_left_keeps_nobody_out(caplog: pytest.LogCaptureFixture) -> None:
@@ -100,7 +101,7 @@ def test_a_client_that_left_keeps_nobody_out(caplog: pytest.LogCaptureFixture) -
 
     with caplog.at_level(logging.INFO, "synth_pools"):
         assert run(scene) == []
-    assert caplog.records == []
+    assert logged_by(caplog, "synth_pools.backend.server") == []
 
 
 def test_a_failure_is_told_and_passes(
@@ -113,7 +114,7 @@ def test_a_failure_is_told_and_passes(
         await echoed(listener)
 
     assert run(scene) == []
-    [record] = caplog.records
+    [record] = logged_by(caplog, "synth_pools.backend.server")
     assert "no client can be accepted" in record.getMessage()
 
 
