@@ -17,7 +17,7 @@ from tests.support.surface import P
 
 pytestmark = pytest.mark.system
 
-COUNT = 40_000
+COUNT = 10_000
 _FILES = Path("/proc/self/fd")
 
 
