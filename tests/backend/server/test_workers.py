@@ -46,6 +46,16 @@ async def test_what_a_function_returns_and_raises(workers: Workers) -> None:
     assert await workers.run(os.getpid) == own
 
 
+async def test_files_of_the_current_directory_are_not_run(
+    workers: Workers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("pickle", "synth_pools", "json"):
+        (tmp_path / f"{name}.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
+    monkeypatch.chdir(tmp_path)
+    assert await workers.run(os.getcwd) == str(tmp_path)
+    assert not (tmp_path / "ran").exists()
+
+
 async def test_the_loop_runs_while_a_process_works(workers: Workers) -> None:
     await workers.run(os.getpid)
     working = asyncio.create_task(workers.run(time.sleep, 0.3))
