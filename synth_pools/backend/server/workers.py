@@ -23,13 +23,15 @@ _T = TypeVar("_T")
 _PROGRAM = "from synth_pools.backend.server.workers import serve_calls; serve_calls()"
 # After that much idleness its memory goes back to the system.
 _IDLE_SECONDS = 20.0
+# A call takes seconds; a process that has stood still for this long would be in everybody's way.
+_CALL_SECONDS = 300.0
 _END_SECONDS = 2.0
 _TRIES = 3
 _MOST = 4
 
 
 class WorkerDiedError(Exception):
-    """A process ended before it had an answer, again and again."""
+    """A process ended, or stood still, before it had an answer, again and again."""
 
 
 class Workers:
@@ -53,7 +55,7 @@ class Workers:
             What it returns, pickled.
 
         Raises:
-            WorkerDiedError: The process ended each time that this was tried.
+            WorkerDiedError: The process ended, or stood still, each time that this was tried.
             Exception: What the function raises.
         """
         with uncounted():
@@ -66,8 +68,12 @@ class Workers:
                     except OSError:
                         return await asyncio.to_thread(function, *args)
                     try:
-                        is_returned, value = await asyncio.to_thread(worker.call, function, args)
+                        async with asyncio.timeout(_CALL_SECONDS):
+                            is_returned, value = await asyncio.to_thread(
+                                worker.call, function, args
+                            )
                     except (OSError, EOFError, pickle.UnpicklingError):
+                        # Also after that time: a `TimeoutError` is an `OSError`.
                         worker.end()
                         continue
                     except BaseException:

@@ -80,6 +80,22 @@ async def test_a_process_that_is_killed_is_replaced(workers: Workers, tmp_path: 
     assert await workers.run(len, b"abc") == 3
 
 
+async def test_one_that_stands_still_is_replaced(
+    workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopped = await workers.run(os.getpid)
+    os.kill(stopped, signal.SIGSTOP)
+    end = workers_module._Worker.end
+
+    def end_and_be_patient(worker: Any) -> None:
+        monkeypatch.undo()
+        end(worker)
+
+    monkeypatch.setattr(workers_module._Worker, "end", end_and_be_patient)
+    monkeypatch.setattr(workers_module, "_CALL_SECONDS", 0.1)
+    assert await workers.run(os.getpid) != stopped
+
+
 async def test_one_that_nobody_waits_for_any_more_is_ended(workers: Workers) -> None:
     first = await workers.run(os.getpid)
     working = asyncio.create_task(workers.run(time.sleep, 600))
