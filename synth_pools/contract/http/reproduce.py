@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Iterable
 from typing import overload
 
 from synth_pools.contract.results import Exchange, LongBody
@@ -14,12 +15,26 @@ from synth_pools.contract.results import Exchange, LongBody
 KEY = "${SYNTH_API_KEY}"
 MASKED = f"Bearer {KEY}"
 OTHER_KEY = "${SYNTH_OTHER_API_KEY}"
+# Headers that carry what nobody else may see.
+_SECRET = ("authorization", "cookie", "proxy-authorization", "set-cookie")
 _LONG = 2_000
 _RUN = re.compile(rb"(.{1,64}?)\1{31,}", re.DOTALL)
 # Bytes in which repetitions are looked for; what comes after them is left out.
 _SEARCHED = 64 * 1024
 # Written by the tool that sends the request anyway.
 _IMPLIED = {"host", "content-length", "accept-encoding", "connection", "user-agent", "accept"}
+
+
+def masked_headers(headers: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    """Return the headers of somebody else's exchange without what is secret in them.
+
+    Args:
+        headers: The names, in lower case, and the values.
+    """
+    return tuple(
+        (name, MASKED if name == "authorization" else "***" if name in _SECRET else value)
+        for name, value in headers
+    )
 
 
 def curl_line(exchange: Exchange) -> str:

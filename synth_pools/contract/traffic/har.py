@@ -10,12 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from synth_pools.contract.exceptions import UnjudgeableError
-from synth_pools.contract.http.reproduce import MASKED
+from synth_pools.contract.http.reproduce import masked_headers
 from synth_pools.contract.results import Exchange, LongBody
 
 _LARGEST = 1024 * 1024 * 1024
-# Headers that carry what nobody else may see.
-_SECRET = ("authorization", "cookie", "proxy-authorization", "set-cookie")
 
 
 def read_archive(file: Path) -> Iterator[Exchange]:
@@ -99,26 +97,21 @@ def _exchange(entry: Mapping[str, Any]) -> Exchange:
     return Exchange(
         method=str(request["method"]).upper(),
         url=str(request["url"]),
-        request_headers=_masked(request.get("headers") or ()),
+        request_headers=_headers(request.get("headers") or ()),
         request_body=_body(posted) if "text" in posted else None,
         # A browser writes 0 where no response came.
         status=status or None,
-        response_headers=_masked(response.get("headers") or ()),
+        response_headers=_headers(response.get("headers") or ()),
         response_body=_body(content),
         elapsed=float(entry.get("time") or 0) / 1000,
         trouble=response.get("_error") or (None if status else "no response was recorded"),
     )
 
 
-def _masked(headers: Any) -> tuple[tuple[str, str], ...]:
-    found = []
-    for header in headers:
-        name, value = str(header["name"]).lower(), str(header["value"])
-        # HTTP/2 writes the first line as headers.
-        if not name.startswith(":"):
-            masked = MASKED if name == "authorization" else "***"
-            found.append((name, masked if name in _SECRET else value))
-    return tuple(found)
+def _headers(headers: Any) -> tuple[tuple[str, str], ...]:
+    pairs = [(str(header["name"]).lower(), str(header["value"])) for header in headers]
+    # HTTP/2 writes the first line as headers.
+    return masked_headers(pair for pair in pairs if not pair[0].startswith(":"))
 
 
 def _body(content: Mapping[str, Any]) -> bytes:

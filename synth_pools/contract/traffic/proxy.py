@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from synth_pools.contract.http.reproduce import MASKED
+from synth_pools.contract.http.reproduce import masked_headers
 from synth_pools.contract.results import Exchange
 
 _SECONDS = 60.0
@@ -88,10 +88,10 @@ class _Handler(BaseHTTPRequestHandler):
             Exchange(
                 self.command,
                 f"{base.scheme}://{base.netloc}{base.path.rstrip('/')}{self.path}",
-                tuple((n, MASKED if n == "authorization" else v) for n, v in headers),
+                masked_headers(headers),
                 body,
                 status,
-                came,
+                masked_headers(came),
                 content,
                 time.monotonic() - began,
                 trouble,

@@ -135,6 +135,28 @@ def test_the_command_ends_with_a_verdict(backend: LocalBackend, tmp_path: Path) 
     assert len(json.loads(har.read_text())["log"]["entries"]) == 1
 
 
+def test_no_cookie_is_kept_and_each_passes() -> None:
+    received: list[bytes] = []
+
+    def serve(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with connection:
+            received.append(connection.recv(65536))
+            connection.sendall(
+                b"HTTP/1.1 200 OK\r\nset-cookie: session=S3CRET\r\ncontent-length: 2\r\n\r\n{}"
+            )
+
+    seen: list[Exchange] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=serve, args=(listener,), daemon=True).start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        with JudgingProxy(url, seen.append) as proxy:
+            response = httpx.get(f"{proxy.url}/health", headers={"cookie": "session=S3CRET"})
+    assert response.headers["set-cookie"] == "session=S3CRET"
+    assert b"session=S3CRET" in received[0]
+    assert "S3CRET" not in repr(seen)
+
+
 def test_what_has_passed_is_judged_before_it_ends() -> None:
     judged = threading.Event()
 
