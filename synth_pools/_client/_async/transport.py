@@ -87,7 +87,8 @@ class AsyncTransport:
         )
         self.clock: Callable[[], float] = time.monotonic
         self.sleep: AsyncFunction[[float], None] = self._connections.sleep
-        self.random: Callable[[], float] = random.random
+        # The numbers of the random module are the program's, which may have seeded them for itself.
+        self.random: Callable[[], float] = random.SystemRandom().random
 
     def with_config(self, config: ClientConfig) -> AsyncTransport:
         """Return a view with another configuration, on the same connections."""

@@ -27,6 +27,9 @@ __all__ = [
     "url_safe_token",
 ]
 
+# The numbers of the random module are the program's, which may have seeded them for itself.
+_CHANCE = random.SystemRandom()
+
 
 def unix_time() -> float:
     """Return the seconds since 1970 by the system's clock."""
@@ -84,4 +87,4 @@ def url_safe_token(size: int) -> str:
 
 def jitter(seconds: float) -> float:
     """Return a length of time at most a tenth away from this one."""
-    return seconds * random.uniform(0.9, 1.1)
+    return seconds * _CHANCE.uniform(0.9, 1.1)

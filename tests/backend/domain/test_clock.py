@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import random
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,12 @@ def test_jitter_stays_within_a_tenth() -> None:
     found = [clock.jitter(10.0) for _ in range(1000)]
     assert all(9.0 <= seconds <= 11.0 for seconds in found)
     assert len(set(found)) > 900
+
+
+def test_the_programs_own_random_numbers_are_left_alone() -> None:
+    random.seed(7)
+    clock.jitter(10.0)
+    assert random.random() == random.Random(7).random()
 
 
 def test_no_other_module_asks_for_the_time_or_for_chance() -> None:
