@@ -151,7 +151,7 @@ dependencies: $(STAMP) ## Whether what is imported is declared, and what is decl
 	$(BIN)/deptry synth_pools generated
 
 .PHONY: lint-spec
-lint-spec: $(STAMP) ## openapi.yaml, as OpenAPI and as reading matter
+lint-spec: $(STAMP) ## The parts of openapi.yaml, as OpenAPI and as reading matter
 	$(BIN)/python codegen/lint_spec.py
 
 .PHONY: check-api
@@ -159,7 +159,7 @@ check-api: $(STAMP) ## Whether the version of openapi.yaml says what changed sin
 	$(BIN)/python codegen/api_changes.py
 
 .PHONY: generate
-generate: $(STAMP) ## The client and its changes from openapi.yaml, the sync variant from the async one
+generate: $(STAMP) ## openapi.yaml from api/, from it the client and its changes, the sync variant from the async one
 	$(BIN)/python codegen/generate.py
 
 .PHONY: check-generated

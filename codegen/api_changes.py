@@ -17,7 +17,8 @@ if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from codegen import CodegenError
-from codegen.spec_rules import read_spec_file
+from codegen.parts import FOLDER, join_parts
+from codegen.spec_rules import read_joined_spec
 from synth_pools.contract.changes.comparison import compare_documents
 from synth_pools.contract.changes.reports import chapter_of, render_changes
 from synth_pools.contract.changes.source import (
@@ -28,10 +29,8 @@ from synth_pools.contract.changes.source import (
 from synth_pools.contract.changes.verdicts import ApiChange, Level, heaviest_level, step_between
 
 ROOT = Path(__file__).resolve().parents[1]
-SPEC = "openapi.yaml"
-FOLDER = "api"
-RELEASED = "api/released"
-_RECONSTRUCTED = "api/reconstructed"
+RELEASED = f"{FOLDER}/released"
+RECONSTRUCTED = f"{FOLDER}/reconstructed"
 PAGE = "docs/api-changes.md"
 
 _HEAD = """\
@@ -47,7 +46,7 @@ API](changing-the-api.md) tells what each kind of change asks of a maintainer.
 
 def main() -> int:
     try:
-        current = read_spec_file(ROOT / SPEC)
+        current = read_joined_spec(join_parts(ROOT))
         problems = check_step(released_files(ROOT), current)
     except CodegenError as error:
         print(f"check-api: {error}", file=sys.stderr)
@@ -109,7 +108,7 @@ def render_page(root: Path, current: OpenApiFile) -> str:
         The page, in Markdown.
     """
     released = released_files(root)
-    known = [*_read_folder(root / _RECONSTRUCTED), *released]
+    known = [*_read_folder(root / RECONSTRUCTED), *released]
     if not known or current.version != known[-1].version:
         known.append(current)
     names = {file.path for file in released}

@@ -31,16 +31,27 @@ _BOILERPLATE = re.compile(
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 
 
-def generate_client(spec: Path, config: Path, templates: Path, output: Path) -> None:
-    """Write the package to `output`, which must not exist yet. A warning is a failure."""
+def generate_client(spec: Path, config: Path, templates: Path, output: Path, *, name: Path) -> None:
+    """Write the package to `output`, which must not exist yet. A warning is a failure.
+
+    Args:
+        spec: The document.
+        config: The settings of the generator.
+        templates: Our templates, before the generator's own.
+        output: The folder to write.
+        name: How messages call the document.
+
+    Raises:
+        CodegenError: The generator fails, or passes over something.
+    """
     document = _read_mapping(spec)
-    _check_operation_ids(spec, document)
+    _check_operation_ids(name, document)
     settings = _settings(config, spec, output)
     upstream = PackageLoader("openapi_python_client")
     with contextlib.redirect_stdout(io.StringIO()):
         data = GeneratorData.from_dict(models.view(document), config=settings)
         if isinstance(data, GeneratorError):
-            raise CodegenError(_describe(spec, document, [data]))
+            raise CodegenError(_describe(name, document, [data]))
         models.adapt(data)
         project = Project(openapi=data, config=settings, custom_template_path=templates)
         # The templates that only amend the generator's own include it under this prefix.
@@ -50,7 +61,7 @@ def generate_client(spec: Path, config: Path, templates: Path, output: Path) -> 
         models.equip(project, document)
         errors = project.build()
     if errors:
-        raise CodegenError(_describe(spec, document, errors))
+        raise CodegenError(_describe(name, document, errors))
     reading = project.env.get_template("reading.py.jinja").render()
     (output / "reading.py").write_text(reading, encoding="utf-8")
     typed.write_typed(project, document, output)

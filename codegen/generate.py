@@ -1,6 +1,7 @@
-"""Derive what is not written by hand: generated/, the sync variant, and the page of API changes.
+"""Derive what is not written by hand.
 
-The docstrings of short names are filled in as well, where they are written as async.
+That is openapi.yaml from its parts, generated/, the sync variant, and the page of API changes. The
+docstrings of short names are filled in as well, where they are written as async.
 
     python codegen/generate.py            write them
     python codegen/generate.py --check    compare with a fresh run; exit 1 and name what differs
@@ -21,9 +22,9 @@ if __name__ == "__main__":
 
 from codegen import CodegenError, api_changes, docstrings, formatting, openapi32, tree, unasync
 from codegen.client import generate_client
-from codegen.spec_rules import read_spec_file
+from codegen.parts import SPEC, join_parts
+from codegen.spec_rules import read_joined_spec
 
-SPEC = "openapi.yaml"
 CONFIG = "generator_config.yml"
 TEMPLATES = "codegen/templates"
 CLIENT = "generated/synth_pools_api"
@@ -32,15 +33,19 @@ DOCUMENTED = "synth_pools/_client/_async"
 
 def derive(root: Path, work: Path) -> dict[str, Path]:
     """Make every derived tree or file under `work`, and map the place of each to where it is."""
-    spec = read_spec_file(root / SPEC)
+    joined = join_parts(root)
+    spec = read_joined_spec(joined)
+    whole = work / SPEC
+    whole.write_text(joined.text, encoding="utf-8", newline="\n")
     client = work / "client"
-    generate_client(root / SPEC, root / CONFIG, root / TEMPLATES, client)
+    generate_client(whole, root / CONFIG, root / TEMPLATES, client, name=root / SPEC)
     formatting.format_generated(client)
     documented = work / "documented"
     docstrings.fill_tree(root / DOCUMENTED, documented, label=DOCUMENTED)
-    made = {CLIENT: client, DOCUMENTED: documented, openapi32.TARGET: work / "openapi-3.2.yaml"}
-    made[openapi32.TARGET].write_text(openapi32.derive(root / SPEC), encoding="utf-8")
-    if (root / api_changes.FOLDER).is_dir():
+    later = work / "openapi-3.2.yaml"
+    later.write_text(openapi32.derive(whole), encoding="utf-8")
+    made = {SPEC: whole, CLIENT: client, DOCUMENTED: documented, openapi32.TARGET: later}
+    if (root / api_changes.RECONSTRUCTED).is_dir():
         made[api_changes.PAGE] = work / "api-changes.md"
         made[api_changes.PAGE].write_text(api_changes.render_page(root, spec), encoding="utf-8")
     for number, (source, target) in enumerate(unasync.TREES.items()):

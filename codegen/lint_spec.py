@@ -1,27 +1,40 @@
 """Lint openapi.yaml: as OpenAPI 3.1, and as something that people read.
 
-The second linter is an npm package. It runs on the machine's node where that is new enough, else on
-the one that a wheel brings, so that no machine skips it.
+    python codegen/lint_spec.py             both documents of this repository
+    python codegen/lint_spec.py FILE ...    other documents
+
+What is found is a line each: the part, the line in it, what is wrong, and the rule. Two linters are
+npm packages. They run on the machine's node where that is new enough, else on the one that a wheel
+brings, so that no machine skips them.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 # Started as a file, Python would look for modules here, and take our names for other packages'.
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from codegen import CodegenError
-from codegen.spec_rules import read_spec_file
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from codegen import CodegenError, tree
+from codegen.parts import SPEC, join_parts
+from codegen.spec_rules import read_joined_spec, read_spec_file
+from synth_pools.contract.changes.source import OpenApiFile
 
 ROOT = Path(__file__).resolve().parents[1]
-DOCUMENTS = ("openapi.yaml", "container.openapi.yaml")
+CONTAINER = "container.openapi.yaml"
+# What the first of the npm packages reads, with paths in it from where it lies.
+SETTINGS = ("redocly.yaml", ".redocly.lint-ignore.yaml")
 HERE = ROOT / "codegen/spec-lint"
 RULES = HERE / "spectral.yaml"
 # What @redocly/cli asks for ("engines" in its package.json).
@@ -29,37 +42,85 @@ OLDEST_NODE = ((20, 19), (22, 12))
 
 
 def main(argv: list[str] | None = None) -> int:
-    specs = (sys.argv[1:] if argv is None else argv) or [str(ROOT / name) for name in DOCUMENTS]
+    names = sys.argv[1:] if argv is None else argv
     try:
-        for spec in specs:
-            read_spec_file(Path(spec))
-        node, npm = machine_node() or _wheel_node()
-        redocly, spectral = _linters(npm)
+        if names:
+            files = [read_spec_file(Path(name)) for name in names]
+            found = list(_lint(files, [file.path for file in files], ROOT))
+        else:
+            found = _lint_ours()
     except (CodegenError, OSError, subprocess.SubprocessError) as error:
         print(f"lint-spec: {error}", file=sys.stderr)
         return 1
-    commands = (
-        [sys.executable, "-m", "openapi_spec_validator", *specs],
-        [*node, redocly, "lint", f"--config={ROOT / 'redocly.yaml'}", "--format=stylish", *specs],
-        [*node, spectral, "lint", f"--ruleset={RULES}", "--fail-severity=warn", "--quiet", *specs],
-    )
-    return max(_run(command) for command in commands)
+    for line in found:
+        print(line, file=sys.stderr)
+    return 1 if found else 0
 
 
-def _run(command: list[str]) -> int:
-    """Run a linter, and show its output if it found something."""
+def _lint_ours() -> list[str]:
+    """Lint the documents of this repository: of the one in parts, what these are joined to."""
+    joined = join_parts(ROOT)
+    files = [read_joined_spec(joined), read_spec_file(ROOT / CONTAINER)]
+    with tree.workspace(beside=ROOT) as folder:
+        (folder / SPEC).write_text(joined.text, encoding="utf-8", newline="\n")
+        for name in (CONTAINER, *SETTINGS):
+            shutil.copy(ROOT / name, folder / name)
+        return list(_lint(files, [folder / SPEC, folder / CONTAINER], folder))
+
+
+def _lint(files: list[OpenApiFile], written: list[Path], settings: Path) -> Iterator[str]:
+    """Iterate over what the linters find in documents, which they read where these are written."""
+    for file in files:
+        for error in OpenAPIV31SpecValidator(file.content).iter_errors():
+            nearest: Any = error
+            # Of what a schema would have allowed, the alternative that is least wrong.
+            while nearest.context:
+                nearest = max(nearest.context, key=lambda one: len(one.absolute_path))
+            yield _line(file.at(tuple(nearest.absolute_path)), nearest.message, "openapi")
+    node, npm = machine_node() or _wheel_node()
+    redocly, spectral = _linters(npm)
+    lines = {path.resolve(): file.line for path, file in zip(written, files, strict=True)}
+    command = [*node, redocly, "lint", f"--config={settings / SETTINGS[0]}", "--format=json"]
+    for problem in _run([*command, *map(str, written)], settings):
+        place = problem["location"][0]
+        where = lines[(settings / place["source"]["ref"]).resolve()](place["start"]["line"])
+        yield _line(where, problem["message"], problem["ruleId"])
+    command = [*node, spectral, "lint", f"--ruleset={RULES}", "--fail-severity=warn", "--quiet"]
+    for problem in _run([*command, "--format=json", *map(str, written)], settings):
+        where = lines[Path(problem["source"]).resolve()](problem["range"]["start"]["line"] + 1)
+        yield _line(where, problem["message"], problem["code"])
+
+
+def _line(where: str, message: str, rule: str) -> str:
+    return f"{where}: {' '.join(message.split())[:400]} ({rule})"
+
+
+def _run(command: list[str], folder: Path) -> Iterator[Any]:
+    """Run a linter, and iterate over the problems that it prints as JSON."""
     done = subprocess.run(
         command,
+        cwd=folder,
         env={**os.environ, "REDOCLY_TELEMETRY": "off", "REDOCLY_SUPPRESS_UPDATE_NOTICE": "true"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
+        capture_output=True,
         text=True,
         encoding="utf-8",
         timeout=300,
     )
-    if done.returncode != 0:
-        print(done.stdout, file=sys.stderr)
-    return done.returncode
+    said = done.stdout.strip()
+    try:
+        while said:
+            # One of the linters prints a list, the other an object for each document.
+            found, end = json.JSONDecoder().raw_decode(said)
+            yield from found if isinstance(found, list) else found["problems"]
+            said = said[end:].lstrip()
+    except ValueError:
+        raise CodegenError(f"a linter gave up: {_last(said)}") from None
+    if done.returncode != 0 and not done.stdout.strip():
+        raise CodegenError(f"a linter gave up: {_last(done.stderr)}")
+
+
+def _last(said: str) -> str:
+    return " ".join(said.split())[-400:]
 
 
 def machine_node() -> tuple[list[str], list[str]] | None:

@@ -15,6 +15,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from codegen import CodegenError
+from codegen.parts import BANNER
 
 TARGET = "generated/openapi-3.2.yaml"
 _VERSION = "3.2.0"
@@ -35,7 +36,7 @@ def derive(spec: Path) -> str:
     yaml.width = _WIDTH
     yaml.indent(mapping=2, sequence=4, offset=2)
     yaml.representer.add_representer(type(None), _null)
-    document = yaml.load(spec.read_bytes())
+    document = yaml.load(spec.read_text(encoding="utf-8").removeprefix(BANNER))
     document["openapi"] = _VERSION
     texts: set[str] = set()
     for path, item in document.get("paths", {}).items():

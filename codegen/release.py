@@ -20,6 +20,7 @@ if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from codegen import CodegenError, api_changes
+from codegen.parts import SPEC
 from codegen.spec_rules import read_spec_file
 
 CHANGELOG = "CHANGELOG.md"
@@ -61,7 +62,7 @@ def release(root: Path, version: str, day: datetime.date) -> str:
         CodegenError: It cannot be released; nothing has changed.
     """
     changelog = _ready(root, version, day)
-    spec = read_spec_file(root / api_changes.SPEC)
+    spec = read_spec_file(root / SPEC)
     problems = api_changes.check_step(api_changes.released_files(root), spec)
     if problems:
         raise CodegenError("\n".join(problems))
@@ -75,7 +76,7 @@ def release(root: Path, version: str, day: datetime.date) -> str:
         kept = root / api_changes.RELEASED / f"{spec.content['info']['version']}.yaml"
         if not kept.exists():
             kept.parent.mkdir(parents=True, exist_ok=True)
-            kept.write_bytes((root / api_changes.SPEC).read_bytes())
+            kept.write_bytes((root / SPEC).read_bytes())
         page = api_changes.render_page(root, spec)
         (root / api_changes.PAGE).write_text(page, encoding="utf-8")
         wheel = _build(root, version)

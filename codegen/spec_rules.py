@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from codegen import CodegenError
+from codegen.parts import FOLDER, PATHS, JoinedDocument
 from synth_pools.contract.changes.source import (
     OpenApiFile,
     Pointer,
     UnusableDocumentError,
     iter_parts,
     kind_of,
+    parse_openapi_text,
     read_openapi_file,
 )
 
@@ -46,10 +48,45 @@ def read_spec_file(path: Path) -> OpenApiFile:
         file = read_openapi_file(path)
     except UnusableDocumentError as error:
         raise CodegenError(str(error)) from None
-    problems = [*untyped_schemas(file), *missing_examples(file)]
+    return _keep_rules(file)
+
+
+def read_joined_spec(document: JoinedDocument) -> OpenApiFile:
+    """Read openapi.yaml as it was joined, and hold it to the rules.
+
+    Args:
+        document: The document.
+
+    Returns:
+        The document; what is said about a line of it names the part.
+
+    Raises:
+        CodegenError: It is no OpenAPI document, or breaks a rule; one line for each.
+    """
+    try:
+        file = parse_openapi_text(document.text, document.path, document.locate)
+    except UnusableDocumentError as error:
+        raise CodegenError(str(error)) from None
+    return _keep_rules(file, *misplaced_operations(file))
+
+
+def _keep_rules(file: OpenApiFile, *problems: str) -> OpenApiFile:
+    problems = (*problems, *untyped_schemas(file), *missing_examples(file))
     if problems:
         raise CodegenError("\n".join(problems))
     return file
+
+
+def misplaced_operations(file: OpenApiFile) -> Iterator[str]:
+    """Iterate over the operations that do not stand in the part of their tag."""
+    for path, item in file.content["paths"].items():
+        for method in _METHODS:
+            operation = item.get(method)
+            tags = operation.get("tags") if isinstance(operation, dict) else None
+            where = file.at(("paths", path, method))
+            part = Path(where.rpartition(":")[0])
+            if tags and part.parent.name == PATHS and part.stem != tags[0]:
+                yield f"{where}: its tag is {tags[0]}; write it in {FOLDER}/{PATHS}/{tags[0]}.yaml"
 
 
 def untyped_schemas(file: OpenApiFile) -> Iterator[str]:

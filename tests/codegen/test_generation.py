@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from codegen import generate, tree
+from codegen.parts import BANNER, join_parts
 
 REPO = Path(__file__).parents[2]
 
@@ -91,7 +92,8 @@ def make_root(folder: Path, spec: str) -> Path:
     for name in ("generator_config.yml", "pyproject.toml"):
         shutil.copy(REPO / name, folder / name)
     shutil.copytree(REPO / "codegen/templates", folder / "codegen/templates")
-    (folder / "openapi.yaml").write_text(spec, encoding="utf-8")
+    (folder / "api").mkdir()
+    (folder / "api/openapi.yaml").write_text(spec, encoding="utf-8")
     (folder / "synth_pools/_client/_async").mkdir(parents=True)
     (folder / "synth_pools/_client/_async/nap.py").write_text(ASYNC_SOURCE, encoding="utf-8")
     return folder
@@ -115,7 +117,7 @@ def test_what_is_committed_is_what_a_fresh_run_writes() -> None:
 
 
 def test_neither_folder_nor_home_nor_hash_seed_nor_locale_decides_the_bytes(tmp_path: Path) -> None:
-    spec = (REPO / "openapi.yaml").read_text(encoding="utf-8")
+    spec = join_parts(REPO).text.removeprefix(BANNER)
     (tmp_path / "one").mkdir()
     (tmp_path / "home").mkdir()
     (tmp_path / "home/pyproject.toml").write_text("[tool.ruff]\nline-length = 40\n")
@@ -180,7 +182,7 @@ def test_an_answer_of_bytes_has_a_typed_form_too(generated: Path) -> None:
         "{type: array, items: {$ref: '#/components/schemas/Thing'}}",
         "{type: string, format: binary}",
     )
-    (generated / "openapi.yaml").write_text(spec, encoding="utf-8")
+    (generated / "api/openapi.yaml").write_text(spec, encoding="utf-8")
     done = run(generated)
     assert done.returncode == 0, done.stderr
     typed = (generated / "generated/synth_pools_api/typed/_async/things.py").read_text()
@@ -263,7 +265,7 @@ def test_a_failure_is_one_line_that_says_where_and_changes_nothing(
     generated: Path, case: str
 ) -> None:
     spec, where, what = BROKEN[case]
-    (generated / "openapi.yaml").write_text(spec, encoding="utf-8")
+    (generated / "api/openapi.yaml").write_text(spec, encoding="utf-8")
     before = tree.files(generated)
 
     done = run(generated)
@@ -279,13 +281,13 @@ def test_a_failure_is_one_line_that_says_where_and_changes_nothing(
 
 
 def test_a_missing_spec_is_one_line(generated: Path) -> None:
-    (generated / "openapi.yaml").unlink()
+    (generated / "api/openapi.yaml").unlink()
     before = tree.files(generated)
     done = run(generated)
     assert done.returncode == 1
     assert done.stderr == (
-        f"generate: {generated / 'openapi.yaml'}: No such file or directory; "
-        "write the path of an OpenAPI document\n"
+        f"generate: {generated / 'api/openapi.yaml'}: No such file or directory; "
+        "write this part of the document there\n"
     )
     assert tree.files(generated) == before
 
@@ -301,7 +303,7 @@ def test_a_misspelt_setting_is_an_error(generated: Path) -> None:
 def test_what_has_no_sync_form_is_an_error_and_changes_nothing(generated: Path) -> None:
     source = "import asyncio\n\n\nasync def f() -> None:\n    await asyncio.gather()\n"
     (generated / "synth_pools/_client/_async/nap.py").write_text(source)
-    (generated / "openapi.yaml").write_text(SMALL_SPEC.replace("things", "others"))
+    (generated / "api/openapi.yaml").write_text(SMALL_SPEC.replace("things", "others"))
     before = tree.files(generated)
 
     done = run(generated)
@@ -320,6 +322,8 @@ def test_check_is_silent_where_all_is_well(generated: Path) -> None:
 
 def test_check_names_what_differs_and_writes_nothing(generated: Path) -> None:
     client = generated / "generated/synth_pools_api"
+    with (generated / "openapi.yaml").open("a") as whole:
+        whole.write("# edited\n")
     (client / "types.py").write_text("edited = True\n")
     (client / "api/things/list_things.py").unlink()
     (client / "models/stale.py").write_text("x = 1\n")
@@ -330,6 +334,7 @@ def test_check_names_what_differs_and_writes_nothing(generated: Path) -> None:
 
     assert done.returncode == 1
     assert done.stderr.splitlines() == [
+        "differs: openapi.yaml",
         "differs: generated/synth_pools_api/types.py",
         "missing: generated/synth_pools_api/api/things/list_things.py",
         "extra:   generated/synth_pools_api/models/stale.py",
@@ -339,14 +344,14 @@ def test_check_names_what_differs_and_writes_nothing(generated: Path) -> None:
     assert tree.files(generated) == before
 
 
-@pytest.mark.parametrize("name", ["openapi.yaml", "generator_config.yml", "codegen/templates"])
+@pytest.mark.parametrize("name", ["api/openapi.yaml", "generator_config.yml", "codegen/templates"])
 def test_check_sees_a_change_of_every_input(generated: Path, name: str) -> None:
     path = generated / name
     if path.is_dir():
         template = path / "literal_enum.py.jinja"
         template = path / "endpoint_init.py.jinja"
         template.write_text(template.read_text() + "\nchanged = True\n")
-    elif name == "openapi.yaml":
+    elif name == "api/openapi.yaml":
         path.write_text(path.read_text().replace("list_things", "list_all_things"))
     else:
         path.write_text(path.read_text() + "docstrings_on_attributes: true\n")

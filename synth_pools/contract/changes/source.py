@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -30,11 +30,13 @@ class OpenApiFile:
         path: The file.
         content: The document.
         lines: The line, from 1, at which the value of each pointer begins.
+        locate: Tells where a line was written, as `file:line`; in `path`, without it.
     """
 
     path: Path
     content: dict[str, Any]
     lines: dict[Pointer, int] = field(repr=False)
+    locate: Callable[[int], str] | None = field(default=None, repr=False)
 
     @property
     def version(self) -> tuple[int, int, int]:
@@ -46,7 +48,11 @@ class OpenApiFile:
         """Return `file:line` of a pointer, or of the nearest part around it that has a line."""
         while pointer not in self.lines and pointer:
             pointer = pointer[:-1]
-        return f"{self.path}:{self.lines.get(pointer, 1)}"
+        return self.line(self.lines.get(pointer, 1))
+
+    def line(self, number: int) -> str:
+        """Return `file:line` of a line, from 1."""
+        return self.locate(number) if self.locate else f"{self.path}:{number}"
 
     def find(self, reference: str) -> tuple[Pointer, Any]:
         """Follow a `$ref` inside this document.
@@ -105,23 +111,40 @@ def read_openapi_file(path: Path) -> OpenApiFile:
     except UnicodeDecodeError as error:
         line = path.read_bytes()[: error.start].count(b"\n") + 1
         raise UnusableDocumentError(f"{path}:{line}: not UTF-8; save the file as UTF-8") from None
+    return parse_openapi_text(text, path, lambda line: f"{path}:{line}")
+
+
+def parse_openapi_text(text: str, path: Path, locate: Callable[[int], str]) -> OpenApiFile:
+    """Parse an OpenAPI 3.1 document.
+
+    Args:
+        text: The document, YAML or JSON.
+        path: The file that it is.
+        locate: Tells where a line of the text was written, as `file:line`.
+
+    Returns:
+        The document, with the line of each part; every `$ref` in it leads somewhere.
+
+    Raises:
+        UnusableDocumentError: It is no such document.
+    """
     lines: dict[Pointer, int] = {}
     try:
         loader = _LOADER(text)
         try:
-            content = _construct(loader, loader.get_single_node(), (), lines, path)
+            content = _construct(loader, loader.get_single_node(), (), lines, locate)
         finally:
             loader.dispose()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        where = f"{path}:{mark.line + 1}" if mark else str(path)
+        where = locate(mark.line + 1) if mark else str(path)
         raise UnusableDocumentError(
             f"{where}: not YAML: {error.problem or error.context}; write YAML or JSON"
         ) from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         said = " ".join(str(error).split())[:200]
-        raise UnusableDocumentError(f"{path}:1: not YAML: {said}; write YAML or JSON") from None
-    found = OpenApiFile(path, content, lines)
+        raise UnusableDocumentError(f"{locate(1)}: not YAML: {said}; write YAML or JSON") from None
+    found = OpenApiFile(path, content, lines, locate)
     _check_form(found)
     return found
 
@@ -130,7 +153,11 @@ _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def _construct(
-    loader: Any, node: Any, pointer: Pointer, lines: dict[Pointer, int], path: Path
+    loader: Any,
+    node: Any,
+    pointer: Pointer,
+    lines: dict[Pointer, int],
+    locate: Callable[[int], str],
 ) -> Any:
     """Make the value of a node, and note the line of everything in it."""
     if node is None:
@@ -139,11 +166,11 @@ def _construct(
     lines[pointer] = line
     if len(pointer) > _DEEPEST:
         raise UnusableDocumentError(
-            f"{path}:{line}: nests more than {_DEEPEST} levels deep; write it flatter, with $ref"
+            f"{locate(line)}: nests more than {_DEEPEST} levels deep; write it flatter, with $ref"
         )
     if isinstance(node, yaml.SequenceNode):
         return [
-            _construct(loader, item, (*pointer, index), lines, path)
+            _construct(loader, item, (*pointer, index), lines, locate)
             for index, item in enumerate(node.value)
         ]
     if not isinstance(node, yaml.MappingNode):
@@ -154,13 +181,13 @@ def _construct(
         key = key_node.value if isinstance(key_node, yaml.ScalarNode) else None
         at = key_node.start_mark.line + 1
         if key is None:
-            raise UnusableDocumentError(f"{path}:{at}: a key that is no text; write a text")
+            raise UnusableDocumentError(f"{locate(at)}: a key that is no text; write a text")
         if key in found:
             raise UnusableDocumentError(
-                f"{path}:{at}: {key!r} is there already, on line {lines[(*pointer, key)]}; "
+                f"{locate(at)}: {key!r} is there already, at {locate(lines[(*pointer, key)])}; "
                 "keep one of the two"
             )
-        found[key] = _construct(loader, value, (*pointer, key), lines, path)
+        found[key] = _construct(loader, value, (*pointer, key), lines, locate)
         # The line of what a key stands for is that of the key.
         lines[(*pointer, key)] = at
     return found
@@ -170,7 +197,7 @@ def _check_form(file: OpenApiFile) -> None:
     """Refuse what is no OpenAPI 3.1 document, or has a reference that leads nowhere."""
     content: Any = file.content
     if not isinstance(content, dict):
-        raise UnusableDocumentError(f"{file.path}:1: no object; write an OpenAPI 3.1 document")
+        raise UnusableDocumentError(f"{file.at(())}: no object; write an OpenAPI 3.1 document")
     said = content.get("openapi")
     if not isinstance(said, str) or not said.startswith("3.1"):
         raise UnusableDocumentError(

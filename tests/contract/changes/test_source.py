@@ -82,7 +82,7 @@ def test_json_is_read_as_well(tmp_path: Path) -> None:
         ("'#/components", "'other.yaml#/components", "15: .*write a reference inside this file"),
         ("      type: object", "      type: 3", "19: type is 3; write the name of a type"),
         ("          type: string\n        $ref", "          3\n        $ref", "21: enum in prop"),
-        ("title: T", "title: T\n  title: U", "4: 'title' is there already, on line 3; keep one"),
+        ("title: T", "title: T\n  title: U", "4: 'title' is there already, at .*:3; keep one"),
         ("title: T", "title: {T", r"\d: not YAML: .*; write YAML or JSON"),
         ("title: T", "title: *T", "3: not YAML: found undefined alias; write YAML or JSON"),
         ("title: T", "[a]: T", "3: a key that is no text; write a text"),

@@ -1,0 +1,148 @@
+"""Parts of openapi.yaml: joined line by line, in one order, and none left out in silence."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from codegen import CodegenError, lint_spec
+from codegen.parts import BANNER, COMPONENTS, join_parts
+from codegen.spec_rules import read_joined_spec
+
+REPO = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A repository with the parts of ours."""
+    ignored = shutil.ignore_patterns("released", "reconstructed")
+    shutil.copytree(REPO / "api", tmp_path / "api", ignore=ignored)
+    return tmp_path
+
+
+def edit(part: Path, before: str, after: str) -> int:
+    """Change a part once, and return the line at which that begins."""
+    text = part.read_text(encoding="utf-8")
+    assert before in text
+    part.write_text(text.replace(before, after, 1), encoding="utf-8")
+    return text.count("\n", 0, text.index(before)) + 1
+
+
+def said_of(root: Path) -> str:
+    with pytest.raises(CodegenError) as caught:
+        read_joined_spec(join_parts(root))
+    (line,) = str(caught.value).splitlines()
+    return line.removeprefix(f"{root}/")
+
+
+def test_the_whole_is_what_the_parts_say() -> None:
+    text = (REPO / "openapi.yaml").read_text(encoding="utf-8")
+    assert text == join_parts(REPO).text
+    whole = yaml.safe_load(text)
+    named: dict[str, object] = {}
+    for part in sorted((REPO / "api").glob("*/*.yaml")):
+        if part.parent.name == "paths" or part.parent.name in COMPONENTS:
+            said = yaml.safe_load(part.read_text(encoding="utf-8"))
+            assert not said.keys() & named.keys() or part.parent.name == "examples"
+            place = whole if part.parent.name == "paths" else whole["components"]
+            assert {name: place[part.parent.name][name] for name in said} == said
+            named |= said
+    assert len(named) > 100
+
+
+def test_every_line_leads_to_the_part_that_it_comes_from(root: Path) -> None:
+    joined = join_parts(root)
+    lines = joined.text.splitlines()
+    assert lines[0] + "\n" == BANNER
+    assert len(lines) == len(joined.origins)
+    copied = 0
+    for line, (part, number) in zip(lines, joined.origins, strict=True):
+        written = part.read_text(encoding="utf-8").splitlines()[number - 1]
+        copied += line.strip() == written.strip()
+    headings = len({part.relative_to(root / "api").parts[0] for part, _ in joined.origins})
+    # The banner and the names of the groups stand in no part.
+    assert copied == len(lines) - 1 - 1 - (headings - 1)
+
+
+def test_comments_and_line_ends_of_another_system_stay_out_of_the_way(root: Path) -> None:
+    part = root / "api/securitySchemes.yaml"
+    before = join_parts(root).text
+    part.write_bytes(part.read_bytes().replace(b"\n", b"\r\n"))
+    assert join_parts(root).text == before
+    part.write_text("# Why.\n" + part.read_text(encoding="utf-8"), encoding="utf-8")
+    assert "    # Why.\n" in join_parts(root).text
+
+
+def test_a_mistake_is_a_line_of_the_part(root: Path) -> None:
+    line = edit(root / "api/paths/pools.yaml", "schemas/PoolUrls'", "schemas/PoolUrl'")
+    assert said_of(root) == (
+        f"api/paths/pools.yaml:{line}: $ref to #/components/schemas/PoolUrl leads nowhere: "
+        "write #/components/schemas/PoolUrls"
+    )
+
+
+def test_what_is_no_yaml_is_a_line_of_the_part(root: Path) -> None:
+    line = edit(root / "api/schemas/tasks.yaml", "description: ", "description: [")
+    assert re.match(rf"api/schemas/tasks.yaml:({line}|{line + 1}): not YAML: ", said_of(root))
+
+
+def test_a_name_in_two_parts_is_named_in_both(root: Path) -> None:
+    with (root / "api/schemas/tasks.yaml").open("a", encoding="utf-8") as part:
+        part.write("PoolUrls:\n  type: string\n")
+    said = said_of(root)
+    assert said.startswith("api/schemas/tasks.yaml:")
+    assert re.search(r"'PoolUrls' is there already, at \S*api/schemas/pools.yaml:\d+; keep", said)
+
+
+def test_an_operation_stands_in_the_part_of_its_tag(root: Path) -> None:
+    edit(root / "api/paths/pools.yaml", "    - pools\n", "    - metrics\n")
+    said = said_of(root)
+    assert re.fullmatch(
+        r"api/paths/pools.yaml:2: its tag is metrics; write it in api/paths/metrics.yaml", said
+    )
+
+
+@pytest.mark.parametrize(
+    ("part", "said"),
+    [
+        ("schema/more.yaml", "no kind of part; name it after one of paths, "),
+        ("schemas.yaml", "schemas has a folder, too; keep one of the two"),
+        ("notes.txt", "no kind of part"),
+        ("schemas/more.yml", "no part; name a part as schemas/pools.yaml"),
+        ("paths/pool.yaml", "no tag has this name; write '- name: pool' in tags"),
+    ],
+)
+def test_no_part_is_left_out_in_silence(root: Path, part: str, said: str) -> None:
+    path = root / "api" / part
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("Thing:\n  type: string\n", encoding="utf-8")
+    line = said_of(root)
+    assert line.startswith(f"api/{part.partition('/')[0]}")
+    assert said in line
+
+
+def test_a_part_that_is_not_utf_8_is_a_line(root: Path) -> None:
+    (root / "api/schemas/more.yaml").write_bytes(b"Thing:\n  type: \xff\n")
+    assert said_of(root) == "api/schemas/more.yaml:2: not UTF-8; save the file as UTF-8"
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.xdist_group("lint-spec")
+def test_the_linters_name_the_part(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in (lint_spec.CONTAINER, *lint_spec.SETTINGS):
+        shutil.copy(REPO / name, root / name)
+    monkeypatch.setattr(lint_spec, "ROOT", root)
+    line = edit(root / "api/paths/pools.yaml", "operationId: list_pools", "operationId: listPools")
+    other = edit(root / "api/paths/tasks.yaml", "description: ", "description: eval( ")
+    assert lint_spec.main([]) == 1
+    found = capsys.readouterr().err.replace(f"{root}/", "").splitlines()
+    assert len(found) == 2, found
+    assert found[0].startswith(f"api/paths/pools.yaml:{line}: operationId has to be snake_case (")
+    assert found[1].startswith(f"api/paths/tasks.yaml:{other}: Markdown descriptions must not")
+    assert not list(root.glob(".generate-*"))
