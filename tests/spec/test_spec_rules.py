@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from synth_pools.spec import spec_path
-from tests.support.document import OPERATIONS, SCHEMAS, SPEC
+from tests.support.document import EXAMPLES, OPERATIONS, SCHEMAS, SPEC
 
 TEXT = spec_path().read_text(encoding="utf-8")
 NAMESPACES = {
@@ -277,7 +277,7 @@ def test_the_rollout_request_is_closed_and_all_else_is_open() -> None:
 )
 def test_ids_are_given_both_ways(schema: str, key: str) -> None:
     assert {"id", key} <= set(SCHEMAS[schema]["required"])
-    for example in SCHEMAS[schema]["examples"]:
+    for example in EXAMPLES[schema]:
         assert example["id"] == example[key]
 
 
