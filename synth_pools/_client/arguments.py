@@ -420,6 +420,6 @@ def _plain_text(value: object, name: str, error: Refusal = RequestValidationErro
         raise error(f"{name} must be a string, not {type(value).__name__}")
     # Members of string enumerations print as their name: what is meant is what they are equal to.
     text = str.__str__(value)
-    if any("\ud800" <= character <= "\udfff" for character in text):
+    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
         raise error(f"{name} holds half of a surrogate pair")
     return text

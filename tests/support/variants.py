@@ -20,7 +20,7 @@ OTHER_VARIANT: dict[type[Any], type[Any]] = {
 # What a client may send through, its default last.
 HTTP_LIBRARIES: dict[type[Any], list[str]] = {
     AsyncContainerPoolsClient: ["httpx", "aiohttp"],
-    ContainerPoolsClient: ["httpx", "http.client"],
+    ContainerPoolsClient: ["httpx", "sockets"],
 }
 
 

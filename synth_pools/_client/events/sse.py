@@ -90,19 +90,8 @@ class EventStreamDecoder:
         return self._events(text)
 
     def _whole_events(self, text: str) -> list[ServerSentEvent]:
-        events = []
-        for block in text[:-2].split("\n\n"):
-            usual = _USUAL(block)
-            if usual is None:
-                event = self._event(block)
-                if event is not None:
-                    events.append(event)
-                continue
-            own, kind, value = usual.groups()
-            if own is not None:
-                self.last_event_id = own
-            events.append(ServerSentEvent(kind or "message", value, self.last_event_id))
-        return events
+        found = map(self._event, text[:-2].split("\n\n"))
+        return [event for event in found if event is not None]
 
     def _events(self, text: str) -> Iterator[ServerSentEvent]:
         if not text:
@@ -159,6 +148,12 @@ class EventStreamDecoder:
         return text
 
     def _event(self, block: str) -> ServerSentEvent | None:
+        usual = _USUAL(block)
+        if usual is not None:
+            own, kind, value = usual.groups()
+            if own is not None:
+                self.last_event_id = own
+            return ServerSentEvent(kind or "message", value, self.last_event_id)
         kind = "message"
         data: list[str] = []
         for line in block.split("\n"):

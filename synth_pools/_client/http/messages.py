@@ -175,8 +175,10 @@ class ResponseHead:
         return 200 <= self.status_code <= 299
 
 
-# A header, or the empty line after the last one.
-HEADER_LINE = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[^\r\n\0]*\r?\n|\r?\n")
+# A header, or the empty line after the last one. White space at both ends is of no value.
+HEADER_LINE = re.compile(
+    rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([^\r\n\0\v\f]*)\r?\n|\r?\n",
+)
 
 
 class ExchangeError(Exception):

@@ -55,7 +55,7 @@ AMBIGUOUS = {
 }
 # What each library takes of these all the same, in the way of the robustness principle.
 TAKEN = {
-    "http.client": set[str](),
+    "sockets": set[str](),
     "httpx": {"a folded line", "a folded length", "another version"},
     "aiohttp": {
         "a folded line",
@@ -66,7 +66,7 @@ TAKEN = {
 }
 # What ends so clearly that the library has its connection back before the answer is refused.
 KEPT = {
-    "http.client": set[str](),
+    "sockets": set[str](),
     "httpx": set[str](),
     "aiohttp": {"another transfer encoding"},
 }

@@ -56,15 +56,57 @@ _SENT_AT_ONCE = 65_536
 
 
 class _OwnResponseHandler(ResponseHandler):
-    """Connection that ends when something comes that nobody has asked for."""
+    """Connection that ends when something comes that nobody has asked for.
+
+    aiohttp cancels a timer and starts another one for all that comes. Here the one that runs is
+    left to run, and looks then whether its time has come. What is overridden has no public name.
+    """
 
     is_idle = False
+    # When the wait for the next bytes is over, by the clock of the loop; None while nobody waits.
+    _read_by: float | None = None
 
     def data_received(self, data: bytes) -> None:
         if self.is_idle and data:
             self.close()
         else:
             super().data_received(data)
+
+    def resume_reading(self, *args: Any, **kwargs: Any) -> None:
+        # It comes here for each piece that is taken from it, paused or not.
+        if self._reading_paused:
+            super().resume_reading(*args, **kwargs)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        super().connection_lost(exc)
+        timer, self._read_timeout_handle = self._read_timeout_handle, None
+        if timer is not None:
+            timer.cancel()
+
+    def _drop_timeout(self) -> None:
+        self._read_by = None
+
+    def _reschedule_timeout(self) -> None:
+        seconds = self._read_timeout
+        if not seconds:
+            self._read_by = None
+            return
+        self._read_by = read_by = self._loop.time() + seconds
+        timer = self._read_timeout_handle
+        if timer is not None:
+            if timer.when() <= read_by:
+                return
+            timer.cancel()
+        self._read_timeout_handle = self._loop.call_at(read_by, self._look_at_clock)
+
+    def _look_at_clock(self) -> None:
+        self._read_timeout_handle = None
+        if self._read_by is None:
+            return
+        if self._read_by > self._loop.time():
+            self._read_timeout_handle = self._loop.call_at(self._read_by, self._look_at_clock)
+        else:
+            self._on_read_timeout()
 
 
 class _Connector(aiohttp.TCPConnector):
@@ -252,6 +294,24 @@ class AiohttpEngine(AsyncEngine):
         await self._session.close()
 
 
+class _Headers(ResponseHeaders):
+    """Headers that are looked up where aiohttp has them already."""
+
+    __slots__ = ("_found",)
+
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        super().__init__(response.raw_headers)
+        self._found = response.headers
+
+    def get(self, name: str, default: Any = None) -> Any:
+        values = self._found.getall(name, None)
+        if values is None:
+            return default
+        # aiohttp reads other bytes than those of ASCII in its own way.
+        is_plain = len(values) == 1 and values[0].isascii()
+        return values[0] if is_plain else super().get(name, default)
+
+
 class _Response(AsyncIncomingResponse):
     __slots__ = ("__weakref__", "_places", "_read", "_response")
 
@@ -262,8 +322,7 @@ class _Response(AsyncIncomingResponse):
         read: weakref.WeakSet[_Response],
         places: _Places,
     ) -> None:
-        headers = ResponseHeaders(response.raw_headers)
-        super().__init__(response.status, headers, url)
+        super().__init__(response.status, _Headers(response), url)
         self._response = response
         self._read = read
         # None once the place was given back.

@@ -1,1 +1,1 @@
-"""Engines of the sync client: the standard library's http.client, or httpx."""
+"""Engines of the sync client: sockets of the standard library, or httpx."""

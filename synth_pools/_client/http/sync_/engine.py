@@ -173,7 +173,7 @@ class HTTPClient(Protocol):
 
 
 def lean_engine(base_url: str, limits: PoolLimits, alarm: Alarm) -> Engine | None:
-    """Open an engine over http.client; None where httpx has to send.
+    """Open an engine over sockets; None where httpx has to send.
 
     That is so through a proxy, and where ``SYNTH_POOLS_ENGINE`` says so. A caller-supplied HTTP
     client sends itself.
@@ -189,6 +189,6 @@ def lean_engine(base_url: str, limits: PoolLimits, alarm: Alarm) -> Engine | Non
     context = context_for(base_url)
     if not is_direct(base_url, context):
         return None
-    from synth_pools._client.http.sync_.http_client_engine import HttpClientEngine  # saves 3 ms
+    from synth_pools._client.http.sync_.socket_engine import SocketEngine  # saves 3 ms
 
-    return HttpClientEngine(base_url, context, limits, alarm)
+    return SocketEngine(base_url, context, limits, alarm)

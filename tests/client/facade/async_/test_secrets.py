@@ -59,7 +59,7 @@ async def test_clients_do_not_hold_it(
     connection = {
         "httpx": "HTTP11Connection",
         "aiohttp": "ResponseHandler",
-        "http.client": "BufferedReader",
+        "sockets": "BufferedReader",
     }[library]
     assert any(connection in name for name in searched), "connections were searched too"
     await front_door.aclose()

@@ -62,7 +62,7 @@ def test_clients_do_not_hold_it(
     connection = {
         "httpx": "HTTP11Connection",
         "aiohttp": "ResponseHandler",
-        "http.client": "BufferedReader",
+        "sockets": "BufferedReader",
     }[library]
     assert any(connection in name for name in searched), "connections were searched too"
     front_door.close()

@@ -1,7 +1,8 @@
-"""One HTTP/1.1 connection of the sync client: a socket, and http.client's parser for the heads.
+"""One HTTP/1.1 connection of the sync client: a socket, its time limits, heads and bodies.
 
-That parser takes what others refuse, and two that read one answer differently are how answers get
-mixed up. So each line is looked at before it sees it, and bodies are cut out here.
+A head is taken line by line, and a line that two readers could read differently is refused: that is
+how answers get mixed up. http.client's parser takes such lines, and takes longer for a head than
+the system for the whole exchange.
 """
 
 from __future__ import annotations
@@ -12,8 +13,7 @@ import select
 import socket
 import ssl
 from collections.abc import Callable, Iterator
-from http.client import HTTPException, parse_headers
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from synth_pools._client.http.messages import HEADER_LINE, ExchangeError, ResponseHeaders, refused
 from synth_pools._client.runtime.sync_.interrupts import interruptible, time_left
@@ -24,11 +24,13 @@ _PIECE = 65_536
 _BUFFER = 32_768
 _STEP = 1_048_576
 
-_STATUS_LINE = re.compile(rb"HTTP/1\.[01] [1-9][0-9]{2}(?: [^\r\n\0]*)?\r?\n")
+_STATUS_LINE = re.compile(rb"HTTP/1\.[01] [1-9][0-9]{2}(?: [^\r\n\0\v\f]*)?\r?\n")
 _LENGTH = re.compile(r"[0-9]{1,18}")
 
 _LONGEST_LINE = 65_536
 _ZERO = ord("0")
+# As many as http.client takes.
+_MOST_HEADERS = 100
 # Of one answer, those of all its hints (103) included.
 _MOST_LINES = 1000
 
@@ -181,21 +183,26 @@ class Connection:
             ExchangeError: It did not come, or is not as it must be.
         """
         self._receiver.limit = limit
-        lines = _Lines(self._reader)
+        read, left = self._reader.readline, _MOST_LINES
         while True:
-            line = lines.readline(_LONGEST_LINE)
-            problem, message = "", None
-            try:
-                message = parse_headers(cast("io.BufferedIOBase", lines))
-            except HTTPException as error:
-                problem = str(error) or type(error).__name__
-            if message is None:
-                raise refused(problem)
-            # The gate has let no other form of a status line through.
-            status = int(line[9:12])
+            line = read(_LONGEST_LINE)
+            left -= 1
+            if _STATUS_LINE.fullmatch(line) is None or left <= 0:
+                raise refused(_problem(line, "status line"))
+            status, is_older = int(line[9:12]), line[7] == _ZERO
+            pairs: list[tuple[str, str]] = []
+            while True:
+                line = read(_LONGEST_LINE)
+                left -= 1
+                header = HEADER_LINE.fullmatch(line)
+                if header is None or left <= 0 or len(pairs) > _MOST_HEADERS:
+                    raise refused(_problem(line, "header"))
+                name, value = header.groups()
+                if name is None:
+                    break
+                pairs.append((name.decode("latin-1"), value.decode("latin-1").strip(" \t")))
             if status >= 200:
-                pairs = [(name, value.strip()) for name, value in message.raw_items()]
-                return _checked(status, ResponseHeaders(pairs), is_older=line[7] == _ZERO)
+                return _checked(status, ResponseHeaders(pairs), is_older=is_older)
             if status == 101:
                 raise refused("the protocol was switched, unasked")
 
@@ -287,32 +294,16 @@ class _Receiver(io.RawIOBase):
         raise failure
 
 
-class _Lines:
-    """Lines of a head, each looked at before the parser sees it."""
-
-    def __init__(self, reader: Any) -> None:
-        self._reader = reader
-        self._left = _MOST_LINES
-        self._is_first = True
-
-    def readline(self, limit: int) -> bytes:
-        line: bytes = self._reader.readline(limit)
-        self._left -= 1
-        form = _STATUS_LINE if self._is_first else HEADER_LINE
-        if form.fullmatch(line) is None or not self._left:
-            raise refused(self._problem(line))
-        self._is_first = len(line) <= 2
-        return line
-
-    def _problem(self, line: bytes) -> str:
-        if not line:
-            return "the connection ended without an answer" if self._is_first else "the head is cut"
-        if not line.endswith(b"\n"):
-            return "the head is cut, or one of its lines is too long"
-        if not self._left:
-            return "the head has no end"
-        what = "status line" if self._is_first else "header"
-        return f"no {what} is like this: {line[:60]!r}"
+def _problem(line: bytes, what: str) -> str:
+    """Say why a line of a head is refused."""
+    if not line:
+        return "the connection ended without an answer" if what != "header" else "the head is cut"
+    if not line.endswith(b"\n"):
+        return "the head is cut, or one of its lines is too long"
+    form = HEADER_LINE if what == "header" else _STATUS_LINE
+    if form.fullmatch(line) is not None:
+        return "the head has no end"
+    return f"no {what} is like this: {line[:60]!r}"
 
 
 def _checked(status: int, headers: ResponseHeaders, *, is_older: bool) -> Head:

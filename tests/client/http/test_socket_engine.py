@@ -1,4 +1,4 @@
-"""Engine over http.client: requests that are cut short, places in its pool."""
+"""Engine over sockets: requests that are cut short, places in its pool."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from synth_pools import (
 )
 from synth_pools._client._sync import connections
 from synth_pools._client.http.messages import ExchangeError, PoolLimits
-from synth_pools._client.http.sync_.http_client_connection import Connection
-from synth_pools._client.http.sync_.http_client_engine import HttpClientEngine
+from synth_pools._client.http.sync_.socket_connection import Connection
+from synth_pools._client.http.sync_.socket_engine import SocketEngine
 from tests.support import faults
 from tests.support.fault_server import FaultServer
 from tests.support.leaks import KEY
@@ -89,7 +89,7 @@ def test_a_success_before_the_request_is_through_is_none() -> None:
 
 def open_connections(client: ContainerPoolsClient) -> int:
     engine = client._transport._connections.engine()
-    assert isinstance(engine, HttpClientEngine)
+    assert isinstance(engine, SocketEngine)
     return len(engine._all)
 
 

@@ -1,4 +1,4 @@
-"""Engine over the standard library's http.client, with a pool of connections of our own."""
+"""Engine over sockets, with a pool of connections."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from synth_pools._client.http.messages import (
     TimeLimits,
 )
 from synth_pools._client.http.sync_.engine import Engine, IncomingResponse
-from synth_pools._client.http.sync_.http_client_connection import Connection, Head
+from synth_pools._client.http.sync_.socket_connection import Connection, Head
 from synth_pools._client.runtime.sync_.interrupts import Alarm, interruptible, time_left
 from synth_pools._client.runtime.sync_.sockets import connect, start_tls
 from synth_pools._client.secret import Secret
@@ -28,8 +28,8 @@ _TARGET = re.compile(r"/[!-~]*")
 _PORTS = {"http": 80, "https": 443}
 
 
-class HttpClientEngine(Engine):
-    """Engine over http.client, for any number of threads.
+class SocketEngine(Engine):
+    """HTTP/1.1 engine over sockets, for any number of threads.
 
     Args:
         base_url: Base URL of the service.
@@ -225,7 +225,7 @@ class _Response(IncomingResponse):
 
     def __init__(
         self,
-        engine: HttpClientEngine,
+        engine: SocketEngine,
         connection: Connection,
         head: Head,
         url: str,

@@ -1,0 +1,202 @@
+"""Heads of answers: the sync client's own engine takes what h11 takes, and reads it alike.
+
+What is stricter here is listed: two readers who differ are how answers get mixed up.
+"""
+
+from __future__ import annotations
+
+import io
+import random
+import re
+from types import SimpleNamespace
+from typing import Any
+
+import h11
+import pytest
+
+from synth_pools._client.http.messages import ExchangeError
+from synth_pools._client.http.sync_.socket_connection import Connection
+
+# Its status, its headers, the length of its body, and whether that comes in chunks.
+Read = tuple[int, list[tuple[bytes, bytes]], int | None, bool]
+
+STATUS_LINES = (
+    b"HTTP/1.1 200 OK",
+    b"HTTP/1.1 200",
+    b"HTTP/1.1 200 ",
+    b"HTTP/1.0 404 Not Found",
+    b"HTTP/1.1 599 \xff\xfe",
+    b"HTTP/1.1 103 Early Hints",
+    b"HTTP/1.1 100 Continue",
+    b"HTTP/1.1 204 No Content",
+    b"HTTP/1.1 304 Not Modified",
+    b"HTTP/2.0 200 OK",
+    b"HTTP/1.2 200 OK",
+    b"HTTP/1.1  200 OK",
+    b"http/1.1 200 OK",
+    b"HTTP/1.1 20 OK",
+    b"HTTP/1.1 2000 OK",
+    b"HTTP/1.1 099 OK",
+    b"HTTP/1.1 200\tOK",
+    b"ICY 200 OK",
+    b"",
+    b" HTTP/1.1 200 OK",
+    b"HTTP/1.1 200 O\rK",
+    b"HTTP/1.1 200 O\0K",
+)
+HEADERS = (
+    b"Content-Type: application/json",
+    b"content-length: 12",
+    b"Content-Length: 12",
+    b"Content-Length: 13",
+    b"Content-Length: 12, 12",
+    b"Content-Length: 12,13",
+    b"Content-Length: +12",
+    b"Content-Length: -1",
+    b"Content-Length: 0x1",
+    b"Content-Length: 1_0",
+    b"Content-Length: \xb2",
+    b"Content-Length:",
+    b"Content-Length: 12 3",
+    b"Transfer-Encoding: chunked",
+    b"Transfer-Encoding: Chunked",
+    b"Transfer-Encoding: gzip, chunked",
+    b"Transfer-Encoding: identity",
+    b"Transfer-Encoding:",
+    b"Transfer-Encoding: chunked, chunked",
+    b"Connection: close",
+    b"Connection: keep-alive",
+    b"X-A:b",
+    b"X-A:\tb \t",
+    b"X-A: ",
+    b"X-A:",
+    b"X-A : b",
+    b": b",
+    b"X-A",
+    b" folded",
+    b"\tfolded",
+    b"X A: b",
+    b"X-A: b\0c",
+    b"X-A: b\rc",
+    b"X-A: \x0bb\x0c",
+    b"X-A: \x01\x7f",
+    b"X-A: \xe9\xff\xa0",
+    b"X\xe9: b",
+    b"X-A: b:c",
+    b"(x): y",
+    b"!#$%&'*+.^_`|~: token",
+    b"X-A: \x85b\xa0",
+)
+ENDS = (b"\r\n", b"\r\n", b"\r\n", b"\n", b"\r", b"\r\r\n")
+PIECES = (
+    b"\r",
+    b"\n",
+    b" ",
+    b"\t",
+    b":",
+    b"\0",
+    b"\x0b",
+    b"\x0c",
+    b"1",
+    b"a",
+    b"\xff",
+    b",",
+    b";",
+    b"HTTP/1.1 200 OK\r\n",
+)
+
+# Why an answer that h11 takes is refused here.
+STRICTER = re.compile(
+    "no header is like this: b['\"][ \\\\]"  # a line that goes on with the one before
+    "|no status line is like this: b['\"]HTTP/(?!1\\.[01] )"
+    "|the answer has both a length and chunks"
+    "|the answer has no length that can be read"
+)
+
+
+def a_head(dice: random.Random) -> bytes:
+    """Make a head, mostly of what is right, with a few wrong bytes in one of two."""
+    lines = [STATUS_LINES[min(int(dice.expovariate(0.25)), len(STATUS_LINES) - 1)]]
+    lines += dice.choices(HEADERS, k=dice.randrange(5))
+    end = dice.choice(ENDS) if dice.random() < 0.2 else b"\r\n"
+    head = b"".join(line + (end if dice.random() < 0.5 else b"\r\n") for line in lines) + b"\r\n"
+    for _ in range(dice.randrange(3) if dice.random() < 0.5 else 0):
+        at = dice.randrange(len(head))
+        head = head[:at] + dice.choice(PIECES) + head[at + dice.randrange(2) :]
+    if dice.random() < 0.1:
+        head = b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" + head
+    return head
+
+
+def others(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Leave out what h11 puts in another form: the length once, the coding in lower case."""
+    return [each for each in headers if each[0] not in (b"content-length", b"transfer-encoding")]
+
+
+def read_here(head: bytes) -> Read | str:
+    """Read it with the client; the reason where it is refused."""
+    connection = Connection()
+    parts: Any = connection
+    parts._receiver = SimpleNamespace(limit=None)
+    parts._reader = io.BytesIO(head)
+    try:
+        found = connection.read_head(1.0)
+    except ExchangeError as error:
+        return str(error.details[0])
+    headers = [(name.lower(), value) for name, value in found.headers.raw]
+    return found.status, others(headers), found.length, found.is_chunked
+
+
+def read_by_h11(head: bytes) -> Read | str:
+    """Read it with h11; the reason where it is refused or has no end."""
+    connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=100_000)
+    connection.send(h11.Request(method="GET", target="/", headers=[("Host", "a")]))
+    connection.send(h11.EndOfMessage())
+    connection.receive_data(head)
+    try:
+        while True:
+            event = connection.next_event()
+            if isinstance(event, h11.Response):
+                said = dict(event.headers)
+                length = int(said[b"content-length"]) if b"content-length" in said else None
+                is_chunked = b"transfer-encoding" in said
+                if event.status_code in (204, 304):
+                    length, is_chunked = 0, False
+                return event.status_code, others(list(event.headers)), length, is_chunked
+            if not isinstance(event, h11.InformationalResponse) or event.status_code == 101:
+                return "incomplete"
+    except h11.RemoteProtocolError as error:
+        return str(error)
+
+
+def difference(head: bytes) -> str | None:
+    """Say how the two differ over a head; None where they do not."""
+    here, there = read_here(head), read_by_h11(head)
+    if isinstance(here, str):
+        if isinstance(there, str) or STRICTER.match(here):
+            return None
+        return f"{head!r}: refused here ({here}), and taken by h11: {there}"
+    if isinstance(there, str):
+        return f"{head!r}: taken here ({here}), and refused by h11: {there}"
+    return None if here == there else f"{head!r}: {here} here, {there} by h11"
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_heads_are_read_as_h11_reads_them(seed: int) -> None:
+    dice = random.Random(seed)
+    heads = [a_head(dice) for _ in range(3000)]
+    assert [found for found in map(difference, heads) if found] == []
+    # Of what is made neither nearly all nor nearly nothing is an answer.
+    taken = sum(not isinstance(read_here(head), str) for head in heads)
+    assert 0.1 < taken / len(heads) < 0.9
+
+
+@pytest.mark.system
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("part", range(4))
+def test_a_million_heads(part: int) -> None:
+    """They are other ones than those above."""
+    dice = random.Random(1000 + part)
+    for _ in range(250_000):
+        found = difference(a_head(dice))
+        assert found is None
