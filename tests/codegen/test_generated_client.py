@@ -16,7 +16,7 @@ import pytest
 
 from synth_pools_api import AuthenticatedClient, models
 from synth_pools_api.types import UNSET
-from tests.support.document import EXAMPLES, SCHEMAS
+from tests.support.document import SCHEMAS
 
 
 def is_open_object(schema: dict[str, Any]) -> bool:
@@ -76,7 +76,7 @@ def test_there_is_something_to_try() -> None:
 
 def test_unknown_fields_survive() -> None:
     for name in OPEN:
-        for example in EXAMPLES[name]:
+        for example in SCHEMAS[name]["examples"]:
             sent = {**example, "x_unknown": {"deep": [1, None, 2.5]}, "x_null": None}
             back = model(name).from_dict(sent).to_dict()
             assert without_times(back) == without_times(sent), name
@@ -85,7 +85,7 @@ def test_unknown_fields_survive() -> None:
 
 @pytest.mark.parametrize(("name", "key"), enumerated(False))
 def test_unknown_enum_values_of_answers_survive(name: str, key: str) -> None:
-    example = EXAMPLES[name][0]
+    example = SCHEMAS[name]["examples"][0]
     sent = {**example, key: "never_heard_of"}
     parsed = model(name).from_dict(sent)
     assert getattr(parsed, key) == "never_heard_of"
@@ -94,7 +94,7 @@ def test_unknown_enum_values_of_answers_survive(name: str, key: str) -> None:
 
 @pytest.mark.parametrize(("name", "key"), enumerated(True))
 def test_unknown_enum_values_of_requests_are_refused(name: str, key: str) -> None:
-    example = EXAMPLES[name][0]
+    example = SCHEMAS[name]["examples"][0]
     with pytest.raises(ValueError, match="'sinc' is not one of "):
         model(name).from_dict({**example, key: "sinc"})
     for value in (None, *SCHEMAS[name]["properties"][key].get("default", "").split()):
@@ -107,7 +107,7 @@ def test_a_misspelt_key_of_a_closed_object_is_refused() -> None:
 
 
 def test_free_form_objects_are_plain_dictionaries() -> None:
-    pool = models.Pool.from_dict(EXAMPLES["Pool"][0])
+    pool = models.Pool.from_dict(SCHEMAS["Pool"]["examples"][0])
     assert type(pool.metadata) is dict
     assert type(models.RolloutRequest.from_dict({"params": {"a": 1}}).params) is dict
     batch = models.RolloutBatchRequest.from_dict({"rollouts": [{"seed": 1}]})
@@ -133,7 +133,7 @@ def test_unset_stays_itself(again: Callable[[Any], Any]) -> None:
 
 def older(name: str, **changed: Any) -> Any:
     """Read an example as an older server answers it; `...` stands for what it leaves out."""
-    merged = {**EXAMPLES[name][0], **changed}
+    merged = {**SCHEMAS[name]["examples"][0], **changed}
     return model(name).from_dict({key: v for key, v in merged.items() if v is not ...})
 
 
@@ -141,7 +141,7 @@ def older(name: str, **changed: Any) -> Any:
     ("name", "key"), [("PoolList", "pools"), ("RolloutList", "rollouts"), ("TaskList", "tasks")]
 )
 def test_lists_of_older_servers_are_read(name: str, key: str) -> None:
-    items = EXAMPLES[name][0]["items"]
+    items = SCHEMAS[name]["examples"][0]["items"]
     page = older(name, items=..., next_cursor=..., cursor="c", **{key: items})
     assert len(page.items) == len(items) > 0
     assert page.next_cursor == "c"
@@ -162,7 +162,7 @@ def test_whatever_the_document_says_of_older_servers_is_read() -> None:
                 told += 1
                 continue
             for other in names:
-                value = EXAMPLES[name][0][key]
+                value = schema["examples"][0][key]
                 read = older(name, **{key: ..., other: value}).to_dict()[key]
                 assert without_times(read) == without_times(value), (name, key)
                 told += 1
@@ -186,7 +186,7 @@ def test_events_of_older_servers_are_read() -> None:
     "name", sorted(name for name, schema in SCHEMAS.items() if "x-event-type" in schema)
 )
 def test_what_an_event_tells_is_of_its_type(name: str) -> None:
-    data = EXAMPLES[name][0]
+    data = SCHEMAS[name]["examples"][0]
     event = older("RolloutEvent", event=SCHEMAS[name]["x-event-type"], data=data)
     assert type(event.data) is model(name)
     assert event.to_dict()["data"] == data
@@ -254,7 +254,7 @@ def test_a_model_loads_only_what_it_is_made_of() -> None:
 
 def test_an_answer_loads_its_model_when_it_is_parsed() -> None:
     endpoint = importlib.import_module("synth_pools_api.api.service.get_queue_status")
-    example = EXAMPLES["QueueStatus"][0]
+    example = SCHEMAS["QueueStatus"]["examples"][0]
     transport = httpx.MockTransport(lambda _: httpx.Response(200, json=example))
     client = AuthenticatedClient("http://127.0.0.1", token="t", httpx_args={"transport": transport})
     with client:

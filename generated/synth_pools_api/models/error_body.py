@@ -18,11 +18,11 @@ T = TypeVar("T", bound="ErrorBody")
 
 @_attrs_define
 class ErrorBody:
-    """Every error of every operation. Servers send `detail`, `error` or both; clients read whichever is there.
+    """Every error of every operation. At least one of `detail` and `error` is there.
 
     Attributes:
-        detail (dict[str, Any] | list[ErrorDetailItem] | str | Unset): What is wrong: a text, an object, or, for 422, a
-            list that names each offending field.
+        detail (dict[str, Any] | list[ErrorDetailItem] | str | Unset): What is wrong: a text, an object, or a list of
+            fields (422).
         error (ErrorEnvelope | Unset): An error with a stable code, for programs.
     """
 

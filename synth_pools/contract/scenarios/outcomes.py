@@ -20,8 +20,8 @@ _READS = (
 
 @scenario(
     "outcomes.echo",
-    "RolloutEnv",
-    "the echo target reads delay, fail, reward and events of env as it says",
+    "Containers",
+    "the echo target reads delay, fail, reward and events of env as the table says",
     *_READS,
     "stream_rollout_events",
     needs="echo",

@@ -270,7 +270,7 @@ def rollouts_ended(ctx: Context) -> None:
 
 @scenario(
     "rollouts.sync",
-    "create_rollout",
+    "Rollouts: the two families",
     "with mode sync a creation answers 200 with the finished rollout, or stops waiting with 202",
     "create_rollout",
     "create_global_rollout",
@@ -303,7 +303,7 @@ def rollouts_sync(ctx: Context) -> None:
 
 @scenario(
     "rollouts.sync_failed",
-    "create_rollout",
+    "Rollouts: the two families",
     "with mode sync a creation answers the finished rollout, whichever way that ended",
     "create_rollout",
     "create_global_rollout",
@@ -320,7 +320,7 @@ def rollouts_sync_failed(ctx: Context) -> None:
 
 @scenario(
     "rollouts.async",
-    "create_rollout",
+    "Rollouts: the two families",
     "without mode, and with async, a creation answers 202 as soon as the rollout is admitted",
     "create_rollout",
     "create_global_rollout",

@@ -16,6 +16,7 @@ from synth_pools.local import Limits, LocalBackend
 from tests.contract.faults.fault import DOCUMENT, Fault, Passing, error_response
 from tests.contract.faults.proxy import FaultProxy
 from tests.contract.faults.wire import Request, Response
+from tests.contract.second_backend.serve import served
 from tests.contract.selftest.watched import KEY
 
 Serving = Callable[[], contextlib.AbstractContextManager[str]]
@@ -99,8 +100,11 @@ WAYS: dict[str, Serving] = {
     "0.3 s a request": lambda: _behind(latency=0.3, jitter=0.2),
     "1.5 s a request": lambda: _behind(latency=1.5, jitter=0.5),
     "a busy machine": _on_a_busy_machine,
+    "the second backend": lambda: served({KEY: "we"}),
 }
 
+# Written by others than the local backend, and judged as a stranger's is.
+STRANGE_WAYS = ("the second backend",)
 # Their runs last as long as what they wait for: minutes.
 SLOW_WAYS = ("0.3 s a request", "1.5 s a request")
 
@@ -119,7 +123,8 @@ def try_way(way: str, seed: int) -> tuple[str, int, float, str]:
     # Behind a slow line the generated requests would take an hour, and wait for nothing.
     slow = ("schema", "model", "client") if way in SLOW_WAYS else ()
     with WAYS[way]() as url:
-        report = run_contract(url, api_key=KEY, seed=seed, profile="quick", skip=slow)
+        profile = "full" if way in STRANGE_WAYS else "quick"
+        report = run_contract(url, api_key=KEY, seed=seed, profile=profile, skip=slow)
     said = [report.summary, *report.obstacles]
     said += [f"{group.first.check}: {group.first.got}" for group in report.groups]
     return way, report.exit_code, time.monotonic() - began, "; ".join(said)

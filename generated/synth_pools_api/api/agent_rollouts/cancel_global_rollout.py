@@ -131,7 +131,9 @@ def sync_detailed(
 ) -> Response[ErrorBody | Rollout]:
     """Cancel a rollout
 
-     As `cancel_rollout`.
+     A queued rollout never starts; a running one is stopped and its container told. Cancelling again
+    is 200; a rollout that has ended otherwise is 409 `rollout_finished`. The body may be absent or
+    any object.
 
     Args:
         rollout_id (str):
@@ -165,7 +167,9 @@ def sync(
 ) -> ErrorBody | Rollout | None:
     """Cancel a rollout
 
-     As `cancel_rollout`.
+     A queued rollout never starts; a running one is stopped and its container told. Cancelling again
+    is 200; a rollout that has ended otherwise is 409 `rollout_finished`. The body may be absent or
+    any object.
 
     Args:
         rollout_id (str):
@@ -194,7 +198,9 @@ async def asyncio_detailed(
 ) -> Response[ErrorBody | Rollout]:
     """Cancel a rollout
 
-     As `cancel_rollout`.
+     A queued rollout never starts; a running one is stopped and its container told. Cancelling again
+    is 200; a rollout that has ended otherwise is 409 `rollout_finished`. The body may be absent or
+    any object.
 
     Args:
         rollout_id (str):
@@ -226,7 +232,9 @@ async def asyncio(
 ) -> ErrorBody | Rollout | None:
     """Cancel a rollout
 
-     As `cancel_rollout`.
+     A queued rollout never starts; a running one is stopped and its container told. Cancelling again
+    is 200; a rollout that has ended otherwise is 409 `rollout_finished`. The body may be absent or
+    any object.
 
     Args:
         rollout_id (str):

@@ -107,7 +107,8 @@ def sync_detailed(
 ) -> Response[ArtifactList | ErrorBody]:
     """List the artifacts of a rollout
 
-     As `get_rollout_artifacts`.
+     What the container handed over as `artifact`, described item by item. Empty until the rollout has
+    ended.
 
     Args:
         rollout_id (str):
@@ -141,7 +142,8 @@ def sync(
 ) -> ArtifactList | ErrorBody | None:
     """List the artifacts of a rollout
 
-     As `get_rollout_artifacts`.
+     What the container handed over as `artifact`, described item by item. Empty until the rollout has
+    ended.
 
     Args:
         rollout_id (str):
@@ -170,7 +172,8 @@ async def asyncio_detailed(
 ) -> Response[ArtifactList | ErrorBody]:
     """List the artifacts of a rollout
 
-     As `get_rollout_artifacts`.
+     What the container handed over as `artifact`, described item by item. Empty until the rollout has
+    ended.
 
     Args:
         rollout_id (str):
@@ -202,7 +205,8 @@ async def asyncio(
 ) -> ArtifactList | ErrorBody | None:
     """List the artifacts of a rollout
 
-     As `get_rollout_artifacts`.
+     What the container handed over as `artifact`, described item by item. Empty until the rollout has
+    ended.
 
     Args:
         rollout_id (str):

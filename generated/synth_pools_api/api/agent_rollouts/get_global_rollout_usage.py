@@ -99,7 +99,8 @@ def sync_detailed(
 ) -> Response[ErrorBody | RolloutUsage]:
     """Get the usage of a rollout
 
-     As `get_rollout_usage`.
+     Time, tokens and bytes. All zero, or null where nothing is known, until the rollout starts; final
+    once it has ended.
 
     Args:
         rollout_id (str):
@@ -130,7 +131,8 @@ def sync(
 ) -> ErrorBody | RolloutUsage | None:
     """Get the usage of a rollout
 
-     As `get_rollout_usage`.
+     Time, tokens and bytes. All zero, or null where nothing is known, until the rollout starts; final
+    once it has ended.
 
     Args:
         rollout_id (str):
@@ -156,7 +158,8 @@ async def asyncio_detailed(
 ) -> Response[ErrorBody | RolloutUsage]:
     """Get the usage of a rollout
 
-     As `get_rollout_usage`.
+     Time, tokens and bytes. All zero, or null where nothing is known, until the rollout starts; final
+    once it has ended.
 
     Args:
         rollout_id (str):
@@ -185,7 +188,8 @@ async def asyncio(
 ) -> ErrorBody | RolloutUsage | None:
     """Get the usage of a rollout
 
-     As `get_rollout_usage`.
+     Time, tokens and bytes. All zero, or null where nothing is known, until the rollout starts; final
+    once it has ended.
 
     Args:
         rollout_id (str):

@@ -117,10 +117,9 @@ def sync_detailed(
 ) -> Response[ErrorBody | Rollout]:
     """Run a rollout once more
 
-     Admits a new rollout with the request, task and pool of this one, whatever its state, and names this
-    one in
-    `replay_of`. It counts as a creation of its own: the pool must be active and the task be there. With
-    `mode: sync` in the request the answer is the finished rollout.
+     Admits a new rollout with the request, task and pool of this one, whatever its state. It counts as a
+    creation of its own: the pool must be active and the task be there. With `mode: sync` in the request
+    the answer is the finished rollout.
 
     Args:
         rollout_id (str):
@@ -154,10 +153,9 @@ def sync(
 ) -> ErrorBody | Rollout | None:
     """Run a rollout once more
 
-     Admits a new rollout with the request, task and pool of this one, whatever its state, and names this
-    one in
-    `replay_of`. It counts as a creation of its own: the pool must be active and the task be there. With
-    `mode: sync` in the request the answer is the finished rollout.
+     Admits a new rollout with the request, task and pool of this one, whatever its state. It counts as a
+    creation of its own: the pool must be active and the task be there. With `mode: sync` in the request
+    the answer is the finished rollout.
 
     Args:
         rollout_id (str):
@@ -186,10 +184,9 @@ async def asyncio_detailed(
 ) -> Response[ErrorBody | Rollout]:
     """Run a rollout once more
 
-     Admits a new rollout with the request, task and pool of this one, whatever its state, and names this
-    one in
-    `replay_of`. It counts as a creation of its own: the pool must be active and the task be there. With
-    `mode: sync` in the request the answer is the finished rollout.
+     Admits a new rollout with the request, task and pool of this one, whatever its state. It counts as a
+    creation of its own: the pool must be active and the task be there. With `mode: sync` in the request
+    the answer is the finished rollout.
 
     Args:
         rollout_id (str):
@@ -221,10 +218,9 @@ async def asyncio(
 ) -> ErrorBody | Rollout | None:
     """Run a rollout once more
 
-     Admits a new rollout with the request, task and pool of this one, whatever its state, and names this
-    one in
-    `replay_of`. It counts as a creation of its own: the pool must be active and the task be there. With
-    `mode: sync` in the request the answer is the finished rollout.
+     Admits a new rollout with the request, task and pool of this one, whatever its state. It counts as a
+    creation of its own: the pool must be active and the task be there. With `mode: sync` in the request
+    the answer is the finished rollout.
 
     Args:
         rollout_id (str):

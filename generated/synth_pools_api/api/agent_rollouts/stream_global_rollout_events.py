@@ -131,7 +131,12 @@ def sync_detailed(
 ) -> Response[ErrorBody]:
     """Follow the events of a rollout
 
-     As `stream_rollout_events`.
+     A stream of server-sent events: those that happened, then live ones, until the terminal event,
+    after which the server ends the response. The schema is that of one event, the JSON in the `data` of
+    a
+    message. With `format=json`, one page of events. See *Events* above for framing, order, resume,
+    silence
+    and pages.
 
     Args:
         rollout_id (str):
@@ -177,7 +182,12 @@ def sync(
 ) -> ErrorBody | None:
     """Follow the events of a rollout
 
-     As `stream_rollout_events`.
+     A stream of server-sent events: those that happened, then live ones, until the terminal event,
+    after which the server ends the response. The schema is that of one event, the JSON in the `data` of
+    a
+    message. With `format=json`, one page of events. See *Events* above for framing, order, resume,
+    silence
+    and pages.
 
     Args:
         rollout_id (str):
@@ -218,7 +228,12 @@ async def asyncio_detailed(
 ) -> Response[ErrorBody]:
     """Follow the events of a rollout
 
-     As `stream_rollout_events`.
+     A stream of server-sent events: those that happened, then live ones, until the terminal event,
+    after which the server ends the response. The schema is that of one event, the JSON in the `data` of
+    a
+    message. With `format=json`, one page of events. See *Events* above for framing, order, resume,
+    silence
+    and pages.
 
     Args:
         rollout_id (str):
@@ -262,7 +277,12 @@ async def asyncio(
 ) -> ErrorBody | None:
     """Follow the events of a rollout
 
-     As `stream_rollout_events`.
+     A stream of server-sent events: those that happened, then live ones, until the terminal event,
+    after which the server ends the response. The schema is that of one event, the JSON in the `data` of
+    a
+    message. With `format=json`, one page of events. See *Events* above for framing, order, resume,
+    silence
+    and pages.
 
     Args:
         rollout_id (str):

@@ -99,7 +99,9 @@ def sync_detailed(
 ) -> Response[ContainerInfo | ErrorBody]:
     """Get the info of a pool's container
 
-     What the pool's container answers to `GET /info`, see *Direct calls*.
+     Asks the pool's container (its `container_url`, else the echo target) for `GET /info` and answers
+    its JSON object unchanged. 404 where the container does not have it, 502 where it cannot be
+    reached or answers anything else, 504 where it takes too long.
 
     Args:
         pool_id (str):
@@ -130,7 +132,9 @@ def sync(
 ) -> ContainerInfo | ErrorBody | None:
     """Get the info of a pool's container
 
-     What the pool's container answers to `GET /info`, see *Direct calls*.
+     Asks the pool's container (its `container_url`, else the echo target) for `GET /info` and answers
+    its JSON object unchanged. 404 where the container does not have it, 502 where it cannot be
+    reached or answers anything else, 504 where it takes too long.
 
     Args:
         pool_id (str):
@@ -156,7 +160,9 @@ async def asyncio_detailed(
 ) -> Response[ContainerInfo | ErrorBody]:
     """Get the info of a pool's container
 
-     What the pool's container answers to `GET /info`, see *Direct calls*.
+     Asks the pool's container (its `container_url`, else the echo target) for `GET /info` and answers
+    its JSON object unchanged. 404 where the container does not have it, 502 where it cannot be
+    reached or answers anything else, 504 where it takes too long.
 
     Args:
         pool_id (str):
@@ -185,7 +191,9 @@ async def asyncio(
 ) -> ContainerInfo | ErrorBody | None:
     """Get the info of a pool's container
 
-     What the pool's container answers to `GET /info`, see *Direct calls*.
+     Asks the pool's container (its `container_url`, else the echo target) for `GET /info` and answers
+    its JSON object unchanged. 404 where the container does not have it, 502 where it cannot be
+    reached or answers anything else, 504 where it takes too long.
 
     Args:
         pool_id (str):

@@ -99,7 +99,9 @@ def sync_detailed(
 ) -> Response[ContainerMetadata | ErrorBody]:
     """Get the metadata of a pool's container
 
-     What the pool's container answers to `GET /metadata`, see *Direct calls*.
+     Asks the pool's container (its `container_url`, else the echo target) for `GET /metadata` and
+    answers its JSON object unchanged. 404 where the container does not have it, 502 where it cannot
+    be reached or answers anything else, 504 where it takes too long.
 
     Args:
         pool_id (str):
@@ -130,7 +132,9 @@ def sync(
 ) -> ContainerMetadata | ErrorBody | None:
     """Get the metadata of a pool's container
 
-     What the pool's container answers to `GET /metadata`, see *Direct calls*.
+     Asks the pool's container (its `container_url`, else the echo target) for `GET /metadata` and
+    answers its JSON object unchanged. 404 where the container does not have it, 502 where it cannot
+    be reached or answers anything else, 504 where it takes too long.
 
     Args:
         pool_id (str):
@@ -156,7 +160,9 @@ async def asyncio_detailed(
 ) -> Response[ContainerMetadata | ErrorBody]:
     """Get the metadata of a pool's container
 
-     What the pool's container answers to `GET /metadata`, see *Direct calls*.
+     Asks the pool's container (its `container_url`, else the echo target) for `GET /metadata` and
+    answers its JSON object unchanged. 404 where the container does not have it, 502 where it cannot
+    be reached or answers anything else, 504 where it takes too long.
 
     Args:
         pool_id (str):
@@ -185,7 +191,9 @@ async def asyncio(
 ) -> ContainerMetadata | ErrorBody | None:
     """Get the metadata of a pool's container
 
-     What the pool's container answers to `GET /metadata`, see *Direct calls*.
+     Asks the pool's container (its `container_url`, else the echo target) for `GET /metadata` and
+    answers its JSON object unchanged. 404 where the container does not have it, 502 where it cannot
+    be reached or answers anything else, 504 where it takes too long.
 
     Args:
         pool_id (str):

@@ -102,7 +102,9 @@ def sync_detailed(
 ) -> Response[ContainerInfo | ErrorBody]:
     """Get the info of a task's container
 
-     What the task's container answers to `GET /info`, see *Direct calls*.
+     Asks the task's container (its own `container_url`, else the pool's, else the echo target) for
+    `GET /info` and answers its JSON object unchanged. 404 where the container does not have it, 502
+    where it cannot be reached or answers anything else, 504 where it takes too long.
 
     Args:
         pool_id (str):
@@ -136,7 +138,9 @@ def sync(
 ) -> ContainerInfo | ErrorBody | None:
     """Get the info of a task's container
 
-     What the task's container answers to `GET /info`, see *Direct calls*.
+     Asks the task's container (its own `container_url`, else the pool's, else the echo target) for
+    `GET /info` and answers its JSON object unchanged. 404 where the container does not have it, 502
+    where it cannot be reached or answers anything else, 504 where it takes too long.
 
     Args:
         pool_id (str):
@@ -165,7 +169,9 @@ async def asyncio_detailed(
 ) -> Response[ContainerInfo | ErrorBody]:
     """Get the info of a task's container
 
-     What the task's container answers to `GET /info`, see *Direct calls*.
+     Asks the task's container (its own `container_url`, else the pool's, else the echo target) for
+    `GET /info` and answers its JSON object unchanged. 404 where the container does not have it, 502
+    where it cannot be reached or answers anything else, 504 where it takes too long.
 
     Args:
         pool_id (str):
@@ -197,7 +203,9 @@ async def asyncio(
 ) -> ContainerInfo | ErrorBody | None:
     """Get the info of a task's container
 
-     What the task's container answers to `GET /info`, see *Direct calls*.
+     Asks the task's container (its own `container_url`, else the pool's, else the echo target) for
+    `GET /info` and answers its JSON object unchanged. 404 where the container does not have it, 502
+    where it cannot be reached or answers anything else, 504 where it takes too long.
 
     Args:
         pool_id (str):

@@ -102,7 +102,9 @@ def sync_detailed(
 ) -> Response[ContainerTaskset | ErrorBody]:
     """Get the taskset of a task's container
 
-     What the task's container answers to `GET /taskset`, see *Direct calls*.
+     Asks the task's container (its own `container_url`, else the pool's container) for `GET /taskset`
+    and answers its JSON object unchanged. 404 where the container does not have it, as many do not, 502
+    where it cannot be reached or answers anything else, 504 where it takes too long.
 
     Args:
         pool_id (str):
@@ -136,7 +138,9 @@ def sync(
 ) -> ContainerTaskset | ErrorBody | None:
     """Get the taskset of a task's container
 
-     What the task's container answers to `GET /taskset`, see *Direct calls*.
+     Asks the task's container (its own `container_url`, else the pool's container) for `GET /taskset`
+    and answers its JSON object unchanged. 404 where the container does not have it, as many do not, 502
+    where it cannot be reached or answers anything else, 504 where it takes too long.
 
     Args:
         pool_id (str):
@@ -165,7 +169,9 @@ async def asyncio_detailed(
 ) -> Response[ContainerTaskset | ErrorBody]:
     """Get the taskset of a task's container
 
-     What the task's container answers to `GET /taskset`, see *Direct calls*.
+     Asks the task's container (its own `container_url`, else the pool's container) for `GET /taskset`
+    and answers its JSON object unchanged. 404 where the container does not have it, as many do not, 502
+    where it cannot be reached or answers anything else, 504 where it takes too long.
 
     Args:
         pool_id (str):
@@ -197,7 +203,9 @@ async def asyncio(
 ) -> ContainerTaskset | ErrorBody | None:
     """Get the taskset of a task's container
 
-     What the task's container answers to `GET /taskset`, see *Direct calls*.
+     Asks the task's container (its own `container_url`, else the pool's container) for `GET /taskset`
+    and answers its JSON object unchanged. 404 where the container does not have it, as many do not, 502
+    where it cannot be reached or answers anything else, 504 where it takes too long.
 
     Args:
         pool_id (str):

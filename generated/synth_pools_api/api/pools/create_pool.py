@@ -120,8 +120,8 @@ def sync_detailed(
 ) -> Response[ErrorBody | Pool]:
     """Create a pool
 
-     Every field is optional. Tasks that are named in `tasks` are created with the pool, all or none.
-    Unknown
+     Only `name` is needed. A pool without `container_url` runs the built-in echo target where the
+    server has one. Tasks that are named in `tasks` are created with the pool, all or none. Unknown
     fields are kept and answered as they were sent.
 
     Args:
@@ -129,9 +129,6 @@ def sync_detailed(
             Null is the same as not
             given. Unknown fields are kept; `status`, `state`, `created_at`, `updated_at` and
             `archived_at` belong to the server and are ignored.
-            Older and newer clients spell some fields differently (`target` and `backend`, `config`
-            and `pool_config`,
-            `metadata` and `pool_metadata`): both spellings are accepted, and both are answered.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -159,8 +156,8 @@ def sync(
 ) -> ErrorBody | Pool | None:
     """Create a pool
 
-     Every field is optional. Tasks that are named in `tasks` are created with the pool, all or none.
-    Unknown
+     Only `name` is needed. A pool without `container_url` runs the built-in echo target where the
+    server has one. Tasks that are named in `tasks` are created with the pool, all or none. Unknown
     fields are kept and answered as they were sent.
 
     Args:
@@ -168,9 +165,6 @@ def sync(
             Null is the same as not
             given. Unknown fields are kept; `status`, `state`, `created_at`, `updated_at` and
             `archived_at` belong to the server and are ignored.
-            Older and newer clients spell some fields differently (`target` and `backend`, `config`
-            and `pool_config`,
-            `metadata` and `pool_metadata`): both spellings are accepted, and both are answered.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -193,8 +187,8 @@ async def asyncio_detailed(
 ) -> Response[ErrorBody | Pool]:
     """Create a pool
 
-     Every field is optional. Tasks that are named in `tasks` are created with the pool, all or none.
-    Unknown
+     Only `name` is needed. A pool without `container_url` runs the built-in echo target where the
+    server has one. Tasks that are named in `tasks` are created with the pool, all or none. Unknown
     fields are kept and answered as they were sent.
 
     Args:
@@ -202,9 +196,6 @@ async def asyncio_detailed(
             Null is the same as not
             given. Unknown fields are kept; `status`, `state`, `created_at`, `updated_at` and
             `archived_at` belong to the server and are ignored.
-            Older and newer clients spell some fields differently (`target` and `backend`, `config`
-            and `pool_config`,
-            `metadata` and `pool_metadata`): both spellings are accepted, and both are answered.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -230,8 +221,8 @@ async def asyncio(
 ) -> ErrorBody | Pool | None:
     """Create a pool
 
-     Every field is optional. Tasks that are named in `tasks` are created with the pool, all or none.
-    Unknown
+     Only `name` is needed. A pool without `container_url` runs the built-in echo target where the
+    server has one. Tasks that are named in `tasks` are created with the pool, all or none. Unknown
     fields are kept and answered as they were sent.
 
     Args:
@@ -239,9 +230,6 @@ async def asyncio(
             Null is the same as not
             given. Unknown fields are kept; `status`, `state`, `created_at`, `updated_at` and
             `archived_at` belong to the server and are ignored.
-            Older and newer clients spell some fields differently (`target` and `backend`, `config`
-            and `pool_config`,
-            `metadata` and `pool_metadata`): both spellings are accepted, and both are answered.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.

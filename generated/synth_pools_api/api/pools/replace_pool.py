@@ -140,9 +140,6 @@ def sync_detailed(
             Null is the same as not
             given. Unknown fields are kept; `status`, `state`, `created_at`, `updated_at` and
             `archived_at` belong to the server and are ignored.
-            Older and newer clients spell some fields differently (`target` and `backend`, `config`
-            and `pool_config`,
-            `metadata` and `pool_metadata`): both spellings are accepted, and both are answered.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -182,9 +179,6 @@ def sync(
             Null is the same as not
             given. Unknown fields are kept; `status`, `state`, `created_at`, `updated_at` and
             `archived_at` belong to the server and are ignored.
-            Older and newer clients spell some fields differently (`target` and `backend`, `config`
-            and `pool_config`,
-            `metadata` and `pool_metadata`): both spellings are accepted, and both are answered.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -219,9 +213,6 @@ async def asyncio_detailed(
             Null is the same as not
             given. Unknown fields are kept; `status`, `state`, `created_at`, `updated_at` and
             `archived_at` belong to the server and are ignored.
-            Older and newer clients spell some fields differently (`target` and `backend`, `config`
-            and `pool_config`,
-            `metadata` and `pool_metadata`): both spellings are accepted, and both are answered.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -259,9 +250,6 @@ async def asyncio(
             Null is the same as not
             given. Unknown fields are kept; `status`, `state`, `created_at`, `updated_at` and
             `archived_at` belong to the server and are ignored.
-            Older and newer clients spell some fields differently (`target` and `backend`, `config`
-            and `pool_config`,
-            `metadata` and `pool_metadata`): both spellings are accepted, and both are answered.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.

@@ -134,10 +134,9 @@ def sync_detailed(
 ) -> Response[ErrorBody | Rollout]:
     """Cancel a rollout
 
-     A queued rollout never starts; a running one is stopped and its container told. Cancelling again is
-    200,
-    so that it can be retried. A rollout that has ended otherwise is 409 `rollout_finished`, because the
-    request has no effect. The body may be absent or any object.
+     A queued rollout never starts; a running one is stopped and its container told. Cancelling again
+    is 200; a rollout that has ended otherwise is 409 `rollout_finished`. The body may be absent or
+    any object.
 
     Args:
         pool_id (str):
@@ -174,10 +173,9 @@ def sync(
 ) -> ErrorBody | Rollout | None:
     """Cancel a rollout
 
-     A queued rollout never starts; a running one is stopped and its container told. Cancelling again is
-    200,
-    so that it can be retried. A rollout that has ended otherwise is 409 `rollout_finished`, because the
-    request has no effect. The body may be absent or any object.
+     A queued rollout never starts; a running one is stopped and its container told. Cancelling again
+    is 200; a rollout that has ended otherwise is 409 `rollout_finished`. The body may be absent or
+    any object.
 
     Args:
         pool_id (str):
@@ -209,10 +207,9 @@ async def asyncio_detailed(
 ) -> Response[ErrorBody | Rollout]:
     """Cancel a rollout
 
-     A queued rollout never starts; a running one is stopped and its container told. Cancelling again is
-    200,
-    so that it can be retried. A rollout that has ended otherwise is 409 `rollout_finished`, because the
-    request has no effect. The body may be absent or any object.
+     A queued rollout never starts; a running one is stopped and its container told. Cancelling again
+    is 200; a rollout that has ended otherwise is 409 `rollout_finished`. The body may be absent or
+    any object.
 
     Args:
         pool_id (str):
@@ -247,10 +244,9 @@ async def asyncio(
 ) -> ErrorBody | Rollout | None:
     """Cancel a rollout
 
-     A queued rollout never starts; a running one is stopped and its container told. Cancelling again is
-    200,
-    so that it can be retried. A rollout that has ended otherwise is 409 `rollout_finished`, because the
-    request has no effect. The body may be absent or any object.
+     A queued rollout never starts; a running one is stopped and its container told. Cancelling again
+    is 200; a rollout that has ended otherwise is 409 `rollout_finished`. The body may be absent or
+    any object.
 
     Args:
         pool_id (str):

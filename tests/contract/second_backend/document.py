@@ -1,0 +1,139 @@
+"""openapi.yaml: the operations, and whether a request matches them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import jsonschema_rs
+
+from synth_pools.spec import load_spec
+
+Json = Any
+Item = dict[str, Any]
+_METHODS = ("get", "post", "put", "patch", "delete")
+_LONGEST_MESSAGE = 300
+
+
+@dataclass(frozen=True)
+class Parameter:
+    name: str
+    place: str
+    schema: dict[str, Json]
+
+    @property
+    def default(self) -> Json:
+        return self.schema.get("default")
+
+
+@dataclass(frozen=True)
+class Operation:
+    name: str
+    path: str
+    method: str
+    parameters: tuple[Parameter, ...]
+    body: str | None
+    body_required: bool
+
+    @property
+    def media_types(self) -> tuple[str, ...]:
+        merge = ("application/merge-patch+json",) if self.method == "PATCH" else ()
+        return ("application/json", *merge)
+
+
+@cache
+def operations() -> tuple[Operation, ...]:
+    """All operations, those with the fewest parameters in their path first."""
+    found = []
+    for path, item in load_spec()["paths"].items():
+        for method in _METHODS:
+            if method not in item:
+                continue
+            said = item[method]
+            parameters = [_resolved(one) for one in _shared(item, said)]
+            body = said.get("requestBody", {})
+            content = body.get("content", {}).get("application/json")
+            found.append(
+                Operation(
+                    said["operationId"],
+                    path,
+                    method.upper(),
+                    tuple(Parameter(one["name"], one["in"], one["schema"]) for one in parameters),
+                    content["schema"]["$ref"].rpartition("/")[2] if content else None,
+                    bool(body.get("required")),
+                )
+            )
+    return tuple(sorted(found, key=lambda one: (one.path.count("{"), one.path)))
+
+
+def version() -> str:
+    return str(load_spec()["info"]["version"])
+
+
+def targets() -> list[str]:
+    return list(load_spec()["components"]["schemas"]["PoolTarget"]["enum"])
+
+
+def body_faults(schema: str, value: Json) -> list[Item]:
+    """The faults of a body, as items of a 422's `detail`."""
+    return list(_faults(_validator(schema), value, ("body",)))
+
+
+def parameter_faults(parameter: Parameter, value: Json) -> list[Item]:
+    """The faults of one parameter, as items of a 422's `detail`."""
+    return list(
+        _faults(_plain(repr(parameter), parameter), value, (parameter.place, parameter.name))
+    )
+
+
+@cache
+def _validator(schema: str) -> jsonschema_rs.Draft202012Validator:
+    return jsonschema_rs.Draft202012Validator(
+        {"$ref": f"#/components/schemas/{schema}", "components": load_spec()["components"]},
+        validate_formats=True,
+    )
+
+
+_plain_cache: dict[str, jsonschema_rs.Draft202012Validator] = {}
+
+
+def _plain(key: str, parameter: Parameter) -> jsonschema_rs.Draft202012Validator:
+    if key not in _plain_cache:
+        _plain_cache[key] = jsonschema_rs.Draft202012Validator(parameter.schema)
+    return _plain_cache[key]
+
+
+def _faults(
+    validator: jsonschema_rs.Draft202012Validator, value: Json, place: tuple[str, ...]
+) -> Iterator[Item]:
+    for error in validator.iter_errors(value):
+        yield from _items(error, list(place))
+
+
+def _items(error: jsonschema_rs.ValidationError, place: list[str | int]) -> Iterator[Item]:
+    where = [*place, *error.instance_path]
+    context = getattr(error.kind, "context", None)
+    if context:
+        # The alternatives are a schema and null: a value that is not null was meant for the schema.
+        for inner in context[0]:
+            yield from _items(inner, place)
+        return
+    for name in getattr(error.kind, "unexpected", [None]):
+        yield {
+            "loc": where if name is None else [*where, name],
+            "msg": error.message[:_LONGEST_MESSAGE],
+            "type": error.kind.name,
+        }
+
+
+def _resolved(one: dict[str, Json]) -> dict[str, Json]:
+    if "$ref" not in one:
+        return one
+    found: dict[str, Json] = load_spec()["components"]["parameters"][one["$ref"].rpartition("/")[2]]
+    return found
+
+
+def _shared(item: dict[str, Json], said: dict[str, Json]) -> list[dict[str, Json]]:
+    return [*item.get("parameters", []), *said.get("parameters", [])]

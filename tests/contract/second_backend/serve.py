@@ -1,0 +1,71 @@
+"""Serving: in a thread of this process, or from the command line."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import socket
+import threading
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+# Each of the two adds its handlers to the table of operations.
+from tests.contract.second_backend import pools, rollouts, web
+from tests.contract.second_backend.problems import Problem
+
+assert pools.list_pools is not None
+assert rollouts.list_rollouts is not None
+
+
+class _JsonErrors(H11Protocol):
+    """Answers what is no HTTP like everything else."""
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer bytes that are no request, and end the connection."""
+        body = web.refused(Problem("bad_request", msg), f"req_{secrets.token_hex(8)}")
+        head = [b"HTTP/1.1 400 Bad Request", b"connection: close"]
+        head += [b": ".join(pair) for pair in body.raw_headers]
+        self.transport.write(b"\r\n".join(head) + b"\r\n\r\n" + bytes(body.body))
+        self.transport.close()
+
+
+@contextlib.contextmanager
+def served(keys: Mapping[str, str], broken: tuple[str, ...] = (), port: int = 0) -> Iterator[str]:
+    """Serve the backend on loopback while the context lasts.
+
+    Args:
+        keys: The owner of each API key.
+        broken: Rules that it does not keep.
+        port: 0 for one that is free.
+
+    Yields:
+        Its URL.
+    """
+    listener = socket.create_server(("127.0.0.1", port), backlog=256)
+    server = uvicorn.Server(_config(keys, broken))
+    thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(30)
+        listener.close()
+
+
+def _config(keys: Mapping[str, str], broken: tuple[str, ...]) -> Any:
+    return uvicorn.Config(
+        web.application(keys, broken),
+        http=_JsonErrors,
+        ws="none",
+        lifespan="on",
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=1,
+        timeout_keep_alive=30,
+        h11_max_incomplete_event_size=64 * 1024,
+        server_header=False,
+    )

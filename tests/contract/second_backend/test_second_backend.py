@@ -1,0 +1,89 @@
+"""The kit on a backend that shares no code with the local one: no false alarm."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections import Counter
+from pathlib import Path
+
+import httpx
+import pytest
+
+from synth_pools.contract import run_contract
+from tests.contract.second_backend.calls import HANDLERS
+from tests.contract.second_backend.document import operations
+from tests.contract.second_backend.rules import RULES, Rules
+from tests.contract.second_backend.serve import served
+
+HERE = Path(__file__).parent
+KEY = "second-backend-key-0123456789"
+MODULES = [path for path in HERE.glob("*.py") if not path.name.startswith("test_")]
+
+
+def imported(path: Path) -> set[str]:
+    """The modules of this repository that a module imports."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            found.add(node.module or "")
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+    return {name for name in found if name.startswith(("synth_pools", "tests", "examples"))}
+
+
+def test_it_shares_no_code_with_what_it_is_compared_with() -> None:
+    assert len(MODULES) > 10
+    others = {
+        (path.name, name)
+        for path in MODULES
+        for name in imported(path)
+        if not name.startswith("tests.contract.second_backend") and name != "synth_pools.spec"
+    }
+    assert others == set()
+
+
+def test_each_rule_is_kept_in_the_code_and_nothing_else_is() -> None:
+    source = "".join(path.read_text() for path in MODULES)
+    used = Counter(re.findall(r'keeps\(\s*"([^"]+)"', source))
+    assert set(used) == set(RULES)
+    names = {operation.name for operation in operations()}
+    assert {name for shown in RULES.values() for name in shown} <= names
+
+
+def test_a_rule_that_there_is_not_cannot_be_broken() -> None:
+    with pytest.raises(ValueError, match=r"no such rule: events\.made_up"):
+        Rules(["events.made_up"])
+
+
+def test_all_operations_are_there_but_those_of_images() -> None:
+    missing = {operation.name for operation in operations()} - HANDLERS.keys()
+    assert missing
+    assert all("image_release" in name for name in missing)
+    with served({KEY: "we"}) as url:
+        headers = {"Authorization": f"Bearer {KEY}"}
+        made = httpx.post(f"{url}/v1/pools", json={"name": "x", "id": "p"}, headers=headers)
+        assert made.status_code == 201
+        releases = f"{url}/v1/pools/p/runtime_image_releases"
+        assert httpx.get(releases, headers=headers).json()["items"] == []
+        refused = httpx.post(releases, json={"source_kind": "image_ref"}, headers=headers)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (501, "not_implemented")
+
+
+def test_a_broken_rule_is_seen() -> None:
+    with served({KEY: "we"}, ("pools.two_configs",)) as url:
+        report = run_contract(url, api_key=KEY, only=("pools.created",), seed=1)
+    assert report.exit_code == 1
+    assert any("create_pool" in group.operations for group in report.groups)
+
+
+@pytest.mark.system
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("other_key", [None, "another-key-0123456789"])
+def test_a_stranger_that_keeps_the_contract_conforms(other_key: str | None) -> None:
+    keys = {KEY: "we", "another-key-0123456789": "they"}
+    with served(keys) as url:
+        report = run_contract(url, api_key=KEY, profile="quick", seed=1, other_key=other_key)
+    assert report.exit_code == 0, [
+        (group.first.check, group.operations, group.first.got) for group in report.groups
+    ]

@@ -1,0 +1,284 @@
+"""The ASGI application: routes, keys, bodies, parameters and refusals."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hmac
+import json
+import re
+import secrets
+from collections import defaultdict
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+from urllib.parse import parse_qsl, quote, unquote, unquote_to_bytes
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from tests.contract.second_backend.calls import HANDLERS, Backend, Call, Json
+from tests.contract.second_backend.containers import Containers
+from tests.contract.second_backend.document import (
+    Operation,
+    Parameter,
+    body_faults,
+    operations,
+    parameter_faults,
+)
+from tests.contract.second_backend.problems import Problem, invalid
+from tests.contract.second_backend.rules import Rules
+from tests.contract.second_backend.runner import Runner
+from tests.contract.second_backend.state import Store
+
+_LARGEST_BODY = 16 * 1024 * 1024
+_DEEPEST = 200
+_HOSTS = re.compile(r"(127\.\d+\.\d+\.\d+|localhost|\[::1\])(:\d+)?$", re.IGNORECASE)
+_WHOLE_NUMBER = re.compile(r"-?[0-9]{1,30}$")
+
+
+def application(keys: Mapping[str, str], broken: tuple[str, ...] = ()) -> Starlette:
+    """The backend.
+
+    Args:
+        keys: The owner of each API key.
+        broken: Rules that it does not keep.
+    """
+    keeps = Rules(broken)
+    store, containers = Store(keeps), Containers(keeps)
+    backend = Backend(keeps, store, containers, Runner(store, containers, keeps))
+
+    @contextlib.asynccontextmanager
+    async def running(_: Starlette) -> AsyncIterator[None]:
+        checks = asyncio.create_task(
+            containers.check_for_ever(lambda: list(store.pools.values()), backend.runner.came_back)
+        )
+        try:
+            yield
+        finally:
+            checks.cancel()
+            await backend.runner.close()
+            await containers.close()
+
+    by_path: dict[str, dict[str, Operation]] = defaultdict(dict)
+    for one in operations():
+        by_path[one.path][one.method] = one
+    routes = [
+        Route(path.replace("{artifact_path}", "{artifact_path:path}"), _Path(backend, keys, found))
+        for path, found in by_path.items()
+    ]
+    app = Starlette(
+        routes=routes,
+        lifespan=running,
+        exception_handlers={HTTPException: _unknown_path, Exception: _failed},
+    )
+    app.router.redirect_slashes = False
+    app.add_middleware(_Encoded, keys=keys, keeps=keeps)
+    return app
+
+
+class _Encoded:
+    """Routes by the path as it was sent: an encoded slash is a part of an id."""
+
+    def __init__(self, app: Any, keys: Mapping[str, str], keeps: Rules) -> None:
+        self._app, self._keys, self._keeps = app, keys, keeps
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            parts = scope["raw_path"].decode("latin-1").split("/")
+            plain = "/".join(quote(unquote_to_bytes(part), safe=":") for part in parts)
+            if not self._keeps("paths.encoded_slash"):
+                plain = plain.replace("%2F", "/")
+            scope = {**scope, "path": plain}
+        await self._app(scope, receive, send)
+
+
+class _Path:
+    """One path: its operations by method."""
+
+    def __init__(
+        self, backend: Backend, keys: Mapping[str, str], found: dict[str, Operation]
+    ) -> None:
+        self._backend, self._keys, self._found = backend, keys, found
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        request_id = f"req_{secrets.token_hex(8)}"
+        try:
+            response = await self._answer(request)
+        except Problem as problem:
+            response = refused(problem, request_id)
+        if self._backend.keeps("errors.request_id"):
+            response.headers["x-request-id"] = request_id
+        await response(scope, receive, send)
+
+    async def _answer(self, request: Request) -> Response:
+        keeps = self._backend.keeps
+        _check_host(request)
+        owner = _owner(request, self._keys, keeps)
+        found = self._found.get(request.method)
+        if found is None:
+            headers = {"Allow": ", ".join(sorted(self._found))} if keeps("errors.allow") else {}
+            raise Problem(
+                "method_not_allowed",
+                f"{request.method} is not offered here.",
+                headers=headers,
+            )
+        handler = HANDLERS.get(found.name)
+        if handler is None:
+            raise Problem("not_implemented", f"This server does not offer {found.name}.")
+        values = _parameters(request, found, keeps)
+        raw, body = await _body(request, found, keeps)
+        host = request.headers.get("host", "127.0.0.1")
+        base = f"{request.url.scheme}://{host}"
+        return await handler(
+            Call(
+                self._backend,
+                found,
+                owner,
+                base,
+                values["path"],
+                values["query"],
+                dict(request.headers),
+                body,
+                raw,
+            )
+        )
+
+
+def refused(problem: Problem, request_id: str) -> Response:
+    """The answer to a request that is refused."""
+    return Json(
+        problem.body(request_id),
+        status_code=problem.status,
+        headers={**problem.headers, "x-request-id": request_id},
+    )
+
+
+def _check_host(request: Request) -> None:
+    if not _HOSTS.match(request.headers.get("host", "")):
+        raise Problem("forbidden_host", "This server has no such name.")
+
+
+def _owner(request: Request, keys: Mapping[str, str], keeps: Rules) -> str:
+    scheme, _, key = request.headers.get("authorization", "").partition(" ")
+    for known, owner in keys.items():
+        same = hmac.compare_digest(key.encode(), known.encode())
+        if not keeps("auth.whole_key"):
+            same = bool(key) and known.startswith(key)
+        if same and (scheme.lower() == "bearer" or not keeps("auth.scheme")):
+            return owner
+    if not keeps("auth.needed_to_read") and request.method == "GET":
+        return next(iter(keys.values()))
+    headers = {"WWW-Authenticate": "Bearer"} if keeps("auth.challenge") else {}
+    raise Problem("unauthorized", "The API key is missing or wrong.", headers=headers)
+
+
+def _parameters(request: Request, found: Operation, keeps: Rules) -> dict[str, dict[str, Any]]:
+    """The values of the parameters, by where they are."""
+    values: dict[str, dict[str, Any]] = {"path": {}, "query": {}, "header": {}}
+    given: dict[str, list[str]] = defaultdict(list)
+    value: Any
+    for name, value in parse_qsl(request.url.query, keep_blank_values=True):
+        given[name].append(value)
+    faults = [
+        {"loc": ["query", name], "msg": "is given more than once", "type": "repeated"}
+        for name, texts in given.items()
+        if len(texts) > 1 and keeps("parameters.once")
+    ]
+    for parameter in found.parameters:
+        if parameter.place == "path":
+            value = unquote(request.path_params[parameter.name], errors="replace")
+        elif parameter.place == "query":
+            texts = given.get(parameter.name)
+            value = _typed(parameter, texts[-1] if texts else None)
+        else:
+            value = request.headers.get(parameter.name)
+        if value is None:
+            value = parameter.default
+        else:
+            wrong = parameter_faults(parameter, value)
+            faults += wrong if keeps("parameters.checked") else []
+            if wrong and not keeps("parameters.checked"):
+                value = parameter.default
+        if value is not None:
+            values[parameter.place][parameter.name] = value
+    if faults:
+        raise invalid(faults)
+    return values
+
+
+def _typed(parameter: Parameter, text: str | None) -> Any:
+    whole = parameter.schema.get("type") == "integer"
+    return int(text) if whole and text and _WHOLE_NUMBER.match(text) else text
+
+
+async def _body(request: Request, found: Operation, keeps: Rules) -> tuple[bytes, Any]:
+    raw = bytearray()
+    too_large = False
+    # Read to its end in any case, so that the client is there for the answer.
+    async for chunk in request.stream():
+        too_large = too_large or len(raw) + len(chunk) > _LARGEST_BODY
+        if not too_large:
+            raw += chunk
+    if found.body is None or not (raw or too_large or found.body_required):
+        return bytes(raw), {}
+    media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media not in found.media_types and keeps("bodies.media_type"):
+        raise Problem("unsupported_media_type", f"The body must be {found.media_types[0]}.")
+    if too_large:
+        raise Problem("payload_too_large", f"The body is larger than {_LARGEST_BODY} bytes.")
+    body = _parsed(bytes(raw))
+    faults = body_faults(found.body, body)
+    if found.body == "RolloutRequest" and not keeps("rollouts.known_keys"):
+        faults = [one for one in faults if one["type"] != "additionalProperties"]
+    if faults and (keeps("bodies.checked") or not isinstance(body, dict)):
+        raise invalid(faults if keeps("bodies.each_field") else faults[:1])
+    return bytes(raw), body
+
+
+def _parsed(raw: bytes) -> Any:
+    try:
+        body = json.loads(raw.decode(), parse_constant=_no_number, parse_float=_finite)
+    except (ValueError, RecursionError) as error:
+        raise Problem("bad_request", f"The body is not valid JSON: {error}"[:300]) from None
+    level, depth = [body], 0
+    while level:
+        depth += 1
+        if depth > _DEEPEST:
+            raise Problem("bad_request", f"The body nests more than {_DEEPEST} deep.")
+        level = [
+            inner
+            for one in level
+            if isinstance(one, dict | list)
+            for inner in (one.values() if isinstance(one, dict) else one)
+        ]
+    return body
+
+
+def _no_number(text: str) -> Any:
+    raise ValueError(f"{text} is no JSON")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if value in (float("inf"), float("-inf")):
+        raise ValueError("a number that no double can hold")
+    return value
+
+
+async def _unknown_path(request: Request, _: Exception) -> Response:
+    return refused(
+        Problem("not_found", f"There is no {request.url.path[:200]!r}."),
+        f"req_{secrets.token_hex(8)}",
+    )
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    return refused(
+        Problem("internal_error", f"The server failed: {type(error).__name__}."),
+        f"req_{secrets.token_hex(8)}",
+    )
