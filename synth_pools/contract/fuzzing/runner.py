@@ -73,6 +73,8 @@ def _drive(
         url=options.url,
         api_key=options.api_key,
         seed=options.seed,
+        # An answer has to come as soon as every other change does: not at once on a busy machine.
+        request_timeout=session.patience,
         examples=_EXAMPLES[options.profile],
         phases=_PHASES[options.profile],
         steps=_STEPS[options.profile],

@@ -88,7 +88,7 @@ class EngineSettings:
     examples: int
     phases: tuple[str, ...]
     steps: int = 8
-    request_timeout: float = 10.0
+    request_timeout: float = 30.0
     stream_events: int = 20
     read_only: bool = False
     without: frozenset[str] = frozenset()
