@@ -217,7 +217,7 @@ async def _created(call: Call, path_id: str | None, make: Any) -> Response:
 
 
 def _remembered(call: Call, path_id: str | None) -> list[Any] | None:
-    """What this key has made.
+    """The rollouts that this key has made.
 
     Raises:
         Problem: It has, with another body.

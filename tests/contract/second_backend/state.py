@@ -200,7 +200,7 @@ class Rollout:
         return int((self.request.get("limits") or {}).get("max_attempts") or 1)
 
     def seconds(self, now: datetime) -> float:
-        """How long it has run."""
+        """Seconds that it has run."""
         if self.started_at is None:
             return 0.0
         return ((self.finished_at or now) - self.started_at).total_seconds()
