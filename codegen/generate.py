@@ -1,7 +1,8 @@
 """Derive what is not written by hand.
 
-That is openapi.yaml from its parts, generated/, the sync variant, and the page of API changes. The
-docstrings of short names are filled in as well, where they are written as async.
+That is openapi.yaml from its parts, generated/, the sync variant, the table of commands and the
+page of API changes. The docstrings of short names are filled in as well, where they are written as
+async.
 
     python codegen/generate.py            write them
     python codegen/generate.py --check    compare with a fresh run; exit 1 and name what differs
@@ -21,6 +22,7 @@ if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from codegen import CodegenError, api_changes, docstrings, formatting, openapi32, tree, unasync
+from codegen import command_table as commands
 from codegen.client import generate_client
 from codegen.parts import SPEC, join_parts
 from codegen.spec_rules import read_joined_spec
@@ -44,7 +46,17 @@ def derive(root: Path, work: Path) -> dict[str, Path]:
     docstrings.fill_tree(root / DOCUMENTED, documented, label=DOCUMENTED)
     later = work / "openapi-3.2.yaml"
     later.write_text(openapi32.derive(whole), encoding="utf-8")
-    made = {SPEC: whole, CLIENT: client, DOCUMENTED: documented, openapi32.TARGET: later}
+    table = work / "commands" / Path(commands.TARGET).name
+    table.parent.mkdir()
+    commands.write_command_table(spec.content, table)
+    formatting.format_ours(table.parent, settings=root / "pyproject.toml")
+    made = {
+        SPEC: whole,
+        CLIENT: client,
+        DOCUMENTED: documented,
+        openapi32.TARGET: later,
+        commands.TARGET: table,
+    }
     if (root / api_changes.RECONSTRUCTED).is_dir():
         made[api_changes.PAGE] = work / "api-changes.md"
         made[api_changes.PAGE].write_text(api_changes.render_page(root, spec), encoding="utf-8")

@@ -2,52 +2,197 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
 
 import click
 
 from synth_pools import __version__
-
-from .backup import backup, compact
-from .contract import contract_test
-from .contract_diff import contract_diff
-from .contract_traffic import contract_judge, contract_proxy
-from .serve import serve
+from synth_pools.cli.operations.model import CommandRow
 
 _PROGRAM = "synth-pools"
+_INTERRUPTED = 130
+# What shells say of a program whose output nobody reads any more.
+_NOBODY_READS = 141
+_NAMES = {"help_option_names": ["-h", "--help"]}
+
+# Commands that are written by hand: module, attribute, the first line of their help. They are
+# loaded when they are run: what one of them needs takes longer than all help does.
+WRITTEN: dict[str, tuple[str, str, str]] = {
+    "serve": ("serve", "serve", "Serve container pools on this machine until ^C or SIGTERM."),
+    "backup": ("backup", "backup", "Copy the data of a backend to a new directory DIR."),
+    "compact": ("backup", "compact", "Make the database of a backend as small as it can be."),
+    "contract-test": ("contract", "contract_test", "Judge the backend at URL by the contract."),
+    "contract-diff": ("contract_diff", "contract_diff", "Compare two OpenAPI documents."),
+    "contract-judge": ("contract_traffic", "contract_judge", "Judge recorded traffic."),
+    "contract-proxy": ("contract_traffic", "contract_proxy", "Judge what passes a proxy."),
+    "commands": ("listing", "commands", "List all commands, with their options."),
+    "completion": ("completion", "completion", "Print what completes commands in a shell."),
+    "complete-ids": ("completion", "complete_ids_command", ""),
+}
+# Groups of the table that have commands by hand, too.
+WRITTEN_IN_GROUPS: dict[str, dict[str, tuple[str, str, str]]] = {}
+_HIDDEN = {"complete-ids"}
 
 
-@click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+class SuggestingGroup(click.Group):
+    """Group that names the nearest command where there is none of a name."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError:
+            # 3 ms, which commands without a mistake do without.
+            from difflib import get_close_matches
+
+            if args[0].startswith("-"):
+                raise
+            near = get_close_matches(args[0], self.known_names(ctx), 1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise click.UsageError(f"there is no command {args[0][:60]!r}{hint}", ctx) from None
+
+    def known_names(self, context: click.Context) -> list[str]:
+        """List the names that a command may be called by."""
+        return self.list_commands(context)
+
+
+class OperationGroup(SuggestingGroup):
+    """Commands for the operations of one group.
+
+    Args:
+        name: Its name.
+        help: Its first line of help.
+    """
+
+    def __init__(self, name: str, help: str) -> None:  # noqa: A002 - click's own name
+        super().__init__(name, help=help or None, context_settings=_NAMES)
+        # With the table, which other commands do without.
+        from synth_pools.cli.operations.table import COMMANDS
+
+        self._rows = {row.name: row for row in COMMANDS if row.group == name}
+        self._aliases = {alias: row.name for row in self._rows.values() for alias in row.aliases}
+        self._written = WRITTEN_IN_GROUPS.get(name, {})
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*self._rows, *self._written]
+
+    def known_names(self, context: click.Context) -> list[str]:
+        return [*self.list_commands(context), *self._aliases]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        name = self._aliases.get(cmd_name, cmd_name)
+        if name in self._written:
+            return _load(self._written[name])
+        row = self._rows.get(name)
+        return None if row is None else _command_of(row)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        lines = [
+            (" ".join([row.name, *row.aliases]).replace(" ", ", "), f"{row.summary}.")
+            for row in self._rows.values()
+            if not row.hidden
+        ]
+        lines += [(name, short) for name, (_, _, short) in self._written.items()]
+        with formatter.section("Commands"):
+            formatter.write_dl(lines)
+
+
+class RootGroup(SuggestingGroup):
+    """All commands."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*_groups(), *_rows_without_group(), *WRITTEN]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in WRITTEN:
+            return _load(WRITTEN[cmd_name])
+        groups = _groups()
+        if cmd_name in groups:
+            return OperationGroup(cmd_name, groups[cmd_name])
+        row = _rows_without_group().get(cmd_name)
+        return None if row is None else _command_of(row)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        operations = list(_groups().items())
+        operations += [(row.name, f"{row.summary}.") for row in _rows_without_group().values()]
+        with formatter.section("Operations of a service"):
+            formatter.write_dl(operations)
+        written = [(name, short) for name, (_, _, short) in WRITTEN.items() if name not in _HIDDEN]
+        with formatter.section("Commands"):
+            formatter.write_dl(written)
+
+
+def _groups() -> dict[str, str]:
+    # 4 ms, which most commands by hand do without.
+    from synth_pools.cli.operations.table import GROUPS
+
+    return GROUPS
+
+
+def _rows_without_group() -> dict[str, CommandRow]:
+    # As above.
+    from synth_pools.cli.operations.table import COMMANDS
+
+    return {row.name: row for row in COMMANDS if not row.group}
+
+
+def _command_of(row: CommandRow) -> click.Command:
+    # Only where a command of the table is run.
+    from synth_pools.cli.operations.commands import command_of
+
+    return command_of(row)
+
+
+def _load(place: tuple[str, str, str]) -> click.Command:
+    module, attribute, _ = place
+    try:
+        command: click.Command = getattr(import_module(f"synth_pools.cli.{module}"), attribute)
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("synth_pools"):
+            raise
+        raise click.ClickException(
+            f"`{attribute.replace('_', '-')}` needs {error.name}, which the base install leaves "
+            "out: pip install 'synth-pools[all]'"
+        ) from error
+    return command
+
+
+@click.group(cls=RootGroup, invoke_without_command=True, context_settings=_NAMES)
 @click.version_option(__version__, prog_name=_PROGRAM, message="%(prog)s %(version)s")
 @click.pass_context
 def root(context: click.Context) -> None:
-    """Container pools on this machine: a backend to develop against."""
+    """Run rollouts on container pools, and watch them.
+
+    The service is that of SYNTH_BACKEND_URL, with the key of SYNTH_API_KEY, or a profile of
+    `synth-pools config`. `synth-pools serve` has one on this machine, with no account.
+    """
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
-
-
-root.add_command(serve)
-root.add_command(backup)
-root.add_command(compact)
-root.add_command(contract_test)
-root.add_command(contract_diff)
-root.add_command(contract_judge)
-root.add_command(contract_proxy)
 
 
 def main(argv: Sequence[str] | None) -> int:
     """Run a command; return its exit status."""
     try:
         # Not click's own way to end: it prints a usage text of several lines around an error.
-        status = root.main(
+        status: Any = root.main(
             args=None if argv is None else list(argv), prog_name=_PROGRAM, standalone_mode=False
         )
+        sys.stdout.flush()
     except click.ClickException as error:
         click.echo(f"{_PROGRAM}: error: {_one_line(error)}", err=True)
         return error.exit_code
     except click.Abort:
-        return 130
-    return status if isinstance(status, int) else 0
+        return _INTERRUPTED
+    except BrokenPipeError:
+        # Python would complain once more when it flushes at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _NOBODY_READS
+    return int(status) if isinstance(status, int) else 0
 
 
 def _one_line(error: click.ClickException) -> str:

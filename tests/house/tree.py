@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "synth_pools"
 # What `make generate` derives from the async variant.
 _DERIVED = {"_sync", "sync_"}
+TABLE_OF_COMMANDS = "synth_pools/cli/operations/table.py"
 # Written by hand for its variant, and not derived from the other one.
 _NOT_DERIVED = {"synth_pools/_client/runtime/sync_"}
 
@@ -65,5 +66,7 @@ def modules(*folders: str) -> list[Module]:
 
 
 def _is_derived(path: Path) -> bool:
+    if path.relative_to(ROOT).as_posix() == TABLE_OF_COMMANDS:
+        return True
     folder = path.parent.relative_to(ROOT)
     return bool(_DERIVED & set(folder.parts)) and folder.as_posix() not in _NOT_DERIVED

@@ -18,7 +18,15 @@ _SECONDS = 60.0
 
 # Loading the command takes half a second: here a process that has loaded it forks for each run.
 _PROCESSES = multiprocessing.get_context("forkserver")
-_PROCESSES.set_forkserver_preload(["synth_pools.cli.main", "synth_pools.local"])
+_PROCESSES.set_forkserver_preload(
+    [
+        "synth_pools.cli.main",
+        "synth_pools.cli.operations.commands",
+        "synth_pools.cli.operations.table",
+        "synth_pools.local",
+        "synth_pools._client._sync.client",
+    ]
+)
 
 
 def run_command(

@@ -31,6 +31,7 @@ from synth_pools._client.secret import Secret
 
 if TYPE_CHECKING:
     from synth_pools._client._async.namespaces.agent_rollouts import AsyncAgentRolloutsNamespace
+    from synth_pools._client._async.namespaces.operations import AsyncOperationsNamespace
     from synth_pools._client._async.namespaces.pools import (
         AsyncMetricsNamespace,
         AsyncTasksNamespace,
@@ -87,6 +88,7 @@ class AsyncContainerPoolsClient(
         agent_rollouts: Rollouts without naming their pool.
         tasks: The tasks of a pool.
         metrics: How busy pools are.
+        operations: Any operation by its id, with the service's own bytes.
 
     Raises:
         ConfigurationError: A setting is missing or cannot be used. It is also a `ValueError`.
@@ -162,6 +164,14 @@ class AsyncContainerPoolsClient(
         from synth_pools._client._async.namespaces.pools import AsyncMetricsNamespace
 
         return AsyncMetricsNamespace(self)
+
+    @property
+    def operations(self) -> AsyncOperationsNamespace:
+        """Any operation by its id, with the service's own bytes."""
+        # 2 ms, which the first call does without.
+        from synth_pools._client._async.namespaces.operations import AsyncOperationsNamespace
+
+        return AsyncOperationsNamespace(self)
 
     @property
     def _config(self) -> ClientConfig:

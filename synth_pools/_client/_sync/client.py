@@ -34,6 +34,7 @@ from synth_pools._client.secret import Secret
 
 if TYPE_CHECKING:
     from synth_pools._client._sync.namespaces.agent_rollouts import AgentRolloutsNamespace
+    from synth_pools._client._sync.namespaces.operations import OperationsNamespace
     from synth_pools._client._sync.namespaces.pools import (
         MetricsNamespace,
         TasksNamespace,
@@ -90,6 +91,7 @@ class ContainerPoolsClient(
         agent_rollouts: Rollouts without naming their pool.
         tasks: The tasks of a pool.
         metrics: How busy pools are.
+        operations: Any operation by its id, with the service's own bytes.
 
     Raises:
         ConfigurationError: A setting is missing or cannot be used. It is also a `ValueError`.
@@ -165,6 +167,14 @@ class ContainerPoolsClient(
         from synth_pools._client._sync.namespaces.pools import MetricsNamespace
 
         return MetricsNamespace(self)
+
+    @property
+    def operations(self) -> OperationsNamespace:
+        """Any operation by its id, with the service's own bytes."""
+        # 2 ms, which the first call does without.
+        from synth_pools._client._sync.namespaces.operations import OperationsNamespace
+
+        return OperationsNamespace(self)
 
     @property
     def _config(self) -> ClientConfig:

@@ -163,8 +163,13 @@ class Transport:
         left = max(_LEAST_SECONDS, deadline - (self.clock() - began))
         return self.with_config(dataclasses.replace(self._config, deadline=left))
 
-    def content(self, operation: OperationId, call: Call) -> bytes:
+    def content(self, operation: OperationId, call: Call, *, accept: str = "*/*") -> bytes:
         """Make a call, in as many attempts as are safe and wanted, and return its bytes.
+
+        Args:
+            operation: The operation.
+            call: What to ask.
+            accept: The content type that is asked for.
 
         Raises:
             APIStatusError: The service answered with an error.
@@ -173,7 +178,7 @@ class Transport:
             RequestValidationError: The URL cannot be sent.
         """
         config = self._config
-        builder = RequestBuilder(config, accept="*/*", read_timeout=config.timeout)
+        builder = RequestBuilder(config, accept=accept, read_timeout=config.timeout)
         return self._request(operation, call, builder, self._reader.content)
 
     def _request(

@@ -1,0 +1,397 @@
+"""Generation of the table of commands: one row for each verb of the command line.
+
+Names follow from the operation's id and tag by rule. Where the rule gives a poor one the document
+says `x-cli-name`, `x-cli-aliases`, `x-cli-hidden` or `x-cli-ignore`, the names that restish reads,
+`x-cli-columns` for the columns of a table, or `x-cli-kind`. Operations that come to the same verb
+of the same group are one command, whose options choose between them.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast, get_args
+
+from codegen import CodegenError
+from codegen.client import operations
+from synth_pools.cli.operations.model import CommandParameter, CommandRow, IdSource, Kind
+
+TARGET = "synth_pools/cli/operations/table.py"
+
+_HEAD = '''# Derived by `make generate` from openapi.yaml.
+
+"""Commands for the operations of openapi.yaml, and the schemas of their bodies as JSON."""
+
+from __future__ import annotations
+
+from synth_pools.cli.operations.model import CommandParameter, CommandRow, IdSource
+
+GROUPS: dict[str, str] = {groups!r}
+
+COMMANDS: tuple[CommandRow, ...] = {rows!r}
+
+ID_SOURCES: dict[str, IdSource] = {sources!r}
+
+SCHEMAS: dict[str, str] = {schemas!r}
+'''
+_KINDS = get_args(Kind)
+# What only reads, where something else follows: `get_pool_urls` is `pools urls`.
+_READS = ("get", "list", "stream")
+# Which of two families an operation is of; an option of the command tells.
+_SCOPES = ("global",)
+# Headers and forms of an answer that the client chooses by itself.
+_OF_THE_CLIENT = {"prefer", "range", "if_range", "if_none_match", "last_event_id", "format"}
+# What other programs call the same.
+_ALIASES = {"delete": ("rm",), "list": ("ls",)}
+_COLUMNS = ("id", "name", "path", "status", "size_bytes", "created_at")
+_ANNOTATIONS = {"description", "examples", "example", "default", "deprecated", "title", "format"}
+_CHECKED = {
+    "$ref",
+    "additionalProperties",
+    "anyOf",
+    "enum",
+    "exclusiveMinimum",
+    "items",
+    "maxItems",
+    "maxLength",
+    "maximum",
+    "minItems",
+    "minLength",
+    "minimum",
+    "pattern",
+    "properties",
+    "propertyNames",
+    "required",
+    "type",
+}
+_EXAMPLE_WIDTH = 76
+
+
+def write_command_table(document: dict[str, Any], output: Path) -> None:
+    """Write the module; its bytes are those before ruff has formatted it."""
+    found: dict[tuple[str, str], list[_Found]] = {}
+    for method, path, operation in operations(document):
+        one = _Found(document, method, path, operation)
+        if not operation.get("x-cli-ignore"):
+            found.setdefault((one.group, one.verb), []).append(one)
+    rows = tuple(_row(name, sorted(several, key=_breadth)) for name, several in found.items())
+    bodies = {
+        one.body_name: one.body_media["schema"]
+        for several in found.values()
+        for one in several
+        if one.body_name
+    }
+    groups = {
+        _group(document, tag["name"]): _text(tag.get("description", "")).partition("\n")[0]
+        for tag in reversed(document.get("tags", []))
+    }
+    used = {row.group: groups.get(row.group, "") for row in rows if row.group}
+    text = _HEAD.format(
+        groups=used,
+        rows=rows,
+        sources=dict(sorted(_id_sources(document).items())),
+        schemas=_schemas(document, bodies),
+    )
+    output.write_text(text, encoding="utf-8", newline="\n")
+
+
+class _Found:
+    """Operation of the document, with what a command needs of it."""
+
+    def __init__(
+        self, document: dict[str, Any], method: str, path: str, operation: dict[str, Any]
+    ) -> None:
+        self.document = document
+        self.method = method
+        self.path = path
+        self.operation = operation
+        self.id = str(operation["operationId"])
+        self.tag = next(iter(operation.get("tags", ())), "default")
+        self.group = _group(document, self.tag)
+        self.places = tuple(re.findall(r"{(\w+)}", path))
+        self.verb = operation.get("x-cli-name") or self._verb_by_rule()
+        shared = document["paths"][path].get("parameters", [])
+        listed = [_resolve(document, one) for one in (*shared, *operation.get("parameters", []))]
+        self.parameters = {_snake(one["name"]): one for one in listed}
+        self.answer = _answer(document, operation)
+        kind = operation.get("x-cli-kind", self._kind_by_rule())
+        if kind not in _KINDS:
+            raise CodegenError(f"{self.id}: x-cli-kind is {kind!r}, not one of {_KINDS}")
+        self.kind = cast(Kind, kind)
+
+    def _verb_by_rule(self) -> str:
+        words = self.id.lower().split("_")
+        dropped = [*_SCOPES, *(place.removesuffix("_id") for place in self.places)]
+        for noun in self.tag.split("_"):
+            dropped += [noun, noun.removesuffix("s")]
+        for word in dropped:
+            if word in words[1:]:
+                words.remove(word)
+        if words[0] in _READS and len(words) > 1:
+            words = words[1:]
+        return "-".join(words)
+
+    def _kind_by_rule(self) -> Kind:
+        if "text/event-stream" in self.answer:
+            return "stream"
+        if self.answer and "application/json" not in self.answer:
+            return "download"
+        if self.method != "GET":
+            return "act"
+        return "list" if self.item is not None else "get"
+
+    @property
+    def item(self) -> dict[str, Any] | None:
+        """The schema of an item, where the answer is a list of them."""
+        listed = _properties(self.document, self.answer.get("application/json", {})).get("items")
+        return None if listed is None else _properties(self.document, listed.get("items", {}))
+
+    @property
+    def body(self) -> dict[str, Any]:
+        body: dict[str, Any] = _resolve(self.document, self.operation.get("requestBody", {}))
+        return body
+
+    @property
+    def body_media(self) -> dict[str, Any]:
+        media: dict[str, Any] = self.body.get("content", {}).get("application/json", {})
+        return media
+
+    @property
+    def body_name(self) -> str:
+        """Name of its schema; that of the operation where it has none."""
+        schema = self.body_media.get("schema")
+        return "" if schema is None else schema.get("$ref", self.id).rpartition("/")[2]
+
+
+def _breadth(found: _Found) -> int:
+    return len(found.places)
+
+
+def _row(name: tuple[str, str], several: list[_Found]) -> CommandRow:
+    first = several[0]
+    for other in several[1:]:
+        same = (other.kind, other.body_name, other.method) == (
+            first.kind,
+            first.body_name,
+            first.method,
+        )
+        if not same or other.places in {one.places for one in several if one is not other}:
+            raise CodegenError(
+                f"{first.id} and {other.id} are both `{' '.join(filter(None, name))}` at the "
+                "command line: give one an x-cli-name"
+            )
+    shared = tuple(place for place in several[-1].places if place in first.places)
+    shared = tuple(place for place in shared if all(place in one.places for one in several))
+    places = dict.fromkeys(place for one in several for place in one.places if place not in shared)
+    options = [
+        CommandParameter(place, f"--{_word(place)}", "text", (), _first_sentence(several, place))
+        for place in places
+    ]
+    options += [
+        _option(several, parameter)
+        for parameter in dict.fromkeys(key for one in several for key in one.parameters)
+        if parameter not in {*shared, *places, *_OF_THE_CLIENT}
+    ]
+    extensions = {
+        key: value
+        for one in reversed(several)
+        for key, value in one.operation.items()
+        if key.startswith("x-cli-")
+    }
+    columns = extensions.get("x-cli-columns")
+    if columns is None:
+        item = first.item or {}
+        columns = [key for key in _COLUMNS if key in item]
+    elif lost := [one for one in columns if first.item and one.split(".")[0] not in first.item]:
+        raise CodegenError(f"{first.id}: x-cli-columns: an item has no {lost[0]}")
+    return CommandRow(
+        *name,
+        first.kind,
+        tuple((one.id, one.places) for one in several),
+        shared,
+        tuple(options),
+        first.operation.get("summary", first.id).rstrip("."),
+        _text(first.operation.get("description", "")),
+        _example(name, shared, first),
+        (*_ALIASES.get(name[1], ()), *extensions.get("x-cli-aliases", ())),
+        tuple(columns),
+        first.body_name,
+        bool(first.body.get("required")),
+        first.method == "DELETE",
+        bool(extensions.get("x-cli-hidden")),
+        _suffix(first),
+    )
+
+
+def _option(several: list[_Found], name: str) -> CommandParameter:
+    parameter = next(one.parameters[name] for one in several if name in one.parameters)
+    schema = _resolve(several[0].document, parameter.get("schema", {}))
+    choices = tuple(schema.get("enum", ()))
+    flag = f"--{name.replace('_', '-')}"
+    return CommandParameter(
+        name,
+        flag,
+        "integer" if schema.get("type") == "integer" else "text",
+        choices,
+        _first_sentence(several, name),
+    )
+
+
+def _first_sentence(several: list[_Found], name: str) -> str:
+    for one in several:
+        if name in one.parameters:
+            text = _text(one.parameters[name].get("description", ""))
+            return re.split(r"(?<=[.])\s", text)[0].rstrip(".")
+    return ""
+
+
+def _suffix(found: _Found) -> str:
+    """Name the end of a file for what is downloaded: that of the path, or of the media type."""
+    if found.kind != "download":
+        return ""
+    last = found.path.rpartition("/")[2]
+    if last.startswith("{"):
+        return ""
+    ending = ".zip" if "application/zip" in found.answer and "." not in last else ""
+    return f"-{last}{ending}"
+
+
+def _example(name: tuple[str, str], places: tuple[str, ...], found: _Found) -> str:
+    words = ["synth-pools", *filter(None, name)]
+    words += [str(found.parameters.get(place, {}).get("example", _word(place))) for place in places]
+    before = len(words)
+    named: Any = next(iter(found.body_media.get("examples", {}).values()), {})
+    value = _resolve(found.document, named).get("value", found.body_media.get("example"))
+    assignments = list(_assignments(value if isinstance(value, dict) else {}))
+    for text in assignments:
+        if len(shlex.join([*words, text])) <= _EXAMPLE_WIDTH:
+            words.append(text)
+    if len(words) == before:
+        words += assignments[:1]
+    if found.method == "DELETE":
+        words.append("--yes")
+    return shlex.join(words)
+
+
+def _assignments(value: dict[str, Any], within: str = "") -> Iterator[str]:
+    """Write an object as the command line takes it, key by key."""
+    for key, inner in value.items():
+        name = f"{within}{key}"
+        if isinstance(inner, dict) and inner:
+            yield from _assignments(inner, f"{name}.")
+        elif isinstance(inner, str):
+            yield f"{name}={inner}"
+        elif inner not in ([], {}):
+            plain = isinstance(inner, int | float) and not isinstance(inner, bool)
+            yield f"{name}={inner}" if plain else f"{name}:={json.dumps(inner)}"
+
+
+def _id_sources(document: dict[str, Any]) -> dict[str, IdSource]:
+    """Find the list that has the ids of a parameter: the path before it is that of the list."""
+    lists = {
+        path: found
+        for method, path, operation in operations(document)
+        if method == "GET" and (found := _Found(document, method, path, operation)).item is not None
+    }
+    sources: dict[str, IdSource] = {}
+    for path in document.get("paths", {}):
+        for match in re.finditer(r"/{(\w+)}", path):
+            listing, name = lists.get(path[: match.start()]), match[1]
+            known = sources.get(name)
+            if listing is None or (known and len(known.arguments) <= len(listing.places)):
+                continue
+            item = listing.item or {}
+            key = next((one for one in ("id", name, name.rpartition("_")[2]) if one in item), None)
+            if key is not None:
+                sources[name] = IdSource(listing.id, listing.places, key)
+    return sources
+
+
+def _group(document: dict[str, Any], tag: str) -> str:
+    tags = {one["name"]: one for one in document.get("tags", [])}
+    named = tags.get(tag, {}).get("x-cli-name")
+    if named is not None:
+        return str(named)
+    for other in tags:
+        # `agent_rollouts` are rollouts.
+        if tag.endswith(f"_{other}"):
+            tag = other
+    return tag.replace("_", "-")
+
+
+def _schemas(document: dict[str, Any], bodies: dict[str, Any]) -> dict[str, str]:
+    """Write the schemas of bodies, and what they refer to, with the keywords that are checked."""
+    schemas = document.get("components", {}).get("schemas", {})
+    written: dict[str, str] = {}
+    waiting = sorted(bodies)
+    while waiting:
+        name = waiting.pop(0)
+        if name not in written:
+            plain = _plain(schemas.get(name, bodies.get(name)), name)
+            written[name] = json.dumps(plain, separators=(",", ":"), sort_keys=True)
+            waiting += sorted(set(re.findall(r'"\$ref":"(\w+)"', written[name])))
+    return dict(sorted(written.items()))
+
+
+def _plain(schema: Any, name: str) -> Any:
+    if not isinstance(schema, dict):
+        return schema
+    plain: dict[str, Any] = {}
+    for key, value in schema.items():
+        if key in _ANNOTATIONS or key.startswith("x-"):
+            continue
+        if key not in _CHECKED:
+            raise CodegenError(f"schema {name}: the command line checks no `{key}` in a body yet")
+        if key == "$ref":
+            plain[key] = value.rpartition("/")[2]
+        elif key == "properties":
+            plain[key] = {inner: _plain(one, name) for inner, one in value.items()}
+        elif key == "anyOf":
+            plain[key] = [_plain(one, name) for one in value]
+        elif key in ("items", "additionalProperties", "propertyNames"):
+            plain[key] = _plain(value, name)
+        else:
+            plain[key] = value
+    return plain
+
+
+def _answer(document: dict[str, Any], operation: dict[str, Any]) -> dict[str, Any]:
+    """Return the schemas of the first answer that is no error, by their media types."""
+    for status, response in operation.get("responses", {}).items():
+        if str(status).startswith("2"):
+            content = _resolve(document, response).get("content", {})
+            return {kind: media.get("schema", {}) for kind, media in content.items()}
+    return {}
+
+
+def _properties(document: dict[str, Any], schema: Any) -> dict[str, Any]:
+    schema = _resolve(document, schema)
+    found: dict[str, Any] = schema.get("properties", {})
+    for one in schema.get("allOf", []):
+        found = {**found, **_properties(document, one)}
+    return found
+
+
+def _resolve(document: dict[str, Any], value: Any) -> Any:
+    while isinstance(value, dict) and isinstance(value.get("$ref"), str):
+        place: Any = document
+        for step in value["$ref"].removeprefix("#/").split("/"):
+            place = place.get(step, {}) if isinstance(place, dict) else {}
+        value = place
+    return value
+
+
+def _snake(name: str) -> str:
+    return name.lower().replace("-", "_")
+
+
+def _word(place: str) -> str:
+    return place.removesuffix("_id").replace("_", "-")
+
+
+def _text(markdown: str) -> str:
+    """Join the lines of each paragraph."""
+    return "\n\n".join(" ".join(part.split()) for part in re.split(r"\n\s*\n", markdown.strip()))

@@ -1,0 +1,156 @@
+# Derived by `make generate`. Change the file that it comes from:
+# synth_pools/_client/_async/namespaces/operations.py
+
+"""``client.operations``: any operation of openapi.yaml by its id, with the service's own bytes."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from synth_pools._client._sync.facade.base import ONCE, Namespace, Operations
+from synth_pools._client.arguments import (
+    check_idempotency_key,
+    path_segment,
+    query_int,
+    query_text,
+    request_body,
+)
+from synth_pools._client.http.content import OnProgress
+from synth_pools._client.http.request_builder import Call
+from synth_pools.errors import RequestValidationError
+from synth_pools_api.operations import OPERATIONS, Operation
+from synth_pools_api.types import UNSET
+
+if TYPE_CHECKING:
+    from synth_pools._client._sync.event_stream import EventStream
+
+_NONE: Mapping[str, Any] = MappingProxyType({})
+
+
+class OperationsNamespace(Namespace):
+    """Operations by their ids: for programs that are driven by openapi.yaml themselves.
+
+    ``arguments`` are the parameters of an operation, of its path, its query and its headers, by
+    their names in lower case with ``_`` for other characters; one that is None is not sent. An
+    operation that is added to openapi.yaml can be called after ``make generate``.
+
+    They raise, beside what `Operations` names:
+        RequestValidationError: There is no such operation; an argument is missing, is none of the
+            operation's, or cannot be used; nothing was sent.
+    """
+
+    def __init__(self, client: Operations) -> None:
+        self._client = client
+
+    def call(
+        self,
+        operation: str,
+        arguments: Mapping[str, Any] = _NONE,
+        *,
+        body: Mapping[str, Any] | None = None,
+    ) -> bytes:
+        """Make a call, and return the JSON of the answer as the service wrote it.
+
+        Args:
+            operation: Id of the operation, such as ``get_pool``.
+            arguments: Its parameters.
+            body: Its body.
+
+        Returns:
+            The body of the answer, byte for byte; empty where it has none.
+        """
+        details, call = _call(operation, arguments, body)
+        transport = self._client._transport
+        return transport.content(details.id, call, accept="application/json")
+
+    def events(self, operation: str, arguments: Mapping[str, Any] = _NONE) -> EventStream:
+        """Follow the events of an operation that answers with a stream.
+
+        Args:
+            operation: Id of the operation, such as ``stream_rollout_events``.
+            arguments: Its parameters.
+
+        Returns:
+            The events, to iterate over; nothing is sent before.
+        """
+        details, call = _call(operation, arguments, None)
+        return self._client._stream(details.id, call)
+
+    def save(
+        self,
+        operation: str,
+        arguments: Mapping[str, Any],
+        to: str | os.PathLike[str],
+        *,
+        on_progress: OnProgress | None = None,
+    ) -> Path:
+        """Write the content that an operation answers to a file, as a whole or not at all.
+
+        Args:
+            operation: Id of the operation, such as ``get_global_rollout_artifact``.
+            arguments: Its parameters.
+            to: The file, or the folder for it, in which it is called after the last id of its path.
+            on_progress: Called as bytes come.
+
+        Returns:
+            The file.
+
+        Raises:
+            ContentMismatchError: What came is not what the service names by its SHA-256.
+            OSError: The file cannot be written.
+        """
+        details, call = _call(operation, arguments, None)
+        named = [str(arguments[name]) for name in _places(details)]
+        return self._client._save(details.id, call, to, (named or [operation])[-1], on_progress)
+
+
+def _call(
+    operation: str, arguments: Mapping[str, Any], body: Mapping[str, Any] | None
+) -> tuple[Operation, Call]:
+    details = OPERATIONS.get(operation)  # type: ignore[call-overload]
+    if details is None:
+        raise RequestValidationError(f"there is no operation {str(operation)[:100]!r}")
+    module = import_module(f"synth_pools_api.api.{details.tag}.{operation}")
+    parameters = inspect.signature(module._get_kwargs).parameters
+    has_body = "body" in parameters
+    given = {name: value for name, value in arguments.items() if value is not None}
+    unknown = sorted(str(name) for name in given if name not in parameters or name == "body")
+    if unknown:
+        raise RequestValidationError(f"{operation}: no parameter is called {unknown[0]}")
+    places = _places(details)
+    for name, value in given.items():
+        given[name] = _checked(name, value, in_path=name in places)
+    if body is not None:
+        if not has_body:
+            raise RequestValidationError(f"{operation} takes no body")
+        given["body"] = request_body(body)
+    if "prefer" in parameters:
+        given.setdefault("prefer", ONCE)
+    for name, parameter in parameters.items():
+        if name not in given:
+            if parameter.default is parameter.empty:
+                raise RequestValidationError(f"{operation}: {name} is missing")
+            given[name] = UNSET
+    call: Call = module._get_kwargs(**given)
+    return details, call
+
+
+def _places(details: Operation) -> list[str]:
+    """List the parameters of a path."""
+    return [part.partition("}")[0] for part in details.path.split("{")[1:]]
+
+
+def _checked(name: str, value: Any, *, in_path: bool) -> Any:
+    if in_path:
+        return path_segment(value, name)
+    if name == "idempotency_key":
+        return check_idempotency_key(value)
+    if isinstance(value, bool):
+        return value
+    return query_int(value, name) if isinstance(value, int) else query_text(value, name)

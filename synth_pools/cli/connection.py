@@ -1,0 +1,155 @@
+"""Place of the service, and its key: from options, the environment or a profile."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from synth_pools.cli.failures import CommandError, ExitStatus, told_errors
+
+if TYPE_CHECKING:
+    from synth_pools import AsyncContainerPoolsClient, ContainerPoolsClient
+
+KEY_VARIABLE = "SYNTH_API_KEY"
+URL_VARIABLE = "SYNTH_BACKEND_URL"
+DEFAULT_URL = "https://api.usesynth.ai"
+
+
+@dataclass(frozen=True)
+class ServiceOptions:
+    """Options of a command that say where the service is.
+
+    Attributes:
+        url: Its URL; None for that of the environment, of the profile or of the hosted service.
+        profile: The profile; None for that of the environment or the current one.
+        key_file: The file with the key; None for that of the environment or of the profile.
+        timeout: Seconds of an attempt; None for the client's own.
+    """
+
+    url: str | None = None
+    profile: str | None = None
+    key_file: Path | None = None
+    timeout: float | None = None
+
+    def resolve(self) -> ResolvedService:
+        """Find the URL and the key.
+
+        Raises:
+            CommandError: There is no key, or one that cannot be read or is for another service.
+        """
+        # 6 ms, which help and completion do without.
+        from synth_pools.cli.profiles import current_profile, read_key
+
+        profile = current_profile(self.profile)
+        url, origin = self.url, "--url"
+        if url is None and not self.profile and os.environ.get(URL_VARIABLE, "").strip():
+            url, origin = os.environ[URL_VARIABLE].strip(), URL_VARIABLE
+        if url is None and profile is not None and profile.url:
+            url, origin = profile.url, f"profile {profile.name}"
+        if url is None:
+            url, origin = DEFAULT_URL, "the hosted service"
+        if self.key_file is not None:
+            return ResolvedService(url, origin, read_key(self.key_file), str(self.key_file))
+        in_environment = os.environ.get(KEY_VARIABLE, "").strip()
+        if in_environment and not (self.profile and profile and profile.has_key):
+            return ResolvedService(url, origin, in_environment, KEY_VARIABLE)
+        if profile is not None and profile.has_key:
+            if url.rstrip("/") != (profile.url or DEFAULT_URL).rstrip("/"):
+                raise CommandError(
+                    f"the key of profile {profile.name} is for {profile.url or DEFAULT_URL} and is "
+                    f"not sent to another service: set {KEY_VARIABLE} or give --api-key-file",
+                    ExitStatus.NOT_ALLOWED,
+                )
+            return ResolvedService(url, origin, profile.read_key(), f"profile {profile.name}")
+        raise CommandError(
+            f"there is no API key: set {KEY_VARIABLE}, or `synth-pools config set default --key -`",
+            ExitStatus.NOT_ALLOWED,
+        )
+
+    @contextlib.contextmanager
+    def client(self, **settings: Any) -> Iterator[ContainerPoolsClient]:
+        """Open a client; what it raises is told in one line."""
+        with told_errors():
+            # Here, since it brings the HTTP library along: only commands that use it come here.
+            from synth_pools import ContainerPoolsClient
+
+            with ContainerPoolsClient(**self._settings(), **settings) as client:
+                yield client
+
+    def async_client(self, **settings: Any) -> AsyncContainerPoolsClient:
+        """Make an async client, for `told_errors` around its use."""
+        # As above.
+        from synth_pools import AsyncContainerPoolsClient
+
+        return AsyncContainerPoolsClient(**self._settings(), **settings)
+
+    def _settings(self) -> dict[str, Any]:
+        found = self.resolve()
+        settings: dict[str, Any] = {"api_key": found.api_key, "base_url": found.url}
+        if self.timeout is not None:
+            settings["timeout"] = self.timeout
+        return settings
+
+
+@dataclass(frozen=True)
+class ResolvedService:
+    """URL and key of the service, and where each was found.
+
+    Attributes:
+        url: Its URL.
+        url_origin: Where the URL is from.
+        api_key: The key.
+        key_origin: Where the key is from.
+    """
+
+    url: str
+    url_origin: str
+    api_key: str = field(repr=False)
+    key_origin: str
+
+
+def connection_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options of a `ServiceOptions`, which it gets as `connection`."""
+
+    @functools.wraps(command)
+    def call(
+        *arguments: Any,
+        url: str | None,
+        profile: str | None,
+        api_key_file: Path | None,
+        timeout: float | None,
+        **given: Any,
+    ) -> Any:
+        connection = ServiceOptions(url, profile, api_key_file, timeout)
+        return command(*arguments, connection=connection, **given)
+
+    decorated: Any = call
+    for option in reversed(_options()):
+        decorated = option(decorated)
+    return decorated  # type: ignore[no-any-return]
+
+
+def _options() -> list[Callable[[Any], Any]]:
+    return [
+        click.option("--url", metavar="URL", help=f"The service; else {URL_VARIABLE}."),
+        click.option("--profile", metavar="NAME", help="A profile of `synth-pools config`."),
+        click.option(
+            "--api-key-file",
+            type=click.Path(path_type=Path),
+            metavar="FILE",
+            help=f"A file with the key; else {KEY_VARIABLE}.",
+        ),
+        click.option(
+            "--timeout",
+            type=click.FloatRange(min=0, min_open=True),
+            metavar="SECONDS",
+            help="The time limit of each attempt.",
+        ),
+    ]

@@ -1,0 +1,1 @@
+"""Commands for the operations of openapi.yaml."""

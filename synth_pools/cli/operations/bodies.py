@@ -1,0 +1,159 @@
+"""Bodies from the command line: `@file.json`, `@file.yaml`, `-`, `key=value` and `key:=JSON`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from synth_pools.cli.failures import CommandError
+from synth_pools.cli.operations.schemas import problems, schema_at, schema_named, types_of
+
+BODY_HELP = (
+    "BODY is one or more of: @FILE (JSON, or YAML where its name ends so), - for standard input, "
+    "KEY=VALUE, and KEY:=JSON for a value of any type. A dot leads into an object: "
+    "limits.timeout_seconds=60. What comes later wins."
+)
+_YAML = (".yaml", ".yml")
+_LARGEST = 64 * 1024 * 1024
+_TOLD = 3
+
+
+def body_from_words(words: Sequence[str], name: str, *, required: bool) -> dict[str, Any] | None:
+    """Make the body that some words of a command line stand for, and check it.
+
+    Args:
+        words: The words.
+        name: The name of its schema.
+        required: Whether there has to be one.
+
+    Returns:
+        The body; None where none is given and none is needed.
+
+    Raises:
+        CommandError: A file cannot be read, or the body is not as its schema says.
+    """
+    schema = schema_named(name)
+    if not words:
+        if required:
+            keys = ", ".join(schema.get("properties", {})) or "any"
+            raise CommandError(f"a body is needed: KEY=VALUE, @FILE or -; its keys are {keys}")
+        return None
+    body: dict[str, Any] = {}
+    for word in words:
+        if word == "-":
+            body.update(_read(sys.stdin.buffer.read(_LARGEST + 1), "standard input", yaml=False))
+        elif word.startswith("@"):
+            path = Path(word[1:]).expanduser()
+            body.update(read_object(path))
+        else:
+            _assign(body, word, schema)
+    found = [line for line, _ in zip(problems(body, schema), range(_TOLD), strict=False)]
+    if found:
+        raise CommandError(f"the body cannot be sent: {'; '.join(found)}")
+    return body
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """Read a file that holds one object, JSON or YAML by its name.
+
+    Raises:
+        CommandError: It cannot be read, or is not an object; a mistake with its line and column.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(_LARGEST + 1)
+    except OSError as error:
+        raise CommandError(f"{path}: {error.strerror}") from None
+    return _read(content, str(path), yaml=path.suffix.lower() in _YAML)
+
+
+def _read(content: bytes, origin: str, *, yaml: bool) -> dict[str, Any]:
+    if len(content) > _LARGEST:
+        raise CommandError(f"{origin}: larger than {_LARGEST // 1024 // 1024} MiB")
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise CommandError(f"{origin}: line {line}: not UTF-8") from None
+    value = _yaml(text, origin) if yaml else parse_json(text, origin)
+    if not isinstance(value, dict):
+        raise CommandError(f"{origin}: must hold an object, not {type(value).__name__}")
+    return value
+
+
+def parse_json(text: str, origin: str) -> Any:
+    """Decode JSON.
+
+    Raises:
+        CommandError: It is none; the message says where.
+    """
+    try:
+        return json.loads(text, parse_constant=_refuse_constant)
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        raise CommandError(f"{origin}: {where}: not JSON: {error.msg}") from None
+    except ValueError as error:
+        raise CommandError(f"{origin}: not JSON: {error}") from None
+    except RecursionError:
+        raise CommandError(f"{origin}: nested too deeply") from None
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no number of JSON")
+
+
+def _yaml(text: str, origin: str) -> Any:
+    try:
+        # Here, since the extra `cli` may be missing, which JSON does without.
+        import yaml
+    except ModuleNotFoundError:
+        raise CommandError(
+            f"{origin}: YAML needs what the base install leaves out: pip install 'synth-pools[cli]'"
+        ) from None
+    try:
+        value = yaml.safe_load(text)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "somewhere"
+        raise CommandError(f"{origin}: {where}: not YAML: {error.problem}") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise CommandError(f"{origin}: not YAML: {' '.join(str(error).split())}") from None
+    try:
+        # Dates, sets and keys that are no texts are YAML, and not what can be sent.
+        return json.loads(json.dumps(value, allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise CommandError(f"{origin}: YAML that JSON has no form for: {error}") from None
+
+
+def _assign(body: dict[str, Any], word: str, schema: Any) -> None:
+    key, equals, text = word.partition("=")
+    as_json = key.endswith(":")
+    path = key.removesuffix(":").split(".")
+    if not equals or not all(path):
+        raise CommandError(f"{word[:60]!r} is no part of a body: write KEY=VALUE, @FILE or -")
+    name = ".".join(path)
+    place = body
+    for step in path[:-1]:
+        inner = place.setdefault(step, {})
+        if not isinstance(inner, dict):
+            raise CommandError(f"{name}: {step} is no object in what came before")
+        place = inner
+    place[path[-1]] = parse_json(text, name) if as_json else _value(text, schema_at(schema, path))
+
+
+def _value(text: str, schema: Any) -> Any:
+    """Read a value as the type that its place has; as JSON or text where it may be anything."""
+    types = types_of(schema)
+    if types is not None and set(types) <= {"string", "null"}:
+        return text
+    try:
+        value = json.loads(text, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        # A text where something else has to be: the check of the whole body says so.
+        return text
+    if types is not None and "string" in types and any(problems(value, schema)):
+        return text
+    return value

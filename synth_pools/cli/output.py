@@ -1,0 +1,263 @@
+"""Output of commands: tables for people, and the service's own JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import unicodedata
+from collections.abc import Iterator, Sequence
+from typing import Any, TextIO
+
+import click
+
+from synth_pools.cli.failures import CommandError
+
+FORMATS = ("table", "json", "jsonl", "yaml", "id")
+_WIDTH = 80
+_LONGEST_CELL = 60
+_COLOURS = {
+    "active": "green",
+    "cancelled": "yellow",
+    "completed": "green",
+    "error": "red",
+    "failed": "red",
+    "paused": "yellow",
+    "queued": "cyan",
+    "running": "blue",
+    "warming": "cyan",
+}
+
+
+def write_bytes(content: bytes) -> None:
+    """Write bytes to standard output as they are; a line feed follows where they end without."""
+    sys.stdout.flush()
+    stream = getattr(sys.stdout, "buffer", None)
+    text = content if content.endswith(b"\n") else content + b"\n"
+    if stream is None:
+        sys.stdout.write(text.decode("utf-8", "replace"))
+        return
+    stream.write(text)
+    stream.flush()
+
+
+def write_answer(content: bytes, form: str, columns: Sequence[str] = ()) -> None:
+    """Write the JSON of an answer in one of the `FORMATS`.
+
+    Args:
+        content: The body of the answer.
+        form: How to write it.
+        columns: The columns of a table, where it is a list.
+    """
+    if form == "json":
+        if content:
+            write_bytes(content)
+        return
+    value = decode_answer(content)
+    items = value.get("items") if isinstance(value, dict) else None
+    if form == "jsonl":
+        for text in iter_items(content) if isinstance(items, list) else [one_line(content)]:
+            write_bytes(text)
+    elif form == "yaml":
+        write_text(as_yaml(value))
+    elif form == "id":
+        found = items if isinstance(items, list) else [value]
+        write_text("".join(f"{id_of(one)}\n" for one in found))
+    elif isinstance(items, list):
+        write_text(object_table(items, columns))
+    else:
+        write_text(fields(value))
+
+
+def decode_answer(content: bytes) -> Any:
+    """Decode the JSON of an answer; an empty one is an object without keys."""
+    if not content:
+        return {}
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise CommandError(f"the answer is not JSON: {error}") from None
+
+
+def iter_items(content: bytes) -> Iterator[bytes]:
+    """Yield the items of a list, each on one line, as the service wrote it where that is one."""
+    text = content.decode("utf-8")
+    scan = json.JSONDecoder().raw_decode
+    at = _skip(text, text.index("{") + 1)
+    while text[at] != "}":
+        key, at = scan(text, at)
+        at = _skip(text, _skip(text, at) + 1)
+        if key != "items" or text[at] != "[":
+            _, at = scan(text, at)
+        else:
+            at = _skip(text, at + 1)
+            while text[at] != "]":
+                value, end = scan(text, at)
+                own = text[at:end]
+                yield (json.dumps(value) if "\n" in own or "\r" in own else own).encode()
+                at = _skip(text, end)
+                at = _skip(text, at + 1) if text[at] == "," else at
+            at += 1
+        at = _skip(text, at)
+        at = _skip(text, at + 1) if text[at] == "," else at
+
+
+def _skip(text: str, at: int) -> int:
+    while text[at] in " \t\r\n":
+        at += 1
+    return at
+
+
+def one_line(content: bytes) -> bytes:
+    """Return a document on one line: as it is where it is one."""
+    text = content.strip()
+    return text if b"\n" not in text else json.dumps(json.loads(text)).encode()
+
+
+def as_yaml(value: Any) -> str:
+    """Write a value as YAML.
+
+    Raises:
+        CommandError: The extra that does it is missing.
+    """
+    try:
+        # Here, since the extra `cli` may be missing, which all other formats do without.
+        import yaml
+    except ModuleNotFoundError:
+        raise CommandError(
+            "--output yaml needs what the base install leaves out: pip install 'synth-pools[cli]'"
+        ) from None
+    text: str = yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=_WIDTH)
+    return text
+
+
+def write_text(text: str) -> None:
+    """Write text that may hold anything: what a terminal would obey is shown, not sent."""
+    click.echo(text, nl=False, color=has_colour(sys.stdout))
+
+
+def say(text: str) -> None:
+    """Write a message to standard error."""
+    click.echo(text, err=True, color=has_colour(sys.stderr))
+
+
+def has_colour(stream: TextIO) -> bool:
+    """Tell whether a stream is a terminal on which nobody has forbidden colours."""
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return False
+    try:
+        return stream.isatty()
+    except (AttributeError, ValueError):
+        return False
+
+
+def width() -> int:
+    """Return the columns of the terminal; 80 where there is none."""
+    return shutil.get_terminal_size((_WIDTH, 24)).columns
+
+
+def id_of(value: Any) -> str:
+    """Return the id of an object of the service; `-` where it has none."""
+    names = ("id", "rollout_id", "task_id", "pool_id", "path")
+    known = value if isinstance(value, dict) else {}
+    return safe_text(next((str(known[name]) for name in names if known.get(name)), "-"))
+
+
+def object_table(rows: Sequence[Any], columns: Sequence[str]) -> str:
+    """Lay out objects as a table whose columns are keys; a dot leads into an object."""
+    names = list(columns) or (list(rows[0])[:5] if rows and isinstance(rows[0], dict) else [])
+    heads = [name.rpartition(".")[2].replace("_", " ").upper() for name in names]
+    return grid(heads, [[cell(value_at(row, name)) for name in names] for row in rows])
+
+
+def grid(heads: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> str:
+    """Lay out texts as a table, no wider than a terminal that it goes to.
+
+    Args:
+        heads: The heads of its columns.
+        rows: Its cells.
+        right: The columns whose cells end at one edge, as numbers do.
+    """
+    widths = [max(map(_width, column)) for column in zip(heads, *rows, strict=True)]
+    lines = []
+    for number, line in enumerate([heads, *rows]):
+        cells = [
+            f"{' ' * (size - _width(text))}{text}"
+            if at in right
+            else f"{text}{' ' * (size - _width(text))}"
+            for at, (text, size) in enumerate(zip(line, widths, strict=True))
+        ]
+        text = "  ".join(cells).rstrip()
+        if has_colour(sys.stdout):
+            text = text[: width()]
+            text = click.style(text, bold=True) if number == 0 else coloured(text)
+        lines.append(text)
+    return "".join(f"{line}\n" for line in lines)
+
+
+def coloured(line: str) -> str:
+    """Colour the names of states in a line."""
+    return "".join(
+        click.style(part, fg=_COLOURS[part]) if part in _COLOURS else part for part in _words(line)
+    )
+
+
+def _words(line: str) -> Iterator[str]:
+    # With its blanks: a table stays one.
+    import re  # loaded by click already
+
+    yield from re.split(r"(\s+)", line)
+
+
+def fields(value: Any) -> str:
+    """Lay out an object as one line for each key; what is in it as JSON, cut at the width."""
+    if not isinstance(value, dict):
+        return f"{cell(value)}\n"
+    if not value:
+        return ""
+    names = [safe_text(str(name)) for name in value]
+    size = max(map(len, names))
+    room = max(20, width() - size - 2)
+    lines = []
+    for name, inner in zip(names, value.values(), strict=True):
+        text = cell(inner, longest=room)
+        shown = coloured(text) if has_colour(sys.stdout) else text
+        lines.append(f"{name.ljust(size)}  {shown}\n")
+    return "".join(lines)
+
+
+def value_at(value: Any, path: str) -> Any:
+    """Return what is at a path of keys with dots between them; None where there is nothing."""
+    for step in path.split("."):
+        value = value.get(step) if isinstance(value, dict) else None
+    return value
+
+
+def cell(value: Any, *, longest: int = _LONGEST_CELL) -> str:
+    """Write a value in a line of a table."""
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    text = safe_text(text)
+    return text if len(text) <= longest else f"{text[: longest - 3]}..."
+
+
+def safe_text(text: str) -> str:
+    """Show control characters, which a terminal would obey, as what they are."""
+    return "".join(
+        character
+        if character.isprintable() or unicodedata.category(character) in ("Zs", "So")
+        else character.encode("unicode_escape").decode()
+        for character in text
+    )
+
+
+def _width(text: str) -> int:
+    # What East Asian scripts write wide takes two columns.
+    wide = sum(unicodedata.east_asian_width(character) in "WF" for character in text)
+    return len(text) + wide

@@ -1,0 +1,99 @@
+"""The check of bodies, next to a validator of JSON Schema."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jsonschema_rs
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from synth_pools.cli.operations.schemas import problems, schema_named
+from synth_pools.cli.operations.table import COMMANDS, SCHEMAS
+from tests.support.document import OPERATIONS, SPEC
+
+BODIES = sorted({row.body for row in COMMANDS if row.body})
+VALIDATORS = {
+    name: jsonschema_rs.Draft202012Validator(
+        {"$ref": f"#/components/schemas/{name}", "components": SPEC["components"]},
+        validate_formats=False,
+    )
+    for name in BODIES
+}
+_LEAVES = (
+    st.none()
+    | st.booleans()
+    | st.sampled_from([-1, 0, 1, 60, 10**4, 10**5, 2**63, 0.0, 1.0, 1.5, -0.5])
+    | st.sampled_from(
+        ["", "a", "sync", "async", "arbitrary", "http://127.0.0.1:9", "a b", "x\n", "0"]
+    )
+    | st.text(max_size=3)
+)
+
+
+def keys_of(name: str) -> st.SearchStrategy[str]:
+    """The keys of a schema and of those that it leads to, and some that are in none."""
+    found = {"other", "", "PATH", "a b"}
+    waiting = [name]
+    seen = set[str]()
+    while waiting:
+        one = waiting.pop()
+        if one in seen:
+            continue
+        seen.add(one)
+        schema = schema_named(one)
+        found |= set(schema.get("properties", {}))
+        waiting += [other for other in SCHEMAS if f'"$ref":"{other}"' in SCHEMAS[one]]
+    return st.sampled_from(sorted(found))
+
+
+def values_of(name: str) -> st.SearchStrategy[Any]:
+    keys = keys_of(name)
+    inner = st.recursive(
+        _LEAVES,
+        lambda deeper: st.lists(deeper, max_size=2) | st.dictionaries(keys, deeper, max_size=3),
+        max_leaves=8,
+    )
+    return st.dictionaries(keys, inner, max_size=4) | inner
+
+
+@pytest.mark.parametrize("name", BODIES)
+@settings(max_examples=40)
+@given(data=st.data())
+def test_it_says_what_a_validator_says(name: str, data: st.DataObject) -> None:
+    value = data.draw(values_of(name))
+    found = list(problems(value, schema_named(name)))
+    assert (not found) == VALIDATORS[name].is_valid(value), (value, found)
+
+
+@pytest.mark.parametrize("name", sorted(OPERATIONS))
+def test_the_examples_of_the_document_pass(name: str) -> None:
+    media = OPERATIONS[name].node.get("requestBody", {}).get("content", {})
+    [row] = [row for row in COMMANDS if name in dict(row.operations)]
+    for example in media.get("application/json", {}).get("examples", {}).values():
+        named = example["$ref"].rpartition("/")[2]
+        value = SPEC["components"]["examples"][named]["value"]
+        assert list(problems(value, schema_named(row.body))) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "line"),
+    [
+        ("RolloutRequest", {"sed": 7}, "sed: no such key; did you mean seed?"),
+        ("RolloutRequest", {"seed": "x"}, 'seed: must be an integer, not "x"'),
+        ("RolloutRequest", {"seed": 1.5}, "seed: must be an integer, not 1.5"),
+        ("RolloutRequest", {"seed": True}, "seed: must be an integer, not true"),
+        ("RolloutRequest", {"mode": "later"}, 'mode: must be one of "sync", "async", not "later"'),
+        ("RolloutRequest", {"limits": {"timeout_seconds": 0}}, "limits.timeout_seconds: must be"),
+        ("RolloutRequest", {"messages": [{}, 7]}, "messages[1]: must be an object, not 7"),
+        ("RolloutRequest", [], "the body: must be an object, not []"),
+        ("PoolDefinition", {"name": ""}, "name: must have at least 1 characters, not 0"),
+        ("PoolDefinition", {"capacity": 10**6}, "capacity: must be at most 10000, not 1000000"),
+        ("PoolDefinition", {"id": "a\n"}, "id: must match"),
+        ("PoolDefinition", {"config": {"process": {}}}, "config.process: argv is missing"),
+    ],
+)
+def test_a_problem_is_told_with_its_place(name: str, body: Any, line: str) -> None:
+    found = list(problems(body, schema_named(name)))
+    assert any(one.startswith(line) for one in found), found

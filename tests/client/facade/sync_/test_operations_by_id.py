@@ -1,0 +1,108 @@
+# Derived by `make generate`. Change the file that it comes from:
+# tests/client/facade/async_/test_operations_by_id.py
+
+"""`client.operations`: what it sends for each operation, and the bytes that it returns."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from synth_pools import ContainerPoolsClient, NotFoundError, RequestValidationError
+from tests.support.document import OPERATIONS, SPEC
+from tests.support.recording import RecordingServer, Reply
+
+pytestmark = pytest.mark.one_library
+
+# As no encoder of Python writes it.
+OWN = b'{ "a":1.50,\n "b" : "\\u00e9" ,"items":[ ]}'
+
+
+def body_of(node: dict[str, Any]) -> dict[str, Any] | None:
+    return {"seed": 1} if "requestBody" in node else None
+
+
+@pytest.mark.parametrize("name", sorted(OPERATIONS))
+def test_every_operation_can_be_called(
+    server: RecordingServer, client: ContainerPoolsClient, name: str
+) -> None:
+    method, path, node = OPERATIONS[name]
+    places = re.findall(r"{(\w+)}", path)
+    server.reply_with(Reply(200, OWN))
+    given = {place: f"{place}/1" for place in places}
+    assert client.operations.call(name, given, body=body_of(node)) == OWN
+    target = re.sub(r"{(\w+)}", r"\1%2F1", path)
+    assert (server.last.method, server.last.path) == (method.upper(), target)
+    assert server.last.json == body_of(node)
+    assert server.last.headers["accept"] == "application/json"
+
+
+def test_parameters_go_where_the_document_has_them(
+    server: RecordingServer, client: ContainerPoolsClient
+) -> None:
+    client.operations.call("list_pools", {"state": "active", "limit": 3, "cursor": None})
+    assert dict(server.last.query) == {"state": "active", "limit": "3"}
+    assert server.last.headers["prefer"] == "return=minimal"
+    client.operations.call("create_rollout", {"pool_id": "p", "idempotency_key": "once"}, body={})
+    assert server.last.headers["idempotency-key"] == "once"
+
+
+@pytest.mark.parametrize(
+    ("operation", "arguments", "body", "words"),
+    [
+        ("no_such", {}, None, "there is no operation 'no_such'"),
+        ("get_pool", {}, None, "get_pool: pool_id is missing"),
+        ("get_pool", {"pool_id": ".."}, None, "pool_id must not be '..'"),
+        ("get_pool", {"pool_id": 7}, None, "pool_id must be"),
+        ("get_pool", {"pool_id": "p", "pool": "p"}, None, "no parameter is called pool"),
+        ("get_pool", {"pool_id": "p", "body": {}}, None, "no parameter is called body"),
+        ("get_pool", {"pool_id": "p"}, {}, "get_pool takes no body"),
+        ("create_pool", {}, None, "create_pool: body is missing"),
+        ("list_pools", {"limit": 1.5}, None, "limit must be"),
+        ("replay_rollout", {"rollout_id": "r", "idempotency_key": "a b"}, None, "idempotency_key"),
+    ],
+)
+def test_what_cannot_be_sent_is_refused(
+    server: RecordingServer,
+    client: ContainerPoolsClient,
+    operation: str,
+    arguments: dict[str, Any],
+    body: Any,
+    words: str,
+) -> None:
+    with pytest.raises(RequestValidationError, match=words):
+        client.operations.call(operation, arguments, body=body)
+    assert server.connections == 0
+
+
+def test_an_error_is_the_one_of_the_facade(
+    server: RecordingServer, client: ContainerPoolsClient
+) -> None:
+    error = {"error": {"code": "pool_not_found", "message": "no"}}
+    server.reply_with(Reply.json(error, 404))
+    with pytest.raises(NotFoundError) as caught:
+        client.operations.call("get_pool", {"pool_id": "p"})
+    assert caught.value.code == "pool_not_found"
+
+
+def test_events_and_files(
+    server: RecordingServer, client: ContainerPoolsClient, tmp_path: Path
+) -> None:
+    event = b'id: 1\nevent: rollout.completed\ndata: {"event":"rollout.completed"}\n\n'
+    server.reply_with(Reply.events(event))
+    stream = client.operations.events("stream_global_rollout_events", {"rollout_id": "r"})
+    assert [one for one in stream] == [{"event": "rollout.completed"}]
+    assert server.last.target == "/v1/rollouts/r/events"
+
+    server.reply_with(Reply(200, b"content", {"Content-Type": "application/zip"}))
+    arguments = {"rollout_id": "r"}
+    to = client.operations.save("get_global_rollout_artifacts_zip", arguments, tmp_path)
+    assert (to, to.read_bytes()) == (tmp_path / "r", b"content")
+
+
+def test_the_document_has_the_operations_that_were_tried() -> None:
+    assert len(OPERATIONS) >= 59
+    assert SPEC["paths"]

@@ -1,0 +1,177 @@
+"""The table of commands: names by rule, extensions, and operations that are one command."""
+
+from __future__ import annotations
+
+import copy
+import os
+import runpy
+import shutil
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from codegen import CodegenError, generate
+from codegen.command_table import write_command_table
+from synth_pools.cli.operations.model import CommandRow
+from synth_pools.cli.operations.table import COMMANDS
+from tests.support.document import OPERATIONS, SPEC
+from tests.support.recording import RecordingServer, Reply
+
+REPO = Path(__file__).parents[2]
+
+
+def written(folder: Path, document: dict[str, Any]) -> dict[str, Any]:
+    target = folder / "table.py"
+    write_command_table(document, target)
+    return runpy.run_path(str(target))
+
+
+def row_of(folder: Path, path: str, operation: dict[str, Any], method: str = "get") -> CommandRow:
+    whole = {"tags": ["things"], "responses": {"200": {"description": "Fine."}}, **operation}
+    [row] = written(folder, {"paths": {path: {method: whole}}})["COMMANDS"]
+    assert isinstance(row, CommandRow)
+    return row
+
+
+def test_every_operation_has_one_command() -> None:
+    named = [operation for row in COMMANDS for operation, _ in row.operations]
+    assert sorted(named) == sorted(OPERATIONS)
+    verbs = [(row.group, name) for row in COMMANDS for name in (row.name, *row.aliases)]
+    assert len(set(verbs)) == len(verbs)
+
+
+@pytest.mark.parametrize(
+    ("operation", "path", "command"),
+    [
+        ("list_things", "/things", "list"),
+        ("get_thing", "/things/{thing_id}", "get"),
+        ("get_thing_parts", "/things/{thing_id}/parts", "parts"),
+        ("get_global_thing", "/all/{thing_id}", "get"),
+        ("stream_thing_events", "/things/{thing_id}/events", "events"),
+        ("freeze_thing", "/things/{thing_id}/freeze", "freeze"),
+        ("create_thing_batch", "/things/batch", "create-batch"),
+        ("freezeEverything", "/freeze", "freezeeverything"),
+    ],
+)
+def test_a_name_follows_from_the_operation(
+    tmp_path: Path, operation: str, path: str, command: str
+) -> None:
+    row = row_of(tmp_path, path, {"operationId": operation})
+    assert (row.group, row.name) == ("things", command)
+
+
+def test_the_document_may_say_otherwise(tmp_path: Path) -> None:
+    extensions = {
+        "x-cli-name": "look",
+        "x-cli-aliases": ["see"],
+        "x-cli-hidden": True,
+        "x-cli-kind": "list",
+        "x-cli-columns": ["id", "a.b"],
+    }
+    row = row_of(tmp_path, "/things/{thing_id}", {"operationId": "get_thing", **extensions})
+    assert (row.name, row.aliases, row.hidden) == ("look", ("see",), True)
+    assert (row.kind, row.columns) == ("list", ("id", "a.b"))
+    document = {"paths": {"/x": {"get": {"operationId": "get_x", "x-cli-ignore": True}}}}
+    assert written(tmp_path, document)["COMMANDS"] == ()
+    with pytest.raises(CodegenError, match="x-cli-kind is 'look'"):
+        row_of(tmp_path, "/x", {"operationId": "get_x", "x-cli-kind": "look"})
+
+
+def test_operations_of_one_verb_are_one_command() -> None:
+    [row] = [one for one in COMMANDS if (one.group, one.name) == ("rollouts", "get")]
+    assert row.operations == (
+        ("get_global_rollout", ("rollout_id",)),
+        ("get_rollout", ("pool_id", "rollout_id")),
+    )
+    assert row.arguments == ("rollout_id",)
+    assert [option.flag for option in row.options] == ["--pool"]
+
+
+def test_two_operations_that_are_not_one_command_need_names(tmp_path: Path) -> None:
+    paths = {
+        "/things/{thing_id}": {"get": {"operationId": "get_thing", "tags": ["things"]}},
+        "/other/{thing_id}": {"get": {"operationId": "get_global_thing", "tags": ["things"]}},
+    }
+    with pytest.raises(CodegenError, match="give one an x-cli-name"):
+        written(tmp_path, {"paths": paths})
+
+
+def test_a_keyword_that_nothing_checks_is_refused(tmp_path: Path) -> None:
+    schema = {"type": "object", "minProperties": 1}
+    body = {"content": {"application/json": {"schema": schema}}}
+    with pytest.raises(CodegenError, match="checks no `minProperties` in a body yet"):
+        row_of(tmp_path, "/x", {"operationId": "make_x", "requestBody": body}, "post")
+
+
+ADDED = """\
+  /v1/pools/{pool_id}/audit:
+    parameters:
+      - $ref: '#/components/parameters/PoolId'
+    get:
+      operationId: get_pool_audit
+      tags:
+        - pools
+      summary: Get the audit of a pool
+      description: Who did what.
+      parameters:
+        - name: depth
+          in: query
+          description: How far to look back.
+          schema:
+            type: integer
+          example: 3
+      responses:
+        '200':
+          description: It.
+          content:
+            application/json:
+              schema:
+                $ref: '#/components/schemas/JsonObject'
+              example: {}
+"""
+
+
+def test_an_operation_that_is_added_to_the_document_has_a_command(tmp_path: Path) -> None:
+    for name in ("synth_pools", "generated", "codegen/templates", "api"):
+        shutil.copytree(REPO / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("generator_config.yml", "pyproject.toml", "openapi.yaml"):
+        shutil.copy(REPO / name, tmp_path / name)
+    add_to_document(tmp_path)
+    assert generate.main(["--root", str(tmp_path)]) == 0
+
+    own = b'{ "who":"me",  "n":1.0 }'
+    with RecordingServer(Reply(200, own)) as server:
+        kept = {key: value for key, value in os.environ.items() if not key.startswith("SYNTH_")}
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "synth_pools", "pools", "audit", "my-pool"]
+            + ["--depth", "2", "--output", "json"],
+            env={
+                **kept,
+                "PYTHONPATH": f"{tmp_path}{os.pathsep}{tmp_path / 'generated'}",
+                "SYNTH_API_KEY": "k",
+                "SYNTH_BACKEND_URL": server.url,
+                "HOME": str(tmp_path),
+            },
+            cwd=tmp_path,
+            capture_output=True,
+            timeout=60,
+            check=False,
+        )
+        assert (done.returncode, done.stdout, done.stderr) == (0, own + b"\n", b"")
+        assert server.last.target == "/v1/pools/my-pool/audit?depth=2"
+
+
+def add_to_document(root: Path) -> None:
+    """Add an operation to the document, as its author would."""
+    with (root / "api/paths/pools.yaml").open("a", encoding="utf-8") as part:
+        part.write(textwrap.dedent(ADDED))
+
+
+def test_the_document_is_left_as_it_was(tmp_path: Path) -> None:
+    before = copy.deepcopy(SPEC)
+    written(tmp_path, SPEC)
+    assert before == SPEC
