@@ -92,6 +92,10 @@ test-system: $(STAMP) ## Crash, fleet, fuzz and soak in short, and the longest t
 test-tools: $(STAMP) $(TOOLS_STAMP) ## What generators, a mock server and pyright make of openapi.yaml
 	TOOLS=$(abspath $(TOOLS)) $(BIN)/python -m pytest -n 2 -m tools $(ARGS)
 
+.PHONY: test-browser
+test-browser: $(STAMP) ## The live page, in headless Chromium; the tests say so where there is none
+	$(BIN)/python -m pytest -n 2 -m browser $(ARGS)
+
 .PHONY: mutants
 mutants: $(STAMP) ## Mutants of what changed, and those that no test sees: MUTANTS_OPTIONS='--since REV --sample 40'
 	$(BIN)/python -m tests.mutants $(MUTANTS_OPTIONS)

@@ -14,6 +14,8 @@ import re
 import stat
 from pathlib import Path
 
+from synth_pools.ui.sessions import session_secret
+
 from .domain import clock
 from .errors import BadOptionError
 from .settings import Secret, Settings
@@ -104,6 +106,16 @@ class KeyRing:
             if hmac.compare_digest(known, digest):
                 found = name
         return found
+
+    def session_secret(self, name: str) -> bytes | None:
+        """Return the secret that signs sessions of a key; None if there is no key of this name."""
+        self._look()
+        digest = self._digests.get(name)
+        return None if digest is None else session_secret(digest)
+
+    def first_name(self) -> str:
+        """Return the name of the first key."""
+        return next(iter(self._digests))
 
     def _look(self) -> None:
         if self._file is None or clock.monotonic() < self._next_look:

@@ -14,7 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
 
+from synth_pools.ui.sessions import LoginLinks
+
 from .api.app import create_app
+from .api.live_page import new_links
 from .api_keys import key_problem, read_keys_file
 from .domain import clock
 from .errors import BadOptionError, DataDirError, LocalBackendError
@@ -167,6 +170,14 @@ class LocalBackend:
         run = self._running()
         return None if self._chosen_key is not None else run.data_dir.key_file
 
+    def page_url(self) -> str:
+        """Return an address of the live page that logs in once, within an hour.
+
+        Whoever has it can do what the key can: show it to nobody else.
+        """
+        run = self._running()
+        return f"{run.url}/ui/#login={run.links.issue()}"
+
     @property
     def running(self) -> bool:
         """True while it serves: false before `start`, after `stop`, and when it broke down."""
@@ -228,9 +239,13 @@ class LocalBackend:
                     api_key=self._chosen_key or data_dir.stored_key(),
                     api_keys_file=self._keys_file,
                 )
+                links = new_links()
                 deadline = clock.monotonic() + _START_LIMIT_SECONDS
                 thread = ServerThread(
-                    lambda: create_app(settings), listener, settings, grace=settings.grace_seconds
+                    lambda: create_app(settings, links),
+                    listener,
+                    settings,
+                    grace=settings.grace_seconds,
                 )
                 undo.callback(thread.stop, _STOP_LIMIT_SECONDS)
                 try:
@@ -240,7 +255,7 @@ class LocalBackend:
                         f"cannot open the database in {data_dir.path}: {error}; "
                         "repair it, or give another data directory"
                     ) from error
-                run = _Run(base_url(listener), settings, thread, data_dir)
+                run = _Run(base_url(listener), settings, thread, data_dir, links)
                 run.check_answer(deadline)
                 undo.pop_all()
             self._run = run
@@ -280,6 +295,7 @@ class _Run:
     settings: Settings
     thread: ServerThread
     data_dir: DataDir
+    links: LoginLinks
 
     def check_answer(self, deadline: float) -> None:
         """Make one real request: whoever is told the URL finds an answer there to the key."""

@@ -250,6 +250,9 @@ def _announce(backend: LocalBackend, key: str) -> None:
         f"  export SYNTH_BACKEND_URL={backend.url}\n"
         f"  export SYNTH_API_KEY={key}\n"
         "\n"
+        "Watch it in a browser; this link logs in once, within an hour:\n"
+        f"  {backend.page_url()}\n"
+        "\n"
         "Stop it with ^C.\n"
     )
     sys.stdout.flush()

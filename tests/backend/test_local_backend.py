@@ -315,7 +315,7 @@ def test_an_error_of_the_application_reaches_the_caller_and_frees_everything(
         yield
 
     with monkeypatch.context() as patched:
-        patched.setattr(local_backend, "create_app", lambda _: Starlette(lifespan=broken))
+        patched.setattr(local_backend, "create_app", lambda *_: Starlette(lifespan=broken))
         with pytest.raises(LookupError, match="no store here"):
             LocalBackend(tmp_path).start()
     assert logged_by(caplog, "synth_pools.backend.server", "asyncio", "uvicorn") == []
@@ -327,7 +327,7 @@ def test_a_backend_that_does_not_know_its_own_key_is_not_handed_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr(local_backend, "create_app", lambda _: Starlette())
+        patched.setattr(local_backend, "create_app", lambda *_: Starlette())
         with pytest.raises(LocalBackendError, match="first call 404"):
             LocalBackend(tmp_path).start()
     names = [thread.name for thread in threading.enumerate()]
@@ -342,7 +342,7 @@ def test_a_start_that_hangs_is_given_up(tmp_path: Path, monkeypatch: pytest.Monk
         await asyncio.sleep(600)
         yield
 
-    monkeypatch.setattr(local_backend, "create_app", lambda _: Starlette(lifespan=hanging))
+    monkeypatch.setattr(local_backend, "create_app", lambda *_: Starlette(lifespan=hanging))
     monkeypatch.setattr(local_backend, "_START_LIMIT_SECONDS", 0.2)
     with pytest.raises(StartTimeoutError, match=r"0\.2 seconds"):
         LocalBackend(tmp_path).start()
@@ -357,7 +357,7 @@ def test_an_error_while_stopping_is_not_swallowed(monkeypatch: pytest.MonkeyPatc
         yield
         raise OSError("disk full")
 
-    monkeypatch.setattr(local_backend, "create_app", lambda _: Starlette(lifespan=lifespan))
+    monkeypatch.setattr(local_backend, "create_app", lambda *_: Starlette(lifespan=lifespan))
     monkeypatch.setattr(local_backend._Run, "check_answer", lambda *_: None)
     backend = LocalBackend()
     backend.start()

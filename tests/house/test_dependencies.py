@@ -24,6 +24,7 @@ _PACKAGES = {
     "backend": {"local", "uvloop"},
     "cli": {"local", "cli", "contract", "keyring"},
     "contract": {"contract"},
+    "ui": set(),
 }
 
 

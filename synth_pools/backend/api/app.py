@@ -9,20 +9,23 @@ from starlette.applications import Starlette
 from starlette.types import Lifespan, Receive, Scope, Send
 
 from synth_pools.spec import load_spec
+from synth_pools.ui.sessions import LoginLinks
 
 from ..domain.validation import Contract
 from ..services import open_services
 from ..settings import Settings
 from .dispatcher import Dispatcher
+from .live_page import LivePage, new_links
 
 
-def create_app(settings: Settings) -> Starlette:
+def create_app(settings: Settings, links: LoginLinks | None = None) -> Starlette:
     """Make the application, which opens its parts at its start and closes them at its end.
 
     While it is up, its parts are at `app.state.services`; closing takes bounded time.
 
     Args:
         settings: The options of the backend, checked.
+        links: Issued the links that log in to the page; None where nobody is shown one.
 
     Returns:
         The application; nothing is opened before its lifespan begins.
@@ -33,12 +36,13 @@ def create_app(settings: Settings) -> Starlette:
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         async with open_services(settings, contract) as services:
+            dispatcher.page = LivePage(services, links or new_links())
             dispatcher.services = app.state.services = services
             app.state.wind_down = services.wind_down
             try:
                 yield
             finally:
-                dispatcher.services = None
+                dispatcher.services = dispatcher.page = None
 
     return _Application(dispatcher, lifespan)
 

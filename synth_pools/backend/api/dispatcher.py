@@ -11,6 +11,8 @@ from typing import Any
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
+from synth_pools.ui.site import is_page_path
+
 from ..domain import clock, json_text
 from ..domain.errors import ApiError, internal_error, method_not_allowed, unauthorized
 from ..domain.openapi import Operation
@@ -25,6 +27,7 @@ from ..storage.events import sent_messages
 from .disconnects import ClientDisconnectedError
 from .handlers import HANDLERS, require_complete
 from .host_header import check_host
+from .live_page import LivePage
 from .messages import BytesResponse, EventStreamResponse, JSONResponse, Request, TextResponse
 from .metrics import CONTENT_TYPE, exposition
 from .request_reader import base_url_of, check_head, headers_of, parse_body, read_body
@@ -45,13 +48,14 @@ class Dispatcher:
         self._router = Router(contract.operations.values())
         # Set while the application is up.
         self.services: Services | None = None
+        self.page: LivePage | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
             await WebSocketClose()(scope, receive, send)
             return
-        assert self.services is not None  # noqa: S101 - servers call us after the start
-        await _Exchange(self, self.services, scope, receive, send).respond()
+        assert self.services is not None and self.page is not None  # noqa: S101, PT018 - servers call us after the start
+        await _Exchange(self, self.services, self.page, scope, receive, send).respond()
 
     def route(self, scope: Scope) -> tuple[Operation, dict[str, str]]:
         raw_path = scope.get("raw_path") or scope["path"].encode("utf-8")
@@ -65,12 +69,14 @@ class _Exchange:
         self,
         dispatcher: Dispatcher,
         services: Services,
+        page: LivePage,
         scope: Scope,
         receive: Receive,
         send: Send,
     ) -> None:
         self._dispatcher = dispatcher
         self._services = services
+        self._page = page
         self._contract = services.contract
         self._scope = scope
         self._receive = receive
@@ -115,6 +121,9 @@ class _Exchange:
         if path == "/health" and method in _READING:
             self._name = "health"
             return JSONResponse(200, _HEALTH)
+        if is_page_path(path):
+            self._name = "page"
+            return await self._page.respond(self._scope, self._headers, self._receive)
         if path in ("/v1", "/metrics") or path.startswith("/v1/"):
             self._require_key()
         if path == "/metrics":
@@ -144,6 +153,8 @@ class _Exchange:
             request.forget_body()
 
     def _require_key(self) -> None:
+        if "authorization" not in self._headers and self._page.is_in_session(self._headers):
+            return
         scheme, _, key = self._headers.get("authorization", "").partition(" ")
         known = self._services.keys.name_of(key.strip().encode("latin-1"))
         if scheme.lower() != "bearer" or known is None:
@@ -223,7 +234,7 @@ class _Exchange:
         if isinstance(response, TextResponse):
             return (
                 response.status,
-                {**headers, "content-type": response.content_type},
+                {**headers, "content-type": response.content_type, **response.headers},
                 response.body,
             )
         if isinstance(response, JSONResponse):

@@ -54,11 +54,12 @@ class JSONResponse:
 
 @dataclass(frozen=True, slots=True)
 class TextResponse:
-    """A response in plain text, for paths that are no operation of openapi.yaml."""
+    """A response for a path that is no operation of openapi.yaml."""
 
     body: bytes
     content_type: str
     status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,7 @@ def test_health_is_open_and_says_no_more_than_that(server: Server) -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        "/",
+        "/index.html",
         "/v1",
         "/v1/",
         "/v1/pools/",

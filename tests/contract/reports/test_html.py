@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from synth_pools.contract.reports.html import render_html
-from tests.contract.reports.browser import NAMES, Page, chromium, find_chromium
 from tests.contract.reports.sample_report import DOCUMENT, sample_report
+from tests.support.browser import NAMES, Page, chromium, find_chromium
 
 _CHROMIUM = find_chromium()
 # The least contrast of any text with what is behind it, as WCAG counts it.

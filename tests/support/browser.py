@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import shutil
@@ -16,6 +17,7 @@ from select import select
 from typing import Any
 
 _SECONDS = 30.0
+_KEYS = {"Tab": 9, "Enter": 13, "Escape": 27, "PageDown": 34, "End": 35}
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
@@ -33,27 +35,85 @@ class Page:
     # What the page complained of, or asked of a network that it should not need.
     complaints: list[str] = field(default_factory=list)
     requested: list[str] = field(default_factory=list)
+    _loads: int = 0
 
     def open(self, url: str) -> None:
-        targets = self.call("Target.getTargets")["targetInfos"]
-        target = next(one["targetId"] for one in targets if one["type"] == "page")
-        attached = self.call("Target.attachToTarget", targetId=target, flatten=True)
-        self._session = attached["sessionId"]
-        for domain in ("Page", "Runtime", "Network", "Log"):
-            self.call(f"{domain}.enable")
+        """Load a page, in place of the one that is there."""
+        if not self._session:
+            targets = self.call("Target.getTargets")["targetInfos"]
+            target = next(one["targetId"] for one in targets if one["type"] == "page")
+            attached = self.call("Target.attachToTarget", targetId=target, flatten=True)
+            self._session = attached["sessionId"]
+            for domain in ("Page", "Runtime", "Network", "Log"):
+                self.call(f"{domain}.enable")
+        loads = self._loads
         self.call("Page.navigate", url=url)
         deadline = time.monotonic() + _SECONDS
-        while (
-            self.run("document.readyState") != "complete"
-            or self.run("location.href") == "about:blank"
-        ):
+        while self._loads == loads or self.run("document.readyState") != "complete":
             if time.monotonic() > deadline:
                 raise TimeoutError("the page did not load")
-            time.sleep(0.05)
+            # The next answer brings the events before it.
+            self.run("1")
+            time.sleep(0.02)
+
+    def until(self, expression: str, seconds: float = 60.0) -> Any:
+        """Evaluate an expression again and again until it is true, and return its value."""
+        deadline = time.monotonic() + seconds
+        while not (value := self.run(expression)):
+            if time.monotonic() > deadline:
+                text = self.run("document.body.innerText")
+                raise TimeoutError(f"never true: {expression}\n{text}\n{self.complaints}")
+            time.sleep(0.02)
+        return value
+
+    def text(self, selector: str) -> str:
+        """Return the text of an element, as it is shown, once there is one."""
+        return str(self.until(f"document.querySelector({json.dumps(selector)})?.innerText"))
+
+    def click(self, selector: str, text: str = "") -> None:
+        """Click on the element of a selector and the beginning of its text, once it is there.
+
+        Args:
+            selector: A selector of CSS.
+            text: The beginning of the element's text.
+        """
+        found = (
+            f"[...document.querySelectorAll({json.dumps(selector)})]"
+            f".find(e => e.textContent.trim().startsWith({json.dumps(text)}) && !e.disabled)"
+        )
+        self.until(f"!!({found})")
+        self.run(f"{found}.click()")
+
+    def fill(self, selector: str, text: str) -> None:
+        """Write into a field, once it is there."""
+        field = f"document.querySelector({json.dumps(selector)})"
+        self.until(f"!!{field}")
+        self.run(
+            f"{field}.value = {json.dumps(text)};"
+            f"{field}.dispatchEvent(new Event('input', {{bubbles: true}}));"
+            f"{field}.dispatchEvent(new Event('change', {{bubbles: true}}))"
+        )
+
+    def press(self, key: str) -> None:
+        """Press a key, as from a keyboard."""
+        for kind in ("rawKeyDown", "keyUp"):
+            self.call(
+                "Input.dispatchKeyEvent",
+                type=kind,
+                key=key,
+                code=key,
+                windowsVirtualKeyCode=_KEYS[key],
+            )
+
+    def screenshot(self) -> bytes:
+        """Return what is seen, as PNG."""
+        return base64.b64decode(self.call("Page.captureScreenshot", format="png")["data"])
 
     def run(self, expression: str) -> Any:
-        """Evaluate a JavaScript expression in the page."""
-        answer = self.call("Runtime.evaluate", expression=expression, returnByValue=True)
+        """Evaluate a JavaScript expression in the page; a promise is waited for."""
+        answer = self.call(
+            "Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True
+        )
         if "exceptionDetails" in answer:
             raise AssertionError(answer["exceptionDetails"])
         return answer["result"].get("value")
@@ -92,6 +152,8 @@ class Page:
             self.complaints.append(json.dumps(event["params"]))
         elif event.get("method") == "Network.requestWillBeSent":
             self.requested.append(event["params"]["request"]["url"])
+        elif event.get("method") == "Page.loadEventFired":
+            self._loads += 1
 
     def _next(self, deadline: float) -> dict[str, Any]:
         while b"\0" not in self._buffer:

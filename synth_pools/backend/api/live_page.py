@@ -1,0 +1,60 @@
+"""The live page at `/ui`, in the backend: its requests and responses, and its sessions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from starlette.types import Receive, Scope
+
+from synth_pools.ui.sessions import LoginLinks, Sessions
+from synth_pools.ui.site import MOST_BODY_BYTES, PageRequest, Site
+
+from ..domain import clock
+from ..domain.errors import payload_too_large
+from ..services import Services
+from .messages import TextResponse
+from .request_reader import read_body
+
+
+class LivePage:
+    """The page of a backend.
+
+    Args:
+        services: The parts of the backend.
+        links: Issued the links that log in.
+    """
+
+    def __init__(self, services: Services, links: LoginLinks) -> None:
+        self._services = services
+        self._sessions = Sessions(services.keys, clock.unix_time, clock.url_safe_token)
+        self._site = Site(services.keys, self._sessions, links)
+
+    def is_in_session(self, headers: Mapping[str, str]) -> bool:
+        """Tell whether a request comes from the page, from somebody who has logged in."""
+        return self._sessions.admits(headers)
+
+    async def respond(
+        self, scope: Scope, headers: Mapping[str, str], receive: Receive
+    ) -> TextResponse:
+        """Respond to a request for one of the page's own paths.
+
+        Raises:
+            ApiError: 413 for a body that no log-in has.
+            ClientDisconnectedError: The client disconnected before the end of the body.
+        """
+        services = self._services
+        body, reserved = await read_body(receive, headers, services.settings, services.parsing_room)
+        if reserved is not None:
+            reserved.release()
+        if len(body) > MOST_BODY_BYTES:
+            raise payload_too_large(MOST_BODY_BYTES)
+        response = self._site.answer(
+            PageRequest(scope["method"], scope["path"], headers, body, scope["scheme"] == "https")
+        )
+        content_type = response.headers.get("content-type", "text/plain")
+        return TextResponse(response.body, content_type, response.status, response.headers)
+
+
+def new_links() -> LoginLinks:
+    """Make the links that log in, by the clock of the backend."""
+    return LoginLinks(clock.unix_time, clock.url_safe_token)

@@ -1,0 +1,120 @@
+"""Files of the page, as they are sent: compressed, with their media types and entity tags.
+
+The page's own modules are sent as one, without their comments: what is written for people costs
+nothing on the way, and one request brings it all.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from html import escape
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+
+INDEX = "index.html"
+_ENTRY = "app.js"
+_IMPORT = re.compile(r'^import ([^"]+?) from "\./([^"]+)";\n', re.MULTILINE)
+_EXPORT = re.compile(r"^export (?=async |class |const |function )", re.MULTILINE)
+# Types are told in comments, some of them in the middle of a line.
+_COMMENT = re.compile(r"/\*\*.*?\*/ ?|^\s*//[^\n]*$", re.DOTALL | re.MULTILINE)
+_TYPES = {
+    "html": "text/html; charset=utf-8",
+    "css": "text/css; charset=utf-8",
+    "js": "text/javascript; charset=utf-8",
+    "svg": "image/svg+xml",
+    "txt": "text/plain; charset=utf-8",
+}
+
+
+@dataclass(frozen=True)
+class Asset:
+    """One file of the page."""
+
+    name: str
+    content: bytes
+
+    @property
+    def content_type(self) -> str:
+        return _TYPES[self.name.rpartition(".")[2]]
+
+    @cached_property
+    def etag(self) -> str:
+        return f'"{hashlib.sha256(self.content).hexdigest()[:32]}"'
+
+    @cached_property
+    def compressed(self) -> bytes:
+        # Without the time, so that the same file is the same bytes.
+        return gzip.compress(self.content, mtime=0)
+
+
+def load_assets(about: Mapping[str, str]) -> dict[str, Asset]:
+    """Read the files of the page, by their paths below `/ui/`.
+
+    Args:
+        about: What the page is told with its first file: the contents of its `meta` elements by
+            their names.
+    """
+    assets = {name: Asset(name, content) for name, content in _files(files(__package__) / "page")}
+    own = [name for name in assets if name.endswith(".js") and "/" not in name]
+    modules = {name: assets.pop(name).content.decode("utf-8") for name in own}
+    assets[_ENTRY] = Asset(_ENTRY, joined(modules).encode("utf-8"))
+    text = assets[INDEX].content.decode("utf-8")
+    told = "".join(
+        f'<meta name="{escape(name)}" content="{escape(value)}">\n' for name, value in about.items()
+    )
+    assets[INDEX] = Asset(INDEX, text.replace("</head>", f"{told}</head>", 1).encode("utf-8"))
+    return assets
+
+
+def joined(modules: Mapping[str, str]) -> str:
+    """Join modules to one: each after those that it imports, with what it imports of others.
+
+    Args:
+        modules: The modules by their names, `app.js` among them; no two of them have a name at
+            their top in common.
+
+    Raises:
+        ValueError: A line of an import or an export is in no form that is known here.
+    """
+    imports: dict[str, set[str]] = {}
+    bodies: dict[str, str] = {}
+
+    def add(name: str) -> None:
+        if name in bodies:
+            return
+        bodies[name] = ""
+        text = modules[name]
+        for names, file in _IMPORT.findall(text):
+            if file in modules:
+                add(file)
+                continue
+            named = names.strip("{ }").split(",") if "{" in names else [f"default as {names}"]
+            imports.setdefault(file, set()).update(each.strip() for each in named)
+        # Put at its place only now, after what it needs.
+        del bodies[name]
+        bodies[name] = _EXPORT.sub("", _IMPORT.sub("", text))
+
+    add(_ENTRY)
+    lines = [
+        f'import {{ {", ".join(sorted(names))} }} from "./{file}";'
+        for file, names in imports.items()
+    ]
+    for body in bodies.values():
+        kept = (line.strip() for line in _COMMENT.sub("", body).splitlines())
+        lines += [line for line in kept if line]
+    if any(line.startswith(("import ", "export ")) for line in lines[len(imports) :]):
+        raise ValueError("a module has an import or an export that is not understood")
+    return "\n".join(lines) + "\n"
+
+
+def _files(folder: Traversable, path: str = "") -> Iterator[tuple[str, bytes]]:
+    for entry in folder.iterdir():
+        if entry.is_dir():
+            yield from _files(entry, f"{path}{entry.name}/")
+        elif entry.name.rpartition(".")[2] in _TYPES:
+            yield path + entry.name, entry.read_bytes()

@@ -1,0 +1,246 @@
+// Rollouts of a pool, or of all pools: loaded by pages, then kept up to date by what is pushed.
+import { signal } from "./vendor/signals.js";
+import { ApiError, follow, get, itemsOf, path, pause } from "./api.js";
+
+const PAGE = 500;
+const REDRAW_MS = 200;
+const TYPES = "rollout.queued,rollout.started,rollout.completed,rollout.failed,rollout.cancelled,reward";
+const ENDED = ["completed", "failed", "cancelled", "succeeded", "error"];
+
+/** @param {string} status */
+export const hasEnded = (status) => ENDED.includes(status);
+/** Milliseconds since 1970; 0 for a moment that has not come. @param {string | null | undefined} text */
+const time = (text) => (text ? Date.parse(text) : 0);
+
+/** @param {any} request what makes two rollouts repetitions of each other */
+function groupOf(request) {
+  const { metadata, trace_correlation_id, mode, pool_id, ...same } = request ?? {};
+  return JSON.stringify(same);
+}
+
+export class Row {
+  /** @param {any} rollout */
+  constructor(rollout) {
+    const { request, error } = rollout;
+    this.id = rollout.id ?? rollout.rollout_id;
+    this.pool = rollout.pool_id;
+    /** @type {string} */
+    this.status = rollout.status ?? rollout.state;
+    /** @type {number | null} */
+    this.reward = rollout.metrics?.outcome_reward ?? rollout.score ?? null;
+    this.code = error?.code ?? error ?? "";
+    this.task = rollout.task_id ?? "";
+    this.seed = request?.seed ?? request?.env?.seed ?? null;
+    this.run = String(request?.metadata?.run ?? "");
+    this.group = groupOf(request);
+    this.at = time(rollout.updated_at);
+    this.created = time(rollout.created_at);
+    this.started = time(rollout.started_at);
+    this.finished = time(rollout.finished_at) || (hasEnded(this.status) ? this.at : 0);
+    this.isWhole = !!request;
+  }
+
+  /** Milliseconds in the queue; null before its start. */
+  get wait() {
+    return this.started ? this.started - this.created : null;
+  }
+
+  /** Milliseconds from its start to its end; null before that. */
+  get took() {
+    return this.started && this.finished ? this.finished - this.started : null;
+  }
+}
+
+/** @param {Row} row @param {PoolsEvent} event */
+function change(row, { event, timestamp, data }) {
+  const at = time(timestamp);
+  if (hasEnded(row.status) || at < row.at) return;
+  row.at = at;
+  const status = event.split(".")[1];
+  if (event === "reward") row.reward = data.outcome_reward;
+  else if (status === "queued") [row.status, row.started] = [status, 0];
+  else if (status === "started") [row.status, row.started] = ["running", row.started || at];
+  else if (status) [row.status, row.finished, row.code] = [status, at, data.error?.code ?? ""];
+}
+
+export class Rollouts {
+  /** @param {string | null} pool */
+  constructor(pool) {
+    this.pool = pool;
+    this.list = pool ? path`/v1/pools/${pool}/rollouts` : "/v1/rollouts";
+    /** @type {Map<string, Row>} */
+    this.byId = new Map();
+    /** Those that were there, newest first. @type {Row[]} */
+    this.older = [];
+    /** Those that came since, newest last. @type {Row[]} */
+    this.newer = [];
+    /** What was said of rollouts that are not loaded yet. @type {Map<string, PoolsEvent[]>} */
+    this.early = new Map();
+    this.changed = signal(0);
+    this.isLoaded = signal(false);
+    this.state = signal("loading");
+    this.problem = signal("");
+    this.abort = new AbortController();
+    this.timer = 0;
+    this.isCatchingUp = false;
+    this.run().catch((error) => {
+      if (!this.abort.signal.aborted) this.problem.value = error.message;
+    });
+  }
+
+  close() {
+    this.abort.abort();
+    clearTimeout(this.timer);
+  }
+
+  /** Newest first. @returns {Row[]} */
+  get rows() {
+    return this.newer.toReversed().concat(this.older);
+  }
+
+  touch() {
+    this.timer ||= setTimeout(() => {
+      this.timer = 0;
+      this.changed.value++;
+    }, REDRAW_MS);
+  }
+
+  async run() {
+    const { signal } = this.abort;
+    // First what will be pushed, then what is there: nothing falls between the two.
+    const isPushed = this.pool !== null && (await this.connect());
+    /** @type {string | undefined} */
+    let cursor;
+    do {
+      const page = await this.page(`limit=${PAGE}`, cursor);
+      for (const item of itemsOf(page)) this.merge(item, this.older);
+      const next = page.next_cursor ?? page.cursor;
+      cursor = next === cursor ? undefined : next;
+      this.touch();
+    } while (cursor && !signal.aborted);
+    this.early.clear();
+    this.isLoaded.value = true;
+    if (!isPushed) this.state.value = "asking";
+    while (!isPushed && !signal.aborted) {
+      await pause(2, signal);
+      if (!document.hidden) await this.ask();
+    }
+  }
+
+  /** @param {string} query @param {string} [cursor] */
+  page(query, cursor) {
+    const more = cursor ? path`&cursor=${cursor}` : "";
+    return get(`${this.list}?${query}${more}`, this.abort.signal);
+  }
+
+  /** Open the pool's stream; false where the server has none. @returns {Promise<boolean>} */
+  connect() {
+    const { signal } = this.abort;
+    let came = 0;
+    return new Promise((done, failed) => {
+      follow(`${path`/v1/pools/${this.pool}/events`}?start=latest&types=${TYPES}`, {
+        signal,
+        onState: (state) => {
+          this.state.value = state;
+          if (state === "live") done(true);
+        },
+        onEvents: (events) => {
+          came += events.length;
+          for (const event of events) this.apply(event);
+          this.touch();
+        },
+        isEnd: async () => {
+          const isIdle = came === 0;
+          came = 0;
+          return isIdle && (await get(path`/v1/pools/${this.pool}`, signal)).status === "archived";
+        },
+      }).then(
+        () => done(true),
+        (error) => ([404, 405, 501].includes(error.status) ? done(false) : failed(error)),
+      );
+    });
+  }
+
+  /** @param {PoolsEvent} event */
+  apply(event) {
+    let row = this.byId.get(event.rollout_id);
+    if (!row && event.event === "rollout.queued" && event.sequence === 1) {
+      row = new Row({ ...event, id: event.rollout_id, status: "queued", created_at: event.timestamp });
+      this.byId.set(row.id, row);
+      this.newer.push(row);
+      this.catchUp();
+    }
+    if (row) change(row, event);
+    else if (!this.isLoaded.value) {
+      const known = this.early.get(event.rollout_id);
+      if (known) known.push(event);
+      else this.early.set(event.rollout_id, [event]);
+    }
+  }
+
+  /** Take over a rollout as it was read. @param {any} rollout @param {Row[]} place of one that is new */
+  merge(rollout, place) {
+    const read = new Row(rollout);
+    const row = this.byId.get(read.id);
+    if (!row) {
+      this.byId.set(read.id, read);
+      place.push(read);
+      for (const event of this.early.get(read.id) ?? []) change(read, event);
+      return true;
+    }
+    const isNew = !row.isWhole;
+    // What was pushed meanwhile is younger than what was read.
+    if (read.at < row.at || (hasEnded(row.status) && !hasEnded(read.status))) {
+      const { task, seed, run, group } = read;
+      Object.assign(row, { task, seed, run, group, isWhole: true });
+    } else Object.assign(row, read);
+    return isNew;
+  }
+
+  /** Read the requests of rollouts that were created since. */
+  async catchUp() {
+    if (this.isCatchingUp) return;
+    this.isCatchingUp = true;
+    try {
+      await pause(1, this.abort.signal);
+      this.isCatchingUp = false;
+      await this.readNewest();
+    } catch (error) {
+      if (error instanceof ApiError) this.problem.value = error.message;
+    } finally {
+      this.isCatchingUp = false;
+    }
+  }
+
+  async readNewest() {
+    /** @type {string | undefined} */
+    let cursor;
+    /** @type {Row[]} */
+    const found = [];
+    do {
+      const page = await this.page(`limit=${PAGE}`, cursor);
+      const items = itemsOf(page);
+      const fresh = items.filter((item) => this.merge(item, found)).length;
+      cursor = fresh && fresh === items.length ? page.next_cursor : undefined;
+    } while (cursor);
+    this.newer.push(...found.reverse());
+    this.touch();
+  }
+
+  /** Ask what has changed, where nothing is pushed. */
+  async ask() {
+    await this.readNewest();
+    const seen = new Set();
+    for (const state of ["running", "queued"]) {
+      for (const item of itemsOf(await this.page(`limit=${PAGE}&state=${state}`))) {
+        this.merge(item, this.newer);
+        seen.add(item.id ?? item.rollout_id);
+      }
+    }
+    const open = this.rows.filter((row) => !hasEnded(row.status) && !seen.has(row.id));
+    for (const row of open.slice(0, 50)) {
+      this.merge(await get(path`/v1/rollouts/${row.id}`, this.abort.signal), this.newer);
+    }
+    this.touch();
+  }
+}

@@ -1,0 +1,117 @@
+// Elements that every view is made of, and how numbers and times are written.
+import { h } from "./vendor/preact.js";
+import htm from "./vendor/htm.js";
+import { signal } from "./vendor/signals.js";
+import { pause } from "./api.js";
+
+export const html = htm.bind(h);
+
+/** The dialog that is open. @type {{ value: Asked | null }} */
+export const asked = signal(null);
+const refusal = signal("");
+const isBusy = signal(false);
+
+/** @param {number | null | undefined} value @param {number} [digits] */
+export const num = (value, digits = 3) =>
+  value == null || Number.isNaN(value)
+    ? "–"
+    : value.toLocaleString("en", { maximumFractionDigits: digits });
+
+/** @param {number | null | undefined} ms a length of time */
+export function span(ms) {
+  if (ms == null || Number.isNaN(ms)) return "–";
+  const s = ms / 1000;
+  if (s < 100) return `${num(s, s < 10 ? 2 : 1)} s`;
+  return s < 6000 ? `${num(s / 60, 1)} min` : `${num(s / 3600, 1)} h`;
+}
+
+/** @param {number | null | undefined} ms since 1970 */
+export function moment(ms) {
+  if (!ms) return "–";
+  const date = new Date(ms);
+  const isToday = date.toDateString() === new Date().toDateString();
+  const time = date.toLocaleTimeString("en-GB");
+  return isToday ? time : `${date.toLocaleDateString("en-CA")} ${time}`;
+}
+
+/** Do something now and then, while the page is seen. @param {number} seconds @param {AbortSignal} until @param {() => Promise<any>} work */
+export async function every(seconds, until, work) {
+  for (; !until.aborted; await pause(seconds, until)) {
+    if (!document.hidden) await work().catch(() => {});
+  }
+}
+
+/** @param {{ status: string }} props */
+export const Badge = ({ status }) => html`<span class=${`badge ${status}`}>${status}</span>`;
+
+/** @param {{ items: [string, any][] }} props */
+export const Facts = ({ items }) =>
+  html`<dl class="facts">
+    ${items.map(([label, value]) => html`<div><dt>${label}</dt><dd>${value}</dd></div>`)}
+  </dl>`;
+
+/** @param {{ head: string[], rows: any[][], label: string }} props */
+export const Grid = ({ head, rows, label }) =>
+  html`<div class="wide" tabindex="0" role="region" aria-label=${label}>
+    <table>
+      <thead><tr>${head.map((name) => html`<th scope="col">${name}</th>`)}</tr></thead>
+      <tbody>${rows.map((row) => html`<tr>${row.map((cell) => html`<td>${cell}</td>`)}</tr>`)}</tbody>
+    </table>
+  </div>`;
+
+/** @param {{ label: string, text: string, open?: boolean }} props */
+export const Code = ({ label, text, open = true }) =>
+  html`<details class="code" open=${open}>
+    <summary>${label}</summary>
+    <button onClick=${() => navigator.clipboard?.writeText(text)}>Copy</button>
+    <pre tabindex="0" aria-label=${label}>${text}</pre>
+  </details>`;
+
+/** @param {Asked} dialog */
+export function ask(dialog) {
+  refusal.value = "";
+  asked.value = dialog;
+}
+
+/** @param {any} event */
+async function act(event) {
+  event.preventDefault();
+  if (!asked.value || isBusy.value) return;
+  isBusy.value = true;
+  refusal.value = "";
+  try {
+    await asked.value.run(Object.fromEntries(new FormData(event.target)));
+    asked.value = null;
+  } catch (error) {
+    refusal.value = error instanceof Error ? error.message : String(error);
+  }
+  isBusy.value = false;
+}
+
+/** @param {any} element */
+const show = (element) => element && !element.open && element.showModal();
+
+export function Dialog() {
+  if (!asked.value) return null;
+  const { title, text, fields = [], verb, isDanger } = asked.value;
+  return html`<dialog ref=${show} aria-labelledby="asked" onClose=${() => (asked.value = null)}>
+    <form onSubmit=${act}>
+      <h2 id="asked">${title}</h2>
+      ${text && html`<p>${text}</p>`}
+      ${fields.map(
+        ({ name, label, hint, isLong, ...rest }) =>
+          html`<label>${label}
+            ${isLong
+              ? html`<textarea name=${name} rows="8" spellcheck="false" ...${rest}></textarea>`
+              : html`<input name=${name} autocomplete="off" ...${rest} />`}
+            ${hint && html`<small>${hint}</small>`}
+          </label>`,
+      )}
+      <p class="refusal" role="alert">${refusal.value}</p>
+      <div class="buttons">
+        <button type="button" onClick=${() => (asked.value = null)}>Back</button>
+        <button class=${isDanger ? "danger" : "main"} disabled=${isBusy.value}>${verb}</button>
+      </div>
+    </form>
+  </dialog>`;
+}

@@ -1,0 +1,192 @@
+"""Sessions of the page: signed cookies that are good only with the page's own token.
+
+A browser sends cookies to every port of a host, and to pages of other ports of it as of the same
+site. Hence two halves: a cookie that no script can read, and a token in a header, which the page
+keeps in the storage of its origin. A server on another port may be sent the cookie and never the
+token; a foreign page can send neither header nor token without a permission that is never given.
+
+Nothing is stored here: both halves are signed with a secret that follows from the key, so that a
+session outlives a restart and ends when its key is taken away.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import threading
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+TOKEN_HEADER = "x-synth-pools-page"  # noqa: S105 - the name of a header
+SESSION_SECONDS = 7 * 86_400
+LINK_SECONDS = 3600.0
+_MOST_LINKS = 100
+
+
+class Keys(Protocol):
+    """The API keys that let people in, each with a name."""
+
+    def name_of(self, candidate: bytes) -> str | None:
+        """Return the name of a key; None if it is unknown."""
+
+    def session_secret(self, name: str) -> bytes | None:
+        """Return the secret that signs sessions of a key; None if there is no such key."""
+
+    def first_name(self) -> str:
+        """Return the name of the key that a log-in by link stands for."""
+
+
+class OneKey:
+    """A single key, which has no name."""
+
+    def __init__(self, key: str) -> None:
+        self._digest = hashlib.sha256(key.encode()).digest()
+
+    def name_of(self, candidate: bytes) -> str | None:
+        digest = hashlib.sha256(candidate).digest()
+        return "" if hmac.compare_digest(digest, self._digest) else None
+
+    def session_secret(self, name: str) -> bytes | None:
+        return None if name else session_secret(self._digest)
+
+    def first_name(self) -> str:
+        return ""
+
+
+def session_secret(key_digest: bytes) -> bytes:
+    """Derive the secret that signs sessions from the SHA-256 of a key."""
+    return hmac.digest(key_digest, b"synth-pools page", hashlib.sha256)
+
+
+class LoginLinks:
+    """Links that log in once, within an hour, and only at the process that issued them.
+
+    Args:
+        now: The clock, in seconds since 1970.
+        new_token: Makes a secret of so many random bytes.
+    """
+
+    def __init__(self, now: Callable[[], float], new_token: Callable[[int], str]) -> None:
+        self._now = now
+        self._new_token = new_token
+        self._ends: dict[bytes, float] = {}
+        self._lock = threading.Lock()
+
+    def issue(self) -> str:
+        """Return the token of a new link."""
+        token = self._new_token(32)
+        with self._lock:
+            if len(self._ends) >= _MOST_LINKS:
+                self._ends.pop(next(iter(self._ends)))
+            self._ends[_digest(token)] = self._now() + LINK_SECONDS
+        return token
+
+    def redeem(self, token: str) -> bool:
+        """Use up the token of a link; False if it was used, is too old, or none was issued."""
+        with self._lock:
+            # By its digest: the time of the search tells nothing about the token.
+            end = self._ends.pop(_digest(token), None)
+        return end is not None and self._now() < end
+
+
+class Sessions:
+    """Sessions of the page, issued and checked.
+
+    Args:
+        keys: The keys that sessions stand for.
+        now: The clock, in seconds since 1970.
+        new_token: Makes a secret of so many random bytes.
+    """
+
+    def __init__(
+        self, keys: Keys, now: Callable[[], float], new_token: Callable[[int], str]
+    ) -> None:
+        self._keys = keys
+        self._now = now
+        self._new_token = new_token
+
+    def open(self, name: str, headers: Mapping[str, str], *, is_secure: bool) -> tuple[str, str]:
+        """Open a session of a key.
+
+        Args:
+            name: The name of the key.
+            headers: The request's headers by lower-case name.
+            is_secure: Whether the request came over TLS.
+
+        Returns:
+            The value of `Set-Cookie`, and the token for the page.
+
+        Raises:
+            KeyError: There is no key of that name any more.
+        """
+        secret = self._keys.session_secret(name)
+        if secret is None:
+            raise KeyError(name)
+        head = f"{int(self._now()) + SESSION_SECONDS}:{self._new_token(16)}:{name}"
+        cookie = f"{_cookie_name(headers)}={head}:{_mac(secret, 'cookie', head)}"
+        return _cookie(cookie, SESSION_SECONDS, is_secure), _mac(secret, "page", head)
+
+    def closing_cookie(self, headers: Mapping[str, str], *, is_secure: bool) -> str:
+        """Return the value of `Set-Cookie` that ends a session."""
+        return _cookie(f"{_cookie_name(headers)}=", 0, is_secure)
+
+    def admits(self, headers: Mapping[str, str]) -> bool:
+        """Tell whether a request comes from the page, in a session that is good.
+
+        Args:
+            headers: The request's headers by lower-case name.
+        """
+        token = headers.get(TOKEN_HEADER)
+        if token is None or not is_same_origin(headers):
+            return False
+        parts = _sent_cookie(headers).rsplit(":", 1)
+        head = parts[0].split(":")
+        secret = self._keys.session_secret(head[-1])
+        if len(parts) != 2 or secret is None:
+            return False
+        cookie, page = _mac(secret, "cookie", parts[0]), _mac(secret, "page", parts[0])
+        if not (_is_equal(parts[1], cookie) and _is_equal(token, page)):
+            return False
+        # Ours, and so in our form.
+        return self._now() < int(head[0])
+
+
+def is_same_origin(headers: Mapping[str, str]) -> bool:
+    """Tell whether a request may come from a page of this very server, as browsers tell it."""
+    if headers.get("sec-fetch-site", "same-origin") != "same-origin":
+        return False
+    origin = headers.get("origin")
+    # Not the scheme: what ends TLS in front of this server may not have told it.
+    return origin is None or origin.partition("://")[2] == headers.get("host", "")
+
+
+def _cookie_name(headers: Mapping[str, str]) -> str:
+    # Backends on several ports of a host would overwrite each other's.
+    port = headers.get("host", "").rpartition(":")[2]
+    return f"synth_pools_{port if port.isdecimal() else 'default'}"
+
+
+def _cookie(pair: str, seconds: int, is_secure: bool) -> str:
+    secure = "; Secure" if is_secure else ""
+    return f"{pair}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}"
+
+
+def _sent_cookie(headers: Mapping[str, str]) -> str:
+    wanted = _cookie_name(headers)
+    for pair in headers.get("cookie", "").split(";"):
+        name, _, value = pair.strip().partition("=")
+        if name == wanted:
+            return value
+    return ""
+
+
+def _mac(secret: bytes, purpose: str, head: str) -> str:
+    return hmac.digest(secret, f"{purpose}:{head}".encode(), hashlib.sha256).hex()
+
+
+def _is_equal(first: str, second: str) -> bool:
+    return hmac.compare_digest(first.encode(), second.encode())
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()

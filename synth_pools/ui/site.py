@@ -1,0 +1,160 @@
+"""Responses of the page's own paths: its files, log-in and log-out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from .assets import INDEX, Asset, load_assets
+from .sessions import Keys, LoginLinks, Sessions, is_same_origin
+
+ROOT = "/ui/"
+MOST_BODY_BYTES = 16 * 1024
+_SESSION = f"{ROOT}session"
+_READING = ("GET", "HEAD")
+_HEADERS = {
+    # Nothing but the page's own files, and no text of a container ever as markup.
+    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
+    "connect-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PageRequest:
+    """A request for a path of the page."""
+
+    method: str
+    path: str
+    # By lower-case name.
+    headers: Mapping[str, str]
+    body: bytes = b""
+    is_secure: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PageResponse:
+    """The response to it."""
+
+    status: int
+    body: bytes = b""
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+def is_page_path(path: str) -> bool:
+    """Tell whether a path belongs to the page."""
+    return path in ("/", "/ui") or path.startswith(ROOT)
+
+
+class Site:
+    """The page, for one server.
+
+    Args:
+        keys: The keys that let people in.
+        sessions: Issues and checks sessions of these keys.
+        links: Issued the links that log in.
+        about: What the page is told: `url` is the base URL of the API where it is not this
+            server's, `journal` the name of a journal that is shown in place of a backend.
+    """
+
+    def __init__(
+        self,
+        keys: Keys,
+        sessions: Sessions,
+        links: LoginLinks,
+        about: Mapping[str, str] | None = None,
+    ) -> None:
+        self._keys = keys
+        self._links = links
+        self._assets = load_assets(about or {})
+        self.sessions = sessions
+
+    def answer(self, request: PageRequest) -> PageResponse:
+        """Respond to a request for a path of which `is_page_path` is true."""
+        response = self._answer(request)
+        return PageResponse(response.status, response.body, {**_HEADERS, **response.headers})
+
+    def _answer(self, request: PageRequest) -> PageResponse:
+        if request.path == _SESSION:
+            if request.method == "POST":
+                return self._log_in(request)
+            if request.method == "DELETE":
+                return self._log_out(request)
+            return _refusal(405, "method_not_allowed", "POST logs in, DELETE logs out.")
+        if request.method not in _READING:
+            return _refusal(405, "method_not_allowed", "The page can only be read.")
+        if request.path in ("/", "/ui"):
+            return PageResponse(307, headers={"location": ROOT, "cache-control": "no-cache"})
+        asset = self._assets.get(request.path.removeprefix(ROOT) or INDEX)
+        if asset is None:
+            return _refusal(404, "not_found", "The page has no such file.")
+        return _asset_response(asset, request.headers)
+
+    def _log_in(self, request: PageRequest) -> PageResponse:
+        if not is_same_origin(request.headers):
+            return _refusal(403, "forbidden", "Another page asked for this.")
+        # No form of a foreign page can declare it.
+        if not request.headers.get("content-type", "").startswith("application/json"):
+            return _refusal(415, "unsupported_media_type", "Send application/json.")
+        name = self._name_of(request.body)
+        try:
+            if name is not None:
+                cookie, token = self.sessions.open(
+                    name, request.headers, is_secure=request.is_secure
+                )
+                headers = {"set-cookie": cookie, "cache-control": "no-store"}
+                return _json(200, {"token": token, "name": name}, headers)
+        except KeyError:
+            # Taken out of the file of keys at this very moment.
+            pass
+        return _refusal(
+            401, "unauthorized", "The link was used before or is too old, or the key is wrong."
+        )
+
+    def _name_of(self, body: bytes) -> str | None:
+        """Return the name of the key that somebody logs in with; None if it is none."""
+        try:
+            sent = json.loads(body)
+        except (ValueError, RecursionError):
+            return None
+        if not isinstance(sent, dict):
+            return None
+        link, key = sent.get("link"), sent.get("key")
+        if isinstance(link, str) and self._links.redeem(link):
+            return self._keys.first_name()
+        if isinstance(key, str):
+            return self._keys.name_of(key.strip().encode("utf-8", "replace"))
+        return None
+
+    def _log_out(self, request: PageRequest) -> PageResponse:
+        if not is_same_origin(request.headers):
+            return _refusal(403, "forbidden", "Another page asked for this.")
+        cookie = self.sessions.closing_cookie(request.headers, is_secure=request.is_secure)
+        return _json(200, {}, {"set-cookie": cookie, "cache-control": "no-store"})
+
+
+def _asset_response(asset: Asset, headers: Mapping[str, str]) -> PageResponse:
+    known = [tag.strip() for tag in headers.get("if-none-match", "").split(",")]
+    # A server that was updated has other files under the same names.
+    told = {"etag": asset.etag, "cache-control": "no-cache", "vary": "accept-encoding"}
+    if asset.etag in known:
+        return PageResponse(304, headers=told)
+    told["content-type"] = asset.content_type
+    if "gzip" not in headers.get("accept-encoding", ""):
+        return PageResponse(200, asset.content, told)
+    return PageResponse(200, asset.compressed, {**told, "content-encoding": "gzip"})
+
+
+def _refusal(status: int, code: str, message: str) -> PageResponse:
+    return _json(status, {"error": {"code": code, "message": message}}, {})
+
+
+def _json(status: int, document: Any, headers: Mapping[str, str]) -> PageResponse:
+    body = json.dumps(document).encode("ascii")
+    return PageResponse(status, body, {"content-type": "application/json", **headers})

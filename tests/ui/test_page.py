@@ -1,0 +1,217 @@
+"""The live page in a real browser: log-in, pools, rollouts, and what is done to them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from synth_pools import ContainerPoolsClient
+from synth_pools.local import LocalBackend
+from tests.support.browser import Page
+
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+
+ROWS = "document.querySelectorAll('.rows tbody tr:not([aria-hidden])').length"
+
+
+@pytest.fixture
+def client(backend: LocalBackend) -> Iterator[ContainerPoolsClient]:
+    with backend.client() as client:
+        yield client
+
+
+@pytest.fixture
+def pool(client: ContainerPoolsClient) -> str:
+    return str(client.create_pool({"pool_id": "first", "name": "The first"})["id"])
+
+
+def go(page: Page, place: str) -> None:
+    page.run(f"location.hash = {json.dumps(place)}")
+
+
+def run(client: ContainerPoolsClient, pool: str, **request: Any) -> dict[str, Any]:
+    body: dict[str, Any] = {"mode": "sync", **request}
+    return client.create_rollout(pool, body)
+
+
+def test_a_link_logs_in_and_is_gone_from_the_address(page: Page, backend: LocalBackend) -> None:
+    assert page.run("location.href") == f"{backend.url}/ui/"
+    assert "login" not in json.dumps(page.call("Page.getNavigationHistory")["entries"][-1]["url"])
+    assert page.run("document.cookie") == ""
+    assert backend.api_key not in page.run("JSON.stringify({...localStorage, ...sessionStorage})")
+    page.open(f"{backend.url}/ui/")
+    assert page.text("main h1") == "Pools"
+    assert all(url.startswith((backend.url, "about:")) for url in page.requested)
+
+
+def test_a_key_logs_in_and_out(page: Page, backend: LocalBackend) -> None:
+    page.click(".bar button", "Log out")
+    page.fill("input[name=key]", "wrong")
+    page.click("button", "Log in")
+    assert "the key is wrong" in page.text(".refusal")
+    page.fill("input[name=key]", backend.api_key)
+    page.click("button", "Log in")
+    page.until("document.querySelector('main h1')?.innerText === 'Pools'")
+    # The browser itself tells of the refusal, too.
+    page.complaints[:] = [text for text in page.complaints if "status of 401" not in text]
+
+
+def test_a_pool_is_made_and_its_rollouts_are_watched(page: Page, backend: LocalBackend) -> None:
+    assert "No pools here" in page.text(".empty")
+    page.click("button", "New pool")
+    page.fill("dialog input[name=name]", "Made here")
+    page.fill("dialog textarea", "no JSON")
+    page.click("dialog button", "Create")
+    assert "is no JSON" in page.text("dialog .refusal")
+    page.fill("dialog textarea", '{"metadata": {"by": "hand"}}')
+    page.click("dialog button", "Create")
+    page.until("document.querySelector('main h1')?.innerText.startsWith('Made here')")
+    page.click("button", "New rollouts")
+    page.fill("dialog textarea", '{"env": {"delay": 0.2, "events": 2, "reward": 0.25}}')
+    page.fill("dialog input[name=count]", "3")
+    page.click("dialog button", "Start")
+    page.until(f"{ROWS} === 3")
+    page.until("document.querySelectorAll('.rows .completed').length === 3")
+    assert page.run("document.querySelector('.rows .c-reward:is(td)').innerText") == "0.25"
+    with backend.client() as client:
+        [pool] = client.list_pools()["items"]
+        assert pool["metadata"] == {"by": "hand"}
+        rollouts = client.list_rollouts(pool["id"])["items"]
+    assert sorted(rollout["request"]["seed"] for rollout in rollouts) == [0, 1, 2]
+
+
+def test_a_rollout_is_followed_to_its_end(
+    page: Page, client: ContainerPoolsClient, pool: str
+) -> None:
+    seed = 2**62 + 1
+    made = client.create_rollout(
+        pool, {"seed": seed, "env": {"delay": 1.5, "events": 6, "reward": 0.5, "text": "it's"}}
+    )
+    go(page, f"#/rollouts/{made['id']}")
+    page.until("document.querySelectorAll('.events li').length > 2")
+    page.until("document.querySelector('h1 .badge')?.innerText === 'completed'")
+    events = list(client.rollouts.events(pool, made["id"]))
+    page.until(f"document.querySelectorAll('.events li').length === {len(events)}")
+    shown = page.run("[...document.querySelectorAll('.events li b')].map(e => e.innerText)")
+    assert shown == [event["event"] for event in events]
+    facts = page.text(".facts")
+    assert "0.5" in facts
+    # Larger than what a JavaScript number holds.
+    assert str(seed) in facts
+    lines = page.run("[...document.querySelectorAll('.code pre')].map(e => e.textContent)")
+    assert json.loads(lines[0]) == made["request"]
+    python = next(line for line in lines if line.startswith("client."))
+    asked: list[Any] = []
+
+    class Recorder:
+        def create_rollout(self, *arguments: Any) -> None:
+            asked.extend(arguments)
+
+    # Our own page wrote it, about a request of this test.
+    eval(python, {"client": Recorder()})
+    assert asked == [pool, made["request"]]
+
+
+def test_a_rollout_is_cancelled_once_that_is_confirmed(
+    page: Page, client: ContainerPoolsClient, pool: str
+) -> None:
+    made = client.create_rollout(pool, {"env": {"delay": 300}})
+    go(page, f"#/rollouts/{made['id']}")
+    page.click("button", "Cancel")
+    page.click("dialog button", "Back")
+    page.until("!document.querySelector('dialog')")
+    assert client.get_rollout(pool, made["id"])["status"] == "running"
+    page.click("button", "Cancel")
+    page.click("dialog button", "Cancel it")
+    page.until("document.querySelector('h1 .badge')?.innerText === 'cancelled'")
+    assert client.get_rollout(pool, made["id"])["status"] == "cancelled"
+    page.click("button", "Replay")
+    page.until("document.querySelector('.facts').innerText.includes('Replay of')")
+
+
+def test_a_pool_is_paused_resumed_and_archived(
+    page: Page, client: ContainerPoolsClient, pool: str
+) -> None:
+    go(page, f"#/pools/{pool}")
+    page.click("button", "Pause")
+    page.until("document.querySelector('h1 .badge')?.innerText === 'paused'")
+    page.click("button", "Resume")
+    page.until("document.querySelector('h1 .badge')?.innerText === 'active'")
+    page.click("button", "Archive")
+    assert "final" in page.text("dialog p")
+    page.press("Escape")
+    page.until("!document.querySelector('dialog')")
+    assert client.get_pool(pool)["status"] == "active"
+    page.click("button", "Archive")
+    page.click("dialog button", "Archive")
+    page.until("document.querySelector('h1 .badge')?.innerText === 'archived'")
+    assert client.get_pool(pool)["status"] == "archived"
+
+
+def test_rollouts_are_found_filtered_and_sorted(
+    page: Page, client: ContainerPoolsClient, pool: str
+) -> None:
+    for seed, reward in ((11, 0.5), (12, 0.9), (13, 0.1)):
+        run(client, pool, seed=seed, env={"reward": reward})
+    run(client, pool, seed=14, env={"fail": True})
+    go(page, f"#/pools/{pool}")
+    page.until(f"{ROWS} === 4")
+    seeds = "[...document.querySelectorAll('.rows td.c-seed')].map(e => e.innerText).join()"
+    assert page.run(seeds) == "14,13,12,11"
+    page.click("th button", "Reward")
+    page.until(f"{seeds} === '12,11,13,14'")
+    assert page.run("document.querySelector('th.c-reward').ariaSort") == "descending"
+    page.click("th button", "Reward")
+    page.until(f"{seeds} === '13,11,12,14'")
+    page.fill("select[aria-label='All states']", "failed")
+    page.until(f"{seeds} === '14'")
+    assert page.text(".rows td.c-code")
+    page.fill("select[aria-label='All states']", "")
+    page.fill("input[type=search]", "12")
+    page.until(f"{seeds} === '12'")
+
+
+def test_what_a_container_says_is_text(page: Page, client: ContainerPoolsClient, pool: str) -> None:
+    evil = "<img src=x onerror=\"document.title='broken'\"><script>document.title='broken'</script>"
+    made = run(client, pool, env={"reward": 1, "words": evil}, metadata={"run": evil})
+    go(page, f"#/rollouts/{made['id']}")
+    page.until("document.querySelector('h1 .badge')?.innerText === 'completed'")
+    assert evil in page.run("document.querySelector('.code pre').textContent").replace('\\"', '"')
+    assert page.run("document.querySelectorAll('img, main script').length") == 0
+    assert page.run("document.title") == "synth-pools"
+
+
+def test_an_artifact_is_shown_before_it_is_saved(
+    page: Page, client: ContainerPoolsClient, pool: str
+) -> None:
+    made = run(client, pool, env={"reward": 1})
+    go(page, f"#/rollouts/{made['id']}")
+    page.click("button", "Preview")
+    shown = page.until("document.querySelector('section > pre')?.textContent.startsWith('{')")
+    assert shown
+    [artifact] = client.get_rollout_artifacts(pool, made["id"])["items"]
+    content = client.rollouts.artifact(pool, made["id"], artifact["path"])
+    assert page.run("document.querySelector('section > pre').textContent").encode() == content
+
+
+def test_a_plot_is_drawn_with_its_numbers_beside_it(
+    page: Page, client: ContainerPoolsClient, pool: str
+) -> None:
+    for seed in range(4):
+        for reward in (0.25, 0.75):
+            run(client, pool, seed=seed, env={"reward": reward} if reward < 0.5 else None)
+    go(page, f"#/pools/{pool}/plots")
+    page.until("document.querySelectorAll('.plot canvas').length === 4")
+    figures = page.text("[aria-label=Figures]")
+    assert "8" in figures.split()
+    tables = page.run("document.querySelectorAll('figure details table').length")
+    assert tables == 4
+    cells = '[aria-label="Distribution of rewards"] tbody td:last-child'
+    counts = page.run(
+        f"[...document.querySelectorAll({json.dumps(cells)})]"
+        ".reduce((sum, e) => sum + Number(e.textContent), 0)"
+    )
+    assert counts == 8
