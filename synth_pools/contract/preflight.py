@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -20,7 +21,8 @@ from synth_pools.contract.harness.registry import Scenario
 from synth_pools.contract.harness.scope import lacking, offered_operations
 from synth_pools.contract.harness.waits import Rollout, rollout_id, wait_for
 from synth_pools.contract.http.client import ABSENT, Response
-from synth_pools.contract.http.reproduce import MASKED
+from synth_pools.contract.http.reproduce import KEY, MASKED, NEARLY
+from synth_pools.contract.options import Profile
 from synth_pools.contract.results import Clause, Column, Layer, Outcome
 from synth_pools.contract.rules.verdict import excerpt
 from synth_pools.contract.session import Session
@@ -259,14 +261,19 @@ def check_access(session: Session, rollout: Rollout | None) -> None:
     ctx = Context(session, item, Layer.PREFLIGHT)
     ids = _ids(session, rollout)
     absent = session.not_offered()
-    for operation in sorted(session.document.operations.values(), key=lambda op: op.id in _LAST):
+    ways = 0 if session.options.profile is Profile.SMOKE else _WAYS
+    ordered = sorted(session.document.operations.values(), key=lambda op: op.id in _LAST)
+    for number, operation in enumerate(ordered):
         if session.options.read_only and operation.method != "GET":
             continue
         if operation.id in absent:
             ctx.expect.inconclusive(operation.id, absent[operation.id], Outcome.NOT_OFFERED)
             continue
-        for what, authorization in _wrong(operation):
-            response = _ask(ctx, operation, ids, authorization)
+        for what, headers, query in _wrong(operation, number, ways):
+            if session.http.is_right(headers.get("authorization", "")):
+                # A key without small letters is no other in capital ones.
+                continue
+            response = _ask(ctx, operation, ids, headers, query)
             if response.status == 501:
                 # It refuses every caller, which is as good.
                 continue
@@ -283,12 +290,42 @@ def check_access(session: Session, rollout: Rollout | None) -> None:
             )
 
 
-def _wrong(operation: Operation) -> Iterator[tuple[str, str | None]]:
-    yield "no key was sent", None
-    yield "the key is wrong", "Bearer wrong-key-of-the-contract-kit"
-    if operation.id in ("list_pools", "create_rollout", "get_rollout"):
-        yield "the key has a letter too many", f"{MASKED}x"
-        yield "the key is of another scheme", "Basic Y29udHJhY3Q6a2l0"
+# Ways in which a key is missing, nearly right, or in the wrong place: what it is, and the headers
+# and the query that are sent.
+_MISSING: dict[str, tuple[dict[str, str], str]] = {
+    "no key was sent": ({}, ""),
+    "the key is wrong": ({"authorization": "Bearer wrong-key-of-the-contract-kit"}, ""),
+}
+_NEARLY: dict[str, tuple[dict[str, str], str]] = {
+    "the key has a letter too many": ({"authorization": f"{MASKED}x"}, ""),
+    "the key has a letter too many before it": ({"authorization": f"Bearer x{KEY}"}, ""),
+    **{f"the key is changed: {one}": ({"authorization": f"Bearer {one}"}, "") for one in NEARLY},
+    "the key comes twice": ({"authorization": f"Bearer {KEY} {KEY}"}, ""),
+    "the key is in quotes": ({"authorization": f'Bearer "{KEY}"'}, ""),
+    "the key has no scheme": ({"authorization": KEY}, ""),
+    "the key is of another scheme": ({"authorization": f"Token {KEY}"}, ""),
+    "the scheme is Basic": ({"authorization": "Basic Y29udHJhY3Q6a2l0"}, ""),
+    "the scheme has no key": ({"authorization": "Bearer"}, ""),
+    "the key is empty": ({"authorization": ""}, ""),
+    "the key is in X-API-Key": ({"x-api-key": KEY}, ""),
+    "the key is in a cookie": ({"cookie": f"api_key={KEY}; authorization={KEY}"}, ""),
+    "the key is in the query": ({}, f"api_key={KEY}&access_token={KEY}&key={KEY}&token={KEY}"),
+}
+# These operations are asked in every way, the others in some of them each.
+_IN_EVERY_WAY = ("list_pools", "create_rollout", "get_rollout")
+_WAYS = 3
+
+
+def _wrong(
+    operation: Operation, number: int, ways: int
+) -> Iterator[tuple[str, dict[str, str], str]]:
+    """Yield what is wrong, and the headers and the query that are sent."""
+    nearly = list(_NEARLY.items())
+    if operation.id not in _IN_EVERY_WAY:
+        first = number * ways % len(nearly)
+        nearly = (nearly + nearly)[first : first + ways]
+    for what, (headers, query) in (*_MISSING.items(), *nearly):
+        yield what, headers, query
 
 
 def _ids(session: Session, rollout: Rollout | None) -> Mapping[str, str]:
@@ -305,19 +342,23 @@ def _ids(session: Session, rollout: Rollout | None) -> Mapping[str, str]:
 
 
 def _ask(
-    ctx: Context, operation: Operation, ids: Mapping[str, str], authorization: str | None
+    ctx: Context,
+    operation: Operation,
+    ids: Mapping[str, str],
+    headers: Mapping[str, str],
+    query: str,
 ) -> Response:
-    body: Any = ABSENT
+    body: bytes | None = None
     if operation.method in ("POST", "PUT", "PATCH"):
-        body = {}
+        sent: dict[str, Any] = {}
         if operation.id in ("create_pool", "replace_pool"):
-            body = {"name": ctx.resources.name("auth")}
+            sent = {"name": ctx.resources.name("auth")}
         if operation.id == "create_pool":
-            body["pool_id"] = body["name"]
-            ctx.session.register_pool(body["name"])
+            sent["pool_id"] = sent["name"]
+            ctx.session.register_pool(sent["name"])
         if operation.id == "create_global_rollout":
-            body["pool_id"] = ids["pool_id"]
-    named = {name: ids[name] for name in ids if "{" + name + "}" in operation.path}
-    return ctx.call(
-        operation.id, named, json=body, authorization=authorization, limit=_ACCESS_SECONDS
-    )
+            sent["pool_id"] = ids["pool_id"]
+        body = json.dumps(sent).encode()
+        headers = {"content-type": "application/json", **headers}
+    url = ctx.session.http.url(operation.path, ids) + (f"?{query}" if query else "")
+    return ctx.raw(operation.method, url, headers, body, operation.id, _ACCESS_SECONDS)

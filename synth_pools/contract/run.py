@@ -10,10 +10,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from synth_pools.contract.clauses import Places
+from synth_pools.contract.clauses.places import Places
 from synth_pools.contract.collector import ResultCollector
 from synth_pools.contract.document import Document, read_specification, specification_text
 from synth_pools.contract.exceptions import (
@@ -38,7 +39,7 @@ from synth_pools.contract.preflight import (
     prove,
     try_containers,
 )
-from synth_pools.contract.results import Clause, Exchange, LayerResult, Report
+from synth_pools.contract.results import Clause, Exchange, Layer, LayerResult, Report
 from synth_pools.contract.scenarios import all_scenarios, load_scenarios, smoke_scenarios
 from synth_pools.contract.session import Session, remove_created, remove_leftovers
 
@@ -154,6 +155,7 @@ def run_contract(
             ResultCollector(run.document, on_exchange),
             patience=patience,
         )
+        http.on_busy = partial(session.collector.record, layer=Layer.SCENARIO)
         with _containers(session) as urls, _deadline(session):
             _judge(run, session, urls, progress)
     except UnjudgeableError as error:

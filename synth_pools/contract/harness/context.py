@@ -10,7 +10,7 @@ from synth_pools.contract.exceptions import StopScenarioError
 from synth_pools.contract.harness.expectations import Expectations, StatusLike
 from synth_pools.contract.harness.registry import Scenario
 from synth_pools.contract.harness.resources import Resources
-from synth_pools.contract.http.client import EventStream, Response
+from synth_pools.contract.http.client import CALL_SECONDS, EventStream, Response
 from synth_pools.contract.http.sse import SseReader
 from synth_pools.contract.results import Layer
 from synth_pools.contract.session import Session
@@ -49,10 +49,13 @@ class Context:
         headers: Mapping[str, str],
         body: bytes | None,
         operation: str | None,
+        limit: float = CALL_SECONDS,
     ) -> Response:
         """Send a request that is no operation's, or not as an operation wants it."""
         http = self.session.http
-        exchange = http.retry_while_busy(lambda: http.send(method, url, headers, body, operation))
+        exchange = http.retry_while_busy(
+            lambda: http.send(method, url, headers, body, operation, limit)
+        )
         self.expect.record(exchange)
         return Response(exchange)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from synth_pools.contract.harness.context import Context
-from synth_pools.contract.harness.waits import Rollout, walk
+from synth_pools.contract.harness.waits import Rollout, moment, walk
 from synth_pools.contract.http.client import ABSENT, Response, at
 
 # An operation, the resource as it shows it (ABSENT where it does not), and its response.
@@ -64,12 +64,32 @@ def of_rollout(ctx: Context, rollout: Rollout) -> list[View]:
 
 
 def in_list(
-    ctx: Context, operation: str, ids: dict[str, str], query: dict[str, Any], wanted: str
+    ctx: Context,
+    operation: str,
+    ids: dict[str, str],
+    query: dict[str, Any],
+    wanted: str,
+    since: Any = None,
 ) -> View:
-    """Read a new item in a list, which is newest first."""
-    items, response, _ = walk(
-        ctx, operation, ids, query, enough=lambda seen: _find(seen, wanted) is not ABSENT, most=100
-    )
+    """Read an item in a list, which is newest first.
+
+    Args:
+        ctx: The context.
+        operation: The listing operation.
+        ids: Its path parameters.
+        query: Its query parameters.
+        wanted: The id of the item.
+        since: When it was created: among older ones it is not looked for.
+    """
+    oldest = moment(since)
+
+    def enough(seen: list[Any]) -> bool:
+        if _find(seen, wanted) is not ABSENT:
+            return True
+        last = moment(at(seen[-1], "created_at")) if seen else None
+        return oldest is not None and last is not None and last < oldest
+
+    items, response, _ = walk(ctx, operation, ids, query, enough=enough, most=100)
     return operation, _find(items, wanted), response
 
 

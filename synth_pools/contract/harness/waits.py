@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
@@ -22,6 +23,9 @@ STARTED = ("running", *FINAL)
 _ENDS = Clause("Rollouts: states", "a rollout is admitted, runs and ends")
 # Seconds until other readers are asked as well: longer than any reader may lag behind.
 _SECOND_OPINION = 5.0
+# Calls at a time, and how many more of them for each second that a request takes.
+_MOST_AT_A_TIME = 16
+_CALLERS_A_SECOND = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +225,28 @@ def moment(value: Any) -> datetime | None:
     except (TypeError, ValueError):
         return None
     return found if found.tzinfo else None
+
+
+def side_by_side(ctx: Context, calls: Iterable[Callable[[], object]]) -> None:
+    """Make calls that do not depend on each other, several at a time where requests take long.
+
+    Raises:
+        StoppedError: The run was asked to stop.
+        Exception: The first exception that a call raised.
+    """
+    count = min(_MOST_AT_A_TIME, 1 + int(ctx.session.http.round_trip * _CALLERS_A_SECOND))
+    if count == 1:
+        # On a fast line threads would only take turns.
+        for call in calls:
+            call()
+        return
+    with ThreadPoolExecutor(count, "contract-calls") as pool:
+        waiting = [pool.submit(call) for call in calls]
+        try:
+            for one in waiting:
+                one.result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 def together(ctx: Context, calls: Sequence[Callable[[], _T]], limit: float) -> list[_T]:

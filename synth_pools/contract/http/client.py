@@ -19,7 +19,7 @@ import httpx
 
 from synth_pools.contract.document import Document
 from synth_pools.contract.exceptions import BusyError, StoppedError, UnreachableError
-from synth_pools.contract.http.reproduce import KEY, MASKED, OTHER_KEY
+from synth_pools.contract.http.reproduce import KEY, MASKED, NEARLY, OTHER_KEY
 from synth_pools.contract.http.sse import SseReader
 from synth_pools.contract.options import Access, ApiKey
 from synth_pools.contract.results import Exchange
@@ -87,6 +87,7 @@ class HttpClient:
         round_trip: Seconds that a request takes here: the longest of the latest ones.
         access: The way to the backend.
         other_key: The key of another organisation.
+        on_busy: A callback for each answer of a busy server, after which a request is repeated.
     """
 
     base_url: str
@@ -96,6 +97,7 @@ class HttpClient:
     round_trip: float = 0.0
     access: Access = field(default_factory=Access)
     other_key: ApiKey | None = None
+    on_busy: Callable[[Exchange], None] = lambda exchange: None  # noqa: ARG005
     _client: httpx.Client = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -168,6 +170,7 @@ class HttpClient:
             exchange = send()
             if exchange.status not in (429, 503):
                 return exchange
+            self.on_busy(exchange)
             pause = _retry_after(exchange)
             if time.monotonic() + pause > give_up:
                 what = exchange.operation or exchange.url
@@ -183,7 +186,7 @@ class HttpClient:
         """Build the URL of a path template, with ids and query percent-encoded."""
         for name, value in ids.items():
             path = path.replace("{" + name + "}", quote(value, safe=""))
-        tail = "?" + urlencode(query, quote_via=quote) if query else ""
+        tail = "?" + urlencode(query, doseq=True, quote_via=quote) if query else ""
         return self.base_url + path + tail
 
     def send(
@@ -271,7 +274,11 @@ class HttpClient:
                 raise StoppedError
             try:
                 with self._client.stream(
-                    method, url, headers=self._revealed(headers), content=body, timeout=limit
+                    method,
+                    self._reveal(url),
+                    headers=self._revealed(headers),
+                    content=body,
+                    timeout=limit,
                 ) as response:
                     status = response.status_code
                     came = list(response.headers.multi_items())
@@ -308,16 +315,30 @@ class HttpClient:
         )
 
     def _revealed(self, headers: Mapping[str, str]) -> dict[str, str]:
-        other = self.other_key.reveal() if self.other_key else ""
-        revealed = {
-            name: value.replace(KEY, self.key.reveal()).replace(OTHER_KEY, other)
-            for name, value in headers.items()
-        }
+        revealed = {name: self._reveal(value) for name, value in headers.items()}
         return {**self.access.headers, **revealed}
 
+    def is_right(self, authorization: str) -> bool:
+        """Return True if a header that stands for a changed key comes to the right one."""
+        return self._reveal(authorization) == self._reveal(MASKED)
+
+    def _reveal(self, text: str) -> str:
+        if "${" not in text:
+            return text
+        text = text.replace(OTHER_KEY, self.other_key.reveal() if self.other_key else "")
+        for placeholder, key in self._keys().items():
+            text = text.replace(placeholder, key)
+        return text
+
+    def _keys(self) -> dict[str, str]:
+        """Return the key and what is nearly the key, by what stands for it."""
+        key = self.key.reveal()
+        return dict(zip((KEY, *NEARLY), (key, key[:-1], key[1:], key.upper()), strict=True))
+
     def _secrets(self) -> Iterator[str]:
-        keys = (self.key, self.other_key)
-        for secret in (*(key.reveal() for key in keys if key), *self.access.headers.values()):
+        # A whole key before what is a part of it.
+        other = [self.other_key.reveal()] if self.other_key else []
+        for secret in (*self._keys().values(), *other, *self.access.headers.values()):
             # Shorter ones would stand in many other words.
             if len(secret) >= _SHORTEST:
                 yield secret

@@ -15,6 +15,13 @@ from synth_pools.contract.results import Exchange, LongBody
 KEY = "${SYNTH_API_KEY}"
 MASKED = f"Bearer {KEY}"
 OTHER_KEY = "${SYNTH_OTHER_API_KEY}"
+# Keys that are nearly right, as a shell makes them of the key, and as Python does.
+NEARLY = {
+    "${SYNTH_API_KEY%?}": "[:-1]",
+    "${SYNTH_API_KEY#?}": "[1:]",
+    "${SYNTH_API_KEY^^}": ".upper()",
+}
+_KEYS = re.compile("(" + "|".join(map(re.escape, (KEY, OTHER_KEY, *NEARLY))) + ")")
 # Headers that carry what nobody else may see.
 _SECRET = ("authorization", "cookie", "proxy-authorization", "set-cookie")
 _LONG = 2_000
@@ -44,10 +51,13 @@ def curl_line(exchange: Exchange) -> str:
         parts = ["curl -sS -i -N --max-time 30"]
     if exchange.method != "GET" or exchange.request_body is not None:
         parts.append("-X " + shlex.quote(exchange.method))
-    parts.append("--path-as-is " + shlex.quote(exchange.url))
+    # A key is for the shell to put in its place; nothing else in a URL means anything to it.
+    url = f'"{exchange.url}"' if KEY in exchange.url else shlex.quote(exchange.url)
+    parts.append(f"--path-as-is {url}")
     for name, value in _shown_headers(exchange):
-        if KEY in value or OTHER_KEY in value:
-            parts.append(f'-H "{name}: {value}"')
+        if any(one in value for one in (KEY, OTHER_KEY, *NEARLY)):
+            quoted = value.replace('"', '\\"')
+            parts.append(f'-H "{name}: {quoted}"')
         else:
             parts.append("-H " + shlex.quote(f"{name}: {value}" if value else f"{name};"))
     body = exchange.request_body
@@ -65,7 +75,8 @@ def python_line(exchange: Exchange) -> str:
     headers = ", ".join(
         f"{name!r}: {_python_value(value)}" for name, value in _shown_headers(exchange)
     )
-    arguments = [repr(exchange.method), repr(exchange.url), f"headers={{{headers}}}"]
+    url = _python_value(exchange.url)
+    arguments = [repr(exchange.method), url, f"headers={{{headers}}}"]
     if exchange.request_body is not None:
         arguments.append(f"content={bytes_expression(exchange.request_body)}")
     arguments.append("timeout=30")
@@ -73,14 +84,12 @@ def python_line(exchange: Exchange) -> str:
 
 
 def _python_value(value: str) -> str:
-    """Return a header's value as an expression that takes the key from the environment."""
-    pieces = re.split(r"(\$\{SYNTH_(?:OTHER_)?API_KEY\})", value)
-    parts = [
-        f'os.environ["{one[2:-1]}"]' if one in (KEY, OTHER_KEY) else repr(one)
-        for one in pieces
-        if one
-    ]
-    return " + ".join(parts) or "''"
+    """Return a text as an expression that takes the key from the environment."""
+    parts = [repr(one) for one in _KEYS.split(value)[::2]]
+    for number, one in enumerate(_KEYS.findall(value)):
+        name = "SYNTH_OTHER_API_KEY" if one == OTHER_KEY else "SYNTH_API_KEY"
+        parts.insert(2 * number + 1, f'os.environ["{name}"]{NEARLY.get(one, "")}')
+    return " + ".join(part for part in parts if part != "''") or "''"
 
 
 def bytes_expression(body: bytes | LongBody) -> str:

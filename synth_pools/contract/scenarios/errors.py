@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import Any
 
 from synth_pools.contract.document import Operation
@@ -11,7 +10,7 @@ from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Expectation, Status
 from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.waits import run_rollout
-from synth_pools.contract.http.client import ABSENT, Response, at
+from synth_pools.contract.http.client import ABSENT, Response
 from synth_pools.contract.http.reproduce import MASKED
 from synth_pools.contract.results import Clause, Column, Outcome
 
@@ -101,8 +100,7 @@ def errors_media_type(ctx: Context) -> None:
 @scenario(
     "errors.invalid",
     "Errors",
-    "a body that does not match its schema is 422 and detail names each field; a missing one is "
-    "refused",
+    "a body that is no object is 422; a missing one is refused",
     *_BODIES,
 )
 def errors_invalid(ctx: Context) -> None:
@@ -117,72 +115,6 @@ def errors_invalid(ctx: Context) -> None:
                 continue
             response = ctx.call(operation.id, ids, json=wrong)
             ctx.expect.status(response, Status(422, "the body is no object"), operation.id)
-        for field, wrong in _wrong_fields(operation.id):
-            body: dict[str, Any] = {field: wrong}
-            if operation.id in ("create_pool", "replace_pool") and field != "name":
-                body["name"] = ctx.resources.name()
-            if ctx.session.document.allows(operation, body):
-                # Another version of the document takes what this one refused.
-                continue
-            response = ctx.call(operation.id, ids, json=body)
-            if not ctx.expect.status(response, Status(422, f"{field} is wrong"), operation.id):
-                ctx.session.register_pool(str(response.at("id")))
-                continue
-            detail = response.at("detail")
-            if isinstance(detail, list):
-                ctx.expect.that(
-                    Expectation(
-                        operation.id, f"detail names {field}", response, column=Column.ERRORS
-                    ),
-                    any(_names(item, field) for item in detail),
-                    str(detail)[:200],
-                )
-
-
-def _names(item: Any, field: str) -> bool:
-    """Return True if an entry of `detail` names a field, by its place or in its text."""
-    place, text = at(item, "loc"), at(item, "msg")
-    if isinstance(place, list) and field in place:
-        return True
-    return isinstance(text, str) and re.search(rf"\b{field}\b", text) is not None
-
-
-def _wrong_fields(operation: str) -> list[tuple[str, Any]]:
-    url = [("container_url", wrong) for wrong in ("no url", "ftp://x", "http://", 5, "/x")]
-    ids = [" ", "", "-x", "a/b", "ü", "x" * 129, 5]
-    pool = [
-        ("target", "no-such-target"), ("target", 5), ("backend", ""), ("backend", "x" * 129),
-        ("config", []), ("metadata", "text"), ("tasks", {}), ("tasks", [5]),
-        ("capacity", 0), ("capacity", 10_001), ("capacity", "1"), ("capacity", 1.5),
-        ("concurrency", 0), ("concurrency", True), ("name", ""), ("name", "x" * 256),
-        ("name", 5), *url,
-    ]  # fmt: skip
-    task = [
-        ("task_config", []), ("task_metadata", 5), ("backend", ""), ("backend", 5), *url,
-    ]  # fmt: skip
-    rollout = [
-        ("seed", "7"), ("seed", 1.5), ("seed", 2**63), ("mode", "later"), ("env", []),
-        ("env", "x"), ("policy", 5), ("limits", []), ("messages", {}), ("messages", [{}]),
-        ("messages", ["x"]), ("metadata", []), ("params", 5), ("task_id", 5),
-        ("trace_correlation_id", 5), ("trace_correlation_id", "x" * 256), ("safety", True),
-        ("instance_id", "x" * 256),
-    ]  # fmt: skip
-    batch = [
-        ("pool_id", 5), ("pool_id", ""), ("rollouts", {}), ("rollouts", [5]),
-        ("rollouts", [{}] * 1001), ("requests", "x"), ("requests", [[]]),
-    ]  # fmt: skip
-    chosen = {
-        "create_pool": [*pool, *(("pool_id", one) for one in ids)],
-        "replace_pool": pool,
-        "update_pool": pool,
-        "create_task": [*task, *(("task_id", one) for one in ids)],
-        "update_task": task,
-        "patch_task": task,
-        "create_rollout": rollout,
-        "create_global_rollout": rollout,
-        "create_rollout_batch": batch,
-    }
-    return list(chosen.get(operation, ()))
 
 
 @scenario(

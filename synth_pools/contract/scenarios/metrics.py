@@ -7,8 +7,11 @@ from typing import Any
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Expectation
 from synth_pools.contract.harness.registry import scenario
-from synth_pools.contract.harness.waits import STARTED, run_rollout, start_rollout, wait_for
+from synth_pools.contract.harness.waits import STARTED, run_rollout, start_rollout, wait_for, walk
 from synth_pools.contract.http.client import ABSENT, Response, at
+
+# Pages of a list that are counted.
+_PAGES = 20
 
 
 @scenario(
@@ -110,7 +113,7 @@ def service_queue_counts(ctx: Context) -> None:
     for _ in ctx.session.pauses():
         before = _lists(ctx)
         if before is None:
-            ctx.expect.inconclusive("get_queue_status", "there are more of them than a page holds")
+            ctx.expect.inconclusive("get_queue_status", "there are too many to count")
             return
         response = ctx.require(200, "get_queue_status")
         if _lists(ctx) != before:
@@ -135,12 +138,11 @@ def _lists(ctx: Context) -> tuple[Any, list[str], list[str], list[tuple[str, int
         ("list_global_rollouts", "queued"),
         ("list_pools", "active"),
     ):
-        response = ctx.require(200, operation, query={"state": state, "limit": 1000})
-        items = response.at("items")
-        if not isinstance(items, list) or response.at("next_cursor") is not None:
+        items, _, whole = walk(ctx, operation, {}, {"state": state, "limit": 1000}, most=_PAGES)
+        if not whole:
             return None
         found.append(items)
     running, queued = ([str(at(one, "id")) for one in items] for items in found[:2])
     pools = [(str(at(one, "id")), at(one, "concurrency")) for one in found[2]]
-    whole = [(name, count) for name, count in pools if isinstance(count, int)]
-    return newest, running, queued, whole
+    counted = [(name, count) for name, count in pools if isinstance(count, int)]
+    return newest, running, queued, counted

@@ -9,7 +9,7 @@ from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Expectation, Status
 from synth_pools.contract.harness.holding import hold
 from synth_pools.contract.harness.registry import scenario
-from synth_pools.contract.harness.views import USAGE
+from synth_pools.contract.harness.views import USAGE, in_list
 from synth_pools.contract.harness.waits import (
     STARTED,
     Rollout,
@@ -19,7 +19,7 @@ from synth_pools.contract.harness.waits import (
     start_rollout,
     wait_for,
 )
-from synth_pools.contract.http.client import ABSENT, Response, at
+from synth_pools.contract.http.client import ABSENT, Response
 
 _ARROWS = {
     "queued": {"running", "completed", "failed", "cancelled"},
@@ -167,11 +167,11 @@ def _alike(ctx: Context, rollout: Rollout, state: str) -> None:
         ("list_global_rollouts", {}),
     )
     for operation, ids in lists:
-        response = ctx.require(200, operation, ids, query={"state": state, "limit": 100})
-        found = [str(at(item, "id")) for item in response.at("items") or []]
+        query = {"state": state, "limit": 100}
+        _, seen, response = in_list(ctx, operation, ids, query, rollout.id)
         ctx.expect.that(
             Expectation(operation, f"the {state} rollout for state={state}", response),
-            rollout.id in found,
+            seen is not ABSENT,
             "it is not there",
         )
 

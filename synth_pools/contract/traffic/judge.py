@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from synth_pools.contract.clauses import Places
+from synth_pools.contract.clauses.places import Places
 from synth_pools.contract.collector import ResultCollector
 from synth_pools.contract.document import Document, read_specification, specification_text
 from synth_pools.contract.results import Exchange, Layer, Report

@@ -33,6 +33,20 @@ def _hang_up(handler: BaseHTTPRequestHandler) -> None:
     handler.close_connection = True
 
 
+def _busy_once() -> Callable[[BaseHTTPRequestHandler], None]:
+    """Answer 503 at first, and an empty object from then on."""
+    statuses = iter((503, 429))
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(next(statuses, 200))
+        handler.send_header("retry-after", "0")
+        handler.send_header("content-length", "2")
+        handler.end_headers()
+        handler.wfile.write(b"{}")
+
+    return answer
+
+
 def _tell_the_key(handler: BaseHTTPRequestHandler) -> None:
     body = str(handler.headers["authorization"]).encode()
     handler.send_response(200)
@@ -47,6 +61,36 @@ def test_an_answer_without_an_end_is_cut() -> None:
         answer = http.call("get_queue_status", limit=0.5)
     assert answer.exchange.trouble == "the answer did not end within 0 s"
     assert answer.json is ABSENT
+
+
+def test_answers_of_a_busy_server_are_handed_on_before_the_request_is_sent_again() -> None:
+    seen: list[int | None] = []
+    with _server(_busy_once()) as http:
+        http.on_busy = lambda exchange: seen.append(exchange.status)
+        answer = http.call("get_queue_status")
+    assert (answer.status, seen) == (200, [503, 429])
+
+
+@pytest.mark.parametrize(
+    ("placeholder", "sent"),
+    [
+        ("${SYNTH_API_KEY%?}", _KEY[:-1]),
+        ("${SYNTH_API_KEY#?}", _KEY[1:]),
+        ("${SYNTH_API_KEY^^}", _KEY.upper()),
+    ],
+)
+def test_keys_that_are_nearly_right_are_sent_and_shown_nowhere(placeholder: str, sent: str) -> None:
+    came: list[str] = []
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        came.append(str(handler.headers["authorization"]))
+        _tell_the_key(handler)
+
+    with _server(answer) as http:
+        shown = http.call("get_queue_status", authorization=f"Bearer {placeholder}").exchange
+    assert came == [f"Bearer {sent}"]
+    assert sent not in repr(shown)
+    assert _KEY not in repr(shown)
 
 
 def test_a_stream_without_an_end_is_left() -> None:

@@ -10,6 +10,7 @@ from random import Random
 
 import pytest
 
+from synth_pools.contract.http.reproduce import KEY as KEY_OF_SHELL
 from synth_pools.contract.http.reproduce import (
     MASKED,
     bytes_expression,
@@ -52,6 +53,36 @@ def test_the_line_sends_the_same_request(tool: str, body: bytes | None) -> None:
         "/v1/pools/a%2Fb/rollouts?x=%C3%BC&y='",
         "/v1/pools/a%2Fb/rollouts?x=%C3%BC&y=%27",
     )
+
+
+@pytest.mark.parametrize("tool", ["curl", "python"])
+@pytest.mark.parametrize(
+    ("value", "sent"),
+    [
+        (f"Bearer x{KEY_OF_SHELL}", f"Bearer x{KEY}"),
+        (f'Bearer "{KEY_OF_SHELL}"', f'Bearer "{KEY}"'),
+        ("Bearer ${SYNTH_API_KEY%?}", f"Bearer {KEY[:-1]}"),
+        ("Bearer ${SYNTH_API_KEY#?}", f"Bearer {KEY[1:]}"),
+        ("Bearer ${SYNTH_API_KEY^^}", f"Bearer {KEY.upper()}"),
+    ],
+)
+def test_the_line_sends_a_key_that_is_nearly_right(tool: str, value: str, sent: str) -> None:
+    line = {"curl": curl_line, "python": python_line}[tool]
+    if tool == "curl" and shutil.which("curl") is None:
+        pytest.skip("there is no curl on this machine")
+    url = f"http://127.0.0.1:1/v1/pools?key={KEY_OF_SHELL}"
+    text = line(Exchange("GET", url, (("authorization", value),)))
+    # What the words of the line are to the tool, without the tool.
+    environment = {"PATH": os.environ["PATH"], "SYNTH_API_KEY": KEY}
+    if tool == "curl":
+        command = ["bash", "-c", f"printf '%s\\n' {text}"]
+    else:
+        call = text.split("print(httpx.request", 1)[1].removesuffix(".text)")
+        show = f"import os; print(*(lambda *a, headers, timeout: (*a, *headers.values())){call})"
+        command = [sys.executable, "-c", show]
+    done = subprocess.run(command, env=environment, check=True, capture_output=True, timeout=30)
+    assert sent in done.stdout.decode()
+    assert f"key={KEY}" in done.stdout.decode()
 
 
 def test_long_bodies_are_short_expressions() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from synth_pools.contract.clauses import Places
+from synth_pools.contract.clauses.places import Places
 from synth_pools.contract.document import specification_text
 from synth_pools.contract.fuzzing.checks import CHECKS
 from synth_pools.contract.scenarios import all_scenarios

@@ -1,0 +1,1 @@
+"""Clauses of openapi.yaml: its sentences, their lines, and the checks that judge each of them."""

@@ -1,0 +1,101 @@
+"""Sample values of what a request may hold, derived from the document: right and wrong ones."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from synth_pools.contract.document import Document, Operation
+
+Path = tuple[str, ...]
+
+# A value of each JSON type, and texts that resemble ids and addresses.
+_CANDIDATES: tuple[Any, ...] = (
+    "text", 5, 1.5, True, [], {}, [5], {"x": 1}, "", " ", "-x", "a/b", "ü", "5",
+    "no url", "ftp://x", "http://", "/x", "x" * 129, "x" * 256, "x" * 2_049,
+    0, -1, 2**63, -(2**63) - 1, 10_001, 86_401, "no-such-value",
+)  # fmt: skip
+
+
+class RequestFields:
+    """Fields of the body of an operation, and what the document says of their values."""
+
+    def __init__(self, spec: Mapping[str, Any], document: Document, operation: Operation) -> None:
+        self._spec = spec
+        self._document = document
+        self._operation = operation
+        self._root = self.resolved(operation.request or {})
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The fields that the document names."""
+        return tuple(self._root.get("properties", {}))
+
+    def paths(self) -> Iterator[Path]:
+        """Yield the place of each field, and of each one inside of it."""
+        for name, schema in self._root.get("properties", {}).items():
+            yield (name,)
+            for inner in self.resolved(schema).get("properties", {}):
+                yield name, inner
+
+    def wrong(self, path: Path, base: Mapping[str, Any], most: int = 2) -> list[Any]:
+        """Return values that the document refuses, so many of each JSON type at most."""
+        refused = (one for one in self._values(path) if not self.allows(path, one, base))
+        return _some_of_each(refused, most)
+
+    def right(self, path: Path, base: Mapping[str, Any], most: int = 2) -> list[Any]:
+        """Return values that the document allows, so many of each JSON type at most."""
+        allowed = (one for one in self._values(path) if self.allows(path, one, base))
+        return _some_of_each(allowed, most)
+
+    def allows(self, path: Path, value: Any, base: Mapping[str, Any]) -> bool:
+        """Return True if the document allows a value of a field in a body that is right."""
+        return self._document.allows(self._operation, put_at(base, path, value))
+
+    def resolved(self, schema: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return a schema behind its references, without the null that it may allow."""
+        reference = schema.get("$ref")
+        if isinstance(reference, str):
+            found: Any = self._spec
+            for step in reference.removeprefix("#/").split("/"):
+                found = found[step]
+            return self.resolved(found)
+        branches = [one for one in schema.get("anyOf", ()) if one.get("type") != "null"]
+        return self.resolved(branches[0]) if len(branches) == 1 else schema
+
+    def _values(self, path: Path) -> Iterator[Any]:
+        schema = self._root
+        for step in path:
+            schema = self.resolved(schema.get("properties", {}).get(step, {}))
+        yield from schema.get("enum", ())
+        for bound, near in (("minimum", -1), ("maximum", 1), ("exclusiveMinimum", 0)):
+            if (number := schema.get(bound)) is not None:
+                yield number
+                yield number + near
+        if (most := schema.get("maxLength")) is not None:
+            yield "x" * most
+            yield "x" * (most + 1)
+        if (most := schema.get("maxItems")) is not None and most <= 1_000:
+            yield [{}] * (most + 1)
+        yield from _CANDIDATES
+
+
+def put_at(base: Mapping[str, Any], path: Sequence[str], value: Any) -> dict[str, Any]:
+    """Return a copy of a body with a value at a place, of which the objects around are made."""
+    body = copy.deepcopy(dict(base))
+    inner = body
+    for step in path[:-1]:
+        inner = inner.setdefault(step, {})
+    inner[path[-1]] = value
+    return body
+
+
+def _some_of_each(values: Iterator[Any], most: int) -> list[Any]:
+    found: dict[str, dict[str, Any]] = {}
+    for value in values:
+        same = found.setdefault(type(value).__name__, {})
+        if len(same) < most:
+            same.setdefault(json.dumps(value), value)
+    return [value for same in found.values() for value in same.values()]

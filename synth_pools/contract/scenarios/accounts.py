@@ -1,0 +1,82 @@
+"""Scenarios of the accounts of a rollout, in each state that it can be in."""
+
+from __future__ import annotations
+
+from synth_pools.contract.document import FINAL
+from synth_pools.contract.harness.accounts import (
+    ACCOUNTS,
+    Wanted,
+    judge_accounts,
+    read_accounts,
+)
+from synth_pools.contract.harness.context import Context
+from synth_pools.contract.harness.expectations import Expectation
+from synth_pools.contract.harness.holding import hold
+from synth_pools.contract.harness.registry import scenario
+from synth_pools.contract.harness.waits import STARTED, Rollout, start_rollout, wait_for
+from synth_pools.contract.http.client import Response
+
+
+@scenario(
+    "accounts.open",
+    "Rollouts: states",
+    "while a rollout waits, and while it runs, every account of it says so, and nothing of its end",
+    *ACCOUNTS,
+    needs="live",
+)
+def accounts_open(ctx: Context) -> None:
+    for held in hold(ctx):
+        pool_id = held.pool(concurrency=1)
+        running = held.start(pool_id)
+        queued = start_rollout(ctx, pool_id, env={"delay": 0})
+        waits, runs = read_accounts(ctx, queued), read_accounts(ctx, running)
+        usage = _usage(ctx, running)
+        after = _usage(ctx, running)
+        if not held.lasted(running):
+            continue
+        judge_accounts(ctx, waits, Wanted("queued", False, (1, 1, 0, 0, 0), (1, 1)))
+        judge_accounts(ctx, runs, Wanted("running", True, (1, 1, 0, 0, 0), (1, 1)))
+        for (operation, before), (_, later) in zip(usage, after, strict=True):
+            one, other = before.at("wall_time_sec"), later.at("wall_time_sec")
+            if isinstance(one, int | float) and isinstance(other, int | float):
+                ctx.expect.that(
+                    Expectation(operation, "wall_time_sec counts on while it runs", later),
+                    other >= one,
+                    f"{other} after {one}",
+                )
+        held.release(running)
+        return
+
+
+def _usage(ctx: Context, rollout: Rollout) -> list[tuple[str, Response]]:
+    return [(name, ctx.require(200, name, ids)) for name, ids in rollout.both("_usage")]
+
+
+@scenario(
+    "accounts.ended",
+    "Rollouts: states",
+    "once a rollout has ended, in whichever way, every account of it says so",
+    *ACCOUNTS,
+    needs="live",
+)
+def accounts_ended(ctx: Context) -> None:
+    pool_id = ctx.resources.live_pool(concurrency=1)
+    completed = start_rollout(ctx, pool_id, env={"reward": 0.5})
+    wait_for(ctx, completed, FINAL)
+    _judge(ctx, completed, Wanted("completed", True, (0, 0, 1, 0, 0)))
+    failed = start_rollout(ctx, pool_id, env={"fail": True})
+    wait_for(ctx, failed, FINAL)
+    _judge(ctx, failed, Wanted("failed", True, (0, 0, 1, 1, 0)))
+    running = start_rollout(ctx, pool_id, env={"delay": 600})
+    wait_for(ctx, running, STARTED)
+    queued = start_rollout(ctx, pool_id, env={"delay": 600})
+    ctx.require(200, "cancel_rollout", queued.ids, json={})
+    _judge(ctx, queued, Wanted("cancelled", False, (1, 0, 1, 1, 1), (1, 0)))
+    ctx.require(200, "cancel_global_rollout", running.global_ids, json={})
+    _judge(ctx, running, Wanted("cancelled", True, (0, 0, 1, 1, 2)))
+    # What ended earlier is told in the same way afterwards.
+    _judge(ctx, completed, Wanted("completed", True, (0, 0, 1, 1, 2)))
+
+
+def _judge(ctx: Context, rollout: Rollout, wanted: Wanted) -> None:
+    judge_accounts(ctx, read_accounts(ctx, rollout), wanted)

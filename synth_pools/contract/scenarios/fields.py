@@ -1,0 +1,316 @@
+"""Scenarios of fields: each one of a definition, in each operation that sets it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from synth_pools.contract.harness.context import Context
+from synth_pools.contract.harness.expectations import Expectation, Status, difference
+from synth_pools.contract.harness.registry import scenario
+from synth_pools.contract.harness.samples import Path, RequestFields, put_at
+from synth_pools.contract.harness.views import of_pool, of_task
+from synth_pools.contract.harness.waits import run_rollout, side_by_side
+from synth_pools.contract.http.client import ABSENT, Response, at
+from synth_pools.contract.results import Column, shorten
+from synth_pools.contract.rules.verdict import same_json, show
+
+_POOLS = ("create_pool", "replace_pool", "update_pool")
+_TASKS = ("create_task", "update_task", "patch_task")
+_ROLLOUTS = ("create_rollout", "create_global_rollout", "create_rollout_batch")
+# Fields of which a server's policy may refuse any value, as another organisation's.
+_BY_POLICY = ("process", "container_key_env")
+# Pairs of spellings of one field.
+_TWINS = {"target": "backend", "config": "pool_config", "metadata": "pool_metadata"}
+_TWINS |= {other: one for one, other in _TWINS.items()}
+
+
+@scenario(
+    "fields.refused",
+    "Errors",
+    "a value that the document does not allow is 422 in every field, detail names the field, and "
+    "nothing is changed",
+    *_POOLS,
+    *_TASKS,
+    *_ROLLOUTS,
+)
+def fields_refused(ctx: Context) -> None:
+    pool_id = ctx.resources.pool(tasks=[{"task_id": "t"}])
+    ids = {"pool_id": pool_id, "task_id": "t"}
+    before = ctx.require(200, "get_pool", {"pool_id": pool_id})
+    absent = ctx.session.not_offered()
+    for name in (*_POOLS, *_TASKS, *_ROLLOUTS):
+        known = ctx.session.document.operations.get(name)
+        if known is None or name in absent:
+            continue
+        fields = _fields(ctx, name)
+        base = {"name": ctx.resources.name()} if name in ("create_pool", "replace_pool") else {}
+        path_ids = {key: value for key, value in ids.items() if "{" + key + "}" in known.path}
+        # Bounds, and what is inside of a field, are tried where a definition is made.
+        makes = name in ("create_pool", "create_task", "create_rollout")
+        side_by_side(
+            ctx,
+            [
+                partial(_refused, ctx, name, path_ids, path, wrong, put_at(base, path, wrong))
+                for path in fields.paths()
+                if makes or len(path) == 1
+                for wrong in fields.wrong(path, base, 2 if makes else 1)
+            ],
+        )
+    after = ctx.require(200, "get_pool", {"pool_id": pool_id})
+    ctx.expect.equal(
+        "update_pool", "the pool after refused changes", before.json, after.json, after
+    )
+    listed = ctx.require(200, "list_rollouts", {"pool_id": pool_id})
+    ctx.expect.equal("create_rollout", "what was created", [], listed.at("items"), listed)
+
+
+def _refused(
+    ctx: Context,
+    name: str,
+    ids: dict[str, str],
+    path: Path,
+    wrong: Any,
+    body: dict[str, Any],
+) -> None:
+    response = ctx.call(name, ids, json=body)
+    field = ".".join(path)
+    allowed: tuple[int, ...] = (422, 403) if path[-1] in _BY_POLICY else (422,)
+    why = f"{field!r} is wrong"
+    if not ctx.expect.status(response, Status(allowed, why), name):
+        ctx.session.register_pool(str(response.at("id")))
+        return
+    detail = response.at("detail")
+    if response.status == 422 and isinstance(detail, list):
+        ctx.expect.that(
+            Expectation(name, f"detail names {field!r}", response, column=Column.ERRORS),
+            any(_names(item, path) for item in detail),
+            f"{shorten(show(detail), 160)} for {shorten(show(wrong), 40)}",
+        )
+
+
+def _names(item: Any, path: Path) -> bool:
+    """Return True if an entry of `detail` names a field, by its place or in its text."""
+    place, text = at(item, "loc"), at(item, "msg")
+    if isinstance(place, list) and path[-1] in place:
+        return True
+    # The whole that the field is in may be what is refused.
+    return isinstance(text, str) and any(step in text for step in path)
+
+
+@scenario(
+    "fields.query",
+    "Errors",
+    "a query parameter with a wrong value, or given more than once, is 422; an unknown one is "
+    "ignored",
+    "list_pools",
+    "list_rollouts",
+    "list_global_rollouts",
+    "stream_rollout_events",
+    "stream_global_rollout_events",
+)
+def fields_query(ctx: Context) -> None:
+    rollout = run_rollout(ctx, ctx.resources.pool())
+    for name in ctx.scenario.operations:
+        known = ctx.session.document.operations.get(name)
+        if known is None:
+            continue
+        ids = {key: value for key, value in rollout.ids.items() if "{" + key + "}" in known.path}
+        pages = known.streams and ctx.session.offers("event_pages")
+        always = {"format": "json"} if pages else {}
+        for parameter, right, wrong in _PARAMETERS:
+            if parameter not in _parameters(ctx, name):
+                continue
+            if parameter == "format" and not pages:
+                continue
+            for value in wrong:
+                why = Status(422, f"{parameter!r} is wrong")
+                ctx.check(why, name, ids, query={**always, parameter: value})
+            twice = Status(422, f"{parameter!r} is given more than once")
+            ctx.check(twice, name, ids, query={**always, parameter: [right, right]})
+        if not known.streams or pages:
+            plain = ctx.require(200, name, ids, query={**always, "limit": 1})
+            unknown = ctx.require(200, name, ids, query={**always, "limit": 1, "x_unknown": "1"})
+            ctx.expect.equal(
+                name, "the keys of the page", sorted(plain.json), sorted(unknown.json), unknown
+            )
+
+
+_PARAMETERS: tuple[tuple[str, Any, tuple[Any, ...]], ...] = (
+    ("limit", 1, ("0", "-1", "1001", "many", "1.5", "", "1e2", "٣")),
+    ("cursor", "x", ("x" * 513,)),
+    ("state", "active", ("x" * 65,)),
+    ("after_sequence", 0, ("-1", "x", "1.5", "", str(2**63))),
+    ("format", "json", ("xml", "JSON", "")),
+)
+
+
+def _parameters(ctx: Context, name: str) -> set[str]:
+    """Return the query parameters of an operation."""
+    spec = ctx.session.options.spec or {}
+    operation = ctx.session.document.operations[name]
+    raw = spec["paths"][operation.path][operation.method.lower()].get("parameters", ())
+    found = set()
+    for one in raw:
+        reference = one.get("$ref")
+        whole = spec["components"]["parameters"][reference.split("/")[-1]] if reference else one
+        if whole.get("in") == "query":
+            found.add(whole["name"])
+    return found
+
+
+@scenario(
+    "fields.pool",
+    "PoolDefinition",
+    "each field is kept as it was sent by create, PUT and PATCH; null is its default, PUT resets "
+    "what it does not name, PATCH leaves it",
+    *_POOLS,
+    "get_pool",
+    "list_pools",
+)
+def fields_pool(ctx: Context) -> None:
+    if ctx.session.options.pool_request is not None:
+        # Its fields would have to be in every body.
+        for operation in ctx.scenario.operations:
+            ctx.expect.inconclusive(operation, "--pool-request says what pools are made with")
+        return
+    name = ctx.resources.name()
+    ctx.resources.create_pool({"pool_id": name, "name": name})
+    path = {"pool_id": name}
+    plain = ctx.require(200, "get_pool", path).json
+    fields = [one for one in _fields(ctx, "create_pool").names if one not in _GIVEN_ELSEWHERE]
+    for field in fields:
+        default = _definition(plain, fields)
+        affected = {field, _TWINS.get(field, field)}
+        kept = {key: value for key, value in default.items() if key not in affected}
+        for number, value in enumerate(_right(ctx, "create_pool", field, plain)):
+            set_ = {**kept, field: value}
+            for writer, body, wanted in (
+                ("update_pool", {field: value}, set_),
+                ("update_pool", {field: None}, default),
+                ("replace_pool", {"name": name, field: value}, set_),
+                ("update_pool", {}, set_),
+                ("replace_pool", {"name": name}, default),
+                ("replace_pool", {"name": name, field: None}, default),
+            ):
+                if field == "name":
+                    body = {key: one for key, one in body.items() if key == field}
+                    if writer == "replace_pool" or body.get(field, "") is None:
+                        body = {field: value if wanted is set_ else name}
+                wrote = ctx.require(200, writer, path, json=body)
+                told = of_pool(ctx, name) if body else [_read(ctx, path)]
+                _fields_are(ctx, writer, wrote, told, wanted, _said(writer, field, body))
+            if number == 0:
+                _created(ctx, field, value, set_)
+
+
+def _said(writer: str, field: str, body: Mapping[str, Any]) -> str:
+    how = "without" if field not in body else "with null for" if body[field] is None else "with"
+    return f"after {writer} {how} {field!r}"
+
+
+def _read(ctx: Context, path: dict[str, str]) -> tuple[str, Any, Response]:
+    response = ctx.require(200, "get_pool", path)
+    return "get_pool", response.json, response
+
+
+# Ids are in the path, and tasks have scenarios of their own.
+_GIVEN_ELSEWHERE = ("id", "pool_id", "task_id", "tasks")
+
+
+def _created(ctx: Context, field: str, value: Any, wanted: Mapping[str, Any]) -> None:
+    """Create a pool with one field more than it needs."""
+    other = ctx.resources.name()
+    ctx.session.register_pool(other)
+    body = {"pool_id": other, "name": other, field: value}
+    made = ctx.require(201, "create_pool", json=body)
+    expected = {**wanted, **({} if field == "name" else {"name": other})}
+    _fields_are(ctx, "create_pool", made, of_pool(ctx, other), expected, f"created with {field!r}")
+
+
+@scenario(
+    "fields.task",
+    "TaskDefinition",
+    "each field is kept as it was sent by create, PUT and PATCH; null is its default, PUT resets "
+    "what it does not name, PATCH leaves it",
+    *_TASKS,
+    "list_tasks",
+    "get_pool",
+)
+def fields_task(ctx: Context) -> None:
+    pool_id = ctx.resources.pool(backend="the pool's")
+    pool, ids = {"pool_id": pool_id}, {"pool_id": pool_id, "task_id": "t"}
+    plain = ctx.require(201, "create_task", pool, json={"task_id": "t"}).json
+    fields = [one for one in _fields(ctx, "create_task").names if one not in _GIVEN_ELSEWHERE]
+    default = _definition(plain, fields)
+    for field in fields:
+        for number, value in enumerate(_right(ctx, "create_task", field, plain)):
+            set_ = {**default, field: value}
+            for writer, body, wanted in (
+                ("patch_task", {field: value}, set_),
+                ("patch_task", {field: None}, default),
+                ("update_task", {field: value}, set_),
+                ("patch_task", {}, set_),
+                ("update_task", {}, default),
+                ("update_task", {field: None}, default),
+            ):
+                wrote = ctx.require(200, writer, ids, json=body)
+                told = of_task(ctx, pool_id, "t")
+                _fields_are(ctx, writer, wrote, told, wanted, _said(writer, field, body))
+            if number == 0:
+                other = f"{field}-task".replace("_", "-")
+                made = ctx.require(201, "create_task", pool, json={"task_id": other, field: value})
+                told = of_task(ctx, pool_id, other)
+                _fields_are(ctx, "create_task", made, told, set_, f"created with {field!r}")
+
+
+def _fields(ctx: Context, operation: str) -> RequestFields:
+    document = ctx.session.document
+    return RequestFields(ctx.session.options.spec or {}, document, document.operations[operation])
+
+
+def _right(ctx: Context, operation: str, field: str, plain: Any) -> list[Any]:
+    """Return values of a field that this server must take, none of them the default."""
+    here = ctx.session.containers
+    containers = [here["good"], here["twin"]] if here else []
+    if field == "container_url":
+        # Another address may be refused by the server's policy.
+        return list(containers)
+    if field == "container_urls":
+        return [containers] * (bool(containers) and ctx.session.offers("container_urls"))
+    values = _fields(ctx, operation).right((field,), {"name": "x"})
+    if field == "target":
+        offered = ctx.call("get_capabilities").at("targets")
+        values = [value for value in values if isinstance(offered, list) and value in offered]
+    return [value for value in values if not same_json(value, at(plain, field))][:2]
+
+
+def _definition(whole: Any, fields: list[str]) -> dict[str, Any]:
+    return {field: at(whole, field) for field in fields}
+
+
+def _fields_are(
+    ctx: Context,
+    writer: str,
+    wrote: Response,
+    told: list[tuple[str, Any, Response]],
+    wanted: Mapping[str, Any],
+    what: str,
+) -> None:
+    """Expect the writer, and all who read afterwards, to show these fields."""
+    expected = {field: value for field, value in wanted.items() if value is not ABSENT}
+
+    def shown(seen: Any) -> dict[str, Any]:
+        return {field: at(seen, field) for field in expected}
+
+    ctx.expect.observed(
+        writer,
+        wrote,
+        [
+            (reader, same_json(expected, shown(seen)), response)
+            for reader, seen, response in [(writer, wrote.json, wrote), *told]
+        ],
+        f"the definition {what}",
+        difference(expected, shown(told[0][1])),
+    )

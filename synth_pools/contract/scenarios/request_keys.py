@@ -1,0 +1,230 @@
+"""Scenarios of the keys of a rollout request: each rule for them, tried with each key."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from synth_pools.contract.document import FINAL
+from synth_pools.contract.harness.context import Context
+from synth_pools.contract.harness.expectations import Expectation, Status
+from synth_pools.contract.harness.registry import scenario
+from synth_pools.contract.harness.samples import RequestFields
+from synth_pools.contract.harness.waits import (
+    Rollout,
+    rollout_id,
+    side_by_side,
+    wait_for,
+    walk,
+)
+from synth_pools.contract.http.client import ABSENT, at
+from synth_pools.contract.rules.verdict import same_json, show
+
+_CREATE = ("create_rollout", "create_global_rollout")
+# Not sent on to a container.
+_KEPT_BACK = ("pool_id", "mode")
+
+
+def _keys(ctx: Context) -> RequestFields:
+    document = ctx.session.document
+    name = next(one for one in _CREATE if one in document.operations)
+    return RequestFields(ctx.session.options.spec or {}, document, document.operations[name])
+
+
+def _samples(ctx: Context, keys: RequestFields, pool_id: str) -> dict[str, list[Any]]:
+    """Return two values for each key, with which a rollout in the pool runs and ends."""
+    meant: dict[str, list[Any]] = {
+        "pool_id": [pool_id],
+        "task_id": ["t", "u"],
+        "mode": ["async"],
+        "env": [{"seed": 3, "other": [1]}, {"config": {"a": 1}}],
+        "limits": [{"timeout_seconds": 3600}, {"max_attempts": 1, "other": 1}],
+    }
+    given = ctx.session.options.rollout_request or {}
+    return {
+        name: meant.get(name) or keys.right((name,), {})[:2]
+        for name in keys.names
+        if name not in given
+    }
+
+
+@scenario(
+    "keys.kept",
+    "RolloutRequest",
+    "each key comes back as it was sent, and reaches the container, except pool_id and mode; null "
+    "is taken, too",
+    *_CREATE,
+    "get_rollout",
+    "get_global_rollout",
+)
+def keys_kept(ctx: Context) -> None:
+    here = ctx.session.containers
+    tasks = [{"task_id": "t"}, {"task_id": "u"}]
+    more = {"container_url": here["good"]} if here else {}
+    pool_id = ctx.resources.pool(tasks=tasks, **more)
+    path = {"pool_id": pool_id}
+    keys = _keys(ctx)
+    made: list[tuple[str, Any, Rollout, str]] = []
+    for number, (name, values) in enumerate(_samples(ctx, keys, pool_id).items()):
+        # Either operation with either value, and one of them without any.
+        for turn, value in enumerate((*(values * 2)[:2], None), number):
+            operation = _CREATE[turn % 2]
+            ids, where = (path, {}) if operation == "create_rollout" else ({}, path)
+            body = ctx.session.rollout_body(**{**where, name: value})
+            if operation == "create_global_rollout" and name == "pool_id" and value is None:
+                continue
+            response = ctx.require((202, 200), operation, ids, json=body)
+            made.append((name, value, Rollout(pool_id, rollout_id(response)), operation))
+    for name, value, rollout, operation in made:
+        ended = wait_for(ctx, rollout, FINAL)
+        other = ctx.require(200, "get_global_rollout", rollout.global_ids)
+        for reader, response in (("get_rollout", ended), ("get_global_rollout", other)):
+            if value is not None:
+                came = response.at("request", name)
+                ctx.expect.that(
+                    Expectation(reader, "each key in request as it was sent", response),
+                    same_json(value, came),
+                    f"{name} is {show(came)} instead of {show(value)}",
+                )
+        for one in ctx.session.received.of_rollout(rollout.id) if here else ():
+            if not one.path.startswith("/rollout") or one.path.endswith("/terminate"):
+                continue
+            wanted = ABSENT if name in _KEPT_BACK or value is None else value
+            came = at(one.body, name)
+            if value is None and came is None:
+                continue
+            ctx.expect.that(
+                Expectation(operation, "each key at the container as it was sent", ended),
+                same_json(wanted, came),
+                f"{name} is {show(came)} instead of {show(wanted)}",
+            )
+
+
+@scenario(
+    "keys.misspelt",
+    "Growth",
+    "a key that is one of the 20 but for its spelling is 422, for each of them, and nothing is "
+    "created; a batch refuses it at its place, a validation names it",
+    *_CREATE,
+    "create_rollout_batch",
+    "validate_rollout",
+)
+def keys_misspelt(ctx: Context) -> None:
+    pool_id = ctx.resources.pool()
+    path = {"pool_id": pool_id}
+    keys = _keys(ctx)
+    wrong = [word for name in keys.names for word in _misspelt(name) if word not in keys.names]
+
+    def send(number: int, word: str) -> None:
+        value = None if number % 3 else 1
+        here = ctx.session.rollout_body(**{word: value})
+        ctx.check(Status(422, f"{word!r} is no key"), "create_rollout", path, json=here)
+        there = {**path, **here}
+        ctx.check(Status(422, f"{word!r} is no key"), "create_global_rollout", json=there)
+
+    side_by_side(ctx, [partial(send, number, word) for number, word in enumerate(wrong)])
+    _in_others(ctx, path, [{word: 1} for word in wrong], wrong)
+    listed = ctx.require(200, "list_rollouts", path)
+    ctx.expect.equal("create_rollout", "what was created", [], listed.at("items"), listed)
+
+
+def _misspelt(name: str) -> tuple[str, str]:
+    """Return two of the ways in which a key is misspelt; all of them come up among the 20."""
+    words = name.split("_")
+    camel = words[0] + "".join(word.title() for word in words[1:])
+    ways = (name[:-1], f"{name}s", name.upper(), camel, f" {name}", name.replace("_", "-"))
+    return ways[len(name) % 6], ways[(len(name) + 2) % 6]
+
+
+@scenario(
+    "keys.refused",
+    "create_rollout_batch",
+    "a value that a creation refuses, a batch refuses at its place and a validation names, for "
+    "each key",
+    "create_rollout_batch",
+    "validate_rollout",
+)
+def keys_refused(ctx: Context) -> None:
+    path = {"pool_id": ctx.resources.pool()}
+    keys = _keys(ctx)
+    bodies, names = [], []
+    for name in keys.names:
+        for value in keys.wrong((name,), {}, 1):
+            bodies.append({name: value})
+            names.append(name)
+    _in_others(ctx, path, bodies, names)
+    listed = ctx.require(200, "list_rollouts", path)
+    ctx.expect.equal("create_rollout_batch", "what was created", [], listed.at("items"), listed)
+
+
+def _in_others(
+    ctx: Context, pool: dict[str, str], bodies: list[dict[str, Any]], names: list[str]
+) -> None:
+    """Send requests that a creation refuses in a batch, and have each of them validated."""
+    requests = [ctx.session.rollout_body(**body) for body in bodies]
+    if ctx.session.offers("batch"):
+        response = ctx.require(200, "create_rollout_batch", json={**pool, "rollouts": requests})
+        found = response.at("items")
+        items = found if isinstance(found, list) else []
+        ctx.expect.equal(
+            "create_rollout_batch", "the number of items", len(requests), len(items), response
+        )
+        for name, item in zip(names, items, strict=False):
+            ctx.expect.that(
+                Expectation("create_rollout_batch", f"422 at its place: {name!r}", response),
+                at(item, "status") == 422 and at(item, "rollout") is None,
+                f"status {at(item, 'status')}",
+            )
+    if not ctx.session.offers("validate"):
+        return
+    side_by_side(
+        ctx,
+        [
+            partial(_validated, ctx, name, {**pool, **request})
+            for name, request in zip(names, requests, strict=True)
+        ],
+    )
+
+
+def _validated(ctx: Context, name: str, request: dict[str, Any]) -> None:
+    response = ctx.require(200, "validate_rollout", json=request)
+    errors = response.at("errors")
+    told = [
+        name in str(at(one, "loc")) or name in str(at(one, "msg"))
+        for one in (errors if isinstance(errors, list) else ())
+    ]
+    ctx.expect.that(
+        Expectation("validate_rollout", f"an error that names {name!r}", response),
+        response.at("valid") is False and any(told),
+        f"valid is {response.at('valid')}, errors {show(errors, 160)}",
+    )
+
+
+@scenario(
+    "keys.compared",
+    "IdempotencyKey",
+    "a request that differs in any one key is another body: 409 idempotency_conflict",
+    *_CREATE,
+    needs="idempotency_keys",
+)
+def keys_compared(ctx: Context) -> None:
+    tasks = [{"task_id": "t"}, {"task_id": "u"}]
+    pool_id = ctx.resources.pool(tasks=tasks)
+    path = {"pool_id": pool_id}
+    conflict = Status(409, "the body is another", code="idempotency_conflict")
+    count = 0
+    ways: tuple[tuple[str, dict[str, str], dict[str, str]], ...] = (
+        ("create_rollout", path, {}),
+        ("create_global_rollout", {}, path),
+    )
+    for name, values in _samples(ctx, _keys(ctx), pool_id).items():
+        headers = {"idempotency-key": f"{ctx.session.options.run_id}-{ctx.scenario.id}-{name}"}
+        for operation, ids, where in ways:
+            one, *others = (ctx.session.rollout_body(**{**where, name: value}) for value in values)
+            ctx.require((202, 200), operation, ids, json=one, headers=headers)
+            count += 1
+            without = ctx.session.rollout_body(**where)
+            for other in others or [without] * (not same_json(without, one)):
+                ctx.check(conflict, operation, ids, json=other, headers=headers)
+    listed, response, _ = walk(ctx, "list_rollouts", path, {"limit": 100})
+    ctx.expect.equal("create_rollout", "the number of rollouts", count, len(listed), response)
