@@ -23,6 +23,8 @@ _NAMES = {"help_option_names": ["-h", "--help"]}
 # loaded when they are run: what one of them needs takes longer than all help does.
 WRITTEN: dict[str, tuple[str, str, str]] = {
     "serve": ("serve", "serve", "Serve container pools on this machine until ^C or SIGTERM."),
+    "run": ("fleet.run", "run_seeds", "Run a rollout for each seed on a pool."),
+    "journal": ("fleet.journal", "journal", "Show and merge the journals of runs."),
     "backup": ("backup", "backup", "Copy the data of a backend to a new directory DIR."),
     "compact": ("backup", "compact", "Make the database of a backend as small as it can be."),
     "contract-test": ("contract", "contract_test", "Judge the backend at URL by the contract."),
@@ -34,7 +36,9 @@ WRITTEN: dict[str, tuple[str, str, str]] = {
     "complete-ids": ("completion", "complete_ids_command", ""),
 }
 # Groups of the table that have commands by hand, too.
-WRITTEN_IN_GROUPS: dict[str, dict[str, tuple[str, str, str]]] = {}
+WRITTEN_IN_GROUPS: dict[str, dict[str, tuple[str, str, str]]] = {
+    "rollouts": {"watch": ("fleet.watch", "watch", "Follow a rollout until it has ended.")}
+}
 _HIDDEN = {"complete-ids"}
 
 

@@ -22,7 +22,7 @@ from synth_pools.cli.operations.commands import command_of
 from synth_pools.cli.operations.model import CommandRow
 from synth_pools.cli.operations.table import COMMANDS
 from synth_pools.local import LocalBackend
-from tests.cli.operations.conftest import Command
+from tests.cli.conftest import Command
 from tests.support.document import SPEC
 from tests.support.recording import RecordingServer, Reply
 

@@ -1,0 +1,1 @@
+"""Commands for many rollouts: `run`, `journal`, `rollouts watch`."""

@@ -1,0 +1,139 @@
+"""Requests of a run, and its results: one JSON object a line."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+from synth_pools.cli.failures import CommandError
+
+_RANGE = re.compile(r"(-?\d{1,19})(?:\.\.(-?\d{1,19}))?")
+_MOST_SEEDS = 10_000_000
+
+
+@dataclass(frozen=True)
+class RunRequests:
+    """Requests of a run, by their index: each seed as often as it is repeated.
+
+    Attributes:
+        seeds: The ranges of seeds, in their order.
+        repeats: How often each seed is run.
+        base: What all requests have beside the seed.
+    """
+
+    seeds: tuple[range, ...]
+    repeats: int
+    base: Mapping[str, Any]
+
+    def __len__(self) -> int:
+        return self.repeats * sum(map(len, self.seeds))
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        place = index // self.repeats
+        for seeds in self.seeds:
+            if place < len(seeds):
+                return {**self.base, "seed": seeds[place]}
+            place -= len(seeds)
+        raise IndexError(index)
+
+    def group(self, index: int) -> int:
+        """Return which seed a request is of, counted from 0."""
+        return index // self.repeats
+
+
+def parse_seeds(text: str) -> tuple[range, ...]:
+    """Read seeds: numbers and ranges with both ends, `0..499` or `1,5,10..20`.
+
+    Raises:
+        CommandError: It is nothing of that kind.
+    """
+    found = []
+    for part in text.split(","):
+        match = _RANGE.fullmatch(part.strip())
+        if match is None:
+            raise CommandError(f"--seeds: {part[:40]!r} is no seed: write 0..499 or 1,5,10..20")
+        first = int(match[1])
+        last = first if match[2] is None else int(match[2])
+        if last < first:
+            raise CommandError(f"--seeds: {part.strip()} is empty: write {last}..{first}")
+        found.append(range(first, last + 1))
+    if sum(map(len, found)) > _MOST_SEEDS:
+        raise CommandError(f"--seeds: more than {_MOST_SEEDS} seeds")
+    return tuple(found)
+
+
+class ResultFile:
+    """File that gets a line for each outcome as it comes.
+
+    Args:
+        path: The file; None for none.
+        kept: Rows of an earlier run that stay.
+
+    Raises:
+        CommandError: It cannot be written.
+    """
+
+    def __init__(self, path: Path | None, kept: Sequence[Mapping[str, Any]] = ()) -> None:
+        self._path = path
+        self._file: TextIO | None = None
+        if path is None:
+            return
+        fresh = path.with_name(f".{path.name}.{os.getpid()}")
+        with self._told():
+            # Whole before it takes the place of what is there.
+            with fresh.open("w", encoding="utf-8") as file:
+                file.writelines(map(_line, kept))
+            fresh.replace(path)
+            self._file = path.open("a", encoding="utf-8")
+
+    def write(self, row: Mapping[str, Any]) -> None:
+        """Add a row."""
+        if self._file is not None:
+            with self._told():
+                self._file.write(_line(row))
+                self._file.flush()
+
+    def close(self) -> None:
+        """Close the file. Can be repeated."""
+        if self._file is not None:
+            with self._told():
+                self._file.close()
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise CommandError(f"{self._path}: cannot be written: {error.strerror}") from None
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """Read results that an earlier run has written; a line that was cut off counts as not there.
+
+    Raises:
+        CommandError: It cannot be read, or is none of results.
+    """
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except OSError as error:
+        raise CommandError(f"{path}: {error.strerror}") from None
+    rows: dict[int, dict[str, Any]] = {}
+    for number, line in enumerate(lines[:-1], 1):
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError):
+            row = None
+        if not isinstance(row, dict) or not isinstance(row.get("index"), int):
+            raise CommandError(f"{path}: line {number} is no result of a run")
+        rows[row["index"]] = row
+    return list(rows.values())
+
+
+def _line(row: Mapping[str, Any]) -> str:
+    return json.dumps(row, separators=(",", ":")) + "\n"

@@ -1,0 +1,83 @@
+"""The end of a run, for people: counts, mean and standard error, failures, a histogram."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from synth_pools.cli.output import cell, grid, safe_text
+
+_BINS = 10
+_BAR = 40
+_PARTS = " ▏▎▍▌▋▊▉█"
+
+
+class RunSummary:
+    """Counts of the rows of a run; it keeps no row."""
+
+    def __init__(self, rows: Iterable[Mapping[str, Any]] = ()) -> None:
+        self._states: Counter[str] = Counter()
+        self._failures: Counter[str] = Counter()
+        self._rewards: list[float] = []
+        self._seconds = 0.0
+        for row in rows:
+            self.add(row)
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        """Count a row, as `RolloutOutcome.to_dict` makes it."""
+        self._states[str(row.get("status"))] += 1
+        if row.get("failure"):
+            self._failures[str(row["failure"])] += 1
+        reward = row.get("reward")
+        is_number = isinstance(reward, int | float) and not isinstance(reward, bool)
+        if is_number and math.isfinite(float(reward or 0)):
+            self._rewards.append(float(reward or 0))
+        self._seconds += float(row.get("seconds") or 0)
+
+    @property
+    def total(self) -> int:
+        return sum(self._states.values())
+
+    @property
+    def failed(self) -> int:
+        """Number of those that did not complete."""
+        return self.total - self._states["completed"] - self._states["succeeded"]
+
+    def text(self) -> str:
+        """Return it as text."""
+        states = [[safe_text(name), str(number)] for name, number in self._states.most_common()]
+        parts = [grid(["STATUS", "ROLLOUTS"], states, right=[1])]
+        if self._rewards:
+            parts.append(self._reward_lines())
+        if self._failures:
+            failures = [[safe_text(name), str(n)] for name, n in self._failures.most_common()]
+            parts.append(grid(["FAILURE", "ROLLOUTS"], failures, right=[1]))
+        return "\n".join(parts)
+
+    def _reward_lines(self) -> str:
+        number = len(self._rewards)
+        mean = math.fsum(self._rewards) / number
+        squares = math.fsum((one - mean) ** 2 for one in self._rewards)
+        error = f" ± {cell(math.sqrt(squares / (number - 1) / number))}" if number > 1 else ""
+        line = f"reward  mean {cell(mean)}{error} (standard error), of {number}\n"
+        return line + histogram(self._rewards)
+
+
+def histogram(values: Sequence[float]) -> str:
+    """Draw how often values fall into each of ten equal parts of their range."""
+    least, most = min(values), max(values)
+    if least == most:
+        return f"  {cell(least):>10}  {'█' * _BAR}  {len(values)}\n"
+    bins = [0] * _BINS
+    for value in values:
+        share = (value / 2 - least / 2) / (most / 2 - least / 2)
+        bins[min(_BINS - 1, int(share * _BINS))] += 1
+    lines = []
+    for index, number in enumerate(bins):
+        begins = least * (1 - index / _BINS) + most * (index / _BINS)
+        eighths = round(number / max(bins) * _BAR * 8)
+        bar = "█" * (eighths // 8) + _PARTS[eighths % 8].strip()
+        lines.append(f"  {cell(begins):>10}  {bar.ljust(_BAR)}  {number}\n")
+    return "".join(lines)

@@ -1,0 +1,225 @@
+"""`synth-pools run`: what it runs, sums up, keeps and goes on with."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from synth_pools.cli.fleet.results import RunRequests, parse_seeds
+from synth_pools.cli.fleet.summary import RunSummary, histogram
+from synth_pools.local import LocalBackend
+from tests.cli.conftest import Command
+
+LIMIT = 60.0
+
+
+@pytest.fixture
+def pool(backend: LocalBackend, request: pytest.FixtureRequest) -> str:
+    with backend.client() as client:
+        return str(client.create_pool({"name": "run", "concurrency": 64})["id"])
+
+
+def rows_of(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_it_runs_every_seed_and_sums_up(command: Command, pool: str, tmp_path: Path) -> None:
+    out = tmp_path / "out.jsonl"
+    done = command("run", pool, "--seeds", "1..3,7", "--repeats", "2", "--env", "reward=0.5")
+    assert (done.returncode, "completed         8" in done.stdout) == (0, True)
+    assert "reward  mean 0.5 ± 0 (standard error), of 8" in done.stdout
+    done = command("run", pool, "metadata.a=1", "--seeds", "5..6", "--repeats", "2", "--out", out)
+    rows = sorted(rows_of(out), key=lambda row: int(row["index"]))
+    assert [(row["index"], row["group"], row["seed"]) for row in rows] == [
+        (0, 0, 5),
+        (1, 0, 5),
+        (2, 1, 6),
+        (3, 1, 6),
+    ]
+    assert rows[0]["request"] == {"metadata": {"a": 1}, "seed": 5}
+
+
+def test_failed_rollouts_are_told_and_run_again_alone(
+    command: Command, pool: str, tmp_path: Path
+) -> None:
+    out = tmp_path / "out.jsonl"
+    base = ("run", pool, "--seeds", "0..3", "--out", out)
+    failed = command(*base, "--env", "fail=true")
+    assert failed.returncode == 1
+    assert "container_failed         4" in failed.stdout
+    rows = rows_of(out)
+    # As if two had completed, and one of them was never there.
+    rows[0]["status"] = "completed"
+    out.write_text("".join(f"{json.dumps(row)}\n" for row in rows[:3]))
+    refused = command(*base)
+    assert (refused.returncode, "--only missing or --only failed" in refused.stderr) == (2, True)
+    assert command(*base, "--only", "missing").returncode == 1
+    again = command(*base, "--only", "failed")
+    assert (again.returncode, "completed         4" in again.stdout) == (0, True)
+    assert {row["index"]: row["rollout_id"] for row in rows_of(out)}[rows[0]["index"]] == rows[0][
+        "rollout_id"
+    ]
+    other = command("run", pool, "--seeds", "5..9", "--out", out, "--only", "failed")
+    assert (other.returncode, "is of another run" in other.stderr) == (2, True)
+
+
+@contextmanager
+def started(
+    backend: LocalBackend, surroundings: dict[str, str], *words: object
+) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "synth_pools", "run", *map(str, words)],
+        env={
+            **surroundings,
+            "SYNTH_BACKEND_URL": backend.url,
+            "SYNTH_API_KEY": backend.api_key,
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate(timeout=LIMIT)
+
+
+def wait_for(condition: Any) -> None:
+    give_up = time.monotonic() + LIMIT
+    while not condition():
+        assert time.monotonic() < give_up
+        time.sleep(0.05)
+
+
+def states(backend: LocalBackend, pool: str) -> list[str]:
+    with backend.client() as client:
+        return [one["status"] for one in client.iter_rollouts(pool)]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_the_same_command_goes_on(
+    backend: LocalBackend,
+    surroundings: dict[str, str],
+    command: Command,
+    pool: str,
+    tmp_path: Path,
+    number: signal.Signals,
+) -> None:
+    out, journal = tmp_path / "out.jsonl", tmp_path / "run.jsonl"
+    base = (pool, "--seeds", "0..59", "--env", "delay=0.2", "--out", out, "--journal", journal)
+    with started(backend, surroundings, *base, "--in-flight", 2) as process:
+        wait_for(lambda: out.exists() and len(rows_of(out)) > 2)
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=LIMIT)
+    if number is signal.SIGINT:
+        assert process.returncode == 130
+        assert "the same command goes on" in errors
+        # What ran has ended by itself.
+        assert set(states(backend, pool)) == {"completed"}
+    shown = command("journal", "show", journal, "-o", "jsonl")
+    assert shown.returncode == 0
+    before = len(states(backend, pool))
+    assert before < 60
+    done = command("run", *base)
+    assert (done.returncode, "completed        60" in done.stdout) == (0, True), done.stderr
+    # None twice.
+    assert len(states(backend, pool)) == 60
+    assert sorted(row["index"] for row in rows_of(out)) == list(range(60))
+
+
+def test_a_second_interruption_cancels(
+    backend: LocalBackend, surroundings: dict[str, str], pool: str
+) -> None:
+    base = (pool, "--seeds", "0..9", "--env", "delay=600", "--in-flight", 3)
+    with started(backend, surroundings, *base) as process:
+        wait_for(lambda: states(backend, pool).count("running") == 3)
+        process.send_signal(signal.SIGINT)
+        assert process.stderr is not None
+        assert "no further rollouts are started" in process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=LIMIT)
+    assert (process.returncode, "10 of 10 have no result" in errors) == (130, True), errors
+    assert states(backend, pool) == ["cancelled"] * 3
+
+
+def test_journals_are_merged(command: Command, pool: str, tmp_path: Path) -> None:
+    files = [tmp_path / "a.jsonl", tmp_path / "b.jsonl"]
+    command("run", pool, "--seeds", "1..2", "--env", "reward=1", "--journal", files[0])
+    command("run", pool, "--seeds", "3", "--env", "fail=true", "--journal", files[1])
+    out = tmp_path / "merged.jsonl"
+    done = command("journal", "merge", *files, "--out", out)
+    assert (done.returncode, bool(re.search(r"container_failed +1\n", done.stdout))) == (0, True)
+    assert [(row["index"], row["status"]) for row in rows_of(out)] == [
+        (0, "completed"),
+        (1, "completed"),
+        (2, "failed"),
+    ]
+    assert command("journal", "merge", *files, "--out", out).returncode == 2
+    (tmp_path / "no.jsonl").write_text('{"a":1}\n')
+    refused = command("journal", "show", tmp_path / "no.jsonl")
+    assert (refused.returncode, "line 1 is no line of a journal" in refused.stderr) == (2, True)
+
+
+def test_watch(command: Command, backend: LocalBackend, pool: str) -> None:
+    with backend.client() as client:
+        good = client.create_rollout(pool, {"env": {"events": 2, "reward": 0.25}})["id"]
+        bad = client.create_rollout(pool, {"env": {"fail": True}})["id"]
+    done = command("rollouts", "watch", good)
+    assert done.returncode == 0
+    assert [line.split()[2] for line in done.stdout.splitlines()[:3]] == [
+        "rollout.queued",
+        "rollout.started",
+        "agent",
+    ]
+    assert "reward   0.25\n" in done.stdout
+    failed = command("rollouts", "watch", bad)
+    assert (failed.returncode, "container_failed" in failed.stdout) == (1, True)
+    missing = command("rollouts", "watch", good[:-1])
+    assert (missing.returncode, f"did you mean {good}?" in missing.stderr) == (3, True)
+
+
+@pytest.mark.parametrize(
+    ("text", "seeds"),
+    [("0..2", [0, 1, 2]), ("5", [5]), ("-1..1, 7", [-1, 0, 1, 7])],
+)
+def test_seeds(text: str, seeds: list[int]) -> None:
+    requests = RunRequests(parse_seeds(text), 1, {"a": 1})
+    assert [requests[index]["seed"] for index in range(len(requests))] == seeds
+
+
+@pytest.mark.parametrize("text", ["", "a", "1..", "3..1", "1-3", "0..99999999"])
+def test_seeds_that_are_none(command: Command, text: str) -> None:
+    done = command("run", "p", f"--seeds={text}")
+    assert (done.returncode, "--seeds: " in done.stderr) == (2, True)
+
+
+def test_a_histogram() -> None:
+    lines = histogram([0.0, 0.05, 0.5, 1.0]).splitlines()
+    assert [line.split()[-1] for line in lines] == [
+        "2",
+        "0",
+        "0",
+        "0",
+        "0",
+        "1",
+        "0",
+        "0",
+        "0",
+        "1",
+    ]
+    assert lines[0].count("█") == 40
+    assert lines[5].count("█") == 20
+    assert histogram([1e308, -1e308]).count("█") == 80
+    text = RunSummary([{"status": "completed", "reward": float("nan")}]).text()
+    assert "reward" not in text
