@@ -88,7 +88,7 @@ async def async_cases(
         Case(
             f"async: GET, {IN_FLIGHT} in flight",
             IN_FLIGHT * 10,
-            4.0,
+            16.0,
             each(bare, "GET", _POOL_PATH)
             | {
                 OURS: in_flight(lambda: ours.get_pool(POOL_ID)),
@@ -108,7 +108,7 @@ async def async_cases(
         Case(
             f"async: GET, TLS, {IN_FLIGHT} in flight",
             IN_FLIGHT * 10,
-            None,
+            12.0,
             each(secure, "GET", _POOL_PATH)
             | {OURS: in_flight(lambda: ours_secure.get_pool(POOL_ID))},
             IN_FLIGHT,
@@ -128,7 +128,7 @@ async def async_cases(
         Case(
             f"async: stream of {EVENTS:,} events",
             1,
-            2.5,
+            2.8,
             {name: one_by_one(stream) for name, stream in streams.items()}
             | {OURS: one_by_one(our_stream)},
         ),

@@ -202,7 +202,7 @@ def decode_json(content: bytes) -> Any:
         ValueError: It is no JSON.
         RecursionError: It is nested too deeply.
     """
-    decode = _fast_decoder() if len(content) >= _LARGE else None
+    decode = fast_decoder() if len(content) >= _LARGE else None
     if decode is not None:
         with contextlib.suppress(Exception):
             return decode(content)
@@ -210,7 +210,7 @@ def decode_json(content: bytes) -> Any:
 
 
 @functools.cache
-def _fast_decoder() -> Callable[[bytes], Any] | None:
+def fast_decoder() -> Callable[[bytes], Any] | None:
     try:
         from msgspec.json import decode  # 5 ms, and needs the extra
     except ImportError:

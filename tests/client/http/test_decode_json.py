@@ -120,4 +120,4 @@ def test_every_example_of_the_contract() -> None:
 
 
 def test_large_answers_are_decoded_by_it() -> None:
-    assert response_reader._fast_decoder() is sys.modules["msgspec.json"].decode
+    assert response_reader.fast_decoder() is sys.modules["msgspec.json"].decode
