@@ -19,12 +19,14 @@ from tests.support.variants import HTTP_LIBRARIES, send_through
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
 
-COUNT = 40_000
+# httpx, which is used where aiohttp is not installed, takes ten times as long.
+COUNTS = {"aiohttp": 40_000, "httpx": 4_000}
 # Connections of a client to one service, and more calls than that.
 PLACES = 256
 AT_ONCE = 320
-# Seconds after which the last is ended: some are answered before.
+# Seconds after which the last of those that are ended is ended; so many are left alone.
 _LONGEST = 0.5
+_LEFT_ALONE = 0.05
 _FILES = Path("/proc/self/fd")
 
 
@@ -47,7 +49,9 @@ def open_files() -> int:
 async def one_end(client: AsyncContainerPoolsClient, dice: random.Random) -> str:
     """Make a call, and end it at a step of the loop that the dice choose."""
     call = asyncio.ensure_future(client.get_pool(P))
-    if dice.random() < 0.5:
+    if dice.random() < _LEFT_ALONE:
+        await asyncio.wait({call})
+    elif dice.random() < 0.5:
         await asyncio.wait({call}, timeout=dice.random() * _LONGEST)
     else:
         for _ in range(dice.randrange(12)):
@@ -62,7 +66,8 @@ async def one_end(client: AsyncContainerPoolsClient, dice: random.Random) -> str
 
 async def one_deadline(client: AsyncContainerPoolsClient, dice: random.Random) -> str:
     """Make a call whose deadline is over before it is sent, in the head or in the body."""
-    view = client.with_options(deadline=0.0001 + dice.random() * _LONGEST)
+    is_left = dice.random() < _LEFT_ALONE
+    view = client.with_options(deadline=60.0 if is_left else 0.0001 + dice.random() * _LONGEST)
     try:
         assert await view.get_pool(P) == {"ok": True}
     except APITimeoutError:
@@ -80,7 +85,8 @@ async def test_neither_a_place_nor_a_file_is_lost(
     async with AsyncContainerPoolsClient(
         api_key=KEY, base_url=server.url, timeout=60, max_retries=0
     ) as client:
-        dice, ends, left = random.Random(7), Counter[str](), iter(range(COUNT))
+        count = COUNTS[library]
+        dice, ends, left = random.Random(7), Counter[str](), iter(range(count))
         await asyncio.gather(*(client.get_pool(P) for _ in range(PLACES)))
         files = open_files()
 
@@ -92,9 +98,9 @@ async def test_neither_a_place_nor_a_file_is_lost(
                     server.requests.clear()
 
         await asyncio.gather(*(end_some() for _ in range(AT_ONCE)))
-        assert ends.total() == COUNT
-        assert ends["answered"] > COUNT / 100
-        assert COUNT - ends["answered"] > COUNT / 4
+        assert ends.total() == count
+        assert ends["answered"] > count / 100
+        assert count - ends["answered"] > count / 4
         server.play()
         for _ in range(4):
             answers = await asyncio.gather(*(client.get_pool(P) for _ in range(AT_ONCE)))

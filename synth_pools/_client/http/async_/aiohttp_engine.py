@@ -174,7 +174,8 @@ class _Places:
             if waiter.done() and not waiter.cancelled():
                 # Whoever was given a place and cannot use it passes it on.
                 self.give()
-            else:
+            elif waiter in self._waiting:
+                # Not so if a place came by between its cancellation and this.
                 self._waiting.remove(waiter)
             if not isinstance(error, TimeoutError):
                 raise
