@@ -25,7 +25,7 @@ _OTHERS = ("schema", "client", "model")
 # Waits for 15 seconds of silence.
 _WAITING = ("events.heartbeat",)
 # A scenario that speaks about more operations than these sends hundreds of requests.
-_FEW = 12
+_FEW = 20
 # Faults in the code of the second backend: no proxy is in the way.
 CODE_FAULTS = tuple(Fault(rule, "rule not kept", shown, ()) for rule, shown in RULES.items())
 BY_NAME = {fault.name: fault for fault in (*FAULTS, *CODE_FAULTS)}
