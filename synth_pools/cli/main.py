@@ -23,6 +23,8 @@ _NAMES = {"help_option_names": ["-h", "--help"]}
 # loaded when they are run: what one of them needs takes longer than all help does.
 WRITTEN: dict[str, tuple[str, str, str]] = {
     "serve": ("serve", "serve", "Serve container pools on this machine until ^C or SIGTERM."),
+    "demo": ("demo", "demo", "Show the whole chain in a few seconds."),
+    "top": ("top", "top", "Show pools, their rollouts and the queue, until ^C."),
     "run": ("fleet.run", "run_seeds", "Run a rollout for each seed on a pool."),
     "journal": ("fleet.journal", "journal", "Show and merge the journals of runs."),
     "backup": ("backup", "backup", "Copy the data of a backend to a new directory DIR."),
@@ -30,7 +32,14 @@ WRITTEN: dict[str, tuple[str, str, str]] = {
     "contract-test": ("contract", "contract_test", "Judge the backend at URL by the contract."),
     "contract-diff": ("contract_diff", "contract_diff", "Compare two OpenAPI documents."),
     "contract-judge": ("contract_traffic", "contract_judge", "Judge recorded traffic."),
-    "contract-proxy": ("contract_traffic", "contract_proxy", "Judge what passes a proxy."),
+    "contract-proxy": (
+        "contract_traffic",
+        "contract_proxy",
+        "Pass requests on to a backend, and judge it by them.",
+    ),
+    "config": ("config", "config", "Keep services and their keys under names."),
+    "doctor": ("doctor", "doctor", "Tell what is installed, and whether the service answers."),
+    "spec": ("spec", "spec", "Print the contract, openapi.yaml."),
     "commands": ("listing", "commands", "List all commands, with their options."),
     "completion": ("completion", "completion", "Print what completes commands in a shell."),
     "complete-ids": ("completion", "complete_ids_command", ""),

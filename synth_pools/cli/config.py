@@ -1,0 +1,156 @@
+"""`synth-pools config`: profiles, which are services under names of their own."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from synth_pools.cli.failures import CommandError, ExitStatus
+from synth_pools.cli.output import grid, write_text
+from synth_pools.cli.profiles import (
+    ProfileFile,
+    ServiceProfile,
+    check_name,
+    config_path,
+    forget_key,
+    read_profiles,
+    store_key,
+    write_profiles,
+)
+
+_LONGEST_KEY = 4096
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def config() -> None:
+    """Keep services and their keys under names.
+
+    A command uses the profile that --profile or SYNTH_PROFILE names, else the current one.
+    SYNTH_BACKEND_URL and SYNTH_API_KEY come before it, unless --profile names it. A key is sent to
+    the service of its profile alone.
+    """
+
+
+@config.command("set")
+@click.argument("name")
+@click.option("--url", metavar="URL", help="The service. [default: the hosted one]")
+@click.option("--key", metavar="-", help="Read the key from standard input, or ask for it: -.")
+@click.option(
+    "--key-file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Use the key in this file, which only its owner may read.",
+)
+@click.option("--keyring", is_flag=True, help="Keep the key in the keyring of the system.")
+def set_profile(
+    name: str, url: str | None, key: str | None, key_file: Path | None, keyring: bool
+) -> int:
+    """Add a profile, or change what is given of it.
+
+    The key is kept in a file that only its owner can read, or with --keyring in the keyring. It is
+    never a part of the command line, where others on this machine could read it.
+
+    \b
+    Example:
+      synth-pools config set local --url http://127.0.0.1:8080
+    """
+    check_name(name)
+    if key not in (None, "-"):
+        # Not repeated: it is a key.
+        raise CommandError("--key takes - alone, and reads the key from standard input")
+    if key is not None and key_file is not None:
+        raise CommandError("give --key - or --key-file, not both")
+    file = read_profiles()
+    former = file.profiles.get(name, ServiceProfile(name))
+    place, in_keyring = former.key_file, former.in_keyring
+    if key_file is not None:
+        place, in_keyring = str(key_file.expanduser().absolute()), False
+    elif key is not None:
+        place, in_keyring = store_key(name, _asked_key(), in_keyring=keyring), keyring
+    kept = former.url if url is None else url.strip()
+    write_profiles(file.with_profile(ServiceProfile(name, kept, place, in_keyring)))
+    return 0
+
+
+def _asked_key() -> str:
+    if sys.stdin.isatty():
+        text = str(click.prompt("API key", hide_input=True, err=True))
+    else:
+        text = sys.stdin.read(_LONGEST_KEY + 1)
+    key = text.strip()
+    if not key or len(key) > _LONGEST_KEY or not key.isascii() or not key.isprintable():
+        raise CommandError("what came is no key: printable ASCII characters, on one line")
+    return key
+
+
+@config.command("use")
+@click.argument("name")
+def use_profile(name: str) -> int:
+    """Make a profile the current one.
+
+    \b
+    Example:
+      synth-pools config use local
+    """
+    file = read_profiles()
+    _known(file, name)
+    write_profiles(ProfileFile(name, file.profiles))
+    return 0
+
+
+@config.command("list")
+def list_profiles() -> int:
+    """List the profiles; a star is at the current one. No key is shown.
+
+    \b
+    Example:
+      synth-pools config list
+    """
+    file = read_profiles()
+    rows = [
+        ["*" if one.name == file.current else "", one.name, one.url or "-", one.key_place]
+        for one in file.profiles.values()
+    ]
+    write_text(grid(["", "NAME", "URL", "KEY"], rows))
+    return 0
+
+
+@config.command("remove")
+@click.argument("name")
+def remove_profile(name: str) -> int:
+    """Remove a profile, and its key where this program has kept it.
+
+    \b
+    Example:
+      synth-pools config remove local
+    """
+    file = read_profiles()
+    profile = _known(file, name)
+    write_profiles(file.without_profile(name))
+    forget_key(profile)
+    return 0
+
+
+@config.command("path")
+def show_config_path() -> int:
+    """Print where the profiles are kept.
+
+    \b
+    Example:
+      synth-pools config path
+    """
+    write_text(f"{config_path()}\n")
+    return 0
+
+
+def _known(file: ProfileFile, name: str) -> ServiceProfile:
+    if name not in file.profiles:
+        # 3 ms, which a name without a mistake does without.
+        from difflib import get_close_matches
+
+        near = get_close_matches(name, file.profiles, 1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise CommandError(f"there is no profile {name[:64]!r}{hint}", ExitStatus.NOT_FOUND)
+    return file.profiles[name]

@@ -1,0 +1,119 @@
+"""`synth-pools doctor`: what is installed, which service is used, and whether it answers."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Iterator
+from email.utils import parsedate_to_datetime
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from typing import Any, NamedTuple
+
+import click
+
+from synth_pools import __version__
+from synth_pools.cli.connection import ServiceOptions, connection_options
+from synth_pools.cli.failures import CommandError, ExitStatus
+from synth_pools.cli.output import grid, write_text
+
+# What each extra is for, and a module by which it is recognised.
+_EXTRAS = {
+    "aiohttp": ("aiohttp", "the async client, several times faster"),
+    "cli": ("rich", "YAML and progress bars"),
+    "contract": ("schemathesis", "the contract tests"),
+    "keyring": ("keyring", "keys in the keyring"),
+    "local": ("uvicorn", "the local backend"),
+    "msgspec": ("msgspec", "faster decoding of large answers"),
+    "uvloop": ("uvloop", "a faster event loop of the backend"),
+}
+_MOST_SKEW_SECONDS = 60.0
+
+
+class CheckLine(NamedTuple):
+    """Line of the report.
+
+    Attributes:
+        status: What it means: `ok`, `-` for what may be missing, `wrong`.
+        subject: What was looked at.
+        finding: What was found, and what to do.
+    """
+
+    status: str
+    subject: str
+    finding: str
+
+
+@click.command()
+@connection_options
+def doctor(connection: ServiceOptions) -> int:
+    """Tell what is installed, which service is used, and whether it answers.
+
+    The key is found, used and not shown. Exit status: 0 all is well, else that of what is wrong.
+
+    \b
+    Example:
+      synth-pools doctor
+    """
+    lines = list(_installed())
+    status = ExitStatus.DONE
+    try:
+        found = connection.resolve()
+        lines.append(CheckLine("ok", "service", f"{found.url} (from {found.url_origin})"))
+        lines.append(CheckLine("ok", "key", f"from {found.key_origin}"))
+        lines += _service(connection)
+    except CommandError as error:
+        lines.append(CheckLine("wrong", "service", error.format_message()))
+        status = ExitStatus(error.exit_code)
+    if status is ExitStatus.DONE and any(line.status == "wrong" for line in lines):
+        status = ExitStatus.FAILED
+    write_text(grid(["", "", ""], lines).partition("\n")[2])
+    return status
+
+
+def _installed() -> Iterator[CheckLine]:
+    yield CheckLine("ok", "synth-pools", __version__)
+    yield CheckLine("ok", "python", f"{platform.python_version()} on {platform.platform()}")
+    for name in ("httpx", "click"):
+        yield CheckLine("ok", name, _version(name))
+    for extra, (module, purpose) in _EXTRAS.items():
+        if find_spec(module) is not None:
+            yield CheckLine("ok", f"extra {extra}", purpose)
+        else:
+            told = f"not installed: {purpose}: pip install 'synth-pools[{extra}]'"
+            yield CheckLine("-", f"extra {extra}", told)
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def _service(connection: ServiceOptions) -> Iterator[CheckLine]:
+    seen: list[Any] = []
+    begun = time.monotonic()
+    with connection.client(on_response=seen.append, max_retries=0) as client:
+        capabilities = client.get_capabilities()
+    took = (time.monotonic() - begun) * 1000
+    yield CheckLine("ok", "reachable", f"answered after {took:.0f} ms, the key is accepted")
+    features = capabilities.get("features")
+    if features:
+        yield CheckLine("ok", "features", ", ".join(map(str, features)))
+    yield from _clock(seen[-1].headers.get("date") if seen else None)
+
+
+def _clock(date: str | None) -> Iterator[CheckLine]:
+    try:
+        there = parsedate_to_datetime(date or "").timestamp()
+    except ValueError:
+        yield CheckLine("-", "clock", "the service does not say what time it is there")
+        return
+    skew = time.time() - there
+    if abs(skew) <= _MOST_SKEW_SECONDS:
+        yield CheckLine("ok", "clock", "that of the service, to a minute")
+        return
+    how = "ahead of" if skew > 0 else "behind"
+    told = f"{abs(skew):.0f} s {how} that of the service: set the clock of this machine"
+    yield CheckLine("wrong", "clock", told)

@@ -1,0 +1,166 @@
+"""Every command: its help, `commands`, `doctor`, `spec`, and completion."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from synth_pools.cli.completion import script_of
+from synth_pools.cli.listing import iter_commands
+from synth_pools.cli.main import WRITTEN, WRITTEN_IN_GROUPS, root
+from synth_pools.cli.operations.table import COMMANDS
+from synth_pools.local import LocalBackend
+from synth_pools.spec import spec_path
+from tests.cli.conftest import Command
+from tests.support.document import OPERATIONS
+from tests.support.recording import RecordingServer, Reply
+
+FOUND: list[dict[str, Any]] = list(
+    iter_commands(click.Context(root, info_name="synth-pools", **root.context_settings))
+)
+# Older than the rule; their help says what they are called with.
+WITHOUT_EXAMPLE = re.compile(r"serve|backup|compact|contract-\w+")
+
+
+def test_commands_lists_what_the_document_has(command: Command) -> None:
+    listed = json.loads(command("commands", "--output", "json").stdout)["commands"]
+    assert listed == FOUND
+    named = {operation: one for one in listed for operation in one["operations"]}
+    assert set(named) == set(OPERATIONS)
+    for name, one in named.items():
+        places = set(re.findall(r"{(\w+)}", OPERATIONS[name].path))
+        given = {argument["name"] for argument in one["arguments"]} | {
+            f"{flag.removeprefix('--')}_id" for option in one["options"] for flag in option["flags"]
+        }
+        assert places <= given, name
+        assert ("body" in given) == ("requestBody" in OPERATIONS[name].node), name
+    table = command("commands").stdout
+    assert f"pools list{' ' * 8}" in table
+
+
+@pytest.mark.parametrize("one", FOUND, ids=lambda one: one["command"])
+def test_every_command_has_help(one: dict[str, Any]) -> None:
+    assert one["help"]
+    if not WITHOUT_EXAMPLE.fullmatch(one["command"]):
+        assert f"synth-pools {one['command']}" in one["help"].partition("Example:\n")[2]
+
+
+def test_the_help_of_all_is_as_they_say_themselves() -> None:
+    by_name = {one["command"]: one for one in FOUND}
+    places = {
+        **WRITTEN,
+        **{f"{g} {n}": p for g, own in WRITTEN_IN_GROUPS.items() for n, p in own.items()},
+    }
+    for name, (_, _, short) in places.items():
+        if name in by_name and short:
+            first = " ".join(by_name[name]["help"].split())
+            assert first.split()[0] == short.split()[0], name
+
+
+def test_help_loads_neither_commands_nor_an_http_library(surroundings: dict[str, str]) -> None:
+    program = (
+        "import sys; from synth_pools.cli import run; status = run(['--help']);"
+        "print(sorted({'httpx', 'yaml', 'json', 'http.client', 'synth_pools.backend'}"
+        " & set(sys.modules)), status)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=surroundings,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stdout.splitlines()[-1] == "[] 0"
+
+
+def test_doctor(command: Command, backend: LocalBackend) -> None:
+    done = command("doctor")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"{backend.url} (from SYNTH_BACKEND_URL)" in done.stdout
+    assert backend.api_key not in done.stdout
+    for words in ("extra local", "reachable", "clock"):
+        assert words in done.stdout
+    wrong = command("doctor", SYNTH_API_KEY="wrong-key")
+    assert (wrong.returncode, "401" in wrong.stdout) == (4, True)
+    away = command("doctor", "--url", "http://127.0.0.1:9")
+    assert away.returncode == 5
+    late = Reply.json({"features": []}, date="Thu, 01 Jan 2015 00:00:00 GMT")
+    with RecordingServer(late) as server:
+        skewed = command("doctor", SYNTH_BACKEND_URL=server.url)
+    assert (skewed.returncode, "ahead of that of the service" in skewed.stdout) == (1, True)
+
+
+def test_spec(command: Command) -> None:
+    assert command("spec", "--path").stdout == f"{spec_path()}\n"
+    assert command("spec").stdout == spec_path().read_text()
+    assert json.loads(command("spec", "-o", "json").stdout)["openapi"] == "3.1.0"
+
+
+def test_top(command: Command, backend: LocalBackend) -> None:
+    with backend.client() as client:
+        pool = client.create_pool({"name": "top"})["id"]
+        client.create_rollout(pool, {"mode": "sync"})
+    done = command("top", "--once")
+    [line] = [line for line in done.stdout.splitlines() if line.startswith(pool)]
+    assert line.split()[1:] == ["active", "0", "0", "1", "0", "100%"]
+
+
+SHELLS = ("bash", "zsh", "fish")
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_the_script_is_one_of_its_shell(command: Command, shell: str, tmp_path: Path) -> None:
+    script = command("completion", shell).stdout
+    assert script == f"{script_of(shell)}\n"
+    assert "_SYNTH_POOLS_COMPLETE" in script
+    if shutil.which(shell):
+        path = tmp_path / "script"
+        path.write_text(script)
+        subprocess.run([shell, "-n", str(path)], check=True, timeout=60)
+
+
+def completed(command: Command, *words: str, **extra: str) -> list[str]:
+    line = {"COMP_WORDS": " ".join(["synth-pools", *words]), "COMP_CWORD": str(len(words))}
+    shell = {"_SYNTH_POOLS_COMPLETE": "bash_complete"}
+    done = command(**line, **shell, **extra)
+    return [one.partition(",")[2] for one in done.stdout.splitlines()]
+
+
+def test_words_are_completed(command: Command) -> None:
+    assert completed(command, "rol") == ["rollouts"]
+    assert "watch" in completed(command, "rollouts", "wa")
+    assert completed(command, "pools", "list", "--sta") == ["--state"]
+    assert completed(command, "pools", "list", "-o", "js") == ["json", "jsonl"]
+
+
+def test_ids_are_completed(command: Command, backend: LocalBackend) -> None:
+    with backend.client() as client:
+        client.create_pool({"id": "completed-pool", "name": "x"})
+        client.create_task("completed-pool", {"task_id": "completed-task"})
+    # What asks in the background is another process; the second time its answer is there.
+    first = completed(command, "pools", "get", "completed-p")
+    again = first or wait_for(lambda: completed(command, "pools", "get", "completed-p"))
+    assert again == ["completed-pool"]
+    ask = ("tasks", "delete", "completed-pool", "completed-")
+    assert wait_for(lambda: completed(command, *ask)) == ["completed-task"]
+
+
+def wait_for(found: Any) -> list[str]:
+    for _ in range(60):
+        if ids := found():
+            return list(ids)
+    raise AssertionError("no ids have come")
+
+
+def test_every_command_of_the_table_is_reached() -> None:
+    named = {one["command"] for one in FOUND}
+    assert {" ".join(filter(None, [row.group, row.name])) for row in COMMANDS} <= named
