@@ -101,8 +101,11 @@ class _Operation:
     @property
     def page_query(self) -> list[PropertyProtocol]:
         """The query parameters of a page: where it begins, and how long it is."""
-        wanted = ("after_sequence", "limit")
-        return [each for each in self.endpoint.query_parameters if each.python_name in wanted]
+        query = self.endpoint.query_parameters
+        if any(each.python_name == "after_sequence" for each in query):
+            # The only one of its positions that the pages themselves name.
+            return [each for each in query if each.python_name in ("after_sequence", "limit")]
+        return [each for each in query if each.python_name != "format_"]
 
     def _model(self, project: Project, document: dict[str, Any], media_type: str) -> Class | None:
         """Find the model of a successful answer of a media type: of a stream, that of one event."""

@@ -36,6 +36,7 @@ OperationId = Literal[
     "get_pool_container_program",
     "get_pool_container_task_info",
     "get_pool_container_taskset",
+    "get_pool_logs",
     "get_pool_metrics",
     "get_pool_urls",
     "get_queue_status",
@@ -60,6 +61,7 @@ OperationId = Literal[
     "replay_rollout",
     "resume_pool",
     "stream_global_rollout_events",
+    "stream_pool_events",
     "stream_rollout_events",
     "update_pool",
     "update_task",
@@ -372,6 +374,9 @@ OPERATIONS: dict[OperationId, Operation] = {
         "containers",
         "always",
     ),
+    "get_pool_logs": Operation(
+        "get_pool_logs", "GET", "/v1/pools/{pool_id}/logs", "pool_events", "always"
+    ),
     "get_pool_metrics": Operation(
         "get_pool_metrics", "GET", "/v1/pools/{pool_id}/metrics", "metrics", "always"
     ),
@@ -510,6 +515,9 @@ OPERATIONS: dict[OperationId, Operation] = {
         "/v1/rollouts/{rollout_id}/events",
         "agent_rollouts",
         "always",
+    ),
+    "stream_pool_events": Operation(
+        "stream_pool_events", "GET", "/v1/pools/{pool_id}/events", "pool_events", "always"
     ),
     "stream_rollout_events": Operation(
         "stream_rollout_events",

@@ -38,6 +38,7 @@ class Limits:
             in bytes; others wait, and clients that do not read theirs are disconnected for them.
         max_streams: Event streams that are open at once.
         max_streams_per_rollout: Event streams of one rollout at once.
+        max_streams_per_pool: Event streams of one pool at once, those of its rollouts aside.
         max_connections: Connections that are open at once.
         max_container_bytes: Size of the answer of a container, its artifacts included, in bytes.
         max_container_values: JSON values in the answer of a container.
@@ -76,6 +77,9 @@ class Limits:
     )
     max_streams: int = _limit(500, "Event streams that are open at once.")
     max_streams_per_rollout: int = _limit(100, "Event streams of one rollout at once.")
+    max_streams_per_pool: int = _limit(
+        200, "Event streams of one pool at once, those of its rollouts aside."
+    )
     max_connections: int = _limit(2000, "Connections that are open at once.")
     max_container_bytes: int = _limit(
         64 * _MIB, "Size of the answer of a container, its artifacts included."

@@ -14,7 +14,12 @@ from codegen import CodegenError, openapi32
 from synth_pools.spec import load_spec, spec_path
 
 REPO = Path(__file__).resolve().parents[2]
-STREAMS = ("/v1/pools/{pool_id}/rollouts/{rollout_id}/events", "/v1/rollouts/{rollout_id}/events")
+STREAMS = (
+    "/v1/pools/{pool_id}/rollouts/{rollout_id}/events",
+    "/v1/rollouts/{rollout_id}/events",
+    "/v1/pools/{pool_id}/events",
+)
+EXAMPLES = ("event_stream", "pool_event_stream")
 
 
 def derived() -> Any:
@@ -36,9 +41,10 @@ def test_a_stream_is_described_by_its_messages() -> None:
             "contentMediaType": "application/json",
             "contentSchema": {"$ref": "#/components/schemas/RolloutEvent"},
         }
-    example = derived()["components"]["examples"]["event_stream"]
-    assert example["serializedValue"].startswith("id: evt_")
-    assert "value" not in example
+    for name in EXAMPLES:
+        example = derived()["components"]["examples"][name]
+        assert example["serializedValue"].startswith("id: ")
+        assert "value" not in example
 
 
 def test_all_else_is_as_it_was() -> None:
@@ -49,7 +55,8 @@ def test_all_else_is_as_it_was() -> None:
             content = one["paths"][path]["get"]["responses"]["200"]["content"]
             del content["text/event-stream"]
     for one in (document, original):
-        del one["components"]["examples"]["event_stream"]
+        for name in EXAMPLES:
+            del one["components"]["examples"][name]
     assert document == original
 
 

@@ -15,6 +15,7 @@ from tests.support.document import OPERATIONS, SCHEMAS, SPEC
 TEXT = spec_path().read_text(encoding="utf-8")
 NAMESPACES = {
     "pools",
+    "pool_events",
     "metrics",
     "tasks",
     "rollouts",

@@ -179,6 +179,12 @@ _LATER: list[tuple[tuple[str, ...], tuple[Any, ...], Sent]] = [
         (R,),
         Sent("GET", f"/v1/rollouts/{R}/events?after_sequence=0&format=json&limit=200"),
     ),
+    (
+        ("get_pool_event_page", "event_page"),
+        (P,),
+        Sent("GET", f"/v1/pools/{P}/events?format=json&limit=200"),
+    ),
+    (("get_pool_logs", "logs"), (P,), Sent("GET", f"/v1/pools/{P}/logs?limit=1000")),
     (("list_image_releases",), (P,), Sent("GET", f"/v1/pools/{P}/runtime_image_releases")),
     (
         ("create_image_release",),

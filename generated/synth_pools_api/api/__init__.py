@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from . import containers as containers
     from . import image_releases as image_releases
     from . import metrics as metrics
+    from . import pool_events as pool_events
     from . import pools as pools
     from . import rollouts as rollouts
     from . import service as service
@@ -19,6 +20,7 @@ __all__ = (
     "containers",
     "image_releases",
     "metrics",
+    "pool_events",
     "pools",
     "rollouts",
     "service",
@@ -30,6 +32,7 @@ _MODULES = {
     "containers": "containers",
     "image_releases": "image_releases",
     "metrics": "metrics",
+    "pool_events": "pool_events",
     "pools": "pools",
     "rollouts": "rollouts",
     "service": "service",

@@ -39,7 +39,10 @@ if TYPE_CHECKING:
     from .pool_container import PoolContainer as PoolContainer
     from .pool_definition import PoolDefinition as PoolDefinition
     from .pool_error import PoolError as PoolError
+    from .pool_event_page import PoolEventPage as PoolEventPage
     from .pool_list import PoolList as PoolList
+    from .pool_log_line import PoolLogLine as PoolLogLine
+    from .pool_log_page import PoolLogPage as PoolLogPage
     from .pool_metrics import PoolMetrics as PoolMetrics
     from .pool_patch import PoolPatch as PoolPatch
     from .pool_process import PoolProcess as PoolProcess
@@ -76,10 +79,15 @@ if TYPE_CHECKING:
     from .rollout_timing import RolloutTiming as RolloutTiming
     from .rollout_usage import RolloutUsage as RolloutUsage
     from .rollout_validation import RolloutValidation as RolloutValidation
+    from .started_process import StartedProcess as StartedProcess
     from .stored_pool_config import StoredPoolConfig as StoredPoolConfig
     from .stream_global_rollout_events_format import (
         StreamGlobalRolloutEventsFormat as StreamGlobalRolloutEventsFormat,
     )
+    from .stream_pool_events_format import (
+        StreamPoolEventsFormat as StreamPoolEventsFormat,
+    )
+    from .stream_pool_events_start import StreamPoolEventsStart as StreamPoolEventsStart
     from .stream_rollout_events_format import (
         StreamRolloutEventsFormat as StreamRolloutEventsFormat,
     )
@@ -120,7 +128,10 @@ __all__ = (
     "PoolContainer",
     "PoolDefinition",
     "PoolError",
+    "PoolEventPage",
     "PoolList",
+    "PoolLogLine",
+    "PoolLogPage",
     "PoolMetrics",
     "PoolPatch",
     "PoolProcess",
@@ -157,8 +168,11 @@ __all__ = (
     "RolloutTiming",
     "RolloutUsage",
     "RolloutValidation",
+    "StartedProcess",
     "StoredPoolConfig",
     "StreamGlobalRolloutEventsFormat",
+    "StreamPoolEventsFormat",
+    "StreamPoolEventsStart",
     "StreamRolloutEventsFormat",
     "SubmissionMode",
     "Task",
@@ -198,7 +212,10 @@ _MODULES = {
     "PoolContainer": "pool_container",
     "PoolDefinition": "pool_definition",
     "PoolError": "pool_error",
+    "PoolEventPage": "pool_event_page",
     "PoolList": "pool_list",
+    "PoolLogLine": "pool_log_line",
+    "PoolLogPage": "pool_log_page",
     "PoolMetrics": "pool_metrics",
     "PoolPatch": "pool_patch",
     "PoolProcess": "pool_process",
@@ -235,8 +252,11 @@ _MODULES = {
     "RolloutTiming": "rollout_timing",
     "RolloutUsage": "rollout_usage",
     "RolloutValidation": "rollout_validation",
+    "StartedProcess": "started_process",
     "StoredPoolConfig": "stored_pool_config",
     "StreamGlobalRolloutEventsFormat": "stream_global_rollout_events_format",
+    "StreamPoolEventsFormat": "stream_pool_events_format",
+    "StreamPoolEventsStart": "stream_pool_events_start",
     "StreamRolloutEventsFormat": "stream_rollout_events_format",
     "SubmissionMode": "submission_mode",
     "Task": "task",

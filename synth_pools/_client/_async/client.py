@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Self
 from synth_pools._client._async.facade.agent_rollouts import AsyncAgentRolloutOperations
 from synth_pools._client._async.facade.containers import AsyncContainerOperations
 from synth_pools._client._async.facade.image_releases import AsyncImageReleaseOperations
+from synth_pools._client._async.facade.pool_events import AsyncPoolEventOperations
 from synth_pools._client._async.facade.pools import AsyncPoolOperations
 from synth_pools._client._async.facade.rollouts import AsyncRolloutOperations
 from synth_pools._client._async.facade.service import AsyncServiceOperations
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 
 class AsyncContainerPoolsClient(
     AsyncPoolOperations,
+    AsyncPoolEventOperations,
     AsyncTaskOperations,
     AsyncRolloutOperations,
     AsyncAgentRolloutOperations,

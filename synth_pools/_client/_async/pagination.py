@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from typing import Any, Self
 
-from synth_pools._client.events.pages import end_of_page
+from synth_pools._client.events.pages import end_of_log_page, end_of_page
 from synth_pools._client.pagination import next_cursor, page_items
 from synth_pools._client.runtime.async_.concurrency import AsyncPrefetch
 from synth_pools._client.runtime.async_.io import AsyncCloseable, AsyncFunction
@@ -71,6 +71,51 @@ class AsyncEventPages(AsyncCloseable):
     async def aclose(self) -> None:
         """End the iteration. Can be repeated."""
         await self._pages.aclose()
+
+
+class AsyncLogLines(AsyncCloseable):
+    """Lines that the processes of a pool write, until it is archived and none of them runs.
+
+    Iterating raises what asking for a page of them raises.
+    """
+
+    __slots__ = ("_lines",)
+
+    def __init__(
+        self,
+        fetch: AsyncFunction[[str | None], dict[str, Any]],
+        sleep: AsyncFunction[[float], None],
+        cursor: str | None,
+        poll_interval: float,
+    ) -> None:
+        self._lines = _log_lines(fetch, sleep, cursor, poll_interval)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> dict[str, Any]:
+        return await self._lines.__anext__()
+
+    async def aclose(self) -> None:
+        """End the iteration. Can be repeated."""
+        await self._lines.aclose()
+
+
+async def _log_lines(
+    fetch: AsyncFunction[[str | None], dict[str, Any]],
+    sleep: AsyncFunction[[float], None],
+    position: str | None,
+    poll_interval: float,
+) -> AsyncGenerator[dict[str, Any], None]:
+    while True:
+        end = end_of_log_page(page := await fetch(position))
+        for line in page["lines"]:
+            yield line
+        if end.is_last:
+            return
+        if not end.has_more:
+            await sleep(poll_interval)
+        position = end.next_cursor
 
 
 async def _event_pages(

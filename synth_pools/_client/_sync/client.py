@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Self
 from synth_pools._client._sync.facade.agent_rollouts import AgentRolloutOperations
 from synth_pools._client._sync.facade.containers import ContainerOperations
 from synth_pools._client._sync.facade.image_releases import ImageReleaseOperations
+from synth_pools._client._sync.facade.pool_events import PoolEventOperations
 from synth_pools._client._sync.facade.pools import PoolOperations
 from synth_pools._client._sync.facade.rollouts import RolloutOperations
 from synth_pools._client._sync.facade.service import ServiceOperations
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 
 class ContainerPoolsClient(
     PoolOperations,
+    PoolEventOperations,
     TaskOperations,
     RolloutOperations,
     AgentRolloutOperations,

@@ -1,22 +1,24 @@
 # Derived by `make generate`. Change the file that it comes from:
 # synth_pools/_client/_async/event_stream.py
 
-"""Event stream of a rollout: an iterator that resumes until the rollout ends."""
+"""Event stream of a rollout or a pool: an iterator that resumes until its subject ends."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Generator, Iterator
-from typing import Any
+from collections.abc import Callable, Generator, Iterator
+from typing import Any, NamedTuple
 
 from synth_pools._client._sync.transport import Transport
 from synth_pools._client.events.position import (
     TERMINAL_EVENTS,
+    PoolPosition,
     Position,
     broken_stream,
     event_name,
     is_final,
+    is_pool_over,
 )
 from synth_pools._client.events.sse import EventStreamDecoder
 from synth_pools._client.http.messages import ExchangeError
@@ -46,19 +48,46 @@ _LONGEST_ASKED_SECONDS = 60.0
 _SHORTEST_SECONDS = 0.05
 
 
-_SUMMARIES: dict[str, OperationId] = {
-    "stream_rollout_events": "get_rollout_summary",
-    "stream_global_rollout_events": "get_global_rollout_summary",
+class _Subject(NamedTuple):
+    """Subject of the events of a stream, and how its end is known.
+
+    Attributes:
+        word: The subject, for messages.
+        look: The operation that says whether it has ended.
+        path: What its path ends with, in the place of ``/events``.
+        has_ended: Whether what it answers is of one that has ended.
+        last: The types of events that are the last one.
+    """
+
+    word: str
+    look: OperationId
+    path: str
+    has_ended: Callable[[dict[str, Any]], bool]
+    last: frozenset[str]
+
+
+_SUBJECTS: dict[str, _Subject] = {
+    "stream_rollout_events": _Subject(
+        "rollout", "get_rollout_summary", "/summary", is_final, TERMINAL_EVENTS
+    ),
+    "stream_global_rollout_events": _Subject(
+        "rollout", "get_global_rollout_summary", "/summary", is_final, TERMINAL_EVENTS
+    ),
+    "stream_pool_events": _Subject("pool", "get_pool", "", is_pool_over, frozenset()),
 }
 
 
 class EventStream(Closeable):
-    """The events of a rollout, in order, each one the service's own JSON object.
+    """The events of a rollout or a pool, in order, each one the service's own JSON object.
 
     The request is sent when the first event is asked for. A stream that breaks is taken up again
     after the last event that was seen, so that none comes twice and none is missing; it ends with
-    the rollout's last event. The connection is given back when the stream ends, when it is closed,
-    when a ``with`` block around it is left, and when it is dropped.
+    the rollout's last event, or once the pool is archived and all of its rollouts have ended. The
+    connection is given back when the stream ends, when it is closed, when a ``with`` block around
+    it is left, and when it is dropped.
+
+    Attributes:
+        cursor: Where another stream goes on after the last event; None before the first one.
 
     Iterating raises:
         APIStatusError: The service answered with an error.
@@ -72,7 +101,7 @@ class EventStream(Closeable):
         ClientClosedError: The client is closed.
     """
 
-    __slots__ = ("_events", "_interrupt")
+    __slots__ = ("_events", "_interrupt", "_position")
 
     def __init__(
         self,
@@ -84,7 +113,16 @@ class EventStream(Closeable):
     ) -> None:
         # `until`: when it ends although the rollout does not, by the transport's clock.
         self._interrupt = Interrupt()
-        self._events = _Reader(transport, operation, call, until, self._interrupt).events()
+        cursor = call.get("params", {}).get("cursor")
+        cursor = cursor or call.get("headers", {}).get("Last-Event-ID")
+        of_pool = operation == "stream_pool_events"
+        self._position = position = PoolPosition(cursor) if of_pool else Position(cursor)
+        reader = _Reader(transport, operation, call, position, until, self._interrupt)
+        self._events = reader.events()
+
+    @property
+    def cursor(self) -> str | None:
+        return self._position.cursor
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         # Not itself: a loop over it would come here for each event only to be passed on.
@@ -121,17 +159,17 @@ class _Reader:
         transport: Transport,
         operation: OperationId,
         call: Call,
+        position: Position,
         until: float | None,
         interrupt: Interrupt,
     ) -> None:
         self._transport = transport
         self._interrupt = interrupt
         self._operation: OperationId = operation
+        self._subject = _SUBJECTS[operation]
         self._call = call
         self._until = until
-        self._position = Position(
-            call.get("params", {}).get("cursor") or call.get("headers", {}).get("Last-Event-ID")
-        )
+        self._position = position
         self._connected = False
         # Since the last one that brought something new.
         self._failed_attempts = 0
@@ -145,7 +183,7 @@ class _Reader:
         # No loop over `Attempts`, which count until the first that succeeds: here a connection
         # hands out events before it fails, these make the next one the first again, and it may fail
         # by an end without an error, or end in time without counting.
-        position = self._position
+        position, subject = self._position, self._subject
         while not self._interrupt.is_stopped and not self._is_late(_SHORTEST_SECONDS):
             before, heard, late = position.events, False, False
             failure: SynthPoolsError | None = None
@@ -180,7 +218,7 @@ class _Reader:
                                         if not position.is_new(value, own, kind):
                                             continue
                                     # Before it is handed out: whoever gets it may change it.
-                                    last = event_name(value, kind) in TERMINAL_EVENTS
+                                    last = event_name(value, kind) in subject.last
                                     yield value
                                     if last:
                                         response.finish()
@@ -189,6 +227,9 @@ class _Reader:
                                 if problem.strip():
                                     raise _no_json(self._transport, problem)
                             heard = True
+                            if not subject.last and decoder.last_event_id:
+                                # A position without an event moves a reader of a pool, too.
+                                stream_id = position.cursor = decoder.last_event_id
                             if self._patience and self._is_late(self._patience):
                                 late = True
                                 break
@@ -247,17 +288,18 @@ class _Reader:
 
     def _is_all(self, before: int) -> bool:
         """Check that a stream that ended without a last event was read to its end."""
-        url = self._call["url"].removesuffix("events") + "summary"
+        subject = self._subject
+        url = self._call["url"].removesuffix("/events") + subject.path
         transport = self._transport
         if self._until is not None:
             left = max(_SHORTEST_SECONDS, self._until - transport.clock())
             limit = min(left, transport.config.deadline or left)
             transport = transport.with_config(dataclasses.replace(transport.config, deadline=limit))
         try:
-            summary = transport.request(_SUMMARIES[self._operation], {"method": "get", "url": url})
+            summary = transport.request(subject.look, {"method": "get", "url": url})
         except (APIConnectionError, APIStatusError, ResponseDecodeError):
             return False
-        if not isinstance(summary, dict) or not is_final(summary):
+        if not isinstance(summary, dict) or not subject.has_ended(summary):
             return False
         at_last = self._position.is_at(summary.get("last_event"))
         if at_last is None and self._position.events == before:
@@ -273,8 +315,9 @@ class _Reader:
         if isinstance(failure, ClientClosedError):
             raise failure
         if not isinstance(failure, APIConnectionError | APIStatusError):
+            word = self._subject.word
             failure = APIConnectionError(
-                f"GET {self._call['url']} -> the event stream ended before its rollout did",
+                f"GET {self._call['url']} -> the event stream ended before its {word} did",
                 method="GET",
                 url=transport.config.base_url + self._call["url"],
                 path=self._call["url"],

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Any, Self
 
-from synth_pools._client.events.pages import end_of_page
+from synth_pools._client.events.pages import end_of_log_page, end_of_page
 from synth_pools._client.pagination import next_cursor, page_items
 from synth_pools._client.runtime.sync_.concurrency import Prefetch
 from synth_pools._client.runtime.sync_.io import Closeable, Function
@@ -74,6 +74,51 @@ class EventPages(Closeable):
     def close(self) -> None:
         """End the iteration. Can be repeated."""
         self._pages.close()
+
+
+class LogLines(Closeable):
+    """Lines that the processes of a pool write, until it is archived and none of them runs.
+
+    Iterating raises what asking for a page of them raises.
+    """
+
+    __slots__ = ("_lines",)
+
+    def __init__(
+        self,
+        fetch: Function[[str | None], dict[str, Any]],
+        sleep: Function[[float], None],
+        cursor: str | None,
+        poll_interval: float,
+    ) -> None:
+        self._lines = _log_lines(fetch, sleep, cursor, poll_interval)
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> dict[str, Any]:
+        return self._lines.__next__()
+
+    def close(self) -> None:
+        """End the iteration. Can be repeated."""
+        self._lines.close()
+
+
+def _log_lines(
+    fetch: Function[[str | None], dict[str, Any]],
+    sleep: Function[[float], None],
+    position: str | None,
+    poll_interval: float,
+) -> Generator[dict[str, Any], None]:
+    while True:
+        end = end_of_log_page(page := fetch(position))
+        for line in page["lines"]:
+            yield line
+        if end.is_last:
+            return
+        if not end.has_more:
+            sleep(poll_interval)
+        position = end.next_cursor
 
 
 def _event_pages(

@@ -23,6 +23,8 @@ TERMINAL_EVENTS = frozenset(
     {"rollout.completed", "rollout.failed", "rollout.cancelled", "rollout.succeeded"}
 )
 FINAL_STATES = frozenset({"completed", "failed", "cancelled", "succeeded", "error"})
+# Of a pool that is no more.
+LOST_STATES = frozenset({"archived", "deleted"})
 _HEARTBEAT = "heartbeat"
 
 
@@ -30,6 +32,11 @@ def is_final(thing: dict[str, Any]) -> bool:
     """Check that a rollout, or its summary, is in a final state."""
     state = thing.get("status", thing.get("state"))
     return isinstance(state, str) and state in FINAL_STATES
+
+
+def is_pool_over(pool: dict[str, Any]) -> bool:
+    """Check that a pool is archived."""
+    return pool.get("status", pool.get("state")) in LOST_STATES
 
 
 def event_name(event: Any, kind: str = "message") -> str:
@@ -179,6 +186,42 @@ class Position:
                 return False
         self._sifting = False
         return True
+
+
+class PoolPosition(Position):
+    """Position of a reader in the events of a pool, each of which has an id of the stream's own.
+
+    Args:
+        cursor: Where to begin; None for what the call says.
+    """
+
+    __slots__ = ()
+
+    def reconnected(self) -> None:
+        """Note that the stream is read again, from `cursor` on."""
+        self.steady = False
+        self.text = ""
+
+    def is_new(self, event: Any, stream_id: str, kind: str) -> bool:
+        """Check that an event is not the last one that was seen, and move the position behind it.
+
+        Args:
+            event: The service's object.
+            stream_id: The id that the stream gave this event; empty where it gave none.
+            kind: The type that the stream gave it.
+        """
+        del event, kind
+        if stream_id and stream_id == self.cursor:
+            return False
+        self.events += 1
+        self.steady = True
+        self.cursor = stream_id or self.cursor
+        return True
+
+    def is_at(self, event: Any) -> bool | None:
+        """Return None: no event of a pool says that it is the last one."""
+        del event
+        return None
 
 
 def broken_stream(

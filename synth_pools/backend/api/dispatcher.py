@@ -107,7 +107,7 @@ class _Exchange:
             return
         if isinstance(response, EventStreamResponse):
             try:
-                with self._services.streams.place(response.rollout_id):
+                with self._services.streams.place(response.subject):
                     await self._send_events(response)
                 return
             except ApiError as error:

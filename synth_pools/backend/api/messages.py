@@ -13,6 +13,7 @@ from ..domain import json_text
 from ..domain.openapi import Operation
 from ..server.byte_budget import Reservation
 from ..services import Services
+from ..storage.event_logs import Subject
 
 
 @dataclass(slots=True)
@@ -77,7 +78,7 @@ class BytesResponse:
 class EventStreamResponse:
     """A stream of server-sent events."""
 
-    rollout_id: str
+    subject: Subject
     pieces: AsyncGenerator[bytes, None]
 
 

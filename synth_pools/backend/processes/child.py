@@ -5,48 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import re
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import psutil
 
 from ..domain import clock
-from ..domain.json_text import spellings
 from .discovery import ProcessIdentity, tagger
+from .output import ProcessOutput
 
 _READ_SECONDS = 0.5
-
-_KEPT_BYTES = 16 * 1024
-_LINES = 40
-_LINE_CHARACTERS = 500
-
-
-class OutputTail:
-    """The last lines that a process wrote, in bounded memory."""
-
-    def __init__(self) -> None:
-        self._kept = bytearray()
-        self._is_cut = False
-
-    def feed(self, data: bytes) -> None:
-        self._kept += data[-_KEPT_BYTES:]
-        if len(self._kept) > 2 * _KEPT_BYTES or len(data) > _KEPT_BYTES:
-            # Not at every write: moving the kept bytes each time would cost more than they do.
-            del self._kept[:-_KEPT_BYTES]
-            self._is_cut = True
-
-    def lines(self, secret: str | None = None) -> list[str]:
-        """Give the lines as people may see them; `secret`, the process's key, is masked."""
-        text = self._kept.decode("utf-8", "replace")
-        if self._is_cut:
-            # The rest of a line; it may also be the rest of the secret.
-            text = text.partition("\n")[2]
-        if secret:
-            text = re.sub(spellings(secret), "***", text)
-        lines = (_readable(line)[:_LINE_CHARACTERS] for line in text.splitlines())
-        return [line for line in lines if line][-_LINES:]
 
 
 class Child:
@@ -54,7 +24,7 @@ class Child:
 
     def __init__(
         self, transport: asyncio.SubprocessTransport, protocol: _Protocol, known: ProcessIdentity
-    ):
+    ) -> None:
         self._transport = transport
         self._exited = protocol.exited
         self._all_read = protocol.all_read
@@ -65,7 +35,12 @@ class Child:
 
     @classmethod
     async def spawn(
-        cls, arguments: Sequence[str], env: Mapping[str, str], cwd: str | None, marker: str
+        cls,
+        arguments: Sequence[str],
+        env: Mapping[str, str],
+        cwd: str | None,
+        marker: str,
+        output: ProcessOutput,
     ) -> Child:
         """Start a process in a session of its own.
 
@@ -74,6 +49,7 @@ class Child:
             env: Its whole environment.
             cwd: Its working directory; None for ours.
             marker: The marker in its environment, by which it is found again.
+            output: Where what it writes goes.
 
         Raises:
             OSError: There is no such program, or it cannot be run.
@@ -81,7 +57,7 @@ class Child:
         """
         tag = tagger(marker)
         transport, protocol = await asyncio.get_running_loop().subprocess_exec(
-            _Protocol,
+            partial(_Protocol, output),
             *arguments,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -92,6 +68,7 @@ class Child:
             start_new_session=True,
             preexec_fn=tag,
         )
+        protocol.exited.add_done_callback(lambda _: output.end(transport.get_returncode()))
         pid = transport.get_pid()
         is_tagged = tag is not None
         known = ProcessIdentity(pid, _started(pid), marker, is_child=True, is_tagged=is_tagged)
@@ -130,8 +107,8 @@ class Child:
 
 
 class _Protocol(asyncio.SubprocessProtocol):
-    def __init__(self) -> None:
-        self.output = OutputTail()
+    def __init__(self, output: ProcessOutput) -> None:
+        self.output = output
         # In seconds since 1970.
         self.exited_at: float | None = None
         loop = asyncio.get_running_loop()
@@ -144,6 +121,7 @@ class _Protocol(asyncio.SubprocessProtocol):
 
     def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
         del fd, exc
+        self.output.flush()
         if not self.all_read.done():
             self.all_read.set_result(None)
 
@@ -159,7 +137,3 @@ def _started(pid: int) -> float:
     except psutil.Error:
         # It is over already, and nobody will have to find it.
         return clock.unix_time()
-
-
-def _readable(line: str) -> str:
-    return "".join(c for c in line if c.isprintable() or c == "\t").rstrip()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import os
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
@@ -67,7 +68,9 @@ class PoolProcesses:
             self._has_been_up = False
         self._drain_replicas(len(self._replicas) - capacity)
         while spec is not None and len(self._replicas) < capacity:
-            self._replicas.append(Replica(self._pool_id, spec, self._context, self, self._starts))
+            self._replicas.append(
+                Replica(self._pool_id, spec, self._context, self, self._starts, self._free_number())
+            )
 
     def end_when_drained(self, drained: Callable[[], Awaitable[None]]) -> None:
         """End all replicas when `drained` returns, unless `scale` is called before."""
@@ -107,6 +110,10 @@ class PoolProcesses:
         # While others are up the pool can do without it; so it can wait for one that was up.
         if self._spec is not None and not self._has_been_up:
             self._on_failed(self._spec, failure)
+
+    def _free_number(self) -> int:
+        taken = {one.number for one in (*self._replicas, *self._draining_replicas.values())}
+        return next(number for number in itertools.count() if number not in taken)
 
     def _drain_replicas(self, number: int) -> None:
         """Drain and end so many, those first that are not healthy."""

@@ -18,6 +18,7 @@ from ..settings import Settings
 from .child import Child
 from .discovery import ProcessTable
 from .failures import ProcessFailure
+from .output import OutputLogs
 from .ports import HOST, Ports
 from .registry import ProcessRegistry
 from .spec import ProcessSpec, environment
@@ -46,6 +47,7 @@ class ReplicaContext:
     registry: ProcessRegistry
     ports: Ports
     table: ProcessTable
+    logs: OutputLogs
 
     async def clear(self, instances: Iterable[Instance]) -> None:
         """End the processes of these instances, with all that they started, and forget them."""
@@ -89,6 +91,9 @@ class Replica:
     """One place for a process; it starts at once, and goes on until `stop` or `drain`.
 
     Its `instance` is left for `ReplicaContext.clear`.
+
+    Attributes:
+        number: Its number among those of the pool.
     """
 
     def __init__(
@@ -98,7 +103,9 @@ class Replica:
         context: ReplicaContext,
         owner: ReplicaListener,
         starts: asyncio.Semaphore,
+        number: int,
     ) -> None:
+        self.number = number
         self._pool_id = pool_id
         self._spec = spec
         self._context = context
@@ -208,7 +215,15 @@ class Replica:
             key = container_key(spec.key_env, instance.url, context.settings).reveal()
         marker = context.registry.new_marker()
         variables = environment(spec, instance.port, marker, os.environ, key)
-        return await Child.spawn(spec.arguments(instance.port), variables, spec.cwd, marker)
+        arguments = spec.arguments(instance.port)
+        output = context.logs.open(self._pool_id, self.number, key)
+        try:
+            child = await Child.spawn(arguments, variables, spec.cwd, marker, output)
+        except BaseException:
+            output.end(None)
+            raise
+        output.start(child.pid, instance.url)
+        return child
 
     async def _get_healthy(
         self, instance: Instance, child: Child, deadline: float
@@ -221,7 +236,7 @@ class Replica:
             if remaining <= 0:
                 seconds = f"{self._spec.start_seconds:g} seconds"
                 message = f"The process was not healthy within {seconds}: {fault}"
-                return ProcessFailure(message, None, self._output(child))
+                return ProcessFailure(message, None, tuple(child.output.last_lines()))
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(remaining):
                     fault = await self._context.balancer.fault(self._pool_id, instance.url)
@@ -253,7 +268,7 @@ class Replica:
                 well_at = loop.time()
             elif loop.time() - well_at > self._spec.start_seconds:
                 message = f"The process runs and does not work: {member.last_error}"
-                return ProcessFailure(message, None, self._output(child))
+                return ProcessFailure(message, None, tuple(child.output.last_lines()))
         # At once: what is sent to it now finds nobody.
         self._is_down(instance, "The process has ended.")
         return await self._ended(child, "though nobody had asked it to")
@@ -276,8 +291,4 @@ class Replica:
         await child.read_rest()
         code = child.exit_code or 0
         how = f"was ended by signal {-code}" if code < 0 else f"ended with status {code}"
-        return ProcessFailure(f"The process {how}, {when}.", code, self._output(child))
-
-    def _output(self, child: Child) -> tuple[str, ...]:
-        name = self._spec.key_env
-        return tuple(child.output.lines(None if name is None else os.environ.get(name)))
+        return ProcessFailure(f"The process {how}, {when}.", code, tuple(child.output.last_lines()))

@@ -17,6 +17,7 @@ from ..storage.database import Database, Transaction
 from ..storage.pools import Pool
 from .discovery import ProcessTable
 from .failures import NOT_ALLOWED, ProcessFailure, not_allowed
+from .output import OutputLogs
 from .pool import PoolProcesses
 from .ports import Ports
 from .registry import ProcessRegistry
@@ -32,6 +33,9 @@ class Processes:
     `follow` is called after the commit of every change of a pool, in the event loop. It moves
     pools from `warming` to `active` or `failed`, and holds the queues of those that are not active.
     Before anything else: `end_leftovers`, then `begin`.
+
+    Attributes:
+        logs: What they wrote.
     """
 
     def __init__(
@@ -41,7 +45,10 @@ class Processes:
         self._scheduler = scheduler
         self._may_start = settings.allow_processes
         self._registry = ProcessRegistry(database, settings.data_dir)
-        self._context = ReplicaContext(settings, balancer, self._registry, Ports(), ProcessTable())
+        self.logs = OutputLogs()
+        self._context = ReplicaContext(
+            settings, balancer, self._registry, Ports(), ProcessTable(), self.logs
+        )
         self._pools: dict[str, PoolProcesses] = {}
         self._background: set[asyncio.Task[None]] = set()
         self._closing = False

@@ -11,6 +11,7 @@ from ..domain import clock
 from ..domain.errors import ApiError
 from ..limits import Limits
 from ..storage.database import Executes
+from ..storage.event_logs import Subject
 from ..storage.pools import Pool
 from ..storage.queue_counts import number_of
 
@@ -136,32 +137,34 @@ class QueueRoom:
 
 
 class StreamLimit:
-    """Limit on open event streams, of all rollouts and of each."""
+    """Limit on open event streams: on all, and on those of each rollout and pool."""
 
     def __init__(self, limits: Limits) -> None:
-        self._limits = limits
-        self._of: Counter[str] = Counter()
+        self._most = limits.max_streams
+        self._most_of = {
+            "rollout": limits.max_streams_per_rollout,
+            "pool": limits.max_streams_per_pool,
+        }
+        self._of: Counter[Subject] = Counter()
 
     def __len__(self) -> int:
         return self._of.total()
 
     @contextlib.contextmanager
-    def place(self, rollout_id: str) -> Iterator[None]:
-        """Hold a place for a stream of this rollout while the block runs; 429 if there is none."""
-        limits = self._limits
-        if self._of[rollout_id] >= limits.max_streams_per_rollout:
-            most = limits.max_streams_per_rollout
-            raise _too_many_streams(f"{most} event streams of this rollout are open.", most)
-        if len(self) >= limits.max_streams:
-            most = limits.max_streams
-            raise _too_many_streams(f"{most} event streams are open.", most)
-        self._of[rollout_id] += 1
+    def place(self, subject: Subject) -> Iterator[None]:
+        """Hold a place for a stream of its events while the block runs; 429 if there is none."""
+        most = self._most_of[subject.kind]
+        if self._of[subject] >= most:
+            raise _too_many_streams(f"{most} event streams of this {subject.kind} are open.", most)
+        if len(self) >= self._most:
+            raise _too_many_streams(f"{self._most} event streams are open.", self._most)
+        self._of[subject] += 1
         try:
             yield
         finally:
-            self._of[rollout_id] -= 1
-            if not self._of[rollout_id]:
-                del self._of[rollout_id]
+            self._of[subject] -= 1
+            if not self._of[subject]:
+                del self._of[subject]
 
 
 def _full(code: str, message: str, most: int, rate: CompletionRate) -> ApiError:

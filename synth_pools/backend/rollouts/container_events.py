@@ -78,9 +78,8 @@ class AgentEvents:
         return await self._database.write_until_stored(append, inline=True)
 
     def _append(self, texts: list[str], tx: Transaction) -> None:
-        for text in texts:
-            rollouts.report_agent(tx, self._rollout_id, text)
-        tx.after_commit(lambda: self._notifier.notify(self._rollout_id))
+        pool_id = rollouts.report_agent(tx, self._rollout_id, texts)
+        tx.after_commit(partial(self._notifier.notify, self._rollout_id, pool_id))
 
 
 class ContainerEvents:

@@ -1,4 +1,4 @@
-"""Event feed of a rollout: any number of readers, each at its own place.
+"""Event feed of a rollout or a pool: any number of readers, each at its own place.
 
 Readers are woken, never fed: what they show they read from the database, so they show what is
 stored, in order, and a slow one costs no memory. Readers at the same place share the bytes that the
@@ -13,10 +13,9 @@ from collections import OrderedDict
 from collections.abc import AsyncGenerator, Iterator
 
 from ..domain.errors import ApiError
-from ..storage import events as stored_events
 from ..storage.database import Database, Row
-from ..storage.events import Piece
-from ..storage.rollouts import FINAL, find_head
+from ..storage.event_logs import EventLog, Piece, Subject
+from ..storage.events import HEARTBEAT
 from .end_waiters import EndWaiter, EndWaiters
 
 # How many are woken before others have their turn.
@@ -25,24 +24,25 @@ _WOKEN_AT_ONCE = 16
 # together.
 _SHARE = 0.1
 _LONGEST_REST = 0.25
-# Of bytes that readers may share, of all rollouts together.
+# Of bytes that readers may share, of all logs together; each piece is counted with what keeps it.
 _SHARED_BYTES = 8 * 1024 * 1024
+_BYTES_BESIDE = 512
 
 
 class _Readers:
-    """Readers of the events of one rollout, woken some at a time."""
+    """Readers of the events of one rollout or pool, woken some at a time."""
 
     def __init__(self) -> None:
         self.waiting: dict[asyncio.Event, None] = {}
-        # Up to which event somebody has read; what ends there may be shared though it is short.
-        self.last_sequence = 0
+        # Up to which position somebody has read; what ends there may be shared though it is short.
+        self.furthest = 0
         # Where there was nothing to read since the last change.
-        self.empty_after: int | None = None
+        self.empty_at: int | None = None
         self._has_changed = False
         self._is_waking = False
 
     def notify(self) -> None:
-        self.empty_after = None
+        self.empty_at = None
         self._has_changed = True
         if not self._is_waking:
             self._is_waking = True
@@ -77,9 +77,9 @@ class RolloutNotifier:
 
     def __init__(self) -> None:
         # Those who read all events, and those who want to know of the end.
-        self._readers: dict[str, _Readers] = {}
+        self._readers: dict[Subject, _Readers] = {}
         self._end_waiters = EndWaiters()
-        self._pieces: OrderedDict[tuple[str, int], Piece] = OrderedDict()
+        self._pieces: OrderedDict[tuple[Subject, str, int], Piece] = OrderedDict()
         self._shared_bytes = 0
 
     def __len__(self) -> int:
@@ -87,9 +87,9 @@ class RolloutNotifier:
         return reading + len(self._end_waiters)
 
     @contextlib.contextmanager
-    def read(self, rollout_id: str) -> Iterator[tuple[_Readers, asyncio.Event]]:
-        """Yield all readers of a rollout, and an event that is set soon after every change."""
-        readers = self._readers.setdefault(rollout_id, _Readers())
+    def read(self, subject: Subject) -> Iterator[tuple[_Readers, asyncio.Event]]:
+        """Yield all readers of a rollout or pool, and an event that is set after every change."""
+        readers = self._readers.setdefault(subject, _Readers())
         changed = asyncio.Event()
         readers.waiting[changed] = None
         try:
@@ -97,96 +97,118 @@ class RolloutNotifier:
         finally:
             readers.waiting.pop(changed)
             if not readers.waiting:
-                self._readers.pop(rollout_id, None)
+                self._readers.pop(subject, None)
 
     def end_waiter(self) -> EndWaiter:
         """Return a waiter for the end of a rollout that is about to be admitted."""
         return EndWaiter(self._end_waiters)
 
-    def notify(self, rollout_id: str) -> None:
-        """Wake those who read the events of a rollout."""
-        readers = self._readers.get(rollout_id)
-        if readers is not None:
-            readers.notify()
+    def notify(self, rollout_id: str, pool_id: str) -> None:
+        """Wake those who read the events of a rollout, or of its pool."""
+        if self._readers:
+            self._notify(Subject("rollout", rollout_id))
+            self._notify(Subject("pool", pool_id))
+
+    def notify_pool(self, pool_id: str) -> None:
+        """Wake those who read the events of a pool."""
+        self._notify(Subject("pool", pool_id))
 
     def notify_end(self, rollout: Row) -> None:
         """Wake those who read the events of a rollout, and hand it to all who wait for its end."""
-        self.notify(rollout["id"])
+        self.notify(rollout["id"], rollout["pool_id"])
         self._end_waiters.hand_out(rollout)
 
-    def shared(self, rollout_id: str, position: int, last_sequence: int) -> Piece | None:
+    def shared(self, log: EventLog, position: int, furthest: int) -> Piece | None:
         """Return what another reader has read after a position.
 
         Args:
-            rollout_id: The rollout.
-            position: The number of the last event that the reader has seen.
-            last_sequence: The number of the last event that anybody has seen: a piece that ends
-                earlier and is short is no use, since there is more to be read at once by now.
+            log: The log.
+            position: The position that the reader has come to.
+            furthest: The position that any has come to: a piece that ends earlier and is short is
+                no use, since there is more to be read at once by now.
         """
-        piece = self._pieces.get((rollout_id, position))
-        if piece is None or not (piece.is_full or piece.last_sequence >= last_sequence):
+        place = (log.subject, log.selection, position)
+        piece = self._pieces.get(place)
+        if piece is None or not (piece.is_full or piece.end >= furthest):
             return None
-        self._pieces.move_to_end((rollout_id, position))
+        self._pieces.move_to_end(place)
         return piece
 
-    def share(self, rollout_id: str, position: int, piece: Piece) -> None:
+    def share(self, log: EventLog, position: int, piece: Piece) -> None:
         """Keep a piece for other readers; the one that was not used for longest goes."""
-        former = self._pieces.pop((rollout_id, position), None)
-        self._shared_bytes += len(piece.data) - (0 if former is None else len(former.data))
-        self._pieces[rollout_id, position] = piece
+        place = (log.subject, log.selection, position)
+        former = self._pieces.pop(place, None)
+        self._shared_bytes += _size(piece) - (0 if former is None else _size(former))
+        self._pieces[place] = piece
         while self._shared_bytes > _SHARED_BYTES:
             _, gone = self._pieces.popitem(last=False)
-            self._shared_bytes -= len(gone.data)
+            self._shared_bytes -= _size(gone)
+
+    def _notify(self, subject: Subject) -> None:
+        readers = self._readers.get(subject)
+        if readers is not None:
+            readers.notify()
 
 
 async def follow_events(
     database: Database,
     notifier: RolloutNotifier,
-    rollout_id: str,
+    log: EventLog,
     position: int,
     heartbeat_seconds: float,
+    opening: bytes = b"",
 ) -> AsyncGenerator[bytes, None]:
     """Yield the events after a position as they come, encoded, and heartbeats between them.
 
-    It ends after the last event of the rollout, or where the rollout cannot be read any more.
+    It ends where nothing can follow, or where the log cannot be read any more.
 
     Args:
         database: Where the events are stored.
         notifier: Tells of new ones.
-        rollout_id: The rollout.
-        position: The number of the last event that the reader has seen; 0 for none.
+        log: The events.
+        position: The position that the reader has come to; 0 is the beginning.
         heartbeat_seconds: The longest time without a yield.
+        opening: What comes before them, once the reader misses nothing any more.
     """
-    with notifier.read(rollout_id) as (readers, changed):
+    with notifier.read(log.subject) as (readers, changed):
+        if opening:
+            yield opening
         while True:
             changed.clear()
-            piece = notifier.shared(rollout_id, position, readers.last_sequence)
-            if piece is None and readers.empty_after != position:
+            piece = notifier.shared(log, position, readers.furthest)
+            if piece is None and readers.empty_at != position:
                 try:
                     with database.reading() as db:
-                        rollout = find_head(db, rollout_id)
-                        piece = stored_events.read_piece(db, rollout, position)
+                        piece = log.read_piece(db, position)
+                        has_ended = piece is None and log.has_ended(db)
                 except ApiError:
                     # Forgotten while it was read, or the disk is at fault, which the log tells:
                     # whoever asks again learns which, and nothing more can be said in this
                     # response.
                     return
                 if piece is not None:
-                    readers.last_sequence = max(readers.last_sequence, piece.last_sequence)
-                    notifier.share(rollout_id, position, piece)
-                elif rollout["status"] in FINAL:
+                    readers.furthest = max(readers.furthest, piece.end)
+                    notifier.share(log, position, piece)
+                elif has_ended:
                     return
                 else:
-                    readers.empty_after = position
+                    readers.empty_at = position
             if piece is not None:
                 yield piece.data
-                position = piece.last_sequence
-                if piece.is_end:
+                position = piece.end
+                if piece.is_last:
                     return
+                if piece.is_full:
+                    # However quickly it was taken, others have their turn.
+                    await asyncio.sleep(0)
             elif not await _happens(changed, heartbeat_seconds):
                 # What was missed for whatever reason is found now.
-                readers.empty_after = None
-                yield stored_events.HEARTBEAT
+                readers.empty_at = None
+                yield HEARTBEAT
+
+
+def _size(piece: Piece) -> int:
+    return len(piece.data) + _BYTES_BESIDE
 
 
 async def _happens(changed: asyncio.Event, seconds: float) -> bool:

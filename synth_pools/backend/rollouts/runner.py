@@ -300,7 +300,7 @@ class Runner:
             # That its task was deleted does not stop one that runs.
             url = lease_url if _is_of_pool(rollout["attempt_url"], pool) else rollout["attempt_url"]
         started = rollouts.start(tx, rollout, url, error)
-        tx.after_commit(lambda: self._notifier.notify(rollout_id))
+        tx.after_commit(partial(self._notifier.notify, rollout_id, pool.id))
         return self._attempt(started, pool, is_resumed=False)
 
     def _has_own_container(self, rollout_id: str) -> bool:
@@ -313,10 +313,10 @@ class Runner:
                 return True
 
     def _put_back(self, rollout_id: str, error: TargetError, tx: Transaction) -> bool:
-        is_put_back = rollouts.put_back(tx, rollout_id, error)
-        if is_put_back:
-            tx.after_commit(lambda: self._notifier.notify(rollout_id))
-        return is_put_back
+        row = rollouts.put_back(tx, rollout_id, error)
+        if row is not None:
+            tx.after_commit(partial(self._notifier.notify, rollout_id, row["pool_id"]))
+        return row is not None
 
     def _give_up(self, rollout_id: str, error: TargetError, tx: Transaction) -> RunEnd:
         """Fail a rollout that has waited long enough, unless its pool has it wait by now."""

@@ -61,7 +61,7 @@ class RolloutService:
         runner: Says how a rollout is begun that does not have to wait.
         capacity: Decides whether one more rollout may wait.
         contract: Validates the items of a batch and what `validate` is asked about.
-        notifier: Wakes whoever waits for a rollout that was cancelled.
+        notifier: Told of what was admitted and cancelled, after the commit.
     """
 
     def __init__(
@@ -297,7 +297,7 @@ class RolloutService:
             task.exception()
 
     def _admission(self, tx: Transaction) -> _Admission:
-        return _Admission(tx, self._scheduler, self._capacity)
+        return _Admission(tx, self._scheduler, self._capacity, self._notifier)
 
     def _cancel(self, tx: Transaction, rollout: Row) -> Row:
         ended = rollouts.cancel(tx, rollout)
@@ -321,9 +321,16 @@ class RolloutService:
 class _Admission:
     """The admissions of one transaction."""
 
-    def __init__(self, tx: Transaction, scheduler: Scheduler, capacity: AdmissionControl) -> None:
+    def __init__(
+        self,
+        tx: Transaction,
+        scheduler: Scheduler,
+        capacity: AdmissionControl,
+        notifier: RolloutNotifier,
+    ) -> None:
         self._tx = tx
         self._scheduler = scheduler
+        self._notifier = notifier
         self._placement = Placement(tx)
         self._room = capacity.room(tx)
 
@@ -348,7 +355,12 @@ class _Admission:
         )
         if key is not None:
             key.reserve(tx, rollout["id"])
-        tx.after_commit(lambda: self._scheduler.enqueue(pool.id, pool.concurrency, [rollout["id"]]))
+
+        def tell() -> None:
+            self._scheduler.enqueue(pool.id, pool.concurrency, [rollout["id"]])
+            self._notifier.notify_pool(pool.id)
+
+        tx.after_commit(tell)
         return rollout
 
     def admit_into(
@@ -372,7 +384,12 @@ class _Admission:
         if key is not None:
             key.reserve(tx, rollout["id"])
         attempt = runner.first_attempt(rollout["id"], request, pool, url)
-        tx.after_commit(lambda: self._scheduler.start_in(place, pool.concurrency, attempt))
+
+        def tell() -> None:
+            self._scheduler.start_in(place, pool.concurrency, attempt)
+            self._notifier.notify_pool(pool.id)
+
+        tx.after_commit(tell)
         return rollout
 
 

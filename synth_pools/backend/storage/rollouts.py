@@ -204,7 +204,7 @@ def start(
     return started
 
 
-def put_back(tx: Transaction, rollout_id: str, error: TargetError) -> bool:
+def put_back(tx: Transaction, rollout_id: str, error: TargetError) -> sqlite3.Row | None:
     """Let a rollout wait again that was not sent: its attempt does not count.
 
     Args:
@@ -213,30 +213,32 @@ def put_back(tx: Transaction, rollout_id: str, error: TargetError) -> bool:
         error: Why it could not be sent.
 
     Returns:
-        Whether it waits; False where it has ended meanwhile, and then nothing changes.
+        The rollout; None where it has ended meanwhile, and then nothing changes.
     """
     moment = now()
-    row = tx.execute(
+    row: sqlite3.Row | None = tx.execute(
         "UPDATE rollouts SET status = 'queued', attempt = attempt - 1, updated_at = ?,"
         " started_at = CASE WHEN attempt > 1 THEN started_at END,"
         " last_sequence = last_sequence + 1 WHERE id = ? AND status = 'running' RETURNING *",
         (moment, rollout_id),
     ).fetchone()
     if row is None:
-        return False
+        return None
     reason = {"code": error.code, "message": error.message}
     data = json_text.dumps({"status": "queued", "previous_error": reason})
     events.insert(tx, row["seq"], row["last_sequence"], events.QUEUED, moment, data)
     change = _change_of(row, "queued", moment)
     tx.changed(replace(change, is_put_back=True, queue_seconds=None, run_seconds=None))
-    return True
+    return row
 
 
-def report_agent(tx: Transaction, rollout_id: str, data: str) -> None:
-    """Add an agent event, unless the rollout has ended meanwhile: nothing follows the end."""
-    row = find_rollout(tx, rollout_id)
+def report_agent(tx: Transaction, rollout_id: str, data: Sequence[str]) -> str:
+    """Add agent events, unless the rollout has ended meanwhile; return the id of its pool."""
+    row = find_head(tx, rollout_id)
     if row["status"] == "running":
-        events.append(tx, row["seq"], events.AGENT, now(), data)
+        for text in data:
+            events.append(tx, row["seq"], events.AGENT, now(), text)
+    return str(row["pool_id"])
 
 
 def container_position(db: Executes, rollout_id: str) -> tuple[int, int]:
@@ -338,10 +340,11 @@ def delete_finished(
         " WHERE rollout_id = rollouts.id AND created >= ?) ORDER BY finished_at LIMIT ?",
         (before, keys_since, limit),
     ).fetchall()
-    seqs = [(row["seq"],) for row in found]
-    tx.executemany("DELETE FROM events WHERE rollout_seq = ?", seqs)
-    tx.executemany("DELETE FROM rollouts WHERE seq = ?", seqs)
-    return len(seqs), artifact_rows.forget_of_rollouts(tx, [seq for (seq,) in seqs])
+    seqs = [row["seq"] for row in found]
+    if seqs:
+        events.delete(tx, seqs)
+    tx.executemany("DELETE FROM rollouts WHERE seq = ?", [(seq,) for seq in seqs])
+    return len(seqs), artifact_rows.forget_of_rollouts(tx, seqs)
 
 
 def rollout_document(row: sqlite3.Row | Mapping[str, Any]) -> str:

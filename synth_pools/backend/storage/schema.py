@@ -6,7 +6,7 @@ import sqlite3
 
 from ..domain import clock
 from ..errors import DataDirError
-from . import queue_counts
+from . import event_places, queue_counts
 
 _VERSION_1 = """
 CREATE TABLE meta (
@@ -123,9 +123,30 @@ CREATE TABLE processes (
 ) WITHOUT ROWID;
 """
 
+# One order for the events of all rollouts of a pool. What is there already is put in the order of
+# its timestamps, which within a rollout is that of its events.
+_VERSION_4 = """
+ALTER TABLE events ADD COLUMN pool_seq INTEGER;
+ALTER TABLE events ADD COLUMN place INTEGER;
+UPDATE events SET place = ordered.place, pool_seq = ordered.pool_seq FROM (
+    SELECT rollout_seq, sequence, pool_seq,
+        ROW_NUMBER() OVER (ORDER BY moment, rollout_seq, sequence) AS place
+    FROM (
+        SELECT events.rollout_seq, sequence, pools.seq AS pool_seq, MAX(timestamp) OVER (
+            PARTITION BY events.rollout_seq ORDER BY sequence
+        ) AS moment
+        FROM events
+        JOIN rollouts ON rollouts.seq = events.rollout_seq
+        JOIN pools ON pools.id = rollouts.pool_id
+    )
+) AS ordered
+WHERE ordered.rollout_seq = events.rollout_seq AND ordered.sequence = events.sequence;
+CREATE INDEX events_by_place ON events (pool_seq, place);
+"""
+
 # Each brings a file one version further. Those that were released never change: files exist that
 # went through them, and a new file goes through them all.
-_STEPS = (_VERSION_1, _VERSION_2, _VERSION_3)
+_STEPS = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4)
 
 VERSION = len(_STEPS)
 SQLITE_VERSION = sqlite3.sqlite_version
@@ -136,13 +157,14 @@ class SchemaVersionError(DataDirError):
 
 
 def prepare(connection: sqlite3.Connection) -> None:
-    """Bring a new or an older file to this version, and count what waits in it.
+    """Bring a new or an older file to this version, and count what waits and what happened in it.
 
     Raises:
         SchemaVersionError: A newer backend wrote it, or it is somebody else's.
     """
     _bring_up_to_date(connection)
     queue_counts.install(connection)
+    event_places.count_places(connection)
 
 
 def _bring_up_to_date(connection: sqlite3.Connection) -> None:

@@ -184,7 +184,10 @@ def _answer(
     while True:
         content = client.operations.call(operation, arguments, body=body)
         value = output.decode_answer(content) if given.get("all") or form == "table" else None
-        following = value.get("next_cursor") if isinstance(value, dict) else None
+        following = None
+        # What can be followed has a next page that holds nothing yet.
+        if isinstance(value, dict) and value.get("has_more") is not False:
+            following = value.get("next_cursor")
         output.write_answer(content, form, row.columns)
         if not following:
             return

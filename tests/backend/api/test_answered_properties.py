@@ -15,7 +15,7 @@ import httpx
 from synth_pools.contract.changes.source import OpenApiFile, read_openapi_file
 from synth_pools.contract.changes.views import SchemaView
 from synth_pools.spec import spec_path
-from tests.support.backend_server import Server, read_events
+from tests.support.backend_server import Server, eventually, read_events
 from tests.support.containers import http, odd_container, real_container
 from tests.support.document import OPERATIONS
 from tests.support.process_pools import process, until
@@ -165,6 +165,7 @@ def play_rollouts(server: Server, url: str) -> None:
         server.send("GET", f"/v1/rollouts/{done['id']}/artifacts/unknown")
         server.http.get(f"{rollouts}/{done['id']}/events")
         server.get(f"{rollouts}/{done['id']}/events", params={"format": "json", "limit": 1})
+    server.get(f"/v1/pools/{echo}/events", params={"format": "json", "limit": 1})
     server.get("/v1/pools", params={"limit": 1})
     waiting = server.rollout(echo, 202, env={"delay": 600})
     server.post(f"/v1/rollouts/{waiting['id']}/cancel", {})
@@ -222,8 +223,10 @@ def play_processes(server: Server) -> None:
     server.send("POST", f"/v1/pools/{pool}/rollouts", json={})
     until(server, pool, "active")
     server.get(f"/v1/pools/{pool}/metrics")
+    eventually(lambda: server.get(f"/v1/pools/{pool}/logs")["lines"])
     deaf = server.pool(config={"process": process("deaf", start_timeout_seconds=0.2)})
     until(server, deaf, "failed")
+    eventually(lambda: server.get(f"/v1/pools/{deaf}/logs")["processes"][0]["ended_at"])
 
 
 def test_every_property_of_an_answer_is_sent(

@@ -19,7 +19,7 @@ import pytest
 from synth_pools.backend.domain.definitions import has_processes
 from synth_pools.backend.processes import child as child_module
 from synth_pools.backend.processes import discovery
-from synth_pools.backend.processes.child import Child, OutputTail
+from synth_pools.backend.processes.child import Child
 from synth_pools.backend.processes.discovery import (
     ProcessFinder,
     ProcessIdentity,
@@ -31,6 +31,7 @@ from synth_pools.backend.processes.discovery import (
     tag_of,
     tagger,
 )
+from synth_pools.backend.processes.output import OutputLogs, ProcessOutput
 from synth_pools.backend.processes.ports import Ports
 from synth_pools.backend.processes.spec import MARKER, ProcessSpec, environment
 from synth_pools.backend.processes.termination import end_children
@@ -96,31 +97,6 @@ def test_the_environment_holds_what_is_needed_and_nothing_of_ours() -> None:
     assert environment(plan, 80, "m", own, "k")["ENVIRONMENT_API_KEY"] == "k"
 
 
-def test_only_the_last_lines_are_kept() -> None:
-    tail = OutputTail()
-    for number in range(200_000):
-        tail.feed(b"line %d\n" % number)
-    assert tail.lines()[-1] == "line 199999"
-    assert len(tail.lines()) == 40
-    assert len(tail._kept) < 64 * 1024
-    tail.feed(b"x" * 1_000_000 + b"\nend")
-    assert tail.lines() == ["end"]
-
-
-def test_lines_are_made_readable_and_keep_no_secret() -> None:
-    tail = OutputTail()
-    tail.feed(b"\x1b[31mred\x1b[0m\r\n\n\xff key=topsecret\tend\n" + b"y" * 2000)
-    lines = tail.lines("topsecret")
-    assert lines[:2] == ["[31mred[0m", "\ufffd key=***\tend"]
-    assert lines[2] == "y" * 500
-
-
-def test_a_secret_is_masked_in_every_spelling_of_json() -> None:
-    tail = OutputTail()
-    tail.feed(b'{"a": "top\\u002fsecret", "b": "{\\"top\\\\/secret\\": 1}"}\n')
-    assert tail.lines("top/secret") == ['{"a": "***", "b": "{\\"***\\": 1}"}']
-
-
 def test_ports_are_never_given_twice_at_once() -> None:
     ports = Ports()
     taken = [ports.acquire() for _ in range(200)]
@@ -139,12 +115,16 @@ async def spawn(code: str) -> Child:
     # Other tests run beside this one, and end what carries theirs.
     marker = f"{uuid.uuid4().hex}.of-the-tests"
     env = {"PATH": os.environ["PATH"], MARKER: marker}
-    return await Child.spawn([sys.executable, "-c", code], env, None, marker)
+    return await Child.spawn([sys.executable, "-c", code], env, None, marker, an_output())
+
+
+def an_output() -> ProcessOutput:
+    return OutputLogs().open("a pool", 0)
 
 
 async def until_it_writes(child: Child) -> None:
     async with asyncio.timeout(20):
-        while not child.output.lines():  # noqa: ASYNC110 - nobody tells
+        while not child.output.last_lines():  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(0.01)
 
 
@@ -152,7 +132,7 @@ async def test_a_child_tells_how_it_ended_and_what_it_wrote() -> None:
     child = await spawn("import sys; print('out'); print('err', file=sys.stderr); sys.exit(3)")
     assert await child.exited(10)
     await child.read_rest()
-    assert (child.exit_code, sorted(child.output.lines())) == (3, ["err", "out"])
+    assert (child.exit_code, sorted(child.output.last_lines())) == (3, ["err", "out"])
     # Its number may be another's by now.
     child.signal(signal.SIGKILL)
     await end_children([child])
@@ -207,7 +187,7 @@ time.sleep(600)
 async def test_what_it_started_without_its_environment_ends_too(leader_dies: bool) -> None:
     child = await spawn(CLEAN)
     await until_it_writes(child)
-    near, far = (psutil.Process(int(pid)) for pid in child.output.lines()[0].split())
+    near, far = (psutil.Process(int(pid)) for pid in child.output.last_lines()[0].split())
     assert find(lambda _: False, [child.known])
     if leader_dies:
         # Neither its session, its environment nor its parent tells any more who started it.
@@ -221,7 +201,7 @@ async def test_what_it_started_without_its_environment_ends_too(leader_dies: boo
 async def test_the_next_run_finds_what_went_elsewhere_without_its_environment() -> None:
     child = await spawn(CLEAN)
     await until_it_writes(child)
-    far = psutil.Process(int(child.output.lines()[0].split()[1]))
+    far = psutil.Process(int(child.output.last_lines()[0].split()[1]))
     psutil.Process(child.pid).kill()
     await child.exited(10)
     token = child.known.marker.partition(".")[0]
@@ -284,11 +264,11 @@ async def test_a_cancelled_end_kills_at_once() -> None:
 
 async def test_a_program_that_is_not_there() -> None:
     with pytest.raises(FileNotFoundError):
-        await Child.spawn(["/nowhere/at/all"], {}, None, "m")
+        await Child.spawn(["/nowhere/at/all"], {}, None, "m", an_output())
     with pytest.raises(FileNotFoundError):
-        await Child.spawn([sys.executable], {}, "/nowhere/at/all", "m")
+        await Child.spawn([sys.executable], {}, "/nowhere/at/all", "m", an_output())
     with pytest.raises(ValueError, match="environment"):
-        await Child.spawn([sys.executable], {"A=B": "x"}, None, "m")
+        await Child.spawn([sys.executable], {"A=B": "x"}, None, "m", an_output())
 
 
 @pytest.mark.parametrize("readable", [True, False])

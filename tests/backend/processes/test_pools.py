@@ -7,7 +7,7 @@ import socket
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from synth_pools.backend.processes.ports import Ports
-from tests.support.backend_server import Server, eventually, serve
+from tests.support.backend_server import Server, eventually
 from tests.support.process_pools import (
     SMALL,
     containers,
@@ -31,13 +31,6 @@ from tests.support.process_pools import (
 Start = Callable[..., Server]
 
 FAILS = "print('one', flush=True); raise SystemExit('the cause')"
-
-
-@pytest.fixture(scope="module")
-def allowing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """One backend for all tests here that need no settings of their own."""
-    with serve(tmp_path_factory.mktemp("allowing"), allow_processes=True) as running:
-        yield running
 
 
 def test_it_is_off_unless_it_was_asked_for(server: Server) -> None:

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from synth_pools.backend.rollouts.event_feed import RolloutNotifier, follow_even
 from synth_pools.backend.storage import events as stored_events
 from synth_pools.backend.storage import pools, rollouts
 from synth_pools.backend.storage.database import Database, Transaction
+from synth_pools.backend.storage.event_logs import RolloutLog
 from synth_pools.backend.storage.events import Event
 from tests.support.backend_server import Server, eventually, read_events
 
@@ -233,27 +235,28 @@ class Story:
 
     def __init__(self, database: Database) -> None:
         self.notifier = RolloutNotifier()
-        self.rollout_id = ""
+        self.rollout_id = self.pool_id = ""
         self._database = database
         self._seq = 0
 
     async def begin(self) -> None:
-        def insert(tx: Transaction) -> tuple[str, int]:
+        def insert(tx: Transaction) -> tuple[str, str, int]:
             pool = pools.insert_pool(tx, None, {"name": "a pool"})
             row = rollouts.insert_rollout(tx, pool.id, None, {})
-            return row["id"], row["seq"]
+            return row["id"], pool.id, row["seq"]
 
-        self.rollout_id, self._seq = await self._database.write(insert)
+        self.rollout_id, self.pool_id, self._seq = await self._database.write(insert)
 
     async def tell(self, type_: str = stored_events.AGENT, data: str = "{}") -> None:
         def append(tx: Transaction) -> None:
             stored_events.append(tx, self._seq, type_, "2026-01-01T00:00:00.000000Z", data)
-            tx.after_commit(lambda: self.notifier.notify(self.rollout_id))
+            tx.after_commit(partial(self.notifier.notify, self.rollout_id, self.pool_id))
 
         await self._database.write(append, inline=True)
 
     async def read(self, position: int = 0) -> list[bytes]:
-        stream = follow_events(self._database, self.notifier, self.rollout_id, position, 60)
+        log = RolloutLog(self.rollout_id)
+        stream = follow_events(self._database, self.notifier, log, position, 60)
         return [piece async for piece in stream]
 
 
@@ -272,9 +275,9 @@ def encoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     numbers: list[int] = []
     encode = Event.encode
 
-    def count(event: Event) -> bytes:
+    def count(event: Event, stream_id: str) -> bytes:
         numbers.append(event.sequence)
-        return encode(event)
+        return encode(event, stream_id)
 
     monkeypatch.setattr(Event, "encode", count)
     return numbers

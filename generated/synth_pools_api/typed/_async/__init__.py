@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from .containers import AsyncContainersApi
     from .image_releases import AsyncImageReleasesApi
     from .metrics import AsyncMetricsApi
+    from .pool_events import AsyncPoolEventsApi
     from .pools import AsyncPoolsApi
     from .rollouts import AsyncRolloutsApi
     from .service import AsyncServiceApi
@@ -53,6 +54,13 @@ class AsyncApi:
         from .metrics import AsyncMetricsApi
 
         return AsyncMetricsApi(self._calls)
+
+    @property
+    def pool_events(self) -> AsyncPoolEventsApi:
+        """The events of all rollouts of a pool, and what its processes write."""
+        from .pool_events import AsyncPoolEventsApi
+
+        return AsyncPoolEventsApi(self._calls)
 
     @property
     def pools(self) -> AsyncPoolsApi:

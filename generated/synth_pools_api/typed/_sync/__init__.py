@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from .containers import ContainersApi
     from .image_releases import ImageReleasesApi
     from .metrics import MetricsApi
+    from .pool_events import PoolEventsApi
     from .pools import PoolsApi
     from .rollouts import RolloutsApi
     from .service import ServiceApi
@@ -53,6 +54,13 @@ class Api:
         from .metrics import MetricsApi
 
         return MetricsApi(self._calls)
+
+    @property
+    def pool_events(self) -> PoolEventsApi:
+        """The events of all rollouts of a pool, and what its processes write."""
+        from .pool_events import PoolEventsApi
+
+        return PoolEventsApi(self._calls)
 
     @property
     def pools(self) -> PoolsApi:

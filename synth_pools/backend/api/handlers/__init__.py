@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from ..messages import Handler
-from . import artifacts, containers, image_releases, pools, rollouts, service, tasks
+from . import artifacts, containers, events, image_releases, pools, rollouts, service, tasks
 
 HANDLERS: Mapping[str, Handler] = {
     "list_pools": pools.list_pools,
@@ -18,6 +18,8 @@ HANDLERS: Mapping[str, Handler] = {
     "resume_pool": pools.resume_pool,
     "get_pool_urls": pools.get_pool_urls,
     "get_pool_metrics": pools.get_pool_metrics,
+    "get_pool_logs": pools.get_pool_logs,
+    "stream_pool_events": events.stream_pool_events,
     "list_tasks": tasks.list_tasks,
     "create_task": tasks.create_task,
     "update_task": tasks.update_task,
@@ -30,7 +32,7 @@ HANDLERS: Mapping[str, Handler] = {
     "get_rollout_artifacts": artifacts.get_rollout_artifacts,
     "get_rollout_usage": rollouts.get_rollout_usage,
     "get_rollout_summary": rollouts.get_rollout_summary,
-    "stream_rollout_events": rollouts.stream_rollout_events,
+    "stream_rollout_events": events.stream_rollout_events,
     "list_global_rollouts": rollouts.list_rollouts,
     "create_global_rollout": rollouts.create_rollout,
     "get_global_rollout": rollouts.get_rollout,
@@ -41,7 +43,7 @@ HANDLERS: Mapping[str, Handler] = {
     "get_global_rollout_support_bundle": artifacts.get_rollout_support_bundle,
     "get_global_rollout_usage": rollouts.get_rollout_usage,
     "get_global_rollout_summary": rollouts.get_rollout_summary,
-    "stream_global_rollout_events": rollouts.stream_rollout_events,
+    "stream_global_rollout_events": events.stream_rollout_events,
     "validate_rollout": rollouts.validate_rollout,
     "create_rollout_batch": rollouts.create_rollout_batch,
     "replay_rollout": rollouts.replay_rollout,

@@ -21,6 +21,7 @@ from synth_pools.backend.domain.definitions import (
     require_same_id,
 )
 from synth_pools.backend.domain.errors import pool_not_active, processes_not_allowed
+from synth_pools.backend.limits import LARGEST_PAGE
 from synth_pools.backend.services import Services
 from synth_pools.backend.storage import pools, rollouts
 from synth_pools.backend.storage.database import Connection, Transaction
@@ -120,6 +121,7 @@ async def delete_pool(request: Request) -> Response:
                 request.services.scheduler.drop_waiting(pool_id)
                 request.services.balancer.forget_pool(pool_id)
                 request.services.processes.follow(archived)
+                request.services.notifier.notify_pool(pool_id)
 
             tx.after_commit(notify)
         return pool.document(task_documents(tx, pool))
@@ -181,6 +183,21 @@ async def get_pool_urls(request: Request) -> Response:
             ],
         }
     )
+
+
+async def get_pool_logs(request: Request) -> Response:
+    pool_id = request.path("pool_id")
+    with request.services.database.reading_once() as db:
+        status = find_pool(db, pool_id).status
+    page = request.services.processes.logs.page(
+        pool_id,
+        status,
+        request.parameters.get("cursor"),
+        request.parameters.get("limit", LARGEST_PAGE),
+        request.services.settings.max_page_bytes,
+        request.parameters.get("process"),
+    )
+    return json_response(page)
 
 
 async def get_pool_metrics(request: Request) -> Response:

@@ -13,7 +13,6 @@ from typing import Any
 from synth_pools.backend.domain import json_text
 from synth_pools.backend.domain.errors import ApiError
 from synth_pools.backend.rollouts.end_waiters import EndWaiter
-from synth_pools.backend.rollouts.event_feed import follow_events
 from synth_pools.backend.rollouts.service import BatchItem
 from synth_pools.backend.storage import events as stored_events
 from synth_pools.backend.storage import rollouts
@@ -29,12 +28,11 @@ from synth_pools.backend.storage.rollouts import (
 )
 
 from ..disconnects import unless_disconnected
-from ..messages import EventStreamResponse, Request, Response, json_response, json_text_response
+from ..messages import Request, Response, json_response, json_text_response
 from ..pagination import Page, read_page, read_sized
 
 # Checking a larger body would hold up other requests.
 _LARGE_BODY_BYTES = 64 * 1024
-_EVENTS_OF_A_PAGE = 200
 
 
 async def list_rollouts(request: Request) -> Response:
@@ -92,7 +90,7 @@ async def create_rollout_batch(request: Request) -> Response:
 
 
 async def get_rollout(request: Request) -> Response:
-    with _reading_rollout(request) as (db, rollout):
+    with reading_rollout(request) as (db, rollout):
         size = rollouts.size_of(db, rollout["id"])
     rollout_id = rollout["id"]
     return await read_sized(
@@ -108,40 +106,19 @@ async def cancel_rollout(request: Request) -> Response:
 
 
 async def get_rollout_usage(request: Request) -> Response:
-    with _reading_rollout(request) as (_, rollout):
+    with reading_rollout(request) as (_, rollout):
         pass
     return json_response(usage_document(rollout))
 
 
 async def get_rollout_summary(request: Request) -> Response:
-    with _reading_rollout(request) as (db, rollout):
+    with reading_rollout(request) as (db, rollout):
         last_event = stored_events.read_last(db, rollout)
     return json_text_response(rollouts.summary_document(rollout, last_event))
 
 
-async def stream_rollout_events(request: Request) -> Response:
-    services = request.services
-    with _reading_rollout(request) as (db, rollout):
-        seen_ids = (request.parameters.get("cursor"), request.parameters.get("Last-Event-ID"))
-        position = stored_events.resume_position(
-            rollout["last_sequence"], seen_ids, request.parameters.get("after_sequence")
-        )
-        if request.parameters.get("format") == "json":
-            page = stored_events.event_page(
-                db,
-                rollout,
-                position,
-                request.parameters.get("limit", _EVENTS_OF_A_PAGE),
-                services.settings.max_page_bytes,
-            )
-            return json_text_response(page)
-    heartbeat = services.settings.heartbeat_seconds
-    pieces = follow_events(services.database, services.notifier, rollout["id"], position, heartbeat)
-    return EventStreamResponse(rollout["id"], pieces)
-
-
 @contextlib.contextmanager
-def _reading_rollout(request: Request) -> Iterator[tuple[Connection, Row]]:
+def reading_rollout(request: Request) -> Iterator[tuple[Connection, Row]]:
     """Read the rollout that the path names, under its pool if the path names one."""
     pool_id = request.parameters.get("pool_id")
     with request.services.database.reading() as db:

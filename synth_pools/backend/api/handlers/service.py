@@ -17,6 +17,8 @@ _FEATURES = (
     "event_resume",
     "idempotency_keys",
     "pause",
+    "pool_events",
+    "pool_logs",
     "replay",
     "support_bundle",
     "sync_mode",

@@ -1,0 +1,455 @@
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import httpx
+
+from ... import errors
+from ...types import UNSET, Response, Unset
+
+if TYPE_CHECKING:
+    from ...client import AuthenticatedClient, Client
+    from ...models.error_body import ErrorBody
+    from ...models.stream_pool_events_format import (
+        StreamPoolEventsFormat,
+    )
+    from ...models.stream_pool_events_start import (
+        StreamPoolEventsStart,
+    )
+
+
+def _get_kwargs(
+    pool_id: str,
+    *,
+    cursor: str | Unset = UNSET,
+    start: StreamPoolEventsStart | Unset = "earliest",
+    types: str | Unset = UNSET,
+    format_: StreamPoolEventsFormat | Unset = "sse",
+    limit: int | Unset = 200,
+    last_event_id: str | Unset = UNSET,
+) -> dict[str, Any]:
+
+    headers: dict[str, Any] = {}
+    if not isinstance(last_event_id, Unset):
+        headers["Last-Event-ID"] = last_event_id
+
+    params: dict[str, Any] = {}
+
+    params["cursor"] = cursor
+
+    json_start: str | Unset = UNSET
+    if not isinstance(start, Unset):
+        json_start = start
+
+    params["start"] = json_start
+
+    params["types"] = types
+
+    json_format_: str | Unset = UNSET
+    if not isinstance(format_, Unset):
+        json_format_ = format_
+
+    params["format"] = json_format_
+
+    params["limit"] = limit
+
+    params = {k: v for k, v in params.items() if v is not UNSET and v is not None}
+
+    _kwargs: dict[str, Any] = {
+        "method": "get",
+        "url": "/v1/pools/{pool_id}/events".format(
+            pool_id=quote(str(pool_id), safe=""),
+        ),
+        "params": params,
+    }
+
+    _kwargs["headers"] = headers
+    return _kwargs
+
+
+def _parse_response(
+    *, client: AuthenticatedClient | Client, response: httpx.Response
+) -> ErrorBody | None:
+    from ...models.error_body import ErrorBody
+
+    if response.status_code == 200:
+        return None
+
+    if response.status_code == 401:
+        response_401 = ErrorBody.from_dict(response.json())
+
+        return response_401
+
+    if response.status_code == 403:
+        response_403 = ErrorBody.from_dict(response.json())
+
+        return response_403
+
+    if response.status_code == 404:
+        response_404 = ErrorBody.from_dict(response.json())
+
+        return response_404
+
+    if response.status_code == 422:
+        response_422 = ErrorBody.from_dict(response.json())
+
+        return response_422
+
+    if response.status_code == 429:
+        response_429 = ErrorBody.from_dict(response.json())
+
+        return response_429
+
+    if response.status_code == 503:
+        response_503 = ErrorBody.from_dict(response.json())
+
+        return response_503
+
+    if 500 <= response.status_code <= 599:
+        response_5xx = ErrorBody.from_dict(response.json())
+
+        return response_5xx
+
+    if client.raise_on_unexpected_status:
+        raise errors.UnexpectedStatus(response.status_code, response.content)
+    else:
+        return None
+
+
+def _build_response(
+    *, client: AuthenticatedClient | Client, response: httpx.Response
+) -> Response[ErrorBody]:
+    return Response(
+        status_code=HTTPStatus(response.status_code),
+        content=response.content,
+        headers=response.headers,
+        parsed=_parse_response(client=client, response=response),
+    )
+
+
+def sync_detailed(
+    pool_id: str,
+    *,
+    client: AuthenticatedClient | Client,
+    cursor: str | Unset = UNSET,
+    start: StreamPoolEventsStart | Unset = "earliest",
+    types: str | Unset = UNSET,
+    format_: StreamPoolEventsFormat | Unset = "sse",
+    limit: int | Unset = 200,
+    last_event_id: str | Unset = UNSET,
+) -> Response[ErrorBody]:
+    """Follow the events of all rollouts of a pool
+
+     A stream of server-sent events: those of all rollouts of the pool that happened, then live ones, in
+    the
+    order in which the server stored them. Servers with the feature `pool_events` have it. The schema is
+    that
+    of one event, the JSON in the `data` of a message: the event as its rollout's own stream has it.
+
+    *Positions.* `id:` is the cursor of the pool, and not the `id` in the data. It rises, also as text;
+    treat
+    it as opaque. The first block of the stream comes at once and is an `id:` alone, which is no event:
+    where
+    the stream begins. The events of every rollout that is created after it came follow. With `types`,
+    such a
+    block also comes after events that are left out.
+
+    *Order.* The events of one rollout come in the order of their `sequence`, without gaps, none twice.
+    The
+    order between rollouts is the same for every reader, and stays so when the server is restarted. An
+    event
+    is stored before anyone sees it.
+
+    *Resume.* `cursor` and `Last-Event-ID` each ask for the events after that one; the furthest counts.
+    A text
+    that is no cursor of this pool starts at the beginning, whatever `start` says.
+
+    *Silence.* After at most 15 seconds without an event the server sends a comment line (`:
+    heartbeat`).
+
+    *End.* The stream goes on while the pool is paused or failed. The server ends it once the pool is
+    `archived`, all of its rollouts have ended and their events are sent. Asked for again after that, it
+    sends
+    what follows the position, and ends.
+
+    A rollout that is kept no more has no events here either; cursors stay valid. With `format=json` the
+    answer is one JSON page (`PoolEventPage`) of the events that are there, at most `limit`. A client
+    asks on
+    with `next_cursor` as `cursor`: at once while `has_more` is true, else after a pause, until `ended`.
+
+    Args:
+        pool_id (str):
+        cursor (str | Unset):
+        start (StreamPoolEventsStart | Unset):  Default: 'earliest'.
+        types (str | Unset):
+        format_ (StreamPoolEventsFormat | Unset):  Default: 'sse'.
+        limit (int | Unset):  Default: 200.
+        last_event_id (str | Unset):
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        Response[ErrorBody]
+    """
+
+    kwargs = _get_kwargs(
+        pool_id=pool_id,
+        cursor=cursor,
+        start=start,
+        types=types,
+        format_=format_,
+        limit=limit,
+        last_event_id=last_event_id,
+    )
+
+    response = client.get_httpx_client().request(
+        **kwargs,
+    )
+
+    return _build_response(client=client, response=response)
+
+
+def sync(
+    pool_id: str,
+    *,
+    client: AuthenticatedClient | Client,
+    cursor: str | Unset = UNSET,
+    start: StreamPoolEventsStart | Unset = "earliest",
+    types: str | Unset = UNSET,
+    format_: StreamPoolEventsFormat | Unset = "sse",
+    limit: int | Unset = 200,
+    last_event_id: str | Unset = UNSET,
+) -> ErrorBody | None:
+    """Follow the events of all rollouts of a pool
+
+     A stream of server-sent events: those of all rollouts of the pool that happened, then live ones, in
+    the
+    order in which the server stored them. Servers with the feature `pool_events` have it. The schema is
+    that
+    of one event, the JSON in the `data` of a message: the event as its rollout's own stream has it.
+
+    *Positions.* `id:` is the cursor of the pool, and not the `id` in the data. It rises, also as text;
+    treat
+    it as opaque. The first block of the stream comes at once and is an `id:` alone, which is no event:
+    where
+    the stream begins. The events of every rollout that is created after it came follow. With `types`,
+    such a
+    block also comes after events that are left out.
+
+    *Order.* The events of one rollout come in the order of their `sequence`, without gaps, none twice.
+    The
+    order between rollouts is the same for every reader, and stays so when the server is restarted. An
+    event
+    is stored before anyone sees it.
+
+    *Resume.* `cursor` and `Last-Event-ID` each ask for the events after that one; the furthest counts.
+    A text
+    that is no cursor of this pool starts at the beginning, whatever `start` says.
+
+    *Silence.* After at most 15 seconds without an event the server sends a comment line (`:
+    heartbeat`).
+
+    *End.* The stream goes on while the pool is paused or failed. The server ends it once the pool is
+    `archived`, all of its rollouts have ended and their events are sent. Asked for again after that, it
+    sends
+    what follows the position, and ends.
+
+    A rollout that is kept no more has no events here either; cursors stay valid. With `format=json` the
+    answer is one JSON page (`PoolEventPage`) of the events that are there, at most `limit`. A client
+    asks on
+    with `next_cursor` as `cursor`: at once while `has_more` is true, else after a pause, until `ended`.
+
+    Args:
+        pool_id (str):
+        cursor (str | Unset):
+        start (StreamPoolEventsStart | Unset):  Default: 'earliest'.
+        types (str | Unset):
+        format_ (StreamPoolEventsFormat | Unset):  Default: 'sse'.
+        limit (int | Unset):  Default: 200.
+        last_event_id (str | Unset):
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        ErrorBody
+    """
+
+    return sync_detailed(
+        pool_id=pool_id,
+        client=client,
+        cursor=cursor,
+        start=start,
+        types=types,
+        format_=format_,
+        limit=limit,
+        last_event_id=last_event_id,
+    ).parsed
+
+
+async def asyncio_detailed(
+    pool_id: str,
+    *,
+    client: AuthenticatedClient | Client,
+    cursor: str | Unset = UNSET,
+    start: StreamPoolEventsStart | Unset = "earliest",
+    types: str | Unset = UNSET,
+    format_: StreamPoolEventsFormat | Unset = "sse",
+    limit: int | Unset = 200,
+    last_event_id: str | Unset = UNSET,
+) -> Response[ErrorBody]:
+    """Follow the events of all rollouts of a pool
+
+     A stream of server-sent events: those of all rollouts of the pool that happened, then live ones, in
+    the
+    order in which the server stored them. Servers with the feature `pool_events` have it. The schema is
+    that
+    of one event, the JSON in the `data` of a message: the event as its rollout's own stream has it.
+
+    *Positions.* `id:` is the cursor of the pool, and not the `id` in the data. It rises, also as text;
+    treat
+    it as opaque. The first block of the stream comes at once and is an `id:` alone, which is no event:
+    where
+    the stream begins. The events of every rollout that is created after it came follow. With `types`,
+    such a
+    block also comes after events that are left out.
+
+    *Order.* The events of one rollout come in the order of their `sequence`, without gaps, none twice.
+    The
+    order between rollouts is the same for every reader, and stays so when the server is restarted. An
+    event
+    is stored before anyone sees it.
+
+    *Resume.* `cursor` and `Last-Event-ID` each ask for the events after that one; the furthest counts.
+    A text
+    that is no cursor of this pool starts at the beginning, whatever `start` says.
+
+    *Silence.* After at most 15 seconds without an event the server sends a comment line (`:
+    heartbeat`).
+
+    *End.* The stream goes on while the pool is paused or failed. The server ends it once the pool is
+    `archived`, all of its rollouts have ended and their events are sent. Asked for again after that, it
+    sends
+    what follows the position, and ends.
+
+    A rollout that is kept no more has no events here either; cursors stay valid. With `format=json` the
+    answer is one JSON page (`PoolEventPage`) of the events that are there, at most `limit`. A client
+    asks on
+    with `next_cursor` as `cursor`: at once while `has_more` is true, else after a pause, until `ended`.
+
+    Args:
+        pool_id (str):
+        cursor (str | Unset):
+        start (StreamPoolEventsStart | Unset):  Default: 'earliest'.
+        types (str | Unset):
+        format_ (StreamPoolEventsFormat | Unset):  Default: 'sse'.
+        limit (int | Unset):  Default: 200.
+        last_event_id (str | Unset):
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        Response[ErrorBody]
+    """
+
+    kwargs = _get_kwargs(
+        pool_id=pool_id,
+        cursor=cursor,
+        start=start,
+        types=types,
+        format_=format_,
+        limit=limit,
+        last_event_id=last_event_id,
+    )
+
+    response = await client.get_async_httpx_client().request(**kwargs)
+
+    return _build_response(client=client, response=response)
+
+
+async def asyncio(
+    pool_id: str,
+    *,
+    client: AuthenticatedClient | Client,
+    cursor: str | Unset = UNSET,
+    start: StreamPoolEventsStart | Unset = "earliest",
+    types: str | Unset = UNSET,
+    format_: StreamPoolEventsFormat | Unset = "sse",
+    limit: int | Unset = 200,
+    last_event_id: str | Unset = UNSET,
+) -> ErrorBody | None:
+    """Follow the events of all rollouts of a pool
+
+     A stream of server-sent events: those of all rollouts of the pool that happened, then live ones, in
+    the
+    order in which the server stored them. Servers with the feature `pool_events` have it. The schema is
+    that
+    of one event, the JSON in the `data` of a message: the event as its rollout's own stream has it.
+
+    *Positions.* `id:` is the cursor of the pool, and not the `id` in the data. It rises, also as text;
+    treat
+    it as opaque. The first block of the stream comes at once and is an `id:` alone, which is no event:
+    where
+    the stream begins. The events of every rollout that is created after it came follow. With `types`,
+    such a
+    block also comes after events that are left out.
+
+    *Order.* The events of one rollout come in the order of their `sequence`, without gaps, none twice.
+    The
+    order between rollouts is the same for every reader, and stays so when the server is restarted. An
+    event
+    is stored before anyone sees it.
+
+    *Resume.* `cursor` and `Last-Event-ID` each ask for the events after that one; the furthest counts.
+    A text
+    that is no cursor of this pool starts at the beginning, whatever `start` says.
+
+    *Silence.* After at most 15 seconds without an event the server sends a comment line (`:
+    heartbeat`).
+
+    *End.* The stream goes on while the pool is paused or failed. The server ends it once the pool is
+    `archived`, all of its rollouts have ended and their events are sent. Asked for again after that, it
+    sends
+    what follows the position, and ends.
+
+    A rollout that is kept no more has no events here either; cursors stay valid. With `format=json` the
+    answer is one JSON page (`PoolEventPage`) of the events that are there, at most `limit`. A client
+    asks on
+    with `next_cursor` as `cursor`: at once while `has_more` is true, else after a pause, until `ended`.
+
+    Args:
+        pool_id (str):
+        cursor (str | Unset):
+        start (StreamPoolEventsStart | Unset):  Default: 'earliest'.
+        types (str | Unset):
+        format_ (StreamPoolEventsFormat | Unset):  Default: 'sse'.
+        limit (int | Unset):  Default: 200.
+        last_event_id (str | Unset):
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        ErrorBody
+    """
+
+    return (
+        await asyncio_detailed(
+            pool_id=pool_id,
+            client=client,
+            cursor=cursor,
+            start=start,
+            types=types,
+            format_=format_,
+            limit=limit,
+            last_event_id=last_event_id,
+        )
+    ).parsed

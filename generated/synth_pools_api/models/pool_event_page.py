@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from attrs import define as _attrs_define
+from attrs import field as _attrs_field
+
+from ..models.pool_status import PoolStatus, check_pool_status
+from ..reading import read_flag, read_text
+
+if TYPE_CHECKING:
+    from ..models.rollout_event import RolloutEvent
+
+
+T = TypeVar("T", bound="PoolEventPage")
+
+
+@_attrs_define
+class PoolEventPage:
+    """A part of the events of a pool's rollouts, and how the pool is.
+
+    Attributes:
+        pool_id (str): The id of the pool.
+        status (PoolStatus): The state of a pool, see *Pools: states*. Only `active` admits rollouts.
+        events (list[RolloutEvent]): The events that follow the position, in order; with `types`, those of these types.
+        next_cursor (str): The `cursor` of the following page, on the last page too.
+        has_more (bool): Whether more events are there already. With `types`, none of them may be of these types.
+        ended (bool): Whether nothing follows: the pool is archived, and all of its rollouts have ended.
+    """
+
+    pool_id: str
+    status: PoolStatus
+    events: list[RolloutEvent]
+    next_cursor: str
+    has_more: bool
+    ended: bool
+    additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        pool_id = self.pool_id
+
+        status: str = self.status
+
+        events = []
+        for events_item_data in self.events:
+            events_item = events_item_data.to_dict()
+            events.append(events_item)
+
+        next_cursor = self.next_cursor
+
+        has_more = self.has_more
+
+        ended = self.ended
+
+        field_dict: dict[str, Any] = {}
+        field_dict.update(self.additional_properties)
+        field_dict.update(
+            {
+                "pool_id": pool_id,
+                "status": status,
+                "events": events,
+                "next_cursor": next_cursor,
+                "has_more": has_more,
+                "ended": ended,
+            }
+        )
+
+        return field_dict
+
+    @classmethod
+    def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
+        from ..models.rollout_event import RolloutEvent
+
+        d = dict(src_dict)
+        pool_id = read_text(d.pop("pool_id"), "pool_id")
+
+        status = check_pool_status(read_text(d.pop("status"), "status"))
+
+        events = []
+        _events = d.pop("events")
+        for events_item_data in _events:
+            events_item = RolloutEvent.from_dict(events_item_data)
+
+            events.append(events_item)
+
+        next_cursor = read_text(d.pop("next_cursor"), "next_cursor")
+
+        has_more = read_flag(d.pop("has_more"), "has_more")
+
+        ended = read_flag(d.pop("ended"), "ended")
+
+        pool_event_page = cls(
+            pool_id=pool_id,
+            status=status,
+            events=events,
+            next_cursor=next_cursor,
+            has_more=has_more,
+            ended=ended,
+        )
+
+        pool_event_page.additional_properties = d
+        return pool_event_page
+
+    @property
+    def additional_keys(self) -> list[str]:
+        return list(self.additional_properties.keys())
+
+    def __getitem__(self, key: str) -> Any:
+        return self.additional_properties[key]
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self.additional_properties[key] = value
+
+    def __delitem__(self, key: str) -> None:
+        del self.additional_properties[key]
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.additional_properties

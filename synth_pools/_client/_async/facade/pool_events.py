@@ -1,0 +1,304 @@
+"""Events of all rollouts of a pool, and the output of its processes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Literal
+
+from synth_pools._client._async.facade.base import AsyncOperations, or_unset
+from synth_pools._client.arguments import (
+    check_count,
+    check_seconds,
+    path_segment,
+    query_text,
+)
+from synth_pools._client.http.request_builder import Call
+from synth_pools.errors import RequestValidationError
+from synth_pools_api import api
+from synth_pools_api.operations import OperationId
+from synth_pools_api.types import UNSET
+
+if TYPE_CHECKING:
+    from synth_pools._client._async.event_stream import AsyncEventStream
+    from synth_pools._client._async.pagination import AsyncLogLines
+
+_STARTS = ("earliest", "latest")
+
+
+class AsyncPoolEventOperations(AsyncOperations):
+    """The operations on what happens in a pool, under their full and their short names."""
+
+    def stream_pool_events(
+        self,
+        pool_id: str,
+        *,
+        cursor: str | None = None,
+        start: Literal["earliest", "latest"] = "earliest",
+        types: Iterable[str] | None = None,
+    ) -> AsyncEventStream:
+        """Stream the events of all rollouts of a pool, live until it is archived.
+
+        The arguments are checked at once; the request is sent when the first event is asked for.
+
+        Args:
+            pool_id: Id of the pool.
+            cursor: ``cursor`` of an earlier stream, or ``next_cursor`` of a page: the stream goes
+                on after it.
+            start: Where to begin without a cursor: at the first event, or after the last one.
+            types: Only events of these types, such as ``rollout.completed``; None for all.
+
+        Returns:
+            The events, to iterate over; each has its ``rollout_id``.
+
+        Raises:
+            NotFoundError: There is no such pool, or the service has no such streams (when
+                iterated).
+        """
+        return self._stream(*self._pool_events_call(pool_id, cursor, start, types))
+
+    def events(
+        self,
+        pool_id: str,
+        *,
+        cursor: str | None = None,
+        start: Literal["earliest", "latest"] = "earliest",
+        types: Iterable[str] | None = None,
+    ) -> AsyncEventStream:
+        """Stream the events of all rollouts of a pool, live until it is archived.
+
+        The arguments are checked at once; the request is sent when the first event is asked for.
+
+        Args:
+            pool_id: Id of the pool.
+            cursor: ``cursor`` of an earlier stream, or ``next_cursor`` of a page: the stream goes
+                on after it.
+            start: Where to begin without a cursor: at the first event, or after the last one.
+            types: Only events of these types, such as ``rollout.completed``; None for all.
+
+        Returns:
+            The events, to iterate over; each has its ``rollout_id``.
+
+        Raises:
+            NotFoundError: There is no such pool, or the service has no such streams (when
+                iterated).
+        """
+        return self.stream_pool_events(pool_id, cursor=cursor, start=start, types=types)
+
+    async def get_pool_event_page(
+        self,
+        pool_id: str,
+        *,
+        cursor: str | None = None,
+        start: Literal["earliest", "latest"] = "earliest",
+        types: Iterable[str] | None = None,
+        limit: int = 200,
+    ) -> dict[str, Any]:
+        """Get one page of the events of a pool's rollouts that are there.
+
+        It is for networks that hold streams back.
+
+        Args:
+            pool_id: Id of the pool.
+            cursor: ``next_cursor`` of the page before, or ``cursor`` of a stream.
+            start: Where to begin without a cursor: at the first event, or after the last one.
+            types: Only events of these types, such as ``rollout.completed``; None for all.
+            limit: Most events of the page, 1 to 1000.
+
+        Returns:
+            ``{"pool_id", "status", "events", "next_cursor", "has_more", "ended"}``: nothing
+            follows a page that has ``ended``.
+
+        Raises:
+            NotFoundError: There is no such pool, or the service has no such pages.
+        """
+        operation, call = self._pool_events_call(pool_id, cursor, start, types)
+        limit = check_count(limit, "limit", least=1, most=1000)
+        call["params"] = {**call.get("params", {}), "format": "json", "limit": limit}
+        return await self._transport.request(operation, call)
+
+    async def event_page(
+        self,
+        pool_id: str,
+        *,
+        cursor: str | None = None,
+        start: Literal["earliest", "latest"] = "earliest",
+        types: Iterable[str] | None = None,
+        limit: int = 200,
+    ) -> dict[str, Any]:
+        """Get one page of the events of a pool's rollouts that are there.
+
+        It is for networks that hold streams back.
+
+        Args:
+            pool_id: Id of the pool.
+            cursor: ``next_cursor`` of the page before, or ``cursor`` of a stream.
+            start: Where to begin without a cursor: at the first event, or after the last one.
+            types: Only events of these types, such as ``rollout.completed``; None for all.
+            limit: Most events of the page, 1 to 1000.
+
+        Returns:
+            ``{"pool_id", "status", "events", "next_cursor", "has_more", "ended"}``: nothing
+            follows a page that has ``ended``.
+
+        Raises:
+            NotFoundError: There is no such pool, or the service has no such pages.
+        """
+        return await self.get_pool_event_page(
+            pool_id, cursor=cursor, start=start, types=types, limit=limit
+        )
+
+    async def get_pool_logs(
+        self,
+        pool_id: str,
+        *,
+        cursor: str | None = None,
+        limit: int = 1000,
+        process: int | None = None,
+    ) -> dict[str, Any]:
+        """Get one page of what the processes of a pool wrote.
+
+        Args:
+            pool_id: Id of the pool.
+            cursor: ``next_cursor`` of the page before; None for the oldest lines that are kept.
+            limit: Most lines of the page, 1 to 1000.
+            process: Number of the only process that is wanted; None for all.
+
+        Returns:
+            ``{"pool_id", "status", "processes", "lines", "next_cursor", "has_more",
+            "truncated"}``.
+
+        Raises:
+            NotFoundError: There is no such pool, or the service keeps no output.
+        """
+        pool_id = path_segment(pool_id, "pool_id")
+        wanted = process
+        if wanted is not None:
+            wanted = check_count(wanted, "process", least=0, most=2**31 - 1)
+        return await self._transport.request(
+            "get_pool_logs",
+            api.pool_events.get_pool_logs._get_kwargs(
+                pool_id,
+                cursor=or_unset(query_text(cursor, "cursor")),
+                limit=check_count(limit, "limit", least=1, most=1000),
+                process=or_unset(wanted),
+            ),
+        )
+
+    async def logs(
+        self,
+        pool_id: str,
+        *,
+        cursor: str | None = None,
+        limit: int = 1000,
+        process: int | None = None,
+    ) -> dict[str, Any]:
+        """Get one page of what the processes of a pool wrote.
+
+        Args:
+            pool_id: Id of the pool.
+            cursor: ``next_cursor`` of the page before; None for the oldest lines that are kept.
+            limit: Most lines of the page, 1 to 1000.
+            process: Number of the only process that is wanted; None for all.
+
+        Returns:
+            ``{"pool_id", "status", "processes", "lines", "next_cursor", "has_more",
+            "truncated"}``.
+
+        Raises:
+            NotFoundError: There is no such pool, or the service keeps no output.
+        """
+        return await self.get_pool_logs(pool_id, cursor=cursor, limit=limit, process=process)
+
+    def iter_pool_logs(
+        self,
+        pool_id: str,
+        *,
+        cursor: str | None = None,
+        process: int | None = None,
+        poll_interval: float = 1.0,
+    ) -> AsyncLogLines:
+        """Iterate over what the processes of a pool write, line by line, until it is archived.
+
+        Args:
+            pool_id: Id of the pool.
+            cursor: ``next_cursor`` of a page; None for the oldest lines that are kept.
+            process: Number of the only process that is wanted; None for all.
+            poll_interval: Seconds to wait where no more lines are there yet.
+
+        Returns:
+            The lines, to iterate over.
+
+        Raises:
+            NotFoundError: There is no such pool, or the service keeps no output (when iterated).
+        """
+        from synth_pools._client._async.pagination import AsyncLogLines  # saves 1 ms
+
+        pool_id = path_segment(pool_id, "pool_id")
+        query_text(cursor, "cursor")
+        if process is not None:
+            check_count(process, "process", least=0, most=2**31 - 1)
+        return AsyncLogLines(
+            lambda position: self.get_pool_logs(pool_id, cursor=position, process=process),
+            self._transport.sleep,
+            cursor,
+            check_seconds(poll_interval, "poll_interval"),
+        )
+
+    def follow_logs(
+        self,
+        pool_id: str,
+        *,
+        cursor: str | None = None,
+        process: int | None = None,
+        poll_interval: float = 1.0,
+    ) -> AsyncLogLines:
+        """Iterate over what the processes of a pool write, line by line, until it is archived.
+
+        Args:
+            pool_id: Id of the pool.
+            cursor: ``next_cursor`` of a page; None for the oldest lines that are kept.
+            process: Number of the only process that is wanted; None for all.
+            poll_interval: Seconds to wait where no more lines are there yet.
+
+        Returns:
+            The lines, to iterate over.
+
+        Raises:
+            NotFoundError: There is no such pool, or the service keeps no output (when iterated).
+        """
+        return self.iter_pool_logs(
+            pool_id, cursor=cursor, process=process, poll_interval=poll_interval
+        )
+
+    def _pool_events_call(
+        self, pool_id: str, cursor: str | None, start: str, types: Iterable[str] | None
+    ) -> tuple[OperationId, Call]:
+        if start not in _STARTS:
+            raise RequestValidationError(
+                f"start must be 'earliest' or 'latest', not {start!r:.100}"
+            )
+        return "stream_pool_events", api.pool_events.stream_pool_events._get_kwargs(
+            path_segment(pool_id, "pool_id"),
+            cursor=or_unset(query_text(cursor, "cursor")),
+            start="latest" if start == "latest" else UNSET,
+            types=or_unset(_joined(types)),
+            format_=UNSET,
+            limit=UNSET,
+        )
+
+
+def _joined(types: Iterable[str] | None) -> str | None:
+    if types is None:
+        return None
+    if isinstance(types, str):
+        raise RequestValidationError(f"types must be several texts: [{types!r:.100}]")
+    try:
+        named = list(types)
+    except TypeError:
+        kind = type(types).__name__
+        raise RequestValidationError(f"types must be several texts, not {kind}") from None
+    for name in named:
+        text = query_text(name, "types")
+        if not text or "," in text:
+            raise RequestValidationError(f"types must be names of types, not {name!r:.100}")
+    return ",".join(named)

@@ -1,0 +1,304 @@
+"""Logs of events, that of a rollout and that of a pool: read from any position on."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import sqlite3
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, Protocol
+
+from . import events
+from .database import Connection
+from .event_places import last_place
+from .events import Event
+from .pools import Pool, find_pool
+from .rollouts import FINAL, find_head
+
+# Of one piece of a stream: so much is read and encoded before others have their turn.
+_MOST_EVENTS = 200
+_ENOUGH_BYTES = 64 * 1024
+# Of events that are not selected, which cost less.
+_MOST_LOOKED_AT = 2_000
+
+_EVENT_ID = re.compile(r"evt_([0-9]{10,18})")
+_CURSOR = re.compile(r"pool_([0-9]{1,18})_evt_([0-9]{16,18})")
+
+Start = Literal["earliest", "latest"]
+# Positions with their events; None for one that is not selected.
+_Found = Generator[tuple[int, Event | None], None, None]
+
+
+class Subject(NamedTuple):
+    """Subject of events, whose changes wake those who read them."""
+
+    kind: Literal["rollout", "pool"]
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Events of a log that follow each other, as bytes of an event stream."""
+
+    data: bytes
+    # The position after it.
+    end: int
+    # Whether it has as many events, or bytes, as are read at a time.
+    is_full: bool
+    # Whether it holds the last event that there will be.
+    is_last: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """Events of a log as JSON texts.
+
+    Attributes:
+        events: The events.
+        end: The position after it.
+        has_more: Whether more are there already.
+    """
+
+    events: list[str]
+    end: int
+    has_more: bool
+
+
+class EventLog(Protocol):
+    """Events in one order, read from any position on."""
+
+    @property
+    def subject(self) -> Subject:
+        """The subject of the events."""
+
+    @property
+    def selection(self) -> str:
+        """The selection of them: two logs of one subject and selection give the same pieces."""
+
+    def read_piece(self, db: Connection, position: int) -> Piece | None:
+        """Return events after a position, or None where there are none; 404 if all is gone."""
+
+    def has_ended(self, db: Connection) -> bool:
+        """Return True if nothing can follow what is there."""
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutLog:
+    """The events of one rollout; a position is the sequence of one."""
+
+    rollout_id: str
+    selection = ""
+
+    @property
+    def subject(self) -> Subject:
+        """The rollout."""
+        return Subject("rollout", self.rollout_id)
+
+    def read_piece(self, db: Connection, position: int) -> Piece | None:
+        """Return events after a position, or None where there are none; 404 if it is gone."""
+        rollout = find_head(db, self.rollout_id)
+        with contextlib.closing(_of_rollout(db, rollout, position)) as found:
+            return _piece(found, lambda event, _: event.id)
+
+    def has_ended(self, db: Connection) -> bool:
+        """Return True if the rollout has ended."""
+        return find_head(db, self.rollout_id)["status"] in FINAL
+
+
+@dataclass(frozen=True, slots=True)
+class PoolLog:
+    """The events of all rollouts of a pool, in the order in which they were stored.
+
+    Attributes:
+        pool_id: The pool.
+        seq: Its number; a position is the place of an event.
+        types: The types of the events that are selected; None for all.
+    """
+
+    pool_id: str
+    seq: int
+    types: frozenset[str] | None
+
+    @classmethod
+    def of(cls, pool: Pool, types: str | None) -> PoolLog:
+        """Return the log of a pool; `types` are separated by commas, None for all."""
+        named = None if types is None else frozenset(types.split(","))
+        return cls(pool.id, int(pool.row["seq"]), named)
+
+    @property
+    def subject(self) -> Subject:
+        """The pool."""
+        return Subject("pool", self.pool_id)
+
+    @property
+    def selection(self) -> str:
+        """The selected types."""
+        return "*" if self.types is None else ",".join(sorted(self.types))
+
+    def cursor(self, position: int) -> str:
+        """Return the text by which a reader goes on after a position; it rises with them."""
+        return f"pool_{self.seq}_evt_{position:016d}"
+
+    def position(self, db: Connection, cursors: Sequence[str | None], start: Start) -> int:
+        """Return the position at which a reader begins: the furthest that it has seen.
+
+        Args:
+            db: Where the events are stored.
+            cursors: What the reader says it has seen; None for nothing. A text that is no cursor
+                of this pool is the beginning: it skips nothing.
+            start: Where one begins that has seen nothing.
+        """
+        given = [cursor for cursor in cursors if cursor is not None]
+        if not given:
+            return last_place(db, self.seq) if start == "latest" else 0
+        positions = [0]
+        for cursor in given:
+            match = _CURSOR.fullmatch(cursor)
+            if match is not None and self.cursor(int(match[2])) == cursor:
+                positions.append(int(match[2]))
+        furthest = max(positions)
+        return furthest if furthest and furthest <= last_place(db, self.seq) else 0
+
+    def read_piece(self, db: Connection, position: int) -> Piece | None:
+        """Return events after a position; None where there are none."""
+        with contextlib.closing(self.iterate_after(db, position)) as found:
+            return _piece(found, lambda _, place: self.cursor(place), self.cursor)
+
+    def iterate_after(self, db: Connection, position: int) -> _Found:
+        """Yield positions with their events; None for one that is not selected."""
+        selected, values = "data", list[str]()
+        if self.types is not None:
+            selected = "CASE WHEN type IN (SELECT value FROM json_each(?)) THEN data END"
+            values = [json.dumps(sorted(self.types))]
+        rows = db.execute(
+            f"SELECT rollouts.id, sequence, type, timestamp, {selected}, place"  # noqa: S608
+            " FROM events JOIN rollouts ON rollouts.seq = events.rollout_seq"
+            " WHERE events.pool_seq = ? AND place > ? ORDER BY place",
+            (*values, self.seq, position),
+        )
+        with contextlib.closing(rows):
+            for rollout_id, sequence, type_, timestamp, data, place in rows:
+                event = None
+                if data is not None:
+                    event = Event(rollout_id, self.pool_id, sequence, type_, timestamp, data)
+                yield place, event
+
+    def has_ended(self, db: Connection) -> bool:
+        """Return True if the pool is archived and all of its rollouts have ended."""
+        if not find_pool(db, self.pool_id).is_archived:
+            return False
+        sql = "SELECT 1 FROM rollouts WHERE pool_id = ? AND status IN ('queued', 'running')"
+        return db.execute(sql, (self.pool_id,)).fetchone() is None
+
+
+def rollout_event_page(
+    db: Connection, rollout: sqlite3.Row, position: int, limit: int, most_bytes: int
+) -> str:
+    """Return the JSON of one page of a rollout's events after a position.
+
+    Args:
+        db: Where they are stored.
+        rollout: The rollout, read before them: the page is no newer than its status says.
+        position: The number of the last event that was seen.
+        limit: The most events.
+        most_bytes: The size at which the page ends, after at least one event.
+    """
+    with contextlib.closing(_of_rollout(db, rollout, position)) as found:
+        page = _page(found, position, limit, most_bytes)
+    return (
+        f'{{"rollout_id":"{rollout["id"]}","status":"{rollout["status"]}",'
+        f'"events":[{",".join(page.events)}],"next_sequence":{page.end},'
+        f'"has_more":{"true" if page.has_more else "false"}}}'
+    )
+
+
+def pool_event_page(
+    db: Connection, pool: Pool, log: PoolLog, position: int, limit: int, most_bytes: int
+) -> str:
+    """Return the JSON of one page of a pool's events after a position.
+
+    Args:
+        db: Where they are stored.
+        pool: The pool, read before them: the page is no newer than its status says.
+        log: The log of the pool.
+        position: The position that the reader has come to.
+        limit: The most events.
+        most_bytes: The size at which the page ends, after at least one event.
+    """
+    with contextlib.closing(log.iterate_after(db, position)) as found:
+        page = _page(found, position, limit, most_bytes)
+    ended = not page.has_more and log.has_ended(db)
+    return (
+        f'{{"pool_id":"{pool.id}","status":"{pool.status}",'
+        f'"events":[{",".join(page.events)}],"next_cursor":"{log.cursor(page.end)}",'
+        f'"has_more":{"true" if page.has_more else "false"},'
+        f'"ended":{"true" if ended else "false"}}}'
+    )
+
+
+def resume_position(
+    last_sequence: int, event_ids: Sequence[str | None], after_sequence: int | None
+) -> int:
+    """Return the position at which a reader resumes: the furthest of those it has seen."""
+    positions = [0, after_sequence or 0]
+    for event_id in event_ids:
+        match = _EVENT_ID.fullmatch(event_id or "")
+        if match is not None and f"evt_{int(match[1]):010d}" == event_id:
+            position = int(match[1])
+            if position <= last_sequence:
+                positions.append(position)
+    return max(positions)
+
+
+def _of_rollout(db: Connection, rollout: sqlite3.Row, position: int) -> _Found:
+    with contextlib.closing(events.iterate_after(db, rollout, position)) as found:
+        for event in found:
+            yield event.sequence, event
+
+
+def _piece(
+    found: _Found,
+    stream_id: Callable[[Event, int], str],
+    position_id: Callable[[int], str] | None = None,
+) -> Piece | None:
+    """Encode events up to so many; after those that are not selected their position follows.
+
+    Args:
+        found: The events.
+        stream_id: What a message is resumed by.
+        position_id: What a position is resumed by; None in a log that ends with a last event.
+    """
+    messages: list[bytes] = []
+    size = number = end = 0
+    is_full = is_last = is_skipped = False
+    for number, (end, event) in enumerate(found, 1):
+        is_skipped = event is None
+        if event is not None:
+            messages.append(event.encode(stream_id(event, end)))
+            size += len(messages[-1])
+            is_last = position_id is None and event.type in events.TERMINAL
+        is_full = (
+            len(messages) >= _MOST_EVENTS or size >= _ENOUGH_BYTES or number >= _MOST_LOOKED_AT
+        )
+        if is_full or is_last:
+            break
+    if not number:
+        return None
+    if is_skipped and position_id is not None:
+        messages.append(events.encode_position(position_id(end)))
+    return Piece(b"".join(messages), end, is_full, is_last)
+
+
+def _page(found: _Found, position: int, limit: int, most_bytes: int) -> _Page:
+    texts: list[str] = []
+    size, end = 0, position
+    for number, (place, event) in enumerate(found):
+        if len(texts) >= limit or size >= most_bytes or number >= _MOST_LOOKED_AT:
+            return _Page(texts, end, has_more=True)
+        end = place
+        if event is not None:
+            texts.append(event.envelope())
+            size += len(texts[-1])
+    return _Page(texts, end, has_more=False)

@@ -1,0 +1,168 @@
+"""Feed of a pool's events: what readers cost, and the order in older databases."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import sqlite3
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from synth_pools.backend.rollouts import event_feed
+from synth_pools.backend.rollouts.event_feed import RolloutNotifier, follow_events
+from synth_pools.backend.storage import events as stored_events
+from synth_pools.backend.storage import pools, rollouts
+from synth_pools.backend.storage.database import FILE_NAME, Database, Transaction
+from synth_pools.backend.storage.event_logs import PoolLog
+from synth_pools.backend.storage.events import Event
+from tests.backend.storage.test_schema import make_version_1
+from tests.support.backend_server import serve
+
+
+def cursors_of(pieces: list[bytes]) -> list[str]:
+    lines = b"".join(pieces).decode().splitlines()
+    return [line for line in lines if line.startswith("id: ")]
+
+
+class PoolStory:
+    """Rollouts of a pool in a database of its own, to which events are added one by one."""
+
+    def __init__(self, database: Database) -> None:
+        self.notifier = RolloutNotifier()
+        self.database = database
+        self.pool_id = ""
+        self._seqs: list[tuple[int, str]] = []
+        self._seq = 0
+
+    async def begin(self, number: int) -> None:
+        def insert(tx: Transaction) -> None:
+            pool = pools.insert_pool(tx, None, {"name": "a pool"})
+            rows = [rollouts.insert_rollout(tx, pool.id, None, {}) for _ in range(number)]
+            self.pool_id, self._seq = pool.id, pool.row["seq"]
+            self._seqs = [(row["seq"], row["id"]) for row in rows]
+
+        await self.database.write(insert)
+
+    async def tell(self, number: int = 1, data: str = "{}") -> None:
+        """Add events to rollouts of the pool."""
+
+        def append(tx: Transaction) -> None:
+            for _ in range(number):
+                seq, rollout_id = random.choice(self._seqs)
+                stored_events.append(tx, seq, "agent", "2026-01-01T00:00:00.000000Z", data)
+                tx.after_commit(partial(self.notifier.notify, rollout_id, self.pool_id))
+
+        await self.database.write(append)
+
+    async def end(self) -> None:
+        def archive(tx: Transaction) -> None:
+            for _, rollout_id in self._seqs:
+                rollouts.cancel(tx, rollouts.find_rollout(tx, rollout_id))
+            pools.archive_pool(tx, pools.find_pool(tx, self.pool_id))
+            tx.after_commit(lambda: self.notifier.notify_pool(self.pool_id))
+
+        await self.database.write(archive)
+
+    async def read(self, types: frozenset[str] | None = None) -> list[bytes]:
+        log = PoolLog(self.pool_id, self._seq, types)
+        stream = follow_events(self.database, self.notifier, log, 0, 60)
+        return [piece async for piece in stream]
+
+
+@pytest.fixture
+async def story(tmp_path: Path) -> Any:
+    database = Database(tmp_path)
+    told = PoolStory(database)
+    await told.begin(10)
+    yield told
+    await database.close()
+
+
+@pytest.fixture
+def encoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Collect the ids under which events are encoded."""
+    ids: list[str] = []
+    encode = Event.encode
+
+    def count(event: Event, stream_id: str) -> bytes:
+        ids.append(stream_id)
+        return encode(event, stream_id)
+
+    monkeypatch.setattr(Event, "encode", count)
+    return ids
+
+
+async def test_live_events_are_encoded_once_for_all_readers(
+    story: PoolStory, encoded: list[str]
+) -> None:
+    reading = [asyncio.create_task(story.read()) for _ in range(100)]
+    await asyncio.sleep(0)
+    for _ in range(300):
+        await story.tell()
+    await story.end()
+    texts = {b"".join(pieces) for pieces in await asyncio.gather(*reading)}
+    [text] = texts
+    assert text.count(b"data: ") == 10 + 300 + 10
+    # A reader that others have overtaken may read some of them again.
+    assert len(encoded) < 2 * 320
+
+
+async def test_an_event_costs_the_writer_the_same_with_many_readers(story: PoolStory) -> None:
+    reading = [asyncio.create_task(story.read()) for _ in range(200)]
+    await asyncio.sleep(0)
+    for _ in range(200):
+        await story.tell()
+    await story.end()
+    pieces = await asyncio.gather(*reading)
+    # Each is woken far more rarely than there is something to tell: what costs is the waking.
+    assert sum(map(len, pieces)) < 200 * 220 / 4
+
+
+async def test_what_is_left_out_costs_pieces_of_limited_size(story: PoolStory) -> None:
+    await story.tell(9_000)
+    await story.end()
+    pieces = await story.read(frozenset({"no.such.type"}))
+    # So many are passed that others have their turn in between, and all pieces are positions.
+    assert 3 < len(pieces) < 20
+    assert b"data:" not in b"".join(pieces)
+    assert cursors_of(pieces)[-1] == cursors_of(await story.read())[-1]
+
+
+async def test_small_pieces_do_not_fill_the_memory(
+    story: PoolStory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_feed, "_SHARED_BYTES", 10_000)
+    await story.tell(60_000)
+    await story.end()
+    # Each is a position of some 30 bytes, and what keeps it is far more than that.
+    assert len(await story.read(frozenset({"no.such.type"}))) > 25
+    assert 0 < len(story.notifier._pieces) < 20
+
+
+def test_events_of_an_older_database_are_put_in_the_order_of_their_time(tmp_path: Path) -> None:
+    make_version_1(tmp_path)
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as database:
+        before = database.execute(
+            "SELECT rollouts.id, sequence, timestamp FROM events"
+            " JOIN rollouts ON rollouts.seq = rollout_seq WHERE pool_id = 'old'"
+        ).fetchall()
+        # A clock that was set back does not turn the events of a rollout round.
+        earlier = "2020-01-01T00:00:00.000000Z"
+        database.execute("UPDATE events SET timestamp = ? WHERE sequence = 3", (earlier,))
+        database.commit()
+    with serve(tmp_path) as server:
+        page = server.get("/v1/pools/old/events?format=json&limit=1000")
+        found = [(event["rollout_id"], event["sequence"]) for event in page["events"]]
+        old = {(rollout_id, sequence) for rollout_id, sequence, _ in before}
+        assert set(found[: len(old)]) == old
+        for rollout_id in {rollout_id for rollout_id, _ in found}:
+            own = [sequence for one, sequence in found if one == rollout_id]
+            assert own == list(range(1, len(own) + 1))
+        begun = sorted((at, one) for one, sequence, at in before if sequence == 1)
+        assert len({at for at, _ in begun}) == len(begun) > 3
+        firsts = [one for one, sequence in found if sequence == 1]
+        assert firsts[: len(begun)] == [one for _, one in begun]

@@ -1,0 +1,251 @@
+# Derived by `make generate`. Change the file that it comes from:
+# tests/client/async_/test_pool_events.py
+
+"""Streams of a pool's events, and the output of its processes, as users follow them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from synth_pools import (
+    ContainerPoolsClient,
+    DecodeError,
+    NotFoundError,
+    RequestValidationError,
+    StreamBrokenError,
+)
+from tests.support.backend_server import KEY, Server, serve
+from tests.support.fault_server import FaultServer, Seen
+from tests.support.faults import Fault, answer, chunked, events
+from tests.support.process_pools import until
+
+P = "pool_1"
+EVENTS = [
+    {"id": f"e{number // 3}", "event": "agent", "rollout_id": f"r{number % 3}", "text": "ü"}
+    for number in range(9)
+]
+
+
+class PoolService:
+    """A pool with events, for a `FaultServer`'s `choose`.
+
+    Args:
+        faults: What to do with one request for events after the other; None serves them.
+    """
+
+    def __init__(self, *faults: Fault | None) -> None:
+        self.faults = list(faults)
+        self.asked: list[Seen] = []
+        self.status = "archived"
+
+    def __call__(self, seen: Seen) -> Fault:
+        if not seen.path.endswith("/events"):
+            return answer({"status": self.status})
+        self.asked.append(seen)
+        fault = self.faults.pop(0) if self.faults else None
+        begin = int(seen.query.get("cursor", "c0")[1:])
+        assert seen.headers.get("last-event-id", f"c{begin}") == f"c{begin}"
+        return events([self.encoded(begin)]) if fault is None else fault
+
+    @staticmethod
+    def encoded(begin: int) -> bytes:
+        blocks = [f"id: c{begin}\n\n: heartbeat\n\n"]
+        for number, event in enumerate(EVENTS[begin:], begin + 1):
+            data = json.dumps(event)
+            blocks.append(f"id: c{number}\nevent: agent\ndata: {data}\n\n")
+        return "".join(blocks).encode()
+
+
+def read(client: ContainerPoolsClient, **chosen: Any) -> list[Any]:
+    return [event for event in client.events(P, **chosen)]
+
+
+@pytest.mark.parametrize("end", ["cut", "reset", "end"])
+def test_a_break_after_any_byte_loses_and_repeats_nothing(
+    server: FaultServer, client: ContainerPoolsClient, end: str
+) -> None:
+    whole = PoolService.encoded(0)
+    for length in range(0, len(whole), 41):
+        service = PoolService(chunked([whole[:length]], kind="text/event-stream", end=end))
+        server.play(choose=service)
+        assert read(client) == EVENTS, length
+        # The last one shows that nothing follows.
+        assert len(service.asked) > 2
+
+
+def test_a_stream_of_a_pool_that_goes_on_is_taken_up_again(
+    server: FaultServer, client: ContainerPoolsClient
+) -> None:
+    service = PoolService()
+    service.status = "active"
+    server.play(choose=service)
+    stream = client.with_options(max_retries=2).events(P)
+    found = []
+    with pytest.raises(StreamBrokenError, match="before its pool did") as caught:
+        for event in stream:
+            found += [event]
+    assert found == EVENTS
+    assert (caught.value.cursor, stream.cursor) == ("c9", "c9")
+
+
+def test_a_position_without_an_event_is_where_it_goes_on(
+    server: FaultServer, client: ContainerPoolsClient
+) -> None:
+    begun = chunked([b"id: c4\n\n"], kind="text/event-stream", end="cut")
+    service = PoolService(begun)
+    server.play(choose=service)
+    stream = client.events(P, start="latest", types=iter(["agent", "rollout.completed"]))
+    assert stream.cursor is None
+    assert [event for event in stream] == EVENTS[4:]
+    first, second, third = service.asked
+    types = {"types": "agent,rollout.completed"}
+    assert first.query == {"start": "latest", **types}
+    assert second.query == {"start": "latest", "cursor": "c4", **types}
+    assert third.query == {"start": "latest", "cursor": "c9", **types}
+
+
+def test_a_cursor_is_where_it_begins(server: FaultServer, client: ContainerPoolsClient) -> None:
+    server.play(choose=PoolService())
+    assert read(client, cursor="c7") == EVENTS[7:]
+    stream = client.stream_pool_events(P, cursor="c7")
+    assert stream.cursor == "c7"
+    stream.close()
+
+
+def test_pages_are_asked_for_as_they_are_wanted(
+    server: FaultServer, client: ContainerPoolsClient
+) -> None:
+    client.event_page(P, cursor="c3", start="latest", types=["agent"], limit=7)
+    client.get_pool_event_page(P)
+    found = [seen.query for seen in server.requests]
+    assert found == [
+        {"cursor": "c3", "start": "latest", "types": "agent", "format": "json", "limit": "7"},
+        {"format": "json", "limit": "200"},
+    ]
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        {"cursor": 7},
+        {"start": "now"},
+        {"start": None},
+        {"types": "agent"},
+        {"types": 7},
+        {"types": [7]},
+        {"types": [""]},
+        {"types": ["a,b"]},
+    ],
+)
+def test_arguments_are_checked_at_once(
+    server: FaultServer, client: ContainerPoolsClient, chosen: dict[str, Any]
+) -> None:
+    with pytest.raises(RequestValidationError, match=next(iter(chosen))):
+        client.events(P, **chosen)
+    with pytest.raises(RequestValidationError, match=next(iter(chosen))):
+        client.event_page(P, **chosen)
+    assert server.requests == []
+
+
+@pytest.mark.parametrize(
+    "chosen", [{"process": -1}, {"process": "0"}, {"cursor": 1}, {"poll_interval": -1}]
+)
+def test_arguments_of_logs_are_checked_at_once(
+    server: FaultServer, client: ContainerPoolsClient, chosen: dict[str, Any]
+) -> None:
+    with pytest.raises(RequestValidationError, match=next(iter(chosen))):
+        client.follow_logs(P, **chosen)
+    with pytest.raises(RequestValidationError, match="limit"):
+        client.logs(P, limit=0)
+    assert server.requests == []
+
+
+def log_page(begin: int, end: int, **fields: Any) -> dict[str, Any]:
+    lines = [{"text": str(number)} for number in range(begin, end)]
+    page = {"status": "active", "processes": [], "lines": lines, "next_cursor": f"l{end}"}
+    return {**page, "has_more": False, **fields}
+
+
+def test_lines_are_followed_to_the_end_of_their_processes(
+    server: FaultServer, client: ContainerPoolsClient, waits: list[float]
+) -> None:
+    runs = [{"process": 0, "running": True}]
+    script = [
+        log_page(0, 2, has_more=True),
+        log_page(2, 3),
+        log_page(3, 3),
+        log_page(3, 4, status="archived", processes=runs),
+        log_page(4, 5, status="archived", has_more=True),
+        log_page(5, 6, status="archived"),
+    ]
+    server.play([answer(page) for page in script])
+    lines = [line["text"] for line in client.follow_logs(P, process=3, poll_interval=0.5)]
+    assert lines == ["0", "1", "2", "3", "4", "5"]
+    assert waits == [0.5, 0.5, 0.5]
+    cursors = [seen.query.get("cursor") for seen in server.requests]
+    assert cursors == [None, "l2", "l3", "l3", "l4", "l5"]
+    assert {seen.query["process"] for seen in server.requests} == {"3"}
+
+
+@pytest.mark.parametrize("broken", [[], {"lines": []}, {"lines": [], "next_cursor": "x"}])
+def test_what_is_no_page_of_lines_is_refused(
+    server: FaultServer, client: ContainerPoolsClient, broken: Any
+) -> None:
+    server.play(answer(broken))
+    with pytest.raises(DecodeError, match="page of lines"):
+        client.iter_pool_logs(P).__next__()
+
+
+@pytest.fixture(scope="module")
+def backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with serve(tmp_path_factory.mktemp("backend"), allow_processes=True) as server:
+        yield server
+
+
+@pytest.fixture
+def local(backend: Server) -> Iterator[ContainerPoolsClient]:
+    with ContainerPoolsClient(api_key=KEY, base_url=backend.url) as client:
+        yield client
+
+
+def test_the_local_backend_s_stream_holds_all_and_ends(
+    backend: Server, local: ContainerPoolsClient
+) -> None:
+    pool_id = backend.pool()
+    stream = local.events(pool_id, start="latest")
+    ids = [backend.rollout(pool_id)["id"] for _ in range(3)]
+    first = local.event_page(pool_id, limit=1)
+    assert first["events"][0]["rollout_id"] == ids[0]
+    for rollout_id in ids:
+        backend.until(rollout_id)
+    backend.call("DELETE", f"/v1/pools/{pool_id}")
+    # It was not asked for before.
+    assert [event for event in stream] == []
+    whole = [event for event in local.stream_pool_events(pool_id)]
+    assert whole[0] == first["events"][0]
+    for rollout_id in ids:
+        own = [event for event in whole if event["rollout_id"] == rollout_id]
+        assert own == backend.events(rollout_id)
+    rest = [event for event in local.events(pool_id, cursor=first["next_cursor"])]
+    assert rest == whole[1:]
+    ends = local.event_page(pool_id, types=["rollout.completed"])
+    assert {event["rollout_id"] for event in ends["events"]} == set(ids)
+    with pytest.raises(NotFoundError):
+        local.events("nowhere").__next__()
+
+
+def test_the_local_backend_s_lines(backend: Server, local: ContainerPoolsClient) -> None:
+    code = "print('it', 'ends', flush=True)"
+    argv = [sys.executable, "-c", code]
+    pool_id = backend.pool(config={"process": {"argv": argv, "start_timeout_seconds": 0.2}})
+    until(backend, pool_id, "failed")
+    backend.call("DELETE", f"/v1/pools/{pool_id}")
+    lines = [line for line in local.follow_logs(pool_id, poll_interval=0.01)]
+    assert {line["text"] for line in lines} == {"it ends"}
+    page = local.logs(pool_id, limit=1)
+    assert page["lines"] == lines[:1]
