@@ -36,6 +36,8 @@ OF_FEATURE: dict[str, tuple[str, ...]] = {
         "bind_image_release",
         "bind_task_image_release",
     ),
+    "pool_events": ("stream_pool_events",),
+    "pool_logs": ("get_pool_logs",),
 }
 _CLEANUP_SECONDS = 20.0
 _PAGES = 1_000

@@ -21,7 +21,11 @@ def test_there_are_the_operations_of_the_paths_and_no_others() -> None:
     }
     assert set(DOCUMENT.operations) == named
     streams = {name for name, one in DOCUMENT.operations.items() if one.streams}
-    assert streams == {"stream_rollout_events", "stream_global_rollout_events"}
+    assert streams == {
+        "stream_rollout_events",
+        "stream_global_rollout_events",
+        "stream_pool_events",
+    }
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,13 @@ def check_optional_operations(ctx: Context, call: Any) -> None:
             _archive(ctx, call, "get_global_rollout_support_bundle", name, rollout)
     if offers("pause"):
         _pause(ctx, call, pool_id)
+    if offers("pool_events"):
+        _pool_events(ctx, call, pool_id)
+    if offers("pool_logs"):
+        raw = ctx.require(200, "get_pool_logs", {"pool_id": pool_id}, query={"limit": 1000})
+        for name in ("get_pool_logs", "logs"):
+            came = call_method(ctx, call, "get_pool_logs", name, pool_id)
+            expect_alike(ctx, "get_pool_logs", name, raw, raw.at("lines"), at(came, "lines"))
     if offers("image_releases"):
         _image_releases(ctx, call, pool_id)
 
@@ -120,6 +127,15 @@ def _pause(ctx: Context, call: Any, pool_id: str) -> None:
                 expect_alike(ctx, operation, name, read, read.json, came)
             else:
                 expect_alike(ctx, operation, name, read, read.at("metadata"), at(came, "metadata"))
+
+
+def _pool_events(ctx: Context, call: Any, pool_id: str) -> None:
+    operation = "stream_pool_events"
+    query = {"format": "json", "limit": 200}
+    raw = ctx.require(200, operation, {"pool_id": pool_id}, query=query)
+    for name in ("get_pool_event_page", "event_page"):
+        came = call_method(ctx, call, operation, name, pool_id)
+        expect_alike(ctx, operation, name, raw, raw.at("events"), at(came, "events"))
 
 
 def _image_releases(ctx: Context, call: Any, pool_id: str) -> None:

@@ -48,6 +48,8 @@ class SseReader:
 
     messages: list[SseMessage] = field(default_factory=list)
     comments: int = 0
+    # The id of a block before the first message that holds nothing else.
+    opening: str | None = None
     _rest: bytes = b""
     _started: bool = False
     _after_cr: bool = False
@@ -104,6 +106,8 @@ class SseReader:
             self.messages.append(
                 SseMessage(self._id, event, written["data"], self._data_lines, written)
             )
+        elif written.keys() == {"id"} and not self.messages and self.opening is None:
+            self.opening = written["id"]
         self._written = {}
         self._data_lines = 0
 

@@ -1,8 +1,7 @@
 """Stub containers on loopback, which obey the `env` of a rollout.
 
 `delay`, `fail` and `reward` are read as the echo target reads them; `hold` keeps a rollout until it
-is released, and `answer` asks for a wrong or broken response, or ("later") for one that has to be
-asked for. Every request is remembered.
+is released, and `answer` asks for a wrong or broken response. Every request is remembered.
 """
 
 from __future__ import annotations
@@ -44,19 +43,11 @@ ARTIFACT = {"content": "hello", "content_type": "text/plain", "metadata": {"n": 
 
 @dataclass(frozen=True, slots=True)
 class ReceivedRequest:
-    """A request that a stub container received.
-
-    Attributes:
-        behaviour: The container.
-        path: The path.
-        body: The JSON of its body, None where it is none.
-        purpose: The header `x-synth-pools-call`.
-    """
+    """A request that a stub container received; `body` is its JSON, None where it is none."""
 
     behaviour: str
     path: str
     body: Any
-    purpose: str | None = None
 
 
 @dataclass(slots=True)
@@ -66,8 +57,6 @@ class ReceivedRequests:
     received: list[ReceivedRequest] = field(default_factory=list)
     terminated: set[str] = field(default_factory=set)
     released: set[str] = field(default_factory=set)
-    # The requests of rollouts that have to be asked for, and how often that was done.
-    later: dict[str, tuple[dict[str, Any], int]] = field(default_factory=dict)
     closing: threading.Event = field(default_factory=threading.Event)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -82,14 +71,6 @@ class ReceivedRequests:
                 for one in self.received
                 if isinstance(one.body, dict) and one.body.get("rollout_id") == rollout_id
             ]
-
-    def ask(self, rollout_id: str) -> tuple[dict[str, Any], int] | None:
-        """Return the request of a rollout that has to be asked for, and how often it was."""
-        with self.lock:
-            found = self.later.get(rollout_id)
-            if found is not None:
-                self.later[rollout_id] = (found[0], found[1] + 1)
-            return found
 
     def was_terminated(self, rollout_id: str) -> bool:
         with self.lock:
@@ -132,14 +113,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         behaviour = self.server.behaviour
-        purpose = self.headers.get("x-synth-pools-call")
-        self.server.received.note(ReceivedRequest(behaviour, self.path, None, purpose))
-        asked = self.server.received.ask(unquote(self.path.removeprefix("/rollouts/")))
-        if asked is not None:
-            body, before = asked
-            running = {"rollout_id": body.get("rollout_id"), "status": "running"}
-            self._send(200, self._outcome(body, body["env"]) if before else running)
-        elif behaviour == "bare":
+        self.server.received.note(ReceivedRequest(behaviour, self.path, None))
+        if behaviour == "bare":
             self._send(404, {"detail": "not here"})
         elif behaviour == "broken":
             self._broken()
@@ -190,10 +165,6 @@ class _Handler(BaseHTTPRequestHandler):
             self._send_bytes(200, b"[1, 2, 3]", "application/json")
         elif response == "cut":
             self._cut_short()
-        elif response == "later":
-            with self.server.received.lock:
-                self.server.received.later[str(body.get("rollout_id"))] = (body, 0)
-            self._send(202, {"rollout_id": body.get("rollout_id"), "status": "running"})
         elif response is not None and isinstance(response, dict):
             self._send(200, response)
         else:

@@ -30,6 +30,7 @@ def check_event_stream(
     if operation is None or exchange.status != 200 or media_type(exchange) != EVENT_STREAM:
         return
     messages = read_messages(exchange.response_body)
+    of_pool = operation.id == "stream_pool_events"
     envelopes: list[dict[str, Any]] = []
     for message in messages:
         complaint, envelope = _read_envelope(document, message)
@@ -42,15 +43,20 @@ def check_event_stream(
         if envelope is None:
             return
         envelopes.append(envelope)
+        # The stream of a pool has ids of its own.
+        own = message.id if of_pool else envelope["id"]
         yield _judge(
             "events.fields",
             Column.SCHEMA,
             "id: and event: carry what the envelope in data: carries",
             None
-            if (message.id, message.event) == (envelope["id"], envelope["event"])
+            if (message.id, message.event) == (own, envelope["event"])
             else f"id: {message.id}, event: {message.event}, data: {message.data[:160]}",
         )
-    yield from _order(exchange, envelopes)
+    if of_pool:
+        yield from _order_of_pool(exchange, messages, envelopes)
+    else:
+        yield from _order(exchange, envelopes)
     yield from _owner(document, operation, exchange, envelopes)
 
 
@@ -96,6 +102,49 @@ def _order(exchange: Exchange, envelopes: list[dict[str, Any]]) -> Iterator[Rule
         )
 
 
+def _order_of_pool(
+    exchange: Exchange, messages: list[SseMessage], envelopes: list[dict[str, Any]]
+) -> Iterator[RuleResult]:
+    cursors = [message.id or "" for message in messages]
+    yield _judge(
+        "events.cursors",
+        Column.BEHAVIOUR,
+        "id: of a pool's stream is unique and rises, also as text",
+        None if all(a < b for a, b in itertools.pairwise(cursors)) else f"ids {show(cursors)}",
+    )
+    by_rollout: dict[str, list[int]] = {}
+    for event in envelopes:
+        if event["event"] != "heartbeat":
+            by_rollout.setdefault(event["rollout_id"], []).append(event["sequence"])
+    query = _query(exchange)
+    whole = "types" not in query
+    strange = [
+        f"{rollout_id}: {show(numbers)}"
+        for rollout_id, numbers in by_rollout.items()
+        if not _counts_on(numbers, whole=whole)
+    ]
+    yield _judge(
+        "events.pool_sequence",
+        Column.BEHAVIOUR,
+        "the events of each rollout come in the order of their sequence, without gaps, none twice",
+        f"sequences {strange[0]}" if strange else None,
+    )
+    if whole and not _resumed(exchange) and query.get("start") != ["latest"]:
+        late = [f"{name}: {numbers[0]}" for name, numbers in by_rollout.items() if numbers[0] != 1]
+        yield _judge(
+            "events.pool_start",
+            Column.BEHAVIOUR,
+            "a stream of a pool that resumes nothing starts with the first event of each rollout",
+            f"the first sequence of {late[0]}" if late else None,
+        )
+
+
+def _counts_on(numbers: list[int], *, whole: bool) -> bool:
+    if whole:
+        return numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+    return all(a < b for a, b in itertools.pairwise(numbers))
+
+
 def _terminal_complaint(
     exchange: Exchange, real: list[dict[str, Any]], ends: list[int]
 ) -> str | None:
@@ -123,9 +172,13 @@ def _owner(
 
 
 def _resumed(exchange: Exchange) -> bool:
-    query = parse_qs(urlsplit(exchange.url).query, keep_blank_values=True)
+    query = _query(exchange)
     headers = {name.lower() for name, _ in exchange.request_headers}
     return bool({"cursor", "after_sequence"} & query.keys()) or "last-event-id" in headers
+
+
+def _query(exchange: Exchange) -> dict[str, list[str]]:
+    return parse_qs(urlsplit(exchange.url).query, keep_blank_values=True)
 
 
 def _read_envelope(

@@ -95,6 +95,20 @@ def stream(*types: str, first: int = 1, **changed: Any) -> bytes:
 WHOLE = ("rollout.queued", "rollout.started", "rollout.completed")
 
 
+POOL_EVENTS = "/v1/pools/docs-example-pool/events"
+
+
+def pool_streamed(*events: tuple[str, int], cursors: str = "abcdefghi") -> Exchange:
+    """Stream of a pool with events of rollouts, each by the name of one and a number."""
+    body = b"".join(
+        stream("agent", first=sequence, rollout_id=rollout_id).replace(
+            f"id: evt_{sequence:010d}".encode(), f"id: {cursor}".encode()
+        )
+        for cursor, (rollout_id, sequence) in zip(cursors, events, strict=False)
+    )
+    return answered("GET", POOL_EVENTS, 200, b"id: 0\n\n" + body, content_type="text/event-stream")
+
+
 def streamed(body: bytes, query: str = "", trouble: str | None = None) -> Exchange:
     kind = "text/event-stream; charset=utf-8"
     return answered("GET", EVENTS + query, 200, body, content_type=kind, trouble=trouble)

@@ -19,6 +19,7 @@ from tests.contract.rules.answers import (
     answered,
     complaints,
     example,
+    pool_streamed,
     stream,
     streamed,
 )
@@ -136,6 +137,9 @@ BREAKS: dict[str, Exchange] = {
     "events.sequence": streamed(stream(*WHOLE[:1]) + stream("rollout.completed", first=3)),
     "events.ids": streamed(stream(*WHOLE, id="evt")),
     "events.terminal": streamed(stream(*WHOLE, "agent")),
+    "events.cursors": pool_streamed(("r", 1), ("r", 2), cursors="ba"),
+    "events.pool_sequence": pool_streamed(("r", 1), ("s", 1), ("r", 3)),
+    "events.pool_start": pool_streamed(("r", 1), ("s", 2)),
     "events.first": streamed(stream("agent", "rollout.completed")),
     "events.start": streamed(b""),
     "events.owner": streamed(stream(*WHOLE, rollout_id="rollout_other")),
@@ -194,4 +198,5 @@ def test_the_answers_depart_in_little_else() -> None:
     for whole in (_pool(), _rollout(), _summary(), _artifacts(), streamed(stream(*WHOLE))):
         assert complaints(whole) == set()
     assert complaints(_page(_NEWER, _DONE)) == set()
+    assert complaints(pool_streamed(("r", 1), ("s", 1), ("r", 2))) == set()
     assert complaints(_refused(503, _NO, ("retry-after", "1"))) == set()

@@ -62,6 +62,7 @@ RULES: dict[str, tuple[str, ...]] = {
     "bundle.no_secrets": ("get_global_rollout_support_bundle",),
     "cancel.finished_refused": _CANCEL,
     "cancel.queued": _CANCEL,
+    "cancel.stops": (*_CANCEL, *_ROLLOUT),
     "cancel.terminates": _CANCEL,
     "cancel.twice": _CANCEL,
     "containers.asked": _ROLLOUT,

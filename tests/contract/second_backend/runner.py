@@ -70,7 +70,8 @@ class Runner:
         if rollout in pool.waiting:
             pool.waiting.remove(rollout)
         elif work is not None:
-            work.cancel()
+            if self._keeps("cancel.stops"):
+                work.cancel()
             if rollout.container_url is not None and self._keeps("cancel.terminates"):
                 self._start(self._terminate(rollout, rollout.container_url))
         self._finish(rollout, "cancelled", {})

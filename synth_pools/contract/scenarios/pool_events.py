@@ -1,0 +1,242 @@
+"""Scenarios of a pool's events and of its logs: completeness, order, resuming, pages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from synth_pools.contract.document import TERMINAL
+from synth_pools.contract.harness.context import Context
+from synth_pools.contract.harness.expectations import Expectation, Status
+from synth_pools.contract.harness.registry import scenario
+from synth_pools.contract.harness.waits import Rollout, run_rollout, start_rollout, together
+from synth_pools.contract.http.client import EventStream
+from synth_pools.contract.http.sse import SseMessage, SseReader
+
+_STREAM = "stream_pool_events"
+_LOGS = "get_pool_logs"
+# Seconds that the whole stream of a pool may take that is archived.
+_END_SECONDS = 10.0
+_SILENCE_SECONDS = 25.0
+_SECTION = "stream_pool_events"
+
+
+@scenario(
+    "pool_events.whole",
+    _SECTION,
+    "the stream of a pool holds the events of each of its rollouts as their own streams do, begins "
+    "with a position, and ends once the pool is archived",
+    _STREAM,
+    needs="pool_events",
+)
+def pool_events_whole(ctx: Context) -> None:
+    pool_id, rollouts = _archived_pool(ctx)
+    stream = _read(ctx, pool_id)
+    _expect(ctx, "the first block is an id alone", stream.reader.opening is not None, stream)
+    envelopes = [message.envelope for message in stream.reader.messages]
+    for rollout in rollouts:
+        own = ctx.stream("stream_rollout_events", rollout.ids, limit=_END_SECONDS)
+        wanted = [m.envelope for m in own.reader.messages if m.event != "heartbeat"]
+        came = [event for event in envelopes if event.get("rollout_id") == rollout.id]
+        ctx.expect.equal(_STREAM, "the events of a rollout in its pool", wanted, came, stream)
+    again = _read(ctx, pool_id)
+    _expect(
+        ctx, "every reader sees the same", _ids(stream) == _ids(again), again, str(_ids(again)[:9])
+    )
+
+
+@scenario(
+    "pool_events.resume",
+    _SECTION,
+    "cursor and Last-Event-ID each answer what follows; the furthest counts; what is no cursor of "
+    "the pool is the beginning",
+    _STREAM,
+    needs="pool_events",
+)
+def pool_events_resume(ctx: Context) -> None:
+    pool_id, _ = _archived_pool(ctx)
+    whole = _read(ctx, pool_id)
+    cursors = [whole.reader.opening or "", *_ids(whole)]
+    last = len(cursors) - 1
+    for place in sorted({0, 1, last // 2, last}):
+        cursor, rest = cursors[place], cursors[place + 1 :]
+        ways: dict[str, dict[str, Any]] = {
+            "cursor": {"query": {"cursor": cursor}},
+            "Last-Event-ID": {"headers": {"last-event-id": cursor}},
+            "cursor, whatever start says": {"query": {"cursor": cursor, "start": "latest"}},
+        }
+        if place:
+            ways["the furthest"] = {
+                "query": {"cursor": cursors[0]},
+                "headers": {"last-event-id": cursor},
+            }
+        for what, how in ways.items():
+            came = _ids(stream := _read(ctx, pool_id, **how))
+            _expect(ctx, f"after position {place} by {what}: the rest", came == rest, stream)
+    for cursor in ("nonsense", "🌍", "x" * 512):
+        stream = _read(ctx, pool_id, query={"cursor": cursor, "start": "latest"})
+        _expect(
+            ctx, "what is no cursor is the beginning", _ids(stream) == cursors[1:], stream, cursor
+        )
+    stream = _read(ctx, pool_id, query={"start": "latest"})
+    _expect(ctx, "start=latest begins after the last event", _ids(stream) == [], stream)
+
+
+@scenario(
+    "pool_events.types",
+    _SECTION,
+    "types selects the events, and a type that is none matches nothing",
+    _STREAM,
+    needs="pool_events",
+)
+def pool_events_types(ctx: Context) -> None:
+    pool_id, _ = _archived_pool(ctx)
+    whole = _read(ctx, pool_id).reader.messages
+    for types in ("rollout.queued", ",".join(sorted(TERMINAL)), "no.such.type", "🌍"):
+        stream = _read(ctx, pool_id, query={"types": types})
+        wanted = [message.id for message in whole if message.event in types.split(",")]
+        _expect(ctx, f"types={types} selects", _ids(stream) == wanted, stream)
+    for query in ({"start": "now"}, {"format": "xml"}, {"format": "json", "limit": 0}):
+        ctx.check(Status(422, str(query)), _STREAM, {"pool_id": pool_id}, query=query)
+    ctx.check(404, _STREAM, {"pool_id": ctx.session.pool_id("nowhere")})
+
+
+@scenario(
+    "pool_events.pages",
+    _SECTION,
+    "pages hold the events of the stream, at most `limit` of them; the last one says that the pool "
+    "has ended",
+    _STREAM,
+    needs="pool_events",
+)
+def pool_events_pages(ctx: Context) -> None:
+    pool_id, _ = _archived_pool(ctx)
+    whole = [message.envelope for message in _read(ctx, pool_id).reader.messages]
+    for limit in (1, len(whole), 1000):
+        query: dict[str, Any] = {"format": "json", "limit": limit}
+        found: list[Any] = []
+        for _ in range(len(whole) + 2):
+            page = ctx.require(200, _STREAM, {"pool_id": pool_id}, query=query)
+            events = page.at("events")
+            events = events if isinstance(events, list) else []
+            _expect(ctx, f"at most {limit} events", len(events) <= limit, page)
+            found += events
+            ended = not page.at("has_more")
+            ctx.expect.equal(_STREAM, "ended", ended, page.at("ended"), page)
+            ctx.expect.equal(_STREAM, "status", "archived", page.at("status"), page)
+            if ended:
+                break
+            query = {**query, "cursor": page.at("next_cursor")}
+        ctx.expect.equal(_STREAM, "the events of all pages", whole, found, page)
+
+
+@scenario(
+    "pool_events.live",
+    _SECTION,
+    "a reader from now on sees all events of the rollouts that are created after its first block, "
+    "and the end of the stream when the pool is archived",
+    _STREAM,
+    needs="pool_events",
+)
+def pool_events_live(ctx: Context) -> None:
+    pool_id = ctx.resources.pool()
+    run_rollout(ctx, pool_id)
+    page = ctx.require(
+        200, _STREAM, {"pool_id": pool_id}, query={"format": "json", "start": "latest"}
+    )
+    ctx.expect.equal(_STREAM, "ended, of a pool that is active", False, page.at("ended"), page)
+    made: list[Rollout] = []
+
+    def follow() -> EventStream:
+        how: dict[str, Any] = {"query": {"cursor": page.at("next_cursor")}}
+        return ctx.stream(_STREAM, {"pool_id": pool_id}, limit=2 * ctx.session.patience, **how)
+
+    def act() -> None:
+        made.append(run_rollout(ctx, pool_id))
+        ctx.require(200, "delete_pool", {"pool_id": pool_id})
+
+    stream = together(ctx, [follow, act], 4 * ctx.session.patience)[0]
+    if stream is None or not made:
+        return
+    own = ctx.stream("stream_rollout_events", made[0].ids, limit=_END_SECONDS)
+    wanted = [m.data for m in own.reader.messages if m.event != "heartbeat"]
+    _expect(ctx, "the events of the new rollout", [m.data for m in _real(stream)] == wanted, stream)
+    _expect(ctx, "the end of the stream of an archived pool", stream.ended, stream)
+
+
+@scenario(
+    "pool_events.heartbeat",
+    _SECTION,
+    "after at most 15 seconds without an event the server sends a comment",
+    _STREAM,
+    needs="pool_events",
+    slow=True,
+)
+def pool_events_heartbeat(ctx: Context) -> None:
+    pool_id = ctx.resources.pool()
+    stream = ctx.stream(_STREAM, {"pool_id": pool_id}, limit=_SILENCE_SECONDS, until=_stirs)
+    demand = f"a comment within 15 s of silence ({_SILENCE_SECONDS:.0f} s were waited)"
+    _expect(ctx, demand, _stirs(stream.reader), stream)
+
+
+@scenario(
+    "pool_logs",
+    "get_pool_logs",
+    "a pool without processes has no lines, before and after it is archived",
+    _LOGS,
+    needs="pool_logs",
+)
+def pool_logs(ctx: Context) -> None:
+    pool_id = ctx.resources.pool()
+    for status in ("active", "archived"):
+        page = ctx.require(200, _LOGS, {"pool_id": pool_id})
+        for field, wanted in (
+            ("pool_id", pool_id),
+            ("status", status),
+            ("processes", []),
+            ("lines", []),
+            ("has_more", False),
+            ("truncated", False),
+        ):
+            ctx.expect.equal(_LOGS, field, wanted, page.at(field), page)
+        for cursor in (page.at("next_cursor"), "nonsense", "x" * 512):
+            rest = ctx.require(
+                200, _LOGS, {"pool_id": pool_id}, query={"cursor": cursor, "process": 7}
+            )
+            ctx.expect.equal(_LOGS, "lines", [], rest.at("lines"), rest)
+        if status == "active":
+            ctx.require(200, "delete_pool", {"pool_id": pool_id})
+    for query in ({"limit": 0}, {"limit": 1001}, {"process": -1}, {"process": "x"}):
+        ctx.check(Status(422, str(query)), _LOGS, {"pool_id": pool_id}, query=query)
+    ctx.check(404, _LOGS, {"pool_id": ctx.session.pool_id("nowhere")})
+
+
+def _archived_pool(ctx: Context) -> tuple[str, list[Rollout]]:
+    """Have a few rollouts side by side, and archive their pool."""
+    pool_id = ctx.resources.pool()
+    rollouts = [start_rollout(ctx, pool_id) for _ in range(2)]
+    rollouts.append(run_rollout(ctx, pool_id))
+    ctx.require(200, "delete_pool", {"pool_id": pool_id})
+    return pool_id, rollouts
+
+
+def _read(ctx: Context, pool_id: str, **how: Any) -> EventStream:
+    stream = ctx.stream(_STREAM, {"pool_id": pool_id}, limit=_END_SECONDS, **how)
+    stream.reader.messages[:] = _real(stream)
+    _expect(ctx, "the server ends the stream of an archived pool", stream.ended, stream)
+    return stream
+
+
+def _real(stream: EventStream) -> list[SseMessage]:
+    return [message for message in stream.reader.messages if message.event != "heartbeat"]
+
+
+def _ids(stream: EventStream) -> list[str]:
+    return [message.id or "" for message in _real(stream)]
+
+
+def _stirs(reader: SseReader) -> bool:
+    return reader.comments > 0 or any(message.event == "heartbeat" for message in reader.messages)
+
+
+def _expect(ctx: Context, demand: str, ok: bool, seen: Any, got: str = "") -> None:
+    ctx.expect.that(Expectation(_STREAM, demand, seen), ok, got or "it is not so")
