@@ -93,7 +93,7 @@ test-tools: $(STAMP) $(TOOLS_STAMP) ## What generators, a mock server and pyrigh
 	TOOLS=$(abspath $(TOOLS)) $(BIN)/python -m pytest -n 2 -m tools $(ARGS)
 
 .PHONY: test-browser
-test-browser: $(STAMP) ## The live page, in headless Chromium; the tests say so where there is none
+test-browser: $(STAMP) $(TOOLS_STAMP) ## The live page, in headless Chromium; the tests say so where there is none
 	$(BIN)/python -m pytest -n 2 -m browser $(ARGS)
 
 .PHONY: mutants

@@ -142,7 +142,7 @@ export function Plots({ sets }) {
     distribution(sets, ({ took }) => took && took / 1000, "Durations", "seconds"),
     ...(sets.length === 1 ? [queue(sets[0])] : []),
   ];
-  return html`<${Grid} label="Figures" head=${["", ...FIGURES]} rows=${sets.map((set) => [set.label, ...figures(set)])} />
+  return html`<${Grid} label="Figures" head=${["Of", ...FIGURES]} rows=${sets.map((set) => [set.label, ...figures(set)])} />
     <div class="plots">
       ${plots.map((plot) => html`<${Chart} key=${plot.title} plot=${plot} />`)}
       <figure><figcaption>Failures by code</figcaption>
@@ -183,7 +183,7 @@ function draw(element, plot, isForced = false) {
   const { xs, ys, labels, isBars, unit } = plot;
   const write = writer(unit);
   const width = element.clientWidth;
-  const key = JSON.stringify([xs.at(-1), xs.length, ys.map((y) => y.reduce((sum, value) => sum + (value ?? 0), 0)), width]);
+  const key = JSON.stringify([xs.at(-1), xs.length, ys.map((y) => y.reduce((sum, value) => (sum ?? 0) + (value ?? 0), 0)), width]);
   element.plot = plot;
   if (!width || (element.key === key && !isForced)) return;
   element.key = key;

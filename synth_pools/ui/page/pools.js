@@ -18,16 +18,16 @@ function parsed(text, what) {
   }
 }
 
-/** @param {any} metrics */
+/** @param {{ metrics: PoolMetrics | null | undefined }} props */
 const Load = ({ metrics }) =>
   metrics ? html`<meter max=${metrics.concurrency ?? metrics.capacity} value=${metrics.active_rollouts} aria-label="load"></meter> ${metrics.active_rollouts} / ${metrics.concurrency ?? metrics.capacity}` : "–";
 
 export class PoolsView {
   constructor() {
     this.abort = new AbortController();
-    this.pools = signal(/** @type {any[] | null} */ (null));
-    this.metrics = signal(/** @type {Record<string, any>} */ ({}));
-    this.queue = signal(/** @type {any} */ (null));
+    this.pools = signal(/** @type {Pool[] | null} */ (null));
+    this.metrics = signal(/** @type {Record<string, PoolMetrics | null>} */ ({}));
+    this.queue = signal(/** @type {QueueStatus | null} */ (null));
     this.state = signal("");
     every(3, this.abort.signal, () => this.read());
   }
@@ -81,11 +81,11 @@ export class PoolsView {
         : html`<${Grid} label="Pools" head=${["Pool", "State", "Load", "Queued", "Completed", "Failed", "Success", "Containers"]} rows=${pools.map((pool) => {
             const metrics = this.metrics.value[pool.id];
             const containers = metrics?.containers ?? [];
-            const healthy = containers.filter((/** @type {any} */ one) => one.health === "healthy").length;
+            const healthy = containers.filter((one) => one.health === "healthy").length;
             return [
               html`<a href=${path`#/pools/${pool.id}`}>${pool.name ?? pool.id}</a> <small>${pool.id}</small>`,
               html`<${Badge} status=${pool.status ?? pool.state} />`, html`<${Load} metrics=${metrics} />`,
-              ...["queued", "completed", "failed"].map((one) => num(metrics?.[`${one}_rollouts`])),
+              num(metrics?.queued_rollouts), num(metrics?.completed_rollouts), num(metrics?.failed_rollouts),
               metrics?.success_rate == null ? "–" : `${num(metrics.success_rate * 100, 1)} %`,
               containers.length ? `${healthy} of ${containers.length} healthy` : pool.container_url ?? "echo",
             ];
@@ -102,8 +102,8 @@ export class PoolView {
     this.abort = new AbortController();
     this.store = new Rollouts(id);
     this.table = new Table(this.store);
-    this.pool = signal(/** @type {any} */ (null));
-    this.metrics = signal(/** @type {any} */ (null));
+    this.pool = signal(/** @type {Pool | null} */ (null));
+    this.metrics = signal(/** @type {PoolMetrics | null} */ (null));
     this.logs = signal(/** @type {any} */ ({ lines: [] }));
     if (!id) return;
     every(2, this.abort.signal, () => this.read());
@@ -160,7 +160,7 @@ export class PoolView {
   render() {
     const pool = this.pool.value;
     const metrics = this.metrics.value;
-    const status = pool?.status ?? pool?.state;
+    const status = pool?.status ?? pool?.state ?? "";
     const { store } = this;
     const tab = this.tab.value;
     const tabs = { rollouts: "Rollouts", plots: "Plots", groups: "Groups", output: "Output", definition: "Definition" };
@@ -188,7 +188,7 @@ export class PoolView {
       ${tab === "definition" && html`<${Code} label="definition" text=${JSON.stringify(pool, null, 2)} />`}`;
   }
 
-  /** @param {any[]} containers */
+  /** @param {PoolMetrics["containers"]} containers */
   output(containers) {
     const { lines, problem } = this.logs.value;
     return html`${containers.length > 0 && html`<${Grid} label="Containers" head=${["Container", "Health", "Running", "Restarts", "Process", "Last error"]}

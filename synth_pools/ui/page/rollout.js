@@ -45,7 +45,7 @@ export class RolloutView {
     this.url = path`/v1/rollouts/${id}`;
     this.abort = new AbortController();
     this.rollout = signal(/** @type {any} */ (null));
-    this.more = signal(/** @type {any} */ ({}));
+    this.more = signal(/** @type {{ usage?: RolloutUsage | null, artifacts?: Artifact[] }} */ ({}));
     this.problem = signal("");
     /** @type {PoolsEvent[]} */
     this.events = [];
@@ -94,7 +94,7 @@ export class RolloutView {
     await this.read();
   }
 
-  /** @param {any} item */
+  /** @param {Artifact} item */
   async show(item) {
     const { content_type: type, size_bytes: size } = item;
     this.preview.value = { item, text: "Loading …" };
@@ -110,12 +110,12 @@ export class RolloutView {
     }
   }
 
-  /** @param {any} item */
+  /** @param {Artifact} item */
   fileUrl(item) {
     return `${this.url}/artifacts/${item.path.split("/").map(encodeURIComponent).join("/")}`;
   }
 
-  /** @param {any} item */
+  /** @param {Artifact} item */
   async save(item) {
     const address = URL.createObjectURL(await (await request("GET", this.fileUrl(item))).blob());
     Object.assign(document.createElement("a"), { href: address, download: item.path.split("/").at(-1) }).click();
@@ -163,13 +163,13 @@ export class RolloutView {
       ]} />
       ${!journal && html`<section><h2>Events <small>${num(events.length)}</small></h2>
         ${events.length > this.shown.value && html`<button onClick=${() => (this.shown.value += 2000)}>Show earlier ones</button>`}
-        <ol class="events" role="log" aria-live="off" tabindex="0" aria-label="Events">
+        <ol class="events" tabindex="0" aria-label="Events">
           ${events.slice(-this.shown.value).map(({ sequence, event, timestamp, data }) => html`<li key=${sequence}>
             <span class="soft">${sequence}</span> <time>${moment(Date.parse(timestamp))}</time> <b>${event}</b> <code>${JSON.stringify(data)}</code>
           </li>`)}
         </ol></section>`}
-      ${artifacts?.length > 0 && html`<section><h2>Artifacts</h2>
-        <${Grid} label="Artifacts" head=${["Name", "Type", "Bytes", ""]} rows=${artifacts.map((/** @type {any} */ item) => [
+      ${!!artifacts?.length && html`<section><h2>Artifacts</h2>
+        <${Grid} label="Artifacts" head=${["Name", "Type", "Bytes", "Content"]} rows=${artifacts.map((item) => [
           item.path, item.content_type, num(item.size_bytes),
           html`<button onClick=${() => this.show(item)}>Preview</button> <button onClick=${() => this.save(item)}>Save</button>`,
         ])} />

@@ -4,7 +4,7 @@ import { path } from "./api.js";
 import { html, Badge, moment, num, span } from "./ui.js";
 
 const ROW = 34;
-const AROUND = 10;
+const AROUND = 6;
 const MANY = 20000;
 
 /** The name of each column, and what is in a cell where that is not the value. @type {Record<string, [string, ((row: Row) => any)?]>} */
@@ -138,7 +138,7 @@ export class Table {
           <tbody>
             <tr style=${{ height: `${first * ROW}px` }} aria-hidden="true"></tr>
             ${rows.slice(first, last).map(
-              (row, index) => html`<tr key=${row.id} aria-rowindex=${first + index + 2}>
+              (row, index) => html`<tr aria-rowindex=${first + index + 2}>
                 ${columns.map(([name, [, cell]]) => html`<td class=${`c-${name}`}>${cell ? cell(row) : /** @type {any} */ (row)[name]}</td>`)}
               </tr>`,
             )}

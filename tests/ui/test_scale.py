@@ -1,0 +1,209 @@
+"""The live page under load: many rows, many events, a backend that restarts, and axe-core."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from synth_pools.local import LocalBackend
+from tests.support.browser import Page
+
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+
+AXE = Path(__file__).parents[1] / "tools/node_modules/axe-core/axe.min.js"
+MANY = 100_000
+IDS = "[...document.querySelectorAll('.rows td.c-id a')].map(e => e.getAttribute('href'))"
+MOST_SECONDS = 0.05
+NUMBERS = "WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < ?)"
+
+
+def is_database(path: Path) -> bool:
+    return path.read_bytes()[:15] == b"SQLite format 3"
+
+
+def multiply(folder: Path, total: int) -> None:
+    """Fill the database of a backend that is stopped: many rollouts like the one that it has."""
+    [path] = [each for each in folder.iterdir() if each.is_file() and is_database(each)]
+    with closing(sqlite3.connect(path)) as db, db:
+        columns = [row[1] for row in db.execute("PRAGMA table_info(rollouts)")]
+        others = ", ".join(name for name in columns if name not in ("seq", "id"))
+        db.execute(
+            f"{NUMBERS} INSERT INTO rollouts (id, {others})"
+            f" SELECT printf('rollout_%032x', n), {others} FROM numbers, (SELECT * FROM rollouts)",
+            (total - 1,),
+        )
+
+
+def multiply_events(folder: Path, total: int) -> None:
+    """Give the rollout of a backend that is stopped so many events of its agent."""
+    [path] = [each for each in folder.iterdir() if each.is_file() and is_database(each)]
+    with closing(sqlite3.connect(path)) as db, db:
+        [agent] = db.execute("SELECT sequence FROM events WHERE type = 'agent'").fetchone()
+        # Twice, since numbers are taken at every moment of it.
+        for move in (10 * total, total - 1 - 10 * total):
+            db.execute(
+                "UPDATE events SET sequence = sequence + ? WHERE sequence > ?", (move, agent)
+            )
+        columns = [row[1] for row in db.execute("PRAGMA table_info(events)")]
+        others = ", ".join(name for name in columns if name != "sequence")
+        db.execute(
+            f"{NUMBERS} INSERT INTO events (sequence, {others})"
+            f" SELECT ? + n, {others} FROM numbers, (SELECT * FROM events WHERE sequence = ?)",
+            (total - 1, agent, agent),
+        )
+        db.execute("UPDATE rollouts SET last_sequence = last_sequence + ?", (total - 1,))
+
+
+def scroll(page: Page) -> Iterator[float]:
+    """Scroll from top to bottom, frame by frame; yield the seconds that each took of a processor.
+
+    Not the seconds that pass: others use the machine, too.
+    """
+    page.call("Performance.enable", timeDomain="threadTicks")
+
+    def spent() -> float:
+        metrics = page.call("Performance.getMetrics")["metrics"]
+        return next(float(one["value"]) for one in metrics if one["name"] == "TaskDuration")
+
+    for frame in range(100):
+        before = spent()
+        page.run(
+            "new Promise((done) => {"
+            "  const rows = document.querySelector('.rows');"
+            f"  rows.scrollTop = rows.scrollHeight * {frame / 99};"
+            "  requestAnimationFrame(() => requestAnimationFrame(done));"
+            "}).then(() => 0)"
+        )
+        yield spent() - before
+
+
+def test_a_hundred_thousand_rows_scroll_smoothly(browser: Page, tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    with LocalBackend(folder) as backend, backend.client() as client:
+        client.create_pool({"pool_id": "large", "name": "large"})
+        body: dict[str, Any] = {"mode": "sync", "seed": 7}
+        client.create_rollout("large", body)
+    multiply(folder, MANY)
+    with LocalBackend(folder) as backend:
+        browser.open(backend.page_url())
+        browser.screen(1280, 800)
+        browser.run("location.hash = '#/pools/large'")
+        browser.until("document.querySelector('.tools [role=status]')?.innerText", 30)
+        # By pages, and all in the end.
+        browser.until(
+            "document.querySelector('.tools [role=status]').innerText === '100,000 rollouts'", 150
+        )
+        assert browser.run(
+            "document.querySelector('.rows table').getAttribute('aria-rowcount')"
+        ) == str(MANY + 1)
+        assert browser.run("document.querySelectorAll('.rows tr').length") < 100
+        frames = list(scroll(browser))
+        assert max(frames) < MOST_SECONDS, sorted(frames)[-5:]
+        browser.run("document.querySelector('.rows').scrollTop = 1e9")
+        browser.until(f"{IDS}.length > 5")
+        browser.until(f"!!document.querySelector('[aria-rowindex=\"{MANY + 1}\"]')")
+        browser.fill("input[type=search]", f"{99_999:032x}")
+        browser.until(f"{IDS}.length === 1")
+        browser.open("about:blank")
+
+
+def test_ten_thousand_events_are_all_there(browser: Page, tmp_path: Path) -> None:
+    page, folder = browser, tmp_path / "data"
+    with LocalBackend(folder) as backend, backend.client() as client:
+        client.create_pool({"pool_id": "events", "name": "events"})
+        body: dict[str, Any] = {"mode": "sync"}
+        rollout = client.create_rollout("events", body)
+    multiply_events(folder, 10_000)
+    with LocalBackend(folder) as backend:
+        with backend.client() as client:
+            total = client.rollouts.summary("events", rollout["id"])["last_event"]["sequence"]
+        assert total == 10_004
+        page.open(backend.page_url())
+        page.run(f"location.hash = '#/rollouts/{rollout['id']}'")
+        page.until(f"document.querySelector('h2 small')?.innerText === '{total:,}'", 120)
+        # Not all of them are drawn, and the last ones are.
+        assert page.run("document.querySelectorAll('.events li').length") == 500
+        assert page.run("document.querySelector('.events li:last-child b').innerText") == (
+            "rollout.completed"
+        )
+        page.click("button", "Show earlier ones")
+        page.until("document.querySelectorAll('.events li').length === 2500")
+
+
+def test_a_restart_loses_and_doubles_no_row(browser: Page, tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+
+    def rows() -> list[str]:
+        found: list[str] = browser.run(IDS)
+        return found
+
+    backend = LocalBackend(folder)
+    with backend, backend.client() as client:
+        port = int(backend.url.rpartition(":")[2])
+        client.create_pool({"pool_id": "kept", "name": "kept", "concurrency": 2})
+        slow: dict[str, Any] = {"env": {"delay": 0.3}, "limits": {"max_attempts": 3}}
+        client.create_rollout_batch({"pool_id": "kept", "rollouts": [slow] * 8})
+        browser.open(backend.page_url())
+        browser.screen(1280, 800)
+        browser.run("location.hash = '#/pools/kept'")
+        browser.until(f"{IDS}.length === 8")
+        browser.until("document.querySelectorAll('.rows .completed').length > 1")
+    browser.until("!!document.querySelector('.offline')?.innerText")
+    with LocalBackend(folder, port=port) as again, again.client() as client:
+        client.create_rollout_batch({"pool_id": "kept", "rollouts": [slow] * 4})
+        browser.until("document.querySelectorAll('.rows .completed').length === 12", 120)
+        browser.until("!document.querySelector('.offline').innerText")
+        known = [f"#/rollouts/{each['id']}" for each in client.list_rollouts("kept")["items"]]
+        assert rows() == known
+        browser.open("about:blank")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing(page: Page, backend: LocalBackend, scheme: str) -> None:
+    if not AXE.exists():
+        pytest.skip(f"{AXE} is not there: `make test-browser` installs axe-core")
+    page.scheme(scheme)
+    with backend.client() as client:
+        client.create_pool({"pool_id": "a", "name": "a"})
+        rollouts = []
+        for fails in (False, True, False):
+            body: dict[str, Any] = {"mode": "sync", "seed": 1, "env": {"fail": fails}}
+            rollouts.append(client.create_rollout("a", body)["id"])
+        places = [
+            ("#/", ".wide table"),
+            ("#/pools/a", ".rows td a"),
+            ("#/pools/a/plots", ".plot canvas"),
+            ("#/pools/a/groups", ".wide table"),
+            ("#/pools/a/output", ".empty"),
+            ("#/pools/a/definition", "pre"),
+            ("#/rollouts", ".rows td a"),
+            (f"#/rollouts/{rollouts[0]}", ".events li"),
+            (f"#/rollouts/{rollouts[1]}", ".failure"),
+            ("#/compare/a/a", ".plot canvas"),
+        ]
+    for place, sign in places:
+        page.run(f"location.hash = {json.dumps(place)}")
+        page.until(f"!!document.querySelector({json.dumps(sign)})")
+        check(page, place)
+    page.run("location.hash = '#/'")
+    page.click("button", "New pool")
+    check(page, "dialog")
+    page.click("dialog button", "Back")
+    page.click(".bar button", "Log out")
+    page.until("!!document.querySelector('input[name=key]')")
+    check(page, "log-in")
+
+
+def check(page: Page, place: str) -> None:
+    page.call("Runtime.evaluate", expression=AXE.read_text())
+    found = page.run(
+        "axe.run(document).then(({ violations }) => violations.map((one) => "
+        "[one.id, one.nodes.map((node) => node.html.slice(0, 200) + ' ' + node.failureSummary)]))"
+    )
+    assert found == [], (place, found)
