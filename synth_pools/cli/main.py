@@ -27,6 +27,7 @@ WRITTEN: dict[str, tuple[str, str, str]] = {
     "top": ("top", "top", "Show pools, their rollouts and the queue, until ^C."),
     "run": ("fleet.run", "run_seeds", "Run a rollout for each seed on a pool."),
     "journal": ("fleet.journal", "journal", "Show and merge the journals of runs."),
+    "ui": ("page", "ui", "Show a backend, or the journal of a fleet, in the browser."),
     "backup": ("backup", "backup", "Copy the data of a backend to a new directory DIR."),
     "compact": ("backup", "compact", "Make the database of a backend as small as it can be."),
     "contract-test": ("contract", "contract_test", "Judge the backend at URL by the contract."),

@@ -1,0 +1,58 @@
+"""`synth-pools ui`: the live page for any backend, or for the journal of a fleet alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from .connection import ServiceOptions, connection_options
+from .signals import StopSignals
+
+_WATCH_SECONDS = 60.0
+
+
+class _NotServedError(click.ClickException):
+    exit_code = 2
+
+
+@click.command("ui")
+@click.argument("journal", type=click.Path(path_type=Path), required=False)
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=0, help="Port to listen on. [default: any]"
+)
+@click.option("--open/--no-open", "opens", default=True, help="Open a browser, too.")
+@connection_options
+def ui(journal: Path | None, port: int, opens: bool, connection: ServiceOptions) -> int:
+    """Show a backend, or the JOURNAL of a fleet alone, in the browser until ^C.
+
+    The page is served on this machine alone, and its requests are passed on with the key, which the
+    browser never has. The link that is printed logs in once, within an hour.
+
+    \b
+    Examples:
+      synth-pools ui --url http://127.0.0.1:8080
+      synth-pools ui run.jsonl
+    """
+    # 60 ms, which other commands do without.
+    from synth_pools.ui.server import PageServer
+
+    try:
+        if journal is not None:
+            server = PageServer.for_journal(journal, port=port)
+        else:
+            found = connection.resolve()
+            server = PageServer.for_backend(found.url, found.api_key, port=port)
+    except OSError as error:
+        what = journal if error.filename else f"port {port}"
+        raise _NotServedError(f"cannot use {what}: {error.strerror}") from None
+    except ValueError as error:
+        raise _NotServedError(f"{journal}: {error}" if journal else str(error)) from None
+    with StopSignals() as signals, server:
+        address = server.login_url()
+        click.echo(f"The page is at {address}\n\nStop it with ^C.")
+        if opens:
+            click.launch(address)
+        while not signals.wait(_WATCH_SECONDS):
+            pass
+    return 0

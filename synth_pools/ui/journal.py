@@ -1,0 +1,135 @@
+"""The journal of a fleet, read as the lists and rollouts that the page asks for."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from synth_pools._client.fleet.journal import (
+    AdmissionRecord,
+    BadLineError,
+    OutcomeRecord,
+    Run,
+    decode,
+    decode_run,
+)
+
+_NO_POOL = "no-pool"
+_MOST_ITEMS = 1000
+
+
+class JournalApi:
+    """The reading operations of the API, answered from a journal that may still grow.
+
+    Only the places of its lines are kept in memory.
+
+    Args:
+        path: The journal.
+
+    Raises:
+        BadLineError: It is no journal.
+        OSError: It cannot be read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._read = 0
+        # By request: where its last line begins; those that came first are first.
+        self._places: dict[int, int] = {}
+        self._indices: dict[str, int] = {}
+        with path.open("rb") as file:
+            first = file.readline()
+            if not first.endswith(b"\n"):
+                raise BadLineError("its first line is not complete")
+            self._run: Run = decode_run(first)
+            self._read = file.tell()
+        self._catch_up()
+
+    def get(self, path: str, query: Mapping[str, str]) -> tuple[int, Any]:
+        """Answer a GET.
+
+        Args:
+            path: The path, not decoded.
+            query: The parameters by name.
+
+        Returns:
+            The status, and the document.
+        """
+        self._catch_up()
+        parts = [unquote(part) for part in path.strip("/").split("/")[1:]]
+        pool = {"status": "recorded", "container_url": self._run.base_url}
+        name = self._run.pool_id or _NO_POOL
+        match parts:
+            case ["pools"]:
+                return 200, {"items": [{"id": name, "name": name, **pool}], "next_cursor": None}
+            case ["pools", str() as asked] if asked == name:
+                return 200, {"id": name, "name": name, **pool}
+            case ["pools", str() as asked, "rollouts"] if asked == name:
+                return 200, self._page(query)
+            case ["rollouts"]:
+                return 200, self._page(query)
+            case ["rollouts", str() as rollout_id] if rollout_id in self._indices:
+                return 200, self._rollout(self._indices[rollout_id])
+        return 404, {"error": {"code": "not_found", "message": "The journal does not have this."}}
+
+    def _catch_up(self) -> None:
+        with self._lock, self._path.open("rb") as file:
+            file.seek(self._read)
+            # A last line without its end is still being written.
+            for line in iter(file.readline, b""):
+                if not line.endswith(b"\n"):
+                    break
+                try:
+                    record = decode(line)
+                except BadLineError:
+                    pass
+                else:
+                    self._places[record.index] = self._read
+                    self._indices[_id_of(record)] = record.index
+                self._read += len(line)
+
+    def _page(self, query: Mapping[str, str]) -> dict[str, Any]:
+        limit, cursor = query.get("limit", "100"), query.get("cursor", "0")
+        size = min(int(limit), _MOST_ITEMS) if limit.isdecimal() else 100
+        begin = int(cursor[:18]) if cursor.isdecimal() else 0
+        state = query.get("state")
+        indices = list(self._places)[::-1]
+        items = [self._rollout(index) for index in indices[begin : begin + size]]
+        following = begin + size
+        return {
+            "items": [item for item in items if state in (None, item["status"])],
+            "next_cursor": str(following) if following < len(indices) else None,
+        }
+
+    def _rollout(self, index: int) -> dict[str, Any]:
+        with self._path.open("rb") as file:
+            file.seek(self._places[index])
+            record = decode(file.readline())
+        pool_id = self._run.pool_id or _NO_POOL
+        missing: dict[str, Any] = {
+            "id": _id_of(record),
+            "pool_id": pool_id,
+            "request": {},
+            "result": None,
+        }
+        if isinstance(record, AdmissionRecord):
+            return {**missing, "status": "running"}
+        if record.rollout is not None:
+            return {**missing, **record.rollout}
+        error = record.error or {}
+        return {
+            **missing,
+            "status": "error",
+            "error": {"code": error.get("type", "error"), "message": error.get("text", "")},
+        }
+
+
+def _id_of(record: AdmissionRecord | OutcomeRecord) -> str:
+    if isinstance(record, AdmissionRecord):
+        return record.rollout_id
+    rollout = record.rollout or {}
+    return str(rollout.get("id") or rollout.get("rollout_id") or f"request-{record.index}")
