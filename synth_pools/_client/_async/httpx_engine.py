@@ -13,7 +13,7 @@ from synth_pools._client.http.async_.engine import (
     AsyncIncomingResponse,
 )
 from synth_pools._client.http.async_.httpx_client import wake_reader
-from synth_pools._client.http.content_encoding import BodyDecoder
+from synth_pools._client.http.content_encoding import decodable
 from synth_pools._client.http.httpx_pool import (
     check_client,
     expire_surplus,
@@ -81,6 +81,10 @@ class AsyncHttpxEngine(AsyncEngine):
             content=request.content,
             timeout=request.limits,
         )
+        # Of what else the caller's library decodes, a few bytes may become a gigabyte at once.
+        asked = built.headers.get("Accept-Encoding")
+        if asked is not None:
+            built.headers["Accept-Encoding"] = decodable(asked)
         return built
 
     async def _send(self, request: Request, secret: Secret) -> Response:
@@ -159,13 +163,6 @@ class _Response(AsyncIncomingResponse):
 
     def pieces(self) -> AsyncIterator[bytes]:
         return _translated(cast("AsyncByteStream", self._response.stream))
-
-    def chunks(self) -> AsyncIterator[bytes]:
-        encoding = self.headers.get("content-encoding")
-        if self._chunks is None and encoding is not None and not BodyDecoder(encoding).is_known:
-            # A caller's own client may have asked for what it can decode itself.
-            self._chunks = _translated(self._response.aiter_bytes())
-        return super().chunks()
 
     async def wake(self) -> None:
         await wake_reader(self._response)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
 from synth_pools._client.http import URL, Client, Request, Response, SyncByteStream
-from synth_pools._client.http.content_encoding import BodyDecoder
+from synth_pools._client.http.content_encoding import decodable
 from synth_pools._client.http.httpx_pool import (
     check_client,
     expire_surplus,
@@ -84,6 +84,10 @@ class HttpxEngine(Engine):
             content=request.content,
             timeout=request.limits,
         )
+        # Of what else the caller's library decodes, a few bytes may become a gigabyte at once.
+        asked = built.headers.get("Accept-Encoding")
+        if asked is not None:
+            built.headers["Accept-Encoding"] = decodable(asked)
         return built
 
     def _send(self, request: Request, secret: Secret) -> Response:
@@ -162,13 +166,6 @@ class _Response(IncomingResponse):
 
     def pieces(self) -> Iterator[bytes]:
         return _translated(cast("SyncByteStream", self._response.stream))
-
-    def chunks(self) -> Iterator[bytes]:
-        encoding = self.headers.get("content-encoding")
-        if self._chunks is None and encoding is not None and not BodyDecoder(encoding).is_known:
-            # A caller's own client may have asked for what it can decode itself.
-            self._chunks = _translated(self._response.iter_bytes())
-        return super().chunks()
 
     def wake(self) -> None:
         wake_reader(self._response)

@@ -16,6 +16,16 @@ _GZIP, _ZLIB, _RAW = 31, 15, -15
 _WINDOWS = {"gzip": _GZIP, "x-gzip": _GZIP, "deflate": _ZLIB}
 
 
+def decodable(asked: str) -> str:
+    """Return an ``Accept-Encoding`` without the codings that are not decoded here."""
+    kept = [each.strip() for each in asked.split(",") if _name(each) in _WINDOWS]
+    return ", ".join(kept) or "identity"
+
+
+def _name(coding: str) -> str:
+    return coding.partition(";")[0].strip().lower()
+
+
 class BodyDecoder:
     """Decoder of one body; anything but gzip and deflate passes as it is.
 
@@ -26,8 +36,8 @@ class BodyDecoder:
     def __init__(self, encoding: str) -> None:
         names = [name.strip().lower() for name in encoding.split(",")]
         known = [name for name in names if name and name != "identity"]
-        self.is_known = all(name in _WINDOWS for name in known)
-        self._steps = [_Step(_WINDOWS[name]) for name in reversed(known)] if self.is_known else []
+        is_known = all(name in _WINDOWS for name in known)
+        self._steps = [_Step(_WINDOWS[name]) for name in reversed(known)] if is_known else []
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """Decode the next bytes of the body, in pieces of at most 64 KiB."""

@@ -7,7 +7,7 @@ import zlib
 
 import pytest
 
-from synth_pools._client.http.content_encoding import BodyDecoder
+from synth_pools._client.http.content_encoding import BodyDecoder, decodable
 from synth_pools._client.http.messages import ExchangeError
 
 TEXT = bytes(range(256)) * 4000
@@ -38,7 +38,6 @@ def test_deflate_without_a_head(step: int) -> None:
 
 def check(encoding: str, pieces: list[bytes]) -> None:
     decoder = BodyDecoder(encoding)
-    assert decoder.is_known
     out = [part for piece in pieces for part in decoder.feed(piece)]
     decoder.end()
     assert b"".join(out) == TEXT
@@ -75,5 +74,20 @@ def test_what_ends_too_early() -> None:
 
 def test_what_nobody_asked_for_stays_as_it_is() -> None:
     decoder = BodyDecoder("br")
-    assert not decoder.is_known
     assert list(decoder.feed(b"abc")) == [b"abc"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "left"),
+    [
+        ("gzip, deflate", "gzip, deflate"),
+        ("gzip, deflate, br, zstd", "gzip, deflate"),
+        ("br;q=1.0, GZIP;q=0.5", "GZIP;q=0.5"),
+        ("br", "identity"),
+        ("identity", "identity"),
+        ("*", "identity"),
+        ("", "identity"),
+    ],
+)
+def test_only_what_is_decoded_is_asked_for(asked: str, left: str) -> None:
+    assert decodable(asked) == left

@@ -148,6 +148,18 @@ def test_an_exchange_that_fails(
     assert KEY not in traceback_with_locals(caught.value)
 
 
+def test_it_asks_for_what_is_decoded_in_bounded_steps_alone(
+    server: FaultServer, supplied: ModuleType
+) -> None:
+    """A few bytes of another coding can hold a gigabyte."""
+    with supplied.Client(headers={"Accept-Encoding": "br, gzip, zstd"}) as http:
+        client = client_of(server, http)
+        client.get_pool(P)
+        assert server.requests[-1].headers["accept-encoding"] == "gzip"
+        server.play(faults.raw(faults.message(b"{}", 200, {"Content-Encoding": "zstd"})))
+        assert client.get_pool(P) == {}
+
+
 def test_a_server_that_is_not_there(supplied: ModuleType) -> None:
     with HeldPort() as port:
         with supplied.Client() as http:
