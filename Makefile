@@ -97,7 +97,7 @@ test-browser: $(STAMP) $(TOOLS_STAMP) ## The live page, in headless Chromium; th
 	$(BIN)/python -m pytest -n 2 -m browser $(ARGS)
 
 .PHONY: mutants
-mutants: $(STAMP) ## Mutants of what changed, and those that no test sees: MUTANTS_OPTIONS='--since REV --sample 40'
+mutants: $(STAMP) ## Changes of your work, or of all, that no test sees: MUTANTS_OPTIONS='--all --sample 20'
 	$(BIN)/python -m tests.mutants $(MUTANTS_OPTIONS)
 
 .PHONY: contract
@@ -182,5 +182,5 @@ release: ## Check, test, date the changelog, build and tag: VERSION=0.2.0
 
 .PHONY: clean
 clean: ## Remove everything that git does not know
-	rm -rf .venv* dist build codegen/spec-lint/node_modules tests/tools/node_modules .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf .venv* dist build codegen/spec-lint/node_modules tests/tools/node_modules .mutants-cache .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,6 +1,6 @@
 """Sample mutants of what changed since a revision, and print those that no test sees.
 
-    python -m tests.mutants [--since REV | --everything] [--only PATH ...] [--sample 40]
+    python -m tests.mutants [--since REV | --all] [--only PATH ...] [--sample 20] [--write FILE]
 
 Exit status 1 if fewer than 90 % are killed in one of the packages.
 """
@@ -8,10 +8,10 @@ Exit status 1 if fewer than 90 % are killed in one of the packages.
 from __future__ import annotations
 
 import argparse
-import random
+import hashlib
 import signal
 import sys
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,85 +21,88 @@ from tests.mutants.changes import (
     changed_lines,
     default_revision,
     is_mutated,
-    mirrored_tests,
     package_of,
 )
+from tests.mutants.coverage_map import UnusableTestsError
 from tests.mutants.mutations import mutants_of
-from tests.mutants.run import Planned, UnusableTestsError, Verdict, run_mutants
+from tests.mutants.report import line_of, page, rows_of, table
+from tests.mutants.run import Planned, Verdict, run_mutants
 
 
 def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> int:
     options = _options(arguments)
     try:
-        changed = _lines(options, root)
-        planned = sample(changed, options.sample, options.seed, root)
+        planned, left_out = sample(_lines(options, root), options.sample, options.seed, root)
         if not planned:
             print("nothing that changed can be mutated")
             return 0
         print(f"{len(planned)} mutants, seed {options.seed}", file=sys.stderr, flush=True)
-        verdicts = run_mutants(root, planned, options.jobs, lambda one: _tell(one, root))
+        verdicts = run_mutants(
+            root,
+            planned,
+            options.jobs,
+            options.budget,
+            lambda one: _tell(one, root),
+            lambda name: print(f"fails without a mutant: {name}", file=sys.stderr, flush=True),
+        )
     except (LookupError, UnusableTestsError) as error:
         print(f"make mutants: {error}", file=sys.stderr)
         return 2
-    print("\n".join(report(verdicts, root)))
-    return 1 if any(share < options.least for share in shares(verdicts).values()) else 0
+    rows = rows_of(verdicts, left_out, options.seed)
+    survivors = [line_of(one, root) for one in verdicts if not one.is_killed]
+    print("\n".join([*(["survivors:", *survivors, ""] if survivors else []), *table(rows)]))
+    if options.write:
+        before = options.write.read_text(encoding="utf-8") if options.write.exists() else ""
+        options.write.write_text(page(before, rows, survivors), encoding="utf-8")
+    return 1 if any(row.share < options.least for row in rows) else 0
 
 
 def sample(
     changed: dict[str, set[int] | None], number: int, seed: int, root: Path = ROOT
-) -> list[Planned]:
-    """Choose mutants at random.
+) -> tuple[list[Planned], Counter[str]]:
+    """Choose mutants of each package at random.
 
     Args:
         changed: The lines to mutate, by module; None means every line.
-        number: At most as many are chosen.
-        seed: The same seed chooses the same mutants of the same modules.
+        number: At most as many are chosen of a package.
+        seed: The same seed chooses the same mutants of the same lines, whatever changes around.
         root: The work tree.
+
+    Returns:
+        The chosen ones, and how many each package has that need no test.
     """
-    everything = [
-        (path, mutant)
-        for path, lines in sorted(changed.items())
-        for mutant in mutants_of((root / path).read_bytes(), lines)
+    drawn: dict[str, list[tuple[bytes, Planned]]] = defaultdict(list)
+    left_out: Counter[str] = Counter()
+    for path, lines in sorted(changed.items()):
+        source = (root / path).read_bytes()
+        texts = source.splitlines()
+        again: Counter[str] = Counter()
+        for mutant in mutants_of(source, lines):
+            if mutant.rule:
+                left_out[package_of(path)] += 1
+                continue
+            key = f"{path} {texts[mutant.line - 1].strip()!r} {mutant.describe(source)}"
+            again[key] += 1
+            key = f"{again[key]} {key}"
+            ticket = hashlib.sha256(f"{seed} {key}".encode()).digest()
+            drawn[package_of(path)].append((ticket, Planned(path, mutant, key)))
+    chosen = [
+        planned
+        for tickets in drawn.values()
+        for _, planned in sorted(tickets, key=lambda each: each[0])[:number]
     ]
-    chosen = random.Random(seed).sample(everything, min(number, len(everything)))
-    # Mutants with the same tests are next to each other: their time limit is measured once.
-    return sorted(
-        (Planned(path, mutant, tuple(mirrored_tests(path, root))) for path, mutant in chosen),
-        key=lambda one: (one.tests, one.path, one.mutant.start),
-    )
-
-
-def shares(verdicts: Sequence[Verdict]) -> dict[str, float]:
-    """Tell how many percent of the mutants of each package are killed."""
-    ran = Counter(package_of(one.planned.path) for one in verdicts)
-    killed = Counter(package_of(one.planned.path) for one in verdicts if one.is_killed)
-    return {str(package): 100 * killed[package] / ran[package] for package in ran}
-
-
-def report(verdicts: Sequence[Verdict], root: Path) -> list[str]:
-    ran = Counter(package_of(one.planned.path) for one in verdicts)
-    rows = [
-        f"{package:22} {ran[package]:5} mutants, {share:3.0f} % killed"
-        for package, share in sorted(shares(verdicts).items())
-    ]
-    survivors = [_line(one, root) for one in verdicts if not one.is_killed]
-    return [*(["survivors:", *survivors, ""] if survivors else []), *rows]
-
-
-def _line(verdict: Verdict, root: Path) -> str:
-    planned = verdict.planned
-    change = planned.mutant.describe((root / planned.path).read_bytes())
-    return f"{planned.path}:{planned.mutant.line}: {change}"
+    return sorted(chosen, key=lambda one: (one.path, one.mutant.start)), left_out
 
 
 def _tell(verdict: Verdict, root: Path) -> None:
     what = "killed  " if verdict.is_killed else "SURVIVED"
-    print(f"{what} {verdict.seconds:4.0f} s  {_line(verdict, root)}", file=sys.stderr, flush=True)
+    line = f"{what} {verdict.seconds:4.0f} s  {line_of(verdict, root)}  ({verdict.reason})"
+    print(line, file=sys.stderr, flush=True)
 
 
 def _lines(options: argparse.Namespace, root: Path) -> dict[str, set[int] | None]:
     found: dict[str, set[int] | None]
-    if options.everything:
+    if options.all:
         paths = (
             path.relative_to(root).as_posix()
             for folder in TESTS_OF
@@ -117,16 +120,20 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--since", metavar="REV", help="what changed since then (the fork from main)"
     )
-    parser.add_argument("--everything", action="store_true", help="every line, changed or not")
+    parser.add_argument("--all", action="store_true", help="every line, changed or not")
     parser.add_argument("--only", nargs="*", default=[], metavar="PATH", help="only what is below")
     parser.add_argument(
-        "--sample", type=int, default=40, metavar="N", help="at most N mutants (40)"
+        "--sample", type=int, default=20, metavar="N", help="at most N mutants of a package (20)"
     )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument(
         "--jobs", type=int, default=2, metavar="N", help="N test runs at a time (2)"
     )
+    parser.add_argument(
+        "--budget", type=float, default=20.0, metavar="SECONDS", help="of tests for a mutant (20)"
+    )
     parser.add_argument("--least", type=float, default=90.0, metavar="PERCENT", help="to be killed")
+    parser.add_argument("--write", type=Path, metavar="FILE", help="also put the result there")
     return parser.parse_args(arguments)
 
 

@@ -56,33 +56,36 @@ def changed_lines(since: str, root: Path = ROOT) -> dict[str, set[int]]:
 
 def is_mutated(path: str) -> bool:
     """Tell whether a module is written by hand and has tests of its own."""
-    return package_of(path) is not None and not path.startswith(_DERIVED)
+    return room_of(path) is not None and not path.startswith(_DERIVED)
 
 
-def package_of(path: str) -> str | None:
-    return next((package for package in TESTS_OF if path.startswith(f"{package}/")), None)
+def room_of(path: str) -> str | None:
+    """Name the folder of hand-written code that a module is under."""
+    return next((room for room in TESTS_OF if path.startswith(f"{room}/")), None)
 
 
-def mirrored_tests(path: str, root: Path = ROOT) -> list[tuple[str, ...]]:
-    """Name the tests of a module: of its room, its own file first, then of its package."""
-    package = package_of(path)
-    assert package is not None, path
-    base = root / TESTS_OF[package]
-    rooms = list(Path(path).relative_to(package).parent.parts)
+def package_of(path: str) -> str:
+    """Name the package of a module; both variants of one are one package."""
+    parts = [part for part in Path(path).parent.parts if part not in {"async_", "sync_"}]
+    return "/".join(parts)
+
+
+def folder_of_tests(path: str) -> str:
+    """Name the folder of the tests of the room of a module."""
+    room = room_of(path)
+    assert room is not None, path
+    return TESTS_OF[room]
+
+
+def distance_of(path: str, tests: str) -> int:
+    """Tell how near a file of tests is to a module: 0 its own, 1 of its package, 2 of its room."""
+    if Path(tests).name == f"test_{Path(path).stem}.py":
+        return 0
+    room = room_of(path)
+    assert room is not None, path
     # The tests of the variants are named `async_`, since a leading underscore makes a name private.
-    rooms = ["async_" if room == "_async" else room for room in rooms]
-    folder = next(
-        found
-        for length in range(len(rooms), -1, -1)
-        for order in (rooms[:length], rooms[:length][::-1])
-        if (found := base.joinpath(*order)).is_dir()
-    )
-    own = sorted(folder.rglob(f"test_{Path(path).stem}.py"))
-    near, far = [
-        tuple(one.relative_to(root).as_posix() for one in stage)
-        for stage in ([*own, folder], [base])
-    ]
-    return [near] if folder == base else [near, far]
+    rooms = {part.replace("_async", "async_") for part in Path(path).relative_to(room).parent.parts}
+    return 1 if rooms <= set(Path(tests).parts) else 2
 
 
 def _git(root: Path, *words: str, check: bool = True) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -34,12 +35,18 @@ _LOG_METHODS = {"debug", "info", "warning", "error", "exception", "log"}
 
 @dataclass(frozen=True)
 class Mutant:
-    """One change: the bytes from `start` to `end` become `new`."""
+    """One change: the bytes from `start` to `end` become `new`.
+
+    Attributes:
+        line: The number of the line where it begins.
+        rule: Why no test has to see it; empty if one has to.
+    """
 
     line: int
     start: int
     end: int
     new: bytes
+    rule: str = ""
 
     def apply(self, source: bytes) -> bytes:
         return source[: self.start] + self.new + source[self.end :]
@@ -51,7 +58,7 @@ class Mutant:
 
 
 def mutants_of(source: bytes, lines: Iterable[int] | None = None) -> list[Mutant]:
-    """List the mutants of a module, in the order of its lines.
+    """List the mutants of a module, in the order of its lines, those that need no test as well.
 
     Args:
         source: The text of the module.
@@ -69,16 +76,15 @@ class _Finder:
         lengths = (len(line) for line in source.splitlines(keepends=True))
         self._starts = [0, *itertools.accumulate(lengths)]
 
-    def mutants(self, node: ast.AST) -> Iterator[Mutant]:
-        """Walk the code that runs: no annotations, no type checking blocks, no docstrings."""
-        yield from self._mutants_of_node(node)
+    def mutants(self, node: ast.AST, rule: str = "") -> Iterator[Mutant]:
+        """Walk a piece of code; `rule`: why none of it needs a test."""
+        for mutant in self._mutants_of_node(node):
+            yield dataclasses.replace(mutant, rule=rule)
         for name, value in ast.iter_fields(node):
-            if name in {"annotation", "returns", "decorator_list", "type_params", "bases"}:
-                continue
             children = value if isinstance(value, list) else [value]
             for child in children:
-                if isinstance(child, ast.AST) and not _is_left_alone(child):
-                    yield from self.mutants(child)
+                if isinstance(child, ast.AST):
+                    yield from self.mutants(child, rule or _rule(name, child))
 
     def _mutants_of_node(self, node: ast.AST) -> Iterator[Mutant]:
         match node:
@@ -104,13 +110,14 @@ class _Finder:
             case ast.comprehension(ifs=tests):
                 for test in tests:
                     yield from self._negate(test)
-            case ast.Return(value=ast.expr() as value) if not _is_none(value):
+            # Of a truth the other one is tried; None is as good as False to who asks for one.
+            case ast.Return(value=ast.expr() as value) if not _is_none_or_bool(value):
                 yield self._replace(node, "return None")
             case ast.Raise() | ast.AugAssign() | ast.Delete() | ast.Break() | ast.Continue():
                 yield self._replace(node, "pass")
             case ast.Assign(targets=[ast.Attribute() | ast.Subscript()]):
                 yield self._replace(node, "pass")
-            case ast.Expr(value=ast.Call() | ast.Await() as value) if not _is_log(value):
+            case ast.Expr(value=ast.Call() | ast.Await()):
                 yield self._replace(node, "pass")
 
     def _negate(self, test: ast.expr) -> Iterator[Mutant]:
@@ -144,29 +151,27 @@ class _Finder:
         return self._source.count(b"\n", 0, offset) + 1
 
 
-def _is_left_alone(node: ast.AST) -> bool:
+def _rule(field: str, node: ast.AST) -> str:
+    """Say why no test has to see a change of a piece of code; empty if one has to."""
+    if field in {"annotation", "returns", "decorator_list", "type_params", "bases"}:
+        return "annotation"
     match node:
-        case ast.Expr(value=ast.Constant()) | ast.JoinedStr():
-            return True
+        case ast.JoinedStr():
+            return "text"
         # A size, like 64 * 1024: a choice that no test has to hold.
         case ast.BinOp(left=ast.Constant(value=int()), right=ast.Constant(value=int())):
-            return True
+            return "size"
         case ast.If(test=ast.Name(id="TYPE_CHECKING")):
-            return True
+            return "annotation"
         case ast.Assign(targets=[ast.Name(id="__all__")]):
-            return True
-    return False
+            return "annotation"
+        case ast.Expr(value=ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr=method))):
+            return "log" if "log" in name.lower() and method in _LOG_METHODS else ""
+    return ""
 
 
-def _is_log(node: ast.expr) -> bool:
-    match node:
-        case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr=method)):
-            return "log" in name.lower() and method in _LOG_METHODS
-    return False
-
-
-def _is_none(node: ast.expr) -> bool:
-    return isinstance(node, ast.Constant) and node.value is None
+def _is_none_or_bool(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and (node.value is None or isinstance(node.value, bool))
 
 
 def _one_line(text: str) -> str:

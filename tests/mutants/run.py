@@ -2,51 +2,60 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
+import itertools
+import json
 import queue
 import shutil
-import signal
-import subprocess
-import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.mutants.changes import folder_of_tests
+from tests.mutants.coverage_map import CACHE, CoverageMap, coverage_map
 from tests.mutants.mutations import Mutant
+from tests.mutants.processes import copy_tree, end_what_runs, recorded, run_tests
+from tests.mutants.recorder import key_of
 
 # What tests need of their time without a mutant before a mutant counts as endless.
 _LONGEST_FACTOR = 3
 _LONGEST_EXTRA_SECONDS = 60.0
-_LONGEST_BASELINE_SECONDS = 1800.0
 
 
 @dataclass(frozen=True)
 class Planned:
-    """A mutant of a module, and the tests that may see it: the next ones run if none before did."""
+    """A mutant of a module; `key` tells it from all others, whatever changes around it."""
 
     path: str
     mutant: Mutant
-    tests: tuple[tuple[str, ...], ...]
+    key: str = ""
 
 
 @dataclass(frozen=True)
 class Verdict:
+    """Verdict on a mutant.
+
+    Attributes:
+        is_killed: Whether a test failed, or none began, or they did not end.
+        reason: The test that failed, or else why it is killed or not.
+    """
+
     planned: Planned
     is_killed: bool
+    reason: str
     seconds: float
 
 
-class UnusableTestsError(Exception):
-    """Tests that fail without a mutant cannot tell anything about one."""
-
-
 def run_mutants(
-    root: Path, planned: list[Planned], jobs: int, on_verdict: Callable[[Verdict], None]
+    root: Path,
+    planned: list[Planned],
+    jobs: int,
+    budget: float,
+    on_verdict: Callable[[Verdict], None],
+    on_left_out: Callable[[str], None],
 ) -> list[Verdict]:
     """Run the tests of each mutant, several at a time.
 
@@ -54,22 +63,31 @@ def run_mutants(
         root: The work tree; it stays as it is.
         planned: What to run.
         jobs: How many copies of the work tree to use at a time.
+        budget: How many seconds the tests of one mutant may take, as measured without it.
         on_verdict: Called after each mutant, one call at a time.
+        on_left_out: Called with the name of each test that fails without a mutant.
 
     Raises:
-        UnusableTestsError: Some of the tests fail without any mutant.
+        UnusableTestsError: All tests of a room fail without any mutant.
     """
     with tempfile.TemporaryDirectory(prefix="synth-pools-mutants-") as folder:
+        first = copy_tree(root, Path(folder) / "0")
+        maps: dict[str, CoverageMap] = {}
+        for tests in sorted({folder_of_tests(one.path) for one in planned}):
+            maps[tests] = coverage_map(first, tests, jobs, cache=root)
+            for name in maps[tests].failed:
+                on_left_out(name)
         copies: queue.SimpleQueue[Path] = queue.SimpleQueue()
-        for number in range(jobs):
-            copies.put(_copy(root, Path(folder) / str(number)))
-        limits = _Limits()
+        copies.put(first)
+        for number in range(1, jobs):
+            copies.put(shutil.copytree(first, Path(folder) / str(number), symlinks=True))
+        judge = _Judge(maps, Path(folder), budget, root / CACHE / "killers.json")
         told = threading.Lock()
 
-        def judge(one: Planned) -> Verdict:
+        def judge_in_a_copy(one: Planned) -> Verdict:
             copy = copies.get()
             try:
-                verdict = _judge(copy, one, limits)
+                verdict = judge.judge(copy, one)
             finally:
                 copies.put(copy)
             with told:
@@ -77,118 +95,87 @@ def run_mutants(
             return verdict
 
         with ThreadPoolExecutor(jobs) as pool:
-            futures = [pool.submit(judge, one) for one in planned]
+            futures = [pool.submit(judge_in_a_copy, one) for one in planned]
             try:
                 return [future.result() for future in futures]
             except BaseException:
                 for future in futures:
                     future.cancel()
-                _end_what_runs()
+                end_what_runs()
                 raise
+            finally:
+                judge.close()
 
 
-def _judge(copy: Path, planned: Planned, limits: _Limits) -> Verdict:
-    begun = time.monotonic()
-    killed = any(_is_seen(copy, planned, tests, limits.of(copy, tests)) for tests in planned.tests)
-    return Verdict(planned, killed, time.monotonic() - begun)
+class _Judge:
+    def __init__(
+        self, maps: dict[str, CoverageMap], folder: Path, budget: float, killers: Path
+    ) -> None:
+        self._maps = maps
+        self._folder = folder
+        self._budget = budget
+        self._numbers = itertools.count()
+        # Tests that have failed with a mutant, and whether they pass without one, by themselves.
+        self._believed: dict[str, bool] = {}
+        # The test that killed a mutant the last time will do so again: it goes first.
+        self._path = killers
+        self._killers: dict[str, str] = (
+            json.loads(killers.read_text(encoding="utf-8")) if killers.is_file() else {}
+        )
 
+    def judge(self, copy: Path, planned: Planned) -> Verdict:
+        begun = time.monotonic()
+        known = self._maps[folder_of_tests(planned.path)]
+        tests = known.tests_of(
+            planned.path, (copy / planned.path).read_bytes(), planned.mutant.line, self._budget
+        )
+        killer = self._killers.get(planned.key)
+        killed, reason = False, "no test runs the line"
+        if killer in known.seconds:
+            killed, reason = self._run(copy, planned, [killer])
+        if tests and not killed:
+            killed, reason = self._run(copy, planned, tests)
+        if killed:
+            self._killers[planned.key] = reason
+        return Verdict(planned, killed, reason, time.monotonic() - begun)
 
-def _is_seen(copy: Path, planned: Planned, tests: tuple[str, ...], limit: float) -> bool:
-    module = copy / planned.path
-    source = module.read_bytes()
-    module.write_bytes(planned.mutant.apply(source))
-    try:
-        return _pytest(copy, tests, limit) != 0
-    finally:
-        module.write_bytes(source)
+    def close(self) -> None:
+        """Keep what killed the mutants."""
+        self._path.parent.mkdir(exist_ok=True)
+        self._path.write_text(json.dumps(self._killers), encoding="utf-8")
 
+    def _run(self, copy: Path, planned: Planned, tests: list[str]) -> tuple[bool, str]:
+        known = self._maps[folder_of_tests(planned.path)]
+        module = copy / planned.path
+        source = module.read_bytes()
+        while tests:
+            module.write_bytes(planned.mutant.apply(source))
+            try:
+                failed = self._failure(copy, tests, known)
+            finally:
+                module.write_bytes(source)
+            if failed is None:
+                return False, f"{len(tests)} tests pass"
+            if failed not in tests or self._passes(copy, failed, known):
+                return True, failed
+            # It told nothing of the mutant.
+            tests = [name for name in tests if name != failed]
+        return False, "no test that runs the line passes by itself"
 
-class _Limits:
-    """Time limits of tests with a mutant, from the time that they take without one."""
+    def _passes(self, copy: Path, name: str, known: CoverageMap) -> bool:
+        if name not in self._believed:
+            self._believed[name] = self._failure(copy, [name], known) is None
+        return self._believed[name]
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        # One measures while the others go on with other tests.
-        self._locks: dict[tuple[str, ...], threading.Lock] = {}
-        self._seconds: dict[tuple[str, ...], float | None] = {}
-
-    def of(self, copy: Path, tests: tuple[str, ...]) -> float:
-        with self._lock:
-            lock = self._locks.setdefault(tests, threading.Lock())
-        with lock:
-            if tests not in self._seconds:
-                self._seconds[tests] = _measure(copy, tests)
-            limit = self._seconds[tests]
-        if limit is None:
-            raise UnusableTestsError(f"{' '.join(tests)} fail without a mutant")
-        return limit
-
-
-def _measure(copy: Path, tests: tuple[str, ...]) -> float | None:
-    begun = time.monotonic()
-    if _pytest(copy, tests, _LONGEST_BASELINE_SECONDS) != 0:
-        return None
-    return _LONGEST_FACTOR * (time.monotonic() - begun) + _LONGEST_EXTRA_SECONDS
-
-
-def _copy(root: Path, copy: Path) -> Path:
-    """Copy what git tracks, as it is in the work tree, and what is new in it."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=root,
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
-    )
-    for name in filter(None, listed.stdout.split("\0")):
-        source, target = root / name, copy / name
-        # A tracked file may have been deleted in the work tree.
-        if source.is_file():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(source, target)
-    return copy
-
-
-def _pytest(copy: Path, tests: tuple[str, ...], limit: float) -> int | None:
-    """Run tests until one fails; None if that takes longer than `limit` seconds."""
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "--no-header", "-p", "no:cacheprovider"]
-    # The copy comes before the work tree that the environment points to, in processes of tests too.
-    path = os.pathsep.join([str(copy), str(copy / "generated")])
-    process = subprocess.Popen(
-        [*command, *tests],
-        cwd=copy,
-        env={**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    with _ended(process):
-        try:
-            return process.wait(limit)
-        except subprocess.TimeoutExpired:
+    def _failure(self, copy: Path, tests: list[str], known: CoverageMap) -> str | None:
+        """Run tests; return the name of the one that failed, or what else went wrong, if any."""
+        records = self._folder / f"records-{next(self._numbers)}"
+        seconds = sum(known.seconds[name] for name in tests)
+        code = run_tests(copy, tests, _LONGEST_FACTOR * seconds + _LONGEST_EXTRA_SECONDS, records)
+        if code == 0:
             return None
-
-
-# The test runs that are under way.
-_running: set[subprocess.Popen[bytes]] = set()
-
-
-def _end_what_runs() -> None:
-    for process in list(_running):
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-
-
-@contextlib.contextmanager
-def _ended(process: subprocess.Popen[bytes]) -> Iterator[None]:
-    """End the process, and the processes that its tests have left."""
-    _running.add(process)
-    try:
-        yield
-    finally:
-        _running.discard(process)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait(20)
+        if code is None:
+            return "its tests do not end"
+        names = {key_of(name): name for name in tests}
+        failed = (names.get(key_of(one.name)) for one in recorded(records) if not one.passed)
+        return next((name for name in failed if name), "no test begins")

@@ -14,10 +14,14 @@ from tests.mutants.changes import (
     TESTS_OF,
     changed_lines,
     default_revision,
+    distance_of,
+    folder_of_tests,
     is_mutated,
-    mirrored_tests,
+    package_of,
 )
+from tests.mutants.coverage_map import CoverageMap
 from tests.mutants.mutations import mutants_of
+from tests.mutants.report import Row, page
 from tests.mutants.run import Planned, run_mutants
 
 ADDER = "synth_pools/backend/room/adder.py"
@@ -49,7 +53,7 @@ def test_is_great() -> None:
 
 def changes(source: str, lines: set[int] | None = None) -> list[str]:
     text = textwrap.dedent(source).encode()
-    return [mutant.describe(text) for mutant in mutants_of(text, lines)]
+    return [mutant.describe(text) for mutant in mutants_of(text, lines) if not mutant.rule]
 
 
 @pytest.mark.parametrize(
@@ -72,6 +76,7 @@ def changes(source: str, lines: set[int] | None = None) -> list[str]:
         ("raise x", ["raise x  ->  pass"]),
         ("call(x)", ["call(x)  ->  pass"]),
         ("def f():\n    return x", ["return x  ->  return None"]),
+        ("def f():\n    return False", ["False  ->  True"]),
         ("async def f():\n    await x", ["await x  ->  pass"]),
         ("while x:\n    break", ["x  ->  not (x)", "break  ->  pass"]),
         # Bytes before the change are not characters.
@@ -116,27 +121,110 @@ def test_a_mutant_differs_from_its_module_and_is_a_program() -> None:
         compile(changed, "mutant", "exec", dont_inherit=True)
 
 
-@pytest.mark.parametrize("package", TESTS_OF)
-def test_every_module_has_tests(package: str) -> None:
-    modules = [path.relative_to(ROOT).as_posix() for path in (ROOT / package).rglob("*.py")]
+@pytest.mark.parametrize("room", TESTS_OF)
+def test_every_module_has_tests(room: str) -> None:
+    modules = [path.relative_to(ROOT).as_posix() for path in (ROOT / room).rglob("*.py")]
     mutated = [module for module in modules if is_mutated(module)]
     assert mutated
-    for module in mutated:
-        for *_, folder in mirrored_tests(module, ROOT):
-            assert list((ROOT / folder).rglob("test_*.py")), module
+    for folder in {folder_of_tests(module) for module in mutated}:
+        assert [*(ROOT / folder).rglob("test_*.py")]
 
 
-def test_the_tests_of_a_module_are_those_of_its_room() -> None:
-    assert mirrored_tests("synth_pools/_client/http/retry.py", ROOT) == [
-        ("tests/client/http/test_retry.py", "tests/client/http"),
-        ("tests/client",),
-    ]
-    [near, far] = mirrored_tests("synth_pools/_client/_async/facade/pools.py", ROOT)
-    assert near[-1] == "tests/client/facade/async_"
-    assert far == ("tests/client",)
-    assert len(mirrored_tests("synth_pools/_client/config.py", ROOT)) == 1
+@pytest.mark.parametrize(
+    ("module", "tests", "distance"),
+    [
+        ("http/retry.py", "http/test_retry.py", 0),
+        ("http/retry.py", "http/test_request_builder.py", 1),
+        ("http/retry.py", "async_/test_faults.py", 2),
+        ("_async/facade/pools.py", "facade/async_/test_calls.py", 1),
+        ("_async/facade/pools.py", "async_/test_faults.py", 2),
+    ],
+)
+def test_the_nearest_tests_are_those_of_the_module(module: str, tests: str, distance: int) -> None:
+    assert distance_of(f"synth_pools/_client/{module}", f"tests/client/{tests}") == distance
+
+
+def test_what_is_derived_is_not_changed() -> None:
+    assert is_mutated("synth_pools/_client/_async/facade/pools.py")
     assert not is_mutated("synth_pools/_client/_sync/facade/pools.py")
     assert not is_mutated("generated/synth_pools_api/client.py")
+
+
+def test_both_variants_are_one_package() -> None:
+    runtime = "synth_pools/_client/runtime"
+    assert package_of(f"{runtime}/sync_/io.py") == runtime
+    assert package_of(f"{runtime}/fork_safety.py") == runtime
+
+
+MAPPED = """\
+LIMIT = 3
+OTHER = (
+    4
+)
+
+
+def is_great(
+    number,
+):
+    return (
+        number >
+        LIMIT
+    )
+
+
+def other():
+    try:
+        return OTHER
+    except KeyError:
+        return 0
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "tests"),
+    [
+        # A statement of several lines, of which pytest may have seen any.
+        (12, ["great", "both"]),
+        (10, ["great", "both"]),
+        # What runs on import has the tests of the functions that use it.
+        (1, ["great", "both"]),
+        (3, ["other", "both"]),
+        (7, ["great", "both"]),
+        # A handler.
+        (19, ["handled"]),
+        (20, []),
+    ],
+)
+def test_the_tests_of_a_line_are_those_that_run_it(line: int, tests: list[str]) -> None:
+    names = {name: f"tests/backend/test_x.py::test_{name}" for name in ("great", "other", "both")}
+    names["handled"] = "tests/backend/test_x.py::test_handled"
+    great, other = {names["great"], names["both"]}, {names["other"], names["both"]}
+    known = CoverageMap(
+        dict(zip(names.values(), (0.1, 0.2, 0.3, 0.4), strict=True)),
+        [],
+        {ADDER: {11: great, 18: other, 19: {names["handled"]}}},
+    )
+    assert known.tests_of(ADDER, MAPPED.encode(), line, 10) == [names[name] for name in tests]
+
+
+def test_the_budget_goes_to_the_own_tests_and_to_one_of_each_function_first() -> None:
+    own, far = "tests/backend/room/test_adder.py::test_own", "tests/backend/test_far.py"
+    seconds = {
+        f"{far}::test_a[1]": 1.0,
+        f"{far}::test_a[2]": 1.1,
+        f"{far}::test_b": 4.0,
+        f"{own}[1]": 2.0,
+        f"{own}[2]": 2.0,
+    }
+    known = CoverageMap(seconds, [], {ADDER: {6: {*seconds}}})
+
+    def chosen(budget: float) -> list[str]:
+        return known.tests_of(ADDER, ADDER_SOURCE.encode(), 6, budget)
+
+    assert chosen(0.5) == [f"{own}[1]"]
+    assert chosen(5.0) == [f"{own}[1]", f"{own}[2]", f"{far}::test_a[1]"]
+    assert chosen(9.0) == [f"{own}[1]", f"{own}[2]", f"{far}::test_a[1]", f"{far}::test_b"]
+    assert len(chosen(100.0)) == 5
 
 
 @pytest.fixture
@@ -189,51 +277,101 @@ def test_the_last_tag_is_where_the_work_begins_on_main(repo: Path) -> None:
 
 
 def test_the_same_seed_chooses_the_same_mutants(repo: Path) -> None:
-    lines: dict[str, set[int] | None] = {ADDER: None}
-    assert len(sample(lines, 3, 1, repo)) == 3
-    assert sample(lines, 3, 1, repo) == sample(lines, 3, 1, repo)
-    assert len(sample(lines, 100, 1, repo)) == 5
+    def chosen(number: int, seed: int = 1) -> list[str]:
+        planned, _ = sample({ADDER: None}, number, seed, repo)
+        source = (repo / ADDER).read_bytes()
+        return [one.mutant.describe(source) for one in planned]
+
+    assert len(chosen(100)) == 5
+    first = chosen(3)
+    assert len(first) == 3
+    assert first == chosen(3)
+    assert any(chosen(3, seed) != first for seed in range(2, 9))
+    # Whatever changes around.
+    write(repo / ADDER, ADDER_SOURCE.replace('"""Adds."""', '"""Adds."""\n\n_log.error(1)'))
+    assert chosen(3) == first
+    assert sample({ADDER: None}, 3, 1, repo)[1] == {"synth_pools/backend/room": 2}
 
 
 def test_survivors_are_printed(repo: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--since", "first"], repo) == 1
-    printed = capsys.readouterr().out.splitlines()
+    write(repo / "results.md", page("", [OTHER_ROW], [f"{OTHER_ROW.package}/x.py:3: <  ->  <="]))
+    arguments = ["--since", "first", "--jobs", "1", "--write", str(repo / "results.md")]
+    assert main(arguments, repo) == 1
+    printed = capsys.readouterr()
     # No test has numbers at the limit.
-    assert printed[:3] == [
-        "survivors:",
-        f"{ADDER}:10: >  ->  >=",
-        f"{ADDER}:10: 100  ->  101",
-    ]
-    assert printed[-1] == "synth_pools/backend        3 mutants,  33 % killed"
+    survivors = [f"{ADDER}:10: >  ->  >=", f"{ADDER}:10: 100  ->  101"]
+    lines = printed.out.splitlines()
+    assert lines[:3] == ["survivors:", *survivors]
+    row = "| `synth_pools/backend/room` | 3 | 1 | 2 | 33 | 0 | 1 | "
+    assert lines[-1].startswith(row)
     assert (repo / ADDER).read_text() == ADDER_SOURCE
+    assert "(tests/backend/room/test_adder.py::test_is_great)" in printed.err
+    # The page keeps what it knows of other packages.
+    written = (repo / "results.md").read_text()
+    assert "| `synth_pools/cli` | 4 | 3 | 1 | 75 | 7 | 2 | 2026-01-31 |" in written
+    for survivor in (*survivors, "synth_pools/cli/x.py:3: <  ->  <="):
+        assert f"- `{survivor}`" in written.splitlines()
+
+
+def test_what_is_killed_leaves_the_page(repo: Path) -> None:
+    row = Row("synth_pools/cli", 4, 4, 0, 100, 7, 1, "2026-02-01")
+    before = page("", [OTHER_ROW], ["synth_pools/cli/x.py:3: <  ->  <="])
+    written = page(before, [row], [])
+    assert "| `synth_pools/cli` | 4 | 4 | 0 | 100 | 7 | 1 | 2026-02-01 |" in written
+    assert "75" not in written
+    assert "x.py" not in written
+
+
+OTHER_ROW = Row("synth_pools/cli", 4, 3, 1, 75, 7, 2, "2026-01-31")
 
 
 def test_nothing_is_wrong_where_all_are_killed(
     repo: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["--everything", "--sample", "1", "--only", ADDER], repo) == 0
-    printed = capsys.readouterr().out.splitlines()
-    assert printed == ["synth_pools/backend        1 mutants, 100 % killed"]
+    add, _, _ = ADDER_TESTS.partition("def test_is_great")
+    write(repo / "tests/backend/room/test_adder.py", add)
+    arguments = ["--all", "--only", ADDER, "--jobs", "1"]
+    head, _, _ = ADDER_SOURCE.partition("def is_great")
+    write(repo / ADDER, head)
+    assert main(arguments, repo) == 0
+    assert "survivors" not in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("others", ["", ADDER_TESTS])
 def test_tests_that_fail_without_a_mutant_are_told_of(
+    repo: Path, capsys: pytest.CaptureFixture[str], others: str
+) -> None:
+    tests = "tests/backend/room/test_adder.py"
+    write(repo / tests, f"{others}\n\ndef test_x() -> None:\n    assert False\n")
+    # The others tell what they did before.
+    assert main(["--since", "first", "--jobs", "1"], repo) == (1 if others else 2)
+    errors = capsys.readouterr().err
+    assert "fail without a mutant" in errors or f"fails without a mutant: {tests}::test_x" in errors
+    assert ("::test_is_great)" in errors) is bool(others)
+
+
+def test_a_test_that_needs_the_others_kills_nothing(
     repo: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    write(repo / "tests/backend/room/test_adder.py", "def test_x() -> None:\n    assert False\n")
-    assert main(["--since", "first"], repo) == 2
-    assert "fail without a mutant" in capsys.readouterr().err
+    """It passes after the one before it, which does not run the changed line."""
+    tests = "from synth_pools.backend.room import adder\n\nseen = []\n\n\n"
+    tests += "def test_first() -> None:\n    seen.append(1)\n\n\n"
+    tests += "def test_second() -> None:\n    adder.is_great(5)\n    assert seen\n"
+    write(repo / "tests/backend/room/test_adder.py", tests)
+    assert main(["--since", "first", "--jobs", "1"], repo) == 1
+    assert "killed" not in capsys.readouterr().err
 
 
 def test_a_mutant_that_never_ends_is_killed(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tests.mutants.run._LONGEST_EXTRA_SECONDS", 1.0)
+    monkeypatch.setattr("tests.mutants.run._LONGEST_EXTRA_SECONDS", 3.0)
     source = "def count(left: int) -> int:\n    while left:\n        left -= 1\n    return left\n"
     write(repo / ADDER, source)
     tests = "from synth_pools.backend.room import adder\n\n\ndef test_count() -> None:\n"
     write(repo / "tests/backend/room/test_adder.py", f"{tests}    assert adder.count(3) == 0\n")
     [endless] = [one for one in mutants_of(source.encode(), {3}) if one.new == b"pass"]
-    planned = Planned(ADDER, endless, (("tests/backend/room",),))
-    [verdict] = run_mutants(repo, [planned], 1, lambda _: None)
+    [verdict] = run_mutants(repo, [Planned(ADDER, endless)], 1, 5, lambda _: None, print)
     assert verdict.is_killed
+    assert verdict.reason == "its tests do not end"
 
 
 def test_an_unknown_revision_is_told_of(repo: Path, capsys: pytest.CaptureFixture[str]) -> None:

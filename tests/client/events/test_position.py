@@ -9,7 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from synth_pools._client.events.position import Position, event_name, is_final
+from synth_pools import APIConnectionError, APITimeoutError, StreamTimeoutError
+from synth_pools._client.events.position import (
+    Position,
+    broken_stream,
+    event_name,
+    event_type,
+    is_final,
+)
 
 Sent = tuple[dict[str, Any], str]
 
@@ -110,3 +117,171 @@ def test_what_is_final() -> None:
     assert not is_final({"status": "running"})
     assert not is_final({"status": ["completed"]})
     assert not is_final({})
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "expected"),
+    [
+        ("agent", '{"event": "reward"}', "agent"),
+        ("message", '{"event": "reward"}', "reward"),
+        ("message", "{}", "message"),
+        ("message", "{", "message"),
+        ("message", "[" * 100_000, "message"),
+    ],
+)
+def test_the_type_of_an_event_that_was_not_decoded(kind: str, data: str, expected: str) -> None:
+    assert event_type(kind, data) == expected
+
+
+def numbered(*numbers: int) -> list[dict[str, Any]]:
+    return [{"sequence": number} for number in numbers]
+
+
+@pytest.mark.parametrize(
+    ("before", "again", "new"),
+    [
+        # Numbers tell where there are no ids.
+        (numbered(1, 2), numbered(1, 2, 3), [False, False, True]),
+        (numbered(0), numbered(0, 1), [False, True]),
+        ([{"seq": 1}], [{"seq": 1}, {"seq": 2}], [False, True]),
+        # Those that do not rise tell nothing: the places do.
+        (numbered(2, 1), numbered(2, 1, 2), [False, False, True]),
+        (numbered(2, 2), numbered(2, 2, 2), [False, False, True]),
+        (numbered(1, 2), [{"x": 1}, {"x": 2}, {"x": 3}], [False, False, True]),
+        ([{"x": 1}], [*numbered(1), {"x": 2}], [False, True]),
+        # A number that is none.
+        ([{"sequence": True}], [{"sequence": 1}, {"sequence": 1}], [False, True]),
+        ([{"sequence": "1"}], [{"sequence": 1}, {"sequence": 1}], [False, True]),
+        ([{"event": "heartbeat"}], [{"x": 1}], [True]),
+        # What goes on after a new event is new, and a heartbeat before it is none.
+        (numbered(1), [{"event": "heartbeat"}, *numbered(2, 2)], [False, True, True]),
+        # The last event of a rollout comes, whatever its number, and so does what is behind it.
+        (numbered(5), [{"event": "rollout.failed", "sequence": 1}, *numbered(2)], [True, True]),
+        # An id that is no text is none.
+        ([{"id": 7}], [{"id": 7}, {"id": 7}], [False, True]),
+        ([{"id": ""}], [{"id": ""}, {"id": ""}], [False, True]),
+        # From the start, at the last, after it.
+        ([{"id": "a"}, {"id": "b"}], [{"id": "a"}, {"id": "b"}, {"id": "c"}], [False, False, True]),
+        ([{"id": "a"}, {"id": "b"}], [{"id": "b"}, {"id": "c"}, {"id": "b"}], [False, True, True]),
+        ([{"id": "a"}], [{"id": "b"}, {"id": "a"}], [True, True]),
+    ],
+)
+def test_what_is_new_after_a_break(
+    before: list[dict[str, Any]], again: list[dict[str, Any]], new: list[bool]
+) -> None:
+    position = Position()
+    assert all(position.is_new(event, "", "message") for event in before)
+    position.reconnected()
+    assert [position.is_new(event, "", "message") for event in again] == new
+    assert position.events == len(before) + sum(new)
+
+
+def test_a_second_break_begins_anew() -> None:
+    """The first time the service began at the start, the second time behind the position."""
+    position = Position()
+    assert all(position.is_new({"id": name}, "", "message") for name in "abc")
+    position.reconnected()
+    assert not position.is_new({"id": "a"}, "", "message")
+    position.reconnected()
+    assert position.is_new({"id": "d"}, "", "message")
+    position.reconnected()
+    # What came without an id counts from the last one that had one.
+    assert position.is_new({"x": 1}, "", "message")
+
+
+def test_places_are_counted_from_the_last_id() -> None:
+    position = Position()
+    given = [{"x": 1}, {"x": 2}, {"id": "a"}, {"x": 3}]
+    assert all(position.is_new(event, "", "message") for event in given)
+    position.reconnected()
+    assert [position.is_new({"x": x}, "", "message") for x in (3, 4)] == [False, True]
+
+
+def test_events_with_ids_of_the_stream_need_no_look() -> None:
+    position = Position()
+    assert not position.steady
+    position.is_new({"id": "a"}, "", "message")
+    assert position.steady
+    position.is_new({"x": 1}, "", "message")
+    assert not position.steady
+    position.is_new({}, "b", "message")
+    assert position.steady
+    position.reconnected()
+    assert not position.steady
+
+
+def noted(position: Position, cursor: str, text: str) -> None:
+    """Do as a reader does that takes an event without a look."""
+    position.cursor, position.text = cursor, text
+    position.events += 1
+
+
+@pytest.mark.parametrize("text", ["{", "[" * 100_000, "3", '{"x": 1}'])
+def test_the_number_of_an_event_that_was_noted_counts(text: str) -> None:
+    position = Position()
+    position.is_new({"sequence": 1}, "a", "message")
+    noted(position, "b", '{"sequence": 2}')
+    assert position.is_at({"sequence": 2}) is True
+    assert position.is_at({"sequence": 1}) is False
+    # One without a number, or that cannot be read, changes nothing.
+    noted(position, "c", text)
+    position.reconnected()
+    assert position.text == ""
+    assert not position.is_new({"sequence": 2}, "", "message")
+    assert position.is_new({"sequence": 3}, "", "message")
+    noted(position, "d", '{"sequence": 9}')
+    # A number of before: none tells anything from here on.
+    assert position.is_new({"sequence": 5}, "", "message")
+    position.reconnected()
+    assert not position.is_new({"sequence": 10}, "", "message")
+
+
+@pytest.mark.parametrize(
+    ("before", "event", "is_at"),
+    [
+        ([], {"id": "a", "sequence": 1}, None),
+        ([{"id": "a"}], {"id": "a"}, True),
+        ([{"id": "a"}], {"id": "b"}, False),
+        ([{"id": "a"}], {"x": 1}, None),
+        # An event after the one with the id: its number tells, if it has one.
+        ([{"id": "a"}, {"x": 1}], {"id": "a"}, None),
+        ([{"id": "a"}, {"event": "heartbeat"}], {"id": "a"}, True),
+        ([{"id": "a", "sequence": 1}, {"sequence": 2}], {"id": "a", "sequence": 1}, False),
+        ([{"sequence": 1}, {"id": "a"}, {"x": 1}], {"sequence": 1}, True),
+        ([{"x": 1}], {"sequence": 1}, None),
+    ],
+)
+def test_whether_a_reader_is_at_an_event(
+    before: list[dict[str, Any]], event: dict[str, Any], is_at: bool | None
+) -> None:
+    position = Position()
+    for each in before:
+        position.is_new(each, "", "message")
+    assert position.is_at(event) is is_at
+
+
+@pytest.mark.parametrize(
+    ("kind", "cursor", "events", "attempts", "place"),
+    [
+        (APIConnectionError, None, 0, 1, "(before the first event)"),
+        (APIConnectionError, "e3", 0, 1, "(before the first event, the last one 'e3')"),
+        (
+            APITimeoutError,
+            "e3",
+            4,
+            2,
+            "(after 4 events, the last one 'e3'; 1 attempts to go on brought nothing new)",
+        ),
+    ],
+)
+def test_a_broken_stream_says_where(
+    kind: type[APIConnectionError], cursor: str | None, events: int, attempts: int, place: str
+) -> None:
+    url = "http://127.0.0.1/v1/rollouts/1/events"
+    failure = kind("no answer", method="GET", url=url, path="/v1/x", cause="ReadError", sent=False)
+    error = broken_stream(failure, cursor=cursor, events=events, attempts=attempts)
+    assert str(error) == f"no answer {place}"
+    assert isinstance(error, StreamTimeoutError) is (kind is APITimeoutError)
+    assert (error.cursor, error.events, error.sent) == (cursor, events, True)
+    assert (error.method, error.path, error.cause) == ("GET", "/v1/x", "ReadError")
+    assert str(error.request.url) == url

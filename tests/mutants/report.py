@@ -1,0 +1,120 @@
+"""The table of what became of mutants, and the page that keeps the last one of each package."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tests.mutants.changes import package_of
+from tests.mutants.run import Verdict
+
+_PAGE = """\
+# Mutation tests
+
+`make mutants MUTANTS_OPTIONS='--all --write docs/results/mutants.md'` changes hand-written code at
+random, one small change at a time, and runs tests that ran the changed line: as many as take 20
+seconds together, the module's own first. A change is killed if one of them fails that passes
+without it, if none begins, or if they do not end. `--only PATH` does it for some packages and
+leaves the rows of the others as they are; `--seed N` makes other changes.
+
+What no test has to see is left out by rules, which `tests/mutants/mutations.py` has; it is counted
+over the whole package, not over the sample.
+
+{table}
+
+## What no test saw
+
+Some of these change nothing that can be seen from outside.
+
+{survivors}
+"""
+_COLUMNS = "package", "mutants", "killed", "survived", "killed, %", "left out by rule", "seed", "on"
+_ROW = re.compile(r"^\| `(\S+)` \|" + r" *(\d+) \|" * 6 + r" ([\d-]+) \|$")
+_SURVIVOR = re.compile(r"^- `((\S+?):\d+: .*)`$")
+
+
+@dataclass(frozen=True)
+class Row:
+    """Counts of the mutants of a package."""
+
+    package: str
+    ran: int
+    killed: int
+    survived: int
+    share: int
+    left_out: int
+    seed: int
+    day: str
+
+
+def rows_of(verdicts: Sequence[Verdict], left_out: Counter[str], seed: int) -> list[Row]:
+    """Count the mutants of each package."""
+    ran = Counter(package_of(one.planned.path) for one in verdicts)
+    killed = Counter(package_of(one.planned.path) for one in verdicts if one.is_killed)
+    day = datetime.now(UTC).date().isoformat()
+    return [
+        Row(
+            name,
+            number,
+            killed[name],
+            number - killed[name],
+            # Rounded down: 89.9 is not 90.
+            100 * killed[name] // number,
+            left_out[name],
+            seed,
+            day,
+        )
+        for name, number in sorted(ran.items())
+    ]
+
+
+def table(rows: Sequence[Row]) -> list[str]:
+    """Write the rows as a table of Markdown."""
+    return [
+        "| " + " | ".join(_COLUMNS) + " |",
+        "|---|" + "---:|" * 6 + "---|",
+        *(
+            "| " + " | ".join([f"`{row.package}`", *map(str, astuple(row)[1:])]) + " |"
+            for row in rows
+        ),
+    ]
+
+
+def page(before: str, rows: Sequence[Row], survivors: Sequence[str]) -> str:
+    """Write the page anew; packages that are not in `rows` stay as they are in `before`."""
+    kept = {
+        found[1]: Row(
+            package=found[1],
+            ran=int(found[2]),
+            killed=int(found[3]),
+            survived=int(found[4]),
+            share=int(found[5]),
+            left_out=int(found[6]),
+            seed=int(found[7]),
+            day=found[8],
+        )
+        for found in map(_ROW.match, before.splitlines())
+        if found
+    }
+    merged = {**kept, **{row.package: row for row in rows}}
+    anew = {row.package for row in rows}
+    lines = [
+        found[1]
+        for found in map(_SURVIVOR.match, before.splitlines())
+        if found and package_of(found[2]) not in anew
+    ]
+    return _PAGE.format(
+        table="\n".join(table([merged[name] for name in sorted(merged)])),
+        survivors="\n".join(f"- `{line}`" for line in sorted([*lines, *survivors])) or "Nothing.",
+    )
+
+
+def line_of(verdict: Verdict, root: Path) -> str:
+    """Show a mutant on one line."""
+    planned = verdict.planned
+    change = planned.mutant.describe((root / planned.path).read_bytes())
+    return f"{planned.path}:{planned.mutant.line}: {change}"
