@@ -16,6 +16,7 @@ from synth_pools import (
     validate_pool_rollout_request,
 )
 from synth_pools._client.arguments import (
+    _distance,
     check_idempotency_key,
     encode_json,
     format_seconds,
@@ -24,6 +25,7 @@ from synth_pools._client.arguments import (
     query_text,
     request_body,
 )
+from synth_pools._client.typed import check_arguments
 
 
 @pytest.mark.parametrize(
@@ -168,3 +170,31 @@ def test_what_has_no_end_is_refused() -> None:
         deep = [deep]
     with pytest.raises(RequestValidationError, match="nested too deeply"):
         encode_json({"deep": deep})
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "letters"),
+    [
+        ("", "", 0),
+        ("", "abc", 3),
+        ("task", "task", 0),
+        ("task", "tasks", 1),
+        ("task", "tusk", 1),
+        # Neighbours that were swapped are one mistake, at the beginning, too.
+        ("ab", "ba", 1),
+        ("atsk", "task", 1),
+        ("taks", "task", 1),
+        ("abc", "cab", 2),
+        ("kitten", "sitting", 3),
+    ],
+)
+def test_how_far_two_words_are_apart(one: str, other: str, letters: int) -> None:
+    assert _distance(one, other) == letters
+    assert _distance(other, one) == letters
+
+
+def test_a_typed_argument_is_of_its_type() -> None:
+    given = {"force": (bool, True), "deep": (bool, None), "limit": (int, 3)}
+    assert check_arguments({}, given, {}) == {"force": True, "deep": None, "limit": 3}
+    with pytest.raises(RequestValidationError, match="^force must be a bool, not str$"):
+        check_arguments({}, {"force": (bool, "yes")}, {})

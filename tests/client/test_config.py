@@ -16,6 +16,7 @@ from synth_pools._client.config import ClientConfig, configuration_of, resolve_c
 from synth_pools._client.secret import Secret
 
 KEY = "sk_live_0123456789abcdef"
+MASK = "**********"
 
 
 @pytest.fixture(autouse=True)
@@ -242,3 +243,20 @@ def test_a_secret_is_blotted_out_of_other_words() -> None:
     assert secret.redact(f"bad key {KEY}!") == "bad key **********!"
     assert secret.redact_bytes(f"bad key {KEY}!".encode()) == b"bad key **********!"
     assert Secret("key").redact("a key") == "a key", "too short to be told from a word"
+
+
+@pytest.mark.parametrize(
+    ("value", "masked"),
+    [
+        (["no", {"no": [1, "key-12345678-x"]}], ["no", {"no": [1, f"{MASK}-x"]}]),
+        ({"key-12345678": 1, "no": "no"}, {MASK: 1, "no": "no"}),
+        ("key-12345678", MASK),
+    ],
+)
+def test_a_secret_is_masked_wherever_it_is_in_json(value: Any, masked: Any) -> None:
+    assert Secret("key-12345678").redact_json(value) == masked
+
+
+@pytest.mark.parametrize("value", [{"a": ["b", 1, None]}, ["a"], "a", 7])
+def test_json_without_the_secret_is_not_copied(value: Any) -> None:
+    assert Secret("key-12345678").redact_json(value) is value

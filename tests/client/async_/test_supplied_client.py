@@ -233,3 +233,10 @@ async def test_a_stream_is_taken_up_again_and_gives_its_connection_back(
             assert await client.get_pool(P) == {"ok": True}
         assert not http.is_closed
         assert (await http.get(server.url)).status_code == 200
+
+
+@pytest.mark.parametrize("most", [1, 7])
+async def test_its_own_limit_of_connections_is_known(supplied: ModuleType, most: int) -> None:
+    http = supplied.AsyncClient(limits=supplied.Limits(max_connections=most))
+    async with http, AsyncContainerPoolsClient(api_key=KEY, http_client=http) as client:
+        assert client._transport.most_calls == most

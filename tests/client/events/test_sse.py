@@ -202,3 +202,16 @@ def test_any_cut_of_any_stream_gives_the_same_events(pieces: list[str], cuts: li
     assert decode(*(raw[a:b] for a, b in pairwise(places))) == expected
     assert decode(*(bytes([byte]) for byte in raw)) == expected
     assert decode(*text) == expected
+
+
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        ("data: x\r", "\ndata: y\r\n\r\n"),
+        ("data: x\r", "\n", "data: y\n", "\n"),
+        ("data: x\r\ndata: y\r", "\n", "\n"),
+        ("data: x\ndata: y\r", "\n\r", "\n"),
+    ],
+)
+def test_a_line_feed_belongs_to_the_carriage_return_before_it_alone(chunks: tuple[str]) -> None:
+    assert data(*chunks) == ["x\ny"]

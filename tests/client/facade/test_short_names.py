@@ -56,6 +56,30 @@ def test_it_is_the_documentation_of_the_long_name(client: type[Any], short: str)
 
 
 @pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize(
+    ("short", "long"),
+    [
+        *EXAMPLES.items(),
+        ("rollouts.iter", "iter_rollouts"),
+        ("rollouts.wait", "wait_rollout"),
+        ("agent_rollouts.wait", "wait_rollout"),
+        ("rollouts.event_pages", "iter_rollout_event_pages"),
+        ("agent_rollouts.event_pages", "iter_global_rollout_event_pages"),
+    ],
+)
+def test_what_is_left_out_is_the_same_under_both_names(
+    client: type[Any], short: str, long: str
+) -> None:
+    found = client(api_key="k")
+    for name in short.split("."):
+        found = getattr(found, name)
+    full = inspect.signature(getattr(client, long)).parameters
+    for name, parameter in inspect.signature(found).parameters.items():
+        if name in full:
+            assert parameter.default == full[name].default, name
+
+
+@pytest.mark.parametrize("client", CLIENTS)
 def test_rollouts_of_one_pool_and_of_all_have_the_same_short_names(client: type[Any]) -> None:
     """With the same arguments but for the pool, and the same results."""
     made = client(api_key="k")

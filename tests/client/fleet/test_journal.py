@@ -299,3 +299,20 @@ def test_errors_come_back_as_they_were(error: SynthPoolsError) -> None:
 )
 def test_a_stored_error_that_makes_no_sense_is_still_an_error(stored: dict[str, Any]) -> None:
     assert type(journal_errors.from_json(stored)) is SynthPoolsError
+
+
+def test_a_journal_that_somebody_else_writes_is_given_up(tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+    first = JournalFile(path, *HERE)
+    for index in range(2):
+        first.append(OutcomeRecord(index, 0, "sha", {}, None))
+    first.close()
+    again = JournalFile(path, *HERE)
+    head, one, other = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(head + other + one)
+    with pytest.raises(JournalError, match="it was changed while it was in use"):
+        again.ending(0)
+    path.write_bytes(head + AdmissionRecord(0, 0, "sha", "rollout").encode())
+    with pytest.raises(JournalError, match="it was changed while it was in use"):
+        again.ending(0)
+    again.close()

@@ -200,3 +200,11 @@ def test_idle_connections_beyond_the_limit_are_closed(
         assert list(threads.map(call(client), range(8))) == [{"ok": True}] * 8
         assert open_connections(client) <= 2
         server.wait_until(lambda: server.open_connections <= 2)
+
+
+def test_a_closed_client_leaves_a_closed_engine(server: FaultServer) -> None:
+    with client_of(server.url) as client:
+        engine = client._transport._connections.engine()
+        assert isinstance(engine, SocketEngine)
+        assert not engine.is_closed
+    assert engine.is_closed

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from typing import Any
 
 import pytest
@@ -212,3 +213,14 @@ def test_a_correlation_id_goes_through_as_it_is(
 ) -> None:
     client.create_rollout(P, {"trace_correlation_id": "Ä-1 "})
     assert server.requests[0].json == {"trace_correlation_id": "Ä-1 "}
+
+
+def test_a_retry_says_how_the_connection_ended(
+    server: FaultServer, client: ContainerPoolsClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, logger="synth_pools")
+    server.play([faults.reset(), faults.answer({})])
+    client.get_pool(P)
+    (retry,) = (text for text in messages(caplog, logging.DEBUG) if "retry" in text)
+    # By the HTTP library's word, not by ours.
+    assert re.match(rf"GET /v1/pools/{P} -> (Read|Write|RemoteProtocol)Error; retry 1 of ", retry)

@@ -279,6 +279,10 @@ def test_bad_arguments_are_refused_before_anything_is_sent(
     for bad in (None, 1, "yes"):
         with pytest.raises(RequestValidationError, match="^cancel_on_timeout must be"):
             client.wait_rollout(P, R, cancel_on_timeout=bad)
+        with pytest.raises(RequestValidationError, match="^cancel_on_timeout must be"):
+            client.rollouts.wait(P, R, cancel_on_timeout=bad)
+        with pytest.raises(RequestValidationError, match="^cancel_on_timeout must be"):
+            client.agent_rollouts.wait(R, cancel_on_timeout=bad)
     with pytest.raises(RequestValidationError, match="^on_event must be callable, not int"):
         client.rollouts.run(P, {}, on_event=7)  # type: ignore[arg-type]
     with pytest.raises(RequestValidationError, match="unsupported keys: x"):
