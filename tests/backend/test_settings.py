@@ -58,3 +58,13 @@ def test_the_backend_takes_every_option_that_there_is() -> None:
     for field in fields(BackendOptions):
         if "option" in field.metadata:
             assert defaults[field.metadata["option"].name] == field.default
+
+
+def test_what_is_left_out_is_the_same_wherever_a_backend_is_made() -> None:
+    # Above all, whether processes may be started on this machine.
+    options = BackendOptions.checked(None)
+    assert options.allow_processes is False
+    given = inspect.signature(BackendOptions.checked).parameters
+    for name, parameter in inspect.signature(LocalBackend).parameters.items():
+        if name in given and name != "limits":
+            assert parameter.default == given[name].default, name

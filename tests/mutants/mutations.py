@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 import itertools
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -30,6 +31,7 @@ _ARITHMETIC: dict[type[ast.operator], tuple[str, str]] = {
 }
 # The greatest status of HTTP. Greater numbers are sizes and limits, which no test has to hold.
 _GREATEST_NUMBER = 599
+_UNIT = re.compile("_?[KMG]IB")
 _LOG_METHODS = {"debug", "info", "warning", "error", "exception", "log"}
 
 
@@ -161,6 +163,14 @@ def _rule(field: str, node: ast.AST) -> str:
         # A size, like 64 * 1024: a choice that no test has to hold.
         case ast.BinOp(left=ast.Constant(value=int()), right=ast.Constant(value=int())):
             return "size"
+        case ast.BinOp(left=ast.Constant(value=int()), op=ast.Mult(), right=ast.Name(id=unit)):
+            return "size" if _UNIT.fullmatch(unit) else ""
+        # A scale, like the bounds of a histogram.
+        case ast.Tuple(elts=numbers) if len(numbers) > 4 and all(map(_is_number, numbers)):
+            return "size"
+        # Zip checks what the program promises itself.
+        case ast.keyword(arg="strict", value=ast.Constant()):
+            return "check"
         case ast.If(test=ast.Name(id="TYPE_CHECKING")):
             return "annotation"
         case ast.Assign(targets=[ast.Name(id="__all__")]):
@@ -168,6 +178,10 @@ def _rule(field: str, node: ast.AST) -> str:
         case ast.Expr(value=ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr=method))):
             return "log" if "log" in name.lower() and method in _LOG_METHODS else ""
     return ""
+
+
+def _is_number(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, int | float)
 
 
 def _is_none_or_bool(node: ast.expr) -> bool:

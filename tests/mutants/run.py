@@ -119,9 +119,7 @@ class _Judge:
         self._believed: dict[str, bool] = {}
         # The test that killed a mutant the last time will do so again: it goes first.
         self._path = killers
-        self._killers: dict[str, str] = (
-            json.loads(killers.read_text(encoding="utf-8")) if killers.is_file() else {}
-        )
+        self._killers = self._kept()
 
     def judge(self, copy: Path, planned: Planned) -> Verdict:
         begun = time.monotonic()
@@ -142,7 +140,13 @@ class _Judge:
     def close(self) -> None:
         """Keep what killed the mutants."""
         self._path.parent.mkdir(exist_ok=True)
-        self._path.write_text(json.dumps(self._killers), encoding="utf-8")
+        self._path.write_text(json.dumps(self._kept() | self._killers), encoding="utf-8")
+
+    def _kept(self) -> dict[str, str]:
+        found: dict[str, str] = {}
+        if self._path.is_file():
+            found.update(json.loads(self._path.read_text(encoding="utf-8")))
+        return found
 
     def _run(self, copy: Path, planned: Planned, tests: list[str]) -> tuple[bool, str]:
         known = self._maps[folder_of_tests(planned.path)]

@@ -68,6 +68,8 @@ def changes(source: str, lines: set[int] | None = None) -> list[str]:
         ("x = (a) + (b)", ["+  ->  -"]),
         ("x = True", ["True  ->  False"]),
         ("x = 0", ["0  ->  1"]),
+        ("x = 2 * y", ["2  ->  3", "*  ->  +"]),
+        ("x = (1, y, 2, 3, 4)", ["1  ->  2", "2  ->  3", "3  ->  4", "4  ->  5"]),
         ("if x: y", ["x  ->  not (x)"]),
         ("x = [y for y in z if y]", ["y  ->  not (y)"]),
         ("x.y = z", ["x.y = z  ->  pass"]),
@@ -101,6 +103,9 @@ def test_each_kind_of_change(source: str, mutants: list[str]) -> None:
         # Sizes.
         "x = 64 * 1024",
         "x = 65536",
+        "x = 64 * _MIB",
+        "x = zip(y, z, strict=True)",
+        "x = (1, 2.5, 5, 10, 50)",
     ],
 )
 def test_what_no_test_has_to_hold_is_left(source: str) -> None:

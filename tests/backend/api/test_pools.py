@@ -362,3 +362,11 @@ def test_metrics_count_what_is_there(server: Server) -> None:
     }
     server.call("DELETE", f"/v1/pools/{pool_id}")
     assert server.get(path)["cancelled_rollouts"] == 3
+
+
+def test_a_pool_is_active_as_soon_as_it_is_resumed(server: Server) -> None:
+    pool_id = server.post("/v1/pools", {"name": "docs", "target": "arbitrary"}, 201)["id"]
+    assert server.post(f"/v1/pools/{pool_id}/pause", {}, 200)["status"] == "paused"
+    # One without containers has none to wait for.
+    assert server.post(f"/v1/pools/{pool_id}/resume", {}, 200)["status"] == "active"
+    assert server.post(f"/v1/pools/{pool_id}/resume", {}, 200)["status"] == "active"

@@ -1,0 +1,61 @@
+"""Lines of the log about changes of state."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from typing import Any
+
+import pytest
+
+from synth_pools.backend.domain.state_changes import PoolChange, RolloutChange, write_line
+
+
+def of_rollout(status: str, **fields: Any) -> RolloutChange:
+    required = [
+        each.name
+        for each in dataclasses.fields(RolloutChange)
+        if each.default is dataclasses.MISSING and each.default_factory is dataclasses.MISSING
+    ]
+    given: dict[str, Any] = dict.fromkeys(required)
+    given |= {"rollout_id": "r", "pool_id": "p", "status": status, "trace": "null", **fields}
+    return RolloutChange(**given)
+
+
+@pytest.mark.parametrize(
+    ("change", "level", "text", "fields"),
+    [
+        (PoolChange("p", "active"), "INFO", "pool active", {"pool_id": "p"}),
+        (of_rollout("running"), "DEBUG", "rollout running", {"pool_id": "p", "rollout_id": "r"}),
+        (
+            of_rollout("failed", code="timeout", attempt=2, trace='"t"', run_seconds=0.0),
+            "INFO",
+            "rollout failed",
+            {
+                "pool_id": "p",
+                "rollout_id": "r",
+                "trace_correlation_id": "t",
+                "attempt": 2,
+                "code": "timeout",
+                "run_seconds": 0.0,
+            },
+        ),
+    ],
+)
+def test_a_line_has_what_is_known_and_nothing_else(
+    caplog: pytest.LogCaptureFixture,
+    change: PoolChange | RolloutChange,
+    level: str,
+    text: str,
+    fields: dict[str, Any],
+) -> None:
+    caplog.set_level(logging.DEBUG, logger="synth_pools.backend.states")
+    write_line(change, "req")
+    [record] = caplog.records
+    assert (record.levelname, record.getMessage()) == (level, text)
+    assert vars(record)["fields"] == fields | {"request_id": "req"}
+    # Steps are for who asks for them.
+    caplog.clear()
+    caplog.set_level(logging.INFO, logger="synth_pools.backend.states")
+    write_line(change, None)
+    assert [each.levelname for each in caplog.records] == ([] if level == "DEBUG" else [level])
