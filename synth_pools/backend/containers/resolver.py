@@ -11,7 +11,7 @@ import ipaddress
 import socket
 from concurrent.futures import ThreadPoolExecutor
 
-from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohappyeyeballs import AddrInfoType
 
 from ..server.open_files import SHORTAGES
 from ..settings import Settings
@@ -26,7 +26,7 @@ class ForbiddenAddressError(Exception):
     """A name stands for an address that must not be called."""
 
 
-class CheckedResolver(AbstractResolver):
+class CheckedResolver:
     """A resolver that gives only addresses that may be called."""
 
     def __init__(self, settings: Settings) -> None:
@@ -36,13 +36,12 @@ class CheckedResolver(AbstractResolver):
     async def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    async def resolve(
-        self,
-        host: str,
-        port: int = 0,
-        family: socket.AddressFamily = socket.AF_UNSPEC,  # noqa: ARG002 - any that is there
-    ) -> list[ResolveResult]:
-        """Resolve a name.
+    async def resolve(self, host: str, port: int) -> list[AddrInfoType]:
+        """Resolve a name, or a number in any spelling.
+
+        Args:
+            host: The name.
+            port: The port that is to be connected to.
 
         Returns:
             The addresses to be tried, in order.
@@ -54,21 +53,15 @@ class CheckedResolver(AbstractResolver):
         host = host.removesuffix(".")
         addresses = self._allowed(host, port, await self._addresses(host, port))
         return [
-            ResolveResult(
-                hostname=host,
-                host=str(address),
-                port=port,
-                family=socket.AF_INET if address.version == 4 else socket.AF_INET6,
-                proto=socket.IPPROTO_TCP,
-                flags=socket.AI_NUMERICHOST,
+            (
+                socket.AF_INET if address.version == 4 else socket.AF_INET6,
+                socket.SOCK_STREAM,
+                socket.IPPROTO_TCP,
+                "",
+                (str(address), port),
             )
             for address in addresses
         ]
-
-    async def check_number(self, host: str, port: int) -> None:
-        """Refuse a forbidden literal address, `127.1` too: aiohttp asks no resolver for these."""
-        if ":" in host or host.replace(".", "").isdigit():
-            self._allowed(host, port, await self._addresses(host, port))
 
     def _allowed(self, host: str, port: int, addresses: list[IpAddress]) -> list[IpAddress]:
         is_plain = is_local_name(host.lower()) or literal_address(host) is not None
