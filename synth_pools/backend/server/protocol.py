@@ -15,6 +15,7 @@ import struct
 import sys
 import termios
 from typing import Any, cast
+from urllib.parse import unquote
 
 import h11
 import uvicorn
@@ -26,6 +27,8 @@ from uvicorn.server import ServerState
 from ..domain import clock
 from ..limits import Limits
 from .open_files import most_files
+from .plain_cycle import PlainCycle
+from .simple_heads import RequestHead, read_request
 
 # What clients do wrong is theirs to know, as often as they like to do it; our own failures are not.
 _log = logging.getLogger("synth_pools.backend.http")
@@ -39,6 +42,7 @@ _LONGEST_SWEEP = 1.0
 _LEFT_SECONDS = 0.25
 _EVENT_STREAM = b"\r\ncontent-type: text/event-stream"
 _INT = struct.Struct("i")
+_NOTHING = (b"", False)
 
 _BAD_REQUEST = ("bad_request", "This is no HTTP request that can be read.")
 _TOO_LARGE = ("headers_too_large", "The line and the headers of the request are too large.")
@@ -85,11 +89,28 @@ class Connection(H11Protocol):
         # Set where the client has ended its side and the answer is still to come.
         self._half_closed: asyncio.TimerHandle | None = None
         self._has_left = False
+        # What came while a request was answered that h11 has not seen.
+        self._held = b""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         if len(self.connections) > self._limited.most_connections:
             self._refuse(503, *_TOO_MANY, (b"retry-after", b"1"))
+
+    def data_received(self, data: bytes) -> None:
+        cycle = self.cycle
+        if isinstance(cycle, PlainCycle) and not cycle.response_complete:
+            self._held += data
+            self.flow.pause_reading()
+            return
+        head = read_request(data) if self._is_between() else None
+        # HEAD has answers of its own kind, and several requests may come together.
+        is_whole = head is not None and head.end + head.body_bytes == len(data)
+        if head is None or not is_whole or head.method == b"HEAD":
+            super().data_received(data)
+            return
+        self._unset_keepalive_if_required()
+        self._begin_plain(head, data[head.end :])
 
     def handle_events(self) -> None:
         super().handle_events()
@@ -97,12 +118,62 @@ class Connection(H11Protocol):
             # A proxy that goes by the other one sees another request in the rest (RFC 9112, 6.3).
             self.headers.append(CLOSE_HEADER)
         if self.cycle is not None and not self.cycle.response_complete:
-            self._waiting_since = None
-            scope = cast("dict[str, Any]", self.cycle.scope)
-            scope["extensions"] = {ABORT: self.transport.abort}
-            if self.cycle.transport is self.transport:
-                self.cycle.transport = _HeadWithBody(self.transport, self.loop)  # type: ignore[assignment]
-                self.cycle.receive = _Receiving(self, self.cycle)  # type: ignore[method-assign]
+            self._begin()
+
+    def _is_between(self) -> bool:
+        """Tell whether all that came was answered, and the next request begins with what comes."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            return False
+        conn = self.conn
+        is_idle = conn.our_state is h11.IDLE and conn.their_state is h11.IDLE
+        return is_idle and conn.trailing_data == _NOTHING and not self.transport.is_closing()
+
+    def _begin_plain(self, head: RequestHead, body: bytes) -> None:
+        """Begin to answer a request that came whole, as uvicorn does with what h11 has read."""
+        raw_path, _, query_string = head.target.partition(b"?")
+        self.headers = head.fields
+        self.scope = {
+            "type": "http",
+            "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
+            "http_version": "1.1",
+            "server": self.server,
+            "client": self.client,
+            "scheme": self.scheme or "http",
+            "method": head.method.decode("ascii"),
+            "root_path": self.root_path,
+            "path": self.root_path + unquote(raw_path.decode("ascii")),
+            "raw_path": self.root_path.encode("ascii") + raw_path,
+            "query_string": query_string,
+            "headers": head.fields,
+            "state": self.app_state.copy(),
+        }
+        self.cycle = PlainCycle(
+            scope=self.scope,
+            conn=self.conn,
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=self.access_log,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            on_response=self.on_response_complete,
+        )
+        self.cycle.body += body
+        self.cycle.more_body = False
+        self.cycle.message_event.set()
+        task = self.loop.create_task(self.cycle.run_asgi(self.app))
+        task.add_done_callback(self.tasks.discard)
+        self.tasks.add(task)
+        self._begin()
+
+    def _begin(self) -> None:
+        self._waiting_since = None
+        scope = cast("dict[str, Any]", self.cycle.scope)
+        scope["extensions"] = {ABORT: self.transport.abort}
+        if self.cycle.transport is self.transport:
+            self.cycle.transport = _HeadWithBody(self.transport, self.loop)  # type: ignore[assignment]
+            self.cycle.receive = _Receiving(self, self.cycle)  # type: ignore[method-assign]
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """Keep the connection of a client that has sent all and waits for its answer."""
@@ -122,6 +193,9 @@ class Connection(H11Protocol):
         # Each of the two has the other: without this only the garbage collector would free them.
         vars(self.cycle).pop("receive", None)
         super().on_response_complete()
+        held, self._held = self._held, b""
+        if held and not self.transport.is_closing():
+            self.data_received(held)
         # Not where the next of several requests that came together is being answered.
         if self._half_closed is not None and not self._is_answering():
             self.cycle.transport.close()
