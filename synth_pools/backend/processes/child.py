@@ -6,13 +6,14 @@ import asyncio
 import contextlib
 import os
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
 import psutil
 
 from ..domain import clock
+from ..server.open_files import limit_restorer
 from .discovery import ProcessIdentity, tagger
 from .output import ProcessOutput
 
@@ -66,7 +67,7 @@ class Child:
             cwd=cwd,
             # So that a signal reaches its children too, and ^C in our terminal does not.
             start_new_session=True,
-            preexec_fn=tag,
+            preexec_fn=_one_after_the_other(tag, limit_restorer()),
         )
         protocol.exited.add_done_callback(lambda _: output.end(transport.get_returncode()))
         pid = transport.get_pid()
@@ -129,6 +130,16 @@ class _Protocol(asyncio.SubprocessProtocol):
         if not self.exited.done():
             self.exited_at = clock.unix_time()
             self.exited.set_result(None)
+
+
+def _one_after_the_other(*functions: Callable[[], None] | None) -> Callable[[], None] | None:
+    given = [function for function in functions if function is not None]
+
+    def call() -> None:
+        for function in given:
+            function()
+
+    return call if given else None
 
 
 def _started(pid: int) -> float:

@@ -10,6 +10,8 @@ import contextlib
 import errno
 import resource
 import sys
+from collections.abc import Callable
+from functools import partial
 
 _WITHOUT_A_KNOWN_LIMIT = 10_240
 # Kept free for the database, for artifacts and for processes: an eighth of a small limit.
@@ -27,6 +29,9 @@ SHORTAGES = frozenset(
     }
 )
 
+# The soft limit before it was raised; empty where it was left as it is.
+_former: list[int] = []
+
 
 def raise_limit() -> None:
     """Raise the soft limit of open files to the hard one, as far as the system allows it."""
@@ -36,6 +41,22 @@ def raise_limit() -> None:
     if soft != resource.RLIM_INFINITY and soft < wanted:
         with contextlib.suppress(OSError, ValueError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+            _former[:] = [soft]
+
+
+def limit_restorer() -> Callable[[], None] | None:
+    """Make the function that gives a child the soft limit that this process began with.
+
+    Some programs do something for each file that they might have open, or wait for files in a way
+    that knows the first 1,024 of them.
+
+    Returns:
+        The function, to be called in the child; None where the limit was not raised.
+    """
+    if not _former:
+        return None
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return partial(resource.setrlimit, resource.RLIMIT_NOFILE, (_former[0], hard))
 
 
 def most_files() -> int:

@@ -106,6 +106,37 @@ def test_the_soft_limit_is_raised_at_the_start() -> None:
     assert done.stdout.strip() == "1000", done.stderr
 
 
+@pytest.mark.usefixtures("loop_name")
+def test_what_a_pool_starts_has_the_limit_that_the_backend_began_with() -> None:
+    code = """
+import asyncio, resource, sys
+from synth_pools.backend.processes.child import Child
+from synth_pools.backend.processes.output import OutputLogs
+from synth_pools.backend.server.open_files import raise_limit
+from synth_pools.backend.server.thread import loop_factory
+
+async def main():
+    shown = "import resource; print(*resource.getrlimit(resource.RLIMIT_NOFILE))"
+    output = OutputLogs().open("pool", 1)
+    child = await Child.spawn([sys.executable, "-c", shown], {}, None, "marker", output)
+    await child.exited()
+    await child.read_rest()
+    child.close()
+    print(*output.last_lines(), resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+
+_, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (200, min(hard, 1000)))
+for _ in range(2):
+    raise_limit()
+with asyncio.Runner(loop_factory=loop_factory()) as runner:
+    runner.run(main())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.stdout.strip() == "200 1000 1000", done.stderr
+
+
 @pytest.mark.parametrize("files", [64, 256, 1024, 4096, 1_048_576])
 def test_files_are_kept_for_everybody(files: int) -> None:
     containers = open_files.container_connections(files)
