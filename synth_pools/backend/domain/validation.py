@@ -21,6 +21,7 @@ _DOCUMENT = "urn:synth-pools:openapi"
 _INTEGER = re.compile(r"-?[0-9]{1,400}")
 _MESSAGE_LIMIT = 300
 _FIELD_LIMIT = 20
+_QUOTED_LEVELS = 50
 _ALTERNATIVES = frozenset({"anyOf", "oneOf"})
 
 
@@ -152,6 +153,11 @@ class Contract:
             readable = json.loads(json_text.replace_surrogates(value))
             yield from self._faults(schema, readable, location)
             return
+        except ValueError:
+            # The validator quotes what is wrong, and cannot where that is nested too deeply.
+            cut = list(self._faults(schema, _cut(value, _QUOTED_LEVELS), location))
+            yield from cut or [_fault(location, "does not satisfy the schema", "schema")]
+            return
         for _, error in errors:
             yield from _told(error, location)
 
@@ -188,6 +194,15 @@ def _coerce(parameter: Parameter, text: str) -> str | int:
     if parameter.is_integer and _INTEGER.fullmatch(text):
         return int(text)
     return text
+
+
+def _cut(value: Any, levels: int) -> Any:
+    """Copy a value without what is nested more deeply."""
+    if isinstance(value, dict):
+        return {key: _cut(item, levels - 1) for key, item in value.items()} if levels else {}
+    if isinstance(value, list):
+        return [_cut(item, levels - 1) for item in value] if levels else []
+    return value
 
 
 def _told(

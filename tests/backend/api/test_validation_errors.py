@@ -80,3 +80,14 @@ def test_a_long_text_does_not_push_out_what_is_allowed(server: Server) -> None:
     assert fault["msg"].startswith('"ftp://xxx')
     assert "does not match" in fault["msg"]
     assert len(fault["msg"]) < 400
+
+
+@pytest.mark.parametrize("depth", [10, 254, 255, 256, 400])
+def test_what_is_nested_deeply_is_refused_as_what_is_not(server: Server, depth: int) -> None:
+    deep: Any = 1
+    for _ in range(depth):
+        deep = [deep]
+    body = server.refused("POST", "/v1/rollouts", 422, "validation_failed", json={"task_id": deep})
+    [fault] = body["detail"]
+    assert fault["loc"] == ["body", "task_id"]
+    assert "[[[" in fault["msg"]
