@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncGenerator, Callable, Iterator
-from typing import Any
 
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocketClose
@@ -165,19 +164,17 @@ class _Exchange:
         raw, request.reserved = await read_body(self._receive, self._headers, settings, room)
         request.raw_body = raw
         operation = request.operation
-        if len(raw) > json_text.LARGE:
-            request.body = await asyncio.to_thread(self._parsed, operation, raw)
-        elif raw:
-            request.body = self._parsed(operation, raw)
+        if raw:
+            is_patch = operation.method == "PATCH"
+            workers = self._services.workers
+            body = await parse_body(raw, self._headers, settings, workers, is_patch=is_patch)
+            if len(raw) > json_text.LARGE:
+                await asyncio.to_thread(self._contract.check_body, operation, body)
+            else:
+                self._contract.check_body(operation, body)
+            request.body = body
         elif operation.body is not None and operation.body.required:
             self._contract.refuse_missing_body()
-
-    def _parsed(self, operation: Operation, raw: bytes) -> Any:
-        body = parse_body(
-            raw, self._headers, self._services.settings, is_patch=operation.method == "PATCH"
-        )
-        self._contract.check_body(operation, body)
-        return body
 
     def _count(self, status: int) -> None:
         name = self._name if self._operation is None else self._operation.id

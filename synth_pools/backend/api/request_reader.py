@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from starlette.types import Receive, Scope
@@ -18,10 +20,13 @@ from ..domain.errors import (
 )
 from ..limits import Limits
 from ..server.byte_budget import ByteBudget, NoRoomError, Reservation, timeout
+from ..server.workers import Workers
 from .disconnects import ClientDisconnectedError
 
 _VERSIONS = frozenset({"1.0", "1.1", "2", "3"})
 _MERGE_PATCH = "application/merge-patch+json"
+# Parsing holds the interpreter's lock: of escapes, for up to 30 milliseconds a megabyte.
+_MOST_IN_A_THREAD = 1024 * 1024
 # A colon, a space and the end of the line.
 _BETWEEN = 4
 
@@ -121,8 +126,13 @@ async def read_body(
         raise error from None
 
 
-def parse_body(
-    raw: bytes, headers: Mapping[str, str], limits: Limits, *, is_patch: bool = False
+async def parse_body(
+    raw: bytes,
+    headers: Mapping[str, str],
+    limits: Limits,
+    workers: Workers,
+    *,
+    is_patch: bool = False,
 ) -> Any:
     """Parse a body that is not empty.
 
@@ -130,6 +140,7 @@ def parse_body(
         raw: The body.
         headers: The request's headers by lower-case name.
         limits: How deep it may be, and how many values it may hold.
+        workers: Where one is parsed that would hold up all others.
         is_patch: Whether it may be declared as what it then is, a JSON merge patch.
 
     Returns:
@@ -142,8 +153,13 @@ def parse_body(
     media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json" and not (is_patch and media_type == _MERGE_PATCH):
         raise unsupported_media_type()
+    loads = partial(json_text.loads, raw, limits.max_depth, limits.max_body_values)
     try:
-        return json_text.loads(raw, limits.max_depth, limits.max_body_values)
+        if len(raw) <= json_text.LARGE:
+            return loads()
+        if len(raw) <= _MOST_IN_A_THREAD:
+            return await asyncio.to_thread(loads)
+        return await workers.run(json_text.loads, *loads.args)
     except json_text.TooLargeJsonError:
         raise too_many_values(limits.max_body_values) from None
     except json_text.BrokenJsonError as error:

@@ -16,6 +16,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
+from ..limits import DEEPEST
 from .byte_budget import uncounted
 
 _T = TypeVar("_T")
@@ -156,15 +157,17 @@ def serve_calls() -> None:
     # Whatever a function prints is no answer.
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
+    # Pickling goes two levels down for each one of a document.
+    sys.setrecursionlimit(max(sys.getrecursionlimit(), 4 * DEEPEST + 1000))
     while True:
         try:
             function, args = pickle.load(requests)  # noqa: S301 - of the backend
         except EOFError:
             return
         try:
-            answer = (True, function(*args))
+            answer = pickle.dumps((True, function(*args)), pickle.HIGHEST_PROTOCOL)
         except Exception as error:  # noqa: BLE001 - raised again where it was called
-            answer = (False, error)
-        pickle.dump(answer, answers, pickle.HIGHEST_PROTOCOL)
+            answer = pickle.dumps((False, error), pickle.HIGHEST_PROTOCOL)
+        answers.write(answer)
         answers.flush()
         del function, args, answer

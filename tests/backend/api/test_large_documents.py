@@ -38,6 +38,37 @@ def test_a_body_with_too_many_values_is_refused_and_says_what_to_do(
     own.refused("POST", "/v1/rollouts/batch", 413, "payload_too_large", json=batch)
 
 
+@pytest.mark.parametrize("size", [10, 300_000, 1_100_000])
+def test_a_body_means_the_same_wherever_it_is_parsed(
+    start: Callable[..., Server], size: int
+) -> None:
+    own = start(max_body_values=1000)
+    pool_id = own.pool()
+    path = f"/v1/pools/{pool_id}/rollouts"
+    padding = b'"' + b"\\u00e4" * (size // 6) + b'"'
+    text = (
+        b'{"params":{"a":%b,"b":[123456789012345678901234567890,1.0,"\\ud800\\u0000"]}}' % padding
+    )
+    rollout = own.post(path, status=202, content=text, headers=JSON)
+    assert own.get(f"{path}/{rollout['id']}")["request"] == json.loads(text)
+    is_elsewhere = size > 1024 * 1024
+    assert bool(own.services.workers._idle) is is_elsewhere
+    for faulty, status, code in (
+        (padding[:-1], 400, "bad_request"),
+        (b'{"a":%b,}' % padding, 400, "bad_request"),
+        (b"[%b,NaN]" % padding, 400, "bad_request"),
+        (b"[" * 1000 + padding + b"]" * 1000, 413, "payload_too_large"),
+        (b"[%b%b]" % (padding, b",1" * 1000), 413, "payload_too_large"),
+        (b"%b%b%b" % (b"[" * 501, padding, b"]" * 501), 400, "bad_request"),
+        (b"%b%b%b" % (b"[" * 500, padding, b"]" * 500), 422, "validation_failed"),
+        (b'{"params":%b}' % padding, 422, "validation_failed"),
+    ):
+        own.refused("POST", path, status, code, content=faulty, headers=JSON)
+    headers = {"content-type": "text/plain"}
+    own.refused("POST", path, 415, "unsupported_media_type", content=text, headers=headers)
+    eventually(lambda: own.services.parsing_room.taken == 0)
+
+
 def hold_room(server: Server, size: int) -> Reservation:
     services = server.services
     loop: Any = services.database._loop
