@@ -11,7 +11,7 @@ import h11
 from ..domain import json_text
 from ..server.byte_budget import ByteBudget, Reservation
 from ..server.simple_heads import read_response
-from .connections import Connection
+from .connections import ContainerConnection
 
 _MOST_HEAD_BYTES = 64 * 1024
 _HEAD_END = re.compile(rb"\n\r?\n")
@@ -63,7 +63,7 @@ class AnswerReader:
         self._room = room
         self._most_bytes = most_bytes
 
-    async def read(self, connection: Connection, method: str) -> ReadAnswer:
+    async def read(self, connection: ContainerConnection, method: str) -> ReadAnswer:
         """Read the answer to a request that was sent.
 
         Args:
@@ -100,7 +100,9 @@ class AnswerReader:
             # Whatever follows was not asked for.
             return body.answer(head.status, is_last=len(piece) > left)
 
-    async def _read_any(self, connection: Connection, method: str, data: bytes) -> ReadAnswer:
+    async def _read_any(
+        self, connection: ContainerConnection, method: str, data: bytes
+    ) -> ReadAnswer:
         """Read an answer as h11 does, which begins with these bytes."""
         while (end := _HEAD_END.search(data)) is None and len(data) <= _MOST_HEAD_BYTES:
             more = await connection.receive()
@@ -113,7 +115,7 @@ class AnswerReader:
 
 
 class _ByH11:
-    def __init__(self, connection: Connection, method: str, data: bytes) -> None:
+    def __init__(self, connection: ContainerConnection, method: str, data: bytes) -> None:
         self._connection = connection
         self._data = memoryview(data)
         self._has_ended = False

@@ -103,7 +103,7 @@ def destination_of(url: str) -> Destination:
     return Destination(endpoint, target, authority)
 
 
-class Connection(asyncio.Protocol):
+class ContainerConnection(asyncio.Protocol):
     """One connection, over which one exchange goes at a time.
 
     Bytes that arrive between two exchanges belong to no request: the connection is closed then.
@@ -253,11 +253,11 @@ class ConnectionPool:
         self._resolver = resolver
         self._connect_seconds = connect_seconds
         self._tls = tls
-        self._open: set[Connection] = set()
-        self._idle: dict[Endpoint, list[Connection]] = {}
+        self._open: set[ContainerConnection] = set()
+        self._idle: dict[Endpoint, list[ContainerConnection]] = {}
         self._sweeping: asyncio.TimerHandle | None = None
 
-    def take_idle(self, endpoint: Endpoint) -> Connection | None:
+    def take_idle(self, endpoint: Endpoint) -> ContainerConnection | None:
         """Take a connection that may be used again."""
         idle = self._idle.get(endpoint)
         while idle:
@@ -267,7 +267,7 @@ class ConnectionPool:
             connection.abort()
         return None
 
-    def give_back(self, connection: Connection) -> None:
+    def give_back(self, connection: ContainerConnection) -> None:
         """Keep a connection whose exchange is over for another one, if it can be used again."""
         if not connection.rest():
             connection.abort()
@@ -277,7 +277,7 @@ class ConnectionPool:
             loop = asyncio.get_running_loop()
             self._sweeping = loop.call_later(_KEEPALIVE_SECONDS, self._sweep)
 
-    async def connect(self, endpoint: Endpoint) -> Connection:
+    async def connect(self, endpoint: Endpoint) -> ContainerConnection:
         """Make a connection.
 
         Raises:
@@ -317,7 +317,7 @@ class ConnectionPool:
         if left:
             await asyncio.wait(left, timeout=_CLOSE_SECONDS)
 
-    async def _connect(self, endpoint: Endpoint) -> Connection:
+    async def _connect(self, endpoint: Endpoint) -> ContainerConnection:
         loop = asyncio.get_running_loop()
         addresses = await self._resolver.resolve(endpoint.host, endpoint.port)
         tls = self._context() if endpoint.is_tls else None
@@ -328,7 +328,7 @@ class ConnectionPool:
             # Not every event loop does that by itself.
             connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             _, connection = await loop.create_connection(
-                lambda: Connection(endpoint),
+                lambda: ContainerConnection(endpoint),
                 sock=connected,
                 ssl=tls,
                 server_hostname=None if tls is None else endpoint.host.removesuffix("."),

@@ -15,9 +15,9 @@ from ..server.open_files import container_connections, most_files
 from ..settings import Settings
 from .answer_reader import AnswerReader, BrokenAnswerError, NoAnswerError
 from .connections import (
-    Connection,
     ConnectionFailedError,
     ConnectionPool,
+    ContainerConnection,
     Destination,
     ShortageError,
     destination_of,
@@ -100,7 +100,7 @@ class ContainerHttp:
         return await self._exchange(connection, method, head, body)
 
     async def _exchange(
-        self, connection: Connection, method: str, head: bytes, body: bytes | None
+        self, connection: ContainerConnection, method: str, head: bytes, body: bytes | None
     ) -> tuple[int, bytes, Reservation | None]:
         is_last = True
         try:

@@ -28,7 +28,7 @@ from ..domain import clock
 from ..limits import Limits
 from .open_files import most_files
 from .plain_cycle import PlainCycle
-from .simple_heads import RequestHead, read_request
+from .simple_heads import PlainRequest, read_request
 
 # What clients do wrong is theirs to know, as often as they like to do it; our own failures are not.
 _log = logging.getLogger("synth_pools.backend.http")
@@ -128,7 +128,7 @@ class Connection(H11Protocol):
         is_idle = conn.our_state is h11.IDLE and conn.their_state is h11.IDLE
         return is_idle and conn.trailing_data == _NOTHING and not self.transport.is_closing()
 
-    def _begin_plain(self, head: RequestHead, body: bytes) -> None:
+    def _begin_plain(self, head: PlainRequest, body: bytes) -> None:
         """Begin to answer a request that came whole, as uvicorn does with what h11 has read."""
         raw_path, _, query_string = head.target.partition(b"?")
         self.headers = head.fields

@@ -22,7 +22,7 @@ _MOST_DIGITS = 15
 Field = tuple[bytes, bytes]
 
 
-class RequestHead(NamedTuple):
+class PlainRequest(NamedTuple):
     """Head of a request whose connection goes on after it.
 
     Attributes:
@@ -40,7 +40,7 @@ class RequestHead(NamedTuple):
     end: int
 
 
-class ResponseHead(NamedTuple):
+class PlainResponse(NamedTuple):
     """Head of a response that says how long its body is, and whose connection goes on after it.
 
     Attributes:
@@ -54,7 +54,7 @@ class ResponseHead(NamedTuple):
     end: int
 
 
-def read_request(data: bytes) -> RequestHead | None:
+def read_request(data: bytes) -> PlainRequest | None:
     """Read the head of a request.
 
     Args:
@@ -71,10 +71,10 @@ def read_request(data: bytes) -> RequestHead | None:
     framing = _Framing.of(fields)
     if framing is None or framing.hosts != 1 or method == b"CONNECT":
         return None
-    return RequestHead(method, target, fields, framing.body_bytes or 0, found.end(3))
+    return PlainRequest(method, target, fields, framing.body_bytes or 0, found.end(3))
 
 
-def read_response(data: bytes) -> ResponseHead | None:
+def read_response(data: bytes) -> PlainResponse | None:
     """Read the head of a response to a GET or POST.
 
     Args:
@@ -90,7 +90,7 @@ def read_response(data: bytes) -> ResponseHead | None:
     framing = _Framing.of(_read_fields(found[2]))
     if framing is None or framing.body_bytes is None or status in _WITHOUT_BODY:
         return None
-    return ResponseHead(status, framing.body_bytes, found.end(2))
+    return PlainResponse(status, framing.body_bytes, found.end(2))
 
 
 class _Framing(NamedTuple):

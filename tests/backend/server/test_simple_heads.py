@@ -8,8 +8,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from synth_pools.backend.server.simple_heads import (
-    RequestHead,
-    ResponseHead,
+    PlainRequest,
+    PlainResponse,
     read_request,
     read_response,
 )
@@ -108,7 +108,7 @@ def heads(draw: st.DrawFn, first: st.SearchStrategy[bytes]) -> bytes:
     return text
 
 
-def check(head: RequestHead | ResponseHead, event: object, parser: h11.Connection) -> None:
+def check(head: PlainRequest | PlainResponse, event: object, parser: h11.Connection) -> None:
     """The body is as long, and the connection goes on after it."""
     assert isinstance(event, h11.Request | h11.Response)
     assert event.http_version == b"1.1"
@@ -172,7 +172,7 @@ def test_what_is_plain_is_read_here() -> None:
         len(REQUEST),
     )
     assert (b"content-type", b"application/json") in request.fields
-    assert read_response(RESPONSE + b"{}") == ResponseHead(200, 2, len(RESPONSE))
+    assert read_response(RESPONSE + b"{}") == PlainResponse(200, 2, len(RESPONSE))
 
 
 @pytest.mark.parametrize("length", range(0, len(REQUEST), 7))
