@@ -21,11 +21,21 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from codegen import CodegenError, api_changes, docstrings, formatting, openapi32, tree, unasync
+from codegen import (
+    CodegenError,
+    api_changes,
+    contract_clauses,
+    docstrings,
+    formatting,
+    openapi32,
+    tree,
+    unasync,
+)
 from codegen import command_table as commands
 from codegen.client import generate_client
 from codegen.parts import SPEC, join_parts
 from codegen.spec_rules import read_joined_spec
+from synth_pools.contract.clauses.ledger import FILE as LEDGER
 
 CONFIG = "generator_config.yml"
 TEMPLATES = "codegen/templates"
@@ -60,6 +70,10 @@ def derive(root: Path, work: Path) -> dict[str, Path]:
     if (root / api_changes.RECONSTRUCTED).is_dir():
         made[api_changes.PAGE] = work / "api-changes.md"
         made[api_changes.PAGE].write_text(api_changes.render_page(root, spec), encoding="utf-8")
+    if (root / LEDGER).is_file():
+        made[contract_clauses.PAGE] = work / "contract-clauses.md"
+        page = contract_clauses.render_clauses(root, whole)
+        made[contract_clauses.PAGE].write_text(page, encoding="utf-8")
     for number, (source, target) in enumerate(unasync.TREES.items()):
         origin = made.get(source, root / source)
         if origin.is_dir():

@@ -22,6 +22,9 @@ METHODS = ("get", "put", "post", "delete", "patch")
 EVENT_STREAM = "text/event-stream"
 # States in which a rollout has ended, and the types of the events that tell it.
 FINAL = ("completed", "failed", "cancelled")
+# The table of error codes, and what of its rows programs need.
+_CODES_HEAD = "| code | status | retryable |"
+_CODE = re.compile(r"^\|\s*`(\w+)`\s*\|\s*(\d{3})\s*\|\s*([^|]*?)\s*\|", re.MULTILINE)
 TERMINAL = tuple(f"rollout.{state}" for state in FINAL)
 
 
@@ -182,6 +185,17 @@ class Document:
         }
 
     @cached_property
+    def error_codes(self) -> dict[str, tuple[int, bool | None]]:
+        """The status of each error code, and whether it is retryable, None where it depends."""
+        found: dict[str, tuple[int, bool | None]] = {}
+        for text in _descriptions(self._spec):
+            if _CODES_HEAD in text:
+                table = text.partition(_CODES_HEAD)[2].partition("\n\n")[0]
+                for code, status, retryable in _CODE.findall(table):
+                    found[code] = int(status), {"yes": True, "no": False}.get(retryable)
+        return found
+
+    @cached_property
     def _open_schemas(self) -> dict[str, Any]:
         """The schemas without enumerations: responses may have further values (Growth)."""
         schemas: Mapping[str, Any] = self._spec.get("components", {}).get("schemas", {})
@@ -230,6 +244,18 @@ class Document:
         for step in reference.removeprefix("#/").split("/"):
             found = found[step.replace("~1", "/").replace("~0", "~")]
         return self._resolve(found)
+
+
+def _descriptions(node: Any) -> Iterator[str]:
+    if isinstance(node, dict):
+        for key, value in node.items():
+            if key == "description" and isinstance(value, str):
+                yield value
+            else:
+                yield from _descriptions(value)
+    elif isinstance(node, list):
+        for item in node:
+            yield from _descriptions(item)
 
 
 def _without_enums(node: Any) -> Any:

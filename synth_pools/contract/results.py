@@ -77,6 +77,15 @@ class Clause:
 
 
 @dataclass(frozen=True, slots=True)
+class ClauseLine:
+    """A sentence of openapi.yaml that a check judges: its id in the ledger, its line, its words."""
+
+    id: str
+    line: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class LongBody:
     """A body that is kept in short.
 
@@ -253,6 +262,7 @@ class Report:
         seconds: The seconds that scenarios and layers took, by their ids.
         absent: The operations of the document that the backend does not have yet.
         lines: The lines of openapi.yaml by the sections that departures rest on.
+        clauses: The sentences of openapi.yaml that departures depart from, by their groups.
     """
 
     url: str
@@ -272,6 +282,7 @@ class Report:
     read_only: bool = False
     seconds: Mapping[str, float] = field(default_factory=dict)
     lines: Mapping[str, int] = field(default_factory=dict)
+    clauses: Mapping[str, tuple[ClauseLine, ...]] = field(default_factory=dict)
     absent: tuple[str, ...] = ()
 
     @property

@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from synth_pools.contract.clauses.ledger import ClauseFinder
 from synth_pools.contract.clauses.places import Places
 from synth_pools.contract.collector import ResultCollector
 from synth_pools.contract.document import Document, read_specification, specification_text
@@ -124,7 +125,8 @@ def run_contract(
         key = ApiKey(checked_key(api_key or os.environ.get("SYNTH_API_KEY")))
         run.url = checked_url(url)
         run.document = Document(contract := read_specification(spec))
-        run.places = Places(specification_text(spec))
+        text = specification_text(spec)
+        run.places, run.finder = Places(text), ClauseFinder(text)
         load_scenarios(scenarios)
         _check_names((*only, *skip))
         run.document.narrow(chosen_operations(run.document, operations, without_operations))
@@ -240,6 +242,7 @@ class _Run:
     began: float = field(default_factory=time.monotonic)
     document: Document | None = None
     places: Places | None = None
+    finder: ClauseFinder | None = None
     layers: list[LayerResult] = field(default_factory=list)
     obstacles: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -261,7 +264,8 @@ class _Run:
                 reached[key] = reached.get(key, 0) + count
         operations = self.document.operations if self.document else {}
         outcomes = tuple(outcome for layer in layers for outcome in layer.outcomes)
-        sections = {found.clause.section for outcome in outcomes for found in outcome.departures}
+        departures = [found for outcome in outcomes for found in outcome.departures]
+        sections = {found.clause.section for found in departures}
         places = {one: self.places.line(one) for one in sections} if self.places else {}
         return Report(
             url=self.url,
@@ -282,6 +286,7 @@ class _Run:
             seconds=dict(session.seconds) if session else {},
             absent=tuple(self.document.every.keys() - operations.keys()) if self.document else (),
             lines={one: line for one, line in places.items() if line is not None},
+            clauses=self.finder.find(departures) if self.finder else {},
         )
 
 

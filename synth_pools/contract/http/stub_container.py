@@ -1,7 +1,8 @@
 """Stub containers on loopback, which obey the `env` of a rollout.
 
 `delay`, `fail` and `reward` are read as the echo target reads them; `hold` keeps a rollout until it
-is released, and `answer` asks for a wrong or broken response. Every request is remembered.
+is released, `flaky` answers 500 to so many requests before, and `answer` asks for a wrong or broken
+response, or ("later") for one that has to be asked for. Every request is remembered.
 """
 
 from __future__ import annotations
@@ -43,11 +44,19 @@ ARTIFACT = {"content": "hello", "content_type": "text/plain", "metadata": {"n": 
 
 @dataclass(frozen=True, slots=True)
 class ReceivedRequest:
-    """A request that a stub container received; `body` is its JSON, None where it is none."""
+    """A request that a stub container received.
+
+    Attributes:
+        behaviour: The container.
+        path: The path.
+        body: The JSON of its body, None where it is none.
+        purpose: The header `x-synth-pools-call`.
+    """
 
     behaviour: str
     path: str
     body: Any
+    purpose: str | None = None
 
 
 @dataclass(slots=True)
@@ -57,6 +66,8 @@ class ReceivedRequests:
     received: list[ReceivedRequest] = field(default_factory=list)
     terminated: set[str] = field(default_factory=set)
     released: set[str] = field(default_factory=set)
+    # The requests of rollouts that have to be asked for, and how often that was done.
+    later: dict[str, tuple[dict[str, Any], int]] = field(default_factory=dict)
     closing: threading.Event = field(default_factory=threading.Event)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -71,6 +82,14 @@ class ReceivedRequests:
                 for one in self.received
                 if isinstance(one.body, dict) and one.body.get("rollout_id") == rollout_id
             ]
+
+    def ask(self, rollout_id: str) -> tuple[dict[str, Any], int] | None:
+        """Return the request of a rollout that has to be asked for, and how often it was."""
+        with self.lock:
+            found = self.later.get(rollout_id)
+            if found is not None:
+                self.later[rollout_id] = (found[0], found[1] + 1)
+            return found
 
     def was_terminated(self, rollout_id: str) -> bool:
         with self.lock:
@@ -113,8 +132,14 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         behaviour = self.server.behaviour
-        self.server.received.note(ReceivedRequest(behaviour, self.path, None))
-        if behaviour == "bare":
+        purpose = self.headers.get("x-synth-pools-call")
+        self.server.received.note(ReceivedRequest(behaviour, self.path, None, purpose))
+        asked = self.server.received.ask(unquote(self.path.removeprefix("/rollouts/")))
+        if asked is not None:
+            body, before = asked
+            running = {"rollout_id": body.get("rollout_id"), "status": "running"}
+            self._send(200, self._outcome(body, body["env"]) if before else running)
+        elif behaviour == "bare":
             self._send(404, {"detail": "not here"})
         elif behaviour == "broken":
             self._broken()
@@ -156,6 +181,10 @@ class _Handler(BaseHTTPRequestHandler):
             self._pause(_HELD_SECONDS, str(body.get("rollout_id")))
         elif isinstance(delay, int | float) and delay > 0:
             self._pause(float(delay), str(body.get("rollout_id")))
+        name, flaky = str(body.get("rollout_id")), env.get("flaky")
+        if isinstance(flaky, int) and self._turn(name) <= flaky:
+            self._send(500, {"detail": "not this time"})
+            return
         response = env.get("answer")
         if response == "http_error":
             self._send(500, {"detail": "went wrong"})
@@ -165,10 +194,18 @@ class _Handler(BaseHTTPRequestHandler):
             self._send_bytes(200, b"[1, 2, 3]", "application/json")
         elif response == "cut":
             self._cut_short()
+        elif response == "later":
+            with self.server.received.lock:
+                self.server.received.later[str(body.get("rollout_id"))] = (body, 0)
+            self._send(202, {"rollout_id": body.get("rollout_id"), "status": "running"})
         elif response is not None and isinstance(response, dict):
             self._send(200, response)
         else:
             self._send(200, self._outcome(body, env))
+
+    def _turn(self, rollout_id: str) -> int:
+        """Return how often a rollout has come, this time included."""
+        return sum("/rollout" in one.path for one in self.server.received.of_rollout(rollout_id))
 
     def _outcome(self, body: dict[str, Any], env: dict[str, Any]) -> dict[str, Any]:
         failed = env.get("fail") is True

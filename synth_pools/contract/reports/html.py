@@ -13,7 +13,7 @@ from html import escape
 from importlib.resources import files
 
 from synth_pools.contract.http.reproduce import curl_line, python_line
-from synth_pools.contract.reports.text import named, place, remarks, steps
+from synth_pools.contract.reports.text import named, place, remarks, said, steps
 from synth_pools.contract.results import (
     Column,
     DepartureGroup,
@@ -147,6 +147,7 @@ def _group(number: int, group: DepartureGroup, report: Report) -> Iterator[str]:
     pairs = (
         ("check", f"{first.check} ({first.layer.value}), seen {seen}"),
         ("clause", f"{place(report, first)}: {first.clause.demand}"),
+        *(("says", text) for text in said(report, first)),
         ("operations", ", ".join(group.operations)),
         ("expected", first.expected),
         ("got", first.got),

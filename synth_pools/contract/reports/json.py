@@ -86,6 +86,10 @@ def _departure(report: Report, departure: Departure) -> dict[str, Any]:
             "demand": departure.clause.demand,
             "line": report.lines.get(departure.clause.section),
         },
+        "says": [
+            {"id": one.id, "line": one.line, "text": one.text}
+            for one in report.clauses.get(departure.group, ())
+        ],
         "expected": departure.expected,
         "got": departure.got,
         "before": [_exchange(step) for step in departure.before],

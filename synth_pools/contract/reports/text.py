@@ -161,6 +161,8 @@ def _group(number: int, group: DepartureGroup, report: Report, style: _Style) ->
         yield style.paint(line, "1")
     yield f"   check     {first.check} ({first.layer.value}), seen {seen}"
     yield from _wrapped("clause", f"{place(report, first)}: {first.clause.demand}", style)
+    for text in said(report, first):
+        yield from _wrapped("says", text, style)
     for label, text in (("expected", first.expected), ("got", first.got)):
         yield from _wrapped(label, text, style)
     for line, count in steps(first)[-_STEPS:]:
@@ -218,6 +220,12 @@ def place(report: Report, departure: Departure) -> str:
     section = departure.clause.section
     line = report.lines.get(section)
     return section if line is None else f"{section} (openapi.yaml:{line})"
+
+
+def said(report: Report, departure: Departure) -> list[str]:
+    """Return the sentences of openapi.yaml that a departure departs from, with line and id."""
+    clauses = report.clauses.get(departure.group, ())
+    return [f"openapi.yaml:{one.line} [{one.id}] {one.text}" for one in clauses]
 
 
 def _next(report: Report) -> Iterator[str]:

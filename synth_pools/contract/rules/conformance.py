@@ -26,6 +26,8 @@ _ERRORS = Clause(
     "every answer of 400 or more has a JSON body, an ErrorBody, and the header x-request-id",
 )
 _RETRY = Clause("Errors", "429 and 503 carry Retry-After")
+_CODES = Clause("Errors", "error.code has the status of its row, and retryable is what it says")
+_ORIGINS = Clause("Errors", "no answer allows other origins to read it")
 _ALLOW = Clause("Errors", "a method that a path does not have is 405 with Allow")
 NOT_OFFERED = 501
 
@@ -47,6 +49,15 @@ def check_conformance(
     status = exchange.status
     if status is None:
         return
+    origins = exchange.header("access-control-allow-origin")
+    yield RuleResult(
+        "schema.origins",
+        Column.AUTH,
+        _ORIGINS,
+        "no header access-control-allow-origin",
+        None if origins is None else f"access-control-allow-origin: {origins}",
+        "schema.origins",
+    )
     if status >= 400:
         yield from _error_rules(document, exchange, status)
     if operation is None or status == 405:
@@ -179,6 +190,8 @@ def _error_rules(document: Document, exchange: Exchange, status: int) -> Iterato
         complaint,
         f"schema.error_body|{_gist(complaint or '')}",
     )
+    if complaint is None:
+        yield from _code_rules(document, exchange, status)
     request_id = exchange.header("x-request-id")
     yield RuleResult(
         "schema.request_id",
@@ -205,6 +218,33 @@ def _error_rules(document: Document, exchange: Exchange, status: int) -> Iterato
             "the header Allow",
             None if exchange.header("allow") else f"no Allow: {excerpt(exchange)}",
             "schema.allow",
+        )
+
+
+def _code_rules(document: Document, exchange: Exchange, status: int) -> Iterator[RuleResult]:
+    body = response_json(exchange)
+    envelope = body.get("error") if isinstance(body, dict) else None
+    code = envelope.get("code") if isinstance(envelope, dict) else None
+    if not isinstance(code, str) or code not in document.error_codes:
+        return
+    wanted, retryable = document.error_codes[code]
+    yield RuleResult(
+        "schema.code",
+        Column.ERRORS,
+        _CODES,
+        f"{wanted} with the code {code}",
+        None if status == wanted else excerpt(exchange),
+        f"schema.code|{code}",
+    )
+    told = envelope.get("retryable") if isinstance(envelope, dict) else None
+    if retryable is not None and isinstance(told, bool):
+        yield RuleResult(
+            "schema.retryable",
+            Column.ERRORS,
+            _CODES,
+            f"retryable {str(retryable).lower()} with the code {code}",
+            None if told is retryable else f"{str(told).lower()}: {excerpt(exchange)}",
+            f"schema.retryable|{code}",
         )
 
 

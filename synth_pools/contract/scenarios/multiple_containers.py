@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from synth_pools.contract.document import FINAL
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Expectation
 from synth_pools.contract.harness.holding import hold
 from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.views import of_pool
-from synth_pools.contract.harness.waits import run_rollout, wait_for
+from synth_pools.contract.harness.waits import (
+    Rollout,
+    eventually,
+    run_rollout,
+    start_rollout,
+    wait_for,
+)
 from synth_pools.contract.http.client import at
 from synth_pools.contract.results import Outcome
 
@@ -65,8 +73,10 @@ def containers_several(ctx: Context) -> None:
 @scenario(
     "containers.attempts",
     "Further attempts",
-    "limits.max_attempts sends a rollout to another container where one cannot be reached",
+    "limits.max_attempts sends a rollout to another container where one cannot be reached; every "
+    "attempt has its rollout.started with attempt, container_url and previous_error",
     "create_rollout",
+    "stream_rollout_events",
     needs="containers",
 )
 def containers_attempts(ctx: Context) -> None:
@@ -84,3 +94,109 @@ def containers_attempts(ctx: Context) -> None:
         ctx.expect.equal(
             "create_rollout", "how often it reached a container", 1, len(sent), response
         )
+        _judge_attempts(ctx, rollout, {here["nobody"], here["good"]})
+
+
+def _judge_attempts(ctx: Context, rollout: Rollout, urls: set[str]) -> None:
+    operation = "stream_rollout_events"
+    stream = ctx.stream(operation, rollout.ids, limit=ctx.session.patience)
+    told = [
+        message.envelope.get("data")
+        for message in stream.reader.messages
+        if message.event == "rollout.started"
+    ]
+    counted = [at(data, "attempt") for data in told]
+    ctx.expect.equal(
+        operation, "attempt of each rollout.started", [*range(1, len(told) + 1)], counted, stream
+    )
+    for data in told:
+        url = at(data, "container_url")
+        known = Expectation(operation, "container_url: one of the pool's", stream)
+        ctx.expect.that(known, isinstance(url, str) and url in urls, str(url))
+    for data in told[1:]:
+        error = at(data, "previous_error")
+        says = isinstance(at(error, "code"), str) and isinstance(at(error, "message"), str)
+        wanted = Expectation(operation, "previous_error (code, message) of a later attempt", stream)
+        ctx.expect.that(wanted, says, str(error))
+
+
+@scenario(
+    "containers.asked",
+    "Containers",
+    "a container that answers 202, or a status that is not final, is asked until the state is "
+    "final, and its last answer is the result",
+    "create_rollout",
+    "get_rollout",
+    needs="containers",
+)
+def containers_asked(ctx: Context) -> None:
+    modes = ["sync", "async"] if ctx.session.offers("async_submission") else ["sync"]
+    for mode in modes:
+        pool_id = ctx.resources.pool(
+            mode, container_url=ctx.session.containers["good"], config={"submission_mode": mode}
+        )
+        rollout = run_rollout(ctx, pool_id, env={"answer": "later", "reward": 0.25})
+        response = ctx.require(200, "get_rollout", rollout.ids)
+        ctx.expect.equal("get_rollout", "status", "completed", response.at("status"), response)
+        for place in (("score",), ("result", "metrics", "outcome_reward")):
+            told = ".".join(place)
+            ctx.expect.equal("get_rollout", told, 0.25, response.at(*place), response)
+        sent = ctx.session.received.of_rollout(rollout.id)
+        told_mode = [at(one.body, "submission_mode") for one in sent if one.path == "/rollouts"]
+        ctx.expect.equal(
+            "create_rollout", "submission_mode of what is sent", [mode], told_mode, response
+        )
+
+
+@scenario(
+    "containers.checked",
+    "Containers",
+    "the server asks each container for GET /health, with x-synth-pools-call: health-check",
+    "create_pool",
+    needs="containers",
+    slow=True,
+)
+def containers_checked(ctx: Context) -> None:
+    ctx.resources.pool(container_url=ctx.session.containers["twin"])
+
+    def asked() -> list[str | None]:
+        received = tuple(ctx.session.received.received)
+        return [one.purpose for one in received if (one.behaviour, one.path) == ("twin", "/health")]
+
+    if not eventually(ctx, lambda: bool(asked())):
+        ctx.expect.inconclusive("create_pool", "no health check came")
+        return
+    ctx.expect.that(
+        Expectation("create_pool", "x-synth-pools-call: health-check", None),
+        eventually(ctx, lambda: "health-check" in asked()),
+        f"GET /health came with {asked()[:5]}",
+    )
+
+
+@scenario(
+    "containers.again",
+    "Further attempts",
+    "with limits.max_attempts a rollout whose container answers 500 is sent again; without it, or "
+    "for a failure that is reported, it is not",
+    "create_rollout",
+    "stream_rollout_events",
+    needs="containers",
+)
+def containers_again(ctx: Context) -> None:
+    url = ctx.session.containers["good"]
+    pool_id = ctx.resources.pool(container_url=url)
+    cases: list[tuple[dict[str, Any], str, int]] = [
+        ({"env": {"flaky": 1}, "limits": {"max_attempts": 3}}, "completed", 2),
+        ({"env": {"flaky": 1}}, "failed", 1),
+        ({"env": {"flaky": 5}, "limits": {"max_attempts": 2}}, "failed", 2),
+        ({"env": {"fail": True}, "limits": {"max_attempts": 2}}, "failed", 1),
+    ]
+    made = [start_rollout(ctx, pool_id, **request) for request, _, _ in cases]
+    for rollout, (request, status, attempts) in zip(made, cases, strict=True):
+        ended = wait_for(ctx, rollout, FINAL)
+        what = f"status for {request}"
+        ctx.expect.equal("create_rollout", what, status, ended.at("status"), ended)
+        received = ctx.session.received.of_rollout(rollout.id)
+        sent = [one for one in received if one.path == "/rollouts"]
+        ctx.expect.equal("create_rollout", "how often it was sent", attempts, len(sent), ended)
+        _judge_attempts(ctx, rollout, {url})

@@ -202,7 +202,7 @@ def _validated(ctx: Context, name: str, request: dict[str, Any]) -> None:
 
 @scenario(
     "keys.compared",
-    "IdempotencyKey",
+    "create_rollout",
     "a request that differs in any one key is another body: 409 idempotency_conflict",
     *_CREATE,
     needs="idempotency_keys",

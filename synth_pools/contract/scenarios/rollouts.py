@@ -7,10 +7,13 @@ from typing import Any
 from synth_pools.contract.document import FINAL
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Expectation
+from synth_pools.contract.harness.holding import hold
 from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.views import USAGE, of_rollout
 from synth_pools.contract.harness.waits import (
     Rollout,
+    eventually,
+    ids_of,
     moment,
     rollout_id,
     run_rollout,
@@ -343,3 +346,38 @@ def rollouts_async(ctx: Context) -> None:
             )
             for field in ("result", "error"):
                 ctx.expect.equal(operation, field, None, response.at(field), response)
+
+
+@scenario(
+    "rollouts.left",
+    "Rollouts: the two families",
+    "a rollout goes on if the client that waits for it disconnects",
+    "create_rollout",
+    "create_global_rollout",
+    needs="live",
+)
+def rollouts_left(ctx: Context) -> None:
+    for operation in ("create_rollout", "create_global_rollout"):
+        for held in hold(ctx):
+            pool_id = held.pool(operation.replace("_", "-"))
+            pool = {"pool_id": pool_id}
+            ids, more = (pool, {}) if operation == "create_rollout" else ({}, pool)
+            body = {"mode": "sync", "env": {"delay": held.seconds, "hold": True}, **more}
+            # The client hangs up once it has waited so long.
+            seconds = held.seconds / 4 + ctx.session.http.round_trip
+            made = ctx.call(operation, ids, json=body, limit=seconds)
+            found: list[str] = []
+
+            def admitted(where: dict[str, str] = pool, into: list[str] = found) -> bool:
+                listed = ctx.require(200, "list_rollouts", where)
+                into[:] = [str(name) for name in ids_of(listed.at("items") or [])]
+                return bool(into)
+
+            if made.status == 200 or not eventually(ctx, admitted):
+                # It ended, or was not sent, before the client left.
+                continue
+            rollout = Rollout(pool_id, found[0])
+            held.release(rollout)
+            ended = wait_for(ctx, rollout, FINAL)
+            ctx.expect.equal(operation, "status", "completed", ended.at("status"), ended)
+            break

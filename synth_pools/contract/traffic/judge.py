@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from synth_pools.contract.clauses.ledger import ClauseFinder
 from synth_pools.contract.clauses.places import Places
 from synth_pools.contract.collector import ResultCollector
 from synth_pools.contract.document import Document, read_specification, specification_text
@@ -32,7 +33,8 @@ class TrafficJudge:
             UnjudgeableError: The document cannot be read.
         """
         self.document = Document(read_specification(spec))
-        self._places = Places(specification_text(spec))
+        text = specification_text(spec)
+        self._places, self._finder = Places(text), ClauseFinder(text)
         self._collector = ResultCollector(self.document)
         self._source = source
         self._began = time.monotonic()
@@ -51,7 +53,8 @@ class TrafficJudge:
     def report(self) -> Report:
         """Return what was found so far."""
         result = self._collector.result()
-        sections = {one.clause.section for outcome in result.outcomes for one in outcome.departures}
+        departures = [one for outcome in result.outcomes for one in outcome.departures]
+        sections = {one.clause.section for one in departures}
         lines = {one: self._places.line(one) for one in sections}
         seen = {operation for operation, _ in result.reached}
         operations = {n: one for n, one in self.document.operations.items() if n in seen}
@@ -70,6 +73,7 @@ class TrafficJudge:
             requests=result.requests,
             obstacles=() if result.requests else ("no request of this API was among them",),
             lines={one: line for one, line in lines.items() if line is not None},
+            clauses=self._finder.find(departures),
         )
 
 

@@ -84,6 +84,13 @@ BREAKS: dict[str, Exchange] = {
     "schema.error_body": _refused(404, {"message": "no"}),
     "schema.request_id": answered("GET", _POOL, 404, _NO, headers=()),
     "schema.retry_after": _refused(503),
+    "schema.origins": answered(
+        "GET", _POOL, 404, _NO, headers=(*_REQUEST_ID, ("access-control-allow-origin", "*"))
+    ),
+    "schema.code": _refused(404, {"error": {"code": "pool_archived", "message": "no"}}),
+    "schema.retryable": _refused(
+        404, {"error": {"code": "pool_not_found", "message": "no", "retryable": True}}
+    ),
     "schema.allow": answered("TRACE", _POOL, 405, _NO),
     "errors.request_id": _refused(
         404, {"error": {"code": "not_found", "message": "no", "request_id": "req_2"}}

@@ -1,0 +1,143 @@
+"""Sentences of an OpenAPI document: those of all descriptions and summaries, and their places."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+# Keys whose values are data, in which a description is nobody's promise.
+_DATA = frozenset({"example", "examples", "default", "const", "enum"})
+_TEXTS = ("description", "summary")
+_WITHOUT_MEANING = frozenset({"properties", "schema", "content"})
+_BULLET = re.compile(r"[-*] +")
+_RULE = re.compile(r"\|[\s:|-]+\|")
+# A full stop ends a sentence where what follows begins one.
+_NEXT = re.compile(r"(?<=[.!?])\s+(?=[\"'(*`]{0,3}[A-Z0-9`])")
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+@dataclass(frozen=True, slots=True)
+class SentencePlace:
+    """Place of a sentence: what it describes, as "update_pool" or "Pool.capacity", and its line."""
+
+    name: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """Sentence of the document, or row of one of its tables.
+
+    Attributes:
+        text: Its words with single spaces; the cells of a row with bars in between.
+        places: Where it stands, in the order of the document.
+    """
+
+    text: str
+    places: tuple[SentencePlace, ...]
+
+    @property
+    def id(self) -> str:
+        """Id that stays as long as the words do, wherever the sentence is moved to."""
+        return hashlib.sha256(self.text.encode()).hexdigest()[:8]
+
+
+def read_sentences(text: str) -> dict[str, Sentence]:
+    """Read all sentences of a document.
+
+    Args:
+        text: The document as YAML or JSON.
+
+    Returns:
+        The sentences by their words, in the order of the document.
+
+    Raises:
+        yaml.YAMLError: It is no YAML.
+    """
+    lines = text.splitlines()
+    found: dict[str, list[SentencePlace]] = {}
+    for name, node in _texts(yaml.compose(text, Loader=_LOADER), ()):
+        raw = lines[node.start_mark.line : node.end_mark.line + 1]
+        for heading, sentence in split_text(node.value):
+            line = node.start_mark.line + 1 + _offset(raw, sentence)
+            found.setdefault(sentence, []).append(SentencePlace(heading or name, line))
+    return {words: Sentence(words, tuple(places)) for words, places in found.items()}
+
+
+def split_text(text: str) -> Iterator[tuple[str, str]]:
+    """Split a text in Markdown into sentences and rows of tables.
+
+    Args:
+        text: The text.
+
+    Yields:
+        The heading that it stands under, "" where there is none, and each sentence.
+    """
+    heading = ""
+    block: list[str] = []
+    lines = [*text.splitlines(), ""]
+    for number, raw in enumerate(lines):
+        line = raw.strip()
+        table = line.startswith("|")
+        if block and (not line or table or line.startswith("#") or _BULLET.match(line)):
+            for sentence in _NEXT.split(" ".join(" ".join(block).split())):
+                yield heading, sentence
+            block = []
+        if line.startswith("#"):
+            heading = line.lstrip("#").strip()
+        elif table:
+            header = number + 1 < len(lines) and _RULE.fullmatch(lines[number + 1].strip())
+            if not header and not _RULE.fullmatch(line):
+                yield heading, " | ".join(cell.strip() for cell in line.strip("|").split("|"))
+        elif line:
+            block.append(_BULLET.sub("", line, count=1) if _BULLET.match(line) else line)
+
+
+def _texts(node: Any, path: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
+    """Yield the nodes of descriptions and summaries, each with the name of what it describes."""
+    if isinstance(node, yaml.SequenceNode):
+        for index, item in enumerate(node.value):
+            yield from _texts(item, (*path, _index(item, index)))
+    if not isinstance(node, yaml.MappingNode):
+        return
+    operation = next((v.value for k, v in node.value if k.value == "operationId"), None)
+    here = (*path[:-1], str(operation)) if operation else path
+    for key, value in node.value:
+        word = str(key.value)
+        free = bool(path) and path[-1] == "properties"
+        if word in _TEXTS and not free and isinstance(value, yaml.ScalarNode):
+            yield _name(here), value
+        elif word not in _DATA or free:
+            yield from _texts(value, (*here, word))
+
+
+def _index(item: Any, index: int) -> str:
+    """Return the name of an item of a list, or its number."""
+    if isinstance(item, yaml.MappingNode):
+        for key, value in item.value:
+            if key.value == "name" and isinstance(value, yaml.ScalarNode):
+                return str(value.value)
+    return str(index)
+
+
+def _name(path: Sequence[str]) -> str:
+    """Return the short name of a place, as "Pool.capacity"; its keys alone would say no more."""
+    steps = [step for step in path if step not in _WITHOUT_MEANING]
+    if steps[:2] == ["components", "schemas"]:
+        return ".".join(steps[2:])
+    return (
+        " ".join(steps[2:] if steps[:1] == ["paths"] and len(steps) > 2 else steps[1:]) or steps[0]
+    )
+
+
+def _offset(raw: Sequence[str], sentence: str) -> int:
+    """Return how many lines below the begin of its text a sentence stands."""
+    words = (re.escape(word).replace("'", "''?") for word in sentence.replace(" | ", " ").split())
+    pattern = r"[\s|\\]+".join(words)
+    found = re.search(pattern, "\n".join(raw))
+    return "\n".join(raw)[: found.start()].count("\n") if found else 0

@@ -1,0 +1,276 @@
+"""Scenarios of headers, media types, orders and addresses."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+from synth_pools.contract.harness.context import Context
+from synth_pools.contract.harness.expectations import Expectation, Status
+from synth_pools.contract.harness.registry import scenario
+from synth_pools.contract.harness.waits import ids_of, run_rollout
+from synth_pools.contract.http.client import ABSENT, Response, at, is_loopback_url
+from synth_pools.contract.http.reproduce import MASKED
+
+_MERGE = "application/merge-patch+json"
+_ADDRESSES = ("pool_url", "rollouts_url", "container_rollout_url")
+_LISTS = (
+    "list_pools",
+    "list_tasks",
+    "list_rollouts",
+    "list_global_rollouts",
+    "get_rollout_artifacts",
+    "get_global_rollout_artifacts",
+)
+
+
+@scenario(
+    "details.location",
+    "create_pool",
+    "Location of a creation leads to what was made",
+    "create_pool",
+)
+def details_location(ctx: Context) -> None:
+    body = ctx.session.pool_body("x", name=ctx.resources.name())
+    body["pool_id"] = body["name"]
+    made = ctx.resources.create_pool(body)
+    location = made.exchange.header("location")
+    if location is None:
+        # The rule for documented headers tells.
+        return
+    url = urljoin(made.exchange.url, location)
+    there = urlsplit(url).netloc == urlsplit(ctx.session.base_url).netloc
+    if not there:
+        ctx.expect.inconclusive("create_pool", "Location leads to another host")
+        return
+    read = ctx.raw("GET", url, {"authorization": MASKED}, None, None)
+    ctx.expect.equal("create_pool", "the pool at Location", made.at("id"), read.at("id"), read)
+
+
+@scenario(
+    "details.merge_patch",
+    "update_pool",
+    "a PATCH may also be sent as application/merge-patch+json, and nothing else may",
+    "update_pool",
+    "patch_task",
+    "create_pool",
+    "replace_pool",
+)
+def details_merge_patch(ctx: Context) -> None:
+    pool_id = ctx.resources.pool(metadata={"a": 1}, tasks=[{"task_id": "t"}])
+    pool, task = {"pool_id": pool_id}, {"pool_id": pool_id, "task_id": "t"}
+    for operation, ids, field in (
+        ("update_pool", pool, "metadata"),
+        ("patch_task", task, "task_metadata"),
+    ):
+        body = json.dumps({field: {"b": 2}}).encode()
+        for media_type in (_MERGE, f"{_MERGE}; charset=utf-8"):
+            headers = {"content-type": media_type}
+            wrote = ctx.check(200, operation, ids, content=body, headers=headers)
+            ctx.expect.equal(operation, f"{field}.b", 2, wrote.at(field, "b"), wrote)
+    body = json.dumps({"name": "other"}).encode()
+    for operation, ids in (("create_pool", {}), ("replace_pool", pool)):
+        headers = {"content-type": _MERGE}
+        refused = ctx.call(operation, ids, content=body, headers=headers)
+        if refused.status == 201:
+            ctx.session.register_pool(str(refused.at("id")))
+        ctx.expect.status(refused, Status(415, f"the body is {_MERGE}"), operation)
+
+
+@scenario(
+    "details.prefer",
+    "list_pools",
+    "any other text than return=minimal changes nothing",
+    *_LISTS,
+)
+def details_prefer(ctx: Context) -> None:
+    rollout = run_rollout(ctx, ctx.resources.pool())
+    for operation in _LISTS:
+        path = ctx.session.document.operations[operation].path
+        ids = {name: value for name, value in rollout.ids.items() if "{" + name + "}" in path}
+        plain = ctx.require(200, operation, ids, query={})
+        for other in ("return=representation", "respond-async", "minimal"):
+            came = ctx.check(200, operation, ids, headers={"prefer": other})
+            wanted = sorted(plain.json) if isinstance(plain.json, dict) else []
+            keys = sorted(came.json) if isinstance(came.json, dict) else []
+            ctx.expect.equal(operation, "the keys of the page", wanted, keys, came)
+
+
+@scenario(
+    "details.task_order",
+    "Pool",
+    "the tasks of a pool stand in the order in which they were defined, the list newest first",
+    "get_pool",
+    "list_tasks",
+    "create_pool",
+)
+def details_task_order(ctx: Context) -> None:
+    names = ["m", "b", "z", "a"]
+    pool_id = ctx.resources.pool(tasks=[{"task_id": name} for name in names])
+    ids = {"pool_id": pool_id}
+    for name in ("k", "c"):
+        ctx.require(201, "create_task", ids, json={"task_id": name})
+        names.append(name)
+    pool = ctx.require(200, "get_pool", ids)
+    ctx.expect.equal("get_pool", "tasks", names, ids_of(pool.at("tasks") or []), pool)
+    listed = ctx.require(200, "list_tasks", ids)
+    came = ids_of(listed.at("items") or [])
+    ctx.expect.that(
+        Expectation("list_tasks", "tasks that were made later come first", listed),
+        came[:2] == ["c", "k"],
+        str(came),
+    )
+    ctx.expect.equal("list_tasks", "all tasks", sorted(names), sorted(map(str, came)), listed)
+
+
+@scenario(
+    "details.many",
+    "list_tasks",
+    "one, eleven and a hundred and twenty tasks are all there, in one page, in the pool and in its "
+    "addresses",
+    "list_tasks",
+    "get_pool",
+    "get_pool_urls",
+    "update_pool",
+)
+def details_many(ctx: Context) -> None:
+    ids = {"pool_id": ctx.resources.pool()}
+    for count in (1, 11, 120):
+        wanted = [f"task-{number:03}" for number in range(count)]
+        tasks = [{"task_id": name} for name in wanted]
+        ctx.require(200, "update_pool", ids, json={"tasks": tasks})
+        told: tuple[tuple[str, tuple[str, ...]], ...] = (
+            ("list_tasks", ("items",)),
+            ("get_pool", ("tasks",)),
+            ("get_pool_urls", ("task_urls",)),
+        )
+        for operation, path in told:
+            response = ctx.require(200, operation, ids)
+            found = response.at(*path)
+            came = sorted(str(at(item, "task_id")) for item in found or [])
+            ctx.expect.equal(operation, "the tasks of many", wanted, came, response)
+            if operation == "list_tasks":
+                following = response.at("next_cursor")
+                ctx.expect.equal(operation, "next_cursor", None, following, response)
+
+
+@scenario(
+    "details.host",
+    "get_pool_urls",
+    "the addresses of the server begin with the scheme and the Host of the request",
+    "get_pool_urls",
+)
+def details_host(ctx: Context) -> None:
+    ids = {"pool_id": ctx.resources.pool(tasks=[{"task_id": "t"}])}
+    parts = urlsplit(ctx.session.base_url)
+    hosts = [parts.netloc]
+    if is_loopback_url(ctx.session.base_url) and parts.scheme == "http":
+        hosts += [f"localhost:{parts.port or 80}", f"127.0.0.1:{parts.port or 80}"]
+    seen: list[tuple[str, Any, Response]] = []
+    for host in dict.fromkeys(hosts):
+        response = ctx.call("get_pool_urls", ids, headers={"host": host})
+        # One that is refused is a name that the server does not have.
+        if response.status == 200:
+            root = f"{parts.scheme}://{host}/"
+            seen += [(root, response.at(field), response) for field in _ADDRESSES]
+    if not any(str(came).startswith(wanted) for wanted, came, _ in seen):
+        ctx.expect.inconclusive("get_pool_urls", "something on the way gives another Host")
+        return
+    for wanted, came, response in seen:
+        ctx.expect.that(
+            Expectation("get_pool_urls", "addresses with the Host of the request", response),
+            str(came).startswith(wanted),
+            f"{came} instead of {wanted}...",
+        )
+
+
+@scenario(
+    "details.policy",
+    "Errors",
+    "what the operator has to allow, and has not, is 403 with its code, and nothing is created",
+    "create_pool",
+    "update_pool",
+    "get_pool",
+)
+def details_policy(ctx: Context) -> None:
+    pool_id = ctx.resources.pool()
+    refusals: list[tuple[dict[str, Any], str]] = [
+        # It may not be named, or it is not set.
+        ({"container_key_env": "CONTRACT_KIT_HAS_NO_SUCH_NAME"}, "forbidden_container_key")
+    ]
+    if not ctx.session.offers("processes"):
+        refusals.append(({"process": {"argv": ["true"]}}, "processes_not_allowed"))
+    for config, code in refusals:
+        name = ctx.resources.name()
+        ctx.session.register_pool(name)
+        refused = Status(403, "the operator has not allowed it", code=code)
+        body = {"name": name, "pool_id": name, "config": config}
+        ctx.check(refused, "create_pool", json=body)
+        ctx.check(Status(404, "nothing was created"), "get_pool", {"pool_id": name})
+        ctx.check(refused, "update_pool", {"pool_id": pool_id}, json={"config": config})
+    read = ctx.require(200, "get_pool", {"pool_id": pool_id})
+    kept = [
+        name for config, _ in refusals for name in config if read.at("config", name) is not ABSENT
+    ]
+    ctx.expect.equal("update_pool", "what a refused change left", [], kept, read)
+
+
+@scenario(
+    "details.replies",
+    "Rollout",
+    "mode of a rollout, ids of a batch, and addresses of containers are those that they stand for",
+    "create_rollout",
+    "get_rollout",
+    "get_pool_urls",
+    "get_pool_metrics",
+    "create_task",
+    "patch_task",
+    "create_rollout_batch",
+)
+def details_replies(ctx: Context) -> None:
+    here = ctx.session.containers
+    tasks: list[dict[str, Any]] = [{"task_id": "t"}]
+    more = {"container_url": here["good"]} if here else {}
+    if here:
+        tasks.append({"task_id": "own", "container_url": here["twin"]})
+    pool_id = ctx.resources.pool(tasks=tasks, **more)
+    pool = {"pool_id": pool_id}
+    for mode in ("async", "sync"):
+        rollout = run_rollout(ctx, pool_id, mode=mode)
+        read = ctx.require(200, "get_rollout", rollout.ids)
+        ctx.expect.equal("get_rollout", "mode", mode, read.at("mode"), read)
+    _batch(ctx, pool)
+    owned = {"status": "archived", "pool_id": None, "created_at": "2001-01-01T00:00:00Z"}
+    made = ctx.require(201, "create_task", pool, json={"task_id": "o", **owned})
+    changed = ctx.require(200, "patch_task", {**pool, "task_id": "o"}, json=owned)
+    for operation, response in (("create_task", made), ("patch_task", changed)):
+        ctx.expect.equal(operation, "status", "active", response.at("status"), response)
+        ctx.expect.equal(operation, "pool_id", pool_id, response.at("pool_id"), response)
+        stamp = response.at("created_at")
+        mine = Expectation(operation, "created_at of the server's own", response)
+        ctx.expect.that(mine, stamp != owned["created_at"], str(stamp))
+    if not here:
+        return
+    urls = ctx.require(200, "get_pool_urls", pool)
+    ctx.expect.equal(
+        "get_pool_urls", "container_urls", [here["good"]], urls.at("container_urls"), urls
+    )
+    told = {str(at(one, "task_id")): at(one, "container_url") for one in urls.at("task_urls") or []}
+    ctx.expect.equal("get_pool_urls", "container_url of own", here["twin"], told.get("own"), urls)
+    metrics = ctx.require(200, "get_pool_metrics", pool)
+    found = [at(one, "url") for one in metrics.at("containers") or []]
+    ctx.expect.equal("get_pool_metrics", "containers", [here["good"]], found, metrics)
+
+
+def _batch(ctx: Context, pool: dict[str, str]) -> None:
+    if not ctx.session.offers("batch"):
+        return
+    requests = [ctx.session.rollout_body(), {"no_such_key": 1}, ctx.session.rollout_body()]
+    batch = ctx.require(200, "create_rollout_batch", json={**pool, "rollouts": requests})
+    items = batch.at("items")
+    made = [at(item, "rollout", "rollout_id") for item in items] if isinstance(items, list) else []
+    wanted = [name for name in made if isinstance(name, str)]
+    came = batch.at("rollouts")
+    told = [at(one, "rollout_id") for one in came] if isinstance(came, list) else came
+    ctx.expect.equal("create_rollout_batch", "rollouts, in order,", wanted, told, batch)
