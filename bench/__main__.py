@@ -25,6 +25,7 @@ from bench import table
 from bench.cases import HTTP_CLIENT, HTTPX, HTTPX2, OLDER, OURS, Addresses
 from bench.cases_async import IN_FLIGHT, MANY, async_cases
 from bench.cases_sync import sync_cases
+from bench.command_line import command_line_rows
 from bench.timing import Result, measure
 
 _ROOT = Path(__file__).resolve().parents[1]
@@ -65,6 +66,7 @@ def main() -> None:
             rows.extend(_scale(each))
         for name, url in (("", addresses.plain), (", TLS", addresses.secure)):
             _first_calls(f"import and first call{name}", url, rounds, options.only, tables)
+        command_line_rows(addresses.plain, rounds, options.only, tables)
         tables[0].extend(_fleets(addresses.plain, options.only))
         tables[0].extend(_memory(addresses.plain, rounds, options.only, options.fleet))
     for title, rows in zip(_CLOCKS, tables, strict=True):

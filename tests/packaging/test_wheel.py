@@ -100,7 +100,7 @@ def test_the_base_install_is_light(base: Path, tmp_path: Path) -> None:
         "print(*sorted(d.name.lower().replace('_', '-') for d in distributions()))",
         cwd=tmp_path,
     )
-    asked_for = {"synth-pools", "attrs", "httpcore", "httpx"}
+    asked_for = {"synth-pools", "attrs", "click", "httpcore", "httpx"}
     # What these ask for differs a little between Python versions.
     theirs = {"anyio", "certifi", "h11", "idna", "typing-extensions"}
     installed = set(listing.split())
@@ -126,6 +126,24 @@ def test_the_base_install_says_what_the_command_line_needs(base: Path, tmp_path:
     said = run(base / "synth-pools", "serve", cwd=tmp_path, status=2)
     assert len(said.splitlines()) == 1
     assert "pip install 'synth-pools[" in said
+
+
+def test_the_base_install_has_the_commands_for_a_service(base: Path, tmp_path: Path) -> None:
+    assert run(base / "synth-pools", "--version", cwd=tmp_path).startswith("synth-pools ")
+    assert "rollouts" in run(base / "synth-pools", "--help", cwd=tmp_path)
+    assert "--limit" in run(base / "synth-pools", "pools", "list", "--help", cwd=tmp_path)
+    said = run(
+        base / "synth-pools", "pools", "list", "--url=http://127.0.0.1:9", cwd=tmp_path, status=4
+    )
+    assert "there is no API key" in said
+    said = run(base / "synth-pools", "demo", cwd=tmp_path, status=2)
+    assert "pip install 'synth-pools[local,demo]'" in said
+
+
+def test_the_full_install_has_the_demo(full: Path, tmp_path: Path) -> None:
+    said = run(full / "synth-pools", "demo", cwd=tmp_path)
+    assert "Everything is stopped" in said
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_full_install_finds_the_spec_inside_itself(full: Path, tmp_path: Path) -> None:
