@@ -25,6 +25,7 @@ WRITTEN: dict[str, tuple[str, str, str]] = {
     "serve": ("serve", "serve", "Serve container pools on this machine until ^C or SIGTERM."),
     "demo": ("demo", "demo", "Show the whole chain in a few seconds."),
     "top": ("top", "top", "Show pools, their rollouts and the queue, until ^C."),
+    "logs": ("logs", "logs", "Show what the processes that a pool has started write."),
     "run": ("fleet.run", "run_seeds", "Run a rollout for each seed on a pool."),
     "journal": ("fleet.journal", "journal", "Show and merge the journals of runs."),
     "ui": ("page", "ui", "Show a backend, or the journal of a fleet, in the browser."),

@@ -50,7 +50,7 @@ def test_commands_lists_what_the_document_has(command: Command) -> None:
 def test_every_command_has_help(one: dict[str, Any]) -> None:
     assert one["help"]
     if not WITHOUT_EXAMPLE.fullmatch(one["command"]):
-        assert f"synth-pools {one['command']}" in one["help"].partition("Example:\n")[2]
+        assert f"synth-pools {one['command']}" in re.split(r"Examples?:\n", one["help"])[-1]
 
 
 def test_the_help_of_all_is_as_they_say_themselves() -> None:

@@ -1,0 +1,58 @@
+"""`synth-pools logs`: what the processes that a pool has started write."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from synth_pools.cli import output
+from synth_pools.cli.connection import ServiceOptions, connection_options
+from synth_pools.cli.operations.commands import complete_places
+
+
+@click.command()
+@click.argument("pool_id", metavar="POOL", shell_complete=complete_places)
+@click.option("-f", "--follow", is_flag=True, help="Go on until the pool is archived, or ^C.")
+@click.option(
+    "--process", type=click.IntRange(min=0), metavar="N", help="This process alone; the first is 0."
+)
+@click.option("--json", "as_json", is_flag=True, help="A line of JSON for each line.")
+@connection_options
+def logs(
+    pool_id: str, follow: bool, process: int | None, as_json: bool, connection: ServiceOptions
+) -> int:
+    """Show what the processes that a pool has started write, as far as it is kept.
+
+    Each line begins with when it was written, and with the process and its attempt.
+
+    \b
+    Example:
+      synth-pools logs docs-example-pool
+    """
+    with connection.client() as client:
+        if follow:
+            for line in client.iter_pool_logs(pool_id, process=process):
+                _write(line, as_json)
+            return 0
+        cursor = None
+        while True:
+            page = client.get_pool_logs(pool_id, cursor=cursor, process=process)
+            if page.get("dropped"):
+                output.say(f"{page['dropped']} lines are kept no more")
+            for line in page["lines"]:
+                _write(line, as_json)
+            cursor = page["next_cursor"]
+            if not page["has_more"]:
+                return 0
+
+
+def _write(line: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        output.write_bytes(json.dumps(line, ensure_ascii=False).encode())
+        return
+    moment = str(line.get("timestamp", ""))[11:23]
+    place = f"{line.get('process')}.{line.get('attempt')}"
+    text = output.safe_text(str(line.get("text", "")))
+    output.write_text(f"{output.safe_text(moment)}  {place}  {text}\n")
