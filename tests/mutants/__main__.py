@@ -42,14 +42,14 @@ def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> int:
             planned,
             options.jobs,
             options.budget,
-            lambda one: _tell(one, root),
+            _tell,
             lambda name: print(f"fails without a mutant: {name}", file=sys.stderr, flush=True),
         )
     except (LookupError, UnusableTestsError) as error:
         print(f"make mutants: {error}", file=sys.stderr)
         return 2
     rows = rows_of(verdicts, left_out, options.seed)
-    survivors = [line_of(one, root) for one in verdicts if not one.is_killed]
+    survivors = [line_of(one) for one in verdicts if not one.is_killed]
     print("\n".join([*(["survivors:", *survivors, ""] if survivors else []), *table(rows)]))
     if options.write:
         before = options.write.read_text(encoding="utf-8") if options.write.exists() else ""
@@ -81,11 +81,12 @@ def sample(
             if mutant.rule:
                 left_out[package_of(path)] += 1
                 continue
-            key = f"{path} {texts[mutant.line - 1].strip()!r} {mutant.describe(source)}"
+            change = mutant.describe(source)
+            key = f"{path} {texts[mutant.line - 1].strip()!r} {change}"
             again[key] += 1
             key = f"{again[key]} {key}"
             ticket = hashlib.sha256(f"{seed} {key}".encode()).digest()
-            drawn[package_of(path)].append((ticket, Planned(path, mutant, key)))
+            drawn[package_of(path)].append((ticket, Planned(path, mutant, change, key)))
     chosen = [
         planned
         for tickets in drawn.values()
@@ -94,9 +95,9 @@ def sample(
     return sorted(chosen, key=lambda one: (one.path, one.mutant.start)), left_out
 
 
-def _tell(verdict: Verdict, root: Path) -> None:
+def _tell(verdict: Verdict) -> None:
     what = "killed  " if verdict.is_killed else "SURVIVED"
-    line = f"{what} {verdict.seconds:4.0f} s  {line_of(verdict, root)}  ({verdict.reason})"
+    line = f"{what} {verdict.seconds:4.0f} s  {line_of(verdict)}  ({verdict.reason})"
     print(line, file=sys.stderr, flush=True)
 
 

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 from tests.mutants.changes import package_of
 from tests.mutants.run import Verdict
@@ -15,14 +14,15 @@ from tests.mutants.run import Verdict
 _PAGE = """\
 # Mutation tests
 
-`make mutants MUTANTS_OPTIONS='--all --write docs/results/mutants.md'` changes hand-written code at
-random, one small change at a time, and runs tests that ran the changed line: as many as take 20
-seconds together, the module's own first. A change is killed if one of them fails that passes
-without it, if none begins, or if they do not end. `--only PATH` does it for some packages and
-leaves the rows of the others as they are; `--seed N` makes other changes.
+`make mutants MUTANTS_OPTIONS='--all --sample 20'` changes hand-written code at random, one small
+change at a time, and runs tests that ran the changed line: as many as take 20 seconds together, the
+module's own first. A change is killed if one of them fails that passes without it, if none begins,
+or if they do not end. `--only PATH` does it for some packages, `--seed N` makes other changes, and
+`--write FILE` puts the result here, where the rows of other packages stay as they are.
 
-What no test has to see is left out by rules, which `tests/mutants/mutations.py` has; it is counted
-over the whole package, not over the sample.
+Each row is of the day when its package was tried, and of the tests that there were then. What no
+test has to see is left out by rules, which `tests/mutants/mutations.py` has; it is counted over the
+whole package, not over the sample.
 
 {table}
 
@@ -30,11 +30,13 @@ over the whole package, not over the sample.
 
 Some of these change nothing that can be seen from outside.
 
+```text
 {survivors}
+```
 """
 _COLUMNS = "package", "mutants", "killed", "survived", "killed, %", "left out by rule", "seed", "on"
 _ROW = re.compile(r"^\| `(\S+)` \|" + r" *(\d+) \|" * 6 + r" ([\d-]+) \|$")
-_SURVIVOR = re.compile(r"^- `((\S+?):\d+: .*)`$")
+_SURVIVOR = re.compile(r"^(\S+\.py):\d+: .*$")
 
 
 @dataclass(frozen=True)
@@ -103,18 +105,17 @@ def page(before: str, rows: Sequence[Row], survivors: Sequence[str]) -> str:
     merged = {**kept, **{row.package: row for row in rows}}
     anew = {row.package for row in rows}
     lines = [
-        found[1]
+        found[0]
         for found in map(_SURVIVOR.match, before.splitlines())
-        if found and package_of(found[2]) not in anew
+        if found and package_of(found[1]) not in anew
     ]
     return _PAGE.format(
         table="\n".join(table([merged[name] for name in sorted(merged)])),
-        survivors="\n".join(f"- `{line}`" for line in sorted([*lines, *survivors])) or "Nothing.",
+        survivors="\n".join(sorted([*lines, *survivors])) or "nothing",
     )
 
 
-def line_of(verdict: Verdict, root: Path) -> str:
+def line_of(verdict: Verdict) -> str:
     """Show a mutant on one line."""
     planned = verdict.planned
-    change = planned.mutant.describe((root / planned.path).read_bytes())
-    return f"{planned.path}:{planned.mutant.line}: {change}"
+    return f"{planned.path}:{planned.mutant.line}: {planned.change}"

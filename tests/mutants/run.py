@@ -27,10 +27,16 @@ _LONGEST_EXTRA_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Planned:
-    """A mutant of a module; `key` tells it from all others, whatever changes around it."""
+    """A mutant of a module.
+
+    Attributes:
+        change: What is changed into what, on one line.
+        key: Tells it from all others, whatever changes around it.
+    """
 
     path: str
     mutant: Mutant
+    change: str = ""
     key: str = ""
 
 
