@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -60,7 +64,7 @@ def test_a_key_logs_in_and_out(page: Page, backend: LocalBackend) -> None:
 
 
 def test_a_pool_is_made_and_its_rollouts_are_watched(page: Page, backend: LocalBackend) -> None:
-    assert "No pools here" in page.text(".empty")
+    page.until("document.querySelector('.empty')?.innerText.startsWith('No pools here')")
     page.click("button", "New pool")
     page.fill("dialog input[name=name]", "Made here")
     page.fill("dialog textarea", "no JSON")
@@ -75,7 +79,7 @@ def test_a_pool_is_made_and_its_rollouts_are_watched(page: Page, backend: LocalB
     page.click("dialog button", "Start")
     page.until(f"{ROWS} === 3")
     page.until("document.querySelectorAll('.rows .completed').length === 3")
-    assert page.run("document.querySelector('.rows .c-reward:is(td)').innerText") == "0.25"
+    page.until("document.querySelector('.rows td.c-reward')?.innerText === '0.25'")
     with backend.client() as client:
         [pool] = client.list_pools()["items"]
         assert pool["metadata"] == {"by": "hand"}
@@ -83,8 +87,23 @@ def test_a_pool_is_made_and_its_rollouts_are_watched(page: Page, backend: LocalB
     assert sorted(rollout["request"]["seed"] for rollout in rollouts) == [0, 1, 2]
 
 
+def in_shell(backend: LocalBackend, line: str) -> None:
+    """Run a line that the page offers, as somebody who pastes it does."""
+    programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    place = {"SYNTH_BACKEND_URL": backend.url, "SYNTH_API_KEY": backend.api_key}
+    done = subprocess.run(
+        ["/bin/sh", "-c", line],
+        env={**os.environ, **place, "PATH": programs},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_rollout_is_followed_to_its_end(
-    page: Page, client: ContainerPoolsClient, pool: str
+    page: Page, backend: LocalBackend, client: ContainerPoolsClient, pool: str
 ) -> None:
     seed = 2**62 + 1
     made = client.create_rollout(
@@ -113,6 +132,12 @@ def test_a_rollout_is_followed_to_its_end(
     # Our own page wrote it, about a request of this test.
     eval(python, {"client": Recorder()})
     assert asked == [pool, made["request"]]
+    for beginning in ("curl ", "echo "):
+        before = len(client.list_rollouts(pool)["items"])
+        in_shell(backend, next(line for line in lines if line.startswith(beginning)))
+        newest, *older = client.list_rollouts(pool)["items"]
+        assert len(older) == before
+        assert newest["request"] == made["request"]
 
 
 def test_a_rollout_is_cancelled_once_that_is_confirmed(
@@ -129,7 +154,7 @@ def test_a_rollout_is_cancelled_once_that_is_confirmed(
     page.until("document.querySelector('h1 .badge')?.innerText === 'cancelled'")
     assert client.get_rollout(pool, made["id"])["status"] == "cancelled"
     page.click("button", "Replay")
-    page.until("document.querySelector('.facts').innerText.includes('Replay of')")
+    page.until("document.querySelector('.facts')?.innerText.includes('Replay of')")
 
 
 def test_a_pool_is_paused_resumed_and_archived(
@@ -154,8 +179,8 @@ def test_a_pool_is_paused_resumed_and_archived(
 def test_rollouts_are_found_filtered_and_sorted(
     page: Page, client: ContainerPoolsClient, pool: str
 ) -> None:
-    for seed, reward in ((11, 0.5), (12, 0.9), (13, 0.1)):
-        run(client, pool, seed=seed, env={"reward": reward})
+    for seed, reward, name in ((11, 0.5, "the first"), (12, 0.9, "The second"), (13, 0.1, "")):
+        run(client, pool, seed=seed, env={"reward": reward}, metadata={"run": name})
     run(client, pool, seed=14, env={"fail": True})
     go(page, f"#/pools/{pool}")
     page.until(f"{ROWS} === 4")
@@ -170,7 +195,7 @@ def test_rollouts_are_found_filtered_and_sorted(
     page.until(f"{seeds} === '14'")
     assert page.text(".rows td.c-code")
     page.fill("select[aria-label='All states']", "")
-    page.fill("input[type=search]", "12")
+    page.fill("input[type=search]", "the second")
     page.until(f"{seeds} === '12'")
 
 

@@ -161,6 +161,8 @@ def test_a_restart_loses_and_doubles_no_row(browser: Page, tmp_path: Path) -> No
         browser.until("!document.querySelector('.offline').innerText")
         known = [f"#/rollouts/{each['id']}" for each in client.list_rollouts("kept")["items"]]
         assert rows() == known
+        # What is pushed brought it all: nothing was read again but what the page did not know.
+        assert "live" in browser.text(".facts")
         browser.open("about:blank")
 
 

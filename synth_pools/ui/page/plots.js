@@ -205,7 +205,7 @@ function draw(element, plot, isForced = false) {
       axes: [{ ...axis, space: unit === "time" ? 90 : 50, values: (_, ticks) => ticks.map(write) }, axis],
       series: [{ label: unit, value: (_, x) => (x == null ? "–" : write(x)) }, ...labels.map((label, index) => ({
         label, stroke: colours[index], width: 2, value: (/** @type {any} */ _, /** @type {any} */ y) => num(y),
-        ...(isBars ? { paths: uPlot.paths.bars?.({ size: [0.9] }), fill: colours[index].replace(")", " / .4)").replace(/, /g, " ") } : {}),
+        ...(isBars ? { points: { show: false }, paths: uPlot.paths.bars?.({ size: [0.9] }), fill: colours[index].replace(")", " / .4)").replace(/, /g, " ") } : {}),
       }))],
     },
     [xs, ...ys],

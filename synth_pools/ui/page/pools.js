@@ -178,7 +178,7 @@ export class PoolView {
       ${pool?.error && html`<p class="failure"><b>${pool.error.code}</b> ${pool.error.message}</p>`}
       ${metrics && html`<${Facts} items=${[
         ["Load", html`<${Load} metrics=${metrics} />`], ["Queued", num(metrics.queued_rollouts)], ["Completed", num(metrics.completed_rollouts)],
-        ["Failed", num(metrics.failed_rollouts)], ["Cancelled", num(metrics.cancelled_rollouts)], ["Live", store.state.value],
+        ["Failed", num(metrics.failed_rollouts)], ["Cancelled", num(metrics.cancelled_rollouts)], ["Updates", store.state.value],
       ]} />`}
       ${this.id && html`<nav class="tabs" aria-label="Of this pool">${Object.entries(tabs).map(([name, label]) => html`<a href=${`${path`#/pools/${this.id}`}/${name}`} aria-current=${tab === name ? "page" : undefined}>${label}</a>`)}</nav>`}
       ${tab === "rollouts" && this.table.render()}

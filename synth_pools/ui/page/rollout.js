@@ -34,7 +34,7 @@ function origin({ pool_id, request }) {
   return [
     ["curl", `curl ${quoted(base + path`/v1/pools/${pool_id}/rollouts`)} \\\n  -H "Authorization: Bearer $SYNTH_API_KEY" \\\n  -H 'Content-Type: application/json' \\\n  -d ${quoted(body)}`],
     ["Python", `client.create_rollout(${JSON.stringify(pool_id)}, ${python(request)})`],
-    ["Command line", `echo ${quoted(body)} | synth-pools rollouts create ${quoted(pool_id)} -`],
+    ["Command line", `echo ${quoted(body)} | synth-pools rollouts create --pool ${quoted(pool_id)} -`],
   ];
 }
 
