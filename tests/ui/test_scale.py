@@ -9,10 +9,13 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from synth_pools.local import LocalBackend
+from tests.support.backend_server import eventually
 from tests.support.browser import Page
+from tests.support.process_pools import process
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
@@ -163,6 +166,53 @@ def test_a_restart_loses_and_doubles_no_row(browser: Page, tmp_path: Path) -> No
         assert rows() == known
         # What is pushed brought it all: nothing was read again but what the page did not know.
         assert "live" in browser.text(".facts")
+        browser.open("about:blank")
+
+
+def test_a_page_that_nobody_sees_holds_no_stream(page: Page, backend: LocalBackend) -> None:
+    def streams() -> float:
+        headers = {"authorization": f"Bearer {backend.api_key}"}
+        told = httpx.get(f"{backend.url}/metrics", headers=headers, trust_env=False).text
+        [line] = [one for one in told.splitlines() if one.startswith("synth_pools_event_streams ")]
+        return float(line.split()[1])
+
+    def be_hidden(value: str) -> None:
+        page.run(
+            f"Object.defineProperty(document, 'hidden', {{value: {value}, configurable: true}});"
+            "document.dispatchEvent(new Event('visibilitychange'))"
+        )
+
+    with backend.client() as client:
+        client.create_pool({"pool_id": "a", "name": "a"})
+        page.run("location.hash = '#/pools/a'")
+        page.until("document.querySelector('.facts')?.innerText.includes('live')")
+        assert streams() == 1
+        be_hidden("true")
+        eventually(lambda: streams() == 0)
+        made = [client.create_rollout("a", {"mode": "sync", "seed": 1})["id"] for _ in range(3)]
+        assert page.run(f"{IDS}.length") == 0
+        be_hidden("false")
+        page.until("document.querySelectorAll('.rows .completed').length === 3")
+        assert page.run(IDS) == [f"#/rollouts/{one}" for one in reversed(made)]
+        assert streams() == 1
+
+
+def test_what_processes_of_a_pool_write_is_shown(browser: Page, tmp_path: Path) -> None:
+    with (
+        LocalBackend(tmp_path / "data", allow_processes=True) as backend,
+        backend.client() as client,
+    ):
+        shell = 'echo \'<b>ready to go</b>\'; exec "$0" "$@"'
+        words = process()["argv"]
+        config = {"process": {"argv": ["/bin/sh", "-c", shell, *words]}}
+        body: dict[str, Any] = {"pool_id": "own", "name": "own", "config": config}
+        client.create_pool(body)
+        browser.open(backend.page_url())
+        browser.run("location.hash = '#/pools/own/output'")
+        browser.until(
+            "document.querySelector('.output')?.textContent.includes('<b>ready to go</b>')"
+        )
+        browser.until("document.querySelector('[aria-label=Containers] .healthy')?.innerText")
         browser.open("about:blank")
 
 

@@ -111,7 +111,8 @@ export const create = (url, body) => {
 };
 
 /**
- * Follow an event stream, over every break of it.
+ * Follow an event stream, over every break of it; only while the page is seen, since browsers have
+ * six connections for all pages of a server.
  * @param {string} url
  * @param {object} options
  * @param {AbortSignal} options.signal
@@ -123,9 +124,13 @@ export async function follow(url, { signal, onEvents, onState, isEnd }) {
   let cursor = "";
   let failed = 0;
   while (!signal.aborted) {
+    const seen = new AbortController();
+    const either = AbortSignal.any([signal, seen.signal]);
+    const look = () => document.hidden && seen.abort();
+    document.addEventListener("visibilitychange", look, { signal: either });
     try {
       const headers = cursor ? { "last-event-id": cursor } : undefined;
-      const answer = await request("GET", url, { signal, headers });
+      const answer = await request("GET", url, { signal: either, headers });
       const reader = /** @type {ReadableStream<Uint8Array>} */ (answer.body).getReader();
       const decoder = new TextDecoder();
       let rest = "";
@@ -154,6 +159,8 @@ export async function follow(url, { signal, onEvents, onState, isEnd }) {
       if (error instanceof ApiError && error.status === 501) throw error;
     }
     onState("waiting");
-    await pause(WAITS[Math.min(failed++, 4)], signal);
+    if (!seen.signal.aborted) await pause(WAITS[Math.min(failed++, 4)], signal);
+    seen.abort();
+    while (document.hidden && !signal.aborted) await pause(0.2, signal);
   }
 }
