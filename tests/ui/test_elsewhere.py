@@ -1,0 +1,60 @@
+"""The live page in a real browser, brought to a backend elsewhere and to a journal alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from synth_pools.local import LocalBackend
+from synth_pools.ui.server import PageServer
+from tests.support.browser import Page
+
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+
+IDS = "document.querySelectorAll('.rows td.c-id')"
+
+
+@pytest.fixture
+def journal(backend: LocalBackend, tmp_path: Path) -> Path:
+    path = tmp_path / "run.jsonl"
+    requests: list[dict[str, Any]] = [{"seed": s, "env": {"fail": s == 3}} for s in range(5)]
+    with backend.client() as client:
+        client.create_pool({"pool_id": "p", "name": "p"})
+        assert len(list(client.rollouts.run_many("p", requests, journal=path))) == 5
+    return path
+
+
+def test_a_journal_is_looked_at_and_nothing_can_be_done_to_it(browser: Page, journal: Path) -> None:
+    with PageServer.for_journal(journal) as server:
+        browser.open(server.login_url())
+        browser.click(".wide td a", "p")
+        browser.until(f"{IDS}.length === 5")
+        assert browser.run("document.querySelectorAll('.title button').length") == 0
+        assert "run.jsonl" in browser.text(".bar")
+        browser.run("location.hash = '#/pools/p/plots'")
+        browser.until("!!document.querySelector('.plot canvas')")
+        assert "container_failed" in browser.text("main")
+        browser.run("location.hash = '#/pools/p'")
+        browser.click(".rows td.c-id a")
+        assert '"seed"' in browser.text(".code pre")
+        browser.open("about:blank")
+
+
+def test_a_backend_elsewhere_is_live(browser: Page, backend: LocalBackend, journal: Path) -> None:
+    assert journal.exists()
+    with (
+        PageServer.for_backend(backend.url, backend.api_key) as server,
+        backend.client() as client,
+    ):
+        browser.open(server.login_url())
+        browser.run("location.hash = '#/pools/p'")
+        browser.until(f"{IDS}.length === 5")
+        browser.until("document.querySelector('.facts')?.innerText.includes('live')")
+        assert backend.url in browser.text(".bar")
+        made = client.create_rollout("p", {"mode": "sync"})
+        browser.until(f"{IDS}.length === 6")
+        browser.run(f"location.hash = '#/rollouts/{made['id']}'")
+        browser.until("document.querySelectorAll('.events li').length > 3")
+        browser.open("about:blank")
