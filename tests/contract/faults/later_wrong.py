@@ -16,6 +16,7 @@ from tests.contract.faults.fault import (
     error_response,
     json_response,
     put,
+    query_lost,
     request_header_lost,
     sibling,
 )
@@ -308,4 +309,32 @@ SEVERAL = [
     )
 ]
 
-FAULTS = [*VALIDATION, *BATCHES, *REPLAYS, *PAUSES, *DOWNLOADS, *CONTAINERS, *SEVERAL]
+_POOL_EVENTS = "stream_pool_events"
+POOLS = [
+    _on(
+        "pool_events_never_end",
+        "pool events",
+        _POOL_EVENTS,
+        after=answers(lambda value: {**value, "ended": False}),
+    ),
+    _on(
+        "pool_event_pages_lose_one",
+        "pool events",
+        _POOL_EVENTS,
+        after=answers(lambda value: {**value, "events": value.get("events", [])[1:]}),
+    ),
+    _on(
+        "pool_events_ignore_cursors",
+        "pool events",
+        _POOL_EVENTS,
+        before=query_lost("cursor"),
+    ),
+    _on(
+        "logs_are_truncated",
+        "logs",
+        "get_pool_logs",
+        after=answers(lambda value: {**value, "truncated": True}),
+    ),
+]
+
+FAULTS = [*POOLS, *VALIDATION, *BATCHES, *REPLAYS, *PAUSES, *DOWNLOADS, *CONTAINERS, *SEVERAL]
