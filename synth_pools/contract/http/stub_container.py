@@ -17,8 +17,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 from urllib.parse import unquote
 
-# Behaviours of the GET endpoints; "twin" is a second good container.
-BEHAVIOURS = ("good", "twin", "bare", "broken")
+# Behaviours of the GET endpoints; "first" and "twin" are good ones that work for one pool alone.
+BEHAVIOURS = ("good", "first", "twin", "bare", "broken")
 INFO = {
     "runtime": {"name": "contract kit"},
     "capabilities": {"rollout_modes": ["sync"]},

@@ -173,7 +173,7 @@ async def list_tasks(call: Call) -> Response:
 async def create_task(call: Call) -> Response:
     pool = call.changeable_pool()
     chosen = call.same_ids("id", "task_id")
-    definition = task_definition(call.body, call.keeps)
+    definition = task_definition(call.body)
     _check_url(definition, "container_url", ["body"])
     task = _new_task(call, chosen, definition)
     if task.id in pool.tasks and call.keeps("tasks.id_taken"):
@@ -189,7 +189,7 @@ async def update_task(call: Call) -> Response:
     pool = call.changeable_pool()
     task = call.task(pool)
     call.same_ids("id", "task_id", path=task.id)
-    definition = task_definition(call.body, call.keeps)
+    definition = task_definition(call.body)
     if not call.keeps("put.resets_tasks"):
         definition = {**task.definition, **definition}
     return _changed_task(call, pool, task, definition)
@@ -200,7 +200,7 @@ async def patch_task(call: Call) -> Response:
     pool = call.changeable_pool()
     task = call.task(pool)
     call.same_ids("id", "task_id", path=task.id)
-    patch = task_definition(call.body, call.keeps, patch=True)
+    patch = task_definition(call.body, patch=True)
     definition = merged(task.definition, patch, call.keeps)
     return _changed_task(call, pool, task, definition)
 
@@ -291,8 +291,7 @@ def _moved(call: Call, before: str, after: str, moves: bool) -> Response:
     if pool.state == before and moves:
         pool.state = after
         pool.updated_at = call.store.clock.now()
-        if call.keeps("pause.resumed_starts"):
-            call.backend.runner.schedule(pool)
+        call.backend.runner.schedule(pool)
     return answer(pool.shown())
 
 
@@ -356,7 +355,7 @@ def _set_tasks(call: Call, pool: Pool, bodies: list[dict[str, Any]]) -> None:
         given = {body[name] for name in ("id", "task_id") if body.get(name) is not None}
         if len(given) > 1:
             raise Problem("id_mismatch", f"The ids of task {place} are not equal.")
-        definition = task_definition(body, call.keeps)
+        definition = task_definition(body)
         _check_url(definition, "container_url", ["body", "tasks", place])
         task = _new_task(call, next(iter(given), None), definition)
         if task.id in found:

@@ -70,8 +70,7 @@ class Runner:
         if rollout in pool.waiting:
             pool.waiting.remove(rollout)
         elif work is not None:
-            if self._keeps("cancel.stops"):
-                work.cancel()
+            work.cancel()
             if rollout.container_url is not None and self._keeps("cancel.terminates"):
                 self._start(self._terminate(rollout, rollout.container_url))
         self._finish(rollout, "cancelled", {})
@@ -272,7 +271,7 @@ class Runner:
         self._finish(rollout, "failed", {"error": rollout.error})
 
     def _finish(self, rollout: Rollout, state: str, data: dict[str, Any]) -> None:
-        if rollout.state in FINAL and self._keeps("rollouts.final"):
+        if rollout.state in FINAL:
             return
         rollout.state = state
         rollout.finished_at = rollout.updated_at = self._store.clock.now()

@@ -304,7 +304,7 @@ def pool_definition(body: dict[str, Any], keeps: Rules, *, patch: bool = False) 
         patch: Keep nulls, which remove something where parts are merged.
     """
     others = {*_STAMPS, "state", "archived_at", "error"}
-    hidden = _NOT_OF_POOLS | (others if keeps("definitions.server_fields") else set())
+    hidden = _NOT_OF_POOLS | others
     found = {name: value for name, value in body.items() if name not in hidden}
     for longer, shorter in _ALIASES.items():
         if longer not in found:
@@ -316,9 +316,9 @@ def pool_definition(body: dict[str, Any], keeps: Rules, *, patch: bool = False) 
     return found if patch else _given(found)
 
 
-def task_definition(body: dict[str, Any], keeps: Rules, *, patch: bool = False) -> dict[str, Any]:
+def task_definition(body: dict[str, Any], *, patch: bool = False) -> dict[str, Any]:
     """The same of a task."""
-    hidden = _NOT_OF_TASKS | (_STAMPS if keeps("definitions.server_fields") else set())
+    hidden = _NOT_OF_TASKS | _STAMPS
     found = {name: value for name, value in body.items() if name not in hidden}
     return found if patch else _given(found)
 

@@ -13,7 +13,6 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
 
-from tests.contract.faults import FAULTS
 from tests.contract.selftest.runs import BY_NAME, Caught, try_clean, try_fault, try_in_parts
 from tests.contract.selftest.serving import WAYS, try_way
 from tests.contract.selftest.table import write_tables
@@ -21,7 +20,7 @@ from tests.contract.selftest.table import write_tables
 
 def main(arguments: list[str] | None = None) -> int:
     asked = _arguments(arguments)
-    names = [fault.name for fault in FAULTS if not asked.only or fault.name in asked.only]
+    names = [name for name in BY_NAME if not asked.only or name in asked.only]
     unknown = set(asked.only) - BY_NAME.keys()
     if unknown:
         print(f"no such fault: {', '.join(sorted(unknown))}", file=sys.stderr)

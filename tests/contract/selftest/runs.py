@@ -11,14 +11,24 @@ from dataclasses import dataclass
 
 from synth_pools.contract import run_contract
 from synth_pools.contract.results import Report
+from synth_pools.contract.scenarios import all_scenarios
 from synth_pools.local import LocalBackend
 from tests.contract.faults import FAULTS, Fault
 from tests.contract.faults.proxy import FaultProxy
+from tests.contract.second_backend.rules import RULES
+from tests.contract.second_backend.serve import served
 
 KEY = "selftest-key-0123456789"
+OTHER_KEY = "selftest-key-of-others-0123456789"
 # What takes most of a run's time; what is left is contact, access and the scenarios.
 _OTHERS = ("schema", "client", "model")
-BY_NAME = {fault.name: fault for fault in FAULTS}
+# Waits for 15 seconds of silence.
+_WAITING = ("events.heartbeat",)
+# A scenario that speaks about more operations than these sends hundreds of requests.
+_FEW = 20
+# Faults in the code of the second backend: no proxy is in the way.
+CODE_FAULTS = tuple(Fault(rule, "rule not kept", shown, ()) for rule, shown in RULES.items())
+BY_NAME = {fault.name: fault for fault in (*FAULTS, *CODE_FAULTS)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +55,19 @@ def judge(
     skip: tuple[str, ...] = (),
     only: tuple[str, ...] = (),
 ) -> Report:
-    """Run the kit on a fresh backend behind the proxy."""
+    """Run the kit on a fresh backend: the second one where the fault is in its code."""
+    if fault is not None and fault.name in RULES:
+        keys = {KEY: "we", OTHER_KEY: "they"}
+        with served(keys, (fault.name,)) as url:
+            return run_contract(
+                url,
+                api_key=KEY,
+                other_key=OTHER_KEY,
+                seed=seed,
+                profile=profile,
+                skip=skip,
+                only=only,
+            )
     with LocalBackend(api_key=KEY) as backend, FaultProxy(backend.url, fault, KEY) as proxy:
         return run_contract(
             proxy.url, api_key=KEY, seed=seed, profile=profile, skip=skip, only=only
@@ -53,8 +75,18 @@ def judge(
 
 
 def try_in_parts(name: str, seed: int, profile: str) -> Caught:
-    """Run the quick parts of the kit, and the others only if those do not catch the fault."""
-    for skip in (_OTHERS, ()):
+    """Run the parts of the kit that concern a fault, and more only if those do not catch it.
+
+    First come the scenarios that speak about its operations and few others, then all of them, then
+    the rest of the kit.
+    """
+    named = set(BY_NAME[name].named)
+    far = tuple(
+        one.id
+        for one in all_scenarios()
+        if named and (not named & set(one.operations) or len(one.operations) > _FEW)
+    )
+    for skip in ((*_OTHERS, *_WAITING, *far), _OTHERS, ()):
         caught = try_fault(name, seed, profile, skip)
         if caught.ok:
             break
