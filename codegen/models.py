@@ -61,12 +61,13 @@ def view(document: dict[str, Any]) -> dict[str, Any]:
     """
     seen = copy.deepcopy(document)
     for schema in _schemas(seen).values():
-        # That one of some is there cannot be said of a class; the generator would make it a union.
-        if all(set(part) == {"required"} for part in schema.get("anyOf", ())):
-            schema.pop("anyOf", None)
+        _join_alternatives(schema)
         required = schema.get("required", [])
         for name, described in schema.get("properties", {}).items():
             described.pop("default", None)
+            # Of one value the generator makes a literal in place of a class with a name.
+            if len(described.get("enum", ())) == 1:
+                described["const"] = described.pop("enum")[0]
             if described.get(OLDER) == "absent" and not _empty(seen, described):
                 required.remove(name)
     return seen
@@ -87,6 +88,21 @@ def equip(project: Project, document: dict[str, Any]) -> None:
     schemas = _schemas(document)
     project.env.globals["open_enums"] = {name for name, node in schemas.items() if node.get(OPEN)}
     project.env.filters["finish_model"] = lambda text, model: _finish(document, text, model)
+
+
+def _join_alternatives(schema: dict[str, Any]) -> None:
+    """Make one object of alternatives that differ in what is required alone.
+
+    That one of some is there cannot be said of a class; the generator would make it a union.
+    """
+    parts = schema.get("anyOf", [{}])
+    if all(part.get("properties") for part in parts):
+        shapes = [{**part, "required": None} for part in parts]
+        if shapes.count(shapes[0]) == len(shapes):
+            del schema["anyOf"]
+            always = [set(part.get("required", ())) for part in parts]
+            needed = sorted(set.intersection(*always))
+            schema.update({**parts[0], "required": needed})
 
 
 def _schemas(document: dict[str, Any]) -> dict[str, Any]:

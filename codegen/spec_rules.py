@@ -100,7 +100,7 @@ def untyped_schemas(file: OpenApiFile) -> Iterator[str]:
         if pointer[-2] in _COMPOSED and node and node.keys() <= {"required", "not"}:
             # An alternative that only says which of the properties beside it are needed.
             continue
-        description = str(node.get("description", "")).lower()
+        description = " ".join(str(node.get("description", "")).lower().split())
         if not any(word in description for word in _ANY):
             name = ".".join(str(step) for step in pointer if step != "properties")
             yield (

@@ -78,8 +78,15 @@ class PoolConfigDict(TypedDict, total=False):
     telemetry: Mapping[str, Any] | None
     """Sent to the containers with each rollout; see container.openapi.yaml."""
     container_key_env: str | None
-    """The environment variable of the server that holds the key of the containers, see
-    *Containers*."""
+    """The environment variable of the server that holds the key of the containers. Its value
+    is sent to the pool's containers as `X-API-Key`, and given to the processes that the
+    pool starts as `ENVIRONMENT_API_KEY`. It is never stored or answered; if a container
+    echoes it, `***` stands in its place. Allowed names are `ENVIRONMENT_API_KEY`, names
+    that begin with `CONTAINER_API_KEY`, and names that the operator of the server has
+    added. Another name, or a variable that is not set or holds fewer than 8 characters,
+    is 403 `forbidden_container_key`. If the variable is missing when a rollout starts,
+    the rollout fails with `container_unreachable`, and `container_key_missing` in
+    `details.cause`."""
     process: PoolProcessDict | PlainRequest | None
     """What the server starts `capacity` times, as containers of this pool."""
 
@@ -87,7 +94,9 @@ class PoolConfigDict(TypedDict, total=False):
 class PoolDefinitionDict(TypedDict, total=False):
     """A whole pool as the caller defines it, to create or replace it. Null is the same as not
     given. Unknown fields are kept; `status`, `state`, `created_at`, `updated_at` and
-    `archived_at` belong to the server and are ignored."""
+    `archived_at` belong to the server and are ignored. Older and newer clients spell
+    some fields differently (`target` and `backend`, `config` and `pool_config`,
+    `metadata` and `pool_metadata`): both spellings are accepted, and both are answered."""
 
     id: str | None
     """The id of the pool, where the caller chooses it."""
@@ -160,14 +169,23 @@ class PoolPatchDict(TypedDict, total=False):
 
 
 class PoolProcessDict(TypedDict, total=False):
-    """A command that serves as a container. `{port}` in `argv` and in the values of `env`
-    stands for the loopback port on which it is to listen; the variable `PORT` has it
-    too."""
+    """A command that serves as a container. The server runs `capacity` processes of it, each
+    on a free port of its own, and waits for their `GET /health`. `{port}` in `argv` and
+    in the values of `env` stands for the loopback port on which it is to listen; the
+    variable `PORT` has it too. A process that ends is started again, after a pause that
+    grows. A process that never gets healthy makes the pool `failed`, with its last
+    lines of output in `error.details.output`. The processes and all their children end
+    when the pool is deleted, when it is paused and its last rollout has ended, and with
+    the server. Another `config.process` in a `PUT` or `PATCH` leaves the pool's state
+    as it is: processes of the old one end when their rollouts have ended. Because a
+    client so decides what the server's machine runs, the operator of the server has to
+    allow it (`features.processes`): else 403 `processes_not_allowed`."""
 
     argv: Required[Sequence[str]]
     """The program and its arguments; no shell reads them."""
     env: Mapping[str, Any] | None
-    """Environment variables, texts by name, beside the few that every process gets."""
+    """Environment variables, texts by name, beside `PORT` and the few that programs need
+    (`PATH`, `HOME`, `LANG` and the like)."""
     cwd: str | None
     """Its working directory; that of the server where it is not given."""
     start_timeout_seconds: float | None
@@ -187,25 +205,24 @@ class RolloutBatchRequestDict(TypedDict, total=False):
 
 
 class RolloutEnvDict(TypedDict, total=False):
-    """What the environment is given, free-form; the built-in echo target reads the keys of the
-    table in *Containers*."""
+    """What the environment is given, free-form. The built-in echo target answers at once with
+    `reward` 1.0 and a copy of the request, unless `delay`, `fail`, `reward` or `events`
+    say otherwise; a value of another type, or outside the range, counts as not given.
+    The other keys are echoed only."""
 
     seed: int | None
     """Seed of the environment."""
     config: Mapping[str, Any] | None
     """Settings of the environment, free-form."""
     delay: Any
-    """Echo target: seconds until it answers, 0 to 3600. Any JSON value; one of another type
-    counts as not given."""
+    """Echo target: seconds until it answers, a number from 0 to 3600. Any JSON value."""
     fail: Any
-    """Echo target: true makes the rollout fail with `container_failed`. Any JSON value; one of
-    another type counts as not given."""
+    """Echo target: true makes the rollout fail with `container_failed`. Any JSON value."""
     reward: Any
-    """Echo target: the reward, a number. Any JSON value; one of another type counts as not
-    given."""
+    """Echo target: the reward, a number. Any JSON value."""
     events: Any
-    """Echo target: how many `agent` events come on the way, 0 to 1000. Any JSON value; one of
-    another type counts as not given."""
+    """Echo target: how many `agent` events come on the way, spread over the delay; an integer
+    from 0 to 1000. Any JSON value."""
 
 
 class RolloutLimitsDict(TypedDict, total=False):

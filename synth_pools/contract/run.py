@@ -306,7 +306,7 @@ def known_checks() -> tuple[tuple[str, Clause, tuple[str, ...]], ...]:
         )
         for kind in ("sync", "async")
     ]
-    found.append(("model.walk", Clause("Where sources disagreed", "random calls, together"), ()))
+    found.append(("model.walk", Clause("Pools: states", "random calls, together"), ()))
     return tuple(sorted(found, key=lambda one: one[0]))
 
 

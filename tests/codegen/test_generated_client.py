@@ -16,7 +16,7 @@ import pytest
 
 from synth_pools_api import AuthenticatedClient, models
 from synth_pools_api.types import UNSET
-from tests.support.document import SCHEMAS
+from tests.support.document import EXAMPLES, SCHEMAS
 
 
 def is_open_object(schema: dict[str, Any]) -> bool:
@@ -31,7 +31,17 @@ def model(name: str) -> Any:
 
 OPEN = sorted(name for name, schema in SCHEMAS.items() if is_open_object(schema))
 ENUMS = sorted(name for name, schema in SCHEMAS.items() if "enum" in schema)
+UNIONS = sorted(
+    name
+    for name, schema in SCHEMAS.items()
+    if "type" not in schema or "$ref" in schema.get("anyOf", [{}])[0]
+)
 CLOSED = sorted(name for name in ENUMS if not SCHEMAS[name].get("x-open-enum"))
+
+
+def named(node: dict[str, Any]) -> str:
+    """Return the name of the schema that a node refers to; empty where it refers to none."""
+    return str(node.get("$ref", "")).rpartition("/")[2]
 
 
 def enumerated(closed: bool) -> list[tuple[str, str]]:
@@ -39,12 +49,13 @@ def enumerated(closed: bool) -> list[tuple[str, str]]:
     return sorted(
         (name, key)
         for name, schema in SCHEMAS.items()
-        for key, value in schema.get("properties", {}).items()
+        for key, said in schema.get("properties", {}).items()
+        for value in [SCHEMAS[named(said)] if named(said) in UNIONS else said]
         for choice in [value, *value.get("anyOf", [])]
-        if choice.get("$ref", "").rpartition("/")[2] in ENUMS
+        if named(choice) in ENUMS
         and closed
         == (
-            choice["$ref"].rpartition("/")[2] in CLOSED
+            named(choice) in CLOSED
             and not any(part.get("type") == "string" for part in value.get("anyOf", ()))
         )
     )
@@ -76,7 +87,7 @@ def test_there_is_something_to_try() -> None:
 
 def test_unknown_fields_survive() -> None:
     for name in OPEN:
-        for example in SCHEMAS[name]["examples"]:
+        for example in EXAMPLES[name]:
             sent = {**example, "x_unknown": {"deep": [1, None, 2.5]}, "x_null": None}
             back = model(name).from_dict(sent).to_dict()
             assert without_times(back) == without_times(sent), name
@@ -85,7 +96,7 @@ def test_unknown_fields_survive() -> None:
 
 @pytest.mark.parametrize(("name", "key"), enumerated(False))
 def test_unknown_enum_values_of_answers_survive(name: str, key: str) -> None:
-    example = SCHEMAS[name]["examples"][0]
+    example = EXAMPLES[name][0]
     sent = {**example, key: "never_heard_of"}
     parsed = model(name).from_dict(sent)
     assert getattr(parsed, key) == "never_heard_of"
@@ -94,7 +105,7 @@ def test_unknown_enum_values_of_answers_survive(name: str, key: str) -> None:
 
 @pytest.mark.parametrize(("name", "key"), enumerated(True))
 def test_unknown_enum_values_of_requests_are_refused(name: str, key: str) -> None:
-    example = SCHEMAS[name]["examples"][0]
+    example = EXAMPLES[name][0]
     with pytest.raises(ValueError, match="'sinc' is not one of "):
         model(name).from_dict({**example, key: "sinc"})
     for value in (None, *SCHEMAS[name]["properties"][key].get("default", "").split()):
@@ -107,7 +118,7 @@ def test_a_misspelt_key_of_a_closed_object_is_refused() -> None:
 
 
 def test_free_form_objects_are_plain_dictionaries() -> None:
-    pool = models.Pool.from_dict(SCHEMAS["Pool"]["examples"][0])
+    pool = models.Pool.from_dict(EXAMPLES["Pool"][0])
     assert type(pool.metadata) is dict
     assert type(models.RolloutRequest.from_dict({"params": {"a": 1}}).params) is dict
     batch = models.RolloutBatchRequest.from_dict({"rollouts": [{"seed": 1}]})
@@ -133,7 +144,7 @@ def test_unset_stays_itself(again: Callable[[Any], Any]) -> None:
 
 def older(name: str, **changed: Any) -> Any:
     """Read an example as an older server answers it; `...` stands for what it leaves out."""
-    merged = {**SCHEMAS[name]["examples"][0], **changed}
+    merged = {**EXAMPLES[name][0], **changed}
     return model(name).from_dict({key: v for key, v in merged.items() if v is not ...})
 
 
@@ -141,7 +152,7 @@ def older(name: str, **changed: Any) -> Any:
     ("name", "key"), [("PoolList", "pools"), ("RolloutList", "rollouts"), ("TaskList", "tasks")]
 )
 def test_lists_of_older_servers_are_read(name: str, key: str) -> None:
-    items = SCHEMAS[name]["examples"][0]["items"]
+    items = EXAMPLES[name][0]["items"]
     page = older(name, items=..., next_cursor=..., cursor="c", **{key: items})
     assert len(page.items) == len(items) > 0
     assert page.next_cursor == "c"
@@ -162,7 +173,7 @@ def test_whatever_the_document_says_of_older_servers_is_read() -> None:
                 told += 1
                 continue
             for other in names:
-                value = schema["examples"][0][key]
+                value = EXAMPLES[name][0][key]
                 read = older(name, **{key: ..., other: value}).to_dict()[key]
                 assert without_times(read) == without_times(value), (name, key)
                 told += 1
@@ -186,7 +197,7 @@ def test_events_of_older_servers_are_read() -> None:
     "name", sorted(name for name, schema in SCHEMAS.items() if "x-event-type" in schema)
 )
 def test_what_an_event_tells_is_of_its_type(name: str) -> None:
-    data = SCHEMAS[name]["examples"][0]
+    data = EXAMPLES[name][0]
     event = older("RolloutEvent", event=SCHEMAS[name]["x-event-type"], data=data)
     assert type(event.data) is model(name)
     assert event.to_dict()["data"] == data
@@ -200,8 +211,7 @@ def test_what_an_agent_tells_is_a_dictionary(data: dict[str, Any]) -> None:
 
 
 def test_every_schema_is_a_model() -> None:
-    unions = {name for name, schema in SCHEMAS.items() if "$ref" in schema.get("anyOf", [{}])[0]}
-    missing = sorted(set(SCHEMAS) - unions - set(models.__all__))
+    missing = sorted(set(SCHEMAS) - set(UNIONS) - set(models.__all__))
     assert not missing, f"schemas without a model: {missing}"
 
 
@@ -254,7 +264,7 @@ def test_a_model_loads_only_what_it_is_made_of() -> None:
 
 def test_an_answer_loads_its_model_when_it_is_parsed() -> None:
     endpoint = importlib.import_module("synth_pools_api.api.service.get_queue_status")
-    example = SCHEMAS["QueueStatus"]["examples"][0]
+    example = EXAMPLES["QueueStatus"][0]
     transport = httpx.MockTransport(lambda _: httpx.Response(200, json=example))
     client = AuthenticatedClient("http://127.0.0.1", token="t", httpx_args={"transport": transport})
     with client:

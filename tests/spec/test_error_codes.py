@@ -26,8 +26,10 @@ class Raised(NamedTuple):
 
 
 def table(heading: str) -> list[list[str]]:
-    """Return the cells of the table of codes below a heading of the description."""
-    section = SPEC["info"]["description"].partition(f"## {heading}\n")[2].partition("\n## ")[0]
+    """Return the cells of the table of codes below a heading."""
+    texts = [SPEC["info"]["description"], *(tag["description"] for tag in SPEC["tags"])]
+    (text,) = (one for one in texts if f"## {heading}\n" in one)
+    section = text.partition(f"## {heading}\n")[2].partition("\n## ")[0]
     rows = [line.strip("| ").split(" | ") for line in section.splitlines() if line[:2] == "| "]
     start = next(number for number, row in enumerate(rows) if row[0] == "code")
     return [row for row in rows[start + 1 :] if re.fullmatch(r"`[a-z_]+`", row[0])]

@@ -9,17 +9,7 @@ from typing import Any
 import jsonschema_rs
 
 from tests.support.backend_server import read_events
-from tests.support.document import OPERATIONS, SPEC
-
-
-def resolve(node: dict[str, Any]) -> dict[str, Any]:
-    """Follow `$ref` within the document."""
-    while "$ref" in node:
-        target: Any = SPEC
-        for part in node["$ref"].removeprefix("#/").split("/"):
-            target = target[part]
-        node = target
-    return node
+from tests.support.document import EXAMPLES, OPERATIONS, SPEC, Described, contents, resolve
 
 
 def errors(schema: dict[str, Any], value: Any) -> list[str]:
@@ -30,13 +20,11 @@ def errors(schema: dict[str, Any], value: Any) -> list[str]:
     ]
 
 
-def media_types(operation: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    bodies = {"request": operation.get("requestBody", {}), **operation["responses"]}
-    for name, body in bodies.items():
-        for kind, media in resolve(body).get("content", {}).items():
-            # Bytes have no example that a document could show; the one of a stream is text.
-            if media["schema"].get("format") != "binary" and kind != "text/event-stream":
-                yield name, media
+def media_types(operation: Described) -> Iterator[tuple[str, dict[str, Any]]]:
+    for name, kind, media in contents(operation):
+        # Bytes have no example that a document could show; the one of a stream is text.
+        if media["schema"].get("format") != "binary" and kind != "text/event-stream":
+            yield name, media
 
 
 def parameters() -> Iterator[tuple[str, dict[str, Any]]]:
@@ -47,9 +35,9 @@ def parameters() -> Iterator[tuple[str, dict[str, Any]]]:
 
 def test_named_schemas_have_valid_examples() -> None:
     for name, schema in SPEC["components"]["schemas"].items():
-        assert schema.get("examples"), f"{name} has no example"
+        assert EXAMPLES[name], f"{name} has no example"
         assert schema.get("description"), f"{name} has no description"
-        for example in schema["examples"]:
+        for example in EXAMPLES[name]:
             assert not errors({"$ref": f"#/components/schemas/{name}"}, example), name
 
 
@@ -60,7 +48,7 @@ def test_bodies_have_valid_examples() -> None:
 
 def check_bodies(operation_id: str) -> None:
     seen = 0
-    for name, media in media_types(OPERATIONS[operation_id].node):
+    for name, media in media_types(OPERATIONS[operation_id]):
         examples = [resolve(example) for example in media.get("examples", {}).values()]
         assert examples, f"{name} has no example"
         for example in examples:
@@ -85,6 +73,20 @@ def test_every_component_is_used() -> None:
         if f'"#/components/{kind}/{name}"' not in text
     ]
     assert not unused
+
+
+def test_no_example_is_written_twice() -> None:
+    """A body has its example where the body is; its schema, which leads there, has none."""
+    components = SPEC["components"]
+    written = [(name, example["value"]) for name, example in components["examples"].items()]
+    for name, schema in components["schemas"].items():
+        written += [(name, example) for example in schema.get("examples", ())]
+    seen: dict[str, str] = {}
+    for name, example in written:
+        said = json.dumps(example, sort_keys=True)
+        if len(said) > 80:
+            assert said not in seen, f"{name} has the example of {seen[said]}"
+            seen[said] = name
 
 
 def test_the_example_of_a_stream_is_what_comes_over_the_wire() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from synth_pools.spec import load_spec
@@ -30,3 +31,37 @@ OPERATIONS: dict[str, Described] = {
     for method in METHODS
     if method in item
 }
+
+
+def resolve(node: dict[str, Any]) -> dict[str, Any]:
+    """Follow `$ref` within the document."""
+    while "$ref" in node:
+        target: Any = SPEC
+        for part in node["$ref"].removeprefix("#/").split("/"):
+            target = target[part]
+        node = target
+    return node
+
+
+def contents(operation: Described) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Iterate over the bodies of an operation: which it is, its media type, its content."""
+    bodies = {"request": operation.node.get("requestBody", {}), **operation.node["responses"]}
+    for name, body in bodies.items():
+        for media_type, content in resolve(body).get("content", {}).items():
+            yield name, media_type, content
+
+
+def _examples() -> dict[str, list[Any]]:
+    found = {name: list(schema.get("examples", ())) for name, schema in SCHEMAS.items()}
+    for operation in OPERATIONS.values():
+        for _, media_type, content in contents(operation):
+            name = content["schema"].get("$ref", "").rpartition("/")[2]
+            # The example of a stream is its text.
+            if name and media_type != "text/event-stream":
+                values = [resolve(one)["value"] for one in content["examples"].values()]
+                found[name] += [value for value in values if value not in found[name]]
+    return found
+
+
+# By the name of the schema: those that stand in it, and those of bodies of it.
+EXAMPLES: dict[str, list[Any]] = _examples()

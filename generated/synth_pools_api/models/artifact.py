@@ -14,22 +14,25 @@ T = TypeVar("T", bound="Artifact")
 
 @_attrs_define
 class Artifact:
-    """One artifact of a rollout.
+    """One artifact of a rollout. The server keeps the entries of `artifact` (or `artifacts`) in a container's answer
+    beside the rollout: the content as bytes, and this description of it. A text in `content` is kept in UTF-8;
+    with `encoding` (or `content_encoding`) `base64` it is decoded; any other JSON is kept as JSON text.
 
-    Attributes:
-        artifact_id (str): The id of the artifact.
-        artifact_type (str): What kind of thing it is.
-        kind (str): The same value as `artifact_type`.
-        artifact_name (str): Its name, as the container gave it.
-        path (str): Its name as a relative path that is safe to create, unique in the rollout.
-        size_bytes (int): Length of the content, in bytes.
-        sha256 (str): SHA-256 of the content, in hexadecimal.
-        content_type (str): The media type of the content.
-        created_at (datetime.datetime): When it was received, in UTC.
-        download_url (None | str): Where the content can be had, with the same key; null where the server offers no
-            downloads, or no
-            longer keeps it. Small contents are in the rollout's `result` too.
-        metadata (dict[str, Any]): Any JSON object: free-form, kept and answered as it was sent.
+        Attributes:
+            artifact_id (str): The id of the artifact.
+            artifact_type (str): What kind of thing it is.
+            kind (str): The same value as `artifact_type`.
+            artifact_name (str): Its name, as the container gave it as `artifact_name`, `path`, `name` or `metadata.name`.
+            path (str): A relative path that is safe to create below a folder, and unique in the rollout; made from
+                `artifact_name`.
+            size_bytes (int): Length of the content, in bytes.
+            sha256 (str): SHA-256 of the content, in hexadecimal.
+            content_type (str): The media type of the content as the container said it; not checked.
+            created_at (datetime.datetime): When it was received, in UTC.
+            download_url (None | str): Where `get_global_rollout_artifact` answers the content, with the same key; null
+                where the server offers
+                no downloads, or no longer keeps it. Small contents are in the rollout's `result` too.
+            metadata (dict[str, Any]): Any JSON object: free-form, kept and answered as it was sent.
     """
 
     artifact_id: str

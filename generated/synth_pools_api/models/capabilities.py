@@ -66,9 +66,9 @@ class Capabilities:
                 try:
                     if not isinstance(data, str):
                         raise TypeError()
-                    targets_item_type_0 = check_pool_target(data)
+                    componentsschemas_stored_pool_target_type_0 = check_pool_target(data)
 
-                    return targets_item_type_0
+                    return componentsschemas_stored_pool_target_type_0
                 except (TypeError, ValueError, AttributeError, KeyError):
                     pass
                 return cast(PoolTarget | str, data)

@@ -18,11 +18,11 @@ T = TypeVar("T", bound="ErrorBody")
 
 @_attrs_define
 class ErrorBody:
-    """Every error of every operation. At least one of `detail` and `error` is there.
+    """Every error of every operation. Servers send `detail`, `error` or both; clients read whichever is there.
 
     Attributes:
-        detail (dict[str, Any] | list[ErrorDetailItem] | str | Unset): What is wrong: a text, an object, or a list of
-            fields (422).
+        detail (dict[str, Any] | list[ErrorDetailItem] | str | Unset): What is wrong: a text, an object, or, for 422, a
+            list that names each offending field.
         error (ErrorEnvelope | Unset): An error with a stable code, for programs.
     """
 
@@ -36,9 +36,11 @@ class ErrorBody:
             detail = UNSET
         elif isinstance(self.detail, list):
             detail = []
-            for detail_type_1_item_data in self.detail:
-                detail_type_1_item = detail_type_1_item_data.to_dict()
-                detail.append(detail_type_1_item)
+            for componentsschemas_error_detail_type_1_item_data in self.detail:
+                componentsschemas_error_detail_type_1_item = (
+                    componentsschemas_error_detail_type_1_item_data.to_dict()
+                )
+                detail.append(componentsschemas_error_detail_type_1_item)
 
         else:
             detail = self.detail
@@ -70,14 +72,20 @@ class ErrorBody:
             try:
                 if not isinstance(data, list):
                     raise TypeError()
-                detail_type_1 = []
-                _detail_type_1 = data
-                for detail_type_1_item_data in _detail_type_1:
-                    detail_type_1_item = ErrorDetailItem.from_dict(detail_type_1_item_data)
+                componentsschemas_error_detail_type_1 = []
+                _componentsschemas_error_detail_type_1 = data
+                for (
+                    componentsschemas_error_detail_type_1_item_data
+                ) in _componentsschemas_error_detail_type_1:
+                    componentsschemas_error_detail_type_1_item = ErrorDetailItem.from_dict(
+                        componentsschemas_error_detail_type_1_item_data
+                    )
 
-                    detail_type_1.append(detail_type_1_item)
+                    componentsschemas_error_detail_type_1.append(
+                        componentsschemas_error_detail_type_1_item
+                    )
 
-                return detail_type_1
+                return componentsschemas_error_detail_type_1
             except (TypeError, ValueError, AttributeError, KeyError):
                 pass
             return cast(dict[str, Any] | list[ErrorDetailItem] | str | Unset, data)

@@ -35,10 +35,14 @@ class Pool:
         id (str): The id of the pool.
         pool_id (str): The id of the pool, the same value as `id`.
         name (str): A name for people.
-        target (PoolTarget | str): The substrate that the pool is deployed on.
+        target (PoolTarget | str): The substrate of a pool as it is answered, a `PoolTarget` or another.
         backend (str): The same as `target` as free text, for substrates beyond the five.
-        status (PoolStatus): The state of a pool, see *Pools: states*. Only `active` admits rollouts.
-        state (PoolStatus): The state of a pool, see *Pools: states*. Only `active` admits rollouts.
+        status (PoolStatus): The state of a pool, see *Pools: states*. Its `state` and `status` carry the same value.
+            Only `active`
+            admits rollouts.
+        state (PoolStatus): The state of a pool, see *Pools: states*. Its `state` and `status` carry the same value.
+            Only `active`
+            admits rollouts.
         config (StoredPoolConfig): The settings of a pool as they are answered, see `PoolConfig`.
         pool_config (StoredPoolConfig): The settings of a pool as they are answered, see `PoolConfig`.
         metadata (dict[str, Any]): Any JSON object: free-form, kept and answered as it was sent.

@@ -35,7 +35,13 @@ class PoolConfig:
             rollout, or `async`, submitted and then asked for until it has ended.
         telemetry (dict[str, Any] | None | Unset): Sent to the containers with each rollout; see container.openapi.yaml.
         container_key_env (None | str | Unset): The environment variable of the server that holds the key of the
-            containers, see *Containers*.
+            containers. Its value is sent to the
+            pool's containers as `X-API-Key`, and given to the processes that the pool starts as
+            `ENVIRONMENT_API_KEY`. It is never stored or answered; if a container echoes it, `***` stands in its
+            place. Allowed names are `ENVIRONMENT_API_KEY`, names that begin with `CONTAINER_API_KEY`, and names that
+            the operator of the server has added. Another name, or a variable that is not set or holds fewer than 8
+            characters, is 403 `forbidden_container_key`. If the variable is missing when a rollout starts, the
+            rollout fails with `container_unreachable`, and `container_key_missing` in `details.cause`.
         process (None | PoolProcess | Unset): What the server starts `capacity` times, as containers of this pool.
     """
 

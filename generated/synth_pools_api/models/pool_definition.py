@@ -30,6 +30,8 @@ class PoolDefinition:
     """A whole pool as the caller defines it, to create or replace it. Null is the same as not
     given. Unknown fields are kept; `status`, `state`, `created_at`, `updated_at` and
     `archived_at` belong to the server and are ignored.
+    Older and newer clients spell some fields differently (`target` and `backend`, `config` and `pool_config`,
+    `metadata` and `pool_metadata`): both spellings are accepted, and both are answered.
 
         Attributes:
             id (None | str | Unset): The id of the pool, where the caller chooses it.

@@ -22,7 +22,9 @@ class PoolEventPage:
 
     Attributes:
         pool_id (str): The id of the pool.
-        status (PoolStatus): The state of a pool, see *Pools: states*. Only `active` admits rollouts.
+        status (PoolStatus): The state of a pool, see *Pools: states*. Its `state` and `status` carry the same value.
+            Only `active`
+            admits rollouts.
         events (list[RolloutEvent]): The events that follow the position, in order; with `types`, those of these types.
         next_cursor (str): The `cursor` of the following page, on the last page too.
         has_more (bool): Whether more events are there already. With `types`, none of them may be of these types.

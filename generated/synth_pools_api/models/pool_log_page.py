@@ -23,7 +23,9 @@ class PoolLogPage:
 
     Attributes:
         pool_id (str): The id of the pool.
-        status (PoolStatus): The state of a pool, see *Pools: states*. Only `active` admits rollouts.
+        status (PoolStatus): The state of a pool, see *Pools: states*. Its `state` and `status` carry the same value.
+            Only `active`
+            admits rollouts.
         processes (list[StartedProcess]): The latest process of each place, by its number.
         lines (list[PoolLogLine]): The lines that follow the position, in the order in which they came.
         next_cursor (str): The `cursor` of the following page, on the last page too.

@@ -18,13 +18,24 @@ T = TypeVar("T", bound="PoolProcess")
 
 @_attrs_define
 class PoolProcess:
-    """A command that serves as a container. `{port}` in `argv` and in the values of `env` stands for the
+    """A command that serves as a container. The server runs `capacity` processes of it, each on a free port of
+    its own, and waits for their `GET /health`. `{port}` in `argv` and in the values of `env` stands for the
     loopback port on which it is to listen; the variable `PORT` has it too.
+
+    A process that ends is started again, after a pause that grows. A process that never gets healthy makes the
+    pool `failed`, with its last lines of output in `error.details.output`. The processes and all their children
+    end when the pool is deleted, when it is paused and its last rollout has ended, and with the server. Another
+    `config.process` in a `PUT` or `PATCH` leaves the pool's state as it is: processes of the old one end when
+    their rollouts have ended.
+
+    Because a client so decides what the server's machine runs, the operator of the server has to allow it
+    (`features.processes`): else 403 `processes_not_allowed`.
 
         Attributes:
             argv (list[str]): The program and its arguments; no shell reads them.
-            env (None | ProcessEnvironment | Unset): Environment variables, texts by name, beside the few that every process
-                gets.
+            env (None | ProcessEnvironment | Unset): Environment variables, texts by name, beside `PORT` and the few that
+                programs need (`PATH`, `HOME`,
+                `LANG` and the like).
             cwd (None | str | Unset): Its working directory; that of the server where it is not given.
             start_timeout_seconds (float | None | Unset): How long it may take until it is healthy, in seconds.
     """

@@ -36,10 +36,16 @@ class Rollout:
         rollout_id (str): The id of the rollout, the same value as `id`.
         pool_id (str): The pool that it runs in.
         task_id (None | str): The task, where one was named.
-        status (RolloutStatus): The state of a rollout, see *Rollouts: states*. The last three are final.
-        state (RolloutStatus): The state of a rollout, see *Rollouts: states*. The last three are final.
+        status (RolloutStatus): The state of a rollout, see *Rollouts: states*. Its `state` and `status` carry the same
+            value. The last three
+            are final.
+        state (RolloutStatus): The state of a rollout, see *Rollouts: states*. Its `state` and `status` carry the same
+            value. The last three
+            are final.
         request (dict[str, Any]): Any JSON object: free-form, kept and answered as it was sent.
-        result (dict[str, Any] | None): The container's whole answer; null until there is one.
+        result (dict[str, Any] | None): The container's whole answer; null until there is one. A content of an artifact
+            of more than 4 KiB is null
+            in it, with `content_sha256` and `size_bytes` beside it. Nothing else in it is changed.
         metrics (RolloutMetrics): What was measured about the outcome.
         score (float | None): The same value as `metrics.outcome_reward`.
         error (None | RolloutError): Why it failed; null unless `status` is `failed`.
@@ -49,7 +55,7 @@ class Rollout:
         started_at (datetime.datetime | None): When it started, in UTC; null before that.
         finished_at (datetime.datetime | None): When it ended, in UTC; null before that.
         updated_at (datetime.datetime): When it last changed, in UTC.
-        mode (RolloutMode | str | Unset): Whether its creation waited for its end.
+        mode (RolloutMode | str | Unset): The mode of a rollout as it is answered, a `RolloutMode` or another.
     """
 
     id: str

@@ -14,20 +14,19 @@ T = TypeVar("T", bound="RolloutEnv")
 
 @_attrs_define
 class RolloutEnv:
-    """What the environment is given, free-form; the built-in echo target reads the keys of the
-    table in *Containers*.
+    """What the environment is given, free-form. The built-in echo target answers at once with `reward` 1.0 and a
+    copy of the request, unless `delay`, `fail`, `reward` or `events` say otherwise; a value of another type, or
+    outside the range, counts as not given. The other keys are echoed only.
 
         Attributes:
             seed (int | None | Unset): Seed of the environment.
             config (dict[str, Any] | None | Unset): Settings of the environment, free-form.
-            delay (Any | Unset): Echo target: seconds until it answers, 0 to 3600. Any JSON value; one of another type
-                counts as not given.
-            fail (Any | Unset): Echo target: true makes the rollout fail with `container_failed`. Any JSON value; one of
-                another type counts as not given.
-            reward (Any | Unset): Echo target: the reward, a number. Any JSON value; one of another type counts as not
-                given.
-            events (Any | Unset): Echo target: how many `agent` events come on the way, 0 to 1000. Any JSON value; one of
-                another type counts as not given.
+            delay (Any | Unset): Echo target: seconds until it answers, a number from 0 to 3600. Any JSON value.
+            fail (Any | Unset): Echo target: true makes the rollout fail with `container_failed`. Any JSON value.
+            reward (Any | Unset): Echo target: the reward, a number. Any JSON value.
+            events (Any | Unset): Echo target: how many `agent` events come on the way, spread over the delay; an integer
+                from 0 to 1000. Any
+                JSON value.
     """
 
     seed: int | None | Unset = UNSET

@@ -22,7 +22,9 @@ class RolloutEventPage:
 
     Attributes:
         rollout_id (str): The id of the rollout.
-        status (RolloutStatus): The state of a rollout, see *Rollouts: states*. The last three are final.
+        status (RolloutStatus): The state of a rollout, see *Rollouts: states*. Its `state` and `status` carry the same
+            value. The last three
+            are final.
         events (list[RolloutEvent]): The events that follow the position, in order, without gaps.
         next_sequence (int): The `after_sequence` of the following page: the last event's `sequence`, or where there is
             none the

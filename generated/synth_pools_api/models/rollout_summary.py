@@ -26,8 +26,12 @@ class RolloutSummary:
     Attributes:
         id (str): The id of the rollout.
         rollout_id (str): The same value as `id`.
-        status (RolloutStatus): The state of a rollout, see *Rollouts: states*. The last three are final.
-        state (RolloutStatus): The state of a rollout, see *Rollouts: states*. The last three are final.
+        status (RolloutStatus): The state of a rollout, see *Rollouts: states*. Its `state` and `status` carry the same
+            value. The last three
+            are final.
+        state (RolloutStatus): The state of a rollout, see *Rollouts: states*. Its `state` and `status` carry the same
+            value. The last three
+            are final.
         score (float | None): The same value as `reward`.
         reward (float | None): The rollout's `metrics.outcome_reward`.
         last_event (None | RolloutEvent):

@@ -26,8 +26,7 @@ class StoredPoolConfig:
         submission_mode (None | str | SubmissionMode | Unset): How rollouts are handed to containers: `sync`, one
             request that lasts as long as the
             rollout, or `async`, submitted and then asked for until it has ended.
-        container_key_env (None | str | Unset): The environment variable of the server that holds the key of the
-            containers, see *Containers*.
+        container_key_env (None | str | Unset): The name of that variable, never its value.
         process (None | PoolProcess | Unset): What the server starts `capacity` times, as containers of this pool.
     """
 

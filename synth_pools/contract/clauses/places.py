@@ -11,11 +11,12 @@ _PARAGRAPH = re.compile(r"\s+\*(\w+)\.\*")
 _PATH = re.compile(r"  (/[^:]*):")
 _METHOD = re.compile(r"    (get|put|post|delete|patch):")
 _OPERATION = re.compile(r"      operationId: (\w+)")
-_SCHEMA = re.compile(r"    (\w+):")
+_GROUP = re.compile(r"  (\w+):")
+_COMPONENT = re.compile(r"    (\w+):")
 
 
 class Places:
-    """Lines of the document by heading, paragraph, operation, route and schema."""
+    """Lines of the document by heading, paragraph, operation, route and component."""
 
     def __init__(self, text: str) -> None:
         self._lines = dict(reversed(list(_named_lines(text))))
@@ -24,8 +25,8 @@ class Places:
         """Return the line of a clause's section.
 
         Args:
-            section: A heading, "heading: paragraph", an operation, a route or a schema, or several
-                of them with commas in between, the most exact one last.
+            section: A heading, "heading: paragraph", an operation, a route or a component, or
+                several of them with commas in between, the most exact one last.
 
         Returns:
             The number of the line, from 1; None where the document has no such place.
@@ -39,7 +40,8 @@ class Places:
 
 def _named_lines(text: str) -> Iterator[tuple[str, int]]:
     heading = path = ""
-    in_schemas = False
+    group = ""
+    in_components = False
     for number, line in enumerate(text.splitlines(), 1):
         if found := _HEADING.fullmatch(line):
             heading = found[1]
@@ -52,9 +54,9 @@ def _named_lines(text: str) -> Iterator[tuple[str, int]]:
             yield f"{found[1].upper()} {path}", number
         elif found := _OPERATION.fullmatch(line):
             yield found[1], number
-        elif line == "  schemas:":
-            in_schemas = True
-        elif in_schemas and re.match(r" {0,2}\w", line):
-            in_schemas = False
-        elif in_schemas and (found := _SCHEMA.fullmatch(line)):
+        elif re.match(r"\w", line):
+            in_components = line == "components:"
+        elif in_components and (found := _GROUP.fullmatch(line)):
+            group = found[1]
+        elif in_components and group != "examples" and (found := _COMPONENT.fullmatch(line)):
             yield found[1], number

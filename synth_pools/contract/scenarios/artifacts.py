@@ -82,7 +82,7 @@ def _ended(ctx: Context, spelling: str) -> tuple[Rollout, dict[str, Any]]:
 
 @scenario(
     "artifacts.described",
-    "Artifacts",
+    "Artifact",
     "each entry of artifact (or artifacts) is described in its order: name, content_type and "
     "metadata as the container gave them, a path that is safe and unique, size and SHA-256 of the "
     "decoded content",
@@ -142,7 +142,7 @@ def _is_safe(path: str) -> bool:
 
 @scenario(
     "artifacts.inline",
-    "Artifacts",
+    "Artifact",
     "a content of more than 4 KiB is null in result, with content_sha256 and size_bytes beside it; "
     "nothing else in result is changed",
     "get_rollout",
@@ -173,7 +173,7 @@ def artifacts_inline(ctx: Context) -> None:
 
 @scenario(
     "artifacts.downloads",
-    "Artifacts",
+    "Artifact",
     "download_url is where the bytes are, always as application/octet-stream; a path that the "
     "rollout does not have is 404 artifact_not_found with those that it has in details.artifacts",
     _ONE,

@@ -16,7 +16,7 @@ _OPERATION = "create_rollout_batch"
 
 @scenario(
     "batch.each",
-    "Many at once, and once more",
+    "create_rollout_batch",
     "each is admitted in order as create_global_rollout would admit it; one that is refused has "
     "its error at its place and stops none of the others",
     _OPERATION,
@@ -111,7 +111,7 @@ def batch_spellings(ctx: Context) -> None:
 
 @scenario(
     "batch.key",
-    "Idempotency",
+    "IdempotencyKey",
     "with an Idempotency-Key a repetition answers the same rollouts and creates only what was "
     "refused before; another batch is 409",
     _OPERATION,

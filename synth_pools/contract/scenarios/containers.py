@@ -44,7 +44,7 @@ _OPERATIONS = (
 
 @scenario(
     "containers.answer",
-    "Containers",
+    "Direct calls",
     "the container behind a pool or a task answers with a JSON object",
     *_OPERATIONS,
 )
@@ -67,7 +67,7 @@ def containers_answer(ctx: Context) -> None:
 
 @scenario(
     "containers.pass",
-    "Containers",
+    "Direct calls",
     "direct calls pass the container's JSON on unchanged, both ways; a task's own address wins",
     *_OPERATIONS,
     needs="containers",

@@ -37,7 +37,7 @@ def _described(ctx: Context, operation: str) -> tuple[Rollout, list[Any]]:
 
 @scenario(
     "downloads.content",
-    "Artifacts",
+    "get_global_rollout_artifact",
     "the bytes are those that the list describes, by path and by artifact_id, and ETag is their "
     "SHA-256",
     _ONE,

@@ -31,7 +31,7 @@ def _ways(pool_id: str) -> tuple[tuple[str, dict[str, str], dict[str, Any]], ...
 
 @scenario(
     "idempotency.replay",
-    "Idempotency",
+    "IdempotencyKey",
     "the same key with the same body answers the first status and that rollout as it is now, and "
     "creates nothing",
     *_CREATE,
@@ -68,7 +68,7 @@ def idempotency_replay(ctx: Context) -> None:
 
 @scenario(
     "idempotency.conflict",
-    "Idempotency",
+    "IdempotencyKey",
     "the same key with another body is 409 idempotency_conflict, and creates nothing",
     *_CREATE,
     needs=_NEEDS,
@@ -93,7 +93,7 @@ def idempotency_conflict(ctx: Context) -> None:
 
 @scenario(
     "idempotency.others",
-    "Idempotency",
+    "IdempotencyKey",
     "other keys, no key, another pool and the other operation each give a rollout of their own",
     *_CREATE,
     needs=_NEEDS,
@@ -128,7 +128,7 @@ def idempotency_others(ctx: Context) -> None:
 
 @scenario(
     "idempotency.refused",
-    "Idempotency",
+    "IdempotencyKey",
     "a request that was refused reserves no key",
     *_CREATE,
     needs=_NEEDS,
@@ -145,7 +145,7 @@ def idempotency_refused(ctx: Context) -> None:
 
 @scenario(
     "idempotency.at_once",
-    "Idempotency",
+    "IdempotencyKey",
     "the same request several times at once creates one rollout",
     *_CREATE,
     "list_rollouts",

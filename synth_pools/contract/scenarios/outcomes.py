@@ -20,8 +20,8 @@ _READS = (
 
 @scenario(
     "outcomes.echo",
-    "Containers",
-    "the echo target reads delay, fail, reward and events of env as the table says",
+    "RolloutEnv",
+    "the echo target reads delay, fail, reward and events of env as it says",
     *_READS,
     "stream_rollout_events",
     needs="echo",

@@ -43,7 +43,7 @@ def pages_rollouts(ctx: Context) -> None:
 
 @scenario(
     "pages.names",
-    "Pages",
+    "Prefer",
     "a list comes under its later name too, and once where `Prefer` says return=minimal",
     *_LATER_NAMES,
 )
@@ -163,7 +163,7 @@ def pages_leaving(ctx: Context) -> None:
 
 @scenario(
     "pages.filter",
-    "Pages",
+    "State",
     "state filters by the exact state; one that no item has answers an empty page",
     "list_rollouts",
     "list_global_rollouts",
@@ -195,7 +195,7 @@ def pages_filter(ctx: Context) -> None:
 
 @scenario(
     "pages.unknown_cursor",
-    "Pages",
+    "Cursor",
     "a cursor that this server did not issue answers an empty last page",
     "list_pools",
     "list_rollouts",
@@ -217,7 +217,7 @@ def pages_unknown_cursor(ctx: Context) -> None:
 
 @scenario(
     "pages.limit",
-    "Pages",
+    "Limit",
     "limit is an integer from 1 to 1000 and bounds the page; any other is 422",
     "list_pools",
     "list_rollouts",

@@ -71,7 +71,7 @@ def pools_assigned_id(ctx: Context) -> None:
 
 @scenario(
     "pools.spellings",
-    "Where sources disagreed",
+    "PoolDefinition",
     "target and backend, config and pool_config, metadata and pool_metadata name the same things",
     "create_pool",
     "update_pool",

@@ -150,7 +150,7 @@ def pools_id_mismatch(ctx: Context) -> None:
 
 @scenario(
     "pools.replace",
-    "Where sources disagreed",
+    "replace_pool",
     "PUT resets what it does not name, ids and created_at excepted",
     "replace_pool",
     "get_pool",
@@ -232,7 +232,7 @@ def _kept_created_at(ctx: Context, operation: str, before: Any, wrote: Any) -> N
 
 @scenario(
     "pools.patch",
-    "Where sources disagreed",
+    "update_pool",
     "PATCH merges: objects merge, null removes or resets, arrays are replaced, the rest stays",
     "update_pool",
     "get_pool",

@@ -22,7 +22,7 @@ _OPERATION = "replay_rollout"
 
 @scenario(
     "replay.again",
-    "Many at once, and once more",
+    "replay_rollout",
     "a new rollout with the request, task and pool of an earlier one, which it names in replay_of",
     _OPERATION,
     "get_rollout",
@@ -97,7 +97,7 @@ def replay_refused(ctx: Context) -> None:
 
 @scenario(
     "replay.key",
-    "Idempotency",
+    "IdempotencyKey",
     "the same key answers the same replay as it is now, and creates nothing",
     _OPERATION,
     needs="replay",

@@ -273,7 +273,7 @@ def rollouts_ended(ctx: Context) -> None:
 
 @scenario(
     "rollouts.sync",
-    "Rollouts: the two families",
+    "create_rollout",
     "with mode sync a creation answers 200 with the finished rollout, or stops waiting with 202",
     "create_rollout",
     "create_global_rollout",
@@ -306,7 +306,7 @@ def rollouts_sync(ctx: Context) -> None:
 
 @scenario(
     "rollouts.sync_failed",
-    "Rollouts: the two families",
+    "create_rollout",
     "with mode sync a creation answers the finished rollout, whichever way that ended",
     "create_rollout",
     "create_global_rollout",
@@ -323,7 +323,7 @@ def rollouts_sync_failed(ctx: Context) -> None:
 
 @scenario(
     "rollouts.async",
-    "Rollouts: the two families",
+    "create_rollout",
     "without mode, and with async, a creation answers 202 as soon as the rollout is admitted",
     "create_rollout",
     "create_global_rollout",

@@ -24,7 +24,7 @@ from synth_pools.contract.stateful.model import PoolModel, RolloutModel, configs
 from synth_pools.contract.stateful.shrinking import AbortError, FailureError, Shrinker, StatefulRun
 
 CHECK = "model.walk"
-_CLAUSE = Clause("Where sources disagreed", "what several requests leave behind, taken together")
+_CLAUSE = Clause("Pools: states", "what several requests leave behind, taken together")
 
 
 class ObservingMachine(RuleBasedStateMachine):

@@ -27,10 +27,11 @@ def test_every_clause_of_the_kit_has_a_line() -> None:
     ("section", "text"),
     [
         ("Pages", "    ## Pages"),
-        ("Events: resume", "    *Resume.* "),
-        ("Rollouts: the two families", "    ## Rollouts: the two families"),
+        ("Events: resume", "      *Resume.* "),
+        ("Rollouts: the two families", "      ## Rollouts: the two families"),
         ("update_pool", "      operationId: update_pool"),
         ("Rollout", "    Rollout:"),
+        ("IdempotencyKey", "    IdempotencyKey:"),
         ("GET /v1/pools, Pool", "    Pool:"),
         ("Errors, GET /v1/queue/status", "    get:"),
     ],

@@ -22,9 +22,9 @@ with pools_api.ApiClient(configuration) as client:
     try:
         pools.get_pool("unknown")
     except ApiException as error:
-        print(error.status, error.data.error.code)
+        print(error.status, error.data.actual_instance.error.code.value)
     try:
         pools.create_pool(definition)
     except ApiException as error:
-        print(error.status, error.data.error.code)
+        print(error.status, error.data.actual_instance.error.code.value)
     pools.delete_pool(pool.id)

@@ -131,9 +131,7 @@ def sync_detailed(
 ) -> Response[ErrorBody | Rollout]:
     """Cancel a rollout
 
-     A queued rollout never starts; a running one is stopped and its container told. Cancelling again
-    is 200; a rollout that has ended otherwise is 409 `rollout_finished`. The body may be absent or
-    any object.
+     As `cancel_rollout`.
 
     Args:
         rollout_id (str):
@@ -167,9 +165,7 @@ def sync(
 ) -> ErrorBody | Rollout | None:
     """Cancel a rollout
 
-     A queued rollout never starts; a running one is stopped and its container told. Cancelling again
-    is 200; a rollout that has ended otherwise is 409 `rollout_finished`. The body may be absent or
-    any object.
+     As `cancel_rollout`.
 
     Args:
         rollout_id (str):
@@ -198,9 +194,7 @@ async def asyncio_detailed(
 ) -> Response[ErrorBody | Rollout]:
     """Cancel a rollout
 
-     A queued rollout never starts; a running one is stopped and its container told. Cancelling again
-    is 200; a rollout that has ended otherwise is 409 `rollout_finished`. The body may be absent or
-    any object.
+     As `cancel_rollout`.
 
     Args:
         rollout_id (str):
@@ -232,9 +226,7 @@ async def asyncio(
 ) -> ErrorBody | Rollout | None:
     """Cancel a rollout
 
-     A queued rollout never starts; a running one is stopped and its container told. Cancelling again
-    is 200; a rollout that has ended otherwise is 409 `rollout_finished`. The body may be absent or
-    any object.
+     As `cancel_rollout`.
 
     Args:
         rollout_id (str):

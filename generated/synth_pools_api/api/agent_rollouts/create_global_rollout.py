@@ -134,9 +134,12 @@ def sync_detailed(
 ) -> Response[ErrorBody | Rollout]:
     """Start a rollout anywhere
 
-     Admits a rollout to the pool that `pool_id` names, or, without it, to the least loaded active pool
-    (one that holds `task_id` where that is given). With `mode: sync` the answer is the finished
-    rollout. A key outside the 20 of `RolloutRequest` is 422.
+     Admits a rollout, as `create_rollout` does, to the pool that `pool_id` names. Without `pool_id` it
+    is placed
+    in the least loaded active pool: the one with the fewest queued plus running rollouts relative to
+    `concurrency`, and among equals the oldest. With a `task_id`, only pools that hold this task count.
+    Without
+    any such pool it is 409 `no_active_pool`.
 
     Args:
         idempotency_key (str | Unset):
@@ -173,9 +176,12 @@ def sync(
 ) -> ErrorBody | Rollout | None:
     """Start a rollout anywhere
 
-     Admits a rollout to the pool that `pool_id` names, or, without it, to the least loaded active pool
-    (one that holds `task_id` where that is given). With `mode: sync` the answer is the finished
-    rollout. A key outside the 20 of `RolloutRequest` is 422.
+     Admits a rollout, as `create_rollout` does, to the pool that `pool_id` names. Without `pool_id` it
+    is placed
+    in the least loaded active pool: the one with the fewest queued plus running rollouts relative to
+    `concurrency`, and among equals the oldest. With a `task_id`, only pools that hold this task count.
+    Without
+    any such pool it is 409 `no_active_pool`.
 
     Args:
         idempotency_key (str | Unset):
@@ -207,9 +213,12 @@ async def asyncio_detailed(
 ) -> Response[ErrorBody | Rollout]:
     """Start a rollout anywhere
 
-     Admits a rollout to the pool that `pool_id` names, or, without it, to the least loaded active pool
-    (one that holds `task_id` where that is given). With `mode: sync` the answer is the finished
-    rollout. A key outside the 20 of `RolloutRequest` is 422.
+     Admits a rollout, as `create_rollout` does, to the pool that `pool_id` names. Without `pool_id` it
+    is placed
+    in the least loaded active pool: the one with the fewest queued plus running rollouts relative to
+    `concurrency`, and among equals the oldest. With a `task_id`, only pools that hold this task count.
+    Without
+    any such pool it is 409 `no_active_pool`.
 
     Args:
         idempotency_key (str | Unset):
@@ -244,9 +253,12 @@ async def asyncio(
 ) -> ErrorBody | Rollout | None:
     """Start a rollout anywhere
 
-     Admits a rollout to the pool that `pool_id` names, or, without it, to the least loaded active pool
-    (one that holds `task_id` where that is given). With `mode: sync` the answer is the finished
-    rollout. A key outside the 20 of `RolloutRequest` is 422.
+     Admits a rollout, as `create_rollout` does, to the pool that `pool_id` names. Without `pool_id` it
+    is placed
+    in the least loaded active pool: the one with the fewest queued plus running rollouts relative to
+    `concurrency`, and among equals the oldest. With a `task_id`, only pools that hold this task count.
+    Without
+    any such pool it is 409 `no_active_pool`.
 
     Args:
         idempotency_key (str | Unset):

@@ -125,10 +125,12 @@ def sync_detailed(
     """Start many rollouts
 
      Admits the rollouts of `rollouts` and then of `requests`, two spellings of the same list, in this
-    order, each as `create_global_rollout` would. `pool_id` counts for those that name none. The answer
-    has one item for each, with the rollout or with the error that it would have got alone; `mode: sync`
-    does not make a batch wait. With an `Idempotency-Key` a repetition answers the same rollouts and
-    creates only what was refused before.
+    order, each on its own as `create_global_rollout` would. `pool_id` counts for those that name none.
+    The
+    answer has one item for each, with the rollout or with the error that it would have got alone: a
+    refused
+    one does not stop the others. `mode: sync` does not make a batch wait. With an `Idempotency-Key` a
+    repetition answers the same rollouts and creates only what was refused before.
 
     Args:
         idempotency_key (str | Unset):
@@ -163,10 +165,12 @@ def sync(
     """Start many rollouts
 
      Admits the rollouts of `rollouts` and then of `requests`, two spellings of the same list, in this
-    order, each as `create_global_rollout` would. `pool_id` counts for those that name none. The answer
-    has one item for each, with the rollout or with the error that it would have got alone; `mode: sync`
-    does not make a batch wait. With an `Idempotency-Key` a repetition answers the same rollouts and
-    creates only what was refused before.
+    order, each on its own as `create_global_rollout` would. `pool_id` counts for those that name none.
+    The
+    answer has one item for each, with the rollout or with the error that it would have got alone: a
+    refused
+    one does not stop the others. `mode: sync` does not make a batch wait. With an `Idempotency-Key` a
+    repetition answers the same rollouts and creates only what was refused before.
 
     Args:
         idempotency_key (str | Unset):
@@ -196,10 +200,12 @@ async def asyncio_detailed(
     """Start many rollouts
 
      Admits the rollouts of `rollouts` and then of `requests`, two spellings of the same list, in this
-    order, each as `create_global_rollout` would. `pool_id` counts for those that name none. The answer
-    has one item for each, with the rollout or with the error that it would have got alone; `mode: sync`
-    does not make a batch wait. With an `Idempotency-Key` a repetition answers the same rollouts and
-    creates only what was refused before.
+    order, each on its own as `create_global_rollout` would. `pool_id` counts for those that name none.
+    The
+    answer has one item for each, with the rollout or with the error that it would have got alone: a
+    refused
+    one does not stop the others. `mode: sync` does not make a batch wait. With an `Idempotency-Key` a
+    repetition answers the same rollouts and creates only what was refused before.
 
     Args:
         idempotency_key (str | Unset):
@@ -232,10 +238,12 @@ async def asyncio(
     """Start many rollouts
 
      Admits the rollouts of `rollouts` and then of `requests`, two spellings of the same list, in this
-    order, each as `create_global_rollout` would. `pool_id` counts for those that name none. The answer
-    has one item for each, with the rollout or with the error that it would have got alone; `mode: sync`
-    does not make a batch wait. With an `Idempotency-Key` a repetition answers the same rollouts and
-    creates only what was refused before.
+    order, each on its own as `create_global_rollout` would. `pool_id` counts for those that name none.
+    The
+    answer has one item for each, with the rollout or with the error that it would have got alone: a
+    refused
+    one does not stop the others. `mode: sync` does not make a batch wait. With an `Idempotency-Key` a
+    repetition answers the same rollouts and creates only what was refused before.
 
     Args:
         idempotency_key (str | Unset):

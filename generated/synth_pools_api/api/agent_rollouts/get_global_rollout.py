@@ -99,7 +99,7 @@ def sync_detailed(
 ) -> Response[ErrorBody | Rollout]:
     """Get a rollout
 
-     The rollout in whatever state it is, with its request and, once it has ended, its result.
+     As `get_rollout`.
 
     Args:
         rollout_id (str):
@@ -130,7 +130,7 @@ def sync(
 ) -> ErrorBody | Rollout | None:
     """Get a rollout
 
-     The rollout in whatever state it is, with its request and, once it has ended, its result.
+     As `get_rollout`.
 
     Args:
         rollout_id (str):
@@ -156,7 +156,7 @@ async def asyncio_detailed(
 ) -> Response[ErrorBody | Rollout]:
     """Get a rollout
 
-     The rollout in whatever state it is, with its request and, once it has ended, its result.
+     As `get_rollout`.
 
     Args:
         rollout_id (str):
@@ -185,7 +185,7 @@ async def asyncio(
 ) -> ErrorBody | Rollout | None:
     """Get a rollout
 
-     The rollout in whatever state it is, with its request and, once it has ended, its result.
+     As `get_rollout`.
 
     Args:
         rollout_id (str):

@@ -128,8 +128,17 @@ def sync_detailed(
 ) -> Response[Any | ErrorBody]:
     """Download an artifact
 
-     The bytes of one artifact, named by its `path` or its `artifact_id`. `ETag` is its SHA-256 in
-    quotes. `Range` with one range of bytes is honoured, one that is none is ignored, as RFC 9110 says.
+     The bytes of one artifact, named by its `path` or its `artifact_id`, always as `application/octet-
+    stream`, so
+    that a browser saves them and never shows them. `ETag` is its SHA-256 in quotes. `Range` with one
+    range of
+    bytes is honoured, one that is none is ignored, as RFC 9110 says. A path that the rollout does not
+    have is
+    404 `artifact_not_found`, with up to 20 of those that it has in `details.artifacts`. The operator of
+    the
+    server may limit how much is kept in all: then the oldest contents are removed first, and their
+    download is
+    404 `artifact_expired`.
 
     Args:
         rollout_id (str):
@@ -172,8 +181,17 @@ def sync(
 ) -> Any | ErrorBody | None:
     """Download an artifact
 
-     The bytes of one artifact, named by its `path` or its `artifact_id`. `ETag` is its SHA-256 in
-    quotes. `Range` with one range of bytes is honoured, one that is none is ignored, as RFC 9110 says.
+     The bytes of one artifact, named by its `path` or its `artifact_id`, always as `application/octet-
+    stream`, so
+    that a browser saves them and never shows them. `ETag` is its SHA-256 in quotes. `Range` with one
+    range of
+    bytes is honoured, one that is none is ignored, as RFC 9110 says. A path that the rollout does not
+    have is
+    404 `artifact_not_found`, with up to 20 of those that it has in `details.artifacts`. The operator of
+    the
+    server may limit how much is kept in all: then the oldest contents are removed first, and their
+    download is
+    404 `artifact_expired`.
 
     Args:
         rollout_id (str):
@@ -211,8 +229,17 @@ async def asyncio_detailed(
 ) -> Response[Any | ErrorBody]:
     """Download an artifact
 
-     The bytes of one artifact, named by its `path` or its `artifact_id`. `ETag` is its SHA-256 in
-    quotes. `Range` with one range of bytes is honoured, one that is none is ignored, as RFC 9110 says.
+     The bytes of one artifact, named by its `path` or its `artifact_id`, always as `application/octet-
+    stream`, so
+    that a browser saves them and never shows them. `ETag` is its SHA-256 in quotes. `Range` with one
+    range of
+    bytes is honoured, one that is none is ignored, as RFC 9110 says. A path that the rollout does not
+    have is
+    404 `artifact_not_found`, with up to 20 of those that it has in `details.artifacts`. The operator of
+    the
+    server may limit how much is kept in all: then the oldest contents are removed first, and their
+    download is
+    404 `artifact_expired`.
 
     Args:
         rollout_id (str):
@@ -253,8 +280,17 @@ async def asyncio(
 ) -> Any | ErrorBody | None:
     """Download an artifact
 
-     The bytes of one artifact, named by its `path` or its `artifact_id`. `ETag` is its SHA-256 in
-    quotes. `Range` with one range of bytes is honoured, one that is none is ignored, as RFC 9110 says.
+     The bytes of one artifact, named by its `path` or its `artifact_id`, always as `application/octet-
+    stream`, so
+    that a browser saves them and never shows them. `ETag` is its SHA-256 in quotes. `Range` with one
+    range of
+    bytes is honoured, one that is none is ignored, as RFC 9110 says. A path that the rollout does not
+    have is
+    404 `artifact_not_found`, with up to 20 of those that it has in `details.artifacts`. The operator of
+    the
+    server may limit how much is kept in all: then the oldest contents are removed first, and their
+    download is
+    404 `artifact_expired`.
 
     Args:
         rollout_id (str):

@@ -107,8 +107,7 @@ def sync_detailed(
 ) -> Response[ArtifactList | ErrorBody]:
     """List the artifacts of a rollout
 
-     What the container handed over as `artifact`, described item by item. Empty until the rollout has
-    ended.
+     As `get_rollout_artifacts`.
 
     Args:
         rollout_id (str):
@@ -142,8 +141,7 @@ def sync(
 ) -> ArtifactList | ErrorBody | None:
     """List the artifacts of a rollout
 
-     What the container handed over as `artifact`, described item by item. Empty until the rollout has
-    ended.
+     As `get_rollout_artifacts`.
 
     Args:
         rollout_id (str):
@@ -172,8 +170,7 @@ async def asyncio_detailed(
 ) -> Response[ArtifactList | ErrorBody]:
     """List the artifacts of a rollout
 
-     What the container handed over as `artifact`, described item by item. Empty until the rollout has
-    ended.
+     As `get_rollout_artifacts`.
 
     Args:
         rollout_id (str):
@@ -205,8 +202,7 @@ async def asyncio(
 ) -> ArtifactList | ErrorBody | None:
     """List the artifacts of a rollout
 
-     What the container handed over as `artifact`, described item by item. Empty until the rollout has
-    ended.
+     As `get_rollout_artifacts`.
 
     Args:
         rollout_id (str):

@@ -99,8 +99,7 @@ def sync_detailed(
 ) -> Response[ErrorBody | RolloutUsage]:
     """Get the usage of a rollout
 
-     Time, tokens and bytes. All zero, or null where nothing is known, until the rollout starts; final
-    once it has ended.
+     As `get_rollout_usage`.
 
     Args:
         rollout_id (str):
@@ -131,8 +130,7 @@ def sync(
 ) -> ErrorBody | RolloutUsage | None:
     """Get the usage of a rollout
 
-     Time, tokens and bytes. All zero, or null where nothing is known, until the rollout starts; final
-    once it has ended.
+     As `get_rollout_usage`.
 
     Args:
         rollout_id (str):
@@ -158,8 +156,7 @@ async def asyncio_detailed(
 ) -> Response[ErrorBody | RolloutUsage]:
     """Get the usage of a rollout
 
-     Time, tokens and bytes. All zero, or null where nothing is known, until the rollout starts; final
-    once it has ended.
+     As `get_rollout_usage`.
 
     Args:
         rollout_id (str):
@@ -188,8 +185,7 @@ async def asyncio(
 ) -> ErrorBody | RolloutUsage | None:
     """Get the usage of a rollout
 
-     Time, tokens and bytes. All zero, or null where nothing is known, until the rollout starts; final
-    once it has ended.
+     As `get_rollout_usage`.
 
     Args:
         rollout_id (str):

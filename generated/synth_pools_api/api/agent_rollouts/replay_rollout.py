@@ -117,9 +117,10 @@ def sync_detailed(
 ) -> Response[ErrorBody | Rollout]:
     """Run a rollout once more
 
-     Admits a new rollout with the request, task and pool of this one, whatever its state. It counts as a
-    creation of its own: the pool must be active and the task be there. With `mode: sync` in the request
-    the answer is the finished rollout.
+     Admits a new rollout with the request, task and pool of this one, whatever its state, and names this
+    one in
+    `replay_of`. It counts as a creation of its own: the pool must be active and the task be there. With
+    `mode: sync` in the request the answer is the finished rollout.
 
     Args:
         rollout_id (str):
@@ -153,9 +154,10 @@ def sync(
 ) -> ErrorBody | Rollout | None:
     """Run a rollout once more
 
-     Admits a new rollout with the request, task and pool of this one, whatever its state. It counts as a
-    creation of its own: the pool must be active and the task be there. With `mode: sync` in the request
-    the answer is the finished rollout.
+     Admits a new rollout with the request, task and pool of this one, whatever its state, and names this
+    one in
+    `replay_of`. It counts as a creation of its own: the pool must be active and the task be there. With
+    `mode: sync` in the request the answer is the finished rollout.
 
     Args:
         rollout_id (str):
@@ -184,9 +186,10 @@ async def asyncio_detailed(
 ) -> Response[ErrorBody | Rollout]:
     """Run a rollout once more
 
-     Admits a new rollout with the request, task and pool of this one, whatever its state. It counts as a
-    creation of its own: the pool must be active and the task be there. With `mode: sync` in the request
-    the answer is the finished rollout.
+     Admits a new rollout with the request, task and pool of this one, whatever its state, and names this
+    one in
+    `replay_of`. It counts as a creation of its own: the pool must be active and the task be there. With
+    `mode: sync` in the request the answer is the finished rollout.
 
     Args:
         rollout_id (str):
@@ -218,9 +221,10 @@ async def asyncio(
 ) -> ErrorBody | Rollout | None:
     """Run a rollout once more
 
-     Admits a new rollout with the request, task and pool of this one, whatever its state. It counts as a
-    creation of its own: the pool must be active and the task be there. With `mode: sync` in the request
-    the answer is the finished rollout.
+     Admits a new rollout with the request, task and pool of this one, whatever its state, and names this
+    one in
+    `replay_of`. It counts as a creation of its own: the pool must be active and the task be there. With
+    `mode: sync` in the request the answer is the finished rollout.
 
     Args:
         rollout_id (str):

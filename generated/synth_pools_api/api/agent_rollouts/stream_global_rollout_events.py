@@ -131,12 +131,7 @@ def sync_detailed(
 ) -> Response[ErrorBody]:
     """Follow the events of a rollout
 
-     A stream of server-sent events: those that happened, then live ones, until the terminal event,
-    after which the server ends the response. The schema is that of one event, the JSON in the `data` of
-    a
-    message. With `format=json`, one page of events. See *Events* above for framing, order, resume,
-    silence
-    and pages.
+     As `stream_rollout_events`.
 
     Args:
         rollout_id (str):
@@ -182,12 +177,7 @@ def sync(
 ) -> ErrorBody | None:
     """Follow the events of a rollout
 
-     A stream of server-sent events: those that happened, then live ones, until the terminal event,
-    after which the server ends the response. The schema is that of one event, the JSON in the `data` of
-    a
-    message. With `format=json`, one page of events. See *Events* above for framing, order, resume,
-    silence
-    and pages.
+     As `stream_rollout_events`.
 
     Args:
         rollout_id (str):
@@ -228,12 +218,7 @@ async def asyncio_detailed(
 ) -> Response[ErrorBody]:
     """Follow the events of a rollout
 
-     A stream of server-sent events: those that happened, then live ones, until the terminal event,
-    after which the server ends the response. The schema is that of one event, the JSON in the `data` of
-    a
-    message. With `format=json`, one page of events. See *Events* above for framing, order, resume,
-    silence
-    and pages.
+     As `stream_rollout_events`.
 
     Args:
         rollout_id (str):
@@ -277,12 +262,7 @@ async def asyncio(
 ) -> ErrorBody | None:
     """Follow the events of a rollout
 
-     A stream of server-sent events: those that happened, then live ones, until the terminal event,
-    after which the server ends the response. The schema is that of one event, the JSON in the `data` of
-    a
-    message. With `format=json`, one page of events. See *Events* above for framing, order, resume,
-    silence
-    and pages.
+     As `stream_rollout_events`.
 
     Args:
         rollout_id (str):

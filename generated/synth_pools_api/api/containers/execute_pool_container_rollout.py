@@ -130,9 +130,8 @@ def sync_detailed(
 ) -> Response[ContainerRolloutResult | ErrorBody]:
     """Run a rollout directly on a pool's container
 
-     Posts the body unchanged to the pool's container (its `container_url`, else the echo target) and
-    answers its JSON object unchanged. Nothing is queued, stored or measured: the result exists in
-    this answer alone. 502 and 504 as for `get_pool_container_health`.
+     Posts the body unchanged to the pool's container, see *Direct calls*. Nothing is queued, stored or
+    measured: the result exists in this answer alone.
 
     Args:
         pool_id (str):
@@ -167,9 +166,8 @@ def sync(
 ) -> ContainerRolloutResult | ErrorBody | None:
     """Run a rollout directly on a pool's container
 
-     Posts the body unchanged to the pool's container (its `container_url`, else the echo target) and
-    answers its JSON object unchanged. Nothing is queued, stored or measured: the result exists in
-    this answer alone. 502 and 504 as for `get_pool_container_health`.
+     Posts the body unchanged to the pool's container, see *Direct calls*. Nothing is queued, stored or
+    measured: the result exists in this answer alone.
 
     Args:
         pool_id (str):
@@ -199,9 +197,8 @@ async def asyncio_detailed(
 ) -> Response[ContainerRolloutResult | ErrorBody]:
     """Run a rollout directly on a pool's container
 
-     Posts the body unchanged to the pool's container (its `container_url`, else the echo target) and
-    answers its JSON object unchanged. Nothing is queued, stored or measured: the result exists in
-    this answer alone. 502 and 504 as for `get_pool_container_health`.
+     Posts the body unchanged to the pool's container, see *Direct calls*. Nothing is queued, stored or
+    measured: the result exists in this answer alone.
 
     Args:
         pool_id (str):
@@ -234,9 +231,8 @@ async def asyncio(
 ) -> ContainerRolloutResult | ErrorBody | None:
     """Run a rollout directly on a pool's container
 
-     Posts the body unchanged to the pool's container (its `container_url`, else the echo target) and
-    answers its JSON object unchanged. Nothing is queued, stored or measured: the result exists in
-    this answer alone. 502 and 504 as for `get_pool_container_health`.
+     Posts the body unchanged to the pool's container, see *Direct calls*. Nothing is queued, stored or
+    measured: the result exists in this answer alone.
 
     Args:
         pool_id (str):

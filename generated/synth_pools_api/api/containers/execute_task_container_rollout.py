@@ -133,9 +133,8 @@ def sync_detailed(
 ) -> Response[ContainerRolloutResult | ErrorBody]:
     """Run a rollout directly on a task's container
 
-     Posts the body unchanged to the task's container (its own `container_url`, else the pool's, else
-    the echo target) and answers its JSON object unchanged. Nothing is queued, stored or measured: the
-    result exists in this answer alone. 502 and 504 as for `get_task_container_health`.
+     Posts the body unchanged to the task's container, see *Direct calls*. Nothing is queued, stored or
+    measured: the result exists in this answer alone.
 
     Args:
         pool_id (str):
@@ -173,9 +172,8 @@ def sync(
 ) -> ContainerRolloutResult | ErrorBody | None:
     """Run a rollout directly on a task's container
 
-     Posts the body unchanged to the task's container (its own `container_url`, else the pool's, else
-    the echo target) and answers its JSON object unchanged. Nothing is queued, stored or measured: the
-    result exists in this answer alone. 502 and 504 as for `get_task_container_health`.
+     Posts the body unchanged to the task's container, see *Direct calls*. Nothing is queued, stored or
+    measured: the result exists in this answer alone.
 
     Args:
         pool_id (str):
@@ -208,9 +206,8 @@ async def asyncio_detailed(
 ) -> Response[ContainerRolloutResult | ErrorBody]:
     """Run a rollout directly on a task's container
 
-     Posts the body unchanged to the task's container (its own `container_url`, else the pool's, else
-    the echo target) and answers its JSON object unchanged. Nothing is queued, stored or measured: the
-    result exists in this answer alone. 502 and 504 as for `get_task_container_health`.
+     Posts the body unchanged to the task's container, see *Direct calls*. Nothing is queued, stored or
+    measured: the result exists in this answer alone.
 
     Args:
         pool_id (str):
@@ -246,9 +243,8 @@ async def asyncio(
 ) -> ContainerRolloutResult | ErrorBody | None:
     """Run a rollout directly on a task's container
 
-     Posts the body unchanged to the task's container (its own `container_url`, else the pool's, else
-    the echo target) and answers its JSON object unchanged. Nothing is queued, stored or measured: the
-    result exists in this answer alone. 502 and 504 as for `get_task_container_health`.
+     Posts the body unchanged to the task's container, see *Direct calls*. Nothing is queued, stored or
+    measured: the result exists in this answer alone.
 
     Args:
         pool_id (str):

@@ -99,9 +99,7 @@ def sync_detailed(
 ) -> Response[ContainerInfo | ErrorBody]:
     """Get the info of a pool's container
 
-     Asks the pool's container (its `container_url`, else the echo target) for `GET /info` and answers
-    its JSON object unchanged. 404 where the container does not have it, 502 where it cannot be
-    reached or answers anything else, 504 where it takes too long.
+     What the pool's container answers to `GET /info`, see *Direct calls*.
 
     Args:
         pool_id (str):
@@ -132,9 +130,7 @@ def sync(
 ) -> ContainerInfo | ErrorBody | None:
     """Get the info of a pool's container
 
-     Asks the pool's container (its `container_url`, else the echo target) for `GET /info` and answers
-    its JSON object unchanged. 404 where the container does not have it, 502 where it cannot be
-    reached or answers anything else, 504 where it takes too long.
+     What the pool's container answers to `GET /info`, see *Direct calls*.
 
     Args:
         pool_id (str):
@@ -160,9 +156,7 @@ async def asyncio_detailed(
 ) -> Response[ContainerInfo | ErrorBody]:
     """Get the info of a pool's container
 
-     Asks the pool's container (its `container_url`, else the echo target) for `GET /info` and answers
-    its JSON object unchanged. 404 where the container does not have it, 502 where it cannot be
-    reached or answers anything else, 504 where it takes too long.
+     What the pool's container answers to `GET /info`, see *Direct calls*.
 
     Args:
         pool_id (str):
@@ -191,9 +185,7 @@ async def asyncio(
 ) -> ContainerInfo | ErrorBody | None:
     """Get the info of a pool's container
 
-     Asks the pool's container (its `container_url`, else the echo target) for `GET /info` and answers
-    its JSON object unchanged. 404 where the container does not have it, 502 where it cannot be
-    reached or answers anything else, 504 where it takes too long.
+     What the pool's container answers to `GET /info`, see *Direct calls*.
 
     Args:
         pool_id (str):

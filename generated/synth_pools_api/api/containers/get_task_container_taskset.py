@@ -102,9 +102,7 @@ def sync_detailed(
 ) -> Response[ContainerTaskset | ErrorBody]:
     """Get the taskset of a task's container
 
-     Asks the task's container (its own `container_url`, else the pool's container) for `GET /taskset`
-    and answers its JSON object unchanged. 404 where the container does not have it, as many do not, 502
-    where it cannot be reached or answers anything else, 504 where it takes too long.
+     What the task's container answers to `GET /taskset`, see *Direct calls*.
 
     Args:
         pool_id (str):
@@ -138,9 +136,7 @@ def sync(
 ) -> ContainerTaskset | ErrorBody | None:
     """Get the taskset of a task's container
 
-     Asks the task's container (its own `container_url`, else the pool's container) for `GET /taskset`
-    and answers its JSON object unchanged. 404 where the container does not have it, as many do not, 502
-    where it cannot be reached or answers anything else, 504 where it takes too long.
+     What the task's container answers to `GET /taskset`, see *Direct calls*.
 
     Args:
         pool_id (str):
@@ -169,9 +165,7 @@ async def asyncio_detailed(
 ) -> Response[ContainerTaskset | ErrorBody]:
     """Get the taskset of a task's container
 
-     Asks the task's container (its own `container_url`, else the pool's container) for `GET /taskset`
-    and answers its JSON object unchanged. 404 where the container does not have it, as many do not, 502
-    where it cannot be reached or answers anything else, 504 where it takes too long.
+     What the task's container answers to `GET /taskset`, see *Direct calls*.
 
     Args:
         pool_id (str):
@@ -203,9 +197,7 @@ async def asyncio(
 ) -> ContainerTaskset | ErrorBody | None:
     """Get the taskset of a task's container
 
-     Asks the task's container (its own `container_url`, else the pool's container) for `GET /taskset`
-    and answers its JSON object unchanged. 404 where the container does not have it, as many do not, 502
-    where it cannot be reached or answers anything else, 504 where it takes too long.
+     What the task's container answers to `GET /taskset`, see *Direct calls*.
 
     Args:
         pool_id (str):

@@ -130,7 +130,7 @@ def sync_detailed(
 ) -> Response[ErrorBody | ImageRelease]:
     """Create an image release
 
-     Publishes an image, or what one is built from. See *Image releases* for what a server without them
+     Publishes an image, or what one is built from. *Image releases* has what a server without them
     answers.
 
     Args:
@@ -166,7 +166,7 @@ def sync(
 ) -> ErrorBody | ImageRelease | None:
     """Create an image release
 
-     Publishes an image, or what one is built from. See *Image releases* for what a server without them
+     Publishes an image, or what one is built from. *Image releases* has what a server without them
     answers.
 
     Args:
@@ -197,7 +197,7 @@ async def asyncio_detailed(
 ) -> Response[ErrorBody | ImageRelease]:
     """Create an image release
 
-     Publishes an image, or what one is built from. See *Image releases* for what a server without them
+     Publishes an image, or what one is built from. *Image releases* has what a server without them
     answers.
 
     Args:
@@ -231,7 +231,7 @@ async def asyncio(
 ) -> ErrorBody | ImageRelease | None:
     """Create an image release
 
-     Publishes an image, or what one is built from. See *Image releases* for what a server without them
+     Publishes an image, or what one is built from. *Image releases* has what a server without them
     answers.
 
     Args:

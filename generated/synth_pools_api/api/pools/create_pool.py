@@ -120,8 +120,8 @@ def sync_detailed(
 ) -> Response[ErrorBody | Pool]:
     """Create a pool
 
-     Only `name` is needed. A pool without `container_url` runs the built-in echo target where the
-    server has one. Tasks that are named in `tasks` are created with the pool, all or none. Unknown
+     Every field is optional. Tasks that are named in `tasks` are created with the pool, all or none.
+    Unknown
     fields are kept and answered as they were sent.
 
     Args:
@@ -129,6 +129,9 @@ def sync_detailed(
             Null is the same as not
             given. Unknown fields are kept; `status`, `state`, `created_at`, `updated_at` and
             `archived_at` belong to the server and are ignored.
+            Older and newer clients spell some fields differently (`target` and `backend`, `config`
+            and `pool_config`,
+            `metadata` and `pool_metadata`): both spellings are accepted, and both are answered.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -156,8 +159,8 @@ def sync(
 ) -> ErrorBody | Pool | None:
     """Create a pool
 
-     Only `name` is needed. A pool without `container_url` runs the built-in echo target where the
-    server has one. Tasks that are named in `tasks` are created with the pool, all or none. Unknown
+     Every field is optional. Tasks that are named in `tasks` are created with the pool, all or none.
+    Unknown
     fields are kept and answered as they were sent.
 
     Args:
@@ -165,6 +168,9 @@ def sync(
             Null is the same as not
             given. Unknown fields are kept; `status`, `state`, `created_at`, `updated_at` and
             `archived_at` belong to the server and are ignored.
+            Older and newer clients spell some fields differently (`target` and `backend`, `config`
+            and `pool_config`,
+            `metadata` and `pool_metadata`): both spellings are accepted, and both are answered.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -187,8 +193,8 @@ async def asyncio_detailed(
 ) -> Response[ErrorBody | Pool]:
     """Create a pool
 
-     Only `name` is needed. A pool without `container_url` runs the built-in echo target where the
-    server has one. Tasks that are named in `tasks` are created with the pool, all or none. Unknown
+     Every field is optional. Tasks that are named in `tasks` are created with the pool, all or none.
+    Unknown
     fields are kept and answered as they were sent.
 
     Args:
@@ -196,6 +202,9 @@ async def asyncio_detailed(
             Null is the same as not
             given. Unknown fields are kept; `status`, `state`, `created_at`, `updated_at` and
             `archived_at` belong to the server and are ignored.
+            Older and newer clients spell some fields differently (`target` and `backend`, `config`
+            and `pool_config`,
+            `metadata` and `pool_metadata`): both spellings are accepted, and both are answered.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -221,8 +230,8 @@ async def asyncio(
 ) -> ErrorBody | Pool | None:
     """Create a pool
 
-     Only `name` is needed. A pool without `container_url` runs the built-in echo target where the
-    server has one. Tasks that are named in `tasks` are created with the pool, all or none. Unknown
+     Every field is optional. Tasks that are named in `tasks` are created with the pool, all or none.
+    Unknown
     fields are kept and answered as they were sent.
 
     Args:
@@ -230,6 +239,9 @@ async def asyncio(
             Null is the same as not
             given. Unknown fields are kept; `status`, `state`, `created_at`, `updated_at` and
             `archived_at` belong to the server and are ignored.
+            Older and newer clients spell some fields differently (`target` and `backend`, `config`
+            and `pool_config`,
+            `metadata` and `pool_metadata`): both spellings are accepted, and both are answered.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.

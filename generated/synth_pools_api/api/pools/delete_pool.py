@@ -99,9 +99,12 @@ def sync_detailed(
 ) -> Response[ErrorBody | Pool]:
     """Archive a pool
 
-     Archives the pool, which is final: its rollouts that have not ended are cancelled, no rollout is
-    admitted any more, its data stays readable and its id taken. Repeating it answers the same pool
-    again.
+     Archives the pool, which is final. Its rollouts that have not ended are cancelled, and no rollout is
+    admitted any more. Its data stays readable, because rollouts must stay so. Its id stays taken for
+    ever: a
+    creation with it is 409 `pool_exists`, whose message says that the pool is archived. Repeating it is
+    no
+    error and answers the same pool again, so that it can be retried.
 
     Args:
         pool_id (str):
@@ -132,9 +135,12 @@ def sync(
 ) -> ErrorBody | Pool | None:
     """Archive a pool
 
-     Archives the pool, which is final: its rollouts that have not ended are cancelled, no rollout is
-    admitted any more, its data stays readable and its id taken. Repeating it answers the same pool
-    again.
+     Archives the pool, which is final. Its rollouts that have not ended are cancelled, and no rollout is
+    admitted any more. Its data stays readable, because rollouts must stay so. Its id stays taken for
+    ever: a
+    creation with it is 409 `pool_exists`, whose message says that the pool is archived. Repeating it is
+    no
+    error and answers the same pool again, so that it can be retried.
 
     Args:
         pool_id (str):
@@ -160,9 +166,12 @@ async def asyncio_detailed(
 ) -> Response[ErrorBody | Pool]:
     """Archive a pool
 
-     Archives the pool, which is final: its rollouts that have not ended are cancelled, no rollout is
-    admitted any more, its data stays readable and its id taken. Repeating it answers the same pool
-    again.
+     Archives the pool, which is final. Its rollouts that have not ended are cancelled, and no rollout is
+    admitted any more. Its data stays readable, because rollouts must stay so. Its id stays taken for
+    ever: a
+    creation with it is 409 `pool_exists`, whose message says that the pool is archived. Repeating it is
+    no
+    error and answers the same pool again, so that it can be retried.
 
     Args:
         pool_id (str):
@@ -191,9 +200,12 @@ async def asyncio(
 ) -> ErrorBody | Pool | None:
     """Archive a pool
 
-     Archives the pool, which is final: its rollouts that have not ended are cancelled, no rollout is
-    admitted any more, its data stays readable and its id taken. Repeating it answers the same pool
-    again.
+     Archives the pool, which is final. Its rollouts that have not ended are cancelled, and no rollout is
+    admitted any more. Its data stays readable, because rollouts must stay so. Its id stays taken for
+    ever: a
+    creation with it is 409 `pool_exists`, whose message says that the pool is archived. Repeating it is
+    no
+    error and answers the same pool again, so that it can be retried.
 
     Args:
         pool_id (str):

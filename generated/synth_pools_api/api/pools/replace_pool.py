@@ -140,6 +140,9 @@ def sync_detailed(
             Null is the same as not
             given. Unknown fields are kept; `status`, `state`, `created_at`, `updated_at` and
             `archived_at` belong to the server and are ignored.
+            Older and newer clients spell some fields differently (`target` and `backend`, `config`
+            and `pool_config`,
+            `metadata` and `pool_metadata`): both spellings are accepted, and both are answered.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -179,6 +182,9 @@ def sync(
             Null is the same as not
             given. Unknown fields are kept; `status`, `state`, `created_at`, `updated_at` and
             `archived_at` belong to the server and are ignored.
+            Older and newer clients spell some fields differently (`target` and `backend`, `config`
+            and `pool_config`,
+            `metadata` and `pool_metadata`): both spellings are accepted, and both are answered.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -213,6 +219,9 @@ async def asyncio_detailed(
             Null is the same as not
             given. Unknown fields are kept; `status`, `state`, `created_at`, `updated_at` and
             `archived_at` belong to the server and are ignored.
+            Older and newer clients spell some fields differently (`target` and `backend`, `config`
+            and `pool_config`,
+            `metadata` and `pool_metadata`): both spellings are accepted, and both are answered.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -250,6 +259,9 @@ async def asyncio(
             Null is the same as not
             given. Unknown fields are kept; `status`, `state`, `created_at`, `updated_at` and
             `archived_at` belong to the server and are ignored.
+            Older and newer clients spell some fields differently (`target` and `backend`, `config`
+            and `pool_config`,
+            `metadata` and `pool_metadata`): both spellings are accepted, and both are answered.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.

@@ -134,9 +134,10 @@ def sync_detailed(
 ) -> Response[ErrorBody | Rollout]:
     """Cancel a rollout
 
-     A queued rollout never starts; a running one is stopped and its container told. Cancelling again
-    is 200; a rollout that has ended otherwise is 409 `rollout_finished`. The body may be absent or
-    any object.
+     A queued rollout never starts; a running one is stopped and its container told. Cancelling again is
+    200,
+    so that it can be retried. A rollout that has ended otherwise is 409 `rollout_finished`, because the
+    request has no effect. The body may be absent or any object.
 
     Args:
         pool_id (str):
@@ -173,9 +174,10 @@ def sync(
 ) -> ErrorBody | Rollout | None:
     """Cancel a rollout
 
-     A queued rollout never starts; a running one is stopped and its container told. Cancelling again
-    is 200; a rollout that has ended otherwise is 409 `rollout_finished`. The body may be absent or
-    any object.
+     A queued rollout never starts; a running one is stopped and its container told. Cancelling again is
+    200,
+    so that it can be retried. A rollout that has ended otherwise is 409 `rollout_finished`, because the
+    request has no effect. The body may be absent or any object.
 
     Args:
         pool_id (str):
@@ -207,9 +209,10 @@ async def asyncio_detailed(
 ) -> Response[ErrorBody | Rollout]:
     """Cancel a rollout
 
-     A queued rollout never starts; a running one is stopped and its container told. Cancelling again
-    is 200; a rollout that has ended otherwise is 409 `rollout_finished`. The body may be absent or
-    any object.
+     A queued rollout never starts; a running one is stopped and its container told. Cancelling again is
+    200,
+    so that it can be retried. A rollout that has ended otherwise is 409 `rollout_finished`, because the
+    request has no effect. The body may be absent or any object.
 
     Args:
         pool_id (str):
@@ -244,9 +247,10 @@ async def asyncio(
 ) -> ErrorBody | Rollout | None:
     """Cancel a rollout
 
-     A queued rollout never starts; a running one is stopped and its container told. Cancelling again
-    is 200; a rollout that has ended otherwise is 409 `rollout_finished`. The body may be absent or
-    any object.
+     A queued rollout never starts; a running one is stopped and its container told. Cancelling again is
+    200,
+    so that it can be retried. A rollout that has ended otherwise is 409 `rollout_finished`, because the
+    request has no effect. The body may be absent or any object.
 
     Args:
         pool_id (str):

@@ -139,8 +139,13 @@ def sync_detailed(
 ) -> Response[ErrorBody | Rollout]:
     """Start a rollout on a pool
 
-     Admits a rollout to this pool. With `mode: sync` the answer is the finished rollout. A key outside
-    the 20 of `RolloutRequest` is 422.
+     Admits a rollout to this pool. With `mode: async` (the default) it answers 202 as soon as the
+    rollout is
+    admitted. With `mode: sync` it answers 200 with the finished rollout, whether it completed, failed
+    or was
+    cancelled. A server may stop waiting and answer 202; the rollout goes on. It also goes on if the
+    client
+    disconnects. A key outside the 20 of `RolloutRequest` is 422.
 
     Args:
         pool_id (str):
@@ -180,8 +185,13 @@ def sync(
 ) -> ErrorBody | Rollout | None:
     """Start a rollout on a pool
 
-     Admits a rollout to this pool. With `mode: sync` the answer is the finished rollout. A key outside
-    the 20 of `RolloutRequest` is 422.
+     Admits a rollout to this pool. With `mode: async` (the default) it answers 202 as soon as the
+    rollout is
+    admitted. With `mode: sync` it answers 200 with the finished rollout, whether it completed, failed
+    or was
+    cancelled. A server may stop waiting and answer 202; the rollout goes on. It also goes on if the
+    client
+    disconnects. A key outside the 20 of `RolloutRequest` is 422.
 
     Args:
         pool_id (str):
@@ -216,8 +226,13 @@ async def asyncio_detailed(
 ) -> Response[ErrorBody | Rollout]:
     """Start a rollout on a pool
 
-     Admits a rollout to this pool. With `mode: sync` the answer is the finished rollout. A key outside
-    the 20 of `RolloutRequest` is 422.
+     Admits a rollout to this pool. With `mode: async` (the default) it answers 202 as soon as the
+    rollout is
+    admitted. With `mode: sync` it answers 200 with the finished rollout, whether it completed, failed
+    or was
+    cancelled. A server may stop waiting and answer 202; the rollout goes on. It also goes on if the
+    client
+    disconnects. A key outside the 20 of `RolloutRequest` is 422.
 
     Args:
         pool_id (str):
@@ -255,8 +270,13 @@ async def asyncio(
 ) -> ErrorBody | Rollout | None:
     """Start a rollout on a pool
 
-     Admits a rollout to this pool. With `mode: sync` the answer is the finished rollout. A key outside
-    the 20 of `RolloutRequest` is 422.
+     Admits a rollout to this pool. With `mode: async` (the default) it answers 202 as soon as the
+    rollout is
+    admitted. With `mode: sync` it answers 200 with the finished rollout, whether it completed, failed
+    or was
+    cancelled. A server may stop waiting and answer 202; the rollout goes on. It also goes on if the
+    client
+    disconnects. A key outside the 20 of `RolloutRequest` is 422.
 
     Args:
         pool_id (str):

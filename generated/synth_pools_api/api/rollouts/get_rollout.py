@@ -102,8 +102,7 @@ def sync_detailed(
 ) -> Response[ErrorBody | Rollout]:
     """Get a rollout
 
-     The rollout in whatever state it is, with its request and, once it has ended, its result. A
-    rollout of another pool is 404.
+     The rollout in whatever state it is, with its request and, once it has ended, its result.
 
     Args:
         pool_id (str):
@@ -137,8 +136,7 @@ def sync(
 ) -> ErrorBody | Rollout | None:
     """Get a rollout
 
-     The rollout in whatever state it is, with its request and, once it has ended, its result. A
-    rollout of another pool is 404.
+     The rollout in whatever state it is, with its request and, once it has ended, its result.
 
     Args:
         pool_id (str):
@@ -167,8 +165,7 @@ async def asyncio_detailed(
 ) -> Response[ErrorBody | Rollout]:
     """Get a rollout
 
-     The rollout in whatever state it is, with its request and, once it has ended, its result. A
-    rollout of another pool is 404.
+     The rollout in whatever state it is, with its request and, once it has ended, its result.
 
     Args:
         pool_id (str):
@@ -200,8 +197,7 @@ async def asyncio(
 ) -> ErrorBody | Rollout | None:
     """Get a rollout
 
-     The rollout in whatever state it is, with its request and, once it has ended, its result. A
-    rollout of another pool is 404.
+     The rollout in whatever state it is, with its request and, once it has ended, its result.
 
     Args:
         pool_id (str):

@@ -134,12 +134,11 @@ def sync_detailed(
 ) -> Response[ErrorBody]:
     """Follow the events of a rollout
 
-     A stream of server-sent events: those that happened, then live ones, until the terminal event,
-    after which the server ends the response. The schema is that of one event, the JSON in the `data` of
-    a
-    message. With `format=json`, one page of events. See *Events* above for framing, order, resume,
-    silence
-    and pages.
+     A stream of server-sent events: those that happened, then live ones, until the terminal event. The
+    schema is
+    that of one event, the JSON in the `data` of a message. With `format=json`, one page of events.
+    *Events* has
+    the framing, order, resume, silence and pages.
 
     Args:
         pool_id (str):
@@ -188,12 +187,11 @@ def sync(
 ) -> ErrorBody | None:
     """Follow the events of a rollout
 
-     A stream of server-sent events: those that happened, then live ones, until the terminal event,
-    after which the server ends the response. The schema is that of one event, the JSON in the `data` of
-    a
-    message. With `format=json`, one page of events. See *Events* above for framing, order, resume,
-    silence
-    and pages.
+     A stream of server-sent events: those that happened, then live ones, until the terminal event. The
+    schema is
+    that of one event, the JSON in the `data` of a message. With `format=json`, one page of events.
+    *Events* has
+    the framing, order, resume, silence and pages.
 
     Args:
         pool_id (str):
@@ -237,12 +235,11 @@ async def asyncio_detailed(
 ) -> Response[ErrorBody]:
     """Follow the events of a rollout
 
-     A stream of server-sent events: those that happened, then live ones, until the terminal event,
-    after which the server ends the response. The schema is that of one event, the JSON in the `data` of
-    a
-    message. With `format=json`, one page of events. See *Events* above for framing, order, resume,
-    silence
-    and pages.
+     A stream of server-sent events: those that happened, then live ones, until the terminal event. The
+    schema is
+    that of one event, the JSON in the `data` of a message. With `format=json`, one page of events.
+    *Events* has
+    the framing, order, resume, silence and pages.
 
     Args:
         pool_id (str):
@@ -289,12 +286,11 @@ async def asyncio(
 ) -> ErrorBody | None:
     """Follow the events of a rollout
 
-     A stream of server-sent events: those that happened, then live ones, until the terminal event,
-    after which the server ends the response. The schema is that of one event, the JSON in the `data` of
-    a
-    message. With `format=json`, one page of events. See *Events* above for framing, order, resume,
-    silence
-    and pages.
+     A stream of server-sent events: those that happened, then live ones, until the terminal event. The
+    schema is
+    that of one event, the JSON in the `data` of a message. With `format=json`, one page of events.
+    *Events* has
+    the framing, order, resume, silence and pages.
 
     Args:
         pool_id (str):

@@ -107,8 +107,7 @@ def sync_detailed(
 ) -> Response[ErrorBody | Task]:
     """Delete a task
 
-     Removes the task and answers it a last time. Its id may be used again; repeating the deletion is
-    404.
+     Removes the task and answers it a last time, see *Tasks: states*. Repeating the deletion is 404.
 
     Args:
         pool_id (str):
@@ -142,8 +141,7 @@ def sync(
 ) -> ErrorBody | Task | None:
     """Delete a task
 
-     Removes the task and answers it a last time. Its id may be used again; repeating the deletion is
-    404.
+     Removes the task and answers it a last time, see *Tasks: states*. Repeating the deletion is 404.
 
     Args:
         pool_id (str):
@@ -172,8 +170,7 @@ async def asyncio_detailed(
 ) -> Response[ErrorBody | Task]:
     """Delete a task
 
-     Removes the task and answers it a last time. Its id may be used again; repeating the deletion is
-    404.
+     Removes the task and answers it a last time, see *Tasks: states*. Repeating the deletion is 404.
 
     Args:
         pool_id (str):
@@ -205,8 +202,7 @@ async def asyncio(
 ) -> ErrorBody | Task | None:
     """Delete a task
 
-     Removes the task and answers it a last time. Its id may be used again; repeating the deletion is
-    404.
+     Removes the task and answers it a last time, see *Tasks: states*. Repeating the deletion is 404.
 
     Args:
         pool_id (str):

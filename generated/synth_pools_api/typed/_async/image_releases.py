@@ -1,4 +1,7 @@
-"""The images that a pool's containers are made from, where the server builds them."""
+"""The images that a pool's containers are made from, where the server builds them. ##
+Image releases A server that builds the images of its containers offers them as image
+releases of a pool. Without the feature `image_releases` it lists none, and answers 501
+`not_implemented` to everything else about them."""
 
 from __future__ import annotations
 
@@ -16,7 +19,10 @@ if TYPE_CHECKING:
 
 
 class AsyncImageReleasesApi:
-    """The images that a pool's containers are made from, where the server builds them."""
+    """The images that a pool's containers are made from, where the server builds them. ##
+    Image releases A server that builds the images of its containers offers them as image
+    releases of a pool. Without the feature `image_releases` it lists none, and answers 501
+    `not_implemented` to everything else about them."""
 
     __slots__ = ("_calls",)
 
@@ -70,7 +76,7 @@ class AsyncImageReleasesApi:
     ) -> ImageRelease:
         """Create an image release.
 
-        Publishes an image, or what one is built from. See *Image releases* for what a server
+        Publishes an image, or what one is built from. *Image releases* has what a server
         without them answers.
 
         Args:
@@ -130,8 +136,10 @@ class AsyncImageReleasesApi:
 
         Args:
             pool_id: The id of a pool.
-            prefer: With `return=minimal` (RFC 7240) a list comes once, under `items`; any other
-                text changes nothing.
+            prefer: With `return=minimal` (RFC 7240) a list comes once, under `items`, which clients
+                that read `items` ask for. Later clients look for the list under a name of its own
+                alone, so any other answer holds it a second time, as `pools`, `tasks`, `rollouts`,
+                `artifacts` or `releases`. Any other text changes nothing.
         """
 
         return await self._calls.call(

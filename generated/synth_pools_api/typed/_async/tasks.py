@@ -1,4 +1,9 @@
-"""The tasks of a pool."""
+"""The tasks of a pool. ## Tasks: states | state | meaning | next | moved by | final |
+|---|---|---|---|---| | `active` | can be named by a rollout | `archived` |
+`delete_task`, or a pool body that no longer names it | no | | `archived` | gone: seen
+once, in the answer of `delete_task` | none | | yes | A deleted task is in no list.
+Every operation on it is 404 `task_not_found`. Its id may be used again. Its queued
+rollouts fail with the error code `task_deleted`. Its running rollouts go on."""
 
 from __future__ import annotations
 
@@ -16,7 +21,12 @@ if TYPE_CHECKING:
 
 
 class AsyncTasksApi:
-    """The tasks of a pool."""
+    """The tasks of a pool. ## Tasks: states | state | meaning | next | moved by | final |
+    |---|---|---|---|---| | `active` | can be named by a rollout | `archived` |
+    `delete_task`, or a pool body that no longer names it | no | | `archived` | gone: seen
+    once, in the answer of `delete_task` | none | | yes | A deleted task is in no list.
+    Every operation on it is 404 `task_not_found`. Its id may be used again. Its queued
+    rollouts fail with the error code `task_deleted`. Its running rollouts go on."""
 
     __slots__ = ("_calls",)
 
@@ -48,8 +58,8 @@ class AsyncTasksApi:
     async def delete_task(self, pool_id: str, task_id: str) -> Task:
         """Delete a task.
 
-        Removes the task and answers it a last time. Its id may be used again; repeating the
-        deletion is 404.
+        Removes the task and answers it a last time, see *Tasks: states*. Repeating the deletion
+        is 404.
 
         Args:
             pool_id: The id of a pool.
@@ -70,8 +80,10 @@ class AsyncTasksApi:
 
         Args:
             pool_id: The id of a pool.
-            prefer: With `return=minimal` (RFC 7240) a list comes once, under `items`; any other
-                text changes nothing.
+            prefer: With `return=minimal` (RFC 7240) a list comes once, under `items`, which clients
+                that read `items` ask for. Later clients look for the list under a name of its own
+                alone, so any other answer holds it a second time, as `pools`, `tasks`, `rollouts`,
+                `artifacts` or `releases`. Any other text changes nothing.
         """
 
         return await self._calls.call(

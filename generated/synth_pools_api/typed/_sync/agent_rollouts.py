@@ -1,4 +1,7 @@
-"""All rollouts, and rollouts that are placed in a pool by the server."""
+"""All rollouts, and rollouts that are placed in a pool by the server. ## Rollouts: the two
+families `/v1/pools/{pool_id}/rollouts` and `/v1/rollouts` show the same rollouts: a
+rollout created through one family is found through the other. A rollout under a pool
+that is not its own is 404."""
 
 from __future__ import annotations
 
@@ -27,7 +30,10 @@ if TYPE_CHECKING:
 
 
 class AgentRolloutsApi:
-    """All rollouts, and rollouts that are placed in a pool by the server."""
+    """All rollouts, and rollouts that are placed in a pool by the server. ## Rollouts: the two
+    families `/v1/pools/{pool_id}/rollouts` and `/v1/rollouts` show the same rollouts: a
+    rollout created through one family is found through the other. A rollout under a pool
+    that is not its own is 404."""
 
     __slots__ = ("_calls",)
 
@@ -39,9 +45,7 @@ class AgentRolloutsApi:
     ) -> Rollout:
         """Cancel a rollout.
 
-        A queued rollout never starts; a running one is stopped and its container told.
-        Cancelling again is 200; a rollout that has ended otherwise is 409 `rollout_finished`.
-        The body may be absent or any object.
+        As `cancel_rollout`.
 
         Args:
             rollout_id: The id of a rollout.
@@ -62,12 +66,20 @@ class AgentRolloutsApi:
     ) -> Rollout:
         """Start a rollout anywhere.
 
-        Admits a rollout to the pool that `pool_id` names, or, without it, to the least loaded
-        active pool (one that holds `task_id` where that is given). With `mode: sync` the answer
-        is the finished rollout. A key outside the 20 of `RolloutRequest` is 422.
+        Admits a rollout, as `create_rollout` does, to the pool that `pool_id` names. Without
+        `pool_id` it is placed in the least loaded active pool: the one with the fewest queued
+        plus running rollouts relative to `concurrency`, and among equals the oldest. With a
+        `task_id`, only pools that hold this task count. Without any such pool it is 409
+        `no_active_pool`.
 
         Args:
-            idempotency_key: Chosen by the caller, visible ASCII; see *Idempotency*.
+            idempotency_key: Chosen by the caller, visible ASCII. For 24 hours the same key with the
+                same body creates nothing where it counts as the same request: on the same operation
+                and, for `create_rollout`, the same pool, for `replay_rollout` the same rollout in
+                the path. Elsewhere the same text is another key. The repetition answers the status
+                of the first response, with that rollout as it is now, also if both requests arrive
+                at once. With another body it is 409 `idempotency_conflict`. Bodies are the same if
+                they are equal as JSON. A refused request reserves no key.
             body: A rollout as the caller asks for it. These 20 keys and no others; all are
                 optional, and null is the same as not given. Every value comes back in the `request`
                 of the rollout as it was sent.
@@ -88,14 +100,20 @@ class AgentRolloutsApi:
         """Start many rollouts.
 
         Admits the rollouts of `rollouts` and then of `requests`, two spellings of the same
-        list, in this order, each as `create_global_rollout` would. `pool_id` counts for those
-        that name none. The answer has one item for each, with the rollout or with the error
-        that it would have got alone; `mode: sync` does not make a batch wait. With an
-        `Idempotency-Key` a repetition answers the same rollouts and creates only what was
-        refused before.
+        list, in this order, each on its own as `create_global_rollout` would. `pool_id` counts
+        for those that name none. The answer has one item for each, with the rollout or with the
+        error that it would have got alone: a refused one does not stop the others. `mode: sync`
+        does not make a batch wait. With an `Idempotency-Key` a repetition answers the same
+        rollouts and creates only what was refused before.
 
         Args:
-            idempotency_key: Chosen by the caller, visible ASCII; see *Idempotency*.
+            idempotency_key: Chosen by the caller, visible ASCII. For 24 hours the same key with the
+                same body creates nothing where it counts as the same request: on the same operation
+                and, for `create_rollout`, the same pool, for `replay_rollout` the same rollout in
+                the path. Elsewhere the same text is another key. The repetition answers the status
+                of the first response, with that rollout as it is now, also if both requests arrive
+                at once. With another body it is 409 `idempotency_conflict`. Bodies are the same if
+                they are equal as JSON. A refused request reserves no key.
             body: Rollouts to be admitted together, each on its own.
         """
         from ...models.rollout_batch_request import RolloutBatchRequest
@@ -111,8 +129,7 @@ class AgentRolloutsApi:
     def get_global_rollout(self, rollout_id: str) -> Rollout:
         """Get a rollout.
 
-        The rollout in whatever state it is, with its request and, once it has ended, its
-        result.
+        As `get_rollout`.
 
         Args:
             rollout_id: The id of a rollout.
@@ -136,9 +153,13 @@ class AgentRolloutsApi:
     ) -> bytes:
         """Download an artifact.
 
-        The bytes of one artifact, named by its `path` or its `artifact_id`. `ETag` is its
-        SHA-256 in quotes. `Range` with one range of bytes is honoured, one that is none is
-        ignored, as RFC 9110 says.
+        The bytes of one artifact, named by its `path` or its `artifact_id`, always as
+        `application/octet-stream`, so that a browser saves them and never shows them. `ETag` is
+        its SHA-256 in quotes. `Range` with one range of bytes is honoured, one that is none is
+        ignored, as RFC 9110 says. A path that the rollout does not have is 404
+        `artifact_not_found`, with up to 20 of those that it has in `details.artifacts`. The
+        operator of the server may limit how much is kept in all: then the oldest contents are
+        removed first, and their download is 404 `artifact_expired`.
 
         Args:
             rollout_id: The id of a rollout.
@@ -165,13 +186,14 @@ class AgentRolloutsApi:
     ) -> ArtifactList:
         """List the artifacts of a rollout.
 
-        What the container handed over as `artifact`, described item by item. Empty until the
-        rollout has ended.
+        As `get_rollout_artifacts`.
 
         Args:
             rollout_id: The id of a rollout.
-            prefer: With `return=minimal` (RFC 7240) a list comes once, under `items`; any other
-                text changes nothing.
+            prefer: With `return=minimal` (RFC 7240) a list comes once, under `items`, which clients
+                that read `items` ask for. Later clients look for the list under a name of its own
+                alone, so any other answer holds it a second time, as `pools`, `tasks`, `rollouts`,
+                `artifacts` or `releases`. Any other text changes nothing.
         """
 
         return self._calls.call(
@@ -234,8 +256,7 @@ class AgentRolloutsApi:
     def get_global_rollout_usage(self, rollout_id: str) -> RolloutUsage:
         """Get the usage of a rollout.
 
-        Time, tokens and bytes. All zero, or null where nothing is known, until the rollout
-        starts; final once it has ended.
+        As `get_rollout_usage`.
 
         Args:
             rollout_id: The id of a rollout.
@@ -261,12 +282,15 @@ class AgentRolloutsApi:
         The caller's rollouts in all pools, newest first.
 
         Args:
-            state: Only items in this state. Any text: one that is no state answers an empty page.
+            state: Only items in exactly this state. Any text: a state that no item has answers an
+                empty page.
             limit: The most items that the page may hold.
-            cursor: The `next_cursor` of the page before. Any text: one that this server did not
-                issue answers an empty last page.
-            prefer: With `return=minimal` (RFC 7240) a list comes once, under `items`; any other
-                text changes nothing.
+            cursor: The `next_cursor` of the page before, an opaque string. Any text: one that this
+                server did not issue answers an empty last page.
+            prefer: With `return=minimal` (RFC 7240) a list comes once, under `items`, which clients
+                that read `items` ask for. Later clients look for the list under a name of its own
+                alone, so any other answer holds it a second time, as `pools`, `tasks`, `rollouts`,
+                `artifacts` or `releases`. Any other text changes nothing.
         """
 
         return self._calls.call(
@@ -280,13 +304,20 @@ class AgentRolloutsApi:
     def replay_rollout(self, rollout_id: str, *, idempotency_key: str | None = None) -> Rollout:
         """Run a rollout once more.
 
-        Admits a new rollout with the request, task and pool of this one, whatever its state. It
-        counts as a creation of its own: the pool must be active and the task be there. With
-        `mode: sync` in the request the answer is the finished rollout.
+        Admits a new rollout with the request, task and pool of this one, whatever its state,
+        and names this one in `replay_of`. It counts as a creation of its own: the pool must be
+        active and the task be there. With `mode: sync` in the request the answer is the
+        finished rollout.
 
         Args:
             rollout_id: The id of a rollout.
-            idempotency_key: Chosen by the caller, visible ASCII; see *Idempotency*.
+            idempotency_key: Chosen by the caller, visible ASCII. For 24 hours the same key with the
+                same body creates nothing where it counts as the same request: on the same operation
+                and, for `create_rollout`, the same pool, for `replay_rollout` the same rollout in
+                the path. Elsewhere the same text is another key. The repetition answers the status
+                of the first response, with that rollout as it is now, also if both requests arrive
+                at once. With another body it is 409 `idempotency_conflict`. Bodies are the same if
+                they are equal as JSON. A refused request reserves no key.
         """
 
         return self._calls.call(
@@ -307,10 +338,7 @@ class AgentRolloutsApi:
     ) -> Stream[RolloutEvent]:
         """Follow the events of a rollout.
 
-        A stream of server-sent events: those that happened, then live ones, until the terminal
-        event, after which the server ends the response. The schema is that of one event, the
-        JSON in the `data` of a message. With `format=json`, one page of events. See *Events*
-        above for framing, order, resume, silence and pages.
+        As `stream_rollout_events`.
 
         Args:
             rollout_id: The id of a rollout.

@@ -1,4 +1,35 @@
-"""Direct calls to the container behind a pool or a task."""
+"""Direct calls to the container behind a pool or a task. ## Direct calls A direct call to
+a pool goes to its `container_url`, else to the echo target; one to a task to the task's
+own `container_url`, else to that of the pool, else to the echo target. The answer is
+the container's JSON object, unchanged. It is 404 where the container does not have the
+route, as many do not have all. It is 502 where the container cannot be reached or
+answers anything else, and 504 where it takes too long. ## Containers A container is an
+HTTP service around one task. The server calls `GET /health`, `GET /info`, `GET
+/metadata` and `POST /rollouts` (or `/rollout` where that is 404) on it. *Rollouts.* A
+rollout is sent with the keys of its request except `pool_id` and `mode`, plus
+`rollout_id` and `submission_mode`: `sync`, or `async` where the pool's
+`config.submission_mode` says so. If the answer is 202 or its `status` is not final, in
+either mode, the server asks `GET /rollouts/{rollout_id}` until the state there is
+final. Cancelling a running rollout also calls `POST /rollouts/{rollout_id}/terminate`,
+whether the container offers it or not. If a container answers `GET
+/rollouts/{rollout_id}` with the state of its rollouts, they survive restarts of the
+server. *Outcome.* The container's last answer is the rollout's `result`, without the
+contents of large artifacts. The reward is the first finite number among
+`metrics.outcome_reward`, `reward_info.outcome_reward`, `summary.reward`,
+`summary.outcome_reward` and `reward`. A `status` of `failed`, `error` or `terminated`,
+or a `success_status` other than `success`, `succeeded`, `completed` or `ok`, is a
+failure of the rollout. *Choice.* A rollout runs on its task's container where the task
+has a `container_url`, else on one of the pool's: that of `container_url`, those of
+`container_urls`, and those that the pool starts itself. The healthy container with the
+fewest running rollouts gets it. If no container is healthy, the least loaded one that
+is not away (*Outages*) is tried. A pool without any container runs the built-in `echo`
+target, if the server has one (`features.echo`). *Health.* The server asks each
+container for `GET /health` every few seconds (with `x-synth-pools-call: health-check`).
+After three failed checks in a row a container gets no new rollouts until two checks in
+a row succeed. A check succeeds with any status below 500, unless the JSON says
+`"healthy": false`. A rollout that cannot connect counts as a failed check. A container
+that is silent while a rollout on it is within its time limit counts as busy, not as
+failed."""
 
 from __future__ import annotations
 
@@ -20,7 +51,38 @@ if TYPE_CHECKING:
 
 
 class ContainersApi:
-    """Direct calls to the container behind a pool or a task."""
+    """Direct calls to the container behind a pool or a task. ## Direct calls A direct call to
+    a pool goes to its `container_url`, else to the echo target; one to a task to the task's
+    own `container_url`, else to that of the pool, else to the echo target. The answer is
+    the container's JSON object, unchanged. It is 404 where the container does not have the
+    route, as many do not have all. It is 502 where the container cannot be reached or
+    answers anything else, and 504 where it takes too long. ## Containers A container is an
+    HTTP service around one task. The server calls `GET /health`, `GET /info`, `GET
+    /metadata` and `POST /rollouts` (or `/rollout` where that is 404) on it. *Rollouts.* A
+    rollout is sent with the keys of its request except `pool_id` and `mode`, plus
+    `rollout_id` and `submission_mode`: `sync`, or `async` where the pool's
+    `config.submission_mode` says so. If the answer is 202 or its `status` is not final, in
+    either mode, the server asks `GET /rollouts/{rollout_id}` until the state there is
+    final. Cancelling a running rollout also calls `POST /rollouts/{rollout_id}/terminate`,
+    whether the container offers it or not. If a container answers `GET
+    /rollouts/{rollout_id}` with the state of its rollouts, they survive restarts of the
+    server. *Outcome.* The container's last answer is the rollout's `result`, without the
+    contents of large artifacts. The reward is the first finite number among
+    `metrics.outcome_reward`, `reward_info.outcome_reward`, `summary.reward`,
+    `summary.outcome_reward` and `reward`. A `status` of `failed`, `error` or `terminated`,
+    or a `success_status` other than `success`, `succeeded`, `completed` or `ok`, is a
+    failure of the rollout. *Choice.* A rollout runs on its task's container where the task
+    has a `container_url`, else on one of the pool's: that of `container_url`, those of
+    `container_urls`, and those that the pool starts itself. The healthy container with the
+    fewest running rollouts gets it. If no container is healthy, the least loaded one that
+    is not away (*Outages*) is tried. A pool without any container runs the built-in `echo`
+    target, if the server has one (`features.echo`). *Health.* The server asks each
+    container for `GET /health` every few seconds (with `x-synth-pools-call: health-check`).
+    After three failed checks in a row a container gets no new rollouts until two checks in
+    a row succeed. A check succeeds with any status below 500, unless the JSON says
+    `"healthy": false`. A rollout that cannot connect counts as a failed check. A container
+    that is silent while a rollout on it is within its time limit counts as busy, not as
+    failed."""
 
     __slots__ = ("_calls",)
 
@@ -32,9 +94,8 @@ class ContainersApi:
     ) -> ContainerRolloutResult:
         """Run a rollout directly on a pool's container.
 
-        Posts the body unchanged to the pool's container (its `container_url`, else the echo
-        target) and answers its JSON object unchanged. Nothing is queued, stored or measured:
-        the result exists in this answer alone. 502 and 504 as for `get_pool_container_health`.
+        Posts the body unchanged to the pool's container, see *Direct calls*. Nothing is queued,
+        stored or measured: the result exists in this answer alone.
 
         Args:
             pool_id: The id of a pool.
@@ -55,10 +116,8 @@ class ContainersApi:
     ) -> ContainerRolloutResult:
         """Run a rollout directly on a task's container.
 
-        Posts the body unchanged to the task's container (its own `container_url`, else the
-        pool's, else the echo target) and answers its JSON object unchanged. Nothing is queued,
-        stored or measured: the result exists in this answer alone. 502 and 504 as for
-        `get_task_container_health`.
+        Posts the body unchanged to the task's container, see *Direct calls*. Nothing is queued,
+        stored or measured: the result exists in this answer alone.
 
         Args:
             pool_id: The id of a pool.
@@ -78,9 +137,7 @@ class ContainersApi:
     def get_pool_container_health(self, pool_id: str) -> ContainerHealth:
         """Get the health of a pool's container.
 
-        Asks the pool's container (its `container_url`, else the echo target) for `GET /health`
-        and answers its JSON object unchanged. 404 where the container does not have it, 502
-        where it cannot be reached or answers anything else, 504 where it takes too long.
+        What the pool's container answers to `GET /health`, see *Direct calls*.
 
         Args:
             pool_id: The id of a pool.
@@ -96,9 +153,7 @@ class ContainersApi:
     def get_pool_container_info(self, pool_id: str) -> ContainerInfo:
         """Get the info of a pool's container.
 
-        Asks the pool's container (its `container_url`, else the echo target) for `GET /info`
-        and answers its JSON object unchanged. 404 where the container does not have it, 502
-        where it cannot be reached or answers anything else, 504 where it takes too long.
+        What the pool's container answers to `GET /info`, see *Direct calls*.
 
         Args:
             pool_id: The id of a pool.
@@ -114,10 +169,7 @@ class ContainersApi:
     def get_pool_container_metadata(self, pool_id: str) -> ContainerMetadata:
         """Get the metadata of a pool's container.
 
-        Asks the pool's container (its `container_url`, else the echo target) for `GET
-        /metadata` and answers its JSON object unchanged. 404 where the container does not have
-        it, 502 where it cannot be reached or answers anything else, 504 where it takes too
-        long.
+        What the pool's container answers to `GET /metadata`, see *Direct calls*.
 
         Args:
             pool_id: The id of a pool.
@@ -133,9 +185,7 @@ class ContainersApi:
     def get_pool_container_program(self, pool_id: str) -> ContainerProgram:
         """Get the program of a pool's container.
 
-        Asks the pool's container for `GET /program` and answers its JSON object unchanged. 404
-        where the container does not have it, as many do not, 502 where it cannot be reached or
-        answers anything else, 504 where it takes too long.
+        What the pool's container answers to `GET /program`, see *Direct calls*.
 
         Args:
             pool_id: The id of a pool.
@@ -151,9 +201,7 @@ class ContainersApi:
     def get_pool_container_task_info(self, pool_id: str) -> ContainerTaskInfo:
         """Get the task info of a pool's container.
 
-        Asks the pool's container for `GET /task_info` and answers its JSON object unchanged.
-        404 where the container does not have it, as many do not, 502 where it cannot be reached
-        or answers anything else, 504 where it takes too long.
+        What the pool's container answers to `GET /task_info`, see *Direct calls*.
 
         Args:
             pool_id: The id of a pool.
@@ -169,9 +217,7 @@ class ContainersApi:
     def get_pool_container_taskset(self, pool_id: str) -> ContainerTaskset:
         """Get the taskset of a pool's container.
 
-        Asks the pool's container for `GET /taskset` and answers its JSON object unchanged. 404
-        where the container does not have it, as many do not, 502 where it cannot be reached or
-        answers anything else, 504 where it takes too long.
+        What the pool's container answers to `GET /taskset`, see *Direct calls*.
 
         Args:
             pool_id: The id of a pool.
@@ -187,10 +233,7 @@ class ContainersApi:
     def get_task_container_health(self, pool_id: str, task_id: str) -> ContainerHealth:
         """Get the health of a task's container.
 
-        Asks the task's container (its own `container_url`, else the pool's, else the echo
-        target) for `GET /health` and answers its JSON object unchanged. 404 where the container
-        does not have it, 502 where it cannot be reached or answers anything else, 504 where it
-        takes too long.
+        What the task's container answers to `GET /health`, see *Direct calls*.
 
         Args:
             pool_id: The id of a pool.
@@ -207,10 +250,7 @@ class ContainersApi:
     def get_task_container_info(self, pool_id: str, task_id: str) -> ContainerInfo:
         """Get the info of a task's container.
 
-        Asks the task's container (its own `container_url`, else the pool's, else the echo
-        target) for `GET /info` and answers its JSON object unchanged. 404 where the container
-        does not have it, 502 where it cannot be reached or answers anything else, 504 where it
-        takes too long.
+        What the task's container answers to `GET /info`, see *Direct calls*.
 
         Args:
             pool_id: The id of a pool.
@@ -227,10 +267,7 @@ class ContainersApi:
     def get_task_container_metadata(self, pool_id: str, task_id: str) -> ContainerMetadata:
         """Get the metadata of a task's container.
 
-        Asks the task's container (its own `container_url`, else the pool's, else the echo
-        target) for `GET /metadata` and answers its JSON object unchanged. 404 where the
-        container does not have it, 502 where it cannot be reached or answers anything else, 504
-        where it takes too long.
+        What the task's container answers to `GET /metadata`, see *Direct calls*.
 
         Args:
             pool_id: The id of a pool.
@@ -247,10 +284,7 @@ class ContainersApi:
     def get_task_container_program(self, pool_id: str, task_id: str) -> ContainerProgram:
         """Get the program of a task's container.
 
-        Asks the task's container (its own `container_url`, else the pool's container) for `GET
-        /program` and answers its JSON object unchanged. 404 where the container does not have
-        it, as many do not, 502 where it cannot be reached or answers anything else, 504 where
-        it takes too long.
+        What the task's container answers to `GET /program`, see *Direct calls*.
 
         Args:
             pool_id: The id of a pool.
@@ -267,10 +301,7 @@ class ContainersApi:
     def get_task_container_task_info(self, pool_id: str, task_id: str) -> ContainerTaskInfo:
         """Get the task info of a task's container.
 
-        Asks the task's container (its own `container_url`, else the pool's container) for `GET
-        /task_info` and answers its JSON object unchanged. 404 where the container does not have
-        it, as many do not, 502 where it cannot be reached or answers anything else, 504 where
-        it takes too long.
+        What the task's container answers to `GET /task_info`, see *Direct calls*.
 
         Args:
             pool_id: The id of a pool.
@@ -287,10 +318,7 @@ class ContainersApi:
     def get_task_container_taskset(self, pool_id: str, task_id: str) -> ContainerTaskset:
         """Get the taskset of a task's container.
 
-        Asks the task's container (its own `container_url`, else the pool's container) for `GET
-        /taskset` and answers its JSON object unchanged. 404 where the container does not have
-        it, as many do not, 502 where it cannot be reached or answers anything else, 504 where
-        it takes too long.
+        What the task's container answers to `GET /taskset`, see *Direct calls*.
 
         Args:
             pool_id: The id of a pool.

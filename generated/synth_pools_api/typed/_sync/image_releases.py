@@ -1,4 +1,7 @@
-"""The images that a pool's containers are made from, where the server builds them."""
+"""The images that a pool's containers are made from, where the server builds them. ##
+Image releases A server that builds the images of its containers offers them as image
+releases of a pool. Without the feature `image_releases` it lists none, and answers 501
+`not_implemented` to everything else about them."""
 
 from __future__ import annotations
 
@@ -16,7 +19,10 @@ if TYPE_CHECKING:
 
 
 class ImageReleasesApi:
-    """The images that a pool's containers are made from, where the server builds them."""
+    """The images that a pool's containers are made from, where the server builds them. ##
+    Image releases A server that builds the images of its containers offers them as image
+    releases of a pool. Without the feature `image_releases` it lists none, and answers 501
+    `not_implemented` to everything else about them."""
 
     __slots__ = ("_calls",)
 
@@ -68,7 +74,7 @@ class ImageReleasesApi:
     def create_image_release(self, pool_id: str, *, body: ImageReleaseDefinition) -> ImageRelease:
         """Create an image release.
 
-        Publishes an image, or what one is built from. See *Image releases* for what a server
+        Publishes an image, or what one is built from. *Image releases* has what a server
         without them answers.
 
         Args:
@@ -126,8 +132,10 @@ class ImageReleasesApi:
 
         Args:
             pool_id: The id of a pool.
-            prefer: With `return=minimal` (RFC 7240) a list comes once, under `items`; any other
-                text changes nothing.
+            prefer: With `return=minimal` (RFC 7240) a list comes once, under `items`, which clients
+                that read `items` ask for. Later clients look for the list under a name of its own
+                alone, so any other answer holds it a second time, as `pools`, `tasks`, `rollouts`,
+                `artifacts` or `releases`. Any other text changes nothing.
         """
 
         return self._calls.call(

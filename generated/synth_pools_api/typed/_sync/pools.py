@@ -1,4 +1,35 @@
-"""Define, read, change and archive pools."""
+"""Define, read, change and archive pools. ## Pools: states | state | meaning | next |
+moved by | final | |---|---|---|---|---| | `created` | accepted, nothing prepared yet |
+`uploading`, `building`, `active`, `failed`, `archived` | server | no | | `uploading` |
+its source is being uploaded | `building`, `failed`, `archived` | server | no | |
+`building` | its image is being built | `warming`, `failed`, `archived` | server | no |
+| `warming` | its containers are starting | `active`, `paused`, `failed`, `archived` |
+server, `resume_pool` | no | | `active` | admits rollouts | `paused`, `failed`,
+`archived` | server, `resume_pool` | no | | `paused` | admits nothing, what runs goes
+on, what is queued waits | `active`, `warming`, `failed`, `archived` | `pause_pool` | no
+| | `failed` | could not be prepared or kept up; `error` says why | `building`,
+`warming`, `archived` | server | no | | `archived` | deleted; readable, never changes
+again | none | `delete_pool` | yes | | request | `active` | `created`, `uploading`,
+`building`, `warming`, `paused`, `failed` | `archived` | |---|---|---|---| | read the
+pool, its urls, metrics, tasks, rollouts, container | 200 | 200 | 200 | |
+`replace_pool`, `update_pool` | 200 | 200 | 409 `pool_archived` | | `create_task`,
+`update_task`, `patch_task`, `delete_task` | 200, 201 | 200, 201 | 409 `pool_archived` |
+| `create_rollout`, `replay_rollout`, an item of `create_rollout_batch`,
+`execute_pool_container_rollout`, `execute_task_container_rollout` | 200, 202 | 409
+`pool_not_active` | 409 `pool_archived` | | `validate_rollout` | 200, `valid` | 200,
+with `pool_not_active` in `errors` | 200, with `pool_archived` in `errors` | |
+`delete_pool` | 200, archived pool | 200, archived pool | 200, archived pool again | |
+request | `active`, `warming` | `paused` | `failed` | `created`, `uploading`, `building`
+| `archived` | |---|---|---|---|---|---| | `pause_pool` | 200, now `paused` | 200,
+unchanged | 409 `pool_not_active` | 409 `pool_not_active` | 409 `pool_archived` | |
+`resume_pool` | 200, unchanged | 200, now `active` or `warming` | 200, now `warming` |
+409 `pool_not_active` | 409 `pool_archived` | A server that has nothing to prepare
+creates a pool as `active` at once. A server that starts the pool's containers
+(`PoolProcess`) creates it as `warming`. A 409 `pool_not_active` of a `warming` pool
+says `retryable` and carries `Retry-After`. After a restart of the server a pool whose
+containers it starts is `warming` once more, also if it was `active`; a `paused` or
+`failed` one stays so. The queued rollouts of a `paused` or `failed` pool wait until it
+is resumed, and end only by a cancellation."""
 
 from __future__ import annotations
 
@@ -17,7 +48,38 @@ if TYPE_CHECKING:
 
 
 class PoolsApi:
-    """Define, read, change and archive pools."""
+    """Define, read, change and archive pools. ## Pools: states | state | meaning | next |
+    moved by | final | |---|---|---|---|---| | `created` | accepted, nothing prepared yet |
+    `uploading`, `building`, `active`, `failed`, `archived` | server | no | | `uploading` |
+    its source is being uploaded | `building`, `failed`, `archived` | server | no | |
+    `building` | its image is being built | `warming`, `failed`, `archived` | server | no |
+    | `warming` | its containers are starting | `active`, `paused`, `failed`, `archived` |
+    server, `resume_pool` | no | | `active` | admits rollouts | `paused`, `failed`,
+    `archived` | server, `resume_pool` | no | | `paused` | admits nothing, what runs goes
+    on, what is queued waits | `active`, `warming`, `failed`, `archived` | `pause_pool` | no
+    | | `failed` | could not be prepared or kept up; `error` says why | `building`,
+    `warming`, `archived` | server | no | | `archived` | deleted; readable, never changes
+    again | none | `delete_pool` | yes | | request | `active` | `created`, `uploading`,
+    `building`, `warming`, `paused`, `failed` | `archived` | |---|---|---|---| | read the
+    pool, its urls, metrics, tasks, rollouts, container | 200 | 200 | 200 | |
+    `replace_pool`, `update_pool` | 200 | 200 | 409 `pool_archived` | | `create_task`,
+    `update_task`, `patch_task`, `delete_task` | 200, 201 | 200, 201 | 409 `pool_archived` |
+    | `create_rollout`, `replay_rollout`, an item of `create_rollout_batch`,
+    `execute_pool_container_rollout`, `execute_task_container_rollout` | 200, 202 | 409
+    `pool_not_active` | 409 `pool_archived` | | `validate_rollout` | 200, `valid` | 200,
+    with `pool_not_active` in `errors` | 200, with `pool_archived` in `errors` | |
+    `delete_pool` | 200, archived pool | 200, archived pool | 200, archived pool again | |
+    request | `active`, `warming` | `paused` | `failed` | `created`, `uploading`, `building`
+    | `archived` | |---|---|---|---|---|---| | `pause_pool` | 200, now `paused` | 200,
+    unchanged | 409 `pool_not_active` | 409 `pool_not_active` | 409 `pool_archived` | |
+    `resume_pool` | 200, unchanged | 200, now `active` or `warming` | 200, now `warming` |
+    409 `pool_not_active` | 409 `pool_archived` | A server that has nothing to prepare
+    creates a pool as `active` at once. A server that starts the pool's containers
+    (`PoolProcess`) creates it as `warming`. A 409 `pool_not_active` of a `warming` pool
+    says `retryable` and carries `Retry-After`. After a restart of the server a pool whose
+    containers it starts is `warming` once more, also if it was `active`; a `paused` or
+    `failed` one stays so. The queued rollouts of a `paused` or `failed` pool wait until it
+    is resumed, and end only by a cancellation."""
 
     __slots__ = ("_calls",)
 
@@ -27,14 +89,15 @@ class PoolsApi:
     def create_pool(self, *, body: PoolDefinition) -> Pool:
         """Create a pool.
 
-        Only `name` is needed. A pool without `container_url` runs the built-in echo target
-        where the server has one. Tasks that are named in `tasks` are created with the pool, all
+        Every field is optional. Tasks that are named in `tasks` are created with the pool, all
         or none. Unknown fields are kept and answered as they were sent.
 
         Args:
             body: A whole pool as the caller defines it, to create or replace it. Null is the same
                 as not given. Unknown fields are kept; `status`, `state`, `created_at`, `updated_at`
-                and `archived_at` belong to the server and are ignored.
+                and `archived_at` belong to the server and are ignored. Older and newer clients
+                spell some fields differently (`target` and `backend`, `config` and `pool_config`,
+                `metadata` and `pool_metadata`): both spellings are accepted, and both are answered.
         """
         from ...models.pool_definition import PoolDefinition
 
@@ -48,9 +111,11 @@ class PoolsApi:
     def delete_pool(self, pool_id: str) -> Pool:
         """Archive a pool.
 
-        Archives the pool, which is final: its rollouts that have not ended are cancelled, no
-        rollout is admitted any more, its data stays readable and its id taken. Repeating it
-        answers the same pool again.
+        Archives the pool, which is final. Its rollouts that have not ended are cancelled, and
+        no rollout is admitted any more. Its data stays readable, because rollouts must stay so.
+        Its id stays taken for ever: a creation with it is 409 `pool_exists`, whose message says
+        that the pool is archived. Repeating it is no error and answers the same pool again, so
+        that it can be retried.
 
         Args:
             pool_id: The id of a pool.
@@ -111,12 +176,15 @@ class PoolsApi:
         `archived`.
 
         Args:
-            state: Only items in this state. Any text: one that is no state answers an empty page.
+            state: Only items in exactly this state. Any text: a state that no item has answers an
+                empty page.
             limit: The most items that the page may hold.
-            cursor: The `next_cursor` of the page before. Any text: one that this server did not
-                issue answers an empty last page.
-            prefer: With `return=minimal` (RFC 7240) a list comes once, under `items`; any other
-                text changes nothing.
+            cursor: The `next_cursor` of the page before, an opaque string. Any text: one that this
+                server did not issue answers an empty last page.
+            prefer: With `return=minimal` (RFC 7240) a list comes once, under `items`, which clients
+                that read `items` ask for. Later clients look for the list under a name of its own
+                alone, so any other answer holds it a second time, as `pools`, `tasks`, `rollouts`,
+                `artifacts` or `releases`. Any other text changes nothing.
         """
 
         return self._calls.call(
@@ -156,7 +224,9 @@ class PoolsApi:
             pool_id: The id of a pool.
             body: A whole pool as the caller defines it, to create or replace it. Null is the same
                 as not given. Unknown fields are kept; `status`, `state`, `created_at`, `updated_at`
-                and `archived_at` belong to the server and are ignored.
+                and `archived_at` belong to the server and are ignored. Older and newer clients
+                spell some fields differently (`target` and `backend`, `config` and `pool_config`,
+                `metadata` and `pool_metadata`): both spellings are accepted, and both are answered.
         """
         from ...models.pool_definition import PoolDefinition
 

@@ -15,7 +15,7 @@ from synth_pools import AsyncContainerPoolsClient, PoolTarget, RequestValidation
 from synth_pools.types import PoolDefinitionDict, PoolPatchDict, RolloutRequestDict
 from synth_pools_api.operations import OPERATIONS
 from synth_pools_api.requests import PlainRequest
-from tests.support.document import SCHEMAS
+from tests.support.document import EXAMPLES, SCHEMAS
 from tests.support.recording import RecordingServer
 from tests.support.surface import P
 
@@ -87,8 +87,8 @@ async def test_other_dictionaries_are_sent_as_ever(
 async def test_an_answer_can_be_put_back_without_a_word(
     server: RecordingServer, client: AsyncContainerPoolsClient, caplog: pytest.LogCaptureFixture
 ) -> None:
-    await client.replace_pool(P, SCHEMAS["Pool"]["examples"][0])
-    await client.update_task(P, "t", SCHEMAS["Task"]["examples"][0])
+    await client.replace_pool(P, EXAMPLES["Pool"][0])
+    await client.update_task(P, "t", EXAMPLES["Task"][0])
     await client.create_pool({1: 2, "": 3, "x" * 100_000: 4})  # type: ignore[dict-item]
     assert not warnings(caplog)
 

@@ -18,7 +18,7 @@ from synth_pools import ContainerPoolsClient, PoolTarget, RequestValidationError
 from synth_pools.types import PoolDefinitionDict, PoolPatchDict, RolloutRequestDict
 from synth_pools_api.operations import OPERATIONS
 from synth_pools_api.requests import PlainRequest
-from tests.support.document import SCHEMAS
+from tests.support.document import EXAMPLES, SCHEMAS
 from tests.support.recording import RecordingServer
 from tests.support.surface import P
 
@@ -90,8 +90,8 @@ def test_other_dictionaries_are_sent_as_ever(
 def test_an_answer_can_be_put_back_without_a_word(
     server: RecordingServer, client: ContainerPoolsClient, caplog: pytest.LogCaptureFixture
 ) -> None:
-    client.replace_pool(P, SCHEMAS["Pool"]["examples"][0])
-    client.update_task(P, "t", SCHEMAS["Task"]["examples"][0])
+    client.replace_pool(P, EXAMPLES["Pool"][0])
+    client.update_task(P, "t", EXAMPLES["Task"][0])
     client.create_pool({1: 2, "": 3, "x" * 100_000: 4})  # type: ignore[dict-item]
     assert not warnings(caplog)
 

@@ -1,0 +1,85 @@
+"""Texts of openapi.yaml: short where everybody reads, each link to a title that is there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from synth_pools.contract.changes.source import iter_parts, kind_of
+from tests.support.document import OPERATIONS, SCHEMAS, SPEC
+
+_MOST_WORDS = 900
+_TITLE = re.compile(r"^## (.+)$", re.MULTILINE)
+# A text in single asterisks: a link to a title, or, before a full stop, the subject of a paragraph.
+_LINK = re.compile(r"(?<!\*)\*([A-Z][^*\n]*(?:\n[^*\n]+)?)\*(?!\*)")
+_CODE = re.compile(r"`[^`]*`")
+
+
+def texts() -> Iterator[tuple[str, str]]:
+    """Iterate over every description and summary, with where it stands."""
+    for pointer, node in iter_parts(SPEC):
+        told = isinstance(node, str) and pointer[-1] in ("description", "summary")
+        if told and kind_of(pointer[:-1]) == "object":
+            yield ".".join(str(step) for step in pointer), node
+
+
+def lines_outside_tables(text: str) -> list[str]:
+    return [line for line in text.splitlines() if not line.strip().startswith("|")]
+
+
+def titles_of_tags() -> list[str]:
+    return [title for tag in SPEC["tags"] for title in _TITLE.findall(tag["description"])]
+
+
+def titles() -> list[str]:
+    return [*_TITLE.findall(SPEC["info"]["description"]), *titles_of_tags()]
+
+
+def test_what_everybody_reads_is_short() -> None:
+    words = " ".join(lines_outside_tables(SPEC["info"]["description"])).split()
+    assert len(words) <= _MOST_WORDS, f"{len(words)} words: move what concerns one tag or operation"
+
+
+def test_no_title_is_there_twice() -> None:
+    found = titles()
+    assert len(found) == len(set(found)) > 15
+
+
+def test_every_link_leads_to_a_title() -> None:
+    known = set(titles())
+    for where, text in texts():
+        for found in _LINK.findall(_CODE.sub("", text)):
+            link = " ".join(found.split())
+            if link.endswith("."):
+                continue
+            assert link in known or link == "Retryable", f"{where}: no title is called {link!r}"
+    # Outside of a tag's own operations a title is found through the table at the beginning.
+    table = [line for line in SPEC["info"]["description"].splitlines() if line.startswith("| `")]
+    indexed = {title for line in table for title in _LINK.findall(line)}
+    assert set(titles_of_tags()) <= indexed
+
+
+def test_no_text_leads_above_or_below() -> None:
+    """Renderers put each text in a place of its own."""
+    for where, text in texts():
+        assert not re.search(r"\b(see|\*) (above|below)\b", text), where
+
+
+def test_a_name_in_backticks_that_looks_like_one_of_ours_is_one() -> None:
+    parameters = {node["name"] for node in SPEC["components"]["parameters"].values()}
+    names = set(SCHEMAS) | set(OPERATIONS) | parameters
+    for where, text in texts():
+        for name in re.findall(r"`([A-Z][a-z]+(?:[A-Z][a-z]+)+)`", text):
+            assert name in names, f"{where}: nothing is called {name}"
+
+
+def test_a_text_is_written_once() -> None:
+    """A rule stands where it is looked for; elsewhere is the name of the operation or schema."""
+    seen: dict[str, str] = {}
+    for where, text in texts():
+        if not where.startswith("paths.") or ".responses." in where:
+            continue
+        if len(text.split()) > 12:
+            said = " ".join(text.split())
+            assert said not in seen, f"{where} repeats {seen[said]}"
+            seen[said] = where
