@@ -57,7 +57,7 @@ async def test_an_authority_of_ones_own(tls: TlsBackend, supplied: ModuleType) -
         async with client_of(tls.url, http) as client:
             await run_a_rollout(client)
         assert not http.is_closed, "it was handed in"
-        assert (await http.get(tls.url)).status_code == 404
+        assert (await http.get(f"{tls.url}/nothing")).status_code == 404
 
 
 async def test_a_server_that_nobody_vouches_for_is_not_spoken_to(tls: TlsBackend) -> None:

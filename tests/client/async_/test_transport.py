@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import resource
 from collections.abc import Iterator
 from types import ModuleType
@@ -63,16 +62,6 @@ async def test_calls_use_one_connection_after_all_that_can_go_wrong(
     for _ in range(20):
         await view.get_pool(P)
     assert server.connections == 1
-
-
-async def test_the_programs_own_random_numbers_are_left_alone(
-    server: FaultServer, client: AsyncContainerPoolsClient
-) -> None:
-    server.play([faults.answer({}, 503), faults.answer()])
-    random.seed(7)
-    await client.get_pool(P)
-    assert len(server.requests) == 2
-    assert random.random() == random.Random(7).random()
 
 
 async def test_a_callers_own_client_sends_all_attempts_and_stays_open(
