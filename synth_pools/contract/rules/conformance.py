@@ -52,7 +52,7 @@ def check_conformance(
     origins = exchange.header("access-control-allow-origin")
     yield RuleResult(
         "schema.origins",
-        Column.AUTH,
+        Column.SCHEMA,
         _ORIGINS,
         "no header access-control-allow-origin",
         None if origins is None else f"access-control-allow-origin: {origins}",

@@ -179,13 +179,13 @@ def pool_events_heartbeat(ctx: Context) -> None:
 
 
 @scenario(
-    "pool_logs",
+    "pool_logs.empty",
     "get_pool_logs",
     "a pool without processes has no lines, before and after it is archived",
     _LOGS,
     needs="pool_logs",
 )
-def pool_logs(ctx: Context) -> None:
+def pool_logs_empty(ctx: Context) -> None:
     pool_id = ctx.resources.pool()
     for status in ("active", "archived"):
         page = ctx.require(200, _LOGS, {"pool_id": pool_id})

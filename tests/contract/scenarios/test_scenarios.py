@@ -21,7 +21,7 @@ def test_every_operation_has_its_scenarios() -> None:
 
 def test_ids_are_subject_and_claim() -> None:
     for one in all_scenarios():
-        assert re.fullmatch(r"[a-z]+\.[a-z_]+", one.id)
+        assert re.fullmatch(r"[a-z]+(_[a-z]+)*\.[a-z]+(_[a-z]+)*", one.id)
         assert one.play.__name__ == one.id.replace(".", "_")
 
 
