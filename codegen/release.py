@@ -29,6 +29,7 @@ _VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)")
 # Where the version of the package stands, on a line of its own.
 _NAMED_IN = ("pyproject.toml", "synth_pools/_version.py")
 _VERSION_LINE = re.compile(r'^((?:__version__|version) = )".*"$', re.MULTILINE)
+_RAISED = re.compile(r"[\w.]*(?:Error|Exception): ")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -122,8 +123,11 @@ def _build(root: Path, version: str) -> str:
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=300)
     name = f"dist/synth_pools-{version}-py3-none-any.whl"
     if done.returncode != 0 or not (root / name).is_file():
-        last = (done.stderr.strip().splitlines() or ["no wheel"])[-1]
-        raise CodegenError(f"the wheel could not be built: {last}")
+        lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+        # pip ends with advice; the last exception that it quotes is what went wrong.
+        raised = [line for line in lines if _RAISED.match(line)]
+        why = (raised or lines or ["no wheel"])[-1]
+        raise CodegenError(f"the wheel could not be built: {why}")
     return name
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -14,14 +15,15 @@ from synth_pools.contract.changes.source import read_openapi_file
 
 REPO = Path(__file__).parents[2]
 DAY = datetime.date(2026, 12, 1)
+PROJECT = tomllib.loads((REPO / "pyproject.toml").read_text())
 NEEDED = (
     "CHANGELOG.md",
     "LICENSE",
     "README.md",
-    "container.openapi.yaml",
-    "openapi.yaml",
     "pyproject.toml",
     ".gitignore",
+    # What the wheel has from elsewhere.
+    *PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"],
 )
 
 
@@ -42,6 +44,7 @@ def git(root: Path, *arguments: str) -> str:
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A repository with as much in it as a release reads, everything committed."""
     for name in NEEDED:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
         shutil.copy(REPO / name, tmp_path / name)
     shutil.copytree(REPO / "api/reconstructed", tmp_path / "api/reconstructed")
     (tmp_path / "docs").mkdir()
@@ -107,11 +110,21 @@ def test_changes_are_committed_first(root: Path) -> None:
         release.release(root, "9.1.0", DAY)
 
 
-def test_a_wheel_that_cannot_be_built_leaves_everything_as_it_was(root: Path) -> None:
-    project = (root / "pyproject.toml").read_text()
-    (root / "pyproject.toml").write_text(project.replace("hatchling.build", "nothing.build"))
+@pytest.mark.parametrize(
+    ("old", "new", "why"),
+    [
+        ("hatchling.build", "nothing.build", "No module named 'nothing'"),
+        ('"examples/demo.py" =', '"gone.py" =', "Forced include not found"),
+    ],
+)
+def test_a_wheel_that_cannot_be_built_leaves_everything_as_it_was(
+    root: Path, old: str, new: str, why: str
+) -> None:
+    text = (root / "pyproject.toml").read_text()
+    assert old in text
+    (root / "pyproject.toml").write_text(text.replace(old, new))
     git(root, "commit", "--quiet", "--all", "--message", "Break the build")
-    with pytest.raises(CodegenError, match="the wheel could not be built"):
+    with pytest.raises(CodegenError, match=f"the wheel could not be built: .*{why}"):
         release.release(root, "9.1.0", DAY)
     assert git(root, "status", "--porcelain") == ""
     assert git(root, "tag", "--list") == ""
