@@ -41,7 +41,7 @@ ensure_resource_availability.enabled = false
 
 # It takes the fields of a message for those of an event, which is the JSON in one of them.
 [[operations]]
-include-operation-id = ["stream_rollout_events", "stream_global_rollout_events"]
+include-operation-id-regex = "^stream_"
 
 [operations.checks]
 response_schema_conformance.enabled = false
