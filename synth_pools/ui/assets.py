@@ -59,7 +59,9 @@ def load_assets(about: Mapping[str, str]) -> dict[str, Asset]:
         about: What the page is told with its first file: the contents of its `meta` elements by
             their names.
     """
-    assets = {name: Asset(name, content) for name, content in _files(files(__package__) / "page")}
+    assets = {
+        name: Asset(name, content) for name, content in _files(files("synth_pools.ui") / "page")
+    }
     own = [name for name in assets if name.endswith(".js") and "/" not in name]
     modules = {name: assets.pop(name).content.decode("utf-8") for name in own}
     assets[_ENTRY] = Asset(_ENTRY, joined(modules).encode("utf-8"))

@@ -28,12 +28,15 @@ class Keys(Protocol):
 
     def name_of(self, candidate: bytes) -> str | None:
         """Return the name of a key; None if it is unknown."""
+        ...
 
     def session_secret(self, name: str) -> bytes | None:
         """Return the secret that signs sessions of a key; None if there is no such key."""
+        ...
 
     def first_name(self) -> str:
         """Return the name of the key that a log-in by link stands for."""
+        ...
 
 
 class OneKey:

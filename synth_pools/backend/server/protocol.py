@@ -132,7 +132,7 @@ class Connection(H11Protocol):
         """Begin to answer a request that came whole, as uvicorn does with what h11 has read."""
         raw_path, _, query_string = head.target.partition(b"?")
         self.headers = head.fields
-        self.scope = {
+        scope: Any = {
             "type": "http",
             "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
             "http_version": "1.1",
@@ -147,8 +147,9 @@ class Connection(H11Protocol):
             "headers": head.fields,
             "state": self.app_state.copy(),
         }
+        self.scope = scope
         self.cycle = PlainCycle(
-            scope=self.scope,
+            scope=scope,
             conn=self.conn,
             transport=self.transport,
             flow=self.flow,
@@ -162,7 +163,8 @@ class Connection(H11Protocol):
         self.cycle.body += body
         self.cycle.more_body = False
         self.cycle.message_event.set()
-        task = self.loop.create_task(self.cycle.run_asgi(self.app))
+        app: Any = self.app
+        task = self.loop.create_task(self.cycle.run_asgi(app))
         task.add_done_callback(self.tasks.discard)
         self.tasks.add(task)
         self._begin()

@@ -72,16 +72,20 @@ class EventLog(Protocol):
     @property
     def subject(self) -> Subject:
         """The subject of the events."""
+        ...
 
     @property
     def selection(self) -> str:
         """The selection of them: two logs of one subject and selection give the same pieces."""
+        ...
 
     def read_piece(self, db: Connection, position: int) -> Piece | None:
         """Return events after a position, or None where there are none; 404 if all is gone."""
+        ...
 
     def has_ended(self, db: Connection) -> bool:
         """Return True if nothing can follow what is there."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,7 +67,9 @@ def read_ledger(text: str | None = None) -> dict[str, LedgerEntry]:
         LedgerError: A line is not in its form, or a sentence has two entries.
     """
     if text is None:
-        text = files(__package__).joinpath("ledger.txt").read_text(encoding="utf-8")
+        text = (
+            files("synth_pools.contract.clauses").joinpath("ledger.txt").read_text(encoding="utf-8")
+        )
     found: dict[str, LedgerEntry] = {}
     above: tuple[Standing, str] | None = None
     for number, line in enumerate(text.splitlines(), 1):

@@ -50,7 +50,7 @@ def events_from_queue(ctx: Context) -> None:
             held.release(blocker)  # noqa: B023 - it is called before the next turn
 
         calls: list[Any] = [lambda way=way: follow(way) for way in ways]
-        followed = together(ctx, [*calls, release], limit + 10.0)[:2]
+        followed: list[Any] = together(ctx, [*calls, release], limit + 10.0)[:2]
         for way, stream in zip(ways, followed, strict=True):
             if stream is None:
                 continue

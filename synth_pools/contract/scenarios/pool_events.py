@@ -114,8 +114,8 @@ def pool_events_pages(ctx: Context) -> None:
     for limit in (1, len(whole), 1000):
         query: dict[str, Any] = {"format": "json", "limit": limit}
         found: list[Any] = []
+        page = ctx.require(200, _STREAM, {"pool_id": pool_id}, query=query)
         for _ in range(len(whole) + 2):
-            page = ctx.require(200, _STREAM, {"pool_id": pool_id}, query=query)
             events = page.at("events")
             events = events if isinstance(events, list) else []
             _expect(ctx, f"at most {limit} events", len(events) <= limit, page)
@@ -126,6 +126,7 @@ def pool_events_pages(ctx: Context) -> None:
             if ended:
                 break
             query = {**query, "cursor": page.at("next_cursor")}
+            page = ctx.require(200, _STREAM, {"pool_id": pool_id}, query=query)
         ctx.expect.equal(_STREAM, "the events of all pages", whole, found, page)
 
 
