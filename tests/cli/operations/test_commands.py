@@ -346,4 +346,6 @@ def test_the_example_of_a_command_runs(
         expected = (ExitStatus.NOT_FOUND, "404 not_found: The container does not have")
     status, told = expected
     assert (done.returncode, told in done.stderr) == (status, True), done.stderr
-    assert told or not done.stderr
+    # Other tests of this backend may have left more than one page.
+    more = row.name == "list" and done.stderr.startswith("There is more: ")
+    assert told or more or not done.stderr
