@@ -177,7 +177,7 @@ def artifacts_inline(ctx: Context) -> None:
     "download_url is where the bytes are, always as application/octet-stream; a path that the "
     "rollout does not have is 404 artifact_not_found with those that it has in details.artifacts",
     _ONE,
-    *_LISTS,
+    _LISTS[1],
     needs="containers",
 )
 def artifacts_downloads(ctx: Context) -> None:

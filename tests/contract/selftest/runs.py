@@ -22,8 +22,8 @@ KEY = "selftest-key-0123456789"
 OTHER_KEY = "selftest-key-of-others-0123456789"
 # What takes most of a run's time; what is left is contact, access and the scenarios.
 _OTHERS = ("schema", "client", "model")
-# Waits for 15 seconds of silence.
-_WAITING = ("events.heartbeat",)
+# Wait for 15 seconds of silence.
+_WAITING = ("events.heartbeat", "pool_events.heartbeat")
 # A scenario that speaks about more operations than these sends hundreds of requests.
 _FEW = 20
 # Faults in the code of the second backend: no proxy is in the way.
