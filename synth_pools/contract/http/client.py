@@ -236,7 +236,7 @@ class HttpClient:
         def take(response: httpx.Response, deadline: float) -> tuple[bytes, str | None]:
             nonlocal ended, reader
             # An attempt of which the server was busy leaves nothing behind.
-            reader = SseReader()
+            reader, ended = SseReader(), False
             parts: list[bytes] = []
             size = 0
             for chunk in response.iter_bytes():

@@ -110,6 +110,22 @@ def test_a_stream_is_left_when_enough_was_seen() -> None:
     assert len(stream.reader.messages) >= 2
 
 
+def test_a_stream_that_a_busy_server_refused_first_has_not_ended() -> None:
+    refuse, refused = _busy_once(), threading.Semaphore(2)
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        (refuse if refused.acquire(blocking=False) else _drip)(handler)
+
+    with _server(answer) as http:
+        stream = http.stream(
+            "stream_global_rollout_events",
+            {"rollout_id": "x"},
+            until=lambda reader: bool(reader.messages),
+        )
+    assert stream.exchange.status == 200
+    assert not stream.ended
+
+
 def test_no_answer_is_told_as_such() -> None:
     with _server(_hang_up) as http:
         answer = http.call("get_queue_status")
