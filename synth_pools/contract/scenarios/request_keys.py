@@ -128,12 +128,14 @@ def keys_misspelt(ctx: Context) -> None:
     ctx.expect.equal("create_rollout", "what was created", [], listed.at("items"), listed)
 
 
-def _misspelt(name: str) -> tuple[str, str]:
-    """Return two of the ways in which a key is misspelt; all of them come up among the 20."""
+def _misspelt(name: str) -> list[str]:
+    """Return three of the ways in which a key is misspelt; all of them come up among the 20."""
     words = name.split("_")
     camel = words[0] + "".join(word.title() for word in words[1:])
     ways = (name[:-1], f"{name}s", name.upper(), camel, f" {name}", name.replace("_", "-"))
-    return ways[len(name) % 6], ways[(len(name) + 2) % 6]
+    first = len(name) % 6
+    # A single word is the same in camel case and with hyphens.
+    return [way for way in (*ways[first:], *ways[:first]) if way != name][:3]
 
 
 @scenario(
