@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import threading
 import uuid
 from collections.abc import Callable, Sequence
@@ -280,6 +281,11 @@ def test_kinship_is_never_told_by_the_number_alone(
     )
     try:
         started = psutil.Process(process.pid).create_time()
+        # Its environment is there a moment after the program has been started.
+        give_up = time.monotonic() + 60
+        while not psutil.Process(process.pid).environ():
+            assert time.monotonic() < give_up
+            time.sleep(0.01)
         if not readable:
             monkeypatch.setattr(psutil.Process, "environ", _unreadable)
 
