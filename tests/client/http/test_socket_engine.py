@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -19,7 +20,7 @@ from synth_pools import (
 )
 from synth_pools._client._sync import connections
 from synth_pools._client.http.messages import ExchangeError, PoolLimits
-from synth_pools._client.http.sync_.socket_connection import Connection
+from synth_pools._client.http.sync_.socket_connection import Connection, _readiness
 from synth_pools._client.http.sync_.socket_engine import SocketEngine
 from tests.support import faults
 from tests.support.fault_server import FaultServer
@@ -121,6 +122,22 @@ def test_what_was_not_taken_was_sent_in_part() -> None:
 
 def interrupt(*_: object) -> None:
     raise KeyboardInterrupt
+
+
+def test_a_wait_lasts_as_long_as_it_may() -> None:
+    """One that ends a moment early is taken for the end of another limit than the call's own."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                theirs.send(b"x" * 65_536)
+        wait = _readiness(theirs)
+        for seconds in (0.0009, 0.0019, 0.0105):
+            begun = time.monotonic()
+            with pytest.raises(TimeoutError):
+                wait(seconds, True)
+            assert time.monotonic() - begun >= seconds
 
 
 @pytest.mark.parametrize("step", ["open", "write", "read_head", "read_at_once"])

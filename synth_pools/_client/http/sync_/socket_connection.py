@@ -8,6 +8,7 @@ the system for the whole exchange.
 from __future__ import annotations
 
 import io
+import math
 import re
 import select
 import socket
@@ -352,7 +353,7 @@ def _readiness(raw: socket.socket) -> Callable[[float | None, bool], tuple[bool,
 
     def wait(seconds: float | None, writing: bool) -> tuple[bool, bool]:
         poll = both if writing else reading
-        events = poll.poll(None if seconds is None else max(0, int(seconds * 1000)))
+        events = poll.poll(None if seconds is None else max(0, math.ceil(seconds * 1000)))
         if not events:
             if writing:
                 raise TimeoutError
