@@ -14,7 +14,7 @@ from collections.abc import AsyncGenerator, Iterator
 
 from ..domain.errors import ApiError
 from ..storage.database import Database, Row
-from ..storage.event_logs import EventLog, Piece, Subject
+from ..storage.event_logs import ENOUGH_BYTES, EventLog, Piece, Subject
 from ..storage.events import HEARTBEAT
 from .end_waiters import EndWaiter, EndWaiters
 
@@ -34,8 +34,6 @@ class _Readers:
 
     def __init__(self) -> None:
         self.waiting: dict[asyncio.Event, None] = {}
-        # Up to which position somebody has read; what ends there may be shared though it is short.
-        self.furthest = 0
         # Where there was nothing to read since the last change.
         self.empty_at: int | None = None
         self._has_changed = False
@@ -118,21 +116,31 @@ class RolloutNotifier:
         self.notify(rollout["id"], rollout["pool_id"])
         self._end_waiters.hand_out(rollout)
 
-    def shared(self, log: EventLog, position: int, furthest: int) -> Piece | None:
-        """Return what another reader has read after a position.
+    def shared(self, log: EventLog, position: int) -> Piece | None:
+        """Return what other readers have read after a position, as one piece.
 
         Args:
             log: The log.
             position: The position that the reader has come to.
-            furthest: The position that any has come to: a piece that ends earlier and is short is
-                no use, since there is more to be read at once by now.
         """
-        place = (log.subject, log.selection, position)
-        piece = self._pieces.get(place)
-        if piece is None or not (piece.is_full or piece.end >= furthest):
-            return None
-        self._pieces.move_to_end(place)
-        return piece
+        found: list[Piece] = []
+        size = 0
+        while True:
+            place = (log.subject, log.selection, position)
+            piece = self._pieces.get(place)
+            if piece is None:
+                break
+            self._pieces.move_to_end(place)
+            found.append(piece)
+            size += len(piece.data)
+            position = piece.end
+            if piece.is_full or piece.is_last or size >= ENOUGH_BYTES:
+                break
+        if len(found) < 2:
+            return found[0] if found else None
+        last = found[-1]
+        is_full = last.is_full or size >= ENOUGH_BYTES
+        return Piece(b"".join(each.data for each in found), last.end, is_full, last.is_last)
 
     def share(self, log: EventLog, position: int, piece: Piece) -> None:
         """Keep a piece for other readers; the one that was not used for longest goes."""
@@ -175,7 +183,7 @@ async def follow_events(
             yield opening
         while True:
             changed.clear()
-            piece = notifier.shared(log, position, readers.furthest)
+            piece = notifier.shared(log, position)
             if piece is None and readers.empty_at != position:
                 try:
                     with database.reading() as db:
@@ -187,7 +195,6 @@ async def follow_events(
                     # response.
                     return
                 if piece is not None:
-                    readers.furthest = max(readers.furthest, piece.end)
                     notifier.share(log, position, piece)
                 elif has_ended:
                     return

@@ -19,7 +19,7 @@ from .rollouts import FINAL, find_head
 
 # Of one piece of a stream: so much is read and encoded before others have their turn.
 _MOST_EVENTS = 200
-_ENOUGH_BYTES = 64 * 1024
+ENOUGH_BYTES = 64 * 1024
 # Of events that are not selected, which cost less.
 _MOST_LOOKED_AT = 2_000
 
@@ -283,9 +283,7 @@ def _piece(
             messages.append(event.encode(stream_id(event, end)))
             size += len(messages[-1])
             is_last = position_id is None and event.type in events.TERMINAL
-        is_full = (
-            len(messages) >= _MOST_EVENTS or size >= _ENOUGH_BYTES or number >= _MOST_LOOKED_AT
-        )
+        is_full = len(messages) >= _MOST_EVENTS or size >= ENOUGH_BYTES or number >= _MOST_LOOKED_AT
         if is_full or is_last:
             break
     if not number:
