@@ -219,8 +219,8 @@ def _configuration(settings: EngineSettings) -> dict[str, Any]:
     for name in ("examples", "coverage", "fuzzing"):
         phases[name]["extra-data-sources"] = {"responses": False}
     phases["stateful"] |= {"max-steps": settings.steps, "inference": {"algorithms": []}}
-    accepted = ["2xx", "304", "401", "403", "404", "409", "416", "429", "5xx"]
-    refused = ["400", "401", "403", "404", "405", "409", "413", "415", "422", "429", "5xx"]
+    accepted = ["2xx", "304", "401", "403", "404", "409", "416", "429", "431", "5xx"]
+    refused = ["400", "401", "403", "404", "405", "409", "413", "415", "422", "429", "431", "5xx"]
     access = settings.access
     way: dict[str, Any] = {
         "headers": dict(access.headers),

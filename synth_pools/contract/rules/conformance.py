@@ -25,6 +25,9 @@ _ERRORS = Clause(
     "Errors",
     "every answer of 400 or more has a JSON body, an ErrorBody, and the header x-request-id",
 )
+# Answers of a server that has not looked for the operation: with another method, or so long a head
+# that it is read no further. The document's table of codes has 431 for all.
+_BEFORE_ROUTING = frozenset({405, 431})
 _RETRY = Clause("Errors", "429 and 503 carry Retry-After")
 _CODES = Clause("Errors", "error.code has the status of its row, and retryable is what it says")
 _ORIGINS = Clause("Errors", "no answer allows other origins to read it")
@@ -60,7 +63,7 @@ def check_conformance(
     )
     if status >= 400:
         yield from _error_rules(document, exchange, status)
-    if operation is None or status == 405:
+    if operation is None or status in _BEFORE_ROUTING:
         return
     response = operation.response(status)
     yield _status(operation, exchange, status, response)

@@ -69,6 +69,9 @@ def test_media_type_and_headers() -> None:
     assert complaints(nameless) == {"schema.headers"}
     busy = answered("GET", "/v1/pools/p", 429, {"detail": "later"})
     assert complaints(busy) == {"schema.retry_after"}
+    # Whoever refuses a head that is too long need not know which operation it would have been.
+    assert complaints(answered("GET", "/v1/pools/p", 431, {"detail": "too long"})) == set()
+    assert complaints(answered("GET", "/v1/pools/p", 431, b"{")) == {"schema.error_body"}
     refused = answered("TRACE", "/v1/pools/p", 405, {"detail": "no"})
     assert complaints(refused) == {"schema.allow"}
 

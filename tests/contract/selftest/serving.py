@@ -44,7 +44,7 @@ def _with_small_limits() -> Iterator[str]:
         max_body_bytes=256 * 1024,
         max_depth=50,
         max_page_items=10,
-        max_header_bytes=32 * 1024,
+        max_header_bytes=8 * 1024,
         max_streams_per_rollout=4,
         max_event_bytes=4 * 1024,
     )
