@@ -6,7 +6,7 @@ import contextlib
 
 import click
 
-from synth_pools.cli.connection import ServiceOptions, connection_options
+from synth_pools.cli.access.connection import ServiceOptions, connection_options
 
 _PROGRAM = "synth-pools"
 _VARIABLE = "_SYNTH_POOLS_COMPLETE"

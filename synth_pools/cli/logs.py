@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from synth_pools.cli import output
-from synth_pools.cli.connection import ServiceOptions, connection_options
+from synth_pools.cli.access.connection import ServiceOptions, connection_options
 from synth_pools.cli.operations.commands import complete_places
 
 

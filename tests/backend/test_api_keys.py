@@ -16,8 +16,8 @@ from synth_pools.backend.api_keys import KeyRing, read_keys_file
 from synth_pools.backend.errors import BadOptionError
 from synth_pools.backend.settings import Secret, Settings
 from synth_pools.local import LocalBackend
-from tests.cli.test_serve import run
-from tests.cli.test_serve import serve as serve_command
+from tests.cli.local.test_serve import run
+from tests.cli.local.test_serve import serve as serve_command
 from tests.support.backend_server import eventually
 
 

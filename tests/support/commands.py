@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from synth_pools.cli.serve import serve
+from synth_pools.cli.local.serve import serve
 
 _SECONDS = 60.0
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from synth_pools.cli.connection import ServiceOptions, connection_options
+from synth_pools.cli.access.connection import ServiceOptions, connection_options
 from synth_pools.cli.failures import CommandError, ExitStatus, told_errors
 from synth_pools.cli.fleet.results import ResultFile, RunRequests, parse_seeds, read_rows
 from synth_pools.cli.fleet.summary import RunSummary

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from synth_pools.cli import output
-from synth_pools.cli.connection import ServiceOptions, connection_options
+from synth_pools.cli.access.connection import ServiceOptions, connection_options
 from synth_pools.cli.failures import CommandError, ExitStatus
 from synth_pools.cli.operations.commands import complete_places, event_line
 

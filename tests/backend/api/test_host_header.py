@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from synth_pools.local import LocalBackend
-from tests.cli.test_serve import run
-from tests.cli.test_serve import serve as serve_command
+from tests.cli.local.test_serve import run
+from tests.cli.local.test_serve import serve as serve_command
 from tests.support.backend_server import Server
 
 

@@ -14,7 +14,7 @@ import pytest
 from synth_pools.backend.containers.credentials import container_key, mask_key
 from synth_pools.backend.rollouts import attempts
 from synth_pools.backend.settings import Secret, Settings
-from tests.cli.test_serve import serve as serve_command
+from tests.cli.local.test_serve import serve as serve_command
 from tests.support.backend_server import Server, eventually, serve
 from tests.support.containers import OddContainer, Seen, http, odd_container
 

@@ -18,7 +18,7 @@ import pytest
 
 from synth_pools.backend.storage.database import FILE_NAME
 from synth_pools.local import LocalBackend
-from tests.cli.test_serve import serve as serve_command
+from tests.cli.local.test_serve import serve as serve_command
 from tests.support.backend_server import Server, serve
 from tests.support.container_process import ROOT
 from tests.support.process_pools import (

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.cli.test_serve import serve as serve_command
+from tests.cli.local.test_serve import serve as serve_command
 from tests.support.backend_server import KEY, Server, eventually, serve
 from tests.support.containers import Holding, holding_containers, http, odd_container
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from .connection import ServiceOptions, connection_options
-from .signals import StopSignals
+from synth_pools.cli.access.connection import ServiceOptions, connection_options
+from synth_pools.cli.signals import StopSignals
 
 _WATCH_SECONDS = 60.0
 

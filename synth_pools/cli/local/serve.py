@@ -18,10 +18,9 @@ import click
 from synth_pools.backend.errors import LocalBackendError
 from synth_pools.backend.limits import Limits
 from synth_pools.backend.settings import BackendOptions, Option
-
-from .log_format import FORMATS, LEVELS, configure
-from .options import bytes_of, default_data_dir, names_of, seconds_of
-from .signals import StopSignals
+from synth_pools.cli.local.log_format import FORMATS, LEVELS, configure
+from synth_pools.cli.options import bytes_of, default_data_dir, names_of, seconds_of
+from synth_pools.cli.signals import StopSignals
 
 if TYPE_CHECKING:
     from synth_pools.local import LocalBackend

@@ -45,7 +45,7 @@ class ServiceOptions:
             CommandError: There is no key, or one that cannot be read or is for another service.
         """
         # 6 ms, which help and completion do without.
-        from synth_pools.cli.profiles import current_profile, read_key
+        from synth_pools.cli.access.profiles import current_profile, read_key
 
         profile = current_profile(self.profile)
         url, origin = self.url, "--url"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from .contract_reports import RefusedError, ReportFiles
+from synth_pools.cli.contract.reports import RefusedError, ReportFiles
 
 _FILE = click.Path(path_type=Path)
 _NEEDS = "pip install 'synth-pools[contract,cli]'"

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 import click
 
-from .contract_reports import RefusedError, ReportFiles, write_file
+from synth_pools.cli.contract.reports import RefusedError, ReportFiles, write_file
 
 _KEY_VARIABLE = "SYNTH_API_KEY"
 _INTERRUPTED = 130

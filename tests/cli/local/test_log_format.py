@@ -20,8 +20,8 @@ import httpx
 import pytest
 
 from synth_pools.backend.domain.state_changes import line_fields
-from synth_pools.cli.log_format import JsonLines, StderrLines, TextLines
-from tests.cli.test_serve import LIMIT, serve
+from synth_pools.cli.local.log_format import JsonLines, StderrLines, TextLines
+from tests.cli.local.test_serve import LIMIT, serve
 from tests.support.backend_server import Server, eventually
 
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
@@ -188,7 +188,7 @@ def test_whoever_does_not_read_the_log_stops_nothing(tmp_path: Path) -> None:
 
 PROGRAM = """
 import logging, sys, warnings
-from synth_pools.cli import log_format
+from synth_pools.cli.local import log_format
 log_format.configure(sys.argv[1], "info")
 logging.getLogger("uvicorn.error").info("not ours: too much")
 logging.getLogger("uvicorn.error").warning("of uvicorn, %s", "line one\\nline two")

@@ -7,8 +7,7 @@ from pathlib import Path
 import click
 
 from synth_pools.backend.errors import LocalBackendError
-
-from .options import default_data_dir
+from synth_pools.cli.options import default_data_dir
 
 
 class _Refused(click.ClickException):

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import click
 
 from synth_pools import __version__
-from synth_pools.cli.connection import ServiceOptions, connection_options
+from synth_pools.cli.access.connection import ServiceOptions, connection_options
 from synth_pools.cli.failures import CommandError, ExitStatus
 from synth_pools.cli.output import grid, write_text
 

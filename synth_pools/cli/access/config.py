@@ -7,9 +7,7 @@ from pathlib import Path
 
 import click
 
-from synth_pools.cli.failures import CommandError, ExitStatus
-from synth_pools.cli.output import grid, write_text
-from synth_pools.cli.profiles import (
+from synth_pools.cli.access.profiles import (
     ProfileFile,
     ServiceProfile,
     check_name,
@@ -19,6 +17,8 @@ from synth_pools.cli.profiles import (
     store_key,
     write_profiles,
 )
+from synth_pools.cli.failures import CommandError, ExitStatus
+from synth_pools.cli.output import grid, write_text
 
 _LONGEST_KEY = 4096
 

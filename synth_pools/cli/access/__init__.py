@@ -1,0 +1,1 @@
+"""Services and their keys: how they are named, kept and found."""

@@ -1,0 +1,1 @@
+"""Commands that judge backends and compare documents."""

@@ -1,0 +1,1 @@
+"""Commands that run the backend on this machine, and show it."""
