@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from codegen import CodegenError
+from synth_pools.contract.changes.source import UnusableDocumentError, read_document_text
 
 SPEC = "openapi.yaml"
 FOLDER = "api"
@@ -129,14 +130,9 @@ def _files(folder: Path, tags: list[str]) -> Iterator[Path]:
 
 def _read(part: Path) -> list[str]:
     try:
-        text = part.read_bytes().decode("utf-8")
-    except OSError as error:
-        raise CodegenError(
-            f"{part}: {error.strerror or error}; write this part of the document there"
-        ) from None
-    except UnicodeDecodeError as error:
-        line = part.read_bytes()[: error.start].count(b"\n") + 1
-        raise CodegenError(f"{part}:{line}: not UTF-8; save the file as UTF-8") from None
+        text = read_document_text(part, "write this part of the document there")
+    except UnusableDocumentError as error:
+        raise CodegenError(str(error)) from None
     return [f"{line}\n" for line in text.replace("\r\n", "\n").removesuffix("\n").split("\n")]
 
 

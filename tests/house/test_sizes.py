@@ -32,7 +32,12 @@ SHORT_MODULES = {
 
 @pytest.mark.parametrize(
     ("package", "most"),
-    [("synth_pools", 6), ("synth_pools/backend", 7), ("synth_pools/contract", 10)],
+    [
+        ("synth_pools", 6),
+        ("synth_pools/backend", 7),
+        ("synth_pools/cli", 12),
+        ("synth_pools/contract", 10),
+    ],
 )
 def test_few_modules_are_at_the_root_of_a_package(package: str, most: int) -> None:
     found = {path.name for path in (ROOT / package).glob("*.py")} - {"__init__.py"}

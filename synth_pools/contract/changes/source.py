@@ -102,16 +102,29 @@ def read_openapi_file(path: Path) -> OpenApiFile:
     Raises:
         UnusableDocumentError: It cannot be read, or is no such document.
     """
-    try:
-        text = path.read_bytes().decode("utf-8")
-    except OSError as error:
-        raise UnusableDocumentError(
-            f"{path}: {error.strerror or error}; write the path of an OpenAPI document"
-        ) from None
-    except UnicodeDecodeError as error:
-        line = path.read_bytes()[: error.start].count(b"\n") + 1
-        raise UnusableDocumentError(f"{path}:{line}: not UTF-8; save the file as UTF-8") from None
+    text = read_document_text(path, "write the path of an OpenAPI document")
     return parse_openapi_text(text, path, lambda line: f"{path}:{line}")
+
+
+def read_document_text(path: Path, advice: str) -> str:
+    """Read a document, or a part of one.
+
+    Args:
+        path: A file.
+        advice: What to do if it cannot be read.
+
+    Raises:
+        UnusableDocumentError: It cannot be read, or is not UTF-8.
+    """
+    data = b""
+    try:
+        data = path.read_bytes()
+        return data.decode("utf-8")
+    except OSError as error:
+        raise UnusableDocumentError(f"{path}: {error.strerror or error}; {advice}") from None
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise UnusableDocumentError(f"{path}:{line}: not UTF-8; save the file as UTF-8") from None
 
 
 def parse_openapi_text(text: str, path: Path, locate: Callable[[int], str]) -> OpenApiFile:

@@ -13,8 +13,8 @@ from synth_pools.contract.harness.views import USAGE, View, in_list, of_rollout
 from synth_pools.contract.harness.waits import Rollout
 from synth_pools.contract.http.client import ABSENT, Response, at
 
-# Operations that read one rollout, a pool or the queue: what a scenario with accounts speaks about.
-ACCOUNTS = (
+# Operations that tell of one rollout, but for its events.
+OF_ONE_ROLLOUT = (
     "get_rollout",
     "get_global_rollout",
     "list_rollouts",
@@ -25,6 +25,10 @@ ACCOUNTS = (
     "get_global_rollout_usage",
     "get_rollout_artifacts",
     "get_global_rollout_artifacts",
+)
+# With those that read a pool or the queue: what a scenario with accounts speaks about.
+ACCOUNTS = (
+    *OF_ONE_ROLLOUT,
     "stream_rollout_events",
     "stream_global_rollout_events",
     "get_pool_metrics",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from synth_pools.contract.document import FINAL
+from synth_pools.contract.harness.accounts import OF_ONE_ROLLOUT
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Expectation
 from synth_pools.contract.harness.holding import hold
@@ -95,16 +96,7 @@ def rollouts_request(ctx: Context) -> None:
     "Rollouts: the two families",
     "both families, the lists, summary, usage and artifacts tell the same of one rollout, and of "
     "no other",
-    "get_rollout",
-    "get_global_rollout",
-    "list_rollouts",
-    "list_global_rollouts",
-    "get_rollout_summary",
-    "get_global_rollout_summary",
-    "get_rollout_usage",
-    "get_global_rollout_usage",
-    "get_rollout_artifacts",
-    "get_global_rollout_artifacts",
+    *OF_ONE_ROLLOUT,
 )
 def rollouts_agree(ctx: Context) -> None:
     pool_id = ctx.resources.pool()
