@@ -122,7 +122,9 @@ def _serve(
         (container.checks if is_check else container.seen).append(seen)
         response = (check if is_check else answer)(seen)
         if response is not None:
-            connection.sendall(response)
+            # Whoever asked may have heard enough.
+            with contextlib.suppress(ConnectionError):
+                connection.sendall(response)
             return
         connection.settimeout(0.05)
         deadline = time.monotonic() + _LONGEST_SECONDS

@@ -9,7 +9,7 @@ import os
 import sqlite3
 import threading
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,12 @@ import pytest
 from synth_pools.backend.errors import BadOptionError
 from synth_pools.backend.local_backend import LocalBackend
 from synth_pools.backend.storage.backup import back_up
-from synth_pools.backend.storage.content_store import FOLDER, LOST_FOLDER, content_file
+from synth_pools.backend.storage.content_store import (
+    FOLDER,
+    LOST_FOLDER,
+    ContentStore,
+    content_file,
+)
 from synth_pools.backend.storage.database import FILE_NAME
 from synth_pools.cli.options import bytes_of
 from tests.backend.artifacts.test_extraction import files, items, run, sha256
@@ -83,6 +88,23 @@ def test_the_oldest_contents_go_first(tmp_path: Path) -> None:
         eventually(lambda: server.services.contents.total_bytes == 10_000)
         assert is_kept(server, third, "4")
         assert not is_kept(server, third, "1")
+
+
+def test_one_that_goes_when_it_is_about_to_be_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pieces = ContentStore.pieces
+
+    def gone(store: ContentStore, sha256: str, start: int, end: int) -> Iterator[bytes]:
+        store.remove([sha256])
+        return pieces(store, sha256, start, end)
+
+    with serve(tmp_path) as server:
+        rollout = leave(server, 1)
+        assert is_kept(server, rollout, "1")
+        with monkeypatch.context() as patched:
+            patched.setattr(ContentStore, "pieces", gone)
+            assert not is_kept(server, rollout, "1")
 
 
 def test_one_that_is_larger_than_all_that_is_kept(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 from collections.abc import Callable, Iterator
 
 from synth_pools.backend.artifacts.listing import (
@@ -16,6 +18,7 @@ from synth_pools.backend.artifacts.zip_stream import Entry, zip_pieces
 from synth_pools.backend.domain import json_text
 from synth_pools.backend.server.byte_budget import Reservation
 from synth_pools.backend.storage import artifacts as artifact_rows
+from synth_pools.backend.storage.content_store import ContentGoneError
 from synth_pools.backend.storage.database import Connection, Row
 from synth_pools.backend.storage.pools import find_pool
 from synth_pools.backend.storage.rollouts import find_head
@@ -52,17 +55,24 @@ async def get_rollout_artifact(request: Request) -> Response:
         _FILE_BYTES,
     )
     contents = request.services.contents
-    if download.data is None and not contents.has(download.sha256):
+
+    def begun(start: int, end: int) -> Iterator[bytes]:
+        pieces = download.pieces(contents, start, end)
+        return itertools.chain([next(pieces, b"")], pieces)
+
+    try:
+        return await asyncio.to_thread(
+            content_response,
+            request.parameters,
+            download.sha256,
+            download.size,
+            download.path.rpartition("/")[2],
+            begun,
+            reserved,
+        )
+    except ContentGoneError:
         # Removed by retention since it was looked up, or by somebody's hand.
-        raise artifact_expired(download.path)
-    return content_response(
-        request.parameters,
-        download.sha256,
-        download.size,
-        download.path.rpartition("/")[2],
-        lambda start, end: download.pieces(contents, start, end),
-        reserved,
-    )
+        raise artifact_expired(download.path) from None
 
 
 async def get_rollout_artifacts_zip(request: Request) -> Response:
