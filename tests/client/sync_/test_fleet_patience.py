@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from itertools import count
 from typing import Any
@@ -33,9 +34,17 @@ class Clock:
 
     def __init__(self) -> None:
         self.now = 1000.0
+        self._seen = threading.local()
+        self._lock = threading.Lock()
 
     def __call__(self) -> float:
+        self._seen.at = self.now
         return self.now
+
+    def wait(self, seconds: float) -> None:
+        """Wait from when this thread has last looked: others wait at the same time."""
+        with self._lock:
+            self.now = max(self.now, getattr(self._seen, "at", self.now) + max(0.0, seconds))
 
 
 @pytest.fixture
@@ -60,7 +69,7 @@ def clock(fleet_client: ContainerPoolsClient, monkeypatch: pytest.MonkeyPatch) -
 
     def wait(self: Condition, seconds: float | None) -> None:
         if seconds is not None:
-            clock.now += max(0.0, seconds)
+            clock.wait(seconds)
         wait_at_most(self, None if seconds is None else 0.0)
 
     monkeypatch.setattr(Condition, "wait_at_most", wait)
