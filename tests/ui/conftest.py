@@ -33,6 +33,8 @@ def backend(tmp_path: Path) -> Iterator[LocalBackend]:
 @pytest.fixture
 def page(browser: Page, backend: LocalBackend) -> Iterator[Page]:
     """The page of the backend, logged in; it must not complain of anything."""
+    # What it has asked for, it has asked for itself.
+    browser.requested.clear()
     browser.open(backend.page_url())
     browser.screen(1280, 800)
     browser.scheme("light")
