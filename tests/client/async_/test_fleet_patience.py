@@ -27,21 +27,27 @@ NOT_ACTIVE = {"error": {"code": "pool_not_active", "message": "It is paused."}}
 
 
 class Clock:
-    """A clock that only waiting moves."""
+    """A clock that only waiting moves: for each thread its own waits, which end at the same time."""
 
     def __init__(self) -> None:
         self.now = 1000.0
-        self._seen = threading.local()
+        self._own = threading.local()
         self._lock = threading.Lock()
 
     def __call__(self) -> float:
-        self._seen.at = self.now
-        return self.now
+        now: float = getattr(self._own, "now", self.now)
+        self._own.now = now
+        return now
 
     def wait(self, seconds: float) -> None:
-        """Wait from when this thread has last looked: others wait at the same time."""
+        """Wait so long."""
         with self._lock:
-            self.now = max(self.now, getattr(self._seen, "at", self.now) + max(0.0, seconds))
+            self._own.now = self() + max(0.0, seconds)
+            self.now = max(self.now, self._own.now)
+
+    def catch_up(self) -> None:
+        """See what the others have waited."""
+        self._own.now = self.now
 
 
 @pytest.fixture
@@ -65,9 +71,12 @@ def clock(fleet_client: AsyncContainerPoolsClient, monkeypatch: pytest.MonkeyPat
     wait_at_most = AsyncCondition.wait_at_most
 
     async def wait(self: AsyncCondition, seconds: float | None) -> None:
-        if seconds is not None:
+        if seconds is None:
+            await wait_at_most(self, None)
+            clock.catch_up()
+        else:
             clock.wait(seconds)
-        await wait_at_most(self, None if seconds is None else 0.0)
+            await wait_at_most(self, 0.0)
 
     monkeypatch.setattr(AsyncCondition, "wait_at_most", wait)
     monkeypatch.setattr(fleet_client._transport, "clock", clock)
