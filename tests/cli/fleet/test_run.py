@@ -153,6 +153,16 @@ def test_a_second_interruption_cancels(
     assert states(backend, pool) == ["cancelled"] * 3
 
 
+def test_a_wrong_key_is_one_line(command: Command, pool: str, tmp_path: Path) -> None:
+    base = ("run", pool, "--seeds", "0..9", "--journal", tmp_path / "run.jsonl")
+    done = command(*base, SYNTH_API_KEY="wrong-key")
+    assert (done.returncode, done.stdout) == (4, "")
+    [line] = done.stderr.splitlines()
+    assert "401 unauthorized" in line
+    # Nothing stands in the way of the right one.
+    assert command(*base).returncode == 0
+
+
 def test_journals_are_merged(command: Command, pool: str, tmp_path: Path) -> None:
     files = [tmp_path / "a.jsonl", tmp_path / "b.jsonl"]
     command("run", pool, "--seeds", "1..2", "--env", "reward=1", "--journal", files[0])

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from synth_pools import (
+    AuthenticationError,
     ClientClosedError,
     ContainerPoolsClient,
     RolloutOutcome,
@@ -113,6 +114,30 @@ def test_all_that_is_under_way_is_cancelled_at_once(
     (line,) = [record.message for record in caplog.records if "cancelled" in record.message]
     assert line.startswith("2 rollouts could not be cancelled and go on: rollout_")
     assert {"rollout_7", "rollout_9"} == set(line.rpartition(": ")[2].split(", "))
+
+
+@pytest.mark.parametrize("admitted", [0, 1])
+def test_a_key_that_was_never_good_has_nothing_to_cancel(
+    server: FaultServer,
+    service: FleetService,
+    fleet_client: ContainerPoolsClient,
+    caplog: pytest.LogCaptureFixture,
+    admitted: int,
+) -> None:
+    service.seconds = 60.0
+
+    def choose(seen: Seen) -> Fault:
+        if len(service.keys) < admitted:
+            return service(seen)
+        # Nobody is refused before the one that was admitted is followed.
+        return when(lambda: followed(server) == admitted, answer({}, 401))
+
+    server.play(choose=choose)
+    with pytest.raises(AuthenticationError):
+        gather(fleet_client.rollouts.run_many(P, seeds(8), max_in_flight=8, on_interrupt="cancel"))
+    told = [record.message for record in caplog.records if "cancelled" in record.message]
+    assert len(told) == admitted
+    assert all("rollout_0" in line for line in told)
 
 
 def test_a_fleet_that_was_never_run_says_so(

@@ -72,6 +72,8 @@ class AsyncFleetWorker:
         self._run = run
         self._journal = journal
         self._retries = retries
+        # False as long as the service has refused the API key of every request.
+        self._is_let_in = False
         self.in_flight: dict[int, InFlight] = {}
 
     async def run(self, index: int, request: Any, group: int) -> RolloutOutcome:
@@ -98,7 +100,13 @@ class AsyncFleetWorker:
         if not item.key:
             return
         if item.rollout_id is None:
-            item.rollout_id = rollout_id_of(await scope.create(item.request, item.key))
+            try:
+                item.rollout_id = rollout_id_of(await self._create(item, scope))
+            except AuthenticationError:
+                if self._is_let_in:
+                    raise
+                # With a key that is good for nothing nothing was made.
+                return
         # One that has just ended, or is gone, does not go on either.
         with contextlib.suppress(ConflictError, NotFoundError):
             await scope.cancel(item.rollout_id)
@@ -139,7 +147,7 @@ class AsyncFleetWorker:
         rollout: dict[str, Any] = {}
         if item.rollout_id is None:
             validate_pool_rollout_request(item.request, context="run_many")
-            rollout = await caller.call(lambda: scope.create(item.request, item.key), creates=True)
+            rollout = await caller.call(lambda: self._create(item, scope), creates=True)
             item.rollout_id = rollout_id_of(rollout)
             await self._write(AdmissionRecord(index, attempt, sha, item.rollout_id))
         rollout_id = item.rollout_id
@@ -147,6 +155,17 @@ class AsyncFleetWorker:
             rollout = await self._follow(rollout_id)
         summary = await caller.call(lambda: scope.summary(rollout_id))
         return {**rollout, "summary": summary}
+
+    async def _create(self, item: InFlight, scope: AsyncRolloutScope) -> dict[str, Any]:
+        try:
+            rollout = await scope.create(item.request, item.key)
+        except AuthenticationError:
+            raise
+        except Exception:
+            self._is_let_in = True
+            raise
+        self._is_let_in = True
+        return rollout
 
     async def _follow(self, rollout_id: str) -> dict[str, Any]:
         """Follow a rollout's events, and poll it whenever they end or where there are none."""

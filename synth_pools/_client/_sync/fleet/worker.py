@@ -75,6 +75,8 @@ class FleetWorker:
         self._run = run
         self._journal = journal
         self._retries = retries
+        # False as long as the service has refused the API key of every request.
+        self._is_let_in = False
         self.in_flight: dict[int, InFlight] = {}
 
     def run(self, index: int, request: Any, group: int) -> RolloutOutcome:
@@ -101,7 +103,13 @@ class FleetWorker:
         if not item.key:
             return
         if item.rollout_id is None:
-            item.rollout_id = rollout_id_of(scope.create(item.request, item.key))
+            try:
+                item.rollout_id = rollout_id_of(self._create(item, scope))
+            except AuthenticationError:
+                if self._is_let_in:
+                    raise
+                # With a key that is good for nothing nothing was made.
+                return
         # One that has just ended, or is gone, does not go on either.
         with contextlib.suppress(ConflictError, NotFoundError):
             scope.cancel(item.rollout_id)
@@ -142,7 +150,7 @@ class FleetWorker:
         rollout: dict[str, Any] = {}
         if item.rollout_id is None:
             validate_pool_rollout_request(item.request, context="run_many")
-            rollout = caller.call(lambda: scope.create(item.request, item.key), creates=True)
+            rollout = caller.call(lambda: self._create(item, scope), creates=True)
             item.rollout_id = rollout_id_of(rollout)
             self._write(AdmissionRecord(index, attempt, sha, item.rollout_id))
         rollout_id = item.rollout_id
@@ -150,6 +158,17 @@ class FleetWorker:
             rollout = self._follow(rollout_id)
         summary = caller.call(lambda: scope.summary(rollout_id))
         return {**rollout, "summary": summary}
+
+    def _create(self, item: InFlight, scope: RolloutScope) -> dict[str, Any]:
+        try:
+            rollout = scope.create(item.request, item.key)
+        except AuthenticationError:
+            raise
+        except Exception:
+            self._is_let_in = True
+            raise
+        self._is_let_in = True
+        return rollout
 
     def _follow(self, rollout_id: str) -> dict[str, Any]:
         """Follow a rollout's events, and poll it whenever they end or where there are none."""
