@@ -30,7 +30,7 @@ NOT_ACTIVE = {"error": {"code": "pool_not_active", "message": "It is paused."}}
 
 
 class Clock:
-    """A clock that only waiting moves: for each thread its own waits, which end at the same time."""
+    """A clock that only waiting moves: that of each thread by its own waits."""
 
     def __init__(self) -> None:
         self.now = 1000.0

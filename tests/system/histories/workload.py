@@ -1,0 +1,159 @@
+"""Clients that use a few pools and rollouts at the same time and write down what they saw."""
+
+from __future__ import annotations
+
+import json
+import random
+import threading
+import time
+from collections.abc import Callable, Hashable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx
+
+from tests.system.histories.checker import Operation
+from tests.system.histories.models import PoolState, RolloutSeen
+
+# Sends a request to a backend: method, path, JSON body, idempotency key.
+Send = Callable[[str, str, Any, str | None], httpx.Response]
+
+_CLIENTS = 6
+_SECONDS = 90.0
+
+
+class Workload:
+    """Clients of one service, which may be several backends.
+
+    Args:
+        sends: A way to each backend; a client takes any of them for each request.
+        seed: Of what they ask for, though not of when.
+        container_url: Where the rollouts run.
+    """
+
+    def __init__(self, sends: Sequence[Send], seed: int, container_url: str) -> None:
+        self.operations: list[tuple[Hashable, Operation]] = []
+        self._sends = sends
+        self._seed = seed
+        self._container_url = container_url
+        self._lock = threading.Lock()
+
+    def run(self, *, pools: int, keys: int, each: int) -> None:
+        """Let each client do `each` things to the pools, and twice as many to the rollouts."""
+        pool_ids = [f"pool-{self._seed}-{number}" for number in range(pools)]
+        home = f"home-{self._seed}"
+        body = {"pool_id": home, "name": "x", "container_url": self._container_url}
+        assert self._sends[0]("POST", "/v1/pools", body, None).status_code == 201
+        rollout_keys = [f"key-{self._seed}-{number}" for number in range(keys)]
+        ids: dict[str, str] = {}
+
+        def work(number: int) -> None:
+            chance = random.Random(f"{self._seed} {number}")
+            for place in range(each):
+                # All are at the same few at the same time.
+                self._use_pool(chance, pool_ids[place * pools // each], f"{number}.{place}")
+                for _ in range(2):
+                    self._use_rollout(chance, home, rollout_keys[place * keys // each], ids)
+
+        with ThreadPoolExecutor(_CLIENTS) as clients:
+            for done in [clients.submit(work, number) for number in range(_CLIENTS)]:
+                done.result(_SECONDS)
+
+    def _send(
+        self,
+        chance: random.Random,
+        method: str,
+        path: str,
+        body: Any = None,
+        key: str | None = None,
+    ) -> tuple[httpx.Response | None, float, float]:
+        send = chance.choice(self._sends)
+        called = time.monotonic()
+        try:
+            response = send(method, path, body, key)
+        except httpx.TransportError:
+            return None, called, float("inf")
+        returned = time.monotonic()
+        if response.status_code >= 500:
+            return None, called, float("inf")
+        return response, called, returned
+
+    def _note(self, key: Hashable, operation: Operation) -> None:
+        with self._lock:
+            self.operations.append((key, operation))
+
+    def _use_pool(self, chance: random.Random, pool_id: str, name: str) -> None:
+        path = f"/v1/pools/{pool_id}"
+        argument: Any = None
+        body: Any = None
+        weights = {"get": 5, "patch": 5, "create": 2, "pause": 2, "resume": 3, "admit": 3}
+        asked = chance.choices([*weights, "delete"], [*weights.values(), 0.15])[0]
+        match asked:
+            case "create":
+                argument = (name, chance.randint(1, 9))
+                body = {"pool_id": pool_id, "name": argument[0], "concurrency": argument[1]}
+                method, path = "POST", "/v1/pools"
+            case "patch":
+                # Of different fields: what one writes must not take back what another wrote.
+                argument = chance.choice([{"name": name}, {"concurrency": chance.randint(1, 99)}])
+                method, body = "PATCH", argument
+            case "admit":
+                method, path, body = "POST", f"{path}/rollouts", {"seed": 1}
+            case "get" | "delete":
+                method = asked.upper()
+            case _:
+                method, path = "POST", f"{path}/{asked}"
+        response, called, returned = self._send(chance, method, path, body)
+        answer = None
+        if response is not None:
+            seen = None
+            if response.is_success and asked != "admit":
+                document = response.json()
+                seen = PoolState(document["name"], document["concurrency"], document["status"])
+            answer = (response.status_code, seen)
+        self._note(pool_id, Operation(asked, argument, answer, called, returned))
+
+    def _use_rollout(self, chance: random.Random, home: str, key: str, ids: dict[str, str]) -> None:
+        rollout_id = ids.get(key)
+        asked = chance.choices(["create", "get", "events", "list", "cancel"], [2, 5, 4, 3, 0.2])[0]
+        if rollout_id is None or asked == "create":
+            asked, request = "create", {"seed": 1, "params": {"seconds": 0.03}}
+            sent = self._send(chance, "POST", f"/v1/pools/{home}/rollouts", request, key)
+        elif asked == "events":
+            path = f"/v1/rollouts/{rollout_id}/events?format=json&limit=1000"
+            sent = self._send(chance, "GET", path)
+        elif asked == "cancel":
+            sent = self._send(chance, "POST", f"/v1/rollouts/{rollout_id}/cancel")
+        elif asked == "list":
+            sent = self._send(chance, "GET", f"/v1/pools/{home}/rollouts?limit=200")
+        else:
+            sent = self._send(chance, "GET", f"/v1/rollouts/{rollout_id}")
+        response, called, returned = sent
+        answer = None
+        if response is not None:
+            seen = _seen(asked, response, rollout_id)
+            ids.setdefault(key, seen.rollout_id)
+            answer = (response.status_code, seen)
+        self._note(key, Operation(asked, None, answer, called, returned))
+
+
+def _seen(asked: str, response: httpx.Response, rollout_id: str | None) -> RolloutSeen:
+    document = response.json()
+    if not response.is_success:
+        assert asked == "cancel", (asked, response.status_code, response.text)
+        assert document["error"]["code"] == "rollout_finished", response.text
+        return RolloutSeen(document["error"]["rollout_id"])
+    if asked == "list":
+        found = [one for one in document["items"] if one["rollout_id"] == rollout_id]
+        # One that is not there is another rollout's: no order explains it.
+        return _told(found[0]) if found else RolloutSeen("missing from the list")
+    if asked == "events":
+        events = tuple(f"{one['sequence']} {one['event']}" for one in document["events"])
+        return RolloutSeen(document["rollout_id"], document["status"], None, events)
+    return _told(document)
+
+
+def _told(document: dict[str, Any]) -> RolloutSeen:
+    ended = {key: document[key] for key in ("finished_at", "score", "error") if key in document}
+    result = json.dumps(ended, sort_keys=True) if document.get("finished_at") else None
+    return RolloutSeen(document["rollout_id"], document["status"], result)
