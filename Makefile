@@ -19,6 +19,8 @@ TOOLS           = .venv-tools
 TOOLS_STAMP     = $(TOOLS)/.installed
 DEMO            = .venv-demo
 DEMO_STAMP      = $(DEMO)/.installed
+DOCS            = .venv-docs
+DOCS_STAMP      = $(DOCS)/.installed
 BENCH           = .venv-bench
 BENCH_STAMP     = $(BENCH)/.installed
 
@@ -58,6 +60,11 @@ $(TOOLS_STAMP): requirements/tools.txt requirements/node.txt tests/tools/package
 	$(PYTHON) -m venv $(TOOLS)
 	$(TOOLS)/bin/python $(PIP) -r requirements/tools.txt
 	PATH="$(abspath $(TOOLS)/bin):$$PATH" npm ci --prefix tests/tools --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
+$(DOCS_STAMP): requirements/docs.txt requirements/constraints.txt
+	$(PYTHON) -m venv $(DOCS)
+	$(DOCS)/bin/python $(PIP) -c requirements/constraints.txt -r requirements/docs.txt
 	@touch $@
 
 $(BENCH_STAMP): pyproject.toml requirements/bench.txt requirements/published.txt
@@ -130,7 +137,7 @@ bench-backend: $(STAMP) ## What the local backend costs, next to the container b
 	@$(BIN)/python -m bench.backend --write docs/results/backend-bench.md $(BENCH_OPTIONS)
 
 .PHONY: check
-check: lint types imports dependencies lint-spec check-api check-generated ## Everything that can be said without running it
+check: lint types imports dependencies lint-spec check-api check-generated docs ## Everything that can be said without running it
 
 .PHONY: lint
 lint: $(STAMP) ## Style
@@ -169,6 +176,12 @@ generate: $(STAMP) ## openapi.yaml from api/, from it the client and its changes
 .PHONY: check-generated
 check-generated: $(STAMP) ## Whether what `make generate` writes is what is there
 	$(BIN)/python codegen/generate.py --check
+
+.PHONY: docs
+docs: $(STAMP) $(DOCS_STAMP) ## The documentation site, in build/site: every link leads somewhere, nothing is fetched
+	$(BIN)/python -m codegen.site stage build/docs
+	$(DOCS)/bin/zensical build --clean --strict
+	$(BIN)/python -m codegen.site check build/site
 
 .PHONY: build
 build: $(STAMP) ## A wheel, in dist/

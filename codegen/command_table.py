@@ -114,7 +114,7 @@ class _Found:
         self.places = tuple(re.findall(r"{(\w+)}", path))
         self.verb = operation.get("x-cli-name") or self._verb_by_rule()
         shared = document["paths"][path].get("parameters", [])
-        listed = [_resolve(document, one) for one in (*shared, *operation.get("parameters", []))]
+        listed = [resolve(document, one) for one in (*shared, *operation.get("parameters", []))]
         self.parameters = {_snake(one["name"]): one for one in listed}
         self.answer = _answer(document, operation)
         kind = operation.get("x-cli-kind", self._kind_by_rule())
@@ -151,7 +151,7 @@ class _Found:
 
     @property
     def body(self) -> dict[str, Any]:
-        body: dict[str, Any] = _resolve(self.document, self.operation.get("requestBody", {}))
+        body: dict[str, Any] = resolve(self.document, self.operation.get("requestBody", {}))
         return body
 
     @property
@@ -228,7 +228,7 @@ def _row(name: tuple[str, str], several: list[_Found]) -> CommandRow:
 
 def _option(several: list[_Found], name: str) -> CommandParameter:
     parameter = next(one.parameters[name] for one in several if name in one.parameters)
-    schema = _resolve(several[0].document, parameter.get("schema", {}))
+    schema = resolve(several[0].document, parameter.get("schema", {}))
     choices = tuple(schema.get("enum", ()))
     flag = f"--{name.replace('_', '-')}"
     return CommandParameter(
@@ -264,8 +264,8 @@ def _example(name: tuple[str, str], places: tuple[str, ...], found: _Found) -> s
     words += [str(found.parameters.get(place, {}).get("example", _word(place))) for place in places]
     before = len(words)
     named: Any = next(iter(found.body_media.get("examples", {}).values()), {})
-    value = _resolve(found.document, named).get("value", found.body_media.get("example"))
-    assignments = list(_assignments(value if isinstance(value, dict) else {}))
+    value = resolve(found.document, named).get("value", found.body_media.get("example"))
+    assignments = list(body_assignments(value if isinstance(value, dict) else {}))
     for text in assignments:
         if len(shlex.join([*words, text])) <= _EXAMPLE_WIDTH:
             words.append(text)
@@ -276,12 +276,12 @@ def _example(name: tuple[str, str], places: tuple[str, ...], found: _Found) -> s
     return shlex.join(words)
 
 
-def _assignments(value: dict[str, Any], within: str = "") -> Iterator[str]:
+def body_assignments(value: dict[str, Any], within: str = "") -> Iterator[str]:
     """Write an object as the command line takes it, key by key."""
     for key, inner in value.items():
         name = f"{within}{key}"
         if isinstance(inner, dict) and inner:
-            yield from _assignments(inner, f"{name}.")
+            yield from body_assignments(inner, f"{name}.")
         elif isinstance(inner, str):
             yield f"{name}={inner}"
         elif inner not in ([], {}):
@@ -362,20 +362,21 @@ def _answer(document: dict[str, Any], operation: dict[str, Any]) -> dict[str, An
     """Return the schemas of the first answer that is no error, by their media types."""
     for status, response in operation.get("responses", {}).items():
         if str(status).startswith("2"):
-            content = _resolve(document, response).get("content", {})
+            content = resolve(document, response).get("content", {})
             return {kind: media.get("schema", {}) for kind, media in content.items()}
     return {}
 
 
 def _properties(document: dict[str, Any], schema: Any) -> dict[str, Any]:
-    schema = _resolve(document, schema)
+    schema = resolve(document, schema)
     found: dict[str, Any] = schema.get("properties", {})
     for one in schema.get("allOf", []):
         found = {**found, **_properties(document, one)}
     return found
 
 
-def _resolve(document: dict[str, Any], value: Any) -> Any:
+def resolve(document: dict[str, Any], value: Any) -> Any:
+    """Follow references within the document to what they name."""
     while isinstance(value, dict) and isinstance(value.get("$ref"), str):
         place: Any = document
         for step in value["$ref"].removeprefix("#/").split("/"):

@@ -1,0 +1,1 @@
+"""The documentation site: its pages from docs/, and those that are derived."""

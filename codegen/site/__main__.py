@@ -1,0 +1,54 @@
+"""Steps of `make docs`, before and after the generator of sites.
+
+python -m codegen.site stage FOLDER     write what the site is made of
+python -m codegen.site check FOLDER     check the site that was made of it
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from codegen import CodegenError
+from codegen.site.checking import check_site
+from codegen.site.http_pages import http_pages
+from codegen.site.other_pages import COMMANDS_PAGE, PYTHON_PAGE, command_page, python_page
+from codegen.site.staging import stage_site
+from synth_pools.cli.operations.table import COMMANDS
+from synth_pools.spec import load_spec
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("step", choices=["stage", "check"])
+    parser.add_argument("folder", type=Path)
+    options = parser.parse_args(argv)
+    if options.step == "check":
+        problems = check_site(options.folder)
+    else:
+        problems = []
+        try:
+            stage_site(ROOT, options.folder, derived_pages())
+        except (CodegenError, OSError) as error:
+            problems = [str(error)]
+    for problem in problems:
+        print(f"docs: {problem}", file=sys.stderr)
+    return 1 if problems else 0
+
+
+def derived_pages() -> dict[str, str]:
+    """Write the pages that are in no file, by their paths in the site."""
+    return {
+        **http_pages(load_spec(), COMMANDS),
+        COMMANDS_PAGE: command_page(),
+        PYTHON_PAGE: python_page(),
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

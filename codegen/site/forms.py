@@ -1,0 +1,184 @@
+"""One operation as a reader writes it: for curl, from Python, sync and async, and in a shell."""
+
+from __future__ import annotations
+
+import json
+import pprint
+import re
+import shlex
+from typing import Any, NamedTuple
+
+from codegen import CodegenError
+from codegen.command_table import body_assignments, resolve
+from synth_pools.cli.operations.model import CommandRow
+
+_WIDTH = 76
+
+
+class Forms(NamedTuple):
+    """The same request in four languages.
+
+    Attributes:
+        curl: A command of a shell.
+        python: A program for the sync client.
+        async_: A program for the async client.
+        command: `synth-pools`, in a shell.
+    """
+
+    curl: str
+    python: str
+    async_: str
+    command: str
+
+
+def forms_of(document: dict[str, Any], method: str, path: str, row: CommandRow) -> Forms:
+    """Write an operation in all forms, with the values of the document's own examples.
+
+    Args:
+        document: openapi.yaml.
+        method: The method, in capitals.
+        path: The path, as the document has it.
+        row: The command that the operation has.
+
+    Raises:
+        CodegenError: The document has no example for something that the request needs.
+    """
+    item = document["paths"][path]
+    operation = item[method.lower()]
+    values = {name: _example_of(document, item, name) for name in re.findall(r"{(\w+)}", path)}
+    body = _body_of(document, operation)
+    answer = _answer_media(document, operation)
+    return Forms(
+        _curl(method, path, values, body, answer),
+        _python(operation["operationId"], values, body, answer),
+        _async(operation["operationId"], values, body, answer),
+        _command(operation["operationId"], row, values, body),
+    )
+
+
+def _curl(method: str, path: str, values: dict[str, str], body: Any, answer: str) -> str:
+    target = re.sub(r"{(\w+)}", lambda match: values[match[1]], path)
+    # Follows a stream as it comes.
+    options = "-sSN" if answer == "text/event-stream" else "-sS"
+    lines = [f"curl {options} -X {method} " if method != "GET" else f"curl {options} "]
+    lines[0] += f'"$SYNTH_BACKEND_URL{target}"'
+    lines.append('-H "Authorization: Bearer $SYNTH_API_KEY"')
+    if body is not None:
+        text = json.dumps(body)
+        text = text if len(text) <= _WIDTH else json.dumps(body, indent=2)
+        lines.append(f"--json {shlex.quote(text)}")
+    if _is_download(answer):
+        name = next(reversed(values.values())) if target.endswith("txt") else "saved.zip"
+        lines.append(f"-o {name}")
+    return " \\\n  ".join(lines)
+
+
+def _python(operation: str, values: dict[str, str], body: Any, answer: str) -> str:
+    call = _call(operation, values, body)
+    if answer == "text/event-stream":
+        does = f"for event in {call}:\n    print(event)"
+    else:
+        does = f"print({_shown(call, answer)})"
+    head = (
+        "from synth_pools import ContainerPoolsClient\n\nwith ContainerPoolsClient() as client:\n"
+    )
+    return head + _indented(does)
+
+
+def _async(operation: str, values: dict[str, str], body: Any, answer: str) -> str:
+    call = _call(operation, values, body)
+    if answer == "text/event-stream":
+        does = f"async for event in {call}:\n    print(event)"
+    else:
+        does = f"print({_shown(f'await {call}', answer)})"
+    within = "async with AsyncContainerPoolsClient() as client:\n" + _indented(does)
+    return (
+        "import asyncio\n\nfrom synth_pools import AsyncContainerPoolsClient\n\n\n"
+        f"async def main():\n{_indented(within)}\n\n\nasyncio.run(main())"
+    )
+
+
+def _call(operation: str, values: dict[str, str], body: Any) -> str:
+    given = [json.dumps(value) for value in values.values()]
+    if body is not None:
+        given.append(pprint.pformat(body, sort_dicts=False, width=_WIDTH))
+    plain = f"client.{operation}({', '.join(given)})"
+    if len(plain) <= _WIDTH and "\n" not in plain:
+        return plain
+    return f"client.{operation}(\n{_indented(''.join(f'{one},' + chr(10) for one in given))}\n)"
+
+
+def _shown(call: str, answer: str) -> str:
+    return f"len({call})" if _is_download(answer) else call
+
+
+def _command(operation: str, row: CommandRow, values: dict[str, str], body: Any) -> str:
+    words = ["synth-pools", *filter(None, (row.group, row.name))]
+    flags = {one.name: one.flag for one in row.options}
+    words += [values[place] for place in row.arguments]
+    [places] = [places for name, places in row.operations if name == operation]
+    for place in places:
+        if place not in row.arguments:
+            words += [flags[place], values[place]]
+    if row.destroys:
+        words.append("--yes")
+    lines = [shlex.join(words)]
+    for assignment in body_assignments(body or {}):
+        word = shlex.quote(assignment)
+        if len(lines[-1]) + len(word) > _WIDTH:
+            lines.append("")
+        lines[-1] = f"{lines[-1]} {word}".strip()
+    return " \\\n  ".join(lines)
+
+
+def _example_of(document: dict[str, Any], item: dict[str, Any], name: str) -> str:
+    listed = [
+        *item.get("parameters", []),
+        *(
+            one
+            for operation in item.values()
+            if isinstance(operation, dict)
+            for one in operation.get("parameters", [])
+        ),
+    ]
+    for parameter in (resolve(document, one) for one in listed):
+        if parameter["name"] == name and "example" in parameter:
+            return str(parameter["example"])
+    raise CodegenError(f"openapi.yaml: the parameter {name} needs an example")
+
+
+def _body_of(document: dict[str, Any], operation: dict[str, Any]) -> Any:
+    """Return the first example of a body that cannot be left out."""
+    described = resolve(document, operation.get("requestBody", {}))
+    if not described.get("required"):
+        return None
+    media = described["content"]["application/json"]
+    named = [resolve(document, one)["value"] for one in media.get("examples", {}).values()]
+    for value in [*named, media.get("example")]:
+        if value:
+            return _without_empty(value)
+    raise CodegenError(f"openapi.yaml: the body of {operation['operationId']} needs an example")
+
+
+def _without_empty(value: Any) -> Any:
+    """Leave out what is empty: the command line has no short way to say it."""
+    if not isinstance(value, dict):
+        return value
+    return {key: _without_empty(one) for key, one in value.items() if one not in ({}, [])}
+
+
+def _answer_media(document: dict[str, Any], operation: dict[str, Any]) -> str:
+    for status, response in operation["responses"].items():
+        if str(status).startswith("2"):
+            media = list(resolve(document, response).get("content", {}))
+            preferred = "text/event-stream"
+            return preferred if preferred in media else next(iter(media), "")
+    return ""
+
+
+def _is_download(answer: str) -> bool:
+    return answer not in ("", "application/json", "text/event-stream")
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"    {line}" if line else "" for line in text.rstrip("\n").split("\n"))

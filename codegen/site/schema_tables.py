@@ -1,0 +1,78 @@
+"""Schemas as tables of Markdown: a row for each field."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from codegen.command_table import resolve
+
+_BOUNDS = {
+    "minimum": "≥ {}",
+    "exclusiveMinimum": "> {}",
+    "maximum": "≤ {}",
+    "minLength": "at least {} characters",
+    "maxLength": "at most {} characters",
+    "minItems": "at least {} items",
+    "maxItems": "at most {} items",
+}
+_NOT_EMPTY = (("minLength", 1), ("minItems", 1))
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Write a table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def cell(text: str) -> str:
+    """Write a text of several lines so that a cell can hold it."""
+    return " ".join(text.replace("|", "\\|").split())
+
+
+def rows_of(document: dict[str, Any], schema: dict[str, Any]) -> list[list[str]]:
+    """List the fields of an object, those that it takes over included: name, type, meaning."""
+    rows: list[list[str]] = []
+    for part in schema.get("allOf", []):
+        rows += rows_of(document, resolve(document, part))
+    required = schema.get("required", ())
+    for name, field in schema.get("properties", {}).items():
+        about = [str(field.get("description", ""))]
+        if "default" in field:
+            about.append(f"Default: `{json.dumps(field['default'])}`.")
+        if field.get("deprecated"):
+            about.append("Deprecated.")
+        marked = f"`{name}`{', required' if name in required else ''}"
+        rows.append([marked, named_type(field), cell(" ".join(about))])
+    return rows
+
+
+def named_type(schema: dict[str, Any]) -> str:
+    """Say in a few words what values a schema takes, with a link to the one that it names."""
+    if "$ref" in schema:
+        name = schema["$ref"].rpartition("/")[2]
+        return f"[{name}](schemas.md#{name.lower()})"
+    for key in ("anyOf", "oneOf"):
+        if key in schema:
+            return " or ".join(named_type(one) for one in schema[key])
+    if "allOf" in schema:
+        return " and ".join(named_type(one) for one in schema["allOf"])
+    if "enum" in schema:
+        return ", ".join(f"`{json.dumps(one)}`" for one in schema["enum"])
+    if "const" in schema:
+        return f"`{json.dumps(schema['const'])}`"
+    kinds = schema.get("type", "any value")
+    said = " or ".join(kinds) if isinstance(kinds, list) else str(kinds)
+    if "items" in schema:
+        said = f"list of {named_type(schema['items'])}"
+    if isinstance(schema.get("additionalProperties"), dict) and schema["additionalProperties"]:
+        said += f" of {named_type(schema['additionalProperties'])}"
+    if "format" in schema:
+        said += f" ({schema['format']})"
+    bounds = [
+        "not empty" if (key, schema[key]) in _NOT_EMPTY else text.format(schema[key])
+        for key, text in _BOUNDS.items()
+        if key in schema
+    ]
+    return ", ".join([said, *bounds])
