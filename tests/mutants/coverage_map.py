@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import ast
-import hashlib
-import json
-import sys
+import re
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import coverage
 
-from tests.mutants.changes import TESTS_OF, distance_of
+from tests.mutants.changes import distance_of
+from tests.mutants.kept_lines import KeptLines, Tree, file_of
 from tests.mutants.processes import recorded, run_tests
 
 _LONGEST_SECONDS = 3600.0
@@ -34,11 +33,14 @@ class CoverageMap:
         seconds: How long each test takes that passes.
         failed: Names of the tests that did not pass, nor were skipped.
         lines: The tests that run each line, by module and line.
+        inspecting: Names of the tests that may look at signatures: that of a function can be wrong
+            without anything in it being run.
     """
 
     seconds: dict[str, float]
     failed: list[str]
     lines: dict[str, dict[int, set[str]]]
+    inspecting: set[str] = field(default_factory=set)
 
     def tests_of(self, path: str, source: bytes, line: int, budget: float) -> list[str]:
         """Choose tests that run a line, as many as take `budget` seconds, in an order to run them.
@@ -47,12 +49,15 @@ class CoverageMap:
         of its parameters before one comes with another.
         """
         known = self.lines.get(path, {})
-        found = set[str]().union(*(known.get(each, ()) for each in _lines_run(source, line)))
+        lines, on_import = _lines_run(source, line)
+        found = set[str]().union(*(known.get(each, ()) for each in lines))
+        inspecting = self.inspecting if on_import else set[str]()
         seen: dict[str, int] = defaultdict(int)
         ranked = []
-        for name in sorted(found & self.seconds.keys(), key=lambda each: self.seconds[each]):
+        candidates = (found | inspecting) & self.seconds.keys()
+        for name in sorted(candidates, key=lambda each: self.seconds[each]):
             function = name.partition("[")[0]
-            distance = distance_of(path, _file(name))
+            distance = min(distance_of(path, file_of(name)), 1 if name in inspecting else 2)
             ranked.append((seen[function] if distance else 0, distance, self.seconds[name], name))
             seen[function] += 1
         chosen: list[str] = []
@@ -63,12 +68,14 @@ class CoverageMap:
             chosen.append(name)
             total += seconds
         # Fixtures of a file are made once.
-        files = list(dict.fromkeys(map(_file, chosen)))
-        return sorted(chosen, key=lambda name: files.index(_file(name)))
+        files = list(dict.fromkeys(map(file_of, chosen)))
+        return sorted(chosen, key=lambda name: files.index(file_of(name)))
 
 
 def coverage_map(copy: Path, tests: str, jobs: int, cache: Path | None = None) -> CoverageMap:
     """Run the tests of a room, and tell which lines each runs.
+
+    Where a cache has what they ran before, only those run whose file has changed since.
 
     Args:
         copy: A copy of the work tree.
@@ -79,9 +86,25 @@ def coverage_map(copy: Path, tests: str, jobs: int, cache: Path | None = None) -
     Raises:
         UnusableTestsError: No test passes.
     """
-    kept = cache / CACHE / f"{_digest(copy, tests)}.json" if cache else None
-    if kept and kept.is_file():
-        return _read(json.loads(kept.read_text(encoding="utf-8")))
+    path = cache / CACHE / f"{tests.replace('/', '-')}.json" if cache else None
+    kept = KeptLines.read(path) if path else None
+    tree = Tree.of(copy, tests)
+    if kept is None:
+        measured = _measured(copy, [tests], jobs)
+    else:
+        stale = kept.move_to(tree)
+        measured = _measured(copy, stale, jobs) if stale else KeptLines(tree)
+        measured.add(kept)
+    if not measured.seconds:
+        raise UnusableTestsError(f"{tests} fail without a mutant")
+    measured.tree = tree
+    if path:
+        measured.write(path)
+    inspecting = _inspecting(copy, measured.seconds)
+    return CoverageMap(measured.seconds, sorted(measured.failed), measured.lines, inspecting)
+
+
+def _measured(copy: Path, tests: Sequence[str], jobs: int) -> KeptLines:
     with tempfile.TemporaryDirectory(prefix="synth-pools-coverage-") as folder:
         settings = Path(folder) / "coveragerc"
         data = Path(folder) / "data"
@@ -96,21 +119,24 @@ def coverage_map(copy: Path, tests: str, jobs: int, cache: Path | None = None) -
         settings.write_text("\n".join(lines) + "\n", encoding="utf-8")
         data.mkdir()
         records = Path(folder) / "records"
-        run_tests(copy, [tests], _LONGEST_SECONDS, records, measured=settings, jobs=jobs)
+        run_tests(copy, tests, _LONGEST_SECONDS, records, measured=settings, jobs=jobs)
         ended = recorded(records)
-        passed = {one.name: one.seconds for one in ended if one.passed}
-        if not passed:
-            raise UnusableTestsError(f"{tests} fail without a mutant")
         names = {one.context: one.name for one in ended if one.passed}
-        found = CoverageMap(
-            passed,
-            sorted(one.name for one in ended if not one.passed and not one.skipped),
+        return KeptLines(
+            Tree({}, {}),
+            {one.name: one.seconds for one in ended if one.passed},
+            {one.name for one in ended if not one.passed and not one.skipped},
             _lines_by_module(data, copy, names),
         )
-    if kept:
-        kept.parent.mkdir(exist_ok=True)
-        kept.write_text(json.dumps(_written(found)), encoding="utf-8")
-    return found
+
+
+def _inspecting(copy: Path, names: Iterable[str]) -> set[str]:
+    files = {
+        file
+        for file in set(map(file_of, names))
+        if re.search(r"^import inspect$", (copy / file).read_text(encoding="utf-8"), re.MULTILINE)
+    }
+    return {name for name in names if file_of(name) in files}
 
 
 def _lines_by_module(
@@ -137,12 +163,15 @@ def _lines_by_module(
     return found
 
 
-def _lines_run(source: bytes, line: int) -> Iterable[int]:
+def _lines_run(source: bytes, line: int) -> tuple[Iterable[int], bool]:
     """List the lines that run if a statement runs, or whose function uses what it defines.
 
     Args:
         source: The text of the module.
         line: A line of the statement.
+
+    Returns:
+        The lines, and whether the statement runs on import.
     """
     tree = ast.parse(source)
     statements = [*_statements(tree, in_function=False)]
@@ -150,12 +179,12 @@ def _lines_run(source: bytes, line: int) -> Iterable[int]:
     inner = max(around, key=lambda one: one.lines.start) if around else None
     if inner is None:
         # A handler of exceptions or a case of a match.
-        return [line]
+        return [line], False
     if inner.in_function:
-        return inner.lines
+        return inner.lines, False
     # What runs on import tells nothing: the tests of what uses it are meant.
     if isinstance(inner.node, ast.FunctionDef | ast.AsyncFunctionDef):
-        return range(inner.node.body[0].lineno, (inner.node.end_lineno or 0) + 1)
+        return range(inner.node.body[0].lineno, (inner.node.end_lineno or 0) + 1), True
     names = {node.id for node in ast.walk(inner.node) if isinstance(node, ast.Name)}
     used = [
         each
@@ -163,7 +192,8 @@ def _lines_run(source: bytes, line: int) -> Iterable[int]:
         if one.in_function and names & _names_in(one.node)
         for each in one.lines
     ]
-    return used or [each for one in statements if one.in_function for each in one.lines]
+    used = used or [each for one in statements if one.in_function for each in one.lines]
+    return used, True
 
 
 @dataclass(frozen=True)
@@ -193,47 +223,3 @@ def _first_line(node: ast.stmt) -> int:
 def _names_in(node: ast.stmt) -> set[str]:
     names = {each.id for each in ast.walk(node) if isinstance(each, ast.Name)}
     return names | {each.attr for each in ast.walk(node) if isinstance(each, ast.Attribute)}
-
-
-def _file(name: str) -> str:
-    return name.partition("::")[0]
-
-
-def _digest(copy: Path, tests: str) -> str:
-    """Name a tree and its tests."""
-    digest = hashlib.sha256(f"{tests} {sys.version}".encode())
-    folders = [
-        copy / each for each in (*TESTS_OF, "synth_pools", "generated", "tests/support", tests)
-    ]
-    inside = {path for folder in folders for path in folder.rglob("*")}
-    for path in sorted({*inside, *copy.glob("*.*"), *copy.glob("tests/*.py")}):
-        if path.is_file() and path.suffix != ".pyc":
-            digest.update(path.relative_to(copy).as_posix().encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()[:32]
-
-
-def _written(found: CoverageMap) -> dict[str, object]:
-    order = {name: number for number, name in enumerate(found.seconds)}
-    lines = {
-        path: {line: sorted(order[name] for name in names) for line, names in by_line.items()}
-        for path, by_line in found.lines.items()
-    }
-    return {"seconds": found.seconds, "failed": found.failed, "lines": lines}
-
-
-def _read(value: dict[str, object]) -> CoverageMap:
-    seconds, failed, lines = value["seconds"], value["failed"], value["lines"]
-    assert isinstance(seconds, dict)
-    assert isinstance(failed, list)
-    assert isinstance(lines, dict)
-    order = [*seconds]
-    return CoverageMap(
-        seconds,
-        failed,
-        {
-            path: {
-                int(line): {order[number] for number in numbers} for line, numbers in each.items()
-            }
-            for path, each in lines.items()
-        },
-    )

@@ -33,6 +33,11 @@ _ARITHMETIC: dict[type[ast.operator], tuple[str, str]] = {
 _GREATEST_NUMBER = 599
 _UNIT = re.compile("_?[KMG]IB")
 _LOG_METHODS = {"debug", "info", "warning", "error", "exception", "log"}
+_BOUNDARIES = ast.Lt | ast.LtE | ast.Gt | ast.GtE
+# What is read from a clock, or compared with what is.
+_INSTANT = re.compile(
+    r"(^|_)(now|until|deadline|remaining|give_up|clock|monotonic|time)$|_at$|_SECONDS$"
+)
 
 
 @dataclass(frozen=True)
@@ -81,12 +86,12 @@ class _Finder:
     def mutants(self, node: ast.AST, rule: str = "") -> Iterator[Mutant]:
         """Walk a piece of code; `rule`: why none of it needs a test."""
         for mutant in self._mutants_of_node(node):
-            yield dataclasses.replace(mutant, rule=rule)
+            yield dataclasses.replace(mutant, rule=rule or mutant.rule)
         for name, value in ast.iter_fields(node):
             children = value if isinstance(value, list) else [value]
             for child in children:
                 if isinstance(child, ast.AST):
-                    yield from self.mutants(child, rule or _rule(name, child))
+                    yield from self.mutants(child, rule or _rule(node, name, child))
 
     def _mutants_of_node(self, node: ast.AST) -> Iterator[Mutant]:
         match node:
@@ -94,7 +99,10 @@ class _Finder:
                 for op, (before, after) in zip(
                     ops, itertools.pairwise([left, *comparators]), strict=True
                 ):
-                    yield from self._swap(before, after, *_COMPARISONS[type(op)])
+                    # No clock shows just the instant of a limit, on whichever side that is.
+                    rule = "instant" if isinstance(op, _BOUNDARIES) and _is_instant(node) else ""
+                    for mutant in self._swap(before, after, *_COMPARISONS[type(op)]):
+                        yield dataclasses.replace(mutant, rule=rule)
             case ast.BoolOp(op=op, values=values):
                 old, new = ("and", "or") if isinstance(op, ast.And) else ("or", "and")
                 for before, after in itertools.pairwise(values):
@@ -153,23 +161,35 @@ class _Finder:
         return self._source.count(b"\n", 0, offset) + 1
 
 
-def _rule(field: str, node: ast.AST) -> str:
-    """Say why no test has to see a change of a piece of code; empty if one has to."""
+def _rule(parent: ast.AST, field: str, node: ast.AST) -> str:
+    """Say why no test has to see a change of a piece of code; empty if one has to.
+
+    Args:
+        parent: What it is a part of.
+        field: As what it is that part.
+        node: The piece of code.
+    """
     if field in {"annotation", "returns", "decorator_list", "type_params", "bases"}:
         return "annotation"
+    match parent, node:
+        # Any number but 0 switches an option of a socket on.
+        case ast.Call(func=ast.Attribute(attr="setsockopt")), ast.Constant():
+            return "flag"
     match node:
         case ast.JoinedStr():
             return "text"
-        # A size, like 64 * 1024: a choice that no test has to hold.
-        case ast.BinOp(left=ast.Constant(value=int()), right=ast.Constant(value=int())):
+        # A size, like 64 * 1024 or 2**31 - 1: a choice that no test has to hold.
+        case ast.BinOp() if all(map(_is_part_of_number, ast.walk(node))):
             return "size"
         case ast.BinOp(left=ast.Constant(value=int()), op=ast.Mult(), right=ast.Name(id=unit)):
             return "size" if _UNIT.fullmatch(unit) else ""
         # A scale, like the bounds of a histogram.
         case ast.Tuple(elts=numbers) if len(numbers) > 4 and all(map(_is_number, numbers)):
             return "size"
-        # Zip checks what the program promises itself.
-        case ast.keyword(arg="strict", value=ast.Constant()):
+        # What the program promises itself.
+        case ast.keyword(arg="strict", value=ast.Constant()) | ast.Assert():
+            return "check"
+        case ast.Raise(exc=ast.Name(id="AssertionError")):
             return "check"
         case ast.If(test=ast.Name(id="TYPE_CHECKING")):
             return "annotation"
@@ -180,7 +200,20 @@ def _rule(field: str, node: ast.AST) -> str:
     return ""
 
 
-def _is_number(node: ast.expr) -> bool:
+def _is_instant(node: ast.Compare) -> bool:
+    names = (
+        each.id if isinstance(each, ast.Name) else each.attr
+        for each in ast.walk(node)
+        if isinstance(each, ast.Name | ast.Attribute)
+    )
+    return any(map(_INSTANT.search, names))
+
+
+def _is_part_of_number(node: ast.AST) -> bool:
+    return _is_number(node) or isinstance(node, ast.BinOp | ast.operator)
+
+
+def _is_number(node: ast.AST) -> bool:
     return isinstance(node, ast.Constant) and isinstance(node.value, int | float)
 
 

@@ -49,6 +49,9 @@ def copy_tree(root: Path, copy: Path) -> Path:
         if source.is_file():
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, target)
+    # Tests find the published clients in environments beside them.
+    for environment in root.glob(".venv-*"):
+        (copy / environment.name).symlink_to(environment)
     command = [sys.executable, "-m", "compileall", "-q", "--invalidation-mode", "checked-hash"]
     folders = [folder for folder in _COMPILED if (copy / folder).is_dir()]
     subprocess.run([*command, *folders], cwd=copy, check=True, timeout=600)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import textwrap
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,8 +20,9 @@ from tests.mutants.changes import (
     is_mutated,
     package_of,
 )
-from tests.mutants.coverage_map import CoverageMap
+from tests.mutants.coverage_map import CoverageMap, coverage_map
 from tests.mutants.mutations import mutants_of
+from tests.mutants.processes import copy_tree, run_tests
 from tests.mutants.report import Row, page
 from tests.mutants.run import Planned, run_mutants
 
@@ -103,9 +105,18 @@ def test_each_kind_of_change(source: str, mutants: list[str]) -> None:
         # Sizes.
         "x = 64 * 1024",
         "x = 65536",
+        "x = 2**31 - 1",
         "x = 64 * _MIB",
         "x = zip(y, z, strict=True)",
         "x = (1, 2.5, 5, 10, 50)",
+        # What the program promises itself.
+        "assert x is not None",
+        "raise AssertionError",
+        # The instant of a limit.
+        "x = clock.monotonic() > y",
+        "x = y < self._resume_at",
+        "x = y <= _LIVED_SECONDS",
+        "x = y.setsockopt(z, w, 1)",
     ],
 )
 def test_what_no_test_has_to_hold_is_left(source: str) -> None:
@@ -161,77 +172,6 @@ def test_both_variants_are_one_package() -> None:
     assert package_of(f"{runtime}/fork_safety.py") == runtime
 
 
-MAPPED = """\
-LIMIT = 3
-OTHER = (
-    4
-)
-
-
-def is_great(
-    number,
-):
-    return (
-        number >
-        LIMIT
-    )
-
-
-def other():
-    try:
-        return OTHER
-    except KeyError:
-        return 0
-"""
-
-
-@pytest.mark.parametrize(
-    ("line", "tests"),
-    [
-        # A statement of several lines, of which pytest may have seen any.
-        (12, ["great", "both"]),
-        (10, ["great", "both"]),
-        # What runs on import has the tests of the functions that use it.
-        (1, ["great", "both"]),
-        (3, ["other", "both"]),
-        (7, ["great", "both"]),
-        # A handler.
-        (19, ["handled"]),
-        (20, []),
-    ],
-)
-def test_the_tests_of_a_line_are_those_that_run_it(line: int, tests: list[str]) -> None:
-    names = {name: f"tests/backend/test_x.py::test_{name}" for name in ("great", "other", "both")}
-    names["handled"] = "tests/backend/test_x.py::test_handled"
-    great, other = {names["great"], names["both"]}, {names["other"], names["both"]}
-    known = CoverageMap(
-        dict(zip(names.values(), (0.1, 0.2, 0.3, 0.4), strict=True)),
-        [],
-        {ADDER: {11: great, 18: other, 19: {names["handled"]}}},
-    )
-    assert known.tests_of(ADDER, MAPPED.encode(), line, 10) == [names[name] for name in tests]
-
-
-def test_the_budget_goes_to_the_own_tests_and_to_one_of_each_function_first() -> None:
-    own, far = "tests/backend/room/test_adder.py::test_own", "tests/backend/test_far.py"
-    seconds = {
-        f"{far}::test_a[1]": 1.0,
-        f"{far}::test_a[2]": 1.1,
-        f"{far}::test_b": 4.0,
-        f"{own}[1]": 2.0,
-        f"{own}[2]": 2.0,
-    }
-    known = CoverageMap(seconds, [], {ADDER: {6: {*seconds}}})
-
-    def chosen(budget: float) -> list[str]:
-        return known.tests_of(ADDER, ADDER_SOURCE.encode(), 6, budget)
-
-    assert chosen(0.5) == [f"{own}[1]"]
-    assert chosen(5.0) == [f"{own}[1]", f"{own}[2]", f"{far}::test_a[1]"]
-    assert chosen(9.0) == [f"{own}[1]", f"{own}[2]", f"{far}::test_a[1]", f"{far}::test_b"]
-    assert len(chosen(100.0)) == 5
-
-
 @pytest.fixture
 def repo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A repo with one module, committed as `first` without its second function."""
@@ -273,6 +213,16 @@ def test_lines_that_only_moved_have_not_changed(repo: Path) -> None:
     assert not {1, 4, 5, 6} & lines
 
 
+def test_a_copy_has_what_is_new_and_the_environments_beside_it(repo: Path, tmp_path: Path) -> None:
+    write(repo / ".gitignore", ".venv*\n")
+    write(repo / ".venv-published/bin/python", "x")
+    write(repo / "synth_pools/backend/new.py", "X = 1\n")
+    copy = copy_tree(repo, tmp_path / "copy")
+    assert (copy / "synth_pools/backend/new.py").read_text() == "X = 1\n"
+    assert (copy / ".venv-published/bin/python").read_text() == "x"
+    assert not (copy / ".git").exists()
+
+
 def test_the_last_tag_is_where_the_work_begins_on_main(repo: Path) -> None:
     assert default_revision(repo) == "first"
     git(repo, "switch", "--quiet", "--create", "branch")
@@ -296,6 +246,41 @@ def test_the_same_seed_chooses_the_same_mutants(repo: Path) -> None:
     write(repo / ADDER, ADDER_SOURCE.replace('"""Adds."""', '"""Adds."""\n\n_log.error(1)'))
     assert chosen(3) == first
     assert sample({ADDER: None}, 3, 1, repo)[1] == {"synth_pools/backend/room": 2}
+
+
+def test_only_tests_that_changed_are_measured_again(
+    repo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own, other = "tests/backend/room/test_adder.py", "tests/backend/test_other.py"
+    write(repo / other, "def test_x() -> None:\n    pass\n")
+    asked: list[list[str]] = []
+
+    def note(copy: Path, tests: list[str], *args: Any, **options: Any) -> Any:
+        asked.append(tests)
+        return run_tests(copy, tests, *args, **options)
+
+    monkeypatch.setattr("tests.mutants.coverage_map.run_tests", note)
+
+    def measured() -> CoverageMap:
+        return coverage_map(repo, "tests/backend", 1, cache=repo)
+
+    first = measured()
+    assert first.seconds.keys() == {f"{own}::test_add", f"{own}::test_is_great", f"{other}::test_x"}
+    assert measured().seconds == first.seconds
+    assert asked == [["tests/backend"]]
+    # A module that has changed is run by the tests that ran it.
+    write(repo / ADDER, f"import math\n\n\n{ADDER_SOURCE}")
+    write(repo / other, "def test_y() -> None:\n    pass\n")
+    second = measured()
+    assert asked == [["tests/backend"], [other]]
+    assert second.seconds.keys() == {*first.seconds, f"{other}::test_y"} - {f"{other}::test_x"}
+    assert second.tests_of(ADDER, (repo / ADDER).read_bytes(), 9, 10) == [f"{own}::test_add"]
+    # The tests of a package that is new are measured.
+    write(repo / "synth_pools/backend/room/other.py", "X = 1\n")
+    measured()
+    assert asked[2:] == [[own, other]]
+    (repo / own).unlink()
+    assert measured().seconds.keys() == {f"{other}::test_y"}
 
 
 def test_survivors_are_printed(repo: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,102 @@
+"""Choice of the tests of a mutant, by the lines that they run."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.mutants.coverage_map import CoverageMap
+from tests.mutants.kept_lines import moved
+
+ADDER = "synth_pools/backend/room/adder.py"
+MAPPED = """\
+LIMIT = 3
+OTHER = (
+    4
+)
+
+
+def is_great(
+    number,
+):
+    return (
+        number >
+        LIMIT
+    )
+
+
+def other():
+    try:
+        return OTHER
+    except KeyError:
+        return 0
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "tests"),
+    [
+        # A statement of several lines, of which pytest may have seen any.
+        (12, ["great", "both"]),
+        (10, ["great", "both"]),
+        # What runs on import has the tests of the functions that use it.
+        (1, ["great", "both"]),
+        (3, ["other", "both"]),
+        (7, ["great", "both"]),
+        # A handler.
+        (19, ["handled"]),
+        (20, []),
+    ],
+)
+def test_the_tests_of_a_line_are_those_that_run_it(line: int, tests: list[str]) -> None:
+    names = {name: f"tests/backend/test_x.py::test_{name}" for name in ("great", "other", "both")}
+    names["handled"] = "tests/backend/test_x.py::test_handled"
+    great, other = {names["great"], names["both"]}, {names["other"], names["both"]}
+    known = CoverageMap(
+        dict(zip(names.values(), (0.1, 0.2, 0.3, 0.4), strict=True)),
+        [],
+        {ADDER: {11: great, 18: other, 19: {names["handled"]}}},
+    )
+    assert known.tests_of(ADDER, MAPPED.encode(), line, 10) == [names[name] for name in tests]
+
+
+def test_what_runs_on_import_has_the_tests_that_look_at_signatures_too() -> None:
+    own, reading = "tests/backend/test_x.py::test_great", "tests/backend/test_names.py::test_names"
+    known = CoverageMap({own: 0.1, reading: 0.2}, [], {ADDER: {11: {own}}}, {reading})
+    # A default of a parameter, and the comparison.
+    assert known.tests_of(ADDER, MAPPED.encode(), 8, 10) == [reading, own]
+    assert known.tests_of(ADDER, MAPPED.encode(), 12, 10) == [own]
+
+
+def test_the_budget_goes_to_the_own_tests_and_to_one_of_each_function_first() -> None:
+    own, far = "tests/backend/room/test_adder.py::test_own", "tests/backend/test_far.py"
+    seconds = {
+        f"{far}::test_a[1]": 1.0,
+        f"{far}::test_a[2]": 1.1,
+        f"{far}::test_b": 4.0,
+        f"{own}[1]": 2.0,
+        f"{own}[2]": 2.0,
+    }
+    known = CoverageMap(seconds, [], {ADDER: {2: {*seconds}}})
+
+    def chosen(budget: float) -> list[str]:
+        return known.tests_of(ADDER, b"def f():\n    x()\n", 2, budget)
+
+    assert chosen(0.5) == [f"{own}[1]"]
+    assert chosen(5.0) == [f"{own}[1]", f"{own}[2]", f"{far}::test_a[1]"]
+    assert chosen(9.0) == [f"{own}[1]", f"{own}[2]", f"{far}::test_a[1]", f"{far}::test_b"]
+    assert len(chosen(100.0)) == 5
+
+
+def test_lines_are_followed_into_a_text_that_has_changed() -> None:
+    before = "a = 1\nb = 2\nc = 3\nd = 4\n"
+    lines = {1: {"one"}, 2: {"two"}, 3: {"three"}, 4: {"four"}}
+    assert moved(lines, before, before) == lines
+    after = "import x\n\na = 1\nb = 2\nnew = 5\nc = 3\n"
+    assert moved(lines, before, after) == {
+        1: {"one"},
+        2: {"one"},
+        3: {"one"},
+        4: {"two"},
+        5: {"two", "three"},
+        6: {"three"},
+    }
