@@ -72,7 +72,7 @@ class JournalFile:
         self._path = path
         self._writing = threading.Lock()
         self._syncing = threading.Lock()
-        self._written = 0
+        # How much of it is known to be on the disk.
         self._synced = 0
         self._broken: str | None = None
         try:
@@ -138,14 +138,13 @@ class JournalFile:
                     self._file.truncate(self._end)
                 self._check()
             self._end += len(line)
-            self._written += 1
-            ticket = self._written
+            written = self._end
         with self._syncing:
-            if self._synced >= ticket:
+            if self._synced >= written:
                 return
             with self._writing:
                 self._check()
-                upto = self._written
+                upto = self._end
             try:
                 os.fsync(self._file.fileno())
             except OSError as error:

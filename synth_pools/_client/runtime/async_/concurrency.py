@@ -132,10 +132,10 @@ class AsyncWorkerGroup:
         """Stop all without waiting, from wherever the garbage collector runs."""
         self.stopping = True
         loop, tasks = self._loop, list(self._tasks)
-        if loop is None or loop.is_closed() or not tasks:
-            return
-        with contextlib.suppress(RuntimeError):
-            loop.call_soon_threadsafe(lambda: [task.cancel() for task in tasks])
+        if loop is not None:
+            # In a loop that is closed nothing goes on.
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(lambda: [task.cancel() for task in tasks])
 
 
 class AsyncRequestSource:

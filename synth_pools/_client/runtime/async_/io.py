@@ -110,9 +110,9 @@ def _end(loop: asyncio.AbstractEventLoop, guard: AsyncGenerator[None, None]) -> 
         with contextlib.suppress(RuntimeError):
             await guard.aclose()
 
-    if not loop.is_closed():
-        with contextlib.suppress(RuntimeError):
-            loop.call_soon_threadsafe(lambda: loop.create_task(end()))
+    # A loop that is closed can close nothing.
+    with contextlib.suppress(RuntimeError):
+        loop.call_soon_threadsafe(lambda: loop.create_task(end()))
 
 
 async def close_in(owner: object, close: AsyncClose) -> None:
