@@ -314,3 +314,47 @@ async def test_what_on_progress_raises_ends_it(
         await client.agent_rollouts.download_artifact(R, A, folder, on_progress=stop)
     assert names(folder) == []
     assert await client.agent_rollouts.artifact(R, A) == CONTENT
+
+
+class Clock:
+    """A clock that the test puts forward."""
+
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(client: AsyncContainerPoolsClient, monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(client._transport, "clock", clock)
+    return clock
+
+
+async def test_what_is_whole_at_the_deadline_came_in_time(
+    server: FaultServer, client: AsyncContainerPoolsClient, folder: Path, clock: Clock
+) -> None:
+    server.play(choose=serving())
+
+    def late(received: int, total: int | None) -> None:
+        if received == total:
+            clock.now += 60.0
+
+    patient = client.with_options(deadline=5.0)
+    path = await patient.agent_rollouts.download_artifact(R, A, folder, on_progress=late)
+    assert path.read_bytes() == CONTENT
+
+
+async def test_another_attempt_is_made_in_the_last_second(
+    server: FaultServer, client: AsyncContainerPoolsClient, folder: Path, clock: Clock
+) -> None:
+    def late(data: bytes) -> Fault:
+        clock.now += 59.5
+        return after(100_000)(data)
+
+    server.play(choose=serving(late))
+    patient = client.with_options(deadline=60.0)
+    path = await patient.agent_rollouts.download_artifact(R, A, folder)
+    assert path.read_bytes() == CONTENT
+    assert len(server.requests) == 2

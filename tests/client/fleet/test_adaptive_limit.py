@@ -27,6 +27,19 @@ def test_as_many_as_allowed_and_no_more() -> None:
     assert limiter.wait(0.0) == 0.0
 
 
+def test_there_is_room_for_what_is_not_taken() -> None:
+    limiter = AdaptiveLimiter(8, lambda: 0.5)
+    tickets = [limiter.acquire() for _ in range(3)]
+    assert limiter.room(0.0) == 5
+    limiter.on_overload(tickets.pop(), 0.0, 2.0)
+    assert limiter.room(1.0) == 0
+    # The one that tries waits for those that were sent before.
+    assert limiter.room(2.0) == 0
+    for ticket in tickets:
+        limiter.on_success(ticket)
+    assert limiter.room(2.0) == 1
+
+
 def test_many_refusals_make_one_pause_and_one_call_tries() -> None:
     limiter = AdaptiveLimiter(64, lambda: 1.0)
     for ticket in acquire_all(limiter, 0.0):

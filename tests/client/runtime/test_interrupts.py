@@ -17,12 +17,19 @@ from typing import Any
 
 import pytest
 
-from synth_pools import AsyncContainerPoolsClient, ClientClosedError, ContainerPoolsClient
+from synth_pools import (
+    APIConnectionError,
+    APITimeoutError,
+    AsyncContainerPoolsClient,
+    ClientClosedError,
+    ContainerPoolsClient,
+)
 from synth_pools._client._async import connections as async_connections
 from synth_pools._client._sync import connections
 from synth_pools._client.http.messages import PoolLimits
 from synth_pools._client.runtime.sync_.concurrency import WorkerGroup
 from tests.support import faults
+from tests.support.contents import serving
 from tests.support.fault_server import FaultServer, Seen
 from tests.support.leaks import KEY
 from tests.support.surface import P, R
@@ -112,6 +119,15 @@ def test_closing_wakes_who_connects() -> None:
         assert call.result is None
         client.close()
         assert isinstance(call.end(), ClientClosedError)
+
+
+def test_connecting_has_a_limit() -> None:
+    with (
+        full_listener() as url,
+        patient(url, max_retries=0) as client,
+        pytest.raises(APITimeoutError),
+    ):
+        client.with_options(timeout=0.2).get_pool(P)
 
 
 def test_closing_wakes_who_waits_for_a_connection(
@@ -254,6 +270,9 @@ def test_a_deadline_holds_for_a_name_that_is_not_found(monkeypatch: pytest.Monke
         # All of them waited for one thread.
         assert asked == ["slow.example"]
         release.set()
+        # It is over, and what it found is said to who asks with more time.
+        with pytest.raises(APIConnectionError, match="not known"):
+            client.with_options(deadline=LIMIT, max_retries=0).get_pool(P)
 
 
 def test_a_service_that_goes_away_resets_what_it_has_just_accepted() -> None:
@@ -387,3 +406,25 @@ def test_expired_deadlines_of_tasks_lose_no_connections(
                 assert all(each.is_idle() for each in pool.connections)
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize("library", ["httpx", "aiohttp"])
+def test_closing_wakes_the_download_of_a_task(
+    server: FaultServer, monkeypatch: pytest.MonkeyPatch, library: str
+) -> None:
+    """Also where no other attempt would be made, which could see that the client is closed."""
+    send_through(library, monkeypatch)
+    server.play(choose=serving(lambda data: faults.stall_at(100_000, data)))
+
+    async def run() -> Any:
+        async with AsyncContainerPoolsClient(
+            api_key=KEY, base_url=server.url, timeout=60, max_retries=0
+        ) as client:
+            call = asyncio.create_task(client.agent_rollouts.artifact(R, "a"))
+            await asyncio.to_thread(server.wait_for, 1)
+            await asyncio.to_thread(until_it_waits)
+            await client.aclose()
+            async with asyncio.timeout(LIMIT):
+                return (await asyncio.gather(call, return_exceptions=True))[0]
+
+    assert isinstance(asyncio.run(run()), ClientClosedError)

@@ -16,8 +16,9 @@ import uvloop
 
 from synth_pools import AsyncContainerPoolsClient, ClientClosedError
 from synth_pools._client._async import connections
+from synth_pools._client.runtime.async_.interrupts import AsyncAlarm
 from tests.support import faults
-from tests.support.fault_server import FaultServer
+from tests.support.fault_server import FaultServer, Seen
 from tests.support.leaks import KEY
 from tests.support.ports import LARGE, deaf_listener
 from tests.support.surface import P
@@ -206,3 +207,42 @@ async def test_a_body_that_is_not_taken_runs_into_a_limit() -> None:
             await client.create_pool({"name": LARGE})
         assert getattr(caught.value, "cause", "") in ("WriteTimeout", "ReadTimeout")
         await client.aclose()
+
+
+async def test_the_next_page_is_on_its_way_while_one_is_read(server: FaultServer) -> None:
+    asked: list[str | None] = []
+
+    def choose(seen: Seen) -> faults.Fault:
+        if seen.path.endswith(P):
+            return faults.when(lambda: asked == [None, "next"])
+        asked.append(seen.query.get("cursor"))
+        return faults.answer({"items": [{"id": "a"}, {"id": "b"}], "next_cursor": "next"})
+
+    server.play(choose=choose)
+    async with made(server) as client, client.iter_rollouts(P, prefetch=True) as items:
+        await anext(items)
+        # It is answered once the next page is asked for.
+        assert await client.get_pool(P) == {"ok": True}
+
+
+def test_a_call_that_ends_as_the_alarm_rings_is_not_disturbed() -> None:
+    async def run() -> list[Any]:
+        problems: list[Any] = []
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: problems.append(context))
+        alarm, answered = AsyncAlarm(), loop.create_future()
+
+        async def wait() -> str:
+            await answered
+            return "answer"
+
+        call = asyncio.create_task(alarm.call(wait))
+        await asyncio.sleep(0)
+        answered.set_result(None)
+        alarm.ring()
+        assert await call == "answer"
+        # What the alarm has told the loop to do is done by now.
+        await asyncio.sleep(0)
+        return problems
+
+    assert asyncio.run(run()) == []

@@ -170,6 +170,17 @@ def test_an_answer_of_any_size_is_read_up_to_a_limit(
     assert client.get_pool(P) == {"ok": True}
 
 
+def test_an_event_stream_in_the_place_of_an_answer_is_left(
+    server: FaultServer, client: ContainerPoolsClient
+) -> None:
+    """It may have no end, and its connection is nobody else's while it lasts."""
+    server.play([faults.events([event(1)], end="stall"), faults.answer()])
+    with pytest.raises(ResponseDecodeError):
+        client.get_pool(P)
+    assert client.get_pool(P) == {"ok": True}
+    server.wait_until(lambda: server.open_connections == 1)
+
+
 def test_a_server_that_counts_again_from_1_ends_its_stream(
     server: FaultServer, client: ContainerPoolsClient
 ) -> None:

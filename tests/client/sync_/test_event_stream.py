@@ -9,6 +9,7 @@ import copy
 import gc
 import pickle
 import time
+from itertools import count
 from typing import Any
 
 import pytest
@@ -115,6 +116,21 @@ def test_every_kind_of_trouble_on_the_way_back(
     assert waits.count(7.0) == 1
     assert waits.count(9.0) == 1
     assert len(service.asked) == len(troubles) + 1 or len(service.asked) == 9
+
+
+def test_a_stream_that_was_heard_for_long_is_no_failure(
+    server: FaultServer, client: ContainerPoolsClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Proxies end what lasts for minutes, however often, while a rollout has nothing to tell."""
+    now = count(1000, 60)
+    monkeypatch.setattr(client._transport, "clock", lambda: float(next(now)))
+    service = EventService()
+    service.faults = [events([b": here\n\n"], end="cut") for _ in range(6)]
+    server.play(choose=service)
+    assert read(client) == service.events
+    service.faults = [events([], end="cut") for _ in range(6)]
+    with pytest.raises(APIConnectionError):
+        read(client)
 
 
 def test_the_servers_own_time_is_kept(

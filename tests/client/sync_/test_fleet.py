@@ -29,8 +29,8 @@ from synth_pools import (
     RolloutOutcome,
     ServerError,
 )
-from tests.support.fault_server import FaultServer
-from tests.support.faults import answer, html, reset
+from tests.support.fault_server import FaultServer, Seen
+from tests.support.faults import Fault, answer, html, reset
 from tests.support.fleet_service import FleetService
 from tests.support.leaks import KEY
 
@@ -111,6 +111,27 @@ def test_memory_is_flat(service: FleetService, fleet_client: ContainerPoolsClien
     finally:
         gc.unfreeze()
     assert 1 <= most <= 2 * 8 + 2
+
+
+def test_where_there_are_no_streams_they_are_asked_for_once(
+    server: FaultServer, service: FleetService, fleet_client: ContainerPoolsClient
+) -> None:
+    looks: list[str] = []
+
+    def choose(seen: Seen) -> Fault:
+        if seen.path.endswith("/events"):
+            return answer({"detail": "no such route"}, 404)
+        if seen.method == "GET" and not seen.path.endswith("/summary"):
+            looks.append(seen.path)
+            if len(looks) < 4:
+                return answer({"status": "running"})
+        return service(seen)
+
+    server.play(choose=choose)
+    (outcome,) = gather(fleet_client.rollouts.run_many(P, seeds(1)))
+    assert outcome.ok
+    assert len(looks) == 4
+    assert sum(seen.path.endswith("/events") for seen in server.requests) == 1
 
 
 def test_one_bad_item_sinks_no_other(

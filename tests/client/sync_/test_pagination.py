@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -130,7 +131,12 @@ def test_bad_arguments_are_refused_at_once(
     bad: Any
     for bad in ({"limit": "7"}, {"state": 7}, {"cursor": 7}, {"prefetch": 1}):
         (name,) = bad
-        for make in (client.iter_pools, client.iter_global_rollouts, client.agent_rollouts.iter):
+        for make in (
+            client.iter_pools,
+            client.iter_global_rollouts,
+            client.agent_rollouts.iter,
+            partial(client.iter_rollouts, P),
+        ):
             with pytest.raises(RequestValidationError, match=f"^{name} must be"):
                 make(**bad)
     with pytest.raises(RequestValidationError, match="^pool_id"):
