@@ -1,50 +1,40 @@
-"""Every Python block of the guide and of the README, run against a local backend.
+"""Code on the pages of the documentation, run as a reader would type or paste it.
 
-The blocks of a chapter run one after the other with the same names, as a reader would paste them.
+The blocks of a chapter run one after the other, with the same names; those of a page with a
+console all together. What a page says that a program prints is compared with what it prints.
 """
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
+import subprocess
+import sys
+import tomllib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
+from synth_pools.cli.main import root
 from synth_pools.local import LocalBackend
+from tests.support.commands import run_command
+from tests.support.pages import BLOCKS, ROOT, Block, assert_printed
 
-ROOT = Path(__file__).parents[2]
-PAGES = ("README.md", "docs/guide.md", "docs/local-backend.md", "docs/write-a-container.md")
-BLOCK = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-CHAPTER = re.compile(r"^## (.+)$", re.MULTILINE)
-
-
-@dataclass(frozen=True)
-class Chapter:
-    page: str
-    title: str
-    blocks: tuple[tuple[int, str], ...]
-
-    def __str__(self) -> str:
-        return f"{self.page}: {self.title}"
-
-
-def chapters(page: str) -> Iterator[Chapter]:
-    text = (ROOT / page).read_text(encoding="utf-8")
-    starts = [(0, "(beginning)"), *((match.start(), match[1]) for match in CHAPTER.finditer(text))]
-    ends = [start for start, _ in starts[1:]] + [len(text)]
-    for (start, title), end in zip(starts, ends, strict=True):
-        blocks = tuple(
-            (text.count("\n", 0, start + match.start(1)), match[1])
-            for match in BLOCK.finditer(text[start:end])
-        )
-        if blocks:
-            yield Chapter(page, title, blocks)
-
-
-CHAPTERS = [chapter for page in PAGES for chapter in chapters(page)]
+SHOWN = [block for block in BLOCKS if block.language in ("python", "console")]
+TYPED = [block for block in BLOCKS if block.language == "sh"]
+CONSOLES = {block.page for block in SHOWN if block.language == "console"}
+UNITS = [
+    list(blocks)
+    for _, blocks in groupby(
+        (block for block in SHOWN if not block.note),
+        key=lambda block: (block.page, "" if block.page in CONSOLES else block.chapter),
+    )
+]
 
 
 @pytest.fixture(scope="module")
@@ -54,18 +44,110 @@ def backend() -> Iterator[LocalBackend]:
 
 
 def test_there_is_something_to_run() -> None:
-    assert len(CHAPTERS) > 5
+    assert len(UNITS) > 20
+    assert len(TYPED) > 10
 
 
-@pytest.mark.parametrize("chapter", CHAPTERS, ids=str)
+@pytest.mark.parametrize("block", BLOCKS, ids=str)
+def test_every_block_says_what_it_is(block: Block) -> None:
+    assert block.language, "name its language: text is one"
+    if block.note == "run by":
+        test = ROOT / block.reason
+        assert Path(block.page).name in test.read_text(encoding="utf-8")
+    elif block.note == "part of":
+        assert block.text in (ROOT / block.reason).read_text(encoding="utf-8")
+    elif block.note:
+        assert len(block.reason.split()) > 2, "say why"
+
+
+@pytest.mark.parametrize("blocks", UNITS, ids=lambda blocks: f"{blocks[0]}")
 def test_it_runs(
-    chapter: Chapter, backend: LocalBackend, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    blocks: list[Block],
+    backend: LocalBackend,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
 ) -> None:
+    for name in [name for name in os.environ if name.startswith(("SYNTH_", "XDG_"))]:
+        monkeypatch.delenv(name)
     monkeypatch.setenv("SYNTH_API_KEY", backend.api_key)
     monkeypatch.setenv("SYNTH_BACKEND_URL", backend.url)
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    work, home = tmp_path / "work", tmp_path / "home"
+    work.mkdir()
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.chdir(work)
     names: dict[str, Any] = {"__name__": "__main__"}
-    for line, code in chapter.blocks:
+    for block in blocks:
+        if block.language == "console":
+            run_console(block)
+            continue
+        capsys.readouterr()
         # Tracebacks name the line of the page.
-        program = compile("\n" * line + code, str(ROOT / chapter.page), "exec", dont_inherit=True)
+        lines = "\n" * block.line + block.text
+        program = compile(lines, str(ROOT / block.page), "exec", dont_inherit=True)
         exec(program, names)
+        if block.printed is not None:
+            assert_printed(capsys.readouterr().out, block.printed, str(block))
+
+
+def run_console(block: Block) -> None:
+    for part in re.split(r"^\$ ", block.text, flags=re.MULTILINE)[1:]:
+        line, _, shown = part.replace("\\\n", "").partition("\n")
+        program, *words = shlex.split(line)
+        if program == "synth-pools":
+            done = run_command(*words, environment=os.environ, folder=Path.cwd())
+        else:
+            program = sys.executable if program == "python" else program
+            done = subprocess.run(
+                [program, *map(os.path.expandvars, words)],
+                capture_output=True,
+                text=True,
+                timeout=60,
+                check=False,
+            )
+        assert (done.returncode, done.stderr) == (0, ""), line
+        assert_printed(done.stdout, shown, line)
+
+
+@pytest.mark.parametrize("block", TYPED, ids=str)
+def test_what_is_typed_can_be_typed(block: Block) -> None:
+    """Check that commands of a shell, which are not run here, are some: names, options, extras."""
+    found = 0
+    for line in block.text.replace("\\\n", "").splitlines():
+        for command in re.split(r" && | \| ", line):
+            words = shlex.split(command, comments=True)
+            if not words:
+                continue
+            found += 1
+            if words[0] == "synth-pools":
+                parse_command(words[1:])
+            elif words[0] == "make":
+                assert f"\n{words[1]}:" in (ROOT / "Makefile").read_text()
+            elif words[0] in ("pip", "pipx", "uvx"):
+                assert_extras_exist(words)
+            else:
+                assert words[0] == "export" or block.note, line
+    assert found
+
+
+def parse_command(words: list[str]) -> None:
+    context = click.Context(root, info_name="synth-pools")
+    command: click.Command | None = root
+    while isinstance(command, click.Group):
+        name, words = words[0], words[1:]
+        command = command.get_command(context, name)
+        assert command is not None, name
+        context = click.Context(command, info_name=name, parent=context)
+    assert command is not None
+    # Values are not looked at: the files that they name are the reader's.
+    command.make_parser(context).parse_args(args=list(words))
+
+
+def assert_extras_exist(words: list[str]) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    for word in words:
+        match = re.match(r"(?:synth-pools|\.)\[([\w,]+)\]", word)
+        if match:
+            assert set(match[1].split(",")) <= set(project["optional-dependencies"])

@@ -30,14 +30,16 @@ _PROCESSES.set_forkserver_preload(
 
 
 def run_command(
-    *arguments: object, environment: Mapping[str, str] | None = None
+    *arguments: object,
+    environment: Mapping[str, str] | None = None,
+    folder: Path | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """Run `synth-pools` with these arguments, in this environment where none is given."""
+    """Run `synth-pools`, in the environment and the folder of the caller where none is given."""
     given = [str(argument) for argument in arguments]
-    with tempfile.TemporaryDirectory() as folder:
-        texts = Path(folder, "out"), Path(folder, "err")
+    with tempfile.TemporaryDirectory() as place:
+        texts = Path(place, "out"), Path(place, "err")
         process = _PROCESSES.Process(
-            target=_run, args=(given, dict(environment or os.environ), texts)
+            target=_run, args=(given, dict(environment or os.environ), folder, texts)
         )
         process.start()
         process.join(_SECONDS)
@@ -50,11 +52,18 @@ def run_command(
     return subprocess.CompletedProcess(given, process.exitcode, out, err)
 
 
-def _run(arguments: Sequence[str], environment: dict[str, str], texts: Sequence[Path]) -> None:
+def _run(
+    arguments: Sequence[str],
+    environment: dict[str, str],
+    folder: Path | None,
+    texts: Sequence[Path],
+) -> None:
     from synth_pools.cli import run  # loaded already, and only where it runs
 
     for number, text in enumerate(texts, 1):
         os.dup2(os.open(text, os.O_WRONLY | os.O_CREAT), number)
+    if folder is not None:
+        os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
     sys.exit(run(arguments))

@@ -1,0 +1,96 @@
+"""Code on the pages of the documentation: its blocks, and what is said about each."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+# Those in results/ are written by the programs whose results they are.
+PAGES = [
+    *sorted(ROOT.glob("*.md")),
+    *(path for path in sorted((ROOT / "docs").rglob("*.md")) if path.parent.name != "results"),
+]
+_FENCE = re.compile(r"^ *```(\w*)[^\n]*\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
+_HEADING = re.compile(r"^## (.+)$", re.MULTILINE)
+# The line before a block, of which the reader of the page sees nothing.
+_NOTE = re.compile(r"<!-- (not run|run by|part of): (.+) -->\s*\Z")
+# Between a program and what it prints.
+_PRINTS = re.compile(r"\n[^\n]*\bprints?\b[^\n]*:\n\s*\Z")
+
+
+@dataclass(frozen=True)
+class Block:
+    """One block of code.
+
+    Attributes:
+        page: The page, from the root of the repository.
+        line: The number of lines before its code.
+        language: The language that it names; empty for none.
+        text: The code.
+        chapter: The heading that it is under.
+        note: "not run", "run by" or "part of"; empty where it is run with its page.
+        reason: Why it is not run, the test that runs it, or the file that it is a part of.
+        printed: What the page says that it prints; None where it says nothing.
+    """
+
+    page: str
+    line: int
+    language: str
+    text: str
+    chapter: str
+    note: str
+    reason: str
+    printed: str | None
+
+    def __str__(self) -> str:
+        return f"{self.page}:{self.line}"
+
+
+def read_blocks(path: Path) -> Iterator[Block]:
+    """Read the blocks of a page, in order."""
+    whole = path.read_text(encoding="utf-8")
+    headings = [(match.start(), match[1]) for match in _HEADING.finditer(whole)]
+    fences = list(_FENCE.finditer(whole))
+    for number, fence in enumerate(fences):
+        before = whole[fences[number - 1].end() if number else 0 : fence.start()]
+        note = _NOTE.search(before)
+        following = fences[number + 1] if number + 1 < len(fences) else None
+        shows = following is not None and following[1] == "text"
+        between = whole[fence.end() : following.start()] if following else ""
+        yield Block(
+            path.relative_to(ROOT).as_posix(),
+            whole.count("\n", 0, fence.start(2)),
+            fence[1],
+            fence[2],
+            next((title for at, title in reversed(headings) if at < fence.start()), ""),
+            note[1] if note else "",
+            note[2] if note else "",
+            following[2] if following and shows and _PRINTS.search(between) else None,
+        )
+
+
+BLOCKS = [block for page in PAGES for block in read_blocks(page)]
+
+
+def assert_printed(printed: str, expected: str, what: str) -> None:
+    """Compare what a program printed with what its page shows.
+
+    A line `...` stands for any lines, and `...` within a line for anything there. How wide the
+    columns of a table are follows from what is in them.
+    """
+    pattern = "".join(
+        r"(?:.*\n)*?" if line.strip() == "..." else _pattern_of(line) + r"\n"
+        for line in expected.rstrip("\n").split("\n")
+    )
+    squeezed = re.sub(r" +", " ", printed.rstrip("\n") + "\n")
+    assert re.fullmatch(pattern, squeezed), (
+        f"{what} printed:\n{printed}\nand is to print:\n{expected}"
+    )
+
+
+def _pattern_of(line: str) -> str:
+    parts = re.sub(r" +", " ", line).split("...")
+    return ".*".join(re.escape(part) for part in parts)
