@@ -56,7 +56,7 @@ $(LATER_STAMP): requirements/published-later.txt
 	$(LATER)/bin/python $(PIP) -r requirements/published-later.txt
 	@touch $@
 
-$(TOOLS_STAMP): requirements/tools.txt requirements/node.txt tests/tools/package.json tests/tools/package-lock.json
+$(TOOLS_STAMP): requirements/tools.txt requirements/readers.txt requirements/node.txt tests/tools/package.json tests/tools/package-lock.json
 	$(PYTHON) -m venv $(TOOLS)
 	$(TOOLS)/bin/python $(PIP) -r requirements/tools.txt
 	PATH="$(abspath $(TOOLS)/bin):$$PATH" npm ci --prefix tests/tools --ignore-scripts --no-audit --no-fund --loglevel=error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from inspect import cleandoc
 from typing import Any
 
 import click
@@ -70,7 +71,7 @@ def iter_commands(context: click.Context) -> Iterator[dict[str, Any]]:
             "hidden": command.hidden,
             "summary": command.get_short_help_str(200),
             "usage": command.get_usage(below).removeprefix("Usage: "),
-            "help": (command.help or "").replace("\b\n", ""),
+            "help": cleandoc(command.help or "").replace("\b\n", ""),
             "arguments": [
                 _argument(one, below)
                 for one in command.get_params(below)

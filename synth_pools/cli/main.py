@@ -28,6 +28,7 @@ WRITTEN: dict[str, tuple[str, str, str]] = {
     "logs": ("logs", "logs", "Show what the processes that a pool has started write."),
     "run": ("fleet.run", "run_seeds", "Run a rollout for each seed on a pool."),
     "journal": ("fleet.journal", "journal", "Show and merge the journals of runs."),
+    "export": ("fleet.export", "export", "Write the results of a run for other tools."),
     "ui": ("local.page", "ui", "Show a backend, or the journal of a fleet, in the browser."),
     "backup": ("local.backup", "backup", "Copy the data of a backend to a new directory DIR."),
     "compact": ("local.backup", "compact", "Make the database of a backend as small as it can be."),

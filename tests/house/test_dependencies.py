@@ -22,7 +22,7 @@ _PACKAGES = {
     # Draws a progress bar where rich is installed.
     "_client": {"aiohttp", "cli", "msgspec"},
     "backend": {"local", "uvloop"},
-    "cli": {"local", "cli", "contract", "keyring"},
+    "cli": {"local", "cli", "contract", "keyring", "parquet"},
     "contract": {"contract"},
     "ui": set(),
 }

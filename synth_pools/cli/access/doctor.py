@@ -24,6 +24,7 @@ _EXTRAS = {
     "contract": ("schemathesis", "the contract tests"),
     "keyring": ("keyring", "keys in the keyring"),
     "local": ("uvicorn", "the local backend"),
+    "parquet": ("pyarrow", "`export --format parquet`"),
     "msgspec": ("msgspec", "faster decoding of large answers"),
     "uvloop": ("uvloop", "a faster event loop of the backend"),
 }

@@ -20,6 +20,10 @@ def contract_diff(old: Path, new: Path, as_json: bool) -> int:
 
     Clients and servers that keep the document OLD are judged by the document NEW. Exit status: 0
     nothing breaks, 1 something breaks, 2 a file cannot be used (where, and what to write, is told).
+
+    \b
+    Example:
+      synth-pools contract-diff old.yaml openapi.yaml
     """
     try:
         # Here, since the extra `contract` may be missing, which no other command needs.

@@ -237,6 +237,10 @@ def contract_test(
 
     Exit status: 0 it conforms, 1 it departs (where, and with which request, is told), 2 it could
     not be judged (what stood in the way is told), 130 interrupted. What the run makes it removes.
+
+    \b
+    Example:
+      synth-pools contract-test http://127.0.0.1:8080 --profile smoke
     """
     try:
         # Here, since the extra `contract` may be missing, which no other command needs.

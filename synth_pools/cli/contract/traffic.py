@@ -31,6 +31,10 @@ def contract_judge(
 
     Each exchange is judged by itself: status, media type, schema, headers, and whether it agrees
     with itself. Exit status: as of `contract-test`.
+
+    \b
+    Example:
+      synth-pools contract-judge traffic.har --report report.html
     """
     files = ReportFiles(report, junit, json_file)
     files.check()
@@ -71,6 +75,10 @@ def contract_proxy(
 
     It listens on 127.0.0.1, and prints where. Exit status after SIGINT or SIGTERM: as of
     `contract-test`.
+
+    \b
+    Example:
+      synth-pools contract-proxy http://127.0.0.1:8080 --har traffic.har
     """
     files = ReportFiles(report, junit, json_file)
     files.check(har)

@@ -119,20 +119,41 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
     Raises:
         CommandError: It cannot be read, or is none of results.
     """
-    try:
-        lines = path.read_bytes().split(b"\n")
-    except OSError as error:
-        raise CommandError(f"{path}: {error.strerror}") from None
     rows: dict[int, dict[str, Any]] = {}
-    for number, line in enumerate(lines[:-1], 1):
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError):
-            row = None
-        if not isinstance(row, dict) or not isinstance(row.get("index"), int):
-            raise CommandError(f"{path}: line {number} is no result of a run")
+    for place, row in iter_objects(path):
+        if not isinstance(row.get("index"), int) or not isinstance(row.get("status"), str):
+            raise CommandError(f"{place} is no result of a run")
         rows[row["index"]] = row
     return list(rows.values())
+
+
+def iter_objects(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the objects of a file with one a line, and the place of each for messages.
+
+    What has no line feed behind it was never acted on, and counts as not there.
+
+    Raises:
+        CommandError: It cannot be read, or a line is no object; with line and column.
+    """
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                if line.endswith(b"\n"):
+                    yield f"{path}: line {number}", _object(line, f"{path}: line {number}")
+    except OSError as error:
+        raise CommandError(f"{path}: {error.strerror}") from None
+
+
+def _object(line: bytes, place: str) -> dict[str, Any]:
+    try:
+        found = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise CommandError(f"{place}, column {error.colno}: not JSON: {error.msg}") from None
+    except (ValueError, RecursionError) as error:
+        raise CommandError(f"{place}: not JSON: {error}") from None
+    if not isinstance(found, dict):
+        raise CommandError(f"{place}: must hold an object, not {type(found).__name__}")
+    return found
 
 
 def _line(row: Mapping[str, Any]) -> str:

@@ -26,6 +26,10 @@ def backup(directory: Path, data_dir: Path | None) -> int:
 
     The backend may run meanwhile. `synth-pools serve --data-dir DIR` serves the copy; it holds the
     backend's key too. Exit status: 0 once the copy is whole and on disk, else 2 and there is none.
+
+    \b
+    Example:
+      synth-pools backup ./copy --data-dir ./pools
     """
     try:
         # Here, since it needs a system that has `fcntl`.
@@ -52,6 +56,10 @@ def compact(data_dir: Path | None) -> int:
 
     From then on it also shrinks while a backend runs. Meanwhile the disk must have room for the
     new one. Exit status: 0 once that is in its place, else 2 and the old one is as it was.
+
+    \b
+    Example:
+      synth-pools compact --data-dir ./pools
     """
     try:
         # Here, since it needs a system that has `fcntl`.

@@ -185,6 +185,10 @@ def serve(
 
     The first line on standard output names the URL, once it answers. Exit status: 0 after a clean
     stop, 2 if something is wrong with an option, 1 if the backend broke down.
+
+    \b
+    Example:
+      synth-pools serve --port 8080 --data-dir ./pools
     """
     if unexpected:
         # Not repeated: it may be the rest of a key that was not quoted.

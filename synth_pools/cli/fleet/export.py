@@ -1,0 +1,181 @@
+"""`synth-pools export`: the results of a run, for the tools that people read results with."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from synth_pools.cli import output
+from synth_pools.cli.failures import CommandError
+from synth_pools.cli.fleet.recorded import RecordedResult, read_run
+
+# How the name of a file ends, where none is given; nothing for what can go to standard output.
+_SUFFIXES = {"inspect": ".eval", "parquet": ".parquet", "csv": "", "jsonl": ""}
+_TEXTS = ("task_id", "rollout_id", "status", "failure", "message")
+_MOMENTS = ("created_at", "started_at", "finished_at")
+_DOCUMENTS = ("request", "result")
+_COLUMNS = (
+    *("index", "group", "task_id", "seed", "rollout_id", "status", "reward", "seconds"),
+    *("attempts", "failure", "message"),
+    *_MOMENTS,
+    *_DOCUMENTS,
+)
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path, dir_okay=False), metavar="RUN")
+@click.option(
+    "--format",
+    "form",
+    required=True,
+    type=click.Choice(list(_SUFFIXES)),
+    help="A log of Inspect, a Parquet file, CSV, or a line of JSON for each result.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="The file to write; it must not exist. [default: standard output for csv and jsonl, "
+    "else a file with the name of RUN, here]",
+)
+def export(run: Path, form: str, out: Path | None) -> int:
+    """Write the results of a run for other tools: RUN is its journal, or its results.
+
+    A row for each result: request, reward, times, failure. What only a journal knows, times of day
+    and what the container answered, is empty for a file of results. A log of Inspect is read with
+    `inspect view`: a sample for each seed, an epoch for each repeat. Parquet needs `pip install
+    'synth-pools[parquet]'`.
+
+    \b
+    Examples:
+      synth-pools export run.jsonl --format csv
+      synth-pools export run.jsonl --format inspect --out run.eval
+    """
+    found = read_run(run)
+    results = [result for result in found.results if result.has_ended]
+    if len(results) < len(found.results):
+        output.say(f"{len(found.results) - len(results)} have not ended and are left out")
+    target = Path(run.stem + _SUFFIXES[form]) if out is None and _SUFFIXES[form] else out
+    if target is not None and target.exists():
+        raise CommandError(f"{target} is there already: give another one with --out")
+    if form == "inspect":
+        # Only for this form.
+        from synth_pools.cli.fleet.inspect_log import write_inspect_log
+
+        assert target is not None  # noqa: S101 - it has a suffix
+        with fresh_file(target) as path:
+            write_inspect_log(path, run.stem, found)
+    elif form == "parquet":
+        assert target is not None  # noqa: S101 - as above
+        with fresh_file(target) as path:
+            _write_parquet(path, [_columns_of(result) for result in results])
+    else:
+        text = (_csv if form == "csv" else _lines)([_columns_of(result) for result in results])
+        if target is None:
+            output.write_bytes(text.encode()) if text else None
+            return 0
+        with fresh_file(target) as path:
+            path.write_bytes(text.encode())
+    if target is not None:
+        output.write_text(f"{target}\n")
+    return 0
+
+
+@contextlib.contextmanager
+def fresh_file(target: Path) -> Iterator[Path]:
+    """Give a path to write to, and put what is there in its place once it is whole.
+
+    Raises:
+        CommandError: It cannot be written.
+    """
+    fresh = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        yield fresh
+        fresh.replace(target)
+    except OSError as error:
+        raise CommandError(f"{target}: cannot be written: {error.strerror or error}") from None
+    finally:
+        fresh.unlink(missing_ok=True)
+
+
+def _columns_of(result: RecordedResult) -> dict[str, Any]:
+    rollout = result.rollout or {}
+    known = {name: rollout.get(name) for name in (*_MOMENTS, "result")}
+    return {name: {**known, **result.row}.get(name) for name in _COLUMNS}
+
+
+def _lines(rows: Sequence[Mapping[str, Any]]) -> str:
+    return "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows)
+
+
+def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({name: _as_cell(value) for name, value in row.items()} for row in rows)
+    return text.getvalue()
+
+
+def _as_cell(value: Any) -> Any:
+    is_plain = value is None or isinstance(value, str | int | float)
+    return value if is_plain else json.dumps(value, ensure_ascii=False)
+
+
+def _write_parquet(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    try:
+        # Here, since the extra `parquet` may be missing, which no other form needs.
+        import pyarrow
+        from pyarrow import parquet
+    except ModuleNotFoundError as error:
+        raise CommandError(
+            f"--format parquet needs {error.name}, which the base install leaves out: "
+            "pip install 'synth-pools[parquet]'"
+        ) from None
+    types = {
+        **dict.fromkeys(("index", "group", "attempts"), pyarrow.int64()),
+        **dict.fromkeys(("reward", "seconds"), pyarrow.float64()),
+        **dict.fromkeys((*_TEXTS, *_DOCUMENTS), pyarrow.string()),
+        **dict.fromkeys(_MOMENTS, pyarrow.timestamp("us", tz="UTC")),
+    }
+    arrays = {}
+    for name in _COLUMNS:
+        values = [row[name] for row in rows]
+        try:
+            if name == "seed":
+                arrays[name] = _seeds(values)
+            elif name in _MOMENTS:
+                arrays[name] = pyarrow.array(map(_moment, values), types[name])
+            else:
+                texts = map(_as_cell, values) if name in _DOCUMENTS else values
+                arrays[name] = pyarrow.array(texts, types[name])
+        except (pyarrow.ArrowException, OverflowError) as error:
+            raise CommandError(f"{name} does not fit in a column of Parquet: {error}") from None
+    parquet.write_table(pyarrow.table(arrays), path)
+
+
+def _seeds(values: Sequence[Any]) -> Any:
+    # The one column whose values are of whatever type the caller gave them.
+    import pyarrow
+
+    try:
+        return pyarrow.array(values, pyarrow.int64())
+    except (pyarrow.ArrowInvalid, pyarrow.ArrowTypeError, OverflowError):
+        return pyarrow.array([None if one is None else json.dumps(one) for one in values])
+
+
+def _moment(text: Any) -> Any:
+    # Only for Parquet, whose readers know times.
+    from datetime import datetime
+
+    try:
+        return None if text is None else datetime.fromisoformat(text)
+    except (TypeError, ValueError):
+        return None

@@ -1,0 +1,189 @@
+"""Results of a run as a log of Inspect, for `inspect view` and its data frames.
+
+Such a log is a ZIP archive of JSON documents; nothing of Inspect is needed to write one. A seed is
+a sample and a repeat of it an epoch; the reward is its score.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import zipfile
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from synth_pools.cli.fleet.recorded import RecordedResult, RecordedRun
+
+# Of the format of the logs, which Inspect has had since 2024.
+_VERSION = 2
+# What Inspect itself writes where no model takes part: the service does not say which one did.
+_NO_MODEL = "none/none"
+_SCORE = "reward"
+
+
+def write_inspect_log(path: Path, name: str, run: RecordedRun) -> None:
+    """Write a log.
+
+    Args:
+        path: The file to write.
+        name: What the log is about, where the results have no task in common.
+        run: The results; those that have not ended are left out, and the log says so.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    ended = [result for result in run.results if result.has_ended]
+    samples = _samples(ended)
+    header = _header(name, run, samples)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        start = {key: header[key] for key in ("version", "eval", "plan")}
+        archive.writestr("_journal/start.json", json.dumps(start))
+        for sample in samples:
+            place = f"samples/{sample['id']}_epoch_{sample['epoch']}.json"
+            archive.writestr(place, json.dumps(sample))
+        archive.writestr("summaries.json", json.dumps([_summary(sample) for sample in samples]))
+        archive.writestr("header.json", json.dumps(header))
+
+
+def _samples(results: Sequence[RecordedResult]) -> list[dict[str, Any]]:
+    ids = _ids(results)
+    epochs: Counter[str] = Counter()
+    samples = []
+    for result in results:
+        row, rollout = result.row, result.rollout or {}
+        sample_id = ids[row["group"]]
+        epochs[sample_id] += 1
+        sample: dict[str, Any] = {
+            "id": sample_id,
+            "epoch": epochs[sample_id],
+            "input": json.dumps(row.get("request"), ensure_ascii=False, indent=2),
+            "target": "",
+            "messages": [],
+            "output": _output(rollout.get("result")),
+            "scores": _scores(row),
+            "metadata": {
+                key: row.get(key)
+                for key in ("index", "rollout_id", "task_id", "seed", "status", "attempts")
+            },
+            "started_at": rollout.get("started_at"),
+            "completed_at": rollout.get("finished_at"),
+            "total_time": row.get("seconds"),
+            "working_time": row.get("seconds"),
+            "uuid": row.get("rollout_id"),
+        }
+        if row.get("failure") is not None:
+            message = f"{row['failure']}: {row.get('message')}"
+            sample["error"] = {"message": message, "traceback": "", "traceback_ansi": ""}
+        samples.append(sample)
+    return samples
+
+
+def _ids(results: Sequence[RecordedResult]) -> dict[int, str]:
+    """Name each group after its task and seed; those of the same name are told apart."""
+    names: dict[int, str] = {}
+    taken: Counter[str] = Counter()
+    for result in results:
+        group: int = result.row["group"]
+        task, seed = result.row.get("task_id"), result.row.get("seed")
+        if group in names:
+            continue
+        parts = [str(task)] if task else []
+        parts += [] if seed is None else [f"seed {seed}"]
+        name = " ".join(parts).replace("/", "-")[:100] or f"request {group}"
+        taken[name] += 1
+        names[group] = name if taken[name] == 1 else f"{name} ({taken[name]})"
+    return names
+
+
+def _output(result: Any) -> dict[str, Any]:
+    if result is None:
+        return {"model": _NO_MODEL, "choices": []}
+    text = json.dumps(result, ensure_ascii=False, indent=2)
+    message = {"role": "assistant", "source": "generate", "content": text}
+    choice = {"message": message, "stop_reason": "stop"}
+    return {"model": _NO_MODEL, "choices": [choice], "completion": text}
+
+
+def _scores(row: dict[str, Any]) -> dict[str, Any]:
+    reward = _reward(row)
+    return {} if reward is None else {_SCORE: {"value": reward, "history": []}}
+
+
+def _reward(row: dict[str, Any]) -> float | None:
+    value = row.get("reward")
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    return float(value) if math.isfinite(value) else None
+
+
+def _summary(sample: dict[str, Any]) -> dict[str, Any]:
+    same = (
+        *("id", "epoch", "input", "target", "scores", "metadata", "started_at", "completed_at"),
+        *("total_time", "working_time", "uuid"),
+    )
+    error = sample.get("error")
+    return {
+        **{key: sample[key] for key in same},
+        "completed": True,
+        **({"error": error["message"]} if error else {}),
+    }
+
+
+def _header(name: str, run: RecordedRun, samples: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    tasks = {str(result.row["task_id"]) for result in run.results if result.row.get("task_id")}
+    ids = list(dict.fromkeys(sample["id"] for sample in samples))
+    begun = [sample["started_at"] for sample in samples if sample["started_at"]]
+    ended = [sample["completed_at"] for sample in samples if sample["completed_at"]]
+    created = min(begun, default=datetime.now(UTC).isoformat())
+    task = tasks.pop() if len(tasks) == 1 else name
+    # Readers tell logs apart by it: the same for the same results.
+    digest = hashlib.sha256("".join(str(sample["uuid"]) for sample in samples).encode())
+    log_id = run.run_id or digest.hexdigest()[:32]
+    rewards = [
+        sample["scores"][_SCORE]["value"] for sample in samples if _SCORE in sample["scores"]
+    ]
+    return {
+        "version": _VERSION,
+        # A log of something that goes on is one that its reader may read again.
+        "status": "success" if len(samples) == len(run.results) else "started",
+        "eval": {
+            "eval_id": log_id,
+            "run_id": log_id,
+            "created": created,
+            "task": task,
+            "task_id": task,
+            "dataset": {"name": name, "samples": len(ids), "sample_ids": ids, "shuffled": False},
+            "model": _NO_MODEL,
+            "config": {"epochs": max((sample["epoch"] for sample in samples), default=1)},
+            "metadata": {"pool_id": run.pool_id},
+        },
+        "plan": {"name": "synth-pools", "steps": []},
+        "results": {
+            "total_samples": len(samples),
+            "completed_samples": sum("error" not in sample for sample in samples),
+            "scores": [_score(rewards)] if rewards else [],
+        },
+        "stats": {
+            "started_at": min(begun, default=""),
+            "completed_at": max(ended, default=""),
+            "model_usage": {},
+        },
+    }
+
+
+def _score(rewards: Sequence[float]) -> dict[str, Any]:
+    number = len(rewards)
+    mean = math.fsum(rewards) / number
+    squares = math.fsum((reward - mean) ** 2 for reward in rewards)
+    error = math.sqrt(squares / (number - 1) / number) if number > 1 else 0.0
+    values = {"mean": mean, "stderr": error}
+    return {
+        "name": _SCORE,
+        "scorer": _SCORE,
+        "scored_samples": number,
+        "metrics": {key: {"name": key, "value": value} for key, value in values.items()},
+    }

@@ -1,0 +1,124 @@
+"""Runs as they are on disk: a journal, or the results that `run --out` wrote."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from synth_pools.cli.failures import CommandError
+from synth_pools.cli.fleet.results import iter_objects, read_rows
+
+_MARK = "synth_pools_journal"
+
+
+@dataclass(frozen=True)
+class RecordedResult:
+    """Result of one request.
+
+    Attributes:
+        row: It as one row, as `run --out` writes it; the status ``running`` where it has not ended.
+        rollout: The rollout that ended; None where there is none, or only the row was kept.
+    """
+
+    row: dict[str, Any]
+    rollout: dict[str, Any] | None = None
+
+    @property
+    def has_ended(self) -> bool:
+        return bool(self.row["status"] != "running")
+
+
+@dataclass(frozen=True)
+class RecordedRun:
+    """Run with its results, in the order of its requests.
+
+    Attributes:
+        results: Its results.
+        pool_id: Its pool; None where that is not known.
+        run_id: The id that its journal has; None where there is none.
+    """
+
+    results: list[RecordedResult]
+    pool_id: str | None = None
+    run_id: str | None = None
+
+
+def read_run(path: Path) -> RecordedRun:
+    """Read a journal or a file of results, whichever it is.
+
+    Raises:
+        CommandError: It cannot be read, or is neither.
+    """
+    for _, first in iter_objects(path):
+        if _MARK in first:
+            return read_journal(path)
+        break
+    rows = sorted(read_rows(path), key=lambda row: int(row["index"]))
+    if not rows:
+        raise CommandError(f"{path}: there are no results in it")
+    for row in rows:
+        row["group"] = row["group"] if isinstance(row.get("group"), int) else row["index"]
+    return RecordedRun([RecordedResult(row) for row in rows])
+
+
+def read_journal(path: Path) -> RecordedRun:
+    """Read a journal.
+
+    Raises:
+        CommandError: It cannot be read, or is no journal.
+    """
+    run: dict[str, Any] | None = None
+    latest: dict[int, dict[str, Any]] = {}
+    for place, record in iter_objects(path):
+        if (run is None) != (_MARK in record) or not (run is None or _is_step(record)):
+            raise CommandError(f"{place} is no line of a journal")
+        if run is None:
+            run = record
+        else:
+            latest[record["i"]] = record
+    if run is None:
+        raise CommandError(f"{path}: it is no journal")
+    groups: dict[Any, int] = {}
+    results = []
+    for index, record in sorted(latest.items()):
+        # Requests with the same digest repeat each other.
+        group = groups.setdefault(record.get("sha", index), len(groups))
+        results.append(_result(index, group, record))
+    pool_id, run_id = run.get("pool_id"), run.get("run_id")
+    return RecordedRun(results, pool_id, run_id)
+
+
+def _is_step(record: dict[str, Any]) -> bool:
+    parts = (record.get("rollout"), record.get("error"))
+    fits = all(part is None or isinstance(part, dict) for part in parts)
+    return fits and isinstance(record.get("i"), int) and isinstance(record.get("is"), str)
+
+
+def _result(index: int, group: int, record: dict[str, Any]) -> RecordedResult:
+    # Here, since it brings the HTTP library along, which help does without.
+    from synth_pools import RolloutFailedError, RolloutOutcome
+
+    rollout, stored = record.get("rollout"), record.get("error")
+    if record["is"] == "admitted" or (rollout is None and stored is None):
+        row = RolloutOutcome(index, None, None, None, group=group).to_dict()
+        row.update(status="running", rollout_id=record.get("rollout_id"), request=None)
+        return RecordedResult(row)
+    failure = None
+    ended = rollout or {}
+    reason = (stored or {}).get("fields") or ended.get("error") or {}
+    reason = reason if isinstance(reason, dict) else {"message": reason}
+    if stored is not None or reason:
+        code = reason.get("code") or (stored or {}).get("type")
+        failure = RolloutFailedError(
+            str((stored or {}).get("text") or reason.get("message")),
+            code=None if code is None else str(code),
+            message=str(reason.get("message", "")),
+            status=str(ended.get("status", "error")),
+            rollout_id=str(ended.get("id", "")),
+        )
+    # The service tells the request with the rollout; the journal itself keeps a digest of it.
+    request = ended.get("request")
+    attempts = int(record.get("attempt", 0)) + 1
+    outcome = RolloutOutcome(index, request, rollout, failure, attempts, group=group)
+    return RecordedResult({**outcome.to_dict(), "request": request}, rollout)

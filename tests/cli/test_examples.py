@@ -1,0 +1,155 @@
+"""The examples in the help of the commands that are written by hand, run as they stand."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+import httpx
+import pytest
+
+from synth_pools.cli.listing import iter_commands
+from synth_pools.cli.main import root
+from synth_pools.local import LocalBackend
+from synth_pools.spec import spec_path
+from tests.cli.conftest import Command
+
+LIMIT = 60.0
+POOL = "docs-example-pool"
+ROLLOUT = "rollout_0f8b7c1e5d2a4b6c9e3f1a2b3c4d5e6f"
+LINES = {
+    one["command"]: re.findall(
+        r"^  (synth-pools .*)$", re.split(r"Examples?:\n", one["help"])[-1], re.MULTILINE
+    )
+    for one in iter_commands(click.Context(root, info_name="synth-pools", **root.context_settings))
+    # Those of operations are run beside their table.
+    if not one["operations"]
+}
+# They go on until they are interrupted.
+LASTING = {"serve", "ui", "contract-proxy"}
+ENDING = [(name, line) for name, lines in LINES.items() for line in lines if name not in LASTING]
+
+
+def journals(command: Command, folder: Path) -> None:
+    for seed, name in enumerate(("run", "other")):
+        seeds = ("--seeds", f"{seed}..{seed + 1}")
+        assert command("run", POOL, *seeds, "--journal", folder / f"{name}.jsonl").returncode == 0
+
+
+def traffic(command: Command, folder: Path) -> None:
+    words = ("contract-test", os.environ["TESTED_URL"], "--only", "errors.method", "--har")
+    assert command(*words, folder / "traffic.har").returncode == 0
+
+
+def documents(command: Command, folder: Path) -> None:
+    for name in ("old", "openapi"):
+        shutil.copy(spec_path(), folder / f"{name}.yaml")
+
+
+def data(command: Command, folder: Path) -> None:
+    with LocalBackend(folder / "pools"):
+        pass
+
+
+def profile(command: Command, folder: Path) -> None:
+    assert command("config", "set", "local", "--url", "http://127.0.0.1:8080").returncode == 0
+
+
+PREPARED: dict[str, Callable[[Command, Path], None]] = {
+    "journal show": journals,
+    "journal merge": journals,
+    "export": journals,
+    "ui": journals,
+    "contract-diff": documents,
+    "contract-judge": traffic,
+    "backup": data,
+    "compact": data,
+    "config use": profile,
+    "config remove": profile,
+}
+
+
+@pytest.fixture
+def folder(
+    tmp_path: Path,
+    backend: LocalBackend,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Path:
+    """A folder to run in, and a backend with what the examples name."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TESTED_URL", backend.url)
+    with backend.client() as client:
+        if all(pool["id"] != POOL for pool in client.iter_pools()):
+            client.create_pool({"id": POOL, "name": "example"})
+    return tmp_path
+
+
+def words_of(line: str, backend: LocalBackend) -> list[str]:
+    program, *words = shlex.split(line)
+    assert program == "synth-pools"
+    place = {"http://127.0.0.1:8080": backend.url, "8080": "0", ROLLOUT: ROLLOUT}
+    if ROLLOUT in words:
+        with backend.client() as client:
+            place[ROLLOUT] = client.create_rollout(POOL, {"mode": "sync"})["id"]
+    return [place.get(word, word) for word in words]
+
+
+@pytest.mark.parametrize(("name", "line"), ENDING, ids=[line[12:] for _, line in ENDING])
+def test_an_example_runs(
+    name: str, line: str, backend: LocalBackend, command: Command, folder: Path
+) -> None:
+    if name in PREPARED:
+        PREPARED[name](command, folder)
+    done = command(*words_of(line, backend))
+    assert done.returncode == 0, done.stderr
+    assert "error" not in done.stderr
+
+
+@contextmanager
+def lasting(
+    words: list[str], surroundings: dict[str, str], backend: LocalBackend
+) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "synth_pools", *words],
+        # Without a browser that would be opened.
+        env={**surroundings, "SYNTH_API_KEY": backend.api_key, "PATH": "", "BROWSER": "none"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate(timeout=LIMIT)
+
+
+@pytest.mark.parametrize("line", [line for name in sorted(LASTING) for line in LINES[name]])
+def test_an_example_runs_until_it_is_interrupted(
+    line: str,
+    backend: LocalBackend,
+    command: Command,
+    folder: Path,
+    surroundings: dict[str, str],
+) -> None:
+    words = words_of(line, backend)
+    if words[0] in PREPARED:
+        PREPARED[words[0]](command, folder)
+    with lasting(words, surroundings, backend) as process:
+        assert process.stdout is not None
+        [url] = re.findall(r"http://[\w.]+:\d+", process.stdout.readline())[:1]
+        key = {"authorization": f"Bearer {backend.api_key}"}
+        answer = httpx.get(f"{url}/v1/capabilities", headers=key, trust_env=False)
+        assert answer.headers["content-type"] == "application/json"
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=LIMIT)
+    assert process.returncode == 0, errors

@@ -1,0 +1,79 @@
+"""Files that `synth-pools export` writes, opened with the tools that they are written for."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from synth_pools.local import LocalBackend
+from tests.support.commands import run_command
+from tests.tools.toolbox import HERE, python_tool, run
+
+PROGRAMS = HERE / "programs"
+
+
+@pytest.fixture
+def journal(backend: LocalBackend, tmp_path: Path) -> Path:
+    """A run of two seeds, each twice, of which one rollout fails."""
+    path = tmp_path / "run.jsonl"
+    requests: list[dict[str, Any]] = [
+        {"seed": seed, "env": {"reward": seed / 4, "fail": seed == 3}} for seed in (1, 1, 2, 2, 3)
+    ]
+    with backend.client() as client:
+        client.create_pool({"pool_id": "p", "name": "p"})
+        client.create_task("p", {"task_id": "addition"})
+        for request in requests:
+            request["task_id"] = "addition"
+        assert len(list(client.rollouts.run_many("p", requests, journal=path))) == 5
+    return path
+
+
+def exported(run: Path, form: str, target: Path) -> Path:
+    done = run_command("export", run, "--format", form, "--out", target)
+    assert (done.returncode, done.stderr) == (0, "")
+    return target
+
+
+def read_by(program: str, path: Path, folder: Path) -> Any:
+    return json.loads(run([str(python_tool("python")), str(PROGRAMS / program), str(path)], folder))
+
+
+def test_inspect_reads_the_log(journal: Path, tmp_path: Path) -> None:
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    exported(journal, "inspect", logs / "run.eval")
+    found = read_by("read_inspect.py", logs, tmp_path)
+    assert found["status"] == "success"
+    assert found["task"] == "addition"
+    assert found["metrics"] == {"mean": 0.375, "stderr": pytest.approx(0.0721687, abs=1e-6)}
+    assert sorted(found["samples"]) == [
+        ["addition seed 1", 1, 0.25, None],
+        ["addition seed 1", 2, 0.25, None],
+        ["addition seed 2", 1, 0.5, None],
+        ["addition seed 2", 2, 0.5, None],
+        ["addition seed 3", 1, None, "container_failed: env.fail asked for a failure"],
+    ]
+    # What its views read, and what its data frames do, agree.
+    assert sorted(found["summaries"]) == sorted(found["samples"])
+    assert found["frame"] == [0.25, 0.25, 0.5, 0.5]
+    assert json.loads(found["answer"])["metrics"] == {"outcome_reward": 0.25}
+
+
+@pytest.mark.parametrize("form", ["parquet", "csv", "jsonl"])
+def test_pandas_reads_the_rows(journal: Path, tmp_path: Path, form: str) -> None:
+    path = exported(journal, form, tmp_path / f"out.{form}")
+    found = read_by("read_rows.py", path, tmp_path)
+    assert found == {
+        "rows": 5,
+        "means": {"1": 0.25, "2": 0.5},
+        "failures": {"container_failed": 1},
+        "request": {
+            "seed": 1,
+            "env": {"reward": 0.25, "fail": False},
+            "task_id": "addition",
+        },
+        "is_timed": True,
+    }
