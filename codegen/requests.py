@@ -17,6 +17,8 @@ from codegen.typed import prose
 
 # An object whose named properties are those that somebody reads; callers add their own.
 FREE_FORM = "x-free-form"
+# Of a list that takes any object: what each is to be; another is refused at its place.
+VALID_ITEMS = "x-valid-items"
 
 _HEAD = '''"""The bodies of requests as dictionaries, for type checkers and editors."""
 
@@ -73,6 +75,8 @@ def _reached(schemas: dict[str, Any], names: Iterator[str]) -> dict[str, None]:
     waiting = [name for name in names if name]
     while waiting:
         name = waiting.pop()
+        if name not in schemas:
+            raise CodegenError(f"{name} is no schema of the document; correct {VALID_ITEMS}")
         if name not in found:
             found[name] = None
             waiting += _references(schemas[name].get("properties", {}))
@@ -81,8 +85,9 @@ def _reached(schemas: dict[str, Any], names: Iterator[str]) -> dict[str, None]:
 
 def _references(node: Any) -> Iterator[str]:
     if isinstance(node, dict):
-        if isinstance(node.get("$ref"), str):
-            yield _name(node)
+        for key in ("$ref", VALID_ITEMS):
+            if isinstance(node.get(key), str):
+                yield _name(node, key)
         for value in node.values():
             yield from _references(value)
     elif isinstance(node, list):
@@ -90,8 +95,8 @@ def _references(node: Any) -> Iterator[str]:
             yield from _references(value)
 
 
-def _name(schema: dict[str, Any]) -> str:
-    return str(schema.get("$ref", "")).rpartition("/")[2]
+def _name(schema: dict[str, Any], key: str = "$ref") -> str:
+    return str(schema.get(key, "")).rpartition("/")[2]
 
 
 def _choice(name: str, schema: dict[str, Any]) -> str:
@@ -133,7 +138,8 @@ def _kind(schemas: dict[str, Any], node: dict[str, Any]) -> str:
     kinds = []
     for kind in [types] if isinstance(types, str) else types:
         if kind == "array":
-            kinds.append(f"Sequence[{_kind(schemas, node.get('items', {}))}]")
+            valid = {"$ref": node[VALID_ITEMS]} if VALID_ITEMS in node else node.get("items", {})
+            kinds.append(f"Sequence[{_kind(schemas, valid)}]")
         else:
             kinds.append(_KINDS[kind])
     return " | ".join(kinds) or "Any"

@@ -197,9 +197,9 @@ class RolloutBatchRequestDict(TypedDict, total=False):
 
     pool_id: str | None
     """The pool of those that name none."""
-    rollouts: Sequence[Mapping[str, Any]] | None
+    rollouts: Sequence[RolloutRequestDict | PlainRequest] | None
     """Rollout requests; one that is no valid one is refused at its place in the answer."""
-    requests: Sequence[Mapping[str, Any]] | None
+    requests: Sequence[RolloutRequestDict | PlainRequest] | None
     """Another spelling of `rollouts`. Where both are given these come after those, up to 1000
     more."""
 

@@ -300,8 +300,8 @@ def definition_body(
 ) -> Any:
     """Wrap the definition of a pool or task, or a part of one, for the request builders.
 
-    A key that is one or two letters from a known one is sent, and logged: a newer service may know
-    it, but most often it is misspelt.
+    A key that is one or two letters from a known one, or has other capitals, is sent, and logged: a
+    newer service may know it, but most often it is misspelt.
 
     Args:
         request: The definition.
@@ -322,15 +322,25 @@ def definition_body(
 
 def _warn_of_misspelt(request: Mapping[str, Any], known: AbstractSet[str], where: str) -> None:
     for key in request:
-        if not isinstance(key, str) or key in known or not 2 < len(key) <= _LONGEST_KEY:
+        if not isinstance(key, str) or key in known or len(key) > _LONGEST_KEY:
             continue
-        near = min(known, key=lambda name: (_distance(key, name), name))
-        # Of a short word too many others are two letters away.
-        if _distance(key, near) <= min(2, len(key) // 3):
-            _LOG.warning("%s%s is sent, but not known: is %s meant?", where, key, near)
+        word = key.casefold()
+        near = [(letters, name) for name in known if (letters := _nearness(word, name)) is not None]
+        if near:
+            _LOG.warning("%s%s is sent, but not known: is %s meant?", where, key, min(near)[1])
 
 
-def _distance(one: str, other: str) -> int:
+def _nearness(word: str, name: str) -> int | None:
+    """Count the letters between a word and a name; None where they are too many for a mistake.
+
+    One letter for each three of the shorter word, and two at most: a short word has too many
+    others near it that are meant, as ``id`` has ``uid`` and ``idx``.
+    """
+    letters = edit_distance(word, name)
+    return letters if letters <= min(2, len(word) // 3, len(name) // 3) else None
+
+
+def edit_distance(one: str, other: str) -> int:
     """Count the letters to insert, remove, replace or swap until two words are one."""
     before: list[int] = []
     row = list(range(len(other) + 1))

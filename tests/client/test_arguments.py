@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import logging
 import math
 from types import MappingProxyType
 from typing import Any
@@ -16,8 +17,9 @@ from synth_pools import (
     validate_pool_rollout_request,
 )
 from synth_pools._client.arguments import (
-    _distance,
     check_idempotency_key,
+    definition_body,
+    edit_distance,
     encode_json,
     format_seconds,
     path_segment,
@@ -26,6 +28,7 @@ from synth_pools._client.arguments import (
     request_body,
 )
 from synth_pools._client.typed import check_arguments
+from synth_pools_api.operations import OPERATIONS
 
 
 @pytest.mark.parametrize(
@@ -189,8 +192,53 @@ def test_what_has_no_end_is_refused() -> None:
     ],
 )
 def test_how_far_two_words_are_apart(one: str, other: str, letters: int) -> None:
-    assert _distance(one, other) == letters
-    assert _distance(other, one) == letters
+    assert edit_distance(one, other) == letters
+    assert edit_distance(other, one) == letters
+
+
+POOL_KEYS = OPERATIONS["create_pool"].body_keys
+
+
+def misspelt(caplog: pytest.LogCaptureFixture, *keys: str) -> dict[str, str]:
+    """Return what a log says is meant by keys of a pool, of those that it takes for misspelt."""
+    caplog.clear()
+    with caplog.at_level(logging.WARNING, logger="synth_pools"):
+        definition_body(dict.fromkeys(keys), POOL_KEYS)
+    lines = [record.getMessage().rstrip("?").split(" ") for record in caplog.records]
+    return {line[0]: line[-2] for line in lines}
+
+
+@pytest.mark.parametrize("known", sorted(name for name in POOL_KEYS if len(name) > 3))
+def test_each_slip_of_a_finger_in_a_known_key_is_logged(
+    caplog: pytest.LogCaptureFixture, known: str
+) -> None:
+    places = range(len(known) - 1)
+    swapped = [known[:i] + known[i + 1] + known[i] + known[i + 2 :] for i in places]
+    doubled = [known[:i] + known[i] + known[i:] for i in places]
+    longer = [known + "s", known.upper(), known.title(), known.replace("_", "-")]
+    shorter = [known[:i] + known[i + 1 :] for i in places]
+    slips = [slip for slip in (*swapped, *doubled, *longer, *shorter) if slip not in POOL_KEYS]
+    meant = misspelt(caplog, *slips)
+    assert meant.keys() == set(slips)
+    # `container_urs` may be either of two.
+    assert all(edit_distance(slip.casefold(), meant[slip]) <= 1 for slip in slips)
+
+
+def test_a_short_key_of_its_own_is_no_misspelt_one(caplog: pytest.LogCaptureFixture) -> None:
+    own = (
+        "api", "code", "cpu", "di", "env", "gpu", "host", "idx", "ids", "image", "job", "kind",
+        "key", "label", "labels", "mode", "note", "org", "owner", "pid", "port", "ram",
+        "region", "run", "seed", "size", "tag", "tags", "team", "type", "uid", "uri", "url",
+        "user", "version", "x", "",
+    )  # fmt: skip
+    assert misspelt(caplog, *own) == {}
+    assert misspelt(caplog, "ID", "nam", "nmae", "names", "task") == {
+        "ID": "id",
+        "nam": "name",
+        "nmae": "name",
+        "names": "name",
+        "task": "tasks",
+    }
 
 
 def test_a_typed_argument_is_of_its_type() -> None:

@@ -43,6 +43,10 @@ def test_a_program_of_a_user_is_clean_at_strict(tmp_path: Path) -> None:
         ("rollout.status", "rollout.statuz", 'Cannot access attribute "statuz"'),
         ('"concurrency": 4', '"concurency": 4', "is not assignable to"),
         ('"mode": "async"', '"mode": "sinc"', "is not assignable to"),
+        ('{"seed": 8}', '{"sead": 8}', "is not assignable to"),
+        ('({"seed": n}', '({"sead": n}', "is not assignable to"),
+        ('{"capacity": 2}', '{"capasity": 2}', '"capasity" is an undefined item'),
+        ("patch: PoolPatchDict =", "patch =", "is not assignable to"),
         ("max_retries=3", "max_retrys=3", 'No parameter named "max_retrys"'),
     ],
 )

@@ -4,12 +4,19 @@ import asyncio
 
 from synth_pools import AsyncContainerPoolsClient, ContainerPoolsClient
 from synth_pools.errors import NotFoundError
+from synth_pools.types import PoolPatchDict
 
 
 def main() -> None:
     with ContainerPoolsClient(max_retries=3) as client:
         pool = client.create_pool({"name": "strict", "concurrency": 4})
         rollout = client.create_rollout(pool["id"], {"seed": 7, "mode": "async"})
+        client.rollouts.create_batch(pool["id"], {"rollouts": [{"seed": 8}, {"env": {"own": 1}}]})
+        with client.rollouts.run_many(pool["id"], ({"seed": n} for n in range(3))) as fleet:
+            for item in fleet:
+                print(item.index)
+        patch: PoolPatchDict = {"capacity": 2}
+        client.update_pool(pool["id"], patch)
         for event in client.rollouts.events(pool["id"], rollout["id"]):
             print(event["sequence"], event["event"])
         try:

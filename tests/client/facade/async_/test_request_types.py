@@ -57,6 +57,40 @@ async def test_a_word_that_is_none_of_the_choices_is_refused_by_type_checkers(
     assert len(server.requests) == 3
 
 
+async def test_requests_in_lists_and_streams_are_checked_one_by_one(
+    server: RecordingServer, client: AsyncContainerPoolsClient
+) -> None:
+    await client.create_rollout_batch({"rollouts": [{"sead": 7}]})  # type: ignore[dict-item]
+    await client.agent_rollouts.create_batch({"requests": [{"mode": "sinc"}]})  # type: ignore[dict-item]
+    await client.rollouts.create_batch(P, {"rollouts": [{"seed": 7}, {"sead": 7}]})  # type: ignore[dict-item]
+    await client.rollouts.create_batch(P, {"rollouts": [{"seed": 7, "env": {"own": 1}}]})
+    assert len(server.requests) == 4
+
+
+def requests_of_fleets(client: AsyncContainerPoolsClient) -> None:
+    """Say what `make types` has to refuse; nobody calls it."""
+    client.rollouts.run_many(P, [{"sead": 7}])  # type: ignore[dict-item]
+    client.rollouts.run_many(P, ({"sead": seed} for seed in range(3)))  # type: ignore[dict-item]
+    client.agent_rollouts.run_many({"sead": seed} for seed in range(3))  # type: ignore[dict-item]
+    client.rollouts.run_many(P, [{"seed": seed, "env": {"own": 1}} for seed in range(3)])
+    requests = [{"seed": seed} for seed in range(3)]
+    client.rollouts.run_many(P, requests)  # type: ignore[arg-type]
+
+
+async def test_a_dictionary_of_a_variable_has_a_type_that_says_what_it_is(
+    server: RecordingServer, client: AsyncContainerPoolsClient
+) -> None:
+    # A type checker keeps of these that they are dictionaries of numbers and forgets their keys.
+    wrong, right = {"concurency": 4}, {"concurrency": 4}
+    await client.create_pool(wrong)  # type: ignore[arg-type]
+    await client.create_pool(right)  # type: ignore[arg-type]
+    typed: PoolDefinitionDict = {"concurrency": 4}
+    anything: dict[str, Any] = {"concurency": 4}
+    await client.create_pool(typed)
+    await client.create_pool(anything)
+    assert [request.json for request in server.requests] == [wrong, right, right, wrong]
+
+
 async def test_other_dictionaries_are_sent_as_ever(
     server: RecordingServer, client: AsyncContainerPoolsClient, caplog: pytest.LogCaptureFixture
 ) -> None:
