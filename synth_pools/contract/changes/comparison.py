@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from synth_pools.contract.changes.error_codes import compare_error_codes
 from synth_pools.contract.changes.schemas import SchemaComparison
 from synth_pools.contract.changes.source import OpenApiFile
 from synth_pools.contract.changes.verdicts import OPERATION, REQUEST, RESPONSE, ApiChange
 
 _METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 _RETRY = ("never", "with-id", "with-key", "always")
+_BACKTICKS = re.compile(r"`([^`]+)`")
 _STYLE = ("style", "explode", "allowReserved", "allowEmptyValue")
 
 
@@ -52,6 +55,7 @@ class _Comparison:
         for route, operation in old.items():
             if route in new:
                 self._compare_operations(operation, new[route], route)
+        self._compare_codes()
         self._compare_names()
         changes = [ApiChange(*key, tuple(names)) for key, names in self._found.items()]
         return tuple(sorted(changes, key=lambda change: -change.level))
@@ -209,6 +213,16 @@ class _Comparison:
                 self._add(kind, RESPONSE, where, text, operation)
             schemas = self._schemas(RESPONSE, operation)
             schemas.compare(_schema_of(former), _schema_of(header), where)
+
+    def _compare_codes(self) -> None:
+        """Report what the tables of error codes say, unless an enumeration of codes has told it."""
+        told = {(kind, text.partition(" ")[0]) for kind, _, _, text in self._found}
+        names = {_name(operation, route) for route, operation in _operations(self._new)}
+        for kind, place, text in compare_error_codes(self._old, self._new):
+            if (kind, text.partition(" ")[0]) not in told:
+                named = [name for name in _BACKTICKS.findall(text) if name in names]
+                for name in named or [""]:
+                    self._add(kind, RESPONSE, place, text, name)
 
     def _compare_names(self) -> None:
         """Report the components that go: generated models are named after them."""

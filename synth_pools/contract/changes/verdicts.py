@@ -159,6 +159,14 @@ VERDICTS: Mapping[str, Mapping[str, Verdict]] = {
         REQUEST: _REFUSED,
         RESPONSE: _breaks("clients servers", "clients act on it, servers may answer it"),
     },
+    "error-code-status-changed": {
+        RESPONSE: _breaks("clients servers", "clients act on the old status, servers answer it")
+    },
+    "error-code-retry-weakened": {
+        RESPONSE: _breaks("clients", "they repeat requests that cannot succeed")
+    },
+    "error-code-retry-strengthened": {RESPONSE: _grows("clients may repeat the request")},
+    "error-code-described": {RESPONSE: _notes("it comes from where it did not, or no longer does")},
     "bound-tightened": {REQUEST: _REFUSED, RESPONSE: _TOO_MUCH},
     "bound-loosened": {REQUEST: _TO_LEARN, RESPONSE: _UNKNOWN},
     "form-added": {REQUEST: _REFUSED, RESPONSE: _TOO_MUCH},

@@ -1,0 +1,102 @@
+"""The tables of error codes in a document, and what changed from one to another.
+
+The status of a code, whether the same request may succeed later, and where it comes from stand in a
+table of the document's text, with the columns `code | status | retryable | where`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from synth_pools.contract.changes.source import OpenApiFile, iter_parts
+
+_COLUMNS = ["code", "status", "retryable", "where"]
+_CELLS = re.compile(r"(?<!\\)\|")
+_RANKS = {"no": 0, "yes": 2}
+
+
+class ErrorCode(NamedTuple):
+    """A row of a table, each cell as it is written."""
+
+    code: str
+    status: str
+    retryable: str
+    where: str
+
+
+class CodeChange(NamedTuple):
+    """What changed about an error code: a kind of `VERDICTS`, where, and what."""
+
+    kind: str
+    place: str
+    text: str
+
+
+def read_error_codes(file: OpenApiFile) -> dict[str, ErrorCode]:
+    """Read the tables of error codes of a document, by code; none where it has no such table."""
+    found: dict[str, ErrorCode] = {}
+    for pointer, node in iter_parts(file.content):
+        if pointer and pointer[-1] == "description" and isinstance(node, str):
+            for row in _rows(node):
+                found.setdefault(row.code, row)
+    return found
+
+
+def compare_error_codes(old: OpenApiFile, new: OpenApiFile) -> Iterator[CodeChange]:
+    """Compare the tables of two documents.
+
+    Args:
+        old: The old document.
+        new: The new document.
+
+    Yields:
+        The changes; none where one of the two has no table, since that says nothing of its codes.
+    """
+    before, after = read_error_codes(old), read_error_codes(new)
+    if not before or not after:
+        return
+    for code, row in before.items():
+        if code not in after:
+            text = f"{code} removed: {row.where}"
+            yield CodeChange("error-code-removed", f"error code {code}", text)
+    for code, row in after.items():
+        if code in before:
+            yield from _compare_rows(before[code], row)
+        else:
+            text = f"{code} added, status {row.status}: {row.where}"
+            yield CodeChange("error-code-added", f"error code {code}", text)
+
+
+def _compare_rows(old: ErrorCode, new: ErrorCode) -> Iterator[CodeChange]:
+    place = f"error code {new.code}"
+    if old.status != new.status:
+        text = f"status {old.status} -> {new.status}: {new.where}"
+        yield CodeChange("error-code-status-changed", place, text)
+    if old.retryable != new.retryable:
+        # What is neither yes nor no says when it is yes.
+        ranks = [_RANKS.get(row.retryable, 1) for row in (old, new)]
+        kind = "error-code-retry-strengthened"
+        if ranks[1] < ranks[0] or ranks == [1, 1]:
+            kind = "error-code-retry-weakened"
+        text = f"retryable {old.retryable} -> {new.retryable}: {new.where}"
+        yield CodeChange(kind, place, text)
+    if old.where != new.where:
+        yield CodeChange("error-code-described", place, f"where: {old.where} -> {new.where}")
+
+
+def _rows(text: str) -> Iterator[ErrorCode]:
+    """Iterate over the rows of the tables of error codes in a text."""
+    within = False
+    for line in text.splitlines():
+        line = line.strip()
+        if not line.startswith("|"):
+            within = False
+            continue
+        cells = [cell.strip() for cell in _CELLS.split(line.strip("|"))]
+        if cells == _COLUMNS:
+            within = True
+        elif within and len(cells) == len(_COLUMNS) and not set(cells[0]) <= {"-", ":"}:
+            code, *others = cells
+            yield ErrorCode(code.strip("`"), *others)
