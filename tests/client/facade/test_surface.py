@@ -11,6 +11,7 @@ import pytest
 import synth_pools
 import synth_pools_api.api
 from tests.support import document
+from tests.support.surface import EVERY
 
 # operationId -> tag
 OPERATIONS: dict[str, str] = {
@@ -18,21 +19,10 @@ OPERATIONS: dict[str, str] = {
 }
 
 # Short spellings of the same methods, and what a client is beside its operations.
-ALIASES = {
-    "create",
-    "delete",
-    "event_page",
+ALIASES = {call.name for call in EVERY if "." not in call.name} | {
     "events",
     "follow_logs",
-    "get",
     "get_or_create",
-    "get_urls",
-    "list",
-    "logs",
-    "pause",
-    "replace",
-    "resume",
-    "update",
 }
 COMMON = {"api", "api_key", "base_url", "config", "is_closed", "raw", "timeout", "with_options"}
 LASTING = {

@@ -5,9 +5,9 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from synth_pools._client._async.facade.base import AsyncOperations, page
+from synth_pools._client._async.facade.base import page
+from synth_pools._client._async.facade.pool_states import AsyncPoolStateOperations
 from synth_pools._client.arguments import (
-    check_limit,
     chosen_pool_id,
     definition_body,
     path_segment,
@@ -26,7 +26,7 @@ def _definition(request: PoolDefinitionDict | PoolPatchDict | PlainRequest) -> A
     return definition_body(request, keys, tasks=OPERATIONS["create_task"].body_keys)
 
 
-class AsyncPoolOperations(AsyncOperations):
+class AsyncPoolOperations(AsyncPoolStateOperations):
     """The operations on pools, under their full and their short names."""
 
     async def create_pool(self, request: PoolDefinitionDict | PlainRequest) -> dict[str, Any]:
@@ -170,30 +170,6 @@ class AsyncPoolOperations(AsyncOperations):
             prefetch,
         )
 
-    async def wait_pool_active(
-        self, pool_id: str, *, timeout: float | None = 600.0
-    ) -> dict[str, Any]:
-        """Wait until a pool is active.
-
-        Args:
-            pool_id: Id of the pool.
-            timeout: Seconds; None for no limit.
-
-        Returns:
-            The pool.
-
-        Raises:
-            PoolFailedError: It has failed or is archived.
-            WaitTimeoutError: It is not active in time; ``last`` is how it was seen last.
-            NotFoundError: There is no such pool.
-        """
-        from synth_pools._client._async.waiters import AsyncWaiter  # saves 2 ms
-
-        check_limit(timeout, "timeout")
-        pool_id = path_segment(pool_id, "pool_id")
-        wait = AsyncWaiter(self._transport, timeout)
-        return await wait.until_active(api.pools.get_pool._get_kwargs(pool_id), pool_id)
-
     async def get_pool(self, pool_id: str) -> dict[str, Any]:
         """Get a pool, archived ones too.
 
@@ -333,72 +309,6 @@ class AsyncPoolOperations(AsyncOperations):
             NotFoundError: There is no such pool.
         """
         return await self.delete_pool(pool_id)
-
-    async def pause_pool(self, pool_id: str) -> dict[str, Any]:
-        """Pause a pool: running rollouts go on, queued ones wait. It can be repeated.
-
-        Args:
-            pool_id: Id of the pool.
-
-        Returns:
-            The pool as it is now.
-
-        Raises:
-            NotFoundError: There is no such pool.
-            ConflictError: The pool is archived, or never was active.
-        """
-        pool_id = path_segment(pool_id, "pool_id")
-        return await self._transport.request(
-            "pause_pool", api.pools.pause_pool._get_kwargs(pool_id)
-        )
-
-    async def pause(self, pool_id: str) -> dict[str, Any]:
-        """Pause a pool: running rollouts go on, queued ones wait. It can be repeated.
-
-        Args:
-            pool_id: Id of the pool.
-
-        Returns:
-            The pool as it is now.
-
-        Raises:
-            NotFoundError: There is no such pool.
-            ConflictError: The pool is archived, or never was active.
-        """
-        return await self.pause_pool(pool_id)
-
-    async def resume_pool(self, pool_id: str) -> dict[str, Any]:
-        """Admit rollouts to a paused pool again, or try again to start one that failed.
-
-        Args:
-            pool_id: Id of the pool.
-
-        Returns:
-            The pool as it is now: ``active``, or ``warming`` until its containers are up.
-
-        Raises:
-            NotFoundError: There is no such pool.
-            ConflictError: The pool is archived, or still being prepared.
-        """
-        pool_id = path_segment(pool_id, "pool_id")
-        return await self._transport.request(
-            "resume_pool", api.pools.resume_pool._get_kwargs(pool_id)
-        )
-
-    async def resume(self, pool_id: str) -> dict[str, Any]:
-        """Admit rollouts to a paused pool again, or try again to start one that failed.
-
-        Args:
-            pool_id: Id of the pool.
-
-        Returns:
-            The pool as it is now: ``active``, or ``warming`` until its containers are up.
-
-        Raises:
-            NotFoundError: There is no such pool.
-            ConflictError: The pool is archived, or still being prepared.
-        """
-        return await self.resume_pool(pool_id)
 
     async def get_pool_urls(self, pool_id: str) -> dict[str, Any]:
         """Get the URLs of a pool, its rollouts, its containers and its tasks.

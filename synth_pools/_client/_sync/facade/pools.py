@@ -8,9 +8,9 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from synth_pools._client._sync.facade.base import Operations, page
+from synth_pools._client._sync.facade.base import page
+from synth_pools._client._sync.facade.pool_states import PoolStateOperations
 from synth_pools._client.arguments import (
-    check_limit,
     chosen_pool_id,
     definition_body,
     path_segment,
@@ -29,7 +29,7 @@ def _definition(request: PoolDefinitionDict | PoolPatchDict | PlainRequest) -> A
     return definition_body(request, keys, tasks=OPERATIONS["create_task"].body_keys)
 
 
-class PoolOperations(Operations):
+class PoolOperations(PoolStateOperations):
     """The operations on pools, under their full and their short names."""
 
     def create_pool(self, request: PoolDefinitionDict | PlainRequest) -> dict[str, Any]:
@@ -171,28 +171,6 @@ class PoolOperations(Operations):
             prefetch,
         )
 
-    def wait_pool_active(self, pool_id: str, *, timeout: float | None = 600.0) -> dict[str, Any]:
-        """Wait until a pool is active.
-
-        Args:
-            pool_id: Id of the pool.
-            timeout: Seconds; None for no limit.
-
-        Returns:
-            The pool.
-
-        Raises:
-            PoolFailedError: It has failed or is archived.
-            WaitTimeoutError: It is not active in time; ``last`` is how it was seen last.
-            NotFoundError: There is no such pool.
-        """
-        from synth_pools._client._sync.waiters import Waiter  # saves 2 ms
-
-        check_limit(timeout, "timeout")
-        pool_id = path_segment(pool_id, "pool_id")
-        wait = Waiter(self._transport, timeout)
-        return wait.until_active(api.pools.get_pool._get_kwargs(pool_id), pool_id)
-
     def get_pool(self, pool_id: str) -> dict[str, Any]:
         """Get a pool, archived ones too.
 
@@ -326,68 +304,6 @@ class PoolOperations(Operations):
             NotFoundError: There is no such pool.
         """
         return self.delete_pool(pool_id)
-
-    def pause_pool(self, pool_id: str) -> dict[str, Any]:
-        """Pause a pool: running rollouts go on, queued ones wait. It can be repeated.
-
-        Args:
-            pool_id: Id of the pool.
-
-        Returns:
-            The pool as it is now.
-
-        Raises:
-            NotFoundError: There is no such pool.
-            ConflictError: The pool is archived, or never was active.
-        """
-        pool_id = path_segment(pool_id, "pool_id")
-        return self._transport.request("pause_pool", api.pools.pause_pool._get_kwargs(pool_id))
-
-    def pause(self, pool_id: str) -> dict[str, Any]:
-        """Pause a pool: running rollouts go on, queued ones wait. It can be repeated.
-
-        Args:
-            pool_id: Id of the pool.
-
-        Returns:
-            The pool as it is now.
-
-        Raises:
-            NotFoundError: There is no such pool.
-            ConflictError: The pool is archived, or never was active.
-        """
-        return self.pause_pool(pool_id)
-
-    def resume_pool(self, pool_id: str) -> dict[str, Any]:
-        """Admit rollouts to a paused pool again, or try again to start one that failed.
-
-        Args:
-            pool_id: Id of the pool.
-
-        Returns:
-            The pool as it is now: ``active``, or ``warming`` until its containers are up.
-
-        Raises:
-            NotFoundError: There is no such pool.
-            ConflictError: The pool is archived, or still being prepared.
-        """
-        pool_id = path_segment(pool_id, "pool_id")
-        return self._transport.request("resume_pool", api.pools.resume_pool._get_kwargs(pool_id))
-
-    def resume(self, pool_id: str) -> dict[str, Any]:
-        """Admit rollouts to a paused pool again, or try again to start one that failed.
-
-        Args:
-            pool_id: Id of the pool.
-
-        Returns:
-            The pool as it is now: ``active``, or ``warming`` until its containers are up.
-
-        Raises:
-            NotFoundError: There is no such pool.
-            ConflictError: The pool is archived, or still being prepared.
-        """
-        return self.resume_pool(pool_id)
 
     def get_pool_urls(self, pool_id: str) -> dict[str, Any]:
         """Get the URLs of a pool, its rollouts, its containers and its tasks.
