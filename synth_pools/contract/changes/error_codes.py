@@ -27,7 +27,7 @@ class ErrorCode(NamedTuple):
 
 
 class CodeChange(NamedTuple):
-    """What changed about an error code: a kind of `VERDICTS`, where, and what."""
+    """A change of an error code: a kind of `VERDICTS`, where, and what."""
 
     kind: str
     place: str

@@ -21,7 +21,6 @@ from synth_pools.contract.changes.verdicts import (
 from synth_pools.spec import spec_path
 from tests.contract.changes.cases import (
     BASE,
-    CASES,
     TEXT,
     B,
     Edit,
@@ -32,6 +31,10 @@ from tests.contract.changes.cases import (
     operation,
     schema,
 )
+from tests.contract.changes.cases import CASES as PLAIN_CASES
+from tests.contract.changes.code_cases import CODE_CASES
+
+CASES = {**PLAIN_CASES, **CODE_CASES}
 
 
 def read(folder: Path, document: Node, name: str = "new.json") -> OpenApiFile:
