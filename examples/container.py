@@ -1,11 +1,12 @@
 """A real task container, made with synth-containers: guess a number between 1 and 100.
 
     pip install synth-containers
-    python examples/container.py
+    python examples/container.py [PORT]
 
 It prints its URL and serves until its standard input ends (^D), so that it never outlives the
-program that started it. A rollout names a `seed`, which picks the number, and may name a strategy
-(`policy.config.strategy`: "bisect" or "random") and how long to think about each guess
+program that started it; with a port, as a pool starts it, until it is ended. A rollout names a
+`seed`, which picks the number, and may name a strategy (`policy.config.strategy`: "bisect", or
+"random", which guesses anew in each rollout) and how long to think about each guess
 (`env.think_seconds`). The fewer guesses it takes, the higher its reward.
 """
 
@@ -15,6 +16,7 @@ import asyncio
 import json
 import random
 import sys
+import threading
 from datetime import UTC, datetime
 from typing import Any
 
@@ -34,8 +36,9 @@ async def rollout(request: dict[str, Any]) -> dict[str, Any]:
     created_at = _now()
     env = request.get("env") or {}
     config = (request.get("policy") or {}).get("config") or {}
-    dice = random.Random(request.get("seed", 0))
-    secret = dice.randint(1, 100)
+    secret = random.Random(request.get("seed", 0)).randint(1, 100)
+    # As a model at some temperature: each rollout of one seed guesses for itself.
+    dice = random.Random(request["rollout_id"])
     low, high, guesses = 1, 100, list[int]()
     while len(guesses) < MOST_GUESSES:
         # Where an agent would ask its model. `async`, so that rollouts run side by side.
@@ -71,8 +74,12 @@ def _now() -> str:
 
 
 def main() -> None:
-    print(container.serve().url, flush=True)
-    sys.stdin.read()
+    port = int(sys.argv[1]) if len(sys.argv) > 1 else None
+    print(container.serve(port=port).url, flush=True)
+    if port is None:
+        sys.stdin.read()
+    else:
+        threading.Event().wait()
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import signal
@@ -10,8 +11,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
+import nbformat
 import pytest
+from nbclient import NotebookClient
+
+from tests.support.document import OPERATIONS
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 LIMIT = 50.0
@@ -31,10 +37,10 @@ class Surroundings:
         files = (path for path in EXAMPLES.rglob("*") if "__pycache__" not in path.parts)
         return {str(path): path.stat().st_mtime_ns for path in files}
 
-    def popen(self, example: str) -> subprocess.Popen[str]:
+    def popen(self, example: str, *words: str) -> subprocess.Popen[str]:
         kept = {key: value for key, value in os.environ.items() if not key.startswith("SYNTH_")}
         return subprocess.Popen(
-            [sys.executable, str(EXAMPLES / example)],
+            [sys.executable, str(EXAMPLES / example), *words],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -45,8 +51,8 @@ class Surroundings:
             start_new_session=True,
         )
 
-    def run(self, example: str) -> str:
-        process = self.popen(example)
+    def run(self, example: str, *words: str) -> str:
+        process = self.popen(example, *words)
         try:
             printed, errors = process.communicate(timeout=LIMIT)
             assert (process.returncode, errors) == (0, "")
@@ -89,7 +95,7 @@ def surroundings(tmp_path: Path) -> Surroundings:
 
 def test_every_example_is_run_here() -> None:
     tests = Path(__file__).read_text()
-    for path in EXAMPLES.glob("*.py"):
+    for path in EXAMPLES.glob("*.*"):
         assert f'"{path.name}"' in tests, path.name
 
 
@@ -169,3 +175,106 @@ def test_the_container_ends_with_its_standard_input(surroundings: Surroundings) 
         surroundings.assert_nothing_is_left(process.pid)
     finally:
         end_group(process)
+
+
+def test_evaluation(surroundings: Surroundings) -> None:
+    printed = surroundings.run("evaluate.py", "12")
+    rows = re.findall(
+        r"^(bisect|random) +12 +([01]\.\d{3}) +(\d\.\d{3}) +0$", printed, re.MULTILINE
+    )
+    assert [name for name, *_ in rows] == ["bisect", "random"]
+    for name, mean, _ in rows:
+        _, _, drawn = printed.partition(f"rewards of {name}\n")
+        bars = re.findall(r"^  (\d\.\d) (█*) +(\d+)$", drawn.partition("\n\n")[0], re.MULTILINE)
+        assert len(bars) == 11
+        assert sum(int(count) for *_, count in bars) == 12
+        assert all(bool(bar) == (count != "0") for _, bar, count in bars)
+        drawn_mean = sum(float(value) * int(count) for value, _, count in bars) / 12
+        assert abs(drawn_mean - float(mean)) <= 0.0501
+
+
+def test_a_container_of_ones_own(surroundings: Surroundings) -> None:
+    assert surroundings.run("own_container.py").splitlines() == [
+        "completed with reward 0.7",
+        "text.txt b'word word word word word word word '",
+    ]
+
+
+@pytest.mark.system
+def test_sweep(surroundings: Surroundings) -> None:
+    printed = surroundings.run("sweep.py", "3", "4")
+    rows = re.findall(
+        r"^(bisect|random) +(\d+) +(\d\.\d+) +(\d\.\d+)  (.+)$", printed, re.MULTILINE
+    )
+    assert [(name, seed) for name, seed, *_ in rows] == [
+        (name, str(seed)) for name in ("bisect", "random") for seed in range(3)
+    ]
+    for name, _, _, deviation, told in rows:
+        advantages = [float(value) for value in told.split()]
+        assert len(advantages) == 4
+        assert abs(sum(advantages)) < 0.05
+        if name == "bisect":
+            # The same guesses in each repeat.
+            assert float(deviation) == 0
+            assert not any(advantages)
+    learns = sum(any(float(one) for one in told.split()) for *_, told in rows)
+    assert f"{learns} of 6 groups have anything to learn from" in printed
+
+
+@pytest.mark.system
+def test_a_killed_fleet_goes_on(surroundings: Surroundings) -> None:
+    printed = surroundings.run("resume.py", "12")
+    [(known, new)] = re.findall(r"(\d+) outcomes from the journal, (\d+) new ones", printed)
+    assert int(known) >= 3
+    assert int(known) + int(new) == 12
+    assert "The backend ran 12 rollouts for 12 seeds." in printed
+
+
+@pytest.mark.system
+def test_a_web_service(surroundings: Surroundings) -> None:
+    lines = [json.loads(line) for line in surroundings.run("web_service.py", "6").splitlines()]
+    assert sorted(line["seed"] for line in lines) == list(range(6))
+    assert {line["status"] for line in lines} == {"completed"}
+    assert all(0 <= line["reward"] <= 1 for line in lines)
+
+
+@pytest.mark.system
+def test_contract_tests_in_a_suite(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [
+            *(
+                sys.executable,
+                "-m",
+                "pytest",
+                "-q",
+                "-p",
+                "no:cacheprovider",
+                "--rootdir",
+                tmp_path,
+            ),
+            *("--junit-xml", tmp_path / "junit.xml", EXAMPLES / "contract_in_ci.py"),
+        ],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        timeout=150,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    named = re.findall(r'name="test_contract\[(\w+)\]"', (tmp_path / "junit.xml").read_text())
+    assert sorted(named) == sorted(OPERATIONS)
+
+
+@pytest.mark.system
+def test_the_notebook(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEEDS", "12")
+    notebook: Any = nbformat.reads((EXAMPLES / "notebook.ipynb").read_text(), as_version=4)  # type: ignore[no-untyped-call]
+    # Nothing that a run printed is kept in it.
+    assert not any(cell.get("outputs") for cell in notebook.cells)
+    NotebookClient(notebook, timeout=60, resources={"metadata": {"path": EXAMPLES}}).execute()
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
+    assert any("12 completed" in output.get("text", "") for output in outputs)
+    [plot] = [
+        one["data"]["image/svg+xml"] for one in outputs if "image/svg+xml" in one.get("data", {})
+    ]
+    assert plot.count("<rect") == 11
