@@ -46,7 +46,7 @@ class CoverageMap:
         """Choose tests that run a line, as many as take `budget` seconds, in an order to run them.
 
         Those of the module's own file come first. Of the others, every test function comes with one
-        of its parameters before one comes with another.
+        of its parameters before one comes with another, and every file with one function.
         """
         known = self.lines.get(path, {})
         lines, on_import = _lines_run(source, line)
@@ -55,21 +55,27 @@ class CoverageMap:
         seen: dict[str, int] = defaultdict(int)
         ranked = []
         candidates = (found | inspecting) & self.seconds.keys()
-        for name in sorted(candidates, key=lambda each: self.seconds[each]):
+        for name in sorted(candidates, key=lambda each: (self.seconds[each], each)):
             function = name.partition("[")[0]
             distance = min(distance_of(path, file_of(name)), 1 if name in inspecting else 2)
-            ranked.append((seen[function] if distance else 0, distance, self.seconds[name], name))
+            again = seen[function]
             seen[function] += 1
+            seen[file_of(name)] += not again
+            ranked.append(
+                (again if distance else 0, distance, seen[file_of(name)], self.seconds[name], name)
+            )
         chosen: list[str] = []
         total = 0.0
-        for _, _, seconds, name in sorted(ranked):
+        for *_, seconds, name in sorted(ranked):
             if chosen and total + seconds > budget:
                 break
             chosen.append(name)
             total += seconds
-        # Fixtures of a file are made once.
+        # Fixtures of a file are made once, and pytest loses those of a folder that it returns to.
         files = list(dict.fromkeys(map(file_of, chosen)))
-        return sorted(chosen, key=lambda name: files.index(file_of(name)))
+        folders = list(dict.fromkeys(Path(file).parent for file in files))
+        order = {file: (folders.index(Path(file).parent), files.index(file)) for file in files}
+        return sorted(chosen, key=lambda name: order[file_of(name)])
 
 
 def coverage_map(copy: Path, tests: str, jobs: int, cache: Path | None = None) -> CoverageMap:

@@ -23,6 +23,7 @@ from tests.mutants.recorder import key_of
 # What tests need of their time without a mutant before a mutant counts as endless.
 _LONGEST_FACTOR = 3
 _LONGEST_EXTRA_SECONDS = 60.0
+_NONE_BEGINS = "no test begins"
 
 
 @dataclass(frozen=True)
@@ -166,6 +167,8 @@ class _Judge:
                 module.write_bytes(source)
             if failed is None:
                 return False, f"{len(tests)} tests pass"
+            if failed == _NONE_BEGINS and self._failure(copy, tests, known) is not None:
+                return False, "its tests fail together without it"
             if failed not in tests or self._passes(copy, failed, known):
                 return True, failed
             # It told nothing of the mutant.
@@ -188,4 +191,4 @@ class _Judge:
             return "its tests do not end"
         names = {key_of(name): name for name in tests}
         failed = (names.get(key_of(one.name)) for one in recorded(records) if not one.passed)
-        return next((name for name in failed if name), "no test begins")
+        return next((name for name in failed if name), _NONE_BEGINS)

@@ -87,6 +87,22 @@ def test_the_budget_goes_to_the_own_tests_and_to_one_of_each_function_first() ->
     assert len(chosen(100.0)) == 5
 
 
+def test_the_budget_goes_to_many_files_and_to_one_folder_after_the_other() -> None:
+    folder = "tests/backend"
+    seconds = {
+        f"{folder}/a/test_a.py::test_1": 1.0,
+        f"{folder}/a/test_a.py::test_2": 1.0,
+        f"{folder}/test_b.py::test_3": 1.2,
+        f"{folder}/a/test_c.py::test_4": 1.4,
+    }
+    known = CoverageMap(seconds, [], {ADDER: {2: {*seconds}}})
+    assert known.tests_of(ADDER, b"def f():\n    x()\n", 2, 4) == [
+        f"{folder}/a/test_a.py::test_1",
+        f"{folder}/a/test_c.py::test_4",
+        f"{folder}/test_b.py::test_3",
+    ]
+
+
 def test_lines_are_followed_into_a_text_that_has_changed() -> None:
     before = "a = 1\nb = 2\nc = 3\nd = 4\n"
     lines = {1: {"one"}, 2: {"two"}, 3: {"three"}, 4: {"four"}}

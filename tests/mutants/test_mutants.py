@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 import textwrap
 from pathlib import Path
@@ -21,6 +22,7 @@ from tests.mutants.changes import (
     package_of,
 )
 from tests.mutants.coverage_map import CoverageMap, coverage_map
+from tests.mutants.kept_lines import KeptLines
 from tests.mutants.mutations import mutants_of
 from tests.mutants.processes import copy_tree, run_tests
 from tests.mutants.report import Row, page
@@ -350,6 +352,30 @@ def test_a_test_that_needs_the_others_kills_nothing(
     write(repo / "tests/backend/room/test_adder.py", tests)
     assert main(["--since", "first", "--jobs", "1"], repo) == 1
     assert "killed" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("is_broken", [False, True])
+def test_tests_that_cannot_begin_kill_only_what_keeps_them_from_it(
+    repo: Path, is_broken: bool
+) -> None:
+    """A mutant that cannot be imported; and tests that cannot be, whatever is changed."""
+    write(repo / ADDER, "LIMIT = dict([(1, 2)])[1]\n\n\ndef limit() -> int:\n    return LIMIT\n")
+    tests = "from synth_pools.backend.room import adder\n\n\ndef test_x() -> None:\n"
+    own = repo / "tests/backend/room/test_adder.py"
+    write(own, f"{tests}    assert adder.limit() == 2\n")
+    source = (repo / ADDER).read_bytes()
+    broken = next(one for one in mutants_of(source, {1}) if one.describe(source) == "1  ->  2")
+    coverage_map(repo, "tests/backend", 1, cache=repo)
+    if is_broken:
+        kept = KeptLines.read(repo / ".mutants-cache/tests-backend.json")
+        assert kept is not None
+        # As it was when it was measured.
+        write(own, f"import no_such_module\n{tests}    assert adder.limit() == 2\n")
+        digest = hashlib.sha256(own.read_bytes()).hexdigest()
+        kept.tree.tests["tests/backend/room/test_adder.py"] = digest
+        kept.write(repo / ".mutants-cache/tests-backend.json")
+    [verdict] = run_mutants(repo, [Planned(ADDER, broken)], 1, 5, lambda _: None, print)
+    assert verdict.is_killed is not is_broken
 
 
 def test_a_mutant_that_never_ends_is_killed(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
