@@ -133,6 +133,7 @@ def test_what_is_no_idempotency_key_is_refused(value: Any) -> None:
 
 def test_idempotency_keys_are_taken_as_they_are() -> None:
     assert check_idempotency_key("x" * 255) == "x" * 255
+    assert check_idempotency_key("x") == "x"
     assert check_idempotency_key("a-B_1:~!") == "a-B_1:~!"
 
 

@@ -88,7 +88,8 @@ class _Download:
         self._call = call
         self._sink = sink
         self._on_progress = on_progress
-        self._head = Head(None, 0, None, None)
+        # Of the response that is read; the first one brings the first.
+        self._head: Head
         config, reader = transport.config, transport.reader
         builder = RequestBuilder(config, accept="*/*", read_timeout=config.timeout)
         self._kind = ResponseKind(

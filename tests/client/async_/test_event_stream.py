@@ -23,7 +23,7 @@ from synth_pools import (
     StreamTimeoutError,
 )
 from tests.support.event_service import KINDS, EventService
-from tests.support.fault_server import FaultServer
+from tests.support.fault_server import FaultServer, Seen
 from tests.support.faults import (
     Fault,
     answer,
@@ -128,6 +128,23 @@ async def test_a_stream_that_was_heard_for_long_is_no_failure(
     service.faults = [events([], end="cut") for _ in range(6)]
     with pytest.raises(APIConnectionError):
         await read(client)
+
+
+async def test_an_empty_stream_of_what_has_ended_is_asked_for_once_more(
+    server: FaultServer, client: AsyncContainerPoolsClient
+) -> None:
+    """Only one that was begun after the end can show that there is nothing."""
+    streams: list[str] = []
+
+    def choose(seen: Seen) -> Fault:
+        if not seen.path.endswith("/events"):
+            return answer({"status": "completed"})
+        streams.append(seen.path)
+        return events([])
+
+    server.play(choose=choose)
+    assert await read(client) == []
+    assert len(streams) == 2
 
 
 async def test_the_servers_own_time_is_kept(

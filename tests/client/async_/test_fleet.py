@@ -133,6 +133,24 @@ async def test_where_there_are_no_streams_they_are_asked_for_once(
     assert sum(seen.path.endswith("/events") for seen in server.requests) == 1
 
 
+async def test_progress_counts_what_is_under_way(
+    service: FleetService, fleet_client: AsyncContainerPoolsClient
+) -> None:
+    seen: list[int] = []
+
+    def status(*_: Any) -> str:
+        # Asked for while the rollout's worker waits for it.
+        seen.append(fleet.progress.running)
+        return "completed"
+
+    service.status = status
+    fleet = fleet_client.rollouts.run_many(P, seeds(3), max_in_flight=1)
+    assert (fleet.progress.running, fleet.progress.total) == (0, 3)
+    assert len(await gather(fleet)) == 3
+    assert seen == [1, 1, 1]
+    assert fleet.progress.running == 0
+
+
 async def test_one_bad_item_sinks_no_other(
     service: FleetService, fleet_client: AsyncContainerPoolsClient
 ) -> None:

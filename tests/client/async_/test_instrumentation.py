@@ -100,6 +100,15 @@ def seen_by(**settings: Any) -> tuple[list[Any], dict[str, Any]]:
     return seen, {"on_request": seen.append, "on_response": seen.append, **settings}
 
 
+@pytest.mark.parametrize("hook", ["on_request", "on_response"])
+async def test_one_hook_needs_no_other(server: FaultServer, hook: str) -> None:
+    seen: list[Any] = []
+    settings: dict[str, Any] = {hook: seen.append}
+    async with AsyncContainerPoolsClient(api_key=KEY, base_url=server.url, **settings) as client:
+        await client.get_pool(P)
+    assert len(seen) == 1
+
+
 async def test_hooks_see_every_attempt(server: FaultServer) -> None:
     seen, settings = seen_by(api_key=KEY, base_url=server.url)
     server.play(

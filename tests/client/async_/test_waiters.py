@@ -15,6 +15,7 @@ from synth_pools import (
     NotFoundError,
     PoolFailedError,
     RequestValidationError,
+    ServerError,
     WaitTimeoutError,
 )
 from synth_pools.local import LocalBackend
@@ -250,6 +251,38 @@ async def test_one_limit_for_all_of_a_run(
     assert caught.value.last["rollout_id"] == R
     # What has ended is not cancelled.
     assert any(seen.path.endswith("/cancel") for seen in server.requests) is not ended
+
+
+@pytest.mark.parametrize("timeout", [None, 600.0])
+async def test_what_fails_long_before_the_limit_is_its_own_error(
+    server: FaultServer, client: AsyncContainerPoolsClient, timeout: float | None
+) -> None:
+    kinds: list[tuple[Fault, type[Exception]]] = [
+        (html(503), ServerError),
+        (answer({"detail": "no such pool"}, 404), NotFoundError),
+    ]
+    for fault, kind in kinds:
+        server.play(fault)
+        with pytest.raises(kind):
+            await client.rollouts.run(P, {"seed": 1}, timeout=timeout)
+
+
+async def test_what_fails_at_the_limit_is_named_with_it(
+    server: FaultServer, client: AsyncContainerPoolsClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr(client._transport, "clock", lambda: now)
+
+    def choose(seen: Seen) -> Fault:
+        nonlocal now
+        if seen.path.endswith("/summary"):
+            now = 1599.0
+            return html(500)
+        return answer({"rollout_id": R, "status": "completed"})
+
+    server.play(choose=choose)
+    with pytest.raises(WaitTimeoutError, match="within 600 s.*completed when last.*; then: .*500"):
+        await client.rollouts.run(P, {"seed": 1}, timeout=600)
 
 
 async def test_a_rollout_without_a_name(

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from synth_pools import APIConnectionError, APITimeoutError, StreamTimeoutError
 from synth_pools._client.events.position import (
+    PoolPosition,
     Position,
     broken_stream,
     event_name,
@@ -285,3 +286,13 @@ def test_a_broken_stream_says_where(
     assert (error.cursor, error.events, error.sent) == (cursor, events, True)
     assert (error.method, error.path, error.cause) == ("GET", "/v1/x", "ReadError")
     assert str(error.request.url) == url
+
+
+def test_the_position_in_a_pool_is_the_last_id_that_was_named() -> None:
+    position = PoolPosition(None)
+    assert position.is_new({}, "c1", "rollout.queued")
+    assert position.cursor == "c1"
+    # The same one again, and one without an id.
+    assert not position.is_new({}, "c1", "rollout.queued")
+    assert position.is_new({}, "", "rollout.started")
+    assert (position.cursor, position.events) == ("c1", 2)

@@ -39,6 +39,14 @@ def test_an_event_does_not_wait_for_the_line_feed_that_may_follow() -> None:
     assert [event.data for event in decoder.feed(b"data: y\r\r")] == ["y"]
 
 
+def test_events_of_a_live_stream_that_come_alone_and_whole() -> None:
+    chunks = ("data: x\n\n", "event: a\nid: 7\ndata: y\n\n", "data: z\n\n")
+    expected = [("message", "x", ""), ("a", "y", "7"), ("message", "z", "7")]
+    assert decode(*chunks) == expected
+    # What looks like one may be the end of one.
+    assert data("data: x\n\n", "data: a\n", "data: b\n\n") == ["x", "a\nb"]
+
+
 @pytest.mark.parametrize(
     ("stream", "expected"),
     [

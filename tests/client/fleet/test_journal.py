@@ -7,6 +7,7 @@ import json
 import os
 import tempfile
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -200,6 +201,37 @@ def test_many_threads_write_whole_lines(tmp_path: Path) -> None:
     again = JournalFile(path, *HERE)
     assert all(again.entries.admission(index) for index in range(160))
     again.close()
+
+
+def test_lines_that_come_while_the_disk_is_busy_share_the_next_sync(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = JournalFile(tmp_path / "run.jsonl", *HERE)
+    one_line = len(AdmissionRecord(0, 0, "s", "a").encode())
+    begun, written = threading.Event(), opened._end + 8 * one_line
+    syncs: list[int] = []
+
+    def sync(_: int) -> None:
+        syncs.append(opened._end)
+        begun.set()
+        if len(syncs) == 1:
+            give_up = time.monotonic() + 60
+            while opened._end < written and time.monotonic() < give_up:
+                time.sleep(0.001)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    threads = [
+        threading.Thread(target=opened.append, args=(AdmissionRecord(n, 0, "s", "a"),))
+        for n in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+        assert begun.wait(60)
+    for thread in threads:
+        thread.join(60)
+    assert len(syncs) == 2
+    assert syncs[1] == written
+    opened.close()
 
 
 @pytest.mark.parametrize("call", ["fsync", "write"])

@@ -26,7 +26,7 @@ from synth_pools import (
     StreamTimeoutError,
 )
 from tests.support.event_service import KINDS, EventService
-from tests.support.fault_server import FaultServer
+from tests.support.fault_server import FaultServer, Seen
 from tests.support.faults import (
     Fault,
     answer,
@@ -131,6 +131,23 @@ def test_a_stream_that_was_heard_for_long_is_no_failure(
     service.faults = [events([], end="cut") for _ in range(6)]
     with pytest.raises(APIConnectionError):
         read(client)
+
+
+def test_an_empty_stream_of_what_has_ended_is_asked_for_once_more(
+    server: FaultServer, client: ContainerPoolsClient
+) -> None:
+    """Only one that was begun after the end can show that there is nothing."""
+    streams: list[str] = []
+
+    def choose(seen: Seen) -> Fault:
+        if not seen.path.endswith("/events"):
+            return answer({"status": "completed"})
+        streams.append(seen.path)
+        return events([])
+
+    server.play(choose=choose)
+    assert read(client) == []
+    assert len(streams) == 2
 
 
 def test_the_servers_own_time_is_kept(

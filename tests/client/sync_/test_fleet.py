@@ -134,6 +134,24 @@ def test_where_there_are_no_streams_they_are_asked_for_once(
     assert sum(seen.path.endswith("/events") for seen in server.requests) == 1
 
 
+def test_progress_counts_what_is_under_way(
+    service: FleetService, fleet_client: ContainerPoolsClient
+) -> None:
+    seen: list[int] = []
+
+    def status(*_: Any) -> str:
+        # Asked for while the rollout's worker waits for it.
+        seen.append(fleet.progress.running)
+        return "completed"
+
+    service.status = status
+    fleet = fleet_client.rollouts.run_many(P, seeds(3), max_in_flight=1)
+    assert (fleet.progress.running, fleet.progress.total) == (0, 3)
+    assert len(gather(fleet)) == 3
+    assert seen == [1, 1, 1]
+    assert fleet.progress.running == 0
+
+
 def test_one_bad_item_sinks_no_other(
     service: FleetService, fleet_client: ContainerPoolsClient
 ) -> None:

@@ -18,6 +18,7 @@ from synth_pools import (
     NotFoundError,
     PoolFailedError,
     RequestValidationError,
+    ServerError,
     WaitTimeoutError,
 )
 from synth_pools.local import LocalBackend
@@ -253,6 +254,38 @@ def test_one_limit_for_all_of_a_run(
     assert caught.value.last["rollout_id"] == R
     # What has ended is not cancelled.
     assert any(seen.path.endswith("/cancel") for seen in server.requests) is not ended
+
+
+@pytest.mark.parametrize("timeout", [None, 600.0])
+def test_what_fails_long_before_the_limit_is_its_own_error(
+    server: FaultServer, client: ContainerPoolsClient, timeout: float | None
+) -> None:
+    kinds: list[tuple[Fault, type[Exception]]] = [
+        (html(503), ServerError),
+        (answer({"detail": "no such pool"}, 404), NotFoundError),
+    ]
+    for fault, kind in kinds:
+        server.play(fault)
+        with pytest.raises(kind):
+            client.rollouts.run(P, {"seed": 1}, timeout=timeout)
+
+
+def test_what_fails_at_the_limit_is_named_with_it(
+    server: FaultServer, client: ContainerPoolsClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr(client._transport, "clock", lambda: now)
+
+    def choose(seen: Seen) -> Fault:
+        nonlocal now
+        if seen.path.endswith("/summary"):
+            now = 1599.0
+            return html(500)
+        return answer({"rollout_id": R, "status": "completed"})
+
+    server.play(choose=choose)
+    with pytest.raises(WaitTimeoutError, match="within 600 s.*completed when last.*; then: .*500"):
+        client.rollouts.run(P, {"seed": 1}, timeout=600)
 
 
 def test_a_rollout_without_a_name(server: FaultServer, client: ContainerPoolsClient) -> None:
