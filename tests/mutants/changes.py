@@ -6,6 +6,8 @@ import re
 import subprocess
 from pathlib import Path
 
+from codegen.unasync import TREES, rewrite
+
 ROOT = Path(__file__).parents[2]
 # Where hand-written code is, and the folder of its tests.
 TESTS_OF = {
@@ -64,6 +66,12 @@ def room_of(path: str) -> str | None:
     return next((room for room in TESTS_OF if path.startswith(f"{room}/")), None)
 
 
+def derived_of(path: str) -> str | None:
+    """Name the module that is derived from another one, if any is."""
+    is_source = any(path.startswith(f"{source}/") for source in TREES)
+    return rewrite(path) if is_source else None
+
+
 def package_of(path: str) -> str:
     """Name the package of a module; both variants of one are one package."""
     parts = [part for part in Path(path).parent.parts if part not in {"async_", "sync_"}]
@@ -85,7 +93,8 @@ def distance_of(path: str, tests: str) -> int:
     assert room is not None, path
     # The tests of the variants are named `async_`, since a leading underscore makes a name private.
     rooms = {part.replace("_async", "async_") for part in Path(path).relative_to(room).parent.parts}
-    return 1 if rooms <= set(Path(tests).parts) else 2
+    folders = set(Path(tests).parts)
+    return 1 if rooms <= folders or {rewrite(part) for part in rooms} <= folders else 2
 
 
 def _git(root: Path, *words: str, check: bool = True) -> str:

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import coverage
 
-from tests.mutants.changes import distance_of
-from tests.mutants.kept_lines import KeptLines, Tree, file_of
+from codegen.unasync import rewrite
+from tests.mutants.changes import derived_of, distance_of
+from tests.mutants.kept_lines import KeptLines, Tree, file_of, moved
 from tests.mutants.processes import recorded, run_tests
 
 _LONGEST_SECONDS = 3600.0
@@ -42,15 +43,22 @@ class CoverageMap:
     lines: dict[str, dict[int, set[str]]]
     inspecting: set[str] = field(default_factory=set)
 
-    def tests_of(self, path: str, source: bytes, line: int, budget: float) -> list[str]:
+    def tests_of(
+        self, path: str, source: bytes, line: int, budget: float, derived: str = ""
+    ) -> list[str]:
         """Choose tests that run a line, as many as take `budget` seconds, in an order to run them.
+
+        Where a module is derived from this one, `derived` is its text: its tests count as well.
 
         Those of the module's own file come first. Of the others, every test function comes with one
         of its parameters before one comes with another, and every file with one function.
         """
-        known = self.lines.get(path, {})
         lines, on_import = _lines_run(source, line)
-        found = set[str]().union(*(known.get(each, ()) for each in lines))
+        maps = [self.lines.get(path, {})]
+        if derived:
+            known = self.lines.get(derived_of(path) or "", {})
+            maps.append(moved(known, derived, rewrite(source.decode())))
+        found = set[str]().union(*(known.get(each, ()) for known in maps for each in lines))
         inspecting = self.inspecting if on_import else set[str]()
         seen: dict[str, int] = defaultdict(int)
         ranked = []

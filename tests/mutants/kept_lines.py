@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from tests.mutants.changes import TESTS_OF, distance_of, is_mutated
+from tests.mutants.changes import TESTS_OF, distance_of
 
 Lines = dict[str, dict[int, set[str]]]
 
@@ -45,7 +45,7 @@ class Tree:
             path.relative_to(copy).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
             for path in (copy / tests).rglob("test_*.py")
         }
-        return cls(digests, {name: text for name, text in modules.items() if is_mutated(name)})
+        return cls(digests, modules)
 
 
 @dataclass

@@ -14,7 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.mutants.changes import folder_of_tests
+from codegen.unasync import rewrite
+from tests.mutants.changes import derived_of, folder_of_tests
 from tests.mutants.coverage_map import CACHE, CoverageMap, coverage_map
 from tests.mutants.mutations import Mutant
 from tests.mutants.processes import copy_tree, end_what_runs, recorded, run_tests
@@ -131,8 +132,13 @@ class _Judge:
     def judge(self, copy: Path, planned: Planned) -> Verdict:
         begun = time.monotonic()
         known = self._maps[folder_of_tests(planned.path)]
+        derived = derived_of(planned.path)
         tests = known.tests_of(
-            planned.path, (copy / planned.path).read_bytes(), planned.mutant.line, self._budget
+            planned.path,
+            (copy / planned.path).read_bytes(),
+            planned.mutant.line,
+            self._budget,
+            (copy / derived).read_text(encoding="utf-8") if derived else "",
         )
         killer = self._killers.get(planned.key)
         killed, reason = False, "no test runs the line"
@@ -157,14 +163,17 @@ class _Judge:
 
     def _run(self, copy: Path, planned: Planned, tests: list[str]) -> tuple[bool, str]:
         known = self._maps[folder_of_tests(planned.path)]
-        module = copy / planned.path
-        source = module.read_bytes()
+        source = (copy / planned.path).read_bytes()
+        changed = {planned.path: planned.mutant.apply(source)}
+        if (derived := derived_of(planned.path)) is not None:
+            changed[derived] = rewrite(changed[planned.path].decode()).encode()
+        before = {path: (copy / path).read_bytes() for path in changed}
         while tests:
-            module.write_bytes(planned.mutant.apply(source))
+            _write(copy, changed)
             try:
                 failed = self._failure(copy, tests, known)
             finally:
-                module.write_bytes(source)
+                _write(copy, before)
             if failed is None:
                 return False, f"{len(tests)} tests pass"
             if failed == _NONE_BEGINS and self._failure(copy, tests, known) is not None:
@@ -192,3 +201,8 @@ class _Judge:
         names = {key_of(name): name for name in tests}
         failed = (names.get(key_of(one.name)) for one in recorded(records) if not one.passed)
         return next((name for name in failed if name), _NONE_BEGINS)
+
+
+def _write(copy: Path, texts: dict[str, bytes]) -> None:
+    for path, text in texts.items():
+        (copy / path).write_bytes(text)

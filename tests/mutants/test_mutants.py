@@ -155,6 +155,7 @@ def test_every_module_has_tests(room: str) -> None:
         ("http/retry.py", "http/test_request_builder.py", 1),
         ("http/retry.py", "async_/test_faults.py", 2),
         ("_async/facade/pools.py", "facade/async_/test_calls.py", 1),
+        ("_async/facade/pools.py", "facade/sync_/test_calls.py", 1),
         ("_async/facade/pools.py", "async_/test_faults.py", 2),
     ],
 )
@@ -376,6 +377,22 @@ def test_tests_that_cannot_begin_kill_only_what_keeps_them_from_it(
         kept.write(repo / ".mutants-cache/tests-backend.json")
     [verdict] = run_mutants(repo, [Planned(ADDER, broken)], 1, 5, lambda _: None, print)
     assert verdict.is_killed is not is_broken
+
+
+def test_what_is_derived_is_derived_from_the_mutant_and_its_tests_run_too(repo: Path) -> None:
+    folder, tests = "synth_pools/_client", "tests/client"
+    write(repo / folder / "__init__.py", "")
+    for variant, keyword in (("_async", "async "), ("_sync", "")):
+        write(repo / folder / variant / "__init__.py", "")
+        source = f"\n{keyword}def half(number: int) -> float:\n    return number / 2\n"
+        write(repo / folder / variant / "adder.py", source)
+    text = "from synth_pools._client._sync import adder\n\n\ndef test_x() -> None:\n"
+    write(repo / tests / "sync_/test_adder.py", f"{text}    assert adder.half(3) == 1.5\n")
+    path = f"{folder}/_async/adder.py"
+    [mutant, *_] = mutants_of((repo / path).read_bytes(), {3})
+    [verdict] = run_mutants(repo, [Planned(path, mutant)], 1, 5, lambda _: None, print)
+    assert verdict.reason == f"{tests}/sync_/test_adder.py::test_x"
+    assert verdict.is_killed
 
 
 def test_a_mutant_that_never_ends_is_killed(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
