@@ -19,7 +19,7 @@ from synth_pools.backend.rollouts.capacity import CompletionRate
 from synth_pools.backend.storage import rollouts
 from synth_pools.backend.storage.database import Database
 from tests.support.backend_server import KEY, Server, eventually, serve
-from tests.support.containers import http, odd_container
+from tests.support.containers import holding_containers, http, odd_container
 
 SLOW = {"env": {"delay": 600, "events": 0}}
 JSON = {"content-type": "application/json"}
@@ -69,6 +69,19 @@ def test_a_free_place_is_no_place_in_the_queue(start: Callable[..., Server]) -> 
     for _ in range(4):
         own.rollout(pool_id, **SLOW)
     full(own, f"/v1/pools/{pool_id}/rollouts", "pool_queue_full")
+
+
+@pytest.mark.parametrize("method", ["PATCH", "PUT"])
+def test_more_run_as_soon_as_a_pool_may_run_more(server: Server, method: str) -> None:
+    with holding_containers(1) as (container,):
+        fields = {"name": "p", "container_url": container.url}
+        pool_id = server.pool(**fields, concurrency=1)
+        ids = [server.rollout(pool_id)["id"] for _ in range(3)]
+        container.wait_for(1)
+        server.call(method, f"/v1/pools/{pool_id}", json={**fields, "concurrency": 3})
+        container.wait_for(3)
+        container.release(3)
+        assert {server.until(one)["status"] for one in ids} == {"completed"}
 
 
 def test_the_queue_of_all_is_limited(start: Callable[..., Server]) -> None:

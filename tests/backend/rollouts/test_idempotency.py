@@ -47,6 +47,15 @@ def test_the_same_key_and_body_make_one_rollout(server: Server) -> None:
     assert len(server.get(f"/v1/pools/{pool_id}/rollouts")["items"]) == 2
 
 
+def test_a_key_holds_for_a_large_body_too(server: Server) -> None:
+    path, key = f"/v1/pools/{server.pool()}/rollouts", uuid.uuid4().hex
+    body = {"metadata": {"text": "x" * 100_000}}
+    first = create(server, path, body, key)
+    assert create(server, path, body, key).json()["id"] == first.json()["id"]
+    body["metadata"]["text"] += "!"
+    assert create(server, path, body, key).status_code == 409
+
+
 def test_true_is_not_one(server: Server) -> None:
     path, key = f"/v1/pools/{server.pool()}/rollouts", uuid.uuid4().hex
     assert create(server, path, {"metadata": {"a": 1}}, key).status_code == 202

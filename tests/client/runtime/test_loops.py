@@ -14,11 +14,12 @@ import anyio
 import pytest
 import uvloop
 
-from synth_pools import AsyncContainerPoolsClient, ClientClosedError
+from synth_pools import AsyncContainerPoolsClient, ClientClosedError, FleetStoppedError
 from synth_pools._client._async import connections
 from synth_pools._client.runtime.async_.interrupts import AsyncAlarm
 from tests.support import faults
 from tests.support.fault_server import FaultServer, Seen
+from tests.support.fleet_service import FleetService
 from tests.support.leaks import KEY
 from tests.support.ports import LARGE, deaf_listener
 from tests.support.surface import P
@@ -207,6 +208,32 @@ async def test_a_body_that_is_not_taken_runs_into_a_limit() -> None:
             await client.create_pool({"name": LARGE})
         assert getattr(caught.value, "cause", "") in ("WriteTimeout", "ReadTimeout")
         await client.aclose()
+
+
+async def test_a_fleet_whose_task_is_cancelled_says_what_goes_on(
+    server: FaultServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    service = FleetService(seconds=60.0)
+    server.play(choose=service)
+
+    def are_followed() -> bool:
+        return sum(seen.path.endswith("/events") for seen in server.requests) == 3
+
+    async with made(server) as client:
+        requests: list[dict[str, Any]] = [{"seed": seed} for seed in range(3)]
+        running = asyncio.create_task(client.rollouts.run_many(P, requests).run())
+        await asyncio.to_thread(server.wait_until, are_followed)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        (line,) = [record.getMessage() for record in caplog.records]
+        assert line == "run_many was interrupted after 0 of 3 requests; 3 rollouts go on"
+        # One that ends by itself is not interrupted.
+        service.seconds = 0.0
+        service.status = lambda *_: "failed"
+        with pytest.raises(FleetStoppedError):
+            await client.rollouts.run_many(P, requests, fail_fast=True).run()
+    assert len(caplog.records) == 1
 
 
 async def test_the_next_page_is_on_its_way_while_one_is_read(server: FaultServer) -> None:
