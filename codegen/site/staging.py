@@ -15,7 +15,11 @@ from codegen import CodegenError
 CONFIG = "mkdocs.yml"
 DOCS = "docs"
 # Pages of the root of the repo that the site has, too.
-_OF_THE_ROOT = {"CHANGELOG.md": "changelog.md"}
+_OF_THE_ROOT = {
+    "CHANGELOG.md": "changelog.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "SECURITY.md": "security.md",
+}
 _FENCED = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
 _LINK = re.compile(r"\]\(([^)\s#]+)(#[^)\s]*)?\)")
 

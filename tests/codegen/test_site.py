@@ -11,15 +11,18 @@ from codegen.site.__main__ import ROOT, derived_pages
 from codegen.site.checking import check_site
 from codegen.site.staging import stage_site
 
+NAV = "[index.md, changelog.md, contributing.md, security.md]"
 GOOD = '<h1 id="top">One</h1> <a href="two/#here">two</a> <img src="one.png" alt="">'
 
 
-def repository(folder: Path, page: str, *, nav: str = "[index.md, changelog.md]") -> Path:
+def repository(folder: Path, page: str, *, nav: str = NAV) -> Path:
     """Make a repository with one page of documentation."""
     (folder / "docs").mkdir()
     (folder / "docs/index.md").write_text(page)
     (folder / "code.py").write_text("print(1)\n")
     (folder / "CHANGELOG.md").write_text("[Start](docs/index.md#one)\n")
+    for name in ("CONTRIBUTING.md", "SECURITY.md"):
+        (folder / name).write_text("# Of the root\n")
     (folder / "mkdocs.yml").write_text(f"nav: {nav}\n")
     for name in ("openapi.yaml", "container.openapi.yaml"):
         (folder / name).write_text("openapi: 3.1.0\n")
@@ -38,7 +41,7 @@ def built(folder: Path, page: str, *, sheet: str = "") -> Path:
 
 def test_the_source_is_put_together(tmp_path: Path) -> None:
     page = "[code](../code.py) [web](https://example.com)\n\n```md\n[not](../a-link.md)\n```\n"
-    root = repository(tmp_path, page, nav="[index.md, changelog.md, {Made: made/new.md}]")
+    root = repository(tmp_path, page, nav=NAV[:-1] + ", {Made: made/new.md}]")
     out = tmp_path / "build/docs"
     stage_site(root, out, {"made/new.md": "# New\n"})
     assert (out / "index.md").read_text() == page.replace("../code.py", "code.py")
@@ -62,8 +65,11 @@ def test_a_link_that_the_site_cannot_have_is_refused(tmp_path: Path, target: str
 @pytest.mark.parametrize(
     ("nav", "said"),
     [
-        ("[index.md]", "changelog.md: the navigation of mkdocs.yml does not name it"),
-        ("[index.md, changelog.md, a.md]", "a.md: the navigation of mkdocs.yml has no such page"),
+        (
+            NAV.replace("changelog.md, ", ""),
+            "changelog.md: the navigation of mkdocs.yml does not name it",
+        ),
+        (NAV[:-1] + ", a.md]", "a.md: the navigation of mkdocs.yml has no such page"),
     ],
 )
 def test_the_navigation_has_every_page(tmp_path: Path, nav: str, said: str) -> None:

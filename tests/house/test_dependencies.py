@@ -6,7 +6,7 @@ import ast
 import re
 import sys
 import tomllib
-from importlib.metadata import packages_distributions
+from importlib.metadata import metadata, packages_distributions
 
 import pytest
 
@@ -68,3 +68,26 @@ def test_the_extra_all_is_all_of_them() -> None:
     ]
     [everything] = extras.pop("all")
     assert set(everything.partition("[")[2].rstrip("]").split(",")) == set(extras)
+
+
+def test_the_page_of_dependencies_has_each_with_its_extras_and_licence() -> None:
+    page = (ROOT / "docs/dependencies.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([\w-]+)` \| ([^|]+) \| ([^|]+) \| [^|]+ \|$", page, re.MULTILINE)
+    told = {name: (set(re.findall(r"[\w-]+", extras)), licence) for name, extras, licence in rows}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    brought: dict[str, set[str]] = {}
+    for extra, lines in {
+        "base": project["dependencies"],
+        **project["optional-dependencies"],
+    }.items():
+        for line in lines if extra != "all" else []:
+            brought.setdefault(re.split(r"[^\w-]", line)[0].lower(), set()).add(extra)
+    assert {name: extras for name, (extras, _) in told.items()} == brought
+    for name, (_, licence) in told.items():
+        found = metadata(name)
+        said = found["License-Expression"] or found["License"]
+        # Its two licences are in its classifiers alone.
+        if name == "uvloop":
+            assert all(one in str(found.get_all("Classifier")) for one in ("MIT", "Apache"))
+        else:
+            assert said == licence, name

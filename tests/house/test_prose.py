@@ -9,7 +9,7 @@ import pytest
 
 from tests.house.tree import ROOT
 
-PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 _FENCED = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
 _CODE = re.compile(r"`([^`\n]+)`")
 _FOLDERS = ("bench/", "codegen/", "docs/", "examples/", "generated/", "synth_pools/", "tests/")
@@ -74,7 +74,7 @@ def test_make_has_the_targets_that_are_named() -> None:
 
 
 def test_the_picture_of_the_house_names_its_rooms() -> None:
-    _, _, chapter = (ROOT / "README.md").read_text(encoding="utf-8").partition("## The house")
+    _, _, chapter = (ROOT / "docs/design.md").read_text(encoding="utf-8").partition("## The house")
     rooms = {path.name for path in (ROOT / "synth_pools").iterdir() if path.suffix != ".typed"}
     rooms -= {"__pycache__", "_version.py", "py.typed"}
     assert len(rooms) > 8

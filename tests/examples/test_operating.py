@@ -1,0 +1,114 @@
+"""Files of docs/operate: a unit of systemd, the recipe of an image, a dashboard."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tomllib
+from configparser import ConfigParser
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from synth_pools.cli.local.serve import serve
+from synth_pools.local import LocalBackend
+
+ROOT = Path(__file__).parents[2]
+FILES = ROOT / "docs/operate"
+
+
+@pytest.fixture(scope="module")
+def unit() -> ConfigParser:
+    parser = ConfigParser(interpolation=None)
+    # Its options are told apart by case.
+    parser.optionxform = str  # type: ignore[assignment,method-assign]
+    parser.read(FILES / "synth-pools.service")
+    return parser
+
+
+@pytest.fixture(scope="module")
+def recipe() -> dict[str, str]:
+    text = (FILES / "Containerfile").read_text().replace("\\\n", "")
+    return dict(line.split(" ", 1) for line in text.splitlines())
+
+
+def options_of(words: list[str]) -> dict[str, Any]:
+    """Read the options of `serve`, as it reads them itself."""
+    assert words[1] == "serve"
+    return serve.make_context("serve", words[2:]).params
+
+
+def test_the_unit_serves(unit: ConfigParser) -> None:
+    service = unit["Service"]
+    options = options_of(shlex.split(service["ExecStart"]))
+    assert str(options["data_dir"]) == f"/var/lib/{service['StateDirectory']}"
+    # systemd waits longer than the backend does for what runs.
+    assert int(service["TimeoutStopSec"]) > options["grace"] + 10
+
+
+def test_systemd_takes_the_unit(tmp_path: Path) -> None:
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("there is no systemd here")
+    text = (FILES / "synth-pools.service").read_text()
+    program = re.search(r"^ExecStart=(\S+)", text, re.MULTILINE)
+    assert program is not None
+    # A program that there is, so that all else is judged.
+    path = tmp_path / "synth-pools.service"
+    path.write_text(text.replace(program[1], sys.executable).replace("=synth-pools\n", "=root\n"))
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", "--recursive-errors=no", str(path)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    # Of the unit itself: the machine may have others that are wrong.
+    assert [line for line in done.stderr.splitlines() if path.name in line] == []
+
+
+def test_the_recipe_serves(recipe: dict[str, str]) -> None:
+    options = options_of(json.loads(recipe["ENTRYPOINT"]))
+    assert str(options["data_dir"]).startswith(recipe["VOLUME"])
+    assert str(options["port"]) == recipe["EXPOSE"]
+    [extras] = re.findall(r"synth-pools\[([\w,]+)\]", recipe["RUN"])
+    known = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert set(extras.split(",")) <= set(known)
+
+
+def test_the_recipe_sees_whether_it_is_healthy(recipe: dict[str, str]) -> None:
+    _, _, told = recipe["HEALTHCHECK"].partition("CMD ")
+    program, *words = json.loads(told)
+    assert program == "python"
+    with LocalBackend() as backend:
+        here = [word.replace("http://127.0.0.1:8080", backend.url) for word in words]
+        assert subprocess.run([sys.executable, *here], timeout=60, check=False).returncode == 0
+    gone = subprocess.run(
+        [sys.executable, *here], stderr=subprocess.DEVNULL, timeout=60, check=False
+    )
+    assert gone.returncode != 0
+
+
+def test_the_backend_has_every_metric_of_the_dashboard_and_of_the_page() -> None:
+    with LocalBackend() as backend, backend.client() as client:
+        pool = client.create_pool({"name": "measured", "container_url": "http://127.0.0.1:9"})
+        client.create_rollout(pool["id"], {"mode": "sync"})
+        headers = {"authorization": f"Bearer {backend.api_key}"}
+        told = httpx.get(f"{backend.url}/metrics", headers=headers).text
+    known = set(re.findall(r"^([a-z_]+)(?:{| )", told, re.MULTILINE))
+    dashboard = json.loads((FILES / "grafana-dashboard.json").read_text())
+    asked = [one["expr"] for panel in dashboard["panels"] for one in panel["targets"]]
+    asked.append((ROOT / "docs/operate.md").read_text())
+    names = {name for text in asked for name in re.findall(r"\b(?:synth_pools|process)_\w+", text)}
+    assert len(names) > 15
+    assert names <= known
+    # Labels by which series are chosen, too.
+    chosen = {pair for text in asked for pair in re.findall(r'(\w+)="(\w+)"', text)}
+    values = set(re.findall(r'(\w+)="(\w+)"', told))
+    # Nothing failed on the server's side here.
+    assert chosen - values <= {("status", "5xx"), ("health", "unhealthy")}
