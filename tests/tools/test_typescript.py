@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 
 from synth_pools.local import LocalBackend
+from tests.support.document import OPERATIONS
 from tests.tools.toolbox import (
     HERE,
     SPEC,
@@ -86,6 +88,31 @@ def test_hey_api_streams_typed_events(tmp_path: Path, backend: LocalBackend) -> 
     assert types[:2] == ["rollout.queued", "rollout.started"]
     assert types.count("agent") == 3
     assert types[-1] == "rollout.completed"
+
+
+def test_hey_api_still_needs_to_be_told_which_answers_are_streams(tmp_path: Path) -> None:
+    """Once this fails, the page need not tell how the configuration patches the document."""
+    shutil.copy(SPEC, tmp_path)
+    (config,) = code_blocks("docs/other-languages.md", "js")
+    unpatched, found = re.subn(
+        r"^  parser: {\n.*?^  },\n", "", config, flags=re.DOTALL | re.MULTILINE
+    )
+    assert found == 1
+    (tmp_path / "openapi-ts.config.mjs").write_text(unpatched)
+    run([*node_command("@hey-api/openapi-ts/bin/run.js"), "--no-log-file"], tmp_path)
+    shutil.copy(PROGRAMS / "events.ts", tmp_path)
+    with pytest.raises(AssertionError, match="Property 'stream' does not exist"):
+        compile_typescript(tmp_path, "events.ts")
+
+
+def test_hey_api_is_told_of_every_stream_of_the_document() -> None:
+    (config,) = code_blocks("docs/other-languages.md", "js")
+    told = set(re.findall(r'"(GET \S+)": streamed', config))
+    assert told == {
+        f"{operation.method.upper()} {operation.path}"
+        for operation in OPERATIONS.values()
+        if "text/event-stream" in operation.node["responses"].get("200", {}).get("content", {})
+    }
 
 
 def test_orval_compiles(tmp_path: Path) -> None:
