@@ -1,0 +1,86 @@
+"""Pools whose containers the backend starts: restarts, and another command in each state."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.backend_server import Server, eventually, serve
+from tests.support.process_pools import SMALL, containers, process, start_pool, until
+
+# Serve once a file is there, so that a test decides when a pool stops being `warming`.
+_GATED = """\
+import os, sys, time
+while not os.path.exists(sys.argv[1]):
+    time.sleep(0.02)
+os.execv(sys.executable, [sys.executable, *sys.argv[2:]])
+"""
+
+
+def gated(gate: Path, **fields: Any) -> dict[str, Any]:
+    return {"argv": [sys.executable, "-c", _GATED, str(gate), SMALL, "{port}"], **fields}
+
+
+def change(server: Server, method: str, pool_id: str, command: dict[str, Any]) -> Any:
+    body = {"name": "changed", "config": {"process": command}}
+    return server.call(method, f"/v1/pools/{pool_id}", json=body)
+
+
+@pytest.mark.parametrize("method", ["PATCH", "PUT"])
+def test_one_that_was_active_is_warming_after_a_restart_whatever_it_is_changed_to(
+    tmp_path: Path, method: str
+) -> None:
+    gate = tmp_path / "gate"
+    gate.touch()
+    with serve(tmp_path, allow_processes=True) as before:
+        pool_id = before.pool(config={"process": gated(gate)})
+        until(before, pool_id, "active")
+    gate.unlink()
+    with serve(tmp_path, allow_processes=True) as after:
+        path = f"/v1/pools/{pool_id}"
+        assert after.get(path)["status"] == "warming"
+        refused = after.send("POST", f"{path}/rollouts", json={})
+        error = refused.json()["error"]
+        assert (refused.status_code, error["code"]) == (409, "pool_not_active")
+        assert error["retryable"] is True
+        assert int(refused.headers["retry-after"]) > 0
+        red = gated(gate, env={"COLOUR": "red"})
+        assert change(after, method, pool_id, red)["status"] == "warming"
+        assert after.get(path)["status"] == "warming"
+        gate.touch()
+        until(after, pool_id, "active")
+        assert after.run(pool_id)["result"]["environment"]["COLOUR"] == "red"
+
+
+def test_a_paused_one_stays_so_with_another_command_and_after_a_restart(tmp_path: Path) -> None:
+    with serve(tmp_path, allow_processes=True) as before:
+        pool_id = start_pool(before)
+        before.post(f"/v1/pools/{pool_id}/pause")
+        red = process(env={"COLOUR": "red"})
+        assert change(before, "PATCH", pool_id, red)["status"] == "paused"
+        eventually(lambda: not containers(before, pool_id))
+    with serve(tmp_path, allow_processes=True) as after:
+        assert after.get(f"/v1/pools/{pool_id}")["status"] == "paused"
+        assert containers(after, pool_id) == []
+        assert after.post(f"/v1/pools/{pool_id}/resume")["status"] == "warming"
+        until(after, pool_id, "active")
+        assert after.run(pool_id)["result"]["environment"]["COLOUR"] == "red"
+
+
+def test_a_failed_one_stays_so_with_another_command_and_after_a_restart(tmp_path: Path) -> None:
+    broken = {"argv": ["/nowhere/at/all"], "start_timeout_seconds": 0.1}
+    with serve(tmp_path, allow_processes=True) as before:
+        pool_id = before.pool(config={"process": broken})
+        until(before, pool_id, "failed")
+        changed = change(before, "PATCH", pool_id, process(start_timeout_seconds=60))
+        assert changed["status"] == "failed"
+        assert changed["error"] is not None
+    with serve(tmp_path, allow_processes=True) as after:
+        assert after.get(f"/v1/pools/{pool_id}")["status"] == "failed"
+        assert containers(after, pool_id) == []
+        assert after.post(f"/v1/pools/{pool_id}/resume")["status"] == "warming"
+        assert until(after, pool_id, "active")["error"] is None
+        assert "pid" in after.run(pool_id)["result"]
