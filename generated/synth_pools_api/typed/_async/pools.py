@@ -5,31 +5,32 @@ its source is being uploaded | `building`, `failed`, `archived` | server | no | 
 `building` | its image is being built | `warming`, `failed`, `archived` | server | no |
 | `warming` | its containers are starting | `active`, `paused`, `failed`, `archived` |
 server, `resume_pool` | no | | `active` | admits rollouts | `paused`, `failed`,
-`archived` | server, `resume_pool` | no | | `paused` | admits nothing, what runs goes
-on, what is queued waits | `active`, `warming`, `failed`, `archived` | `pause_pool` | no
-| | `failed` | could not be prepared or kept up; `error` says why | `building`,
-`warming`, `archived` | server | no | | `archived` | deleted; readable, never changes
-again | none | `delete_pool` | yes | | request | `active` | `created`, `uploading`,
-`building`, `warming`, `paused`, `failed` | `archived` | |---|---|---|---| | read the
-pool, its urls, metrics, tasks, rollouts, container | 200 | 200 | 200 | |
-`replace_pool`, `update_pool` | 200 | 200 | 409 `pool_archived` | | `create_task`,
-`update_task`, `patch_task`, `delete_task` | 200, 201 | 200, 201 | 409 `pool_archived` |
-| `create_rollout`, `replay_rollout`, an item of `create_rollout_batch`,
-`execute_pool_container_rollout`, `execute_task_container_rollout` | 200, 202 | 409
-`pool_not_active` | 409 `pool_archived` | | `validate_rollout` | 200, `valid` | 200,
-with `pool_not_active` in `errors` | 200, with `pool_archived` in `errors` | |
-`delete_pool` | 200, archived pool | 200, archived pool | 200, archived pool again | |
-request | `active`, `warming` | `paused` | `failed` | `created`, `uploading`, `building`
-| `archived` | |---|---|---|---|---|---| | `pause_pool` | 200, now `paused` | 200,
-unchanged | 409 `pool_not_active` | 409 `pool_not_active` | 409 `pool_archived` | |
-`resume_pool` | 200, unchanged | 200, now `active` or `warming` | 200, now `warming` |
-409 `pool_not_active` | 409 `pool_archived` | A server that has nothing to prepare
-creates a pool as `active` at once. A server that starts the pool's containers
-(`PoolProcess`) creates it as `warming`. A 409 `pool_not_active` of a `warming` pool
-says `retryable` and carries `Retry-After`. After a restart of the server a pool whose
-containers it starts is `warming` once more, also if it was `active`; a `paused` or
-`failed` one stays so. The queued rollouts of a `paused` or `failed` pool wait until it
-is resumed, and end only by a cancellation."""
+`archived`; `warming` (a restart of the server) | server, `resume_pool` | no | |
+`paused` | admits nothing, what runs goes on, what is queued waits | `active`,
+`warming`, `failed`, `archived` | `pause_pool` | no | | `failed` | could not be prepared
+or kept up; `error` says why | `building`, `warming`, `archived` | server | no | |
+`archived` | deleted; readable, never changes again | none | `delete_pool` | yes | |
+request | `active` | `created`, `uploading`, `building`, `warming`, `paused`, `failed` |
+`archived` | |---|---|---|---| | read the pool, its urls, metrics, tasks, rollouts,
+container | 200 | 200 | 200 | | `replace_pool`, `update_pool` | 200 | 200 | 409
+`pool_archived` | | `create_task`, `update_task`, `patch_task`, `delete_task` | 200, 201
+| 200, 201 | 409 `pool_archived` | | `create_rollout`, `replay_rollout`, an item of
+`create_rollout_batch`, `execute_pool_container_rollout`,
+`execute_task_container_rollout` | 200, 202 | 409 `pool_not_active` | 409
+`pool_archived` | | `validate_rollout` | 200, `valid` | 200, with `pool_not_active` in
+`errors` | 200, with `pool_archived` in `errors` | | `delete_pool` | 200, archived pool
+| 200, archived pool | 200, archived pool again | | request | `active`, `warming` |
+`paused` | `failed` | `created`, `uploading`, `building` | `archived` |
+|---|---|---|---|---|---| | `pause_pool` | 200, now `paused` | 200, unchanged | 409
+`pool_not_active` | 409 `pool_not_active` | 409 `pool_archived` | | `resume_pool` | 200,
+unchanged | 200, now `active` or `warming` | 200, now `warming` | 409 `pool_not_active`
+| 409 `pool_archived` | A server that has nothing to prepare creates a pool as `active`
+at once. A server that starts the pool's containers (`PoolProcess`) creates it as
+`warming`. A 409 `pool_not_active` of a `warming` pool says `retryable` and carries
+`Retry-After`. After a restart of the server a pool whose containers it starts is
+`warming` once more, also if it was `active`; a `paused` or `failed` one stays so. The
+queued rollouts of a `paused` or `failed` pool wait until it is resumed, and end only by
+a cancellation."""
 
 from __future__ import annotations
 
@@ -55,31 +56,32 @@ class AsyncPoolsApi:
     `building` | its image is being built | `warming`, `failed`, `archived` | server | no |
     | `warming` | its containers are starting | `active`, `paused`, `failed`, `archived` |
     server, `resume_pool` | no | | `active` | admits rollouts | `paused`, `failed`,
-    `archived` | server, `resume_pool` | no | | `paused` | admits nothing, what runs goes
-    on, what is queued waits | `active`, `warming`, `failed`, `archived` | `pause_pool` | no
-    | | `failed` | could not be prepared or kept up; `error` says why | `building`,
-    `warming`, `archived` | server | no | | `archived` | deleted; readable, never changes
-    again | none | `delete_pool` | yes | | request | `active` | `created`, `uploading`,
-    `building`, `warming`, `paused`, `failed` | `archived` | |---|---|---|---| | read the
-    pool, its urls, metrics, tasks, rollouts, container | 200 | 200 | 200 | |
-    `replace_pool`, `update_pool` | 200 | 200 | 409 `pool_archived` | | `create_task`,
-    `update_task`, `patch_task`, `delete_task` | 200, 201 | 200, 201 | 409 `pool_archived` |
-    | `create_rollout`, `replay_rollout`, an item of `create_rollout_batch`,
-    `execute_pool_container_rollout`, `execute_task_container_rollout` | 200, 202 | 409
-    `pool_not_active` | 409 `pool_archived` | | `validate_rollout` | 200, `valid` | 200,
-    with `pool_not_active` in `errors` | 200, with `pool_archived` in `errors` | |
-    `delete_pool` | 200, archived pool | 200, archived pool | 200, archived pool again | |
-    request | `active`, `warming` | `paused` | `failed` | `created`, `uploading`, `building`
-    | `archived` | |---|---|---|---|---|---| | `pause_pool` | 200, now `paused` | 200,
-    unchanged | 409 `pool_not_active` | 409 `pool_not_active` | 409 `pool_archived` | |
-    `resume_pool` | 200, unchanged | 200, now `active` or `warming` | 200, now `warming` |
-    409 `pool_not_active` | 409 `pool_archived` | A server that has nothing to prepare
-    creates a pool as `active` at once. A server that starts the pool's containers
-    (`PoolProcess`) creates it as `warming`. A 409 `pool_not_active` of a `warming` pool
-    says `retryable` and carries `Retry-After`. After a restart of the server a pool whose
-    containers it starts is `warming` once more, also if it was `active`; a `paused` or
-    `failed` one stays so. The queued rollouts of a `paused` or `failed` pool wait until it
-    is resumed, and end only by a cancellation."""
+    `archived`; `warming` (a restart of the server) | server, `resume_pool` | no | |
+    `paused` | admits nothing, what runs goes on, what is queued waits | `active`,
+    `warming`, `failed`, `archived` | `pause_pool` | no | | `failed` | could not be prepared
+    or kept up; `error` says why | `building`, `warming`, `archived` | server | no | |
+    `archived` | deleted; readable, never changes again | none | `delete_pool` | yes | |
+    request | `active` | `created`, `uploading`, `building`, `warming`, `paused`, `failed` |
+    `archived` | |---|---|---|---| | read the pool, its urls, metrics, tasks, rollouts,
+    container | 200 | 200 | 200 | | `replace_pool`, `update_pool` | 200 | 200 | 409
+    `pool_archived` | | `create_task`, `update_task`, `patch_task`, `delete_task` | 200, 201
+    | 200, 201 | 409 `pool_archived` | | `create_rollout`, `replay_rollout`, an item of
+    `create_rollout_batch`, `execute_pool_container_rollout`,
+    `execute_task_container_rollout` | 200, 202 | 409 `pool_not_active` | 409
+    `pool_archived` | | `validate_rollout` | 200, `valid` | 200, with `pool_not_active` in
+    `errors` | 200, with `pool_archived` in `errors` | | `delete_pool` | 200, archived pool
+    | 200, archived pool | 200, archived pool again | | request | `active`, `warming` |
+    `paused` | `failed` | `created`, `uploading`, `building` | `archived` |
+    |---|---|---|---|---|---| | `pause_pool` | 200, now `paused` | 200, unchanged | 409
+    `pool_not_active` | 409 `pool_not_active` | 409 `pool_archived` | | `resume_pool` | 200,
+    unchanged | 200, now `active` or `warming` | 200, now `warming` | 409 `pool_not_active`
+    | 409 `pool_archived` | A server that has nothing to prepare creates a pool as `active`
+    at once. A server that starts the pool's containers (`PoolProcess`) creates it as
+    `warming`. A 409 `pool_not_active` of a `warming` pool says `retryable` and carries
+    `Retry-After`. After a restart of the server a pool whose containers it starts is
+    `warming` once more, also if it was `active`; a `paused` or `failed` one stays so. The
+    queued rollouts of a `paused` or `failed` pool wait until it is resumed, and end only by
+    a cancellation."""
 
     __slots__ = ("_calls",)
 
