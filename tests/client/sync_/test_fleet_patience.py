@@ -20,7 +20,7 @@ from synth_pools import (
 )
 from synth_pools._client.runtime.sync_.concurrency import Condition
 from tests.support.fault_server import FaultServer, Seen
-from tests.support.faults import Fault, answer, reset, when
+from tests.support.faults import Fault, answer, html, reset, when
 from tests.support.fleet_service import FleetService
 
 pytestmark = pytest.mark.one_library
@@ -133,6 +133,18 @@ def test_patience_bounds_the_time(
             )
         )
     assert patience <= clock.now - began <= patience + 1.0
+
+
+def test_after_an_error_of_the_server_a_call_waits_by_itself(
+    service: FleetService, fleet_client: ContainerPoolsClient, clock: Clock
+) -> None:
+    """No other call is held back by it, so that nothing else keeps this one from trying at once."""
+    answers = [html(500)]
+    service.refuse = lambda _: answers.pop() if answers else None
+    began = clock.now
+    (outcome,) = gather(fleet_client.rollouts.run_many(P, seeds(1)))
+    assert outcome.ok
+    assert 0 < clock.now - began < 60
 
 
 def test_a_pool_that_is_paused_midway_is_waited_for(
