@@ -15,14 +15,17 @@ _PAGE = """\
 # Mutation tests
 
 `make mutants MUTANTS_OPTIONS='--all --sample 20'` changes hand-written code at random, one small
-change at a time, and runs tests that ran the changed line: as many as take 20 seconds together, the
-module's own first. A change is killed if one of them fails that passes without it, if none begins,
-or if they do not end. `--only PATH` does it for some packages, `--seed N` makes other changes, and
-`--write FILE` puts the result here, where the rows of other packages stay as they are.
+change at a time, and the sync variant that is derived from it with it. It runs tests that ran the
+changed line: as many as took 20 seconds together when they were measured, or as `--budget` says,
+the module's own first, then those of many files. A change is killed if one of them fails that
+passes without it, if none begins because of it, or if they do not end. `--only PATH` does it for
+some packages, `--seed N` makes other changes, and `--write FILE` puts the result here, where the
+rows of other packages stay as they are.
 
-Each row is of the day when its package was tried, and of the tests that there were then. What no
-test has to see is left out by rules, which `tests/mutants/mutations.py` has; it is counted over the
-whole package, not over the sample.
+Each row is of the day when its package was tried, and of the tests that there were then. On a busy
+machine tests took longer when they were measured, so that fewer of them are run and more changes
+survive. What no test has to see is left out by rules, which `tests/mutants/mutations.py` has; it is
+counted over the whole package, not over the sample.
 
 {table}
 
