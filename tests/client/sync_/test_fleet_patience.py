@@ -17,6 +17,7 @@ from synth_pools import (
     FleetStoppedError,
     PoolFailedError,
     RolloutOutcome,
+    ServerError,
 )
 from synth_pools._client.runtime.sync_.concurrency import Condition
 from tests.support.fault_server import FaultServer, Seen
@@ -145,6 +146,19 @@ def test_after_an_error_of_the_server_a_call_waits_by_itself(
     (outcome,) = gather(fleet_client.rollouts.run_many(P, seeds(1)))
     assert outcome.ok
     assert 0 < clock.now - began < 60
+
+
+def test_a_call_is_tried_as_often_as_the_client_and_the_fleet_say_together(
+    server: FaultServer,
+    service: FleetService,
+    fleet_client: ContainerPoolsClient,
+    clock: Clock,
+) -> None:
+    service.refuse = lambda _: html(500)
+    client = fleet_client.with_options(max_retries=1)
+    (outcome,) = gather(client.rollouts.run_many(P, seeds(1), retries=2))
+    assert isinstance(outcome.error, ServerError)
+    assert len(server.requests) == 1 + 1 + 2
 
 
 def test_a_pool_that_is_paused_midway_is_waited_for(

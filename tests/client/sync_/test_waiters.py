@@ -288,6 +288,29 @@ def test_what_fails_at_the_limit_is_named_with_it(
         client.rollouts.run(P, {"seed": 1}, timeout=600)
 
 
+def test_a_server_that_asks_for_a_longer_pause_than_is_left_does_not_get_it(
+    server: FaultServer,
+    client: ContainerPoolsClient,
+    waits: list[float],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(client._transport, "clock", lambda: 1000.0)
+    streams = [
+        events([b"retry: 60000\n\n"], end="cut"),
+        events([b'data: {"event": "rollout.completed"}\n\n']),
+    ]
+
+    def choose(seen: Seen) -> Fault:
+        if seen.path.endswith("/events"):
+            return streams.pop(0)
+        status = "running" if streams else "completed"
+        return answer({"rollout_id": R, "status": status})
+
+    server.play(choose=choose)
+    assert (client.rollouts.run(P, {"seed": 1}, timeout=10))["status"] == "completed"
+    assert max(waits) == 10.0
+
+
 def test_a_rollout_without_a_name(server: FaultServer, client: ContainerPoolsClient) -> None:
     server.play(answer({"status": "queued"}, 202))
     with pytest.raises(DecodeError, match="did not name it"):
