@@ -184,8 +184,8 @@ docs: $(STAMP) $(DOCS_STAMP) ## The documentation site, in build/site: every lin
 	$(BIN)/python -m codegen.site check build/site
 
 .PHONY: build
-build: $(STAMP) ## A wheel, in dist/
-	$(BIN)/python -m pip --disable-pip-version-check wheel --no-deps --no-build-isolation --wheel-dir dist .
+build: $(STAMP) ## A wheel and a source distribution, in dist/
+	$(BIN)/python -m hatchling build -d dist
 
 .PHONY: release
 release: ## Check, test, date the changelog, build and tag: VERSION=0.2.0

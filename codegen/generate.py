@@ -1,8 +1,8 @@
 """Derive what is not written by hand.
 
-That is openapi.yaml from its parts, generated/, the sync variant, the table of commands and the
-page of API changes. The docstrings of short names are filled in as well, where they are written as
-async.
+That is openapi.yaml from its parts, generated/, the sync variant, the table of commands, the files
+by which shells complete them and the page of API changes. The docstrings of short names are filled
+in as well, where they are written as async.
 
     python codegen/generate.py            write them
     python codegen/generate.py --check    compare with a fresh run; exit 1 and name what differs
@@ -24,6 +24,7 @@ if __name__ == "__main__":
 from codegen import (
     CodegenError,
     api_changes,
+    completions,
     contract_clauses,
     docstrings,
     formatting,
@@ -60,12 +61,15 @@ def derive(root: Path, work: Path) -> dict[str, Path]:
     table.parent.mkdir()
     commands.write_command_table(spec.content, table)
     formatting.format_ours(table.parent, settings=root / "pyproject.toml")
+    completed = work / "completions"
+    completions.write_completions(completed)
     made = {
         SPEC: whole,
         CLIENT: client,
         DOCUMENTED: documented,
         openapi32.TARGET: later,
         commands.TARGET: table,
+        completions.TARGET: completed,
     }
     if (root / api_changes.RECONSTRUCTED).is_dir():
         made[api_changes.PAGE] = work / "api-changes.md"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tarfile
 import venv
 import zipfile
 from pathlib import Path
@@ -75,6 +76,45 @@ def base(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def full(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return install(wheel, tmp_path_factory.mktemp("full"), extras="[all]")
+
+
+def built_from(source: Path, target: Path) -> list[Path]:
+    """Build the source distribution and the wheel of a folder."""
+    run(sys.executable, "-m", "hatchling", "build", "-d", target, cwd=source)
+    return sorted(target.iterdir())
+
+
+def test_what_is_built_is_the_same_each_time_and_from_its_own_sources(tmp_path: Path) -> None:
+    first = built_from(REPO, tmp_path / "first")
+    wheel, sources = first
+    assert (wheel.suffix, sources.suffix) == (".whl", ".gz")
+    with tarfile.open(sources) as archive:
+        archive.extractall(tmp_path, filter="data")
+    unpacked = tmp_path / sources.name.removesuffix(".tar.gz")
+    for path in unpacked.rglob("*"):
+        path.touch()
+    again = built_from(unpacked, tmp_path / "again")
+    assert [path.name for path in again] == [path.name for path in first]
+    assert [path.read_bytes() for path in again] == [path.read_bytes() for path in first]
+
+
+def test_the_install_brings_completion(base: Path, tmp_path: Path) -> None:
+    placed = {
+        "bash": "bash-completion/completions/synth-pools",
+        "zsh": "zsh/site-functions/_synth-pools",
+        "fish": "fish/vendor_completions.d/synth-pools.fish",
+    }
+    for shell, place in placed.items():
+        text = (base.parent / "share" / place).read_text(encoding="utf-8")
+        assert text.strip() == run(base / "synth-pools", "completion", shell, cwd=tmp_path).strip()
+    completed = run(
+        *("bash", "-c"),
+        f"PATH={base}:$PATH; source {base.parent / 'share' / placed['bash']};"
+        " COMP_WORDS=(synth-pools poo); COMP_CWORD=1; _synth_pools_completion synth-pools;"
+        ' printf "%s\\n" "${COMPREPLY[@]}"',
+        cwd=tmp_path,
+    )
+    assert completed.split() == ["pools"]
 
 
 def test_what_is_in_the_wheel(wheel: Path) -> None:
