@@ -46,6 +46,9 @@ class FleetService:
     def __call__(self, seen: Seen) -> Fault:
         if seen.path.endswith("/rollouts"):
             return self._create(seen)
+        if "/rollouts/" not in seen.path:
+            # It is an older one, whose pools have no events.
+            return answer({"detail": "Not Found"}, 404)
         rollout_id, _, what = seen.path.partition("/rollouts/")[2].partition("/")
         if what == "events":
             return events([b": here\n\n", ENDED], pause=self.seconds)

@@ -61,6 +61,7 @@ class JournalFile:
     Attributes:
         run: The run that it belongs to.
         entries: Its entries from before it was opened.
+        is_resumed: Whether a run before this one began it.
     """
 
     def __init__(self, path: Path, pool_id: str | None, base_url: str) -> None:
@@ -82,7 +83,9 @@ class JournalFile:
         try:
             self._lock()
             self.entries = JournalIndex()
-            self.run = self._read() or self._begin(pool_id, base_url)
+            former = self._read()
+            self.is_resumed = former is not None
+            self.run = former or self._begin(pool_id, base_url)
             difference = self.run.difference(pool_id, base_url)
             if difference is not None:
                 raise self._error(f"it belongs to another run: {difference}")

@@ -34,7 +34,9 @@ def seeds(number: int) -> list[dict[str, Any]]:
 
 def followed(server: FaultServer) -> int:
     """Count the rollouts whose events were asked for."""
-    return sum(seen.path.endswith("/events") for seen in server.requests)
+    return sum(
+        "/rollouts/" in seen.path and seen.path.endswith("/events") for seen in server.requests
+    )
 
 
 async def gather(outcomes: AsyncIterator[RolloutOutcome]) -> list[RolloutOutcome]:

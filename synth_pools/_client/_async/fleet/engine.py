@@ -8,6 +8,7 @@ import uuid
 from collections import deque
 from typing import Any
 
+from synth_pools._client._async.fleet.pool_watch import AsyncPoolWatches
 from synth_pools._client._async.fleet.retrying_caller import AsyncRetryingCaller
 from synth_pools._client._async.fleet.scope import AsyncRolloutScope
 from synth_pools._client._async.fleet.worker import AsyncFleetWorker, InFlight
@@ -80,6 +81,7 @@ class AsyncFleetEngine:
         self._ending = False
         self._worker: AsyncFleetWorker | None = None
         self._caller: AsyncRetryingCaller | None = None
+        self._watches: AsyncPoolWatches | None = None
         self._journal: JournalFile | None = None
         self._bar = ProgressBar(transport.clock) if options.progress is True else None
         self.rows: deque[dict[str, Any]] = deque(maxlen=_MOST_ROWS)
@@ -131,6 +133,8 @@ class AsyncFleetEngine:
     def abandon(self) -> None:
         """Stop the workers from wherever the garbage collector runs; the last one tidies up."""
         self._group.abandon()
+        if self._watches is not None:
+            self._watches.abandon()
 
     async def _start(self) -> None:
         self.started = True
@@ -150,10 +154,12 @@ class AsyncFleetEngine:
             tries=self._tries + options.retries,
             patience=options.patience,
         )
+        self._watches = AsyncPoolWatches(self._transport, self._caller, self._group, self._fail)
         self._worker = AsyncFleetWorker(
             AsyncRolloutScope(self._transport, self._pool_id),
             self._group,
             self._caller,
+            self._watches,
             run,
             self._journal,
             options.retries,
@@ -210,6 +216,8 @@ class AsyncFleetEngine:
         with self._changed:
             self._workers -= 1
             self._changed.notify_all()
+        if not self._workers and self._watches is not None:
+            self._watches.abandon()
         # A fleet that was forgotten has nobody else to do it.
         if not self._workers and self._group.stopping and self._journal is not None:
             self._journal.close()
@@ -301,11 +309,15 @@ class AsyncFleetEngine:
 
     async def _stop_workers(self) -> None:
         self._group.stopping = True
-        if self._caller is not None:
-            self._caller.wake()
         with self._changed:
             self._end()
+        if self._caller is not None and self._watches is not None:
+            self._caller.wake()
+            self._watches.wake()
+            self._watches.abandon()
         await self._group.stop()
+        if self._watches is not None:
+            await self._watches.stop()
 
     async def _leave(self, worker: AsyncFleetWorker, interrupted: bool) -> None:
         if self._options.on_interrupt == "cancel":

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 from typing import Any
 
+from synth_pools._client._async.fleet.pool_watch import AsyncPoolWatches
 from synth_pools._client._async.fleet.retrying_caller import BROKEN_SHARE, AsyncRetryingCaller
 from synth_pools._client._async.fleet.scope import AsyncRolloutScope
 from synth_pools._client.arguments import validate_pool_rollout_request
@@ -62,6 +63,7 @@ class AsyncFleetWorker:
         scope: AsyncRolloutScope,
         group: AsyncWorkerGroup,
         caller: AsyncRetryingCaller,
+        watches: AsyncPoolWatches,
         run: Run,
         journal: JournalFile | None,
         retries: int,
@@ -69,6 +71,7 @@ class AsyncFleetWorker:
         self._scope = scope
         self._group = group
         self._caller = caller
+        self._watches = watches
         self._run = run
         self._journal = journal
         self._retries = retries
@@ -145,14 +148,22 @@ class AsyncFleetWorker:
         scope, caller = self._scope, self._caller
         item.key = self._run.key(index, attempt)
         rollout: dict[str, Any] = {}
+        mark = self._watches.mark()
         if item.rollout_id is None:
             validate_pool_rollout_request(item.request, context="run_many")
             rollout = await caller.call(lambda: self._create(item, scope), creates=True)
             item.rollout_id = rollout_id_of(rollout)
             await self._write(AdmissionRecord(index, attempt, sha, item.rollout_id))
+            # One that a run before this one created may have ended since, whatever is told of it.
+            is_new = self._journal is None or not self._journal.is_resumed
+        else:
+            is_new = False
         rollout_id = item.rollout_id
+        if not (is_new or is_final(rollout)):
+            rollout = await caller.call(lambda: scope.get(rollout_id))
         if not is_final(rollout):
-            rollout = await self._follow(rollout_id)
+            pool_id = scope.pool_id or rollout.get("pool_id")
+            rollout = await self._follow(rollout_id, pool_id, mark)
         summary = await caller.call(lambda: scope.summary(rollout_id))
         return {**rollout, "summary": summary}
 
@@ -167,7 +178,22 @@ class AsyncFleetWorker:
         self._is_let_in = True
         return rollout
 
-    async def _follow(self, rollout_id: str) -> dict[str, Any]:
+    async def _follow(self, rollout_id: str, pool_id: object, mark: int) -> dict[str, Any]:
+        """Look at a rollout when the watch of its pool says so, until it has ended."""
+        scope, watch = self._scope, self._watches.of(pool_id)
+        if watch is not None:
+            with watch.following(rollout_id, mark) as followed:
+                while await watch.wait(followed):
+                    has_ended = followed.has_ended
+                    rollout = await self._caller.call(lambda: scope.get(rollout_id))
+                    if is_final(rollout):
+                        return rollout
+                    if has_ended:
+                        # What it is asked for lags behind its events.
+                        break
+        return await self._follow_alone(rollout_id)
+
+    async def _follow_alone(self, rollout_id: str) -> dict[str, Any]:
         """Follow a rollout's events, and poll it whenever they end or where there are none."""
         scope, watch = self._scope, _Watch()
         idle_polls = 0

@@ -11,6 +11,7 @@ import uuid
 from collections import deque
 from typing import Any
 
+from synth_pools._client._sync.fleet.pool_watch import PoolWatches
 from synth_pools._client._sync.fleet.retrying_caller import RetryingCaller
 from synth_pools._client._sync.fleet.scope import RolloutScope
 from synth_pools._client._sync.fleet.worker import FleetWorker, InFlight
@@ -83,6 +84,7 @@ class FleetEngine:
         self._ending = False
         self._worker: FleetWorker | None = None
         self._caller: RetryingCaller | None = None
+        self._watches: PoolWatches | None = None
         self._journal: JournalFile | None = None
         self._bar = ProgressBar(transport.clock) if options.progress is True else None
         self.rows: deque[dict[str, Any]] = deque(maxlen=_MOST_ROWS)
@@ -134,6 +136,8 @@ class FleetEngine:
     def abandon(self) -> None:
         """Stop the workers from wherever the garbage collector runs; the last one tidies up."""
         self._group.abandon()
+        if self._watches is not None:
+            self._watches.abandon()
 
     def _start(self) -> None:
         self.started = True
@@ -151,10 +155,12 @@ class FleetEngine:
             tries=self._tries + options.retries,
             patience=options.patience,
         )
+        self._watches = PoolWatches(self._transport, self._caller, self._group, self._fail)
         self._worker = FleetWorker(
             RolloutScope(self._transport, self._pool_id),
             self._group,
             self._caller,
+            self._watches,
             run,
             self._journal,
             options.retries,
@@ -211,6 +217,8 @@ class FleetEngine:
         with self._changed:
             self._workers -= 1
             self._changed.notify_all()
+        if not self._workers and self._watches is not None:
+            self._watches.abandon()
         # A fleet that was forgotten has nobody else to do it.
         if not self._workers and self._group.stopping and self._journal is not None:
             self._journal.close()
@@ -302,11 +310,15 @@ class FleetEngine:
 
     def _stop_workers(self) -> None:
         self._group.stopping = True
-        if self._caller is not None:
-            self._caller.wake()
         with self._changed:
             self._end()
+        if self._caller is not None and self._watches is not None:
+            self._caller.wake()
+            self._watches.wake()
+            self._watches.abandon()
         self._group.stop()
+        if self._watches is not None:
+            self._watches.stop()
 
     def _leave(self, worker: FleetWorker, interrupted: bool) -> None:
         if self._options.on_interrupt == "cancel":

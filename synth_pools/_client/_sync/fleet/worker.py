@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 from typing import Any
 
+from synth_pools._client._sync.fleet.pool_watch import PoolWatches
 from synth_pools._client._sync.fleet.retrying_caller import BROKEN_SHARE, RetryingCaller
 from synth_pools._client._sync.fleet.scope import RolloutScope
 from synth_pools._client.arguments import validate_pool_rollout_request
@@ -65,6 +66,7 @@ class FleetWorker:
         scope: RolloutScope,
         group: WorkerGroup,
         caller: RetryingCaller,
+        watches: PoolWatches,
         run: Run,
         journal: JournalFile | None,
         retries: int,
@@ -72,6 +74,7 @@ class FleetWorker:
         self._scope = scope
         self._group = group
         self._caller = caller
+        self._watches = watches
         self._run = run
         self._journal = journal
         self._retries = retries
@@ -148,14 +151,22 @@ class FleetWorker:
         scope, caller = self._scope, self._caller
         item.key = self._run.key(index, attempt)
         rollout: dict[str, Any] = {}
+        mark = self._watches.mark()
         if item.rollout_id is None:
             validate_pool_rollout_request(item.request, context="run_many")
             rollout = caller.call(lambda: self._create(item, scope), creates=True)
             item.rollout_id = rollout_id_of(rollout)
             self._write(AdmissionRecord(index, attempt, sha, item.rollout_id))
+            # One that a run before this one created may have ended since, whatever is told of it.
+            is_new = self._journal is None or not self._journal.is_resumed
+        else:
+            is_new = False
         rollout_id = item.rollout_id
+        if not (is_new or is_final(rollout)):
+            rollout = caller.call(lambda: scope.get(rollout_id))
         if not is_final(rollout):
-            rollout = self._follow(rollout_id)
+            pool_id = scope.pool_id or rollout.get("pool_id")
+            rollout = self._follow(rollout_id, pool_id, mark)
         summary = caller.call(lambda: scope.summary(rollout_id))
         return {**rollout, "summary": summary}
 
@@ -170,7 +181,22 @@ class FleetWorker:
         self._is_let_in = True
         return rollout
 
-    def _follow(self, rollout_id: str) -> dict[str, Any]:
+    def _follow(self, rollout_id: str, pool_id: object, mark: int) -> dict[str, Any]:
+        """Look at a rollout when the watch of its pool says so, until it has ended."""
+        scope, watch = self._scope, self._watches.of(pool_id)
+        if watch is not None:
+            with watch.following(rollout_id, mark) as followed:
+                while watch.wait(followed):
+                    has_ended = followed.has_ended
+                    rollout = self._caller.call(lambda: scope.get(rollout_id))
+                    if is_final(rollout):
+                        return rollout
+                    if has_ended:
+                        # What it is asked for lags behind its events.
+                        break
+        return self._follow_alone(rollout_id)
+
+    def _follow_alone(self, rollout_id: str) -> dict[str, Any]:
         """Follow a rollout's events, and poll it whenever they end or where there are none."""
         scope, watch = self._scope, _Watch()
         idle_polls = 0

@@ -1,0 +1,342 @@
+"""Watches of a fleet: one event stream for each pool says which of its rollouts have ended."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
+
+from synth_pools._client._async.facade.pool_events import AsyncPoolEventOperations
+from synth_pools._client._async.fleet.retrying_caller import BROKEN_SHARE, AsyncRetryingCaller
+from synth_pools._client._async.transport import AsyncTransport
+from synth_pools._client.events.position import TERMINAL_EVENTS, event_type
+from synth_pools._client.events.sse import EventStreamDecoder, ServerSentEvent
+from synth_pools._client.fleet.error_category import ErrorCategory, classify_error
+from synth_pools._client.http.async_.engine import AsyncIncomingResponse
+from synth_pools._client.http.messages import ExchangeError
+from synth_pools._client.http.retry import backoff
+from synth_pools._client.runtime.async_.concurrency import AsyncCondition, AsyncWorkerGroup
+from synth_pools._client.runtime.async_.interrupts import AsyncInterrupt
+from synth_pools.errors import DecodeError, SynthPoolsError
+
+_LOG = logging.getLogger("synth_pools")
+
+# Each holds a connection, and of threads one: what runs on more pools is followed one by one.
+_MOST_WATCHES = 64
+# A stream says at once where it begins; one that does not is held back on its way.
+_FIRST_BLOCK_SECONDS = 10.0
+# Attempts in a row that do not bring even that.
+_MOST_FAILURES = 3
+_NOT_IMPLEMENTED = 501
+
+
+class AsyncPoolWatches:
+    """The watches of a fleet, by pool.
+
+    What happens is numbered, so that a rollout whose end came before anyone knew its id is noticed
+    without keeping the ids of others.
+
+    Args:
+        transport: How to ask.
+        caller: Makes the calls of the fleet.
+        workers: The workers that wait.
+        fail: Called with what must end the fleet.
+
+    Attributes:
+        mark: Returns the number of now, for `AsyncPoolWatch.following` of what is asked for later.
+    """
+
+    def __init__(
+        self,
+        transport: AsyncTransport,
+        caller: AsyncRetryingCaller,
+        workers: AsyncWorkerGroup,
+        fail: Callable[[BaseException], None],
+    ) -> None:
+        self.transport = transport
+        self.caller = caller
+        self.workers = workers
+        self.readers = AsyncWorkerGroup()
+        self.fail = fail
+        self.lock = AsyncCondition()
+        self.mark = itertools.count(1).__next__
+        self._watches: dict[str, AsyncPoolWatch] = {}
+
+    def of(self, pool_id: object) -> AsyncPoolWatch | None:
+        """Return the watch of a pool; None where it has none, or none any more."""
+        if not isinstance(pool_id, str):
+            return None
+        with self.lock:
+            watch = self._watches.get(pool_id)
+            if watch is None:
+                if len(self._watches) >= _MOST_WATCHES:
+                    return None
+                watch = self._watches[pool_id] = AsyncPoolWatch(self, pool_id)
+        return None if watch.is_over else watch
+
+    def wake(self) -> None:
+        """Wake all that wait, so that they see that the fleet ends."""
+        with self.lock:
+            for watch in self._watches.values():
+                watch.wake()
+
+    def abandon(self) -> None:
+        """End the streams without waiting: nobody waits for them any more."""
+        self.readers.abandon()
+
+    async def stop(self) -> None:
+        """End the streams, and return when their readers are gone, or after a while."""
+        self.readers.stopping = True
+        for watch in list(self._watches.values()):
+            await watch.interrupt.stop()
+        await self.readers.stop()
+
+
+class FollowedRollout:
+    """A rollout that workers wait for.
+
+    Attributes:
+        changed: Notified when there is reason to look at it.
+        has_ended: Whether its last event has come.
+        may_have_ended: Whether its last event may have been missed.
+        waiting: How many wait for it.
+    """
+
+    __slots__ = ("changed", "has_ended", "may_have_ended", "waiting")
+
+    def __init__(self, changed: AsyncCondition) -> None:
+        self.changed = changed
+        self.has_ended = False
+        self.may_have_ended = False
+        self.waiting = 0
+
+
+class AsyncPoolWatch:
+    """Watch of one pool. Its stream is opened when the first rollout is followed.
+
+    It only says when to look at a rollout: after its last event, and after each beginning of the
+    stream, since what ended before that may be missing in it. Where the service has no such stream
+    it is over, and its rollouts are followed in another way.
+
+    Attributes:
+        interrupt: Ends the reader in what it waits for.
+        is_over: Whether there is no such stream.
+    """
+
+    def __init__(self, watches: AsyncPoolWatches, pool_id: str) -> None:
+        self._watches = watches
+        self._pool_id = pool_id
+        self._rollouts: dict[str, FollowedRollout] = {}
+        self._cursor: str | None = None
+        self._is_read = False
+        self._is_live = False
+        # When the stream began, and when it last told the end of a rollout that nobody followed.
+        self._began = 0
+        self._unknown_ended = 0
+        self._ended = 0
+        self._failures = 0
+        self.interrupt = AsyncInterrupt()
+        self.is_over = False
+
+    @contextlib.contextmanager
+    def following(self, rollout_id: str, mark: int) -> Iterator[FollowedRollout]:
+        """Follow a rollout while the block lasts.
+
+        Args:
+            rollout_id: Its id.
+            mark: The number of a time before which it had not ended.
+        """
+        with self._watches.lock:
+            rollout = self._rollouts.get(rollout_id)
+            if rollout is None:
+                rollout = FollowedRollout(self._watches.lock.sibling())
+                self._rollouts[rollout_id] = rollout
+            rollout.waiting += 1
+            if self._is_live and max(self._began, self._unknown_ended) > mark:
+                rollout.may_have_ended = True
+            must_read = not (self._is_read or self.is_over)
+            self._is_read = self._is_read or must_read
+        try:
+            if must_read:
+                self._start_reader()
+            yield rollout
+        finally:
+            with self._watches.lock:
+                rollout.waiting -= 1
+                if not rollout.waiting:
+                    del self._rollouts[rollout_id]
+
+    async def wait(self, rollout: FollowedRollout) -> bool:
+        """Wait until there is reason to look at a rollout.
+
+        Returns:
+            False if this watch will not tell its end.
+        """
+        workers = self._watches.workers
+        with self._watches.lock:
+            while not (rollout.has_ended or rollout.may_have_ended or self.is_over):
+                workers.check()
+                await rollout.changed.wait_at_most(None)
+            workers.check()
+            rollout.may_have_ended = False
+            return rollout.has_ended or not self.is_over
+
+    def wake(self) -> None:
+        """Wake all that wait. The lock must be held."""
+        for rollout in self._rollouts.values():
+            rollout.changed.notify_all()
+
+    def _start_reader(self) -> None:
+        started = False
+        try:
+            started = self._watches.readers.start(self._read, self._give_up)
+        finally:
+            if not started:
+                self._give_up()
+
+    def _give_up(self) -> None:
+        with self._watches.lock:
+            self.is_over = True
+            self._is_live = False
+            self.wake()
+
+    async def _read(self) -> None:
+        """Read the stream, over one connection after the other, while anyone follows a rollout."""
+        watches, silent, is_idle = self._watches, 0, False
+        try:
+            while True:
+                is_idle = not self._goes_on()
+                if is_idle:
+                    break
+                before = self._ended
+                opened = await watches.caller.call(self._open)
+                if opened is None:
+                    break
+                await self._listen(opened)
+                silent = 1 if self._ended > before else silent + 1
+                await watches.caller.sleep(backoff(silent, watches.transport.random) * BROKEN_SHARE)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the calls of the workers meet it too
+            kind = type(error).__name__
+            _LOG.debug("run_many: the events of pool %r cannot be read: %s", self._pool_id, kind)
+        except BaseException as error:
+            if not watches.readers.stopping and isinstance(error, KeyboardInterrupt | SystemExit):
+                watches.fail(error)
+            raise
+        finally:
+            if not is_idle:
+                self._give_up()
+
+    def _goes_on(self) -> bool:
+        self._watches.readers.check()
+        with self._watches.lock:
+            self._is_read = bool(self._rollouts)
+            return self._is_read
+
+    async def _open(self) -> _OpenStream | None:
+        """Open the stream and read its first block; None where there is no such stream."""
+        transport = self._watches.transport
+        operations = AsyncPoolEventOperations._on(transport)
+        operation, call = operations._pool_events_call(
+            self._pool_id, self._cursor, "latest", sorted(TERMINAL_EVENTS)
+        )
+
+        async def begin() -> _OpenStream:
+            response = await transport.open_stream(operation, dict(call))
+            try:
+                decoder = EventStreamDecoder()
+                async for chunk in response.chunks():
+                    events = list(decoder.feed(chunk))
+                    if events or decoder.last_event_id:
+                        return _OpenStream(response, decoder, events)
+                failure = ExchangeError("EndOfStream", "the stream ended before its first block")
+            except ExchangeError as error:
+                failure = error
+            except BaseException:
+                await response.aclose()
+                raise
+            await response.aclose()
+            raise transport.stream_error(call, failure)
+
+        try:
+            with self.interrupt:
+                return await transport.call_within(_FIRST_BLOCK_SECONDS, begin)
+        except TimeoutError:
+            silence = ExchangeError("ReadTimeout", "the stream did not begin in time")
+            failure: SynthPoolsError = transport.stream_error(call, silence)
+            is_possible = bool(self._began)
+        except SynthPoolsError as error:
+            failure = error
+            category, _ = classify_error(error)
+            if category in (ErrorCategory.OVERLOADED, ErrorCategory.UNAVAILABLE):
+                raise
+            is_possible = category is not ErrorCategory.PERMANENT and not (
+                isinstance(error, DecodeError)
+                or getattr(error, "status_code", None) == _NOT_IMPLEMENTED
+            )
+        self._failures += 1
+        if not is_possible or self._failures >= _MOST_FAILURES:
+            return None
+        raise failure
+
+    async def _listen(self, opened: _OpenStream) -> None:
+        """Read one connection to its end."""
+        watches, (response, decoder, events) = self._watches, opened
+        try:
+            with watches.readers.reading(response):
+                self._begin()
+                self._take(events)
+                async for chunk in response.chunks():
+                    # A connection that others share is not ended under its reader.
+                    watches.readers.check()
+                    watches.caller.alive()
+                    self._take(decoder.feed(chunk))
+                    self._cursor = decoder.last_event_id or self._cursor
+        except ExchangeError:
+            pass
+        finally:
+            self._is_live = False
+            await response.aclose()
+
+    def _begin(self) -> None:
+        """Have all looked at once: their last events may be none of those that follow."""
+        with self._watches.lock:
+            self._failures = 0
+            self._is_live = True
+            self._began = self._watches.mark()
+            for rollout in self._rollouts.values():
+                rollout.may_have_ended = True
+                rollout.changed.notify_all()
+
+    def _take(self, events: Iterable[ServerSentEvent]) -> None:
+        for event in events:
+            if event_type(event.event, event.data) not in TERMINAL_EVENTS:
+                continue
+            rollout_id = _rollout_id(event.data)
+            with self._watches.lock:
+                rollout = self._rollouts.get(rollout_id)
+                if rollout is None:
+                    # It may be one of ours whose id is still on its way.
+                    self._unknown_ended = self._watches.mark()
+                else:
+                    self._ended += 1
+                    rollout.has_ended = True
+                    rollout.changed.notify_all()
+
+
+class _OpenStream(NamedTuple):
+    response: AsyncIncomingResponse
+    decoder: EventStreamDecoder
+    events: list[ServerSentEvent]
+
+
+def _rollout_id(data: str) -> str:
+    try:
+        rollout_id = json.loads(data)["rollout_id"]
+    except (ValueError, RecursionError, TypeError, LookupError):
+        rollout_id = None
+    if not isinstance(rollout_id, str):
+        raise DecodeError("an event of the pool does not name its rollout", excerpt=data[:200])
+    return rollout_id

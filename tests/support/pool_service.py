@@ -1,0 +1,141 @@
+"""Pools in memory whose rollouts end when they are told to, and the streams of their events."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from tests.support.fault_server import Seen
+from tests.support.faults import Fault, Wire, answer, events, when
+
+P = "pool_1"
+_FINAL = ("completed", "failed", "cancelled")
+_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+class PoolService:
+    """Service of rollouts and of their pools' events, for a `FaultServer`'s `choose`.
+
+    Attributes:
+        status: Rollout -> how it is.
+        pool_of: Rollout -> its pool.
+        looks: How often each rollout was asked for.
+        followed: How often the events of each rollout alone were asked for.
+        streams: Requests for the events of a pool.
+        live: How many such streams are open.
+        admit: Called with a new rollout, before it is answered; what it returns is the answer.
+        serve: What to do with a request for the events of a pool; None serves them.
+        idle: Called again and again while a stream of a pool has nothing to send.
+        forgets: Whether streams begin with what comes next, whatever they are asked for.
+    """
+
+    def __init__(self) -> None:
+        self.status: dict[str, str] = {}
+        self.pool_of: dict[str, str] = {}
+        self.looks: Counter[str] = Counter()
+        self.followed: Counter[str] = Counter()
+        self.streams: list[Seen] = []
+        self.live = 0
+        self.admit: Callable[[str], Fault | None] = lambda _: None
+        self.serve: Callable[[Seen], Fault | None] = lambda _: None
+        self.idle: Callable[[], None] = lambda: None
+        self.forgets = False
+        self._keys: dict[str, str] = {}
+        self._log: dict[str, list[bytes]] = {}
+        self._cut: tuple[int, str] = (0, "")
+        self._lock = threading.Lock()
+
+    @property
+    def running(self) -> list[str]:
+        """The rollouts that have not ended, the oldest first."""
+        return [each for each, status in self.status.items() if status not in _FINAL]
+
+    def finish(self, rollout_id: str, status: str = "completed") -> None:
+        """End a rollout."""
+        self.status[rollout_id] = status
+        event = {"event": f"rollout.{status}", "rollout_id": rollout_id}
+        self.tell(self.pool_of[rollout_id], event)
+
+    def tell(self, pool_id: str, event: dict[str, Any], count: int = 1) -> None:
+        """Add an event to those of a pool, several times."""
+        with self._lock:
+            log = self._log.setdefault(pool_id, [])
+            for number in range(len(log) + 1, len(log) + 1 + count):
+                block = f"id: c{number:08}\nevent: {event['event']}\ndata: {json.dumps(event)}\n\n"
+                log.append(block.encode())
+
+    def cut(self, how: str) -> None:
+        """End the streams that are open: by "end", "cut" or "reset"."""
+        self._cut = (self._cut[0] + 1, how)
+
+    def __call__(self, seen: Seen) -> Fault:
+        before, found, rest = seen.path.partition("/rollouts")
+        if not found and before.endswith("/events"):
+            self.streams.append(seen)
+            return self.serve(seen) or self._stream(seen)
+        if not found:
+            return answer({"status": "active"})
+        if not rest:
+            return self._create(seen)
+        rollout_id, _, what = rest[1:].partition("/")
+        if what == "events":
+            self.followed[rollout_id] += 1
+            ended = b'event: rollout.completed\ndata: {"event": "rollout.completed"}\n\n'
+            return when(lambda: self.status[rollout_id] in _FINAL, events([ended]))
+        if what == "cancel":
+            self.finish(rollout_id, "cancelled")
+        if not what:
+            self.looks[rollout_id] += 1
+        return answer({"reward": 1.0} if what == "summary" else self._rollout(rollout_id))
+
+    def _rollout(self, rollout_id: str) -> dict[str, Any]:
+        pool_id, status = self.pool_of[rollout_id], self.status[rollout_id]
+        return {"rollout_id": rollout_id, "pool_id": pool_id, "status": status}
+
+    def _create(self, seen: Seen) -> Fault:
+        pool_id = seen.path.split("/")[3] if "/pools/" in seen.path else seen.json["pool_id"]
+        key = seen.headers["idempotency-key"]
+        with self._lock:
+            is_new = key not in self._keys
+            rollout_id = self._keys.setdefault(key, f"rollout_{len(self._keys)}")
+            if is_new:
+                self.pool_of[rollout_id], self.status[rollout_id] = pool_id, "queued"
+        # As one that stores its answers: it does not say what became of the rollout since.
+        created = {**self._rollout(rollout_id), "status": "queued"}
+        return (self.admit(rollout_id) if is_new else None) or answer(created, 202)
+
+    def _stream(self, seen: Seen) -> Fault:
+        pool_id = seen.path.split("/")[3]
+        log = self._log.setdefault(pool_id, [])
+        cursor = None if self.forgets else seen.query.get("cursor")
+
+        async def act(wire: Wire) -> bool:
+            cuts = self._cut[0]
+            position = len(log) if cursor is None else int(cursor[1:])
+            self.live += 1
+            try:
+                await wire.send(_HEAD + _chunk(f"id: c{position:08}\n\n".encode()))
+                while self._cut[0] == cuts:
+                    blocks = b"".join(log[position : position + 1000])
+                    position = min(len(log), position + 1000)
+                    if blocks:
+                        await wire.send(_chunk(blocks))
+                    else:
+                        self.idle()
+                        await wire.nothing(0.002)
+                if self._cut[1] == "end":
+                    await wire.send(b"0\r\n\r\n")
+                elif self._cut[1] == "reset":
+                    wire.reset()
+                return False
+            finally:
+                self.live -= 1
+
+        return act
+
+
+def _chunk(data: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(data), data)
