@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import compileall
+import itertools
 import os
 import resource
 import subprocess
@@ -115,10 +116,12 @@ def _first_calls(name: str, url: str, rounds: int, only: str, tables: Sequence[R
 
 def _fleets(url: str, only: str) -> Rows:
     rows: Rows = []
-    for colour, number in _FLEETS:
+    for (colour, number), told in itertools.product(_FLEETS, ("", "-pool")):
         name = f"{colour}: run_many, {number:,} in flight, of its calls alone"
+        if told:
+            name += ", on a pool with events"
         if only in name:
-            (cost,) = _fresh(f"fleet-cost-{colour}", url, str(number))
+            (cost,) = _fresh(f"fleet-cost-{colour}{told}", url, str(number))
             rows.append(table.alone_row(name, f"takes {cost:.2f}", "≤ 1.5"))
     return rows
 

@@ -2,7 +2,8 @@
 
 python -m bench.fresh PROGRAM URL CONTENDER prints one number; of the first call two, the seconds
 that passed and those of the processor. In the place of the contender, fleet-memory takes the number
-of requests, fleet-cost-sync and fleet-cost-async how many of them are in flight.
+of requests, fleet-cost-sync and fleet-cost-async how many of them are in flight; these with
+-pool at their ends the same, on a pool with a stream of events.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ _STREAMS = 250
 _FLEET_ROUNDS = 3
 _KEY = "sk_bench_0123456789"
 _PATH = "/v1/pools/bench-pool"
+_STREAM_POOL = "stream-pool"
 
 
 def first_call(contender: str, url: str) -> None:
@@ -101,30 +103,34 @@ async def fleet_memory(url: str, number: int) -> float:
     return (_resident_kib() - before) / (number - number // 2) * 100_000
 
 
-def fleet_cost(url: str, colour: str, in_flight: int) -> float:
+def fleet_cost(url: str, colour: str, pool_id: str, in_flight: int) -> float:
     """Processor time of a fleet, in that of the calls that it makes.
 
     The calls are those that `run_many` makes of a rollout that has ended when it is first asked
-    about: create, events, get, summary; by as many tasks, or threads, as are in flight.
+    about: create, events, get, summary; by as many tasks, or threads, as are in flight. Where the
+    events of the whole pool are told, one task or thread more reads these.
     """
     requests: list[dict[str, Any]] = [{"seed": seed} for seed in range(max(2000, in_flight))]
     if colour == "sync":
-        return _sync_fleet_cost(url, requests, in_flight)
+        return _sync_fleet_cost(url, requests, pool_id, in_flight)
     import asyncio
 
-    return asyncio.run(_async_fleet_cost(url, requests, in_flight))
+    return asyncio.run(_async_fleet_cost(url, requests, pool_id, in_flight))
 
 
-async def _async_fleet_cost(url: str, requests: list[dict[str, Any]], in_flight: int) -> float:
+async def _async_fleet_cost(
+    url: str, requests: list[dict[str, Any]], pool_id: str, in_flight: int
+) -> float:
     import asyncio
 
     from synth_pools import AsyncContainerPoolsClient
 
+    is_told = pool_id == _STREAM_POOL
     async with AsyncContainerPoolsClient(api_key=_KEY, base_url=url) as client:
         rollouts = client.rollouts
 
         async def fleet() -> int:
-            outcomes = rollouts.run_many("bench-pool", requests, max_in_flight=in_flight)
+            outcomes = rollouts.run_many(pool_id, requests, max_in_flight=in_flight)
             return sum([outcome.ok async for outcome in outcomes])
 
         async def calls() -> int:
@@ -134,14 +140,25 @@ async def _async_fleet_cost(url: str, requests: list[dict[str, Any]], in_flight:
             async def task() -> None:
                 nonlocal done
                 for request in waiting:
-                    made = await rollouts.create("bench-pool", request)
-                    async for _ in rollouts.events("bench-pool", made["id"]):
-                        pass
-                    await rollouts.get("bench-pool", made["id"])
-                    await rollouts.summary("bench-pool", made["id"])
+                    made = await rollouts.create(pool_id, request)
+                    if not is_told:
+                        async for _ in rollouts.events(pool_id, made["id"]):
+                            pass
+                    await rollouts.get(pool_id, made["id"])
+                    await rollouts.summary(pool_id, made["id"])
                     done += 1
 
+            async def read_pool() -> None:
+                left = len(requests)
+                async for _ in client.events(pool_id, start="latest"):
+                    left -= 1
+                    if not left:
+                        return
+
+            reading = asyncio.create_task(read_pool()) if is_told else None
             await asyncio.gather(*(task() for _ in range(in_flight)))
+            if reading is not None:
+                reading.cancel()
             return done
 
         taken: dict[str, list[float]] = {"fleet": [], "calls": []}
@@ -153,33 +170,48 @@ async def _async_fleet_cost(url: str, requests: list[dict[str, Any]], in_flight:
         return min(taken["fleet"]) / min(taken["calls"])
 
 
-def _sync_fleet_cost(url: str, requests: list[dict[str, Any]], in_flight: int) -> float:
+def _sync_fleet_cost(
+    url: str, requests: list[dict[str, Any]], pool_id: str, in_flight: int
+) -> float:
     from concurrent.futures import ThreadPoolExecutor
 
     from synth_pools import ContainerPoolsClient
 
+    is_told = pool_id == _STREAM_POOL
     with (
         ContainerPoolsClient(api_key=_KEY, base_url=url) as client,
         ThreadPoolExecutor(in_flight) as threads,
+        ThreadPoolExecutor(1) as reader,
     ):
         rollouts = client.rollouts
 
         def fleet() -> int:
-            outcomes = rollouts.run_many("bench-pool", requests, max_in_flight=in_flight)
+            outcomes = rollouts.run_many(pool_id, requests, max_in_flight=in_flight)
             return sum(outcome.ok for outcome in outcomes)
 
         def one(request: dict[str, Any]) -> bool:
-            made = rollouts.create("bench-pool", request)
-            for _ in rollouts.events("bench-pool", made["id"]):
-                pass
-            rollouts.get("bench-pool", made["id"])
-            rollouts.summary("bench-pool", made["id"])
+            made = rollouts.create(pool_id, request)
+            if not is_told:
+                for _ in rollouts.events(pool_id, made["id"]):
+                    pass
+            rollouts.get(pool_id, made["id"])
+            rollouts.summary(pool_id, made["id"])
             return True
+
+        def calls() -> int:
+            if not is_told:
+                return sum(threads.map(one, requests))
+            stream = client.events(pool_id, start="latest")
+            reading = reader.submit(sum, (1 for _ in stream))
+            done = sum(threads.map(one, requests))
+            stream.close()
+            reading.result()
+            return done
 
         taken: dict[str, list[float]] = {"fleet": [], "calls": []}
         for _ in range(_FLEET_ROUNDS):
             begun = time.process_time()
-            _check(sum(threads.map(one, requests)), len(requests))
+            _check(calls(), len(requests))
             between = time.process_time()
             _check(fleet(), len(requests))
             taken["calls"].append(between - begun)
@@ -215,7 +247,8 @@ def main(program: str, url: str, what: str) -> None:
         print(time.perf_counter() - _BEGUN[0], time.process_time() - _BEGUN[1])
         return
     if program.startswith("fleet-cost"):
-        print(fleet_cost(url, program.rpartition("-")[2], int(what)))
+        _, _, colour, *told = program.split("-")
+        print(fleet_cost(url, colour, _STREAM_POOL if told else "bench-pool", int(what)))
         return
     import asyncio
 

@@ -20,6 +20,8 @@ from typing import Any
 EVENTS = 10_000
 PAGE = 100
 POOL_ID = "bench-pool"
+# One whose events are told, too: each of its rollouts has ended when it is created.
+STREAM_POOL_ID = "stream-pool"
 # Rollouts by what their event stream does.
 LONG, IDLE, SHORT = "rollout-long", "rollout-idle", "rollout-short"
 
@@ -98,6 +100,9 @@ def _stream(rollout_id: str, agent_events: int, *, ends: bool, filling: int = 0)
 _PAGE_OF_POOLS = {"items": [_pool(i, 130) for i in range(PAGE)], "next_cursor": None}
 _SUMMARY = {**_rollout("completed"), "score": 1.0, "reward": 1.0, "last_event": None, "timing": {}}
 
+_SUMMARY_ANSWER = _answer(_SUMMARY)
+_ROLLOUT_ANSWER = _answer(_rollout("completed"))
+
 # The first that fits: what a request line begins with, and the whole answer.
 _ANSWERS: tuple[tuple[bytes, bytes], ...] = (
     (b"GET /v1/pools?", _answer(_PAGE_OF_POOLS)),
@@ -115,20 +120,53 @@ _ANSWERS: tuple[tuple[bytes, bytes], ...] = (
         f"GET /v1/pools/{POOL_ID}/rollouts/{SHORT}/events".encode(),
         _stream(SHORT, 0, ends=True),
     ),
-    (f"GET /v1/pools/{POOL_ID}/rollouts/{SHORT}/summary".encode(), _answer(_SUMMARY)),
-    (f"GET /v1/pools/{POOL_ID}/rollouts/{SHORT} ".encode(), _answer(_rollout("completed"))),
+    (f"GET /v1/pools/{POOL_ID}/rollouts/{SHORT}/summary".encode(), _SUMMARY_ANSWER),
+    (f"GET /v1/pools/{POOL_ID}/rollouts/{SHORT} ".encode(), _ROLLOUT_ANSWER),
     (b"GET /v1/pools/", _answer(_pool(1, 550))),
 )
+_STREAM_POOL = f"/v1/pools/{STREAM_POOL_ID}".encode()
 _NOT_FOUND = _answer({"detail": "the benchmark knows no such thing"}, b"404 Not Found")
 
 
+class _StreamPool:
+    """The pool whose events are told."""
+
+    def __init__(self) -> None:
+        self.readers: set[asyncio.Transport] = set()
+        self._created = 0
+        self._admitted = _answer(_rollout("queued"), b"202 Accepted")
+        self._ended = _event("rollout.completed", 3, SHORT)
+
+    def answer(self, head: bytes, transport: asyncio.Transport) -> None:
+        """Answer a request for it."""
+        if head.startswith(b"POST"):
+            self._created += 1
+            own = b"rollout-%05d" % (self._created % 100_000)
+            transport.write(self._admitted.replace(SHORT.encode(), own))
+            told = self._ended.replace(SHORT.encode(), own)
+            for reader in self.readers:
+                reader.write(told)
+        elif head.split(b"?", 1)[0].endswith(b"/events"):
+            self.readers.add(transport)
+            transport.write(_STREAM_HEAD + b"7\r\nid: 0\n\n\r\n")
+        else:
+            is_summary = head.split(b" ", 2)[1].endswith(b"/summary")
+            transport.write(_SUMMARY_ANSWER if is_summary else _ROLLOUT_ANSWER)
+
+
 class _Connection(asyncio.Protocol):
+    stream_pool = _StreamPool()
+
     def __init__(self) -> None:
         self._received = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
+
+    def connection_lost(self, error: Exception | None) -> None:
+        del error
+        self.stream_pool.readers.discard(self._transport)
 
     def data_received(self, data: bytes) -> None:
         self._received += data
@@ -143,6 +181,9 @@ class _Connection(asyncio.Protocol):
             if len(rest) < length:
                 return
             self._received = rest[length:]
+            if head.split(b" ", 2)[1].startswith(_STREAM_POOL):
+                self.stream_pool.answer(head, self._transport)
+                continue
             for beginning, answer in _ANSWERS:
                 if head.startswith(beginning):
                     self._transport.write(answer)

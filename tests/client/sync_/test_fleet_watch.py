@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Event
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -25,8 +26,9 @@ from synth_pools._client._sync.fleet.fleet import Fleet
 from synth_pools._client.runtime.sync_.concurrency import WorkerGroup
 from synth_pools.local import LocalBackend
 from tests.support.fault_server import FaultServer, Seen
-from tests.support.faults import Fault, answer, close, events, html, reset, stall_at, text, when
+from tests.support.faults import Fault, answer, close, events, html, reset, stall, stall_at, when
 from tests.support.forks import idle_child
+from tests.support.leaks import KEY
 from tests.support.pool_service import P, PoolService
 from tests.support.ports import HeldPort
 
@@ -133,7 +135,6 @@ NO_STREAMS: dict[str, Fault] = {
     "forbidden": answer({}, 403),
     "a pool": answer({"id": P, "status": "active"}),
     "a page": html(200),
-    "text": text("id: 1\n\n"),
     "other events": events([b'id: 1\n\nevent: rollout.completed\ndata: {"id": 1}\n\n']),
     "no JSON": events([b"id: 1\n\nevent: rollout.failed\ndata: {\n\n"]),
 }
@@ -256,7 +257,7 @@ def waiting(pools: PoolService, monkeypatch: pytest.MonkeyPatch) -> PoolService:
 
 def is_over(fleet: Fleet, service: PoolService) -> bool:
     """Tell whether nothing of a fleet is left: no worker, and no stream."""
-    for _ in range(6000):
+    for _ in range(3000):
         if not service.live:
             break
         time.sleep(0.01)
@@ -315,11 +316,53 @@ def test_a_fleet_that_is_forgotten_leaves_no_stream(
     assert waiting.live
     fleet = None
     gc.collect()
-    for _ in range(6000):
+    for _ in range(3000):
         if not waiting.live:
             break
         time.sleep(0.01)
     assert not waiting.live
+
+
+def test_a_fleet_that_is_not_asked_for_more_than_it_has_leaves_no_stream(
+    pools: PoolService, fleet_client: ContainerPoolsClient
+) -> None:
+    end_one_after_the_other(pools)
+    fleet = fleet_client.rollouts.run_many(P, seeds(6))
+    for _ in range(6):
+        fleet.__next__()
+    for _ in range(3000):
+        if not pools.live:
+            break
+        time.sleep(0.01)
+    assert not pools.live
+    fleet.close()
+
+
+def test_workers_do_not_wait_for_a_reader_that_cannot_be_woken(
+    server: FaultServer,
+    waiting: PoolService,
+    supplied: ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pool_watch, "_FIRST_BLOCK_SECONDS", 60.0)
+
+    def admit(rollout_id: str) -> Fault | None:
+        if rollout_id != "rollout_0":
+            return None
+        done = answer({"rollout_id": rollout_id, "status": "completed"})
+        return when(lambda: len(waiting.status) == 6 and bool(waiting.streams), done)
+
+    waiting.admit = admit
+    waiting.serve = lambda _: stall()
+    with (
+        supplied.Client() as http_client,
+        ContainerPoolsClient(api_key=KEY, base_url=server.url, http_client=http_client) as client,
+    ):
+        fleet = client.rollouts.run_many(P, seeds(20), max_in_flight=6)
+        fleet.__next__()
+        fleet.close()
+        assert is_over(fleet, waiting)
+        server.kick()
 
 
 def test_a_client_that_is_closed_ends_the_stream(

@@ -291,6 +291,7 @@ class PoolWatch:
             with watches.readers.reading(response):
                 self._begin()
                 self._take(events)
+                self._cursor = decoder.last_event_id or self._cursor
                 for chunk in response.chunks():
                     # A connection that others share is not ended under its reader.
                     watches.readers.check()
