@@ -145,7 +145,8 @@ class _StreamPool:
             transport.write(self._admitted.replace(SHORT.encode(), own))
             told = self._ended.replace(SHORT.encode(), own)
             for reader in self.readers:
-                reader.write(told)
+                if not reader.is_closing():
+                    reader.write(told)
         elif head.split(b"?", 1)[0].endswith(b"/events"):
             self.readers.add(transport)
             transport.write(_STREAM_HEAD + b"7\r\nid: 0\n\n\r\n")

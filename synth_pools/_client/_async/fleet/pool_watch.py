@@ -222,9 +222,9 @@ class AsyncPoolWatch:
             kind = type(error).__name__
             _LOG.debug("run_many: the events of pool %r cannot be read: %s", self._pool_id, kind)
         except BaseException as error:
-            if not watches.readers.stopping and isinstance(error, KeyboardInterrupt | SystemExit):
-                watches.fail(error)
-            raise
+            if watches.readers.stopping or not isinstance(error, KeyboardInterrupt | SystemExit):
+                raise
+            watches.fail(error)
         finally:
             if not is_idle:
                 self._give_up()
@@ -243,12 +243,17 @@ class AsyncPoolWatch:
             self._pool_id, self._cursor, "latest", sorted(TERMINAL_EVENTS)
         )
 
+        is_late = False
+
         async def begin() -> _OpenStream:
             response = await transport.open_stream(operation, dict(call))
             try:
                 decoder = EventStreamDecoder()
                 async for chunk in response.chunks():
                     events = list(decoder.feed(chunk))
+                    # In a thread of its own, of a caller-supplied client, it may come after all.
+                    if is_late:
+                        break
                     if events or decoder.last_event_id:
                         return _OpenStream(response, decoder, events)
                 failure = ExchangeError("EndOfStream", "the stream ended before its first block")
@@ -264,6 +269,7 @@ class AsyncPoolWatch:
             with self.interrupt:
                 return await transport.call_within(_FIRST_BLOCK_SECONDS, begin)
         except TimeoutError:
+            is_late = True
             silence = ExchangeError("ReadTimeout", "the stream did not begin in time")
             failure: SynthPoolsError = transport.stream_error(call, silence)
             is_possible = bool(self._began)

@@ -225,9 +225,9 @@ class PoolWatch:
             kind = type(error).__name__
             _LOG.debug("run_many: the events of pool %r cannot be read: %s", self._pool_id, kind)
         except BaseException as error:
-            if not watches.readers.stopping and isinstance(error, KeyboardInterrupt | SystemExit):
-                watches.fail(error)
-            raise
+            if watches.readers.stopping or not isinstance(error, KeyboardInterrupt | SystemExit):
+                raise
+            watches.fail(error)
         finally:
             if not is_idle:
                 self._give_up()
@@ -246,12 +246,17 @@ class PoolWatch:
             self._pool_id, self._cursor, "latest", sorted(TERMINAL_EVENTS)
         )
 
+        is_late = False
+
         def begin() -> _OpenStream:
             response = transport.open_stream(operation, dict(call))
             try:
                 decoder = EventStreamDecoder()
                 for chunk in response.chunks():
                     events = list(decoder.feed(chunk))
+                    # In a thread of its own, of a caller-supplied client, it may come after all.
+                    if is_late:
+                        break
                     if events or decoder.last_event_id:
                         return _OpenStream(response, decoder, events)
                 failure = ExchangeError("EndOfStream", "the stream ended before its first block")
@@ -267,6 +272,7 @@ class PoolWatch:
             with self.interrupt:
                 return transport.call_within(_FIRST_BLOCK_SECONDS, begin)
         except TimeoutError:
+            is_late = True
             silence = ExchangeError("ReadTimeout", "the stream did not begin in time")
             failure: SynthPoolsError = transport.stream_error(call, silence)
             is_possible = bool(self._began)
