@@ -60,7 +60,8 @@ async def test_one_stream_for_all(
     pools: PoolService, fleet_client: AsyncContainerPoolsClient
 ) -> None:
     end_one_after_the_other(pools)
-    outcomes = await gather(fleet_client.rollouts.run_many(P, seeds(80), max_in_flight=8))
+    fleet = fleet_client.rollouts.run_many(P, seeds(80), max_in_flight=8)
+    outcomes = await gather(fleet)
     assert sorted(outcome.index for outcome in outcomes) == list(range(80))
     assert all(outcome.ok for outcome in outcomes)
     (stream,) = pools.streams
@@ -69,6 +70,7 @@ async def test_one_stream_for_all(
     assert not pools.followed
     # Once at its end, and once more where its end may have been missed.
     assert all(1 <= looks <= 2 for looks in pools.looks.values())
+    assert await is_over(fleet, pools)
 
 
 async def test_what_ends_before_its_id_is_known_is_not_missed(
@@ -511,4 +513,4 @@ async def test_a_real_backend_that_is_restarted_in_the_middle(tmp_path: Path) ->
     assert all(outcome.reward == outcome.seed / 400 for outcome in outcomes)
     assert len({outcome.rollout_id for outcome in outcomes}) == 400
     assert "stream_rollout_events" not in sent
-    assert 3 <= sent.count("stream_pool_events") <= 60
+    assert sent.count("stream_pool_events") >= 3

@@ -31,7 +31,7 @@ _LOG = logging.getLogger("synth_pools")
 _MOST_WATCHES = 64
 # A stream says at once where it begins; one that does not is held back on its way.
 _FIRST_BLOCK_SECONDS = 10.0
-# Attempts in a row that do not bring even that.
+# Attempts that do not bring even that, before the first that does.
 _MOST_FAILURES = 3
 _NOT_IMPLEMENTED = 501
 
@@ -286,7 +286,7 @@ class PoolWatch:
                 or getattr(error, "status_code", None) == _NOT_IMPLEMENTED
             )
         self._failures += 1
-        if not is_possible or self._failures >= _MOST_FAILURES:
+        if not (is_possible and (self._began or self._failures < _MOST_FAILURES)):
             return None
         raise failure
 

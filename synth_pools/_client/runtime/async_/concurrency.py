@@ -125,7 +125,7 @@ class AsyncWorkerGroup:
         self.stopping = True
         for task in list(self._tasks):
             if task is not asyncio.current_task():
-                task.cancel()
+                _cancel(task)
         await self.join(_STOP_LIMIT_SECONDS)
 
     def abandon(self) -> None:
@@ -135,7 +135,14 @@ class AsyncWorkerGroup:
         if loop is not None:
             # In a loop that is closed nothing goes on.
             with contextlib.suppress(RuntimeError):
-                loop.call_soon_threadsafe(lambda: [task.cancel() for task in tasks])
+                loop.call_soon_threadsafe(_cancel, *tasks)
+
+
+def _cancel(*tasks: asyncio.Task[None]) -> None:
+    for task in tasks:
+        # Once: another one would end it while it closes what it has open.
+        if not task.cancelling():
+            task.cancel()
 
 
 class AsyncRequestSource:
