@@ -25,7 +25,7 @@ from synth_pools._client.http.response_reader import ResponseKind, ResponseReade
 from synth_pools._client.runtime.async_.io import (
     AsyncFunction,
     call_within,
-    call_within_supplied,
+    call_within_in_thread,
 )
 from synth_pools._client.tracebacks import strip_tracebacks
 from synth_pools.errors import (
@@ -269,8 +269,7 @@ class AsyncTransport:
         **kwargs: P.kwargs,
     ) -> T:
         """Make a call over these connections; raise `TimeoutError` after ``seconds``."""
-        supplied = self._connections.are_caller_supplied
-        within = call_within_supplied if supplied else call_within
+        within = call_within if self._connections.keep_limits else call_within_in_thread
         return await within(seconds, call, *args, **kwargs)
 
     def stream_error(

@@ -47,27 +47,29 @@ class Connections:
 
     Event streams have connections of their own. A stream keeps its connection for as long as a
     rollout lasts, and a pool that serves both is empty for calls once enough streams are open.
+
+    Attributes:
+        keep_limits: Whether all that waits for their sockets keeps to the time limit of its thread.
+        alarm: Wakes all that wait.
     """
 
     def __init__(self, base_url: str, supplied: HTTPClient | None) -> None:
         self._base_url = base_url
         self._supplied: HttpxEngine | None = None
+        self.keep_limits = True
         if supplied is not None:
             # 4 ms, which the engines of our own do without.
             from synth_pools._client._sync.httpx_engine import HttpxEngine
+            from synth_pools._client.http.sync_.supplied_client import limit_sockets
 
             self._supplied = HttpxEngine(supplied)
+            self.keep_limits = limit_sockets(supplied)
         self._closed = False
         self._sets: dict[Any, _Set] = {}
         self._current: _Set | None = None
         self._lock = threading.Lock()
         self.alarm = Alarm()
         forget_in_children(self)
-
-    @property
-    def are_caller_supplied(self) -> bool:
-        """True for those of a caller-supplied HTTP client."""
-        return self._supplied is not None
 
     @property
     def are_closed(self) -> bool:

@@ -28,7 +28,7 @@ from synth_pools._client.http.sync_.engine import (
 from synth_pools._client.runtime.sync_.io import (
     Function,
     call_within,
-    call_within_supplied,
+    call_within_in_thread,
 )
 from synth_pools._client.tracebacks import strip_tracebacks
 from synth_pools.errors import (
@@ -272,8 +272,7 @@ class Transport:
         **kwargs: P.kwargs,
     ) -> T:
         """Make a call over these connections; raise `TimeoutError` after ``seconds``."""
-        supplied = self._connections.are_caller_supplied
-        within = call_within_supplied if supplied else call_within
+        within = call_within if self._connections.keep_limits else call_within_in_thread
         return within(seconds, call, *args, **kwargs)
 
     def stream_error(

@@ -13,7 +13,7 @@ from typing import Any
 from synth_pools._client.http.messages import ExchangeError
 from synth_pools.errors import ConfigurationError
 
-_LIBRARIES = ("httpx", "httpx2")
+LIBRARIES = ("httpx", "httpx2")
 _DEEPEST_CHAIN = 10
 
 
@@ -28,7 +28,7 @@ def check_client(http: object, name: str) -> None:
         ConfigurationError: It is not.
     """
     if name not in _names(type(http)):
-        expected = " or an ".join(f"{library}.{name}" for library in _LIBRARIES)
+        expected = " or an ".join(f"{library}.{name}" for library in LIBRARIES)
         raise ConfigurationError(f"http_client must be an {expected}, not {type(http).__name__}")
 
 
@@ -45,7 +45,7 @@ def failure_of(error: Exception) -> ExchangeError | None:
 def _names(kind: type) -> list[str]:
     """Return the names of a class and its bases, as far as they are of one of the libraries."""
     bases = kind.__mro__
-    return [base.__name__ for base in bases if base.__module__.partition(".")[0] in _LIBRARIES]
+    return [base.__name__ for base in bases if base.__module__.partition(".")[0] in LIBRARIES]
 
 
 def _details(error: BaseException) -> list[str]:
@@ -81,7 +81,7 @@ def renew(pool: Any) -> list[Any]:
         for connection in lost:
             if connection.is_idle() or connection.is_closed():
                 continue
-            last = _last(connection)
+            last = last_connection(connection)
             if hasattr(last, "_connect_failed"):
                 last._connect_failed = True
             elif hasattr(last, "_expire_at"):
@@ -115,7 +115,7 @@ def expire_surplus(stream: object) -> None:
 
     What is left would be taken for the answer to the next request.
     """
-    last = _last(getattr(_request_of(stream), "connection", None))
+    last = last_connection(getattr(_request_of(stream), "connection", None))
     state = getattr(last, "_h11_state", None)
     if state is not None and state.trailing_data[0]:
         last._keepalive_expiry = -1.0
@@ -125,7 +125,7 @@ def _request_of(stream: object) -> Any:
     return getattr(getattr(stream, "_httpcore_stream", None), "_pool_request", None)
 
 
-def _last(connection: Any) -> Any:
+def last_connection(connection: Any) -> Any:
     """Follow a connection through those of proxies to the one that speaks."""
     while getattr(connection, "_connection", None) is not None:
         connection = connection._connection

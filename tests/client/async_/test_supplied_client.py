@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from threading import active_count
 from types import ModuleType
 from typing import Any
 
@@ -206,6 +207,49 @@ async def test_a_deadline(server: FaultServer, supplied: ModuleType) -> None:
         server.kick()
         server.play()
         assert await client.get_pool(P) == {"ok": True}
+
+
+ENDLESS = {
+    "silence": faults.stall(),
+    "silence in the body": faults.stall_at(len(faults.OK) - 4),
+    "a head in single bytes": faults.dribble(0.02),
+    "a body in single bytes": faults.chunked([b" "] * 10_000, pause=0.02),
+}
+
+
+@pytest.mark.parametrize("name", ENDLESS)
+async def test_expired_deadlines_leave_nothing_behind(
+    server: FaultServer, supplied: ModuleType, name: str
+) -> None:
+    limits = supplied.Limits(max_connections=4)
+    async with supplied.AsyncClient(limits=limits) as http:
+        # One connection is there before the client is.
+        assert (await http.get(server.url)).status_code == 200
+        client = client_of(server, http, max_retries=0)
+        hasty = client.with_options(deadline=0.05)
+        before = active_count()
+        server.play(ENDLESS[name])
+        for _ in range(50):
+            with pytest.raises(APITimeoutError, match="within the deadline"):
+                await hasty.get_pool(P)
+        assert active_count() <= before
+        assert not http._transport._pool.connections
+        server.play()
+        assert await client.get_pool(P) == {"ok": True}
+        assert (await http.get(server.url)).status_code == 200
+
+
+async def test_a_deadline_holds_over_a_transport_of_the_callers_own(
+    server: FaultServer, supplied: ModuleType
+) -> None:
+    class Own(supplied.AsyncHTTPTransport):  # type: ignore[misc, name-defined]
+        """What it waits for cannot be known."""
+
+    async with supplied.AsyncClient(transport=Own()) as http:
+        server.play(faults.stall())
+        with pytest.raises(APITimeoutError, match="within the deadline"):
+            await client_of(server, http, max_retries=0, deadline=0.05).get_pool(P)
+        server.kick()
 
 
 def one_stream_that_breaks(request: Seen) -> Fault:

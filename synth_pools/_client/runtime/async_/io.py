@@ -136,5 +136,5 @@ async def _guard(close: AsyncClose) -> AsyncGenerator[None, None]:
         await close()
 
 
-# A task is cancelled, whoever made the HTTP client that it waits for.
-call_within_supplied = call_within
+# A task is cancelled, whatever it waits for.
+call_within_in_thread = call_within

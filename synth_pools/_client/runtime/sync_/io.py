@@ -25,7 +25,7 @@ _PROCESS = object()
 def call_within(
     seconds: float | None, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs
 ) -> T:
-    """Run ``call`` over sockets of our own; raise `TimeoutError` after ``seconds``.
+    """Run ``call`` over sockets that keep to time limits; raise `TimeoutError` after ``seconds``.
 
     The time limits of an HTTP library hold for each read and write on its own: a server that sends
     one byte now and then passes them all. So each gets no more than the time that is left.
@@ -43,13 +43,14 @@ def call_within(
     raise TimeoutError
 
 
-def call_within_supplied(
+def call_within_in_thread(
     seconds: float | None, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs
 ) -> T:
-    """Run ``call`` over a caller-supplied HTTP client; raise `TimeoutError` after ``seconds``.
+    """Run ``call`` over whatever it waits for; raise `TimeoutError` after ``seconds``.
 
-    Its sockets are not ours to limit. So the call gets a thread of its own and is left to itself
-    when its time is over; the limits of its reads and writes end it some time later.
+    A caller's own transport waits for what it likes, and over HTTP/2 one thread waits for all that
+    share a connection: neither is ours to limit. So the call gets a thread of its own and is left
+    to itself when its time is over; the limits of its reads and writes end it some time later.
     """
     if seconds is None:
         return call(*args, **kwargs)

@@ -40,7 +40,7 @@ def connect(host: str, port: int, timeout: float | None, alarm: Alarm) -> socket
         OSError: No address took the connection.
     """
     failure = OSError("the host has no address")
-    for family, kind, protocol, _, address in _look_up(host, port):
+    for family, kind, protocol, _, address in look_up(host, port):
         raw = socket.socket(family, kind, protocol)
         try:
             with _connecting(raw, alarm):
@@ -118,7 +118,17 @@ _lookups: dict[tuple[int, str, int], _Lookup] = {}
 _lookups_lock = threading.Lock()
 
 
-def _look_up(host: str, port: int) -> list[Any]:
+def look_up(host: str, port: int) -> list[Any]:
+    """Return what `socket.getaddrinfo` does for a host, within the time limit of the thread.
+
+    Args:
+        host: Its name or address.
+        port: Its port.
+
+    Raises:
+        TimeoutError: The name was not found in time.
+        OSError: There is no such name.
+    """
     try:
         return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
     except OSError:
