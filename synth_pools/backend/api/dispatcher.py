@@ -19,6 +19,7 @@ from ..domain.state_changes import REQUEST_ID
 from ..domain.validation import Contract, ResponseDepartsError
 from ..metrics.recorder import NO_OPERATION
 from ..server.byte_budget import Reservation
+from ..server.plain_cycle import WHOLE_RESPONSE
 from ..server.protocol import ABORT
 from ..services import Services
 from ..storage.content_store import ContentGoneError
@@ -196,7 +197,8 @@ class _Exchange:
                 status, headers, body = self._serialize(error)
         self._count(status)
         if reserved is None:
-            await send_json(self._send, status, headers, body)
+            at_once = WHOLE_RESPONSE in self._scope.get("extensions", ())
+            await send_json(self._send, status, headers, body, at_once=at_once)
             return
         reserved.shrink(len(body))
         with self._sending(reserved) as on_taken:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Collection, Mapping
+from functools import lru_cache
 
 from starlette.types import Scope
 
@@ -38,14 +39,19 @@ def check_host(scope: Scope, headers: Mapping[str, str], allowed_hosts: Collecti
     name = _name(header)
     if name == "localhost" or name.endswith(".localhost") or name in allowed_hosts:
         return
-    try:
-        address = ipaddress.ip_address(name)
-        called = ipaddress.ip_address(str((scope.get("server") or ("127.0.0.1",))[0]))
-    except ValueError:
-        raise forbidden_host(name) from None
     # The address of the connection itself: no other can be right, whatever a proxy may say.
-    if address != called and not (_is_loopback(address) and _is_loopback(called)):
+    called = str((scope.get("server") or ("127.0.0.1",))[0])
+    if not _is_same_host(name, called):
         raise forbidden_host(name)
+
+
+@lru_cache(maxsize=256)
+def _is_same_host(name: str, called: str) -> bool:
+    try:
+        address, own = ipaddress.ip_address(name), ipaddress.ip_address(called)
+    except ValueError:
+        return False
+    return address == own or (_is_loopback(address) and _is_loopback(own))
 
 
 def _is_loopback(address: IpAddress) -> bool:

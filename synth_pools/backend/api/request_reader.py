@@ -20,6 +20,7 @@ from ..domain.errors import (
 )
 from ..limits import Limits
 from ..server.byte_budget import ByteBudget, NoRoomError, Reservation, timeout
+from ..server.protocol import Receiving
 from ..server.workers import Workers
 from .disconnects import ClientDisconnectedError
 
@@ -93,6 +94,10 @@ async def read_body(
     expected = int(declared) if declared.isdecimal() else limit
     if expected > limit:
         raise payload_too_large(limit)
+    if expected <= json_text.LARGE and isinstance(receive, Receiving):
+        whole = receive.take_whole()
+        if whole is not None:
+            return whole, None
     chunks: list[bytes] = []
     size = 0
     reserved: Reservation | None = None

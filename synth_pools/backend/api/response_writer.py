@@ -7,15 +7,30 @@ from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 
 from starlette.types import Receive, Send
 
+from ..server.plain_cycle import WHOLE_RESPONSE
 from .disconnects import unless_disconnected
 
 # Of a large body: what a client does not read is kept for it no more than twice.
 PIECE_BYTES = 64 * 1024
 
 
-async def send_json(send: Send, status: int, headers: Mapping[str, str], body: bytes) -> None:
-    """Send a response with a body of known length."""
-    await send(_start(status, {**headers, "content-length": str(len(body))}))
+async def send_json(
+    send: Send, status: int, headers: Mapping[str, str], body: bytes, *, at_once: bool
+) -> None:
+    """Send a response with a body of known length.
+
+    Args:
+        send: The response's ASGI channel.
+        status: The status.
+        headers: The headers.
+        body: The body.
+        at_once: Whether the server takes all of it as one message.
+    """
+    start = _start(status, {**headers, "content-length": str(len(body))})
+    if at_once:
+        await send({**start, "type": WHOLE_RESPONSE, "body": body})
+        return
+    await send(start)
     await send({"type": "http.response.body", "body": body})
 
 

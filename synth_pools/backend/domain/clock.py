@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import random
 import secrets
-import uuid
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from time import monotonic, time_ns
@@ -72,7 +71,7 @@ def seconds_between(earlier: str, later: str) -> float:
 
 def new_id(kind: str) -> str:
     """Return an id that nothing else has: the kind, `_`, and 32 hexadecimal digits."""
-    return f"{kind}_{uuid.uuid4().hex}"
+    return f"{kind}_{secrets.token_hex(16)}"
 
 
 def token(size: int) -> str:

@@ -39,9 +39,13 @@ def require_within(raw: bytes, most_values: int, max_depth: int) -> None:
         TooManyValuesError: There are more values.
         TooDeepError: They are inside each other more deeply.
     """
-    openings = _count(raw, _OPENING)
     # Those in strings count here too, which only most texts do not have many of.
-    if openings <= max_depth and openings + _count(raw, b",") < most_values:
+    if len(raw) <= _COUNTED_AT_ONCE:
+        openings = raw.count(b"[") + raw.count(b"{")
+        commas = raw.count(b",")
+    else:
+        openings, commas = _count(raw, _OPENING), _count(raw, b",")
+    if openings <= max_depth and openings + commas < most_values:
         return
     values, depth = 1, 0
     for outside in _outside_strings(raw):

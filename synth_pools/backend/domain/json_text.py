@@ -18,7 +18,7 @@ LARGE = 256 * 1024
 
 # Only these spellings, with any digits, can be a number too large for a double. They are looked for
 # by what runs at the speed of memory: an expression would hold every other thread up for seconds.
-_MAYBE_TOO_LARGE = (b"0e000", b"0e+000", b"0" * 309)
+_EXPONENT, _SIGNED_EXPONENT, _ZEROS = b"0e000", b"0e+000", b"0" * 309
 _SPELLING = bytes.maketrans(b"123456789E", b"000000000e")
 
 
@@ -61,7 +61,9 @@ def loads(raw: bytes, max_depth: int = MAX_DEPTH, most_values: int = sys.maxsize
     if text.startswith("\ufeff"):
         raise BrokenJsonError("it begins with a byte order mark (BOM)")
     spelling = raw.translate(_SPELLING)
-    may_be_too_large = any(form in spelling for form in _MAYBE_TOO_LARGE)
+    may_be_too_large = (
+        _ZEROS in spelling or _EXPONENT in spelling or _SIGNED_EXPONENT in spelling
+    )
     try:
         return (_CHECKING_FLOATS if may_be_too_large else _DECODER).decode(text)
     except RecursionError:

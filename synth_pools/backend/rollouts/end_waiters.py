@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from typing import Self
 
 from ..storage.database import Row
@@ -48,7 +47,7 @@ class EndWaiter:
 
     def __init__(self, waiters: EndWaiters) -> None:
         self._waiters = waiters
-        self._end: asyncio.Future[Row] = asyncio.get_running_loop().create_future()
+        self._end: asyncio.Future[Row | None] = asyncio.get_running_loop().create_future()
         self._rollout_id: str | None = None
         self._is_closed = False
 
@@ -88,7 +87,12 @@ class EndWaiter:
         Returns:
             The row; None if it takes longer.
         """
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(limit_seconds):
-                return await self._end
-        return None
+        limit = asyncio.get_running_loop().call_later(limit_seconds, self._give_up)
+        try:
+            return await self._end
+        finally:
+            limit.cancel()
+
+    def _give_up(self) -> None:
+        if not self._end.done():
+            self._end.set_result(None)

@@ -244,9 +244,13 @@ class Runner:
                 tried.append(attempt.container_url)
                 if not self._balancer.has_other(pool_id, tried):
                     await asyncio.sleep(attempt.pause_seconds)
-        async with self._contents.kept(result.contents):
-            finish = partial(self._finish, rollout_id=rollout_id, result=result)
-            await write(finish, inline=len(result.result) <= json_text.LARGE)
+        finish = partial(self._finish, rollout_id=rollout_id, result=result)
+        is_small = len(result.result) <= json_text.LARGE
+        if result.contents:
+            async with self._contents.kept(result.contents):
+                await write(finish, inline=is_small)
+        else:
+            await write(finish, inline=is_small)
         result.give_room_back()
         return RunEnd.DONE
 

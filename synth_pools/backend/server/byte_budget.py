@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
-from contextvars import ContextVar
+from collections.abc import Iterator
+from contextvars import ContextVar, Token
+from types import TracebackType
 
 # Limits of time that are running here, and stand still while this backend lacks room. Each with its
 # task: what is read from a connection later runs in the context of whoever asked for more of it.
@@ -127,22 +128,34 @@ class ByteBudget:
             self._waiting.popleft()
 
 
-@contextlib.asynccontextmanager
-async def timeout(seconds: float) -> AsyncIterator[None]:
-    """Limit the time of a block, in which waits for our own room do not count.
+class timeout:  # noqa: N801 - as asyncio's own
+    """Limit of the time of a block, in which waits for our own room do not count.
+
+    The block raises `TimeoutError` where it takes longer.
 
     Args:
         seconds: The limit.
-
-    Raises:
-        TimeoutError: The block took longer.
     """
-    async with asyncio.timeout(seconds) as limit:
-        token = _TIMEOUTS.set((*_TIMEOUTS.get(), (asyncio.current_task(), limit)))
-        try:
-            yield
-        finally:
-            _TIMEOUTS.reset(token)
+
+    __slots__ = ("_limit", "_token")
+
+    def __init__(self, seconds: float) -> None:
+        self._limit = asyncio.timeout(seconds)
+        self._token: Token[tuple[_Running, ...]] | None = None
+
+    async def __aenter__(self) -> None:
+        await self._limit.__aenter__()
+        self._token = _TIMEOUTS.set((*_TIMEOUTS.get(), (asyncio.current_task(), self._limit)))
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._token is not None:
+            _TIMEOUTS.reset(self._token)
+        await self._limit.__aexit__(kind, error, traceback)
 
 
 @contextlib.contextmanager

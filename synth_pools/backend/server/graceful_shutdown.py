@@ -12,6 +12,7 @@ import json
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..domain import clock
+from .plain_cycle import WHOLE_RESPONSE
 
 
 class GracefulShutdown:
@@ -71,7 +72,9 @@ class _OpenRequest:
         self._finished = False
 
     async def send(self, message: Message) -> None:
-        if message["type"] == "http.response.start":
+        if message["type"] == WHOLE_RESPONSE:
+            self._started = self._finished = True
+        elif message["type"] == "http.response.start":
             self._started = True
             headers = dict(message.get("headers", ()))
             self.is_stream = headers.get(b"content-type", b"").startswith(b"text/event-stream")

@@ -27,7 +27,7 @@ from uvicorn.server import ServerState
 from ..domain import clock
 from ..limits import Limits
 from .open_files import most_files
-from .plain_cycle import PlainCycle
+from .plain_cycle import WHOLE_RESPONSE, HeadWithBody, PlainCycle
 from .simple_heads import PlainRequest, read_request
 
 # What clients do wrong is theirs to know, as often as they like to do it; our own failures are not.
@@ -40,7 +40,6 @@ _LONGEST_SWEEP = 1.0
 # What waits for something is told so long after its client has ended its side that this has left:
 # whoever has looks the same until something is sent.
 _LEFT_SECONDS = 0.25
-_EVENT_STREAM = b"\r\ncontent-type: text/event-stream"
 _INT = struct.Struct("i")
 _NOTHING = (b"", False)
 
@@ -60,6 +59,7 @@ class LimitedConfig(uvicorn.Config):
         super().__init__(
             app, http=Connection, h11_max_incomplete_event_size=limits.max_header_bytes, **options
         )
+        self.plain_app = app
         self.limits = limits
         files = most_files()
         self.most_connections = min(
@@ -151,7 +151,7 @@ class Connection(H11Protocol):
         self.cycle = PlainCycle(
             scope=scope,
             conn=self.conn,
-            transport=self.transport,
+            transport=HeadWithBody(self.transport, self.loop),  # type: ignore[arg-type]
             flow=self.flow,
             logger=self.logger,
             access_logger=self.access_logger,
@@ -163,7 +163,8 @@ class Connection(H11Protocol):
         self.cycle.body += body
         self.cycle.more_body = False
         self.cycle.message_event.set()
-        app: Any = self.app
+        # Without uvicorn's own, which looks for what a proxy says.
+        app: Any = self.app if head.is_forwarded else self._limited.plain_app
         task = self.loop.create_task(self.cycle.run_asgi(app))
         task.add_done_callback(self.tasks.discard)
         self.tasks.add(task)
@@ -171,11 +172,16 @@ class Connection(H11Protocol):
 
     def _begin(self) -> None:
         self._waiting_since = None
-        scope = cast("dict[str, Any]", self.cycle.scope)
-        scope["extensions"] = {ABORT: self.transport.abort}
-        if self.cycle.transport is self.transport:
-            self.cycle.transport = _HeadWithBody(self.transport, self.loop)  # type: ignore[assignment]
-            self.cycle.receive = _Receiving(self, self.cycle)  # type: ignore[method-assign]
+        cycle = self.cycle
+        scope = cast("dict[str, Any]", cycle.scope)
+        scope["extensions"] = extensions = {ABORT: self.transport.abort}
+        if isinstance(cycle, PlainCycle):
+            extensions[WHOLE_RESPONSE] = None
+        elif cycle.transport is self.transport:
+            cycle.transport = HeadWithBody(self.transport, self.loop)  # type: ignore[assignment]
+        else:
+            return
+        cycle.receive = Receiving(self, cycle)  # type: ignore[method-assign]
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """Keep the connection of a client that has sent all and waits for its answer."""
@@ -237,7 +243,7 @@ class Connection(H11Protocol):
             return False
         # That its reader ends its side is the only sign that it has left, and others wait for its
         # place.
-        return not (isinstance(cycle.transport, _HeadWithBody) and cycle.transport.is_event_stream)
+        return not (isinstance(cycle.transport, HeadWithBody) and cycle.transport.is_event_stream)
 
     def send_400_response(self, msg: str) -> None:
         del msg  # uvicorn's own, in plain text
@@ -277,8 +283,10 @@ class Connection(H11Protocol):
         self.transport.close()
 
 
-class _Receiving:
+class Receiving:
     """The messages of a request; once it has been read whole, the only news is that of its end."""
+
+    __slots__ = ("_connection", "_cycle", "_is_read", "_receive")
 
     def __init__(self, connection: Connection, cycle: RequestResponseCycle) -> None:
         self._connection = connection
@@ -297,44 +305,19 @@ class _Receiving:
         self._connection.transport.close()
         return {"type": "http.disconnect"}
 
+    def take_whole(self) -> bytes | None:
+        """Return the body of a request that has come whole, once; None where it has not."""
+        cycle = self._cycle
+        if self._is_read or cycle.more_body or cycle.disconnected or cycle.response_started:
+            return None
+        self._is_read = True
+        cycle.flow.resume_reading()
+        cycle.message_event.clear()
+        body, cycle.body = bytes(cycle.body), bytearray()
+        return body
+
     def _is_over(self) -> bool:
         return self._is_read and self._connection.has_left()
-
-
-class _HeadWithBody:
-    """A transport that sends a response's head together with the body that comes at once.
-
-    Each by itself is a call of the system here, and wakes the client once more.
-    """
-
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
-        self._transport = transport
-        self._loop = loop
-        self._head: bytes | None = None
-        self.is_event_stream = False
-
-    def write(self, data: bytes) -> None:
-        if self._head is None:
-            self._head = data
-            self.is_event_stream = _EVENT_STREAM in data
-            self._loop.call_soon(self._flush)
-        elif self._head:
-            self._transport.write(self._head + data)
-            self._head = b""
-        else:
-            self._transport.write(data)
-
-    def close(self) -> None:
-        self._flush()
-        self._transport.close()
-
-    def is_closing(self) -> bool:
-        return self._transport.is_closing()
-
-    def _flush(self) -> None:
-        if self._head:
-            self._transport.write(self._head)
-            self._head = b""
 
 
 async def sweep(server: uvicorn.Server, limits: Limits) -> None:

@@ -16,6 +16,8 @@ _RESPONSE = re.compile(rb"HTTP/1\.1 ([2-5][0-9]{2}) [\t -~]*+\r\n(?=(" + _FIELDS
 
 # Where one of these is given, how long the body is or what follows it is for h11 to say.
 _NOT_SIMPLE = frozenset({b"transfer-encoding", b"expect", b"upgrade", b"content-encoding"})
+_OF_FRAMING = _NOT_SIMPLE | {b"connection", b"content-length", b"host"}
+_FORWARDED = b"x-forwarded-"
 _WITHOUT_BODY = frozenset({204, 304})
 _MOST_DIGITS = 15
 
@@ -31,6 +33,7 @@ class PlainRequest(NamedTuple):
         fields: The headers, their names in lower case.
         body_bytes: The length of its body.
         end: Where its body begins.
+        is_forwarded: Whether a proxy says in it for whom.
     """
 
     method: bytes
@@ -38,6 +41,7 @@ class PlainRequest(NamedTuple):
     fields: list[Field]
     body_bytes: int
     end: int
+    is_forwarded: bool
 
 
 class PlainResponse(NamedTuple):
@@ -67,11 +71,13 @@ def read_request(data: bytes) -> PlainRequest | None:
     if found is None:
         return None
     method, target, fields_text = found.groups()
-    fields = _read_fields(fields_text)
-    framing = _Framing.of(fields)
+    framing = _read_fields(fields_text)
     if framing is None or framing.hosts != 1 or method == b"CONNECT":
         return None
-    return PlainRequest(method, target, fields, framing.body_bytes or 0, found.end(3))
+    is_forwarded = _FORWARDED in fields_text.lower()
+    return PlainRequest(
+        method, target, framing.fields, framing.body_bytes or 0, found.end(3), is_forwarded
+    )
 
 
 def read_response(data: bytes) -> PlainResponse | None:
@@ -87,36 +93,35 @@ def read_response(data: bytes) -> PlainResponse | None:
     if found is None:
         return None
     status = int(found[1])
-    framing = _Framing.of(_read_fields(found[2]))
+    framing = _read_fields(found[2])
     if framing is None or framing.body_bytes is None or status in _WITHOUT_BODY:
         return None
     return PlainResponse(status, framing.body_bytes, found.end(2))
 
 
 class _Framing(NamedTuple):
+    fields: list[Field]
     hosts: int
     body_bytes: int | None
 
-    @classmethod
-    def of(cls, fields: list[Field]) -> _Framing | None:
-        """Return what the headers say of the body; None where they are for h11 to read."""
-        hosts, body_bytes = 0, None
-        for name, value in fields:
-            if name == b"host":
-                hosts += 1
-            elif name == b"content-length":
-                if body_bytes is not None or not value.isdigit() or len(value) > _MOST_DIGITS:
-                    return None
-                body_bytes = int(value)
-            elif name in _NOT_SIMPLE or (name == b"connection" and value != b"keep-alive"):
-                return None
-        return cls(hosts, body_bytes)
 
-
-def _read_fields(text: bytes) -> list[Field]:
-    fields = []
+def _read_fields(text: bytes) -> _Framing | None:
+    """Return the headers and what they say of the body; None where they are for h11 to read."""
+    fields: list[Field] = []
+    hosts, body_bytes = 0, None
     # The last two lines are empty.
     for line in text.split(b"\r\n")[:-2]:
-        name, _, value = line.partition(b":")
-        fields.append((name.lower(), value.strip(b" \t")))
-    return fields
+        written, _, value = line.partition(b":")
+        name, value = written.lower(), value.strip(b" \t")
+        fields.append((name, value))
+        if name not in _OF_FRAMING:
+            continue
+        if name == b"host":
+            hosts += 1
+        elif name == b"content-length":
+            if body_bytes is not None or not value.isdigit() or len(value) > _MOST_DIGITS:
+                return None
+            body_bytes = int(value)
+        elif name != b"connection" or value != b"keep-alive":
+            return None
+    return _Framing(fields, hosts, body_bytes)

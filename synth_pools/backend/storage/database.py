@@ -119,13 +119,28 @@ class StorageError(ApiError):
 
 
 class _Job:
-    __slots__ = ("callbacks", "error", "future", "is_inline", "request_id", "result", "work")
+    __slots__ = (
+        "callbacks",
+        "error",
+        "future",
+        "is_inline",
+        "request_id",
+        "result",
+        "settled",
+        "work",
+    )
 
     def __init__(
-        self, work: Callable[[Transaction], Any], future: asyncio.Future[Any], *, is_inline: bool
+        self,
+        work: Callable[[Transaction], Any],
+        future: asyncio.Future[Any],
+        settled: Callable[[], None] | None,
+        *,
+        is_inline: bool,
     ) -> None:
         self.work = work
         self.future = future
+        self.settled = settled
         self.is_inline = is_inline
         self.request_id = REQUEST_ID.get()
         self.callbacks: list[Callable[[], None]] = []
@@ -270,16 +285,13 @@ class Database:
             StorageError: The disk does not take it.
             DatabaseClosedError: The database is closed.
         """
-        future = self._loop.create_future()
         if self._closed:
-            future.set_exception(DatabaseClosedError("the backend is stopping"))
-        else:
-            self._waiting.append(_Job(work, future, is_inline=inline))
-            self._begin_soon()
-        if settled is not None:
-            future.add_done_callback(lambda _: settled())
-            # Not done with nothing known where whoever waits is cancelled.
-            future = asyncio.shield(future)
+            if settled is not None:
+                settled()
+            raise DatabaseClosedError("the backend is stopping")
+        future = self._loop.create_future()
+        self._waiting.append(_Job(work, future, settled, is_inline=inline))
+        self._begin_soon()
         result: _T = await future
         return result
 
@@ -409,11 +421,10 @@ class Database:
             self._begin_soon()
         for job in jobs:
             while job.callbacks:
-                try:
-                    # Emptied: what refers to a transaction is free at once, without the collector.
-                    job.callbacks.pop(0)()
-                except Exception:  # noqa: BLE001 - the others must hear of their commit too
-                    _log.exception("a callback after a commit failed")
+                # Emptied: what refers to a transaction is free at once, without the collector.
+                _call(job.callbacks.pop(0))
+            if job.settled is not None:
+                _call(job.settled)
             error = self._explained(job.error) if job.error is not None else None
             if job.future.done():
                 continue
@@ -432,6 +443,13 @@ class Database:
             self._complained = clock.monotonic()
             _log.error("the database cannot be used: %s", error)
         return StorageError(error)
+
+
+def _call(callback: Callable[[], None]) -> None:
+    try:
+        callback()
+    except Exception:  # noqa: BLE001 - the others must hear of their commit too
+        _log.exception("a callback after a commit failed")
 
 
 def remove_draft(data_dir: Path) -> None:
