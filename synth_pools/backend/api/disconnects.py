@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from starlette.types import Receive
 
-_T = TypeVar("_T")
+from ..server.protocol import Receiving
 
-# Most work is done by then, and a task that watches costs as much as a good part of it.
-_UNWATCHED_SECONDS = 0.05
+_T = TypeVar("_T")
 
 
 class ClientDisconnectedError(Exception):
@@ -35,20 +34,14 @@ async def unless_disconnected(receive: Receive, work: Coroutine[Any, Any, _T]) -
     here = asyncio.current_task()
     assert here is not None  # noqa: S101 - a coroutine of asyncio always runs in one
     left = False
-    watching: asyncio.Task[None] | None = None
 
-    def leave(ended: asyncio.Task[None]) -> None:
+    def leave() -> None:
         nonlocal left
-        if not ended.cancelled():
-            left = True
-            here.cancel()
+        left = True
+        here.cancel()
 
-    def watch() -> None:
-        nonlocal watching
-        watching = asyncio.create_task(_disconnect(receive))
-        watching.add_done_callback(leave)
-
-    beginning = asyncio.get_running_loop().call_later(_UNWATCHED_SECONDS, watch)
+    watch = receive.watch if isinstance(receive, Receiving) else _Watch(receive)
+    watch(leave)
     try:
         return await work
     except asyncio.CancelledError:
@@ -56,12 +49,23 @@ async def unless_disconnected(receive: Receive, work: Coroutine[Any, Any, _T]) -
             raise ClientDisconnectedError from None
         raise
     finally:
-        beginning.cancel()
-        if watching is not None:
-            watching.remove_done_callback(leave)
-            watching.cancel()
+        watch(None)
 
 
-async def _disconnect(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
+class _Watch:
+    """Watch over a client of another server than ours."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._task: asyncio.Task[None] | None = None
+
+    def __call__(self, on_end: Callable[[], None] | None) -> None:
+        if on_end is not None:
+            self._task = asyncio.create_task(self._wait(on_end))
+        elif self._task is not None:
+            self._task.cancel()
+
+    async def _wait(self, on_end: Callable[[], None]) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        on_end()

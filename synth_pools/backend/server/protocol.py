@@ -14,6 +14,7 @@ import logging
 import struct
 import sys
 import termios
+from collections.abc import Callable
 from typing import Any, cast
 from urllib.parse import unquote
 
@@ -174,7 +175,8 @@ class Connection(H11Protocol):
         self._waiting_since = None
         cycle = self.cycle
         scope = cast("dict[str, Any]", cycle.scope)
-        scope["extensions"] = extensions = {ABORT: self.transport.abort}
+        extensions: dict[str, Any] = {ABORT: self.transport.abort}
+        scope["extensions"] = extensions
         if isinstance(cycle, PlainCycle):
             extensions[WHOLE_RESPONSE] = None
         elif cycle.transport is self.transport:
@@ -195,6 +197,7 @@ class Connection(H11Protocol):
         if self._half_closed is not None:
             self._half_closed.cancel()
         super().connection_lost(exc)
+        self._tell_end()
 
     def on_response_complete(self) -> None:
         self._waiting_since = self.loop.time()
@@ -235,6 +238,12 @@ class Connection(H11Protocol):
     def _leave(self) -> None:
         self._has_left = True
         self.cycle.message_event.set()
+        self._tell_end()
+
+    def _tell_end(self) -> None:
+        receiving = None if self.cycle is None else self.cycle.receive
+        if isinstance(receiving, Receiving):
+            receiving.tell_end()
 
     def _is_answering(self) -> bool:
         """Tell whether a request that has come whole is being answered, by what has an end."""
@@ -286,13 +295,14 @@ class Connection(H11Protocol):
 class Receiving:
     """The messages of a request; once it has been read whole, the only news is that of its end."""
 
-    __slots__ = ("_connection", "_cycle", "_is_read", "_receive")
+    __slots__ = ("_connection", "_cycle", "_is_read", "_on_end", "_receive")
 
     def __init__(self, connection: Connection, cycle: RequestResponseCycle) -> None:
         self._connection = connection
         self._cycle = cycle
         self._receive = cycle.receive
         self._is_read = False
+        self._on_end: Callable[[], None] | None = None
 
     async def __call__(self) -> ASGIReceiveEvent:
         if not self._is_over():
@@ -300,9 +310,7 @@ class Receiving:
             if not self._is_over():
                 self._is_read = not message.get("more_body", False)
                 return message
-        # Whoever is told answers no more.
-        self._cycle.disconnected = True
-        self._connection.transport.close()
+        self._end()
         return {"type": "http.disconnect"}
 
     def take_whole(self) -> bytes | None:
@@ -316,8 +324,31 @@ class Receiving:
         body, cycle.body = bytes(cycle.body), bytearray()
         return body
 
+    def watch(self, on_end: Callable[[], None] | None) -> None:
+        """Have it called once if the client disconnects, or nothing any more (None).
+
+        Costs nothing, unlike a task that waits for the message which says so.
+        """
+        self._on_end = on_end
+        if on_end is not None:
+            self._cycle.flow.resume_reading()
+            if self._cycle.disconnected or self._is_over():
+                self._connection.loop.call_soon(self.tell_end)
+
+    def tell_end(self) -> None:
+        """Tell whoever watches that the client has disconnected, if it has."""
+        if self._on_end is not None and (self._cycle.disconnected or self._is_over()):
+            on_end, self._on_end = self._on_end, None
+            self._end()
+            on_end()
+
     def _is_over(self) -> bool:
         return self._is_read and self._connection.has_left()
+
+    def _end(self) -> None:
+        # Whoever is told answers no more.
+        self._cycle.disconnected = True
+        self._connection.transport.close()
 
 
 async def sweep(server: uvicorn.Server, limits: Limits) -> None:
