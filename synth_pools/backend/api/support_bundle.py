@@ -30,7 +30,8 @@ from ..storage import events
 from ..storage.database import Row
 from ..storage.events import Event
 from ..storage.pools import find_pool, find_task, size_of_pool, task_document, task_documents
-from ..storage.rollouts import find_head, find_rollout, rollout_document, size_of, usage_document
+from ..storage.rollout_documents import rollout_document, usage_document
+from ..storage.rollouts import find_head, find_rollout, size_of
 from ..storage.schema import SQLITE_VERSION, VERSION
 from .messages import Request
 

@@ -61,9 +61,7 @@ def loads(raw: bytes, max_depth: int = MAX_DEPTH, most_values: int = sys.maxsize
     if text.startswith("\ufeff"):
         raise BrokenJsonError("it begins with a byte order mark (BOM)")
     spelling = raw.translate(_SPELLING)
-    may_be_too_large = (
-        _ZEROS in spelling or _EXPONENT in spelling or _SIGNED_EXPONENT in spelling
-    )
+    may_be_too_large = _ZEROS in spelling or _EXPONENT in spelling or _SIGNED_EXPONENT in spelling
     try:
         return (_CHECKING_FLOATS if may_be_too_large else _DECODER).decode(text)
     except RecursionError:

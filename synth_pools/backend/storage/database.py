@@ -9,16 +9,29 @@ import queue
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import TypeVar
 
 from ..domain import clock
 from ..domain.errors import ApiError
-from ..domain.state_changes import REQUEST_ID, PoolChange, RolloutChange
 from .private_files import keep_private
+from .queue_counts import QueueCounts
 from .schema import prepare, read_version
+from .transactions import Batch, CommitObserver, Executes, Job, Transaction
+
+__all__ = [
+    "CommitObserver",
+    "Connection",
+    "Database",
+    "DatabaseClosedError",
+    "DatabaseError",
+    "Executes",
+    "Row",
+    "StorageError",
+    "Transaction",
+]
 
 FILE_NAME = "synth-pools.sqlite3"
 # Of a compaction that is under way, or was killed.
@@ -58,48 +71,6 @@ _OUTAGES = frozenset(
 )
 
 
-class CommitObserver(Protocol):
-    """Told of everything that is written."""
-
-    def committed(self, writes: int, seconds: float, *, failed: bool) -> None:
-        """Count a transaction; called in the writer's thread."""
-
-    def changed(self, change: PoolChange | RolloutChange, request_id: str | None) -> None:
-        """Count a change of state; called in the event loop, once it is on disk."""
-
-
-class Executes(Protocol):
-    """Connection or transaction, either of which can be asked."""
-
-    def execute(self, sql: str, parameters: Sequence[Any] = ..., /) -> sqlite3.Cursor:
-        """Run one statement."""
-        ...
-
-
-class Transaction:
-    """View of the database that a write has, with what is to happen once it is on disk."""
-
-    __slots__ = ("_callbacks", "_observer", "_request_id", "execute", "executemany")
-
-    def __init__(
-        self, connection: sqlite3.Connection, job: _Job, observer: CommitObserver | None
-    ) -> None:
-        self.execute = connection.execute
-        self.executemany = connection.executemany
-        self._callbacks = job.callbacks
-        self._request_id = job.request_id
-        self._observer = observer
-
-    def changed(self, change: PoolChange | RolloutChange) -> None:
-        """Tell the observer of a change of state, and which request asked for it."""
-        if self._observer is not None:
-            self.after_commit(partial(self._observer.changed, change, self._request_id))
-
-    def after_commit(self, callback: Callable[[], None]) -> None:
-        """Call this in the event loop after the commit, also if nobody waits for it any more."""
-        self._callbacks.append(callback)
-
-
 class DatabaseClosedError(RuntimeError):
     """A write came after the database was closed; nothing was written."""
 
@@ -118,58 +89,6 @@ class StorageError(ApiError):
         self.cause = cause
 
 
-class _Job:
-    __slots__ = (
-        "callbacks",
-        "error",
-        "future",
-        "is_inline",
-        "request_id",
-        "result",
-        "settled",
-        "work",
-    )
-
-    def __init__(
-        self,
-        work: Callable[[Transaction], Any],
-        future: asyncio.Future[Any],
-        settled: Callable[[], None] | None,
-        *,
-        is_inline: bool,
-    ) -> None:
-        self.work = work
-        self.future = future
-        self.settled = settled
-        self.is_inline = is_inline
-        self.request_id = REQUEST_ID.get()
-        self.callbacks: list[Callable[[], None]] = []
-        self.result: Any = None
-        self.error: Exception | None = None
-
-    def reset(self) -> None:
-        """Forget what a former try came to."""
-        self.callbacks.clear()
-        self.result = self.error = None
-
-    def fail(self, error: Exception) -> None:
-        """Note the first error, and call nothing after the commit."""
-        self.callbacks.clear()
-        self.error = self.error or error
-
-
-class _Batch:
-    """Jobs that share a transaction, and their progress."""
-
-    __slots__ = ("begun", "jobs", "worked")
-
-    def __init__(self, jobs: list[_Job]) -> None:
-        self.jobs = jobs
-        self.begun = clock.monotonic()
-        # Whether all of them left it whole; None as long as nothing is done.
-        self.worked: bool | None = None
-
-
 class Database:
     """Database of one data directory, opened and used in one event loop.
 
@@ -184,10 +103,10 @@ class Database:
         self._path = path = data_dir / FILE_NAME
         self._observer = observer
         self._loop = asyncio.get_running_loop()
-        self._batches: queue.SimpleQueue[_Batch | None] = queue.SimpleQueue()
-        self._waiting: deque[_Job] = deque()
+        self._batches: queue.SimpleQueue[Batch | None] = queue.SimpleQueue()
+        self._waiting: deque[Job] = deque()
         # What the thread has; the writing connection is its alone meanwhile.
-        self._in_hand: _Batch | None = None
+        self._in_hand: Batch | None = None
         self._is_to_begin = False
         self._closed = False
         self._complained = 0.0
@@ -207,6 +126,7 @@ class Database:
             self._writer.execute("PRAGMA synchronous = FULL")
             self._writer.execute(f"PRAGMA journal_size_limit = {_LOG_BYTES:d}")
             prepare(self._writer)
+            self._counts = QueueCounts(self._writer)
             self._reader = undo.enter_context(contextlib.closing(_connect(path)))
             self._reader.execute("PRAGMA query_only = ON")
             self._thread = threading.Thread(target=self._run, name="synth-pools-store", daemon=True)
@@ -290,7 +210,7 @@ class Database:
                 settled()
             raise DatabaseClosedError("the backend is stopping")
         future = self._loop.create_future()
-        self._waiting.append(_Job(work, future, settled, is_inline=inline))
+        self._waiting.append(Job(work, future, settled, is_inline=inline))
         self._begin_soon()
         result: _T = await future
         return result
@@ -336,7 +256,7 @@ class Database:
                 self._batches.put(None)
             return
         size = min(_BATCH, len(self._waiting))
-        batch = self._in_hand = _Batch([self._waiting.popleft() for _ in range(size)])
+        batch = self._in_hand = Batch([self._waiting.popleft() for _ in range(size)])
         if all(job.is_inline for job in batch.jobs):
             # Where that is not possible just now, the thread tries with more patience.
             with contextlib.suppress(sqlite3.Error):
@@ -357,14 +277,14 @@ class Database:
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(callback)
 
-    def _commit(self, batch: _Batch) -> None:
+    def _commit(self, batch: Batch) -> None:
         if not self._commit_together(batch) and len(batch.jobs) > 1:
             # One that fails, or is too large for the disk, must not take those with it that do not.
             for job in batch.jobs:
                 job.reset()
-                self._commit_together(_Batch([job]))
+                self._commit_together(Batch([job]))
 
-    def _commit_together(self, batch: _Batch) -> bool:
+    def _commit_together(self, batch: Batch) -> bool:
         """Commit a batch; False where it has to be done job by job."""
         connection, jobs = self._writer, batch.jobs
         failed = False
@@ -377,6 +297,8 @@ class Database:
                 self._begin_transaction(_PATIENCE)
                 batch.worked = self._work(jobs)
             connection.execute("COMMIT" if batch.worked else "ROLLBACK")
+            if batch.worked:
+                self._counts.keep()
         except sqlite3.Error as error:
             failed = True
             with contextlib.suppress(sqlite3.Error):
@@ -393,17 +315,21 @@ class Database:
         if patience != self._patience:
             self._writer.execute(patience)
             self._patience = patience
+        # Of one that was rolled back, by whomever.
+        self._counts.take_back()
         self._writer.execute("BEGIN IMMEDIATE")
 
-    def _work(self, jobs: list[_Job]) -> bool:
+    def _work(self, jobs: list[Job]) -> bool:
         """Run jobs up to one that fails and has changed something; False where one did."""
         connection = self._writer
         for job in jobs:
-            changes = connection.total_changes
+            changes, counted = connection.total_changes, self._counts.mark()
             try:
                 job.result = job.work(Transaction(connection, job, self._observer))
             except Exception as error:  # noqa: BLE001 - raised again where it is awaited
                 job.fail(error)
+                # A statement that fails changes nothing, though it may have begun to count.
+                self._counts.take_back(counted)
                 if connection.in_transaction and connection.total_changes != changes:
                     return False
             if not connection.in_transaction:
@@ -415,7 +341,7 @@ class Database:
                 )
         return True
 
-    def _deliver(self, jobs: list[_Job]) -> None:
+    def _deliver(self, jobs: list[Job]) -> None:
         self._in_hand = None
         if self._waiting or self._closed:
             self._begin_soon()

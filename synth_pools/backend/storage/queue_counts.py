@@ -1,8 +1,8 @@
-"""Numbers of rollouts that wait and that run, kept beside the writer.
+"""Counts of the rollouts that wait and that run, kept in memory beside the writer.
 
-They are rows of a table in memory that triggers of the writing connection change together with the
-rollouts: what is rolled back is not counted, and a transaction sees what it has done itself. So an
-admission costs the same whatever waits already.
+Triggers of the writing connection tell of each change of a rollout's row, whoever makes it, and a
+transaction sees what it has done itself. So an admission costs the same whatever waits already.
+What a transaction has counted is taken back where it is not committed.
 """
 
 from __future__ import annotations
@@ -21,29 +21,15 @@ class _Executes(Protocol):
 # The pool that stands for all of them; no pool has this id.
 _ALL = ""
 
-_TABLE = """
-CREATE TEMP TABLE queue_counts (
-    pool_id TEXT NOT NULL,
-    status TEXT NOT NULL,
-    number INTEGER NOT NULL,
-    PRIMARY KEY (pool_id, status)
-) WITHOUT ROWID
-"""
 _FILL = """
-INSERT INTO queue_counts
-    SELECT pool_id, status, COUNT(*) FROM main.rollouts
-        WHERE status IN ('queued', 'running') GROUP BY pool_id, status
-    UNION ALL
-    SELECT '', status, COUNT(*) FROM main.rollouts
-        WHERE status IN ('queued', 'running') GROUP BY status
+SELECT pool_id, status, COUNT(*) FROM main.rollouts
+    WHERE status IN ('queued', 'running') GROUP BY pool_id, status
 """
 _COUNT = """
 CREATE TEMP TRIGGER queue_counts_{name} AFTER {event} ON main.rollouts
 WHEN {row}.status IN ('queued', 'running'){condition}
 BEGIN
-    INSERT INTO queue_counts
-        VALUES ({row}.pool_id, {row}.status, {step}), ('', {row}.status, {step})
-        ON CONFLICT DO UPDATE SET number = number + ({step});
+    SELECT count_unfinished({row}.pool_id, {row}.status, {step});
 END
 """
 _CHANGED = " AND OLD.status IS NOT NEW.status"
@@ -54,20 +40,60 @@ _TRIGGERS = (
     ("leave", "UPDATE OF status", "OLD", _CHANGED, -1),
 )
 
-# Per pool, for a statement that has a table `pools`.
-LOAD_OF_POOL = "(SELECT COALESCE(SUM(number), 0) FROM queue_counts WHERE pool_id = pools.id)"
+# Per pool, for a statement of the writing connection that has a table `pools`.
+LOAD_OF_POOL = "(number_unfinished(pools.id, 'queued') + number_unfinished(pools.id, 'running'))"
 
 
-def install(connection: sqlite3.Connection) -> None:
-    """Count what is there, and from then on what this connection writes; harmless twice."""
-    if connection.execute("SELECT 1 FROM sqlite_temp_master").fetchone():
-        return
-    connection.execute(_TABLE)
-    connection.execute(_FILL)
-    for name, event, row, condition, step in _TRIGGERS:
-        connection.execute(
-            _COUNT.format(name=name, event=event, row=row, condition=condition, step=step)
-        )
+class QueueCounts:
+    """Counts of one writing connection, which is used by one thread at a time.
+
+    Args:
+        connection: What is written from now on is counted together with what is there.
+    """
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._numbers: dict[tuple[str, str], int] = {}
+        # What the current transaction has counted.
+        self._steps: list[tuple[str, str, int]] = []
+        for pool_id, status, number in connection.execute(_FILL):
+            self._add(pool_id, status, number)
+        connection.create_function("count_unfinished", 3, self._count)
+        connection.create_function("number_unfinished", 2, self._number)
+        for name, event, row, condition, step in _TRIGGERS:
+            connection.execute(
+                _COUNT.format(name=name, event=event, row=row, condition=condition, step=step)
+            )
+
+    def mark(self) -> int:
+        """Return a mark of what the current transaction has counted so far."""
+        return len(self._steps)
+
+    def keep(self) -> None:
+        """Keep what was counted, which is committed."""
+        self._steps.clear()
+
+    def take_back(self, mark: int = 0) -> None:
+        """Take back what was counted since a mark, or in all of the transaction."""
+        while len(self._steps) > mark:
+            pool_id, status, step = self._steps.pop()
+            self._add(pool_id, status, -step)
+
+    def _count(self, pool_id: str, status: str, step: int) -> None:
+        self._steps.append((pool_id, status, step))
+        self._add(pool_id, status, step)
+
+    def _number(self, pool_id: str, status: str) -> int:
+        return self._numbers.get((pool_id, status), 0)
+
+    def _add(self, pool_id: str, status: str, step: int) -> None:
+        numbers = self._numbers
+        for place in ((pool_id, status), (_ALL, status)):
+            number = numbers.get(place, 0) + step
+            if number:
+                numbers[place] = number
+            else:
+                # Pools come and go.
+                del numbers[place]
 
 
 def number_of(tx: _Executes, status: Unfinished, pool_id: str | None) -> int:
@@ -78,8 +104,5 @@ def number_of(tx: _Executes, status: Unfinished, pool_id: str | None) -> int:
         status: The state.
         pool_id: The pool.
     """
-    row = tx.execute(
-        "SELECT number FROM queue_counts WHERE pool_id = ? AND status = ?",
-        (_ALL if pool_id is None else pool_id, status),
-    ).fetchone()
-    return 0 if row is None else int(row[0])
+    place = (_ALL if pool_id is None else pool_id, status)
+    return int(tx.execute("SELECT number_unfinished(?, ?)", place).fetchone()[0])

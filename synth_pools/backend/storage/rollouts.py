@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,7 +23,7 @@ from . import artifacts as artifact_rows
 from . import events
 from .content_store import Content
 from .database import Executes, Transaction
-from .events import Event
+from .rollout_documents import rollout_document
 from .schema import byte_length
 
 STATES = ("queued", "running", "completed", "failed", "cancelled")
@@ -150,12 +150,13 @@ def insert_rollout(
 ) -> sqlite3.Row:
     """Store a new rollout, queued."""
     rollout_id, moment = clock.new_id("rollout"), now()
-    rollout: sqlite3.Row = tx.execute(
+    seq = tx.execute(
         "INSERT INTO rollouts (id, pool_id, task_id, status, mode, request, trace_correlation_id,"
         " replay_of, created_at, updated_at, last_sequence)"
-        " VALUES (?, ?, ?, 'queued', ?, ?, ?, ?, ?, ?, 1) RETURNING *",
+        " VALUES (?, ?, ?, 'queued', ?, ?, ?, ?, ?, ?, 1)",
         (rollout_id, pool_id, task_id, *_words(request), replay_of, moment, moment),
-    ).fetchone()
+    ).lastrowid
+    rollout = _row(tx, seq)
     events.insert(tx, rollout["seq"], 1, events.QUEUED, moment, _QUEUED)
     tx.changed(_change_of(rollout, "queued", moment))
     return rollout
@@ -170,14 +171,14 @@ def insert_started(
         The rollout as it was before it started: queued.
     """
     rollout_id, moment = clock.new_id("rollout"), now()
-    rollout: sqlite3.Row = tx.execute(
+    seq = tx.execute(
         "INSERT INTO rollouts (id, pool_id, task_id, status, mode, request, trace_correlation_id,"
         " created_at, started_at, updated_at, attempt, attempt_started_at, attempt_url,"
-        " last_sequence) VALUES (?, ?, ?, 'running', ?, ?, ?, ?, ?, ?, 1, ?, ?, 2)"
-        # Of two columns with a name the first is found under it.
-        " RETURNING 'queued' AS status, NULL AS started_at, *",
+        " last_sequence) VALUES (?, ?, ?, 'running', ?, ?, ?, ?, ?, ?, 1, ?, ?, 2)",
         (rollout_id, pool_id, task_id, *_words(request), moment, moment, moment, moment, url),
-    ).fetchone()
+    ).lastrowid
+    # Of two columns with a name the first is found under it.
+    rollout = _row(tx, seq, "'queued' AS status, NULL AS started_at, *")
     seq = rollout["seq"]
     events.insert(tx, seq, 1, events.QUEUED, moment, _QUEUED)
     events.insert(tx, seq, 2, events.STARTED, moment, _start_words(1, url, None))
@@ -192,12 +193,13 @@ def start(
     """Start an attempt: the rollout is about to be sent to this address, again after `error`."""
     moment = now()
     attempt = rollout["attempt"] + 1
-    started: sqlite3.Row = tx.execute(
+    tx.execute(
         "UPDATE rollouts SET status = 'running', started_at = COALESCE(started_at, ?),"
         " updated_at = ?, attempt = ?, attempt_started_at = ?, attempt_url = ?,"
-        " last_sequence = last_sequence + 1 WHERE seq = ? RETURNING *",
+        " last_sequence = last_sequence + 1 WHERE seq = ?",
         (moment, moment, attempt, moment, url, rollout["seq"]),
-    ).fetchone()
+    )
+    started = _row(tx, rollout["seq"])
     data = _start_words(attempt, url, error)
     events.insert(tx, rollout["seq"], started["last_sequence"], events.STARTED, moment, data)
     tx.changed(_change_of(rollout, "running", moment, attempt=attempt))
@@ -263,10 +265,10 @@ def finish(tx: Transaction, rollout_id: str, result: RolloutResult) -> sqlite3.R
     last_events = [(f"rollout.{result.status}", _last_words(result))]
     if result.reward != "null":
         last_events.insert(0, (events.REWARD, f'{{"outcome_reward":{result.reward}}}'))
-    row: sqlite3.Row | None = tx.execute(
+    changed = tx.execute(
         "UPDATE rollouts SET status = ?, result = ?, metrics = ?, reward = ?, error = ?, usage = ?,"
         " artifacts = ?, finished_at = ?, updated_at = ?, last_sequence = last_sequence + ?"
-        " WHERE id = ? AND status IN ('queued', 'running') RETURNING *",
+        " WHERE id = ? AND status IN ('queued', 'running')",
         (
             result.status,
             result.result,
@@ -280,10 +282,10 @@ def finish(tx: Transaction, rollout_id: str, result: RolloutResult) -> sqlite3.R
             len(last_events),
             rollout_id,
         ),
-    ).fetchone()
-    if row is None:
-        # It has ended; 404 where it is gone.
-        find_rollout(tx, rollout_id)
+    ).rowcount
+    # 404 where it is gone.
+    row = find_rollout(tx, rollout_id)
+    if not changed:
         return None
     if result.content_rows:
         artifact_rows.insert(tx, row["seq"], result.content_rows)
@@ -297,11 +299,12 @@ def finish(tx: Transaction, rollout_id: str, result: RolloutResult) -> sqlite3.R
 def cancel(tx: Transaction, rollout: sqlite3.Row) -> sqlite3.Row:
     """Cancel a queued or running rollout that was looked up in this transaction, and return it."""
     moment = now()
-    row: sqlite3.Row = tx.execute(
+    tx.execute(
         "UPDATE rollouts SET status = 'cancelled', finished_at = ?, updated_at = ?,"
-        " last_sequence = last_sequence + 1 WHERE seq = ? RETURNING *",
+        " last_sequence = last_sequence + 1 WHERE seq = ?",
         (moment, moment, rollout["seq"]),
-    ).fetchone()
+    )
+    row = _row(tx, rollout["seq"])
     sequence = row["last_sequence"]
     events.insert(tx, row["seq"], sequence, events.CANCELLED, moment, '{"status":"cancelled"}')
     tx.changed(_change_of(row, "cancelled", moment))
@@ -347,57 +350,13 @@ def delete_finished(
     return len(seqs), artifact_rows.forget_of_rollouts(tx, seqs)
 
 
-def rollout_document(row: sqlite3.Row | Mapping[str, Any]) -> str:
-    """Return the rollout as JSON text, put together from texts: nothing is parsed again."""
-    return (
-        f'{{"id":"{row["id"]}","rollout_id":"{row["id"]}","pool_id":"{row["pool_id"]}",'
-        f'"task_id":{_text(row["task_id"])},"status":"{row["status"]}","state":"{row["status"]}",'
-        f'"mode":"{row["mode"]}","request":{row["request"]},"result":{row["result"]},'
-        f'"metrics":{row["metrics"]},"score":{row["reward"]},"error":{row["error"]},'
-        f'"trace_correlation_id":{row["trace_correlation_id"]},'
-        f'"replay_of":{_text(row["replay_of"])},'
-        f'"created_at":"{row["created_at"]}","started_at":{_text(row["started_at"])},'
-        f'"finished_at":{_text(row["finished_at"])},"updated_at":"{row["updated_at"]}"}}'
-    )
-
-
-def summary_document(row: sqlite3.Row, last_event: Event | None) -> str:
-    """Return the summary of a rollout as JSON text."""
-    started, finished = row["started_at"], row["finished_at"]
-    queue_seconds = "null" if started is None else seconds_between(row["created_at"], started)
-    run_seconds = (
-        "null" if started is None or finished is None else seconds_between(started, finished)
-    )
-    return (
-        f'{{"id":"{row["id"]}","rollout_id":"{row["id"]}","pool_id":"{row["pool_id"]}",'
-        f'"status":"{row["status"]}","state":"{row["status"]}","score":{row["reward"]},'
-        f'"reward":{row["reward"]},'
-        f'"last_event":{"null" if last_event is None else last_event.envelope()},'
-        f'"timing":{{"created_at":"{row["created_at"]}","started_at":{_text(started)},'
-        f'"finished_at":{_text(finished)},"queue_seconds":{queue_seconds},'
-        f'"run_seconds":{run_seconds}}},"error":{row["error"]}}}'
-    )
-
-
-def usage_document(rollout: sqlite3.Row) -> dict[str, Any]:
-    """Return the usage of a rollout as it is answered."""
-    seconds = 0.0
-    if rollout["started_at"] is not None:
-        seconds = seconds_between(rollout["started_at"], rollout["finished_at"] or now())
-    return {
-        "id": rollout["id"],
-        "rollout_id": rollout["id"],
-        "pool_id": rollout["pool_id"],
-        "wall_time_sec": seconds,
-        "sandbox_minutes": round(seconds / 60, 6),
-        "llm_input_tokens": None,
-        "llm_output_tokens": None,
-        "bytes_uploaded": 0,
-        "bytes_downloaded": 0,
-        "cost_usd": None,
-        "provider_costs": {},
-        **json.loads(rollout["usage"]),
-    }
+def _row(tx: Transaction, seq: int | None, columns: str = "*") -> sqlite3.Row:
+    """Return a row that was just written: RETURNING costs as much as all of the statement."""
+    row: sqlite3.Row = tx.execute(
+        f"SELECT {columns} FROM rollouts WHERE seq = ?",  # noqa: S608 - of ours
+        (seq,),
+    ).fetchone()
+    return row
 
 
 def _change_of(
@@ -423,11 +382,6 @@ def _change_of(
         queue_seconds=queue_seconds,
         run_seconds=run_seconds,
     )
-
-
-def _text(value: str | None) -> str:
-    # Ids and timestamps hold nothing that JSON would have to escape.
-    return "null" if value is None else f'"{value}"'
 
 
 def _words(request: dict[str, Any]) -> tuple[str, str, str]:

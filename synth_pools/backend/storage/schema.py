@@ -6,7 +6,7 @@ import sqlite3
 
 from ..domain import clock
 from ..errors import DataDirError
-from . import event_places, queue_counts
+from . import event_places
 
 _VERSION_1 = """
 CREATE TABLE meta (
@@ -157,13 +157,12 @@ class SchemaVersionError(DataDirError):
 
 
 def prepare(connection: sqlite3.Connection) -> None:
-    """Bring a new or an older file to this version, and count what waits and what happened in it.
+    """Bring a new or an older file to this version, and count what happened in it.
 
     Raises:
         SchemaVersionError: A newer backend wrote it, or it is somebody else's.
     """
     _bring_up_to_date(connection)
-    queue_counts.install(connection)
     event_places.count_places(connection)
 
 

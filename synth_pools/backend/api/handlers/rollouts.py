@@ -19,13 +19,12 @@ from synth_pools.backend.storage import rollouts
 from synth_pools.backend.storage.database import Connection, Row
 from synth_pools.backend.storage.idempotency import BatchKey, IdempotencyKey
 from synth_pools.backend.storage.pools import find_pool
-from synth_pools.backend.storage.rollouts import (
-    FINAL,
-    find_head,
-    find_rollout,
+from synth_pools.backend.storage.rollout_documents import (
     rollout_document,
+    summary_document,
     usage_document,
 )
+from synth_pools.backend.storage.rollouts import FINAL, find_head, find_rollout
 
 from ..disconnects import unless_disconnected
 from ..messages import Request, Response, json_response, json_text_response
@@ -114,7 +113,7 @@ async def get_rollout_usage(request: Request) -> Response:
 async def get_rollout_summary(request: Request) -> Response:
     with reading_rollout(request) as (db, rollout):
         last_event = stored_events.read_last(db, rollout)
-    return json_text_response(rollouts.summary_document(rollout, last_event))
+    return json_text_response(summary_document(rollout, last_event))
 
 
 @contextlib.contextmanager

@@ -1,0 +1,69 @@
+"""Documents of rollouts as they are answered."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping
+from typing import Any
+
+from ..domain.clock import now, seconds_between
+from .events import Event
+
+
+def rollout_document(row: sqlite3.Row | Mapping[str, Any]) -> str:
+    """Return the rollout as JSON text, put together from texts: nothing is parsed again."""
+    return (
+        f'{{"id":"{row["id"]}","rollout_id":"{row["id"]}","pool_id":"{row["pool_id"]}",'
+        f'"task_id":{_text(row["task_id"])},"status":"{row["status"]}","state":"{row["status"]}",'
+        f'"mode":"{row["mode"]}","request":{row["request"]},"result":{row["result"]},'
+        f'"metrics":{row["metrics"]},"score":{row["reward"]},"error":{row["error"]},'
+        f'"trace_correlation_id":{row["trace_correlation_id"]},'
+        f'"replay_of":{_text(row["replay_of"])},'
+        f'"created_at":"{row["created_at"]}","started_at":{_text(row["started_at"])},'
+        f'"finished_at":{_text(row["finished_at"])},"updated_at":"{row["updated_at"]}"}}'
+    )
+
+
+def summary_document(row: sqlite3.Row, last_event: Event | None) -> str:
+    """Return the summary of a rollout as JSON text."""
+    started, finished = row["started_at"], row["finished_at"]
+    queue_seconds = "null" if started is None else seconds_between(row["created_at"], started)
+    run_seconds = (
+        "null" if started is None or finished is None else seconds_between(started, finished)
+    )
+    return (
+        f'{{"id":"{row["id"]}","rollout_id":"{row["id"]}","pool_id":"{row["pool_id"]}",'
+        f'"status":"{row["status"]}","state":"{row["status"]}","score":{row["reward"]},'
+        f'"reward":{row["reward"]},'
+        f'"last_event":{"null" if last_event is None else last_event.envelope()},'
+        f'"timing":{{"created_at":"{row["created_at"]}","started_at":{_text(started)},'
+        f'"finished_at":{_text(finished)},"queue_seconds":{queue_seconds},'
+        f'"run_seconds":{run_seconds}}},"error":{row["error"]}}}'
+    )
+
+
+def usage_document(rollout: sqlite3.Row) -> dict[str, Any]:
+    """Return the usage of a rollout as it is answered."""
+    seconds = 0.0
+    if rollout["started_at"] is not None:
+        seconds = seconds_between(rollout["started_at"], rollout["finished_at"] or now())
+    return {
+        "id": rollout["id"],
+        "rollout_id": rollout["id"],
+        "pool_id": rollout["pool_id"],
+        "wall_time_sec": seconds,
+        "sandbox_minutes": round(seconds / 60, 6),
+        "llm_input_tokens": None,
+        "llm_output_tokens": None,
+        "bytes_uploaded": 0,
+        "bytes_downloaded": 0,
+        "cost_usd": None,
+        "provider_costs": {},
+        **json.loads(rollout["usage"]),
+    }
+
+
+def _text(value: str | None) -> str:
+    # Ids and timestamps hold nothing that JSON would have to escape.
+    return "null" if value is None else f'"{value}"'
