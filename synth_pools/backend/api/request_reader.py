@@ -55,7 +55,8 @@ def check_head(scope: Scope, most_bytes: int) -> None:
     if scope["http_version"] not in _VERSIONS:
         raise bad_request("The version of HTTP is none that is spoken here.")
     size = len(scope.get("raw_path") or b"") + len(scope["query_string"])
-    size += sum(len(name) + len(value) + _BETWEEN for name, value in scope["headers"])
+    for name, value in scope["headers"]:
+        size += len(name) + len(value) + _BETWEEN
     if size > most_bytes:
         raise headers_too_large(most_bytes)
 

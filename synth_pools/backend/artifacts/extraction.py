@@ -65,6 +65,8 @@ def extract(document: dict[str, Any], limits: Limits) -> ExtractedArtifacts:
         TooMuchError: There are more artifacts, or a larger one, than the limits allow.
     """
     found = given_artifacts(document)
+    if not found:
+        return ExtractedArtifacts([], document, [])
     if len(found) > limits.max_artifacts:
         raise _too_many(len(found), limits.max_artifacts)
     paths = safe_paths(_name(item, number) for number, item in enumerate(found, 1))

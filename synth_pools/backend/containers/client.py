@@ -266,6 +266,7 @@ class HttpContainer:
         self._client = client
         self._url = url
         self._key = key
+        self._call = partial(client.call, key=key)
 
     async def probe(self, what: Probe) -> Answer:
         url = _join(self._url, f"/{what}")
@@ -332,17 +333,6 @@ class HttpContainer:
         with contextlib.suppress(TargetError):
             status, _, _ = await self._call("POST", url, b"{}", _TERMINATE_SECONDS)
             _log.debug("terminate of %s answered %d", rollout_id, status)
-
-    async def _call(
-        self,
-        method: str,
-        url: str,
-        body: bytes | None,
-        limit_seconds: float,
-        *,
-        is_long: bool = False,
-    ) -> tuple[int, bytes, Reservation | None]:
-        return await self._client.call(method, url, body, limit_seconds, self._key, is_long=is_long)
 
 
 def _failure(error: Exception, url: str, cause: str) -> TargetError:

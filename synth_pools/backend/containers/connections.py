@@ -159,6 +159,14 @@ class ContainerConnection(asyncio.Protocol):
         self._may_write = True
         self._tell()
 
+    def send_small(self, head: bytes, body: bytes | None) -> bool:
+        """Send a small request; False for a large one, of which nothing is sent."""
+        if body is not None and len(body) > _SENT_AT_ONCE:
+            return False
+        self._is_idle = False
+        self._write(head if body is None else head + body)
+        return True
+
     async def send(self, head: bytes, body: bytes) -> None:
         """Send a request, up to where an answer begins to come.
 
@@ -166,9 +174,6 @@ class ContainerConnection(asyncio.Protocol):
             OSError: The connection is lost.
         """
         self._is_idle = False
-        if len(body) <= _SENT_AT_ONCE:
-            self._write(head + body)
-            return
         self._write(head)
         for begin in range(0, len(body), _SENT_AT_ONCE):
             # An answer that comes before all is sent is one to whatever was sent.

@@ -17,7 +17,6 @@ from .answer_reader import AnswerReader, BrokenAnswerError, NoAnswerError
 from .connections import (
     ConnectionFailedError,
     ConnectionPool,
-    ContainerConnection,
     Destination,
     ShortageError,
     destination_of,
@@ -88,33 +87,32 @@ class ContainerHttp:
         destination = destination_of(url)
         head = _head(method, destination, body, headers)
         connection = self._pool.take_idle(destination.endpoint)
-        if connection is not None:
+        may_repeat = connection is not None and method == "GET"
+        while True:
+            if connection is None:
+                connection = await self._pool.connect(destination.endpoint)
+            is_last = True
             try:
-                return await self._exchange(connection, method, head, body)
+                if not connection.send_small(head, body):
+                    await connection.send(head, body or b"")
+                answer = await self._reader.read(connection, method)
+                is_last = answer.is_last
             except NoAnswerError:
-                if method != "GET":
+                if not may_repeat:
                     raise
-            # It was closed before the request came there, most probably; and who asks for
-            # something may ask twice.
-        connection = await self._pool.connect(destination.endpoint)
-        return await self._exchange(connection, method, head, body)
-
-    async def _exchange(
-        self, connection: ContainerConnection, method: str, head: bytes, body: bytes | None
-    ) -> tuple[int, bytes, Reservation | None]:
-        is_last = True
-        try:
-            await connection.send(head, body or b"")
-            answer = await self._reader.read(connection, method)
-            is_last = answer.is_last
-        except OSError as error:
-            raise BrokenAnswerError(str(error) or type(error).__name__) from None
-        finally:
-            if is_last:
-                connection.abort()
+                # It was closed before the request came there, most probably; and who asks for
+                # something may ask twice.
+                may_repeat = False
+            except OSError as error:
+                raise BrokenAnswerError(str(error) or type(error).__name__) from None
             else:
-                self._pool.give_back(connection)
-        return answer.status, answer.body, answer.reserved
+                return answer.status, answer.body, answer.reserved
+            finally:
+                if is_last:
+                    connection.abort()
+                else:
+                    self._pool.give_back(connection)
+            connection = None
 
 
 def _head(

@@ -40,7 +40,12 @@ def _contract() -> Contract:
 def _outline(value: Any, levels: int) -> Any:
     """Copy a value without what is further down than so many levels."""
     if isinstance(value, dict):
-        return {key: _outline(one, levels - 1) for key, one in value.items()} if levels else {}
+        if not levels:
+            return {}
+        return {
+            key: _outline(one, levels - 1) if isinstance(one, dict | list) else one
+            for key, one in value.items()
+        }
     if isinstance(value, list):
         return [_outline(one, levels - 1) for one in value] if levels else []
     return value

@@ -62,14 +62,17 @@ class Contract:
             else:
                 header = headers.get(parameter.name.lower())
                 sent = [] if header is None else [header]
+            if not sent and not parameter.required:
+                continue
             location: list[str | int] = [parameter.place, parameter.name]
             if len(sent) > 1:
                 faults.append(_fault(location, "is given more than once", "duplicate"))
             elif sent:
                 value = _coerce(parameter, sent[0])
-                faults.extend(self._faults(parameter.schema, value, location))
+                if not self._is_plainly_valid(parameter.schema, value):
+                    faults.extend(self._faults(parameter.schema, value, location))
                 values[parameter.name] = value
-            elif parameter.required:
+            else:
                 faults.append(_fault(location, "is required", "required"))
         if faults:
             raise invalid(faults)
@@ -77,7 +80,7 @@ class Contract:
 
     def check_body(self, operation: Operation, body: Any) -> None:
         """Raise 422 where a body does not satisfy the schema of the operation."""
-        if operation.body is not None:
+        if operation.body is not None and not self._is_plainly_valid(operation.body.schema, body):
             faults = list(self._faults(operation.body.schema, body, ["body"]))
             if faults:
                 raise invalid(faults)
@@ -90,7 +93,9 @@ class Contract:
         """Return True if a JSON document may be the answer, also when responses are not checked."""
         response = operation.response(status)
         schema = None if response is None else response.schemas.get("application/json")
-        return schema is not None and not any(self._faults(schema, document, []))
+        return schema is not None and (
+            self._is_plainly_valid(schema, document) or not any(self._faults(schema, document, []))
+        )
 
     def check_response(
         self, operation: Operation, status: int, headers: Mapping[str, str], body: bytes
@@ -137,12 +142,17 @@ class Contract:
             place = "/".join(str(part) for part in fault["loc"])
             raise ResponseDepartsError(f"{operation.id}: {what}: {place}: {fault['msg']}")
 
+    def _is_plainly_valid(self, schema: str, value: Any) -> bool:
+        """Return True if a value is valid; False also where that takes a closer look."""
+        try:
+            return self._validator(schema).is_valid(value)
+        except ValueError:
+            return False
+
     def _faults(
         self, schema: str, value: Any, location: list[str | int]
     ) -> Iterable[dict[str, Any]]:
-        validator = self._validators.get(schema)
-        if validator is None:
-            validator = self._compile(schema)
+        validator = self._validator(schema)
         try:
             if validator.is_valid(value):
                 return
@@ -160,6 +170,10 @@ class Contract:
             return
         for _, error in errors:
             yield from _told(error, location)
+
+    def _validator(self, schema: str) -> jsonschema_rs.Draft202012Validator:
+        validator = self._validators.get(schema)
+        return self._compile(schema) if validator is None else validator
 
     def _compile(self, schema: str) -> jsonschema_rs.Draft202012Validator:
         validator = jsonschema_rs.Draft202012Validator(

@@ -105,7 +105,7 @@ class ContainerEvents:
     ) -> None:
         self._target = target
         self._rollout_id = rollout_id
-        self._events = events
+        self.stored = events
         self._is_expected = is_expected
         self._after: int | None = None
         self._is_done = target.keeps_events() is False
@@ -182,13 +182,13 @@ class ContainerEvents:
     async def _read_page(self) -> _Stored | None:
         """Store one page; None where the container tells nothing of this rollout."""
         if self._after is None:
-            self._after, is_wanted = self._events.position()
+            self._after, is_wanted = self.stored.position()
             self._is_done = not is_wanted
         page = await self._target.read_events(self._rollout_id, self._after, _PAGE)
         if page is None:
             return None
         if page.events and not self._is_done:
-            storing = asyncio.ensure_future(self._events.store(page.events))
+            storing = asyncio.ensure_future(self.stored.store(page.events))
             try:
                 is_wanted = await asyncio.shield(storing)
             except asyncio.CancelledError:

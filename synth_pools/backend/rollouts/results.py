@@ -6,7 +6,7 @@ any field; what cannot be understood is left out, the whole answer is kept as th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -26,10 +26,20 @@ _FAILED_STATES = frozenset(
 _SUCCESS_STATES = frozenset({"success", "succeeded", "completed", "ok"})
 _MESSAGE_LIMIT = 2000
 
+# Where containers report the reward: a field of the answer, or of an object in it.
+_REWARDS = (
+    ("metrics", "outcome_reward"),
+    ("reward_info", "outcome_reward"),
+    ("summary", "reward"),
+    ("summary", "outcome_reward"),
+    ("reward", None),
+)
+
 # Names under which containers report the same figure, the most specific first.
 _INPUT_TOKENS = ("llm_input_tokens", "input_tokens", "prompt_tokens")
 _OUTPUT_TOKENS = ("llm_output_tokens", "output_tokens", "completion_tokens")
 _COSTS = ("cost_usd", "total_cost_usd")
+_USAGE = frozenset({*_INPUT_TOKENS, *_OUTPUT_TOKENS, *_COSTS, "provider_costs"})
 
 
 async def interpret_politely(answer: Answer, settings: Settings, workers: Workers) -> RolloutResult:
@@ -58,32 +68,31 @@ def interpret(answer: Answer, settings: Limits) -> RolloutResult:
     if not is_answer("run_rollout", document):
         message = "The container answered neither a status nor a reward."
         return failure("container_bad_response", message, {"body": _excerpt(document)})
-    reward_text = json_text.dumps(reward)
-    metrics = {**_object(document, "metrics"), "outcome_reward": reward}
     failed = _failure_error(document, settings.max_event_bytes)
-    return RolloutResult(
+    result = RolloutResult(
         status="completed" if failed == "null" else "failed",
         result=json_text.dumps(extracted.document),
-        metrics=json_text.dumps(metrics),
-        reward=reward_text,
+        reward=json_text.dumps(reward),
         error=failed,
         usage=json_text.dumps(_usage(answer)),
-        artifacts=json_text.dumps(extracted.items),
-        contents=tuple(extracted.contents),
-        content_rows=tuple(extracted.rows()),
     )
+    metrics = {**_object(document, "metrics"), "outcome_reward": reward}
+    result.metrics = (
+        json_text.dumps(metrics) if len(metrics) > 1 else f'{{"outcome_reward":{result.reward}}}'
+    )
+    if extracted.items:
+        result.artifacts = json_text.dumps(extracted.items)
+        result.contents = tuple(extracted.contents)
+        result.content_rows = tuple(extracted.rows())
+    return result
 
 
 def _reward(document: Mapping[str, Any]) -> Any:
-    summary = _object(document, "summary")
-    candidates = (
-        _object(document, "metrics").get("outcome_reward"),
-        _object(document, "reward_info").get("outcome_reward"),
-        summary.get("reward"),
-        summary.get("outcome_reward"),
-        document.get("reward"),
-    )
-    return next((value for value in candidates if json_text.is_number(value)), None)
+    for name, key in _REWARDS:
+        value = document.get(name) if key is None else _object(document, name).get(key)
+        if json_text.is_number(value):
+            return value
+    return None
 
 
 def _excerpt(document: Mapping[str, Any]) -> Any:
@@ -136,12 +145,17 @@ def _usage(answer: Answer) -> dict[str, Any]:
     """Return the usage that the container reports, and the bytes seen on the wire."""
     document = answer.document
     summary = _object(document, "summary")
-    sources = (
-        _object(document, "usage"),
-        _object(summary, "usage"),
-        _object(document, "metrics"),
-        summary,
-    )
+    sources = [
+        source
+        for source in (
+            _object(document, "usage"),
+            _object(summary, "usage"),
+            _object(document, "metrics"),
+            summary,
+        )
+        # Most containers report next to nothing.
+        if not _USAGE.isdisjoint(source)
+    ]
     costs = (_object(source, "provider_costs") for source in sources)
     return {
         "llm_input_tokens": _first(sources, _INPUT_TOKENS, whole=True),
@@ -149,16 +163,15 @@ def _usage(answer: Answer) -> dict[str, Any]:
         "bytes_uploaded": answer.sent,
         "bytes_downloaded": answer.received,
         "cost_usd": _first(sources, _COSTS),
-        "provider_costs": next((found for found in costs if found), {}),
+        "provider_costs": next((found for found in costs if found), {}) if sources else {},
     }
 
 
 def _first(
-    sources: tuple[Mapping[str, Any], ...], names: tuple[str, ...], *, whole: bool = False
+    sources: Sequence[Mapping[str, Any]], names: tuple[str, ...], *, whole: bool = False
 ) -> Any:
     for source in sources:
         for name in names:
-            # Most containers report next to nothing.
             if name not in source:
                 continue
             value = source[name]

@@ -372,11 +372,13 @@ class Runner:
         return await interpret_politely(found, self._settings, self._workers)
 
     async def _send(self, target: Target, attempt: Attempt) -> Answer:
-        report = self._agent_events(attempt.rollout_id).report
+        events = self._container_events(target, attempt)
         begin = clock.monotonic()
-        async with self._container_events(target, attempt):
+        async with events:
             try:
-                answer = await target.run(attempt.payload, attempt.limit_seconds, report)
+                answer = await target.run(
+                    attempt.payload, attempt.limit_seconds, events.stored.report
+                )
             except TargetError as error:
                 if error.nobody_listens:
                     raise _NotSentError(error) from None
@@ -401,11 +403,8 @@ class Runner:
         received = answer.received + found.received
         return replace(found, sent=answer.sent, received=received)
 
-    def _agent_events(self, rollout_id: str) -> AgentEvents:
-        return AgentEvents(self._database, self._notifier, self._settings, rollout_id)
-
     def _container_events(self, target: Target, attempt: Attempt) -> ContainerEvents:
-        events = self._agent_events(attempt.rollout_id)
+        events = AgentEvents(self._database, self._notifier, self._settings, attempt.rollout_id)
         is_expected = attempt.telemetry is not None
         return ContainerEvents(target, attempt.rollout_id, events, is_expected=is_expected)
 

@@ -328,9 +328,8 @@ class Scheduler:
         queue.running[rollout_id] = task
         # Not a `finally` in the task: one that is cancelled before its first step never gets
         # there, and would keep its place, and its container, for ever.
-        task.add_done_callback(partial(self._ended, pool_id, queue, rollout_id))
-        if begun is not None:
-            task.add_done_callback(lambda _: begun.lease.release())
+        lease = None if begun is None else begun.lease
+        task.add_done_callback(partial(self._ended, pool_id, queue, rollout_id, lease))
 
     async def _run(self, pool_id: str, rollout_id: str, begun: Begun | None) -> None:
         try:
@@ -344,8 +343,15 @@ class Scheduler:
             queue.put_back(rollout_id)
 
     def _ended(
-        self, pool_id: str, queue: _PoolQueue, rollout_id: str, task: asyncio.Task[None]
+        self,
+        pool_id: str,
+        queue: _PoolQueue,
+        rollout_id: str,
+        lease: Lease | None,
+        task: asyncio.Task[None],
     ) -> None:
+        if lease is not None:
+            lease.release()
         if queue.running.get(rollout_id) is task:
             del queue.running[rollout_id]
             del queue.turns[rollout_id]

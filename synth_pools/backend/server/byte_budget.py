@@ -6,13 +6,12 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Iterator
-from contextvars import ContextVar, Token
+from contextvars import ContextVar
 from types import TracebackType
 
 # Limits of time that are running here, and stand still while this backend lacks room. Each with its
 # task: what is read from a connection later runs in the context of whoever asked for more of it.
-_Running = tuple[asyncio.Task[object] | None, asyncio.Timeout]
-_TIMEOUTS: ContextVar[tuple[_Running, ...]] = ContextVar("synth_pools_timeouts", default=())
+_TIMEOUTS: ContextVar[tuple[timeout, ...]] = ContextVar("synth_pools_timeouts", default=())
 
 
 class NoRoomError(Exception):
@@ -128,7 +127,7 @@ class ByteBudget:
             self._waiting.popleft()
 
 
-class timeout:  # noqa: N801 - as asyncio's own
+class timeout:  # noqa: N801 - as asyncio's own, which takes twice as long
     """Limit of the time of a block, in which waits for our own room do not count.
 
     The block raises `TimeoutError` where it takes longer.
@@ -137,15 +136,21 @@ class timeout:  # noqa: N801 - as asyncio's own
         seconds: The limit.
     """
 
-    __slots__ = ("_limit", "_token")
+    __slots__ = ("_cancelling", "_end", "_handle", "_is_expired", "_seconds", "_token", "task")
 
     def __init__(self, seconds: float) -> None:
-        self._limit = asyncio.timeout(seconds)
-        self._token: Token[tuple[_Running, ...]] | None = None
+        self._seconds = seconds
+        self._is_expired = False
 
     async def __aenter__(self) -> None:
-        await self._limit.__aenter__()
-        self._token = _TIMEOUTS.set((*_TIMEOUTS.get(), (asyncio.current_task(), self._limit)))
+        loop = asyncio.get_running_loop()
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - a coroutine of asyncio always runs in one
+        self.task = task
+        self._cancelling = task.cancelling()
+        self._end = loop.time() + self._seconds
+        self._handle: asyncio.TimerHandle | None = loop.call_at(self._end, self._expire)
+        self._token = _TIMEOUTS.set((*_TIMEOUTS.get(), self))
 
     async def __aexit__(
         self,
@@ -153,9 +158,32 @@ class timeout:  # noqa: N801 - as asyncio's own
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._token is not None:
-            _TIMEOUTS.reset(self._token)
-        await self._limit.__aexit__(kind, error, traceback)
+        _TIMEOUTS.reset(self._token)
+        if self._handle is not None:
+            self._handle.cancel()
+        # Where it was cancelled by somebody else too, that goes on.
+        is_ours = self._is_expired and self.task.uncancel() <= self._cancelling
+        if is_ours and kind is not None and issubclass(kind, asyncio.CancelledError):
+            raise TimeoutError from error
+
+    def pause(self) -> bool:
+        """Let it stand still; False where the time is over already."""
+        if self._is_expired:
+            return False
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
+        return True
+
+    def go_on(self, seconds: float) -> None:
+        """Go on after having stood still for so long."""
+        self._end += seconds
+        self._handle = asyncio.get_running_loop().call_at(self._end, self._expire)
+
+    def _expire(self) -> None:
+        self._is_expired = True
+        self._handle = None
+        self.task.cancel()
 
 
 @contextlib.contextmanager
@@ -164,16 +192,9 @@ def uncounted() -> Iterator[None]:
     loop = asyncio.get_running_loop()
     begun = loop.time()
     here = asyncio.current_task()
-    stopped = [
-        (limit, limit.when())
-        for task, limit in _TIMEOUTS.get()
-        if task is here and not limit.expired()
-    ]
-    for limit, _ in stopped:
-        limit.reschedule(None)
+    stopped = [limit for limit in _TIMEOUTS.get() if limit.task is here and limit.pause()]
     try:
         yield
     finally:
-        for limit, end in stopped:
-            if end is not None and not limit.expired():
-                limit.reschedule(end + loop.time() - begun)
+        for limit in stopped:
+            limit.go_on(loop.time() - begun)

@@ -34,7 +34,8 @@ _QUEUED = '{"status":"queued"}'
 _SIZE = "+".join(map(byte_length, ("request", "result", "metrics", "error"))) + "+600"
 
 
-@dataclass(frozen=True, slots=True)
+# Made for each rollout: a frozen one takes three times as long.
+@dataclass(slots=True)
 class RolloutResult:
     """Result of a rollout, every document as JSON text."""
 
@@ -386,8 +387,8 @@ def _change_of(
 
 def _words(request: dict[str, Any]) -> tuple[str, str, str]:
     """Return the mode, the text and the trace of a request."""
-    mode = request.get("mode") or "async"
-    return mode, json_text.dumps(request), json_text.dumps(request.get("trace_correlation_id"))
+    mode, trace = request.get("mode") or "async", request.get("trace_correlation_id")
+    return mode, json_text.dumps(request), "null" if trace is None else json_text.dumps(trace)
 
 
 def _start_words(attempt: int, url: str | None, error: TargetError | None) -> str:
