@@ -12,11 +12,6 @@ from ..storage.database import Executes, Row
 from ..storage.pools import Pool, find_pool, find_task
 from ..storage.queue_counts import LOAD_OF_POOL
 
-# For connections other than the writer's.
-COUNTED_LOAD = (
-    "(SELECT COUNT(*) FROM rollouts WHERE pool_id = pools.id AND status IN ('queued', 'running'))"
-)
-
 
 @dataclass(slots=True)
 class _Load:
@@ -29,13 +24,11 @@ class Placement:
     """Choice of pools at one moment of the database; what is asked often is read once.
 
     Args:
-        db: A transaction, or a connection together with `COUNTED_LOAD`.
-        load: The statement that finds the unfinished rollouts of a pool.
+        db: A transaction, or the connection that is read from.
     """
 
-    def __init__(self, db: Executes, *, load: str = LOAD_OF_POOL) -> None:
+    def __init__(self, db: Executes) -> None:
         self._db = db
-        self._load = load
         self._pools: dict[str, Pool] = {}
         self._loads: dict[str, _Load] | None = None
         self._holders: dict[str, frozenset[str]] = {}
@@ -80,7 +73,7 @@ class Placement:
     def _read_loads(self) -> dict[str, _Load]:
         if self._loads is None:
             rows = self._db.execute(
-                f"SELECT id, concurrency, {self._load} AS rollouts"  # noqa: S608 - of two of ours
+                f"SELECT id, concurrency, {LOAD_OF_POOL} AS rollouts"  # noqa: S608 - of ours
                 " FROM pools WHERE status = 'active' ORDER BY seq"
             )
             self._loads = {row["id"]: _Load(*row) for row in rows}

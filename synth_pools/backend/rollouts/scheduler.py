@@ -185,11 +185,12 @@ class Scheduler:
         (queue.resumed if resumed else queue.waiting).update(dict.fromkeys(rollout_ids))
         self._wake.set()
 
-    def hold_place(self, pool_id: str) -> Place | None:
+    def hold_place(self, pool_id: str, concurrency: int | None = None) -> Place | None:
         """Hold a place of a pool in which nothing waits, for a rollout that is being admitted.
 
         Args:
             pool_id: The pool; whether there is one is found out by the admission.
+            concurrency: The number of its places; None where nobody has looked.
 
         Returns:
             The place, to be given to `start_in` after the commit, and to `give_up` whatever comes
@@ -205,7 +206,7 @@ class Scheduler:
             return None
         if queue is None:
             # Every pool has one place at least.
-            queue = self._pools[pool_id] = _PoolQueue(1)
+            queue = self._pools[pool_id] = _PoolQueue(concurrency or 1)
         queue.promised += 1
         return Place(pool_id, queue, lease)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,17 +15,21 @@ from ..domain.validation import Contract
 from ..storage import rollouts
 from ..storage.database import Database, Row, Transaction
 from ..storage.idempotency import BatchKey, IdempotencyKey
-from ..storage.pools import find_pool, find_task, task_container_url
+from ..storage.pools import find_pool
 from ..storage.rollouts import find_rollout
+from .admissions import Admission
 from .capacity import AdmissionControl
 from .end_waiters import EndWaiter
 from .event_feed import RolloutNotifier
-from .placement import COUNTED_LOAD, Placement
+from .placement import Placement
 from .runner import Runner
 from .scheduler import Place, Scheduler
 
 # How many rollouts of an archived pool one transaction cancels.
 _CANCELLED_AT_ONCE = 200
+
+# How many rollouts of a batch start where they are admitted; others have their turn then.
+_STARTED_AT_ONCE = 32
 
 # The field of a request that is at fault, by the code of the error.
 _FIELDS = {
@@ -107,15 +112,10 @@ class RolloutService:
                 active, or the key was used with another body.
         """
         self._capacity.require_open()
-        named_pool = request.get("pool_id") if pool_id is None else pool_id
-        place = None if named_pool is None else self._scheduler.hold_place(named_pool)
+        [place] = self._hold_places([request if pool_id is None else {"pool_id": pool_id}])
 
         def work(tx: Transaction) -> Row:
-            admission = self._admission(tx)
-            if place is None:
-                rollout = admission.admit(pool_id, request, key)
-            else:
-                rollout = admission.admit_into(place, pool_id, request, key, self._runner)
+            rollout = self._admission(tx).admit(pool_id, request, key, place=place)
             tx.after_commit(partial(end.attach, rollout))
             return rollout
 
@@ -145,7 +145,7 @@ class RolloutService:
                 original = find_rollout(tx, rollout_id)
                 request = json.loads(original["request"])
                 admission = self._admission(tx)
-                rollout = admission.admit(original["pool_id"], request, key, rollout_id)
+                rollout = admission.admit(original["pool_id"], request, key, replay_of=rollout_id)
             tx.after_commit(partial(end.attach, rollout))
             return rollout
 
@@ -192,16 +192,19 @@ class RolloutService:
             ApiError: The backend stops, or the key was used with another batch.
         """
         self._capacity.require_open()
+        places = self._hold_places([None if item.fault else item.placed for item in items])
 
         def work(tx: Transaction) -> list[Row | ApiError]:
             is_reserved = key is None or key.is_reserved(tx)
             admission = self._admission(tx)
             results: list[Row | ApiError] = []
-            for item in items:
+            for item, place in zip(items, places, strict=True):
                 try:
                     if item.fault is not None:
                         raise item.fault
-                    admitted = admission.admit(None, item.placed, item.key, stored=item.request)
+                    admitted = admission.admit(
+                        None, item.placed, item.key, stored=item.request, place=place
+                    )
                     if key is not None and not is_reserved:
                         key.reserve(tx, admitted["id"])
                         is_reserved = True
@@ -210,7 +213,11 @@ class RolloutService:
                     results.append(error)
             return results
 
-        return await self._database.write(work)
+        def give_up() -> None:
+            for place in filter(None, places):
+                self._scheduler.give_up(place)
+
+        return await self._database.write(work, settled=give_up)
 
     def validate(self, request: dict[str, Any]) -> tuple[list[dict[str, Any]], str | None]:
         """Tell what a creation would refuse in a request; a full queue is no fault of it.
@@ -229,7 +236,7 @@ class RolloutService:
             return [dict(one) for one in fault.fields], None
         try:
             with self._database.reading() as db:
-                return [], Placement(db, load=COUNTED_LOAD).pool_for(None, request).id
+                return [], Placement(db).pool_for(None, request).id
         except ApiError as error:
             if error.status not in (404, 409):
                 raise
@@ -296,8 +303,47 @@ class RolloutService:
             # Whoever waits is told; where nobody does, the next start goes on.
             task.exception()
 
-    def _admission(self, tx: Transaction) -> _Admission:
-        return _Admission(tx, self._scheduler, self._capacity, self._notifier)
+    def _hold_places(self, requests: Sequence[dict[str, Any] | None]) -> list[Place | None]:
+        """Hold a place for each request that need not wait, which its admission then takes.
+
+        Args:
+            requests: The requests in the order in which they are admitted; None for one that is
+                refused.
+
+        Returns:
+            The places, all of which are given up in the end.
+        """
+        places: list[Place | None] = [None] * len(requests)
+        full: set[str] = set()
+        for index, likely in enumerate(self._likely_pools(requests[:_STARTED_AT_ONCE])):
+            if likely is not None and likely[0] not in full:
+                places[index] = self._scheduler.hold_place(*likely)
+                if places[index] is None:
+                    # Nor does any that comes after it overtake this one.
+                    full.add(likely[0])
+        return places
+
+    def _likely_pools(
+        self, requests: Sequence[dict[str, Any] | None]
+    ) -> Sequence[tuple[str, int | None] | None]:
+        """Return the pool that each is to get, and its places where several may start there."""
+        only = requests[0] if len(requests) == 1 else None
+        if only is not None and only.get("pool_id") is not None:
+            return [(only["pool_id"], None)]
+        found: list[tuple[str, int | None] | None] = [None] * len(requests)
+        with contextlib.suppress(ApiError), self._database.reading() as db:
+            placement = Placement(db)
+            for index, request in enumerate(requests):
+                if request is not None:
+                    # Where it can go nowhere, its admission says why.
+                    with contextlib.suppress(ApiError):
+                        pool = placement.pool_for(None, request)
+                        placement.placed(pool)
+                        found[index] = (pool.id, pool.concurrency)
+        return found
+
+    def _admission(self, tx: Transaction) -> Admission:
+        return Admission(tx, self._scheduler, self._runner, self._capacity, self._notifier)
 
     def _cancel(self, tx: Transaction, rollout: Row) -> Row:
         ended = rollouts.cancel(tx, rollout)
@@ -316,81 +362,6 @@ class RolloutService:
         except ApiError as error:
             return error
         return None
-
-
-class _Admission:
-    """The admissions of one transaction."""
-
-    def __init__(
-        self,
-        tx: Transaction,
-        scheduler: Scheduler,
-        capacity: AdmissionControl,
-        notifier: RolloutNotifier,
-    ) -> None:
-        self._tx = tx
-        self._scheduler = scheduler
-        self._notifier = notifier
-        self._placement = Placement(tx)
-        self._room = capacity.room(tx)
-
-    def admit(
-        self,
-        pool_id: str | None,
-        request: dict[str, Any],
-        key: IdempotencyKey | None,
-        replay_of: str | None = None,
-        *,
-        stored: dict[str, Any] | None = None,
-    ) -> Row:
-        tx = self._tx
-        existing = None if key is None else key.existing(tx)
-        if existing is not None:
-            return existing
-        pool = self._placement.pool_for(pool_id, request)
-        self._room.take(pool)
-        self._placement.placed(pool)
-        rollout = rollouts.insert_rollout(
-            tx, pool.id, request.get("task_id"), stored or request, replay_of
-        )
-        if key is not None:
-            key.reserve(tx, rollout["id"])
-
-        def tell() -> None:
-            self._scheduler.enqueue(pool.id, pool.concurrency, [rollout["id"]])
-            self._notifier.notify_pool(pool.id)
-
-        tx.after_commit(tell)
-        return rollout
-
-    def admit_into(
-        self,
-        place: Place,
-        pool_id: str | None,
-        request: dict[str, Any],
-        key: IdempotencyKey | None,
-        runner: Runner,
-    ) -> Row:
-        """Admit a rollout and start it, in a place that is no place in the queue."""
-        tx = self._tx
-        existing = None if key is None else key.existing(tx)
-        if existing is not None:
-            return existing
-        pool = self._placement.pool_for(pool_id, request)
-        task_id, url = request.get("task_id"), place.lease.url
-        if task_id is not None:
-            url = task_container_url(find_task(tx, pool.id, task_id)) or url
-        rollout = rollouts.insert_started(tx, pool.id, task_id, request, url)
-        if key is not None:
-            key.reserve(tx, rollout["id"])
-        attempt = runner.first_attempt(rollout["id"], request, pool, url)
-
-        def tell() -> None:
-            self._scheduler.start_in(place, pool.concurrency, attempt)
-            self._notifier.notify_pool(pool.id)
-
-        tx.after_commit(tell)
-        return rollout
 
 
 def _with_pool(request: dict[str, Any], pool_id: str | None) -> dict[str, Any]:

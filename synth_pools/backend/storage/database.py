@@ -129,6 +129,7 @@ class Database:
             self._counts = QueueCounts(self._writer)
             self._reader = undo.enter_context(contextlib.closing(_connect(path)))
             self._reader.execute("PRAGMA query_only = ON")
+            self._counts.show_to(self._reader)
             self._thread = threading.Thread(target=self._run, name="synth-pools-store", daemon=True)
             self._thread.start()
             undo.pop_all()

@@ -40,7 +40,7 @@ _TRIGGERS = (
     ("leave", "UPDATE OF status", "OLD", _CHANGED, -1),
 )
 
-# Per pool, for a statement of the writing connection that has a table `pools`.
+# Per pool, for a statement that has a table `pools`.
 LOAD_OF_POOL = "(number_unfinished(pools.id, 'queued') + number_unfinished(pools.id, 'running'))"
 
 
@@ -58,11 +58,15 @@ class QueueCounts:
         for pool_id, status, number in connection.execute(_FILL):
             self._add(pool_id, status, number)
         connection.create_function("count_unfinished", 3, self._count)
-        connection.create_function("number_unfinished", 2, self._number)
+        self.show_to(connection)
         for name, event, row, condition, step in _TRIGGERS:
             connection.execute(
                 _COUNT.format(name=name, event=event, row=row, condition=condition, step=step)
             )
+
+    def show_to(self, connection: sqlite3.Connection) -> None:
+        """Have a connection know the numbers; one that only reads, as they are by now."""
+        connection.create_function("number_unfinished", 2, self._number)
 
     def mark(self) -> int:
         """Return a mark of what the current transaction has counted so far."""
@@ -100,7 +104,7 @@ def number_of(tx: _Executes, status: Unfinished, pool_id: str | None) -> int:
     """Return how many rollouts of a pool, or of all (None), are in a state.
 
     Args:
-        tx: A transaction; other connections do not know.
+        tx: A transaction.
         status: The state.
         pool_id: The pool.
     """

@@ -16,7 +16,7 @@ from synth_pools.backend.rollouts.end_waiters import EndWaiter, EndWaiters
 from synth_pools.backend.services import Services, open_services
 from synth_pools.backend.settings import Secret, Settings
 from synth_pools.backend.storage.database import Row, Transaction
-from synth_pools.backend.storage.idempotency import IdempotencyKey
+from synth_pools.backend.storage.idempotency import BatchKey, IdempotencyKey
 from synth_pools.backend.storage.pools import insert_pool
 from synth_pools.spec import load_spec
 from tests.support.backend_server import KEY, Server
@@ -181,6 +181,67 @@ async def test_as_many_run_as_there_are_places(services: Services) -> None:
     assert queue.concurrency == PLACES
     assert list(queue.running) == ids[:PLACES]
     assert list(queue.waiting) == ids[PLACES:]
+
+
+async def test_one_that_names_no_pool_takes_two_transactions(services: Services) -> None:
+    before = writes(services)
+    with services.notifier.end_waiter() as end:
+        await services.rollouts.create(None, AT_ONCE, None, end, is_large=False)
+        ended = await end.wait(LIMIT)
+    assert ended is not None
+    assert (ended["pool_id"], ended["status"]) == (POOL, "completed")
+    assert writes(services) - before == 2
+
+
+@pytest.mark.parametrize("named", [{"pool_id": POOL}, {}], ids=["named", "any pool"])
+async def test_those_of_a_batch_start_in_the_places_that_are_free(
+    services: Services, named: dict[str, Any]
+) -> None:
+    items = services.rollouts.batch_items(None, [{**SLOW, **named}] * (PLACES + 3), None)
+    before = writes(services)
+    made = await services.rollouts.create_batch(items, None)
+    ids = [row["id"] for row in made if not isinstance(row, ApiError)]
+    queue = services.scheduler._pools[POOL]
+    assert writes(services) - before == 1
+    assert list(queue.running) == ids[:PLACES]
+    assert list(queue.waiting) == ids[PLACES:]
+    assert {row["status"] for row in made if not isinstance(row, ApiError)} == {"queued"}
+
+
+async def test_a_batch_gives_back_the_places_of_what_it_does_not_start(services: Services) -> None:
+    requests: list[dict[str, Any]] = [
+        {"pool_id": "no-such-pool"},
+        {"task_id": "no-such-task", "pool_id": POOL},
+        {"seed": "no number", "pool_id": POOL},
+        {**AT_ONCE, "pool_id": POOL},
+    ]
+    key = BatchKey("s", "k", requests)
+    items = services.rollouts.batch_items(None, requests, key)
+    first = await services.rollouts.create_batch(items, key)
+    assert [isinstance(each, ApiError) for each in first] == [True, True, True, False]
+    await until_idle(services)
+    # All of it once more: what was admitted is there already.
+    again = await services.rollouts.create_batch(items, key)
+    assert [each["id"] for each in again if not isinstance(each, ApiError)] == [
+        each["id"] for each in first if not isinstance(each, ApiError)
+    ]
+    await until_idle(services)
+
+
+async def test_no_place_is_lost_where_another_pool_gets_it(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one with the least to do may be another one by the time that it is admitted."""
+    await services.database.write(lambda tx: insert_pool(tx, "other", POOL_FIELDS))
+    genuine = services.scheduler.hold_place
+    monkeypatch.setattr(services.scheduler, "hold_place", lambda *_: genuine("other"))
+    with services.notifier.end_waiter() as end:
+        await services.rollouts.create(None, AT_ONCE, None, end, is_large=False)
+        ended = await end.wait(LIMIT)
+    assert ended is not None
+    assert (ended["pool_id"], ended["status"]) == (POOL, "completed")
+    await until_idle(services)
+    assert services.balancer.can_start("other")
 
 
 def test_both_states_are_told(server: Server) -> None:
