@@ -122,6 +122,8 @@ class PlainCycle(RequestResponseCycle):
     def _head(self, status: int, headers: Any) -> bytes:
         fields = b""
         number = 0
+        # Not that of a head which was none.
+        self._left = None
         for name, value in (*self.default_headers, *headers):
             fields += b"%b: %b\r\n" % (name, value)
             number += 1

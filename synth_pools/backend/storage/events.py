@@ -29,6 +29,8 @@ _INSERT = (
     "INSERT INTO events (rollout_seq, sequence, type, timestamp, data, pool_seq, place)"  # noqa: S608
     f" VALUES (?1, ?2, ?3, ?4, ?5, {POOL_OF_ROLLOUT}, {NEXT_PLACE})"
 )
+# Most come in pairs.
+_INSERT_TWO = f"{_INSERT}, (?1, ?2 + 1, ?6, ?4, ?7, {POOL_OF_ROLLOUT}, {NEXT_PLACE})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,18 @@ def insert(
 ) -> None:
     """Add an event under a number that the row of the rollout counts already."""
     tx.execute(_INSERT, (rollout_seq, sequence, type_, timestamp, data))
+
+
+def insert_two(
+    tx: Transaction,
+    rollout_seq: int,
+    sequence: int,
+    timestamp: str,
+    first: tuple[str, str],
+    second: tuple[str, str],
+) -> None:
+    """Add two events, each of a type with its data, under this number and the next one."""
+    tx.execute(_INSERT_TWO, (rollout_seq, sequence, first[0], timestamp, first[1], *second))
 
 
 def delete(tx: Transaction, rollout_seqs: Sequence[int]) -> None:

@@ -181,8 +181,8 @@ def insert_started(
     # Of two columns with a name the first is found under it.
     rollout = _row(tx, seq, "'queued' AS status, NULL AS started_at, *")
     seq = rollout["seq"]
-    events.insert(tx, seq, 1, events.QUEUED, moment, _QUEUED)
-    events.insert(tx, seq, 2, events.STARTED, moment, _start_words(1, url, None))
+    started = (events.STARTED, _start_words(1, url, None))
+    events.insert_two(tx, seq, 1, moment, (events.QUEUED, _QUEUED), started)
     tx.changed(_change_of(rollout, "queued", moment))
     tx.changed(_change_of(rollout, "running", moment, attempt=1))
     return rollout
@@ -263,9 +263,8 @@ def container_position(db: Executes, rollout_id: str) -> tuple[int, int]:
 def finish(tx: Transaction, rollout_id: str, result: RolloutResult) -> sqlite3.Row | None:
     """End a rollout and return it; None where it had ended already, and then nothing changes."""
     moment = now()
-    last_events = [(f"rollout.{result.status}", _last_words(result))]
-    if result.reward != "null":
-        last_events.insert(0, (events.REWARD, f'{{"outcome_reward":{result.reward}}}'))
+    last_event = (f"rollout.{result.status}", _last_words(result))
+    has_reward = result.reward != "null"
     changed = tx.execute(
         "UPDATE rollouts SET status = ?, result = ?, metrics = ?, reward = ?, error = ?, usage = ?,"
         " artifacts = ?, finished_at = ?, updated_at = ?, last_sequence = last_sequence + ?"
@@ -280,7 +279,7 @@ def finish(tx: Transaction, rollout_id: str, result: RolloutResult) -> sqlite3.R
             result.artifacts,
             moment,
             moment,
-            len(last_events),
+            1 + has_reward,
             rollout_id,
         ),
     ).rowcount
@@ -290,9 +289,12 @@ def finish(tx: Transaction, rollout_id: str, result: RolloutResult) -> sqlite3.R
         return None
     if result.content_rows:
         artifact_rows.insert(tx, row["seq"], result.content_rows)
-    first = row["last_sequence"] - len(last_events) + 1
-    for sequence, (type_, data) in enumerate(last_events, first):
-        events.insert(tx, row["seq"], sequence, type_, moment, data)
+    seq, sequence = row["seq"], row["last_sequence"]
+    if has_reward:
+        reward = (events.REWARD, f'{{"outcome_reward":{result.reward}}}')
+        events.insert_two(tx, seq, sequence - 1, moment, reward, last_event)
+    else:
+        events.insert(tx, seq, sequence, last_event[0], moment, last_event[1])
     tx.changed(_change_of(row, result.status, moment, error=result.error))
     return row
 

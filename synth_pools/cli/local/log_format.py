@@ -175,4 +175,4 @@ def _left_out(number: int) -> logging.LogRecord:
 
 def _text(value: object) -> str:
     text = str(value)
-    return text if _PLAIN.fullmatch(text) else json.dumps(text)
+    return text if isinstance(value, int | float) or _PLAIN.fullmatch(text) else json.dumps(text)

@@ -77,6 +77,42 @@ async def test_an_admission_costs_the_same_whatever_waits(
     assert many <= few + 20
 
 
+async def test_only_what_is_committed_is_counted(tmp_path: Path) -> None:
+    database = Database(tmp_path)
+
+    def fails_late(tx: Transaction) -> None:
+        rollouts.insert_rollout(tx, "p", None, {})
+        tx.execute("no statement")
+
+    def fails_within_a_statement(tx: Transaction) -> None:
+        tx.execute(
+            "INSERT INTO rollouts (id, pool_id, status, mode, request, created_at, updated_at,"
+            " last_sequence) SELECT id, 'p', 'queued', 'async', '{}', '', '', 1"
+            " FROM (SELECT 'new' AS id UNION ALL SELECT id FROM rollouts)"
+        )
+
+    def adds(tx: Transaction) -> int:
+        rollouts.insert_rollout(tx, "p", None, {})
+        return number_of(tx, "queued", "p")
+
+    try:
+        await database.write(lambda tx: insert_pool(tx, "p", {"name": "n"}, "active"))
+        assert await database.write(adds) == 1
+        for inline in (True, False):
+            for fails in (fails_late, fails_within_a_statement):
+                begun = await database.write(lambda tx: number_of(tx, "queued", "p"))
+                found = await asyncio.gather(
+                    *(database.write(work, inline=inline) for work in (adds, fails, adds)),
+                    return_exceptions=True,
+                )
+                assert isinstance(found[1], sqlite3.Error)
+                assert [found[0], found[2]] == [begun + 1, begun + 2]
+                assert await database.write(lambda tx: number_of(tx, "queued", None)) == begun + 2
+                assert await database.write(lambda tx: number_of(tx, "running", None)) == 0
+    finally:
+        await database.close()
+
+
 def test_the_numbers_are_those_of_the_database(tmp_path: Path) -> None:
     def counted(tx: Transaction) -> list[Any]:
         numbers = [

@@ -12,7 +12,7 @@ from starlette.applications import Starlette
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from synth_pools.backend.server.listener import open_listening_socket
-from synth_pools.backend.server.plain_cycle import PlainCycle
+from synth_pools.backend.server.plain_cycle import WHOLE_RESPONSE, PlainCycle
 from synth_pools.backend.server.thread import ServerThread
 from tests.support.backend_server import KEY, Server, eventually
 
@@ -155,7 +155,11 @@ class _Raw(Starlette):
             await super().__call__(scope, receive, send)
             return
         for message in self._messages:
-            await send(message)
+            if message["type"] == WHOLE_RESPONSE not in scope["extensions"]:
+                await send({**message, "type": "http.response.start"})
+                await send({"type": "http.response.body", "body": message["body"]})
+            else:
+                await send(message)
 
 
 def start(status: int = 200, **headers: str) -> dict[str, object]:
@@ -168,6 +172,10 @@ def start(status: int = 200, **headers: str) -> dict[str, object]:
 
 def body(data: bytes, *, more: bool = False) -> dict[str, object]:
     return {"type": "http.response.body", "body": data, "more_body": more}
+
+
+def whole(data: bytes, status: int = 200, **headers: str) -> dict[str, object]:
+    return {**start(status, **headers), "type": WHOLE_RESPONSE, "body": data}
 
 
 @pytest.fixture
@@ -207,6 +215,51 @@ def test_responses_of_every_kind_are_those_of_h11(
     assert plain_cycles == ["/a"]
     assert VARYING.sub(b"", answer(port, request(b"GET /a", more=NOT_PLAIN))) == plain
     assert plain_cycles == ["/a"]
+
+
+@pytest.mark.parametrize(
+    ("message", "messages"),
+    [
+        (whole(b"abc", content_length="3"), [start(content_length="3"), body(b"abc")]),
+        (whole(b"abc"), [start(), body(b"abc")]),
+        (whole(b"", 204), [start(204), body(b"")]),
+        (
+            whole(b"a", content_length="1", connection="close"),
+            [start(content_length="1", connection="close"), body(b"a")],
+        ),
+    ],
+)
+def test_a_response_in_one_message_is_the_same(
+    answering: Callable[[list[dict[str, object]]], int],
+    message: dict[str, object],
+    messages: list[dict[str, object]],
+) -> None:
+    one, several = (
+        VARYING.sub(b"", answer(answering(sent), request(b"GET /a")))
+        for sent in ([message], messages)
+    )
+    assert one == several
+    assert one.startswith(b"HTTP/1.1 ")
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        whole(b"abcd", content_length="3"),
+        whole(b"ab", content_length="3"),
+        whole(b"", x="a\r\nset-cookie: b"),
+    ],
+)
+def test_a_broken_response_in_one_message_is_a_failure(
+    answering: Callable[[list[dict[str, object]]], int],
+    message: dict[str, object],
+    failures: list[str],
+) -> None:
+    received = answer(answering([message]), request(b"GET /a"))
+    assert received.startswith(b"HTTP/1.1 500 ")
+    assert b"set-cookie" not in received
+    assert failures
+    failures.clear()
 
 
 @pytest.mark.parametrize(
