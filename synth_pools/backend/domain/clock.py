@@ -65,6 +65,8 @@ def seconds_between(earlier: str, later: str) -> float:
 
     Never negative: the system's clock may have been set back in between.
     """
+    if earlier == later:
+        return 0.0
     difference = datetime.fromisoformat(later) - datetime.fromisoformat(earlier)
     return max(0.0, difference.total_seconds())
 

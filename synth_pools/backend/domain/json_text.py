@@ -6,6 +6,7 @@ import json
 import math
 import re
 import sys
+from collections.abc import Callable
 from typing import Any, TypeGuard
 
 from ..limits import DEEPEST
@@ -75,11 +76,27 @@ def loads(raw: bytes, max_depth: int = MAX_DEPTH, most_values: int = sys.maxsize
         raise BrokenJsonError("a number has too many digits") from None
 
 
-# ASCII only: a lone surrogate or NUL that came in escaped must go out escaped, SQLite text and
-# UTF-8 could not hold it. It also keeps every document on one line, as event streams need it.
-dumps = json.JSONEncoder(
-    ensure_ascii=True, allow_nan=False, check_circular=False, separators=(",", ":")
-).encode
+def _make_dumps() -> Callable[[Any], str]:
+    # ASCII only: a lone surrogate or NUL that came in escaped must go out escaped, SQLite text and
+    # UTF-8 could not hold it. It also keeps every document on one line, as event streams need it.
+    encoder = json.JSONEncoder(
+        ensure_ascii=True, allow_nan=False, check_circular=False, separators=(",", ":")
+    )
+    make = getattr(json.encoder, "c_make_encoder", None)
+    if make is None:
+        return encoder.encode
+    # What `encode` makes for each text, which costs as much as to write a short one.
+    ascii_string, default = json.encoder.encode_basestring_ascii, encoder.default
+    write = make(None, default, ascii_string, None, ":", ",", False, False, False)
+    join = "".join
+
+    def encode(value: Any) -> str:
+        return join(write(value, 0))
+
+    return encode
+
+
+dumps = _make_dumps()
 
 
 def canonical(value: Any) -> str:

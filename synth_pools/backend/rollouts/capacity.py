@@ -56,7 +56,10 @@ class AdmissionControl:
     def count_end(self, pool_id: str) -> None:
         """Count the end of a rollout of a pool."""
         self._in_all.count()
-        self._by_pool.setdefault(pool_id, CompletionRate()).count()
+        rate = self._by_pool.get(pool_id)
+        if rate is None:
+            rate = self._by_pool[pool_id] = CompletionRate()
+        rate.count()
 
     def forget(self, pool_id: str) -> None:
         """Drop the rate of a pool whose last rollout has ended."""

@@ -126,7 +126,7 @@ def test_without_a_pool_the_least_loaded_gets_the_next(start: Callable[..., Serv
 
 
 def test_a_full_queue_refuses_the_rest(start: Callable[..., Server]) -> None:
-    own = start(max_queued_per_pool=3, max_queued=5)
+    own = start(max_queued_per_pool=3, max_queued=3)
     crowded, other = own.pool(concurrency=2), own.pool(concurrency=1)
     body = {"pool_id": crowded, "rollouts": [SLOW] * 7 + [{**SLOW, "pool_id": other}] * 2}
     answer = batch(own, body)
@@ -135,7 +135,7 @@ def test_a_full_queue_refuses_the_rest(start: Callable[..., Server]) -> None:
     assert [item["status"] for item in answer["items"]] == statuses
     of_pool, in_all = answer["items"][5]["error"], answer["items"][8]["error"]
     assert (of_pool["code"], of_pool["details"]) == ("pool_queue_full", {"limit": 3})
-    assert (in_all["code"], in_all["details"]) == ("queue_full", {"limit": 5})
+    assert (in_all["code"], in_all["details"]) == ("queue_full", {"limit": 3})
     assert of_pool["retryable"] is True
     assert of_pool["retry_after_ms"] >= 1000
 
