@@ -102,13 +102,15 @@ class ResultCollector:
         with self._lock:
             kept[cause] = short
 
-    def record(self, exchange: Exchange, layer: Layer, before: tuple[Exchange, ...] = ()) -> None:
+    def record(
+        self, exchange: Exchange, layer: Layer, before: Callable[[], tuple[Exchange, ...]] = tuple
+    ) -> None:
         """Count an exchange and judge it by the rules for single exchanges.
 
         Args:
             exchange: The exchange.
             layer: The layer that sent the request.
-            before: The requests that lead up to it.
+            before: Returns the requests that lead up to it; asked only where it departs.
         """
         self._log(exchange)
         operation = self._document.operations.get(exchange.operation or "")
@@ -129,7 +131,7 @@ class ResultCollector:
         operation: str,
         exchange: Exchange,
         layer: Layer,
-        before: tuple[Exchange, ...] = (),
+        before: Callable[[], tuple[Exchange, ...]] = tuple,
     ) -> None:
         """Take over what rules say of an exchange of an operation."""
         for result in results:
@@ -146,7 +148,7 @@ class ResultCollector:
                     exchange=exchange,
                     layer=layer,
                     column=result.column,
-                    before=before,
+                    before=before(),
                     cause=result.cause,
                 )
             )

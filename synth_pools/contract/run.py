@@ -362,13 +362,13 @@ def _judge(run: _Run, session: Session, urls: Mapping[str, str], progress: Progr
         if options.wants_of("client") and not _late(run, session):
             progress("client", 0, 1)
             run.add(run_client_checks(session))
-    executor.wait_for_all()
-    run.obstacles += executor.obstacles
-    if run.obstacles or smoke:
-        return
-    if options.wants_of("schema") and not _late(run, session):
+    # Slow scenarios wait for silence meanwhile, which takes nothing from anybody.
+    judgeable = not smoke and not executor.obstacles and not run.obstacles
+    if judgeable and options.wants_of("schema") and not _late(run, session):
         progress("schema", 0, 1)
         run.add(run_fuzzing(session, lambda text: progress(text, 0, 0)))
+    executor.wait_for_all()
+    run.obstacles += executor.obstacles
 
 
 def _late(run: _Run, session: Session) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from synth_pools.contract.collector import ResultCollector, cause_of
 from synth_pools.contract.http.reproduce import bytes_expression
@@ -87,7 +88,7 @@ def test_an_exchange_is_counted_and_judged_by_the_document() -> None:
     for body, status in ((b'{"queued": 0, "running": 0, "capacity": 1}', 200), (b"{}", 200)):
         exchange = Exchange("GET", url, (), None, status, headers, body)
         named = Exchange("GET", url, (), None, status, headers, body, operation="get_queue_status")
-        collector.record(named, Layer.SCENARIO, (exchange,))
+        collector.record(named, Layer.SCENARIO, partial(tuple, (exchange,)))
     collector.record(Exchange("GET", url, trouble="nothing came"), Layer.SCENARIO)
     result = collector.result()
     assert result.requests == 3

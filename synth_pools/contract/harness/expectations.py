@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from synth_pools.contract.collector import cause_of
@@ -101,7 +102,7 @@ class Expectations:
 
     def record(self, exchange: Exchange) -> None:
         """Judge an exchange by the document and append it to the trail."""
-        self._session.collector.record(exchange, self._layer, self._before(exchange))
+        self._session.collector.record(exchange, self._layer, partial(self._before, exchange))
         self.trail.append(exchange)
 
     def that(self, expectation: Expectation, met: bool, got: str) -> bool:

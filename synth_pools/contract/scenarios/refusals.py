@@ -210,7 +210,8 @@ def _reads(ctx: Context, rollout: Rollout) -> None:
             continue
         ids = _ids(ctx, known.id, rollout)
         if known.streams:
-            ctx.stream(known.id, ids, limit=10.0)
+            # The stream of a pool has no end before the pool's.
+            ctx.stream(known.id, ids, limit=10.0, until=lambda reader: bool(reader.messages))
         elif known.tag == "containers":
             # What the container does not have is its own answer.
             response = ctx.call(known.id, ids)
