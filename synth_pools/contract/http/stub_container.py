@@ -108,22 +108,32 @@ class ReceivedRequests:
             return rollout_id in self.terminated or rollout_id in self.released
 
 
-class _Server(ThreadingHTTPServer):
+class StubServer(ThreadingHTTPServer):
+    """Server of one stub container, on a port of its own where it is 0."""
+
     daemon_threads = True
     request_queue_size = 64
 
-    def __init__(self, behaviour: str, received: ReceivedRequests) -> None:
+    def __init__(
+        self,
+        behaviour: str,
+        received: ReceivedRequests,
+        port: int = 0,
+        handler: type[BaseHTTPRequestHandler] | None = None,
+    ) -> None:
         self.behaviour = behaviour
         self.received = received
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__(("127.0.0.1", port), handler or StubHandler)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Ignore a backend that hangs up."""
 
 
-class _Handler(BaseHTTPRequestHandler):
+class StubHandler(BaseHTTPRequestHandler):
+    """Handler of the requests of a stub container."""
+
     # The base class knows any server; what makes this handler is that one.
-    server: _Server  # pyright: ignore[reportIncompatibleVariableOverride]
+    server: StubServer  # pyright: ignore[reportIncompatibleVariableOverride]
     protocol_version = "HTTP/1.1"
     timeout = 30
 
@@ -261,7 +271,7 @@ class StubContainers:
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as starting:
             for behaviour in BEHAVIOURS:
-                server = _Server(behaviour, self.received)
+                server = StubServer(behaviour, self.received)
                 starting.callback(server.server_close)
                 threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
                 starting.callback(server.shutdown)

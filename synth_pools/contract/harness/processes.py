@@ -1,0 +1,182 @@
+"""Processes that the backend starts for the kit, which so knows when each starts and ends."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import sys
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from synth_pools.contract.exceptions import InconclusiveError
+from synth_pools.contract.harness.context import Context
+from synth_pools.contract.http import process_container
+from synth_pools.contract.http.client import Response
+from synth_pools.contract.results import Outcome
+
+# Longer than any scenario waits: what is to be late, the kit keeps late.
+_START_SECONDS = 600.0
+_LARGEST_HELLO = 1024 * 1024
+
+
+@dataclass(slots=True)
+class KitProcess:
+    """Process that was started by the backend, or the child of one.
+
+    Attributes:
+        hello: What it was started with: `pid`, `argv`, `env` and `cwd`; `child_of` for a child.
+        ended: Set once it has ended, whoever reaps it.
+    """
+
+    hello: dict[str, Any]
+    connection: socket.socket
+    ended: threading.Event = field(default_factory=threading.Event)
+
+
+class KitProcesses:
+    """The processes of one scenario, told from here whether to serve or to end.
+
+    Attributes:
+        order: What each is told when it starts: "wait", "listen" or "exit".
+    """
+
+    def __init__(self) -> None:
+        self.order = "listen"
+        self._lock = threading.Lock()
+        self._found: list[KitProcess] = []
+        self._closed = False
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # Each of them ends when its connection does.
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        with self._lock:
+            self._closed = True
+            for one in self._found:
+                _close(one.connection)
+
+    def definition(self, *words: str, env: dict[str, str] | None = None, **more: Any) -> Any:
+        """Return a `config.process`.
+
+        Args:
+            *words: Further arguments, which mean nothing to the program.
+            env: Further variables.
+            **more: Further fields.
+        """
+        kit = str(self._listener.getsockname()[1])
+        program = str(Path(process_container.__file__).resolve())
+        argv = [sys.executable, "-I", program, "--kit", kit, "--port", "{port}", *words]
+        return {
+            "argv": argv,
+            "env": {"KIT_PORT": "{port}", **(env or {})},
+            "start_timeout_seconds": _START_SECONDS,
+            **more,
+        }
+
+    def tell(self, order: str) -> None:
+        """Tell all that wait, and all that will start."""
+        self.order = order
+        for one in self.started():
+            self._tell(one)
+
+    def started(self) -> list[KitProcess]:
+        """Return the processes so far, without their children."""
+        with self._lock:
+            return [one for one in self._found if "child_of" not in one.hello]
+
+    def family(self, pid: int) -> list[KitProcess]:
+        """Return a process and its children."""
+        with self._lock:
+            return [one for one in self._found if pid in (one.hello.get("child_of"), _pid(one))]
+
+    def running(self) -> list[KitProcess]:
+        """Return all that run, children included."""
+        with self._lock:
+            return [one for one in self._found if not one.ended.is_set()]
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._follow, args=(connection,), daemon=True).start()
+
+    def _follow(self, connection: socket.socket) -> None:
+        received = b""
+        with contextlib.suppress(OSError), connection:
+            while b"\n" not in received and len(received) < _LARGEST_HELLO:
+                chunk = connection.recv(65536)
+                if not chunk:
+                    return
+                received += chunk
+            one = KitProcess(json.loads(received), connection)
+            with self._lock:
+                self._found.append(one)
+                if self._closed:
+                    return
+            try:
+                if "child_of" not in one.hello:
+                    self._tell(one)
+                while connection.recv(64):
+                    pass
+            finally:
+                one.ended.set()
+
+    def _tell(self, one: KitProcess) -> None:
+        if self.order != "wait":
+            # One that has ended needs no order.
+            with contextlib.suppress(OSError):
+                one.connection.sendall(self.order.encode() + b"\n")
+
+
+def kit_processes(ctx: Context) -> KitProcesses:
+    """Return processes of the kit, which have to be on the server's machine.
+
+    Raises:
+        InconclusiveError: They would not be.
+    """
+    if not ctx.session.containers:
+        note = "needs a backend on this machine"
+        raise InconclusiveError(Outcome.NOT_REACHED, ctx.scenario.operations[0], note)
+    return KitProcesses()
+
+
+def process_pool(ctx: Context, process: Any, **more: Any) -> Response:
+    """Create a pool that starts this process.
+
+    Args:
+        ctx: The context.
+        process: Its `config.process`.
+        **more: Further fields of its definition.
+
+    Returns:
+        The response of the creation.
+    """
+    name = ctx.resources.name()
+    body = {
+        **ctx.session.pool_body("x", pool_id=name, name=name),
+        "container_url": None,
+        "config": {"process": process},
+        **more,
+    }
+    ctx.session.register_pool(name)
+    return ctx.require(201, "create_pool", json=body)
+
+
+def _pid(one: KitProcess) -> Any:
+    return one.hello.get("pid")
+
+
+def _close(connection: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)

@@ -1,0 +1,126 @@
+"""Container that a backend starts as a process, and that the kit leads through a connection.
+
+A program of its own, for the interpreter alone: `python -I process_container.py --kit PORT --port
+PORT`. It tells the kit what it was started with, and then waits for one word: `listen` has it serve
+rollouts, `exit` has it end. It also ends where the kit does. It has a child, which does nothing and
+tells the kit by its connection for how long it lives.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+EXIT_CODE = 3
+# Of the first line that it writes, and of the one on standard error.
+HELLO = "kit: started"
+ERROR_HELLO = "kit: started, on standard error"
+_SECONDS = 30.0
+_TOLD = ("PORT", "KIT_PORT", "KIT_TEXT", "PATH")
+
+
+class Container(BaseHTTPRequestHandler):
+    """Serve `GET /health` and `POST /rollouts`, whose `env` says what is to happen."""
+
+    protocol_version = "HTTP/1.1"
+    timeout = _SECONDS
+    over: dict[str, threading.Event] = {}  # noqa: RUF012 - one for all requests
+    lock = threading.Lock()
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
+        """Write nothing: what it writes is judged."""
+
+    def do_GET(self) -> None:
+        health = {"status": "ok", "contract_version": "2026-05-28", "healthy": True}
+        self._send(200, health) if self.path == "/health" else self._send(404, {})
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers.get("content-length") or 0)) or b"{}")
+        if self.path.endswith("/terminate"):
+            self._over(self.path.split("/")[-2]).set()
+            self._send(200, {"status": "terminated"})
+            return
+        env = body.get("env") or {}
+        for line in env.get("lines", ()):
+            sys.stdout.write(f"{line}\n")
+        for number in range(env.get("many", 0)):
+            sys.stdout.write(f"line {number} {'x' * env.get('width', 0)}\n")
+        sys.stdout.flush()
+        if env.get("die"):
+            os._exit(EXIT_CODE)
+        self._over(str(body.get("rollout_id"))).wait(float(env.get("delay", 0)))
+        self._send(
+            200,
+            {
+                "rollout_id": body.get("rollout_id"),
+                "status": "completed",
+                "success_status": "success",
+                "metrics": {"outcome_reward": 1.0},
+                "pid": os.getpid(),
+                "text": os.environ.get("KIT_TEXT"),
+            },
+        )
+
+    def _over(self, rollout_id: str) -> threading.Event:
+        with self.lock:
+            return self.over.setdefault(rollout_id, threading.Event())
+
+    def _send(self, status: int, body: Any) -> None:
+        content = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+
+def _connected(kit: int, hello: dict[str, Any]) -> socket.socket:
+    connection = socket.create_connection(("127.0.0.1", kit), _SECONDS)
+    connection.settimeout(None)
+    connection.sendall(json.dumps(hello).encode() + b"\n")
+    return connection
+
+
+def _end_with_the_kit(connection: socket.socket) -> None:
+    while connection.recv(64):
+        pass
+    os._exit(0)
+
+
+def main() -> None:
+    given = dict(zip(sys.argv[1::2], sys.argv[2::2], strict=False))
+    kit = int(given["--kit"])
+    if "--child-of" in given:
+        _end_with_the_kit(_connected(kit, {"child_of": int(given["--child-of"])}))
+    sys.stdout.write(f"{HELLO}\n")
+    sys.stdout.flush()
+    sys.stderr.write(f"{ERROR_HELLO}\n")
+    hello = {
+        "pid": os.getpid(),
+        "argv": sys.argv[1:],
+        # What else is in its environment is nobody's business.
+        "env": {name: os.environ[name] for name in _TOLD if name in os.environ},
+        "cwd": str(Path.cwd()),
+    }
+    child = [sys.executable, "-I", __file__, "--kit", str(kit), "--child-of", str(os.getpid())]
+    subprocess.Popen(child, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # noqa: S603
+    connection = _connected(kit, hello)
+    if connection.recv(64).strip() != b"listen":
+        sys.stdout.write("kit: asked to end\n")
+        sys.stdout.flush()
+        os._exit(EXIT_CODE)
+    server = ThreadingHTTPServer(("127.0.0.1", int(given["--port"])), Container)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    _end_with_the_kit(connection)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,137 @@
+"""Stub container of one scenario, which goes away, comes back, and is well or unwell as it is told.
+
+Rollouts it runs as the other stub containers do, and remembers with theirs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import threading
+from typing import Any, Self
+
+from synth_pools.contract.http.stub_container import (
+    HEALTH,
+    ReceivedRequests,
+    StubHandler,
+    StubServer,
+)
+
+
+class SwitchedContainer:
+    """Stub container that is switched.
+
+    Attributes:
+        url: Its address, which stays.
+        health: The status and the JSON of its `GET /health`; None for no answer at all.
+        checks: The statuses of the health checks that it answered, None for one that it did not.
+    """
+
+    def __init__(self, received: ReceivedRequests) -> None:
+        self.health: tuple[int, Any] | None = (200, HEALTH)
+        self.checks: list[int | None] = []
+        self._received = received
+        self._reserved: socket.socket | None = None
+        self._server: _Server | None = _Server(self, received, 0)
+        self._port = self._server.server_port
+        self.url = f"http://127.0.0.1:{self._port}"
+
+    def __enter__(self) -> Self:
+        self._serve()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.go_away()
+        if self._reserved is not None:
+            self._reserved.close()
+
+    def go_away(self) -> None:
+        """Refuse connections, and break those that there are."""
+        server, self._server = self._server, None
+        if server is None:
+            return
+        server.shutdown()
+        server.server_close()
+        # Bound and not listening, so that no other process takes the port.
+        self._reserved = socket.socket()
+        self._reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with contextlib.suppress(OSError):
+            self._reserved.bind(("127.0.0.1", self._port))
+        server.break_connections()
+
+    def come_back(self) -> None:
+        """Take connections again.
+
+        Raises:
+            OSError: Another process has taken the port.
+        """
+        if self._server is not None:
+            return
+        try:
+            self._server = _Server(self, self._received, self._port)
+        except OSError:
+            # Not every system lets two have one address.
+            if self._reserved is not None:
+                self._reserved.close()
+            self._server = _Server(self, self._received, self._port)
+        if self._reserved is not None:
+            self._reserved.close()
+        self._serve()
+
+    def sent_for(self, rollout_id: str) -> int:
+        """Return how often a rollout was sent to it."""
+        received = self._received.of_rollout(rollout_id)
+        mine = [one for one in received if one.behaviour == self.url]
+        return sum(one.path in ("/rollouts", "/rollout") for one in mine)
+
+    def _serve(self) -> None:
+        if self._server is not None:
+            threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+
+
+class _Server(StubServer):
+    def __init__(self, owner: SwitchedContainer, received: ReceivedRequests, port: int) -> None:
+        self.owner = owner
+        self._connections: set[socket.socket] = set()
+        self._lock = threading.Lock()
+        super().__init__("", received, port, _Handler)
+        self.behaviour = f"http://127.0.0.1:{self.server_port}"
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        connection, address = super().get_request()
+        with self._lock:
+            self._connections.add(connection)
+        return connection, address
+
+    def shutdown_request(self, request: Any) -> None:
+        with self._lock:
+            self._connections.discard(request)
+        super().shutdown_request(request)
+
+    def break_connections(self) -> None:
+        with self._lock:
+            for connection in self._connections:
+                with contextlib.suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
+
+
+class _Handler(StubHandler):
+    def do_GET(self) -> None:  # noqa: N802 - the base class's name
+        assert isinstance(self.server, _Server)  # noqa: S101 - it makes no others
+        owner = self.server.owner
+        if self.path != "/health":
+            super().do_GET()
+            return
+        health = owner.health
+        is_check = self.headers.get("x-synth-pools-call") == "health-check"
+        if is_check:
+            owner.checks.append(None if health is None else health[0])
+        if health is None:
+            # As a container does that is busy: until its caller gives up.
+            with contextlib.suppress(OSError):
+                self.rfile.read(1)
+            self.close_connection = True
+            return
+        status, body = health
+        self._send_bytes(status, json.dumps(body).encode(), "application/json")

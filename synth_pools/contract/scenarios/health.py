@@ -1,0 +1,135 @@
+"""Scenario of containers that are unwell: which get rollouts, and how that is told."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+from synth_pools.contract.harness.context import Context
+from synth_pools.contract.harness.expectations import Expectation
+from synth_pools.contract.harness.holding import hold
+from synth_pools.contract.harness.registry import scenario
+from synth_pools.contract.harness.waits import eventually, run_rollout
+from synth_pools.contract.http.client import Response, at
+from synth_pools.contract.http.stub_container import HEALTH
+from synth_pools.contract.http.switched_container import SwitchedContainer
+from synth_pools.contract.results import Outcome
+from synth_pools.contract.rules.verdict import show
+
+_METRICS = "get_pool_metrics"
+_FAILED_CHECKS, _GOOD_CHECKS = 3, 2
+_UNWELL = {**HEALTH, "healthy": False}
+
+
+@scenario(
+    "health.taken_out",
+    "Containers",
+    "a container gets no new rollouts after three failed checks in a row, until two succeed; a "
+    "status below 500 is a good one, unless the JSON says that it is not healthy",
+    _METRICS,
+    "create_rollout",
+    needs="containers",
+    slow=True,
+)
+def health_taken_out(ctx: Context) -> None:
+    if not ctx.session.offers("container_urls"):
+        for operation in ctx.scenario.operations:
+            note = "features.container_urls is not true"
+            ctx.expect.inconclusive(operation, note, Outcome.NOT_OFFERED)
+        return
+    with contextlib.ExitStack() as stack:
+        failing, unwell, simple, busy, good = (
+            stack.enter_context(SwitchedContainer(ctx.session.received)) for _ in range(5)
+        )
+        failing.health, unwell.health = (500, {}), (200, _UNWELL)
+        simple.health = (404, {"detail": "no such route"})
+        pool_id = ctx.resources.pool(
+            container_url=None,
+            container_urls=[failing.url, unwell.url, simple.url, good.url],
+            concurrency=4,
+        )
+        alone_id = ctx.resources.pool("alone", container_url=failing.url)
+        busy_id = ctx.resources.pool("busy", container_url=busy.url)
+        held = next(hold(ctx))
+        working = held.start(busy_id)
+        busy.health = None
+        if not _becomes(ctx, pool_id, {failing.url: "unhealthy", unwell.url: "unhealthy"}):
+            return
+        for one in (failing, unwell):
+            ctx.expect.that(
+                Expectation(_METRICS, "unhealthy after three failed checks in a row", None),
+                len(one.checks) >= _FAILED_CHECKS,
+                f"it was after {len(one.checks)}",
+            )
+        response = ctx.require(200, _METRICS, {"pool_id": pool_id})
+        told = _health(response)
+        for what, one in (("a container without the route", simple), ("a good one", good)):
+            ctx.expect.equal(_METRICS, f"health of {what}", "healthy", told.get(one.url), response)
+        _judge_errors(ctx, response, {failing.url, unwell.url}, {good.url})
+        _judge_choice(ctx, pool_id, [simple, good])
+        # One that is unwell is better than none.
+        ended = ctx.require(200, "get_rollout", run_rollout(ctx, alone_id).ids)
+        ctx.expect.equal(
+            "create_rollout", "status without a healthy container", "completed",
+            ended.at("status"), ended,
+        )  # fmt: skip
+        _judge_busy(ctx, busy_id, busy)
+        held.release(working)
+        before = len(unwell.checks)
+        unwell.health = (200, HEALTH)
+        if _becomes(ctx, pool_id, {unwell.url: "healthy"}):
+            good_checks = len(unwell.checks) - before
+            ctx.expect.that(
+                Expectation(_METRICS, "healthy after two good checks in a row", None),
+                good_checks >= _GOOD_CHECKS,
+                f"it was after {good_checks}",
+            )
+
+
+def _becomes(ctx: Context, pool_id: str, wanted: dict[str, str]) -> bool:
+    response: Response = ctx.require(200, _METRICS, {"pool_id": pool_id})
+
+    def shown() -> bool:
+        nonlocal response
+        response = ctx.require(200, _METRICS, {"pool_id": pool_id})
+        told = _health(response)
+        return all(told.get(url) == health for url, health in wanted.items())
+
+    demand = "a container is unhealthy, or healthy again, after so many checks every few seconds"
+    # Three checks, every few seconds, each of which may take a while.
+    came = eventually(ctx, shown, 2 * ctx.session.patience)
+    return ctx.expect.that(Expectation(_METRICS, demand, response), came, show(_health(response)))
+
+
+def _health(response: Response) -> dict[Any, Any]:
+    return {at(one, "url"): at(one, "health") for one in response.at("containers") or []}
+
+
+def _judge_errors(ctx: Context, response: Response, failed: set[str], fine: set[str]) -> None:
+    for one in response.at("containers") or []:
+        error = at(one, "last_error")
+        if at(one, "url") in failed:
+            demand = Expectation(_METRICS, "last_error: what went wrong last", response)
+            ctx.expect.that(demand, isinstance(error, str) and bool(error), show(error))
+        elif at(one, "url") in fine:
+            ctx.expect.equal(_METRICS, "last_error of a good one", None, error, response)
+
+
+def _judge_choice(ctx: Context, pool_id: str, well: list[SwitchedContainer]) -> None:
+    for _ in range(4):
+        rollout = run_rollout(ctx, pool_id)
+        ended = ctx.require(200, "get_rollout", rollout.ids)
+        came = sum(one.sent_for(rollout.id) for one in well)
+        ctx.expect.equal("create_rollout", "how often a healthy one got it", 1, came, ended)
+
+
+def _judge_busy(ctx: Context, pool_id: str, busy: SwitchedContainer) -> None:
+    """Expect a silent container with a rollout within its time limit to count as busy."""
+    response = ctx.require(200, _METRICS, {"pool_id": pool_id})
+    if not busy.checks.count(None):
+        # Nobody has asked it yet.
+        return
+    told = _health(response).get(busy.url)
+    ctx.expect.equal(_METRICS, "health of a busy container", "healthy", told, response)
+    running = response.at("containers", 0, "running_rollouts")
+    ctx.expect.equal(_METRICS, "running_rollouts", 1, running, response)

@@ -1,0 +1,186 @@
+"""Scenarios of containers that go away and come back."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from synth_pools.contract.document import FINAL
+from synth_pools.contract.exceptions import InconclusiveError
+from synth_pools.contract.harness.context import Context
+from synth_pools.contract.harness.expectations import Expectation
+from synth_pools.contract.harness.registry import scenario
+from synth_pools.contract.harness.waits import (
+    Rollout,
+    eventually,
+    moment,
+    run_rollout,
+    start_rollout,
+    wait_for,
+    wait_until_resumed,
+)
+from synth_pools.contract.http.client import at
+from synth_pools.contract.http.switched_container import SwitchedContainer
+from synth_pools.contract.results import Outcome
+from synth_pools.contract.rules.verdict import show
+
+_SECTION = "Outages"
+_STREAM = "stream_rollout_events"
+_SHORT_SECONDS = 2
+# Requests that lie between the creation of a rollout and the pause of its pool, and beside them.
+_REQUESTS = 6
+
+
+@scenario(
+    "outages.returns",
+    _SECTION,
+    "rollouts of a container that went away wait for it, without a failed attempt, for at most "
+    "their time limit; those of a paused pool wait for the pool",
+    "create_rollout",
+    "get_rollout",
+    _STREAM,
+    needs="containers",
+    slow=True,
+)
+def outages_returns(ctx: Context) -> None:
+    with SwitchedContainer(ctx.session.received) as container:
+        pool_id = ctx.resources.pool(container_url=container.url, concurrency=2)
+        paused_id = ctx.resources.pool("paused", container_url=container.url)
+        for one in (pool_id, paused_id):
+            # It has to have been reached before.
+            run_rollout(ctx, one)
+        container.go_away()
+        patient = start_rollout(ctx, pool_id)
+        waiting = _in_paused_pool(ctx, paused_id)
+        _judge_hasty(ctx, pool_id, _SHORT_SECONDS)
+        _judge_waiting(ctx, patient)
+        if waiting is not None:
+            # When this one's time is over, so is that of the one in the paused pool.
+            _judge_hasty(ctx, pool_id, _limit(ctx))
+            seen = ctx.require(200, "get_rollout", waiting.ids)
+            ctx.expect.equal(
+                "get_rollout",
+                "status of a rollout that waits for its paused pool",
+                "queued",
+                seen.at("status"),
+                seen,
+            )
+        _come_back(container)
+        ended = wait_for(ctx, patient, FINAL)
+        ctx.expect.equal("create_rollout", "status", "completed", ended.at("status"), ended)
+        sent = container.sent_for(patient.id)
+        ctx.expect.equal("create_rollout", "how often it was sent", 1, sent, ended)
+        _judge_events(ctx, patient)
+        if waiting is not None:
+            resumed = ctx.require(200, "resume_pool", {"pool_id": paused_id})
+            wait_until_resumed(ctx, paused_id, resumed)
+            wait_for(ctx, waiting, FINAL)
+
+
+@scenario(
+    "outages.elsewhere",
+    _SECTION,
+    "a rollout that finds its container away goes to another one of the pool, in the same attempt",
+    "create_rollout",
+    _STREAM,
+    needs="containers",
+)
+def outages_elsewhere(ctx: Context) -> None:
+    if not ctx.session.offers("container_urls"):
+        for operation in ctx.scenario.operations:
+            note = "features.container_urls is not true"
+            ctx.expect.inconclusive(operation, note, Outcome.NOT_OFFERED)
+        return
+    received = ctx.session.received
+    with SwitchedContainer(received) as stays, SwitchedContainer(received) as leaves:
+        urls = [leaves.url, stays.url]
+        pool_id = ctx.resources.pool(container_url=None, container_urls=urls, concurrency=2)
+        if not eventually(ctx, lambda: leaves.sent_for(run_rollout(ctx, pool_id).id) > 0):
+            ctx.expect.inconclusive("create_rollout", "one of the containers got no rollout")
+            return
+        leaves.go_away()
+        for _ in range(4):
+            rollout = run_rollout(ctx, pool_id)
+            ended = ctx.require(200, "get_rollout", rollout.ids)
+            ctx.expect.equal("create_rollout", "status", "completed", ended.at("status"), ended)
+            sent = stays.sent_for(rollout.id)
+            ctx.expect.equal("create_rollout", "how often the other got it", 1, sent, ended)
+            _judge_events(ctx, rollout)
+
+
+def _in_paused_pool(ctx: Context, pool_id: str) -> Rollout | None:
+    """Start a rollout and pause its pool before its time is over; None where that is not sure."""
+    if not ctx.session.offers("pause"):
+        return None
+    limit = _limit(ctx)
+    rollout = start_rollout(ctx, pool_id, limits={"timeout_seconds": limit})
+    ctx.require(200, "pause_pool", {"pool_id": pool_id})
+    seen = ctx.require(200, "get_rollout", rollout.ids)
+    pool = ctx.require(200, "get_pool", {"pool_id": pool_id})
+    made, paused = moment(seen.at("created_at")), moment(pool.at("updated_at"))
+    in_time = made and paused and paused - made < timedelta(seconds=limit / 2)
+    return rollout if in_time and seen.at("status") not in FINAL else None
+
+
+def _limit(ctx: Context) -> float:
+    return _SHORT_SECONDS + _REQUESTS * ctx.session.http.round_trip
+
+
+def _judge_hasty(ctx: Context, pool_id: str, limit: float) -> None:
+    """Expect a rollout to fail when its time is over, and not before."""
+    rollout = start_rollout(ctx, pool_id, limits={"timeout_seconds": limit})
+    ended = wait_for(ctx, rollout, FINAL)
+    ctx.expect.equal("get_rollout", "status", "failed", ended.at("status"), ended)
+    code = ended.at("error", "code")
+    ctx.expect.equal("get_rollout", "error.code", "container_unreachable", code, ended)
+    made, finished = moment(ended.at("created_at")), moment(ended.at("finished_at"))
+    told = [ended.at("created_at"), ended.at("finished_at")]
+    ctx.expect.that(
+        Expectation("create_rollout", f"it waits {limit:g} s for its container", ended),
+        made is not None
+        and finished is not None
+        and finished - made >= timedelta(seconds=0.99 * limit),
+        show(told),
+    )
+
+
+def _judge_waiting(ctx: Context, rollout: Rollout) -> None:
+    """Expect a rollout to be back in its queue, and nothing of it to be sent."""
+    seen = ctx.require(200, "get_rollout", rollout.ids)
+
+    def queued() -> bool:
+        nonlocal seen
+        seen = ctx.require(200, "get_rollout", rollout.ids)
+        return bool(seen.at("status") == "queued")
+
+    ctx.expect.that(
+        Expectation("get_rollout", "status queued while its container is away", seen),
+        eventually(ctx, queued),
+        show(seen.at("status")),
+    )
+
+
+def _judge_events(ctx: Context, rollout: Rollout) -> None:
+    """Expect each return to the queue to be told, and no attempt to be counted for it."""
+    stream = ctx.stream(_STREAM, rollout.ids)
+    told = [
+        (message.event, message.envelope.get("data"))
+        for message in stream.reader.messages
+        if message.event in ("rollout.queued", "rollout.started")
+    ]
+    attempts = [at(data, "attempt") for event, data in told if event == "rollout.started"]
+    ctx.expect.equal(
+        _STREAM, "attempt of each rollout.started", [1] * len(attempts), attempts, stream
+    )
+    for _, data in [one for one in told if one[0] == "rollout.queued"][1:]:
+        error = at(data, "previous_error")
+        says = isinstance(at(error, "code"), str) and isinstance(at(error, "message"), str)
+        demand = "previous_error (code, message) of a second rollout.queued"
+        ctx.expect.that(Expectation(_STREAM, demand, stream), says, show(data, 300))
+
+
+def _come_back(container: SwitchedContainer) -> None:
+    try:
+        container.come_back()
+    except OSError as error:
+        note = f"the port of the container was taken: {error}"
+        raise InconclusiveError(Outcome.NOT_REACHED, "create_rollout", note) from None

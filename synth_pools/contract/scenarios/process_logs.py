@@ -1,0 +1,216 @@
+"""Scenarios of what processes write, on servers that may start any."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from synth_pools.contract.harness.context import Context
+from synth_pools.contract.harness.expectations import Expectation
+from synth_pools.contract.harness.processes import KitProcesses, kit_processes, process_pool
+from synth_pools.contract.harness.registry import scenario
+from synth_pools.contract.harness.waits import eventually, moment, run_rollout
+from synth_pools.contract.http.client import Response, at
+from synth_pools.contract.http.process_container import ERROR_HELLO, HELLO
+from synth_pools.contract.results import Outcome
+from synth_pools.contract.rules.verdict import show
+
+_LOGS = "get_pool_logs"
+_LINES = [f"line {number}, ü🌍" for number in range(25)]
+_LONG = 40_000
+# The longest text of a line, and the lines of a process that writes more than many servers keep.
+_LONGEST = 16_384
+_MANY, _WIDTH = 220, 10_000
+_PAGES = 100
+
+
+@scenario(
+    "process_logs.pages",
+    _LOGS,
+    "the lines of each process come whole, in order, once, page by page, with its number and its "
+    "attempt; a number that is no place matches nothing, and a cursor of nobody's is the oldest",
+    _LOGS,
+    needs="processes",
+)
+def process_logs_pages(ctx: Context) -> None:
+    if not _offered(ctx):
+        return
+    with kit_processes(ctx) as kit:
+        pool = _active(ctx, kit, capacity=2)
+        run_rollout(ctx, pool["pool_id"], env={"lines": _LINES})
+        run_rollout(ctx, pool["pool_id"], env={"lines": ["a\x1b[31mb\x07c\td", "y" * _LONG]})
+        _wait_for(ctx, pool, "yyy")
+        whole = _page(ctx, pool)
+        lines = whole.at("lines")
+        texts = [at(one, "text") for one in lines]
+        _expect(ctx, "no line is missing", whole.at("truncated") is False, whole)
+        _expect(ctx, "nothing follows", whole.at("has_more") is False, whole)
+        for wanted in (HELLO, ERROR_HELLO):
+            count = texts.count(wanted)
+            ctx.expect.equal(_LOGS, f"how often {wanted!r} came", 2, count, whole)
+        told = [text for text in texts if str(text).startswith("line ")]
+        ctx.expect.equal(_LOGS, "the lines of a rollout", _LINES, told, whole)
+        _judge_texts(ctx, whole, texts)
+        _judge_lines(ctx, whole, kit)
+        read, pages = _walk(ctx, pool, 7)
+        ctx.expect.equal(_LOGS, "the pages together", lines, read, pages[-1])
+        for page in pages[:-1]:
+            _expect(ctx, "a page of limit lines that says has_more", _is_full(page, 7), page)
+        again = _page(ctx, pool, cursor=pages[-1].at("next_cursor"))
+        ctx.expect.equal(_LOGS, "lines after the last", [], again.at("lines"), again)
+        for number in (0, 1, 2, 2_147_483_647):
+            page = _page(ctx, pool, process=number)
+            own = [one for one in lines if at(one, "process") == number]
+            ctx.expect.equal(_LOGS, f"lines of {number}", own, page.at("lines"), page)
+            places = [at(one, "process") for one in page.at("processes")]
+            there = [number] if number < len(kit.started()) else []
+            ctx.expect.equal(_LOGS, f"processes of {number}", there, places, page)
+        for cursor in ("nonsense", "log_0000000000000000_5", "ü" * 512):
+            page = _page(ctx, pool, cursor=cursor)
+            ctx.expect.equal(
+                _LOGS, "lines after a cursor of nobody's", lines, page.at("lines"), page
+            )
+        _judge_archived(ctx, pool, lines)
+
+
+@scenario(
+    "process_logs.many",
+    _LOGS,
+    "where a process wrote more than is kept the last lines are there, and truncated says so",
+    _LOGS,
+    needs="processes",
+)
+def process_logs_many(ctx: Context) -> None:
+    if not _offered(ctx):
+        return
+    with kit_processes(ctx) as kit:
+        pool = _active(ctx, kit)
+        _wait_for(ctx, pool, HELLO)
+        position = _page(ctx, pool).at("next_cursor")
+        run_rollout(ctx, pool["pool_id"], env={"many": _MANY, "width": _WIDTH})
+        _wait_for(ctx, pool, f"line {_MANY - 1} ")
+        read, pages = _walk(ctx, pool, 1000, cursor=position)
+        told = [str(at(one, "text")).split(" x")[0] for one in read]
+        told = [text for text in told if text.startswith("line ")]
+        wanted = [f"line {number}" for number in range(_MANY)][-len(told) or _MANY :]
+        ctx.expect.equal(_LOGS, "the last lines, without a gap", wanted, told, pages[-1])
+        truncated = [page.at("truncated") for page in pages]
+        lost = [len(told) < _MANY, *(False for _ in pages[1:])]
+        ctx.expect.equal(_LOGS, "truncated of each page", lost, truncated, pages[0])
+
+
+def _judge_texts(ctx: Context, whole: Response, texts: list[Any]) -> None:
+    plain = all(isinstance(text, str) and not _controls(text) for text in texts)
+    _expect(ctx, "lines without control characters", plain, whole)
+    long = [text for text in texts if str(text).startswith("yyy")]
+    _expect(
+        ctx,
+        "one line, the rest of a longer one left out",
+        len(long) == 1 and set(long[0]) == {"y"} and len(long[0]) <= _LONGEST,
+        whole,
+        str([len(text) for text in long]),
+    )
+
+
+def _judge_lines(ctx: Context, whole: Response, kit: KitProcesses) -> None:
+    lines, processes = whole.at("lines"), whole.at("processes")
+    places = [at(one, "process") for one in processes]
+    ctx.expect.equal(_LOGS, "the places, from 0 on", [0, 1], places, whole)
+    for one in processes:
+        for field, wanted in (
+            ("attempt", 1), ("running", True), ("exit_code", None), ("ended_at", None),
+        ):  # fmt: skip
+            ctx.expect.equal(_LOGS, field, wanted, at(one, field), whole)
+        began = moment(at(one, "started_at"))
+        own = [line for line in lines if at(line, "process") == at(one, "process")]
+        stamps = [moment(at(line, "timestamp")) for line in own]
+        _expect(
+            ctx,
+            "each line was read after its process was started",
+            began is not None and all(stamp is not None and stamp >= began for stamp in stamps),
+            whole,
+        )
+        attempts = {at(line, "attempt") for line in own}
+        _expect(ctx, "attempt 1 of each line", attempts == {1}, whole, str(attempts))
+    pids = sorted(str(at(one, "pid")) for one in processes)
+    started = sorted(str(one.hello["pid"]) for one in kit.started())
+    ctx.expect.equal(_LOGS, "pid of each process", started, pids, whole)
+    ports = {str(at(one, "url")).rsplit(":", 1)[-1] for one in processes}
+    given = {str(one.hello["env"].get("PORT")) for one in kit.started()}
+    ctx.expect.equal(_LOGS, "the ports in url", sorted(given), sorted(ports), whole)
+
+
+def _judge_archived(ctx: Context, pool: dict[str, str], lines: list[Any]) -> None:
+    """Expect the lines of an archived pool to stay, and to say when its processes have ended."""
+    ctx.require(200, "delete_pool", pool)
+    page = _page(ctx, pool)
+
+    def over() -> bool:
+        nonlocal page
+        page = _page(ctx, pool)
+        return all(at(one, "running") is False for one in page.at("processes"))
+
+    ended = eventually(ctx, over)
+    _expect(ctx, "no process of an archived pool runs", ended, page, show(page.at("processes")))
+    ctx.expect.equal(_LOGS, "status", "archived", page.at("status"), page)
+    kept = page.at("lines")
+    ctx.expect.equal(_LOGS, "the lines of before", lines, kept[: len(lines)], page)
+    for one in page.at("processes"):
+        began, end = moment(at(one, "started_at")), moment(at(one, "ended_at"))
+        good = began is not None and end is not None and began <= end
+        _expect(ctx, "ended_at of a process that ended", not ended or good, page, show(one, 300))
+
+
+def _active(ctx: Context, kit: KitProcesses, **more: Any) -> dict[str, str]:
+    pool = {"pool_id": str(process_pool(ctx, kit.definition(), **more).at("id"))}
+    ctx.resources.wait_until_active(pool["pool_id"])
+    capacity = more.get("capacity", 1)
+    eventually(ctx, lambda: len(kit.started()) == capacity)
+    return pool
+
+
+def _wait_for(ctx: Context, pool: dict[str, str], text: str) -> None:
+    """Wait until a line is there, which the server reads when it can."""
+
+    def there() -> bool:
+        read, _ = _walk(ctx, pool, 1000)
+        return any(text in str(at(one, "text")) for one in read)
+
+    came = eventually(ctx, there)
+    demand = Expectation(_LOGS, "a line that a process wrote", None)
+    ctx.expect.that(demand, came, f"{text!r} did not come")
+
+
+def _walk(
+    ctx: Context, pool: dict[str, str], limit: int, **query: Any
+) -> tuple[list[Any], list[Response]]:
+    """Read page by page, as one who follows does, until nothing more is there."""
+    page = _page(ctx, pool, limit=limit, **query)
+    pages = [page]
+    while page.at("has_more") is True and len(pages) < _PAGES:
+        page = _page(ctx, pool, limit=limit, cursor=page.at("next_cursor"))
+        pages.append(page)
+    return [line for one in pages for line in one.at("lines") or []], pages
+
+
+def _page(ctx: Context, pool: dict[str, str], **query: Any) -> Response:
+    return ctx.require(200, _LOGS, pool, query=query)
+
+
+def _is_full(page: Response, limit: int) -> bool:
+    return 1 <= len(page.at("lines") or []) <= limit and page.at("has_more") is True
+
+
+def _controls(text: str) -> bool:
+    return any(ord(char) < 32 and char != "\t" for char in text)
+
+
+def _offered(ctx: Context) -> bool:
+    if ctx.session.offers("pool_logs"):
+        return True
+    note = "features.pool_logs is not true"
+    ctx.expect.inconclusive(_LOGS, note, Outcome.NOT_OFFERED)
+    return False
+
+
+def _expect(ctx: Context, demand: str, ok: bool, seen: Any, got: str = "") -> None:
+    ctx.expect.that(Expectation(_LOGS, demand, seen), ok, got or "it is not so")

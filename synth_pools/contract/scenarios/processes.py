@@ -1,0 +1,439 @@
+"""Scenarios of pools that start their containers, on servers that may start any.
+
+The program is the kit's own: each process of it serves, or ends, when the kit says so, so that a
+pool stays `warming` for as long as is wanted.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from synth_pools.contract.document import FINAL
+from synth_pools.contract.exceptions import StopScenarioError
+from synth_pools.contract.harness.context import Context
+from synth_pools.contract.harness.expectations import Expectation, Status
+from synth_pools.contract.harness.processes import (
+    KitProcess,
+    KitProcesses,
+    kit_processes,
+    process_pool,
+)
+from synth_pools.contract.harness.registry import scenario
+from synth_pools.contract.harness.views import of_pool
+from synth_pools.contract.harness.waits import (
+    STARTED,
+    eventually,
+    moment,
+    run_rollout,
+    start_rollout,
+    wait_for,
+)
+from synth_pools.contract.http.client import Response, at
+from synth_pools.contract.http.process_container import EXIT_CODE
+from synth_pools.contract.rules.verdict import show
+
+_FEATURE = "processes"
+_SECTION = "PoolProcess"
+_WORDS = ("--words", "a b; echo $HOME > * {x}")
+_TEXT = "Grüße, 世界"
+# Seconds that a pool has which is to fail: long enough for its program to write a line.
+_SOON = 3.0
+
+
+@scenario(
+    "processes.warming",
+    _SECTION,
+    "the server starts capacity processes, each on a port of its own, with their arguments, "
+    "variables and folder; until one is healthy the pool is warming and admits nothing",
+    "create_pool",
+    "get_pool",
+    "list_pools",
+    "create_rollout",
+    "get_pool_metrics",
+    needs=_FEATURE,
+)
+def processes_warming(ctx: Context) -> None:
+    with kit_processes(ctx) as kit, tempfile.TemporaryDirectory() as folder:
+        kit.order = "wait"
+        real = str(Path(folder).resolve())
+        process = kit.definition(*_WORDS, env={"KIT_TEXT": _TEXT}, cwd=real)
+        made = process_pool(ctx, process, capacity=2)
+        pool = {"pool_id": str(made.at("id"))}
+        _expect(ctx, "create_pool", "status warming", made.at("status") == "warming", made)
+        for reader, seen, response in of_pool(ctx, pool["pool_id"], "warming"):
+            ctx.expect.equal(reader, "status", "warming", at(seen, "status"), response)
+            ctx.expect.equal(reader, "config.process", process, _process(seen), response)
+        refused = ctx.check(
+            Status(409, "the pool is warming", code="pool_not_active"),
+            "create_rollout",
+            pool,
+            json={},
+        )
+        told = refused.at("error", "retryable")
+        _expect(ctx, "create_rollout", "retryable is true", told is True, refused, show(told))
+        told = refused.exchange.header("retry-after")
+        _expect(ctx, "create_rollout", "the header Retry-After", bool(told), refused, str(told))
+        _wait(ctx, lambda: len(kit.started()) == 2, "two processes")
+        for one in kit.started():
+            _judge_start(ctx, one, real, made)
+        ports = {_port(one) for one in kit.started()}
+        _expect(ctx, "create_pool", "a port for each process", len(ports) == 2, made, str(ports))
+        _judge_containers(ctx, pool, kit, "starting")
+        kit.tell("listen")
+        ctx.resources.wait_until_active(pool["pool_id"])
+        _judge_containers(ctx, pool, kit, "healthy")
+        rollout = run_rollout(ctx, pool["pool_id"])
+        ended = ctx.require(200, "get_rollout", rollout.ids)
+        ran = ended.at("result", "pid")
+        _expect(
+            ctx,
+            "create_rollout",
+            "a rollout runs on one of the processes",
+            ran in [one.hello["pid"] for one in kit.started()],
+            ended,
+            show(ran),
+        )
+        _delete(ctx, pool, kit)
+
+
+def _judge_start(ctx: Context, one: KitProcess, folder: str, made: Response) -> None:
+    env, argv = one.hello["env"], one.hello["argv"]
+    told = [_port(one), env.get("PORT"), env.get("KIT_PORT")]
+    _expect(
+        ctx,
+        "create_pool",
+        "one port in argv, in env and in PORT",
+        len(set(told)) == 1 and str(told[0]).isdigit(),
+        made,
+        str(told),
+    )
+    ctx.expect.equal("create_pool", "the arguments", list(_WORDS), argv[-2:], made)
+    ctx.expect.equal("create_pool", "a variable", _TEXT, env.get("KIT_TEXT"), made)
+    ctx.expect.equal("create_pool", "the folder", folder, one.hello["cwd"], made)
+    _expect(ctx, "create_pool", "the variable PATH", bool(env.get("PATH")), made)
+
+
+def _judge_containers(ctx: Context, pool: dict[str, str], kit: KitProcesses, health: str) -> None:
+    """Expect the metrics and the urls of a pool to tell of its processes."""
+    operation = "get_pool_metrics"
+    known = {str(one.hello["pid"]): str(_port(one)) for one in kit.started()}
+    response = ctx.require(200, operation, pool)
+
+    def shown() -> bool:
+        nonlocal response
+        response = ctx.require(200, operation, pool)
+        return [at(one, "health") for one in response.at("containers")] == [health] * len(known)
+
+    ctx.expect.that(
+        Expectation(operation, f"every container is {health}", response),
+        eventually(ctx, shown),
+        show(response.at("containers"), 300),
+    )
+    containers = response.at("containers")
+    ports = {str(at(one, "pid")): str(at(one, "url")).rsplit(":", 1)[-1] for one in containers}
+    ctx.expect.equal(operation, "the ports by pid", known, ports, response)
+    for one in containers:
+        for field, value in (("restarts", 0), ("running_rollouts", 0)):
+            ctx.expect.equal(operation, field, value, at(one, field), response)
+        if health == "healthy":
+            ctx.expect.equal(operation, "last_error", None, at(one, "last_error"), response)
+
+
+@scenario(
+    "processes.again",
+    _SECTION,
+    "a process that ends is started again on its place, and the pool goes on",
+    "get_pool_metrics",
+    "create_rollout",
+    "get_pool",
+    needs=_FEATURE,
+)
+def processes_again(ctx: Context) -> None:
+    with kit_processes(ctx) as kit:
+        pool = {"pool_id": str(process_pool(ctx, kit.definition()).at("id"))}
+        ctx.resources.wait_until_active(pool["pool_id"])
+        kit.order = "exit"
+        rollout = start_rollout(ctx, pool["pool_id"], env={"die": True})
+        _wait(ctx, lambda: len(kit.started()) > 2, "a process that is started again")
+        if ctx.session.offers("pool_logs"):
+            _judge_exit(ctx, pool)
+        kit.tell("wait")
+        running = len(kit.started())
+        _wait(
+            ctx,
+            lambda: len(kit.started()) > running or bool(_alive(kit)),
+            "a process that is started again",
+        )
+        response = ctx.require(200, "get_pool_metrics", pool)
+        restarts = response.at("containers", 0, "restarts")
+        _expect(
+            ctx,
+            "get_pool_metrics",
+            "restarts: how often it was started again",
+            isinstance(restarts, int) and 2 <= restarts <= len(kit.started()),
+            response,
+            f"{restarts}, and {len(kit.started())} were started",
+        )
+        error = response.at("containers", 0, "last_error")
+        says = isinstance(error, str) and bool(error)
+        _expect(ctx, "get_pool_metrics", "last_error: what went wrong", says, response, show(error))
+        kit.tell("listen")
+        wait_for(ctx, rollout, FINAL)
+        again = _healthy(ctx, pool)
+        _expect(
+            ctx,
+            "get_pool_metrics",
+            "the process that was started again is healthy",
+            again is not None,
+            response,
+            "none is",
+        )
+        ended = ctx.require(200, "get_rollout", run_rollout(ctx, pool["pool_id"]).ids)
+        ctx.expect.equal("create_rollout", "status", "completed", ended.at("status"), ended)
+        _delete(ctx, pool, kit)
+
+
+def _judge_exit(ctx: Context, pool: dict[str, str]) -> None:
+    """Expect the logs to tell how a process ended, in the pause before it is started again."""
+    operation = "get_pool_logs"
+    response = ctx.require(200, operation, pool)
+
+    def over() -> bool:
+        nonlocal response
+        response = ctx.require(200, operation, pool)
+        return response.at("processes", 0, "running") is False
+
+    if not eventually(ctx, over):
+        # The server starts it again at once, as it may.
+        return
+    one = response.at("processes", 0)
+    told = at(one, "exit_code")
+    _expect(ctx, operation, "how it ended", told in (EXIT_CODE, None), response, show(told))
+    began, ended = moment(at(one, "started_at")), moment(at(one, "ended_at"))
+    _expect(
+        ctx,
+        operation,
+        "ended_at, not before started_at",
+        began is not None and ended is not None and began <= ended,
+        response,
+        show(one, 300),
+    )
+    attempt = at(one, "attempt")
+    counted = isinstance(attempt, int) and attempt > 1
+    _expect(ctx, operation, "attempt counts up", counted, response, show(attempt))
+
+
+@scenario(
+    "processes.failed",
+    "Pools: states",
+    "a pool none of whose processes gets healthy is failed, and says why; its queued rollouts wait "
+    "until it is resumed, which tries it again",
+    "get_pool",
+    "create_rollout",
+    "resume_pool",
+    "pause_pool",
+    needs=_FEATURE,
+)
+def processes_failed(ctx: Context) -> None:
+    with kit_processes(ctx) as kit:
+        kit.order = "exit"
+        made = process_pool(ctx, kit.definition(start_timeout_seconds=_SOON), concurrency=1)
+        pool = {"pool_id": str(made.at("id"))}
+        _judge_failure(ctx, pool, kit)
+        refused = Status(409, "the pool has failed", code="pool_not_active")
+        response = ctx.check(refused, "create_rollout", pool, json={})
+        told = response.at("error", "retryable")
+        never = told is not True
+        _expect(ctx, "create_rollout", "retryable is not true", never, response, show(told))
+        if not ctx.session.offers("pause"):
+            return
+        ctx.check(refused, "pause_pool", pool)
+        # A pool that was up has rollouts that wait.
+        patient = kit.definition()
+        ctx.require(200, "update_pool", pool, json={"config": {"process": patient}})
+        kit.order = "wait"
+        _resume(ctx, pool, "warming")
+        kit.tell("listen")
+        ctx.resources.wait_until_active(pool["pool_id"])
+        read = ctx.require(200, "get_pool", pool)
+        ctx.expect.equal("get_pool", "error of an active pool", None, read.at("error"), read)
+        running = start_rollout(ctx, pool["pool_id"], env={"delay": 600})
+        wait_for(ctx, running, STARTED)
+        queued = start_rollout(ctx, pool["pool_id"])
+        ctx.require(200, "pause_pool", pool)
+        _expect(ctx, "pause_pool", "its processes serve what runs", bool(_alive(kit)), read)
+        ctx.require(200, "cancel_rollout", running.ids, json={})
+        _wait_for_ends(ctx, pool, kit, "pause_pool", "with nothing left to run")
+        kit.order = "exit"
+        impatient = kit.definition(start_timeout_seconds=_SOON)
+        ctx.require(200, "update_pool", pool, json={"config": {"process": impatient}})
+        read = ctx.require(200, "get_pool", pool)
+        ctx.expect.equal("update_pool", "status, as before,", "paused", read.at("status"), read)
+        _resume(ctx, pool, "warming", "failed")
+        _judge_failure(ctx, pool, kit)
+        waits = ctx.require(200, "get_rollout", queued.ids)
+        ctx.expect.equal(
+            "get_rollout", "status in a failed pool", "queued", waits.at("status"), waits
+        )
+        ctx.require(200, "update_pool", pool, json={"config": {"process": patient}})
+        kit.order = "wait"
+        _resume(ctx, pool, "warming")
+        kit.tell("listen")
+        ended = wait_for(ctx, queued, FINAL)
+        ctx.expect.equal("resume_pool", "what waited", "completed", ended.at("status"), ended)
+        _delete(ctx, pool, kit)
+
+
+def _resume(ctx: Context, pool: dict[str, str], *states: str) -> None:
+    response = ctx.require(200, "resume_pool", pool)
+    told = response.at("status")
+    demand = f"status {' or '.join(states)}"
+    _expect(ctx, "resume_pool", demand, told in states, response, show(told))
+
+
+def _judge_failure(ctx: Context, pool: dict[str, str], kit: KitProcesses) -> None:
+    response = ctx.require(200, "get_pool", pool)
+
+    def failed() -> bool:
+        nonlocal response
+        response = ctx.require(200, "get_pool", pool)
+        return bool(response.at("status") == "failed")
+
+    if not ctx.expect.that(
+        Expectation("create_pool", "a pool without a healthy process becomes failed", response),
+        eventually(ctx, failed),
+        f"it is {response.at('status')}",
+    ):
+        raise StopScenarioError
+    code = response.at("error", "code")
+    ctx.expect.equal("get_pool", "error.code", "process_not_healthy", code, response)
+    if not any(one.ended.is_set() for one in kit.started()):
+        # On a machine so busy that none got as far as a line.
+        return
+    output = response.at("error", "details", "output")
+    _expect(
+        ctx,
+        "get_pool",
+        "error.details.output: the last lines that the process wrote",
+        isinstance(output, list) and any("kit: " in str(line) for line in output),
+        response,
+        show(output, 300),
+    )
+
+
+@scenario(
+    "processes.replaced",
+    _SECTION,
+    "another config.process leaves the pool's state as it is, and processes of the old one end "
+    "when their rollouts have ended",
+    "update_pool",
+    "replace_pool",
+    "create_rollout",
+    needs=_FEATURE,
+)
+def processes_replaced(ctx: Context) -> None:
+    with kit_processes(ctx) as kit:
+        made = process_pool(ctx, kit.definition(env={"KIT_TEXT": "old"}), concurrency=4)
+        pool = {"pool_id": str(made.at("id"))}
+        ctx.resources.wait_until_active(pool["pool_id"])
+        body = {name: value for name, value in _definition(made).items() if value is not None}
+        for operation, text in (("update_pool", "patched"), ("replace_pool", "put")):
+            old = _alive(kit)
+            busy = start_rollout(ctx, pool["pool_id"], env={"delay": 600})
+            wait_for(ctx, busy, STARTED)
+            started = len(kit.started())
+            config = {"process": kit.definition(env={"KIT_TEXT": text})}
+            whole = {"config": config} if operation == "update_pool" else {**body, "config": config}
+            response = ctx.require(200, operation, pool, json=whole)
+            ctx.expect.equal(operation, "status", "active", response.at("status"), response)
+            _wait(ctx, lambda n=started: len(kit.started()) > n, "a new process", operation)  # type: ignore[misc]
+
+            def is_new(text: str = text) -> bool:
+                rollout = run_rollout(ctx, pool["pool_id"])
+                seen = ctx.require(200, "get_rollout", rollout.ids)
+                return bool(seen.at("result", "text") == text)
+
+            _expect(
+                ctx, operation, "new rollouts run on the new process", eventually(ctx, is_new),
+                response,
+            )  # fmt: skip
+            goes_on = not old[0].ended.is_set()
+            _expect(ctx, operation, "the old one serves what runs on it", goes_on, response)
+            ctx.require(200, "cancel_rollout", busy.ids, json={})
+            _expect(
+                ctx, operation, "the old process ends when its rollouts have ended",
+                eventually(ctx, old[0].ended.is_set), response,
+            )  # fmt: skip
+        _delete(ctx, pool, kit)
+
+
+def _definition(made: Response) -> dict[str, Any]:
+    return {name: made.at(name) for name in ("name", "target", "capacity", "concurrency")}
+
+
+def _delete(ctx: Context, pool: dict[str, str], kit: KitProcesses) -> None:
+    ctx.require(200, "delete_pool", pool)
+    _wait_for_ends(ctx, pool, kit, "delete_pool", "with their pool")
+
+
+def _wait_for_ends(
+    ctx: Context, pool: dict[str, str], kit: KitProcesses, operation: str, when: str
+) -> None:
+    response = ctx.require(200, "get_pool", pool)
+    _expect(
+        ctx,
+        operation,
+        f"the processes and all their children end {when}",
+        eventually(ctx, lambda: not kit.running()),
+        response,
+        f"{len(kit.running())} still run",
+    )
+
+
+def _healthy(ctx: Context, pool: dict[str, str]) -> Any:
+    found: Any = None
+
+    def look() -> bool:
+        nonlocal found
+        containers = ctx.require(200, "get_pool_metrics", pool).at("containers")
+        found = next((one for one in containers if at(one, "health") == "healthy"), None)
+        return found is not None
+
+    eventually(ctx, look)
+    return found
+
+
+def _alive(kit: KitProcesses) -> list[KitProcess]:
+    return [one for one in kit.started() if not one.ended.is_set()]
+
+
+def _wait(
+    ctx: Context, look: Callable[[], bool], what: str, operation: str = "create_pool"
+) -> None:
+    """Wait for what the server has to start.
+
+    Raises:
+        StopScenarioError: It did not come; the departure is recorded.
+    """
+    if not ctx.expect.that(
+        Expectation(operation, f"the server starts {what}", None),
+        eventually(ctx, look),
+        f"it did not within {ctx.session.patience:.0f} s",
+    ):
+        raise StopScenarioError
+
+
+def _process(pool: Any) -> Any:
+    return at(pool, "config", "process")
+
+
+def _port(one: KitProcess) -> Any:
+    argv: list[Any] = one.hello["argv"]
+    return argv[argv.index("--port") + 1]
+
+
+def _expect(ctx: Context, operation: str, demand: str, ok: bool, seen: Any, got: str = "") -> None:
+    ctx.expect.that(Expectation(operation, demand, seen), ok, got or "it is not so")
