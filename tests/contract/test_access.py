@@ -160,8 +160,9 @@ def test_what_was_admitted_is_there_after_a_restart(
     told = [f"{group.first.check}: {group.first.got}" for group in report.groups]
     assert report.obstacles == ()
     assert report.exit_code == (0 if keeps else 1), told
-    held = {one.operation for one in report.outcomes if one.outcome is Outcome.HELD}
-    assert not keeps or "stream_rollout_events" in held
+    held = {(one.check, one.operation) for one in report.outcomes if one.outcome is Outcome.HELD}
+    for check in ("restarts.kept", "restarts.resumed"):
+        assert not keeps or (check, "stream_rollout_events") in held
 
 
 def _wait_for(url: str) -> None:

@@ -7,6 +7,7 @@ import json
 import socket
 import sys
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -151,12 +152,15 @@ def kit_processes(ctx: Context) -> KitProcesses:
     return KitProcesses()
 
 
-def process_pool(ctx: Context, process: Any, **more: Any) -> Response:
+def process_pool(
+    ctx: Context, process: Any, *, config: Mapping[str, Any] | None = None, **more: Any
+) -> Response:
     """Create a pool that starts this process.
 
     Args:
         ctx: The context.
         process: Its `config.process`.
+        config: Further fields of its `config`.
         **more: Further fields of its definition.
 
     Returns:
@@ -166,7 +170,7 @@ def process_pool(ctx: Context, process: Any, **more: Any) -> Response:
     body = {
         **ctx.session.pool_body("x", pool_id=name, name=name),
         "container_url": None,
-        "config": {"process": process},
+        "config": {**(config or {}), "process": process},
         **more,
     }
     ctx.session.register_pool(name)

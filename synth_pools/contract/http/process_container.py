@@ -108,6 +108,7 @@ def main() -> None:
         # What else is in its environment is nobody's business.
         "env": {name: os.environ[name] for name in _TOLD if name in os.environ},
         "cwd": str(Path.cwd()),
+        "has_key": bool(os.environ.get("ENVIRONMENT_API_KEY")),
     }
     child = [sys.executable, "-I", __file__, "--kit", str(kit), "--child-of", str(os.getpid())]
     subprocess.Popen(child, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # noqa: S603

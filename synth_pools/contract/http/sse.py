@@ -77,6 +77,11 @@ class SseReader:
             self._line(line.decode("utf-8", "replace"))
 
     @property
+    def position(self) -> str | None:
+        """The last id of the stream, also one of a block that is no message."""
+        return self._id
+
+    @property
     def complete(self) -> bool:
         """True if the stream could end here without cutting a message short."""
         return not self._rest and not self._written.keys() & {"event", "data"}

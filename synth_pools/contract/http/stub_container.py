@@ -1,8 +1,9 @@
 """Stub containers on loopback, which obey the `env` of a rollout.
 
 `delay`, `fail` and `reward` are read as the echo target reads them; `hold` keeps a rollout until it
-is released, `flaky` answers 500 to so many requests before, and `answer` asks for a wrong or broken
-response, or ("later") for one that has to be asked for. Every request is remembered.
+is released, `flaky` answers 500 to so many requests before, `usage` and `tell` are reported, and
+`answer` asks for a wrong or broken response, or for one that has to be asked for: "later", or
+"asked" for one that runs until it is released. Every request is remembered.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import time
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
-from urllib.parse import unquote
+from urllib.parse import parse_qs, unquote, urlsplit
 
 # Behaviours of the GET endpoints; "first" and "twin" are good ones that work for one pool alone.
 BEHAVIOURS = ("good", "first", "twin", "bare", "broken")
@@ -68,6 +69,10 @@ class ReceivedRequests:
     released: set[str] = field(default_factory=set)
     # The requests of rollouts that have to be asked for, and how often that was done.
     later: dict[str, tuple[dict[str, Any], int]] = field(default_factory=dict)
+    # By rollout: bytes of its submissions, of the answers to these, and of all bodies.
+    sizes: dict[str, tuple[int, int, int, int]] = field(default_factory=dict)
+    # The keys of containers that came with rollouts, which nobody is to see.
+    keys: dict[str, str] = field(default_factory=dict, repr=False)
     closing: threading.Event = field(default_factory=threading.Event)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -90,6 +95,20 @@ class ReceivedRequests:
             if found is not None:
                 self.later[rollout_id] = (found[0], found[1] + 1)
             return found
+
+    def count(self, rollout_id: str, sent: int, answered: int, *, submission: bool) -> None:
+        """Count the bytes of the bodies of a request about a rollout."""
+        own = (sent, answered) if submission else (0, 0)
+        with self.lock:
+            former = self.sizes.get(rollout_id, (0, 0, 0, 0))
+            added = (*own, sent, answered)
+            a, b, c, d = (one + other for one, other in zip(former, added, strict=True))
+            self.sizes[rollout_id] = (a, b, c, d)
+
+    def bytes_of(self, rollout_id: str) -> tuple[int, int, int, int]:
+        """Return the bytes of submissions of a rollout, of the answers to them, and of all."""
+        with self.lock:
+            return self.sizes.get(rollout_id, (0, 0, 0, 0))
 
     def was_terminated(self, rollout_id: str) -> bool:
         with self.lock:
@@ -136,6 +155,9 @@ class StubHandler(BaseHTTPRequestHandler):
     server: StubServer  # pyright: ignore[reportIncompatibleVariableOverride]
     protocol_version = "HTTP/1.1"
     timeout = 30
+    # Bytes of the body of a request, and the rollout that it is about.
+    sent = 0
+    about = ""
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
         """Write nothing: the output is the report's."""
@@ -144,11 +166,20 @@ class StubHandler(BaseHTTPRequestHandler):
         behaviour = self.server.behaviour
         purpose = self.headers.get("x-synth-pools-call")
         self.server.received.note(ReceivedRequest(behaviour, self.path, None, purpose))
+        self.about = self._named()
         asked = self.server.received.ask(unquote(self.path.removeprefix("/rollouts/")))
         if asked is not None:
             body, before = asked
+            name = str(body.get("rollout_id"))
+            if body["env"].get("answer") == "asked":
+                before = self.server.received.is_over(name)
             running = {"rollout_id": body.get("rollout_id"), "status": "running"}
             self._send(200, self._outcome(body, body["env"]) if before else running)
+        elif self.path.split("?")[0].endswith("/events") and self._told() is not None:
+            query = parse_qs(urlsplit(self.path).query)
+            after = int((query.get("after_sequence") or query.get("after") or ["0"])[0])
+            events = [one for one in self._told() or [] if one["sequence"] > after]
+            self._send(200, {"events": events, "cursor": {"after": after, "has_more": False}})
         elif behaviour == "bare":
             self._send(404, {"detail": "not here"})
         elif behaviour == "broken":
@@ -164,6 +195,12 @@ class StubHandler(BaseHTTPRequestHandler):
             body = json.loads(raw)
         received = self.server.received
         received.note(ReceivedRequest(self.server.behaviour, self.path, body))
+        self.sent, self.about = len(raw), self._named()
+        if isinstance(body, dict) and isinstance(body.get("rollout_id"), str):
+            self.about = body["rollout_id"]
+            if (key := self.headers.get("x-api-key")) is not None:
+                with received.lock:
+                    received.keys[self.about] = key
         if self.path.endswith("/terminate"):
             with received.lock:
                 received.terminated.add(unquote(self.path.split("/")[-2]))
@@ -174,6 +211,19 @@ class StubHandler(BaseHTTPRequestHandler):
             self._rollout(body if isinstance(body, dict) else {})
         else:
             self._send(404, {"detail": "unknown"})
+
+    def _named(self) -> str:
+        """Return the id of the rollout in the path, "" where there is none."""
+        parts = self.path.split("?")[0].split("/")
+        return unquote(parts[2]) if len(parts) > 2 and parts[1] == "rollouts" else ""
+
+    def _told(self) -> list[dict[str, Any]] | None:
+        """Return the events of the rollout in the path; None where it has none to tell."""
+        for one in self.server.received.of_rollout(self._named()):
+            tell = (one.body.get("env") or {}).get("tell")
+            if isinstance(tell, list):
+                return tell
+        return None
 
     def _broken(self) -> None:
         if self.path == "/health":
@@ -204,7 +254,7 @@ class StubHandler(BaseHTTPRequestHandler):
             self._send_bytes(200, b"[1, 2, 3]", "application/json")
         elif response == "cut":
             self._cut_short()
-        elif response == "later":
+        elif response in ("later", "asked"):
             with self.server.received.lock:
                 self.server.received.later[str(body.get("rollout_id"))] = (body, 0)
             self._send(202, {"rollout_id": body.get("rollout_id"), "status": "running"})
@@ -228,6 +278,8 @@ class StubHandler(BaseHTTPRequestHandler):
             "metrics": {"outcome_reward": reward},
             "artifact": [] if failed else [ARTIFACT],
             "echo": body,
+            **({"usage": env["usage"]} if "usage" in env else {}),
+            **({"key": self.headers.get("x-api-key")} if env.get("echo_key") is True else {}),
         }
 
     def _pause(self, seconds: float, rollout_id: str) -> None:
@@ -248,6 +300,10 @@ class StubHandler(BaseHTTPRequestHandler):
         self._send_bytes(status, json.dumps(body).encode(), "application/json")
 
     def _send_bytes(self, status: int, body: bytes, media_type: str) -> None:
+        if self.about:
+            submission = self.command == "POST" and not self.path.endswith("/terminate")
+            self.server.received.count(self.about, self.sent, len(body), submission=submission)
+        self.sent, self.about = 0, ""
         self.send_response(status)
         self.send_header("content-type", media_type)
         self.send_header("content-length", str(len(body)))

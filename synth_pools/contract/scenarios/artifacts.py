@@ -207,6 +207,13 @@ def artifacts_downloads(ctx: Context) -> None:
         here = {**rollout.global_ids, "artifact_path": unquote(named)}
         response = ctx.require(200, _ONE, here)
         body = response.exchange.response_body
+        if "%2F" in named.upper() and "%2E" not in named.upper() and ".." not in named:
+            plain = ctx.session.http.url(f"/v1/rollouts/{rollout.id}/artifacts/", {}, None)
+            plain += re.sub("%2F", "/", named, flags=re.IGNORECASE)
+            slashed = ctx.raw("GET", plain, ctx.session.http.authorized(), None, _ONE)
+            same = slashed.status == 200 and slashed.exchange.response_body == body
+            demand = Expectation(_ONE, "a slash as it is leads to the same artifact", slashed)
+            ctx.expect.that(demand, same, f"{slashed.status}, {len(body)} bytes")
         same = (
             body == wanted.content
             if isinstance(wanted.entry["content"], str)

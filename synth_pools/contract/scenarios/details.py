@@ -186,6 +186,27 @@ def details_host(ctx: Context) -> None:
 
 
 @scenario(
+    "details.foreign_host",
+    "Authentication",
+    "a Host that is not a name of the server is 403 forbidden_host",
+    "get_pool_urls",
+)
+def details_foreign_host(ctx: Context) -> None:
+    ids = {"pool_id": ctx.resources.pool()}
+    # Nobody has a name under this one.
+    host = f"{ctx.session.options.run_id}.invalid"
+    response = ctx.call("get_pool_urls", ids, headers={"host": host})
+    if response.status == 200 and host not in str(response.at("pool_url")):
+        ctx.expect.inconclusive("get_pool_urls", "something on the way gives another Host")
+    elif response.status in (200, 403):
+        refused = Status(403, f"the Host is {host}", code="forbidden_host")
+        ctx.expect.status(response, refused, "get_pool_urls")
+    else:
+        # A gateway that knows its names answers in its own way.
+        ctx.expect.inconclusive("get_pool_urls", f"the answer is {response.status}")
+
+
+@scenario(
     "details.policy",
     "Errors",
     "what the operator has to allow, and has not, is 403 with its code, and nothing is created",

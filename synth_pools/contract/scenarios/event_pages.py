@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from synth_pools.contract.document import FINAL
+from synth_pools.contract.document import FINAL, TERMINAL
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Expectation, Status
 from synth_pools.contract.harness.registry import scenario
@@ -66,6 +66,30 @@ def events_pages_live(ctx: Context) -> None:
             str(again.at("events"))[:160],
         )
     ctx.require(200, "cancel_rollout", rollout.ids, json={})
+
+
+@scenario(
+    "events.pages_status",
+    "Events: pages",
+    "the status of a page is not newer than its events: with a final one the terminal event is "
+    "there, or more follows",
+    *_STREAMS,
+    needs="event_pages",
+)
+def events_pages_status(ctx: Context) -> None:
+    pool_id = ctx.resources.pool()
+    for which in (0, 1):
+        rollout = start_rollout(ctx, pool_id)
+        operation, ids = _both(rollout)[which]
+        page = _page(ctx, operation, ids)
+        for _ in ctx.session.pauses():
+            page = _page(ctx, operation, ids)
+            if page.at("status") in FINAL:
+                break
+        events = [at(event, "event") for event in page.at("events") or []]
+        told = page.at("has_more") is True or any(event in TERMINAL for event in events)
+        demand = Expectation(operation, "the terminal event with the final status", page)
+        ctx.expect.that(demand, told or page.at("status") not in FINAL, str(events))
 
 
 @scenario(

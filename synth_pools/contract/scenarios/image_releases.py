@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from synth_pools.contract.harness.context import Context
-from synth_pools.contract.harness.expectations import Expectation
+from synth_pools.contract.harness.expectations import Expectation, Status
 from synth_pools.contract.harness.registry import scenario
-from synth_pools.contract.http.client import at
+from synth_pools.contract.http.client import ABSENT, at
 
 _BINDS = ("bind_image_release", "bind_task_image_release")
 
@@ -40,6 +40,66 @@ def images_lifecycle(ctx: Context) -> None:
     ctx.check(404, "get_image_release", release)
     left = ctx.require(200, "list_image_releases", pool)
     ctx.expect.equal("delete_image_release", "the list afterwards", [], left.at("items"), left)
+
+
+@scenario(
+    "images.not_offered",
+    "Image releases",
+    "a server without the feature lists none, and answers 501 not_implemented to everything else",
+    "list_image_releases",
+    "create_image_release",
+    "get_image_release",
+    "delete_image_release",
+    *_BINDS,
+)
+def images_not_offered(ctx: Context) -> None:
+    if ctx.session.features.get("image_releases") is True:
+        return
+    there = ctx.session.document.operations
+    ids = {
+        "pool_id": ctx.resources.pool(tasks=[{"task_id": "t"}]),
+        "task_id": "t",
+        "release_id": ctx.resources.name("none"),
+    }
+    if "list_image_releases" not in there:
+        return
+    listed = ctx.call("list_image_releases", {"pool_id": ids["pool_id"]})
+    if listed.status != 200:
+        # A server from before this part of the document.
+        ctx.expect.inconclusive("list_image_releases", f"the answer is {listed.status}")
+        return
+    ctx.expect.equal("list_image_releases", "items", [], listed.at("items"), listed)
+    for operation in ctx.scenario.operations[1:]:
+        if operation not in there:
+            continue
+        wanted = {name: ids[name] for name in ids if f"{{{name}}}" in there[operation].path}
+        body = {"source_kind": "image_ref", "image_ref": f"kit.invalid/none@sha256:{'0' * 64}"}
+        sent = body if operation == "create_image_release" else ABSENT
+        refused = Status(501, "the server does not offer it", code="not_implemented")
+        ctx.check(refused, operation, wanted, json=sent)
+
+
+@scenario(
+    "images.bind_refused",
+    "Image releases",
+    "a release is bound to the one task of a pool, else 409, and only in the place of the one that "
+    "is expected there",
+    *_BINDS,
+    needs="image_releases",
+)
+def images_bind_refused(ctx: Context) -> None:
+    body = {"source_kind": "image_ref", "image_ref": f"kit.invalid/none@sha256:{'0' * 64}"}
+    for tasks in ((), ("t",), ("t", "u")):
+        pool = {"pool_id": ctx.resources.pool(tasks=[{"task_id": name} for name in tasks])}
+        made = ctx.require(201, "create_image_release", pool, json=body)
+        release = {**pool, "release_id": str(made.at("release_id"))}
+        expected = {"expected_release_id": ctx.resources.name("another")}
+        # Nothing is built or fetched for a release that is refused.
+        refused = Status(409, "another one is expected, or there is not exactly one task")
+        ctx.check(refused, "bind_image_release", release, json=expected)
+        if tasks:
+            ids = {**release, "task_id": "t"}
+            ctx.check(refused, "bind_task_image_release", ids, json=expected)
 
 
 @scenario(

@@ -13,14 +13,17 @@ from synth_pools.contract.harness.views import of_pool
 from synth_pools.contract.harness.waits import (
     Rollout,
     eventually,
+    moment,
     run_rollout,
     start_rollout,
     wait_for,
 )
 from synth_pools.contract.http.client import at
 from synth_pools.contract.results import Outcome
+from synth_pools.contract.rules.verdict import show
 
 _FEATURE = "container_urls"
+_ATTEMPT_SECONDS = 3.0
 
 
 def _offered(ctx: Context) -> bool:
@@ -119,6 +122,47 @@ def _judge_attempts(ctx: Context, rollout: Rollout, urls: set[str]) -> None:
         says = isinstance(at(error, "code"), str) and isinstance(at(error, "message"), str)
         wanted = Expectation(operation, "previous_error (code, message) of a later attempt", stream)
         ctx.expect.that(wanted, says, str(error))
+
+
+@scenario(
+    "containers.each_attempt",
+    "Time limits",
+    "the time limit counts from the start of each attempt, and between attempts the state of the "
+    "rollout stays running",
+    "create_rollout",
+    "get_rollout",
+    "stream_rollout_events",
+    needs="containers",
+    slow=True,
+)
+def containers_each_attempt(ctx: Context) -> None:
+    pool_id = ctx.resources.pool(container_url=ctx.session.containers["good"])
+    # Each attempt takes two thirds of the time that one has.
+    env = {"flaky": 1, "delay": _ATTEMPT_SECONDS * 2 / 3}
+    limits = {"max_attempts": 2, "timeout_seconds": _ATTEMPT_SECONDS}
+    rollout = run_rollout(ctx, pool_id, env=env, limits=limits)
+    ended = ctx.require(200, "get_rollout", rollout.ids)
+    stream = ctx.stream("stream_rollout_events", rollout.ids)
+    events = [(one.event, moment(one.envelope.get("timestamp"))) for one in stream.reader.messages]
+    names = [name for name, _ in events]
+    after = names[names.index("rollout.started") :] if "rollout.started" in names else []
+    ctx.expect.that(
+        Expectation("stream_rollout_events", "no rollout.queued between two attempts", stream),
+        "rollout.queued" not in after,
+        str(names),
+    )
+    started = [stamp for name, stamp in events if name == "rollout.started" and stamp]
+    finished = moment(ended.at("finished_at"))
+    if ended.at("status") == "completed" or len(started) < 2 or finished is None:
+        ctx.expect.equal("create_rollout", "status", "completed", ended.at("status"), ended)
+        return
+    # A machine may be so busy that the second one took all of its time.
+    lasted = (finished - started[-1]).total_seconds()
+    ctx.expect.that(
+        Expectation("create_rollout", f"{_ATTEMPT_SECONDS:g} s for each attempt", ended),
+        lasted >= _ATTEMPT_SECONDS,
+        f"{show(ended.at('error', 'code'))} {lasted:.2f} s after the last start",
+    )
 
 
 @scenario(

@@ -8,7 +8,13 @@ from synth_pools.contract.document import TERMINAL
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Expectation, Status
 from synth_pools.contract.harness.registry import scenario
-from synth_pools.contract.harness.waits import Rollout, run_rollout, start_rollout, together
+from synth_pools.contract.harness.waits import (
+    Rollout,
+    run_rollout,
+    start_rollout,
+    together,
+    wait_until_resumed,
+)
 from synth_pools.contract.http.client import EventStream
 from synth_pools.contract.http.sse import SseMessage, SseReader
 
@@ -95,6 +101,10 @@ def pool_events_types(ctx: Context) -> None:
         stream = _read(ctx, pool_id, query={"types": types})
         wanted = [message.id for message in whole if message.event in types.split(",")]
         _expect(ctx, f"types={types} selects", _ids(stream) == wanted, stream)
+        # Whoever resumes there is not told again of what was left out.
+        where = stream.reader.position
+        rest = _ids(_read(ctx, pool_id, query={"cursor": where or ""}))
+        _expect(ctx, "an id after the events that are left out", rest == [], stream, str(rest[:9]))
     for query in ({"start": "now"}, {"format": "xml"}, {"format": "json", "limit": 0}):
         ctx.check(Status(422, str(query)), _STREAM, {"pool_id": pool_id}, query=query)
     ctx.check(404, _STREAM, {"pool_id": ctx.session.pool_id("nowhere")})
@@ -134,7 +144,7 @@ def pool_events_pages(ctx: Context) -> None:
     "pool_events.live",
     _SECTION,
     "a reader from now on sees all events of the rollouts that are created after its first block, "
-    "and the end of the stream when the pool is archived",
+    "also if the pool is paused meanwhile, and the end of the stream when the pool is archived",
     _STREAM,
     needs="pool_events",
 )
@@ -152,6 +162,11 @@ def pool_events_live(ctx: Context) -> None:
         return ctx.stream(_STREAM, {"pool_id": pool_id}, limit=2 * ctx.session.patience, **how)
 
     def act() -> None:
+        if ctx.session.offers("pause"):
+            # The stream goes on meanwhile.
+            ctx.require(200, "pause_pool", {"pool_id": pool_id})
+            resumed = ctx.require(200, "resume_pool", {"pool_id": pool_id})
+            wait_until_resumed(ctx, pool_id, resumed)
         made.append(run_rollout(ctx, pool_id))
         ctx.require(200, "delete_pool", {"pool_id": pool_id})
 

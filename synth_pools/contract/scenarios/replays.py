@@ -77,6 +77,27 @@ def replay_any_state(ctx: Context) -> None:
 
 
 @scenario(
+    "replay.sync",
+    _OPERATION,
+    "where the request asks to wait the answer is the finished rollout, or one that is not yet",
+    _OPERATION,
+    needs="replay",
+)
+def replay_sync(ctx: Context) -> None:
+    pool_id = ctx.resources.pool()
+    original = run_rollout(ctx, pool_id, mode="sync")
+    response = ctx.require(
+        (200, 202), _OPERATION, original.global_ids, limit=ctx.session.patience * 2
+    )
+    if response.status == 200:
+        ended = response.at("status") in FINAL
+        demand = Expectation(_OPERATION, "200 has the finished rollout", response)
+        ctx.expect.that(demand, ended, f"status {response.at('status')}")
+        read = ctx.require(200, "get_rollout", Rollout(pool_id, rollout_id(response)).ids)
+        ctx.expect.equal(_OPERATION, "the rollout as it is read", read.json, response.json, read)
+
+
+@scenario(
     "replay.refused",
     _OPERATION,
     "it counts as a creation of its own: the pool must be active and the task be there",

@@ -1,14 +1,23 @@
-"""Scenario of a restart of the backend, by a command of the caller's."""
+"""Scenarios of a restart of the backend, by a command of the caller's."""
 
 from __future__ import annotations
 
 import subprocess
 
+from synth_pools.contract.document import FINAL
 from synth_pools.contract.exceptions import InconclusiveError, UnreachableError
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Expectation
 from synth_pools.contract.harness.registry import scenario
-from synth_pools.contract.harness.waits import STARTED, run_rollout, start_rollout, wait_for
+from synth_pools.contract.harness.waits import (
+    STARTED,
+    Rollout,
+    eventually,
+    run_rollout,
+    start_rollout,
+    wait_for,
+)
+from synth_pools.contract.http.client import at
 from synth_pools.contract.http.sse import SseMessage, SseReader
 from synth_pools.contract.results import Outcome
 
@@ -60,6 +69,88 @@ def restarts_kept(ctx: Context) -> None:
     )
     again = [message.data for message in _events(ctx, running.ids, 2)]
     ctx.expect.equal("stream_rollout_events", "its first events, as before,", seen, again, None)
+
+
+@scenario(
+    "restarts.resumed",
+    "Restarts of the server",
+    "after a restart a rollout that its container knows is resumed without an event, one that may "
+    "be sent again is, and what was queued waits in its old order",
+    "create_rollout",
+    "get_rollout",
+    "stream_rollout_events",
+    needs="restart",
+    alone=True,
+)
+def restarts_resumed(ctx: Context) -> None:
+    if not ctx.session.containers:
+        note = "needs a backend on this machine that may call loopback"
+        raise InconclusiveError(Outcome.NOT_REACHED, "create_rollout", note)
+    received = ctx.session.received
+    pool_id = ctx.resources.live_pool(container_url=ctx.session.containers["good"], concurrency=2)
+    known = start_rollout(ctx, pool_id, env={"answer": "asked", "reward": 0.25})
+    again = start_rollout(ctx, pool_id, env={"hold": True}, limits={"max_attempts": 2})
+    for rollout in (known, again):
+        wait_for(ctx, rollout, STARTED)
+    asked = eventually(ctx, lambda: known.id in received.later and _sent(ctx, again) == 1)
+    queued = [start_rollout(ctx, pool_id) for _ in range(3)]
+    seen = [message.data for message in _events(ctx, known.ids, 2)]
+    pool = [one.data for one in _pool_events(ctx, pool_id, 7)]
+    if not asked or _sent(ctx, known) != 1:
+        ctx.expect.inconclusive("create_rollout", "its container did not get both rollouts")
+        return
+    _restart(ctx)
+    states = [
+        ctx.require(200, "get_rollout", one.ids).at("status") for one in (known, again, *queued)
+    ]
+    open_ = Expectation("create_rollout", "all of them go on, or wait", None)
+    ctx.expect.that(open_, set(states) <= {"queued", "running"}, str(states))
+    later = [one.data for one in _pool_events(ctx, pool_id, 7)]
+    ctx.expect.equal("stream_pool_events", "the order between rollouts", pool, later, None)
+    eventually(ctx, lambda: _sent(ctx, again) == 2)
+    for rollout in (known, again):
+        received.release(rollout.id)
+    ended = wait_for(ctx, known, FINAL)
+    ctx.expect.equal("create_rollout", "what was resumed", 0.25, ended.at("score"), ended)
+    ctx.expect.equal("create_rollout", "how often it was sent", 1, _sent(ctx, known), ended)
+    events = _events(ctx, known.ids)
+    names = [message.event for message in events]
+    ctx.expect.equal(
+        "stream_rollout_events", "the number of its rollout.started", 1,
+        names.count("rollout.started"), ended,
+    )  # fmt: skip
+    first = [message.data for message in events[: len(seen)]]
+    ctx.expect.equal("stream_rollout_events", "its first events", seen, first, ended)
+    ended = wait_for(ctx, again, FINAL)
+    ctx.expect.equal(
+        "create_rollout", "one that is sent again", "completed", ended.at("status"), ended
+    )
+    attempts = [
+        at(message.envelope.get("data"), "attempt")
+        for message in _events(ctx, again.ids)
+        if message.event == "rollout.started"
+    ]
+    ctx.expect.equal("stream_rollout_events", "its attempts", [1, 2], attempts, ended)
+    starts = [str(wait_for(ctx, one, FINAL).at("started_at")) for one in queued]
+    in_order = Expectation("create_rollout", "what was queued starts in its old order", ended)
+    ctx.expect.that(in_order, starts == sorted(starts), str(starts))
+
+
+def _sent(ctx: Context, rollout: Rollout) -> int:
+    received = ctx.session.received.of_rollout(rollout.id)
+    return sum(one.path == "/rollouts" for one in received)
+
+
+def _pool_events(ctx: Context, pool_id: str, count: int) -> list[SseMessage]:
+    """Return the first events of a pool, none where the server has no such stream."""
+    if not ctx.session.offers("pool_events"):
+        return []
+
+    def until(reader: SseReader) -> bool:
+        return len(reader.messages) >= count
+
+    stream = ctx.stream("stream_pool_events", {"pool_id": pool_id}, until=until)
+    return stream.reader.messages[:count]
 
 
 def _restart(ctx: Context) -> None:

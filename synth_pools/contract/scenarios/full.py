@@ -1,0 +1,84 @@
+"""Scenario of a queue that is full, on servers whose limit is near enough."""
+
+from __future__ import annotations
+
+import json
+
+from synth_pools.contract.harness.context import Context
+from synth_pools.contract.harness.expectations import Expectation
+from synth_pools.contract.harness.registry import scenario
+from synth_pools.contract.harness.waits import ids_of, walk
+from synth_pools.contract.http.client import Response
+from synth_pools.contract.results import Outcome
+from synth_pools.contract.rules.verdict import show
+
+_CREATE = "create_rollout"
+_FULL = ("pool_queue_full", "queue_full")
+# Rollouts that are made to find the limit.
+_MOST = 40
+
+
+@scenario(
+    "full.queue",
+    "Limits",
+    "a creation beyond the limit is 429 with Retry-After and changes nothing, it may be repeated "
+    "when there is a place, and a full queue of one pool does not hold up others",
+    _CREATE,
+    needs="live",
+    # Where all pools share one queue the others would find it full.
+    alone=True,
+)
+def full_queue(ctx: Context) -> None:
+    pool = {"pool_id": ctx.resources.live_pool(concurrency=1)}
+    try:
+        _fill(ctx, pool)
+    finally:
+        ctx.call("delete_pool", pool)
+
+
+def _fill(ctx: Context, pool: dict[str, str]) -> None:
+    made: list[str] = []
+    refused: Response | None = None
+    while refused is None and len(made) < _MOST:
+        response = _create(ctx, pool, str(len(made)))
+        if response.status == 429:
+            refused = response
+        elif ctx.expect.status(response, (202, 200), _CREATE):
+            made.append(str(response.at("rollout_id")))
+        else:
+            return
+    if refused is None:
+        note = f"the queue took {_MOST} rollouts"
+        ctx.expect.inconclusive(_CREATE, note, Outcome.NOT_REACHED)
+        return
+    code = refused.at("error", "code")
+    ctx.expect.that(
+        Expectation(_CREATE, f"error.code {' or '.join(_FULL)}", refused), code in _FULL, show(code)
+    )
+    items, listed, _ = walk(ctx, "list_rollouts", pool, {"limit": 100})
+    ctx.expect.equal(_CREATE, "the rollouts", sorted(made), sorted(map(str, ids_of(items))), listed)
+    if code == "pool_queue_full":
+        other = _create(ctx, {"pool_id": ctx.resources.live_pool("other")}, "other")
+        demand = Expectation(_CREATE, "another pool goes on", other)
+        ctx.expect.that(demand, other.status in (200, 202), show(other.at("error", "code")))
+    ctx.require(200, "cancel_rollout", {**pool, "rollout_id": made[-1]}, json={})
+    again = _create(ctx, pool, str(len(made)))
+    demand = Expectation(_CREATE, "the same request once there is a place", again)
+    # Others may have taken it, where all pools share one queue.
+    good = again.status in (200, 202) or (again.status == 429 and code == "queue_full")
+    ctx.expect.that(demand, good, show(again.at("error", "code")))
+
+
+def _create(ctx: Context, pool: dict[str, str], key: str) -> Response:
+    """Create a rollout, and take 429 for an answer instead of waiting."""
+    http = ctx.session.http
+    known = ctx.session.document.operations[_CREATE]
+    headers = {
+        **http.authorized(),
+        "content-type": "application/json",
+        "idempotency-key": f"{ctx.session.options.run_id}-{ctx.scenario.id}-{key}",
+    }
+    body = json.dumps(ctx.session.rollout_body(env={"delay": 600})).encode()
+    exchange = http.send(known.method, http.url(known.path, pool, None), headers, body, _CREATE)
+    ctx.expect.record(exchange)
+    return Response(exchange)

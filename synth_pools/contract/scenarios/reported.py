@@ -1,0 +1,129 @@
+"""Scenarios of what a container reports beside the outcome: usage, events, and its telemetry."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from synth_pools.contract.harness.context import Context
+from synth_pools.contract.harness.expectations import Expectation
+from synth_pools.contract.harness.registry import scenario
+from synth_pools.contract.harness.waits import Rollout, run_rollout
+from synth_pools.contract.http.client import at
+from synth_pools.contract.rules.verdict import same_json, show
+
+_STREAMS = ("stream_rollout_events", "stream_global_rollout_events")
+_USAGES = ("get_rollout_usage", "get_global_rollout_usage")
+_COSTS = {"kit": 0.5, "other": 0.25}
+# Under the names that servers and model providers use.
+_USAGE = {
+    "llm_input_tokens": 123, "input_tokens": 123, "prompt_tokens": 123,
+    "llm_output_tokens": 45, "output_tokens": 45, "completion_tokens": 45,
+    "cost_usd": 0.75, "total_cost_usd": 0.75, "provider_costs": _COSTS,
+}  # fmt: skip
+
+
+@scenario(
+    "reported.usage",
+    "RolloutUsage",
+    "tokens and costs are those that the container reports, or null; bytes are those of the bodies "
+    "sent and received",
+    *_USAGES,
+    needs="containers",
+)
+def reported_usage(ctx: Context) -> None:
+    pool_id = ctx.resources.pool(container_url=ctx.session.containers["good"])
+    silent = run_rollout(ctx, pool_id)
+    rollout = run_rollout(ctx, pool_id, env={"usage": _USAGE}, metadata={"padding": "x" * 5_000})
+    for one, tokens in ((rollout, (123, 45, 0.75, _COSTS)), (silent, (None, None, None, {}))):
+        for operation, ids in one.both("_usage"):
+            response = ctx.require(200, operation, ids)
+            fields = ("llm_input_tokens", "llm_output_tokens", "cost_usd", "provider_costs")
+            for field, wanted in zip(fields, tokens, strict=True):
+                came = response.at(field)
+                # Under which names a container reports them is not the contract's.
+                unknown = came is None or came == {}
+                ctx.expect.that(
+                    Expectation(operation, f"{field}: what the container reports", response),
+                    unknown or same_json(wanted, came),
+                    show(came),
+                )
+            _judge_bytes(ctx, operation, one, response)
+
+
+def _judge_bytes(ctx: Context, operation: str, rollout: Rollout, response: Any) -> None:
+    sent, answered, most_sent, most_answered = ctx.session.received.bytes_of(rollout.id)
+    for field, least, most in (
+        ("bytes_uploaded", sent, most_sent),
+        ("bytes_downloaded", answered, most_answered),
+    ):
+        came = response.at(field)
+        ctx.expect.that(
+            Expectation(operation, f"{field}: {least} to {most} went over the line", response),
+            isinstance(came, int) and least <= came <= most,
+            show(came),
+        )
+
+
+@scenario(
+    "reported.events",
+    "Event data",
+    "events of the type agent hold what the container told, whole and in order, or truncated and "
+    "size_bytes in the place of one that is too large",
+    *_STREAMS,
+    needs="containers",
+)
+def reported_events(ctx: Context) -> None:
+    told: list[dict[str, Any]] = [
+        {"sequence": 1, "type": "step", "text": "Grüße 🌍", "n": [1, 2.5, None]},
+        {"sequence": 2, "type": "large", "text": "x" * 400_000},
+        {"sequence": 4, "nested": {"deep": [{"x": 1}]}},
+    ]
+    pool_id = ctx.resources.pool(
+        container_url=ctx.session.containers["good"], config={"telemetry": {"kit": True}}
+    )
+    rollout = run_rollout(ctx, pool_id, env={"tell": told, "reward": 0.5})
+    for operation, ids in zip(_STREAMS, (rollout.ids, rollout.global_ids), strict=True):
+        stream = ctx.stream(operation, ids)
+        data = [m.envelope.get("data") for m in stream.reader.messages if m.event == "agent"]
+        left = list(told)
+        for one in data:
+            place = next((n for n, other in enumerate(left) if _is_of(other, one)), None)
+            demand = Expectation(operation, "an event of the container's, whole, in order", stream)
+            if not ctx.expect.that(demand, place is not None, show(one, 300)):
+                break
+            left = left[(place or 0) + 1 :]
+        rewards = [m.envelope.get("data") for m in stream.reader.messages if m.event == "reward"]
+        ctx.expect.equal(operation, "the number of reward events", 1, len(rewards), stream)
+        sources = {m.event.split(".")[0] for m in stream.reader.messages}
+        ctx.expect.that(
+            Expectation(operation, "events of the server, and of the container that ran", stream),
+            sources <= {"rollout", "agent", "reward", "verifier", "heartbeat"},
+            str(sorted(sources)),
+        )
+
+
+def _is_of(told: dict[str, Any], data: Any) -> bool:
+    """Return True if an event's data is what a container told, or stands for it."""
+    if at(data, "truncated") is True:
+        size = at(data, "size_bytes")
+        return told.get("type") == "large" and isinstance(size, int) and size >= 400_000
+    return same_json(told, data)
+
+
+@scenario(
+    "reported.telemetry",
+    "PoolConfig",
+    "config.telemetry is sent to the container with each rollout",
+    "create_rollout",
+    needs="containers",
+)
+def reported_telemetry(ctx: Context) -> None:
+    telemetry = {"level": "high", "nested": {"x": [1, None]}}
+    pool_id = ctx.resources.pool(
+        container_url=ctx.session.containers["good"], config={"telemetry": telemetry}
+    )
+    rollout = run_rollout(ctx, pool_id)
+    read = ctx.require(200, "get_rollout", rollout.ids)
+    sent = [one for one in ctx.session.received.of_rollout(rollout.id) if one.path == "/rollouts"]
+    came = [at(one.body, "telemetry") for one in sent]
+    ctx.expect.equal("create_rollout", "telemetry of what is sent", [telemetry], came, read)
