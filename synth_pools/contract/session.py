@@ -36,6 +36,14 @@ OF_FEATURE: dict[str, tuple[str, ...]] = {
         "bind_image_release",
         "bind_task_image_release",
     ),
+    "container_probes": (
+        "get_pool_container_task_info",
+        "get_pool_container_program",
+        "get_pool_container_taskset",
+        "get_task_container_task_info",
+        "get_task_container_program",
+        "get_task_container_taskset",
+    ),
     "pool_events": ("stream_pool_events",),
     "pool_logs": ("get_pool_logs",),
 }

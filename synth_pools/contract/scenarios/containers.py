@@ -25,6 +25,7 @@ from synth_pools.contract.http.stub_container import (
     TASK_INFO,
     TASKSET,
 )
+from synth_pools.contract.results import Outcome
 
 _GETS = {
     "health": HEALTH,
@@ -50,7 +51,11 @@ _OPERATIONS = (
 )
 def containers_answer(ctx: Context) -> None:
     pool_id = ctx.resources.pool(tasks=[{"task_id": "t"}])
+    absent = ctx.session.not_offered()
     for name in _OPERATIONS:
+        if name in absent:
+            ctx.expect.inconclusive(name, absent[name], Outcome.NOT_OFFERED)
+            continue
         ids = {"pool_id": pool_id} if "_pool_" in name else {"pool_id": pool_id, "task_id": "t"}
         sent: Any = ctx.session.rollout_body(seed=7) if name.startswith("execute_") else ABSENT
         response = ctx.call(name, ids, json=sent)
@@ -90,6 +95,11 @@ def containers_pass(ctx: Context) -> None:
     nobody = ctx.resources.pool("nobody", container_url=here["nobody"])
     for what, wanted in _GETS.items():
         pool, task = f"get_pool_container_{what}", f"get_task_container_{what}"
+        if absent := ctx.session.not_offered().keys() & {pool, task}:
+            for name in absent:
+                note = ctx.session.not_offered()[name]
+                ctx.expect.inconclusive(name, note, Outcome.NOT_OFFERED)
+            continue
         for name, ids in (
             (pool, {"pool_id": pool_id}),
             (task, {"pool_id": pool_id, "task_id": "same"}),

@@ -258,6 +258,7 @@ async def get_capabilities(call: Call) -> Response:
         "artifact_downloads",
         "async_submission",
         "batch",
+        "container_probes",
         "container_urls",
         "echo",
         "event_pages",

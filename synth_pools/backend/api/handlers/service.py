@@ -11,6 +11,7 @@ _FEATURES = (
     "artifact_downloads",
     "async_submission",
     "batch",
+    "container_probes",
     "container_urls",
     "echo",
     "event_pages",
