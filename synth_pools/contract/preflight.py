@@ -82,6 +82,10 @@ def checked_key(key: str | None) -> str:
     return text
 
 
+# What the first scenarios need.
+_FIRST_STEPS = "get_capabilities, then create_pool, get_pool, delete_pool and create_rollout"
+
+
 def first_contact(session: Session) -> None:
     """Make sure that the URL is a backend of this kind and the key works; learn its features.
 
@@ -106,7 +110,9 @@ def first_contact(session: Session) -> None:
     if not known and responses:
         raise UnjudgeableError(_what_it_is(session, responses))
     if not session.document.operations:
-        raise UnjudgeableError(f"no operation of the document is at {session.base_url}")
+        raise UnjudgeableError(
+            f"no operation of the document is at {session.base_url}: begin with {_FIRST_STEPS}"
+        )
     for response in responses.values():
         session.collector.record(response.exchange, Layer.PREFLIGHT)
     ctx = Context(

@@ -21,6 +21,8 @@ FILE = "synth_pools/contract/clauses/ledger.txt"
 _WORD = re.compile(r"\w{3,}")
 # Sentences that are shown of those that a check judges.
 _SHOWN = 3
+# Share of the nearest one's nearness from which others are shown.
+_NEAR = 0.5
 
 
 class Standing(StrEnum):
@@ -154,7 +156,9 @@ class ClauseFinder:
         ]
         about = f"{departure.operation} {departure.clause.demand} {departure.expected}"
         wanted = set(_WORD.findall(about.lower()))
-        return sorted(found, key=lambda one: _nearness(one, wanted), reverse=True)[:_SHOWN]
+        near = sorted(((_nearness(one, wanted), one.id, one) for one in found), reverse=True)
+        # Far ones would only lead astray.
+        return [one for share, _, one in near[:_SHOWN] if share >= _NEAR * near[0][0]]
 
 
 def _nearness(sentence: Sentence, wanted: set[str]) -> float:

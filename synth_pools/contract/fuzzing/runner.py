@@ -25,7 +25,7 @@ from synth_pools.contract.rules.event_streams import check_event_stream
 from synth_pools.contract.rules.verdict import excerpt
 from synth_pools.contract.session import Session
 
-_EXAMPLES = {Profile.QUICK: 5, Profile.FULL: 40}
+_EXAMPLES = {Profile.QUICK: 2, Profile.FULL: 40}
 _STEPS = {Profile.QUICK: 5, Profile.FULL: 8}
 _PHASES = {
     Profile.QUICK: ("examples", "coverage", "fuzzing"),

@@ -265,8 +265,8 @@ def _page(
             operation,
             "",
             "a page holds at most limit items",
-            True,
-            len(items) <= int(limit),
+            f"at most {int(limit)}",
+            f"at most {int(limit)}" if len(items) <= int(limit) else f"{len(items)}",
         )
     states = query.get("state")
     found = [item.get("status") for item in items]
@@ -287,8 +287,8 @@ def _page(
             operation,
             "",
             "archived pools are listed only with state=archived",
-            False,
-            "archived" in found,
+            [],
+            [status for status in found if status == "archived"],
         )
     if operation.id in ("list_pools", "list_rollouts", "list_global_rollouts", "list_tasks"):
         made = [item["created_at"] for item in items if isinstance(item.get("created_at"), str)]
