@@ -67,6 +67,15 @@ def test_a_pool_starts_its_containers(allowing: Server) -> None:
     assert all(one["restarts"] == 0 and one["last_error"] is None for one in found)
 
 
+def test_the_addresses_of_a_pool_are_those_of_its_processes_too(allowing: Server) -> None:
+    pool_id = start_pool(allowing, capacity=2)
+    started = {one["url"] for one in healthy(allowing, pool_id, 2)}
+    urls = allowing.get(f"/v1/pools/{pool_id}/urls")
+    assert set(urls["container_urls"]) == started
+    assert urls["container_url"] == urls["container_urls"][0]
+    allowing.call("DELETE", f"/v1/pools/{pool_id}")
+
+
 def test_with_a_container_made_with_synth_containers(allowing: Server) -> None:
     argv = [sys.executable, "-m", "synth_containers.serve", "--target", "openenv_echo"]
     config = {"process": {"argv": [*argv, "--port", "{port}"]}}

@@ -160,7 +160,12 @@ async def get_pool_urls(request: Request) -> Response:
         pool = find_pool(db, request.path("pool_id"))
         tasks = task_documents(db, pool)
     here = f"{request.base_url}/v1/pools/{quote(pool.id, safe='')}"
-    urls = container_urls(pool.view)
+    started = (
+        member.url
+        for member in request.services.balancer.members(pool.id)
+        if member.is_process and member.health != "stopped"
+    )
+    urls = list(dict.fromkeys((*container_urls(pool.view), *started)))
     container_url = urls[0] if urls else None
     return json_response(
         {
