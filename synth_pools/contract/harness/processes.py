@@ -65,7 +65,7 @@ class KitProcesses:
             for one in self._found:
                 _close(one.connection)
 
-    def definition(self, *words: str, env: dict[str, str] | None = None, **more: Any) -> Any:
+    def definition(self, *words: str, env: Mapping[str, Any] | None = None, **more: Any) -> Any:
         """Return a `config.process`.
 
         Args:

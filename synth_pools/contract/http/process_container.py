@@ -23,7 +23,7 @@ EXIT_CODE = 3
 HELLO = "kit: started"
 ERROR_HELLO = "kit: started, on standard error"
 _SECONDS = 30.0
-_TOLD = ("PORT", "KIT_PORT", "KIT_TEXT", "PATH")
+_TOLD = ("PORT", "KIT_PORT", "KIT_TEXT", "KIT_JSON", "PATH")
 
 
 class Container(BaseHTTPRequestHandler):

@@ -6,6 +6,7 @@ pool stays `warming` for as long as is wanted.
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -39,6 +40,7 @@ _FEATURE = "processes"
 _SECTION = "PoolProcess"
 _WORDS = ("--words", "a b; echo $HOME > * {x}")
 _TEXT = "Grüße, 世界"
+_JSON = {"deep": [1, None]}
 # Seconds that a pool has which is to fail: long enough for its program to write a line.
 _SOON = 3.0
 
@@ -53,13 +55,14 @@ _SOON = 3.0
     "list_pools",
     "create_rollout",
     "get_pool_metrics",
+    "get_pool_urls",
     needs=_FEATURE,
 )
 def processes_warming(ctx: Context) -> None:
     with kit_processes(ctx) as kit, tempfile.TemporaryDirectory() as folder:
         kit.order = "wait"
         real = str(Path(folder).resolve())
-        process = kit.definition(*_WORDS, env={"KIT_TEXT": _TEXT}, cwd=real)
+        process = kit.definition(*_WORDS, env={"KIT_TEXT": _TEXT, "KIT_JSON": _JSON}, cwd=real)
         made = process_pool(ctx, process, capacity=2)
         pool = {"pool_id": str(made.at("id"))}
         _expect(ctx, "create_pool", "status warming", made.at("status") == "warming", made)
@@ -112,6 +115,8 @@ def _judge_start(ctx: Context, one: KitProcess, folder: str, made: Response) -> 
     )
     ctx.expect.equal("create_pool", "the arguments", list(_WORDS), argv[-2:], made)
     ctx.expect.equal("create_pool", "a variable", _TEXT, env.get("KIT_TEXT"), made)
+    passed_on = _parsed(env.get("KIT_JSON"))
+    ctx.expect.equal("create_pool", "a variable that is no text", _JSON, passed_on, made)
     ctx.expect.equal("create_pool", "the folder", folder, one.hello["cwd"], made)
     _expect(ctx, "create_pool", "the variable PATH", bool(env.get("PATH")), made)
 
@@ -140,6 +145,12 @@ def _judge_containers(ctx: Context, pool: dict[str, str], kit: KitProcesses, hea
             ctx.expect.equal(operation, field, value, at(one, field), response)
         if health == "healthy":
             ctx.expect.equal(operation, "last_error", None, at(one, "last_error"), response)
+    if health == "healthy":
+        read = ctx.require(200, "get_pool_urls", pool)
+        urls = read.at("container_urls")
+        listed = sorted(str(url).rsplit(":", 1)[-1] for url in urls or [])
+        wanted = sorted(known.values())
+        ctx.expect.equal("get_pool_urls", "the ports of all containers", wanted, listed, read)
 
 
 @scenario(
@@ -428,6 +439,13 @@ def _wait(
 
 def _process(pool: Any) -> Any:
     return at(pool, "config", "process")
+
+
+def _parsed(text: Any) -> Any:
+    try:
+        return json.loads(text)
+    except (TypeError, ValueError):
+        return text
 
 
 def _port(one: KitProcess) -> Any:

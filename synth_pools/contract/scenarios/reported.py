@@ -66,7 +66,7 @@ def _judge_bytes(ctx: Context, operation: str, rollout: Rollout, response: Any) 
 
 @scenario(
     "reported.events",
-    "Event data",
+    "RolloutEventType",
     "events of the type agent hold what the container told, whole and in order, or truncated and "
     "size_bytes in the place of one that is too large",
     *_STREAMS,
