@@ -14,6 +14,8 @@ from typing import Any, Self
 
 from synth_pools.contract.exceptions import InconclusiveError
 from synth_pools.contract.harness.context import Context
+from synth_pools.contract.harness.expectations import Expectation
+from synth_pools.contract.harness.waits import eventually
 from synth_pools.contract.http import process_container
 from synth_pools.contract.http.client import Response
 from synth_pools.contract.results import Outcome
@@ -94,10 +96,9 @@ class KitProcesses:
         with self._lock:
             return [one for one in self._found if "child_of" not in one.hello]
 
-    def family(self, pid: int) -> list[KitProcess]:
-        """Return a process and its children."""
-        with self._lock:
-            return [one for one in self._found if pid in (one.hello.get("child_of"), _pid(one))]
+    def alive(self) -> list[KitProcess]:
+        """Return those that run, without children."""
+        return [one for one in self.started() if not one.ended.is_set()]
 
     def running(self) -> list[KitProcess]:
         """Return all that run, children included."""
@@ -177,8 +178,22 @@ def process_pool(
     return ctx.require(201, "create_pool", json=body)
 
 
-def _pid(one: KitProcess) -> Any:
-    return one.hello.get("pid")
+def delete_and_wait(ctx: Context, pool: dict[str, str], kit: KitProcesses) -> None:
+    """Archive a pool, and expect its processes to end."""
+    ctx.require(200, "delete_pool", pool)
+    wait_for_ends(ctx, pool, kit, "delete_pool", "with their pool")
+
+
+def wait_for_ends(
+    ctx: Context, pool: dict[str, str], kit: KitProcesses, operation: str, when: str
+) -> None:
+    """Expect the processes of a pool, and all their children, to end after an operation."""
+    response = ctx.require(200, "get_pool", pool)
+    ctx.expect.that(
+        Expectation(operation, f"the processes and all their children end {when}", response),
+        eventually(ctx, lambda: not kit.running()),
+        f"{len(kit.running())} still run",
+    )
 
 
 def _close(connection: socket.socket) -> None:

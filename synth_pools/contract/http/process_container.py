@@ -26,7 +26,7 @@ _SECONDS = 30.0
 _TOLD = ("PORT", "KIT_PORT", "KIT_TEXT", "KIT_JSON", "PATH")
 
 
-class Container(BaseHTTPRequestHandler):
+class _Handler(BaseHTTPRequestHandler):
     """Serve `GET /health` and `POST /rollouts`, whose `env` says what is to happen."""
 
     protocol_version = "HTTP/1.1"
@@ -94,7 +94,8 @@ def _end_with_the_kit(connection: socket.socket) -> None:
     os._exit(0)
 
 
-def main() -> None:
+def _serve() -> None:
+    """Tell the kit of this process, and serve or end as it says."""
     given = dict(zip(sys.argv[1::2], sys.argv[2::2], strict=False))
     kit = int(given["--kit"])
     if "--child-of" in given:
@@ -117,11 +118,11 @@ def main() -> None:
         sys.stdout.write("kit: asked to end\n")
         sys.stdout.flush()
         os._exit(EXIT_CODE)
-    server = ThreadingHTTPServer(("127.0.0.1", int(given["--port"])), Container)
+    server = ThreadingHTTPServer(("127.0.0.1", int(given["--port"])), _Handler)
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, daemon=True).start()
     _end_with_the_kit(connection)
 
 
 if __name__ == "__main__":
-    main()
+    _serve()

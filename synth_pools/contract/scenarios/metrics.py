@@ -144,5 +144,6 @@ def _lists(ctx: Context) -> tuple[Any, list[str], list[str], list[tuple[str, int
         found.append(items)
     running, queued = ([str(at(one, "id")) for one in items] for items in found[:2])
     pools = [(str(at(one, "id")), at(one, "concurrency")) for one in found[2]]
-    counted = [(name, count) for name, count in pools if isinstance(count, int)]
+    # A whole number may be written as 7.0, and is answered as it was sent.
+    counted = [(name, int(count)) for name, count in pools if isinstance(count, int | float)]
     return newest, running, queued, counted

@@ -19,6 +19,7 @@ from synth_pools.contract.harness.expectations import Expectation, Status
 from synth_pools.contract.harness.processes import (
     KitProcess,
     KitProcesses,
+    delete_and_wait,
     kit_processes,
     process_pool,
 )
@@ -41,8 +42,6 @@ _SECTION = "PoolProcess"
 _WORDS = ("--words", "a b; echo $HOME > * {x}")
 _TEXT = "Grüße, 世界"
 _JSON = {"deep": [1, None]}
-# Seconds that a pool has which is to fail: long enough for its program to write a line.
-_SOON = 3.0
 
 
 @scenario(
@@ -99,7 +98,7 @@ def processes_warming(ctx: Context) -> None:
             ended,
             show(ran),
         )
-        _delete(ctx, pool, kit)
+        delete_and_wait(ctx, pool, kit)
 
 
 def _judge_start(ctx: Context, one: KitProcess, folder: str, made: Response) -> None:
@@ -175,7 +174,7 @@ def processes_again(ctx: Context) -> None:
         running = len(kit.started())
         _wait(
             ctx,
-            lambda: len(kit.started()) > running or bool(_alive(kit)),
+            lambda: len(kit.started()) > running or bool(kit.alive()),
             "a process that is started again",
         )
         response = ctx.require(200, "get_pool_metrics", pool)
@@ -204,7 +203,7 @@ def processes_again(ctx: Context) -> None:
         )
         ended = ctx.require(200, "get_rollout", run_rollout(ctx, pool["pool_id"]).ids)
         ctx.expect.equal("create_rollout", "status", "completed", ended.at("status"), ended)
-        _delete(ctx, pool, kit)
+        delete_and_wait(ctx, pool, kit)
 
 
 def _judge_exit(ctx: Context, pool: dict[str, str]) -> None:
@@ -238,104 +237,6 @@ def _judge_exit(ctx: Context, pool: dict[str, str]) -> None:
 
 
 @scenario(
-    "processes.failed",
-    "Pools: states",
-    "a pool none of whose processes gets healthy is failed, and says why; its queued rollouts wait "
-    "until it is resumed, which tries it again",
-    "get_pool",
-    "create_rollout",
-    "resume_pool",
-    "pause_pool",
-    needs=_FEATURE,
-)
-def processes_failed(ctx: Context) -> None:
-    with kit_processes(ctx) as kit:
-        kit.order = "exit"
-        made = process_pool(ctx, kit.definition(start_timeout_seconds=_SOON), concurrency=1)
-        pool = {"pool_id": str(made.at("id"))}
-        _judge_failure(ctx, pool, kit)
-        refused = Status(409, "the pool has failed", code="pool_not_active")
-        response = ctx.check(refused, "create_rollout", pool, json={})
-        told = response.at("error", "retryable")
-        never = told is not True
-        _expect(ctx, "create_rollout", "retryable is not true", never, response, show(told))
-        if not ctx.session.offers("pause"):
-            return
-        ctx.check(refused, "pause_pool", pool)
-        # A pool that was up has rollouts that wait.
-        patient = kit.definition()
-        ctx.require(200, "update_pool", pool, json={"config": {"process": patient}})
-        kit.order = "wait"
-        _resume(ctx, pool, "warming")
-        kit.tell("listen")
-        ctx.resources.wait_until_active(pool["pool_id"])
-        read = ctx.require(200, "get_pool", pool)
-        ctx.expect.equal("get_pool", "error of an active pool", None, read.at("error"), read)
-        running = start_rollout(ctx, pool["pool_id"], env={"delay": 600})
-        wait_for(ctx, running, STARTED)
-        queued = start_rollout(ctx, pool["pool_id"])
-        ctx.require(200, "pause_pool", pool)
-        _expect(ctx, "pause_pool", "its processes serve what runs", bool(_alive(kit)), read)
-        ctx.require(200, "cancel_rollout", running.ids, json={})
-        _wait_for_ends(ctx, pool, kit, "pause_pool", "with nothing left to run")
-        kit.order = "exit"
-        impatient = kit.definition(start_timeout_seconds=_SOON)
-        ctx.require(200, "update_pool", pool, json={"config": {"process": impatient}})
-        read = ctx.require(200, "get_pool", pool)
-        ctx.expect.equal("update_pool", "status, as before,", "paused", read.at("status"), read)
-        _resume(ctx, pool, "warming", "failed")
-        _judge_failure(ctx, pool, kit)
-        waits = ctx.require(200, "get_rollout", queued.ids)
-        ctx.expect.equal(
-            "get_rollout", "status in a failed pool", "queued", waits.at("status"), waits
-        )
-        ctx.require(200, "update_pool", pool, json={"config": {"process": patient}})
-        kit.order = "wait"
-        _resume(ctx, pool, "warming")
-        kit.tell("listen")
-        ended = wait_for(ctx, queued, FINAL)
-        ctx.expect.equal("resume_pool", "what waited", "completed", ended.at("status"), ended)
-        _delete(ctx, pool, kit)
-
-
-def _resume(ctx: Context, pool: dict[str, str], *states: str) -> None:
-    response = ctx.require(200, "resume_pool", pool)
-    told = response.at("status")
-    demand = f"status {' or '.join(states)}"
-    _expect(ctx, "resume_pool", demand, told in states, response, show(told))
-
-
-def _judge_failure(ctx: Context, pool: dict[str, str], kit: KitProcesses) -> None:
-    response = ctx.require(200, "get_pool", pool)
-
-    def failed() -> bool:
-        nonlocal response
-        response = ctx.require(200, "get_pool", pool)
-        return bool(response.at("status") == "failed")
-
-    if not ctx.expect.that(
-        Expectation("create_pool", "a pool without a healthy process becomes failed", response),
-        eventually(ctx, failed),
-        f"it is {response.at('status')}",
-    ):
-        raise StopScenarioError
-    code = response.at("error", "code")
-    ctx.expect.equal("get_pool", "error.code", "process_not_healthy", code, response)
-    if not any(one.ended.is_set() for one in kit.started()):
-        # On a machine so busy that none got as far as a line.
-        return
-    output = response.at("error", "details", "output")
-    _expect(
-        ctx,
-        "get_pool",
-        "error.details.output: the last lines that the process wrote",
-        isinstance(output, list) and any("kit: " in str(line) for line in output),
-        response,
-        show(output, 300),
-    )
-
-
-@scenario(
     "processes.replaced",
     _SECTION,
     "another config.process leaves the pool's state as it is, and processes of the old one end "
@@ -352,7 +253,7 @@ def processes_replaced(ctx: Context) -> None:
         ctx.resources.wait_until_active(pool["pool_id"])
         body = {name: value for name, value in _definition(made).items() if value is not None}
         for operation, text in (("update_pool", "patched"), ("replace_pool", "put")):
-            old = _alive(kit)
+            old = kit.alive()
             busy = start_rollout(ctx, pool["pool_id"], env={"delay": 600})
             wait_for(ctx, busy, STARTED)
             started = len(kit.started())
@@ -378,30 +279,11 @@ def processes_replaced(ctx: Context) -> None:
                 ctx, operation, "the old process ends when its rollouts have ended",
                 eventually(ctx, old[0].ended.is_set), response,
             )  # fmt: skip
-        _delete(ctx, pool, kit)
+        delete_and_wait(ctx, pool, kit)
 
 
 def _definition(made: Response) -> dict[str, Any]:
     return {name: made.at(name) for name in ("name", "target", "capacity", "concurrency")}
-
-
-def _delete(ctx: Context, pool: dict[str, str], kit: KitProcesses) -> None:
-    ctx.require(200, "delete_pool", pool)
-    _wait_for_ends(ctx, pool, kit, "delete_pool", "with their pool")
-
-
-def _wait_for_ends(
-    ctx: Context, pool: dict[str, str], kit: KitProcesses, operation: str, when: str
-) -> None:
-    response = ctx.require(200, "get_pool", pool)
-    _expect(
-        ctx,
-        operation,
-        f"the processes and all their children end {when}",
-        eventually(ctx, lambda: not kit.running()),
-        response,
-        f"{len(kit.running())} still run",
-    )
 
 
 def _healthy(ctx: Context, pool: dict[str, str]) -> Any:
@@ -415,10 +297,6 @@ def _healthy(ctx: Context, pool: dict[str, str]) -> Any:
 
     eventually(ctx, look)
     return found
-
-
-def _alive(kit: KitProcesses) -> list[KitProcess]:
-    return [one for one in kit.started() if not one.ended.is_set()]
 
 
 def _wait(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import pytest
 
 from synth_pools.contract import run_contract
@@ -92,3 +93,13 @@ def test_the_scenario_sees_its_fault_and_names_the_operation(
     assert {group.first.check for group in report.groups} >= {scenario}
     # Not even a backend that tells it has the kit tell it.
     assert _SECRET not in str(report.departures)
+
+
+@pytest.mark.timeout(120)
+def test_a_whole_number_is_counted_however_it_is_written(backend: LocalBackend) -> None:
+    headers = {"authorization": f"Bearer {_KEY}", "content-type": "application/json"}
+    body = b'{"pool_id": "seven", "concurrency": 7.0}'
+    made = httpx.post(f"{backend.url}/v1/pools", content=body, headers=headers)
+    assert made.status_code == 201
+    report = run_contract(backend.url, api_key=_KEY, seed=1, only=("service.queue_counts",))
+    assert report.exit_code == 0, [(one.first.expected, one.first.got) for one in report.groups]
