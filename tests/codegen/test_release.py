@@ -46,6 +46,10 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in NEEDED:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         shutil.copy(REPO / name, tmp_path / name)
+    # Of what is new, also where a release has just dated all of it.
+    changelog = (tmp_path / "CHANGELOG.md").read_text()
+    new = "## [Unreleased]\n\n### Added\n\n- Something.\n"
+    (tmp_path / "CHANGELOG.md").write_text(changelog.replace("## [Unreleased]\n", new, 1))
     shutil.copytree(REPO / "api/reconstructed", tmp_path / "api/reconstructed")
     (tmp_path / "docs").mkdir()
     shutil.copy(REPO / "docs/api-changes.md", tmp_path / "docs")
