@@ -106,7 +106,9 @@ def _summary(old: OpenApiFile, new: OpenApiFile, changes: Sequence[ApiChange]) -
 
 
 def _direction(change: ApiChange) -> str:
-    return "" if change.direction == OPERATION else change.direction
+    # A status is called a response already.
+    told = change.direction == OPERATION or change.place.startswith(change.direction)
+    return "" if told else change.direction
 
 
 def _who(change: ApiChange) -> str:
