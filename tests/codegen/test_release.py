@@ -72,7 +72,7 @@ def test_a_release_is_dated_tagged_and_built_and_keeps_the_contract(root: Path) 
     assert git(root, "status", "--porcelain") == ""
     assert git(root, "tag", "--points-at", "HEAD").split() == ["v9.1.0"]
     changelog = (root / "CHANGELOG.md").read_text()
-    assert "## [Unreleased]\n\n## [9.1.0] - 2026-12-01\n\n### Added\n" in changelog
+    assert "## [Unreleased]\n\n## [9.1.0] - 2026-12-01\n\n" in changelog
     assert '\nversion = "9.1.0"\n' in (root / "pyproject.toml").read_text()
     assert '\n__version__ = "9.1.0"\n' in (root / "synth_pools/_version.py").read_text()
     version = read_openapi_file(root / "openapi.yaml").content["info"]["version"]
