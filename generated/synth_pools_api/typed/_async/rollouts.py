@@ -42,42 +42,42 @@ this is no failed attempt. A rollout that finds it so goes to another container 
 pool, or back to its place in the queue. There its state is `queued` again, a second
 `rollout.queued` with `previous_error` in its `data` tells of it, and the next
 `rollout.started` has the same `attempt` as the last. While all containers of a pool are
-away nothing of it is sent. The server asks one of them after the other, one call at a
-time, until one can be connected to. A rollout waits for that at most as long as its
-time limit; then it fails with `container_unreachable`. The time counts from when the
-rollout was refused or, if it was not, from the later of its creation and the moment at
-which the last container went away. A paused pool's rollouts wait for the pool. A
-container to which the server never had a connection since it started is not waited for:
-its rollouts fail at once, because its address is more likely wrong than its container
-slow. What the server itself lacks (open files, ports, memory) is no failed attempt
-either. A rollout waits for room; its time limit begins then, or stands still while its
-container's answer waits to be read. Where there is none for as long as its time limit
-it fails with `container_unreachable`, and `details.cause` is `backend_shortage`. ## How
-long rollouts are kept A server keeps rollouts for ever, unless its operator has it
-forget finished rollouts after a time. A forgotten rollout is 404 and in no list. A
-rollout is kept at least as long as the `Idempotency-Key` that created it counts. ##
-Events `stream_rollout_events` and `stream_global_rollout_events` answer
-`text/event-stream` (server-sent events) with the events of one rollout, from the first
-one on, then live ones as they happen. For each event: - `id:` is unique within the
-rollout and rises, also as text. Treat it as opaque. - `event:` is the type, a
-`RolloutEventType`. Skip a type that you do not know. - `data:` is one line of JSON that
-holds the whole `RolloutEvent`. Older clients read only this line. *Order.* `sequence`
-counts from 1 without gaps. `rollout.queued` is first, and may follow a
-`rollout.started` (*Outages*). Exactly one terminal event (`rollout.completed`,
-`rollout.failed` or `rollout.cancelled`) is last; after it the server ends the response.
-Every reader sees the same events. An event is stored before anyone sees it. *Resume.*
-The query parameter `cursor` (an event's id), the header `Last-Event-ID` (an event's id)
-and the query parameter `after_sequence` (a sequence) each ask for the events after that
-one. If several are given, the furthest position counts. An id that is not one of this
-rollout's is ignored: the stream starts at the beginning, and the client skips what it
-has seen by the ids. Resuming after the terminal event answers an empty stream that
-ends. *Pages.* With `format=json` the answer is one JSON page (`RolloutEventPage`) of
-the events that are there, at most `limit`: for networks that hold streams back.
-`status` is not newer than `events`. A client asks on with `next_sequence` as
-`after_sequence`: at once while `has_more` is true, else after a pause, until `status`
-is final and `has_more` is false. Servers with the feature `event_pages` have it; others
-answer the stream. *Silence.* After at most 15 seconds without an event the server sends
-a comment line (`: heartbeat`)."""
+away, the server sends none of its rollouts. It tries to connect to one container after
+the other, one at a time, until it succeeds. A rollout waits for that at most as long as
+its time limit; then it fails with `container_unreachable`. That time begins when a
+connection for the rollout was refused. If none was, it begins when the rollout was
+created or when the last container went away, whichever is later. A paused pool's
+rollouts wait for the pool. A container to which the server never had a connection since
+it started is not waited for: its rollouts fail at once, because its address is more
+likely wrong than its container slow. What the server itself lacks (open files, ports,
+memory) is no failed attempt either. A rollout waits for room; its time limit begins
+then, or stands still while its container's answer waits to be read. If there is no room
+for as long as its time limit, it fails with `container_unreachable`, and
+`details.cause` is `backend_shortage`. ## How long rollouts are kept A server keeps
+rollouts for ever, unless its operator has it forget finished rollouts after a time. A
+forgotten rollout is 404 and in no list. A rollout is kept at least as long as the
+`Idempotency-Key` that created it counts. ## Events `stream_rollout_events` and
+`stream_global_rollout_events` answer `text/event-stream` (server-sent events) with the
+events of one rollout, from the first one on, then live ones as they happen. For each
+event: - `id:` is unique within the rollout and rises, also as text. Treat it as opaque.
+- `event:` is the type, a `RolloutEventType`. Skip a type that you do not know. -
+`data:` is one line of JSON that holds the whole `RolloutEvent`. Older clients read only
+this line. *Order.* `sequence` counts from 1 without gaps. `rollout.queued` is first,
+and may follow a `rollout.started` (*Outages*). Exactly one terminal event
+(`rollout.completed`, `rollout.failed` or `rollout.cancelled`) is last; after it the
+server ends the response. Every reader sees the same events. An event is stored before
+anyone sees it. *Resume.* The query parameter `cursor` (an event's id), the header
+`Last-Event-ID` (an event's id) and the query parameter `after_sequence` (a sequence)
+each ask for the events after that one. If several are given, the furthest position
+counts. An id that is not one of this rollout's is ignored: the stream starts at the
+beginning, and the client skips what it has seen by the ids. Resuming after the terminal
+event answers an empty stream that ends. *Pages.* With `format=json` the answer is one
+JSON page (`RolloutEventPage`) of the events that are there, at most `limit`: for
+networks that hold streams back. `status` is not newer than `events`. A client asks on
+with `next_sequence` as `after_sequence`: at once while `has_more` is true, else after a
+pause, until `status` is final and `has_more` is false. Servers with the feature
+`event_pages` have it; others answer the stream. *Silence.* After at most 15 seconds
+without an event the server sends a comment line (`: heartbeat`)."""
 
 from __future__ import annotations
 
@@ -146,42 +146,42 @@ class AsyncRolloutsApi:
     pool, or back to its place in the queue. There its state is `queued` again, a second
     `rollout.queued` with `previous_error` in its `data` tells of it, and the next
     `rollout.started` has the same `attempt` as the last. While all containers of a pool are
-    away nothing of it is sent. The server asks one of them after the other, one call at a
-    time, until one can be connected to. A rollout waits for that at most as long as its
-    time limit; then it fails with `container_unreachable`. The time counts from when the
-    rollout was refused or, if it was not, from the later of its creation and the moment at
-    which the last container went away. A paused pool's rollouts wait for the pool. A
-    container to which the server never had a connection since it started is not waited for:
-    its rollouts fail at once, because its address is more likely wrong than its container
-    slow. What the server itself lacks (open files, ports, memory) is no failed attempt
-    either. A rollout waits for room; its time limit begins then, or stands still while its
-    container's answer waits to be read. Where there is none for as long as its time limit
-    it fails with `container_unreachable`, and `details.cause` is `backend_shortage`. ## How
-    long rollouts are kept A server keeps rollouts for ever, unless its operator has it
-    forget finished rollouts after a time. A forgotten rollout is 404 and in no list. A
-    rollout is kept at least as long as the `Idempotency-Key` that created it counts. ##
-    Events `stream_rollout_events` and `stream_global_rollout_events` answer
-    `text/event-stream` (server-sent events) with the events of one rollout, from the first
-    one on, then live ones as they happen. For each event: - `id:` is unique within the
-    rollout and rises, also as text. Treat it as opaque. - `event:` is the type, a
-    `RolloutEventType`. Skip a type that you do not know. - `data:` is one line of JSON that
-    holds the whole `RolloutEvent`. Older clients read only this line. *Order.* `sequence`
-    counts from 1 without gaps. `rollout.queued` is first, and may follow a
-    `rollout.started` (*Outages*). Exactly one terminal event (`rollout.completed`,
-    `rollout.failed` or `rollout.cancelled`) is last; after it the server ends the response.
-    Every reader sees the same events. An event is stored before anyone sees it. *Resume.*
-    The query parameter `cursor` (an event's id), the header `Last-Event-ID` (an event's id)
-    and the query parameter `after_sequence` (a sequence) each ask for the events after that
-    one. If several are given, the furthest position counts. An id that is not one of this
-    rollout's is ignored: the stream starts at the beginning, and the client skips what it
-    has seen by the ids. Resuming after the terminal event answers an empty stream that
-    ends. *Pages.* With `format=json` the answer is one JSON page (`RolloutEventPage`) of
-    the events that are there, at most `limit`: for networks that hold streams back.
-    `status` is not newer than `events`. A client asks on with `next_sequence` as
-    `after_sequence`: at once while `has_more` is true, else after a pause, until `status`
-    is final and `has_more` is false. Servers with the feature `event_pages` have it; others
-    answer the stream. *Silence.* After at most 15 seconds without an event the server sends
-    a comment line (`: heartbeat`)."""
+    away, the server sends none of its rollouts. It tries to connect to one container after
+    the other, one at a time, until it succeeds. A rollout waits for that at most as long as
+    its time limit; then it fails with `container_unreachable`. That time begins when a
+    connection for the rollout was refused. If none was, it begins when the rollout was
+    created or when the last container went away, whichever is later. A paused pool's
+    rollouts wait for the pool. A container to which the server never had a connection since
+    it started is not waited for: its rollouts fail at once, because its address is more
+    likely wrong than its container slow. What the server itself lacks (open files, ports,
+    memory) is no failed attempt either. A rollout waits for room; its time limit begins
+    then, or stands still while its container's answer waits to be read. If there is no room
+    for as long as its time limit, it fails with `container_unreachable`, and
+    `details.cause` is `backend_shortage`. ## How long rollouts are kept A server keeps
+    rollouts for ever, unless its operator has it forget finished rollouts after a time. A
+    forgotten rollout is 404 and in no list. A rollout is kept at least as long as the
+    `Idempotency-Key` that created it counts. ## Events `stream_rollout_events` and
+    `stream_global_rollout_events` answer `text/event-stream` (server-sent events) with the
+    events of one rollout, from the first one on, then live ones as they happen. For each
+    event: - `id:` is unique within the rollout and rises, also as text. Treat it as opaque.
+    - `event:` is the type, a `RolloutEventType`. Skip a type that you do not know. -
+    `data:` is one line of JSON that holds the whole `RolloutEvent`. Older clients read only
+    this line. *Order.* `sequence` counts from 1 without gaps. `rollout.queued` is first,
+    and may follow a `rollout.started` (*Outages*). Exactly one terminal event
+    (`rollout.completed`, `rollout.failed` or `rollout.cancelled`) is last; after it the
+    server ends the response. Every reader sees the same events. An event is stored before
+    anyone sees it. *Resume.* The query parameter `cursor` (an event's id), the header
+    `Last-Event-ID` (an event's id) and the query parameter `after_sequence` (a sequence)
+    each ask for the events after that one. If several are given, the furthest position
+    counts. An id that is not one of this rollout's is ignored: the stream starts at the
+    beginning, and the client skips what it has seen by the ids. Resuming after the terminal
+    event answers an empty stream that ends. *Pages.* With `format=json` the answer is one
+    JSON page (`RolloutEventPage`) of the events that are there, at most `limit`: for
+    networks that hold streams back. `status` is not newer than `events`. A client asks on
+    with `next_sequence` as `after_sequence`: at once while `has_more` is true, else after a
+    pause, until `status` is final and `has_more` is false. Servers with the feature
+    `event_pages` have it; others answer the stream. *Silence.* After at most 15 seconds
+    without an event the server sends a comment line (`: heartbeat`)."""
 
     __slots__ = ("_calls",)
 
