@@ -27,6 +27,7 @@ class PoolService:
         streams: Requests for the events of a pool.
         live: How many such streams are open.
         admit: Called with a new rollout, before it is answered; what it returns is the answer.
+        refuse: Called with the pool of a creation; what it returns is the answer.
         serve: What to do with a request for the events of a pool; None serves them.
         idle: Called again and again while a stream of a pool has nothing to send.
         forgets: Whether streams begin with what comes next, whatever they are asked for.
@@ -40,6 +41,7 @@ class PoolService:
         self.streams: list[Seen] = []
         self.live = 0
         self.admit: Callable[[str], Fault | None] = lambda _: None
+        self.refuse: Callable[[str], Fault | None] = lambda _: None
         self.serve: Callable[[Seen], Fault | None] = lambda _: None
         self.idle: Callable[[], None] = lambda: None
         self.forgets = False
@@ -77,7 +79,8 @@ class PoolService:
             self.streams.append(seen)
             return self.serve(seen) or self._stream(seen)
         if not found:
-            return answer({"status": "active"})
+            is_paused = self.refuse(seen.path.split("/")[3]) is not None
+            return answer({"status": "paused" if is_paused else "active"})
         if not rest:
             return self._create(seen)
         rollout_id, _, what = rest[1:].partition("/")
@@ -97,6 +100,9 @@ class PoolService:
 
     def _create(self, seen: Seen) -> Fault:
         pool_id = seen.path.split("/")[3] if "/pools/" in seen.path else seen.json["pool_id"]
+        refusal = self.refuse(pool_id)
+        if refusal is not None:
+            return refusal
         key = seen.headers["idempotency-key"]
         with self._lock:
             is_new = key not in self._keys

@@ -15,6 +15,7 @@ import pytest
 from synth_pools import (
     AsyncContainerPoolsClient,
     ClientClosedError,
+    ConflictError,
     FleetStoppedError,
     RolloutOutcome,
 )
@@ -439,6 +440,62 @@ async def test_each_pool_of_a_fleet_has_its_stream(
     assert {pools.pool_of[rollout_id] for rollout_id in pools.followed} == {
         f"pool_{number}" for number in range(4)
     } - watched
+
+
+NOT_ACTIVE = {"error": {"code": "pool_not_active", "message": "It is paused."}}
+
+
+async def test_only_what_goes_to_a_paused_pool_waits(
+    pools: PoolService, fleet_client: AsyncContainerPoolsClient
+) -> None:
+    end_one_after_the_other(pools)
+    requests: list[dict[str, Any]] = [
+        {"seed": seed, "pool_id": f"pool_{seed % 2}"} for seed in range(40)
+    ]
+
+    def ended(pool_id: str) -> int:
+        return sum(
+            status == "completed" and pools.pool_of[rollout_id] == pool_id
+            for rollout_id, status in pools.status.items()
+        )
+
+    def refuse(pool_id: str) -> Fault | None:
+        # It is active again when all others have ended.
+        is_paused = pool_id == "pool_0" and ended("pool_1") < 20
+        return answer(NOT_ACTIVE, 409) if is_paused else None
+
+    pools.refuse = refuse
+    outcomes = await gather(fleet_client.agent_rollouts.run_many(requests, max_in_flight=24))
+    assert len(outcomes) == 40
+    assert all(outcome.ok for outcome in outcomes)
+
+
+async def test_patience_with_a_paused_pool_is_no_matter_of_the_others(
+    pools: PoolService, fleet_client: AsyncContainerPoolsClient
+) -> None:
+    refused: list[RolloutOutcome] = []
+    requests: list[dict[str, Any]] = [
+        {"seed": seed, "pool_id": f"pool_{seed % 2}"} for seed in range(12)
+    ]
+
+    def note(outcome: RolloutOutcome) -> None:
+        if not outcome.ok:
+            refused.append(outcome)
+
+    def idle() -> None:
+        # The others end when there is no patience left with the one.
+        if len(refused) == 6 and pools.running:
+            pools.finish(pools.running[0])
+
+    pools.idle = idle
+    pools.refuse = lambda pool_id: answer(NOT_ACTIVE, 409) if pool_id == "pool_0" else None
+    outcomes = await gather(
+        fleet_client.agent_rollouts.run_many(
+            requests, max_in_flight=12, patience=0.5, on_result=note
+        )
+    )
+    assert [outcome.ok for outcome in outcomes] == [False] * 6 + [True] * 6
+    assert all(isinstance(outcome.error, ConflictError) for outcome in refused)
 
 
 @pytest.mark.parametrize("is_cut", [False, True])

@@ -62,6 +62,8 @@ class AsyncRetryingCaller:
         # Since when nothing gets through, and since when the pool admits nothing.
         self._failing_since: float | None = None
         self._paused_since: float | None = None
+        # The same, of each of several pools.
+        self._pools_paused_since: dict[str, float] = {}
         self._failure: SynthPoolsError | None = None
         # True while one of the calls that wait looks after the time.
         self._is_timed = False
@@ -83,12 +85,16 @@ class AsyncRetryingCaller:
             return math.inf
         return self._patience - (self._transport.clock() - since)
 
-    async def call(self, send: AsyncFunction[[], T], *, creates: bool = False) -> T:
+    async def call(
+        self, send: AsyncFunction[[], T], *, creates: bool = False, pool_id: str | None = None
+    ) -> T:
         """Make a call, as often as it takes, and return its result.
 
         Args:
             send: Makes it once.
             creates: Whether it starts a rollout.
+            pool_id: The one of several pools on which it does: while that is paused, this call
+                waits and no other.
 
         Raises:
             SynthPoolsError: What it failed with for good, or what it still fails with after
@@ -104,6 +110,9 @@ class AsyncRetryingCaller:
             if category is ErrorCategory.SERVER_ERROR and failures > self._tries:
                 return None
             now = self._transport.clock()
+            if category is ErrorCategory.PAUSED and pool_id is not None:
+                left = self._patience - (now - self._pools_paused_since.get(pool_id, now))
+                return min(backoff(failures, self._transport.random), left) if left > 0 else None
             failing_since = now if failing_since is None else failing_since
             left = self._left(creates=creates)
             # A full service is no reason to give up while others get through: it has its hands full
@@ -120,10 +129,10 @@ class AsyncRetryingCaller:
 
         async for attempt in AsyncAttempts(pause, self.sleep):
             with attempt:
-                return await self._attempt(send, creates)
+                return await self._attempt(send, creates, pool_id)
         raise AssertionError
 
-    async def _attempt(self, send: AsyncFunction[[], T], creates: bool) -> T:
+    async def _attempt(self, send: AsyncFunction[[], T], creates: bool, pool_id: str | None) -> T:
         ticket = await self._acquire(creates)
         failure: BaseException | None = None
         try:
@@ -132,7 +141,7 @@ class AsyncRetryingCaller:
             failure = error
             raise
         finally:
-            self._release(ticket, failure, creates)
+            self._release(ticket, failure, creates, pool_id)
             # Its traceback refers to this frame.
             failure = None
 
@@ -194,12 +203,25 @@ class AsyncRetryingCaller:
         needs_time = not self._is_timed and (is_failing or self._limiter.is_pausing(now))
         self._places.notify(max(room, int(needs_time)))
 
-    def _release(self, ticket: int, failure: BaseException | None, creates: bool) -> None:
+    def _release(
+        self, ticket: int, failure: BaseException | None, creates: bool, pool_id: str | None
+    ) -> None:
         category, named = None, None
         if isinstance(failure, SynthPoolsError):
             category, named = classify_error(failure)
         with self._places:
             now = self._transport.clock()
+            if pool_id is not None and category is ErrorCategory.PAUSED:
+                if pool_id not in self._pools_paused_since:
+                    _LOG.warning("the pool %s admits nothing for now: its requests wait", pool_id)
+                    self._pools_paused_since[pool_id] = now
+                # It got through: of the service, and of other pools, it says no more.
+                self._failing_since = None
+                self._limiter.on_success(ticket)
+                self._wake_next()
+                return
+            if pool_id is not None and failure is None:
+                self._pools_paused_since.pop(pool_id, None)
             if isinstance(failure, SynthPoolsError) and category in _NOT_THROUGH:
                 self._failure = copy.copy(failure)
                 if category is ErrorCategory.PAUSED:

@@ -151,7 +151,12 @@ class AsyncFleetWorker:
         mark = self._watches.mark()
         if item.rollout_id is None:
             validate_pool_rollout_request(item.request, context="run_many")
-            rollout = await caller.call(lambda: self._create(item, scope), creates=True)
+            pool = item.request.get("pool_id") if scope.pool_id is None else None
+            rollout = await caller.call(
+                lambda: self._create(item, scope),
+                creates=True,
+                pool_id=pool if isinstance(pool, str) else None,
+            )
             item.rollout_id = rollout_id_of(rollout)
             await self._write(AdmissionRecord(index, attempt, sha, item.rollout_id))
             # One that a run before this one created may have ended since, whatever is told of it.

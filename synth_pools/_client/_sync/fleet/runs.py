@@ -209,9 +209,10 @@ class AgentRolloutRunner(Namespace):
     ) -> Fleet:
         """Make a fleet over pools: each rollout on the pool that it names or the service chooses.
 
-        It is what `rollouts.run_many` makes, which says more of each argument. All pools slow down
-        together: where one is paused or full, the requests of the others wait as well. A request
-        that names no pool waits while no pool is active and one may become so.
+        It is what `rollouts.run_many` makes, which says more of each argument. Where one pool is
+        full, the requests of the others wait as well. Requests for a pool that is paused wait by
+        themselves, each in one of the places in flight, and end with the error when ``patience`` is
+        over. A request that names no pool waits while no pool is active and one may become so.
 
         Args:
             requests: What to run, see `create_global_rollout`.

@@ -154,7 +154,12 @@ class FleetWorker:
         mark = self._watches.mark()
         if item.rollout_id is None:
             validate_pool_rollout_request(item.request, context="run_many")
-            rollout = caller.call(lambda: self._create(item, scope), creates=True)
+            pool = item.request.get("pool_id") if scope.pool_id is None else None
+            rollout = caller.call(
+                lambda: self._create(item, scope),
+                creates=True,
+                pool_id=pool if isinstance(pool, str) else None,
+            )
             item.rollout_id = rollout_id_of(rollout)
             self._write(AdmissionRecord(index, attempt, sha, item.rollout_id))
             # One that a run before this one created may have ended since, whatever is told of it.
