@@ -42,8 +42,8 @@ SOURCES = (
     Source("preact.js", "preact", "11.2.0", "MIT", "dist/preact.mjs"),
     Source("htm.js", "htm", "3.1.1", "Apache-2.0", "dist/htm.mjs"),
     Source("signals.js", "@preact/signals-core", "1.14.5", "MIT", "dist/signals-core.mjs"),
-    Source("uplot.js", "uplot", "1.6.32", "MIT", "dist/uPlot.iife.min.js", "uPlot"),
-    Source("uplot.css", "uplot", "1.6.32", "MIT", "dist/uPlot.min.css"),
+    Source("uplot.js", "uplot", "1.6.13", "MIT", "dist/uPlot.iife.min.js", "uPlot"),
+    Source("uplot.css", "uplot", "1.6.13", "MIT", "dist/uPlot.min.css"),
 )
 
 

@@ -15,6 +15,7 @@ import pytest
 from synth_pools import ContainerPoolsClient
 from synth_pools.local import LocalBackend
 from tests.support.browser import Page
+from tests.support.containers import Seen, http, odd_container
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
@@ -221,6 +222,71 @@ def test_an_artifact_is_shown_before_it_is_saved(
     [artifact] = client.get_rollout_artifacts(pool, made["id"])["items"]
     content = client.rollouts.artifact(pool, made["id"], artifact["path"])
     assert page.run("document.querySelector('section > pre').textContent").encode() == content
+
+
+# A red pixel, since no browser writes GIF.
+GIF = "R0lGODlhAQABAIAAAP8AAP///yH5BAAAAAAALAAAAAABAAEAAAICRAEAOw=="
+SVG = "<svg xmlns='http://www.w3.org/2000/svg'><script>document.title='broken'</script></svg>"
+
+
+def test_pictures_are_shown_and_documents_are_text(
+    page: Page, client: ContainerPoolsClient
+) -> None:
+    drawn = page.run(
+        "['png', 'jpeg', 'webp'].map((kind) => {"
+        "  const canvas = Object.assign(document.createElement('canvas'), {width: 3, height: 2});"
+        "  const context = canvas.getContext('2d');"
+        "  context.fillStyle = '#f00'; context.fillRect(0, 0, 3, 2);"
+        "  return canvas.toDataURL(`image/${kind}`).split(/[:;,]/);"
+        "})"
+    )
+    pictures = {str(kind): text for _, kind, _, text in drawn} | {"image/gif": GIF}
+    assert set(pictures) == {"image/png", "image/jpeg", "image/webp", "image/gif"}
+    texts = {"image/svg+xml": SVG, "text/html": "<script>document.title='broken'</script>"}
+    files = [
+        {"name": f"{kind.replace('/', '.')}", "content_type": kind, "content": content, **more}
+        for known, more in ((pictures, {"content_encoding": "base64"}), (texts, {}))
+        for kind, content in known.items()
+    ]
+    files += [{"name": "false.png", "content_type": "image/png", "content": SVG}]
+
+    def answer(seen: Seen) -> bytes:
+        done = {"status": "completed", "success_status": "success", "summary": {"reward": 1}}
+        rollout_id = seen.json["rollout_id"]
+        return http(200, {"rollout_id": rollout_id, **done, "artifact": files})
+
+    with odd_container(answer) as container:
+        pool = client.create_pool({"name": "pictures", "container_url": container.url})["id"]
+        made = run(client, pool)
+        go(page, f"#/rollouts/{made['id']}")
+        page.until(
+            f"document.querySelectorAll('[aria-label=Artifacts] tbody tr').length === {len(files)}"
+        )
+        for file in files:
+            name, content = json.dumps(file["name"]), json.dumps(file["content"])
+            page.run(
+                "[...document.querySelectorAll('[aria-label=Artifacts] tbody tr')]"
+                f".find((row) => row.textContent.startsWith({name}))"
+                ".querySelector('button').click()"
+            )
+            page.until(f"document.querySelector('h3')?.innerText === {name}")
+            if file["content_type"] in texts:
+                page.until(f"document.querySelector('section > pre')?.textContent === {content}")
+            elif file["content"] == SVG:
+                page.until("document.querySelector('section > pre')?.innerText.includes('Error')")
+            else:
+                page.until("!!document.querySelector('section > canvas')")
+                width, [red, green, blue, alpha] = page.run(
+                    "((canvas) => [canvas.width,"
+                    " [...canvas.getContext('2d').getImageData(0, 0, 1, 1).data]])"
+                    "(document.querySelector('section > canvas'))"
+                )
+                assert width == (1 if file["content"] == GIF else 3)
+                is_red = red > 200 and green < 60 and blue < 60 and alpha == 255
+                assert is_red, (file["name"], red, green, blue, alpha)
+        assert page.run("document.querySelectorAll('img, svg, iframe, main script').length") == 0
+        assert page.run("document.title") == "synth-pools"
+        client.delete_pool(pool)
 
 
 def test_a_plot_is_drawn_with_its_numbers_beside_it(

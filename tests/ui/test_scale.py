@@ -116,27 +116,64 @@ def test_a_hundred_thousand_rows_scroll_smoothly(browser: Page, tmp_path: Path) 
         browser.open("about:blank")
 
 
-def test_ten_thousand_events_are_all_there(browser: Page, tmp_path: Path) -> None:
-    page, folder = browser, tmp_path / "data"
+# Notes the number of each event that the page reads.
+NOTE = """(() => {
+  const parse = JSON.parse;
+  window.read = [];
+  JSON.parse = (text, ...rest) => {
+    const value = parse(text, ...rest);
+    if (value?.event) window.read.push(value.sequence);
+    return value;
+  };
+})()"""
+
+
+def test_many_events_are_all_there_over_a_restart(browser: Page, tmp_path: Path) -> None:
+    page, folder, many = browser, tmp_path / "data", 100_000
     with LocalBackend(folder) as backend, backend.client() as client:
         client.create_pool({"pool_id": "events", "name": "events"})
         body: dict[str, Any] = {"mode": "sync"}
         rollout = client.create_rollout("events", body)
-    multiply_events(folder, 10_000)
-    with LocalBackend(folder) as backend:
+        port = int(backend.url.rpartition(":")[2])
+    multiply_events(folder, many)
+    total = many + 4
+    count = "Number(document.querySelector('h2 small')?.innerText.replaceAll(',', ''))"
+    with LocalBackend(folder, port=port) as backend:
         with backend.client() as client:
-            total = client.rollouts.summary("events", rollout["id"])["last_event"]["sequence"]
-        assert total == 10_004
+            summary = client.rollouts.summary("events", rollout["id"])
+        assert summary["last_event"]["sequence"] == total
         page.open(backend.page_url())
+        page.run(NOTE)
+        # A trace ends with the page that it was begun in.
+        trace = page.tasks()
+        tasks = trace.__enter__()
         page.run(f"location.hash = '#/rollouts/{rollout['id']}'")
-        page.until(f"document.querySelector('h2 small')?.innerText === '{total:,}'", 120)
+        page.until(f"{count} > 1000")
+    page.until(f"!!document.querySelector('.offline')?.innerText || {count} === {total}")
+    with LocalBackend(folder, port=port):
+        page.until(f"{count} === {total}", 120)
+        page.until("!document.querySelector('.offline').innerText")
+        trace.__exit__(None, None, None)
+        # In their order, each once.
+        assert page.run("read.length") == total
+        assert page.run("read.every((sequence, index) => sequence === index + 1)")
         # Not all of them are drawn, and the last ones are.
-        assert page.run("document.querySelectorAll('.events li').length") == 500
+        assert page.run("document.querySelectorAll('.events li').length") == 100
         assert page.run("document.querySelector('.events li:last-child b').innerText") == (
             "rollout.completed"
         )
         page.click("button", "Show earlier ones")
-        page.until("document.querySelectorAll('.events li').length === 2500")
+        page.until("document.querySelectorAll('.events li').length === 2100")
+        page.open("about:blank")
+    told(total, tasks)
+
+
+def told(events: int, tasks: list[float]) -> None:
+    """Print what a flood cost the page, and have it be no more than is felt."""
+    rate = events / sum(tasks)
+    print(f"\n{events:,} events: {rate:,.0f} for each second of a processor, "
+          f"the longest task {max(tasks) * 1000:.0f} ms")  # fmt: skip
+    assert max(tasks) < MOST_SECONDS, sorted(tasks)[-5:]
 
 
 def test_a_restart_loses_and_doubles_no_row(browser: Page, tmp_path: Path) -> None:
@@ -169,12 +206,108 @@ def test_a_restart_loses_and_doubles_no_row(browser: Page, tmp_path: Path) -> No
         browser.open("about:blank")
 
 
+def multiply_finished(folder: Path, total: int) -> int:
+    """Add so many rollouts with their events to a pool of a backend that is stopped.
+
+    Returns:
+        How many events of them a page is told of.
+    """
+    [path] = [each for each in folder.iterdir() if each.is_file() and is_database(each)]
+    with closing(sqlite3.connect(path)) as db, db:
+        [seq, events] = db.execute("SELECT max(seq), max(last_sequence) FROM rollouts").fetchone()
+        [place] = db.execute("SELECT max(place) FROM events").fetchone()
+        columns = [row[1] for row in db.execute("PRAGMA table_info(rollouts)")]
+        others = ", ".join(name for name in columns if name not in ("seq", "id"))
+        db.execute(
+            f"{NUMBERS} INSERT INTO rollouts (seq, id, {others})"
+            f" SELECT ? + n, printf('rollout_%032x', n), {others}"
+            " FROM numbers, (SELECT * FROM rollouts WHERE seq = ?)",
+            (total, seq, seq),
+        )
+        db.execute(
+            f"{NUMBERS} INSERT INTO events"
+            " SELECT ? + n, sequence, type, timestamp, data, pool_seq,"
+            " ? + (n - 1) * ? + sequence"
+            " FROM numbers, (SELECT * FROM events WHERE rollout_seq = ?)",
+            (total, seq, place, events, seq),
+        )
+    # Those of agents it does not ask for.
+    return total * (events - 1)
+
+
+def test_a_flood_of_events_loses_and_doubles_no_row(browser: Page, tmp_path: Path) -> None:
+    """What happened while the backend was away comes at once, as fast as it can be sent."""
+    folder, total = tmp_path / "data", 10_000
+    with LocalBackend(folder) as backend, backend.client() as client:
+        port = int(backend.url.rpartition(":")[2])
+        client.create_pool({"pool_id": "flood", "name": "flood"})
+        body: dict[str, Any] = {"mode": "sync", "seed": 7}
+        client.create_rollout("flood", body)
+        browser.open(backend.page_url())
+        browser.screen(1280, 800)
+        browser.run("location.hash = '#/pools/flood'")
+        browser.until(f"{IDS}.length === 1")
+        browser.until("document.querySelector('.facts')?.innerText.includes('live')")
+    browser.until("!!document.querySelector('.offline')?.innerText")
+    events = multiply_finished(folder, total)
+    browser.run(NOTE)
+    with browser.tasks() as tasks, LocalBackend(folder, port=port) as backend:
+        shown = "document.querySelector('.tools [role=status]').innerText"
+        browser.until(f"{shown} === '{total + 1:,} rollouts'", 120)
+        counts = "document.querySelector('select[aria-label=\"All states\"]').innerText"
+        browser.until(f"{counts}.includes('completed ({total + 1:,})')", 120)
+        # Each of them once: found by the ends of their ids, which no two have in common.
+        for number in (1, total // 2, total):
+            browser.fill("input[type=search]", f"{number:032x}")
+            browser.until(f"{IDS}.length === 1")
+        assert browser.run("read.length") == events
+    told(events, tasks)
+    browser.open("about:blank")
+
+
+def streams_of(backend: LocalBackend) -> float:
+    headers = {"authorization": f"Bearer {backend.api_key}"}
+    told = httpx.get(f"{backend.url}/metrics", headers=headers, trust_env=False).text
+    [line] = [one for one in told.splitlines() if one.startswith("synth_pools_event_streams ")]
+    return float(line.split()[1])
+
+
+def test_rollouts_of_all_pools_are_pushed_as_far_as_there_are_streams(
+    page: Page, backend: LocalBackend
+) -> None:
+    body: dict[str, Any] = {"mode": "sync", "seed": 1}
+    completed = "document.querySelectorAll('.rows .completed').length"
+    with backend.client() as client:
+        for name in ("a", "b"):
+            client.create_pool({"pool_id": name, "name": name})
+        page.run("location.hash = '#/rollouts'")
+        page.until("document.querySelector('.rows .empty')?.innerText === 'No rollouts yet.'")
+        assert streams_of(backend) == 2
+        made = [client.create_rollout(name, body)["id"] for name in ("a", "b", "a")]
+        page.until(f"{completed} === 3")
+        # Nobody asks what runs.
+        assert not [url for url in page.requested if "state=running" in url]
+        # A third pool has no stream left, and is asked for.
+        client.create_pool({"pool_id": "c", "name": "c"})
+        made.append(client.create_rollout("c", body)["id"])
+        page.until(f"{completed} === 4")
+        assert sorted(page.run(IDS)) == sorted(f"#/rollouts/{one}" for one in made)
+        # What the browser tells of its requests comes with an answer of it.
+        eventually(lambda: page.run("true") and "state=running" in " ".join(page.requested))
+        assert streams_of(backend) == 2
+        # With one of them gone there is one for each again.
+        client.delete_pool("a")
+        page.requested.clear()
+        running = client.create_rollout("c", {"env": {"delay": 600}})["id"]
+        page.until("document.querySelectorAll('.rows .running').length === 1")
+        client.cancel_rollout("c", running)
+        page.until("document.querySelectorAll('.rows .cancelled').length === 1")
+        eventually(lambda: streams_of(backend) == 2)
+
+
 def test_a_page_that_nobody_sees_holds_no_stream(page: Page, backend: LocalBackend) -> None:
     def streams() -> float:
-        headers = {"authorization": f"Bearer {backend.api_key}"}
-        told = httpx.get(f"{backend.url}/metrics", headers=headers, trust_env=False).text
-        [line] = [one for one in told.splitlines() if one.startswith("synth_pools_event_streams ")]
-        return float(line.split()[1])
+        return streams_of(backend)
 
     def be_hidden(value: str) -> None:
         page.run(

@@ -208,7 +208,8 @@ function draw(element, plot, isForced = false) {
         ...(isBars ? { points: { show: false }, paths: uPlot.paths.bars?.({ size: [0.9] }), fill: colours[index].replace(")", " / .4)").replace(/, /g, " ") } : {}),
       }))],
     },
-    [xs, ...ys],
+    // A bar without height would be a line.
+    [xs, ...(isBars ? ys.map((y) => y.map((value) => value || null)) : ys)],
     element,
   );
 }

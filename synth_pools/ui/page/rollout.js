@@ -4,7 +4,7 @@ import { base, call, create, follow, get, itemsOf, journal, path, request } from
 import { hasEnded, Row } from "./store.js";
 import { html, ask, Badge, Code, every, Facts, Grid, moment, num, span } from "./ui.js";
 
-const SHOWN = 500;
+const SHOWN = 100;
 const PREVIEW = 65536;
 const LARGEST_IMAGE = 10e6;
 const TEXTS = /^text\/|json|xml|yaml|javascript/;
@@ -99,7 +99,8 @@ export class RolloutView {
     const { content_type: type, size_bytes: size } = item;
     this.preview.value = { item, text: "Loading …" };
     try {
-      const isImage = type.startsWith("image/") && size <= LARGEST_IMAGE;
+      // SVG is a document: it is shown as the text that it is.
+      const isImage = /^image\/(?!svg)/.test(type) && size <= LARGEST_IMAGE;
       if (!isImage && !TEXTS.test(type)) throw new Error("There is no preview of this kind of file.");
       const headers = isImage ? undefined : { range: `bytes=0-${PREVIEW - 1}` };
       const answer = await request("GET", this.fileUrl(item), { headers });

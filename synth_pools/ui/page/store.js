@@ -3,6 +3,8 @@ import { signal } from "./vendor/signals.js";
 import { ApiError, follow, get, itemsOf, path, pause } from "./api.js";
 
 const PAGE = 500;
+// Browsers have six connections for all windows with this server, and the rest needs some, too.
+const MOST_STREAMS = 2;
 const REDRAW_MS = 200;
 const TYPES = "rollout.queued,rollout.started,rollout.completed,rollout.failed,rollout.cancelled,reward";
 const ENDED = ["completed", "failed", "cancelled", "succeeded", "error"];
@@ -68,6 +70,8 @@ export class Rollouts {
   constructor(pool) {
     this.pool = pool;
     this.list = pool ? path`/v1/pools/${pool}/rollouts` : "/v1/rollouts";
+    /** Whether a pool's events are pushed, by its id. @type {Map<string, boolean>} */
+    this.streams = new Map();
     /** @type {Map<string, Row>} */
     this.byId = new Map();
     /** Those that were there, newest first. @type {Row[]} */
@@ -83,6 +87,7 @@ export class Rollouts {
     this.abort = new AbortController();
     this.timer = 0;
     this.isCatchingUp = false;
+    this.isPushed = false;
     this.run().catch((error) => {
       if (!this.abort.signal.aborted) this.problem.value = error.message;
     });
@@ -108,7 +113,7 @@ export class Rollouts {
   async run() {
     const { signal } = this.abort;
     // First what will be pushed, then what is there: nothing falls between the two.
-    const isPushed = this.pool !== null && (await this.connect());
+    await this.connectAll();
     /** @type {string | undefined} */
     let cursor;
     do {
@@ -120,11 +125,27 @@ export class Rollouts {
     } while (cursor && !signal.aborted);
     this.early.clear();
     this.isLoaded.value = true;
-    if (!isPushed) this.state.value = "asking";
-    while (!isPushed && !signal.aborted) {
+    while (!signal.aborted && !(this.pool && this.isPushed)) {
+      if (!this.isPushed) this.state.value = "asking";
       await pause(2, signal);
-      if (!document.hidden) await this.ask();
+      if (document.hidden) continue;
+      const wasPushed = this.isPushed;
+      try {
+        // What was pushed before a stream began is asked for.
+        if ((await this.connectAll()) || !wasPushed) await this.ask();
+      } catch (error) {
+        if (error instanceof ApiError && error.status < 500) throw error;
+      }
     }
+  }
+
+  /** Open a stream for each pool, as far as there may be so many; true if one is new. */
+  async connectAll() {
+    const ids = this.pool ? [this.pool] : itemsOf(await get("/v1/pools?limit=200", this.abort.signal)).map(({ id }) => id);
+    const fresh = ids.filter((id) => !this.streams.has(id)).slice(0, MOST_STREAMS - this.streams.size);
+    await Promise.all(fresh.map(async (id) => this.streams.set(id, await this.connect(id))));
+    this.isPushed = ids.every((id) => this.streams.get(id));
+    return fresh.length > 0;
   }
 
   /** @param {string} query @param {string} [cursor] */
@@ -133,16 +154,18 @@ export class Rollouts {
     return get(`${this.list}?${query}${more}`, this.abort.signal);
   }
 
-  /** Open the pool's stream; false where the server has none. @returns {Promise<boolean>} */
-  connect() {
+  /** Open a pool's stream; false where the server has none. @param {string} id @returns {Promise<boolean>} */
+  connect(id) {
     const { signal } = this.abort;
     let came = 0;
     return new Promise((done, failed) => {
-      follow(`${path`/v1/pools/${this.pool}/events`}?start=latest&types=${TYPES}`, {
+      follow(`${path`/v1/pools/${id}/events`}?start=latest&types=${TYPES}`, {
         signal,
         onState: (state) => {
           this.state.value = state;
-          if (state === "live") done(true);
+          const isLive = state === "live";
+          if (isLive) this.streams.set(id, true);
+          done(isLive);
         },
         onEvents: (events) => {
           came += events.length;
@@ -152,10 +175,10 @@ export class Rollouts {
         isEnd: async () => {
           const isIdle = came === 0;
           came = 0;
-          return isIdle && (await get(path`/v1/pools/${this.pool}`, signal)).status === "archived";
+          return isIdle && (await get(path`/v1/pools/${id}`, signal)).status === "archived";
         },
       }).then(
-        () => done(true),
+        () => (this.streams.delete(id), done(true)),
         (error) => ([404, 405, 501].includes(error.status) ? done(false) : failed(error)),
       );
     });
