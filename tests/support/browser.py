@@ -128,10 +128,8 @@ class Page:
         """
         seconds: list[float] = []
         self._trace = ""
-        config = {
-            "includedCategories": ["toplevel", "devtools.timeline"],
-            "excludedCategories": ["*"],
-        }
+        categories = ["toplevel", "devtools.timeline"]
+        config = {"includedCategories": categories, "excludedCategories": ["*"]}
         self.call("Tracing.start", traceConfig=config, transferMode="ReturnAsStream")
         try:
             yield seconds

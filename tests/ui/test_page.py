@@ -259,14 +259,12 @@ def test_pictures_are_shown_and_documents_are_text(
         pool = client.create_pool({"name": "pictures", "container_url": container.url})["id"]
         made = run(client, pool)
         go(page, f"#/rollouts/{made['id']}")
-        page.until(
-            f"document.querySelectorAll('[aria-label=Artifacts] tbody tr').length === {len(files)}"
-        )
+        rows = "document.querySelectorAll('[aria-label=Artifacts] tbody tr')"
+        page.until(f"{rows}.length === {len(files)}")
         for file in files:
             name, content = json.dumps(file["name"]), json.dumps(file["content"])
             page.run(
-                "[...document.querySelectorAll('[aria-label=Artifacts] tbody tr')]"
-                f".find((row) => row.textContent.startsWith({name}))"
+                f"[...{rows}].find((row) => row.textContent.startsWith({name}))"
                 ".querySelector('button').click()"
             )
             page.until(f"document.querySelector('h3')?.innerText === {name}")
