@@ -239,7 +239,7 @@ def multiply_finished(folder: Path, total: int) -> int:
 
 
 def test_a_flood_of_events_loses_and_doubles_no_row(browser: Page, tmp_path: Path) -> None:
-    """What happened while the backend was away comes at once, as fast as it can be sent."""
+    """Send at once what happened while the backend was away."""
     folder, total = tmp_path / "data", 10_000
     with LocalBackend(folder) as backend, backend.client() as client:
         port = int(backend.url.rpartition(":")[2])
