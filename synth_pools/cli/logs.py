@@ -10,6 +10,7 @@ import click
 from synth_pools.cli import output
 from synth_pools.cli.access.connection import ServiceOptions, connection_options
 from synth_pools.cli.operations.commands import complete_places
+from synth_pools.cli.operations.ids import suggesting
 
 
 @click.command()
@@ -31,7 +32,7 @@ def logs(
     Example:
       synth-pools logs docs-example-pool
     """
-    with connection.client() as client:
+    with connection.client() as client, suggesting(client, pool_id=pool_id):
         if follow:
             for line in client.iter_pool_logs(pool_id, process=process):
                 _write(line, as_json)

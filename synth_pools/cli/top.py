@@ -1,9 +1,12 @@
-"""`synth-pools top`: pools, their rollouts and the queue, drawn anew every few seconds."""
+"""`synth-pools top`: pools, their rollouts and the queue, drawn anew as they change."""
 
 from __future__ import annotations
 
+import contextlib
 import sys
+import threading
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -18,6 +21,9 @@ _HEADS = ("POOL", "STATUS", "RUNNING", "QUEUED", "DONE", "FAILED", "SUCCESS")
 _COUNTS = ("active_rollouts", "queued_rollouts", "completed_rollouts", "failed_rollouts")
 _CLEAR = "\x1b[H\x1b[2J"
 _MOST_POOLS = 100
+# Of a pool that is followed each event draws it; the others are seen when it is drawn anyway.
+_MOST_STREAMS = 8
+_LEAST_SECONDS = 0.2
 
 
 @click.command()
@@ -27,14 +33,15 @@ _MOST_POOLS = 100
     default=2.0,
     show_default=True,
     metavar="SECONDS",
-    help="How often it is drawn.",
+    help="How often it is drawn where nothing is told to have changed.",
 )
 @click.option("--once", is_flag=True, help="Draw it once, and end.")
 @connection_options
 def top(every: float, once: bool, connection: ServiceOptions) -> int:
     """Show pools, their rollouts and the queue, until ^C.
 
-    Where the output is no terminal it is shown once.
+    It is drawn as soon as something happens in one of the first pools. Where the output is no
+    terminal it is shown once.
 
     \b
     Example:
@@ -42,18 +49,58 @@ def top(every: float, once: bool, connection: ServiceOptions) -> int:
     """
     live = sys.stdout.isatty() and not once
     with connection.client() as client:
+        watch = _PoolWatch(client)
         while True:
-            text = _picture(client)
+            pools = client.list_pools(limit=_MOST_POOLS)
+            if live:
+                # First, so that what happens meanwhile is drawn next.
+                watch.follow([pool["id"] for pool in pools["items"]])
+            text = _picture(client, pools)
             write_text(f"{_CLEAR if live else ''}{text}")
             if not live:
                 return 0
             sys.stdout.flush()
-            time.sleep(every)
+            watch.wait(every)
 
 
-def _picture(client: ContainerPoolsClient) -> str:
+class _PoolWatch:
+    """Event streams of pools, each in a thread of its own, that tell when to draw."""
+
+    def __init__(self, client: ContainerPoolsClient) -> None:
+        self._client = client
+        self._changed = threading.Event()
+        self._followed: set[str] = set()
+
+    def follow(self, pools: Sequence[str]) -> None:
+        """Follow those of some pools that are not followed yet, as far as there may be so many."""
+        for pool_id in pools[:_MOST_STREAMS]:
+            if pool_id not in self._followed and len(self._followed) < _MOST_STREAMS:
+                self._followed.add(pool_id)
+                # Not waited for at the end: it reads from a connection that is closed then.
+                threading.Thread(target=self._read, args=(pool_id,), daemon=True).start()
+
+    def wait(self, seconds: float) -> None:
+        """Wait until something has happened, at most some seconds."""
+        self._changed.wait(seconds)
+        # What comes at once is drawn at once.
+        time.sleep(_LEAST_SECONDS)
+        self._changed.clear()
+
+    def _read(self, pool_id: str) -> None:
+        # Loaded by the client already.
+        from synth_pools import SynthPoolsError
+
+        # Where there is no such stream, drawing it now and then is what there is.
+        with (
+            contextlib.suppress(SynthPoolsError),
+            self._client.stream_pool_events(pool_id, start="latest") as events,
+        ):
+            for _ in events:
+                self._changed.set()
+
+
+def _picture(client: ContainerPoolsClient, pools: dict[str, Any]) -> str:
     queue = client.get_queue_status()
-    pools = client.list_pools(limit=_MOST_POOLS)
     rows = [_row(pool, client.get_pool_metrics(pool["id"])) for pool in pools["items"]]
     facts = [f"{name.replace('_', ' ')} {cell(value)}" for name, value in queue.items()]
     shown = "   ".join(fact for fact in facts if len(fact) < 40)

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,11 @@ from synth_pools.cli.operations.table import COMMANDS
 from synth_pools.local import LocalBackend
 from synth_pools.spec import spec_path
 from tests.cli.conftest import Command
+from tests.support.backend_server import eventually
 from tests.support.document import OPERATIONS
+from tests.support.event_streams import streams_of
 from tests.support.recording import RecordingServer, Reply
+from tests.support.terminal import on_terminal
 
 FOUND: list[dict[str, Any]] = list(
     iter_commands(click.Context(root, info_name="synth-pools", **root.context_settings))
@@ -96,6 +100,17 @@ def test_doctor(command: Command, backend: LocalBackend) -> None:
     assert (skewed.returncode, "ahead of that of the service" in skewed.stdout) == (1, True)
 
 
+def test_doctor_knows_every_extra_and_80_columns(command: Command) -> None:
+    extras = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
+    shown = command("doctor", "--url", "http://127.0.0.1:9").stdout
+    assert set(re.findall(r"extra (\w+)", shown)) == set(extras) - {"all"}
+    assert max(map(len, shown.splitlines())) <= 80
+    # What does not fit goes on in the next line.
+    assert "Connection refused" in " ".join(shown.split())
+
+
 def test_spec(command: Command) -> None:
     assert command("spec", "--path").stdout == f"{spec_path()}\n"
     assert command("spec").stdout == spec_path().read_text()
@@ -109,6 +124,21 @@ def test_top(command: Command, backend: LocalBackend) -> None:
     done = command("top", "--once")
     [line] = [line for line in done.stdout.splitlines() if line.startswith(pool)]
     assert line.split()[1:] == ["active", "0", "0", "1", "0", "100%"]
+
+
+def test_top_is_drawn_when_something_happens(
+    backend: LocalBackend, surroundings: dict[str, str]
+) -> None:
+    service = {"SYNTH_BACKEND_URL": backend.url, "SYNTH_API_KEY": backend.api_key}
+    with backend.client() as client:
+        pool = str(client.create_pool({"name": "top"})["id"])
+        # Nothing else would draw it a second time.
+        with on_terminal("top", "--every", "3600", **surroundings, **service) as seen:
+            seen.until(rf"{pool} +\S*active\S* +0 +0 +0 +0")
+            eventually(lambda: streams_of(backend) > 0)
+            client.create_rollout(pool, {"mode": "sync"})
+            seen.until(rf"{pool} +\S*active\S* +0 +0 +1 +0")
+            assert seen.interrupt() == 130
 
 
 SHELLS = ("bash", "zsh", "fish")

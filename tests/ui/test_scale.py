@@ -10,12 +10,12 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from synth_pools.local import LocalBackend
 from tests.support.backend_server import eventually
 from tests.support.browser import Page
+from tests.support.event_streams import streams_of
 from tests.support.process_pools import process
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
@@ -267,13 +267,6 @@ def test_a_flood_of_events_loses_and_doubles_no_row(browser: Page, tmp_path: Pat
         assert browser.run("read.length") == events
     told(events, tasks, begun)
     browser.open("about:blank")
-
-
-def streams_of(backend: LocalBackend) -> float:
-    headers = {"authorization": f"Bearer {backend.api_key}"}
-    told = httpx.get(f"{backend.url}/metrics", headers=headers, trust_env=False).text
-    [line] = [one for one in told.splitlines() if one.startswith("synth_pools_event_streams ")]
-    return float(line.split()[1])
 
 
 def test_rollouts_of_all_pools_are_pushed_as_far_as_there_are_streams(

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
+from textwrap import wrap
 from typing import Any, NamedTuple
 
 import click
@@ -15,12 +16,13 @@ import click
 from synth_pools import __version__
 from synth_pools.cli.access.connection import ServiceOptions, connection_options
 from synth_pools.cli.failures import CommandError, ExitStatus
-from synth_pools.cli.output import grid, write_text
+from synth_pools.cli.output import safe_text, width, write_text
 
 # What each extra is for, and a module by which it is recognised.
 _EXTRAS = {
     "aiohttp": ("aiohttp", "the async client, several times faster"),
     "cli": ("rich", "YAML and progress bars"),
+    "demo": ("synth_containers", "the container of `synth-pools demo`"),
     "contract": ("schemathesis", "the contract tests"),
     "keyring": ("keyring", "keys in the keyring"),
     "local": ("uvicorn", "the local backend"),
@@ -68,8 +70,15 @@ def doctor(connection: ServiceOptions) -> int:
         status = ExitStatus(error.exit_code)
     if status is ExitStatus.DONE and any(line.status == "wrong" for line in lines):
         status = ExitStatus.FAILED
-    write_text(grid(["", "", ""], lines).partition("\n")[2])
+    write_text("".join(map(_wrapped, lines)))
     return status
+
+
+def _wrapped(line: CheckLine) -> str:
+    """Write a line of the report, on as many of the terminal as what there is to do takes."""
+    begun = f"{line.status:<5}  {line.subject:<14}  "
+    parts = wrap(safe_text(line.finding), max(20, width() - len(begun)), break_on_hyphens=False)
+    return begun + f"\n{' ' * len(begun)}".join(parts) + "\n"
 
 
 def _installed() -> Iterator[CheckLine]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 import sys
 import time
@@ -18,6 +19,7 @@ from synth_pools.cli.fleet.results import ResultFile, RunRequests, parse_seeds, 
 from synth_pools.cli.fleet.summary import RunSummary
 from synth_pools.cli.operations.bodies import body_from_words
 from synth_pools.cli.operations.commands import complete_places
+from synth_pools.cli.operations.ids import suggesting
 from synth_pools.cli.output import has_colour, say, width, write_text
 
 if TYPE_CHECKING:
@@ -109,6 +111,7 @@ def run_seeds(
         raise CommandError("the seeds are given with --seeds, not in the body")
     requests = RunRequests(parse_seeds(seeds), repeats, base)
     kept, indices = _chosen(requests, out, only, journal)
+    _check_pool(connection, pool_id)
     results = ResultFile(out, kept)
     running = _Run(requests, indices, RunSummary(kept), results)
     try:
@@ -135,6 +138,21 @@ def run_seeds(
         say(f"interrupted: {left} of {len(indices)} have no result; {again}")
         return ExitStatus.INTERRUPTED
     return ExitStatus.FAILED if running.summary.failed else ExitStatus.DONE
+
+
+def _check_pool(connection: ServiceOptions, pool_id: str) -> None:
+    """Ask for the pool, lest each of many requests finds out that there is none.
+
+    Raises:
+        CommandError: There is no such pool, or the key is refused.
+    """
+    with connection.client(max_retries=0) as client, suggesting(client, pool_id=pool_id):
+        # Loaded by the client already.
+        from synth_pools.errors import APIConnectionError, RateLimitError, ServerError
+
+        # A service that is away for a moment the run itself waits for.
+        with contextlib.suppress(APIConnectionError, RateLimitError, ServerError):
+            client.get_pool(pool_id)
 
 
 def _chosen(

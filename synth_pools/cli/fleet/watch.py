@@ -6,8 +6,9 @@ import click
 
 from synth_pools.cli import output
 from synth_pools.cli.access.connection import ServiceOptions, connection_options
-from synth_pools.cli.failures import CommandError, ExitStatus
+from synth_pools.cli.failures import ExitStatus
 from synth_pools.cli.operations.commands import complete_places, event_line
+from synth_pools.cli.operations.ids import suggesting
 
 
 @click.command()
@@ -22,20 +23,10 @@ def watch(rollout_id: str, connection: ServiceOptions) -> int:
     Example:
       synth-pools rollouts watch rollout_0f8b7c1e5d2a4b6c9e3f1a2b3c4d5e6f
     """
-    with connection.client() as client:
-        # Loaded by the client already.
-        from synth_pools import NotFoundError
-
-        try:
-            with client.agent_rollouts.events(rollout_id) as events:
-                for event in events:
-                    output.write_text(f"{event_line(event)}\n")
-        except NotFoundError as error:
-            # Only where something is not found.
-            from synth_pools.cli.operations.ids import nearest_id
-
-            near = nearest_id(client, str(error.code or ""), {"rollout_id": rollout_id})
-            raise CommandError(f"{error}{near}", ExitStatus.NOT_FOUND) from error
+    with connection.client() as client, suggesting(client, rollout_id=rollout_id):
+        with client.agent_rollouts.events(rollout_id) as events:
+            for event in events:
+                output.write_text(f"{event_line(event)}\n")
         summary = client.agent_rollouts.summary(rollout_id)
     shown = {
         key: summary.get(key)

@@ -134,18 +134,11 @@ def _run(row: CommandRow, connection: ServiceOptions, given: dict[str, Any]) -> 
         body = body_from_words(given["body"], row.body, required=row.body_required)
     if row.destroys and not given["yes"]:
         confirm(f"{row.summary} {' '.join(arguments[place] for place in row.arguments)}?")
-    with connection.client() as client:
-        # Loaded by the client already.
-        from synth_pools import NotFoundError
+    # With the client, which help and completion do without.
+    from synth_pools.cli.operations.ids import suggesting
 
-        try:
-            _answer(row, client, operation, arguments, body, given)
-        except NotFoundError as error:
-            # Only where something is not found.
-            from synth_pools.cli.operations.ids import nearest_id
-
-            near = nearest_id(client, str(error.code or ""), arguments)
-            raise CommandError(f"{error}{near}", ExitStatus.NOT_FOUND) from error
+    with connection.client() as client, suggesting(client, **arguments):
+        _answer(row, client, operation, arguments, body, given)
     return ExitStatus.DONE
 
 
@@ -204,23 +197,24 @@ def _follow(
     from synth_pools.cli import output
 
     form = given["output"]
+    of_many = "rollout_id" not in arguments
     if given["no_follow"]:
         page = client.operations.call(operation, {**arguments, "format_": "json"})
         if form in ("json", "yaml"):
             output.write_answer(page, form)
             return
         for event in output.decode_answer(page).get("events", ()):
-            write_event(event, form)
+            write_event(event, form, of_many=of_many)
         return
     # The length of a page is nothing that a stream has.
     asked = {name: value for name, value in arguments.items() if name != "limit"}
     with client.operations.events(operation, asked) as events:
         for event in events:
-            write_event(event, form)
+            write_event(event, form, of_many=of_many)
 
 
-def write_event(event: dict[str, Any], form: str) -> None:
-    """Write an event on a line of its own, or several as YAML."""
+def write_event(event: dict[str, Any], form: str, *, of_many: bool = False) -> None:
+    """Write an event on a line of its own, or several as YAML; of which rollout, if of many."""
     # As above.
     import json
 
@@ -233,20 +227,24 @@ def write_event(event: dict[str, Any], form: str) -> None:
     elif form == "id":
         output.write_text(f"{output.id_of(event)}\n")
     else:
-        output.write_text(f"{event_line(event)}\n")
+        output.write_text(f"{event_line(event, of_many=of_many)}\n")
     sys.stdout.flush()
 
 
-def event_line(event: dict[str, Any]) -> str:
-    """Write an event for people: when, which, what."""
+def event_line(event: dict[str, Any], *, of_many: bool = False) -> str:
+    """Write an event for people: when, of which rollout if of many, which, what."""
     # As above.
     from synth_pools.cli import output
 
-    moment = str(event.get("timestamp", ""))[:23].replace("T", " ").rstrip("Z")
+    moment = f"{str(event.get('timestamp', ''))[:23]:<23}".replace("T", " ").replace("Z", " ")
     name = output.safe_text(str(event.get("event", "")))
     data = event.get("data")
-    shown = output.cell(data, longest=max(20, output.width() - 46)) if data else ""
-    line = f"{output.safe_text(moment):<23}  {name:<18}  {shown}".rstrip()
+    # All of an id, which is what further commands take.
+    rollout = f"{output.safe_text(str(event.get('rollout_id', '')))}  " if of_many else ""
+    moment = moment[11:] if of_many else moment
+    begun = f"{output.safe_text(moment)}  {rollout}{name:<18}  "
+    shown = output.cell(data, longest=max(20, output.width() - len(begun))) if data else ""
+    line = f"{begun}{shown}".rstrip()
     return output.coloured(line) if output.has_colour(sys.stdout) else line
 
 

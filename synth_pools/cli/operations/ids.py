@@ -11,9 +11,11 @@ import os
 import sys
 import time
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from synth_pools.cli.failures import CommandError, ExitStatus
 
 if TYPE_CHECKING:
     import click
@@ -85,6 +87,27 @@ def nearest_id(client: ContainerPoolsClient, code: str, arguments: Mapping[str, 
                 near = get_close_matches(value, list_ids(client, parameter, arguments), 1)
                 return f"; did you mean {near[0]}?" if near else ""
     return ""
+
+
+@contextlib.contextmanager
+def suggesting(client: ContainerPoolsClient, **arguments: Any) -> Iterator[None]:
+    """Tell of what is not found what may have been meant.
+
+    Args:
+        client: The client.
+        arguments: The parameters of the calls within.
+
+    Raises:
+        CommandError: Something is not found.
+    """
+    # Loaded by the client already.
+    from synth_pools import NotFoundError
+
+    try:
+        yield
+    except NotFoundError as error:
+        near = nearest_id(client, str(error.code or ""), arguments)
+        raise CommandError(f"{error}{near}", ExitStatus.NOT_FOUND) from error
 
 
 def complete_ids(context: click.Context, parameter: click.Parameter, begun: str) -> list[str]:

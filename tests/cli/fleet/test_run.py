@@ -163,6 +163,20 @@ def test_a_wrong_key_is_one_line(command: Command, pool: str, tmp_path: Path) ->
     assert command(*base).returncode == 0
 
 
+def test_a_pool_that_is_not_there_is_found_out_once(
+    command: Command, backend: LocalBackend, tmp_path: Path
+) -> None:
+    with backend.client() as client:
+        client.create_pool({"id": "pool-of-runs", "name": "x"})
+    out = tmp_path / "out.jsonl"
+    done = command("run", "pool-of-run", "--seeds", "0..9", "--out", out)
+    assert (done.returncode, done.stdout, out.exists()) == (3, "", False)
+    [line] = done.stderr.splitlines()
+    assert line.endswith("; did you mean pool-of-runs?")
+    logs = command("logs", "pool-of-run")
+    assert (logs.returncode, "did you mean pool-of-runs?" in logs.stderr) == (3, True)
+
+
 def test_journals_are_merged(command: Command, pool: str, tmp_path: Path) -> None:
     files = [tmp_path / "a.jsonl", tmp_path / "b.jsonl"]
     command("run", pool, "--seeds", "1..2", "--env", "reward=1", "--journal", files[0])

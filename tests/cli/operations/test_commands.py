@@ -221,6 +221,16 @@ def test_an_unknown_id_names_the_nearest(command: Command) -> None:
     assert told.endswith("; did you mean suggested-pool?")
 
 
+def test_events_of_a_pool_name_their_rollouts(command: Command, backend: LocalBackend) -> None:
+    with backend.client() as client:
+        pool = client.create_pool({"name": "x"})["id"]
+        made = [client.create_rollout(pool, {"mode": "sync"})["id"] for _ in range(2)]
+    shown = command("pools", "events", pool, "--no-follow").stdout.splitlines()
+    ended = [line.split()[1] for line in shown if " rollout.completed " in line]
+    assert ended == made
+    assert "did you mean" in command("pools", "events", pool[:-1]).stderr
+
+
 def test_what_destroys_needs_a_yes(command: Command) -> None:
     command("pools", "create", "id=doomed", "name=x")
     done = command("pools", "rm", "doomed")

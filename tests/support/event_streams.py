@@ -1,0 +1,15 @@
+"""Event streams of a backend, as it counts them itself."""
+
+from __future__ import annotations
+
+import httpx
+
+from synth_pools.local import LocalBackend
+
+
+def streams_of(backend: LocalBackend) -> float:
+    """Count the event streams that are open."""
+    headers = {"authorization": f"Bearer {backend.api_key}"}
+    told = httpx.get(f"{backend.url}/metrics", headers=headers, trust_env=False).text
+    [line] = [one for one in told.splitlines() if one.startswith("synth_pools_event_streams ")]
+    return float(line.split()[1])

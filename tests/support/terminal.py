@@ -1,0 +1,61 @@
+"""A command on a terminal of its own, which is read as it is written."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from select import select
+
+_SECONDS = 60.0
+
+
+@dataclass(slots=True)
+class Terminal:
+    """Terminal on which a command runs, and what it has written there."""
+
+    process: subprocess.Popen[bytes]
+    _owner: int
+    text: str = ""
+
+    def until(self, pattern: str) -> None:
+        """Read until a pattern is there, and forget what came up to its end."""
+        deadline = time.monotonic() + _SECONDS
+        while not (found := re.search(pattern, self.text)):
+            ready, _, _ = select([self._owner], [], [], max(0.0, deadline - time.monotonic()))
+            if not ready:
+                raise TimeoutError(f"{pattern} did not come: {self.text!r}")
+            self.text += os.read(self._owner, 1 << 16).decode("utf-8", "replace")
+        self.text = self.text[found.end() :]
+
+    def interrupt(self) -> int:
+        """Send ^C, and return the status with which the command ends."""
+        self.process.send_signal(signal.SIGINT)
+        return self.process.wait(_SECONDS)
+
+
+@contextmanager
+def on_terminal(*words: str, **environment: str) -> Iterator[Terminal]:
+    """Start `synth-pools` with some words on a terminal, in this environment alone."""
+    owner, terminal = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "synth_pools", *words],
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        env={**environment, "TERM": "xterm"},
+    )
+    os.close(terminal)
+    try:
+        yield Terminal(process, owner)
+    finally:
+        process.kill()
+        process.wait(_SECONDS)
+        os.close(owner)
