@@ -53,7 +53,7 @@ WRITTEN: dict[str, tuple[str, str, str]] = {
 }
 # Groups of the table that have commands by hand, too.
 WRITTEN_IN_GROUPS: dict[str, dict[str, tuple[str, str, str]]] = {
-    "rollouts": {"watch": ("fleet.watch", "watch", "Follow a rollout until it has ended.")}
+    "rollouts": {"watch": ("logs", "watch", "Follow a rollout until it has ended.")}
 }
 _HIDDEN = {"complete-ids"}
 
