@@ -16,9 +16,13 @@ LIMIT = 60.0
 pytestmark = pytest.mark.usefixtures("loop_name")
 
 
-def post(path: str, body: object) -> bytes:
+def post(path: str, body: object, more: bytes = b"") -> bytes:
     content = json.dumps(body).encode()
-    head = HEAD + f"content-type: application/json\r\ncontent-length: {len(content)}\r\n".encode()
+    head = (
+        HEAD
+        + more
+        + f"content-type: application/json\r\ncontent-length: {len(content)}\r\n".encode()
+    )
     return f"POST {path} ".encode() + head + b"\r\n" + content
 
 
@@ -115,6 +119,24 @@ def test_who_waits_for_a_rollout_for_long_is_taken_for_gone(
     [rollout] = server.get(f"/v1/pools/{pool_id}/rollouts")["items"]
     assert rollout["status"] == "running"
     server.post(f"/v1/rollouts/{rollout['id']}/cancel")
+
+
+# A header in bytes that are no ASCII is left to h11.
+@pytest.mark.parametrize("more", [b"", b"x-name: \xfc\r\n"], ids=["plain", "by h11"])
+@pytest.mark.parametrize("is_admitted", [False, True])
+def test_who_leaves_is_not_waited_for(server: Server, more: bytes, is_admitted: bool) -> None:
+    """Whether that is before anybody watches for it, or while the rollout runs."""
+    pool_id = server.pool(concurrency=10)
+    body = {"mode": "sync", "env": {"delay": 600, "events": 0}}
+    sent = post(f"/v1/pools/{pool_id}/rollouts", body, more)
+    for number in range(1, 6):
+        with socket.create_connection(("127.0.0.1", server.port), LIMIT) as leaving:
+            leaving.sendall(sent)
+            if is_admitted:
+                path = f"/v1/pools/{pool_id}/rollouts"
+                eventually(lambda: len(server.get(path)["items"]) == number)  # noqa: B023
+    eventually(lambda: not server.services.notifier)
+    server.call("DELETE", f"/v1/pools/{pool_id}")
 
 
 def test_of_several_the_one_that_takes_long_is_the_last(
