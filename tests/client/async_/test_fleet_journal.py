@@ -109,6 +109,22 @@ async def test_a_crash_after_any_byte_changes_no_outcome(
     assert len(service.keys) == 14
 
 
+async def test_what_was_admitted_is_not_asked_for_again(
+    server: FaultServer,
+    service: FleetService,
+    fleet_client: AsyncContainerPoolsClient,
+    journal: Path,
+) -> None:
+    requests = [{"seed": seed} for seed in range(3)]
+    first = await run(fleet_client, requests, journal)
+    lines = content_of(journal).splitlines(keepends=True)
+    # As it is after a crash before the first of them ended.
+    put(journal, b"".join(line for line in lines if b'"outcome"' not in line))
+    server.requests.clear()
+    assert told(await run(fleet_client, requests, journal)) == told(first)
+    assert {seen.method for seen in server.requests} == {"GET"}
+
+
 async def test_a_run_that_was_left_goes_on(
     service: FleetService, fleet_client: AsyncContainerPoolsClient, journal: Path
 ) -> None:

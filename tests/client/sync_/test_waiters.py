@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from synth_pools import (
+    APIStatusError,
     ConflictError,
     ContainerPoolsClient,
     DecodeError,
@@ -309,6 +310,40 @@ def test_a_server_that_asks_for_a_longer_pause_than_is_left_does_not_get_it(
     server.play(choose=choose)
     assert (client.rollouts.run(P, {"seed": 1}, timeout=10))["status"] == "completed"
     assert max(waits) == 10.0
+
+
+def test_a_stream_that_is_refused_ends_the_wait(
+    server: FaultServer, client: ContainerPoolsClient
+) -> None:
+    def choose(seen: Seen) -> Fault:
+        if seen.path.endswith("/events"):
+            return answer({"detail": "not yours"}, 403)
+        return answer({"rollout_id": R, "status": "running"})
+
+    server.play(choose=choose)
+    with pytest.raises(APIStatusError, match="not yours"):
+        client.rollouts.wait(P, R, timeout=20)
+
+
+def test_events_without_ids_are_handed_out_once(
+    server: FaultServer, client: ContainerPoolsClient
+) -> None:
+    """They come from the first one on when they are asked for again."""
+    whole = [f'data: {{"event": "{name}"}}\n\n'.encode() for name in ("a", "b", "c")]
+    whole.append(b'data: {"event": "rollout.completed"}\n\n')
+    streams = [events(whole[:2], end="cut"), events(whole)]
+
+    def choose(seen: Seen) -> Fault:
+        if seen.path.endswith("/events"):
+            return streams.pop(0)
+        return answer({"rollout_id": R, "status": "running" if streams else "completed"})
+
+    server.play(choose=choose)
+    seen: list[str] = []
+    client.with_options(max_retries=0).rollouts.run(
+        P, {"seed": 1}, on_event=lambda event: seen.append(event["event"])
+    )
+    assert seen == ["a", "b", "c", "rollout.completed"]
 
 
 def test_a_rollout_without_a_name(server: FaultServer, client: ContainerPoolsClient) -> None:
