@@ -123,7 +123,11 @@ class _Finder:
             # Of a truth the other one is tried; None is as good as False to who asks for one.
             case ast.Return(value=ast.expr() as value) if not _is_none_or_bool(value):
                 yield self._replace(node, "return None")
-            case ast.Raise() | ast.AugAssign() | ast.Delete() | ast.Break() | ast.Continue():
+            case ast.Delete(targets=targets):
+                # An argument that is not used, or a name that keeps nothing from being used.
+                rule = "unused" if all(isinstance(one, ast.Name) for one in targets) else ""
+                yield dataclasses.replace(self._replace(node, "pass"), rule=rule)
+            case ast.Raise() | ast.AugAssign() | ast.Break() | ast.Continue():
                 yield self._replace(node, "pass")
             case ast.Assign(targets=[ast.Attribute() | ast.Subscript()]):
                 yield self._replace(node, "pass")

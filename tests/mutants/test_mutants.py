@@ -79,6 +79,7 @@ def changes(source: str, lines: set[int] | None = None) -> list[str]:
         ("x.y = z", ["x.y = z  ->  pass"]),
         ("x[y] = z", ["x[y] = z  ->  pass"]),
         ("x += y", ["x += y  ->  pass"]),
+        ("del x[y]", ["del x[y]  ->  pass"]),
         ("raise x", ["raise x  ->  pass"]),
         ("call(x)", ["call(x)  ->  pass"]),
         ("def f():\n    return x", ["return x  ->  return None"]),
@@ -114,6 +115,7 @@ def test_each_kind_of_change(source: str, mutants: list[str]) -> None:
         # What the program promises itself.
         "assert x is not None",
         "raise AssertionError",
+        "def f(x):\n    del x",
         # The instant of a limit.
         "x = clock.monotonic() > y",
         "x = y < self._resume_at",
