@@ -1,22 +1,17 @@
-"""One HTTP/1.1 connection of the sync client: a socket, its time limits, heads and bodies.
-
-A head is taken line by line, and a line that two readers could read differently is refused: that is
-how answers get mixed up. http.client's parser takes such lines, and takes longer for a head than
-the system for the whole exchange.
-"""
+"""One HTTP/1.1 connection of the sync client: a socket, its time limits, heads and bodies."""
 
 from __future__ import annotations
 
 import io
 import math
-import re
 import select
 import socket
 import ssl
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
-from synth_pools._client.http.messages import HEADER_LINE, ExchangeError, ResponseHeaders, refused
+from synth_pools._client.http.messages import ExchangeError, refused
+from synth_pools._client.http.response_head import AnswerHead, read_answer_head
 from synth_pools._client.runtime.sync_.interrupts import interruptible, time_left
 from synth_pools._client.runtime.sync_.sockets import shut_down_socket
 
@@ -25,39 +20,9 @@ _PIECE = 65_536
 _BUFFER = 32_768
 _STEP = 1_048_576
 
-_STATUS_LINE = re.compile(rb"HTTP/1\.[01] [1-9][0-9]{2}(?: [^\r\n\0\v\f]*)?\r?\n")
-_LENGTH = re.compile(r"[0-9]{1,18}")
-
-_LONGEST_LINE = 65_536
-_ZERO = ord("0")
-# As many as http.client takes.
-_MOST_HEADERS = 100
-# Of one answer, those of all its hints (103) included.
-_MOST_LINES = 1000
-
-_NO_BODY = frozenset({204, 304})
-
 
 def _read_timeout(problem: str) -> ExchangeError:
     return ExchangeError("ReadTimeout", problem)
-
-
-class Head(NamedTuple):
-    """Head of an answer.
-
-    Attributes:
-        status: Its status.
-        headers: What came.
-        length: Length of the body; None if only its end shows it.
-        is_chunked: Whether the body comes in chunks.
-        ends_connection: Whether the connection ends with it.
-    """
-
-    status: int
-    headers: ResponseHeaders
-    length: int | None
-    is_chunked: bool
-    ends_connection: bool
 
 
 class Connection:
@@ -174,7 +139,7 @@ class Connection:
                 raise failure
         return True
 
-    def read_head(self, limit: float) -> Head:
+    def read_head(self, limit: float) -> AnswerHead:
         """Read the head of the answer; hints that come before it are skipped.
 
         Args:
@@ -184,30 +149,13 @@ class Connection:
             ExchangeError: It did not come, or is not as it must be.
         """
         self._receiver.limit = limit
-        read, left = self._reader.readline, _MOST_LINES
-        while True:
-            line = read(_LONGEST_LINE)
-            left -= 1
-            if _STATUS_LINE.fullmatch(line) is None or left <= 0:
-                raise refused(_problem(line, "status line"))
-            status, is_older = int(line[9:12]), line[7] == _ZERO
-            pairs: list[tuple[str, str]] = []
-            while True:
-                line = read(_LONGEST_LINE)
-                left -= 1
-                header = HEADER_LINE.fullmatch(line)
-                if header is None or left <= 0 or len(pairs) > _MOST_HEADERS:
-                    raise refused(_problem(line, "header"))
-                name, value = header.groups()
-                if name is None:
-                    break
-                pairs.append((name.decode("latin-1"), value.decode("latin-1").strip(" \t")))
-            if status >= 200:
-                return _checked(status, ResponseHeaders(pairs), is_older=is_older)
-            if status == 101:
-                raise refused("the protocol was switched, unasked")
+        read = self._reader.readline
+        head, left = read_answer_head(read)
+        while head is None:
+            head, left = read_answer_head(read, left)
+        return head
 
-    def read_body(self, head: Head) -> Iterator[bytes]:
+    def read_body(self, head: AnswerHead) -> Iterator[bytes]:
         """Iterate over the body of an answer whose head was read.
 
         Raises:
@@ -293,41 +241,6 @@ class _Receiver(io.RawIOBase):
         except OSError as error:
             failure = ExchangeError("ReadError", str(error))
         raise failure
-
-
-def _problem(line: bytes, what: str) -> str:
-    """Say why a line of a head is refused."""
-    if not line:
-        return "the connection ended without an answer" if what != "header" else "the head is cut"
-    if not line.endswith(b"\n"):
-        return "the head is cut, or one of its lines is too long"
-    form = HEADER_LINE if what == "header" else _STATUS_LINE
-    if form.fullmatch(line) is not None:
-        return "the head has no end"
-    return f"no {what} is like this: {line[:60]!r}"
-
-
-def _checked(status: int, headers: ResponseHeaders, *, is_older: bool) -> Head:
-    """Return a head that was parsed, unless it says two things about its body."""
-    said, coding = headers.get("content-length"), headers.get("transfer-encoding")
-    length: int | None = None
-    if coding is not None:
-        if said is not None:
-            raise refused("the answer has both a length and chunks")
-        if coding.lower() != "chunked":
-            raise refused("the answer has a transfer encoding that nobody asked for")
-    elif said is not None:
-        values = {each.strip() for each in said.split(",")}
-        text = values.pop()
-        if values or _LENGTH.fullmatch(text) is None:
-            raise refused("the answer has no length that can be read, or two of them")
-        length = int(text)
-    if status in _NO_BODY:
-        length, coding = 0, None
-    wishes = headers.get("connection", "").lower()
-    ends = "close" in wishes or (is_older and "keep-alive" not in wishes)
-    ends = ends or (length is None and coding is None)
-    return Head(status, headers, length, coding is not None, ends)
 
 
 def _write_timeout(problem: str) -> ExchangeError:

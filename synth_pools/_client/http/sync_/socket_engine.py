@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import socket
 import threading
 import time
@@ -11,21 +10,19 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from ssl import SSLContext
 
-from synth_pools._client.http import URL
 from synth_pools._client.http.messages import (
     ExchangeError,
     OutgoingRequest,
     PoolLimits,
     TimeLimits,
 )
+from synth_pools._client.http.request_encoder import RequestEncoder
+from synth_pools._client.http.response_head import AnswerHead
 from synth_pools._client.http.sync_.engine import Engine, IncomingResponse
-from synth_pools._client.http.sync_.socket_connection import Connection, Head
+from synth_pools._client.http.sync_.socket_connection import Connection
 from synth_pools._client.runtime.sync_.interrupts import Alarm, interruptible, time_left
 from synth_pools._client.runtime.sync_.sockets import connect, start_tls
 from synth_pools._client.secret import Secret
-
-_TARGET = re.compile(r"/[!-~]*")
-_PORTS = {"http": 80, "https": 443}
 
 
 class SocketEngine(Engine):
@@ -41,12 +38,8 @@ class SocketEngine(Engine):
     def __init__(
         self, base_url: str, context: SSLContext, limits: PoolLimits, alarm: Alarm
     ) -> None:
-        url = URL(base_url)
-        self._host_header = url.netloc.decode("ascii")
-        self._origin = len(f"{url.scheme}://{self._host_header}")
-        self._host = url.raw_host.decode("ascii")
-        self._port = url.port or _PORTS[url.scheme]
-        self._context = context if url.scheme == "https" else None
+        self._encoder = RequestEncoder(base_url)
+        self._context = context if self._encoder.is_secure else None
         if self._context is not None:
             self._context.set_alpn_protocols(["http/1.1"])
         self._limits = limits
@@ -66,7 +59,7 @@ class SocketEngine(Engine):
         return self._is_closed
 
     def headers_of(self, request: OutgoingRequest) -> Mapping[str, str]:
-        return request.connection_headers(self._host_header)
+        return self._encoder.headers_of(request)
 
     def send(self, request: OutgoingRequest, secret: Secret) -> IncomingResponse:
         connection = self._acquire(request.limits)
@@ -76,7 +69,7 @@ class SocketEngine(Engine):
                 connection.open(lambda: self._connect(request.limits.connect))
             # No variable holds these bytes: the key is in them.
             is_through = connection.write(
-                self._encode(request, secret.reveal()), request.limits.write
+                self._encoder.encode(request, secret.reveal()), request.limits.write
             )
             head = connection.read_head(request.limits.read)
             if not is_through and head.status < 300:
@@ -132,25 +125,12 @@ class SocketEngine(Engine):
             if response.connection is not None:
                 response.connection.wake()
 
-    def _encode(self, request: OutgoingRequest, key: str) -> bytes:
-        headers = request.connection_headers(self._host_header)
-        lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
-        target = request.url[self._origin :] or "/"
-        if not (
-            _TARGET.fullmatch(target)
-            and lines.isascii()
-            and lines.count("\r") == lines.count("\n") == len(headers)
-            and "\0" not in lines
-        ):
-            raise ExchangeError("LocalProtocolError", "a header cannot be sent", sent=False)
-        head = f"{request.method} {target} HTTP/1.1\r\n{lines}Authorization: Bearer "
-        return f"{head}{key}\r\n\r\n".encode() + (request.content or b"")
-
     def _connect(self, timeout: float) -> socket.socket:
-        raw = connect(self._host, self._port, timeout, self._alarm)
+        host = self._encoder.host
+        raw = connect(host, self._encoder.port, timeout, self._alarm)
         if self._context is None:
             return raw
-        return start_tls(raw, self._context, self._host, timeout, self._alarm)
+        return start_tls(raw, self._context, host, timeout, self._alarm)
 
     def _acquire(self, limits: TimeLimits) -> Connection:
         with self._lock:
@@ -227,7 +207,7 @@ class _Response(IncomingResponse):
         self,
         engine: SocketEngine,
         connection: Connection,
-        head: Head,
+        head: AnswerHead,
         url: str,
         *,
         reusable: bool,
