@@ -69,7 +69,8 @@ $(DOCS_STAMP): requirements/docs.txt requirements/constraints.txt
 
 $(BENCH_STAMP): pyproject.toml requirements/bench.txt requirements/published.txt
 	$(PYTHON) -m venv $(BENCH)
-	$(BENCH)/bin/python $(PIP) -r requirements/bench.txt -e .
+	$(BENCH)/bin/python $(PIP) -r requirements/published.txt
+	$(BENCH)/bin/python $(PIP) --no-deps -r requirements/bench.txt -e .
 	@touch $@
 
 $(DEMO_STAMP): pyproject.toml requirements/demo.txt requirements/constraints.txt
