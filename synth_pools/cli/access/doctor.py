@@ -20,7 +20,6 @@ from synth_pools.cli.output import safe_text, width, write_text
 
 # What each extra is for, and a module by which it is recognised.
 _EXTRAS = {
-    "aiohttp": ("aiohttp", "the async client, several times faster"),
     "cli": ("rich", "YAML and progress bars"),
     "demo": ("synth_containers", "the container of `synth-pools demo`"),
     "contract": ("schemathesis", "the contract tests"),

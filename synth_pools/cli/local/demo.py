@@ -13,7 +13,7 @@ import click
 import synth_pools
 from synth_pools.cli.failures import CommandError, ExitStatus
 
-_NEEDED = ("aiohttp", "starlette", "synth_containers", "uvicorn")
+_NEEDED = ("starlette", "synth_containers", "uvicorn")
 _END_SECONDS = 30.0
 
 
