@@ -20,7 +20,7 @@ _OF_THE_USER = {"opentelemetry"}
 _OURS = {"synth_pools", "synth_pools_api"}
 _PACKAGES = {
     # Draws a progress bar where rich is installed.
-    "_client": {"aiohttp", "cli", "msgspec"},
+    "_client": {"cli", "msgspec"},
     "backend": {"local", "uvloop"},
     "cli": {"local", "cli", "contract", "keyring", "parquet"},
     "contract": {"contract"},

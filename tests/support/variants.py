@@ -19,7 +19,7 @@ OTHER_VARIANT: dict[type[Any], type[Any]] = {
 
 # What a client may send through, its default last.
 HTTP_LIBRARIES: dict[type[Any], list[str]] = {
-    AsyncContainerPoolsClient: ["httpx", "aiohttp"],
+    AsyncContainerPoolsClient: ["httpx", "sockets"],
     ContainerPoolsClient: ["httpx", "sockets"],
 }
 

@@ -19,7 +19,6 @@ from synth_pools import (
     ContainerPoolsClient,
 )
 from synth_pools._client._async.event_stream import AsyncEventStream
-from synth_pools._client.http.async_.aiohttp_engine import _Places
 from tests.support.leaks import KEY, traceback_with_locals
 from tests.support.ports import LARGE, deaf_listener
 from tests.support.recording import Recorded, RecordingServer, Reply
@@ -157,18 +156,6 @@ async def test_a_cancelled_call_of_a_callers_own_client(
             server.reply_with(Reply())
             assert await client.get_pool(P) == {}
         assert not http.is_closed
-
-
-async def test_a_place_that_comes_free_just_when_its_waiter_is_cancelled() -> None:
-    places = _Places(1)
-    await places.take(20)
-    waiting = asyncio.create_task(places.take(20))
-    await asyncio.sleep(0)
-    waiting.cancel()
-    places.give()
-    with pytest.raises(asyncio.CancelledError):
-        await waiting
-    await places.take(20)
 
 
 async def test_a_cancelled_stream_is_closed(server: RecordingServer) -> None:

@@ -24,6 +24,7 @@ from synth_pools._client.http.sync_.socket_connection import Connection, _readin
 from synth_pools._client.http.sync_.socket_engine import SocketEngine
 from tests.support import faults
 from tests.support.fault_server import FaultServer
+from tests.support.hasty_server import hasty_server
 from tests.support.leaks import KEY
 from tests.support.ports import LARGE
 from tests.support.surface import P
@@ -35,34 +36,6 @@ LIMIT = 20.0
 def server() -> Iterator[FaultServer]:
     with FaultServer() as server:
         yield server
-
-
-@contextlib.contextmanager
-def hasty_server(answer: bytes) -> Iterator[str]:
-    """A server that answers once it has read a head, and reads nothing of the body."""
-    done = threading.Event()
-
-    def serve(accepted: socket.socket) -> None:
-        got = b""
-        while b"\r\n\r\n" not in got:
-            got += accepted.recv(1000)
-        accepted.sendall(answer)
-        done.wait(LIMIT)
-        accepted.close()
-
-    def accept() -> None:
-        # Until the listener is closed.
-        with contextlib.suppress(OSError):
-            while True:
-                threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()
-
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        # Small buffers: the body does not fit.
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        threading.Thread(target=accept, daemon=True).start()
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        done.set()
-        listener.shutdown(socket.SHUT_RDWR)
 
 
 def client_of(url: str) -> ContainerPoolsClient:

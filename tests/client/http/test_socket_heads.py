@@ -1,10 +1,11 @@
-"""Heads of answers: the sync client's own engine takes what h11 takes, and reads it alike.
+"""Heads of answers: the client's own engines take what h11 takes, and read it alike.
 
 What is stricter here is listed: two readers who differ are how answers get mixed up.
 """
 
 from __future__ import annotations
 
+import asyncio
 import io
 import random
 import re
@@ -14,7 +15,9 @@ from typing import Any
 import h11
 import pytest
 
+from synth_pools._client.http.async_.socket_connection import AsyncConnection
 from synth_pools._client.http.messages import ExchangeError
+from synth_pools._client.http.response_head import AnswerHead
 from synth_pools._client.http.sync_.socket_connection import Connection
 
 # Its status, its headers, the length of its body, and whether that comes in chunks.
@@ -134,17 +137,40 @@ def others(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
 
 
 def read_here(head: bytes) -> Read | str:
-    """Read it with the client; the reason where it is refused."""
+    """Read it with the sync client; the reason where it is refused."""
     connection = Connection()
     parts: Any = connection
     parts._receiver = SimpleNamespace(limit=None)
     parts._reader = io.BytesIO(head)
     try:
-        found = connection.read_head(1.0)
+        return as_read(connection.read_head(1.0))
     except ExchangeError as error:
         return str(error.details[0])
-    headers = [(name.lower(), value) for name, value in found.headers.raw]
-    return found.status, others(headers), found.length, found.is_chunked
+
+
+async def read_in_pieces(head: bytes, dice: random.Random) -> Read | str:
+    """Read it with the async client, which gets it in pieces."""
+    connection = AsyncConnection(asyncio.get_running_loop())
+    reading = asyncio.ensure_future(connection.read_head(60.0))
+    at = 0
+    while at < len(head) and not reading.done():
+        piece = head[at : at + 1 + int(dice.expovariate(0.05))]
+        at += len(piece)
+        connection.data_received(piece)
+        for _ in range(dice.randrange(4)):
+            await asyncio.sleep(0)
+    connection.eof_received()
+    try:
+        return as_read(await reading)
+    except ExchangeError as error:
+        return str(error.details[0])
+    finally:
+        connection.close()
+
+
+def as_read(head: AnswerHead) -> Read:
+    headers = [(name.lower(), value) for name, value in head.headers.raw]
+    return head.status, others(headers), head.length, head.is_chunked
 
 
 def read_by_h11(head: bytes) -> Read | str:
@@ -189,6 +215,15 @@ def test_heads_are_read_as_h11_reads_them(seed: int) -> None:
     # Of what is made neither nearly all nor nearly nothing is an answer.
     taken = sum(not isinstance(read_here(head), str) for head in heads)
     assert 0.1 < taken / len(heads) < 0.9
+
+
+async def test_heads_are_read_alike_in_pieces() -> None:
+    dice = random.Random(5)
+    for _ in range(3000):
+        head = a_head(dice)
+        here, in_pieces = read_here(head), await read_in_pieces(head, dice)
+        # Which of its faults is seen first depends on what has come.
+        assert here == in_pieces or (isinstance(here, str) and isinstance(in_pieces, str)), head
 
 
 @pytest.mark.system

@@ -34,7 +34,7 @@ from tests.support.fault_server import FaultServer, Seen
 from tests.support.leaks import KEY
 from tests.support.surface import P, R
 from tests.support.tls_backend import tls_backend
-from tests.support.variants import send_through
+from tests.support.variants import HTTP_LIBRARIES, send_through
 
 LIMIT = 20.0
 ONE = b'id: 1\nevent: agent\ndata: {"event": "agent", "sequence": 1}\n\n'
@@ -324,7 +324,7 @@ def test_over_http_2_one_stream_is_ended_and_not_the_connection(
         assert [event["event"] for event in other][-1] == "rollout.cancelled"
 
 
-@pytest.mark.parametrize("library", ["httpx", "aiohttp"])
+@pytest.mark.parametrize("library", HTTP_LIBRARIES[AsyncContainerPoolsClient])
 @pytest.mark.parametrize("name", [*WAITS, "a connection"])
 def test_closing_wakes_tasks(
     server: FaultServer, monkeypatch: pytest.MonkeyPatch, library: str, name: str
@@ -349,7 +349,7 @@ def test_closing_wakes_tasks(
         assert isinstance(result, ClientClosedError)
 
 
-@pytest.mark.parametrize("library", ["httpx", "aiohttp"])
+@pytest.mark.parametrize("library", HTTP_LIBRARIES[AsyncContainerPoolsClient])
 def test_a_stream_is_ended_from_another_task(
     server: FaultServer, monkeypatch: pytest.MonkeyPatch, library: str
 ) -> None:
@@ -375,7 +375,7 @@ def test_a_stream_is_ended_from_another_task(
     assert [each["sequence"] for each in asyncio.run(run())] == [1]
 
 
-@pytest.mark.parametrize("library", ["httpx", "aiohttp"])
+@pytest.mark.parametrize("library", HTTP_LIBRARIES[AsyncContainerPoolsClient])
 def test_expired_deadlines_of_tasks_lose_no_connections(
     server: FaultServer, monkeypatch: pytest.MonkeyPatch, library: str
 ) -> None:
@@ -408,7 +408,7 @@ def test_expired_deadlines_of_tasks_lose_no_connections(
     asyncio.run(run())
 
 
-@pytest.mark.parametrize("library", ["httpx", "aiohttp"])
+@pytest.mark.parametrize("library", HTTP_LIBRARIES[AsyncContainerPoolsClient])
 def test_closing_wakes_the_download_of_a_task(
     server: FaultServer, monkeypatch: pytest.MonkeyPatch, library: str
 ) -> None:

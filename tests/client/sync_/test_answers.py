@@ -138,7 +138,6 @@ def test_an_idle_connection_is_dropped_before_the_server_does(
     monkeypatch.setattr(importlib.import_module("httpcore._sync.http11"), "time", Clock)
     own = importlib.import_module("synth_pools._client.http.sync_.socket_engine")
     monkeypatch.setattr(own, "time", Clock)
-    monkeypatch.setattr(importlib.import_module("aiohttp.connector"), "monotonic", Clock.monotonic)
     for seconds, number in ((0.0, 1), (3.0, 1), (7.5, 2)):
         forward = seconds
         assert client.get_pool(P) == {"ok": True}

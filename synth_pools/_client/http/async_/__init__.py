@@ -1,1 +1,1 @@
-"""Engines of the async client: aiohttp, or httpx."""
+"""Engines of the async client: sockets of the event loop, or httpx."""

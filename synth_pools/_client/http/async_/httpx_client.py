@@ -1,7 +1,7 @@
 """HTTP clients of httpx that the async client makes, or was given. `sync_` has the same.
 
 Each time one of its connections changes, httpx looks through all of them and all that wait: with
-many calls in flight it is many times slower than aiohttp.
+many calls in flight it is many times slower than an engine over sockets.
 """
 
 from __future__ import annotations

@@ -1,0 +1,330 @@
+"""Engine over the sockets of an event loop: requests cut short, what is held back, its places."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+
+from synth_pools import (
+    APIConnectionError,
+    APIStatusError,
+    APITimeoutError,
+    AsyncContainerPoolsClient,
+    ClientClosedError,
+    SynthPoolsError,
+)
+from synth_pools._client._async import connections
+from synth_pools._client.http.async_.socket_connection import MOST_KEPT
+from synth_pools._client.http.async_.socket_engine import AsyncSocketEngine
+from synth_pools._client.http.messages import PoolLimits
+from tests.support import faults
+from tests.support.fault_server import FaultServer, Seen
+from tests.support.hasty_server import hasty_server
+from tests.support.leaks import KEY
+from tests.support.ports import LARGE, deaf_listener
+from tests.support.surface import P
+from tests.support.tls_backend import tls_backend
+
+LIMIT = 20.0
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+
+
+@pytest.fixture
+def server() -> Iterator[FaultServer]:
+    with FaultServer() as server:
+        yield server
+
+
+def client_of(url: str, timeout: float = LIMIT) -> AsyncContainerPoolsClient:
+    return AsyncContainerPoolsClient(api_key=KEY, base_url=url, timeout=timeout, max_retries=0)
+
+
+async def engine_of(client: AsyncContainerPoolsClient) -> AsyncSocketEngine:
+    engine = await client._transport._connections.engine()
+    assert isinstance(engine, AsyncSocketEngine)
+    return engine
+
+
+async def text_of(client: AsyncContainerPoolsClient) -> Any:
+    return await client.get_pool(P)
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Until something is so that only the loop brings about."""
+    async with asyncio.timeout(LIMIT):
+        while not condition():  # noqa: ASYNC110 - nothing tells of it
+            await asyncio.sleep(0)
+
+
+async def taken(client: AsyncContainerPoolsClient) -> int:
+    """Places that are taken, each by a connection."""
+    engine = await engine_of(client)
+    assert len(engine._all) == engine._taken
+    return engine._taken
+
+
+async def test_a_refusal_before_the_request_is_through_is_heard() -> None:
+    answer = faults.message(b'{"detail": "too large"}', 413, faults.JSON)
+    with hasty_server(answer) as url:
+        async with client_of(url) as client:
+            for _ in range(2):
+                with pytest.raises(APIStatusError, match="too large") as caught:
+                    await client.create_pool({"name": LARGE})
+                assert caught.value.status_code == 413
+            assert await taken(client) == 0
+
+
+async def test_a_success_before_the_request_is_through_is_none() -> None:
+    with hasty_server(faults.OK) as url:
+        async with client_of(url) as client:
+            with pytest.raises(APIConnectionError, match="before it was through") as caught:
+                await client.create_pool({"name": LARGE})
+            assert caught.value.sent
+            assert caught.value.cause == "RemoteProtocolError"
+            assert await taken(client) == 0
+
+
+async def test_a_request_that_nobody_takes() -> None:
+    with deaf_listener() as url:
+        async with client_of(url, 0.05) as client:
+            with pytest.raises(APITimeoutError) as caught:
+                await client.create_pool({"name": LARGE})
+            assert caught.value.cause == "WriteTimeout"
+            assert caught.value.sent
+            assert await taken(client) == 0
+
+
+async def test_a_large_request_arrives_whole(server: FaultServer) -> None:
+    async with client_of(server.url) as client:
+        for _ in range(2):
+            assert await client.create_pool({"name": LARGE}) == {"ok": True}
+        assert server.connections == 1
+        assert all(LARGE in seen.body.decode() for seen in server.requests)
+
+
+@pytest.mark.parametrize("size", [MOST_KEPT - 2, MOST_KEPT, 5 * MOST_KEPT])
+async def test_what_was_held_back_is_nobodys(server: FaultServer, size: int) -> None:
+    """A second answer behind a body that came faster than it was taken."""
+    body = b'"%s"' % (b"x" * size)
+    whole = HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body
+    async with client_of(server.url) as client:
+        server.play(faults.raw(whole))
+        for _ in range(3):
+            assert await text_of(client) == "x" * size
+        assert server.connections == 1
+        stolen = faults.message(b'{"stolen": true}', 200, faults.JSON)
+        server.play([faults.raw(whole + stolen), faults.answer({"own": 1})])
+        assert await text_of(client) == "x" * size
+        assert await client.get_pool(P) == {"own": 1}
+        assert server.connections == 2
+
+
+async def test_a_reader_holds_back_who_sends(server: FaultServer) -> None:
+    """Keep up to a limit what comes for somebody who does not read, and then go on."""
+    size = 40_000_000
+    server.play(faults.flood(size))
+    async with client_of(server.url) as client:
+        engine = await engine_of(client)
+        transport = client._transport
+        request = transport._calls.build({"method": "get", "url": "/x"}, None, longest=None)
+        response = await engine.send(request, client._config.api_key)
+        (connection,) = engine._all
+        await until(lambda: connection.is_paused)
+        # The loop reads no more than 256 KiB at a time.
+        assert len(connection._received) <= MOST_KEPT + 262_144
+        await response.read(size)
+        assert len(response.content) == size
+        assert await client.get_pool(P) is not None
+        assert server.connections == 1
+
+
+@pytest.mark.parametrize("is_given_a_connection", [True, False])
+async def test_what_comes_free_just_when_its_waiter_is_cancelled(
+    server: FaultServer, monkeypatch: pytest.MonkeyPatch, is_given_a_connection: bool
+) -> None:
+    monkeypatch.setattr(connections, "_CALLS", PoolLimits(1, 1, 60.0))
+    async with client_of(server.url) as client:
+        engine = await engine_of(client)
+        limits = client._transport._calls._limits
+        first = await engine._open(limits)
+        waiting = asyncio.create_task(engine._open(limits))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        (engine.release if is_given_a_connection else engine.discard)(first)
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        assert await taken(client) == (1 if is_given_a_connection else 0)
+        assert await client.get_pool(P) == {"ok": True}
+        assert await taken(client) == 1
+
+
+async def test_a_place_that_does_not_become_free(
+    server: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "_CALLS", PoolLimits(1, 1, 60.0))
+    server.play([faults.stall(), faults.answer()])
+    async with client_of(server.url) as client:
+        first = asyncio.create_task(client.with_options(timeout=1).get_pool(P))
+        await asyncio.to_thread(server.wait_for, 1)
+        with pytest.raises(APITimeoutError, match="stayed in use") as caught:
+            await client.with_options(timeout=0.05).get_pool(P)
+        assert caught.value.cause == "PoolTimeout"
+        assert not caught.value.sent
+        # Who waits longer gets the place of the first, which fails.
+        assert await client.get_pool(P) == {"ok": True}
+        with pytest.raises(APITimeoutError):
+            await first
+        assert await taken(client) == 1
+
+
+async def test_tasks_take_turns_over_few_connections(
+    server: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "_CALLS", PoolLimits(2, 2, 60.0))
+    script = [faults.answer(), faults.reset(), faults.close(), faults.cut(20)]
+
+    def choose(_: Seen) -> faults.Fault:
+        return script[len(server.requests) % len(script)]
+
+    server.play(choose=choose)
+    async with client_of(server.url) as client:
+
+        async def call() -> bool:
+            try:
+                return await client.get_pool(P) == {"ok": True}
+            except SynthPoolsError:
+                return False
+
+        assert {True, False} == set(await asyncio.gather(*(call() for _ in range(400))))
+        assert await taken(client) <= 2
+        server.play()
+        assert all(await asyncio.gather(*(call() for _ in range(50))))
+
+
+async def test_idle_connections_beyond_the_limit_are_closed(
+    server: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "_CALLS", PoolLimits(8, 2, 60.0))
+    server.play(faults.when(lambda: len(server.requests) >= 8))
+    async with client_of(server.url) as client:
+        assert await asyncio.gather(*(client.get_pool(P) for _ in range(8))) == [{"ok": True}] * 8
+        assert await taken(client) <= 2
+        await asyncio.to_thread(server.wait_until, lambda: server.open_connections <= 2)
+
+
+async def test_closing_wakes_who_connects_by_name() -> None:
+    """A backlog that is full: the handshake goes unanswered."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        address = listener.getsockname()
+        full = [socket.socket() for _ in range(4)]
+        try:
+            for each in full:
+                each.setblocking(False)
+                each.connect_ex(address)
+            client = client_of(f"http://localhost:{address[1]}", 60.0)
+            call = asyncio.create_task(client.get_pool(P))
+            engine = await engine_of(client)
+            await until(lambda: engine._connecting)
+            await client.aclose()
+            with pytest.raises(ClientClosedError):
+                async with asyncio.timeout(LIMIT):
+                    await call
+        finally:
+            for each in full:
+                each.close()
+
+
+async def test_a_connection_that_is_made_just_when_the_engine_is_closed(
+    server: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = client_of(server.url)
+    engine = await engine_of(client)
+    make = engine._loop.create_connection
+
+    async def late(*arguments: Any, **options: Any) -> Any:
+        made = await make(*arguments, **options)
+        engine._is_closed = True
+        return made
+
+    monkeypatch.setattr(engine._loop, "create_connection", late)
+    with pytest.raises(ClientClosedError):
+        await client.get_pool(P)
+    assert engine._taken == len(engine._all) == 0
+    await asyncio.to_thread(server.wait_until, lambda: server.open_connections == 0)
+    await client.aclose()
+
+
+async def test_a_large_request_arrives_whole_over_tls(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    note = "x" * 500_000
+    with tls_backend(tmp_path) as backend:
+        trusted = tmp_path / "authority.pem"
+        backend.authority.cert_pem.write_to_path(trusted)
+        monkeypatch.setenv("SSL_CERT_FILE", str(trusted))
+        async with client_of(backend.url) as client:
+            for number in range(3):
+                body: dict[str, Any] = {
+                    "name": f"p{number}",
+                    "target": "arbitrary",
+                    "metadata": {"note": note},
+                }
+                made = await client.create_pool(body)
+                assert made["metadata"]["note"] == note
+            # The same connection each time.
+            assert await taken(client) == 1
+            assert len((await engine_of(client))._all) == 1
+
+
+@contextmanager
+def ending_server(folder: Path, monkeypatch: pytest.MonkeyPatch, *, says_so: bool) -> Iterator[str]:
+    """A server over TLS whose answer has no length: only a farewell tells its end from a cut."""
+    authority = trustme.CA()
+    trusted = folder / "authority.pem"
+    authority.cert_pem.write_to_path(trusted)
+    monkeypatch.setenv("SSL_CERT_FILE", str(trusted))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+
+    def serve() -> None:
+        accepted, _ = listener.accept()
+        with context.wrap_socket(accepted, server_side=True, suppress_ragged_eofs=False) as wrapped:
+            got = b""
+            while b"\r\n\r\n" not in got:
+                got += wrapped.recv(1000)
+            wrapped.sendall(HEAD + b'\r\n{"ok": true}')
+            if says_so:
+                wrapped.unwrap().close()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield f"https://127.0.0.1:{listener.getsockname()[1]}"
+        thread.join(LIMIT)
+
+
+async def test_an_end_that_is_said_over_tls(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ending_server(tmp_path, monkeypatch, says_so=True) as url:
+        async with client_of(url) as client:
+            assert await client.get_pool(P) == {"ok": True}
+
+
+async def test_a_cut_over_tls_is_no_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with ending_server(tmp_path, monkeypatch, says_so=False) as url:
+        async with client_of(url) as client:
+            with pytest.raises(APIConnectionError) as caught:
+                await client.get_pool(P)
+    assert caught.value.sent
