@@ -52,6 +52,7 @@ class AsyncConnections:
 
     def __init__(self, base_url: str, supplied: AsyncHTTPClient | None) -> None:
         self._base_url = base_url
+        self.alarm = AsyncAlarm()
         self._supplied: AsyncHttpxEngine | None = None
         self.keep_limits = True
         if supplied is not None:
@@ -59,13 +60,12 @@ class AsyncConnections:
             from synth_pools._client._async.httpx_engine import AsyncHttpxEngine
             from synth_pools._client.http.async_.supplied_client import limit_sockets
 
-            self._supplied = AsyncHttpxEngine(supplied)
+            self._supplied = AsyncHttpxEngine(supplied, self.alarm)
             self.keep_limits = limit_sockets(supplied)
         self._closed = False
         self._sets: dict[Any, _Set] = {}
         self._current: _Set | None = None
         self._lock = threading.Lock()
-        self.alarm = AsyncAlarm()
         forget_in_children(self)
 
     @property
@@ -85,6 +85,13 @@ class AsyncConnections:
         """Raise `ClientClosedError` if they are closed."""
         if self._closed:
             raise ClientClosedError("the client is closed: make a new one")
+
+    def ready(self) -> AsyncEngine | None:
+        """Return the engine for calls if there is one already."""
+        current = self._current
+        if current is None or current.owner is not owner() or current.is_closed:
+            return None
+        return current.for_calls
 
     async def engine(self, *, streams: bool = False) -> AsyncEngine:
         """Return the engine for calls, or the one for event streams."""
@@ -113,6 +120,8 @@ class AsyncConnections:
         self._lock = threading.Lock()
         left = self.alarm
         self.alarm = AsyncAlarm()
+        if self._supplied is not None:
+            self._supplied.alarm = self.alarm
         for each in self._sets.values():
             each.finalizer.forget()
         return left, self._forget()
@@ -177,7 +186,7 @@ class _Set:
             from synth_pools._client.http.async_.httpx_client import http_client
 
             http = http_client(self._base_url, limits, self._alarm)
-            engine = AsyncDirectHttpxEngine(http, self._base_url)
+            engine = AsyncDirectHttpxEngine(http, self._alarm, self._base_url)
         self.made.append(engine)
         return engine
 

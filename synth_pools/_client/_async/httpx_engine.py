@@ -23,7 +23,7 @@ from synth_pools._client.http.httpx_pool import (
     renew,
 )
 from synth_pools._client.http.messages import ExchangeError, OutgoingRequest, ResponseHeaders
-from synth_pools._client.runtime.async_.interrupts import limit_waiting
+from synth_pools._client.runtime.async_.interrupts import AsyncAlarm, limit_waiting
 from synth_pools._client.secret import Secret
 
 
@@ -32,6 +32,7 @@ class AsyncHttpxEngine(AsyncEngine):
 
     Attributes:
         http: The client.
+        alarm: Wakes whoever waits for it.
 
     Raises:
         ConfigurationError: It is no client of httpx or httpx2, or one of the other variant.
@@ -39,9 +40,10 @@ class AsyncHttpxEngine(AsyncEngine):
 
     is_callers = True
 
-    def __init__(self, http: AsyncHTTPClient) -> None:
+    def __init__(self, http: AsyncHTTPClient, alarm: AsyncAlarm) -> None:
         check_client(http, AsyncClient.__name__)
         self.http = http
+        self.alarm = alarm
 
     @property
     def is_closed(self) -> bool:
@@ -53,13 +55,13 @@ class AsyncHttpxEngine(AsyncEngine):
     async def send(self, request: OutgoingRequest, secret: Secret) -> AsyncIncomingResponse:
         failure: ExchangeError | None = None
         try:
-            response = await self._send(self._build(request), secret)
+            response = await self.alarm.call(self._send, self._build(request), secret)
         except Exception as error:
             failure = failure_of(error)
             if failure is None:
                 raise
         else:
-            answer = _Response(response, request.url, is_callers=self.is_callers)
+            answer = _Response(response, request.url, self.alarm, is_callers=self.is_callers)
             if "transfer-encoding" not in answer.headers or "content-length" not in answer.headers:
                 return answer
             await answer.aclose()
@@ -108,8 +110,8 @@ class AsyncDirectHttpxEngine(AsyncHttpxEngine):
 
     is_callers = False
 
-    def __init__(self, http: AsyncClient, base_url: str) -> None:
-        super().__init__(http)
+    def __init__(self, http: AsyncClient, alarm: AsyncAlarm, base_url: str) -> None:
+        super().__init__(http, alarm)
         url = URL(base_url)
         self._host = url.netloc.decode("ascii")
         # What the environment says about proxies is decided in there, once for one host.
@@ -152,14 +154,27 @@ def _parsed(url: str) -> URL:
 
 
 class _Response(AsyncIncomingResponse):
-    __slots__ = ("_response",)
+    __slots__ = ("_alarm", "_response")
 
-    def __init__(self, response: Response, url: str, *, is_callers: bool) -> None:
+    def __init__(
+        self, response: Response, url: str, alarm: AsyncAlarm, *, is_callers: bool
+    ) -> None:
         super().__init__(response.status_code, ResponseHeaders(response.headers.raw), url)
         self.is_shared = response.extensions.get("http_version") == b"HTTP/2"
         self.is_callers = is_callers
+        self._alarm = alarm
         self._response = response
         self._chunks = None
+
+    async def read(self, most: int) -> None:
+        try:
+            await self._alarm.call(super().read, most)
+        except TimeoutError:
+            # Raised further down: nothing is to refer to the connection's own frames.
+            pass
+        else:
+            return
+        raise ExchangeError("ReadError", "the client was closed")
 
     def pieces(self) -> AsyncIterator[bytes]:
         return _translated(cast("AsyncByteStream", self._response.stream))

@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
-from synth_pools._client._async.attempts import AsyncAttempts
 from synth_pools._client._async.connections import AsyncConnections, read_whole
 from synth_pools._client.config import ClientConfig
 from synth_pools._client.http import URL, InvalidURL
@@ -329,29 +328,28 @@ class AsyncTransport:
         content = builder.content(call)
         deadline = self._config.deadline
         give_up_at = None if deadline is None else self.clock() + deadline
-        lost = False
-
-        def pause(error: SynthPoolsError, number: int) -> float | None:
-            nonlocal lost
-            remaining = self._remaining(give_up_at)
-            wait = self.retry_wait(details.id, error, number, call=call, remaining=remaining)
-            if wait is not None:
+        number, lost = 0, False
+        while True:
+            number += 1
+            try:
+                return await self._attempt(
+                    details, call, builder, content, read, number, give_up_at
+                )
+            except SynthPoolsError as error:
+                remaining = self._remaining(give_up_at)
+                wait = self.retry_wait(details.id, error, number, call=call, remaining=remaining)
+                if wait is None:
+                    status = getattr(error, "status_code", None)
+                    if lost and (details.method, status) in _OWN_DOING:
+                        error.add_note(
+                            "an earlier attempt of this call may have done it; its answer was lost"
+                        )
+                    raise
                 from synth_pools._client.http.retry import outcome_of  # loaded by `retry_wait`
 
                 lost = lost or not outcome_of(error).changed_nothing
                 self.observer.retrying(call, error, number, wait, self._config.max_retries)
-            elif lost and (details.method, getattr(error, "status_code", None)) in _OWN_DOING:
-                error.add_note(
-                    "an earlier attempt of this call may have done it; its answer was lost"
-                )
-            return wait
-
-        async for attempt in AsyncAttempts(pause, self.sleep):
-            with attempt as number:
-                return await self._attempt(
-                    details, call, builder, content, read, number, give_up_at
-                )
-        raise AssertionError
+            await self.sleep(wait)
 
     async def _attempt(
         self,
@@ -363,7 +361,7 @@ class AsyncTransport:
         attempt: int,
         give_up_at: float | None,
     ) -> T:
-        engine = await self._connections.engine()
+        engine = self._connections.ready() or await self._connections.engine()
         # After that one, which has much to load when it is called first.
         remaining = self._remaining(give_up_at)
         request = builder.build(call, content, longest=remaining)
@@ -375,7 +373,10 @@ class AsyncTransport:
         failure: SynthPoolsError | None = None
         result: T | None = None
         try:
-            response = await self.call_within(remaining, self._send, engine, request, call)
+            if remaining is None:
+                response = await self._send(engine, request, call)
+            else:
+                response = await self.call_within(remaining, self._send, engine, request, call)
             result = read(call, response)
         except TimeoutError:
             failure = self._reader.deadline_error(call, attempt)
@@ -405,9 +406,11 @@ class AsyncTransport:
         kind: ResponseKind | None = None,
     ) -> AsyncIncomingResponse:
         failure: APIConnectionError | ClientClosedError
-        send = self._connections.alarm.call
         try:
-            return await send(self._exchange, engine, request, stream=kind is not None)
+            response = await engine.send(request, self._config.api_key)
+            if kind is None:
+                await read_whole(response)
+            return response
         except ExchangeError as error:
             failure = (self._reader.connection_error if kind is None else kind.failure)(call, error)
         except BaseException as error:
@@ -419,14 +422,6 @@ class AsyncTransport:
         if self.is_closed:
             raise ClientClosedError("the client was closed")
         raise failure
-
-    async def _exchange(
-        self, engine: AsyncEngine, request: OutgoingRequest, *, stream: bool
-    ) -> AsyncIncomingResponse:
-        response = await engine.send(request, self._config.api_key)
-        if not stream:
-            await read_whole(response)
-        return response
 
     async def _refuse(
         self, call: Call, response: AsyncIncomingResponse, kind: ResponseKind

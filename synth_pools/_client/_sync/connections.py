@@ -55,6 +55,7 @@ class Connections:
 
     def __init__(self, base_url: str, supplied: HTTPClient | None) -> None:
         self._base_url = base_url
+        self.alarm = Alarm()
         self._supplied: HttpxEngine | None = None
         self.keep_limits = True
         if supplied is not None:
@@ -62,13 +63,12 @@ class Connections:
             from synth_pools._client._sync.httpx_engine import HttpxEngine
             from synth_pools._client.http.sync_.supplied_client import limit_sockets
 
-            self._supplied = HttpxEngine(supplied)
+            self._supplied = HttpxEngine(supplied, self.alarm)
             self.keep_limits = limit_sockets(supplied)
         self._closed = False
         self._sets: dict[Any, _Set] = {}
         self._current: _Set | None = None
         self._lock = threading.Lock()
-        self.alarm = Alarm()
         forget_in_children(self)
 
     @property
@@ -88,6 +88,13 @@ class Connections:
         """Raise `ClientClosedError` if they are closed."""
         if self._closed:
             raise ClientClosedError("the client is closed: make a new one")
+
+    def ready(self) -> Engine | None:
+        """Return the engine for calls if there is one already."""
+        current = self._current
+        if current is None or current.owner is not owner() or current.is_closed:
+            return None
+        return current.for_calls
 
     def engine(self, *, streams: bool = False) -> Engine:
         """Return the engine for calls, or the one for event streams."""
@@ -116,6 +123,8 @@ class Connections:
         self._lock = threading.Lock()
         left = self.alarm
         self.alarm = Alarm()
+        if self._supplied is not None:
+            self._supplied.alarm = self.alarm
         for each in self._sets.values():
             each.finalizer.forget()
         return left, self._forget()
@@ -180,7 +189,7 @@ class _Set:
             from synth_pools._client.http.sync_.httpx_client import http_client
 
             http = http_client(self._base_url, limits, self._alarm)
-            engine = DirectHttpxEngine(http, self._base_url)
+            engine = DirectHttpxEngine(http, self._alarm, self._base_url)
         self.made.append(engine)
         return engine
 

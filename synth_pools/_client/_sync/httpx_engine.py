@@ -26,7 +26,7 @@ from synth_pools._client.http.sync_.engine import (
     IncomingResponse,
 )
 from synth_pools._client.http.sync_.httpx_client import wake_reader
-from synth_pools._client.runtime.sync_.interrupts import limit_waiting
+from synth_pools._client.runtime.sync_.interrupts import Alarm, limit_waiting
 from synth_pools._client.secret import Secret
 
 
@@ -35,6 +35,7 @@ class HttpxEngine(Engine):
 
     Attributes:
         http: The client.
+        alarm: Wakes whoever waits for it.
 
     Raises:
         ConfigurationError: It is no client of httpx or httpx2, or one of the other variant.
@@ -42,9 +43,10 @@ class HttpxEngine(Engine):
 
     is_callers = True
 
-    def __init__(self, http: HTTPClient) -> None:
+    def __init__(self, http: HTTPClient, alarm: Alarm) -> None:
         check_client(http, Client.__name__)
         self.http = http
+        self.alarm = alarm
 
     @property
     def is_closed(self) -> bool:
@@ -56,13 +58,13 @@ class HttpxEngine(Engine):
     def send(self, request: OutgoingRequest, secret: Secret) -> IncomingResponse:
         failure: ExchangeError | None = None
         try:
-            response = self._send(self._build(request), secret)
+            response = self.alarm.call(self._send, self._build(request), secret)
         except Exception as error:
             failure = failure_of(error)
             if failure is None:
                 raise
         else:
-            answer = _Response(response, request.url, is_callers=self.is_callers)
+            answer = _Response(response, request.url, self.alarm, is_callers=self.is_callers)
             if "transfer-encoding" not in answer.headers or "content-length" not in answer.headers:
                 return answer
             answer.close()
@@ -111,8 +113,8 @@ class DirectHttpxEngine(HttpxEngine):
 
     is_callers = False
 
-    def __init__(self, http: Client, base_url: str) -> None:
-        super().__init__(http)
+    def __init__(self, http: Client, alarm: Alarm, base_url: str) -> None:
+        super().__init__(http, alarm)
         url = URL(base_url)
         self._host = url.netloc.decode("ascii")
         # What the environment says about proxies is decided in there, once for one host.
@@ -155,14 +157,25 @@ def _parsed(url: str) -> URL:
 
 
 class _Response(IncomingResponse):
-    __slots__ = ("_response",)
+    __slots__ = ("_alarm", "_response")
 
-    def __init__(self, response: Response, url: str, *, is_callers: bool) -> None:
+    def __init__(self, response: Response, url: str, alarm: Alarm, *, is_callers: bool) -> None:
         super().__init__(response.status_code, ResponseHeaders(response.headers.raw), url)
         self.is_shared = response.extensions.get("http_version") == b"HTTP/2"
         self.is_callers = is_callers
+        self._alarm = alarm
         self._response = response
         self._chunks = None
+
+    def read(self, most: int) -> None:
+        try:
+            self._alarm.call(super().read, most)
+        except TimeoutError:
+            # Raised further down: nothing is to refer to the connection's own frames.
+            pass
+        else:
+            return
+        raise ExchangeError("ReadError", "the client was closed")
 
     def pieces(self) -> Iterator[bytes]:
         return _translated(cast("SyncByteStream", self._response.stream))

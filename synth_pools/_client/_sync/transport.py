@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
-from synth_pools._client._sync.attempts import Attempts
 from synth_pools._client._sync.connections import Connections, read_whole
 from synth_pools._client.config import ClientConfig
 from synth_pools._client.http import URL, InvalidURL
@@ -332,27 +331,26 @@ class Transport:
         content = builder.content(call)
         deadline = self._config.deadline
         give_up_at = None if deadline is None else self.clock() + deadline
-        lost = False
-
-        def pause(error: SynthPoolsError, number: int) -> float | None:
-            nonlocal lost
-            remaining = self._remaining(give_up_at)
-            wait = self.retry_wait(details.id, error, number, call=call, remaining=remaining)
-            if wait is not None:
+        number, lost = 0, False
+        while True:
+            number += 1
+            try:
+                return self._attempt(details, call, builder, content, read, number, give_up_at)
+            except SynthPoolsError as error:
+                remaining = self._remaining(give_up_at)
+                wait = self.retry_wait(details.id, error, number, call=call, remaining=remaining)
+                if wait is None:
+                    status = getattr(error, "status_code", None)
+                    if lost and (details.method, status) in _OWN_DOING:
+                        error.add_note(
+                            "an earlier attempt of this call may have done it; its answer was lost"
+                        )
+                    raise
                 from synth_pools._client.http.retry import outcome_of  # loaded by `retry_wait`
 
                 lost = lost or not outcome_of(error).changed_nothing
                 self.observer.retrying(call, error, number, wait, self._config.max_retries)
-            elif lost and (details.method, getattr(error, "status_code", None)) in _OWN_DOING:
-                error.add_note(
-                    "an earlier attempt of this call may have done it; its answer was lost"
-                )
-            return wait
-
-        for attempt in Attempts(pause, self.sleep):
-            with attempt as number:
-                return self._attempt(details, call, builder, content, read, number, give_up_at)
-        raise AssertionError
+            self.sleep(wait)
 
     def _attempt(
         self,
@@ -364,7 +362,7 @@ class Transport:
         attempt: int,
         give_up_at: float | None,
     ) -> T:
-        engine = self._connections.engine()
+        engine = self._connections.ready() or self._connections.engine()
         # After that one, which has much to load when it is called first.
         remaining = self._remaining(give_up_at)
         request = builder.build(call, content, longest=remaining)
@@ -376,7 +374,10 @@ class Transport:
         failure: SynthPoolsError | None = None
         result: T | None = None
         try:
-            response = self.call_within(remaining, self._send, engine, request, call)
+            if remaining is None:
+                response = self._send(engine, request, call)
+            else:
+                response = self.call_within(remaining, self._send, engine, request, call)
             result = read(call, response)
         except TimeoutError:
             failure = self._reader.deadline_error(call, attempt)
@@ -406,9 +407,11 @@ class Transport:
         kind: ResponseKind | None = None,
     ) -> IncomingResponse:
         failure: APIConnectionError | ClientClosedError
-        send = self._connections.alarm.call
         try:
-            return send(self._exchange, engine, request, stream=kind is not None)
+            response = engine.send(request, self._config.api_key)
+            if kind is None:
+                read_whole(response)
+            return response
         except ExchangeError as error:
             failure = (self._reader.connection_error if kind is None else kind.failure)(call, error)
         except BaseException as error:
@@ -420,14 +423,6 @@ class Transport:
         if self.is_closed:
             raise ClientClosedError("the client was closed")
         raise failure
-
-    def _exchange(
-        self, engine: Engine, request: OutgoingRequest, *, stream: bool
-    ) -> IncomingResponse:
-        response = engine.send(request, self._config.api_key)
-        if not stream:
-            read_whole(response)
-        return response
 
     def _refuse(self, call: Call, response: IncomingResponse, kind: ResponseKind) -> None:
         """Read and close a response of another kind, and raise its error."""
