@@ -217,7 +217,13 @@ async def test_a_fleet_whose_task_is_cancelled_says_what_goes_on(
     server.play(choose=service)
 
     def are_followed() -> bool:
-        return sum(seen.path.endswith("/events") for seen in server.requests) == 3
+        return (
+            sum(
+                "/rollouts/" in seen.path and seen.path.endswith("/events")
+                for seen in server.requests
+            )
+            == 3
+        )
 
     async with made(server) as client:
         requests: list[dict[str, Any]] = [{"seed": seed} for seed in range(3)]
