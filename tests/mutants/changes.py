@@ -92,7 +92,8 @@ def distance_of(path: str, tests: str) -> int:
     room = room_of(path)
     assert room is not None, path
     # The tests of the variants are named `async_`, since a leading underscore makes a name private.
-    rooms = {part.replace("_async", "async_") for part in Path(path).relative_to(room).parent.parts}
+    package = Path(package_of(path)).relative_to(room)
+    rooms = {part.replace("_async", "async_") for part in package.parts}
     folders = set(Path(tests).parts)
     return 1 if rooms <= folders or {rewrite(part) for part in rooms} <= folders else 2
 

@@ -159,6 +159,8 @@ def test_every_module_has_tests(room: str) -> None:
         ("_async/facade/pools.py", "facade/async_/test_calls.py", 1),
         ("_async/facade/pools.py", "facade/sync_/test_calls.py", 1),
         ("_async/facade/pools.py", "async_/test_faults.py", 2),
+        # Both variants of a package have the tests of the package.
+        ("runtime/async_/interrupts.py", "runtime/test_loops.py", 1),
     ],
 )
 def test_the_nearest_tests_are_those_of_the_module(module: str, tests: str, distance: int) -> None:
