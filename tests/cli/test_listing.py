@@ -66,21 +66,36 @@ def test_the_help_of_all_is_as_they_say_themselves() -> None:
             assert first.split()[0] == short.split()[0], name
 
 
-def test_help_loads_neither_commands_nor_an_http_library(surroundings: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {},
+        {
+            "_SYNTH_POOLS_COMPLETE": "bash_complete",
+            "COMP_WORDS": "synth-pools rollouts list --pool p",
+            "COMP_CWORD": "4",
+        },
+    ],
+    ids=["help", "completion of ids"],
+)
+def test_help_and_completion_load_no_http_library(
+    surroundings: dict[str, str], asked: dict[str, str]
+) -> None:
     program = (
-        "import sys; from synth_pools.cli import run; status = run(['--help']);"
-        "print(sorted({'httpx', 'yaml', 'json', 'http.client', 'synth_pools.backend'}"
-        " & set(sys.modules)), status)"
+        "import atexit, sys; from synth_pools.cli import run;"
+        "atexit.register(lambda: print(sorted({'httpx', 'aiohttp', 'yaml', 'json', 'http.client',"
+        " 'socket', 'synth_pools.backend', 'synth_pools._client'} & set(sys.modules))));"
+        "sys.exit(run(['--help']))"
     )
     done = subprocess.run(
         [sys.executable, "-c", program],
-        env=surroundings,
+        env={**surroundings, **asked},
         capture_output=True,
         text=True,
         timeout=60,
         check=True,
     )
-    assert done.stdout.splitlines()[-1] == "[] 0"
+    assert done.stdout.splitlines()[-1] == "[]"
 
 
 def test_doctor(command: Command, backend: LocalBackend) -> None:
