@@ -173,11 +173,21 @@ def downloads_bundle(ctx: Context) -> None:
         "metadata": {"mark": ctx.resources.name("mark")},
         "policy_config": {"api_key": secret},
     }
-    rollout = start_rollout(ctx, ctx.resources.pool(), **request)
+    known = {"mark": ctx.resources.name("pool-mark")}
+    rollout = start_rollout(ctx, ctx.resources.pool(metadata=known), **request)
     wait_for(ctx, rollout, FINAL)
+    version = ctx.require(200, "get_capabilities").at("version")
     response = ctx.require(200, _BUNDLE, rollout.global_ids)
     everything = b"\n".join(_files(ctx, _BUNDLE, response).values())
-    for what, text in (("the rollout", rollout.id), ("its request", request["metadata"]["mark"])):
+    told_of = [
+        ("the rollout", rollout.id),
+        ("its request", request["metadata"]["mark"]),
+        ("its events", "rollout.queued"),
+        ("its pool", known["mark"]),
+        # Servers from before it tell no version.
+        ("the versions of what ran it", version if isinstance(version, str) else ""),
+    ]
+    for what, text in told_of:
         told = text.encode() in everything
         ctx.expect.that(
             Expectation(_BUNDLE, f"{what}: {text}", response), told, "it is in none of the files"

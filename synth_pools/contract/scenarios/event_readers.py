@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 from synth_pools.contract.harness.context import Context
@@ -88,6 +89,12 @@ def events_many(ctx: Context) -> None:
             every = [one for one in stream.reader.messages if one.event != "heartbeat"]
             agents = sum(one.event == "agent" for one in every)
             ctx.expect.equal(operation, "the number of agent events", count, agents, stream)
+            shown = [str(one.id) for one in every]
+            ctx.expect.that(
+                Expectation(operation, "ids of many events rise, also as text", stream),
+                all(one < other for one, other in pairwise(shown)),
+                str(shown[:14]),
+            )
             numbers = [one.envelope.get("sequence") for one in every]
             _positions(ctx, operation, ids, numbers)
 
