@@ -75,6 +75,7 @@ class EngineSettings:
         stream_events: Events after which a stream is left.
         read_only: Whether only GET is sent.
         without: The operations that are not asked for.
+        uncovered: The operations that the phase of coverage leaves out.
         checks: The engine's checks.
         retarget: A hook that may change a generated request before it is sent.
         observe: A hook for each response: its operation, status and body.
@@ -92,6 +93,7 @@ class EngineSettings:
     stream_events: int = 20
     read_only: bool = False
     without: frozenset[str] = frozenset()
+    uncovered: frozenset[str] = frozenset()
     checks: tuple[str, ...] = ()
     retarget: Callable[[GeneratedRequest], None] = lambda _: None
     observe: Callable[[str, int, bytes], None] = lambda *_: None
@@ -252,6 +254,14 @@ def _configuration(settings: EngineSettings) -> dict[str, Any]:
             "codec": "utf-8",
         },
         "phases": phases,
+        "operations": [
+            {
+                "include-operation-id": sorted(settings.uncovered),
+                "phases": {**phases, "coverage": {**phases["coverage"], "enabled": False}},
+            }
+        ]
+        if settings.uncovered
+        else [],
         "checks": {
             "enabled": False,
             **{name: {"enabled": True} for name in settings.checks},
