@@ -127,6 +127,11 @@ class ReceivedRequests:
             return rollout_id in self.terminated or rollout_id in self.released
 
 
+def told_event(event: dict[str, Any]) -> dict[str, Any]:
+    """Return an event as it is told: with a text of so many letters where it has `repeat`."""
+    return {**event, "text": "x" * event["repeat"]} if "repeat" in event else event
+
+
 class StubServer(ThreadingHTTPServer):
     """Server of one stub container, on a port of its own where it is 0."""
 
@@ -222,7 +227,7 @@ class StubHandler(BaseHTTPRequestHandler):
         for one in self.server.received.of_rollout(self._named()):
             tell = (one.body.get("env") or {}).get("tell")
             if isinstance(tell, list):
-                return tell
+                return [told_event(event) for event in tell]
         return None
 
     def _broken(self) -> None:

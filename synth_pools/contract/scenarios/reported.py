@@ -9,10 +9,12 @@ from synth_pools.contract.harness.expectations import Expectation
 from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.waits import Rollout, run_rollout
 from synth_pools.contract.http.client import at
+from synth_pools.contract.http.stub_container import told_event
 from synth_pools.contract.rules.verdict import same_json, show
 
 _STREAMS = ("stream_rollout_events", "stream_global_rollout_events")
 _USAGES = ("get_rollout_usage", "get_global_rollout_usage")
+_LARGE = 400_000
 _COSTS = {"kit": 0.5, "other": 0.25}
 # Under the names that servers and model providers use.
 _USAGE = {
@@ -75,7 +77,8 @@ def _judge_bytes(ctx: Context, operation: str, rollout: Rollout, response: Any) 
 def reported_events(ctx: Context) -> None:
     told: list[dict[str, Any]] = [
         {"sequence": 1, "type": "step", "text": "Grüße 🌍", "n": [1, 2.5, None]},
-        {"sequence": 2, "type": "large", "text": "x" * 400_000},
+        # The container makes it large: the request has to pass every limit.
+        {"sequence": 2, "type": "large", "repeat": _LARGE},
         {"sequence": 4, "nested": {"deep": [{"x": 1}]}},
     ]
     pool_id = ctx.resources.pool(
@@ -85,7 +88,7 @@ def reported_events(ctx: Context) -> None:
     for operation, ids in zip(_STREAMS, (rollout.ids, rollout.global_ids), strict=True):
         stream = ctx.stream(operation, ids)
         data = [m.envelope.get("data") for m in stream.reader.messages if m.event == "agent"]
-        left = list(told)
+        left = [told_event(one) for one in told]
         for one in data:
             place = next((n for n, other in enumerate(left) if _is_of(other, one)), None)
             demand = Expectation(operation, "an event of the container's, whole, in order", stream)
@@ -106,7 +109,7 @@ def _is_of(told: dict[str, Any], data: Any) -> bool:
     """Return True if an event's data is what a container told, or stands for it."""
     if at(data, "truncated") is True:
         size = at(data, "size_bytes")
-        return told.get("type") == "large" and isinstance(size, int) and size >= 400_000
+        return told.get("type") == "large" and isinstance(size, int) and size >= _LARGE
     return same_json(told, data)
 
 

@@ -6,7 +6,10 @@ They have a module of their own because they are run in processes of their own, 
 
 from __future__ import annotations
 
+import contextlib
+import os
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from synth_pools.contract import run_contract
@@ -19,6 +22,7 @@ from tests.contract.second_backend.rules import RULES
 from tests.contract.second_backend.serve import served
 
 KEY = "selftest-key-0123456789"
+_CONTAINER_KEY = "selftest-key-of-containers-0123456789"
 OTHER_KEY = "selftest-key-of-others-0123456789"
 # What takes most of a run's time; what is left is contact, access and the scenarios.
 _OTHERS = ("schema", "client", "model")
@@ -58,7 +62,11 @@ def judge(
     """Run the kit on a fresh backend: the second one where the fault is in its code."""
     if fault is not None and fault.name in RULES:
         keys = {KEY: "we", OTHER_KEY: "they"}
-        with served(keys, (fault.name,)) as url:
+        # What needs a key of containers is reached, too.
+        with (
+            _environment("ENVIRONMENT_API_KEY", _CONTAINER_KEY),
+            served(keys, (fault.name,)) as url,
+        ):
             return run_contract(
                 url,
                 api_key=KEY,
@@ -72,6 +80,19 @@ def judge(
         return run_contract(
             proxy.url, api_key=KEY, seed=seed, profile=profile, skip=skip, only=only
         )
+
+
+@contextlib.contextmanager
+def _environment(name: str, value: str) -> Iterator[None]:
+    former = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        if former is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = former
 
 
 def try_in_parts(name: str, seed: int, profile: str) -> Caught:
