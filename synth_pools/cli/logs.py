@@ -1,4 +1,4 @@
-"""What goes on, as it happens: `logs` of a pool's processes, and `rollouts watch`."""
+"""Output of a pool's processes and events of a rollout as they come: `logs`, `rollouts watch`."""
 
 from __future__ import annotations
 
