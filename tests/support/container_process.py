@@ -125,7 +125,7 @@ def main(kind: str, ledger: str, port: int) -> None:
         params = payload.get("params") or {}
         await asyncio.sleep(params.get("seconds", 0))
         if "until" in params:
-            await asyncio.to_thread(_wait_for_file, Path(params["until"]))
+            await asyncio.to_thread(wait_for_file, Path(params["until"]))
         return {
             "rollout_id": payload["rollout_id"],
             "status": "completed",
@@ -143,7 +143,8 @@ def main(kind: str, ledger: str, port: int) -> None:
         uvicorn.run(app, host=HOST, port=port, log_level="error", access_log=False)
 
 
-def _wait_for_file(path: Path) -> None:
+def wait_for_file(path: Path) -> None:
+    """Wait for somebody to make a file."""
     while not path.exists():
         time.sleep(0.01)
 

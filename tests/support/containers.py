@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -24,6 +25,7 @@ from synth_containers.nouns import ExecutionRecord
 from synth_containers.sdk import RolloutResult
 
 from tests.support.backend_server import eventually
+from tests.support.container_process import wait_for_file
 from tests.support.ports import HeldPort
 
 
@@ -205,7 +207,8 @@ def real_container() -> Iterator[str]:
     """Its URL. The reward is the seed; `params.raise` lets the rollout function raise.
 
     `params.packaged` lets it answer with the package's own `RolloutResult`. `params.seconds` is how
-    long it takes; `params.blocks` is how long it holds up all else there, as a plain `def` does.
+    long it takes, and then it lasts until the file `params.until` is there; `params.blocks` is how
+    long it holds up all else there, as a plain `def` does.
     """
     container = Container("arithmetic", default_submission_mode="sync")
 
@@ -213,6 +216,8 @@ def real_container() -> Iterator[str]:
     async def rollout(payload: dict[str, Any]) -> dict[str, Any]:
         params = payload.get("params") or {}
         await asyncio.sleep(params.get("seconds", 0))
+        if "until" in params:
+            await asyncio.to_thread(wait_for_file, Path(params["until"]))
         time.sleep(params.get("blocks", 0))  # noqa: ASYNC251 - that is what is wanted
         if params.get("raise"):
             raise RuntimeError("the rollout function raised")

@@ -29,6 +29,11 @@ def start_pool(server: Server, *words: str, capacity: int = 1, **fields: Any) ->
     return pool_id
 
 
+def held(folder: Path) -> dict[str, str]:
+    """Parameters of a rollout that lasts until the file `go` is in a folder."""
+    return {"until": str(folder / "go")}
+
+
 def until(server: Server, pool_id: str, status: str) -> Any:
     def look() -> Any:
         pool = server.get(f"/v1/pools/{pool_id}")

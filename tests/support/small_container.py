@@ -44,6 +44,8 @@ class Handler(BaseHTTPRequestHandler):
         note(f"{payload['rollout_id']} {os.getpid()} {sys.argv[1]}")
         params = payload.get("params") or {}
         time.sleep(params.get("seconds", 0))
+        while "until" in params and not Path(params["until"]).exists():
+            time.sleep(0.01)
         if params.get("die"):
             os._exit(7)
         self.answer(

@@ -76,10 +76,10 @@ def test_stubborn_ones_end_with_it_too(tmp_path: Path) -> None:
 
 
 def test_they_live_until_what_runs_has_ended(tmp_path: Path) -> None:
-    with serve(tmp_path, allow_processes=True, grace=30.0) as own:
+    with serve(tmp_path, allow_processes=True, grace=60.0) as own:
         pool_id = start_pool(own)
         started = all_of(own, pool_id, 1)
-        running = own.rollout(pool_id, seed=3, params={"seconds": 1.5})["id"]
+        running = own.rollout(pool_id, seed=3, params={"seconds": 0.5})["id"]
         own.until(running, "running")
     assert gone(started)
     with serve(tmp_path) as own:

@@ -22,6 +22,7 @@ from tests.support.process_pools import (
     family,
     gone,
     healthy,
+    held,
     pids,
     process,
     start_pool,
@@ -239,13 +240,13 @@ def test_one_that_never_gets_healthy(allowing: Server, argv: list[str], says: st
     assert allowing.run(pool_id)["status"] == "completed"
 
 
-def test_capacity_changes_while_it_runs(allowing: Server) -> None:
+def test_capacity_changes_while_it_runs(allowing: Server, tmp_path: Path) -> None:
     pool_id = start_pool(allowing, capacity=1, concurrency=8)
     path = f"/v1/pools/{pool_id}"
     [first] = healthy(allowing, pool_id, 1)
     assert allowing.call("PATCH", path, json={"capacity": 3})["status"] == "active"
     assert first["pid"] in {one["pid"] for one in healthy(allowing, pool_id, 3)}
-    ids = [allowing.rollout(pool_id, params={"seconds": 1})["id"] for _ in range(6)]
+    ids = [allowing.rollout(pool_id, params=held(tmp_path))["id"] for _ in range(6)]
     for rollout_id in ids:
         allowing.until(rollout_id, "running")
     allowing.call("PATCH", path, json={"capacity": 1})
@@ -253,23 +254,25 @@ def test_capacity_changes_while_it_runs(allowing: Server) -> None:
     [stays] = eventually(
         lambda: [one for one in containers(allowing, pool_id) if one["health"] == "healthy"]
     )[:1]
+    (tmp_path / "go").touch()
     assert all(allowing.until(one)["status"] == "completed" for one in ids)
     [left] = healthy(allowing, pool_id, 1)
     assert left["pid"] == stays["pid"]
     assert allowing.run(pool_id)["result"]["pid"] == left["pid"]
 
 
-def test_another_command_takes_over(allowing: Server) -> None:
+def test_another_command_takes_over(allowing: Server, tmp_path: Path) -> None:
     pool_id = start_pool(allowing, capacity=2, concurrency=8)
     path = f"/v1/pools/{pool_id}"
     old = {one["pid"] for one in healthy(allowing, pool_id, 2)}
-    running = allowing.rollout(pool_id, params={"seconds": 1.5})["id"]
+    running = allowing.rollout(pool_id, params=held(tmp_path))["id"]
     allowing.until(running, "running")
     patch = {"config": {"process": process(env={"COLOUR": "red"})}}
     assert allowing.call("PATCH", path, json=patch)["status"] == "active"
     new = allowing.run(pool_id)["result"]
     assert new["environment"]["COLOUR"] == "red"
     assert new["pid"] not in old
+    (tmp_path / "go").touch()
     # The one that was under way was not disturbed.
     assert allowing.until(running)["result"]["pid"] in old
     assert old.isdisjoint(one["pid"] for one in healthy(allowing, pool_id, 2))
@@ -280,14 +283,15 @@ def test_another_command_takes_over(allowing: Server) -> None:
     assert gone([psutil.Process(pid) for pid in started if psutil.pid_exists(pid)])
 
 
-def test_a_command_that_does_not_work_costs_no_rollout(allowing: Server) -> None:
+def test_a_command_that_does_not_work_costs_no_rollout(allowing: Server, tmp_path: Path) -> None:
     pool_id = start_pool(allowing)
     old = pids(allowing, pool_id)
-    running = allowing.rollout(pool_id, params={"seconds": 4})["id"]
+    running = allowing.rollout(pool_id, params=held(tmp_path))["id"]
     allowing.until(running, "running")
     broken = {"argv": ["/nowhere/at/all"], "start_timeout_seconds": 0.1}
     allowing.call("PATCH", f"/v1/pools/{pool_id}", json={"config": {"process": broken}})
     until(allowing, pool_id, "failed")
+    (tmp_path / "go").touch()
     ended = allowing.until(running)
     assert ended["error"] is None
     assert ended["result"]["pid"] in old

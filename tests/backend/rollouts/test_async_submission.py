@@ -14,6 +14,7 @@ from synth_pools.backend.rollouts import attempts, polling
 from tests.support.backend_server import Server, eventually, serve
 from tests.support.container_process import container_processes
 from tests.support.containers import Seen, http, odd_container, real_container
+from tests.support.process_pools import held
 
 ASYNC = {"submission_mode": "async"}
 SUCCEEDED = ["rollout.queued", "rollout.started", "reward", "rollout.completed"]
@@ -121,9 +122,10 @@ def test_the_time_limit_holds(server: Server, real: str) -> None:
 def test_a_restart_in_the_middle(tmp_path: Path, real: str) -> None:
     with serve(tmp_path) as before:
         pool_id = before.pool(container_url=real, config=ASYNC)
-        rollout_id = before.rollout(pool_id, seed=9, params={"seconds": 1.5})["id"]
+        rollout_id = before.rollout(pool_id, seed=9, params=held(tmp_path))["id"]
         eventually(lambda: on_container(real, rollout_id).get("status") == "running")
     assert on_container(real, rollout_id)["status"] == "running"
+    (tmp_path / "go").touch()
     with serve(tmp_path) as after:
         rollout = after.until(rollout_id)
         assert (rollout["status"], rollout["score"]) == ("completed", 9)
@@ -135,8 +137,9 @@ def test_a_restart_in_the_middle(tmp_path: Path, real: str) -> None:
 def test_it_ends_while_the_backend_is_down(tmp_path: Path, real: str) -> None:
     with serve(tmp_path) as before:
         pool_id = before.pool(container_url=real, config=ASYNC)
-        rollout_id = before.rollout(pool_id, seed=3, params={"seconds": 0.3})["id"]
+        rollout_id = before.rollout(pool_id, seed=3, params=held(tmp_path))["id"]
         eventually(lambda: on_container(real, rollout_id).get("status") == "running")
+    (tmp_path / "go").touch()
     eventually(lambda: on_container(real, rollout_id)["status"] == "completed")
     with serve(tmp_path) as after:
         assert after.until(rollout_id)["score"] == 3

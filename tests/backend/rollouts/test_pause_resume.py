@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.support.backend_server import Server, eventually, serve
-from tests.support.process_pools import containers, family, gone, healthy, start_pool, until
+from tests.support.process_pools import containers, family, gone, healthy, held, start_pool, until
 
 Start = Callable[..., Server]
 
@@ -101,17 +101,18 @@ def test_nothing_starts_after_a_pause_was_answered(start: Start) -> None:
     assert {own.until(one)["status"] for one in ids} == {"completed"}
 
 
-def test_its_containers_end_once_nothing_runs_on_them(start: Start) -> None:
+def test_its_containers_end_once_nothing_runs_on_them(start: Start, tmp_path: Path) -> None:
     own = start(allow_processes=True)
     pool_id = start_pool(own, "child", capacity=2, concurrency=1)
     path = f"/v1/pools/{pool_id}"
     started = [one for two in healthy(own, pool_id, 2) for one in family(two["pid"])]
-    running = own.rollout(pool_id, params={"seconds": 1.5})["id"]
+    running = own.rollout(pool_id, params=held(tmp_path))["id"]
     own.until(running, "running")
     waiting = own.rollout(pool_id)["id"]
     own.post(f"{path}/pause")
     time.sleep(0.3)
     assert len(healthy(own, pool_id, 2)) == 2
+    (tmp_path / "go").touch()
     assert own.until(running)["status"] == "completed"
     assert gone(started)
     eventually(lambda: not containers(own, pool_id))
@@ -121,16 +122,17 @@ def test_its_containers_end_once_nothing_runs_on_them(start: Start) -> None:
     assert own.until(waiting)["status"] == "completed"
 
 
-def test_a_pause_that_was_short_costs_no_container(start: Start) -> None:
+def test_a_pause_that_was_short_costs_no_container(start: Start, tmp_path: Path) -> None:
     own = start(allow_processes=True)
     pool_id = start_pool(own, concurrency=1)
     path = f"/v1/pools/{pool_id}"
     [before] = healthy(own, pool_id, 1)
-    running = own.rollout(pool_id, params={"seconds": 0.7})["id"]
+    running = own.rollout(pool_id, params=held(tmp_path))["id"]
     own.until(running, "running")
     own.post(f"{path}/pause")
     own.post(f"{path}/resume")
     until(own, pool_id, "active")
+    (tmp_path / "go").touch()
     own.until(running)
     time.sleep(0.3)
     assert own.run(pool_id)["result"]["pid"] == before["pid"]
