@@ -26,6 +26,7 @@ SHORT_MODULES = {
     "ports",
     "service",
     "spec",
+    "supplied_client",
     "tracebacks",
 }
 

@@ -125,7 +125,7 @@ def test_who_waits_for_a_rollout_for_long_is_taken_for_gone(
 @pytest.mark.parametrize("more", [b"", b"x-name: \xfc\r\n"], ids=["plain", "by h11"])
 @pytest.mark.parametrize("is_admitted", [False, True])
 def test_who_leaves_is_not_waited_for(server: Server, more: bytes, is_admitted: bool) -> None:
-    """Whether that is before anybody watches for it, or while the rollout runs."""
+    """Before anybody watches for it, and while the rollout runs."""
     pool_id = server.pool(concurrency=10)
     body = {"mode": "sync", "env": {"delay": 600, "events": 0}}
     sent = post(f"/v1/pools/{pool_id}/rollouts", body, more)

@@ -243,7 +243,7 @@ async def test_a_deadline_holds_over_a_transport_of_the_callers_own(
     server: FaultServer, supplied: ModuleType
 ) -> None:
     class Own(supplied.AsyncHTTPTransport):  # type: ignore[misc, name-defined]
-        """What it waits for cannot be known."""
+        """A transport of which nobody knows what it waits for."""
 
     async with supplied.AsyncClient(transport=Own()) as http:
         server.play(faults.stall())

@@ -14,6 +14,7 @@ from synth_pools import ContainerPoolsClient
 from tests.support.fault_server import FaultServer
 from tests.support.fleet_service import FleetService
 from tests.support.leaks import KEY
+from tests.support.pool_service import PoolService
 from tests.support.variants import parametrize_library, send_through
 
 
@@ -58,6 +59,28 @@ def service(server: FaultServer) -> FleetService:
     service = FleetService()
     server.play(choose=service)
     return service
+
+
+@pytest.fixture
+def pools(server: FaultServer) -> PoolService:
+    """The `server` with the routes that a fleet uses, and the events of pools."""
+    service = PoolService()
+    server.play(choose=service)
+    return service
+
+
+@pytest.fixture
+def waiting(pools: PoolService, monkeypatch: pytest.MonkeyPatch) -> PoolService:
+    """A service where the first of six rollouts ends, when all are there, and the others do not."""
+    # What is not woken waits for longer than anyone waits for it.
+    monkeypatch.setattr("synth_pools._client.runtime.sync_.concurrency._LONGEST_SLEEP", 60.0)
+
+    def idle() -> None:
+        if len(pools.status) == 6 and pools.status["rollout_0"] == "queued":
+            pools.finish("rollout_0")
+
+    pools.idle = idle
+    return pools
 
 
 @pytest.fixture

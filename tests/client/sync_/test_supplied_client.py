@@ -246,7 +246,7 @@ def test_a_deadline_holds_over_a_transport_of_the_callers_own(
     server: FaultServer, supplied: ModuleType
 ) -> None:
     class Own(supplied.HTTPTransport):  # type: ignore[misc, name-defined]
-        """What it waits for cannot be known."""
+        """A transport of which nobody knows what it waits for."""
 
     with supplied.Client(transport=Own()) as http:
         server.play(faults.stall())

@@ -1,0 +1,38 @@
+"""Requests of a fleet, its outcomes, and what is left of it at its end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+from synth_pools import RolloutOutcome
+from synth_pools._client._async.fleet.fleet import AsyncFleet
+from tests.support.pool_service import PoolService
+
+
+def seeds(number: int) -> list[dict[str, Any]]:
+    return [{"seed": seed} for seed in range(number)]
+
+
+async def gather(outcomes: AsyncIterator[RolloutOutcome]) -> list[RolloutOutcome]:
+    return [outcome async for outcome in outcomes]
+
+
+def end_one_after_the_other(service: PoolService) -> None:
+    def idle() -> None:
+        for rollout_id in service.running[:1]:
+            service.finish(rollout_id)
+
+    service.idle = idle
+
+
+async def is_over(fleet: AsyncFleet, service: PoolService) -> bool:
+    """Tell whether nothing of a fleet is left: no worker, and no stream."""
+    for _ in range(3000):
+        if not service.live:
+            break
+        await asyncio.sleep(0.01)
+    engine = fleet._running()
+    assert engine.closed
+    return not (service.live or engine._workers)

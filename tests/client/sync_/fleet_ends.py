@@ -1,0 +1,41 @@
+# Derived by `make generate`. Change the file that it comes from:
+# tests/client/async_/fleet_ends.py
+
+"""Requests of a fleet, its outcomes, and what is left of it at its end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from synth_pools import RolloutOutcome
+from synth_pools._client._sync.fleet.fleet import Fleet
+from tests.support.pool_service import PoolService
+
+
+def seeds(number: int) -> list[dict[str, Any]]:
+    return [{"seed": seed} for seed in range(number)]
+
+
+def gather(outcomes: Iterator[RolloutOutcome]) -> list[RolloutOutcome]:
+    return [outcome for outcome in outcomes]
+
+
+def end_one_after_the_other(service: PoolService) -> None:
+    def idle() -> None:
+        for rollout_id in service.running[:1]:
+            service.finish(rollout_id)
+
+    service.idle = idle
+
+
+def is_over(fleet: Fleet, service: PoolService) -> bool:
+    """Tell whether nothing of a fleet is left: no worker, and no stream."""
+    for _ in range(3000):
+        if not service.live:
+            break
+        time.sleep(0.01)
+    engine = fleet._running()
+    assert engine.closed
+    return not (service.live or engine._workers)
