@@ -31,6 +31,7 @@ FOUND = page.Found(
 DISK = page.Disk("ext4", 0.5, 400 * 1024 * 1000)
 
 
+@pytest.mark.system
 @pytest.mark.timeout(600)
 def test_a_small_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (__main__, load, measures):

@@ -135,6 +135,7 @@ ADDED = """\
 """
 
 
+@pytest.mark.system
 def test_an_operation_that_is_added_to_the_document_has_a_command(tmp_path: Path) -> None:
     for name in ("synth_pools", "generated", "codegen/templates", "api"):
         shutil.copytree(REPO / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))

@@ -130,6 +130,7 @@ def test_a_part_that_is_not_utf_8_is_a_line(root: Path) -> None:
     assert said_of(root) == "api/schemas/more.yaml:2: not UTF-8; save the file as UTF-8"
 
 
+@pytest.mark.system
 @pytest.mark.timeout(600)
 @pytest.mark.xdist_group("lint-spec")
 def test_the_linters_name_the_part(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import shlex
 import subprocess
 from collections.abc import Iterator
@@ -114,7 +115,7 @@ def test_an_operation_without_a_command_is_refused() -> None:
 
 
 def test_a_parameter_without_an_example_is_refused() -> None:
-    document = load_spec()
+    document = copy.deepcopy(load_spec())
     del document["components"]["parameters"]["PoolId"]["example"]
     with pytest.raises(CodegenError, match="the parameter pool_id needs an example"):
         example_forms(document, COMMANDS)

@@ -180,12 +180,14 @@ def test_the_base_install_has_the_commands_for_a_service(base: Path, tmp_path: P
     assert "pip install 'synth-pools[local,demo]'" in said
 
 
+@pytest.mark.system
 def test_the_full_install_has_the_demo(full: Path, tmp_path: Path) -> None:
     said = run(full / "synth-pools", "demo", cwd=tmp_path)
     assert "Everything is stopped" in said
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.system
 def test_the_full_install_finds_the_spec_inside_itself(full: Path, tmp_path: Path) -> None:
     (tmp_path / "openapi.yaml").write_text("not this one")
     said = run(
@@ -201,10 +203,12 @@ def test_the_full_install_finds_the_spec_inside_itself(full: Path, tmp_path: Pat
     assert path.startswith(str(full.parent))
 
 
+@pytest.mark.system
 def test_the_full_install_has_the_command_line(full: Path, tmp_path: Path) -> None:
     assert "serve" in run(full / "synth-pools", "--help", cwd=tmp_path)
 
 
+@pytest.mark.system
 def test_the_full_install_runs_a_rollout(full: Path, tmp_path: Path) -> None:
     said = run(
         full / "python",
