@@ -82,8 +82,9 @@ class RetryingCaller:
 
     def _left(self, *, creates: bool) -> float:
         """Return the seconds of patience that are left."""
-        times = [self._failing_since, self._paused_since if creates else None]
-        since = min((time for time in times if time is not None), default=None)
+        since, paused_since = self._failing_since, self._paused_since if creates else None
+        if since is None or (paused_since is not None and paused_since < since):
+            since = paused_since
         if since is None:
             return math.inf
         return self._patience - (self._transport.clock() - since)
@@ -165,6 +166,8 @@ class RetryingCaller:
 
     def _acquire(self, creates: bool) -> int:
         with self._places:
+            # A place that it was woken for and does not take is the next one's.
+            passed_on, was_timed = 1, False
             try:
                 while True:
                     self._group.check()
@@ -174,31 +177,42 @@ class RetryingCaller:
                         raise copy.copy(self._failure)
                     seconds = self._limiter.wait(self._transport.clock())
                     if seconds == 0.0:
-                        return self._limiter.acquire()
-                    self._wait(left if seconds is None else min(seconds, left))
+                        ticket = self._limiter.acquire()
+                        # After a pause of all there may be room for more than one.
+                        passed_on = self._limiter.room(self._transport.clock()) if was_timed else 0
+                        return ticket
+                    was_timed = self._wait(left if seconds is None else min(seconds, left))
             finally:
-                # The one that looked after the time, or was woken for nothing, may be this one.
-                self._wake_next()
+                self._wake_next(passed_on)
 
-    def _wait(self, seconds: float) -> None:
-        """Wait for a place; one of those that wait does so for a limited time, for all of them."""
+    def _wait(self, seconds: float) -> bool:
+        """Wait for a place; one of those that wait does so for a limited time, for all of them.
+
+        Returns:
+            True for the one that looked after the time.
+        """
         if self._is_timed or seconds == math.inf:
             self._places.wait_at_most(None)
-            return
+            return False
         self._is_timed = True
         try:
             self._time.wait_at_most(seconds)
         finally:
             self._is_timed = False
+        return True
 
-    def _wake_next(self) -> None:
-        """Wake as many calls as there is room for, and one to look after the time."""
+    def _wake_next(self, places: int) -> None:
+        """Wake a call for each place that came free, and one to look after the time.
+
+        Those that were woken have not taken their places yet: to wake as many as there is room for
+        would wake them all again and again.
+        """
         now = self._transport.clock()
         if self._left(creates=True) <= 0:
             self._time.notify_all()
             self._places.notify_all()
             return
-        room = self._limiter.room(now)
+        room = min(places, self._limiter.room(now)) if places else 0
         if room and self._is_timed:
             self._time.notify()
             room -= 1
@@ -214,6 +228,7 @@ class RetryingCaller:
             category, named = classify_error(failure)
         with self._places:
             now = self._transport.clock()
+            room = self._limiter.room(now)
             if pool_id is not None and category is ErrorCategory.PAUSED:
                 if pool_id not in self._pools_paused_since:
                     _LOG.warning("the pool %s admits nothing for now: its requests wait", pool_id)
@@ -221,7 +236,7 @@ class RetryingCaller:
                 # It got through: of the service, and of other pools, it says no more.
                 self._failing_since = None
                 self._limiter.on_success(ticket)
-                self._wake_next()
+                self._wake_next(max(0, self._limiter.room(now) - room))
                 return
             if pool_id is not None and failure is None:
                 self._pools_paused_since.pop(pool_id, None)
@@ -245,4 +260,4 @@ class RetryingCaller:
             else:
                 # It says nothing about the service's load.
                 self._limiter.release()
-            self._wake_next()
+            self._wake_next(max(0, self._limiter.room(now) - room))

@@ -42,6 +42,9 @@ class AsyncCondition:
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiters[waiter] = None
         try:
+            if seconds is None:
+                await waiter
+                return
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
                     await waiter
