@@ -58,6 +58,7 @@ def test_read_only_sends_gets_alone() -> None:
     assert {"create_pool", "cancel_rollout"} <= unreached
 
 
+@pytest.mark.system
 def test_the_same_seed_sends_the_same_requests() -> None:
     def requests(seed: int) -> list[tuple[str, str, bytes]]:
         with watched() as one:

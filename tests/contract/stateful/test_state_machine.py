@@ -32,12 +32,10 @@ def test_merging_as_rfc_7396_does(target: Any, patch: Any, result: Any) -> None:
     assert merge(target, patch) == result
 
 
+@pytest.mark.system
 @pytest.mark.parametrize(
     ("fault", "operation"),
-    [
-        ("patch_replaces_tasks", "patch_task"),
-        pytest.param("cancel_does_nothing", "cancel_rollout", marks=pytest.mark.system),
-    ],
+    [("patch_replaces_tasks", "patch_task"), ("cancel_does_nothing", "cancel_rollout")],
 )
 def test_a_walk_finds_a_fault_and_is_short(
     fault: str, operation: str, monkeypatch: pytest.MonkeyPatch
