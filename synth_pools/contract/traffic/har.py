@@ -14,10 +14,15 @@ from synth_pools.contract.http.reproduce import masked_headers
 from synth_pools.contract.results import Exchange, LongBody
 
 _LARGEST = 1024 * 1024 * 1024
+# Of a body that is longer only the size is written.
+_LONGEST_BODY = 1024 * 1024
 
 
 def read_archive(file: Path) -> Iterator[Exchange]:
     """Read the exchanges of an archive, in its order; keys in it are masked.
+
+    Left out are those whose response body is not all there, as browsers and proxies leave long ones
+    out: nobody can say what was in it.
 
     Args:
         file: A HAR file of a browser, a proxy or a test tool, or one that the kit wrote.
@@ -36,7 +41,8 @@ def read_archive(file: Path) -> Iterator[Exchange]:
         raise UnjudgeableError(f"{file} is no HAR file: {line}") from None
     for number, entry in enumerate(entries):
         try:
-            yield _exchange(entry)
+            if _is_whole(entry["response"].get("content") or {}):
+                yield _exchange(entry)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise UnjudgeableError(
                 f"{file} is no HAR file: log.entries[{number}]: {type(error).__name__}: {error}"
@@ -51,6 +57,7 @@ def archive_entry(exchange: Exchange, started: str) -> dict[str, Any]:
         started: When its request was sent, ISO 8601.
     """
     body = exchange.request_body
+    is_short = len(exchange.response_body) <= _LONGEST_BODY
     request: dict[str, Any] = {
         "method": exchange.method,
         "url": exchange.url,
@@ -77,7 +84,7 @@ def archive_entry(exchange: Exchange, started: str) -> dict[str, Any]:
             "content": {
                 "size": len(exchange.response_body),
                 "mimeType": exchange.header("content-type") or "",
-                **_content(exchange.response_body),
+                **(_content(exchange.response_body) if is_short else {}),
             },
             "redirectURL": "",
             "headersSize": -1,
@@ -112,6 +119,11 @@ def _headers(headers: Any) -> tuple[tuple[str, str], ...]:
     pairs = [(str(header["name"]).lower(), str(header["value"])) for header in headers]
     # HTTP/2 writes the first line as headers.
     return masked_headers(pair for pair in pairs if not pair[0].startswith(":"))
+
+
+def _is_whole(content: Mapping[str, Any]) -> bool:
+    size = content.get("size")
+    return not isinstance(size, int) or len(_body(content)) >= size
 
 
 def _body(content: Mapping[str, Any]) -> bytes:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import threading
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Self, TextIO
 
 from synth_pools._version import __version__
-from synth_pools.contract.collector import shortened
+from synth_pools.contract.http.reproduce import in_short
 from synth_pools.contract.results import Exchange
 from synth_pools.contract.traffic.har import archive_entry
 
@@ -50,7 +51,8 @@ class TrafficLog:
     def write(self, exchange: Exchange) -> None:
         """Append an exchange; what comes after the log was closed is left out."""
         started = datetime.now(UTC) - timedelta(seconds=exchange.elapsed)
-        entry = json.dumps(archive_entry(shortened(exchange), started.isoformat()))
+        kept = replace(exchange, request_body=in_short(exchange.request_body))
+        entry = json.dumps(archive_entry(kept, started.isoformat()))
         with self._lock:
             if self._har is not None:
                 self._har.write(f"{'' if self._first else ','}\n{entry}")

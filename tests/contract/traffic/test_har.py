@@ -55,6 +55,27 @@ def test_an_exchange_comes_back_as_it_was_written(tmp_path: Path) -> None:
     ]
 
 
+def test_a_long_answer_is_judged_whole_or_not_at_all(tmp_path: Path) -> None:
+    """As the kit writes it, and as browsers do: with a part of it, or its size alone."""
+    file = tmp_path / "t.har"
+    ids = [f"pool-{number}" for number in range(40)]
+    items = [{**example("pool"), "id": one, "pool_id": one, "tasks": []} for one in ids]
+    page = {**example("pool_list"), "items": items}
+    long = answered("GET", "/v1/pools", 200, page)
+    with TrafficLog(file) as log:
+        log.write(long)
+        log.write(answered("GET", "/v1/pools", 200, {**page, "more": "x" * 1024 * 1024}))
+    archive = json.loads(file.read_text())
+    entries = archive["log"]["entries"]
+    for kept in ({"text": long.response_body[:8192].decode()}, {}):
+        response = entries[0]["response"]
+        content = {"size": response["content"]["size"], "mimeType": "application/json", **kept}
+        entries.append({**entries[0], "response": {**response, "content": content}})
+    file.write_text(json.dumps(archive))
+    report = judge_traffic(read_archive(file), file.name)
+    assert (report.exit_code, report.requests) == (0, 1)
+
+
 def test_what_departs_in_it_is_told(tmp_path: Path) -> None:
     file = tmp_path / "t.har"
     wrong = answered("GET", _POOL, 200, {**example("pool"), "id": "other"})
