@@ -197,7 +197,7 @@ class AsyncSocketEngine(AsyncEngine):
 
     async def _connect(self, seconds: float) -> AsyncConnection:
         limit = asyncio.timeout(seconds)
-        failure: ExchangeError
+        failure = ExchangeError("ConnectError", "the connections were closed")
         try:
             async with limit:
                 self._connecting.add(limit)
