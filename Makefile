@@ -94,7 +94,7 @@ test: $(STAMP) $(PUBLISHED_STAMP) $(LATER_STAMP) ## Every test but those of `mak
 
 .PHONY: test-system
 test-system: $(STAMP) ## Crash, fleet, fuzz and soak in short, and the longest tests of the contract kit
-	$(BIN)/python -m pytest -n 3 -m system $(ARGS)
+	$(BIN)/python -m pytest -n 4 -m system $(ARGS)
 
 .PHONY: test-tools
 test-tools: $(STAMP) $(TOOLS_STAMP) ## What generators, a mock server and pyright make of openapi.yaml
