@@ -85,7 +85,7 @@ def test_the_page_of_dependencies_has_each_with_its_extras_and_licence() -> None
     assert {name: extras for name, (extras, _) in told.items()} == brought
     for name, (_, licence) in told.items():
         found = metadata(name)
-        said = found["License-Expression"] or found["License"]
+        said = next(found[key] for key in ("License-Expression", "License") if key in found)
         # Its two licences are in its classifiers alone.
         if name == "uvloop":
             assert all(one in str(found.get_all("Classifier")) for one in ("MIT", "Apache"))

@@ -19,10 +19,9 @@ from synth_pools import (
     RequestValidationError,
     StreamBrokenError,
 )
-from tests.support.backend_server import KEY, Server, serve
+from tests.support.backend_server import KEY, Server, eventually, serve
 from tests.support.fault_server import FaultServer, Seen
 from tests.support.faults import Fault, answer, chunked, events
-from tests.support.process_pools import until
 
 P = "pool_1"
 EVENTS = [
@@ -242,8 +241,8 @@ def test_the_local_backend_s_stream_holds_all_and_ends(
 def test_the_local_backend_s_lines(backend: Server, local: ContainerPoolsClient) -> None:
     code = "print('it', 'ends', flush=True)"
     argv = [sys.executable, "-c", code]
-    pool_id = backend.pool(config={"process": {"argv": argv, "start_timeout_seconds": 0.2}})
-    until(backend, pool_id, "failed")
+    pool_id = backend.pool(config={"process": {"argv": argv}})
+    eventually(lambda: backend.get(f"/v1/pools/{pool_id}/logs")["lines"])
     backend.call("DELETE", f"/v1/pools/{pool_id}")
     lines = [line for line in local.follow_logs(pool_id, poll_interval=0.01)]
     assert {line["text"] for line in lines} == {"it ends"}

@@ -56,7 +56,7 @@ def test_an_exchange_comes_back_as_it_was_written(tmp_path: Path) -> None:
 
 
 def test_a_long_answer_is_judged_whole_or_not_at_all(tmp_path: Path) -> None:
-    """As the kit writes it, and as browsers do: with a part of it, or its size alone."""
+    """The kit writes it whole; browsers write a part of it, or its size alone."""
     file = tmp_path / "t.har"
     ids = [f"pool-{number}" for number in range(40)]
     items = [{**example("pool"), "id": one, "pool_id": one, "tasks": []} for one in ids]
