@@ -85,7 +85,7 @@ $(DEMO_STAMP): pyproject.toml requirements/demo.txt requirements/constraints.txt
 demo: $(if $(wildcard $(STAMP)),$(STAMP),$(DEMO_STAMP)) ## A backend, a container, a pool and its rollouts, live
 	@$(if $(wildcard $(STAMP)),$(VENV),$(DEMO))/bin/python examples/demo.py
 	@echo
-	@echo "Next: README.md, 'Use it', is this in ten lines; docs/write-a-container.md shows how to write a container;"
+	@echo "Next: README.md has this in twenty lines; docs/write-a-container.md shows how to write a container;"
 	@echo "docs/guide.md has the rest; make test installs what the tests need, and runs them."
 
 .PHONY: test
