@@ -8,13 +8,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from codegen.unasync import TREES
+
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "synth_pools"
-# What `make generate` derives from the async variant.
-_DERIVED = {"_sync", "sync_"}
+# Derived from openapi.yaml by `make generate`.
 TABLE_OF_COMMANDS = "synth_pools/cli/operations/table.py"
-# Written by hand for its variant, and not derived from the other one.
-_NOT_DERIVED = {"synth_pools/_client/runtime/sync_"}
 
 Definition = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -66,7 +65,4 @@ def modules(*folders: str) -> list[Module]:
 
 
 def _is_derived(path: Path) -> bool:
-    if path.relative_to(ROOT).as_posix() == TABLE_OF_COMMANDS:
-        return True
-    folder = path.parent.relative_to(ROOT)
-    return bool(_DERIVED & set(folder.parts)) and folder.as_posix() not in _NOT_DERIVED
+    return any(path.is_relative_to(ROOT / each) for each in (TABLE_OF_COMMANDS, *TREES.values()))

@@ -58,7 +58,10 @@ class LimitedConfig(uvicorn.Config):
 
     def __init__(self, app: Any, limits: Limits, **options: Any) -> None:
         super().__init__(
-            app, http=Connection, h11_max_incomplete_event_size=limits.max_header_bytes, **options
+            app,
+            http=ServerConnection,
+            h11_max_incomplete_event_size=limits.max_header_bytes,
+            **options,
         )
         self.plain_app = app
         self.limits = limits
@@ -68,7 +71,7 @@ class LimitedConfig(uvicorn.Config):
         )
 
 
-class Connection(H11Protocol):
+class ServerConnection(H11Protocol):
     """One connection of a client, within its limits of time and size."""
 
     def __init__(
@@ -297,7 +300,7 @@ class Receiving:
 
     __slots__ = ("_connection", "_cycle", "_is_read", "_on_end", "_receive")
 
-    def __init__(self, connection: Connection, cycle: RequestResponseCycle) -> None:
+    def __init__(self, connection: ServerConnection, cycle: RequestResponseCycle) -> None:
         self._connection = connection
         self._cycle = cycle
         self._receive = cycle.receive
@@ -358,7 +361,7 @@ async def sweep(server: uvicorn.Server, limits: Limits) -> None:
     while True:
         await asyncio.sleep(min(_LONGEST_SWEEP, shortest / 4))
         for connection in list(server.server_state.connections):
-            if isinstance(connection, Connection):
+            if isinstance(connection, ServerConnection):
                 connection.sweep(loop.time())
 
 

@@ -17,7 +17,7 @@ from ..errors import BadOptionError, StartTimeoutError, StopTimeoutError
 from ..limits import Limits
 from .acceptor import Acceptor
 from .graceful_shutdown import GracefulShutdown
-from .protocol import Connection, LimitedConfig, sweep
+from .protocol import LimitedConfig, ServerConnection, sweep
 
 # Names the event loop to run in; empty for whichever is the fastest.
 _LOOP = "SYNTH_POOLS_LOOP"
@@ -206,7 +206,7 @@ class _Server(uvicorn.Server):
         [listener] = sockets or []
         self.acceptor = Acceptor(
             listener,
-            partial(Connection, self.config, self.server_state, self.lifespan.state),
+            partial(ServerConnection, self.config, self.server_state, self.lifespan.state),
         )
         self._sweeping = asyncio.create_task(sweep(self, self._limits))
         self._on_started()

@@ -46,7 +46,7 @@ def _plain_pool(transport: Any) -> Any:
 
 
 class _Library(NamedTuple):
-    """What a pool's own library calls its network, and the errors that it expects of it."""
+    """Network of a pool's own library, and the errors that the library expects of it."""
 
     SyncBackend: Any
     ConnectError: Any
