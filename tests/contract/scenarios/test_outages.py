@@ -7,42 +7,31 @@ from typing import Any
 
 import pytest
 
-from synth_pools.contract import run_contract
 from synth_pools.local import LocalBackend
 from tests.contract.faults.fault import (
     Altering,
     Blocks,
-    Fault,
     Passing,
     answers,
     event_block,
     event_json,
     event_type,
 )
-from tests.contract.faults.proxy import FaultProxy
 from tests.contract.faults.wire import Request, Response
+from tests.contract.scenarios.sight import KEY, Planted, each, judged_right, seen
 
 pytestmark = [pytest.mark.system, pytest.mark.xdist_group("outages")]
-_KEY = "outages-key-0123456789"
 
 
 @pytest.fixture(scope="module")
 def backend() -> Iterator[LocalBackend]:
-    with LocalBackend(api_key=_KEY) as running:
+    with LocalBackend(api_key=KEY) as running:
         yield running
-
-
-def _judged(backend: LocalBackend, fault: Fault | None, *only: str) -> Any:
-    with FaultProxy(backend.url, fault, _KEY) as proxy:
-        return run_contract(
-            proxy.url, api_key=_KEY, seed=1, profile="quick", only=only, skip=("schema",)
-        )
 
 
 @pytest.mark.timeout(300)
 def test_nothing_is_seen_where_there_is_no_fault(backend: LocalBackend) -> None:
-    report = _judged(backend, None, "outages", "health")
-    assert report.exit_code == 0, [(one.first.check, one.first.got) for one in report.groups]
+    report = judged_right(backend, "outages", "health")
     judged = {one.check for one in report.outcomes if str(one.outcome) == "held"}
     assert {"outages.returns", "outages.elsewhere", "health.taken_out"} <= judged
 
@@ -83,7 +72,7 @@ def _each_container(**changes: Any) -> Altering:
 
 
 # By scenario: the operation that the fault is in, and what it does.
-FAULTS: list[tuple[str, str, dict[str, Any]]] = [
+FAULTS: list[Planted] = [
     ("outages.returns", "get_rollout", {"after": answers(_queued_is_running)}),
     ("outages.returns", "get_rollout", {"after": _early}),
     ("outages.returns", "stream_rollout_events", {"stream": _counted_attempts}),
@@ -95,18 +84,10 @@ FAULTS: list[tuple[str, str, dict[str, Any]]] = [
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize(
-    ("scenario", "operation", "how"),
-    FAULTS,
-    ids=[f"{number}-{scenario}-{name}" for number, (scenario, name, _) in enumerate(FAULTS)],
-)
+@each(FAULTS)
 def test_the_scenario_sees_its_fault_and_names_the_operation(
     backend: LocalBackend, scenario: str, operation: str, how: dict[str, Any]
 ) -> None:
-    fault = Fault("sight", "sight", (operation,), (operation,), **how)
-    report = _judged(backend, fault, scenario)
-    assert report.exit_code == 1, report.summary
-    named = {one for group in report.groups for one in group.operations}
+    _, named = seen(backend, scenario, operation, how)
     # A wrong time of an end is the creation's, which promised to wait.
     assert named & {operation, "create_rollout"}
-    assert {group.first.check for group in report.groups} >= {scenario}

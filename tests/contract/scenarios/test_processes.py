@@ -8,34 +8,24 @@ from typing import Any
 
 import pytest
 
-from synth_pools.contract import run_contract
 from synth_pools.local import LocalBackend
-from tests.contract.faults.fault import Altering, Fault, Passing, answers, error_response, put
-from tests.contract.faults.proxy import FaultProxy
+from tests.contract.faults.fault import Altering, Passing, answers, error_response, put
 from tests.contract.faults.wire import Request, Response
+from tests.contract.scenarios.sight import KEY, Planted, each, judged_right, seen
 
 pytestmark = [pytest.mark.system, pytest.mark.xdist_group("processes")]
-_KEY = "processes-key-0123456789"
 _LOGS = "get_pool_logs"
 
 
 @pytest.fixture(scope="module")
 def backend() -> Iterator[LocalBackend]:
-    with LocalBackend(api_key=_KEY, allow_processes=True) as running:
+    with LocalBackend(api_key=KEY, allow_processes=True) as running:
         yield running
-
-
-def _judged(backend: LocalBackend, fault: Fault | None, *only: str) -> Any:
-    with FaultProxy(backend.url, fault, _KEY) as proxy:
-        return run_contract(
-            proxy.url, api_key=_KEY, seed=1, profile="quick", only=only, skip=("schema",)
-        )
 
 
 @pytest.mark.timeout(300)
 def test_nothing_is_seen_where_there_is_no_fault(backend: LocalBackend) -> None:
-    report = _judged(backend, None, "processes", "process_logs")
-    assert report.exit_code == 0, [(one.first.check, one.first.got) for one in report.groups]
+    report = judged_right(backend, "processes", "process_logs")
     judged = {one.check for one in report.outcomes if str(one.outcome) == "held"}
     assert {"processes.warming", "processes.failed", "process_logs.many"} <= judged
 
@@ -71,7 +61,7 @@ async def _one_process(request: Request, passing: Passing) -> None:
 
 
 # By scenario: the operation that the fault is in, and what it does.
-FAULTS: list[tuple[str, str, dict[str, Any]]] = [
+FAULTS: list[Planted] = [
     ("processes.warming", "create_pool", {"after": _of_a_process(status="active", state="active")}),
     ("processes.warming", "create_pool", {"before": _one_process}),
     ("processes.warming", "create_rollout", {"after": _never_worth_a_wait}),
@@ -91,16 +81,9 @@ FAULTS: list[tuple[str, str, dict[str, Any]]] = [
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize(
-    ("scenario", "operation", "how"),
-    FAULTS,
-    ids=[f"{number}-{scenario}-{name}" for number, (scenario, name, _) in enumerate(FAULTS)],
-)
+@each(FAULTS)
 def test_the_scenario_sees_its_fault_and_names_the_operation(
     backend: LocalBackend, scenario: str, operation: str, how: dict[str, Any]
 ) -> None:
-    fault = Fault("sight", "sight", (operation,), (operation,), **how)
-    report = _judged(backend, fault, scenario)
-    assert report.exit_code == 1, report.summary
-    assert operation in {name for group in report.groups for name in group.operations}
-    assert {group.first.check for group in report.groups} >= {scenario}
+    _, named = seen(backend, scenario, operation, how)
+    assert operation in named

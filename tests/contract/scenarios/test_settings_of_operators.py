@@ -10,12 +10,11 @@ import pytest
 
 from synth_pools.contract import run_contract
 from synth_pools.local import Limits, LocalBackend
-from tests.contract.faults.fault import Fault, Passing, answers, error_response
-from tests.contract.faults.proxy import FaultProxy
+from tests.contract.faults.fault import Passing, answers, error_response
 from tests.contract.faults.wire import Request, Response
+from tests.contract.scenarios.sight import KEY, Planted, each, judged_right, seen
 
 pytestmark = [pytest.mark.system, pytest.mark.xdist_group("operators")]
-_KEY = "operators-key-0123456789"
 _SECRET = "key-of-the-containers-0123456789"
 _CREATE = "create_rollout"
 
@@ -25,22 +24,14 @@ def backend() -> Iterator[LocalBackend]:
     limits = Limits(max_queued_per_pool=4)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ENVIRONMENT_API_KEY", _SECRET)
-        with LocalBackend(api_key=_KEY, limits=limits, allow_processes=True) as running:
+        with LocalBackend(api_key=KEY, limits=limits, allow_processes=True) as running:
             yield running
-
-
-def _judged(backend: LocalBackend, fault: Fault | None, *only: str) -> Any:
-    with FaultProxy(backend.url, fault, _KEY) as proxy:
-        return run_contract(
-            proxy.url, api_key=_KEY, seed=1, profile="quick", only=only, skip=("schema",)
-        )
 
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("check", ["full.queue", "container_keys.sent"])
 def test_nothing_is_seen_where_there_is_no_fault(backend: LocalBackend, check: str) -> None:
-    report = _judged(backend, None, check)
-    assert report.exit_code == 0, [(one.first.check, one.first.got) for one in report.groups]
+    report = judged_right(backend, check)
     judged = {one.operation for one in report.outcomes if one.check == check}
     held = {one.operation for one in report.outcomes if str(one.outcome) == "held"}
     assert judged
@@ -65,7 +56,7 @@ async def _masked_no_more(request: Request, response: Response, passing: Passing
 
 
 # By scenario: the operation that the fault is in, and what it does.
-FAULTS: list[tuple[str, str, dict[str, Any]]] = [
+FAULTS: list[Planted] = [
     ("full.queue", _CREATE, {"before": _all_are_full}),
     ("full.queue", _CREATE, {"after": _other_code}),
     ("container_keys.sent", "get_rollout", {"after": _masked_no_more}),
@@ -78,28 +69,21 @@ FAULTS: list[tuple[str, str, dict[str, Any]]] = [
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize(
-    ("scenario", "operation", "how"),
-    FAULTS,
-    ids=[f"{number}-{scenario}-{name}" for number, (scenario, name, _) in enumerate(FAULTS)],
-)
+@each(FAULTS)
 def test_the_scenario_sees_its_fault_and_names_the_operation(
     backend: LocalBackend, scenario: str, operation: str, how: dict[str, Any]
 ) -> None:
-    fault = Fault("sight", "sight", (operation,), (operation,), **how)
-    report = _judged(backend, fault, scenario)
-    assert report.exit_code == 1, report.summary
-    assert operation in {name for group in report.groups for name in group.operations}
-    assert {group.first.check for group in report.groups} >= {scenario}
+    report, named = seen(backend, scenario, operation, how)
+    assert operation in named
     # Not even a backend that tells it has the kit tell it.
     assert _SECRET not in str(report.departures)
 
 
 @pytest.mark.timeout(120)
 def test_a_whole_number_is_counted_however_it_is_written(backend: LocalBackend) -> None:
-    headers = {"authorization": f"Bearer {_KEY}", "content-type": "application/json"}
+    headers = {"authorization": f"Bearer {KEY}", "content-type": "application/json"}
     body = b'{"pool_id": "seven", "concurrency": 7.0}'
     made = httpx.post(f"{backend.url}/v1/pools", content=body, headers=headers)
     assert made.status_code == 201
-    report = run_contract(backend.url, api_key=_KEY, seed=1, only=("service.queue_counts",))
+    report = run_contract(backend.url, api_key=KEY, seed=1, only=("service.queue_counts",))
     assert report.exit_code == 0, [(one.first.expected, one.first.got) for one in report.groups]

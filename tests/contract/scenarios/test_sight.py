@@ -8,12 +8,10 @@ from typing import Any
 
 import pytest
 
-from synth_pools.contract import run_contract
 from synth_pools.local import LocalBackend
 from tests.contract.faults.fault import (
     Altering,
     Answering,
-    Fault,
     Passing,
     answers,
     error_response,
@@ -22,32 +20,23 @@ from tests.contract.faults.fault import (
     query_of,
     sibling,
 )
-from tests.contract.faults.proxy import FaultProxy
 from tests.contract.faults.wire import Request, Response, header
+from tests.contract.scenarios.sight import KEY, Planted, each, judged_right, seen
 
 pytestmark = [pytest.mark.system, pytest.mark.xdist_group("sight")]
-_KEY = "sight-key-0123456789"
 # Scenarios of this file's kind.
 _SUBJECTS = ("accounts", "auth", "fields", "keys", "refusals")
 
 
 @pytest.fixture(scope="module")
 def backend() -> Iterator[LocalBackend]:
-    with LocalBackend(api_key=_KEY) as running:
+    with LocalBackend(api_key=KEY) as running:
         yield running
-
-
-def _judged(backend: LocalBackend, fault: Fault | None, *only: str) -> Any:
-    with FaultProxy(backend.url, fault, _KEY) as proxy:
-        return run_contract(
-            proxy.url, api_key=_KEY, seed=1, profile="quick", only=only, skip=("schema",)
-        )
 
 
 @pytest.mark.timeout(300)
 def test_nothing_is_seen_where_there_is_no_fault(backend: LocalBackend) -> None:
-    report = _judged(backend, None, *_SUBJECTS)
-    assert report.exit_code == 0, [(one.first.check, one.first.got) for one in report.groups]
+    judged_right(backend, *_SUBJECTS)
 
 
 def _of_state(*states: str, change: Callable[[Any], Any]) -> Altering:
@@ -168,7 +157,7 @@ async def _unknown_becomes_502(request: Request, response: Response, passing: Pa
 
 
 # By scenario: the operations that the fault is in, and what it does.
-FAULTS: list[tuple[str, str, dict[str, Any]]] = [
+FAULTS: list[Planted] = [
     (
         "accounts.open",
         "get_rollout_summary",
@@ -256,17 +245,9 @@ FAULTS: list[tuple[str, str, dict[str, Any]]] = [
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize(
-    ("scenario", "operation", "how"),
-    FAULTS,
-    ids=[f"{number}-{scenario}-{name}" for number, (scenario, name, _) in enumerate(FAULTS)],
-)
+@each(FAULTS)
 def test_the_scenario_sees_its_fault_and_names_the_operation(
     backend: LocalBackend, scenario: str, operation: str, how: dict[str, Any]
 ) -> None:
-    fault = Fault("sight", "sight", (operation,), (operation,), **how)
-    report = _judged(backend, fault, scenario)
-    assert report.exit_code == 1, report.summary
-    named = {name for group in report.groups for name in group.operations}
+    _, named = seen(backend, scenario, operation, how)
     assert operation in named
-    assert {group.first.check for group in report.groups} >= {scenario}
