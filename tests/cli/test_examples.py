@@ -6,10 +6,7 @@ import re
 import shlex
 import shutil
 import signal
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -21,6 +18,7 @@ from synth_pools.cli.main import root
 from synth_pools.local import LocalBackend
 from synth_pools.spec import spec_path
 from tests.cli.conftest import Command
+from tests.support.commands import started
 
 LIMIT = 60.0
 POOL = "docs-example-pool"
@@ -115,25 +113,6 @@ def test_an_example_runs(
     assert "error" not in done.stderr
 
 
-@contextmanager
-def lasting(
-    words: list[str], surroundings: dict[str, str], backend: LocalBackend
-) -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "synth_pools", *words],
-        # Without a browser that would be opened.
-        env={**surroundings, "SYNTH_API_KEY": backend.api_key, "PATH": "", "BROWSER": "none"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate(timeout=LIMIT)
-
-
 @pytest.mark.parametrize("line", [line for name in sorted(LASTING) for line in LINES[name]])
 def test_an_example_runs_until_it_is_interrupted(
     line: str,
@@ -145,7 +124,9 @@ def test_an_example_runs_until_it_is_interrupted(
     words = words_of(line, backend)
     if words[0] in PREPARED:
         PREPARED[words[0]](command, folder)
-    with lasting(words, surroundings, backend) as process:
+    # Without a browser that would be opened.
+    own = {"SYNTH_API_KEY": backend.api_key, "PATH": "", "BROWSER": "none"}
+    with started(*words, environment={**surroundings, **own}) as process:
         assert process.stdout is not None
         [url] = re.findall(r"http://[\w.]+:\d+", process.stdout.readline())[:1]
         key = {"authorization": f"Bearer {backend.api_key}"}

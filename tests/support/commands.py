@@ -1,4 +1,4 @@
-"""The command line, run to its end in a process of its own."""
+"""The command line, run to its end or started, in a process of its own."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -50,6 +51,23 @@ def run_command(
             process.join(_SECONDS)
         out, err = (text.read_text(encoding="utf-8") for text in texts)
     return subprocess.CompletedProcess(given, process.exitcode, out, err)
+
+
+@contextmanager
+def started(*arguments: object, environment: Mapping[str, str]) -> Iterator[subprocess.Popen[str]]:
+    """Start `synth-pools` in an environment of its own; it is killed at the end of the block."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "synth_pools", *map(str, arguments)],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate(timeout=_SECONDS)
 
 
 def _run(

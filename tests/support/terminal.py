@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from select import select
 
@@ -34,6 +34,16 @@ class Terminal:
                 raise TimeoutError(f"{pattern} did not come: {self.text!r}")
             self.text += os.read(self._owner, 1 << 16).decode("utf-8", "replace")
         self.text = self.text[found.end() :]
+
+    def end(self, answer: str = "") -> tuple[int, str]:
+        """Type an answer, and return the status of the command and what it has written."""
+        os.write(self._owner, answer.encode())
+        written = b""
+        # Linux: the end is an error, once nobody has the terminal open any more.
+        with suppress(OSError):
+            while piece := os.read(self._owner, 1 << 16):
+                written += piece
+        return self.process.wait(_SECONDS), self.text + written.decode()
 
     def interrupt(self) -> int:
         """Send ^C, and return the status with which the command ends."""

@@ -6,10 +6,8 @@ import json
 import re
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,7 @@ from synth_pools.cli.fleet.results import RunRequests, parse_seeds
 from synth_pools.cli.fleet.summary import RunSummary, histogram
 from synth_pools.local import LocalBackend
 from tests.cli.conftest import Command
+from tests.support.commands import started
 
 LIMIT = 60.0
 
@@ -73,26 +72,11 @@ def test_failed_rollouts_are_told_and_run_again_alone(
     assert (other.returncode, "is of another run" in other.stderr) == (2, True)
 
 
-@contextmanager
-def started(
+def started_run(
     backend: LocalBackend, surroundings: dict[str, str], *words: object
-) -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "synth_pools", "run", *map(str, words)],
-        env={
-            **surroundings,
-            "SYNTH_BACKEND_URL": backend.url,
-            "SYNTH_API_KEY": backend.api_key,
-        },
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate(timeout=LIMIT)
+) -> AbstractContextManager[subprocess.Popen[str]]:
+    own = {"SYNTH_BACKEND_URL": backend.url, "SYNTH_API_KEY": backend.api_key}
+    return started("run", *words, environment={**surroundings, **own})
 
 
 def wait_for(condition: Any) -> None:
@@ -118,7 +102,7 @@ def test_the_same_command_goes_on(
 ) -> None:
     out, journal = tmp_path / "out.jsonl", tmp_path / "run.jsonl"
     base = (pool, "--seeds", "0..59", "--env", "delay=0.2", "--out", out, "--journal", journal)
-    with started(backend, surroundings, *base, "--in-flight", 2) as process:
+    with started_run(backend, surroundings, *base, "--in-flight", 2) as process:
         wait_for(lambda: out.exists() and len(rows_of(out)) > 2)
         process.send_signal(number)
         _, errors = process.communicate(timeout=LIMIT)
@@ -142,7 +126,7 @@ def test_a_second_interruption_cancels(
     backend: LocalBackend, surroundings: dict[str, str], pool: str
 ) -> None:
     base = (pool, "--seeds", "0..9", "--env", "delay=600", "--in-flight", 3)
-    with started(backend, surroundings, *base) as process:
+    with started_run(backend, surroundings, *base) as process:
         wait_for(lambda: states(backend, pool).count("running") == 3)
         process.send_signal(signal.SIGINT)
         assert process.stderr is not None

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
 import shlex
 import subprocess
 import sys
@@ -25,6 +23,7 @@ from synth_pools.local import LocalBackend
 from tests.cli.conftest import Command
 from tests.support.document import SPEC
 from tests.support.recording import RecordingServer, Reply
+from tests.support.terminal import on_terminal
 
 # As the service wrote it, and no encoder of Python would.
 OWN = (
@@ -240,29 +239,6 @@ def test_what_destroys_needs_a_yes(command: Command) -> None:
     assert command("pools", "rm", "doomed", "--yes", "-o", "id").stdout == "doomed\n"
 
 
-def on_terminal(answer: bytes, *words: str, environment: dict[str, str]) -> tuple[int, str]:
-    """Run a command with a terminal of its own; return its status and what was seen there."""
-    owner, terminal = pty.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "synth_pools", *words],
-        stdin=terminal,
-        stdout=terminal,
-        stderr=terminal,
-        env={**environment, "TERM": "xterm"},
-    )
-    os.close(terminal)
-    os.write(owner, answer)
-    seen = b""
-    try:
-        while chunk := os.read(owner, 4096):
-            seen += chunk
-    except OSError:
-        # Linux: nobody has the terminal open any more.
-        pass
-    os.close(owner)
-    return process.wait(30), seen.decode()
-
-
 def test_a_terminal_is_asked_and_has_colours(
     backend: LocalBackend, surroundings: dict[str, str], command: Command
 ) -> None:
@@ -272,14 +248,18 @@ def test_a_terminal_is_asked_and_has_colours(
         "SYNTH_API_KEY": backend.api_key,
     }
     command("pools", "create", "id=asked", "name=x")
-    status, seen = on_terminal(b"n\n", "pools", "delete", "asked", environment=environment)
+    with on_terminal("pools", "delete", "asked", **environment) as terminal:
+        status, seen = terminal.end("n\n")
     assert (status, "[y/N]" in seen, "nothing was done" in seen) == (1, True, True)
-    status, seen = on_terminal(b"", "pools", "list", environment=environment)
+    with on_terminal("pools", "list", **environment) as terminal:
+        status, seen = terminal.end()
     assert (status, "\x1b[32mactive" in seen) == (0, True)
     plain = {**environment, "NO_COLOR": "1"}
-    status, seen = on_terminal(b"", "pools", "list", environment=plain)
+    with on_terminal("pools", "list", **plain) as terminal:
+        status, seen = terminal.end()
     assert (status, "\x1b" in seen) == (0, False)
-    status, seen = on_terminal(b"y\n", "pools", "delete", "asked", environment=environment)
+    with on_terminal("pools", "delete", "asked", **environment) as terminal:
+        status, seen = terminal.end("y\n")
     assert (status, "archived" in seen) == (0, True)
 
 
