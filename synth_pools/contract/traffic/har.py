@@ -41,12 +41,13 @@ def read_archive(file: Path) -> Iterator[Exchange]:
         raise UnjudgeableError(f"{file} is no HAR file: {line}") from None
     for number, entry in enumerate(entries):
         try:
-            if _is_whole(entry["response"].get("content") or {}):
-                yield _exchange(entry)
+            exchange = _exchange(entry)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise UnjudgeableError(
                 f"{file} is no HAR file: log.entries[{number}]: {type(error).__name__}: {error}"
             ) from None
+        if exchange is not None:
+            yield exchange
 
 
 def archive_entry(exchange: Exchange, started: str) -> dict[str, Any]:
@@ -96,11 +97,15 @@ def archive_entry(exchange: Exchange, started: str) -> dict[str, Any]:
     }
 
 
-def _exchange(entry: Mapping[str, Any]) -> Exchange:
+def _exchange(entry: Mapping[str, Any]) -> Exchange | None:
+    """Read an exchange; None where the body of its response is not all there."""
     request, response = entry["request"], entry["response"]
     content = response.get("content") or {}
     posted = request.get("postData") or {}
     status = int(response["status"])
+    body, size = _body(content), content.get("size")
+    if isinstance(size, int) and len(body) < size:
+        return None
     return Exchange(
         method=str(request["method"]).upper(),
         url=str(request["url"]),
@@ -109,7 +114,7 @@ def _exchange(entry: Mapping[str, Any]) -> Exchange:
         # A browser writes 0 where no response came.
         status=status or None,
         response_headers=_headers(response.get("headers") or ()),
-        response_body=_body(content),
+        response_body=body,
         elapsed=float(entry.get("time") or 0) / 1000,
         trouble=response.get("_error") or (None if status else "no response was recorded"),
     )
@@ -119,11 +124,6 @@ def _headers(headers: Any) -> tuple[tuple[str, str], ...]:
     pairs = [(str(header["name"]).lower(), str(header["value"])) for header in headers]
     # HTTP/2 writes the first line as headers.
     return masked_headers(pair for pair in pairs if not pair[0].startswith(":"))
-
-
-def _is_whole(content: Mapping[str, Any]) -> bool:
-    size = content.get("size")
-    return not isinstance(size, int) or len(_body(content)) >= size
 
 
 def _body(content: Mapping[str, Any]) -> bytes:
