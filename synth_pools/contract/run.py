@@ -348,8 +348,8 @@ def _judge(run: _Run, session: Session, urls: Mapping[str, str], progress: Progr
         for one in (smoke_scenarios() if smoke else all_scenarios())
         if options.wants(one.id)
         and any(name in there for name in one.operations)
-        and not (one.needs == "other_key" and options.other_key is None)
-        and not (one.needs == "restart" and options.restart is None)
+        and not ("other_key" in one.needs and options.other_key is None)
+        and not ("restart" in one.needs and options.restart is None)
     ]
     executor = ScenarioExecutor(
         session, scenarios, lambda done, total: progress("scenarios", done, total)

@@ -166,21 +166,22 @@ def _unmet_need(session: Session, scenario: Scenario) -> tuple[Outcome, str] | N
         return Outcome.NOT_REACHED, _LATE
     if session.options.read_only and not scenario.reads_only:
         return Outcome.NOT_REACHED, "read-only"
-    if scenario.needs is None:
-        return None
-    if scenario.needs == "live":
+    unmet = (_unmet(session, need) for need in scenario.needs)
+    return next(filter(None, unmet), None)
+
+
+def _unmet(session: Session, need: str) -> tuple[Outcome, str] | None:
+    if need == "live":
         if session.echo or session.containers:
             return None
         return (
             Outcome.NOT_REACHED,
             "needs a slow rollout: no echo target, and no container of ours can be reached",
         )
-    if scenario.needs == "containers":
+    if need == "containers":
         if session.containers:
             return None
         return Outcome.NOT_REACHED, "needs a backend on this machine that may call loopback"
-    if scenario.needs in ("other_key", "restart"):
+    if need in ("other_key", "restart") or session.offers(need):
         return None
-    if session.offers(scenario.needs):
-        return None
-    return Outcome.NOT_OFFERED, f"features.{scenario.needs} is not true"
+    return Outcome.NOT_OFFERED, f"features.{need} is not true"

@@ -28,9 +28,9 @@ class Scenario:
         clause: The clause of openapi.yaml that it rests on.
         operations: The operations that it speaks about, by their ids.
         play: The function that judges them.
-        needs: The precondition: "live" (rollouts that last as long as is wanted), "containers"
-            (stub containers of the kit), "other_key" or "restart" (the options), or a feature of
-            the server.
+        needs: The preconditions, of which the first that is not met is told: "live" (rollouts that
+            last as long as is wanted), "containers" (stub containers of the kit), "other_key" or
+            "restart" (the options), or a feature of the server.
         reads_only: Whether it changes nothing, so that a read-only run can play it.
         slow: Whether it waits for a clock, so that it runs along with the layers after it.
         alone: Whether it must run when no other scenario does.
@@ -41,7 +41,7 @@ class Scenario:
     clause: Clause
     operations: tuple[str, ...]
     play: Play
-    needs: str | None = None
+    needs: tuple[str, ...] = ()
     reads_only: bool = False
     slow: bool = False
     alone: bool = False
@@ -56,7 +56,7 @@ def scenario(
     section: str,
     demand: str,
     *operations: str,
-    needs: str | None = None,
+    needs: str | tuple[str, ...] = (),
     reads_only: bool = False,
     slow: bool = False,
     alone: bool = False,
@@ -68,7 +68,7 @@ def scenario(
         section: The section of openapi.yaml, or the operation or schema, that the clause is in.
         demand: The demand of the clause.
         *operations: The ids of the operations that it speaks about.
-        needs: See `Scenario`.
+        needs: See `Scenario`; one of them by itself.
         reads_only: See `Scenario`.
         slow: See `Scenario`.
         alone: See `Scenario`.
@@ -84,7 +84,8 @@ def scenario(
         if id in REGISTRY:
             raise ValueError(f"two scenarios are called {id}")
         clause = Clause(section, demand)
-        REGISTRY[id] = Scenario(id, clause, operations, play, needs, reads_only, slow, alone)
+        all_needs = (needs,) if isinstance(needs, str) else needs
+        REGISTRY[id] = Scenario(id, clause, operations, play, all_needs, reads_only, slow, alone)
         return play
 
     return register

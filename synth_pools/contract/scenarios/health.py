@@ -13,7 +13,6 @@ from synth_pools.contract.harness.waits import eventually, run_rollout
 from synth_pools.contract.http.client import Response, at
 from synth_pools.contract.http.stub_container import HEALTH
 from synth_pools.contract.http.switched_container import SwitchedContainer
-from synth_pools.contract.results import Outcome
 from synth_pools.contract.rules.verdict import show
 
 _METRICS = "get_pool_metrics"
@@ -28,15 +27,10 @@ _UNWELL = {**HEALTH, "healthy": False}
     "status below 500 is a good one, unless the JSON says that it is not healthy",
     _METRICS,
     "create_rollout",
-    needs="containers",
+    needs=("containers", "container_urls"),
     slow=True,
 )
 def health_taken_out(ctx: Context) -> None:
-    if not ctx.session.offers("container_urls"):
-        for operation in ctx.scenario.operations:
-            note = "features.container_urls is not true"
-            ctx.expect.inconclusive(operation, note, Outcome.NOT_OFFERED)
-        return
     with contextlib.ExitStack() as stack:
         failing, unwell, simple, busy, good = (
             stack.enter_context(SwitchedContainer(ctx.session.received)) for _ in range(5)

@@ -19,19 +19,10 @@ from synth_pools.contract.harness.waits import (
     wait_for,
 )
 from synth_pools.contract.http.client import at
-from synth_pools.contract.results import Outcome
 from synth_pools.contract.rules.verdict import show
 
 _FEATURE = "container_urls"
 _ATTEMPT_SECONDS = 3.0
-
-
-def _offered(ctx: Context) -> bool:
-    if ctx.session.offers(_FEATURE):
-        return True
-    for operation in ctx.scenario.operations:
-        ctx.expect.inconclusive(operation, f"features.{_FEATURE} is not true", Outcome.NOT_OFFERED)
-    return False
 
 
 @scenario(
@@ -40,11 +31,9 @@ def _offered(ctx: Context) -> bool:
     "a rollout runs on the container of the pool with the least running rollouts",
     "create_pool",
     "create_rollout",
-    needs="containers",
+    needs=("containers", _FEATURE),
 )
 def containers_several(ctx: Context) -> None:
-    if not _offered(ctx):
-        return
     here = ctx.session.containers
     # No other pool has these: the rollouts of all pools may count for a container.
     urls = [here["first"], here["twin"]]
@@ -81,11 +70,9 @@ def containers_several(ctx: Context) -> None:
     "attempt has its rollout.started with attempt, container_url and previous_error",
     "create_rollout",
     "stream_rollout_events",
-    needs="containers",
+    needs=("containers", _FEATURE),
 )
 def containers_attempts(ctx: Context) -> None:
-    if not _offered(ctx):
-        return
     here = ctx.session.containers
     pool_id = ctx.resources.pool(container_url=None, container_urls=[here["nobody"], here["good"]])
     for _ in range(3):

@@ -82,14 +82,9 @@ def outages_returns(ctx: Context) -> None:
     "a rollout that finds its container away goes to another one of the pool, in the same attempt",
     "create_rollout",
     _STREAM,
-    needs="containers",
+    needs=("containers", "container_urls"),
 )
 def outages_elsewhere(ctx: Context) -> None:
-    if not ctx.session.offers("container_urls"):
-        for operation in ctx.scenario.operations:
-            note = "features.container_urls is not true"
-            ctx.expect.inconclusive(operation, note, Outcome.NOT_OFFERED)
-        return
     received = ctx.session.received
     with SwitchedContainer(received) as stays, SwitchedContainer(received) as leaves:
         urls = [leaves.url, stays.url]

@@ -11,7 +11,6 @@ from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.waits import eventually, moment, run_rollout
 from synth_pools.contract.http.client import Response, at
 from synth_pools.contract.http.process_container import ERROR_HELLO, HELLO
-from synth_pools.contract.results import Outcome
 from synth_pools.contract.rules.verdict import show
 
 _LOGS = "get_pool_logs"
@@ -29,11 +28,9 @@ _PAGES = 100
     "the lines of each process come whole, in order, once, page by page, with its number and its "
     "attempt; a number that is no place matches nothing, and a cursor of nobody's is the oldest",
     _LOGS,
-    needs="processes",
+    needs=("processes", "pool_logs"),
 )
 def process_logs_pages(ctx: Context) -> None:
-    if not _offered(ctx):
-        return
     with kit_processes(ctx) as kit:
         pool = _active(ctx, kit, capacity=2)
         run_rollout(ctx, pool["pool_id"], env={"lines": _LINES})
@@ -77,11 +74,9 @@ def process_logs_pages(ctx: Context) -> None:
     _LOGS,
     "where a process wrote more than is kept the last lines are there, and truncated says so",
     _LOGS,
-    needs="processes",
+    needs=("processes", "pool_logs"),
 )
 def process_logs_many(ctx: Context) -> None:
-    if not _offered(ctx):
-        return
     with kit_processes(ctx) as kit:
         pool = _active(ctx, kit)
         _wait_for(ctx, pool, HELLO)
@@ -202,14 +197,6 @@ def _is_full(page: Response, limit: int) -> bool:
 
 def _controls(text: str) -> bool:
     return any(ord(char) < 32 and char != "\t" for char in text)
-
-
-def _offered(ctx: Context) -> bool:
-    if ctx.session.offers("pool_logs"):
-        return True
-    note = "features.pool_logs is not true"
-    ctx.expect.inconclusive(_LOGS, note, Outcome.NOT_OFFERED)
-    return False
 
 
 def _expect(ctx: Context, demand: str, ok: bool, seen: Any, got: str = "") -> None:

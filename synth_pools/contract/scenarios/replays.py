@@ -15,7 +15,6 @@ from synth_pools.contract.harness.waits import (
     wait_for,
 )
 from synth_pools.contract.http.client import ABSENT
-from synth_pools.contract.results import Outcome
 
 _OPERATION = "replay_rollout"
 
@@ -121,14 +120,9 @@ def replay_refused(ctx: Context) -> None:
     "IdempotencyKey",
     "the same key answers the same replay as it is now, and creates nothing",
     _OPERATION,
-    needs="replay",
+    needs=("replay", "idempotency_keys"),
 )
 def replay_key(ctx: Context) -> None:
-    if not ctx.session.offers("idempotency_keys"):
-        ctx.expect.inconclusive(
-            _OPERATION, "features.idempotency_keys is not true", Outcome.NOT_OFFERED
-        )
-        return
     pool_id = ctx.resources.pool()
     headers = {"idempotency-key": f"{ctx.session.options.run_id}-{ctx.scenario.id}"}
     one, other = run_rollout(ctx, pool_id), run_rollout(ctx, pool_id)

@@ -76,15 +76,24 @@ def test_a_lost_connection_stops_the_run() -> None:
 @pytest.mark.parametrize(
     ("needs", "features", "outcome", "note"),
     [
-        ("pause", {}, Outcome.NOT_OFFERED, "features.pause is not true"),
-        ("pause", {"pause": True}, Outcome.HELD, ""),
-        ("live", {"echo": True}, Outcome.HELD, ""),
-        ("live", {}, Outcome.NOT_REACHED, "needs a slow rollout: no echo target, and no container"),
-        ("containers", {"echo": True}, Outcome.NOT_REACHED, "needs a backend on this machine"),
+        (("pause",), {}, Outcome.NOT_OFFERED, "features.pause is not true"),
+        (("pause",), {"pause": True}, Outcome.HELD, ""),
+        (("live",), {"echo": True}, Outcome.HELD, ""),
+        (
+            ("live",),
+            {},
+            Outcome.NOT_REACHED,
+            "needs a slow rollout: no echo target, and no container",
+        ),
+        (("containers",), {"echo": True}, Outcome.NOT_REACHED, "needs a backend on this machine"),
+        # The first that is not met.
+        (("live", "pause"), {}, Outcome.NOT_REACHED, "needs a slow rollout"),
+        (("live", "pause"), {"echo": True}, Outcome.NOT_OFFERED, "features.pause is not true"),
+        (("live", "pause"), {"echo": True, "pause": True}, Outcome.HELD, ""),
     ],
 )
 def test_a_scenario_whose_need_is_not_met_is_not_played(
-    needs: str, features: dict[str, bool], outcome: Outcome, note: str
+    needs: tuple[str, ...], features: dict[str, bool], outcome: Outcome, note: str
 ) -> None:
     def play(ctx: Context) -> None:
         for operation in ctx.scenario.operations:
