@@ -198,10 +198,11 @@ async def _read_what_is_there(
     """
     try:
         await processes.end_leftovers()
-        with database.reading() as db:
-            secret = cursor_secret(db)
-            for pool_id, definition in pools.definitions(db):
-                balancer.set_pool(pool_id, definition)
+        secret, definitions = await database.read(
+            lambda db: (cursor_secret(db), list(pools.definitions(db)))
+        )
+        for pool_id, definition in definitions:
+            balancer.set_pool(pool_id, definition)
         archived = await database.write(lambda tx: _take_up(tx, scheduler))
         await processes.begin()
     except StorageError as error:
@@ -214,8 +215,7 @@ async def _read_what_is_there(
 
 async def _sweep(database: Database, contents: ContentStore, settings: Settings) -> None:
     """Put away what a former run wrote and did not come to name."""
-    with database.reading() as db:
-        named = artifact_rows.all_names(db)
+    named = await database.read(artifact_rows.all_names)
     try:
         await asyncio.to_thread(contents.sweep, named, is_new=database.is_new)
     except OSError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from dataclasses import replace
 
 from synth_pools._version import __version__
@@ -32,17 +33,14 @@ async def exposition(services: Services) -> bytes:
         containers=tuple(services.read_containers()),
         stored=None,
     )
-    return await asyncio.to_thread(_written, services, reading)
+    # The log has what is wrong with it; whoever watches must learn that there is something.
+    with contextlib.suppress(StorageError):
+        reading = replace(reading, stored=await services.database.read_apart(count))
+    return await asyncio.to_thread(_written, reading)
 
 
-def _written(services: Services, reading: Reading) -> bytes:
+def _written(reading: Reading) -> bytes:
     # Not at the start, which it would slow down for those who never scrape.
     from ..metrics.prometheus import text_of
 
-    try:
-        with services.database.read_in_new_connection() as db:
-            reading = replace(reading, stored=count(db))
-    except StorageError:
-        # The log has what is wrong with it; whoever watches must learn that there is something.
-        pass
     return text_of(reading)

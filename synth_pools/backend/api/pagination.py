@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -47,9 +46,8 @@ class Page:
             ApiError: 503 if there is no room for a large page.
         """
         services = self.request.services
-        with services.database.reading() as db:
-            # One more, to know whether anything follows.
-            found = measure(db, self.before, self.limit + 1)
+        # One more, to know whether anything follows.
+        found = await services.database.read(lambda db: measure(db, self.before, self.limit + 1))
         copies = 1 if self.later_name is None else 2
         seqs: list[int] = []
         size = 0
@@ -99,15 +97,9 @@ async def read_with_room(
     """
     services = request.services
     if size <= json_text.LARGE:
-        with services.database.reading() as db:
-            return load(db), None
-
-    def read() -> _T:
-        with services.database.read_in_new_connection() as db:
-            return load(db)
-
+        return await services.database.read(load), None
     reserved = await services.room_to_send(size)
-    return await asyncio.to_thread(read), reserved
+    return await services.database.read_apart(load), reserved
 
 
 def read_page(

@@ -27,7 +27,7 @@ from ..server.workers import Workers
 from ..services import Services
 from ..storage import artifacts as artifact_rows
 from ..storage import events
-from ..storage.database import Row
+from ..storage.database import Connection, Row
 from ..storage.events import Event
 from ..storage.pools import find_pool, find_task, size_of_pool, task_document, task_documents
 from ..storage.rollout_documents import rollout_document, usage_document
@@ -80,16 +80,10 @@ async def make_bundle(
         ApiError: 503 if there is no room for it, or it cannot be written to the temporary folder.
     """
     services = request.services
-    with services.database.reading() as db:
-        rollout = find_head(db, rollout_id)
-        sizes = (
-            size_of(db, rollout_id),
-            artifact_rows.text_sizes(db, rollout["seq"])[0],
-            size_of_pool(db, rollout["pool_id"]),
-        )
-    reserved = await services.room_to_send(sum(sizes) + _IN_MEMORY_BYTES)
-    documents, secrets = await asyncio.to_thread(
-        _read_documents, services, rollout_id, request.base_url
+    rollout, size = await services.database.read(lambda db: _measure(db, rollout_id))
+    reserved = await services.room_to_send(size + _IN_MEMORY_BYTES)
+    documents, secrets = await services.database.read_apart(
+        lambda db: _read_documents(db, services, rollout_id, request.base_url)
     )
     redactor = Redactor(secrets)
     file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES)  # noqa: SIM115 - sent later
@@ -102,7 +96,7 @@ async def make_bundle(
                 await asyncio.to_thread(archive.writestr, name, text)
             with archive.open("events.jsonl", "w", force_zip64=True) as lines:
                 position = 0
-                while events := _events(services, rollout, position):
+                while events := await _events(services, rollout, position):
                     await asyncio.to_thread(_write_events, lines, events, redactor)
                     position = events[-1].sequence
         reserved.shrink(min(file.tell(), _IN_MEMORY_BYTES))
@@ -140,23 +134,33 @@ def redacted_text(text: str, secrets: Sequence[str]) -> str:
     return f"{json.dumps(document, indent=indent)}\n"
 
 
+def _measure(db: Connection, rollout_id: str) -> tuple[Row, int]:
+    """Return a rollout without what may be large in it, and the bytes of what will be read."""
+    rollout = find_head(db, rollout_id)
+    sizes = (
+        size_of(db, rollout_id),
+        artifact_rows.text_sizes(db, rollout["seq"])[0],
+        size_of_pool(db, rollout["pool_id"]),
+    )
+    return rollout, sum(sizes)
+
+
 def _read_documents(
-    services: Services, rollout_id: str, base_url: str
+    db: Connection, services: Services, rollout_id: str, base_url: str
 ) -> tuple[dict[str, Callable[[], str]], list[str]]:
-    """Read what the bundle holds; for another thread.
+    """Read what the bundle holds.
 
     Returns:
         Each document, to be made as JSON text when it is its turn, and the secrets that are known.
     """
-    with services.database.read_in_new_connection() as db:
-        rollout = find_rollout(db, rollout_id)
-        pool = find_pool(db, rollout["pool_id"])
-        pool_document = pool.document(task_documents(db, pool))
-        task: dict[str, Any] | None = None
-        if rollout["task_id"] is not None:
-            with contextlib.suppress(ApiError):
-                task = task_document(find_task(db, pool.id, rollout["task_id"]), pool)
-        kept = artifact_rows.positions_with_content(db, rollout["seq"])
+    rollout = find_rollout(db, rollout_id)
+    pool = find_pool(db, rollout["pool_id"])
+    pool_document = pool.document(task_documents(db, pool))
+    task: dict[str, Any] | None = None
+    if rollout["task_id"] is not None:
+        with contextlib.suppress(ApiError):
+            task = task_document(find_task(db, pool.id, rollout["task_id"]), pool)
+    kept = artifact_rows.positions_with_content(db, rollout["seq"])
 
     def artifacts() -> str:
         stored = stored_artifacts(rollout["artifacts"], kept)
@@ -218,9 +222,10 @@ def _process_secrets(pool: dict[str, Any]) -> Iterator[str]:
         yield from (value for value in env.values() if isinstance(value, str))
 
 
-def _events(services: Services, rollout: Row, position: int) -> Sequence[Event]:
-    with services.database.reading() as db:
-        return events.read_after(db, rollout, position, _EVENTS_AT_ONCE)
+async def _events(services: Services, rollout: Row, position: int) -> Sequence[Event]:
+    return await services.database.read(
+        lambda db: events.read_after(db, rollout, position, _EVENTS_AT_ONCE)
+    )
 
 
 def _write_events(lines: IO[bytes], events: Sequence[Event], redactor: Redactor) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -285,7 +285,7 @@ class Balancer:
         tried: Collection[str] = (),
         *,
         is_retry: bool = False,
-        patience: Callable[[], float | None] = lambda: None,
+        patience: Callable[[], Awaitable[float | None]] | None = None,
     ) -> Lease:
         """Lease a container for a rollout of this pool, as soon as there is one.
 
@@ -293,7 +293,8 @@ class Balancer:
             pool_id: The pool.
             tried: Addresses to be avoided if there is another as healthy.
             is_retry: Whether an earlier attempt failed.
-            patience: Says how many seconds to wait at most from now; None is no limit.
+            patience: Says how many seconds to wait at most from now, None for as long as it takes;
+                without it that is how long.
 
         Raises:
             LeaseInterruptedError: `interrupt` was called meanwhile.
@@ -303,7 +304,7 @@ class Balancer:
         interruptions = 0 if pool is None else pool.interruptions
         while not self._is_open(pool_id):
             changed = self._changed
-            async with asyncio.timeout(patience()):
+            async with asyncio.timeout(None if patience is None else await patience()):
                 await changed.wait()
             pool = self._pools.get(pool_id)
             if pool is not None and pool.interruptions != interruptions:

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from ..domain import clock
-from ..storage.database import FILE_NAME, Database, Transaction
+from ..storage.database import FILE_NAME, Connection, Database, Row, Transaction
 from .child import Child
 from .discovery import ProcessFinder, ProcessIdentity, ProcessTable, have_same_token, tag_of
 from .termination import PATIENCE_SECONDS, end
@@ -31,9 +31,14 @@ class ProcessRegistry:
         # A copy of the database must not end what the original runs.
         file = self._file.stat()
         place = f"{file.st_dev:x}-{file.st_ino:x}"
-        with self._database.reading() as db:
-            row = db.execute("SELECT value FROM meta WHERE key = ?", (_TOKEN,)).fetchone()
-            rows = db.execute("SELECT pid, started, marker FROM processes").fetchall()
+
+        def read(db: Connection) -> tuple[Row | None, list[Row]]:
+            return (
+                db.execute("SELECT value FROM meta WHERE key = ?", (_TOKEN,)).fetchone(),
+                db.execute("SELECT pid, started, marker FROM processes").fetchall(),
+            )
+
+        row, rows = await self._database.read(read)
         token, _, former_place = ("" if row is None else str(row["value"])).partition(" ")
         if token and place == former_place:
             self._token = token

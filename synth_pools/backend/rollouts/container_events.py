@@ -60,10 +60,10 @@ class AgentEvents:
         text = within(json_text.dumps(data), self._most_bytes)
         await self._database.write_until_stored(partial(self._append, [text]), inline=True)
 
-    def position(self) -> tuple[int, bool]:
+    async def position(self) -> tuple[int, bool]:
         """Return the last position that is stored, and whether more events are wanted."""
-        with self._database.reading() as db:
-            last, count = rollouts.container_position(db, self._rollout_id)
+        read = partial(rollouts.container_position, rollout_id=self._rollout_id)
+        last, count = await self._database.read(read)
         return last, count < self._most_events
 
     async def store(self, found: list[dict[str, Any]]) -> bool:
@@ -182,7 +182,7 @@ class ContainerEvents:
     async def _read_page(self) -> _Stored | None:
         """Store one page; None where the container tells nothing of this rollout."""
         if self._after is None:
-            self._after, is_wanted = self.stored.position()
+            self._after, is_wanted = await self.stored.position()
             self._is_done = not is_wanted
         page = await self._target.read_events(self._rollout_id, self._after, _PAGE)
         if page is None:

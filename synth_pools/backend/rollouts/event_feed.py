@@ -11,9 +11,10 @@ import asyncio
 import contextlib
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Iterator
+from functools import partial
 
 from ..domain.errors import ApiError
-from ..storage.database import Database, Row
+from ..storage.database import Connection, Database, Row
 from ..storage.event_logs import ENOUGH_BYTES, EventLog, Piece, Subject
 from ..storage.events import HEARTBEAT
 from .end_waiters import EndWaiter, EndWaiters
@@ -36,11 +37,13 @@ class _Readers:
         self.waiting: dict[asyncio.Event, None] = {}
         # Where there was nothing to read since the last change.
         self.empty_at: int | None = None
+        self.changes = 0
         self._has_changed = False
         self._is_waking = False
 
     def notify(self) -> None:
         self.empty_at = None
+        self.changes += 1
         self._has_changed = True
         if not self._is_waking:
             self._is_waking = True
@@ -185,10 +188,9 @@ async def follow_events(
             changed.clear()
             piece = notifier.shared(log, position)
             if piece is None and readers.empty_at != position:
+                changes = readers.changes
                 try:
-                    with database.reading() as db:
-                        piece = log.read_piece(db, position)
-                        has_ended = piece is None and log.has_ended(db)
+                    piece, has_ended = await database.read(partial(_read, log, position))
                 except ApiError:
                     # Forgotten while it was read, or the disk is at fault, which the log tells:
                     # whoever asks again learns which, and nothing more can be said in this
@@ -198,7 +200,7 @@ async def follow_events(
                     notifier.share(log, position, piece)
                 elif has_ended:
                     return
-                else:
+                elif readers.changes == changes:
                     readers.empty_at = position
             if piece is not None:
                 yield piece.data
@@ -212,6 +214,11 @@ async def follow_events(
                 # What was missed for whatever reason is found now.
                 readers.empty_at = None
                 yield HEARTBEAT
+
+
+def _read(log: EventLog, position: int, db: Connection) -> tuple[Piece | None, bool]:
+    piece = log.read_piece(db, position)
+    return piece, piece is None and log.has_ended(db)
 
 
 def _size(piece: Piece) -> int:

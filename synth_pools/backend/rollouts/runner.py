@@ -23,7 +23,7 @@ from ..server.workers import Workers
 from ..settings import Settings
 from ..storage import rollouts
 from ..storage.content_store import ContentStore
-from ..storage.database import Database, Executes, Row, Transaction
+from ..storage.database import Connection, Database, Executes, Row, Transaction
 from ..storage.pools import Pool, find_pool, find_task, task_container_url
 from ..storage.rollouts import FINAL, RolloutResult, failure, find_rollout
 from .attempts import Attempt, timeout_of
@@ -80,7 +80,7 @@ class _Waiting:
             error = TargetError("container_unreachable", message, details)
         return error or TargetError("container_unreachable", "No container is up.", {})
 
-    def seconds_left(self) -> float | None:
+    async def seconds_left(self) -> float | None:
         """Return how many seconds the rollout may go on waiting; None is no limit."""
         if self._attempt_seconds is not None and not self.is_put_back:
             return self._attempt_seconds
@@ -89,7 +89,7 @@ class _Waiting:
         outage = self._runner.outage(self._pool_id)
         if outage is None:
             return None
-        waited, limit = self._runner.waited_and_limit(self._rollout_id)
+        waited, limit = await self._runner.waited_and_limit(self._rollout_id)
         return limit - min(waited, clock.monotonic() - outage.since)
 
     def may_go_on(self, attempt: Attempt, error: TargetError) -> bool:
@@ -199,7 +199,9 @@ class Runner:
                 if begun is not None:
                     lease, attempt = begun
                     begun = None
-                elif self.outage(pool_id) is not None and self._has_own_container(rollout_id):
+                elif self.outage(pool_id) is not None and await self._database.read(
+                    partial(_has_own_container, rollout_id)
+                ):
                     lease = self._balancer.acquire_now(pool_id)
                 else:
                     lease = await self._balancer.acquire(
@@ -262,11 +264,14 @@ class Runner:
         """Return since when nobody listens at any address of a pool; None where it is not so."""
         return self._balancer.outage(pool_id)
 
-    def waited_and_limit(self, rollout_id: str) -> tuple[float, float]:
+    async def waited_and_limit(self, rollout_id: str) -> tuple[float, float]:
         """Return the seconds since the creation of a rollout, and its time limit."""
-        with self._database.reading() as db:
+
+        def read(db: Connection) -> tuple[Row, Pool]:
             rollout = find_rollout(db, rollout_id)
-            pool = find_pool(db, rollout["pool_id"])
+            return rollout, find_pool(db, rollout["pool_id"])
+
+        rollout, pool = await self._database.read(read)
         limit = self.limit_seconds(pool, json.loads(rollout["request"]).get("limits"))
         return seconds_between(rollout["created_at"], now()), limit
 
@@ -306,15 +311,6 @@ class Runner:
         started = rollouts.start(tx, rollout, url, error)
         tx.after_commit(partial(self._notifier.notify, rollout_id, pool.id))
         return self._attempt(started, pool, is_resumed=False)
-
-    def _has_own_container(self, rollout_id: str) -> bool:
-        """Return True if a rollout runs on the container of its task, or fails with its task."""
-        with self._database.reading() as db:
-            rollout = find_rollout(db, rollout_id)
-            try:
-                return _url_of_task(db, rollout, find_pool(db, rollout["pool_id"])) is not None
-            except ApiError:
-                return True
 
     def _put_back(self, rollout_id: str, error: TargetError, tx: Transaction) -> bool:
         row = rollouts.put_back(tx, rollout_id, error)
@@ -407,6 +403,15 @@ class Runner:
         events = AgentEvents(self._database, self._notifier, self._settings, attempt.rollout_id)
         is_expected = attempt.telemetry is not None
         return ContainerEvents(target, attempt.rollout_id, events, is_expected=is_expected)
+
+
+def _has_own_container(rollout_id: str, db: Connection) -> bool:
+    """Return True if a rollout runs on the container of its task, or fails with its task."""
+    rollout = find_rollout(db, rollout_id)
+    try:
+        return _url_of_task(db, rollout, find_pool(db, rollout["pool_id"])) is not None
+    except ApiError:
+        return True
 
 
 async def _take_up(target: Target, attempt: Attempt) -> Answer:

@@ -13,7 +13,7 @@ from typing import Any
 from ..domain.errors import ApiError, conflict
 from ..domain.validation import Contract
 from ..storage import rollouts
-from ..storage.database import Database, Row, Transaction
+from ..storage.database import Connection, Database, Row, Transaction
 from ..storage.idempotency import BatchKey, IdempotencyKey
 from ..storage.pools import find_pool
 from ..storage.rollouts import find_rollout
@@ -112,7 +112,7 @@ class RolloutService:
                 active, or the key was used with another body.
         """
         self._capacity.require_open()
-        [place] = self._hold_places([request if pool_id is None else {"pool_id": pool_id}])
+        [place] = await self._hold_places([request if pool_id is None else {"pool_id": pool_id}])
 
         def work(tx: Transaction) -> Row:
             rollout = self._admission(tx).admit(pool_id, request, key, place=place)
@@ -192,7 +192,7 @@ class RolloutService:
             ApiError: The backend stops, or the key was used with another batch.
         """
         self._capacity.require_open()
-        places = self._hold_places([None if item.fault else item.placed for item in items])
+        places = await self._hold_places([None if item.fault else item.placed for item in items])
 
         def work(tx: Transaction) -> list[Row | ApiError]:
             is_reserved = key is None or key.is_reserved(tx)
@@ -219,7 +219,7 @@ class RolloutService:
 
         return await self._database.write(work, settled=give_up)
 
-    def validate(self, request: dict[str, Any]) -> tuple[list[dict[str, Any]], str | None]:
+    async def validate(self, request: dict[str, Any]) -> tuple[list[dict[str, Any]], str | None]:
         """Tell what a creation would refuse in a request; a full queue is no fault of it.
 
         Args:
@@ -235,13 +235,13 @@ class RolloutService:
         if fault is not None and fault.fields is not None:
             return [dict(one) for one in fault.fields], None
         try:
-            with self._database.reading() as db:
-                return [], Placement(db).pool_for(None, request).id
+            pool = await self._database.read(lambda db: Placement(db).pool_for(None, request))
         except ApiError as error:
             if error.status not in (404, 409):
                 raise
             place = ["body", _FIELDS[error.code]] if error.code in _FIELDS else ["body"]
             return [{"loc": place, "msg": error.message, "type": error.code}], None
+        return [], pool.id
 
     async def cancel(self, pool_id: str | None, rollout_id: str) -> Row:
         """Cancel a rollout; one that is cancelled already stays as it is.
@@ -303,7 +303,7 @@ class RolloutService:
             # Whoever waits is told; where nobody does, the next start goes on.
             task.exception()
 
-    def _hold_places(self, requests: Sequence[dict[str, Any] | None]) -> list[Place | None]:
+    async def _hold_places(self, requests: Sequence[dict[str, Any] | None]) -> list[Place | None]:
         """Hold a place for each request that need not wait, which its admission then takes.
 
         Args:
@@ -315,7 +315,7 @@ class RolloutService:
         """
         places: list[Place | None] = [None] * len(requests)
         full: set[str] = set()
-        for index, likely in enumerate(self._likely_pools(requests[:_STARTED_AT_ONCE])):
+        for index, likely in enumerate(await self._likely_pools(requests[:_STARTED_AT_ONCE])):
             if likely is not None and likely[0] not in full:
                 places[index] = self._scheduler.hold_place(*likely)
                 if places[index] is None:
@@ -323,16 +323,17 @@ class RolloutService:
                     full.add(likely[0])
         return places
 
-    def _likely_pools(
+    async def _likely_pools(
         self, requests: Sequence[dict[str, Any] | None]
     ) -> Sequence[tuple[str, int | None] | None]:
         """Return the pool that each is to get, and its places where several may start there."""
         only = requests[0] if len(requests) == 1 else None
         if only is not None and only.get("pool_id") is not None:
             return [(only["pool_id"], None)]
-        found: list[tuple[str, int | None] | None] = [None] * len(requests)
-        with contextlib.suppress(ApiError), self._database.reading() as db:
+
+        def place(db: Connection) -> Sequence[tuple[str, int | None] | None]:
             placement = Placement(db)
+            found: list[tuple[str, int | None] | None] = [None] * len(requests)
             for index, request in enumerate(requests):
                 if request is not None:
                     # Where it can go nowhere, its admission says why.
@@ -340,7 +341,12 @@ class RolloutService:
                         pool = placement.pool_for(None, request)
                         placement.placed(pool)
                         found[index] = (pool.id, pool.concurrency)
-        return found
+            return found
+
+        try:
+            return await self._database.read(place)
+        except ApiError:
+            return [None] * len(requests)
 
     def _admission(self, tx: Transaction) -> Admission:
         return Admission(tx, self._scheduler, self._runner, self._capacity, self._notifier)

@@ -146,13 +146,53 @@ class Database:
         except sqlite3.Error as error:
             raise self._explained(error) from error
 
-    @contextlib.contextmanager
-    def reading_once(self) -> Iterator[sqlite3.Connection]:
-        """Yield a connection for one statement, which shows one moment anyway."""
+    async def read(self, work: Callable[[Connection], _T]) -> _T:
+        """Return what `work` reads from a connection whose reads all show the same moment.
+
+        Args:
+            work: Called with the connection, perhaps once more; it must do nothing but read.
+
+        Raises:
+            StorageError: The disk cannot be read.
+        """
         try:
-            yield self._reader
+            self._reader.execute("BEGIN")
+            try:
+                return work(self._reader)
+            finally:
+                self._reader.execute("COMMIT")
         except sqlite3.Error as error:
             raise self._explained(error) from error
+
+    async def read_once(self, work: Callable[[Connection], _T]) -> _T:
+        """Return what `work` reads with one statement, which shows one moment anyway.
+
+        Args:
+            work: As for `read`.
+
+        Raises:
+            StorageError: The disk cannot be read.
+        """
+        try:
+            return work(self._reader)
+        except sqlite3.Error as error:
+            raise self._explained(error) from error
+
+    async def read_apart(self, work: Callable[[Connection], _T]) -> _T:
+        """Return what `work` reads where that takes long: it holds up nobody.
+
+        Args:
+            work: As for `read`; it may be called in another thread.
+
+        Raises:
+            StorageError: The disk cannot be read.
+        """
+
+        def read() -> _T:
+            with self.read_in_new_connection() as connection:
+                return work(connection)
+
+        return await asyncio.to_thread(read)
 
     @property
     def waiting(self) -> int:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 
 from ..domain import clock
-from .database import Database, StorageError, Transaction
+from .database import Connection, Database, StorageError, Transaction
 
 _log = logging.getLogger(__name__)
 
@@ -37,8 +37,8 @@ async def give_back_free_pages(database: Database) -> None:
     while True:
         given, pause = 0, _PAUSE_SECONDS
         try:
-            while spare := _spare_pages(database):
-                if not _can_shrink(database):
+            while spare := await database.read(_spare_pages):
+                if not await database.read_once(_can_shrink):
                     if spare < _MANY_PAGES:
                         break
                     _log.info(
@@ -74,15 +74,13 @@ def free_some_pages(tx: Transaction) -> int:
     return given
 
 
-def _can_shrink(database: Database) -> bool:
-    with database.reading_once() as db:
-        [mode] = db.execute("PRAGMA auto_vacuum").fetchone()
+def _can_shrink(db: Connection) -> bool:
+    [mode] = db.execute("PRAGMA auto_vacuum").fetchone()
     return bool(mode == _INCREMENTAL)
 
 
-def _spare_pages(database: Database) -> int:
+def _spare_pages(db: Connection) -> int:
     """Count the pages that hold nothing and are more than need be kept."""
-    with database.reading() as db:
-        [free] = db.execute("PRAGMA freelist_count").fetchone()
-        [pages] = db.execute("PRAGMA page_count").fetchone()
+    [free] = db.execute("PRAGMA freelist_count").fetchone()
+    [pages] = db.execute("PRAGMA page_count").fetchone()
     return max(0, int(free) - max(_SPARE_PAGES, (int(pages) - int(free)) // _SPARE_PART))

@@ -20,14 +20,13 @@ from synth_pools.backend.server.byte_budget import Reservation
 from synth_pools.backend.storage import artifacts as artifact_rows
 from synth_pools.backend.storage.content_store import ContentGoneError
 from synth_pools.backend.storage.database import Connection, Row
-from synth_pools.backend.storage.pools import find_pool
-from synth_pools.backend.storage.rollouts import find_head
 
 from ..content_responses import archive_response, content_response
 from ..messages import Request, Response
 from ..pagination import list_document, read_sized, read_with_room
 from ..response_writer import PIECE_BYTES
 from ..support_bundle import make_bundle
+from .rollouts import read_rollout
 
 # Of a content that is sent: a piece that was read, and the one on its way.
 _FILE_BYTES = 256 * 1024
@@ -36,7 +35,7 @@ _ARCHIVE_BYTES = 640 * 1024
 
 
 async def get_rollout_artifacts(request: Request) -> Response:
-    rollout, list_bytes, _ = _find_rollout(request)
+    rollout, list_bytes, _ = await _find_rollout(request)
 
     def load(db: Connection) -> str:
         artifacts = _read_artifacts(db, rollout)
@@ -93,19 +92,16 @@ async def get_rollout_artifacts_zip(request: Request) -> Response:
 
 
 async def get_rollout_support_bundle(request: Request) -> Response:
-    rollout, _, _ = _find_rollout(request)
+    rollout, _, _ = await _find_rollout(request)
     pieces, size, reserved = await make_bundle(request, rollout["id"])
     return archive_response(f"{rollout['id']}-support.zip", pieces, size, reserved)
 
 
-def _find_rollout(request: Request) -> tuple[Row, int, int]:
+async def _find_rollout(request: Request) -> tuple[Row, int, int]:
     """Find the rollout that the path names, and the bytes of its artifacts' list and its result."""
-    pool_id = request.parameters.get("pool_id")
-    with request.services.database.reading() as db:
-        if pool_id is not None:
-            find_pool(db, pool_id)
-        rollout = find_head(db, request.path("rollout_id"), pool_id)
-        return rollout, *artifact_rows.text_sizes(db, rollout["seq"])
+    return await read_rollout(
+        request, lambda db, rollout: (rollout, *artifact_rows.text_sizes(db, rollout["seq"]))
+    )
 
 
 async def _open(
@@ -125,7 +121,7 @@ async def _open(
         ApiError: There is no rollout, no artifact or no room.
     """
     services = request.services
-    rollout, list_bytes, result_bytes = _find_rollout(request)
+    rollout, list_bytes, result_bytes = await _find_rollout(request)
     chosen, reserved = await read_with_room(
         request, list_bytes, lambda db: choose(_read_artifacts(db, rollout))
     )

@@ -12,6 +12,7 @@ from synth_pools.backend.domain.errors import (
 )
 from synth_pools.backend.domain.target import Answer, Probe, Target, TargetError
 from synth_pools.backend.domain.validation import raw_answer_is_valid
+from synth_pools.backend.storage.database import Connection
 from synth_pools.backend.storage.pools import Pool, find_pool, find_task, task_document
 
 from ..disconnects import unless_disconnected
@@ -44,7 +45,7 @@ async def get_taskset(request: Request) -> Response:
 
 async def execute_rollout(request: Request) -> Response:
     request.services.admission.require_open()
-    pool, lease = _lease(request, must_be_active=True)
+    pool, lease = await _lease(request, must_be_active=True)
     limit = request.services.runner.limit_seconds(pool, request.body.get("limits"))
     # It counts as work that the container is busy with, though it is no rollout of the pool.
     with lease:
@@ -59,7 +60,7 @@ async def execute_rollout(request: Request) -> Response:
 
 
 async def _probe(request: Request, what: Probe) -> Response:
-    pool, lease = _lease(request, must_be_active=False)
+    pool, lease = await _lease(request, must_be_active=False)
     # Not kept: a question is no work, and must not make a container seem busy.
     with lease:
         url = lease.url
@@ -73,16 +74,19 @@ async def _probe(request: Request, what: Probe) -> Response:
     return await _pass_through(request, answer)
 
 
-def _lease(request: Request, *, must_be_active: bool) -> tuple[Pool, Lease]:
+async def _lease(request: Request, *, must_be_active: bool) -> tuple[Pool, Lease]:
     """Lease the task's own container, else the least loaded one of the pool."""
     task_id = request.parameters.get("task_id")
-    with request.services.database.reading() as db:
+
+    def find(db: Connection) -> tuple[Pool, str | None]:
         pool = find_pool(db, request.path("pool_id"))
         if must_be_active:
             pool.require_active()
-        own_url = None
-        if task_id is not None:
-            own_url = task_document(find_task(db, pool.id, task_id), pool)["container_url"]
+        if task_id is None:
+            return pool, None
+        return pool, task_document(find_task(db, pool.id, task_id), pool)["container_url"]
+
+    pool, own_url = await request.services.database.read(find)
     lease = request.services.balancer.acquire_now(pool.id, direct=True)
     # An archived pool has its addresses still, though nobody looks after them.
     lease.move(own_url or lease.url or next(iter(container_urls(pool.view)), None))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from synth_pools.backend.rollouts.event_feed import follow_events
+from synth_pools.backend.storage.database import Connection, Row
 from synth_pools.backend.storage.event_logs import (
     EventLog,
     PoolLog,
@@ -15,31 +16,41 @@ from synth_pools.backend.storage.events import encode_position
 from synth_pools.backend.storage.pools import find_pool
 
 from ..messages import EventStreamResponse, Request, Response, json_text_response
-from .rollouts import reading_rollout
+from .rollouts import read_rollout
 
 _EVENTS_OF_A_PAGE = 200
 
 
 async def stream_rollout_events(request: Request) -> Response:
-    with reading_rollout(request) as (db, rollout):
+    def read(db: Connection, rollout: Row) -> tuple[str, int, str | None]:
         position = resume_position(
             rollout["last_sequence"], _cursors(request), request.parameters.get("after_sequence")
         )
+        page = None
         if _wants_page(request):
             page = rollout_event_page(db, rollout, position, *_page_limits(request))
-            return json_text_response(page)
-    return _stream(request, RolloutLog(rollout["id"]), position)
+        return rollout["id"], position, page
+
+    rollout_id, position, page = await read_rollout(request, read)
+    if page is not None:
+        return json_text_response(page)
+    return _stream(request, RolloutLog(rollout_id), position)
 
 
 async def stream_pool_events(request: Request) -> Response:
-    with request.services.database.reading() as db:
+    def read(db: Connection) -> tuple[PoolLog, int, str | None]:
         pool = find_pool(db, request.path("pool_id"))
         log = PoolLog.of(pool, request.parameters.get("types"))
         start = request.parameters.get("start", "earliest")
         position = log.position(db, _cursors(request), start)
+        page = None
         if _wants_page(request):
             page = pool_event_page(db, pool, log, position, *_page_limits(request))
-            return json_text_response(page)
+        return log, position, page
+
+    log, position, page = await request.services.database.read(read)
+    if page is not None:
+        return json_text_response(page)
     return _stream(request, log, position, encode_position(log.cursor(position)))
 
 

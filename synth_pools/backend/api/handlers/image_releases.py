@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from synth_pools.backend.domain.errors import ApiError
+from synth_pools.backend.storage.database import Connection
 from synth_pools.backend.storage.pools import find_pool, find_task
 
 from ..messages import Request, Response
@@ -10,17 +11,19 @@ from ..pagination import whole_list
 
 
 async def list_image_releases(request: Request) -> Response:
-    with request.services.database.reading() as db:
-        find_pool(db, request.path("pool_id"))
+    await request.services.database.read(lambda db: find_pool(db, request.path("pool_id")))
     return whole_list(request, "releases", [])
 
 
 async def refuse(request: Request) -> Response:
     """Answer 404 for a pool or task that is not there, and 501 for all others."""
-    with request.services.database.reading() as db:
+
+    def find(db: Connection) -> None:
         pool = find_pool(db, request.path("pool_id"))
         if "task_id" in request.parameters:
             find_task(db, pool.id, request.path("task_id"))
+
+    await request.services.database.read(find)
     raise ApiError(
         501,
         "not_implemented",

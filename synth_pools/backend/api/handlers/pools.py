@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
@@ -71,12 +70,13 @@ async def get_pool(request: Request) -> Response:
         pool = find_pool(db, pool_id)
         return json_text.dumps(pool.document(task_documents(db, pool)))
 
-    return await read_sized(request, _size_of(request, pool_id), load)
+    return await read_sized(request, await _size_of(request, pool_id), load)
 
 
-def _size_of(request: Request, pool_id: str) -> int:
-    with request.services.database.reading_once() as db:
-        return pools.size_of_pool(db, pool_id) if can_be_id(pool_id) else 0
+async def _size_of(request: Request, pool_id: str) -> int:
+    if not can_be_id(pool_id):
+        return 0
+    return await request.services.database.read_once(lambda db: pools.size_of_pool(db, pool_id))
 
 
 async def replace_pool(request: Request) -> Response:
@@ -156,9 +156,12 @@ async def resume_pool(request: Request) -> Response:
 
 
 async def get_pool_urls(request: Request) -> Response:
-    with request.services.database.reading() as db:
+
+    def read(db: Connection) -> tuple[Pool, list[dict[str, Any]]]:
         pool = find_pool(db, request.path("pool_id"))
-        tasks = task_documents(db, pool)
+        return pool, task_documents(db, pool)
+
+    pool, tasks = await request.services.database.read(read)
     here = f"{request.base_url}/v1/pools/{quote(pool.id, safe='')}"
     started = (
         member.url
@@ -192,11 +195,10 @@ async def get_pool_urls(request: Request) -> Response:
 
 async def get_pool_logs(request: Request) -> Response:
     pool_id = request.path("pool_id")
-    with request.services.database.reading_once() as db:
-        status = find_pool(db, pool_id).status
+    pool = await request.services.database.read_once(lambda db: find_pool(db, pool_id))
     page = request.services.processes.logs.page(
         pool_id,
-        status,
+        pool.status,
         request.parameters.get("cursor"),
         request.parameters.get("limit", LARGEST_PAGE),
         request.services.settings.max_page_bytes,
@@ -206,13 +208,12 @@ async def get_pool_logs(request: Request) -> Response:
 
 
 async def get_pool_metrics(request: Request) -> Response:
-    def count() -> tuple[Pool, dict[str, int]]:
-        with request.services.database.read_in_new_connection() as db:
-            pool = find_pool(db, request.path("pool_id"))
-            return pool, rollouts.count_by_status(db, pool.id)
+    def count(db: Connection) -> tuple[Pool, dict[str, int]]:
+        pool = find_pool(db, request.path("pool_id"))
+        return pool, rollouts.count_by_status(db, pool.id)
 
     # Counting the rollouts of years must hold up nobody.
-    pool, counts = await asyncio.to_thread(count)
+    pool, counts = await request.services.database.read_apart(count)
     ended = counts["completed"] + counts["failed"]
     return json_response(
         {

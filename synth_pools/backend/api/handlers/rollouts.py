@@ -6,9 +6,9 @@ The one under a pool has a `pool_id` in its path, and sees no rollout of another
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeVar
 
 from synth_pools.backend.domain import json_text
 from synth_pools.backend.domain.errors import ApiError
@@ -30,6 +30,8 @@ from ..disconnects import unless_disconnected
 from ..messages import Request, Response, json_response, json_text_response
 from ..pagination import Page, read_page, read_sized
 
+_T = TypeVar("_T")
+
 # Checking a larger body would hold up other requests.
 _LARGE_BODY_BYTES = 64 * 1024
 
@@ -39,8 +41,7 @@ async def list_rollouts(request: Request) -> Response:
     scope = "rollouts" if pool_id is None else f"rollouts of {pool_id}"
     page = read_page(request, scope, "rollouts", rollouts.STATES)
     if pool_id is not None:
-        with request.services.database.reading() as db:
-            find_pool(db, pool_id)
+        await request.services.database.read(partial(find_pool, pool_id=pool_id))
     if not isinstance(page, Page):
         return page
     return await page.filled(
@@ -69,7 +70,7 @@ async def replay_rollout(request: Request) -> Response:
 
 
 async def validate_rollout(request: Request) -> Response:
-    errors, pool_id = request.services.rollouts.validate(request.body)
+    errors, pool_id = await request.services.rollouts.validate(request.body)
     return json_response({"valid": not errors, "errors": errors, "pool_id": pool_id})
 
 
@@ -89,9 +90,9 @@ async def create_rollout_batch(request: Request) -> Response:
 
 
 async def get_rollout(request: Request) -> Response:
-    with reading_rollout(request) as (db, rollout):
-        size = rollouts.size_of(db, rollout["id"])
-    rollout_id = rollout["id"]
+    rollout_id, size = await read_rollout(
+        request, lambda db, rollout: (rollout["id"], rollouts.size_of(db, rollout["id"]))
+    )
     return await read_sized(
         request, size, lambda db: rollout_document(find_rollout(db, rollout_id))
     )
@@ -105,25 +106,36 @@ async def cancel_rollout(request: Request) -> Response:
 
 
 async def get_rollout_usage(request: Request) -> Response:
-    with reading_rollout(request) as (_, rollout):
-        pass
+    rollout = await read_rollout(request, lambda _, rollout: rollout)
     return json_response(usage_document(rollout))
 
 
 async def get_rollout_summary(request: Request) -> Response:
-    with reading_rollout(request) as (db, rollout):
-        last_event = stored_events.read_last(db, rollout)
-    return json_text_response(summary_document(rollout, last_event))
+    text = await read_rollout(
+        request,
+        lambda db, rollout: summary_document(rollout, stored_events.read_last(db, rollout)),
+    )
+    return json_text_response(text)
 
 
-@contextlib.contextmanager
-def reading_rollout(request: Request) -> Iterator[tuple[Connection, Row]]:
-    """Read the rollout that the path names, under its pool if the path names one."""
+async def read_rollout(request: Request, work: Callable[[Connection, Row], _T]) -> _T:
+    """Return what `work` reads of the rollout that the path names.
+
+    Args:
+        request: The request.
+        work: Called with the connection and the rollout, without what may be large in it.
+
+    Raises:
+        ApiError: 404 where there is no such rollout, or not in the pool that the path names.
+    """
     pool_id = request.parameters.get("pool_id")
-    with request.services.database.reading() as db:
+
+    def read(db: Connection) -> _T:
         if pool_id is not None:
             find_pool(db, pool_id)
-        yield db, find_head(db, request.path("rollout_id"), pool_id)
+        return work(db, find_head(db, request.path("rollout_id"), pool_id))
+
+    return await request.services.database.read(read)
 
 
 async def _row_response(rollout: Row, status: int) -> Response:
@@ -167,17 +179,17 @@ async def _creation_response(
     """Respond with the rollout as it was admitted or, in sync mode, once it has ended."""
     services = request.services
     request.forget_body()
-    if rollout["mode"] != "sync" or _stopped_waiting(request, key):
+    if rollout["mode"] != "sync" or await _stopped_waiting(request, key):
         return await _row_response(rollout, 202)
     waiting = end.wait(services.settings.sync_wait_seconds)
     ended = await unless_disconnected(request.receive, waiting)
     if ended is not None:
         rollout = ended
     else:
-        with services.database.reading_once() as db:
-            rollout = find_rollout(db, rollout["id"])
+        find = partial(find_rollout, rollout_id=rollout["id"])
+        rollout = await services.database.read_once(find)
     # After that: whoever stopped waiting meanwhile was answered 202, and so are all others.
-    stopped = _stopped_waiting(request, key)
+    stopped = await _stopped_waiting(request, key)
     has_ended = rollout["status"] in FINAL
     if key is not None and not has_ended:
         await key.note_stopped_waiting(services.database)
@@ -185,8 +197,5 @@ async def _creation_response(
     return await _row_response(rollout, status)
 
 
-def _stopped_waiting(request: Request, key: IdempotencyKey | None) -> bool:
-    if key is None:
-        return False
-    with request.services.database.reading_once() as db:
-        return key.stopped_waiting(db)
+async def _stopped_waiting(request: Request, key: IdempotencyKey | None) -> bool:
+    return key is not None and await request.services.database.read_once(key.stopped_waiting)

@@ -28,9 +28,9 @@ _FEATURES = (
 
 
 async def get_queue_status(request: Request) -> Response:
-    with request.services.database.reading() as db:
-        queued, running = rollouts.count_unfinished(db)
-        capacity = pools.total_concurrency(db)
+    (queued, running), capacity = await request.services.database.read(
+        lambda db: (rollouts.count_unfinished(db), pools.total_concurrency(db))
+    )
     return json_response({"queued": queued, "running": running, "capacity": capacity})
 
 

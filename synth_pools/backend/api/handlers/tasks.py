@@ -29,10 +29,10 @@ from ..pagination import later_name, list_document, read_sized
 
 async def list_tasks(request: Request) -> Response:
     pool_id = request.path("pool_id")
-    with request.services.database.reading() as db:
-        pool = find_pool(db, pool_id)
-        copies = 1 if later_name(request, "tasks") is None else 2
-        size = pools.size_of_pool(db, pool.id) * copies
+    copies = 1 if later_name(request, "tasks") is None else 2
+    size = copies * await request.services.database.read(
+        lambda db: pools.size_of_pool(db, find_pool(db, pool_id).id)
+    )
 
     def load(db: Connection) -> str:
         tasks = task_documents(db, find_pool(db, pool_id))
