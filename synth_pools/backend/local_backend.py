@@ -226,7 +226,8 @@ class LocalBackend:
                 if self._chosen_key is None and not is_loopback(listener):
                     raise BadOptionError(
                         f"{self._host} can be reached from other machines: "
-                        "listen on 127.0.0.1, or choose an API key yourself"
+                        "listen on 127.0.0.1, or choose an API key yourself: api_key= of "
+                        "LocalBackend; --api-key-file or SYNTH_POOLS_API_KEY of `synth-pools serve`"
                     )
                 # After the address: a port that is taken leaves no directory behind.
                 data_dir = undo.enter_context(DataDir(self._requested_dir))

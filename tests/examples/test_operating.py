@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import shutil
@@ -18,6 +19,7 @@ import pytest
 
 from synth_pools.cli.local.serve import serve
 from synth_pools.local import LocalBackend
+from tests.support.commands import started
 
 ROOT = Path(__file__).parents[2]
 FILES = ROOT / "docs/operate"
@@ -76,9 +78,33 @@ def test_the_recipe_serves(recipe: dict[str, str]) -> None:
     options = options_of(json.loads(recipe["ENTRYPOINT"]))
     assert str(options["data_dir"]).startswith(recipe["VOLUME"])
     assert str(options["port"]) == recipe["EXPOSE"]
+    # A port that is published here comes in at another address there.
+    assert "127.0.0.1" in options["allowed_hosts"]
     [extras] = re.findall(r"synth-pools\[([\w,]+)\]", recipe["RUN"])
     known = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     assert set(extras.split(",")) <= set(known)
+
+
+def test_the_image_starts_as_the_page_says(recipe: dict[str, str], tmp_path: Path) -> None:
+    page = (ROOT / "docs/operate.md").read_text().replace("\\\n    ", "")
+    [line] = re.findall(r"^podman run .*", page, re.MULTILINE)
+    of_podman, _, of_serve = line.partition(" synth-pools --allowed")
+    assert "--env SYNTH_POOLS_API_KEY" in of_podman
+    words = [*json.loads(recipe["ENTRYPOINT"]), *shlex.split(f"--allowed{of_serve}")]
+    # podman waits longer than the backend does for what runs.
+    [patience] = re.findall(r"--stop-timeout (\d+)", of_podman)
+    assert int(patience) > options_of(words)["grace"] + 10
+    for option, value in (("--port", "0"), ("--data-dir", str(tmp_path / "data"))):
+        words[words.index(option) + 1] = value
+    key = "a-key-of-the-image"
+    environment = {**os.environ, "SYNTH_POOLS_API_KEY": key}
+    with started(*words[1:], environment=environment) as backend:
+        assert backend.stdout is not None
+        url = re.findall(r"http://\S+", backend.stdout.readline())[0]
+        headers = {"authorization": f"Bearer {key}", "host": "pools.example.com"}
+        assert httpx.get(f"{url}/v1/capabilities", headers=headers).status_code == 200
+        backend.terminate()
+        assert backend.wait(60) == 0
 
 
 def test_the_recipe_sees_whether_it_is_healthy(recipe: dict[str, str]) -> None:
