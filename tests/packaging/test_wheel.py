@@ -34,7 +34,7 @@ def run(*command: str | Path, cwd: Path, status: int = 0) -> str:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=240,
+        timeout=540,
         check=False,
     )
     assert done.returncode == status, done.stdout

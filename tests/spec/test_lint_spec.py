@@ -76,7 +76,7 @@ def test_a_worse_spec_does_not_pass(tmp_path: Path, changes: list[tuple[str, str
         env={**os.environ},
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=540,
         check=False,
     )
     assert done.returncode == 1
