@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, get_args
 
 import jsonschema_rs
 import pytest
 
 from synth_pools.backend.containers.protocol import OperationName, is_answer
+from synth_pools.backend.domain.target import Answer, Probe
+from synth_pools.backend.limits import Limits
+from synth_pools.backend.rollouts.polling import is_accepted
+from synth_pools.backend.rollouts.results import interpret
 from synth_pools.spec import load_container_spec
 
 SPEC = load_container_spec()
@@ -91,3 +96,33 @@ def test_an_answer_may_be_of_any_depth_and_hold_any_text() -> None:
     assert is_answer("run_rollout", answer)
     assert is_answer("get_rollout", answer)
     assert is_answer("get_rollout_events", {"events": [deep] * 3})
+
+
+def words_of(begin: str, end: str) -> list[str]:
+    [text] = re.findall(f"{begin}(.*?){end}", SPEC["info"]["description"], re.DOTALL)
+    return re.findall(r"`([a-z_]+)`", text)
+
+
+def means(**document: Any) -> str:
+    answer = Answer(document, b"")
+    return "under way" if is_accepted(answer) else interpret(answer, Limits()).status
+
+
+def test_states_mean_what_the_document_says() -> None:
+    pending = words_of("in capitals or not", "under way")
+    failures = words_of("Every other word", "are a failure")
+    successes = words_of("other than", "the rest")
+    assert (len(pending), len(failures), len(successes)) == (9, 8, 4)
+    for word in pending:
+        assert means(status=word) == means(status=word.upper()) == "under way"
+    for word in failures:
+        assert means(status=word, success_status="ok") == means(status=word.upper()) == "failed"
+    for word in successes:
+        assert means(success_status=word) == means(status="x", success_status=word) == "completed"
+    for other in ("failure", 1, False):
+        assert means(status="completed", success_status=other) == "failed"
+    assert means(status="x", success_status=None) == means(reward=1) == "completed"
+
+
+def test_every_question_about_a_container_is_in_the_document() -> None:
+    assert {f"/{name}" for name in get_args(Probe)} < set(SPEC["paths"])
