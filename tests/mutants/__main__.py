@@ -21,6 +21,7 @@ from tests.mutants.changes import (
     changed_lines,
     default_revision,
     is_mutated,
+    modules_of,
     package_of,
 )
 from tests.mutants.coverage_map import UnusableTestsError
@@ -104,11 +105,7 @@ def _tell(verdict: Verdict) -> None:
 def _lines(options: argparse.Namespace, root: Path) -> dict[str, set[int] | None]:
     found: dict[str, set[int] | None]
     if options.all:
-        paths = (
-            path.relative_to(root).as_posix()
-            for folder in TESTS_OF
-            for path in (root / folder).rglob("*.py")
-        )
+        paths = (path for room in TESTS_OF for path in modules_of(room, root))
         found = {path: None for path in paths if is_mutated(path)}
     else:
         found = {**changed_lines(options.since or default_revision(root), root)}

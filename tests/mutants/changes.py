@@ -9,12 +9,17 @@ from pathlib import Path
 from codegen.unasync import TREES, rewrite
 
 ROOT = Path(__file__).parents[2]
-# Where hand-written code is, and the folder of its tests.
+# Where hand-written code is, a folder or a module, and the folder of its tests.
 TESTS_OF = {
+    "synth_pools/__init__.py": "tests/client",
+    "synth_pools/errors.py": "tests/client",
+    "synth_pools/local.py": "tests/backend",
+    "synth_pools/spec.py": "tests/spec",
     "synth_pools/_client": "tests/client",
     "synth_pools/backend": "tests/backend",
     "synth_pools/contract": "tests/contract",
     "synth_pools/cli": "tests/cli",
+    "synth_pools/ui": "tests/ui",
     "codegen": "tests/codegen",
     "bench": "tests/bench",
 }
@@ -62,8 +67,15 @@ def is_mutated(path: str) -> bool:
 
 
 def room_of(path: str) -> str | None:
-    """Name the folder of hand-written code that a module is under."""
-    return next((room for room in TESTS_OF if path.startswith(f"{room}/")), None)
+    """Name the folder of hand-written code that a module is under, or the module itself."""
+    return next((room for room in TESTS_OF if f"{path}/".startswith(f"{room}/")), None)
+
+
+def modules_of(room: str, root: Path = ROOT) -> list[str]:
+    """List the modules of a folder of hand-written code, those that are derived as well."""
+    place = root / room
+    paths = [place] if place.suffix else sorted(place.rglob("*.py"))
+    return [path.relative_to(root).as_posix() for path in paths if path.is_file()]
 
 
 def derived_of(path: str) -> str | None:
@@ -92,7 +104,7 @@ def distance_of(path: str, tests: str) -> int:
     room = room_of(path)
     assert room is not None, path
     # The tests of the variants are named `async_`, since a leading underscore makes a name private.
-    package = Path(package_of(path)).relative_to(room)
+    package = Path(package_of(path)).relative_to(package_of(room) if room == path else room)
     rooms = {part.replace("_async", "async_") for part in package.parts}
     folders = set(Path(tests).parts)
     return 1 if rooms <= folders or {rewrite(part) for part in rooms} <= folders else 2

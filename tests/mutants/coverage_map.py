@@ -50,8 +50,10 @@ class CoverageMap:
 
         Where a module is derived from this one, `derived` is its text: its tests count as well.
 
-        Those of the module's own file come first. Of the others, every test function comes with one
-        of its parameters before one comes with another, and every file with one function.
+        For each line of the function, one that runs it comes first: what is changed may matter only
+        where few tests go. Then those of the module's own file. Of the others, every test function
+        comes with one of its parameters before one comes with another, and every file with one
+        function.
         """
         lines, on_import = _lines_run(source, line)
         maps = [self.lines.get(path, {})]
@@ -63,20 +65,38 @@ class CoverageMap:
         seen: dict[str, int] = defaultdict(int)
         ranked = []
         candidates = (found | inspecting) & self.seconds.keys()
+        distances = {
+            name: min(distance_of(path, file_of(name)), 1 if name in inspecting else 2)
+            for name in candidates
+        }
+
+        def nearness(name: str) -> tuple[float, int, str]:
+            return self.seconds[name] * 3 ** distances[name], distances[name], name
+
+        around = _lines_around(source, line)
+        ways = [set[str]().union(*(known.get(each, ()) for known in maps)) for each in around]
+        first = {min(names, key=nearness) for way in ways if (names := way & candidates)}
         for name in sorted(candidates, key=lambda each: (self.seconds[each], each)):
             function = name.partition("[")[0]
-            distance = min(distance_of(path, file_of(name)), 1 if name in inspecting else 2)
+            distance = distances[name]
             again = seen[function]
             seen[function] += 1
             seen[file_of(name)] += not again
             ranked.append(
-                (again if distance else 0, distance, seen[file_of(name)], self.seconds[name], name)
+                (
+                    name not in first,
+                    again if distance else 0,
+                    distance,
+                    seen[file_of(name)],
+                    self.seconds[name],
+                    name,
+                )
             )
         chosen: list[str] = []
         total = 0.0
         for *_, seconds, name in sorted(ranked):
             if chosen and total + seconds > budget:
-                break
+                continue
             chosen.append(name)
             total += seconds
         # Fixtures of a file are made once, and pytest loses those of a folder that it returns to.
@@ -208,6 +228,16 @@ def _lines_run(source: bytes, line: int) -> tuple[Iterable[int], bool]:
     ]
     used = used or [each for one in statements if one.in_function for each in one.lines]
     return used, True
+
+
+def _lines_around(source: bytes, line: int) -> Iterable[int]:
+    """List the lines of the innermost function that has a line; none where there is no function."""
+    functions = [
+        range(node.lineno, (node.end_lineno or 0) + 1)
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
+    return max((each for each in functions if line in each), key=lambda each: each.start, default=())
 
 
 @dataclass(frozen=True)

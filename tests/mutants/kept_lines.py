@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from tests.mutants.changes import TESTS_OF, distance_of
+from tests.mutants.changes import TESTS_OF, distance_of, modules_of
 
 Lines = dict[str, dict[int, set[str]]]
 
@@ -37,9 +37,9 @@ class Tree:
     def of(cls, copy: Path, tests: str) -> Self:
         rooms = [room for room, folder in TESTS_OF.items() if folder == tests]
         modules = {
-            path.relative_to(copy).as_posix(): path.read_text(encoding="utf-8")
+            path: (copy / path).read_text(encoding="utf-8")
             for room in rooms
-            for path in (copy / room).rglob("*.py")
+            for path in modules_of(room, copy)
         }
         digests = {
             path.relative_to(copy).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()

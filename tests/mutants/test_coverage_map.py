@@ -63,7 +63,7 @@ def test_what_runs_on_import_has_the_tests_that_look_at_signatures_too() -> None
     own, reading = "tests/backend/test_x.py::test_great", "tests/backend/test_names.py::test_names"
     known = CoverageMap({own: 0.1, reading: 0.2}, [], {ADDER: {11: {own}}}, {reading})
     # A default of a parameter, and the comparison.
-    assert known.tests_of(ADDER, MAPPED.encode(), 8, 10) == [reading, own]
+    assert known.tests_of(ADDER, MAPPED.encode(), 8, 10) == [own, reading]
     assert known.tests_of(ADDER, MAPPED.encode(), 12, 10) == [own]
 
 
@@ -85,6 +85,19 @@ def test_the_budget_goes_to_the_own_tests_and_to_one_of_each_function_first() ->
     assert chosen(5.0) == [f"{own}[1]", f"{own}[2]", f"{far}::test_a[1]"]
     assert chosen(9.0) == [f"{own}[1]", f"{own}[2]", f"{far}::test_a[1]", f"{far}::test_b"]
     assert len(chosen(100.0)) == 5
+
+
+def test_the_budget_goes_to_a_test_of_each_line_of_the_function_first() -> None:
+    source = b"def f(x):\n    if x > 3:\n        return 1\n    return 2\n"
+    own, far = "tests/backend/room/test_adder.py", "tests/backend/test_far.py"
+    seconds = {f"{own}::test_{number}": 1.0 for number in range(5)}
+    seconds |= {f"{far}::test_slow": 2.5, f"{far}::test_rare": 2.0}
+    # What lies behind the condition is run by tests of another package alone.
+    rare = {f"{far}::test_slow", f"{far}::test_rare"}
+    known = CoverageMap(seconds, [], {ADDER: {2: {*seconds}, 3: rare, 4: {*seconds} - rare}})
+    chosen = known.tests_of(ADDER, source, 2, 3)
+    assert chosen == [f"{own}::test_0", f"{far}::test_rare"]
+    assert known.tests_of(ADDER, source, 4, 2.5) == [f"{own}::test_0", f"{own}::test_1"]
 
 
 def test_the_budget_goes_to_many_files_and_to_one_folder_after_the_other() -> None:

@@ -19,6 +19,7 @@ from tests.mutants.changes import (
     distance_of,
     folder_of_tests,
     is_mutated,
+    modules_of,
     package_of,
 )
 from tests.mutants.coverage_map import CoverageMap, coverage_map
@@ -143,8 +144,7 @@ def test_a_mutant_differs_from_its_module_and_is_a_program() -> None:
 
 @pytest.mark.parametrize("room", TESTS_OF)
 def test_every_module_has_tests(room: str) -> None:
-    modules = [path.relative_to(ROOT).as_posix() for path in (ROOT / room).rglob("*.py")]
-    mutated = [module for module in modules if is_mutated(module)]
+    mutated = [module for module in modules_of(room) if is_mutated(module)]
     assert mutated
     for folder in {folder_of_tests(module) for module in mutated}:
         assert [*(ROOT / folder).rglob("test_*.py")]
