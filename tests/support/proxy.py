@@ -1,4 +1,4 @@
-"""A forward proxy over real sockets: plain requests and CONNECT, with or without a password."""
+"""A forward proxy over real sockets: plain requests and CONNECT, with or without TLS."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import contextlib
 import select
 import socket
 import socketserver
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,20 +22,22 @@ class Proxy(socketserver.ThreadingTCPServer):
     allow_reuse_address = True
     daemon_threads = True
 
-    def __init__(self, credentials: str | None) -> None:
+    def __init__(self, credentials: str | None, context: ssl.SSLContext | None) -> None:
         super().__init__(("127.0.0.1", 0), _Connection)
+        self.context = context
         self.heads: list[str] = []
         self.expected = credentials and base64.b64encode(credentials.encode()).decode()
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
+        scheme = "http" if self.context is None else "https"
+        return f"{scheme}://127.0.0.1:{self.server_address[1]}"
 
 
 @contextmanager
-def proxy(credentials: str | None = None) -> Iterator[Proxy]:
-    """One on a free port; `credentials` is "user:password"."""
-    with Proxy(credentials) as server:
+def proxy(credentials: str | None = None, context: ssl.SSLContext | None = None) -> Iterator[Proxy]:
+    """One on a free port; `credentials` is "user:password", and a context is for TLS with it."""
+    with Proxy(credentials, context) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
         thread.start()
         try:
@@ -47,6 +50,12 @@ def proxy(credentials: str | None = None) -> Iterator[Proxy]:
 class _Connection(socketserver.StreamRequestHandler):
     server: Proxy
     rbufsize = 0  # what comes after the head is for the other side
+
+    def setup(self) -> None:
+        if self.server.context is not None:
+            # In the thread of the connection: a handshake waits for its client.
+            self.request = self.server.context.wrap_socket(self.request, server_side=True)
+        super().setup()
 
     def handle(self) -> None:
         head = b""
@@ -85,6 +94,9 @@ class _Connection(socketserver.StreamRequestHandler):
                 readable, _, _ = select.select(list(ends), [], [], _LIMIT)
                 for end in readable:
                     data = end.recv(65_536)
+                    # What TLS has decrypted already makes no socket readable.
+                    while isinstance(end, ssl.SSLSocket) and end.pending():
+                        data += end.recv(65_536)
                     if not data:
                         return
                     ends[end].sendall(data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -135,13 +136,22 @@ async def test_a_proxy_that_refuses(
                 await client_of(tls.url, http).list_pools()
 
 
+@pytest.mark.parametrize(
+    "context", [None, ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)], ids=["plain", "TLS"]
+)
 async def test_the_environment_names_the_proxy(
-    plain: LocalBackend, tls: TlsBackend, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    plain: LocalBackend,
+    tls: TlsBackend,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    context: ssl.SSLContext | None,
 ) -> None:
-    """A client of its own keeps to it too, and to SSL_CERT_FILE."""
+    """A client of its own keeps to it too, and to SSL_CERT_FILE; TLS may go through TLS."""
     authority = tmp_path / "authority.pem"
     tls.authority.cert_pem.write_to_path(authority)
-    with proxy() as between:
+    if context is not None:
+        tls.authority.issue_cert("127.0.0.1").configure_cert(context)
+    with proxy(context=context) as between:
         for name in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"):
             monkeypatch.setenv(name, between.url)
         for name in ("NO_PROXY", "no_proxy", "ALL_PROXY", "all_proxy"):

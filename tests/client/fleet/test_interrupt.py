@@ -27,6 +27,11 @@ from tests.support.fleet_service import FleetService, until
 from tests.support.leaks import KEY
 
 ROOT = Path(__file__).parents[3]
+STUCK = """
+import threading
+from synth_pools._client.runtime.sync_.concurrency import WorkerGroup
+assert WorkerGroup().start(threading.Event().wait, lambda: None)
+"""
 
 
 @pytest.mark.parametrize("variant", ["async", "sync"])
@@ -174,3 +179,7 @@ def test_the_threads_of_a_forgotten_fleet_end() -> None:
             assert until(
                 lambda: not [t for t in threading.enumerate() if t.name == "synth-pools-fleet"]
             )
+
+
+def test_a_worker_that_is_stuck_does_not_keep_the_program_from_ending() -> None:
+    subprocess.run([sys.executable, "-c", STUCK], cwd=ROOT, check=True, timeout=60)

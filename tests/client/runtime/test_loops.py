@@ -279,3 +279,28 @@ def test_a_call_that_ends_as_the_alarm_rings_is_not_disturbed() -> None:
         return problems
 
     assert asyncio.run(run()) == []
+
+
+@pytest.mark.parametrize("is_rung", [False, True])
+@pytest.mark.parametrize("is_cancelled", [False, True])
+def test_the_alarm_takes_for_its_own_only_what_nobody_cancelled(
+    is_rung: bool, is_cancelled: bool
+) -> None:
+    """A connection that is closed cancels what its task waits for, and not the task."""
+
+    async def run() -> BaseException | None:
+        alarm, answered = AsyncAlarm(), asyncio.get_running_loop().create_future()
+
+        async def wait() -> None:
+            await answered
+
+        call = asyncio.create_task(alarm.call(wait))
+        await asyncio.sleep(0)
+        if is_rung:
+            alarm.ring()
+        (call if is_cancelled else answered).cancel()
+        [end] = await asyncio.gather(call, return_exceptions=True)
+        return end
+
+    is_own = is_rung and not is_cancelled
+    assert isinstance(asyncio.run(run()), TimeoutError if is_own else asyncio.CancelledError)

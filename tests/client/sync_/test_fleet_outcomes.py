@@ -80,6 +80,10 @@ def test_a_failed_rollout_has_an_error_and_a_row(
         *("index", "task_id", "seed", "status", "reward", "seconds", "failure")
     ]
     assert lines[2].split() == ["1", "seven", "1", "failed", "0.5", "2.5", "container_failed"]
+    # Numbers end in one column, words begin in one.
+    assert lines[2].index("1") == lines[0].index("index") + len("inde")
+    assert lines[2].index("seven") == lines[0].index("task_id")
+    assert lines[2].index("0.5") + len("0.5") == lines[0].index("reward") + len("reward")
     assert lines[5].startswith("4/4 rollouts, ")
     assert "2 failed, 1 errors, mean reward 0.5 ± 0" in lines[5]
     assert lines[6] == "failures: 1 NotFoundError, 1 RolloutFailedError, 1 container_failed"
