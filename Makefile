@@ -104,6 +104,10 @@ test-tools: $(STAMP) $(TOOLS_STAMP) ## What generators, a mock server and pyrigh
 test-browser: $(STAMP) $(TOOLS_STAMP) ## The live page, in headless Chromium; the tests say so where there is none
 	$(BIN)/python -m pytest -n 2 -m browser $(ARGS)
 
+.PHONY: test-long
+test-long: $(STAMP) $(TOOLS_STAMP) ## Those three side by side: one waits while another one computes
+	TOOLS=$(abspath $(TOOLS)) $(BIN)/python -m pytest -n 4 -m 'system or tools or browser' $(ARGS)
+
 .PHONY: mutants
 mutants: $(STAMP) ## Changes of your work, or of all, that no test sees: MUTANTS_OPTIONS='--all --sample 20'
 	$(BIN)/python -m tests.mutants $(MUTANTS_OPTIONS)

@@ -237,7 +237,9 @@ def _lines_around(source: bytes, line: int) -> Iterable[int]:
         for node in ast.walk(ast.parse(source))
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
     ]
-    return max((each for each in functions if line in each), key=lambda each: each.start, default=())
+    return max(
+        (each for each in functions if line in each), key=lambda each: each.start, default=()
+    )
 
 
 @dataclass(frozen=True)
