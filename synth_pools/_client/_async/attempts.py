@@ -33,13 +33,13 @@ class AsyncAttempts:
         self._pause = pause
         self._sleep = sleep
         self._number = 0
-        self._wait = 0.0
+        self._wait: float | None = None
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> Self:
-        if self._number:
+        if self._wait is not None:
             await self._sleep(self._wait)
         self._number += 1
         return self
@@ -53,6 +53,7 @@ class AsyncAttempts:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> bool:
-        wait = self._pause(error, self._number) if isinstance(error, SynthPoolsError) else None
-        self._wait = wait or 0.0
-        return wait is not None
+        if isinstance(error, SynthPoolsError):
+            self._wait = self._pause(error, self._number)
+            return self._wait is not None
+        return False

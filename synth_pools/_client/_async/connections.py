@@ -79,7 +79,7 @@ class AsyncConnections:
             return _CALLS.connections or _MOST_OF_A_CALLER
         pool = getattr(getattr(self._supplied.http, "_transport", None), "_pool", None)
         most = getattr(pool, "_max_connections", None)
-        return most if isinstance(most, int) and most > 0 else _MOST_OF_A_CALLER
+        return most if isinstance(most, int) and most else _MOST_OF_A_CALLER
 
     def check_open(self) -> None:
         """Raise `ClientClosedError` if they are closed."""

@@ -36,13 +36,13 @@ class Attempts:
         self._pause = pause
         self._sleep = sleep
         self._number = 0
-        self._wait = 0.0
+        self._wait: float | None = None
 
     def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> Self:
-        if self._number:
+        if self._wait is not None:
             self._sleep(self._wait)
         self._number += 1
         return self
@@ -56,6 +56,7 @@ class Attempts:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> bool:
-        wait = self._pause(error, self._number) if isinstance(error, SynthPoolsError) else None
-        self._wait = wait or 0.0
-        return wait is not None
+        if isinstance(error, SynthPoolsError):
+            self._wait = self._pause(error, self._number)
+            return self._wait is not None
+        return False

@@ -108,6 +108,15 @@ def test_a_position_without_an_event_is_where_it_goes_on(
     assert third.query == {"start": "latest", "cursor": "c9", **types}
 
 
+def test_a_stream_that_says_nothing_of_its_position_does_not_move_it(
+    server: FaultServer, client: ContainerPoolsClient
+) -> None:
+    service = PoolService(chunked([b": here\n\n"], kind="text/event-stream", end="cut"))
+    server.play(choose=service)
+    assert read(client, cursor="c7") == EVENTS[7:]
+    assert [seen.query["cursor"] for seen in service.asked] == ["c7", "c7", "c9"]
+
+
 def test_a_cursor_is_where_it_begins(server: FaultServer, client: ContainerPoolsClient) -> None:
     server.play(choose=PoolService())
     assert read(client, cursor="c7") == EVENTS[7:]
