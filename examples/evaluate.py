@@ -1,9 +1,9 @@
-"""Evaluate two strategies over 500 seeds: a table of both, and the distribution of their rewards.
+"""Evaluate two strategies over 500 seeds: a table of both, and a plot of their rewards.
 
     pip install 'synth-pools[local,demo]'
     python examples/evaluate.py [SEEDS]
 
-The pool starts two processes of container.py by itself.
+The pool starts two processes of container.py by itself. The plot is rewards.svg, for any browser.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from synth_pools.local import LocalBackend
 from synth_pools.types import PoolDefinitionDict, RolloutRequestDict
 
 CONTAINER = Path(__file__).with_name("container.py")
-STRATEGIES = ("bisect", "random")
-WIDEST_BAR = 40
+# With the colours of their bars.
+STRATEGIES = {"bisect": "#1f6feb", "random": "#d29922"}
+PLOT = Path("rewards.svg")
 
 
 def main(seeds: int) -> None:
@@ -34,9 +35,8 @@ def main(seeds: int) -> None:
         client.wait_pool_active(pool["id"], timeout=60)
         print(f"{'strategy':<10} {'rollouts':>8} {'mean':>6} {'± se':>6} {'failed':>6}")
         rewards = {name: evaluate(client, pool["id"], name, seeds) for name in STRATEGIES}
-    for name, values in rewards.items():
-        print(f"\nrewards of {name}")
-        print(histogram(values))
+    PLOT.write_text(histogram(rewards), encoding="utf-8")
+    print(f"\nplot: {PLOT.resolve()}")
 
 
 def evaluate(client: ContainerPoolsClient, pool_id: str, strategy: str, seeds: int) -> list[float]:
@@ -59,15 +59,36 @@ def evaluate(client: ContainerPoolsClient, pool_id: str, strategy: str, seeds: i
     return rewards
 
 
-def histogram(values: list[float]) -> str:
-    """Draw how often each reward occurs, rounded to a tenth."""
-    counts = Counter(round(value, 1) for value in values)
-    most = max(counts.values())
-    bars = ((step / 10, counts[step / 10]) for step in range(11))
-    return "\n".join(
-        f"  {value:.1f} {'█' * round(WIDEST_BAR * count / most):<{WIDEST_BAR}} {count}"
-        for value, count in bars
-    )
+def histogram(rewards: dict[str, list[float]]) -> str:
+    """Draw how often each reward occurs, rounded to a tenth, as an SVG image."""
+    counts = {name: Counter(round(10 * one) for one in values) for name, values in rewards.items()}
+    most = max(1, *(max(found.values(), default=0) for found in counts.values()))
+    width, bottom, height, group = 640, 280, 220, 52
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} 330" font-size="12">',
+        f'<rect width="{width}" height="330" fill="white"/>',
+        '<g font-family="sans-serif">',
+    ]
+    for share in (0, 0.5, 1):
+        y = bottom - height * share
+        parts.append(f'<path d="M48 {y}H{width - 12}" stroke="#d0d7de"/>')
+        parts.append(f'<text x="42" y="{y + 4}" text-anchor="end">{most * share:g}</text>')
+    for step in range(11):
+        x = 48 + group * (step + 0.5)
+        parts.append(f'<text x="{x}" y="{bottom + 18}" text-anchor="middle">{step / 10}</text>')
+    parts.append(f'<text x="{width / 2}" y="{bottom + 40}" text-anchor="middle">reward</text>')
+    parts.append('<text x="12" y="24">rollouts</text>')
+    for place, (name, found) in enumerate(counts.items()):
+        parts.append(f'<g id="{name}" fill="{STRATEGIES[name]}">')
+        parts.append(f'<text x="{width - 140}" y="{24 + 16 * place}">■ {name}</text>')
+        for step in range(11):
+            tall = height * found[step] / most
+            x = 48 + group * (step + 0.5) - 21 + 21 * place
+            parts.append(f'<rect x="{x}" y="{bottom - tall:g}" width="20" height="{tall:g}">')
+            # Shown where the pointer rests.
+            parts.append(f"<title>{name} {step / 10}: {found[step]}</title></rect>")
+        parts.append("</g>")
+    return "\n".join([*parts, "</g></svg>\n"])
 
 
 if __name__ == "__main__":

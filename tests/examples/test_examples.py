@@ -12,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import nbformat
 import pytest
@@ -21,6 +22,7 @@ from tests.support.document import OPERATIONS
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 LIMIT = 50.0
+SVG = "{http://www.w3.org/2000/svg}"
 
 
 class Surroundings:
@@ -52,14 +54,24 @@ class Surroundings:
         )
 
     def run(self, example: str, *words: str) -> str:
+        return self.run_and_take(example, *words)[0]
+
+    def run_and_take(
+        self, example: str, *words: str, suffix: str | None = None
+    ) -> tuple[str, dict[str, str]]:
+        """Run an example to its end: what it prints, and the files that it is to leave."""
         process = self.popen(example, *words)
         try:
             printed, errors = process.communicate(timeout=LIMIT)
             assert (process.returncode, errors) == (0, "")
+            made = [] if suffix is None else list(self.work.glob(f"*{suffix}"))
+            taken = {str(path): path.read_text(encoding="utf-8") for path in made}
+            for path in made:
+                path.unlink()
             self.assert_nothing_is_left(process.pid)
         finally:
             end_group(process)
-        return printed
+        return printed, taken
 
     def assert_nothing_is_left(self, group: int) -> None:
         assert not group_lives(group), "a process is left"
@@ -178,18 +190,24 @@ def test_the_container_ends_with_its_standard_input(surroundings: Surroundings) 
 
 
 def test_evaluation(surroundings: Surroundings) -> None:
-    printed = surroundings.run("evaluate.py", "12")
+    printed, plots = surroundings.run_and_take("evaluate.py", "12", suffix=".svg")
     rows = re.findall(
         r"^(bisect|random) +12 +([01]\.\d{3}) +(\d\.\d{3}) +0$", printed, re.MULTILINE
     )
     assert [name for name, *_ in rows] == ["bisect", "random"]
+    [written] = re.findall(r"^plot: (.+)$", printed, re.MULTILINE)
+    image = ElementTree.fromstring(plots[written])
     for name, mean, _ in rows:
-        _, _, drawn = printed.partition(f"rewards of {name}\n")
-        bars = re.findall(r"^  (\d\.\d) (█*) +(\d+)$", drawn.partition("\n\n")[0], re.MULTILINE)
-        assert len(bars) == 11
-        assert sum(int(count) for *_, count in bars) == 12
-        assert all(bool(bar) == (count != "0") for _, bar, count in bars)
-        drawn_mean = sum(float(value) * int(count) for value, _, count in bars) / 12
+        [group] = [one for one in image.iter(f"{SVG}g") if one.get("id") == name]
+        counts, heights = [], []
+        for bar in group.iter(f"{SVG}rect"):
+            told = re.fullmatch(rf"{name} \d\.\d: (\d+)", bar.findtext(f"{SVG}title", ""))
+            assert told is not None
+            counts.append(int(told[1]))
+            heights.append(float(bar.get("height", "")))
+        assert (len(counts), sum(counts)) == (11, 12)
+        assert heights == pytest.approx([one * sum(heights) / 12 for one in counts], abs=0.01)
+        drawn_mean = sum(step / 10 * count for step, count in enumerate(counts)) / 12
         assert abs(drawn_mean - float(mean)) <= 0.0501
 
 
