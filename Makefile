@@ -86,7 +86,7 @@ demo: $(if $(wildcard $(STAMP)),$(STAMP),$(DEMO_STAMP)) ## A backend, a containe
 	@$(if $(wildcard $(STAMP)),$(VENV),$(DEMO))/bin/python examples/demo.py
 	@echo
 	@echo "Next: README.md has this in twenty lines; docs/write-a-container.md shows how to write a container;"
-	@echo "docs/guide.md has the rest; make test installs what the tests need, and runs them."
+	@echo "docs/guide/ has the rest; make test installs what the tests need, and runs them."
 
 .PHONY: test
 test: $(STAMP) $(PUBLISHED_STAMP) $(LATER_STAMP) ## Every test but those of `make test-system`, in parallel
