@@ -36,18 +36,26 @@ def completion(shell: str) -> int:
 
 
 def script_of(shell: str) -> str:
-    """Return the script for a shell."""
+    """Return the script for a shell.
+
+    Raises:
+        ValueError: click knows no such shell.
+    """
     # 3 ms, which no other command needs.
     from click.shell_completion import get_completion_class
 
-    # With the commands, whose list this one is part of.
-    from synth_pools.cli.main import root
-
     kind = get_completion_class(shell)
-    assert kind is not None  # noqa: S101 - click has all of them
-    maker = kind(root, {}, _PROGRAM, _VARIABLE)
+    if kind is None:
+        raise ValueError(f"click completes nothing in {shell}")
+    # The script asks the program itself: which commands there are does not matter to it.
+    maker = kind(click.Command(_PROGRAM), {}, _PROGRAM, _VARIABLE)
     # Not `source`: that of bash asks which version is installed, and this may be another machine.
-    return maker.source_template % maker.source_vars()
+    script = maker.source_template % maker.source_vars()
+    if shell == "zsh":
+        # In a new account nothing has started it.
+        started = "(( $+functions[compdef] )) || { autoload -Uz compinit && compinit -i }"
+        script = script.replace("    compdef ", f"    {started}\n    compdef ", 1)
+    return script
 
 
 @click.command("complete-ids", hidden=True)

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from select import select
@@ -25,9 +25,9 @@ class Terminal:
     _owner: int
     text: str = ""
 
-    def until(self, pattern: str) -> None:
+    def until(self, pattern: str, seconds: float = _SECONDS) -> None:
         """Read until a pattern is there, and forget what came up to its end."""
-        deadline = time.monotonic() + _SECONDS
+        deadline = time.monotonic() + seconds
         while not (found := re.search(pattern, self.text)):
             ready, _, _ = select([self._owner], [], [], max(0.0, deadline - time.monotonic()))
             if not ready:
@@ -35,9 +35,13 @@ class Terminal:
             self.text += os.read(self._owner, 1 << 16).decode("utf-8", "replace")
         self.text = self.text[found.end() :]
 
+    def type(self, keys: str) -> None:
+        """Press keys."""
+        os.write(self._owner, keys.encode())
+
     def end(self, answer: str = "") -> tuple[int, str]:
         """Type an answer, and return the status of the command and what it has written."""
-        os.write(self._owner, answer.encode())
+        self.type(answer)
         written = b""
         # Linux: the end is an error, once nobody has the terminal open any more.
         with suppress(OSError):
@@ -54,9 +58,19 @@ class Terminal:
 @contextmanager
 def on_terminal(*words: str, **environment: str) -> Iterator[Terminal]:
     """Start `synth-pools` with some words on a terminal, in this environment alone."""
+    command = [sys.executable, "-m", "synth_pools", *words]
+    with program_on_terminal(command, environment) as terminal:
+        yield terminal
+
+
+@contextmanager
+def program_on_terminal(
+    command: Sequence[str], environment: Mapping[str, str]
+) -> Iterator[Terminal]:
+    """Start a program on a terminal, in this environment alone; it is killed in the end."""
     owner, terminal = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-m", "synth_pools", *words],
+        command,
         stdin=terminal,
         stdout=terminal,
         stderr=terminal,
