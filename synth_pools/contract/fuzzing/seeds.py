@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from synth_pools.contract.fuzzing.targeting import RequestTarget, RequestTargeting, RequestTargets
-from synth_pools.contract.http.client import HttpClient
+from synth_pools.contract.http.client import ABSENT, HttpClient
 from synth_pools.contract.session import Session
 
 _FINISH_SECONDS = 10.0
@@ -47,6 +47,7 @@ def make_targeting(session: Session) -> RequestTargeting:
         RequestTarget(read, task, rollout, artifact),
         RequestTarget(pool_writes),
         RequestTarget(task_writes, task),
+        RequestTarget(_archived(session) or read),
     )
     return RequestTargeting(mark, targets, session.register_pool, frozenset(foreign))
 
@@ -55,6 +56,17 @@ def _pool(session: Session, subject: str) -> str:
     body = session.pool_body(subject)
     session.register_pool(body["pool_id"])
     return _need(session.http, "create_pool", {}, "pool_id", body)
+
+
+def _archived(session: Session) -> str | None:
+    """Make a pool whose events have an end."""
+    there = session.document.operations
+    if not session.offers("pool_events") or not {"create_rollout", "delete_pool"} <= there.keys():
+        return None
+    pool = _pool(session, "g-archived")
+    _rollout(session, pool)
+    _need(session.http, "delete_pool", {"pool_id": pool}, "pool_id")
+    return pool
 
 
 def _rollout(session: Session, pool: str) -> str:
@@ -83,11 +95,12 @@ def _artifact(http: HttpClient, rollout: str) -> str | None:
 def _found(http: HttpClient, pools: set[str]) -> RequestTargets:
     """Take existing resources, for a run that may not make anything."""
     pool = min(pools, default="no-pool")
+    archived = min(_ids(http, "list_pools", state="archived"), default=pool)
     task = min(_ids(http, "list_tasks", {"pool_id": pool}), default=None)
     rollout = min(_ids(http, "list_rollouts", {"pool_id": pool}), default=None)
     artifact = None if rollout is None else _artifact(http, rollout)
     target = RequestTarget(pool, task, rollout, artifact)
-    return RequestTargets(target, target, target)
+    return RequestTargets(target, target, target, RequestTarget(archived))
 
 
 def _ids(
@@ -115,7 +128,9 @@ def _ids(
     return found
 
 
-def _need(http: HttpClient, operation: str, ids: Mapping[str, str], name: str, body: Any) -> str:
+def _need(
+    http: HttpClient, operation: str, ids: Mapping[str, str], name: str, body: Any = ABSENT
+) -> str:
     response = http.call(operation, ids, json=body)
     identifier = response.at(name)
     if response.status not in (200, 201, 202) or not isinstance(identifier, str):

@@ -22,6 +22,8 @@ _ROLLOUT_BODIES = frozenset({"create_rollout", "create_global_rollout"})
 # Operations of which the server chooses the pool if the body names none.
 _PLACED = frozenset({"create_global_rollout", "create_rollout_batch"})
 _ID = re.compile("[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
+# The stream of a pool ends when the pool does: of one that goes on it would be read in vain for long.
+_ENDLESS = frozenset({"stream_pool_events"})
 # A longer id was generated for the sake of its length.
 _SHORT_ID = 20
 
@@ -43,6 +45,7 @@ class RequestTargets:
     read: RequestTarget
     pool_writes: RequestTarget
     task_writes: RequestTarget
+    archived: RequestTarget
 
     def target(self, operation: str) -> RequestTarget | None:
         """Return the target of an operation; None for those that would delete it."""
@@ -52,7 +55,7 @@ class RequestTargets:
             return self.pool_writes
         if operation in _TASK_BODIES:
             return self.task_writes
-        return self.read
+        return self.archived if operation in _ENDLESS else self.read
 
 
 @dataclass(slots=True)
@@ -97,7 +100,9 @@ class RequestTargeting:
 
     def _path(self, request: GeneratedRequest) -> None:
         path = request.path_parameters
-        if not path or path.get("pool_id") in self._made:
+        if not path:
+            return
+        if path.get("pool_id") in self._made and request.operation not in _ENDLESS:
             return
         # Every fourth request keeps its ids: unknown ids have a clause of their own.
         if _choice([path, request.body]) % 4 == 0:

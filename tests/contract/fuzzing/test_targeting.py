@@ -14,6 +14,7 @@ TARGETS = RequestTargets(
     RequestTarget("read", "addition", "rollout_1"),
     RequestTarget("pool-writes"),
     RequestTarget("task-writes", "addition"),
+    RequestTarget("archived"),
 )
 
 
@@ -150,3 +151,17 @@ def test_a_pause_disturbs_no_reader() -> None:
             made = retargeted(operation, "POST", path={"pool_id": f"p{number}"})
             pool = made.path_parameters["pool_id"]
             assert pool == "pool-writes" or pool.startswith(MARK)
+
+
+def test_the_events_of_a_pool_are_those_of_one_that_has_ended() -> None:
+    own = targeting()
+    own.observe("create_pool", 201, b'{"pool_id": "mine"}')
+    went = []
+    for number in range(200):
+        made = request("stream_pool_events", path={"pool_id": f"p{number}"})
+        own(made)
+        went.append(made.path_parameters["pool_id"])
+    assert 100 < went.count("archived") < 200
+    followed = request("stream_pool_events", path={"pool_id": "mine"}, body=1)
+    own(followed)
+    assert followed.path_parameters["pool_id"] != "mine"
