@@ -22,7 +22,7 @@ _ROLLOUT_BODIES = frozenset({"create_rollout", "create_global_rollout"})
 # Operations of which the server chooses the pool if the body names none.
 _PLACED = frozenset({"create_global_rollout", "create_rollout_batch"})
 _ID = re.compile("[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
-# The stream of a pool ends when the pool does: of one that goes on it would be read in vain for long.
+# A pool's stream ends with the pool: any other would be read until the time for it is over.
 _ENDLESS = frozenset({"stream_pool_events"})
 # A longer id was generated for the sake of its length.
 _SHORT_ID = 20

@@ -115,12 +115,9 @@ def batch_spellings(ctx: Context) -> None:
     "with an Idempotency-Key a repetition answers the same rollouts and creates only what was "
     "refused before; another batch is 409",
     _OPERATION,
-    needs="batch",
+    needs=("batch", "idempotency_keys"),
 )
 def batch_key(ctx: Context) -> None:
-    if not ctx.session.offers("idempotency_keys"):
-        ctx.expect.inconclusive(_OPERATION, "features.idempotency_keys is not true")
-        return
     pool = {"pool_id": ctx.resources.pool()}
     headers = {"idempotency-key": f"{ctx.session.options.run_id}-{ctx.scenario.id}"}
     good, later = ctx.session.rollout_body(seed=1), ctx.session.rollout_body(task_id="later")

@@ -83,7 +83,8 @@ def pools_created(ctx: Context) -> None:
 @scenario(
     "pools.taken_id",
     "Identifiers",
-    "a taken id is 409, in either spelling, and changes nothing; an archived pool keeps its id",
+    "a taken id is 409, in either spelling, and changes nothing; an archived pool keeps its id, "
+    "and the message says that it is archived",
     "create_pool",
     "delete_pool",
     "get_pool",
@@ -92,19 +93,28 @@ def pools_taken_id(ctx: Context) -> None:
     pool_id = ctx.resources.pool(metadata={"which": "first"})
     body = ctx.session.pool_body("x", name=ctx.resources.name(), metadata={"which": "second"})
     del body["pool_id"]
-    for spelling in ("pool_id", "id"):
+    taken = [
         ctx.check(
             Status(409, "the id is taken", code="pool_exists"),
             "create_pool",
             json={**body, spelling: pool_id},
-        )
+        ).at("error", "message")
+        for spelling in ("pool_id", "id")
+    ]
     read = ctx.require(200, "get_pool", {"pool_id": pool_id})
     ctx.expect.equal("create_pool", "metadata.which", "first", read.at("metadata", "which"), read)
     ctx.require(200, "delete_pool", {"pool_id": pool_id})
-    ctx.check(
+    refused = ctx.require(
         Status(409, "an archived pool keeps its id", code="pool_exists"),
         "create_pool",
         json={**body, "pool_id": pool_id},
+    )
+    # What was said of the pool while it was active cannot say that it is archived.
+    message = refused.at("error", "message")
+    ctx.expect.that(
+        Expectation("create_pool", "a message that says that the pool is archived", refused),
+        not isinstance(message, str) or message not in taken,
+        f"the message {message!r}, as before it was archived"[:200],
     )
 
 
