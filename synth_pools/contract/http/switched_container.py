@@ -9,6 +9,7 @@ import contextlib
 import json
 import socket
 import threading
+import time
 from typing import Any, Self
 
 from synth_pools.contract.http.stub_container import (
@@ -18,6 +19,9 @@ from synth_pools.contract.http.stub_container import (
     StubServer,
 )
 
+# Turns of the loop that takes connections.
+_TURN_SECONDS = 0.05
+
 
 class SwitchedContainer:
     """Stub container that is switched.
@@ -26,11 +30,14 @@ class SwitchedContainer:
         url: Its address, which stays.
         health: The status and the JSON of its `GET /health`; None for no answer at all.
         checks: The statuses of the health checks that it answered, None for one that it did not.
+        slowest: The longest time in seconds for which it took no connection though it was there:
+            what a backend saw of it then is the fault of this machine.
     """
 
     def __init__(self, received: ReceivedRequests) -> None:
         self.health: tuple[int, Any] | None = (200, HEALTH)
         self.checks: list[int | None] = []
+        self.slowest = 0.0
         self._received = received
         self._reserved: socket.socket | None = None
         self._server: _Server | None = _Server(self, received, 0)
@@ -87,7 +94,8 @@ class SwitchedContainer:
 
     def _serve(self) -> None:
         if self._server is not None:
-            threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+            serve = self._server.serve_forever
+            threading.Thread(target=serve, args=(_TURN_SECONDS,), daemon=True).start()
 
 
 class _Server(StubServer):
@@ -95,8 +103,17 @@ class _Server(StubServer):
         self.owner = owner
         self._connections: set[socket.socket] = set()
         self._lock = threading.Lock()
+        self._turned_at: float | None = None
         super().__init__("", received, port, _Handler)
         self.behaviour = f"http://127.0.0.1:{self.server_port}"
+
+    def service_actions(self) -> None:
+        """Measure how long the last turn took, which waits for a connection no longer than one."""
+        now = time.monotonic()
+        if self._turned_at is not None:
+            took = now - self._turned_at - _TURN_SECONDS
+            self.owner.slowest = max(self.owner.slowest, took)
+        self._turned_at = now
 
     def get_request(self) -> tuple[socket.socket, Any]:
         connection, address = super().get_request()
