@@ -62,7 +62,8 @@ def _config(keys: Mapping[str, str], broken: tuple[str, ...]) -> Any:
         http=_JsonErrors,
         ws="none",
         lifespan="on",
-        log_level="warning",
+        # The failures of a backend with a fault are the kit's to tell.
+        log_level="critical" if broken else "warning",
         access_log=False,
         timeout_graceful_shutdown=1,
         timeout_keep_alive=30,

@@ -81,10 +81,9 @@ def test_a_broken_rule_is_seen() -> None:
 
 @pytest.mark.system
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("other_key", [None, "another-key-0123456789"])
-def test_a_stranger_that_keeps_the_contract_conforms(other_key: str | None) -> None:
-    keys = {KEY: "we", "another-key-0123456789": "they"}
-    with served(keys) as url:
+def test_a_stranger_that_keeps_the_contract_conforms() -> None:
+    other_key = "another-key-0123456789"
+    with served({KEY: "we", other_key: "they"}) as url:
         report = run_contract(url, api_key=KEY, profile="quick", seed=1, other_key=other_key)
     assert report.exit_code == 0, [
         (group.first.check, group.operations, group.first.got) for group in report.groups

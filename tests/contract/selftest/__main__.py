@@ -9,12 +9,13 @@ import argparse
 import os
 import sys
 import time
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 from tests.contract.selftest.runs import BY_NAME, Caught, try_clean, try_fault, try_in_parts
-from tests.contract.selftest.serving import WAYS, try_way
+from tests.contract.selftest.serving import BUSY_WAYS, SLOW_WAYS, WAYS, Faultless, try_way
 from tests.contract.selftest.table import write_tables
 
 
@@ -27,37 +28,44 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     began = time.monotonic()
     caught: dict[str, Caught] = {}
-    clean: list[tuple[int, int, float, str]] = []
+    faultless: dict[str | int, Faultless] = {}
     # Processes of their own: the engine of the generated requests keeps state in its process.
     with ProcessPoolExecutor(asked.jobs, mp_context=get_context("spawn")) as pool:
-        waiting = [
-            pool.submit(try_fault, name, asked.seed + place, asked.profile)
-            if asked.whole
-            else pool.submit(try_in_parts, name, asked.seed + place, asked.profile)
-            for place, name in enumerate(names)
+        # The longest first, so that the others are run while they wait, and the busy one last.
+        ways = sorted(WAYS, key=lambda way: (way not in SLOW_WAYS, way in BUSY_WAYS))
+        first, rest = (ways[: len(SLOW_WAYS)], ways[len(SLOW_WAYS) :]) if asked.clean else ([], [])
+        runs: list[Future[Any]] = [
+            *(pool.submit(try_way, way, asked.seed) for way in first),
+            *(
+                pool.submit(
+                    try_fault if asked.whole else try_in_parts,
+                    name,
+                    asked.seed + place,
+                    asked.profile,
+                )
+                for place, name in enumerate(names)
+            ),
+            *(
+                pool.submit(try_clean, asked.seed + number, asked.clean_profile)
+                for number in range(asked.clean)
+            ),
+            *(pool.submit(try_way, way, asked.seed) for way in rest),
         ]
-        for done in as_completed(waiting):
+        for done in as_completed(runs):
             result = done.result()
-            caught[result.fault] = result
-            print(_line(result, len(caught), len(names)), flush=True)
-        again = [
-            pool.submit(try_clean, asked.seed + number, asked.clean_profile)
-            for number in range(asked.clean)
-        ]
-        for run in as_completed(again):
-            clean.append(run.result())
-            seed, code, seconds, said = clean[-1]
-            print(f"no fault, seed {seed}: exit {code} in {seconds:.0f} s: {said}", flush=True)
-        ways = [
-            run.result()
-            for run in [pool.submit(try_way, way, asked.seed) for way in WAYS if asked.clean]
-        ]
-        for way, code, seconds, said in ways:
-            print(f"no fault, {way}: exit {code} in {seconds:.0f} s: {said}", flush=True)
+            if isinstance(result, Caught):
+                caught[result.fault] = result
+                print(_line(result, len(caught), len(names)), flush=True)
+            else:
+                faultless[result.how] = result
+                print(
+                    f"no fault, {result.how}: exit {result.exit_code} in {result.seconds:.0f} s: "
+                    f"{result.said}",
+                    flush=True,
+                )
     ordered = [(BY_NAME[name], caught[name]) for name in names]
     missed = [result for _, result in ordered if not result.ok]
-    faultless = (*clean, *ways)
-    alarms = [run for run in faultless if run[1] != 0]
+    alarms = [run for run in faultless.values() if run.exit_code != 0]
     print(
         f"{len(ordered) - len(missed)} of {len(ordered)} faults caught and named, "
         f"{len(faultless) - len(alarms)} of {len(faultless)} faultless runs conform, "
@@ -65,7 +73,15 @@ def main(arguments: list[str] | None = None) -> int:
     )
     if asked.write is not None:
         asked.write.write_text(
-            "".join(write_tables(ordered, sorted(clean), ways, asked.profile, asked.clean_profile))
+            "".join(
+                write_tables(
+                    ordered,
+                    [faultless[asked.seed + number] for number in range(asked.clean)],
+                    [faultless[way] for way in WAYS if way in faultless],
+                    asked.profile,
+                    asked.clean_profile,
+                )
+            )
         )
     return 1 if missed or alarms else 0
 
@@ -78,7 +94,8 @@ def _line(result: Caught, done: int, of: int) -> str:
 def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="contract-selftest", description=__doc__)
     parser.add_argument("--only", nargs="*", default=[], metavar="FAULT", help="these faults alone")
-    parser.add_argument("--jobs", type=int, default=min(2, os.cpu_count() or 1))
+    # More than there are processors: every run waits for something most of the time.
+    parser.add_argument("--jobs", type=int, default=2 * (os.cpu_count() or 1))
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--profile", choices=["quick", "full"], default="quick")
     parser.add_argument(
@@ -89,7 +106,7 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--clean",
         type=int,
-        default=20,
+        default=5,
         help="runs without a fault; 0 also leaves out those that are served in other ways",
     )
     parser.add_argument("--clean-profile", choices=["quick", "full"], default="full")

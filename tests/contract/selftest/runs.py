@@ -6,8 +6,7 @@ They have a module of their own because they are run in processes of their own, 
 
 from __future__ import annotations
 
-import contextlib
-import os
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,15 +18,15 @@ from synth_pools.local import LocalBackend
 from tests.contract.faults import FAULTS, Fault
 from tests.contract.faults.proxy import FaultProxy
 from tests.contract.second_backend.rules import RULES
-from tests.contract.second_backend.serve import served
+from tests.contract.selftest.serving import OTHER_KEY, Faultless, faultless, second_backend
+from tests.contract.selftest.watched import KEY
 
-KEY = "selftest-key-0123456789"
-_CONTAINER_KEY = "selftest-key-of-containers-0123456789"
-OTHER_KEY = "selftest-key-of-others-0123456789"
 # What takes most of a run's time; what is left is contact, access and the scenarios.
 _OTHERS = ("schema", "client", "model")
-# Wait for 15 seconds of silence.
-_WAITING = ("events.heartbeat", "pool_events.heartbeat")
+# Seconds after which a part of the kit that a fault keeps waiting begins nothing new.
+_LIMIT = 180.0
+# Wait for a clock: for silence, or for checks every few seconds.
+_WAITING = tuple(one.id for one in all_scenarios() if one.slow)
 # A scenario that speaks about more operations than these sends hundreds of requests.
 _FEW = 20
 # Faults in the code of the second backend: no proxy is in the way.
@@ -58,15 +57,11 @@ def judge(
     profile: str,
     skip: tuple[str, ...] = (),
     only: tuple[str, ...] = (),
+    max_time: float | None = None,
 ) -> Report:
     """Run the kit on a fresh backend: the second one where the fault is in its code."""
     if fault is not None and fault.name in RULES:
-        keys = {KEY: "we", OTHER_KEY: "they"}
-        # What needs a key of containers is reached, too.
-        with (
-            _environment("ENVIRONMENT_API_KEY", _CONTAINER_KEY),
-            served(keys, (fault.name,)) as url,
-        ):
+        with second_backend((fault.name,)) as url:
             return run_contract(
                 url,
                 api_key=KEY,
@@ -75,43 +70,58 @@ def judge(
                 profile=profile,
                 skip=skip,
                 only=only,
+                max_time=max_time,
             )
     with LocalBackend(api_key=KEY) as backend, FaultProxy(backend.url, fault, KEY) as proxy:
         return run_contract(
-            proxy.url, api_key=KEY, seed=seed, profile=profile, skip=skip, only=only
+            proxy.url,
+            api_key=KEY,
+            seed=seed,
+            profile=profile,
+            skip=skip,
+            only=only,
+            max_time=max_time,
         )
-
-
-@contextlib.contextmanager
-def _environment(name: str, value: str) -> Iterator[None]:
-    former = os.environ.get(name)
-    os.environ[name] = value
-    try:
-        yield
-    finally:
-        if former is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = former
 
 
 def try_in_parts(name: str, seed: int, profile: str) -> Caught:
     """Run the parts of the kit that concern a fault, and more only if those do not catch it.
 
-    First come the scenarios that speak about its operations and few others, then all of them, then
-    the rest of the kit.
+    First come the scenarios that are about its subject, then those that speak about its operations
+    and few others, then all of them, then the rest of the kit.
     """
-    named = set(BY_NAME[name].named)
+    for skip, only in _parts(BY_NAME[name]):
+        caught = try_fault(name, seed, profile, skip, only, _LIMIT)
+        if caught.ok:
+            break
+    return caught
+
+
+def _parts(fault: Fault) -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
+    """Yield what to skip, and what alone to play, in each part."""
+    named = set(fault.named)
+    # A rule's name begins with its subject, any other fault is told by its kind.
+    words = re.findall("[a-z]+", fault.name.split(".")[0] if fault.name in RULES else fault.kind)
+    about = {word.rstrip("s") for word in words}
+    near = tuple(
+        one.id
+        for one in all_scenarios()
+        if one.id.split(".")[0].rstrip("s") in about
+        and one.id not in _WAITING
+        and (not named or named & set(one.operations))
+    )
+    if "auth" in about:
+        near = (*near, "auth")
+    if near:
+        yield (), near
     far = tuple(
         one.id
         for one in all_scenarios()
         if named and (not named & set(one.operations) or len(one.operations) > _FEW)
     )
-    for skip in ((*_OTHERS, *_WAITING, *far), _OTHERS, ()):
-        caught = try_fault(name, seed, profile, skip)
-        if caught.ok:
-            break
-    return caught
+    yield (*_OTHERS, *_WAITING, *far, "auth"), ()
+    yield _OTHERS, ()
+    yield (), ()
 
 
 def try_fault(
@@ -120,10 +130,11 @@ def try_fault(
     profile: str,
     skip: tuple[str, ...] = (),
     only: tuple[str, ...] = (),
+    max_time: float | None = None,
 ) -> Caught:
     """Run the kit on a backend with a fault."""
     fault, began = BY_NAME[name], time.monotonic()
-    report = judge(fault, seed, profile, skip, only)
+    report = judge(fault, seed, profile, skip, only, max_time)
     right = [
         group
         for group in report.groups
@@ -140,9 +151,7 @@ def try_fault(
     )
 
 
-def try_clean(seed: int, profile: str) -> tuple[int, int, float, str]:
+def try_clean(seed: int, profile: str) -> Faultless:
+    """Run the kit on a backend without a fault."""
     began = time.monotonic()
-    report = judge(None, seed, profile)
-    said = [report.summary]
-    said += [f"{g.first.check} of {', '.join(g.operations)}: {g.first.got}" for g in report.groups]
-    return seed, report.exit_code, time.monotonic() - began, "; ".join(said)
+    return faultless(seed, judge(None, seed, profile), began)

@@ -9,9 +9,11 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from synth_pools.contract import run_contract
+from synth_pools.contract.results import Report
 from synth_pools.local import Limits, LocalBackend
 from tests.contract.faults.fault import DOCUMENT, Fault, Passing, error_response
 from tests.contract.faults.proxy import FaultProxy
@@ -20,6 +22,9 @@ from tests.contract.second_backend.serve import served
 from tests.contract.selftest.watched import KEY
 
 Serving = Callable[[], contextlib.AbstractContextManager[str]]
+
+OTHER_KEY = "another-key-0123456789"
+_CONTAINER_KEY = "key-of-containers-0123456789"
 
 
 @contextlib.contextmanager
@@ -33,7 +38,7 @@ def _with_several_keys() -> Iterator[str]:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "keys"
         file.touch(0o600)
-        file.write_text(f"other: another-key-0123456789\nours: {KEY}\n")
+        file.write_text(f"other: {OTHER_KEY}\nours: {KEY}\n")
         with LocalBackend(api_keys_file=file) as backend:
             yield backend.url
 
@@ -90,6 +95,29 @@ def _on_a_busy_machine() -> Iterator[str]:
             burner.join(10.0)
 
 
+@contextlib.contextmanager
+def second_backend(broken: tuple[str, ...] = ()) -> Iterator[str]:
+    """Serve the second backend to two organisations, with a key of containers in the environment.
+
+    Args:
+        broken: The rules that it does not keep.
+
+    Yields:
+        Its URL.
+    """
+    name = "ENVIRONMENT_API_KEY"
+    former = os.environ.get(name)
+    os.environ[name] = _CONTAINER_KEY
+    try:
+        with served({KEY: "we", OTHER_KEY: "they"}, broken) as url:
+            yield url
+    finally:
+        if former is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = former
+
+
 WAYS: dict[str, Serving] = {
     "processes allowed": _with_processes,
     "several keys": _with_several_keys,
@@ -100,31 +128,49 @@ WAYS: dict[str, Serving] = {
     "0.3 s a request": lambda: _behind(latency=0.3, jitter=0.2),
     "1.5 s a request": lambda: _behind(latency=1.5, jitter=0.5),
     "a busy machine": _on_a_busy_machine,
-    "the second backend": lambda: served({KEY: "we"}),
+    "the second backend": second_backend,
 }
 
 # Written by others than the local backend, and judged as a stranger's is.
 STRANGE_WAYS = ("the second backend",)
 # Their runs last as long as what they wait for: minutes.
 SLOW_WAYS = ("0.3 s a request", "1.5 s a request")
+# Leave other runs nothing of the machine.
+BUSY_WAYS = ("a busy machine",)
 
 
-def try_way(way: str, seed: int) -> tuple[str, int, float, str]:
-    """Judge a backend that is served in one of these ways.
+@dataclass(frozen=True, slots=True)
+class Faultless:
+    """Verdict of the kit on a backend without a fault; `how` is how it is served, or the seed."""
 
-    Args:
-        way: Its name.
-        seed: What the kit chooses by.
+    how: str | int
+    exit_code: int
+    seconds: float
+    said: str
 
-    Returns:
-        The name, the exit code, the seconds that the run took, and what it said.
-    """
+
+def try_way(way: str, seed: int, skip: tuple[str, ...] = ()) -> Faultless:
+    """Judge a backend that is served in one of these ways, with this seed."""
     began = time.monotonic()
     # Behind a slow line the generated requests would take an hour, and wait for nothing.
-    slow = ("schema", "model", "client") if way in SLOW_WAYS else ()
+    skip = ("schema", "model", "client") if way in SLOW_WAYS else skip
+    strange = way in STRANGE_WAYS
     with WAYS[way]() as url:
-        profile = "full" if way in STRANGE_WAYS else "quick"
-        report = run_contract(url, api_key=KEY, seed=seed, profile=profile, skip=slow)
+        report = run_contract(
+            url,
+            api_key=KEY,
+            other_key=OTHER_KEY if strange else None,
+            seed=seed,
+            profile="full" if strange else "quick",
+            skip=skip,
+        )
+    return faultless(way, report, began)
+
+
+def faultless(how: str | int, report: Report, began: float) -> Faultless:
     said = [report.summary, *report.obstacles]
-    said += [f"{group.first.check}: {group.first.got}" for group in report.groups]
-    return way, report.exit_code, time.monotonic() - began, "; ".join(said)
+    said += [
+        f"{group.first.check} of {', '.join(group.operations)}: {group.first.got}"
+        for group in report.groups
+    ]
+    return Faultless(how, report.exit_code, time.monotonic() - began, "; ".join(said))

@@ -9,6 +9,7 @@ from tests.contract.faults import Fault
 
 if TYPE_CHECKING:
     from tests.contract.selftest.runs import Caught
+    from tests.contract.selftest.serving import Faultless
 
 _HEAD = """# What the contract kit sees
 
@@ -16,8 +17,9 @@ A reverse proxy puts one fault at a time between the kit and the running local b
 the kind *rule not kept* are in code instead: a second backend, written from `openapi.yaml` alone
 and without a look at the kit, leaves out one of its rules. The kit is given a URL and a key and
 knows of neither. A fault is caught where the run ends with exit code 1 and names a right operation.
-The scenarios that speak about its operations go first, then all of them; what they see is not
-looked for with generated requests, the state machine and the client as well (`--whole` does that).
+The scenarios about its subject go first, then those that speak about its operations, then all of
+them; what they see is not looked for with generated requests, the state machine and the client as
+well (`--whole` does that).
 Written by `make contract-selftest`.
 
 """
@@ -25,8 +27,8 @@ Written by `make contract-selftest`.
 
 def write_tables(
     caught: Sequence[tuple[Fault, Caught]],
-    clean: Sequence[tuple[int, int, float, str]],
-    ways: Sequence[tuple[str, int, float, str]],
+    clean: Sequence[Faultless],
+    ways: Sequence[Faultless],
     profile: str,
     clean_profile: str,
 ) -> Iterator[str]:
@@ -46,15 +48,17 @@ def write_tables(
         yield f"| `{fault.name}` | {fault.kind} | {named} | {told} |\n"
     if not clean:
         return
-    passed = sum(code == 0 for _, code, _, _ in clean)
-    slowest = max(seconds for _, _, seconds, _ in clean)
+    passed = sum(run.exit_code == 0 for run in clean)
+    slowest = max(run.seconds for run in clean)
     yield "\n## Without a fault\n\n"
     yield f"{passed} of {len(clean)} runs with different seeds, profile `{clean_profile}`, end "
     yield "with exit code 0"
-    yield f" (seeds {clean[0][0]} to {clean[-1][0]}; the slowest took {slowest:.0f} s).\n"
-    for seed, code, _, said in clean:
-        if code != 0:
-            yield f"\n- seed {seed}: exit {code}, {said}"
+    yield f" (seeds {clean[0].how} to {clean[-1].how}; the slowest took {slowest:.0f} s beside "
+    yield "the other runs).\n"
+    for run in clean:
+        if run.exit_code != 0:
+            yield f"\n- seed {run.how}: exit {run.exit_code}, {run.said}"
     yield "\n| served | exit code | seconds |\n|---|---|---|\n"
-    for way, code, seconds, said in ways:
-        yield f"| {way} | {code}{'' if code == 0 else f': {said}'} | {seconds:.0f} |\n"
+    for run in ways:
+        told = "" if run.exit_code == 0 else f": {run.said}"
+        yield f"| {run.how} | {run.exit_code}{told} | {run.seconds:.0f} |\n"

@@ -6,11 +6,14 @@ import pytest
 
 from tests.contract.selftest.serving import SLOW_WAYS, STRANGE_WAYS, WAYS, try_way
 
+# Where generated requests meet what is served in another way; elsewhere scenarios are enough.
+_WHOLE = ("processes allowed", "small limits")
+
 
 @pytest.mark.system
 @pytest.mark.timeout(600)
 # `make contract-selftest` has the patience for all of them.
 @pytest.mark.parametrize("way", [way for way in WAYS if way not in (*SLOW_WAYS, *STRANGE_WAYS)])
 def test_a_correct_backend_conforms(way: str) -> None:
-    _, exit_code, _, said = try_way(way, seed=1)
-    assert exit_code == 0, said
+    tried = try_way(way, 1, () if way in _WHOLE else ("schema", "client", "model"))
+    assert tried.exit_code == 0, tried.said
