@@ -50,10 +50,10 @@ class CoverageMap:
 
         Where a module is derived from this one, `derived` is its text: its tests count as well.
 
-        For each line of the function, one that runs it comes first: what is changed may matter only
-        where few tests go. Then those of the module's own file. Of the others, every test function
-        comes with one of its parameters before one comes with another, and every file with one
-        function.
+        For each line of the function, and of those that use what it sets, one that runs it comes
+        first: what is changed may matter only where few tests go. Then those of the module's own
+        file. Of the others, every test function comes with one of its parameters before one comes
+        with another, and every file with one function.
         """
         lines, on_import = _lines_run(source, line)
         maps = [self.lines.get(path, {})]
@@ -230,16 +230,31 @@ def _lines_run(source: bytes, line: int) -> tuple[Iterable[int], bool]:
     return used, True
 
 
-def _lines_around(source: bytes, line: int) -> Iterable[int]:
-    """List the lines of the innermost function that has a line; none where there is no function."""
-    functions = [
-        range(node.lineno, (node.end_lineno or 0) + 1)
-        for node in ast.walk(ast.parse(source))
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-    ]
-    return max(
-        (each for each in functions if line in each), key=lambda each: each.start, default=()
-    )
+def _lines_around(source: bytes, line: int) -> list[int]:
+    """List the lines of the innermost function that has a line, none where there is no function.
+
+    Where the line sets an attribute, those of all functions that name this come with it.
+    """
+    tree = ast.parse(source)
+    kinds = ast.FunctionDef | ast.AsyncFunctionDef
+    functions = [node for node in ast.walk(tree) if isinstance(node, kinds)]
+    around = [node for node in functions if line in _lines_of(node)]
+    if not around:
+        return []
+    inner = max(around, key=lambda node: node.lineno)
+    names = {
+        target.attr
+        for node in ast.walk(inner)
+        if isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign) and line in _lines_of(node)
+        for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
+        if isinstance(target, ast.Attribute)
+    }
+    naming = (node for node in functions if names and names & _names_in(node))
+    return sorted({each for node in (inner, *naming) for each in _lines_of(node)})
+
+
+def _lines_of(node: ast.stmt) -> range:
+    return range(node.lineno, (node.end_lineno or node.lineno) + 1)
 
 
 @dataclass(frozen=True)

@@ -100,6 +100,25 @@ def test_the_budget_goes_to_a_test_of_each_line_of_the_function_first() -> None:
     assert known.tests_of(ADDER, source, 4, 2.5) == [f"{own}::test_0", f"{own}::test_1"]
 
 
+def test_what_uses_an_attribute_counts_where_it_is_set() -> None:
+    source = b"""\
+class Counter:
+    def __init__(self):
+        self.count = 0
+
+    def often(self):
+        return 3
+
+    def seldom(self):
+        return self.count
+"""
+    own, far = "tests/backend/room/test_adder.py", "tests/backend/test_far.py::test_seldom"
+    seconds = {f"{own}::test_{number}": 1.0 for number in range(5)} | {far: 2.0}
+    known = CoverageMap(seconds, [], {ADDER: {3: {*seconds}, 6: {*seconds} - {far}, 9: {far}}})
+    assert far in known.tests_of(ADDER, source, 3, 3)
+    assert far not in known.tests_of(ADDER, source, 6, 3)
+
+
 def test_the_budget_goes_to_many_files_and_to_one_folder_after_the_other() -> None:
     folder = "tests/backend"
     seconds = {

@@ -144,6 +144,20 @@ async def test_a_key_that_was_never_good_has_nothing_to_cancel(
     assert all("rollout_0" in line for line in told)
 
 
+async def test_a_key_that_is_good_no_more_may_have_made_what_it_asked_for(
+    server: FaultServer, fleet_client: AsyncContainerPoolsClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever says that a request is bad has taken the key."""
+    bad = iter([answer({}, 422)])
+    server.play(choose=lambda _: next(bad, answer({}, 401)))
+    with pytest.raises(AuthenticationError):
+        await gather(
+            fleet_client.rollouts.run_many(P, seeds(2), max_in_flight=1, on_interrupt="cancel")
+        )
+    (told,) = [record.message for record in caplog.records if "cancelled" in record.message]
+    assert told.startswith("1 rollouts could not be cancelled and go on: the one with the key ")
+
+
 async def test_a_fleet_that_was_never_run_says_so(
     service: FleetService, fleet_client: AsyncContainerPoolsClient
 ) -> None:

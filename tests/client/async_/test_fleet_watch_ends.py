@@ -172,12 +172,17 @@ async def test_the_end_of_a_pool_s_stream_is_the_reader_s_if_nobody_waits(
     def admit(rollout_id: str) -> Fault | None:
         if rollout_id == "rollout_0":
             return None
-        # The one before has ended, and then the stream does.
+        # The one before has ended, and then the stream does, and its reader.
         pools.cut("end")
-        return when(lambda: not pools.live, answer({"id": rollout_id, "status": "queued"}, 202))
+        watches = fleet._running()._watches
+        assert watches is not None
+        watch = watches._watches[P]
+        created = answer({"id": rollout_id, "status": "queued"}, 202)
+        return when(lambda: not (pools.live or watch._is_read), created)
 
     pools.admit = admit
-    outcomes = await gather(fleet_client.rollouts.run_many(P, seeds(3), max_in_flight=1))
+    fleet = fleet_client.rollouts.run_many(P, seeds(3), max_in_flight=1)
+    outcomes = await gather(fleet)
     assert [outcome.ok for outcome in outcomes] == [True] * 3
     assert not pools.followed
     assert "cursor" in pools.streams[-1].query

@@ -314,7 +314,6 @@ class AsyncFleetEngine:
         if self._caller is not None and self._watches is not None:
             self._caller.wake()
             self._watches.wake()
-            self._watches.abandon()
         await self._group.stop()
         if self._watches is not None:
             await self._watches.stop()

@@ -133,9 +133,9 @@ class AsyncPoolWatch:
         self._cursor: str | None = None
         self._is_read = False
         self._is_live = False
-        # When the stream began, and when it last told the end of a rollout that nobody followed.
-        self._began = 0
-        self._unknown_ended = 0
+        # When the stream last began, or told the end of a rollout that nobody followed: what was
+        # asked for before that may have ended unnoticed. 0 before the first beginning.
+        self._blind_until = 0
         self._ended = 0
         self._failures = 0
         self.interrupt = AsyncInterrupt()
@@ -155,7 +155,7 @@ class AsyncPoolWatch:
                 rollout = FollowedRollout(self._watches.lock.sibling())
                 self._rollouts[rollout_id] = rollout
             rollout.waiting += 1
-            if self._is_live and max(self._began, self._unknown_ended) > mark:
+            if self._is_live and self._blind_until > mark:
                 rollout.may_have_ended = True
             must_read = not (self._is_read or self.is_over)
             self._is_read = self._is_read or must_read
@@ -207,17 +207,15 @@ class AsyncPoolWatch:
         """Read the stream, over one connection after the other, while anyone follows a rollout."""
         watches, silent, is_idle = self._watches, 0, False
         try:
-            while True:
-                is_idle = not self._goes_on()
-                if is_idle:
-                    break
+            while self._goes_on():
                 before = self._ended
                 opened = await watches.caller.call(self._open)
                 if opened is None:
-                    break
+                    return
                 await self._listen(opened)
                 silent = 1 if self._ended > before else silent + 1
                 await watches.caller.sleep(backoff(silent, watches.transport.random) * BROKEN_SHARE)
+            is_idle = True
         except Exception as error:  # noqa: BLE001 - whatever it is, the calls of the workers meet it too
             kind = type(error).__name__
             _LOG.debug("run_many: the events of pool %r cannot be read: %s", self._pool_id, kind)
@@ -272,7 +270,7 @@ class AsyncPoolWatch:
             is_late = True
             silence = ExchangeError("ReadTimeout", "the stream did not begin in time")
             failure: SynthPoolsError = transport.stream_error(call, silence)
-            is_possible = bool(self._began)
+            is_possible = bool(self._blind_until)
         except SynthPoolsError as error:
             failure = error
             category, _ = classify_error(error)
@@ -283,7 +281,7 @@ class AsyncPoolWatch:
                 or getattr(error, "status_code", None) == _NOT_IMPLEMENTED
             )
         self._failures += 1
-        if not (is_possible and (self._began or self._failures < _MOST_FAILURES)):
+        if not (is_possible and (self._blind_until or self._failures < _MOST_FAILURES)):
             return None
         raise failure
 
@@ -312,7 +310,7 @@ class AsyncPoolWatch:
         with self._watches.lock:
             self._failures = 0
             self._is_live = True
-            self._began = self._watches.mark()
+            self._blind_until = self._watches.mark()
             for rollout in self._rollouts.values():
                 rollout.may_have_ended = True
                 rollout.changed.notify_all()
@@ -326,7 +324,7 @@ class AsyncPoolWatch:
                 rollout = self._rollouts.get(rollout_id)
                 if rollout is None:
                     # It may be one of ours whose id is still on its way.
-                    self._unknown_ended = self._watches.mark()
+                    self._blind_until = self._watches.mark()
                 else:
                     self._ended += 1
                     rollout.has_ended = True

@@ -315,7 +315,6 @@ class FleetEngine:
         if self._caller is not None and self._watches is not None:
             self._caller.wake()
             self._watches.wake()
-            self._watches.abandon()
         self._group.stop()
         if self._watches is not None:
             self._watches.stop()

@@ -136,9 +136,9 @@ class PoolWatch:
         self._cursor: str | None = None
         self._is_read = False
         self._is_live = False
-        # When the stream began, and when it last told the end of a rollout that nobody followed.
-        self._began = 0
-        self._unknown_ended = 0
+        # When the stream last began, or told the end of a rollout that nobody followed: what was
+        # asked for before that may have ended unnoticed. 0 before the first beginning.
+        self._blind_until = 0
         self._ended = 0
         self._failures = 0
         self.interrupt = Interrupt()
@@ -158,7 +158,7 @@ class PoolWatch:
                 rollout = FollowedRollout(self._watches.lock.sibling())
                 self._rollouts[rollout_id] = rollout
             rollout.waiting += 1
-            if self._is_live and max(self._began, self._unknown_ended) > mark:
+            if self._is_live and self._blind_until > mark:
                 rollout.may_have_ended = True
             must_read = not (self._is_read or self.is_over)
             self._is_read = self._is_read or must_read
@@ -210,17 +210,15 @@ class PoolWatch:
         """Read the stream, over one connection after the other, while anyone follows a rollout."""
         watches, silent, is_idle = self._watches, 0, False
         try:
-            while True:
-                is_idle = not self._goes_on()
-                if is_idle:
-                    break
+            while self._goes_on():
                 before = self._ended
                 opened = watches.caller.call(self._open)
                 if opened is None:
-                    break
+                    return
                 self._listen(opened)
                 silent = 1 if self._ended > before else silent + 1
                 watches.caller.sleep(backoff(silent, watches.transport.random) * BROKEN_SHARE)
+            is_idle = True
         except Exception as error:  # noqa: BLE001 - whatever it is, the calls of the workers meet it too
             kind = type(error).__name__
             _LOG.debug("run_many: the events of pool %r cannot be read: %s", self._pool_id, kind)
@@ -275,7 +273,7 @@ class PoolWatch:
             is_late = True
             silence = ExchangeError("ReadTimeout", "the stream did not begin in time")
             failure: SynthPoolsError = transport.stream_error(call, silence)
-            is_possible = bool(self._began)
+            is_possible = bool(self._blind_until)
         except SynthPoolsError as error:
             failure = error
             category, _ = classify_error(error)
@@ -286,7 +284,7 @@ class PoolWatch:
                 or getattr(error, "status_code", None) == _NOT_IMPLEMENTED
             )
         self._failures += 1
-        if not (is_possible and (self._began or self._failures < _MOST_FAILURES)):
+        if not (is_possible and (self._blind_until or self._failures < _MOST_FAILURES)):
             return None
         raise failure
 
@@ -315,7 +313,7 @@ class PoolWatch:
         with self._watches.lock:
             self._failures = 0
             self._is_live = True
-            self._began = self._watches.mark()
+            self._blind_until = self._watches.mark()
             for rollout in self._rollouts.values():
                 rollout.may_have_ended = True
                 rollout.changed.notify_all()
@@ -329,7 +327,7 @@ class PoolWatch:
                 rollout = self._rollouts.get(rollout_id)
                 if rollout is None:
                     # It may be one of ours whose id is still on its way.
-                    self._unknown_ended = self._watches.mark()
+                    self._blind_until = self._watches.mark()
                 else:
                     self._ended += 1
                     rollout.has_ended = True
