@@ -231,26 +231,26 @@ def _lines_run(source: bytes, line: int) -> tuple[Iterable[int], bool]:
 
 
 def _lines_around(source: bytes, line: int) -> list[int]:
-    """List the lines of the innermost function that has a line, none where there is no function.
+    """List the lines of the innermost function that has a line, and of those that use what it sets.
 
-    Where the line sets an attribute, those of all functions that name this come with it.
+    Those are the functions that name an attribute, or a constant of the module.
     """
     tree = ast.parse(source)
     kinds = ast.FunctionDef | ast.AsyncFunctionDef
     functions = [node for node in ast.walk(tree) if isinstance(node, kinds)]
     around = [node for node in functions if line in _lines_of(node)]
-    if not around:
-        return []
-    inner = max(around, key=lambda node: node.lineno)
+    inner = max(around, key=lambda node: node.lineno, default=None)
     names = {
-        target.attr
-        for node in ast.walk(inner)
+        target.attr if isinstance(target, ast.Attribute) else target.id
+        for node in ast.walk(inner or tree)
         if isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign) and line in _lines_of(node)
         for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
-        if isinstance(target, ast.Attribute)
+        # A name inside a function is used in it alone.
+        if isinstance(target, ast.Attribute) or (inner is None and isinstance(target, ast.Name))
     }
-    naming = (node for node in functions if names and names & _names_in(node))
-    return sorted({each for node in (inner, *naming) for each in _lines_of(node)})
+    using = (node for node in functions if names & _names_in(node))
+    wanted = using if inner is None else (inner, *using)
+    return sorted({each for node in wanted for each in _lines_of(node)})
 
 
 def _lines_of(node: ast.stmt) -> range:

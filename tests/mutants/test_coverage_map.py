@@ -117,6 +117,11 @@ class Counter:
     known = CoverageMap(seconds, [], {ADDER: {3: {*seconds}, 6: {*seconds} - {far}, 9: {far}}})
     assert far in known.tests_of(ADDER, source, 3, 3)
     assert far not in known.tests_of(ADDER, source, 6, 3)
+    # A constant of the module, too.
+    constant = b"LIMIT = 3\n\n\ndef often():\n    return LIMIT - LIMIT or 1\n\n\n"
+    constant += b"def seldom():\n    return LIMIT\n"
+    known = CoverageMap(seconds, [], {ADDER: {5: {*seconds} - {far}, 9: {far}}})
+    assert far in known.tests_of(ADDER, constant, 1, 3)
 
 
 def test_the_budget_goes_to_many_files_and_to_one_folder_after_the_other() -> None:

@@ -224,7 +224,7 @@ class AsyncTransport:
         call: Call,
         kind: ResponseKind,
         *,
-        attempt: int = 1,
+        attempt: int,
         longest: float | None = None,
     ) -> AsyncIncomingResponse:
         """Open a response of any length, in one attempt. Close it, which is unread, after use.

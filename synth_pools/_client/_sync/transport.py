@@ -227,7 +227,7 @@ class Transport:
         call: Call,
         kind: ResponseKind,
         *,
-        attempt: int = 1,
+        attempt: int,
         longest: float | None = None,
     ) -> IncomingResponse:
         """Open a response of any length, in one attempt. Close it, which is unread, after use.
