@@ -15,8 +15,8 @@ from tests.support.surface import P
 pytestmark = pytest.mark.system
 
 # httpx takes ten times as long, and those of an async client end in test_many_cancellations.py.
-COUNTS = {"sockets": 40_000}
-COUNT = 4_000
+COUNTS = {"sockets": 12_000}
+COUNT = 2_000
 _FILES = Path("/proc/self/fd")
 
 

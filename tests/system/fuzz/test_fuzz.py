@@ -11,7 +11,7 @@ from tests.system.fuzz.__main__ import attack, report
 
 @pytest.mark.timeout(400)
 def test_bad_input_breaks_nothing(tmp_path: Path) -> None:
-    found = attack(tmp_path, seconds=30)
+    found = attack(tmp_path, seconds=15)
     assert found.is_good, "\n".join(report(found))
     # Both kinds of attackers came to something.
     assert found.statuses.total() > 100
