@@ -47,7 +47,7 @@ def test_many_refusals_make_one_pause_and_one_call_tries() -> None:
     assert limiter.wait(0.0) == 0.5
     assert limiter.wait(0.49) is not None
     (ticket,) = acquire_all(limiter, 0.5)
-    limiter.on_overload(ticket, 0.5, None)
+    assert limiter.on_overload(ticket, 0.5, None) == 1.0
     assert limiter.wait(0.5) == 1.0
     (ticket,) = acquire_all(limiter, 1.5)
     limiter.on_success(ticket)

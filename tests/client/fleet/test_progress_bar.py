@@ -110,6 +110,26 @@ def test_counts() -> None:
     assert counter.progress(0).seconds == 4.0
 
 
+@pytest.mark.parametrize(
+    ("progress", "text"),
+    [
+        (FleetProgress(None), "0 rollouts, 0.0/s, 0 running"),
+        (FleetProgress(None, 2, 4, seconds=2.0), "4 rollouts, 2.0/s, 2 running"),
+        (FleetProgress(8, 2, 4, seconds=2.0), "4/8 rollouts, 2.0/s, 2 running, 2 s left"),
+        (
+            FleetProgress(8, 0, 4, 3, 1, seconds=2.0),
+            "8/8 rollouts, 4.0/s, 0 running, 3 failed, 1 errors",
+        ),
+        (
+            FleetProgress(4, 0, 4, replayed=2, seconds=2.0, mean_reward=0.12345),
+            "4/4 rollouts, 1.0/s, 0 running, mean reward 0.1235",
+        ),
+    ],
+)
+def test_progress_in_words(progress: FleetProgress, text: str) -> None:
+    assert str(progress) == text
+
+
 def test_how_an_outcome_ended() -> None:
     assert [outcome(rollout={"status": s}).ok for s in ("completed", "failed")] == [True, False]
     assert outcome(rollout=None, error=ValueError()).status == "error"
