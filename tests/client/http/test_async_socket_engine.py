@@ -167,6 +167,25 @@ async def test_what_comes_free_just_when_its_waiter_is_cancelled(
         assert await taken(client) == 1
 
 
+async def test_who_waits_no_more_is_forgotten(
+    server: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "_CALLS", PoolLimits(1, 1, 60.0))
+    async with client_of(server.url) as client:
+        engine = await engine_of(client)
+        limits = client._transport._calls._limits
+        first = await engine._open(limits)
+        waiting = [asyncio.create_task(engine._open(limits)) for _ in range(3)]
+        await asyncio.sleep(0)
+        assert len(engine._waiting) == 3
+        for task in waiting:
+            task.cancel()
+        await asyncio.wait(waiting)
+        assert not engine._waiting
+        engine.release(first)
+        assert await client.get_pool(P) == {"ok": True}
+
+
 async def test_a_place_that_does_not_become_free(
     server: FaultServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
