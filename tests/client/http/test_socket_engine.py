@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import select
 import socket
 import threading
 import time
@@ -111,6 +112,21 @@ def test_a_wait_lasts_as_long_as_it_may() -> None:
             with pytest.raises(TimeoutError):
                 wait(seconds, True)
             assert time.monotonic() - begun >= seconds
+
+
+@pytest.mark.parametrize("has_poll", [True, False])
+def test_a_wait_tells_what_may_be_done(monkeypatch: pytest.MonkeyPatch, has_poll: bool) -> None:
+    """Windows has no `poll`."""
+    if not has_poll:
+        monkeypatch.delattr(select, "poll")
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        wait = _readiness(theirs)
+        assert wait(0.0, False) == (False, False)
+        assert wait(LIMIT, True) == (False, True)
+        ours.send(b"x")
+        assert wait(LIMIT, False) == (True, False)
+        assert wait(LIMIT, True) == (True, True)
 
 
 @pytest.mark.parametrize("step", ["open", "write", "read_head", "read_at_once"])
