@@ -253,6 +253,8 @@ class StubHandler(BaseHTTPRequestHandler):
         response = env.get("answer")
         if response == "http_error":
             self._send(500, {"detail": "went wrong"})
+        elif response == "refused":
+            self._send(409, {"detail": "not this one"})
         elif response == "html":
             self._send_bytes(200, b"<html>hello</html>", "text/html")
         elif response == "array":

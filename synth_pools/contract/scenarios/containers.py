@@ -42,6 +42,9 @@ _OPERATIONS = (
     "execute_task_container_rollout",
 )
 
+# Seconds: as long as a request of the kit's own may take, and less.
+_TOO_LONG = 15.0
+
 
 @scenario(
     "containers.answer",
@@ -269,6 +272,35 @@ def containers_terminate(ctx: Context) -> None:
         )
         ended = wait_for(ctx, rollout, FINAL)
         ctx.expect.equal(operation, "status", "cancelled", ended.at("status"), ended)
+
+
+@scenario(
+    "containers.slow",
+    "Direct calls",
+    "a direct call is 504 container_timeout where the container takes too long",
+    "execute_pool_container_rollout",
+    "execute_task_container_rollout",
+    needs="containers",
+    slow=True,
+)
+def containers_slow(ctx: Context) -> None:
+    pool_id = ctx.resources.pool(
+        container_url=ctx.session.containers["good"],
+        config={"timeout_seconds": 0.3},
+        tasks=[{"task_id": "t"}],
+    )
+    for operation, ids in (
+        ("execute_pool_container_rollout", {"pool_id": pool_id}),
+        ("execute_task_container_rollout", {"pool_id": pool_id, "task_id": "t"}),
+    ):
+        body = {"rollout_id": ctx.resources.name(), "env": {"delay": _TOO_LONG}}
+        response = ctx.call(operation, ids, json=body)
+        if response.status == 200:
+            # What is too long for a direct call is the server's own affair.
+            ctx.expect.inconclusive(operation, f"the server waits for {_TOO_LONG:g} s")
+            continue
+        late = Status(504, "the container takes too long", code="container_timeout")
+        ctx.expect.status(response, late, operation)
 
 
 @scenario(

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import socket
+from dataclasses import replace
+from http.client import HTTPException, HTTPResponse
 from typing import Any
+from urllib.parse import urlsplit
 
 from synth_pools.contract.document import Operation
+from synth_pools.contract.exceptions import InconclusiveError
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Expectation, Status
 from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.waits import run_rollout
-from synth_pools.contract.http.client import ABSENT, Response
+from synth_pools.contract.http.client import ABSENT, Response, is_loopback_url
 from synth_pools.contract.http.reproduce import MASKED
-from synth_pools.contract.results import Clause, Column, Outcome
+from synth_pools.contract.results import Clause, Column, Exchange, Outcome
 
 _BODIES = (
     "create_pool",
@@ -31,6 +36,9 @@ _BODIES = (
     "create_rollout_batch",
 )
 _MEGABYTE = 1024 * 1024
+# Far more than the 4,300 of an integer.
+_DIGITS = 20_000
+_NO_HTTP = b"\x16\x03\x01 no HTTP\r\n\r\n"
 # No JSON, of no media type, or no match: the document does not say which of them nothing is.
 _MISSING = Status((422, 415, 400), "the body is missing")
 
@@ -67,11 +75,15 @@ def _send(
 @scenario(
     "errors.broken_json",
     "Errors",
-    "a body that is no JSON, or not UTF-8, is 400 with the error schema",
+    "a body that is no JSON, or not UTF-8, or holds a number that nobody can read, is 400 with the "
+    "error schema",
     *_BODIES,
 )
 def errors_broken_json(ctx: Context) -> None:
-    broken = (b'{"name": ', b"{'name': 'x'}", b'{"name": "x"} tail', b'{"a": NaN}', b'"\xff\xfe"')
+    broken = (
+        b'{"name": ', b"{'name': 'x'}", b'{"name": "x"} tail', b'{"a": NaN}', b'"\xff\xfe"',
+        b'{"name": "x", "a": 1e999}', b'{"name": "x", "a": ' + b"1" * _DIGITS + b"}",
+    )  # fmt: skip
     for operation, ids in _operations(ctx):
         for body in broken:
             response = _send(ctx, operation, ids, body)
@@ -227,6 +239,40 @@ def errors_path(ctx: Context) -> None:
             "GET", ctx.session.base_url + tail, {"authorization": MASKED}, None, None
         )
         ctx.expect.status(response, Status(404, "there is no such path"), name)
+
+
+@scenario(
+    "errors.not_http",
+    "Errors",
+    "bytes that are not HTTP are 400 with the error schema, too",
+    "list_pools",
+    reads_only=True,
+)
+def errors_not_http(ctx: Context) -> None:
+    base = urlsplit(ctx.session.base_url)
+    if not is_loopback_url(ctx.session.base_url) or base.scheme != "http":
+        note = "what is between the kit and the server would answer"
+        raise InconclusiveError(Outcome.NOT_REACHED, "list_pools", note)
+    exchange = Exchange("GET", ctx.session.base_url, request_body=_NO_HTTP)
+    limit = ctx.session.allowance(ctx.session.patience)
+    try:
+        with socket.create_connection((base.hostname or "", base.port or 80), limit) as connection:
+            connection.sendall(_NO_HTTP)
+            connection.settimeout(limit)
+            came = HTTPResponse(connection)
+            came.begin()
+            exchange = replace(
+                exchange,
+                status=came.status,
+                response_headers=tuple(came.getheaders()),
+                response_body=came.read(_MEGABYTE),
+            )
+    except (OSError, HTTPException) as error:
+        note = f"the connection is closed without an answer: {type(error).__name__}"
+        raise InconclusiveError(Outcome.NOT_REACHED, "list_pools", note) from None
+    ctx.expect.record(exchange)
+    refused = Status(400, f"the bytes {_NO_HTTP!r} are not HTTP", code="bad_request")
+    ctx.expect.status(Response(exchange), refused, "list_pools")
 
 
 @scenario(

@@ -19,11 +19,16 @@ from synth_pools.contract.harness.waits import (
     together,
     wait_for,
 )
-from synth_pools.contract.http.client import ABSENT, EventStream
+from synth_pools.contract.http.client import ABSENT, EventStream, at
 from synth_pools.contract.http.sse import SseMessage, SseReader
 from synth_pools.contract.results import Clause
 from synth_pools.contract.rules.verdict import same_json
 
+_STATE_AFTER = {
+    "rollout.queued": "queued",
+    "rollout.started": "running",
+    **{event: event.removeprefix("rollout.") for event in TERMINAL},
+}
 _STREAMS = ("stream_rollout_events", "stream_global_rollout_events")
 # Seconds that the whole stream of a rollout that has ended may take.
 _END_SECONDS = 10.0
@@ -77,6 +82,7 @@ def events_endings(ctx: Context) -> None:
             _judge_whole(ctx, operation, rollout, stream, status)
             data = stream.reader.messages[-1].envelope.get("data") if stream.reader.messages else {}
             data = data if isinstance(data, dict) else {}
+            _judge_states(ctx, operation, stream)
             if status == "failed":
                 ctx.expect.that(
                     Expectation(operation, "rollout.failed has error in its data", stream),
@@ -91,6 +97,17 @@ def events_endings(ctx: Context) -> None:
                     data.get("outcome_reward", ABSENT),
                     stream,
                 )
+
+
+def _judge_states(ctx: Context, operation: str, stream: EventStream) -> None:
+    """Expect `status` of an event's data to be the state in which it leaves the rollout."""
+    came = [
+        (message.event, at(message.envelope.get("data"), "status"))
+        for message in stream.reader.messages
+        if message.event in _STATE_AFTER
+    ]
+    wanted = [(event, _STATE_AFTER[event]) for event, _ in came]
+    ctx.expect.equal(operation, "the state that each event tells of", wanted, came, stream)
 
 
 @scenario(

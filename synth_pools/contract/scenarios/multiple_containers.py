@@ -216,8 +216,9 @@ def containers_checked(ctx: Context) -> None:
 @scenario(
     "containers.again",
     "Further attempts",
-    "with limits.max_attempts a rollout whose container answers 500 is sent again; without it, or "
-    "for a failure that is reported, it is not",
+    "with limits.max_attempts a rollout whose container answers 500, or breaks off its answer, is "
+    "sent again; without it, or after a timeout, a status below 500 or a failure that is reported, "
+    "it is not",
     "create_rollout",
     "stream_rollout_events",
     needs="containers",
@@ -229,7 +230,14 @@ def containers_again(ctx: Context) -> None:
         ({"env": {"flaky": 1}, "limits": {"max_attempts": 3}}, "completed", 2),
         ({"env": {"flaky": 1}}, "failed", 1),
         ({"env": {"flaky": 5}, "limits": {"max_attempts": 2}}, "failed", 2),
+        ({"env": {"answer": "cut"}, "limits": {"max_attempts": 2}}, "failed", 2),
         ({"env": {"fail": True}, "limits": {"max_attempts": 2}}, "failed", 1),
+        ({"env": {"answer": "refused"}, "limits": {"max_attempts": 2}}, "failed", 1),
+        (
+            {"env": {"delay": 600}, "limits": {"max_attempts": 2, "timeout_seconds": 0.3}},
+            "failed",
+            1,
+        ),
     ]
     made = [start_rollout(ctx, pool_id, **request) for request, _, _ in cases]
     for rollout, (request, status, attempts) in zip(made, cases, strict=True):

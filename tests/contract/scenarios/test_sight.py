@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
@@ -12,9 +12,13 @@ from synth_pools.local import LocalBackend
 from tests.contract.faults.fault import (
     Altering,
     Answering,
+    Blocks,
     Passing,
     answers,
     error_response,
+    event_block,
+    event_json,
+    event_type,
     json_response,
     query_lost,
     query_of,
@@ -25,7 +29,16 @@ from tests.contract.scenarios.sight import KEY, Planted, each, judged_right, see
 
 pytestmark = [pytest.mark.system, pytest.mark.xdist_group("sight")]
 # Scenarios of this file's kind.
-_SUBJECTS = ("accounts", "auth", "fields", "keys", "refusals")
+_SUBJECTS = (
+    "accounts",
+    "auth",
+    "containers.slow",
+    "errors",
+    "events",
+    "fields",
+    "keys",
+    "refusals",
+)
 
 
 @pytest.fixture(scope="module")
@@ -156,6 +169,25 @@ async def _unknown_becomes_502(request: Request, response: Response, passing: Pa
     return error_response(502, "container_error") if response.status == 404 else response
 
 
+async def _another_state(
+    request: Request, blocks: Blocks, passing: Passing
+) -> AsyncIterator[bytes]:
+    """Tell of a rollout that began as one that waits."""
+    async for block in blocks:
+        if event_type(block) == "rollout.started":
+            event = event_json(block)
+            block = event_block({**event, "data": {**event["data"], "status": "queued"}})
+        yield block
+
+
+async def _infinite_is_read(request: Request, passing: Passing) -> None:
+    request.body = request.body.replace(b"1e999", b"1e99")
+
+
+async def _late_is_502(request: Request, response: Response, passing: Passing) -> Response:
+    return error_response(502, "container_error") if response.status == 504 else response
+
+
 # By scenario: the operations that the fault is in, and what it does.
 FAULTS: list[Planted] = [
     (
@@ -239,6 +271,9 @@ FAULTS: list[Planted] = [
         "cancel_global_rollout",
         {"after": _code_becomes("failed", "pool_archived")},
     ),
+    ("errors.broken_json", "create_pool", {"before": _infinite_is_read}),
+    ("events.endings", "stream_rollout_events", {"stream": _another_state}),
+    ("containers.slow", "execute_pool_container_rollout", {"after": _late_is_502}),
     ("auth.refused", "list_pools", {"before": _key_in_the_query}),
     ("auth.refused", "get_rollout", {"before": _prefix_of_the_key}),
 ]

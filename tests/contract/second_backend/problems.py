@@ -35,7 +35,7 @@ _STATUS = {
     "container_error": 502,
     "container_timeout": 504,
 }
-_RETRYABLE = {"container_unreachable", "container_timeout"}
+_RETRYABLE = {"container_unreachable"}
 
 
 class Problem(Exception):  # noqa: N818 - it is an answer, not a fault of the program

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import httpx
 import pytest
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from synth_pools.contract import run_contract
+from tests.contract.second_backend import serve
 from tests.contract.second_backend.calls import HANDLERS
 from tests.contract.second_backend.document import operations
 from tests.contract.second_backend.rules import RULES, Rules
@@ -77,6 +79,16 @@ def test_a_broken_rule_is_seen() -> None:
         report = run_contract(url, api_key=KEY, only=("pools.created",), seed=1)
     assert report.exit_code == 1
     assert any("create_pool" in group.operations for group in report.groups)
+
+
+def test_an_answer_that_is_no_json_to_what_is_no_http_is_seen(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(serve, "_JsonErrors", H11Protocol)
+    with served({KEY: "we"}) as url:
+        report = run_contract(url, api_key=KEY, only=("errors.not_http",), seed=1)
+    assert report.exit_code == 1
+    assert "schema.error_body" in {group.first.check for group in report.groups}
 
 
 @pytest.mark.system
