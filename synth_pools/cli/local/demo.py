@@ -14,6 +14,7 @@ import synth_pools
 from synth_pools.cli.failures import CommandError, ExitStatus
 
 _NEEDED = ("starlette", "synth_containers", "uvicorn")
+_WHOLE = "synth-pools[local,demo]"
 _END_SECONDS = 30.0
 
 
@@ -31,7 +32,8 @@ def demo() -> int:
     if missing:
         raise CommandError(
             f"`demo` needs {missing[0]}, which the base install leaves out: "
-            "pip install 'synth-pools[local,demo]'"
+            f"pip install '{_WHOLE}'; or, installing nothing for good: "
+            f"uvx --from '{_WHOLE}' synth-pools demo"
         )
     # A process of its own: it is a program as its readers write one.
     process = subprocess.Popen([sys.executable, str(demo_path())])  # noqa: S603 - our own
