@@ -23,7 +23,8 @@ def completion(shell: str) -> int:
     \b
       bash   synth-pools completion bash >> ~/.bashrc
       zsh    synth-pools completion zsh >> ~/.zshrc
-      fish   synth-pools completion fish > ~/.config/fish/completions/synth-pools.fish
+      fish   synth-pools completion fish \\
+               > ~/.config/fish/completions/synth-pools.fish
 
     Ids are completed as well: what the service listed some seconds ago at most.
 

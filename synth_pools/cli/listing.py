@@ -37,11 +37,11 @@ def commands(context: click.Context, output: str) -> int:
         write_bytes(json.dumps({"commands": found}, indent=2).encode())
         return 0
     rows = [
-        [one["command"], ", ".join(one["operations"]) or "-", one["summary"]]
+        [one["command"], one["summary"], ", ".join(one["operations"]) or "-"]
         for one in found
         if not one["hidden"]
     ]
-    write_text(grid(["COMMAND", "OPERATIONS", "SUMMARY"], rows))
+    write_text(grid(["COMMAND", "SUMMARY", "OPERATIONS"], rows))
     return 0
 
 

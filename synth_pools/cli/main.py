@@ -203,6 +203,10 @@ def main(argv: Sequence[str] | None) -> int:
             args=None if argv is None else list(argv), prog_name=_PROGRAM, standalone_mode=False
         )
         sys.stdout.flush()
+    except click.exceptions.NoArgsIsHelpError as error:
+        # A group alone is a question, and no mistake.
+        click.echo(error.format_message())
+        return 0
     except click.ClickException as error:
         click.echo(f"{_PROGRAM}: error: {_one_line(error)}", err=True)
         return error.exit_code

@@ -168,7 +168,15 @@ def object_table(rows: Sequence[Any], columns: Sequence[str]) -> str:
     """Lay out objects as a table whose columns are keys; a dot leads into an object."""
     names = list(columns) or (list(rows[0])[:5] if rows and isinstance(rows[0], dict) else [])
     heads = [name.rpartition(".")[2].replace("_", " ").upper() for name in names]
-    return grid(heads, [[cell(value_at(row, name)) for name in names] for row in rows])
+    return grid(heads, [[_table_cell(value_at(row, name), name) for name in names] for row in rows])
+
+
+def _table_cell(value: Any, name: str) -> str:
+    text = cell(value)
+    if name.endswith("_at") and text[19:20] == "." and text.endswith("Z"):
+        # To the second: with more of it a list of rollouts is wider than most terminals.
+        return f"{text[:19]}Z"
+    return text
 
 
 def grid(heads: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> str:
@@ -190,7 +198,7 @@ def grid(heads: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence
         ]
         text = "  ".join(cells).rstrip()
         if has_colour(sys.stdout):
-            text = text[: width()]
+            text = text if len(text) <= width() else f"{text[: width() - 1]}…"
             text = click.style(text, bold=True) if number == 0 else coloured(text)
         lines.append(text)
     return "".join(f"{line}\n" for line in lines)

@@ -52,6 +52,9 @@ def test_commands_lists_what_the_document_has(command: Command) -> None:
 def test_every_command_has_help(one: dict[str, Any]) -> None:
     assert one["help"]
     assert f"synth-pools {one['command']}" in re.split(r"Examples?:\n", one["help"])[-1]
+    # What is not wrapped fits a terminal as it is, two columns in.
+    typed = [line for line in one["help"].splitlines() if line.startswith("  ")]
+    assert max(map(len, typed), default=0) <= 78
 
 
 def test_the_help_of_all_is_as_they_say_themselves() -> None:

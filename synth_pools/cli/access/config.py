@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -18,12 +19,14 @@ from synth_pools.cli.access.profiles import (
     write_profiles,
 )
 from synth_pools.cli.failures import CommandError, ExitStatus
+from synth_pools.cli.main import SuggestingGroup
 from synth_pools.cli.output import grid, write_text
 
 _LONGEST_KEY = 4096
+_URL = re.compile(r"https?://[^\s/?#]+(/[^\s?#]*)?")
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=SuggestingGroup, context_settings={"help_option_names": ["-h", "--help"]})
 def config() -> None:
     """Keep services and their keys under names.
 
@@ -57,6 +60,9 @@ def set_profile(
       synth-pools config set local --url http://127.0.0.1:8080
     """
     check_name(name)
+    if url is not None and not _URL.fullmatch(url.strip()):
+        # Not repeated: it may be a key.
+        raise CommandError("--url takes the address of a service, like http://127.0.0.1:8080")
     if key not in (None, "-"):
         # Not repeated: it is a key.
         raise CommandError("--key takes - alone, and reads the key from standard input")

@@ -69,7 +69,8 @@ class ServiceOptions:
                 )
             return ResolvedService(url, origin, profile.read_key(), f"profile {profile.name}")
         raise CommandError(
-            f"there is no API key: set {KEY_VARIABLE}, or `synth-pools config set default --key -`",
+            f"there is no API key: set {KEY_VARIABLE}, which `synth-pools serve` prints for a "
+            "backend on this machine, or keep one with `synth-pools config set default --key -`",
             ExitStatus.NOT_ALLOWED,
         )
 

@@ -9,7 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from synth_pools.cli.failures import CommandError
-from synth_pools.cli.operations.schemas import problems, schema_at, schema_named, types_of
+from synth_pools.cli.operations.schemas import (
+    misspelt_keys,
+    problems,
+    schema_at,
+    schema_named,
+    types_of,
+)
 
 BODY_HELP = (
     "BODY is one or more of: @FILE (JSON, or YAML where its name ends so), - for standard input, "
@@ -28,6 +34,8 @@ def body_from_words(words: Sequence[str], name: str, *, required: bool) -> dict[
         words: The words.
         name: The name of its schema.
         required: Whether there has to be one.
+
+    A key that is nearly a known one is sent where others may be there, and told on standard error.
 
     Returns:
         The body; None where none is given and none is needed.
@@ -53,6 +61,11 @@ def body_from_words(words: Sequence[str], name: str, *, required: bool) -> dict[
     found = [line for line, _ in zip(problems(body, schema), range(_TOLD), strict=False)]
     if found:
         raise CommandError(f"the body cannot be sent: {'; '.join(found)}")
+    for line, _ in zip(misspelt_keys(body, schema), range(_TOLD), strict=False):
+        # Which colours a terminal has only few bodies need to know.
+        from synth_pools.cli.output import say
+
+        say(f"synth-pools: warning: {line}")
     return body
 
 

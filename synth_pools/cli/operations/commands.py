@@ -133,7 +133,7 @@ def _run(row: CommandRow, connection: ServiceOptions, given: dict[str, Any]) -> 
 
         body = body_from_words(given["body"], row.body, required=row.body_required)
     if row.destroys and not given["yes"]:
-        confirm(f"{row.summary} {' '.join(arguments[place] for place in row.arguments)}?")
+        confirm(f"{row.summary}: {' '.join(arguments[place] for place in row.arguments)}?")
     # With the client, which help and completion do without.
     from synth_pools.cli.operations.ids import suggesting
 
@@ -262,6 +262,6 @@ def confirm(question: str) -> None:
         CommandError: Nobody can be asked, or the answer is no.
     """
     if not sys.stdin.isatty():
-        raise CommandError(f"{question} Nobody can be asked here: give --yes")
+        raise CommandError(f"{question} Nobody can be asked here: give --yes to do it")
     if not click.confirm(question, err=True):
         raise CommandError("nothing was done", ExitStatus.FAILED)

@@ -31,6 +31,8 @@ _SIZES: dict[str, tuple[type[str | list[Any]], Callable[[int, int], bool], str]]
     "maxItems": (list, operator.le, "must have at most {} items"),
 }
 _SHOWN = 60
+# How alike a key of somebody's own may be to a known one, from 0 to 1: one letter of some is not.
+_NEARLY = 0.85
 
 
 @functools.cache
@@ -94,6 +96,26 @@ def _problems_of_object(value: dict[str, Any], schema: Schema, place: str) -> It
             yield f"{within}: no such key{_nearest(key, properties)}"
         else:
             yield from problems(inner, schema.get("additionalProperties", True), within)
+
+
+def misspelt_keys(value: Any, schema: Any, place: str = "") -> Iterator[str]:
+    """Yield the keys that may be there, are not known and nearly known ones, with what is meant."""
+    if not isinstance(schema, dict):
+        return
+    if "$ref" in schema:
+        yield from misspelt_keys(value, schema_named(schema["$ref"]), place)
+    for choice in schema.get("anyOf", ()):
+        yield from misspelt_keys(value, choice, place)
+    if isinstance(value, list):
+        for index, one in enumerate(value):
+            yield from misspelt_keys(one, schema.get("items"), f"{place}[{index}]")
+    known = schema.get("properties", {})
+    for key, inner in value.items() if isinstance(value, dict) and known else ():
+        within = f"{place}.{key}" if place else key
+        if key in known:
+            yield from misspelt_keys(inner, known[key], within)
+        elif near := _near(key, known, _NEARLY):
+            yield f"{within} is sent, but not known: is {near} meant?"
 
 
 def _none_of(value: Any, choices: list[Any], place: str) -> Iterator[str]:
@@ -177,8 +199,12 @@ def _shown(value: Any) -> str:
 
 
 def _nearest(key: str, known: Any) -> str:
+    near = _near(key, known)
+    return f"; did you mean {near}?" if near else ""
+
+
+def _near(key: str, known: Any, cutoff: float = 0.6) -> str | None:
     # 3 ms, which a body without a mistake does without.
     from difflib import get_close_matches
 
-    near = get_close_matches(key, known, 1)
-    return f"; did you mean {near[0]}?" if near else ""
+    return next(iter(get_close_matches(key, known, 1, cutoff)), None)

@@ -36,7 +36,9 @@ def read_archive(file: Path) -> Iterator[Exchange]:
         entries = json.loads(file.read_text(encoding="utf-8-sig"))["log"]["entries"]
         if not isinstance(entries, list):
             raise TypeError("log.entries is no list")
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except OSError as error:
+        raise UnjudgeableError(f"{file}: {error.strerror}") from None
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         line = " ".join(str(error).split())[:200]
         raise UnjudgeableError(f"{file} is no HAR file: {line}") from None
     for number, entry in enumerate(entries):

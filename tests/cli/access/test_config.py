@@ -71,6 +71,7 @@ def test_a_key_goes_to_no_other_service(command: Command, surroundings: dict[str
     [
         (["use", "nobody"], "there is no profile 'nobody'"),
         (["use", "min"], "did you mean mine?"),
+        (["set", "x", "--url", "a-key"], "--url takes the address of a service"),
         (["set", "../up", "--url", "http://h"], "is no name of a profile"),
         (["set", "mine", "--key", "sk_secret"], "--key takes - alone"),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import subprocess
 import sys
@@ -228,6 +229,51 @@ def test_events_of_a_pool_name_their_rollouts(command: Command, backend: LocalBa
     ended = [line.split()[1] for line in shown if " rollout.completed " in line]
     assert ended == made
     assert "did you mean" in command("pools", "events", pool[:-1]).stderr
+
+
+def test_a_key_that_is_nearly_known_is_sent_and_told(
+    command: Command, server: RecordingServer
+) -> None:
+    words = ["concurency=4", 'tasks:=[{"task_confg": {}}]', "colour=blue", "metadata.nmae=x"]
+    done = command("pools", "create", *words, "-o", "json", **at(server))
+    assert (done.returncode, done.stdout.encode()) == (0, OWN + b"\n")
+    assert done.stderr.splitlines() == [
+        "synth-pools: warning: concurency is sent, but not known: is concurrency meant?",
+        "synth-pools: warning: tasks[0].task_confg is sent, but not known: is task_config meant?",
+    ]
+    assert server.last.json["concurency"] == 4
+
+
+@pytest.mark.parametrize("group", ["pools", "config", "journal"])
+def test_a_group_alone_is_its_help(command: Command, group: str) -> None:
+    done = command(group)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == command(group, "--help").stdout
+
+
+def test_a_table_fits_a_terminal(surroundings: dict[str, str]) -> None:
+    rollout = {
+        "id": "rollout_" + 32 * "0",
+        "status": "completed",
+        "score": 0.5,
+        "created_at": "2026-11-26T18:19:09.546958Z",
+    }
+    assert line_on_terminal(surroundings, rollout)[-22:] == "  2026-11-26T18:19:09Z"
+    cut = line_on_terminal(surroundings, {**rollout, "score": 0.123456})
+    assert (len(cut), cut[-1]) == (80, "…")
+
+
+def line_on_terminal(surroundings: dict[str, str], rollout: dict[str, Any]) -> str:
+    listed = Reply.json({"items": [rollout], "next_cursor": None})
+    with (
+        RecordingServer(listed) as server,
+        on_terminal("rollouts", "list", **surroundings, **at(server)) as terminal,
+    ):
+        status, seen = terminal.end()
+    assert status == 0
+    _, line = (re.sub(r"\x1b\[\d*m", "", line) for line in seen.splitlines())
+    assert len(line) <= 80
+    return line
 
 
 def test_what_destroys_needs_a_yes(command: Command) -> None:

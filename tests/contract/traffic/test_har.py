@@ -95,7 +95,7 @@ def test_an_archive_of_something_else_is_2(capsys: pytest.CaptureFixture[str]) -
     report = judge_traffic([Exchange("GET", "http://x/about", status=200)], "x")
     assert report.exit_code == 2
     assert run(["contract-judge", "/no/such.har"]) == 2
-    assert "is no HAR file" in capsys.readouterr().err
+    assert "/no/such.har: No such file or directory" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
