@@ -92,6 +92,10 @@ demo: $(if $(wildcard $(STAMP)),$(STAMP),$(DEMO_STAMP)) ## A backend, a containe
 test: $(STAMP) $(PUBLISHED_STAMP) $(LATER_STAMP) ## Every test but those of `make test-system`, in parallel
 	$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
 
+.PHONY: test-oci
+test-oci: $(STAMP) ## Containers of images, on podman and docker; the tests say which is not there
+	$(BIN)/python -m pytest -m oci $(ARGS)
+
 .PHONY: test-system
 test-system: $(STAMP) ## Crash, fleet, fuzz and soak in short, and the longest tests of the contract kit
 	$(BIN)/python -m pytest -n 4 -m system $(ARGS)

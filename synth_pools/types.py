@@ -100,6 +100,12 @@ ContainerState: TypeAlias = Literal["healthy", "unhealthy", "starting", "stopped
 SubmissionMode: TypeAlias = Literal["sync", "async"]
 """``submission_mode`` of a pool's ``config``: how rollouts are handed to its containers."""
 
+ImageLauncher: TypeAlias = Literal["podman", "docker"]
+"""``launcher`` of a pool's ``config.image``: the engine that starts its containers."""
+
+ImageNetwork: TypeAlias = Literal["loopback", "none"]
+"""``network`` of a pool's ``config.image``."""
+
 ErrorCode: TypeAlias = Literal[
     "bad_request",
     "unauthorized",
@@ -107,6 +113,7 @@ ErrorCode: TypeAlias = Literal[
     "forbidden_container_url",
     "forbidden_container_key",
     "processes_not_allowed",
+    "images_not_allowed",
     "not_found",
     "pool_not_found",
     "task_not_found",
@@ -119,6 +126,8 @@ ErrorCode: TypeAlias = Literal[
     "task_exists",
     "pool_archived",
     "pool_not_active",
+    "config_conflict",
+    "engine_unavailable",
     "no_active_pool",
     "rollout_finished",
     "idempotency_conflict",

@@ -16,6 +16,17 @@ PlainRequest: TypeAlias = Mapping[str, _KnownKeysOnly]
 keys mean. A dictionary that is written in place is none: its keys are checked."""
 
 
+ImageLauncherValue: TypeAlias = Literal["podman", "docker"] | Enum
+"""A container engine."""
+
+
+ImageNetworkValue: TypeAlias = Literal["loopback", "none"] | Enum
+"""`loopback`: the container's port is published on the loopback address of the server's
+machine, to nobody else, and it may reach what the engine's default network lets it
+reach; `none`: no network at all, and it listens on the unix socket that the variable
+`SOCKET` and `{socket}` name."""
+
+
 PoolTargetValue: TypeAlias = (
     Literal["harbor", "openenv", "horizons", "horizons_private", "arbitrary"] | Enum
 )
@@ -37,6 +48,17 @@ class ChatMessageDict(TypedDict, total=False):
     """Who says it: `system`, `user`, `assistant`, `tool` or another."""
     content: Any
     """Any JSON value; most often a text, a list of parts, or null."""
+
+
+class ImageMountDict(TypedDict, total=False):
+    """A folder or file of the server's machine that a container may read and not write, in one
+    of the folders that the operator of the server has named: any other is 403
+    `images_not_allowed`."""
+
+    source: Required[str]
+    """Its absolute path on the server's machine."""
+    target: Required[str]
+    """The absolute path at which the container finds it."""
 
 
 class ImageReleaseDefinitionDict(TypedDict, total=False):
@@ -89,6 +111,9 @@ class PoolConfigDict(TypedDict, total=False):
     `details.cause`."""
     process: PoolProcessDict | PlainRequest | None
     """What the server starts `capacity` times, as containers of this pool."""
+    image: PoolImageDict | PlainRequest | None
+    """The image from which the server starts the containers of this pool; not beside
+    `process`."""
 
 
 class PoolDefinitionDict(TypedDict, total=False):
@@ -129,6 +154,46 @@ class PoolDefinitionDict(TypedDict, total=False):
     container_urls: Sequence[str] | None
     """The addresses of several containers, beside `container_url`; the same rules hold for
     each."""
+
+
+class PoolImageDict(TypedDict, total=False):
+    """An OCI image whose containers are the containers of this pool. The server starts
+    `capacity` of them with the engine of `launcher`, which pulls the image first where
+    it does not have it, and does with them all that it does with a `PoolProcess`:
+    health, restarts, output, states of the pool, ends. The operator of the server has
+    to allow it (`features.images`): else 403 `images_not_allowed`."""
+
+    image: Required[str]
+    """Its reference, as engines read it: a name, with a registry before it, a tag or a digest
+    behind it."""
+    launcher: ImageLauncherValue | None
+    """The engine that starts the containers; the first of these that the server's machine has."""
+    command: Sequence[str] | None
+    """What is run in place of the image's own command, with where it is to listen in place of
+    `{port}` or `{socket}`."""
+    env: Mapping[str, Any] | None
+    """Environment variables beside those of the image and `PORT` or `SOCKET`, filled in like
+    `command`."""
+    port: int | None
+    """The port on which it listens in its network, at all addresses, and which `PORT` and
+    `{port}` have; a free one where it is not given."""
+    network: ImageNetworkValue | None
+    """The network of each container."""
+    memory_mb: int | None
+    """The most memory of each container, in MiB, swap included; that of the engine where it is
+    not given."""
+    cpus: float | None
+    """The most processors' time of each container, in processors."""
+    pids: int | None
+    """The most processes and threads of each container."""
+    mounts: Sequence[ImageMountDict | PlainRequest] | None
+    """Folders and files of the server's machine that each container may read."""
+    warm: int | None
+    """How many containers without a rollout are kept ahead of demand: the pool begins with so
+    many, has so many more than are busy, and never more than `capacity`; all of these
+    where it is not given."""
+    start_timeout_seconds: float | None
+    """How long it may take until it is healthy, in seconds, without the pull."""
 
 
 class PoolPatchDict(TypedDict, total=False):

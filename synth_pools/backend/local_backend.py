@@ -57,6 +57,9 @@ class LocalBackend:
             the key of their containers taken.
         allow_processes: Whether whoever may define pools may have processes started on this machine
             (`config.process`).
+        allow_images: Whether they may have containers of images started on this machine by podman
+            or docker (`config.image`).
+        mount_folders: Folders of which these containers may read what their pool asks for.
         health_interval: Seconds from one look at a container to the next, at most 3600.
         allowed_hosts: Names besides this machine's by which clients may call the backend.
         limits: Limits on what it takes on; None is `Limits()`.
@@ -84,6 +87,8 @@ class LocalBackend:
         container_hosts: Iterable[str] = (),
         container_key_envs: Iterable[str] = (),
         allow_processes: bool = False,
+        allow_images: bool = False,
+        mount_folders: Iterable[str | os.PathLike[str]] = (),
         health_interval: float = 5.0,
         allowed_hosts: Iterable[str] = (),
         limits: Limits | None = None,
@@ -114,6 +119,8 @@ class LocalBackend:
             container_hosts=container_hosts,
             container_key_envs=container_key_envs,
             allow_processes=allow_processes,
+            allow_images=allow_images,
+            mount_folders=mount_folders,
             health_interval=health_interval,
             allowed_hosts=allowed_hosts,
             grace=grace,

@@ -18,6 +18,7 @@ from .errors import DataDirError
 from .metrics.recorder import MetricsRecorder
 from .metrics.snapshot import ContainerReading
 from .processes import Processes
+from .processes.permissions import check_engines
 from .rollouts.background_tasks import BackgroundTasks
 from .rollouts.capacity import AdmissionControl, StreamLimit
 from .rollouts.event_feed import RolloutNotifier
@@ -109,10 +110,11 @@ async def open_services(settings: Settings, contract: Contract) -> AsyncIterator
         The services, all of which are closed when the block ends, in bounded time.
 
     Raises:
-        BadOptionError: The file of keys cannot be used.
+        BadOptionError: The file of keys cannot be used, or there is no engine for images.
         DataDirError: The data directory cannot be used.
     """
     keys = KeyRing(settings)
+    check_engines(settings)
     admission = AdmissionControl(settings)
     recorder = MetricsRecorder()
     contents = ContentStore(settings.data_dir)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields
@@ -16,8 +17,8 @@ _HOST_NAME = re.compile(r"[a-z0-9_]([a-z0-9._-]*[a-z0-9_])?")
 _VARIABLE_NAME = re.compile("[A-Za-z_][A-Za-z0-9_]*")
 
 # How the command line writes an option: a flag, a number of seconds, a length of time like 30d, a
-# size like 10GiB, or a name that may be repeated.
-OptionKind = Literal["flag", "seconds", "duration", "size", "hosts", "variables"]
+# size like 10GiB, or a name or a folder that may be repeated.
+OptionKind = Literal["flag", "seconds", "duration", "size", "hosts", "variables", "folders"]
 
 
 class Secret:
@@ -98,6 +99,25 @@ def variables(option: str, names: Iterable[str]) -> tuple[str, ...]:
     return names
 
 
+def folders(option: str, paths: Iterable[str | os.PathLike[str]]) -> tuple[Path, ...]:
+    """Return folders by their real paths.
+
+    Args:
+        option: The option that they are from, for the error.
+        paths: The folders.
+
+    Raises:
+        BadOptionError: One of them is no folder.
+    """
+    if isinstance(paths, str | os.PathLike):
+        raise BadOptionError(f"{option} is a list of folders, not one path")
+    found = tuple(Path(path).expanduser().resolve() for path in paths)
+    for folder in found:
+        if not folder.is_dir():
+            raise BadOptionError(f"{option} takes folders that exist: {str(folder)!r} is none")
+    return found
+
+
 def _as_given(_option: str, value: Any) -> Any:
     return value
 
@@ -161,6 +181,22 @@ class BackendOptions(Limits):
         "flag",
         "Start the processes that pools name in config.process. Whoever has a key can then run "
         "any program on this machine, as the user who runs this.",
+    )
+    allow_images: bool = _option(
+        False,
+        "allow_images",
+        _as_given,
+        "flag",
+        "Start containers of the images that pools name in config.image, with podman or docker. "
+        "Whoever has a key can then run any image on this machine.",
+    )
+    mount_folders: tuple[Path, ...] = _option(
+        (),
+        "mount_folders",
+        folders,
+        "folders",
+        "A folder that, with all below it, the containers of images may read if their pool asks "
+        "for it; may be repeated.",
     )
     health_interval_seconds: float = _option(
         5.0,

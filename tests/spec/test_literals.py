@@ -18,6 +18,8 @@ LITERALS = {
     "RolloutEventType": types.RolloutEventType,
     "ContainerState": types.ContainerState,
     "SubmissionMode": types.SubmissionMode,
+    "ImageLauncher": types.ImageLauncher,
+    "ImageNetwork": types.ImageNetwork,
     "ErrorCode": types.ErrorCode,
     "RolloutErrorCode": types.RolloutErrorCode,
 }

@@ -195,6 +195,8 @@ def test_a_default_stands_in_its_keyword() -> None:
         "PoolConfig.timeout_seconds": 600,
         "PoolConfig.submission_mode": "sync",
         "PoolProcess.start_timeout_seconds": 30,
+        "PoolImage.network": "loopback",
+        "PoolImage.start_timeout_seconds": 30,
         "PoolDefinition.capacity": 1,
         "PoolDefinition.concurrency": 8,
         "RolloutLimits.max_attempts": 1,

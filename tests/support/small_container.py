@@ -3,7 +3,9 @@
 What it does besides answering is said by words after the port: `flood` writes to its output without
 end; `child` starts a process that sleeps, `stray` one that left its group; `deaf` never answers
 that it is healthy; `stubborn` ignores SIGTERM; `slow` is healthy after a second only.
-The variable `LEDGER` names a file to which it writes `rollout id, pid, port` before it runs one.
+The variable `LEDGER` names a file to which it writes `rollout id, pid, port` before it runs one. It
+listens at the address in `HOST`, or on the unix socket in `SOCKET`. The parameter `value` of a
+rollout is an expression of Python, whose value is part of the result.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -59,6 +62,7 @@ class Handler(BaseHTTPRequestHandler):
                 "pid": os.getpid(),
                 "cwd": str(Path.cwd()),
                 "key": self.headers.get("x-api-key"),
+                "value": value_of(params.get("value", "None")),
             },
         )
 
@@ -72,6 +76,13 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
         pass
+
+
+def value_of(expression: str) -> Any:
+    try:
+        return eval(expression)
+    except Exception as error:  # noqa: BLE001 - the test asked for it
+        return repr(error)
 
 
 def note(line: str) -> None:
@@ -92,11 +103,32 @@ class Server(ThreadingHTTPServer):
     request_queue_size = 128
 
 
+class SocketHandler(Handler):
+    disable_nagle_algorithm = False
+
+
+class SocketServer(Server):
+    address_family = socket.AF_UNIX
+
+    def server_bind(self) -> None:
+        self.socket.bind(os.environ["SOCKET"])
+        self.server_name, self.server_port = "container", 80
+
+
+def listener() -> Server:
+    if "SOCKET" in os.environ:
+        return SocketServer(os.environ["SOCKET"], SocketHandler)  # type: ignore[arg-type]
+    return Server((os.environ.get("HOST", "127.0.0.1"), int(sys.argv[1])), Handler)
+
+
 def main() -> None:
     words = sys.argv[2:]
     if "stubborn" in words:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    server = Server(("127.0.0.1", int(sys.argv[1])), Handler)
+    elif os.getpid() == 1:
+        # The first process of a container gets no signal that it does not ask for.
+        signal.signal(signal.SIGTERM, lambda *_: os._exit(143))
+    server = listener()
     print("listening at", sys.argv[1], flush=True)
     if "child" in words:
         subprocess.Popen(SLEEP)

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from .error_code import ErrorCode as ErrorCode
     from .error_detail_item import ErrorDetailItem as ErrorDetailItem
     from .error_envelope import ErrorEnvelope as ErrorEnvelope
+    from .image_launcher import ImageLauncher as ImageLauncher
+    from .image_mount import ImageMount as ImageMount
+    from .image_network import ImageNetwork as ImageNetwork
     from .image_release import ImageRelease as ImageRelease
     from .image_release_binding import ImageReleaseBinding as ImageReleaseBinding
     from .image_release_definition import (
@@ -40,6 +43,7 @@ if TYPE_CHECKING:
     from .pool_definition import PoolDefinition as PoolDefinition
     from .pool_error import PoolError as PoolError
     from .pool_event_page import PoolEventPage as PoolEventPage
+    from .pool_image import PoolImage as PoolImage
     from .pool_list import PoolList as PoolList
     from .pool_log_line import PoolLogLine as PoolLogLine
     from .pool_log_page import PoolLogPage as PoolLogPage
@@ -118,6 +122,9 @@ __all__ = (
     "ErrorCode",
     "ErrorDetailItem",
     "ErrorEnvelope",
+    "ImageLauncher",
+    "ImageMount",
+    "ImageNetwork",
     "ImageRelease",
     "ImageReleaseBinding",
     "ImageReleaseDefinition",
@@ -129,6 +136,7 @@ __all__ = (
     "PoolDefinition",
     "PoolError",
     "PoolEventPage",
+    "PoolImage",
     "PoolList",
     "PoolLogLine",
     "PoolLogPage",
@@ -202,6 +210,9 @@ _MODULES = {
     "ErrorCode": "error_code",
     "ErrorDetailItem": "error_detail_item",
     "ErrorEnvelope": "error_envelope",
+    "ImageLauncher": "image_launcher",
+    "ImageMount": "image_mount",
+    "ImageNetwork": "image_network",
     "ImageRelease": "image_release",
     "ImageReleaseBinding": "image_release_binding",
     "ImageReleaseDefinition": "image_release_definition",
@@ -213,6 +224,7 @@ _MODULES = {
     "PoolDefinition": "pool_definition",
     "PoolError": "pool_error",
     "PoolEventPage": "pool_event_page",
+    "PoolImage": "pool_image",
     "PoolList": "pool_list",
     "PoolLogLine": "pool_log_line",
     "PoolLogPage": "pool_log_page",

@@ -18,6 +18,7 @@ from ..reading import (
 from ..types import UNSET, Unset
 
 if TYPE_CHECKING:
+    from ..models.pool_image import PoolImage
     from ..models.pool_process import PoolProcess
 
 
@@ -43,6 +44,8 @@ class PoolConfig:
             characters, is 403 `forbidden_container_key`. If the variable is missing when a rollout starts, the
             rollout fails with `container_unreachable`, and `container_key_missing` in `details.cause`.
         process (None | PoolProcess | Unset): What the server starts `capacity` times, as containers of this pool.
+        image (None | PoolImage | Unset): The image from which the server starts the containers of this pool; not beside
+            `process`.
     """
 
     timeout_seconds: float | None | Unset = UNSET
@@ -50,9 +53,11 @@ class PoolConfig:
     telemetry: dict[str, Any] | None | Unset = UNSET
     container_key_env: None | str | Unset = UNSET
     process: None | PoolProcess | Unset = UNSET
+    image: None | PoolImage | Unset = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
+        from ..models.pool_image import PoolImage
         from ..models.pool_process import PoolProcess
 
         timeout_seconds: float | None | Unset
@@ -89,6 +94,14 @@ class PoolConfig:
         else:
             process = self.process
 
+        image: dict[str, Any] | None | Unset
+        if isinstance(self.image, Unset):
+            image = UNSET
+        elif isinstance(self.image, PoolImage):
+            image = self.image.to_dict()
+        else:
+            image = self.image
+
         field_dict: dict[str, Any] = {}
         field_dict.update(self.additional_properties)
         field_dict.update({})
@@ -102,11 +115,14 @@ class PoolConfig:
             field_dict["container_key_env"] = container_key_env
         if process is not UNSET:
             field_dict["process"] = process
+        if image is not UNSET:
+            field_dict["image"] = image
 
         return field_dict
 
     @classmethod
     def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
+        from ..models.pool_image import PoolImage
         from ..models.pool_process import PoolProcess
 
         d = dict(src_dict)
@@ -135,12 +151,26 @@ class PoolConfig:
 
         process = _parse_process(d.pop("process", UNSET))
 
+        def _parse_image(data: object) -> None | PoolImage | Unset:
+            if data is None:
+                return data
+            if isinstance(data, Unset):
+                return data
+            if not isinstance(data, dict):
+                raise wrong_type(data, "image")
+            image_type_0 = PoolImage.from_dict(data)
+
+            return image_type_0
+
+        image = _parse_image(d.pop("image", UNSET))
+
         pool_config = cls(
             timeout_seconds=timeout_seconds,
             submission_mode=submission_mode,
             telemetry=telemetry,
             container_key_env=container_key_env,
             process=process,
+            image=image,
         )
 
         pool_config.additional_properties = d

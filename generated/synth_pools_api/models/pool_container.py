@@ -26,6 +26,12 @@ class PoolContainer:
         last_error (None | str): What went wrong last; null where nothing did.
         pid (int | None): The process, where the server started it.
         restarts (int | Unset): How often the server has started it again; 0 for one that it does not start.
+        launcher (None | str | Unset): What started it: `local`, a process of the server's machine, or the engine of an
+            image; null for one that
+            the server does not start.
+        node (None | str | Unset): The name of the machine that it runs on; null where the server does not start it.
+        image_digest (None | str | Unset): The digest of the image that it runs, or the id of one that no registry
+            knows; null without one.
     """
 
     url: str
@@ -34,6 +40,9 @@ class PoolContainer:
     last_error: None | str
     pid: int | None
     restarts: int | Unset = UNSET
+    launcher: None | str | Unset = UNSET
+    node: None | str | Unset = UNSET
+    image_digest: None | str | Unset = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
@@ -51,6 +60,24 @@ class PoolContainer:
 
         restarts = self.restarts
 
+        launcher: None | str | Unset
+        if isinstance(self.launcher, Unset):
+            launcher = UNSET
+        else:
+            launcher = self.launcher
+
+        node: None | str | Unset
+        if isinstance(self.node, Unset):
+            node = UNSET
+        else:
+            node = self.node
+
+        image_digest: None | str | Unset
+        if isinstance(self.image_digest, Unset):
+            image_digest = UNSET
+        else:
+            image_digest = self.image_digest
+
         field_dict: dict[str, Any] = {}
         field_dict.update(self.additional_properties)
         field_dict.update(
@@ -64,6 +91,12 @@ class PoolContainer:
         )
         if restarts is not UNSET:
             field_dict["restarts"] = restarts
+        if launcher is not UNSET:
+            field_dict["launcher"] = launcher
+        if node is not UNSET:
+            field_dict["node"] = node
+        if image_digest is not UNSET:
+            field_dict["image_digest"] = image_digest
 
         return field_dict
 
@@ -82,6 +115,12 @@ class PoolContainer:
 
         restarts = d.pop("restarts", UNSET)
 
+        launcher = read_optional(d.pop("launcher", UNSET), read_text, "launcher")
+
+        node = read_optional(d.pop("node", UNSET), read_text, "node")
+
+        image_digest = read_optional(d.pop("image_digest", UNSET), read_text, "image_digest")
+
         pool_container = cls(
             url=url,
             health=health,
@@ -89,6 +128,9 @@ class PoolContainer:
             last_error=last_error,
             pid=pid,
             restarts=restarts,
+            launcher=launcher,
+            node=node,
+            image_digest=image_digest,
         )
 
         pool_container.additional_properties = d

@@ -17,9 +17,10 @@ class PoolError:
     """Why a pool failed.
 
     Attributes:
-        code (str): Stable, for programs: `process_not_healthy`, a process never got healthy; `processes_not_allowed`,
-            the
-            server may not start any.
+        code (str): Stable, for programs: `process_not_healthy`, a process never got healthy; `processes_not_allowed`
+            and
+            `images_not_allowed`, the server may not start any; `image_unavailable`, the image could not be had;
+            `engine_unavailable`, there is no engine, or it cannot enforce what is asked.
         message (str): The same for people.
         details (dict[str, Any] | Unset): Any JSON object: free-form, kept and answered as it was sent.
     """

@@ -7,7 +7,7 @@ from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
 from ..models.submission_mode import SubmissionMode
-from ..reading import read_number, read_optional, read_text, wrong_type
+from ..reading import read_number, read_object, read_optional, read_text, wrong_type
 from ..types import UNSET, Unset
 
 if TYPE_CHECKING:
@@ -28,12 +28,15 @@ class StoredPoolConfig:
             rollout, or `async`, submitted and then asked for until it has ended.
         container_key_env (None | str | Unset): The name of that variable, never its value.
         process (None | PoolProcess | Unset): What the server starts `capacity` times, as containers of this pool.
+        image (dict[str, Any] | None | Unset): The image from which the server starts the containers of this pool, see
+            `PoolImage`.
     """
 
     timeout_seconds: float | None | Unset = UNSET
     submission_mode: None | str | SubmissionMode | Unset = UNSET
     container_key_env: None | str | Unset = UNSET
     process: None | PoolProcess | Unset = UNSET
+    image: dict[str, Any] | None | Unset = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
@@ -67,6 +70,12 @@ class StoredPoolConfig:
         else:
             process = self.process
 
+        image: dict[str, Any] | None | Unset
+        if isinstance(self.image, Unset):
+            image = UNSET
+        else:
+            image = self.image
+
         field_dict: dict[str, Any] = {}
         field_dict.update(self.additional_properties)
         field_dict.update({})
@@ -78,6 +87,8 @@ class StoredPoolConfig:
             field_dict["container_key_env"] = container_key_env
         if process is not UNSET:
             field_dict["process"] = process
+        if image is not UNSET:
+            field_dict["image"] = image
 
         return field_dict
 
@@ -111,11 +122,14 @@ class StoredPoolConfig:
 
         process = _parse_process(d.pop("process", UNSET))
 
+        image = read_optional(d.pop("image", UNSET), read_object, "image")
+
         stored_pool_config = cls(
             timeout_seconds=timeout_seconds,
             submission_mode=submission_mode,
             container_key_env=container_key_env,
             process=process,
+            image=image,
         )
 
         stored_pool_config.additional_properties = d

@@ -216,10 +216,11 @@ def _own_secrets(services: Services) -> Iterator[str]:
 
 def _process_secrets(pool: dict[str, Any]) -> Iterator[str]:
     """Give the variables of a pool's processes, which these may have written somewhere."""
-    process = pool["config"].get("process")
-    env = process.get("env") if isinstance(process, dict) else None
-    if isinstance(env, dict):
-        yield from (value for value in env.values() if isinstance(value, str))
+    for start in ("process", "image"):
+        fields = pool["config"].get(start)
+        env = fields.get("env") if isinstance(fields, dict) else None
+        if isinstance(env, dict):
+            yield from (value for value in env.values() if isinstance(value, str))
 
 
 async def _events(services: Services, rollout: Row, position: int) -> Sequence[Event]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
-from ..domain.definitions import container_key_env, container_urls, has_processes
+from ..domain.definitions import container_key_env, container_urls, starts_containers
 from .health_checks import HealthChecks
 from .members import Container, HealthState, Member
 
@@ -35,7 +35,7 @@ class Outage:
 class _PoolSet:
     """The containers of one pool."""
 
-    __slots__ = ("has_processes", "interruptions", "is_archived", "key_env", "members")
+    __slots__ = ("interruptions", "is_archived", "key_env", "members", "starts_containers")
 
     def __init__(self) -> None:
         # How often those who wait were told to stop that.
@@ -43,7 +43,7 @@ class _PoolSet:
         self.members: dict[str, Member] = {}
         self.key_env: str | None = None
         # Whether its definition asks for processes, also while there is none yet.
-        self.has_processes = False
+        self.starts_containers = False
         self.is_archived = False
 
 
@@ -157,7 +157,7 @@ class Balancer:
             for member in pool.members.values():
                 if member.is_process:
                     member.container.key_env = key_env
-        pool.has_processes = has_processes(definition)
+        pool.starts_containers = starts_containers(definition)
         pool.is_archived = False
         former = pool.members
         pool.members = {}
@@ -245,7 +245,7 @@ class Balancer:
         if pool is None:
             return True
         if not pool.members:
-            return not pool.has_processes
+            return not pool.starts_containers
         return any(member.takes_rollouts for member in pool.members.values())
 
     def outage(self, pool_id: str) -> Outage | None:

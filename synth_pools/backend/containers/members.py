@@ -147,13 +147,28 @@ class Container:
             self.check_requested.set()
 
 
+@dataclass(frozen=True, slots=True)
+class ContainerOrigin:
+    """Origin of a container that the backend started: what started it, where, and from what.
+
+    Attributes:
+        launcher: `local`, or the engine of its image.
+        node: The name of the machine.
+        image_digest: The digest of the image; None without one.
+    """
+
+    launcher: str
+    node: str
+    image_digest: str | None = None
+
+
 @dataclass(slots=True, eq=False)
 class Member:
     """A container as a member of one pool.
 
     `running` counts this pool's rollouts on it, `direct` the calls that were made past the pool.
-    `retired`: it left the pool and gets nothing new, its rollouts go on. `pid` and `restarts` are
-    set by the code that starts processes.
+    `retired`: it left the pool and gets nothing new, its rollouts go on. `pid`,
+    `restarts` and `origin` are set by the code that starts processes.
     """
 
     pool_id: str
@@ -164,6 +179,7 @@ class Member:
     retired: bool = False
     pid: int | None = None
     restarts: int = 0
+    origin: ContainerOrigin | None = None
     # Which turn it was when it was last given something; 0 is never.
     last_turn: int = 0
     idle: asyncio.Event | None = None

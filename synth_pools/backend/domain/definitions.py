@@ -156,9 +156,9 @@ def telemetry_of(definition: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return telemetry if isinstance(telemetry, Mapping) else None
 
 
-def has_processes(definition: Mapping[str, Any]) -> bool:
+def starts_containers(definition: Mapping[str, Any]) -> bool:
     """Return True if a pool asks for containers that the backend itself starts."""
-    return process_of(definition) is not None
+    return process_of(definition) is not None or image_of(definition) is not None
 
 
 def process_of(definition: Mapping[str, Any]) -> Mapping[str, Any] | None:
@@ -170,6 +170,14 @@ def process_of(definition: Mapping[str, Any]) -> Mapping[str, Any] | None:
     argv, env = process.get("argv"), process.get("env")
     is_ours = isinstance(argv, list) and argv and all(isinstance(text, str) for text in argv)
     return process if is_ours and (env is None or isinstance(env, Mapping)) else None
+
+
+def image_of(definition: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return the image from which the containers of a pool are to be started."""
+    image = _config(definition).get("image")
+    # Databases exist from before this was a field of ours, here too.
+    is_ours = isinstance(image, Mapping) and isinstance(image.get("image"), str)
+    return image if is_ours else None
 
 
 def task_view(definition: Mapping[str, Any], pool: Mapping[str, Any]) -> dict[str, Any]:

@@ -165,6 +165,21 @@ def processes_not_allowed() -> ApiError:
     )
 
 
+def images_not_allowed(message: str) -> ApiError:
+    """Build the error 403 `images_not_allowed`."""
+    return ApiError(403, "images_not_allowed", message)
+
+
+def engine_unavailable(message: str) -> ApiError:
+    """Build the error 409 `engine_unavailable`."""
+    return conflict("engine_unavailable", message)
+
+
+def config_conflict(message: str) -> ApiError:
+    """Build the error 409 `config_conflict`."""
+    return conflict("config_conflict", message)
+
+
 def payload_too_large(limit: int) -> ApiError:
     """Build the error 413 `payload_too_large`."""
     message = (

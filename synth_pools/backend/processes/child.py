@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import platform
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -12,6 +13,7 @@ from functools import partial
 
 import psutil
 
+from ..containers.members import ContainerOrigin
 from ..domain import clock
 from ..server.open_files import limit_restorer
 from .discovery import ProcessIdentity, tagger
@@ -40,7 +42,7 @@ class Child:
         arguments: Sequence[str],
         env: Mapping[str, str],
         cwd: str | None,
-        marker: str,
+        marker: str | None,
         output: ProcessOutput,
     ) -> Child:
         """Start a process in a session of its own.
@@ -49,14 +51,15 @@ class Child:
             arguments: The program and its arguments.
             env: Its whole environment.
             cwd: Its working directory; None for ours.
-            marker: The marker in its environment, by which it is found again.
+            marker: The marker in its environment, by which it is found again; None for the command
+                of an engine, whose containers are found by their labels.
             output: Where what it writes goes.
 
         Raises:
             OSError: There is no such program, or it cannot be run.
             ValueError: An argument or a variable is none that a process can have.
         """
-        tag = tagger(marker)
+        tag = None if marker is None else tagger(marker)
         transport, protocol = await asyncio.get_running_loop().subprocess_exec(
             partial(_Protocol, output),
             *arguments,
@@ -72,12 +75,24 @@ class Child:
         protocol.exited.add_done_callback(lambda _: output.end(transport.get_returncode()))
         pid = transport.get_pid()
         is_tagged = tag is not None
-        known = ProcessIdentity(pid, _started(pid), marker, is_child=True, is_tagged=is_tagged)
+        known = ProcessIdentity(
+            pid, _started(pid), marker or "", is_child=True, is_tagged=is_tagged
+        )
         return cls(transport, protocol, known)
 
     @property
     def known(self) -> ProcessIdentity:
         return replace(self._known, ended=self._protocol.exited_at)
+
+    @property
+    def origin(self) -> ContainerOrigin:
+        return ContainerOrigin("local", platform.node())
+
+    async def how_it_ended(self) -> tuple[int, str]:
+        """Return the exit code, and words for it, once the last output has been read."""
+        await self.read_rest()
+        code = self.exit_code or 0
+        return code, f"was ended by signal {-code}" if code < 0 else f"ended with status {code}"
 
     @property
     def exit_code(self) -> int | None:

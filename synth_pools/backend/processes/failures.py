@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from ..domain.errors import ApiError
+
 NOT_HEALTHY = "process_not_healthy"
-NOT_ALLOWED = "processes_not_allowed"
+IMAGE = "image_unavailable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,17 +20,16 @@ class ProcessFailure:
     exit_code: int | None = None
     # Its last lines.
     output: tuple[str, ...] = ()
+    code: str = NOT_HEALTHY
+    # Whether another try would end in the same way.
+    is_final: bool = False
 
     @property
     def pool_error(self) -> dict[str, Any]:
         details = {"output": list(self.output), "exit_code": self.exit_code}
-        return {"code": NOT_HEALTHY, "message": self.message, "details": details}
+        return {"code": self.code, "message": self.message, "details": details}
 
 
-def not_allowed() -> dict[str, Any]:
-    """Build the error of a pool whose processes this run of the backend may not start."""
-    return {
-        "code": NOT_ALLOWED,
-        "message": "The backend was started without --allow-processes.",
-        "details": {},
-    }
+def refusal_of(error: ApiError) -> dict[str, Any]:
+    """Build the error of a pool whose containers this run of the backend may not start."""
+    return {"code": error.code, "message": error.message, "details": {}}

@@ -182,8 +182,7 @@ class ProcessOutput:
         self._place = place
         self.number = place.number
         self.attempt: int = 1 if place.latest is None else place.latest.attempt + 1
-        self._secret = re.compile(spellings(secret)) if secret else None
-        self._longest_secret = len(secret or "") * LONGEST_SPELLING
+        self.hide(secret)
         self._pending = bytearray()
         self._started_at = clock.now()
         self.ended_at: str | None = None
@@ -192,8 +191,13 @@ class ProcessOutput:
         self._exit_code: int | None = None
         place.latest = self
 
-    def start(self, pid: int, url: str | None) -> None:
-        """Note the process, once it runs."""
+    def hide(self, secret: str | None) -> None:
+        """Mask a key that the process is given; None for none."""
+        self._secret = re.compile(spellings(secret)) if secret else None
+        self._longest_secret = len(secret or "") * LONGEST_SPELLING
+
+    def start(self, pid: int | None, url: str | None) -> None:
+        """Note the process, once it runs; a container has none that stands for it."""
         self._pid, self._url = pid, url
 
     def feed(self, data: bytes) -> None:

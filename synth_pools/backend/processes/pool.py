@@ -10,13 +10,17 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
 from .failures import ProcessFailure
+from .image_spec import ContainerSpec, ImageSpec
 from .replica import Replica, ReplicaContext
-from .spec import ProcessSpec
 
 _log = logging.getLogger(__name__)
 
 # How many of one pool start at the same time.
 _STARTS = max(4, os.cpu_count() or 1)
+
+# From one look at how many are busy to the next, and how long one more than is needed stays.
+_DEMAND_SECONDS = 0.25
+_SPARE_SECONDS = 60.0
 
 
 class PoolProcesses:
@@ -26,8 +30,8 @@ class PoolProcesses:
         self,
         pool_id: str,
         context: ReplicaContext,
-        on_up: Callable[[ProcessSpec], None],
-        on_failed: Callable[[ProcessSpec, ProcessFailure], None],
+        on_up: Callable[[ContainerSpec], None],
+        on_failed: Callable[[ContainerSpec, ProcessFailure], None],
         on_gone: Callable[[], object],
     ) -> None:
         self._pool_id = pool_id
@@ -35,7 +39,9 @@ class PoolProcesses:
         self._on_up = on_up
         self._on_failed = on_failed
         self._on_gone = on_gone
-        self._spec: ProcessSpec | None = None
+        self._spec: ContainerSpec | None = None
+        self._capacity = 0
+        self._demand_task: asyncio.Task[None] | None = None
         self._replicas: list[Replica] = []
         self._starts = asyncio.Semaphore(_STARTS)
         self._has_been_up = False
@@ -58,19 +64,24 @@ class PoolProcesses:
         """The tasks that end processes; done when these have ended."""
         return set(self._ending)
 
-    def scale(self, spec: ProcessSpec | None, capacity: int) -> None:
-        """Run so many replicas, all of this spec; others end when they are drained."""
+    def scale(self, spec: ContainerSpec | None, capacity: int) -> None:
+        """Run so many replicas, all of this spec; others end when they are drained.
+
+        Args:
+            spec: What is to run; None for nothing.
+            capacity: How many; the most of them where the spec says how many are kept warm.
+        """
         self._stop_drain_task()
+        self._stop_demand_task()
         if spec is None or spec != self._spec:
             self._drain_replicas(len(self._replicas))
-        self._spec = spec
+        self._spec, self._capacity = spec, capacity
         if not self._replicas:
             self._has_been_up = False
         self._drain_replicas(len(self._replicas) - capacity)
-        while spec is not None and len(self._replicas) < capacity:
-            self._replicas.append(
-                Replica(self._pool_id, spec, self._context, self, self._starts, self._free_number())
-            )
+        self._grow()
+        if isinstance(spec, ImageSpec) and spec.warm is not None:
+            self._demand_task = self._in_background(self._follow_demand())
 
     def end_when_drained(self, drained: Callable[[], Awaitable[None]]) -> None:
         """End all replicas when `drained` returns, unless `scale` is called before."""
@@ -80,6 +91,7 @@ class PoolProcesses:
         async def drain() -> None:
             await drained()
             self._drain_task = None
+            self._stop_demand_task()
             self._drain_replicas(len(self._replicas))
             if self.is_gone:
                 self._on_gone()
@@ -97,6 +109,7 @@ class PoolProcesses:
     def end_current(self) -> None:
         """End the current replicas; those that are being drained go on."""
         self._stop_drain_task()
+        self._stop_demand_task()
         replicas, self._replicas = self._replicas, []
         if replicas:
             self._end(replicas)
@@ -111,15 +124,42 @@ class PoolProcesses:
         if self._spec is not None and not self._has_been_up:
             self._on_failed(self._spec, failure)
 
+    @property
+    def _wanted(self) -> int:
+        """Number of replicas that are to run now: all, or the busy and the warm ones."""
+        warm = self._spec.warm if isinstance(self._spec, ImageSpec) else None
+        if warm is None:
+            return self._capacity
+        return min(self._capacity, warm + sum(replica.is_busy for replica in self._replicas))
+
+    def _grow(self) -> None:
+        spec, wanted = self._spec, self._wanted
+        while spec is not None and len(self._replicas) < wanted:
+            self._replicas.append(
+                Replica(self._pool_id, spec, self._context, self, self._starts, self._free_number())
+            )
+
+    async def _follow_demand(self) -> None:
+        loop = asyncio.get_running_loop()
+        needed_at = loop.time()
+        while True:
+            await asyncio.sleep(_DEMAND_SECONDS)
+            self._grow()
+            spare = len(self._replicas) - self._wanted
+            if spare <= 0:
+                needed_at = loop.time()
+            elif loop.time() - needed_at >= _SPARE_SECONDS:
+                self._drain_replicas(spare)
+
     def _free_number(self) -> int:
         taken = {one.number for one in (*self._replicas, *self._draining_replicas.values())}
         return next(number for number in itertools.count() if number not in taken)
 
     def _drain_replicas(self, number: int) -> None:
-        """Drain and end so many, those first that are not healthy."""
+        """Drain and end so many, those first that are not healthy, then those that are idle."""
         if number <= 0:
             return
-        by_use = sorted(self._replicas, key=lambda replica: replica.is_healthy)
+        by_use = sorted(self._replicas, key=lambda one: (one.is_healthy, one.is_busy))
         for replica in by_use[:number]:
             self._replicas.remove(replica)
             task = self._in_background(self._drain_and_end(replica))
@@ -153,6 +193,11 @@ class PoolProcesses:
         if self._drain_task is not None:
             self._drain_task.cancel()
             self._drain_task = None
+
+    def _stop_demand_task(self) -> None:
+        if self._demand_task is not None:
+            self._demand_task.cancel()
+            self._demand_task = None
 
     def _in_background(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work, name="synth-pools-processes")

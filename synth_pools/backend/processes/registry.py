@@ -16,6 +16,7 @@ from .termination import PATIENCE_SECONDS, end
 _log = logging.getLogger(__name__)
 
 _TOKEN = "process_token"  # noqa: S105 - the name of a row; and what is in it opens nothing
+_ENGINES = "container_engines"
 
 
 class ProcessRegistry:
@@ -25,6 +26,18 @@ class ProcessRegistry:
         self._database = database
         self._file = data_dir / FILE_NAME
         self._token = clock.token(16)
+        # That have started a container for this database.
+        self._engines: frozenset[str] = frozenset()
+
+    @property
+    def token(self) -> str:
+        """Token that only the processes and containers of this database carry, once it is open."""
+        return self._token
+
+    @property
+    def engines(self) -> frozenset[str]:
+        """The engines that have started containers for this database, in any of its runs."""
+        return self._engines
 
     async def open(self) -> None:
         """End the processes that a former run of this database left, and clear the registry."""
@@ -32,13 +45,15 @@ class ProcessRegistry:
         file = self._file.stat()
         place = f"{file.st_dev:x}-{file.st_ino:x}"
 
-        def read(db: Connection) -> tuple[Row | None, list[Row]]:
+        def read(db: Connection) -> tuple[Row | None, Row | None, list[Row]]:
             return (
                 db.execute("SELECT value FROM meta WHERE key = ?", (_TOKEN,)).fetchone(),
+                db.execute("SELECT value FROM meta WHERE key = ?", (_ENGINES,)).fetchone(),
                 db.execute("SELECT pid, started, marker FROM processes").fetchall(),
             )
 
-        row, rows = await self._database.read(read)
+        row, used, rows = await self._database.read(read)
+        self._engines = frozenset(() if used is None else str(used["value"]).split())
         token, _, former_place = ("" if row is None else str(row["value"])).partition(" ")
         if token and place == former_place:
             self._token = token
@@ -52,6 +67,19 @@ class ProcessRegistry:
 
         if rows or place != former_place:
             await self._database.write(write)
+
+    async def add_engine(self, engine: str) -> None:
+        """Store that an engine starts containers for this database, before it does."""
+        if engine in self._engines:
+            return
+        engines = self._engines | {engine}
+
+        def write(tx: Transaction) -> None:
+            value = " ".join(sorted(engines))
+            tx.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (_ENGINES, value))
+
+        await self._database.write_until_stored(write)
+        self._engines = engines
 
     def new_marker(self) -> str:
         """Make a marker for one process."""

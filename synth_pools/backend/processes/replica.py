@@ -5,26 +5,24 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Protocol, TypeAlias
 
 from ..containers.balancer import Balancer
 from ..containers.credentials import container_key
 from ..domain.errors import ApiError
 from ..domain.target import TargetError
 from ..settings import Settings
-from .child import Child
-from .discovery import ProcessTable
 from .failures import ProcessFailure
-from .output import OutputLogs
+from .image_spec import ContainerSpec
+from .launcher import AnyLauncher, LaunchError, Started, StartOrder
+from .output import OutputLogs, ProcessOutput
 from .ports import HOST, Ports
-from .registry import ProcessRegistry
-from .spec import ProcessSpec, environment
-from .termination import end_children
 
 _log = logging.getLogger(__name__)
+
+StartFunction: TypeAlias = Callable[[StartOrder], Awaitable[Started]]
 
 _FIRST_LOOK_SECONDS = 0.05
 _LONGEST_LOOK_SECONDS = 0.5
@@ -44,9 +42,8 @@ class ReplicaContext:
 
     settings: Settings
     balancer: Balancer
-    registry: ProcessRegistry
+    launcher_of: Callable[[ContainerSpec], AnyLauncher]
     ports: Ports
-    table: ProcessTable
     logs: OutputLogs
 
     async def clear(self, instances: Iterable[Instance]) -> None:
@@ -54,23 +51,26 @@ class ReplicaContext:
         instances = list(instances)
         for instance in instances:
             self.balancer.remove_process(instance.pool_id, instance.url)
-        children = [instance.child for instance in instances if instance.child is not None]
-        await end_children(children, table=self.table)
+        started: dict[AnyLauncher, list[Started]] = {}
+        for instance in instances:
+            if instance.child is not None:
+                started.setdefault(instance.launcher, []).append(instance.child)
+        await asyncio.gather(*(launcher.end(those) for launcher, those in started.items()))
         for instance in instances:
             instance.release(self.ports)
-        await self.registry.remove(children)
 
 
 class Instance:
     """One process, or the attempt to start one."""
 
-    __slots__ = ("child", "is_healthy", "pool_id", "port", "url")
+    __slots__ = ("child", "is_healthy", "launcher", "pool_id", "port", "url")
 
-    def __init__(self, pool_id: str, port: int) -> None:
+    def __init__(self, pool_id: str, port: int, launcher: AnyLauncher) -> None:
         self.pool_id = pool_id
+        self.launcher = launcher
         self.port = port
         self.url = f"http://{HOST}:{port}"
-        self.child: Child | None = None
+        self.child: Started | None = None
         self.is_healthy = False
 
     def release(self, ports: Ports) -> None:
@@ -99,7 +99,7 @@ class Replica:
     def __init__(
         self,
         pool_id: str,
-        spec: ProcessSpec,
+        spec: ContainerSpec,
         context: ReplicaContext,
         owner: ReplicaListener,
         starts: asyncio.Semaphore,
@@ -109,6 +109,10 @@ class Replica:
         self._pool_id = pool_id
         self._spec = spec
         self._context = context
+        self._launcher = context.launcher_of(spec)
+        self._noun = self._launcher.noun
+        # Opened before the start where something had to be prepared.
+        self._output: ProcessOutput | None = None
         self._owner = owner
         # So that many on few cores do not keep each other from getting healthy in time.
         self._starts = starts
@@ -122,6 +126,14 @@ class Replica:
     def is_healthy(self) -> bool:
         """Tell whether its process is up; later checks are the balancer's."""
         return self.instance is not None and self.instance.is_healthy
+
+    @property
+    def is_busy(self) -> bool:
+        """Tell whether its process works on a call of ours."""
+        if self.instance is None:
+            return False
+        member = self._context.balancer.find(self._pool_id, self.instance.url)
+        return member is not None and member.container.is_busy
 
     async def stop(self) -> None:
         """Start no further process; the one that runs is left for `clear`."""
@@ -159,11 +171,16 @@ class Replica:
         reported: ProcessFailure | None = None
         deadline: float | None = None
         while True:
-            async with self._starts:
-                begun = loop.time()
-                if self._has_been_healthy or deadline is None:
-                    deadline = begun + self._spec.start_seconds
-                failure = await self._begin(deadline)
+            begun = loop.time()
+            prepared = await self._prepare()
+            if isinstance(prepared, ProcessFailure):
+                failure: ProcessFailure | None = prepared
+            else:
+                async with self._starts:
+                    begun = loop.time()
+                    if self._has_been_healthy or deadline is None:
+                        deadline = begun + self._spec.start_seconds
+                    failure = await self._begin(prepared, deadline)
             if failure is None:
                 failure = await self._watch_instance()
                 deadline = reported = None
@@ -171,6 +188,8 @@ class Replica:
             if reported is None or failure.exit_code is not None:
                 reported = failure
             now = loop.time()
+            if failure.is_final and not self._has_been_healthy:
+                deadline = now
             if not self._has_been_healthy and deadline is not None and now >= deadline:
                 self._owner.replica_failed(reported)
                 deadline = reported = None
@@ -184,14 +203,30 @@ class Replica:
             await asyncio.sleep(wait)
             self._restarts += 1
 
-    async def _begin(self, deadline: float) -> ProcessFailure | None:
+    async def _prepare(self) -> StartFunction | ProcessFailure:
+        """Have what is to be started made ready; the failure if that is not possible."""
+        try:
+            return await self._launcher.prepare(self._spec, self._open_output)
+        except LaunchError as error:
+            output, self._output = self._output, None
+            if output is None:
+                return error.failure
+            output.flush()
+            output.end(None)
+            return replace(error.failure, output=tuple(output.last_lines()))
+        except BaseException:
+            if self._output is not None:
+                self._output.end(None)
+            raise
+
+    async def _begin(self, start: StartFunction, deadline: float) -> ProcessFailure | None:
         """Start a process and wait until it is healthy; the failure if it is not."""
         balancer, pool_id = self._context.balancer, self._pool_id
         try:
             port = self._context.ports.acquire()
         except OSError as error:
-            return ProcessFailure(f"There is no port for the process: {error}.")
-        former, self.instance = self.instance, Instance(pool_id, port)
+            return ProcessFailure(f"There is no port for the {self._noun}: {error}.")
+        former, self.instance = self.instance, Instance(pool_id, port, self._launcher)
         if former is not None:
             balancer.remove_process(pool_id, former.url)
         instance = self.instance
@@ -199,34 +234,42 @@ class Replica:
         member.restarts = self._restarts
         member.container.health.last_error = self._last_error
         try:
-            child = instance.child = await self._spawn(instance)
+            child = instance.child = await self._spawn(start, instance)
         except (OSError, ValueError) as error:
-            return ProcessFailure(f"The process could not be started: {error}.")
+            return ProcessFailure(f"The {self._noun} could not be started: {error}.")
         except (ApiError, TargetError) as error:
             return ProcessFailure(error.message)
-        member.pid = child.pid
-        await self._context.registry.add(child)
+        member.pid, member.origin = child.pid, child.origin
+        await self._launcher.remember(child)
         return await self._get_healthy(instance, child, deadline)
 
-    async def _spawn(self, instance: Instance) -> Child:
-        spec, context = self._spec, self._context
-        key = None
-        if spec.key_env is not None:
-            key = container_key(spec.key_env, instance.url, context.settings).reveal()
-        marker = context.registry.new_marker()
-        variables = environment(spec, instance.port, marker, os.environ, key)
-        arguments = spec.arguments(instance.port)
-        output = context.logs.open(self._pool_id, self.number, key)
+    async def _spawn(self, start: StartFunction, instance: Instance) -> Started:
+        output = self._output or self._open_output()
         try:
-            child = await Child.spawn(arguments, variables, spec.cwd, marker, output)
+            key = self._key(instance.url)
+            output.hide(key)
+            order = StartOrder(self._pool_id, instance.port, key, output)
+            child: Started = await start(order)
         except BaseException:
             output.end(None)
             raise
+        finally:
+            self._output = None
         output.start(child.pid, instance.url)
         return child
 
+    def _key(self, url: str) -> str | None:
+        key_env = self._spec.key_env
+        if key_env is None:
+            return None
+        return container_key(key_env, url, self._context.settings).reveal()
+
+    def _open_output(self) -> ProcessOutput:
+        self._output = self._context.logs.open(self._pool_id, self.number)
+        return self._output
+
     async def _get_healthy(
-        self, instance: Instance, child: Child, deadline: float
+        self, instance: Instance, child: Started, deadline: float
     ) -> ProcessFailure | None:
         loop = asyncio.get_running_loop()
         pause = _FIRST_LOOK_SECONDS
@@ -235,7 +278,7 @@ class Replica:
             remaining = deadline - loop.time()
             if remaining <= 0:
                 seconds = f"{self._spec.start_seconds:g} seconds"
-                message = f"The process was not healthy within {seconds}: {fault}"
+                message = f"The {self._noun} was not healthy within {seconds}: {fault}"
                 return ProcessFailure(message, None, tuple(child.output.last_lines()))
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(remaining):
@@ -267,10 +310,10 @@ class Replica:
             if member is None or member.health != "unhealthy" or member.container.is_busy:
                 well_at = loop.time()
             elif loop.time() - well_at > self._spec.start_seconds:
-                message = f"The process runs and does not work: {member.last_error}"
+                message = f"The {self._noun} runs and does not work: {member.last_error}"
                 return ProcessFailure(message, None, tuple(child.output.last_lines()))
         # At once: what is sent to it now finds nobody.
-        self._is_down(instance, "The process has ended.")
+        self._is_down(instance, f"The {self._noun} has ended.")
         return await self._ended(child, "though nobody had asked it to")
 
     async def _end_instance(self, failure: ProcessFailure) -> None:
@@ -282,13 +325,11 @@ class Replica:
         self._is_down(instance, failure.message)
         if instance.child is not None:
             # What it had started may hold its port, or what runs there, still.
-            await end_children([instance.child], table=self._context.table)
-            await self._context.registry.remove([instance.child])
+            await self._launcher.end([instance.child])
             instance.child = None
         instance.release(self._context.ports)
 
-    async def _ended(self, child: Child, when: str) -> ProcessFailure:
-        await child.read_rest()
-        code = child.exit_code or 0
-        how = f"was ended by signal {-code}" if code < 0 else f"ended with status {code}"
-        return ProcessFailure(f"The process {how}, {when}.", code, tuple(child.output.last_lines()))
+    async def _ended(self, child: Started, when: str) -> ProcessFailure:
+        code, how = await child.how_it_ended()
+        message = f"The {self._noun} {how}, {when}."
+        return ProcessFailure(message, code, tuple(child.output.last_lines()))

@@ -16,7 +16,8 @@ KEY = "ENVIRONMENT_API_KEY"
 
 _INHERITED = frozenset({"PATH", "HOME", "LANG", "TMPDIR", "TZ"})
 
-_START_SECONDS = 30.0
+# How long a start may take where the pool does not say it.
+START_SECONDS = 30.0
 _PLACEHOLDER = "{port}"
 
 
@@ -37,13 +38,12 @@ class ProcessSpec:
         process = process_of(definition)
         if process is None:
             return None
-        variables = (process.get("env") or {}).items()
         cwd, seconds = process.get("cwd"), process.get("start_timeout_seconds")
         return cls(
             tuple(process["argv"]),
-            tuple((name, _text(value)) for name, value in variables if value is not None),
+            variables_of(process),
             cwd if isinstance(cwd, str) else None,
-            float(seconds) if json_text.is_number(seconds) and seconds > 0 else _START_SECONDS,
+            float(seconds) if json_text.is_number(seconds) and seconds > 0 else START_SECONDS,
             container_key_env(definition),
         )
 
@@ -54,6 +54,13 @@ class ProcessSpec:
     def variables(self, port: int) -> dict[str, str]:
         """Fill the port into the variables."""
         return {name: _filled(text, port) for name, text in self.env}
+
+
+def variables_of(fields: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """Read `env` of a process or an image; what is no text is passed on as JSON."""
+    env = fields.get("env")
+    given = env.items() if isinstance(env, Mapping) else ()
+    return tuple((name, _text(value)) for name, value in given if value is not None)
 
 
 def environment(

@@ -8,21 +8,24 @@ from functools import partial
 from typing import Any
 
 from ..containers.balancer import Balancer
-from ..domain.definitions import has_processes
+from ..domain.definitions import starts_containers
 from ..rollouts.recovery import end_lost
 from ..rollouts.scheduler import Scheduler
 from ..settings import Settings
 from ..storage import pools
 from ..storage.database import Database, Transaction
 from ..storage.pools import Pool
-from .discovery import ProcessTable
-from .failures import NOT_ALLOWED, ProcessFailure, not_allowed
+from .failures import ProcessFailure, refusal_of
+from .image_launcher import ImageLauncher
+from .image_spec import ContainerSpec, ImageSpec, spec_of
+from .launcher import AnyLauncher
+from .local_launcher import LocalLauncher
 from .output import OutputLogs
+from .permissions import REFUSALS, permission_refusal
 from .pool import PoolProcesses
 from .ports import Ports
 from .registry import ProcessRegistry
 from .replica import ReplicaContext
-from .spec import ProcessSpec
 
 _KILL_SECONDS = 1.0
 
@@ -43,19 +46,20 @@ class Processes:
     ) -> None:
         self._database = database
         self._scheduler = scheduler
-        self._may_start = settings.allow_processes
+        self._settings = settings
         self._registry = ProcessRegistry(database, settings.data_dir)
+        self._local = LocalLauncher(self._registry)
+        self._images = ImageLauncher(settings, self._registry)
         self.logs = OutputLogs()
-        self._context = ReplicaContext(
-            settings, balancer, self._registry, Ports(), ProcessTable(), self.logs
-        )
+        self._context = ReplicaContext(settings, balancer, self._launcher_of, Ports(), self.logs)
         self._pools: dict[str, PoolProcesses] = {}
         self._background: set[asyncio.Task[None]] = set()
         self._closing = False
 
     async def end_leftovers(self) -> None:
-        """End the processes that a former run of this backend could not end."""
+        """End the processes and containers that a former run of this backend could not end."""
         await self._registry.open()
+        await self._images.end_leftovers()
 
     async def begin(self) -> None:
         """Start the processes of all pools, and hold the queues that wait for them."""
@@ -74,11 +78,13 @@ class Processes:
     def _status_at_start(self, pool: Pool) -> tuple[str, dict[str, Any] | None]:
         """Decide the pool's state, now that its processes have ended with the former run."""
         status = pool.status
-        if has_processes(pool.definition):
-            if status in ("active", "warming"):
-                return ("warming", None) if self._may_start else ("failed", not_allowed())
-            if status == "failed" and self._may_start and pool.error_code == NOT_ALLOWED:
-                return "warming", None
+        if not starts_containers(pool.definition):
+            return status, None
+        refusal = permission_refusal(pool.definition, self._settings)
+        if status in ("active", "warming"):
+            return ("warming", None) if refusal is None else ("failed", refusal_of(refusal))
+        if status == "failed" and refusal is None and pool.error_code in REFUSALS:
+            return "warming", None
         return status, None
 
     def follow(self, pool: Pool) -> None:
@@ -87,7 +93,9 @@ class Processes:
         self._scheduler.hold(pool.id, status not in ("active", "archived"))
         if self._closing:
             return
-        spec = ProcessSpec.of(pool.view) if self._may_start else None
+        spec = spec_of(pool.view)
+        if spec is not None and permission_refusal(pool.view, self._settings) is not None:
+            spec = None
         processes = self._pools.get(pool.id)
         if processes is None:
             processes = self._new(pool.id)
@@ -122,6 +130,9 @@ class Processes:
             await asyncio.wait(ending, timeout=_KILL_SECONDS)
             raise
 
+    def _launcher_of(self, spec: ContainerSpec) -> AnyLauncher:
+        return self._images if isinstance(spec, ImageSpec) else self._local
+
     def _new(self, pool_id: str) -> PoolProcesses:
         return PoolProcesses(
             pool_id,
@@ -131,16 +142,16 @@ class Processes:
             partial(self._pools.pop, pool_id, None),
         )
 
-    def _activate(self, pool_id: str, spec: ProcessSpec | None) -> None:
+    def _activate(self, pool_id: str, spec: ContainerSpec | None) -> None:
         self._move(pool_id, spec, ("warming",), "active", None)
 
-    def _fail(self, pool_id: str, spec: ProcessSpec, failure: ProcessFailure) -> None:
+    def _fail(self, pool_id: str, spec: ContainerSpec, failure: ProcessFailure) -> None:
         self._move(pool_id, spec, ("warming", "active"), "failed", failure)
 
     def _move(
         self,
         pool_id: str,
-        spec: ProcessSpec | None,
+        spec: ContainerSpec | None,
         former: tuple[str, ...],
         status: str,
         failure: ProcessFailure | None,
@@ -148,7 +159,7 @@ class Processes:
         def work(tx: Transaction) -> None:
             pool = pools.find_pool(tx, pool_id)
             # What was started may be another thing than what is asked for by now.
-            if pool.status in former and ProcessSpec.of(pool.view) == spec:
+            if pool.status in former and spec_of(pool.view) == spec:
                 error = None if failure is None else failure.pool_error
                 moved = pools.move_pool(tx, pool, status, error)
                 tx.after_commit(lambda: self.follow(moved))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from ..domain.definitions import container_urls, has_processes
+from ..domain.definitions import container_urls, starts_containers
 from ..domain.errors import ApiError
 from ..domain.target import TargetError
 from ..storage import rollouts as stored_rollouts
@@ -23,7 +23,7 @@ def is_lost(db: Executes, rollout: Row, pool: Pool) -> bool:
     """Return True if a rollout that ran when the backend ended was with a process of its pool."""
     if rollout["attempt_url"] in (None, *container_urls(pool.view)):
         return False
-    if not has_processes(pool.view):
+    if not starts_containers(pool.view):
         return False
     if rollout["task_id"] is None:
         return True

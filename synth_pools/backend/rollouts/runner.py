@@ -15,7 +15,7 @@ from ..domain import clock, json_text
 from ..domain.clock import now, seconds_between
 from ..domain.definitions import (
     container_urls,
-    has_processes,
+    starts_containers,
 )
 from ..domain.errors import SHORTAGE, ApiError
 from ..domain.target import Answer, Target, TargetError
@@ -444,4 +444,4 @@ def _url_of_task(db: Executes, rollout: Row, pool: Pool) -> str | None:
 
 
 def _is_of_pool(url: str | None, pool: Pool) -> bool:
-    return url is None or url in container_urls(pool.view) or has_processes(pool.view)
+    return url is None or url in container_urls(pool.view) or starts_containers(pool.view)

@@ -97,7 +97,8 @@ def _backend_option(option: Option, default: Any) -> _Decorator:
     else:
         # One name at a time.
         flag = flag.removesuffix("s")
-        form = {"multiple": True, "metavar": "NAME"}
+        metavar = "FOLDER" if option.kind == "folders" else "NAME"
+        form = {"multiple": True, "metavar": metavar}
     return click.option(flag, option.name, help=option.help, **form)
 
 

@@ -222,6 +222,13 @@ def details_policy(ctx: Context) -> None:
     ]
     if not ctx.session.offers("processes"):
         refusals.append(({"process": {"argv": ["true"]}}, "processes_not_allowed"))
+    # A server of before this was a field takes it for one of the caller's own.
+    image: dict[str, Any] = {"image": "contract-kit/none"}
+    if ctx.session.features.get("images") is False:
+        refusals.append(({"image": image}, "images_not_allowed"))
+    elif ctx.session.offers("images"):
+        mount = {"source": f"/{ctx.session.options.run_id}-is-no-folder", "target": "/data"}
+        refusals.append(({"image": {**image, "mounts": [mount]}}, "images_not_allowed"))
     for config, code in refusals:
         name = ctx.resources.name()
         ctx.session.register_pool(name)

@@ -191,8 +191,13 @@ export class PoolView {
   /** @param {PoolMetrics["containers"]} containers */
   output(containers) {
     const { lines, problem } = this.logs.value;
-    return html`${containers.length > 0 && html`<${Grid} label="Containers" head=${["Container", "Health", "Running", "Restarts", "Process", "Last error"]}
-        rows=${containers.map((one) => [one.url, html`<${Badge} status=${one.health} />`, one.running_rollouts, one.restarts, one.pid ?? "–", one.last_error ?? ""])} />`}
+    // Only of a pool that starts its containers, and only of one with an image.
+    const placed = containers.some((one) => one.launcher);
+    const imaged = containers.some((one) => one.image_digest);
+    const head = ["Container", "Health", "Running", "Restarts", "Process", ...(placed ? ["Launcher", "Node"] : []), ...(imaged ? ["Image"] : []), "Last error"];
+    return html`${containers.length > 0 && html`<${Grid} label="Containers" head=${head}
+        rows=${containers.map((one) => [one.url, html`<${Badge} status=${one.health} />`, one.running_rollouts, one.restarts, one.pid ?? "–",
+          ...(placed ? [one.launcher ?? "", one.node ?? ""] : []), ...(imaged ? [(one.image_digest ?? "").replace("sha256:", "").slice(0, 12)] : []), one.last_error ?? ""])} />`}
       ${lines.length ? html`<pre class="output" tabindex="0" aria-label="Output">${lines.map((/** @type {any} */ line) => `${line.process}.${line.attempt}  ${line.text}\n`)}</pre>`
         : html`<p class="empty">${problem ?? "The server has started no process for this pool, or none has written anything."}</p>`}`;
   }

@@ -17,7 +17,7 @@ from typing import Any
 import psutil
 import pytest
 
-from synth_pools.backend.domain.definitions import has_processes
+from synth_pools.backend.domain.definitions import starts_containers
 from synth_pools.backend.processes import child as child_module
 from synth_pools.backend.processes import discovery
 from synth_pools.backend.processes.child import Child
@@ -72,7 +72,7 @@ NO_PROCESSES += [{"argv": ["x"], "env": [1]}]
 )
 def test_a_pool_without_one_has_no_plan(definition: dict[str, object]) -> None:
     assert ProcessSpec.of(definition) is None
-    assert not has_processes(definition)
+    assert not starts_containers(definition)
 
 
 def test_the_environment_holds_what_is_needed_and_nothing_of_ours() -> None:

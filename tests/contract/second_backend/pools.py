@@ -270,7 +270,12 @@ async def get_capabilities(call: Call) -> Response:
         "sync_mode",
         "validate",
     )
-    features = {**dict.fromkeys(offered, True), "image_releases": False, "processes": False}
+    features = {
+        **dict.fromkeys(offered, True),
+        "image_releases": False,
+        "images": False,
+        "processes": False,
+    }
     return answer({"targets": targets(), "features": features, "version": version()})
 
 
@@ -322,6 +327,8 @@ def _check_pool(call: Call, definition: dict[str, Any]) -> None:
     config = definition.get("config") or {}
     if config.get("process") is not None and call.keeps("processes.not_allowed"):
         raise Problem("processes_not_allowed", "This server starts no processes.")
+    if config.get("image") is not None and call.keeps("images.not_allowed"):
+        raise Problem("images_not_allowed", "This server starts no images.")
     if config.get("container_key_env") is not None and call.keeps("keys.allowed_names"):
         container_key(config)
 

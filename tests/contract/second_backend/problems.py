@@ -10,6 +10,7 @@ _STATUS = {
     "forbidden_host": 403,
     "forbidden_container_key": 403,
     "processes_not_allowed": 403,
+    "images_not_allowed": 403,
     "not_found": 404,
     "pool_not_found": 404,
     "task_not_found": 404,

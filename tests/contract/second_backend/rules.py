@@ -110,6 +110,7 @@ RULES: dict[str, tuple[str, ...]] = {
     "idempotency.one_rollout": _CREATE,
     "idempotency.own_operation": _CREATE,
     "ids.must_agree": _TASK,
+    "images.not_allowed": _POOL,
     "keys.allowed_names": _POOL,
     "keys.sent": _ROLLOUT,
     "lists.cursor": _LISTS,

@@ -25,12 +25,12 @@ container | 200 | 200 | 200 | | `replace_pool`, `update_pool` | 200 | 200 | 409
 `pool_not_active` | 409 `pool_not_active` | 409 `pool_archived` | | `resume_pool` | 200,
 unchanged | 200, now `active` or `warming` | 200, now `warming` | 409 `pool_not_active`
 | 409 `pool_archived` | A server that has nothing to prepare creates a pool as `active`
-at once. A server that starts the pool's containers (`PoolProcess`) creates it as
-`warming`. A 409 `pool_not_active` of a `warming` pool says `retryable` and carries
-`Retry-After`. After a restart of the server a pool whose containers it starts is
-`warming` once more, also if it was `active`; a `paused` or `failed` one stays so. The
-queued rollouts of a `paused` or `failed` pool wait until it is resumed, and end only by
-a cancellation."""
+at once. A server that starts the pool's containers (`PoolProcess`, `PoolImage`) creates
+it as `warming`. A 409 `pool_not_active` of a `warming` pool says `retryable` and
+carries `Retry-After`. After a restart of the server a pool whose containers it starts
+is `warming` once more, also if it was `active`; a `paused` or `failed` one stays so.
+The queued rollouts of a `paused` or `failed` pool wait until it is resumed, and end
+only by a cancellation."""
 
 from __future__ import annotations
 
@@ -76,12 +76,12 @@ class PoolsApi:
     `pool_not_active` | 409 `pool_not_active` | 409 `pool_archived` | | `resume_pool` | 200,
     unchanged | 200, now `active` or `warming` | 200, now `warming` | 409 `pool_not_active`
     | 409 `pool_archived` | A server that has nothing to prepare creates a pool as `active`
-    at once. A server that starts the pool's containers (`PoolProcess`) creates it as
-    `warming`. A 409 `pool_not_active` of a `warming` pool says `retryable` and carries
-    `Retry-After`. After a restart of the server a pool whose containers it starts is
-    `warming` once more, also if it was `active`; a `paused` or `failed` one stays so. The
-    queued rollouts of a `paused` or `failed` pool wait until it is resumed, and end only by
-    a cancellation."""
+    at once. A server that starts the pool's containers (`PoolProcess`, `PoolImage`) creates
+    it as `warming`. A 409 `pool_not_active` of a `warming` pool says `retryable` and
+    carries `Retry-After`. After a restart of the server a pool whose containers it starts
+    is `warming` once more, also if it was `active`; a `paused` or `failed` one stays so.
+    The queued rollouts of a `paused` or `failed` pool wait until it is resumed, and end
+    only by a cancellation."""
 
     __slots__ = ("_calls",)
 

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from synth_pools.backend.containers.balancer import Lease
-from synth_pools.backend.domain.definitions import container_key_env, container_urls, has_processes
+from synth_pools.backend.domain.definitions import (
+    container_key_env,
+    container_urls,
+    starts_containers,
+)
 from synth_pools.backend.domain.errors import (
     FORBIDDEN,
     ApiError,
@@ -94,7 +98,7 @@ async def _lease(request: Request, *, must_be_active: bool) -> tuple[Pool, Lease
 
 
 def _target(request: Request, pool: Pool, url: str | None) -> Target:
-    if url is None and has_processes(pool.view):
+    if url is None and starts_containers(pool.view):
         raise ApiError(
             502, "container_unreachable", "No container of the pool is up.", retryable=True
         )

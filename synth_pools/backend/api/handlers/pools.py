@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import quote
 
 from synth_pools.backend.containers.credentials import check_container_key
+from synth_pools.backend.containers.members import Member
 from synth_pools.backend.containers.url_policy import check_container_url
 from synth_pools.backend.domain import json_text
 from synth_pools.backend.domain.definitions import (
     can_be_id,
     container_urls,
-    has_processes,
     named_id,
     named_tasks,
     patched_pool,
     pool_definition,
     require_same_id,
+    starts_containers,
 )
-from synth_pools.backend.domain.errors import pool_not_active, processes_not_allowed
+from synth_pools.backend.domain.errors import pool_not_active
 from synth_pools.backend.limits import LARGEST_PAGE
+from synth_pools.backend.processes.permissions import start_refusal
 from synth_pools.backend.services import Services
 from synth_pools.backend.storage import pools, rollouts
 from synth_pools.backend.storage.database import Connection, Transaction
@@ -43,7 +45,7 @@ async def create_pool(request: Request) -> Response:
 
     def work(tx: Transaction) -> dict[str, Any]:
         # Where it starts its containers itself, it is there for rollouts once one of them is.
-        status = "warming" if has_processes(definition) else "active"
+        status = "warming" if starts_containers(definition) else "active"
         pool = pools.insert_pool(tx, pool_id, definition, status)
         pools.replace_tasks(tx, pool.id, tasks)
         _apply_after_commit(tx, request.services, pool)
@@ -103,7 +105,11 @@ async def update_pool(request: Request) -> Response:
     def work(tx: Transaction) -> dict[str, Any]:
         pool = find_pool(tx, pool_id)
         pool.require_changeable()
-        return _save(tx, request.services, pool, patched_pool(pool.definition, patch), tasks)
+        definition = patched_pool(pool.definition, patch)
+        if "config" in patch or "pool_config" in patch:
+            # What was there and what is added may not go together.
+            _check_start(request.services, definition)
+        return _save(tx, request.services, pool, definition, tasks)
 
     return json_response(await request.services.database.write(work))
 
@@ -146,9 +152,8 @@ async def resume_pool(request: Request) -> Response:
             return pool.status
         if pool.status not in ("paused", "failed"):
             raise pool_not_active(pool.id, pool.status)
-        starts = has_processes(pool.definition)
-        if starts and not request.services.settings.allow_processes:
-            raise processes_not_allowed()
+        starts = starts_containers(pool.definition)
+        _check_start(request.services, pool.definition)
         # One that failed is tried again, whatever it has been told to do without since.
         return "warming" if starts or pool.status == "failed" else "active"
 
@@ -235,11 +240,21 @@ async def get_pool_metrics(request: Request) -> Response:
                     "restarts": member.restarts,
                     "last_error": member.last_error,
                     "pid": member.pid,
+                    **_origin(member),
                 }
                 for member in request.services.balancer.members(pool.id)
             ],
         }
     )
+
+
+def _origin(member: Member) -> dict[str, Any]:
+    origin = member.origin
+    return {
+        "launcher": origin and origin.launcher,
+        "node": origin and origin.node,
+        "image_digest": origin and origin.image_digest,
+    }
 
 
 async def _change_status(request: Request, next_status: Callable[[Pool], str]) -> Response:
@@ -271,8 +286,13 @@ def _check_containers(
         if url is not None:
             check_container_url(url, services.settings, name)
     check_container_key(definition, services.settings)
-    if has_processes(definition) and not services.settings.allow_processes:
-        raise processes_not_allowed()
+    _check_start(services, definition)
+
+
+def _check_start(services: Services, definition: Mapping[str, Any]) -> None:
+    refusal = start_refusal(definition, services.settings)
+    if refusal is not None:
+        raise refusal
 
 
 def _save(

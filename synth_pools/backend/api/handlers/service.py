@@ -41,6 +41,7 @@ async def get_capabilities(request: Request) -> Response:
             "features": {
                 **dict.fromkeys(_FEATURES, True),
                 "image_releases": False,
+                "images": request.services.settings.allow_images,
                 "processes": request.services.settings.allow_processes,
             },
             "version": request.services.contract.version,

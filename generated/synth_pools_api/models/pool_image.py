@@ -1,0 +1,296 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from attrs import define as _attrs_define
+from attrs import field as _attrs_field
+
+from ..models.image_launcher import ImageLauncher, check_image_launcher
+from ..models.image_network import ImageNetwork, check_image_network
+from ..reading import (
+    read_choice,
+    read_integer,
+    read_number,
+    read_optional,
+    read_text,
+    wrong_type,
+)
+from ..types import UNSET, Unset
+
+if TYPE_CHECKING:
+    from ..models.image_mount import ImageMount
+    from ..models.process_environment import ProcessEnvironment
+
+
+T = TypeVar("T", bound="PoolImage")
+
+
+@_attrs_define
+class PoolImage:
+    """An OCI image whose containers are the containers of this pool. The server starts `capacity` of them with the
+    engine of `launcher`, which pulls the image first where it does not have it, and does with them all that it
+    does with a `PoolProcess`: health, restarts, output, states of the pool, ends. The operator of the server has
+    to allow it (`features.images`): else 403 `images_not_allowed`.
+
+        Attributes:
+            image (str): Its reference, as engines read it: a name, with a registry before it, a tag or a digest behind it.
+            launcher (ImageLauncher | None | Unset): The engine that starts the containers; the first of these that the
+                server's machine has.
+            command (list[str] | None | Unset): What is run in place of the image's own command, with where it is to listen
+                in place of `{port}` or
+                `{socket}`.
+            env (None | ProcessEnvironment | Unset): Environment variables beside those of the image and `PORT` or `SOCKET`,
+                filled in like `command`.
+            port (int | None | Unset): The port on which it listens in its network, at all addresses, and which `PORT` and
+                `{port}` have; a free
+                one where it is not given.
+            network (ImageNetwork | None | Unset): The network of each container.
+            memory_mb (int | None | Unset): The most memory of each container, in MiB, swap included; that of the engine
+                where it is not given.
+            cpus (float | None | Unset): The most processors' time of each container, in processors.
+            pids (int | None | Unset): The most processes and threads of each container.
+            mounts (list[ImageMount] | None | Unset): Folders and files of the server's machine that each container may
+                read.
+            warm (int | None | Unset): How many containers without a rollout are kept ahead of demand: the pool begins with
+                so many, has so many
+                more than are busy, and never more than `capacity`; all of these where it is not given.
+            start_timeout_seconds (float | None | Unset): How long it may take until it is healthy, in seconds, without the
+                pull.
+    """
+
+    image: str
+    launcher: ImageLauncher | None | Unset = UNSET
+    command: list[str] | None | Unset = UNSET
+    env: None | ProcessEnvironment | Unset = UNSET
+    port: int | None | Unset = UNSET
+    network: ImageNetwork | None | Unset = UNSET
+    memory_mb: int | None | Unset = UNSET
+    cpus: float | None | Unset = UNSET
+    pids: int | None | Unset = UNSET
+    mounts: list[ImageMount] | None | Unset = UNSET
+    warm: int | None | Unset = UNSET
+    start_timeout_seconds: float | None | Unset = UNSET
+    additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        from ..models.process_environment import ProcessEnvironment
+
+        image = self.image
+
+        launcher: None | str | Unset
+        if isinstance(self.launcher, Unset):
+            launcher = UNSET
+        elif isinstance(self.launcher, str):
+            launcher = self.launcher
+        else:
+            launcher = self.launcher
+
+        command: list[str] | None | Unset
+        if isinstance(self.command, Unset):
+            command = UNSET
+        elif isinstance(self.command, list):
+            command = self.command
+
+        else:
+            command = self.command
+
+        env: dict[str, Any] | None | Unset
+        if isinstance(self.env, Unset):
+            env = UNSET
+        elif isinstance(self.env, ProcessEnvironment):
+            env = self.env.to_dict()
+        else:
+            env = self.env
+
+        port: int | None | Unset
+        if isinstance(self.port, Unset):
+            port = UNSET
+        else:
+            port = self.port
+
+        network: None | str | Unset
+        if isinstance(self.network, Unset):
+            network = UNSET
+        elif isinstance(self.network, str):
+            network = self.network
+        else:
+            network = self.network
+
+        memory_mb: int | None | Unset
+        if isinstance(self.memory_mb, Unset):
+            memory_mb = UNSET
+        else:
+            memory_mb = self.memory_mb
+
+        cpus: float | None | Unset
+        if isinstance(self.cpus, Unset):
+            cpus = UNSET
+        else:
+            cpus = self.cpus
+
+        pids: int | None | Unset
+        if isinstance(self.pids, Unset):
+            pids = UNSET
+        else:
+            pids = self.pids
+
+        mounts: list[dict[str, Any]] | None | Unset
+        if isinstance(self.mounts, Unset):
+            mounts = UNSET
+        elif isinstance(self.mounts, list):
+            mounts = []
+            for mounts_type_0_item_data in self.mounts:
+                mounts_type_0_item = mounts_type_0_item_data.to_dict()
+                mounts.append(mounts_type_0_item)
+
+        else:
+            mounts = self.mounts
+
+        warm: int | None | Unset
+        if isinstance(self.warm, Unset):
+            warm = UNSET
+        else:
+            warm = self.warm
+
+        start_timeout_seconds: float | None | Unset
+        if isinstance(self.start_timeout_seconds, Unset):
+            start_timeout_seconds = UNSET
+        else:
+            start_timeout_seconds = self.start_timeout_seconds
+
+        field_dict: dict[str, Any] = {}
+        field_dict.update(self.additional_properties)
+        field_dict.update(
+            {
+                "image": image,
+            }
+        )
+        if launcher is not UNSET:
+            field_dict["launcher"] = launcher
+        if command is not UNSET:
+            field_dict["command"] = command
+        if env is not UNSET:
+            field_dict["env"] = env
+        if port is not UNSET:
+            field_dict["port"] = port
+        if network is not UNSET:
+            field_dict["network"] = network
+        if memory_mb is not UNSET:
+            field_dict["memory_mb"] = memory_mb
+        if cpus is not UNSET:
+            field_dict["cpus"] = cpus
+        if pids is not UNSET:
+            field_dict["pids"] = pids
+        if mounts is not UNSET:
+            field_dict["mounts"] = mounts
+        if warm is not UNSET:
+            field_dict["warm"] = warm
+        if start_timeout_seconds is not UNSET:
+            field_dict["start_timeout_seconds"] = start_timeout_seconds
+
+        return field_dict
+
+    @classmethod
+    def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
+        from ..models.image_mount import ImageMount
+        from ..models.process_environment import ProcessEnvironment
+
+        d = dict(src_dict)
+        image = read_text(d.pop("image"), "image")
+
+        launcher = read_choice(d.pop("launcher", UNSET), check_image_launcher)
+
+        def _parse_command(data: object) -> list[str] | None | Unset:
+            if data is None:
+                return data
+            if isinstance(data, Unset):
+                return data
+            if not isinstance(data, list):
+                raise wrong_type(data, "command")
+            command_type_0 = cast(list[str], data)
+
+            return command_type_0
+
+        command = _parse_command(d.pop("command", UNSET))
+
+        def _parse_env(data: object) -> None | ProcessEnvironment | Unset:
+            if data is None:
+                return data
+            if isinstance(data, Unset):
+                return data
+            if not isinstance(data, dict):
+                raise wrong_type(data, "env")
+            env_type_0 = ProcessEnvironment.from_dict(data)
+
+            return env_type_0
+
+        env = _parse_env(d.pop("env", UNSET))
+
+        port = read_optional(d.pop("port", UNSET), read_integer, "port")
+
+        network = read_choice(d.pop("network", UNSET), check_image_network)
+
+        memory_mb = read_optional(d.pop("memory_mb", UNSET), read_integer, "memory_mb")
+
+        cpus = read_optional(d.pop("cpus", UNSET), read_number, "cpus")
+
+        pids = read_optional(d.pop("pids", UNSET), read_integer, "pids")
+
+        def _parse_mounts(data: object) -> list[ImageMount] | None | Unset:
+            if data is None:
+                return data
+            if isinstance(data, Unset):
+                return data
+            if not isinstance(data, list):
+                raise wrong_type(data, "mounts")
+            mounts_type_0 = []
+            _mounts_type_0 = data
+            for mounts_type_0_item_data in _mounts_type_0:
+                mounts_type_0_item = ImageMount.from_dict(mounts_type_0_item_data)
+
+                mounts_type_0.append(mounts_type_0_item)
+
+            return mounts_type_0
+
+        mounts = _parse_mounts(d.pop("mounts", UNSET))
+
+        warm = read_optional(d.pop("warm", UNSET), read_integer, "warm")
+
+        start_timeout_seconds = read_optional(
+            d.pop("start_timeout_seconds", UNSET), read_number, "start_timeout_seconds"
+        )
+
+        pool_image = cls(
+            image=image,
+            launcher=launcher,
+            command=command,
+            env=env,
+            port=port,
+            network=network,
+            memory_mb=memory_mb,
+            cpus=cpus,
+            pids=pids,
+            mounts=mounts,
+            warm=warm,
+            start_timeout_seconds=start_timeout_seconds,
+        )
+
+        pool_image.additional_properties = d
+        return pool_image
+
+    @property
+    def additional_keys(self) -> list[str]:
+        return list(self.additional_properties.keys())
+
+    def __getitem__(self, key: str) -> Any:
+        return self.additional_properties[key]
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self.additional_properties[key] = value
+
+    def __delitem__(self, key: str) -> None:
+        del self.additional_properties[key]
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.additional_properties

@@ -1,0 +1,272 @@
+"""A container engine, through its command line: podman, or docker, which takes the same words."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import shutil
+import subprocess
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .failures import IMAGE
+from .launcher import LaunchError
+
+_log = logging.getLogger(__name__)
+
+ENGINES = ("podman", "docker")
+UNAVAILABLE = "engine_unavailable"
+
+# Most that a command may take which asks or removes; of a pull, which may fetch gigabytes.
+_COMMAND_SECONDS = 60.0
+_PULL_SECONDS = 3600.0
+
+_LONGEST_REASON = 500
+
+# What enforces a limit: the controller of a control group, as podman lists it, and docker's word.
+_ENFORCED_BY = {
+    "memory_mb": ("memory", "MemoryLimit"),
+    "cpus": ("cpu", "CpuCfsQuota"),
+    "pids": ("pids", "PidsLimit"),
+}
+
+
+class EngineError(Exception):
+    """A command of an engine that failed, in its own words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image that an engine has: its id, and the digest by which others know it."""
+
+    id: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class EndedState:
+    """State of a container that has ended, as its engine tells it."""
+
+    was_started: bool
+    ran_out_of_memory: bool
+
+
+def installed(named: str | None) -> str | None:
+    """Return the engine of this name, or the first of all, if this machine has it."""
+    names = ENGINES if named is None else (named,)
+    return next((name for name in names if name in ENGINES and shutil.which(name)), None)
+
+
+def missing(named: str | None) -> str:
+    """Return in one line that there is no such engine, and what to do."""
+    wanted = "podman or docker" if named is None else named
+    return f"{wanted} is not on the PATH of the backend: install it there"
+
+
+class ContainerEngine:
+    """The engine of this name on this machine."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._is_podman = name == "podman"
+        self._enforces: frozenset[str] | None = None
+
+    async def require(self, limits: Iterable[str]) -> None:
+        """Make sure that it works, and enforces these limits.
+
+        Raises:
+            LaunchError: It does not.
+        """
+        if self._enforces is None:
+            try:
+                described = json.loads(await self._ask("info", "--format", "{{json .}}"))
+            except (EngineError, ValueError) as error:
+                raise LaunchError(UNAVAILABLE, f"{self.name} does not work: {error}") from error
+            self._is_podman = "host" in described
+            self._enforces = frozenset(_enforced(described))
+        for limit in limits:
+            if limit not in self._enforces:
+                message = (
+                    f"{self.name} cannot enforce config.image.{limit} here: its control groups "
+                    "lack the controller. Leave the limit out, or run the engine as root or with "
+                    "delegated control groups."
+                )
+                raise LaunchError(UNAVAILABLE, message)
+
+    async def find_image(self, reference: str) -> Image | None:
+        """Return an image that it has; None if it has not."""
+        try:
+            text = await self._ask("image", "inspect", "--format", "{{json .}}", reference)
+        except EngineError:
+            return None
+        described = json.loads(text)
+        # One that no registry has seen has no digest with docker.
+        digests = [str(one).partition("@")[2] for one in described.get("RepoDigests") or ()]
+        identity = str(described["Id"]).removeprefix("sha256:")
+        return Image(identity, next(filter(None, digests), f"sha256:{identity}"))
+
+    async def pull(self, reference: str, write: Callable[[bytes], None]) -> None:
+        """Pull an image.
+
+        Args:
+            reference: Its reference.
+            write: Takes what the engine says meanwhile.
+
+        Raises:
+            LaunchError: It cannot be had.
+        """
+        # To podman other words before a colon than this are folders and archives of the machine.
+        source = f"docker://{reference}" if self._is_podman else reference
+        try:
+            await self._run(("pull", source), _PULL_SECONDS, write)
+        except EngineError as error:
+            message = f"The image {reference} could not be pulled: {error}"
+            raise LaunchError(IMAGE, message) from error
+
+    def run_words(self, name: str) -> list[str]:
+        """Return how a command begins that runs a container and lasts as long as it does."""
+        words = ["run", "--name", name, "--log-driver", "none", "--sig-proxy=false"]
+        words += ["--pull", "never", "--security-opt", "no-new-privileges"]
+        # Podman hands on the proxy of the caller, with its password; docker does not.
+        return [*words, "--http-proxy=false"] if self._is_podman else words
+
+    async def state(self, container: str) -> EndedState:
+        """Return the state of a container that has ended; of one that never was, too."""
+        shown = "{{.State.OOMKilled}} {{.State.Status}}"
+        try:
+            text = await self._ask("container", "inspect", "--format", shown, container)
+        except EngineError:
+            return EndedState(was_started=False, ran_out_of_memory=False)
+        killed, _, status = text.strip().partition(" ")
+        started = status not in ("created", "configured", "initialized")
+        return EndedState(was_started=started, ran_out_of_memory=killed == "true")
+
+    async def stop(self, containers: Sequence[str], patience_seconds: float) -> None:
+        """Ask containers to end, and kill them when patience is over."""
+        seconds = str(int(patience_seconds))
+        with contextlib.suppress(EngineError):
+            # One that has ended meanwhile is no matter.
+            await self._ask("stop", "-t", seconds, *self._ignoring(), *containers)
+
+    async def remove(self, containers: Sequence[str]) -> None:
+        """Kill and remove containers; those that are not there are no matter."""
+        try:
+            await self._ask(*self._removal(containers))
+        except EngineError as error:
+            if "no such container" not in str(error).lower():
+                _log.warning("%s cannot remove a container: %s", self.name, error)
+
+    def remove_in_background(self, containers: Sequence[str]) -> None:
+        """Kill and remove containers by a command that outlives this program."""
+
+        def remove() -> None:
+            with contextlib.suppress(OSError):
+                subprocess.run(  # noqa: S603 - the engine, and names that we made
+                    [self.name, *self._removal(containers)],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    start_new_session=True,
+                    check=False,
+                )
+
+        threading.Thread(target=remove, name="synth-pools-remove", daemon=True).start()
+
+    async def labelled(self, label: str) -> list[str]:
+        """Return the ids of all containers with a label, running or not.
+
+        Raises:
+            EngineError: It does not work.
+        """
+        found = await self._ask("ps", "--all", "--quiet", "--filter", f"label={label}")
+        return found.split()
+
+    def _removal(self, containers: Sequence[str]) -> list[str]:
+        return ["rm", "--force", "--volumes", *self._ignoring(), *containers]
+
+    def _ignoring(self) -> list[str]:
+        # Without it podman does nothing at all if one of many is missing.
+        return ["--ignore"] if self._is_podman else []
+
+    async def _ask(self, *words: str) -> str:
+        said = bytearray()
+        await self._run(words, _COMMAND_SECONDS, None, said)
+        return said.decode("utf-8", "replace")
+
+    async def _run(
+        self,
+        words: Sequence[str],
+        limit_seconds: float,
+        write: Callable[[bytes], None] | None,
+        said: bytearray | None = None,
+    ) -> None:
+        """Run a command; what it says goes to `said`, or with its complaints to `write`."""
+        said = bytearray() if said is None else said
+        complaints = bytearray()
+        try:
+            process = await asyncio.create_subprocess_exec(
+                self.name,
+                *words,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise EngineError(missing(self.name)) from error
+        assert process.stdout is not None  # noqa: S101 - a pipe was asked for
+        assert process.stderr is not None  # noqa: S101
+        try:
+            async with asyncio.timeout(limit_seconds):
+                await asyncio.gather(
+                    _read(process.stdout, said, write),
+                    _read(process.stderr, complaints, write),
+                )
+                code = await process.wait()
+        except TimeoutError:
+            doing = f"{self.name} {words[0]}"
+            raise EngineError(f"{doing} took longer than {limit_seconds:g} seconds") from None
+        finally:
+            if process.returncode is None:
+                process.kill()
+                # It is reaped by the loop's watcher; its pipes are not needed any more.
+                with contextlib.suppress(ProcessLookupError):
+                    await asyncio.shield(process.wait())
+        if code:
+            raise EngineError(reason_of(complaints.decode("utf-8", "replace").splitlines()))
+
+
+def reason_of(lines: Iterable[str]) -> str:
+    """Return in one line why a command of an engine failed, from what it wrote."""
+    told = [line.strip() for line in lines if line.strip()]
+    reasons = [line for line in told if line.startswith(("Error", "docker: "))] or told
+    reason = reasons[-1] if reasons else "it did not say why"
+    for said in ("docker: ", "Error response from daemon: ", "Error: "):
+        reason = reason.removeprefix(said)
+    return reason[:_LONGEST_REASON]
+
+
+async def _read(
+    stream: asyncio.StreamReader, kept: bytearray, write: Callable[[bytes], None] | None
+) -> None:
+    while chunk := await stream.read(65536):
+        if write is not None:
+            write(chunk)
+            del kept[:-65536]
+        kept += chunk
+
+
+def _enforced(described: Mapping[str, Any]) -> Iterable[str]:
+    host = described.get("host")
+    if isinstance(host, Mapping):
+        controllers = host.get("cgroupControllers") or ()
+        # Without root the older control groups limit nothing, whatever is listed.
+        rootless = bool((host.get("security") or {}).get("rootless"))
+        if rootless and host.get("cgroupVersion") != "v2":
+            controllers = ()
+        return [limit for limit, (word, _) in _ENFORCED_BY.items() if word in controllers]
+    return [limit for limit, (_, word) in _ENFORCED_BY.items() if described.get(word) is True]

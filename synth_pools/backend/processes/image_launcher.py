@@ -1,0 +1,246 @@
+"""The launcher of containers of images, through a container engine of this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import platform
+import shutil
+import signal
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+from ..containers.members import ContainerOrigin
+from ..domain import clock
+from ..settings import Settings
+from .child import Child
+from .engine import UNAVAILABLE, ContainerEngine, EngineError, Image, installed, missing, reason_of
+from .failures import IMAGE
+from .image_spec import SOCKET_FOLDER, ImageSpec
+from .launcher import LaunchError, StartOrder
+from .output import ProcessOutput
+from .permissions import mount_refusal
+from .ports import HOST
+from .registry import ProcessRegistry
+from .socket_relay import SocketRelay
+from .spec import KEY
+from .termination import PATIENCE_SECONDS
+
+_log = logging.getLogger(__name__)
+
+LABEL = "synth-pools.backend"
+_POOL_LABEL = "synth-pools.pool"
+
+# From one removal of what an engine may just be making to the next, and how long that goes on
+# before its command is killed.
+_ROUND_SECONDS = 0.25
+_END_SECONDS = 10.0
+_SIGNALS_FROM = 128
+
+
+class EngineContainer:
+    """A container, with the command of its engine that runs as long as it does."""
+
+    def __init__(
+        self,
+        engine: ContainerEngine,
+        name: str,
+        client: Child,
+        origin: ContainerOrigin,
+        relay: SocketRelay | None,
+    ) -> None:
+        self.engine = engine
+        self.name = name
+        self.client = client
+        self.origin = origin
+        self._relay = relay
+        # Its processes are the engine's.
+        self.pid: int | None = None
+
+    @property
+    def output(self) -> ProcessOutput:
+        return self.client.output
+
+    @property
+    def has_exited(self) -> bool:
+        return self.client.has_exited
+
+    async def exited(self, limit_seconds: float | None = None) -> bool:
+        return await self.client.exited(limit_seconds)
+
+    async def how_it_ended(self) -> tuple[int, str]:
+        """Return the exit code, and words that tell a limit or the engine from the program."""
+        await self.client.read_rest()
+        code = self.client.exit_code or 0
+        state = await self.engine.state(self.name)
+        if state.ran_out_of_memory:
+            return code, "was killed because it needed more memory than it may have"
+        if not state.was_started:
+            return code, f"could not be started: {reason_of(self.output.last_lines())}"
+        if code > _SIGNALS_FROM:
+            return code, f"was ended by signal {code - _SIGNALS_FROM}"
+        return code, f"ended with status {code}"
+
+    def close(self) -> None:
+        """Let go of what belongs to it on this side, once it has been removed."""
+        self.client.signal(signal.SIGKILL)
+        self.client.close()
+        if self._relay is not None:
+            self._relay.close()
+
+
+class ImageLauncher:
+    """Starts `config.image` with podman or docker, and knows its containers by their labels."""
+
+    noun = "container"
+
+    def __init__(self, settings: Settings, registry: ProcessRegistry) -> None:
+        self._settings = settings
+        self._registry = registry
+        self._engines: dict[str, ContainerEngine] = {}
+        # One pull serves all that wait for the image.
+        self._pulls: dict[tuple[str, str], asyncio.Lock] = {}
+        self._sockets = settings.data_dir / "sockets"
+
+    async def end_leftovers(self) -> None:
+        """Remove the containers that a former run of the backend left."""
+        for name in self._registry.engines:
+            try:
+                engine = self._engine(name)
+                left = await engine.labelled(f"{LABEL}={self._registry.token}")
+            except (EngineError, LaunchError) as error:
+                _log.warning("what the last run of this backend left was not looked for: %s", error)
+                continue
+            if left:
+                _log.warning("removing %d containers that the last run left", len(left))
+                await engine.remove(left)
+        await asyncio.to_thread(shutil.rmtree, self._sockets, ignore_errors=True)
+
+    async def prepare(
+        self, spec: ImageSpec, open_output: Callable[[], ProcessOutput]
+    ) -> Callable[[StartOrder], Awaitable[EngineContainer]]:
+        engine = self._engine(spec.launcher)
+        await engine.require(name for name, _ in spec.limits)
+        refusal = await asyncio.to_thread(mount_refusal, spec.mounts, self._settings)
+        if refusal is not None:
+            raise LaunchError(refusal.code, refusal.message)
+        image = await engine.find_image(spec.image)
+        if image is None:
+            lock = self._pulls.setdefault((engine.name, spec.image), asyncio.Lock())
+            async with lock:
+                image = await engine.find_image(spec.image)
+                if image is None:
+                    output = open_output()
+                    await engine.pull(spec.image, output.feed)
+                    output.flush()
+                    image = await engine.find_image(spec.image)
+        if image is None:
+            raise LaunchError(IMAGE, f"{engine.name} has no image {spec.image} after its pull.")
+        await self._registry.add_engine(engine.name)
+        return partial(self._start, engine, image, spec)
+
+    async def _start(
+        self, engine: ContainerEngine, image: Image, spec: ImageSpec, order: StartOrder
+    ) -> EngineContainer:
+        token = clock.token(8)
+        relay = None
+        if not spec.has_network:
+            relay = SocketRelay(self._sockets / token)
+        try:
+            if relay is not None:
+                await relay.open(order.port)
+            name = f"synth-pools-{token}"
+            words = self._words(
+                engine.run_words(name), image, spec, order, None if relay is None else relay.shared
+            )
+            environment = dict(os.environ)
+            if order.key is not None:
+                # By its name in the arguments, which everybody may read; its value is here.
+                environment[KEY] = order.key
+            arguments = [engine.name, *words]
+            client = await Child.spawn(arguments, environment, None, None, order.output)
+        except BaseException:
+            if relay is not None:
+                relay.close()
+            raise
+        origin = ContainerOrigin(engine.name, platform.node(), image.digest)
+        return EngineContainer(engine, name, client, origin, relay)
+
+    def _words(
+        self,
+        words: list[str],
+        image: Image,
+        spec: ImageSpec,
+        order: StartOrder,
+        shared: Path | None,
+    ) -> list[str]:
+        """Complete the command that runs a container."""
+        port = spec.port or order.port
+        words = [*words]
+        words += ["--label", f"{LABEL}={self._registry.token}"]
+        words += ["--label", f"{_POOL_LABEL}={order.pool_id}"]
+        if shared is None:
+            words += ["--publish", f"{HOST}:{order.port}:{port}"]
+        else:
+            words += ["--network", "none", "--volume", f"{shared}:{SOCKET_FOLDER}:rw"]
+        for limit, value in spec.limits:
+            words += _limit(limit, value)
+        for source, target in spec.mounts:
+            words += ["--volume", f"{os.path.realpath(source)}:{target}:ro"]
+        variables = spec.variables(port)
+        if order.key is not None:
+            variables.pop(KEY, None)
+            words += ["--env", KEY]
+        for variable, text in variables.items():
+            words += ["--env", f"{variable}={text}"]
+        return [*words, image.id, *spec.arguments(port)]
+
+    async def remember(self, started: EngineContainer) -> None:
+        """Store nothing: its label is with the engine."""
+
+    async def end(self, started: Sequence[EngineContainer]) -> None:
+        engines = {container.engine for container in started}
+        await asyncio.gather(
+            *(_end(engine, [one for one in started if one.engine is engine]) for engine in engines)
+        )
+
+    def _engine(self, named: str | None) -> ContainerEngine:
+        name = installed(named)
+        if name is None:
+            raise LaunchError(UNAVAILABLE, f"{missing(named)}.")
+        return self._engines.setdefault(name, ContainerEngine(name))
+
+
+async def _end(engine: ContainerEngine, containers: Sequence[EngineContainer]) -> None:
+    names = [container.name for container in containers]
+    try:
+        running = [container for container in containers if not container.has_exited]
+        if running:
+            await engine.stop([container.name for container in running], PATIENCE_SECONDS)
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + _END_SECONDS
+        await engine.remove(names)
+        # One whose command goes on may have been made only now.
+        while running := [container for container in running if not container.has_exited]:
+            if loop.time() > deadline:
+                for container in running:
+                    container.client.signal(signal.SIGKILL)
+            await running[0].exited(_ROUND_SECONDS)
+            await engine.remove(names)
+            if loop.time() > deadline + _END_SECONDS:
+                break
+    except BaseException:
+        engine.remove_in_background(names)
+        raise
+    finally:
+        for container in containers:
+            container.close()
+
+
+def _limit(limit: str, value: float) -> list[str]:
+    if limit == "memory_mb":
+        # Swap included, or the container would get as much again.
+        return ["--memory", f"{int(value)}m", "--memory-swap", f"{int(value)}m"]
+    return ["--pids-limit", str(int(value))] if limit == "pids" else ["--cpus", str(value)]

@@ -1,0 +1,104 @@
+"""The specification of the containers of an image, from a pool's definition."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self, TypeAlias
+
+from ..domain import json_text
+from ..domain.definitions import container_key_env, image_of
+from .spec import START_SECONDS, ProcessSpec, variables_of
+
+# Where a container without a network finds the folder of its socket.
+SOCKET_FOLDER = "/run/synth-pools"
+SOCKET_NAME = "container.sock"
+SOCKET_PATH = f"{SOCKET_FOLDER}/{SOCKET_NAME}"
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSpec:
+    """The container that a pool asks for; equal specs ask for the same, so running ones may stay.
+
+    Attributes:
+        launcher: The engine; None for any.
+        port: The port inside of the container; None for the one at which it is called.
+        has_network: Whether it has one; it listens on a unix socket otherwise.
+        limits: The limits that were asked for by their fields in the definition.
+        mounts: Paths of the machine and of the container.
+        warm: How many are kept ahead of demand; None for all that the pool may have.
+    """
+
+    image: str
+    launcher: str | None
+    command: tuple[str, ...]
+    env: tuple[tuple[str, str], ...]
+    port: int | None
+    has_network: bool
+    limits: tuple[tuple[str, float], ...]
+    mounts: tuple[tuple[str, str], ...]
+    start_seconds: float
+    # The variable that holds the containers' key, never the key itself.
+    key_env: str | None
+    # What runs may stay where this alone changes.
+    warm: int | None = field(compare=False)
+
+    @classmethod
+    def of(cls, definition: Mapping[str, Any]) -> Self | None:
+        """Read the spec from a pool's definition; None if the pool names no image."""
+        image = image_of(definition)
+        if image is None:
+            return None
+        seconds = _number(image, "start_timeout_seconds")
+        limits = ((name, _number(image, name)) for name in ("memory_mb", "cpus", "pids"))
+        launcher, port, warm = image.get("launcher"), _whole(image, "port"), _whole(image, "warm")
+        return cls(
+            image["image"],
+            launcher if isinstance(launcher, str) else None,
+            tuple(text for text in image.get("command") or () if isinstance(text, str)),
+            variables_of(image),
+            port,
+            image.get("network") != "none",
+            tuple((name, value) for name, value in limits if value is not None),
+            tuple(
+                (mount["source"], mount["target"])
+                for mount in image.get("mounts") or ()
+                if isinstance(mount, Mapping)
+            ),
+            seconds if seconds is not None and seconds > 0 else START_SECONDS,
+            container_key_env(definition),
+            warm,
+        )
+
+    def arguments(self, port: int) -> list[str]:
+        """Fill the port and the socket into the command."""
+        return [self._filled(text, port) for text in self.command]
+
+    def variables(self, port: int) -> dict[str, str]:
+        """Return the container's variables, that of its port or socket included."""
+        own = {"PORT": str(port)} if self.has_network else {"SOCKET": SOCKET_PATH}
+        return {**{name: self._filled(text, port) for name, text in self.env}, **own}
+
+    def _filled(self, text: str, port: int) -> str:
+        # Not `format`: other braces are the program's own.
+        if self.has_network:
+            return text.replace("{port}", str(port))
+        return text.replace("{socket}", SOCKET_PATH)
+
+
+ContainerSpec: TypeAlias = ProcessSpec | ImageSpec
+
+
+def spec_of(definition: Mapping[str, Any]) -> ContainerSpec | None:
+    """Read what a pool has started from its definition; None if it has nothing started."""
+    return ProcessSpec.of(definition) or ImageSpec.of(definition)
+
+
+def _number(image: Mapping[str, Any], name: str) -> float | None:
+    value = image.get(name)
+    return value if json_text.is_number(value) else None
+
+
+def _whole(image: Mapping[str, Any], name: str) -> int | None:
+    value = _number(image, name)
+    return None if value is None else int(value)

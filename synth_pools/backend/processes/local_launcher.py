@@ -1,0 +1,44 @@
+"""The launcher of processes on the backend's own machine."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+
+from .child import Child
+from .discovery import ProcessTable
+from .launcher import StartOrder
+from .output import ProcessOutput
+from .registry import ProcessRegistry
+from .spec import ProcessSpec, environment
+from .termination import end_children
+
+
+class LocalLauncher:
+    """Starts `config.process` in sessions of their own, and knows them by their markers."""
+
+    noun = "process"
+
+    def __init__(self, registry: ProcessRegistry) -> None:
+        self._registry = registry
+        self._table = ProcessTable()
+
+    async def prepare(
+        self, spec: ProcessSpec, open_output: Callable[[], ProcessOutput]
+    ) -> Callable[[StartOrder], Awaitable[Child]]:
+        del open_output  # nothing is written before it starts
+        return partial(self._start, spec)
+
+    async def _start(self, spec: ProcessSpec, order: StartOrder) -> Child:
+        marker = self._registry.new_marker()
+        variables = environment(spec, order.port, marker, os.environ, order.key)
+        arguments = spec.arguments(order.port)
+        return await Child.spawn(arguments, variables, spec.cwd, marker, order.output)
+
+    async def remember(self, started: Child) -> None:
+        await self._registry.add(started)
+
+    async def end(self, started: Sequence[Child]) -> None:
+        await end_children(started, table=self._table)
+        await self._registry.remove(started)

@@ -1,0 +1,78 @@
+"""Permission of the operator to start the containers of pools."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ..domain.definitions import image_of, process_of
+from ..domain.errors import (
+    ApiError,
+    config_conflict,
+    engine_unavailable,
+    images_not_allowed,
+    processes_not_allowed,
+)
+from ..errors import BadOptionError
+from ..settings import Settings
+from .engine import UNAVAILABLE, installed, missing
+from .image_spec import ImageSpec
+
+# Errors of a pool that another run of the backend may not have: it tries the pool again.
+REFUSALS = frozenset({"processes_not_allowed", "images_not_allowed", UNAVAILABLE})
+
+
+def start_refusal(definition: Mapping[str, Any], settings: Settings) -> ApiError | None:
+    """Return why the containers of a pool cannot be started; None if they can, or there are none.
+
+    Args:
+        definition: The pool's definition, or a patch of it.
+        settings: What the operator has allowed.
+    """
+    image = ImageSpec.of(definition)
+    if image is not None and process_of(definition) is not None:
+        return config_conflict(
+            "config.process and config.image are both given, and a pool starts one of them: set "
+            "the other to null."
+        )
+    refusal = permission_refusal(definition, settings)
+    if refusal is not None or image is None:
+        return refusal
+    if installed(image.launcher) is None:
+        return engine_unavailable(f"config.image cannot be started: {missing(image.launcher)}.")
+    return mount_refusal(image.mounts, settings)
+
+
+def permission_refusal(definition: Mapping[str, Any], settings: Settings) -> ApiError | None:
+    """Return the error of a pool that asks for a kind of start that the operator rules out."""
+    if process_of(definition) is not None and not settings.allow_processes:
+        return processes_not_allowed()
+    if image_of(definition) is not None and not settings.allow_images:
+        return images_not_allowed(
+            "config.image asks this backend to start containers of an image, which it does only "
+            "where it was started with --allow-images."
+        )
+    return None
+
+
+def mount_refusal(mounts: Iterable[tuple[str, str]], settings: Settings) -> ApiError | None:
+    """Return which of these paths may not be mounted, as they lead now; None if all may."""
+    for source, _ in mounts:
+        real = Path(source).resolve()
+        if not any(real.is_relative_to(folder) for folder in settings.mount_folders):
+            return images_not_allowed(
+                f"config.image.mounts: {source[:255]!r} is in none of the folders that this "
+                "backend was started with as --mount-folder."
+            )
+    return None
+
+
+def check_engines(settings: Settings) -> None:
+    """Make sure that images can be started where that is allowed.
+
+    Raises:
+        BadOptionError: This machine has no engine.
+    """
+    if settings.allow_images and installed(None) is None:
+        raise BadOptionError(f"allow_images: {missing(None)}, or do without the option")

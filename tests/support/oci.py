@@ -1,0 +1,132 @@
+"""A container engine of this machine, and an image in it that was made of this machine's Python.
+
+No registry is needed: the image is a folder tree that `podman import` takes, and `docker import`.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+IMAGE = "localhost/small-container:1"
+
+# What Python does not need to serve a container, which is most of it.
+_LEFT_OUT = re.compile(
+    r"(^|/)(__pycache__|test|tests|idlelib|lib2to3|tkinter|ensurepip|site-packages|dist-packages"
+    r"|config-[^/]*)(/|$)|\.a$"
+)
+_FOLDERS = ("tmp", "proc", "sys", "dev", "etc", "run")
+
+
+class EngineUnderTest:
+    """An engine of this machine: podman with storage of its own in a folder, or docker's daemon."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        self.name = name
+        self.variables = _podman_variables(folder) if name == "podman" else {}
+
+    @property
+    def is_there(self) -> bool:
+        """Tell whether it works; its command may be there, and docker's daemon not."""
+        return shutil.which(self.name) is not None and self._run("info").returncode == 0
+
+    def say(self, *words: str, check: bool = True) -> str:
+        done = self._run(*words)
+        assert done.returncode == 0 or not check, (words, done.stderr)
+        return done.stdout.decode().strip()
+
+    def containers(self) -> list[str]:
+        """The names of all containers that backends have started, running or not."""
+        label = "label=synth-pools.backend"
+        return self.say("ps", "--all", "--filter", label, "--format", "{{.Names}}").split()
+
+    def build(self, *programs: Path) -> None:
+        """Make the image of Python and these programs, which are at its root."""
+        archive = io.BytesIO()
+        with tarfile.open(fileobj=archive, mode="w") as tar:
+            for path, name in _python_files():
+                tar.add(path, name, recursive=False)
+            for program in programs:
+                tar.add(program, program.name)
+            for folder in _FOLDERS:
+                entry = tarfile.TarInfo(folder)
+                entry.type, entry.mode = tarfile.DIRTYPE, 0o1777 if folder == "tmp" else 0o755
+                tar.addfile(entry)
+        done = self._run("import", "-", IMAGE, given=archive.getvalue())
+        assert done.returncode == 0, done.stderr
+
+    def clear(self) -> None:
+        """Remove the image, and what a test that failed has left of it."""
+        left = self.containers()
+        if left:
+            self.say("rm", "--force", *left, check=False)
+        self.say("rmi", "--force", IMAGE, check=False)
+
+    def _run(self, *words: str, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+        return subprocess.run(
+            [self.name, *words],
+            input=given,
+            env={**os.environ, **self.variables},
+            capture_output=True,
+            check=False,
+            timeout=120,
+        )
+
+
+def _podman_variables(folder: Path) -> dict[str, str]:
+    """Write settings of podman, and return the variables that name them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    storage, engine = folder / "storage.conf", folder / "containers.conf"
+    storage.write_text(
+        f'[storage]\ndriver = "vfs"\ngraphroot = "{folder}/root"\nrunroot = "{folder}/run"\n'
+    )
+    # The runtime that works with every layout of control groups, where it is there.
+    runtime = 'runtime = "runc"\n' if shutil.which("runc") else ""
+    engine.write_text(f'[engine]\ncgroup_manager = "cgroupfs"\nevents_logger = "none"\n{runtime}')
+    return {
+        "CONTAINERS_STORAGE_CONF": str(storage),
+        "CONTAINERS_CONF": str(engine),
+        "PODMAN_IGNORE_CGROUPSV1_WARNING": "1",
+    }
+
+
+def interpreter() -> str:
+    """The Python of the image, at the place that it has here."""
+    return os.path.realpath(sys.executable)
+
+
+def image(*words: str, **fields: Any) -> dict[str, Any]:
+    """A `config.image` of the small container."""
+    env = {"HOST": "0.0.0.0", **fields.pop("env", {})}
+    command = [interpreter(), "/small_container.py", "{port}", *words]
+    return {"image": IMAGE, "command": command, "env": env, **fields}
+
+
+def _python_files() -> Iterator[tuple[str, str]]:
+    """Iterate over the files that the interpreter needs, with their names in the image."""
+    library = Path(sysconfig.get_path("stdlib")).resolve()
+    files = [Path(interpreter())]
+    for path in sorted(library.rglob("*")):
+        name = str(path.relative_to(library))
+        if path.is_file() and not _LEFT_OUT.search(name):
+            files.append(path)
+    shared = {Path(interpreter()), *(path for path in files if path.suffix == ".so")}
+    linked = {one for path in shared for one in _libraries(path)}
+    for path in files:
+        yield str(path), str(path).lstrip("/")
+    for found in sorted(linked):
+        yield os.path.realpath(found), found.lstrip("/")
+
+
+def _libraries(path: Path) -> list[str]:
+    listed = subprocess.run(["ldd", str(path)], capture_output=True, text=True, check=False)
+    return re.findall(r"(/\S+) \(0x", listed.stdout)
