@@ -27,8 +27,9 @@ _OTHERS = ("schema", "client", "model")
 _LIMIT = 180.0
 # Wait for a clock: for silence, or for checks every few seconds.
 _WAITING = tuple(one.id for one in all_scenarios() if one.slow)
-# A scenario that speaks about more operations than these sends hundreds of requests.
-_FEW = 20
+# Scenarios that speak about few operations are about them; those about more than the second number
+# send hundreds of requests.
+_FEW = (5, 20)
 # Faults in the code of the second backend: no proxy is in the way.
 CODE_FAULTS = tuple(Fault(rule, "rule not kept", shown, ()) for rule, shown in RULES.items())
 BY_NAME = {fault.name: fault for fault in (*FAULTS, *CODE_FAULTS)}
@@ -88,7 +89,7 @@ def try_in_parts(name: str, seed: int, profile: str) -> Caught:
     """Run the parts of the kit that concern a fault, and more only if those do not catch it.
 
     First come the scenarios that are about its subject, then those that speak about its operations
-    and few others, then all of them, then the rest of the kit.
+    and very few others, or few, then all of them, then the rest of the kit.
     """
     for skip, only in _parts(BY_NAME[name]):
         caught = try_fault(name, seed, profile, skip, only, _LIMIT)
@@ -114,12 +115,13 @@ def _parts(fault: Fault) -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
         near = (*near, "auth")
     if near:
         yield (), near
-    far = tuple(
-        one.id
-        for one in all_scenarios()
-        if named and (not named & set(one.operations) or len(one.operations) > _FEW)
-    )
-    yield (*_OTHERS, *_WAITING, *far, "auth"), ()
+    for few in _FEW if named else _FEW[1:]:
+        far = tuple(
+            one.id
+            for one in all_scenarios()
+            if named and (not named & set(one.operations) or len(one.operations) > few)
+        )
+        yield (*_OTHERS, *_WAITING, *far, "auth"), ()
     yield _OTHERS, ()
     yield (), ()
 
