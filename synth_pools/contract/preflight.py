@@ -166,7 +166,8 @@ def _what_it_is(session: Session, responses: dict[str, Response]) -> str:
         )
     return (
         f"{session.base_url} is no Container Pools API: GET /v1/capabilities answers "
-        f"{excerpt(first.exchange, 120)}; give the base URL of a backend"
+        f"{excerpt(first.exchange, 120)}; give the base URL of a backend, or --offered to see how "
+        "far one is that is not finished"
     )
 
 

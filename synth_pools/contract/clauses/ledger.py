@@ -19,6 +19,10 @@ from synth_pools.contract.results import ClauseLine, Departure
 
 FILE = "synth_pools/contract/clauses/ledger.txt"
 _WORD = re.compile(r"\w{3,}")
+# Words that say nothing of what a sentence is about.
+_COMMON = frozenset(
+    ("and", "are", "has", "its", "not", "one", "that", "the", "where", "which", "with")
+)
 # Sentences that are shown of those that a check judges.
 _SHOWN = 3
 # Share of the nearest one's nearness from which others are shown.
@@ -155,7 +159,7 @@ class ClauseFinder:
             and any(is_within(departure.check, check) for check in entry.checks)
         ]
         about = f"{departure.operation} {departure.clause.demand} {departure.expected}"
-        wanted = set(_WORD.findall(about.lower()))
+        wanted = _words(about)
         near = sorted(((_nearness(one, wanted), one.id, one) for one in found), reverse=True)
         # Far ones would only lead astray.
         return [one for share, _, one in near[:_SHOWN] if share >= _NEAR * near[0][0]]
@@ -164,5 +168,9 @@ class ClauseFinder:
 def _nearness(sentence: Sentence, wanted: set[str]) -> float:
     """Return the share of common words, so that a long sentence is not near to everything."""
     places = " ".join(place.name for place in sentence.places)
-    words = set(_WORD.findall(f"{places} {sentence.text}".lower()))
+    words = _words(f"{places} {sentence.text}")
     return len(words & wanted) / (len(words | wanted) or 1)
+
+
+def _words(text: str) -> set[str]:
+    return set(_WORD.findall(text.lower())) - _COMMON

@@ -14,12 +14,21 @@ from synth_pools.contract.rules.verdict import excerpt
 
 @dataclass(frozen=True, slots=True)
 class EngineCheck:
-    """One check of the engine's, as the kit reports it."""
+    """One check of the engine's, as the kit reports it.
+
+    Attributes:
+        id: The id of the check.
+        column: The column of the table.
+        clause: The clause of the document.
+        expected: The demand.
+        cause: The check that names the same defect, "" where none does.
+    """
 
     id: str
     column: Column
     clause: Clause
     expected: str
+    cause: str = ""
 
 
 # Media types, bodies and headers are judged by the kit's own rules, in every layer.
@@ -59,6 +68,7 @@ CHECKS: dict[str, EngineCheck] = {
         Column.AUTH,
         Clause("Authentication", "a missing or wrong key is 401"),
         "401",
+        "auth.refused",
     ),
     "use_after_free": EngineCheck(
         "schema.gone",
@@ -88,6 +98,9 @@ def is_excused(document: Document, found: CheckedExchange, failed: FailedCheck) 
         return True
     if failed.check == "not_a_server_error":
         return _may_fail(document, found.operation, shown)
+    if failed.check == "negative_data_rejection":
+        # A request without a key is judged by the checks of keys alone.
+        return "Missing `Authorization`" in failed.message
     if failed.check == "use_after_free":
         # An archived pool stays readable; what was deleted must have been a task.
         deleted = [step for step in failed.related if step.method == "DELETE"]
@@ -108,6 +121,7 @@ def departure_of(document: Document, found: CheckedExchange, failed: FailedCheck
     where = f"{check.clause.section}, {operation.route}" if operation else check.clause.section
     gist = re.sub(r"[0-9]+", "*", failed.title)
     reason = shorten(" ".join(failed.message.split()), 300)
+    cause = f"{check.id}|{found.operation if check.id in _EACH else shown.status}|{gist}"
     return Departure(
         check.id,
         found.operation,
@@ -118,7 +132,7 @@ def departure_of(document: Document, found: CheckedExchange, failed: FailedCheck
         Layer.SCHEMA,
         check.column,
         before,
-        cause=f"{check.id}|{found.operation if check.id in _EACH else shown.status}|{gist}",
+        cause=f"{check.cause}|{shown.status}" if check.cause else cause,
     )
 
 
