@@ -25,8 +25,8 @@ _COMMON = frozenset(
 )
 # Sentences that are shown of those that a check judges.
 _SHOWN = 3
-# Share of the nearest one's nearness from which others are shown.
-_NEAR = 0.5
+# Nearness from which a sentence is shown, and its share of that of the nearest.
+_LEAST, _NEAR = 0.08, 0.5
 
 
 class Standing(StrEnum):
@@ -162,7 +162,8 @@ class ClauseFinder:
         wanted = _words(about)
         near = sorted(((_nearness(one, wanted), one.id, one) for one in found), reverse=True)
         # Far ones would only lead astray.
-        return [one for share, _, one in near[:_SHOWN] if share >= _NEAR * near[0][0]]
+        least = max(_LEAST, _NEAR * near[0][0]) if near else 0.0
+        return [one for share, _, one in near[:_SHOWN] if share >= least]
 
 
 def _nearness(sentence: Sentence, wanted: set[str]) -> float:

@@ -114,9 +114,17 @@ def cancel_others(ctx: Context) -> None:
     wait_for(ctx, made[0], STARTED)
     wrote = _cancel(ctx, "cancel_rollout", made[2], {})
     ctx.expect.equal("cancel_rollout", "the id", made[2].id, wrote.at("id"), wrote)
-    wanted = ["running", "queued", "cancelled", "queued"]
     seen = [ctx.require(200, "get_rollout", one.ids).at("status") for one in made]
-    ctx.expect.equal("cancel_rollout", "the states afterwards", wanted, seen, wrote)
+    ctx.expect.equal("cancel_rollout", "its state afterwards", "cancelled", seen[2], wrote)
+    others = [*seen[:2], seen[3]]
+    ctx.expect.that(
+        Expectation("cancel_rollout", "the others go on, or wait", wrote),
+        set(others) <= {"running", "queued"},
+        str(others),
+    )
+    if others != ["running", "queued", "queued"]:
+        # How many of them run at once is judged elsewhere.
+        return
     metrics = ctx.require(200, "get_pool_metrics", {"pool_id": pool_id})
     for field, value in (("active_rollouts", 1), ("queued_rollouts", 2), ("cancelled_rollouts", 1)):
         if metrics.at(field) is not ABSENT:

@@ -127,14 +127,14 @@ def pools_taken_id(ctx: Context) -> None:
     "update_pool",
 )
 def pools_id_mismatch(ctx: Context) -> None:
-    one, other = ctx.resources.name(), ctx.resources.name()
-    ctx.session.register_pool(one)
-    ctx.session.register_pool(other)
+    wrong_id, one, other = (ctx.resources.name() for _ in range(3))
+    for pool_id in (wrong_id, one, other):
+        ctx.session.register_pool(pool_id)
     body = ctx.session.pool_body("x", name=ctx.resources.name())
     ctx.check(
         Status(409, "id and pool_id differ", code="id_mismatch"),
         "create_pool",
-        json={**body, "pool_id": one, "id": other},
+        json={**body, "pool_id": wrong_id, "id": other},
     )
     ctx.check(201, "create_pool", json={**body, "pool_id": one, "id": one})
     path = {"pool_id": one}
