@@ -29,6 +29,8 @@ _ARROWS = {
     "cancelled": set[str](),
 }
 _READS = ("", "_artifacts", "_usage", "_summary")
+# How often a rollout is seen running before it may end, and how often it is looked at for that.
+_RUNNING, _TURNS = 6, 20
 
 
 @scenario(
@@ -46,18 +48,23 @@ _READS = ("", "_artifacts", "_usage", "_summary")
     needs="live",
 )
 def states_arrows(ctx: Context) -> None:
-    pool_id = ctx.resources.live_pool(concurrency=1)
-    # The second waits for the first: it is seen queued, running and ended.
+    held = next(hold(ctx))
+    pool_id = held.pool(concurrency=1)
+    # The second waits for the first: it is seen queued, running several times, and ended.
     first = start_rollout(ctx, pool_id, env={"delay": 0.4})
-    second = start_rollout(ctx, pool_id, env={"delay": 2.2})
+    second = start_rollout(ctx, pool_id, env={"delay": 2.2, "hold": True})
     for rollout in (first, second):
         former: dict[str, Any] = {}
+        running = 0
         _used(ctx, rollout, None)
-        for _ in ctx.session.pauses():
+        for turn, _ in enumerate(ctx.session.pauses()):
             for operation, ids in (*rollout.both(""), *rollout.both("_summary")):
                 response = ctx.require(200, operation, ids)
                 _moves(ctx, operation, former.get(operation), response)
                 former[operation] = response.at("status")
+            running += "running" in former.values()
+            if running == _RUNNING or turn == _TURNS:
+                held.release(rollout)
             if all(state in FINAL for state in former.values()):
                 break
             _no_artifacts_yet(ctx, rollout)
