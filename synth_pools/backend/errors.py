@@ -26,6 +26,10 @@ class DataDirLockedError(DataDirError):
     """Another backend is using the data directory."""
 
 
+class StoreError(LocalBackendError):
+    """The database on a server cannot be used, or another backend uses it."""
+
+
 class StartTimeoutError(LocalBackendError, TimeoutError):
     """The backend did not answer in time after its start."""
 

@@ -27,7 +27,7 @@ from .server.open_files import raise_limit
 from .server.thread import ServerThread
 from .settings import BackendOptions, Secret, Settings
 from .storage.data_dir import DataDir
-from .storage.database import DatabaseError
+from .storage.sqlite.database import DatabaseError
 
 if TYPE_CHECKING:
     from synth_pools import AsyncContainerPoolsClient, ContainerPoolsClient
@@ -45,6 +45,8 @@ class LocalBackend:
     Args:
         data_dir: The directory in which it keeps everything, made if need be; None is a temporary
             one, removed when it stops.
+        store: The URL of the PostgreSQL database that pools, rollouts and events are kept in, which
+            needs the extra `postgres`; None keeps them in `data_dir`.
         host: The name or address to listen on. One that other machines can reach needs an
             `api_key` or an `api_keys_file`.
         port: The port to listen on; 0 picks a free one.
@@ -80,6 +82,7 @@ class LocalBackend:
         self,
         data_dir: str | os.PathLike[str] | None = None,
         *,
+        store: str | None = None,
         host: str = "127.0.0.1",
         port: int = 0,
         api_key: str | None = None,
@@ -116,6 +119,7 @@ class LocalBackend:
             self._keys_file = None
         self._options = BackendOptions.checked(
             limits,
+            store=store,
             container_hosts=container_hosts,
             container_key_envs=container_key_envs,
             allow_processes=allow_processes,

@@ -35,8 +35,8 @@ from .storage.content_store import ContentStore
 from .storage.cursors import Cursors, cursor_secret
 from .storage.database import Database, StorageError, Transaction
 from .storage.idempotency import forget_old_keys
+from .storage.opening import open_database
 from .storage.retention import forget_finished, keep_within
-from .storage.vacuum import give_back_free_pages
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +112,7 @@ async def open_services(settings: Settings, contract: Contract) -> AsyncIterator
     Raises:
         BadOptionError: The file of keys cannot be used, or there is no engine for images.
         DataDirError: The data directory cannot be used.
+        StoreError: The store cannot be used.
     """
     keys = KeyRing(settings)
     check_engines(settings)
@@ -123,7 +124,7 @@ async def open_services(settings: Settings, contract: Contract) -> AsyncIterator
     wake_scheduler = asyncio.Event()
     # Each is closed, the latest first, also where closing another one fails or is cancelled.
     async with contextlib.AsyncExitStack() as stack:
-        database = Database(settings.data_dir, _Observer(recorder))
+        database = await open_database(settings, _Observer(recorder))
         stack.push_async_callback(database.close)
         workers = Workers()
         stack.push_async_callback(workers.close)
@@ -156,7 +157,7 @@ async def open_services(settings: Settings, contract: Contract) -> AsyncIterator
         await _sweep(database, contents, settings)
         scheduler.start()
         background.start(forget_old_keys(database))
-        background.start(give_back_free_pages(database))
+        background.start(database.maintain())
         if settings.keep_finished_seconds is not None:
             keep_seconds = settings.keep_finished_seconds
             background.start(forget_finished(database, contents, keep_seconds))
@@ -209,8 +210,8 @@ async def _read_what_is_there(
         await processes.begin()
     except StorageError as error:
         raise DataDirError(
-            f"cannot use the database in {settings.data_dir}: {error.cause}; "
-            "make room or repair it, or give another data directory"
+            f"cannot use the database in {settings.store or settings.data_dir}: {error.reason}; "
+            "make room or repair it, or give another one"
         ) from error
     return secret, archived
 

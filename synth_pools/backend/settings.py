@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, NoReturn, Self
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from .errors import BadOptionError
 from .limits import Limits
@@ -17,8 +18,10 @@ _HOST_NAME = re.compile(r"[a-z0-9_]([a-z0-9._-]*[a-z0-9_])?")
 _VARIABLE_NAME = re.compile("[A-Za-z_][A-Za-z0-9_]*")
 
 # How the command line writes an option: a flag, a number of seconds, a length of time like 30d, a
-# size like 10GiB, or a name or a folder that may be repeated.
-OptionKind = Literal["flag", "seconds", "duration", "size", "hosts", "variables", "folders"]
+# size like 10GiB, a name or a folder that may be repeated, or the address of a database.
+OptionKind = Literal[
+    "flag", "seconds", "duration", "size", "hosts", "variables", "folders", "store"
+]
 
 
 class Secret:
@@ -38,6 +41,62 @@ class Secret:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a Secret is not pickled, so that it cannot end up in a file by accident")
+
+
+class StoreURL:
+    """Address of a PostgreSQL database, whose password no print, log or inspection shows.
+
+    Args:
+        option: The option that it is from, for the error.
+        url: The address, such as postgresql://user:password@host:5432/database.
+
+    Raises:
+        BadOptionError: It is no such address.
+    """
+
+    __slots__ = ("_passwords", "_shown", "_url")
+
+    def __init__(self, option: str, url: str) -> None:
+        # No word of what it was: it may hold a password wherever it goes wrong.
+        problem = BadOptionError(
+            f"{option} takes the URL of a PostgreSQL database, such as "
+            "postgresql://user@host:5432/database; the default, SQLite, needs none"
+        )
+        try:
+            parts = urlsplit(url)
+            host, port, user = parts.hostname or "", parts.port, unquote(parts.username or "")
+        except ValueError:
+            raise problem from None
+        if parts.scheme not in ("postgresql", "postgres") or not url.isprintable():
+            raise problem
+        query = parse_qs(parts.query)
+        given = [parts.password or "", unquote(parts.password or ""), *query.get("password", ())]
+        self._passwords = tuple(filter(None, given))
+        host = f"[{host}]" if ":" in host else host or query.get("host", [""])[0]
+        place = host if port is None else f"{host}:{port}"
+        self._shown = f"postgresql://{f'{user}@' if user else ''}{place}{parts.path}"
+        self._url = Secret(url)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The password in each of its forms; none where there is none in the address."""
+        return self._passwords
+
+    def reveal(self) -> str:
+        """Return the address with all that it holds."""
+        return self._url.reveal()
+
+    def masked(self, text: str) -> str:
+        """Return a text without the password."""
+        for password in self._passwords:
+            text = text.replace(password, "***")
+        return text
+
+    def __str__(self) -> str:
+        return self._shown
+
+    def __repr__(self) -> str:
+        return f"StoreURL({self._shown!r})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +177,10 @@ def folders(option: str, paths: Iterable[str | os.PathLike[str]]) -> tuple[Path,
     return found
 
 
+def _store(option: str, url: str | None) -> StoreURL | None:
+    return None if url is None else StoreURL(option, url)
+
+
 def _as_given(_option: str, value: Any) -> Any:
     return value
 
@@ -157,6 +220,17 @@ def _option(default: Any, *option: Any, **more: Any) -> Any:
 class BackendOptions(Limits):
     """Options of a backend, as its user chooses them; the limits are options too."""
 
+    store: StoreURL | None = _option(  # noqa: RUF009 - as for all others
+        None,
+        "store",
+        _store,
+        "store",
+        "The PostgreSQL database that pools, rollouts and events are kept in, such as "
+        "postgresql://user@host/database; the data directory then holds the key and the contents "
+        "of artifacts. It needs the extra `postgres`, and one backend uses it at a time. Others on "
+        "this machine can read a password here: the variable SYNTH_POOLS_STORE, PGPASSWORD or "
+        "~/.pgpass keep it private. [default: SQLite in the data directory]",
+    )
     container_hosts: tuple[str, ...] = _option(
         (),
         "container_hosts",

@@ -21,7 +21,7 @@ _OURS = {"synth_pools", "synth_pools_api"}
 _PACKAGES = {
     # Draws a progress bar where rich is installed.
     "_client": {"cli", "msgspec"},
-    "backend": {"local", "uvloop"},
+    "backend": {"local", "postgres", "uvloop"},
     "cli": {"local", "cli", "contract", "keyring", "parquet"},
     "contract": {"contract"},
     "ui": set(),

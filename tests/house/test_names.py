@@ -23,8 +23,6 @@ _SHARED = {
     "list_rollouts": "the operation, and its query",
     "update_pool": "the operation, and its query",
     "update_task": "the operation, and its query",
-    # A verb that is read with its module, which is a table.
-    "insert": "artifacts.insert, events.insert: a row of that table",
 }
 
 

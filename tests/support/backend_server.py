@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import logging
@@ -21,7 +22,9 @@ from synth_pools.backend.api.app import create_app
 from synth_pools.backend.server.listener import base_url, open_listening_socket
 from synth_pools.backend.server.thread import ServerThread
 from synth_pools.backend.services import Services
-from synth_pools.backend.settings import Secret, Settings
+from synth_pools.backend.settings import Secret, Settings, StoreURL
+from synth_pools.backend.storage.database import Snapshot
+from tests.support.postgres_server import database_of
 
 KEY = "sk_test_key"
 FINAL = {"completed", "failed", "cancelled"}
@@ -49,6 +52,12 @@ class Server:
         assert self._app is not None, "this one runs in another process"
         services: Services = self._app.state.services
         return services
+
+    def read(self, work: Callable[[Snapshot], T]) -> T:
+        """Read what is stored, in its own event loop."""
+        database = self.services.database
+        reading = asyncio.run_coroutine_threadsafe(database.read(work), database._loop)
+        return reading.result(20)
 
     def send(self, method: str, path: str, **kwargs: Any) -> httpx.Response:
         if kwargs.get("json") is not None:
@@ -127,6 +136,8 @@ def serve(data_dir: Path, *, grace: float = 0.0, **chosen: Any) -> Iterator[Serv
     url = base_url(listener)
     defaults = {"validate_responses": True, "api_key": Secret(KEY)}
     own_port = listener.getsockname()[1]
+    if (url_of_store := database_of(data_dir)) is not None:
+        chosen.setdefault("store", StoreURL("store", url_of_store))
     settings = Settings(data_dir=data_dir, own_port=own_port, **{**defaults, **chosen})
     apps: list[Starlette] = []
 

@@ -29,7 +29,7 @@ async def exposition(services: Services) -> bytes:
         limits={name: getattr(services.settings, name) for name in _LIMITS},
         open_streams=len(services.streams),
         waiting_writes=services.database.waiting,
-        bytes_on_disk=services.database.bytes_on_disk(),
+        bytes_on_disk=await services.database.bytes_on_disk(),
         containers=tuple(services.read_containers()),
         stored=None,
     )

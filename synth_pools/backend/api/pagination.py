@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from ..domain import json_text
 from ..server.byte_budget import Reservation
 from ..storage.cursors import page_document
-from ..storage.database import Connection
+from ..storage.database import Snapshot
 from .messages import JSONResponse, Request, Response, json_response, json_text_response
 
 _T = TypeVar("_T")
@@ -30,8 +30,8 @@ class Page:
 
     async def filled(
         self,
-        measure: Callable[[Connection, int | None, int], Sequence[tuple[int, int]]],
-        load: Callable[[Connection, Sequence[int]], list[str]],
+        measure: Callable[[Snapshot, int | None, int], Sequence[tuple[int, int]]],
+        load: Callable[[Snapshot, Sequence[int]], list[str]],
     ) -> Response:
         """Read items until the page has as many as were asked for, or is large enough.
 
@@ -64,7 +64,7 @@ class Page:
         )
 
 
-async def read_sized(request: Request, size: int, load: Callable[[Connection], str]) -> Response:
+async def read_sized(request: Request, size: int, load: Callable[[Snapshot], str]) -> Response:
     """Respond with what is read from the database: in a thread and with room if it is large.
 
     Args:
@@ -80,7 +80,7 @@ async def read_sized(request: Request, size: int, load: Callable[[Connection], s
 
 
 async def read_with_room(
-    request: Request, size: int, load: Callable[[Connection], _T]
+    request: Request, size: int, load: Callable[[Snapshot], _T]
 ) -> tuple[_T, Reservation | None]:
     """Read something from the database for a response: in a thread if it is large.
 

@@ -27,12 +27,11 @@ from ..server.workers import Workers
 from ..services import Services
 from ..storage import artifacts as artifact_rows
 from ..storage import events
-from ..storage.database import Connection, Row
+from ..storage.database import Row, Snapshot
 from ..storage.events import Event
 from ..storage.pools import find_pool, find_task, size_of_pool, task_document, task_documents
 from ..storage.rollout_documents import rollout_document, usage_document
 from ..storage.rollouts import find_head, find_rollout, size_of
-from ..storage.schema import SQLITE_VERSION, VERSION
 from .messages import Request
 
 _log = logging.getLogger(__name__)
@@ -134,7 +133,7 @@ def redacted_text(text: str, secrets: Sequence[str]) -> str:
     return f"{json.dumps(document, indent=indent)}\n"
 
 
-def _measure(db: Connection, rollout_id: str) -> tuple[Row, int]:
+def _measure(db: Snapshot, rollout_id: str) -> tuple[Row, int]:
     """Return a rollout without what may be large in it, and the bytes of what will be read."""
     rollout = find_head(db, rollout_id)
     sizes = (
@@ -146,7 +145,7 @@ def _measure(db: Connection, rollout_id: str) -> tuple[Row, int]:
 
 
 def _read_documents(
-    db: Connection, services: Services, rollout_id: str, base_url: str
+    db: Snapshot, services: Services, rollout_id: str, base_url: str
 ) -> tuple[dict[str, Callable[[], str]], list[str]]:
     """Read what the bundle holds.
 
@@ -195,8 +194,7 @@ def _versions(services: Services) -> dict[str, Any]:
     return {
         "synth_pools": __version__,
         "openapi": services.contract.version,
-        "database": VERSION,
-        "sqlite": SQLITE_VERSION,
+        **services.database.versions,
         "python": platform.python_version(),
         "platform": platform.platform(),
         "packages": packages,
@@ -207,6 +205,8 @@ def _own_secrets(services: Services) -> Iterator[str]:
     """Give every secret that this backend was started with."""
     settings = services.settings
     yield settings.api_key.reveal()
+    if settings.store is not None:
+        yield from settings.store.secrets
     if settings.api_keys_file is not None:
         with contextlib.suppress(BadOptionError):
             yield from (key.reveal() for key in read_keys_file(settings.api_keys_file).values())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ..storage.database import Connection
+from ..storage.database import Snapshot
 from ..storage.rollouts import STATES
 from .recorder import MetricsRecorder
 
@@ -71,7 +71,7 @@ class Reading:
     stored: StoredCounts | None
 
 
-def count(db: Connection) -> StoredCounts:
+def count(db: Snapshot) -> StoredCounts:
     """Count what the database holds; not for the event loop, it takes as long as there is much."""
     rollouts: dict[str, int] = dict.fromkeys(STATES, 0)
     rollouts.update(
@@ -85,7 +85,7 @@ def count(db: Connection) -> StoredCounts:
     return StoredCounts(rollouts, pools, _loads(db))
 
 
-def _loads(db: Connection) -> dict[str, PoolLoad]:
+def _loads(db: Snapshot) -> dict[str, PoolLoad]:
     unfinished = {
         (str(pool_id), str(status)): int(number)
         for pool_id, status, number in db.execute(

@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from functools import partial
-from pathlib import Path
 
 from ..domain import clock
-from ..storage.database import FILE_NAME, Connection, Database, Row, Transaction
+from ..storage.database import Database, Row, Snapshot, Transaction
+from ..storage.statements import set_meta
 from .child import Child
 from .discovery import ProcessFinder, ProcessIdentity, ProcessTable, have_same_token, tag_of
 from .termination import PATIENCE_SECONDS, end
@@ -22,9 +22,8 @@ _ENGINES = "container_engines"
 class ProcessRegistry:
     """The processes of one database, with a token that only they carry in their markers."""
 
-    def __init__(self, database: Database, data_dir: Path) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
-        self._file = data_dir / FILE_NAME
         self._token = clock.token(16)
         # That have started a container for this database.
         self._engines: frozenset[str] = frozenset()
@@ -42,10 +41,9 @@ class ProcessRegistry:
     async def open(self) -> None:
         """End the processes that a former run of this database left, and clear the registry."""
         # A copy of the database must not end what the original runs.
-        file = self._file.stat()
-        place = f"{file.st_dev:x}-{file.st_ino:x}"
+        place = self._database.place
 
-        def read(db: Connection) -> tuple[Row | None, Row | None, list[Row]]:
+        def read(db: Snapshot) -> tuple[Row | None, Row | None, list[Row]]:
             return (
                 db.execute("SELECT value FROM meta WHERE key = ?", (_TOKEN,)).fetchone(),
                 db.execute("SELECT value FROM meta WHERE key = ?", (_ENGINES,)).fetchone(),
@@ -61,9 +59,7 @@ class ProcessRegistry:
 
         def write(tx: Transaction) -> None:
             tx.execute("DELETE FROM processes")
-            tx.execute(
-                "INSERT OR REPLACE INTO meta VALUES (?, ?)", (_TOKEN, f"{self._token} {place}")
-            )
+            set_meta(tx, _TOKEN, f"{self._token} {place}")
 
         if rows or place != former_place:
             await self._database.write(write)
@@ -76,7 +72,7 @@ class ProcessRegistry:
 
         def write(tx: Transaction) -> None:
             value = " ".join(sorted(engines))
-            tx.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (_ENGINES, value))
+            set_meta(tx, _ENGINES, value)
 
         await self._database.write_until_stored(write)
         self._engines = engines
@@ -92,7 +88,8 @@ class ProcessRegistry:
 
         def write(tx: Transaction) -> None:
             tx.execute(
-                "INSERT OR REPLACE INTO processes (pid, started, marker) VALUES (?, ?, ?)",
+                "INSERT INTO processes (pid, started, marker) VALUES (?, ?, ?)"
+                " ON CONFLICT (pid, started) DO UPDATE SET marker = excluded.marker",
                 values,
             )
 

@@ -47,7 +47,7 @@ class Processes:
         self._database = database
         self._scheduler = scheduler
         self._settings = settings
-        self._registry = ProcessRegistry(database, settings.data_dir)
+        self._registry = ProcessRegistry(database)
         self._local = LocalLauncher(self._registry)
         self._images = ImageLauncher(settings, self._registry)
         self.logs = OutputLogs()

@@ -13,7 +13,7 @@ from ..limits import Limits
 from ..storage.database import Executes
 from ..storage.event_logs import Subject
 from ..storage.pools import Pool
-from ..storage.queue_counts import number_of
+from ..storage.sql_functions import number_of, numbers_queued
 
 # How many ends a rate is measured by, and over which time at most.
 _ENDS = 200
@@ -115,21 +115,20 @@ class QueueRoom:
         A place that is free is no place in the queue: whoever gets one does not wait.
         """
         of_pool, in_all = self._limits.max_queued_per_pool, self._limits.max_queued
-        queued = self._queued.get(pool.id)
-        if queued is None:
-            queued = number_of(self._db, "queued", pool.id)
-        if self._queued_in_all is None:
-            self._queued_in_all = number_of(self._db, "queued", None)
-        if queued >= of_pool or self._queued_in_all >= in_all:
+        queued, all_queued = self._queued.get(pool.id), self._queued_in_all
+        if queued is None or all_queued is None:
+            queued, found = numbers_queued(self._db, pool.id)
+            all_queued = found if all_queued is None else all_queued
+        if queued >= of_pool or all_queued >= in_all:
             waiting = queued - self._free_places(pool)
             if waiting >= of_pool:
                 message = f"Pool {pool.id!r} has {of_pool} rollouts waiting."
                 raise _full("pool_queue_full", message, of_pool, self._rate_of(pool.id))
-            if waiting >= 0 and self._queued_in_all >= in_all:
+            if waiting >= 0 and all_queued >= in_all:
                 message = f"{in_all} rollouts are waiting."
                 raise _full("queue_full", message, in_all, self._rate_of(None))
         self._queued[pool.id] = queued + 1
-        self._queued_in_all += 1
+        self._queued_in_all = all_queued + 1
 
     def _free_places(self, pool: Pool) -> int:
         # Looked up where it comes to that.

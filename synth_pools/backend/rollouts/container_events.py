@@ -63,7 +63,7 @@ class AgentEvents:
     async def position(self) -> tuple[int, bool]:
         """Return the last position that is stored, and whether more events are wanted."""
         read = partial(rollouts.container_position, rollout_id=self._rollout_id)
-        last, count = await self._database.read(read)
+        last, count = await self._database.read_until_there(read)
         return last, count < self._most_events
 
     async def store(self, found: list[dict[str, Any]]) -> bool:

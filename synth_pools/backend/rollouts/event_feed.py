@@ -14,7 +14,7 @@ from collections.abc import AsyncGenerator, Iterator
 from functools import partial
 
 from ..domain.errors import ApiError
-from ..storage.database import Connection, Database, Row
+from ..storage.database import Database, Row, Snapshot
 from ..storage.event_logs import ENOUGH_BYTES, EventLog, Piece, Subject
 from ..storage.events import HEARTBEAT
 from .end_waiters import EndWaiter, EndWaiters
@@ -216,7 +216,7 @@ async def follow_events(
                 yield HEARTBEAT
 
 
-def _read(log: EventLog, position: int, db: Connection) -> tuple[Piece | None, bool]:
+def _read(log: EventLog, position: int, db: Snapshot) -> tuple[Piece | None, bool]:
     piece = log.read_piece(db, position)
     return piece, piece is None and log.has_ended(db)
 

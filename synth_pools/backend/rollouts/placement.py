@@ -10,7 +10,7 @@ from ..domain.definitions import can_be_id
 from ..domain.errors import conflict, id_mismatch
 from ..storage.database import Executes, Row
 from ..storage.pools import Pool, find_pool, find_task
-from ..storage.queue_counts import LOAD_OF_POOL
+from ..storage.sql_functions import LOAD_OF_POOL
 
 
 @dataclass(slots=True)

@@ -23,7 +23,7 @@ from ..server.workers import Workers
 from ..settings import Settings
 from ..storage import rollouts
 from ..storage.content_store import ContentStore
-from ..storage.database import Connection, Database, Executes, Row, Transaction
+from ..storage.database import Database, Executes, Row, Snapshot, Transaction
 from ..storage.pools import Pool, find_pool, find_task, task_container_url
 from ..storage.rollouts import FINAL, RolloutResult, failure, find_rollout
 from .attempts import Attempt, timeout_of
@@ -199,7 +199,7 @@ class Runner:
                 if begun is not None:
                     lease, attempt = begun
                     begun = None
-                elif self.outage(pool_id) is not None and await self._database.read(
+                elif self.outage(pool_id) is not None and await self._database.read_until_there(
                     partial(_has_own_container, rollout_id)
                 ):
                     lease = self._balancer.acquire_now(pool_id)
@@ -267,11 +267,11 @@ class Runner:
     async def waited_and_limit(self, rollout_id: str) -> tuple[float, float]:
         """Return the seconds since the creation of a rollout, and its time limit."""
 
-        def read(db: Connection) -> tuple[Row, Pool]:
+        def read(db: Snapshot) -> tuple[Row, Pool]:
             rollout = find_rollout(db, rollout_id)
             return rollout, find_pool(db, rollout["pool_id"])
 
-        rollout, pool = await self._database.read(read)
+        rollout, pool = await self._database.read_until_there(read)
         limit = self.limit_seconds(pool, json.loads(rollout["request"]).get("limits"))
         return seconds_between(rollout["created_at"], now()), limit
 
@@ -405,7 +405,7 @@ class Runner:
         return ContainerEvents(target, attempt.rollout_id, events, is_expected=is_expected)
 
 
-def _has_own_container(rollout_id: str, db: Connection) -> bool:
+def _has_own_container(rollout_id: str, db: Snapshot) -> bool:
     """Return True if a rollout runs on the container of its task, or fails with its task."""
     rollout = find_rollout(db, rollout_id)
     try:

@@ -13,7 +13,7 @@ from typing import Any
 from ..domain.errors import ApiError, conflict
 from ..domain.validation import Contract
 from ..storage import rollouts
-from ..storage.database import Connection, Database, Row, Transaction
+from ..storage.database import Database, Row, Snapshot, Transaction
 from ..storage.idempotency import BatchKey, IdempotencyKey
 from ..storage.pools import find_pool
 from ..storage.rollouts import find_rollout
@@ -331,7 +331,7 @@ class RolloutService:
         if only is not None and only.get("pool_id") is not None:
             return [(only["pool_id"], None)]
 
-        def place(db: Connection) -> Sequence[tuple[str, int | None] | None]:
+        def place(db: Snapshot) -> Sequence[tuple[str, int | None] | None]:
             placement = Placement(db)
             found: list[tuple[str, int | None] | None] = [None] * len(requests)
             for index, request in enumerate(requests):

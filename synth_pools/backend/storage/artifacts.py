@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from ..domain.errors import rollout_not_found
 from .database import Executes, Row, Transaction
-from .schema import byte_length
+from .statements import byte_length
 
 _LIST = "SELECT artifacts FROM rollouts WHERE seq = ?"
 _RESULT = "SELECT result FROM rollouts WHERE seq = ?"
@@ -76,16 +76,17 @@ def forget_of_rollouts(tx: Transaction, rollout_seqs: Sequence[int]) -> set[str]
 def forget_oldest(tx: Transaction, most_bytes: int, limit: int) -> set[str]:
     """Delete the contents unused for longest until the rest fits; return their names."""
     [total] = tx.execute(
-        "SELECT COALESCE(SUM(size), 0)"
-        " FROM (SELECT MAX(size_bytes) AS size FROM artifacts GROUP BY sha256)"
+        "SELECT CAST(COALESCE(SUM(size), 0) AS BIGINT)"
+        " FROM (SELECT MAX(size_bytes) AS size FROM artifacts GROUP BY sha256) AS contents"
     ).fetchone()
     names: set[str] = set()
     if total <= most_bytes:
         return names
     # The latest rollout that has a content tells its age.
     for row in tx.execute(
-        "SELECT sha256, MAX(rollout_seq) AS latest, position, size_bytes FROM artifacts"
-        " GROUP BY sha256 ORDER BY latest, position LIMIT ?",
+        "SELECT sha256, size_bytes FROM (SELECT sha256, size_bytes, rollout_seq, position,"
+        " ROW_NUMBER() OVER (PARTITION BY sha256 ORDER BY rollout_seq DESC, position) AS age"
+        " FROM artifacts) AS contents WHERE age = 1 ORDER BY rollout_seq, position LIMIT ?",
         (limit,),
     ).fetchall():
         if total > most_bytes:

@@ -16,16 +16,19 @@ from ..api_keys import make_key_file, read_key_file
 from ..errors import DataDirError, DataDirLockedError
 from ..settings import Secret
 from .content_store import FOLDER, LOST_FOLDER
-from .database import FILE_NAME
 from .private_files import make_folder, restrict
 
 _log = logging.getLogger(__name__)
 
+# Of the SQLite database.
+FILE_NAME = "synth-pools.sqlite3"
+# In place of that, which database on a server a directory belongs to.
+STORE_FILE = "store"
 KEY_FILE = "api-key"
 LOCK_FILE = "lock"
 
 # The names in a data directory besides those that begin like the database's.
-_NAMES = frozenset({KEY_FILE, f"{KEY_FILE}.new", LOCK_FILE, FOLDER, LOST_FOLDER})
+_NAMES = frozenset({KEY_FILE, f"{KEY_FILE}.new", LOCK_FILE, STORE_FILE, FOLDER, LOST_FOLDER})
 # Directories that are file systems of their own have this from the start.
 _NOBODYS = frozenset({"lost+found"})
 _OUR_LOCK = re.compile(rb"[0-9]{0,20}\n?")
@@ -163,7 +166,7 @@ def _refuse_what_is_not_ours(path: Path) -> None:
                 f"{path / name} is a symbolic link: put there what it leads to, "
                 "or give another data directory"
             )
-    if FILE_NAME in found:
+    if FILE_NAME in found or STORE_FILE in found:
         return
     # A first start that was cut short leaves no database yet, but a lock before all else.
     foreign = [name for name in found if not _is_ours(name) and name not in _NOBODYS]

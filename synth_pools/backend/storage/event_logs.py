@@ -5,17 +5,16 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-import sqlite3
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
 
 from . import events
-from .database import Connection
-from .event_places import last_place
+from .database import Row, Snapshot
 from .events import Event
 from .pools import Pool, find_pool
 from .rollouts import FINAL, find_head
+from .sql_functions import last_place
 
 # Of one piece of a stream: so much is read and encoded before others have their turn.
 _MOST_EVENTS = 200
@@ -79,11 +78,11 @@ class EventLog(Protocol):
         """The selection of them: two logs of one subject and selection give the same pieces."""
         ...
 
-    def read_piece(self, db: Connection, position: int) -> Piece | None:
+    def read_piece(self, db: Snapshot, position: int) -> Piece | None:
         """Return events after a position, or None where there are none; 404 if all is gone."""
         ...
 
-    def has_ended(self, db: Connection) -> bool:
+    def has_ended(self, db: Snapshot) -> bool:
         """Return True if nothing can follow what is there."""
         ...
 
@@ -100,13 +99,13 @@ class RolloutLog:
         """The rollout."""
         return Subject("rollout", self.rollout_id)
 
-    def read_piece(self, db: Connection, position: int) -> Piece | None:
+    def read_piece(self, db: Snapshot, position: int) -> Piece | None:
         """Return events after a position, or None where there are none; 404 if it is gone."""
         rollout = find_head(db, self.rollout_id)
         with contextlib.closing(_of_rollout(db, rollout, position)) as found:
             return _piece(found, lambda event, _: event.id)
 
-    def has_ended(self, db: Connection) -> bool:
+    def has_ended(self, db: Snapshot) -> bool:
         """Return True if the rollout has ended."""
         return find_head(db, self.rollout_id)["status"] in FINAL
 
@@ -145,7 +144,7 @@ class PoolLog:
         """Return the text by which a reader goes on after a position; it rises with them."""
         return f"pool_{self.seq}_evt_{position:016d}"
 
-    def position(self, db: Connection, cursors: Sequence[str | None], start: Start) -> int:
+    def position(self, db: Snapshot, cursors: Sequence[str | None], start: Start) -> int:
         """Return the position at which a reader begins: the furthest that it has seen.
 
         Args:
@@ -165,18 +164,18 @@ class PoolLog:
         furthest = max(positions)
         return furthest if furthest and furthest <= last_place(db, self.seq) else 0
 
-    def read_piece(self, db: Connection, position: int) -> Piece | None:
+    def read_piece(self, db: Snapshot, position: int) -> Piece | None:
         """Return events after a position; None where there are none."""
         with contextlib.closing(self.iterate_after(db, position)) as found:
             return _piece(found, lambda _, place: self.cursor(place), self.cursor)
 
-    def iterate_after(self, db: Connection, position: int) -> _Found:
+    def iterate_after(self, db: Snapshot, position: int) -> _Found:
         """Yield positions with their events; None for one that is not selected."""
         selected, values = "data", list[str]()
         if self.types is not None:
             selected = "CASE WHEN type IN (SELECT value FROM json_each(?)) THEN data END"
             values = [json.dumps(sorted(self.types))]
-        rows = db.execute(
+        rows = db.iterate(
             f"SELECT rollouts.id, sequence, type, timestamp, {selected}, place"  # noqa: S608
             " FROM events JOIN rollouts ON rollouts.seq = events.rollout_seq"
             " WHERE events.pool_seq = ? AND place > ? ORDER BY place",
@@ -189,7 +188,7 @@ class PoolLog:
                     event = Event(rollout_id, self.pool_id, sequence, type_, timestamp, data)
                 yield place, event
 
-    def has_ended(self, db: Connection) -> bool:
+    def has_ended(self, db: Snapshot) -> bool:
         """Return True if the pool is archived and all of its rollouts have ended."""
         if not find_pool(db, self.pool_id).is_archived:
             return False
@@ -198,7 +197,7 @@ class PoolLog:
 
 
 def rollout_event_page(
-    db: Connection, rollout: sqlite3.Row, position: int, limit: int, most_bytes: int
+    db: Snapshot, rollout: Row, position: int, limit: int, most_bytes: int
 ) -> str:
     """Return the JSON of one page of a rollout's events after a position.
 
@@ -219,7 +218,7 @@ def rollout_event_page(
 
 
 def pool_event_page(
-    db: Connection, pool: Pool, log: PoolLog, position: int, limit: int, most_bytes: int
+    db: Snapshot, pool: Pool, log: PoolLog, position: int, limit: int, most_bytes: int
 ) -> str:
     """Return the JSON of one page of a pool's events after a position.
 
@@ -256,7 +255,7 @@ def resume_position(
     return max(positions)
 
 
-def _of_rollout(db: Connection, rollout: sqlite3.Row, position: int) -> _Found:
+def _of_rollout(db: Snapshot, rollout: Row, position: int) -> _Found:
     with contextlib.closing(events.iterate_after(db, rollout, position)) as found:
         for event in found:
             yield event.sequence, event

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import sqlite3
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 
-from . import event_places
-from .database import Transaction
-from .event_places import NEXT_PLACE, POOL_OF_ROLLOUT
+from . import sql_functions
+from .database import Row, Snapshot, Transaction
+from .statements import RolloutWrite
 
 QUEUED = "rollout.queued"
 STARTED = "rollout.started"
@@ -25,12 +24,6 @@ TERMINAL = frozenset({COMPLETED, FAILED, CANCELLED})
 HEARTBEAT = b": heartbeat\n\n"
 
 _LARGEST = 2**63 - 1
-_INSERT = (
-    "INSERT INTO events (rollout_seq, sequence, type, timestamp, data, pool_seq, place)"  # noqa: S608
-    f" VALUES (?1, ?2, ?3, ?4, ?5, {POOL_OF_ROLLOUT}, {NEXT_PLACE})"
-)
-# Most come in pairs.
-_INSERT_TWO = f"{_INSERT}, (?1, ?2 + 1, ?6, ?4, ?7, {POOL_OF_ROLLOUT}, {NEXT_PLACE})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,46 +72,24 @@ def sent_messages(piece: bytes) -> Iterator[dict[str, str]]:
             yield message
 
 
-def append(tx: Transaction, rollout_seq: int, type_: str, timestamp: str, data: str) -> None:
-    """Add an event to a rollout; its row counts them, so that no number is given twice."""
-    row = tx.execute(
-        "UPDATE rollouts SET last_sequence = last_sequence + 1 WHERE seq = ?"
-        " RETURNING last_sequence",
-        (rollout_seq,),
-    ).fetchone()
-    insert(tx, rollout_seq, row[0], type_, timestamp, data)
-
-
-def insert(
-    tx: Transaction, rollout_seq: int, sequence: int, type_: str, timestamp: str, data: str
+def append(
+    tx: Transaction, rollout_seq: int, type_: str, timestamp: str, data: Sequence[str]
 ) -> None:
-    """Add an event under a number that the row of the rollout counts already."""
-    tx.execute(_INSERT, (rollout_seq, sequence, type_, timestamp, data))
-
-
-def insert_two(
-    tx: Transaction,
-    rollout_seq: int,
-    sequence: int,
-    timestamp: str,
-    first: tuple[str, str],
-    second: tuple[str, str],
-) -> None:
-    """Add two events, each of a type with its data, under this number and the next one."""
-    tx.execute(_INSERT_TWO, (rollout_seq, sequence, first[0], timestamp, first[1], *second))
+    """Add events of one type to a rollout; its row counts them, so that no number comes twice."""
+    sql = "UPDATE rollouts SET last_sequence = last_sequence + ? WHERE seq = ?"
+    change = RolloutWrite(sql, (len(data), rollout_seq), rollout_seq, "seq, pool_id, last_sequence")
+    tx.written_rollout(change, timestamp, [(type_, text) for text in data])
 
 
 def delete(tx: Transaction, rollout_seqs: Sequence[int]) -> None:
     """Delete the events of these rollouts."""
-    event_places.note_deletion(tx)
+    sql_functions.note_deletion(tx)
     tx.executemany("DELETE FROM events WHERE rollout_seq = ?", [(seq,) for seq in rollout_seqs])
 
 
-def iterate_after(
-    db: sqlite3.Connection, rollout: sqlite3.Row, position: int
-) -> Generator[Event, None, None]:
+def iterate_after(db: Snapshot, rollout: Row, position: int) -> Generator[Event, None, None]:
     """Yield the events of a rollout after a position; each is read when it is asked for."""
-    rows = db.execute(
+    rows = db.iterate(
         "SELECT sequence, type, timestamp, data FROM events"
         " WHERE rollout_seq = ? AND sequence > ? ORDER BY sequence",
         (rollout["seq"], min(position, _LARGEST)),
@@ -128,15 +99,13 @@ def iterate_after(
             yield Event(rollout["id"], rollout["pool_id"], sequence, type_, timestamp, data)
 
 
-def read_after(
-    db: sqlite3.Connection, rollout: sqlite3.Row, position: int, limit: int
-) -> list[Event]:
+def read_after(db: Snapshot, rollout: Row, position: int, limit: int) -> list[Event]:
     """Return the events of a rollout after a position."""
     with contextlib.closing(iterate_after(db, rollout, position)) as found:
         return list(itertools.islice(found, limit))
 
 
-def read_last(db: sqlite3.Connection, rollout: sqlite3.Row) -> Event | None:
+def read_last(db: Snapshot, rollout: Row) -> Event | None:
     """Return the last event of a rollout."""
     events = read_after(db, rollout, int(rollout["last_sequence"]) - 1, 1)
     return events[-1] if events else None

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import sqlite3
 from dataclasses import dataclass
 from typing import Any
 
 from ..domain import clock, json_text
 from ..domain.errors import ApiError, conflict
-from .database import Database, Executes, StorageError, Transaction
+from .database import Database, Executes, Row, StorageError, Transaction
 from .rollouts import find_rollout
 
 # How long an Idempotency-Key counts.
@@ -34,9 +33,10 @@ class IdempotencyKey:
         """Build the key of a request with this body."""
         # Of the canonical text: bodies that are equal as JSON are the same body.
         digest = hashlib.sha256(json_text.canonical(body).encode("ascii")).hexdigest()
-        return cls(scope, key, digest)
+        # A path may hold what no text of a database can.
+        return cls(scope.encode("unicode_escape").decode("ascii"), key, digest)
 
-    def existing(self, tx: Transaction) -> sqlite3.Row | None:
+    def existing(self, tx: Transaction) -> Row | None:
         """Return the rollout that this key led to before; 409 where that was with another body."""
         row = tx.execute(
             "SELECT body_sha256, rollout_id FROM idempotency"
@@ -52,8 +52,10 @@ class IdempotencyKey:
     def reserve(self, tx: Transaction, rollout_id: str) -> None:
         """Store that this key leads to a rollout; what it led to a day ago is forgotten."""
         tx.execute(
-            "REPLACE INTO idempotency (scope, key, body_sha256, rollout_id, created)"
-            " VALUES (?, ?, ?, ?, ?)",
+            "INSERT INTO idempotency (scope, key, body_sha256, rollout_id, created)"
+            " VALUES (?, ?, ?, ?, ?) ON CONFLICT (scope, key) DO UPDATE SET"
+            " body_sha256 = excluded.body_sha256, rollout_id = excluded.rollout_id,"
+            " created = excluded.created, status = NULL",
             (self.scope, self.key, self.body_sha256, rollout_id, clock.unix_time()),
         )
 

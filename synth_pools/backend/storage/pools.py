@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any
@@ -13,8 +12,8 @@ from ..domain.clock import now
 from ..domain.definitions import can_be_id, pool_view, task_exists, task_view
 from ..domain.errors import conflict, pool_archived, pool_not_active, pool_not_found, task_not_found
 from ..domain.state_changes import PoolChange
-from .database import Executes, Transaction
-from .schema import byte_length
+from .database import Executes, Row, Transaction
+from .statements import byte_length
 
 # Of the definition of a pool, up to which how it looks is remembered.
 _SMALL = 16 * 1024
@@ -40,7 +39,7 @@ class Pool:
 
     __slots__ = ("_view", "row")
 
-    def __init__(self, row: sqlite3.Row) -> None:
+    def __init__(self, row: Row) -> None:
         self.row = row
         self._view: dict[str, Any] | None = None
 
@@ -176,7 +175,9 @@ def definitions(db: Executes) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def total_concurrency(db: Executes) -> int:
     """Return the number of rollouts that could run at once in all active pools."""
-    row = db.execute("SELECT SUM(concurrency) FROM pools WHERE status = 'active'").fetchone()
+    row = db.execute(
+        "SELECT CAST(SUM(concurrency) AS BIGINT) FROM pools WHERE status = 'active'"
+    ).fetchone()
     return row[0] or 0
 
 
@@ -232,9 +233,9 @@ def archive_pool(tx: Transaction, pool: Pool) -> Pool:
     return find_pool(tx, pool.id)
 
 
-def find_task(db: Executes, pool_id: str, task_id: str) -> sqlite3.Row:
+def find_task(db: Executes, pool_id: str, task_id: str) -> Row:
     """Return a task of a pool; raise 404 where there is none of this id."""
-    row: sqlite3.Row | None = None
+    row: Row | None = None
     if can_be_id(task_id):
         row = db.execute(
             "SELECT * FROM tasks WHERE pool_id = ? AND id = ?", (pool_id, task_id)
@@ -250,7 +251,7 @@ def task_documents(db: Executes, pool: Pool) -> list[dict[str, Any]]:
     return [task_document(row, pool) for row in rows]
 
 
-def task_document(row: sqlite3.Row, pool: Pool, status: str = "active") -> dict[str, Any]:
+def task_document(row: Row, pool: Pool, status: str = "active") -> dict[str, Any]:
     """Return a task as it is answered."""
     return {
         "id": row["id"],
@@ -263,7 +264,7 @@ def task_document(row: sqlite3.Row, pool: Pool, status: str = "active") -> dict[
     }
 
 
-def task_container_url(row: sqlite3.Row) -> str | None:
+def task_container_url(row: Row) -> str | None:
     """Return the address that a task has its rollouts sent to; None for its pool's containers."""
     url: str | None = json.loads(row["definition"]).get("container_url")
     return url
@@ -275,25 +276,22 @@ def insert_task(
     task_id: str | None,
     definition: dict[str, Any],
     created_at: str | None = None,
-) -> sqlite3.Row:
+) -> Row:
     """Store a new task; raise 409 where the pool has one of this id."""
     if task_id is None:
         task_id = clock.new_id("task")
     moment = now()
-    try:
-        tx.execute(
-            "INSERT INTO tasks (pool_id, id, definition, created_at, updated_at)"
-            " VALUES (?, ?, ?, ?, ?)",
-            (pool_id, task_id, json_text.dumps(definition), created_at or moment, moment),
-        )
-    except sqlite3.IntegrityError:
-        raise task_exists(task_id) from None
+    inserted = tx.execute(
+        "INSERT INTO tasks (pool_id, id, definition, created_at, updated_at)"
+        " VALUES (?, ?, ?, ?, ?) ON CONFLICT (pool_id, id) DO NOTHING",
+        (pool_id, task_id, json_text.dumps(definition), created_at or moment, moment),
+    ).rowcount
+    if not inserted:
+        raise task_exists(task_id)
     return find_task(tx, pool_id, task_id)
 
 
-def update_task(
-    tx: Transaction, pool_id: str, task_id: str, definition: dict[str, Any]
-) -> sqlite3.Row:
+def update_task(tx: Transaction, pool_id: str, task_id: str, definition: dict[str, Any]) -> Row:
     """Store another definition of a task."""
     tx.execute(
         "UPDATE tasks SET definition = ?, updated_at = ? WHERE pool_id = ? AND id = ?",

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Mapping
 from typing import Any
 
 from ..domain.clock import now, seconds_between
 from .events import Event
+from .statements import Row
 
 
-def rollout_document(row: sqlite3.Row | Mapping[str, Any]) -> str:
+def rollout_document(row: Row | Mapping[str, Any]) -> str:
     """Return the rollout as JSON text, put together from texts: nothing is parsed again."""
     return (
         f'{{"id":"{row["id"]}","rollout_id":"{row["id"]}","pool_id":"{row["pool_id"]}",'
@@ -25,7 +25,7 @@ def rollout_document(row: sqlite3.Row | Mapping[str, Any]) -> str:
     )
 
 
-def summary_document(row: sqlite3.Row, last_event: Event | None) -> str:
+def summary_document(row: Row, last_event: Event | None) -> str:
     """Return the summary of a rollout as JSON text."""
     started, finished = row["started_at"], row["finished_at"]
     queue_seconds = "null" if started is None else seconds_between(row["created_at"], started)
@@ -43,7 +43,7 @@ def summary_document(row: sqlite3.Row, last_event: Event | None) -> str:
     )
 
 
-def usage_document(rollout: sqlite3.Row) -> dict[str, Any]:
+def usage_document(rollout: Row) -> dict[str, Any]:
     """Return the usage of a rollout as it is answered."""
     seconds = 0.0
     if rollout["started_at"] is not None:

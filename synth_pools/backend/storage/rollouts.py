@@ -7,7 +7,6 @@ other changes nothing. So a rollout ends once, with one terminal event.
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -22,14 +21,20 @@ from ..server.byte_budget import Reservation
 from . import artifacts as artifact_rows
 from . import events
 from .content_store import Content
-from .database import Executes, Transaction
+from .database import Executes, Row, Transaction
 from .rollout_documents import rollout_document
-from .schema import byte_length
+from .statements import RolloutWrite, byte_length
 
 STATES = ("queued", "running", "completed", "failed", "cancelled")
 FINAL = frozenset({"completed", "failed", "cancelled"})
 
 _QUEUED = '{"status":"queued"}'
+# A rollout that has started, as it was before.
+_AS_QUEUED = (
+    "'queued' AS status, NULL AS started_at, seq, id, pool_id, task_id, mode, request,"
+    " trace_correlation_id, result, metrics, reward, error, usage, artifacts, created_at,"
+    " finished_at, updated_at, last_sequence, attempt, attempt_started_at, attempt_url, replay_of"
+)
 # Of a row as it is answered; what is in no column is about as long as what is not counted.
 _SIZE = "+".join(map(byte_length, ("request", "result", "metrics", "error"))) + "+600"
 
@@ -66,9 +71,9 @@ def failure(code: str, message: str, details: dict[str, Any] | None = None) -> R
     return RolloutResult("failed", error=json_text.dumps(error))
 
 
-def find_rollout(db: Executes, rollout_id: str, pool_id: str | None = None) -> sqlite3.Row:
+def find_rollout(db: Executes, rollout_id: str, pool_id: str | None = None) -> Row:
     """Return a rollout; raise 404 where there is none, or not in this pool."""
-    row: sqlite3.Row | None = None
+    row: Row | None = None
     if can_be_id(rollout_id):
         row = db.execute("SELECT * FROM rollouts WHERE id = ?", (rollout_id,)).fetchone()
     if row is None or (pool_id is not None and row["pool_id"] != pool_id):
@@ -76,9 +81,9 @@ def find_rollout(db: Executes, rollout_id: str, pool_id: str | None = None) -> s
     return row
 
 
-def find_head(db: Executes, rollout_id: str, pool_id: str | None = None) -> sqlite3.Row:
+def find_head(db: Executes, rollout_id: str, pool_id: str | None = None) -> Row:
     """Return a rollout without what may be large in it; raise 404 as `find_rollout` does."""
-    row: sqlite3.Row | None = None
+    row: Row | None = None
     if can_be_id(rollout_id):
         row = db.execute(
             "SELECT seq, id, pool_id, task_id, status, reward, error, usage, created_at,"
@@ -101,7 +106,7 @@ def list_sizes(
     db: Executes, pool_id: str | None, state: str | None, before: int | None, limit: int
 ) -> list[tuple[int, int]]:
     """Return the positions and sizes of the rollouts on a page, newest first; none is read."""
-    conditions = ["1"]
+    conditions = ["1 = 1"]
     values: list[Any] = []
     for condition, value in (("pool_id = ?", pool_id), ("status = ?", state), ("seq < ?", before)):
         if value is not None:
@@ -148,66 +153,63 @@ def insert_rollout(
     task_id: str | None,
     request: dict[str, Any],
     replay_of: str | None = None,
-) -> sqlite3.Row:
+) -> Row:
     """Store a new rollout, queued."""
     rollout_id, moment = clock.new_id("rollout"), now()
-    seq = tx.execute(
+    insert = RolloutWrite(
         "INSERT INTO rollouts (id, pool_id, task_id, status, mode, request, trace_correlation_id,"
         " replay_of, created_at, updated_at, last_sequence)"
         " VALUES (?, ?, ?, 'queued', ?, ?, ?, ?, ?, ?, 1)",
         (rollout_id, pool_id, task_id, *_words(request), replay_of, moment, moment),
-    ).lastrowid
-    rollout = _row(tx, seq)
-    events.insert(tx, rollout["seq"], 1, events.QUEUED, moment, _QUEUED)
+        rollout_id,
+    )
+    rollout = _written(tx, insert, moment, (events.QUEUED, _QUEUED))
     tx.changed(_change_of(rollout, "queued", moment))
     return rollout
 
 
 def insert_started(
     tx: Transaction, pool_id: str, task_id: str | None, request: dict[str, Any], url: str | None
-) -> sqlite3.Row:
+) -> Row:
     """Store a new rollout and start its first attempt: it is about to be sent to this address.
 
     Returns:
         The rollout as it was before it started: queued.
     """
     rollout_id, moment = clock.new_id("rollout"), now()
-    seq = tx.execute(
+    insert = RolloutWrite(
         "INSERT INTO rollouts (id, pool_id, task_id, status, mode, request, trace_correlation_id,"
         " created_at, started_at, updated_at, attempt, attempt_started_at, attempt_url,"
         " last_sequence) VALUES (?, ?, ?, 'running', ?, ?, ?, ?, ?, ?, 1, ?, ?, 2)",
         (rollout_id, pool_id, task_id, *_words(request), moment, moment, moment, moment, url),
-    ).lastrowid
-    # Of two columns with a name the first is found under it.
-    rollout = _row(tx, seq, "'queued' AS status, NULL AS started_at, *")
-    seq = rollout["seq"]
+        rollout_id,
+        _AS_QUEUED,
+    )
     started = (events.STARTED, _start_words(1, url, None))
-    events.insert_two(tx, seq, 1, moment, (events.QUEUED, _QUEUED), started)
+    rollout = _written(tx, insert, moment, (events.QUEUED, _QUEUED), started)
     tx.changed(_change_of(rollout, "queued", moment))
     tx.changed(_change_of(rollout, "running", moment, attempt=1))
     return rollout
 
 
-def start(
-    tx: Transaction, rollout: sqlite3.Row, url: str | None, error: TargetError | None = None
-) -> sqlite3.Row:
+def start(tx: Transaction, rollout: Row, url: str | None, error: TargetError | None = None) -> Row:
     """Start an attempt: the rollout is about to be sent to this address, again after `error`."""
     moment = now()
     attempt = rollout["attempt"] + 1
-    tx.execute(
+    update = RolloutWrite(
         "UPDATE rollouts SET status = 'running', started_at = COALESCE(started_at, ?),"
         " updated_at = ?, attempt = ?, attempt_started_at = ?, attempt_url = ?,"
         " last_sequence = last_sequence + 1 WHERE seq = ?",
         (moment, moment, attempt, moment, url, rollout["seq"]),
+        rollout["seq"],
     )
-    started = _row(tx, rollout["seq"])
-    data = _start_words(attempt, url, error)
-    events.insert(tx, rollout["seq"], started["last_sequence"], events.STARTED, moment, data)
+    words = _start_words(attempt, url, error)
+    started = _written(tx, update, moment, (events.STARTED, words))
     tx.changed(_change_of(rollout, "running", moment, attempt=attempt))
     return started
 
 
-def put_back(tx: Transaction, rollout_id: str, error: TargetError) -> sqlite3.Row | None:
+def put_back(tx: Transaction, rollout_id: str, error: TargetError) -> Row | None:
     """Let a rollout wait again that was not sent: its attempt does not count.
 
     Args:
@@ -219,17 +221,18 @@ def put_back(tx: Transaction, rollout_id: str, error: TargetError) -> sqlite3.Ro
         The rollout; None where it has ended meanwhile, and then nothing changes.
     """
     moment = now()
-    row: sqlite3.Row | None = tx.execute(
+    update = RolloutWrite(
         "UPDATE rollouts SET status = 'queued', attempt = attempt - 1, updated_at = ?,"
         " started_at = CASE WHEN attempt > 1 THEN started_at END,"
-        " last_sequence = last_sequence + 1 WHERE id = ? AND status = 'running' RETURNING *",
+        " last_sequence = last_sequence + 1 WHERE id = ? AND status = 'running'",
         (moment, rollout_id),
-    ).fetchone()
-    if row is None:
-        return None
+        rollout_id,
+    )
     reason = {"code": error.code, "message": error.message}
     data = json_text.dumps({"status": "queued", "previous_error": reason})
-    events.insert(tx, row["seq"], row["last_sequence"], events.QUEUED, moment, data)
+    row = tx.written_rollout(update, moment, [(events.QUEUED, data)])
+    if row is None:
+        return None
     change = _change_of(row, "queued", moment)
     tx.changed(replace(change, is_put_back=True, queue_seconds=None, run_seconds=None))
     return row
@@ -238,9 +241,8 @@ def put_back(tx: Transaction, rollout_id: str, error: TargetError) -> sqlite3.Ro
 def report_agent(tx: Transaction, rollout_id: str, data: Sequence[str]) -> str:
     """Add agent events, unless the rollout has ended meanwhile; return the id of its pool."""
     row = find_head(tx, rollout_id)
-    if row["status"] == "running":
-        for text in data:
-            events.append(tx, row["seq"], events.AGENT, now(), text)
+    if row["status"] == "running" and data:
+        events.append(tx, row["seq"], events.AGENT, now(), data)
     return str(row["pool_id"])
 
 
@@ -260,12 +262,13 @@ def container_position(db: Executes, rollout_id: str) -> tuple[int, int]:
     return (last if isinstance(last, int) else 0), found[0]
 
 
-def finish(tx: Transaction, rollout_id: str, result: RolloutResult) -> sqlite3.Row | None:
+def finish(tx: Transaction, rollout_id: str, result: RolloutResult) -> Row | None:
     """End a rollout and return it; None where it had ended already, and then nothing changes."""
     moment = now()
-    last_event = (f"rollout.{result.status}", _last_words(result))
-    has_reward = result.reward != "null"
-    changed = tx.execute(
+    last_events = [(f"rollout.{result.status}", _last_words(result))]
+    if result.reward != "null":
+        last_events.insert(0, (events.REWARD, f'{{"outcome_reward":{result.reward}}}'))
+    update = RolloutWrite(
         "UPDATE rollouts SET status = ?, result = ?, metrics = ?, reward = ?, error = ?, usage = ?,"
         " artifacts = ?, finished_at = ?, updated_at = ?, last_sequence = last_sequence + ?"
         " WHERE id = ? AND status IN ('queued', 'running')",
@@ -279,42 +282,37 @@ def finish(tx: Transaction, rollout_id: str, result: RolloutResult) -> sqlite3.R
             result.artifacts,
             moment,
             moment,
-            1 + has_reward,
+            len(last_events),
             rollout_id,
         ),
-    ).rowcount
-    # 404 where it is gone.
-    row = find_rollout(tx, rollout_id)
-    if not changed:
+        rollout_id,
+    )
+    row = tx.written_rollout(update, moment, last_events)
+    if row is None:
+        # 404 where it is gone.
+        find_rollout(tx, rollout_id)
         return None
     if result.content_rows:
         artifact_rows.insert(tx, row["seq"], result.content_rows)
-    seq, sequence = row["seq"], row["last_sequence"]
-    if has_reward:
-        reward = (events.REWARD, f'{{"outcome_reward":{result.reward}}}')
-        events.insert_two(tx, seq, sequence - 1, moment, reward, last_event)
-    else:
-        events.insert(tx, seq, sequence, last_event[0], moment, last_event[1])
     tx.changed(_change_of(row, result.status, moment, error=result.error))
     return row
 
 
-def cancel(tx: Transaction, rollout: sqlite3.Row) -> sqlite3.Row:
+def cancel(tx: Transaction, rollout: Row) -> Row:
     """Cancel a queued or running rollout that was looked up in this transaction, and return it."""
     moment = now()
-    tx.execute(
+    update = RolloutWrite(
         "UPDATE rollouts SET status = 'cancelled', finished_at = ?, updated_at = ?,"
         " last_sequence = last_sequence + 1 WHERE seq = ?",
         (moment, moment, rollout["seq"]),
+        rollout["seq"],
     )
-    row = _row(tx, rollout["seq"])
-    sequence = row["last_sequence"]
-    events.insert(tx, row["seq"], sequence, events.CANCELLED, moment, '{"status":"cancelled"}')
+    row = _written(tx, update, moment, (events.CANCELLED, '{"status":"cancelled"}'))
     tx.changed(_change_of(row, "cancelled", moment))
     return row
 
 
-def unfinished(db: Executes) -> Sequence[sqlite3.Row]:
+def unfinished(db: Executes) -> Sequence[Row]:
     """Return the ids and pools of what has not ended: those that ran come first, then by age."""
     return db.execute(
         "SELECT rollouts.id, rollouts.status, rollouts.pool_id, pools.concurrency,"
@@ -325,7 +323,7 @@ def unfinished(db: Executes) -> Sequence[sqlite3.Row]:
     ).fetchall()
 
 
-def unfinished_of_pool(tx: Transaction, pool_id: str, limit: int) -> Sequence[sqlite3.Row]:
+def unfinished_of_pool(tx: Transaction, pool_id: str, limit: int) -> Sequence[Row]:
     """Return rollouts of a pool that have not ended, so many at most."""
     return tx.execute(
         "SELECT * FROM rollouts WHERE pool_id = ? AND status IN ('queued', 'running') LIMIT ?",
@@ -353,17 +351,17 @@ def delete_finished(
     return len(seqs), artifact_rows.forget_of_rollouts(tx, seqs)
 
 
-def _row(tx: Transaction, seq: int | None, columns: str = "*") -> sqlite3.Row:
-    """Return a row that was just written: RETURNING costs as much as all of the statement."""
-    row: sqlite3.Row = tx.execute(
-        f"SELECT {columns} FROM rollouts WHERE seq = ?",  # noqa: S608 - of ours
-        (seq,),
-    ).fetchone()
+def _written(tx: Transaction, write: RolloutWrite, moment: str, *told: tuple[str, str]) -> Row:
+    """Write a rollout which is there, or is new, with its events, and return it."""
+    row = tx.written_rollout(write, moment, told)
+    if row is None:
+        # Looked up, or made, in this very transaction.
+        raise LookupError(f"rollout {write.key!r} is gone")
     return row
 
 
 def _change_of(
-    row: sqlite3.Row, status: str, moment: str, *, attempt: int | None = None, error: str = "null"
+    row: Row, status: str, moment: str, *, attempt: int | None = None, error: str = "null"
 ) -> RolloutChange:
     """Return the change to this status of a rollout whose row is the one from before it."""
     created_at, started_at = row["created_at"], row["started_at"]

@@ -1,57 +1,14 @@
-"""Transactions of the writer, and the writes that share them."""
+"""Writes that wait, and those that share a transaction."""
 
 from __future__ import annotations
 
 import asyncio
-import sqlite3
-from collections.abc import Callable, Sequence
-from functools import partial
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any
 
 from ..domain import clock
-from ..domain.state_changes import REQUEST_ID, PoolChange, RolloutChange
-
-
-class CommitObserver(Protocol):
-    """Told of everything that is written."""
-
-    def committed(self, writes: int, seconds: float, *, failed: bool) -> None:
-        """Count a transaction; called in the writer's thread."""
-
-    def changed(self, change: PoolChange | RolloutChange, request_id: str | None) -> None:
-        """Count a change of state; called in the event loop, once it is on disk."""
-
-
-class Executes(Protocol):
-    """Connection or transaction, either of which can be asked."""
-
-    def execute(self, sql: str, parameters: Sequence[Any] = ..., /) -> sqlite3.Cursor:
-        """Run one statement."""
-        ...
-
-
-class Transaction:
-    """View of the database that a write has, with what is to happen once it is on disk."""
-
-    __slots__ = ("_callbacks", "_observer", "_request_id", "execute", "executemany")
-
-    def __init__(
-        self, connection: sqlite3.Connection, job: Job, observer: CommitObserver | None
-    ) -> None:
-        self.execute = connection.execute
-        self.executemany = connection.executemany
-        self._callbacks = job.callbacks
-        self._request_id = job.request_id
-        self._observer = observer
-
-    def changed(self, change: PoolChange | RolloutChange) -> None:
-        """Tell the observer of a change of state, and which request asked for it."""
-        if self._observer is not None:
-            self.after_commit(partial(self._observer.changed, change, self._request_id))
-
-    def after_commit(self, callback: Callable[[], None]) -> None:
-        """Call this in the event loop after the commit, also if nobody waits for it any more."""
-        self._callbacks.append(callback)
+from ..domain.state_changes import REQUEST_ID
+from .statements import CommitObserver, Transaction, WritingConnection
 
 
 class Job:
@@ -62,6 +19,7 @@ class Job:
         "error",
         "future",
         "is_inline",
+        "is_patient",
         "request_id",
         "result",
         "settled",
@@ -75,15 +33,23 @@ class Job:
         settled: Callable[[], None] | None,
         *,
         is_inline: bool,
+        is_patient: bool,
     ) -> None:
         self.work = work
         self.future = future
         self.settled = settled
         self.is_inline = is_inline
+        # Whether it waits for as long as it takes: whoever asked for it would only ask again.
+        self.is_patient = is_patient
         self.request_id = REQUEST_ID.get()
         self.callbacks: list[Callable[[], None]] = []
         self.result: Any = None
         self.error: Exception | None = None
+
+    def run(self, connection: WritingConnection, observer: CommitObserver | None) -> None:
+        """Do the work in the transaction of a connection; raises what it raises."""
+        tx = Transaction(connection, self.callbacks, self.request_id, observer)
+        self.result = self.work(tx)
 
     def reset(self) -> None:
         """Forget what a former try came to."""

@@ -33,7 +33,7 @@ def backup(directory: Path, data_dir: Path | None) -> int:
     """
     try:
         # Here, since it needs a system that has `fcntl`.
-        from synth_pools.backend.storage.backup import back_up
+        from synth_pools.backend.storage.sqlite.backup import back_up
     except ModuleNotFoundError as error:
         raise _Refused("the local backend needs Linux or macOS") from error
 
@@ -63,7 +63,7 @@ def compact(data_dir: Path | None) -> int:
     """
     try:
         # Here, since it needs a system that has `fcntl`.
-        from synth_pools.backend.storage import compaction
+        from synth_pools.backend.storage.sqlite import compaction
     except ModuleNotFoundError as error:
         raise _Refused("the local backend needs Linux or macOS") from error
 

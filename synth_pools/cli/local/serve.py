@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from synth_pools.local import LocalBackend
 
 _KEY_VARIABLE = "SYNTH_POOLS_API_KEY"
+_STORE_VARIABLE = "SYNTH_POOLS_STORE"
 _WATCH_SECONDS = 0.5
 _GARBAGE_THRESHOLD = 10_000
 _SECONDS = "_seconds"
@@ -92,6 +93,8 @@ def _backend_option(option: Option, default: Any) -> _Decorator:
         form = {"callback": seconds_of, "metavar": "TIME"}
     elif option.kind == "size":
         form = {"callback": bytes_of, "metavar": "SIZE"}
+    elif option.kind == "store":
+        form = {"metavar": "URL", "envvar": _STORE_VARIABLE}
     elif option.kind == "hosts":
         form = {"multiple": True, "metavar": "HOST", "callback": names_of}
     else:

@@ -16,7 +16,7 @@ from urllib.parse import quote
 import pytest
 
 from synth_pools.backend.storage.content_store import FOLDER
-from synth_pools.backend.storage.database import FILE_NAME
+from synth_pools.backend.storage.data_dir import FILE_NAME
 from tests.support.backend_server import Server, serve
 from tests.support.containers import http, odd_container
 
@@ -209,6 +209,7 @@ def test_a_failed_rollout_keeps_what_it_left(server: Server) -> None:
     assert server.send("GET", item["download_url"]).text == LARGE
 
 
+@pytest.mark.sqlite
 def test_what_an_older_backend_kept_in_the_result_is_served_from_there(tmp_path: Path) -> None:
     """Contents of any size in the result, paths as the container gave them, encodings not read."""
     with serve(tmp_path) as server:

@@ -19,14 +19,15 @@ import pytest
 
 from synth_pools.backend.errors import BadOptionError
 from synth_pools.backend.local_backend import LocalBackend
-from synth_pools.backend.storage.backup import back_up
+from synth_pools.backend.storage.artifacts import all_names
 from synth_pools.backend.storage.content_store import (
     FOLDER,
     LOST_FOLDER,
     ContentStore,
     content_file,
 )
-from synth_pools.backend.storage.database import FILE_NAME
+from synth_pools.backend.storage.data_dir import FILE_NAME
+from synth_pools.backend.storage.sqlite.backup import back_up
 from synth_pools.cli.options import bytes_of
 from tests.backend.artifacts.test_extraction import files, items, run, sha256
 from tests.backend.storage.test_schema import COMPLETED, make_version_1
@@ -119,6 +120,7 @@ def test_one_that_is_larger_than_all_that_is_kept(tmp_path: Path) -> None:
         assert server.send("GET", items(server, small)[0]["download_url"]).text == "small"
 
 
+@pytest.mark.sqlite
 def test_contents_go_with_the_last_rollout_that_has_them(tmp_path: Path) -> None:
     with serve(tmp_path) as server:
         old = leave(server, 1, 2)
@@ -234,13 +236,12 @@ def test_many_write_the_same_while_it_is_given_up(tmp_path: Path) -> None:
         assert {rollout["status"] for rollout in done} == {"completed"}
         eventually(lambda: server.services.contents.total_bytes <= 12_000)
         # No row without its file, and no file without a row.
-        with server.services.database.reading() as db:
-            named = {row["sha256"] for row in db.execute("SELECT sha256 FROM artifacts")}
-        assert sorted(named) == files(tmp_path)
+        assert sorted(server.read(all_names)) == files(tmp_path)
         for rollout in done:
             is_kept(server, rollout, str(rollout["request"]["seed"] % 3))
 
 
+@pytest.mark.sqlite
 def test_a_backup_has_the_contents(tmp_path: Path) -> None:
     source, copy = tmp_path / "data", tmp_path / "copy"
     source.mkdir()
@@ -261,6 +262,7 @@ def test_a_backup_has_the_contents(tmp_path: Path) -> None:
             assert is_kept(copied, rollout, str(number)) is (number > 0)
 
 
+@pytest.mark.sqlite
 def test_a_backup_while_contents_come_and_go(tmp_path: Path) -> None:
     source = tmp_path / "data"
     source.mkdir()
@@ -289,6 +291,7 @@ def test_a_backup_while_contents_come_and_go(tmp_path: Path) -> None:
                         assert is_kept(copied, rollout, item["path"])
 
 
+@pytest.mark.sqlite
 def test_a_backup_of_what_an_older_backend_left(tmp_path: Path) -> None:
     source, copy = tmp_path / "data", tmp_path / "copy"
     source.mkdir()

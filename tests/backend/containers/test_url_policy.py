@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from synth_pools.backend.storage.database import FILE_NAME
+from synth_pools.backend.storage.data_dir import FILE_NAME
 from tests.support.backend_server import Server, eventually, serve
 from tests.support.containers import http, odd_container
 

@@ -143,6 +143,7 @@ def test_a_start_does_not_wait_for_the_library() -> None:
     assert (done.stdout.split(), done.stderr) == (["False", "True"], "")
 
 
+@pytest.mark.sqlite
 def test_every_state_is_counted_as_it_is_stored(start: Callable[..., Server]) -> None:
     own = start(heartbeat_seconds=0.2)
     slow = own.pool(concurrency=1)
@@ -296,6 +297,7 @@ def test_there_are_no_more_series_than_a_bound(
     assert by_state == {state: in_all[state] for state in ("queued", "running")}
 
 
+@pytest.mark.sqlite
 def test_a_database_that_broke_is_told_of(
     start: Callable[..., Server], failures: list[str]
 ) -> None:

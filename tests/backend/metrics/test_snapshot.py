@@ -142,6 +142,7 @@ class Watcher:
             self.busy_queues += stored["running"] + stored["queued"] > 0
 
 
+@pytest.mark.sqlite
 def test_they_are_true_under_load(start: Callable[..., Server]) -> None:
     own = start()
     chance = random.Random(5)
@@ -187,6 +188,7 @@ def test_they_are_true_under_load(start: Callable[..., Server]) -> None:
             assert all(stored[state] > 0 for state in ("completed", "failed", "cancelled"))
 
 
+@pytest.mark.sqlite
 def test_they_are_true_in_every_state(start: Callable[..., Server]) -> None:
     own = start()
     first, second = own.pool(concurrency=2), own.pool(concurrency=1)
@@ -216,6 +218,7 @@ def test_they_are_true_in_every_state(start: Callable[..., Server]) -> None:
         require_all_true(own, truth, [first, second])
 
 
+@pytest.mark.sqlite
 def test_they_are_true_after_a_restart_and_after_what_was_forgotten(tmp_path: Path) -> None:
     data_dir = tmp_path / "kept"
     data_dir.mkdir()

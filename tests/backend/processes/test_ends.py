@@ -16,7 +16,7 @@ from typing import Any
 import psutil
 import pytest
 
-from synth_pools.backend.storage.database import FILE_NAME
+from synth_pools.backend.storage.data_dir import FILE_NAME
 from synth_pools.local import LocalBackend
 from tests.cli.local.test_serve import serve as serve_command
 from tests.support.backend_server import Server, serve

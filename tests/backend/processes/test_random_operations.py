@@ -11,7 +11,7 @@ from typing import Any
 import psutil
 import pytest
 
-from synth_pools.backend.storage.database import FILE_NAME
+from synth_pools.backend.storage.data_dir import FILE_NAME
 from tests.support.backend_server import Server, eventually, serve
 from tests.support.process_pools import carriers, containers, process, token_of, until
 

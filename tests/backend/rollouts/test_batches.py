@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
-from synth_pools.backend.storage.database import FILE_NAME
+from synth_pools.backend.storage.data_dir import FILE_NAME
 from synth_pools.spec import load_spec
 from tests.backend.rollouts.test_idempotency import age_keys
 from tests.support.backend_server import KEY, Server, serve
@@ -193,6 +194,7 @@ def test_of_many_at_once_one_is_admitted(server: Server) -> None:
     assert len(server.get(f"/v1/pools/{pool_id}/rollouts?limit=1000")["items"]) == 20
 
 
+@pytest.mark.sqlite
 def test_the_key_of_a_batch_lasts_for_a_day(tmp_path: Path) -> None:
     body: Any = {"rollouts": [{}, {}]}
     key = uuid.uuid4().hex
@@ -233,6 +235,7 @@ with LocalBackend(sys.argv[1], api_key=KEY) as backend:
 """
 
 
+@pytest.mark.sqlite
 def test_after_a_crash_a_batch_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
     """And its key tells: what the crash took is admitted by the repetition, once."""
     body = {"pool_id": "p", "rollouts": [{"env": {"delay": 60}, "seed": n} for n in range(150)]}

@@ -17,7 +17,7 @@ from synth_pools.backend.errors import BadOptionError
 from synth_pools.backend.limits import Limits
 from synth_pools.backend.rollouts.capacity import CompletionRate
 from synth_pools.backend.storage import rollouts
-from synth_pools.backend.storage.database import Database
+from synth_pools.backend.storage.sqlite.database import SQLiteDatabase
 from tests.support.backend_server import KEY, Server, eventually, serve
 from tests.support.containers import holding_containers, http, odd_container
 
@@ -160,12 +160,13 @@ def test_retry_after_follows_the_rate_of_the_pool(start: Callable[..., Server]) 
     assert full(own, path, "pool_queue_full")["retry_after_ms"] <= 3000
 
 
+@pytest.mark.sqlite
 def test_ten_thousand_in_one_pool_do_not_hold_up_one_in_another(tmp_path: Path) -> None:
     with serve(tmp_path) as before:
         crowded, other = before.pool(concurrency=4), before.pool(concurrency=1)
 
     async def crowd() -> None:
-        store = Database(tmp_path)
+        store = SQLiteDatabase(tmp_path)
 
         def insert(tx: Any) -> None:
             for _ in range(10_000):

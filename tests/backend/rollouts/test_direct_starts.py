@@ -18,6 +18,7 @@ from synth_pools.backend.settings import Secret, Settings
 from synth_pools.backend.storage.database import Row, Transaction
 from synth_pools.backend.storage.idempotency import BatchKey, IdempotencyKey
 from synth_pools.backend.storage.pools import insert_pool
+from synth_pools.backend.storage.sqlite.database import SQLiteDatabase
 from synth_pools.spec import load_spec
 from tests.support.backend_server import KEY, Server
 
@@ -60,6 +61,7 @@ def writes(services: Services) -> float:
 async def test_a_rollout_that_need_not_wait_takes_two_transactions(services: Services) -> None:
     await run(services, AT_ONCE)
     statements: list[str] = []
+    assert isinstance(services.database, SQLiteDatabase)
     services.database._writer.set_trace_callback(statements.append)
     services.database._reader.set_trace_callback(statements.append)
     before = writes(services)

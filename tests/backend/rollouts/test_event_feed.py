@@ -20,6 +20,7 @@ from synth_pools.backend.storage import pools, rollouts
 from synth_pools.backend.storage.database import Database, Transaction
 from synth_pools.backend.storage.event_logs import RolloutLog
 from synth_pools.backend.storage.events import Event
+from synth_pools.backend.storage.sqlite.database import SQLiteDatabase
 from tests.support.backend_server import Server, eventually, read_events
 
 
@@ -249,7 +250,7 @@ class Story:
 
     async def tell(self, type_: str = stored_events.AGENT, data: str = "{}") -> None:
         def append(tx: Transaction) -> None:
-            stored_events.append(tx, self._seq, type_, "2026-01-01T00:00:00.000000Z", data)
+            stored_events.append(tx, self._seq, type_, "2026-01-01T00:00:00.000000Z", [data])
             tx.after_commit(partial(self.notifier.notify, self.rollout_id, self.pool_id))
 
         await self._database.write(append, inline=True)
@@ -262,7 +263,7 @@ class Story:
 
 @pytest.fixture
 async def story(tmp_path: Path) -> AsyncIterator[Story]:
-    database = Database(tmp_path)
+    database = SQLiteDatabase(tmp_path)
     told = Story(database)
     await told.begin()
     yield told

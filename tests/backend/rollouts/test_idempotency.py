@@ -14,8 +14,10 @@ import httpx
 import pytest
 
 from synth_pools.backend.domain import clock
-from synth_pools.backend.storage.database import FILE_NAME, Database, Transaction
+from synth_pools.backend.storage.data_dir import FILE_NAME
+from synth_pools.backend.storage.database import Transaction
 from synth_pools.backend.storage.idempotency import forget_old_keys
+from synth_pools.backend.storage.sqlite.database import SQLiteDatabase
 from tests.support.backend_server import KEY, Server, eventually, serve
 
 
@@ -148,6 +150,7 @@ def test_a_key_must_be_visible_ascii(server: Server, key: str) -> None:
     assert answer.json()["detail"][0]["loc"] == ["header", "Idempotency-Key"]
 
 
+@pytest.mark.sqlite
 def test_a_key_lasts_for_a_day_over_restarts(tmp_path: Path) -> None:
     key = uuid.uuid4().hex
     with serve(tmp_path) as own:
@@ -159,6 +162,7 @@ def test_a_key_lasts_for_a_day_over_restarts(tmp_path: Path) -> None:
             assert (create(own, path, {}, key).json()["id"] == first) == is_kept
 
 
+@pytest.mark.sqlite
 def test_an_old_key_counts_no_more_before_it_is_removed(tmp_path: Path) -> None:
     body, other, key = {"mode": "sync"}, {"mode": "sync", "seed": 2}, uuid.uuid4().hex
     with serve(tmp_path) as own:
@@ -172,7 +176,7 @@ def test_an_old_key_counts_no_more_before_it_is_removed(tmp_path: Path) -> None:
 
 
 async def test_old_keys_are_removed_some_at_a_time(tmp_path: Path) -> None:
-    database = Database(tmp_path)
+    database = SQLiteDatabase(tmp_path)
     old, young = clock.unix_time() - 86_410, clock.unix_time()
 
     def fill(tx: Transaction) -> None:

@@ -16,9 +16,11 @@ from synth_pools.backend.rollouts import event_feed
 from synth_pools.backend.rollouts.event_feed import RolloutNotifier, follow_events
 from synth_pools.backend.storage import events as stored_events
 from synth_pools.backend.storage import pools, rollouts
-from synth_pools.backend.storage.database import FILE_NAME, Database, Transaction
+from synth_pools.backend.storage.data_dir import FILE_NAME
+from synth_pools.backend.storage.database import Database, Transaction
 from synth_pools.backend.storage.event_logs import PoolLog
 from synth_pools.backend.storage.events import Event
+from synth_pools.backend.storage.sqlite.database import SQLiteDatabase
 from tests.backend.storage.test_schema import make_version_1
 from tests.support.backend_server import serve
 
@@ -53,7 +55,7 @@ class PoolStory:
         def append(tx: Transaction) -> None:
             for _ in range(number):
                 seq, rollout_id = random.choice(self._seqs)
-                stored_events.append(tx, seq, "agent", "2026-01-01T00:00:00.000000Z", data)
+                stored_events.append(tx, seq, "agent", "2026-01-01T00:00:00.000000Z", [data])
                 tx.after_commit(partial(self.notifier.notify, rollout_id, self.pool_id))
 
         await self.database.write(append)
@@ -75,7 +77,7 @@ class PoolStory:
 
 @pytest.fixture
 async def story(tmp_path: Path) -> Any:
-    database = Database(tmp_path)
+    database = SQLiteDatabase(tmp_path)
     told = PoolStory(database)
     await told.begin(10)
     yield told
@@ -143,6 +145,7 @@ async def test_small_pieces_do_not_fill_the_memory(
     assert 0 < len(story.notifier._pieces) < 20
 
 
+@pytest.mark.sqlite
 def test_events_of_an_older_database_are_put_in_the_order_of_their_time(tmp_path: Path) -> None:
     make_version_1(tmp_path)
     with closing(sqlite3.connect(tmp_path / FILE_NAME)) as database:

@@ -16,9 +16,11 @@ from synth_pools.backend.limits import Limits
 from synth_pools.backend.rollouts.capacity import AdmissionControl
 from synth_pools.backend.rollouts.placement import Placement
 from synth_pools.backend.storage import rollouts
-from synth_pools.backend.storage.database import FILE_NAME, Database, Transaction
+from synth_pools.backend.storage.data_dir import FILE_NAME
+from synth_pools.backend.storage.database import Database, Transaction
 from synth_pools.backend.storage.pools import find_pool, insert_pool
-from synth_pools.backend.storage.queue_counts import number_of
+from synth_pools.backend.storage.sql_functions import number_of
+from synth_pools.backend.storage.sqlite.database import SQLiteDatabase
 from tests.support.backend_server import KEY, Server, eventually, serve
 
 
@@ -33,7 +35,7 @@ def fill(tx: Transaction, number: int) -> None:
     )
 
 
-async def steps_of_admission(database: Database, pool_id: str | None) -> int:
+async def steps_of_admission(database: SQLiteDatabase, pool_id: str | None) -> int:
     """Count the steps of SQLite for one admission, which is rolled back."""
     limits = Limits(max_queued=10**6, max_queued_per_pool=10**6)
     steps = 0
@@ -63,7 +65,7 @@ async def steps_of_admission(database: Database, pool_id: str | None) -> int:
 async def test_an_admission_costs_the_same_whatever_waits(
     tmp_path: Path, pool_id: str | None
 ) -> None:
-    database = Database(tmp_path)
+    database = SQLiteDatabase(tmp_path)
     try:
         await database.write(lambda tx: insert_pool(tx, "p", {"name": "n"}, "active"))
         await database.write(lambda tx: fill(tx, 1))
@@ -78,7 +80,7 @@ async def test_an_admission_costs_the_same_whatever_waits(
 
 
 async def test_only_what_is_committed_is_counted(tmp_path: Path) -> None:
-    database = Database(tmp_path)
+    database = SQLiteDatabase(tmp_path)
 
     def fails_late(tx: Transaction) -> None:
         rollouts.insert_rollout(tx, "p", None, {})
@@ -160,6 +162,7 @@ def test_the_numbers_are_those_of_the_database(tmp_path: Path) -> None:
         assert now() == [[0, 1], [0, 0], [0, 1]]
 
 
+@pytest.mark.sqlite
 def test_archiving_a_pool_with_a_long_queue_lets_others_write(tmp_path: Path) -> None:
     waiting = 6_000
 
@@ -185,6 +188,7 @@ def test_archiving_a_pool_with_a_long_queue_lets_others_write(tmp_path: Path) ->
         assert server.get("/v1/pools/p/metrics")["cancelled_rollouts"] == waiting
 
 
+@pytest.mark.sqlite
 def test_what_a_stop_left_of_an_archived_pool_is_cancelled_at_the_next_start(
     tmp_path: Path,
 ) -> None:

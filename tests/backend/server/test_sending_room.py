@@ -158,7 +158,7 @@ def with_large_events(server: Server) -> str:
         row = find_rollout(tx, rollout["id"])
         data = json.dumps({"text": "x" * 100_000})
         for _ in range(50):
-            events.append(tx, row["seq"], events.AGENT, row["created_at"], data)
+            events.append(tx, row["seq"], events.AGENT, row["created_at"], [data])
 
     loop: Any = services.database._loop
     asyncio.run_coroutine_threadsafe(services.database.write(tell), loop).result(60)

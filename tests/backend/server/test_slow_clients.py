@@ -117,7 +117,7 @@ def tell_much(server: Server, rollout_id: str, events: int) -> None:
         row = tx.execute("SELECT seq FROM rollouts WHERE id = ?", (rollout_id,)).fetchone()
         for _ in range(events):
             at = "2026-01-01T00:00:00.000000Z"
-            stored_events.append(tx, row["seq"], stored_events.AGENT, at, text)
+            stored_events.append(tx, row["seq"], stored_events.AGENT, at, [text])
 
     store = server.services.database
     loop: Any = store._loop

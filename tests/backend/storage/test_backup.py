@@ -12,12 +12,13 @@ from pathlib import Path
 import pytest
 
 from synth_pools.backend.errors import DataDirError
-from synth_pools.backend.storage import backup
-from synth_pools.backend.storage.backup import back_up
-from synth_pools.backend.storage.data_dir import KEY_FILE, LOCK_FILE, DataDir
-from synth_pools.backend.storage.database import FILE_NAME
+from synth_pools.backend.storage.data_dir import FILE_NAME, KEY_FILE, LOCK_FILE, DataDir
+from synth_pools.backend.storage.sqlite import backup
+from synth_pools.backend.storage.sqlite.backup import back_up
 from tests.support.backend_server import serve
 from tests.support.commands import refusal_of, run_command
+
+pytestmark = pytest.mark.sqlite
 
 
 def test_a_copy_of_a_backend_that_writes(tmp_path: Path) -> None:

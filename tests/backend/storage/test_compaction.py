@@ -17,14 +17,20 @@ from pathlib import Path
 import pytest
 
 from synth_pools.backend.errors import DataDirError, DataDirLockedError
-from synth_pools.backend.storage.compaction import compact
-from synth_pools.backend.storage.data_dir import LOCK_FILE, DataDir
-from synth_pools.backend.storage.database import FILE_NAME, Database, Transaction
-from synth_pools.backend.storage.vacuum import STEP_PAGES, free_some_pages, give_back_free_pages
+from synth_pools.backend.storage.data_dir import FILE_NAME, LOCK_FILE, DataDir
+from synth_pools.backend.storage.database import Transaction
+from synth_pools.backend.storage.sqlite.compaction import compact
+from synth_pools.backend.storage.sqlite.database import SQLiteDatabase
+from synth_pools.backend.storage.sqlite.vacuum import (
+    STEP_PAGES,
+    free_some_pages,
+)
 from tests.backend.storage.test_database import put
 from tests.backend.storage.test_schema import COMPLETED, make_version_1
 from tests.support.backend_server import eventually, serve
 from tests.support.commands import refusal_of, run_command
+
+pytestmark = pytest.mark.sqlite
 
 INCREMENTAL = 2
 ROWS = 3000
@@ -66,8 +72,8 @@ def size(data_dir: Path) -> int:
 
 
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Database]:
-    opened = Database(tmp_path)
+async def store(tmp_path: Path) -> AsyncIterator[SQLiteDatabase]:
+    opened = SQLiteDatabase(tmp_path)
     yield opened
     await opened.close()
 
@@ -83,7 +89,7 @@ def empty_in(tx: Transaction) -> None:
 
 
 async def test_freed_pages_are_given_back_between_other_writes(
-    store: Database, tmp_path: Path
+    store: SQLiteDatabase, tmp_path: Path
 ) -> None:
     await store.write(fill_in)
     await asyncio.to_thread(store.checkpoint)
@@ -91,7 +97,7 @@ async def test_freed_pages_are_given_back_between_other_writes(
     await store.write(empty_in)
     with store.reading() as db:
         rest = [tuple(row) for row in db.execute("SELECT * FROM meta ORDER BY key")]
-    giving = asyncio.create_task(give_back_free_pages(store))
+    giving = asyncio.create_task(store.maintain())
     async with asyncio.timeout(60):
         number = 0
         while size(tmp_path) > full / 10:
@@ -109,7 +115,7 @@ async def test_freed_pages_are_given_back_between_other_writes(
         assert db.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
 
 
-async def test_one_step_takes_a_few_pages(store: Database) -> None:
+async def test_one_step_takes_a_few_pages(store: SQLiteDatabase) -> None:
     await store.write(fill_in)
     await store.write(empty_in)
     with store.reading() as db:
@@ -200,7 +206,7 @@ def test_what_is_no_data_directory_is_refused_untouched(tmp_path: Path) -> None:
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from synth_pools.backend.storage.compaction import compact
+from synth_pools.backend.storage.sqlite.compaction import compact
 
 left = int(sys.argv[2])
 
@@ -235,7 +241,7 @@ def test_a_kill_at_any_step_leaves_it_whole(tmp_path: Path) -> None:
 STOPPED = """
 import sys
 from pathlib import Path
-from synth_pools.backend.storage import compaction
+from synth_pools.backend.storage.sqlite import compaction
 
 data_dir = Path(sys.argv[1])
 draft = data_dir / compaction.DRAFT_NAME

@@ -17,14 +17,15 @@ import pytest
 
 from synth_pools.backend.errors import DataDirError
 from synth_pools.backend.local_backend import LocalBackend
-from synth_pools.backend.storage.backup import back_up
 from synth_pools.backend.storage.content_store import FOLDER, LOST_FOLDER, content_file
-from synth_pools.backend.storage.data_dir import KEY_FILE, LOCK_FILE, DataDir
-from synth_pools.backend.storage.database import FILE_NAME
+from synth_pools.backend.storage.data_dir import FILE_NAME, KEY_FILE, LOCK_FILE, DataDir
+from synth_pools.backend.storage.sqlite.backup import back_up
 from tests.backend.storage.test_schema import make_version_1
 from tests.support.backend_server import serve
 from tests.support.commands import refusal_of
 from tests.support.containers import http, odd_container
+
+pytestmark = pytest.mark.sqlite
 
 Snapshot = dict[str, tuple[int, bytes]]
 

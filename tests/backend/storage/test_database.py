@@ -13,18 +13,18 @@ from pathlib import Path
 
 import pytest
 
+from synth_pools.backend.storage.data_dir import FILE_NAME
 from synth_pools.backend.storage.database import (
-    FILE_NAME,
-    Database,
     DatabaseClosedError,
     StorageError,
     Transaction,
 )
+from synth_pools.backend.storage.sqlite.database import SQLiteDatabase
 
 
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Database]:
-    opened = Database(tmp_path)
+async def store(tmp_path: Path) -> AsyncIterator[SQLiteDatabase]:
+    opened = SQLiteDatabase(tmp_path)
     yield opened
     await opened.close()
 
@@ -36,12 +36,14 @@ def put(key: str) -> Callable[[Transaction], None]:
     return work
 
 
-def keys(store: Database) -> set[str]:
+def keys(store: SQLiteDatabase) -> set[str]:
     with store.reading() as db:
         return {row["key"] for row in db.execute("SELECT key FROM meta")} - {"cursor_secret"}
 
 
-async def test_what_is_awaited_can_be_read_by_anybody(store: Database, tmp_path: Path) -> None:
+async def test_what_is_awaited_can_be_read_by_anybody(
+    store: SQLiteDatabase, tmp_path: Path
+) -> None:
     def insert(tx: Transaction) -> str:
         tx.execute("INSERT INTO meta VALUES ('a', '1')")
         return "result"
@@ -57,7 +59,7 @@ class Large:
     """Something that a write holds."""
 
 
-async def test_what_was_written_is_not_kept_until_the_next_write(store: Database) -> None:
+async def test_what_was_written_is_not_kept_until_the_next_write(store: SQLiteDatabase) -> None:
     large = Large()
     gone = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -77,7 +79,7 @@ both_ways = pytest.mark.parametrize("inline", [False, True], ids=["thread", "loo
 
 
 @both_ways
-async def test_one_that_fails_undoes_itself_alone(store: Database, inline: bool) -> None:
+async def test_one_that_fails_undoes_itself_alone(store: SQLiteDatabase, inline: bool) -> None:
     called: list[int] = []
 
     def write(number: int) -> Callable[[Transaction], None]:
@@ -100,7 +102,7 @@ async def test_one_that_fails_undoes_itself_alone(store: Database, inline: bool)
 
 @both_ways
 async def test_a_failing_commit_fails_all_that_share_it_and_the_store_goes_on(
-    store: Database, inline: bool
+    store: SQLiteDatabase, inline: bool
 ) -> None:
     def breaks(tx: Transaction) -> None:
         tx.execute("INSERT INTO meta VALUES ('lost', '')")
@@ -117,7 +119,7 @@ async def test_a_failing_commit_fails_all_that_share_it_and_the_store_goes_on(
     assert keys(store) == {"beside", "kept"}
 
 
-async def test_quick_and_other_writes_keep_their_order(store: Database) -> None:
+async def test_quick_and_other_writes_keep_their_order(store: SQLiteDatabase) -> None:
     order: list[int] = []
 
     def write(number: int) -> Callable[[Transaction], int]:
@@ -135,7 +137,7 @@ async def test_quick_and_other_writes_keep_their_order(store: Database) -> None:
 
 
 async def test_a_quick_write_waits_for_somebody_elses_without_stopping_the_loop(
-    store: Database, tmp_path: Path
+    store: SQLiteDatabase, tmp_path: Path
 ) -> None:
     with closing(sqlite3.connect(tmp_path / FILE_NAME, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
@@ -150,7 +152,7 @@ async def test_a_quick_write_waits_for_somebody_elses_without_stopping_the_loop(
     assert keys(store) == {"a", "b"}
 
 
-async def test_writes_that_wait_together_share_a_commit(store: Database) -> None:
+async def test_writes_that_wait_together_share_a_commit(store: SQLiteDatabase) -> None:
     gate = threading.Event()
     commits: list[str] = []
     store._writer.set_trace_callback(lambda sql: commits.append(sql) if "COMMIT" in sql else None)
@@ -164,7 +166,9 @@ async def test_writes_that_wait_together_share_a_commit(store: Database) -> None
     assert 1 <= len(commits) <= 2
 
 
-async def test_a_write_that_nobody_waits_for_any_more_is_done_all_the_same(store: Database) -> None:
+async def test_a_write_that_nobody_waits_for_any_more_is_done_all_the_same(
+    store: SQLiteDatabase,
+) -> None:
     gate, called = threading.Event(), asyncio.Event()
 
     def work(tx: Transaction) -> None:
@@ -181,7 +185,7 @@ async def test_a_write_that_nobody_waits_for_any_more_is_done_all_the_same(store
 
 
 async def test_a_callback_that_fails_takes_nobody_with_it(
-    store: Database, failures: list[str]
+    store: SQLiteDatabase, failures: list[str]
 ) -> None:
     def work(tx: Transaction) -> str:
         tx.after_commit(lambda: [][0])
@@ -194,7 +198,7 @@ async def test_a_callback_that_fails_takes_nobody_with_it(
 
 @both_ways
 async def test_closing_finishes_what_was_asked_for(tmp_path: Path, inline: bool) -> None:
-    store = Database(tmp_path)
+    store = SQLiteDatabase(tmp_path)
     writes = [
         asyncio.ensure_future(store.write(put(f"k{number}"), inline=inline))
         for number in range(500)
@@ -221,7 +225,7 @@ def set_quota(pages: int | None) -> Callable[[Transaction], None]:
 
 
 async def test_one_that_is_too_large_for_the_disk_takes_nobody_with_it(
-    store: Database, failures: list[str]
+    store: SQLiteDatabase, failures: list[str]
 ) -> None:
     def put_much(tx: Transaction) -> None:
         tx.execute("INSERT INTO meta VALUES ('much', ?)", ("x" * 1_000_000,))
@@ -244,7 +248,7 @@ async def test_one_that_is_too_large_for_the_disk_takes_nobody_with_it(
 
 @both_ways
 async def test_what_must_not_be_lost_waits_for_room(
-    store: Database, failures: list[str], inline: bool
+    store: SQLiteDatabase, failures: list[str], inline: bool
 ) -> None:
     def put_much(tx: Transaction) -> None:
         tx.execute("INSERT INTO meta VALUES ('much', ?)", ("x" * 1_000_000,))
@@ -261,7 +265,7 @@ async def test_what_must_not_be_lost_waits_for_room(
 
 @both_ways
 async def test_a_file_that_must_not_grow(
-    store: Database, tmp_path: Path, failures: list[str], inline: bool
+    store: SQLiteDatabase, tmp_path: Path, failures: list[str], inline: bool
 ) -> None:
     """Refuse to grow as a real disk does: in the middle of a commit."""
     log = tmp_path / f"{FILE_NAME}-wal"
@@ -284,7 +288,7 @@ async def test_a_file_that_must_not_grow(
         assert other.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
-async def test_no_statement_needs_room_in_the_temporary_directory(store: Database) -> None:
+async def test_no_statement_needs_room_in_the_temporary_directory(store: SQLiteDatabase) -> None:
     def look(tx: Transaction) -> int:
         return int(tx.execute("PRAGMA temp_store").fetchone()[0])
 

@@ -8,11 +8,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from synth_pools.backend.storage.database import FILE_NAME, Database
+import pytest
+
+from synth_pools.backend.storage.data_dir import FILE_NAME
+from synth_pools.backend.storage.database import Database
 from tests.backend.storage.test_database import set_quota
 from tests.support.backend_server import Server, eventually, serve
 from tests.support.commands import run_command
 from tests.support.containers import Seen, http, odd_container
+
+pytestmark = pytest.mark.sqlite
 
 LARGE = {"filler": "x" * 1_000_000}
 

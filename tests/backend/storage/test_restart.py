@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from synth_pools.backend.storage.database import FILE_NAME
+from synth_pools.backend.storage.data_dir import FILE_NAME
 from tests.support.backend_server import Server, serve
 
 
@@ -87,6 +87,7 @@ def test_what_was_answered_survives_a_kill(tmp_path: Path) -> None:
             assert [e["event"] for e in events if e["event"] in TERMINAL] == [events[-1]["event"]]
 
 
+@pytest.mark.sqlite
 def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     (tmp_path / FILE_NAME).write_bytes(b"not a database" * 1000)
     with pytest.raises(sqlite3.DatabaseError), serve(tmp_path):

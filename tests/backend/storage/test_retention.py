@@ -13,7 +13,7 @@ import pytest
 from synth_pools.backend.domain import clock
 from synth_pools.backend.errors import BadOptionError
 from synth_pools.backend.local_backend import LocalBackend
-from synth_pools.backend.storage.database import FILE_NAME
+from synth_pools.backend.storage.data_dir import FILE_NAME
 from synth_pools.cli.options import seconds_of
 from tests.support.backend_server import Server, eventually, serve
 from tests.support.commands import any_option, refusal_of
@@ -23,6 +23,7 @@ def is_gone(server: Server, rollout_id: str) -> bool:
     return server.send("GET", f"/v1/rollouts/{rollout_id}").status_code == 404
 
 
+@pytest.mark.sqlite
 def test_what_has_ended_is_forgotten_and_nothing_else(tmp_path: Path) -> None:
     with serve(tmp_path) as before:
         pool_id = before.pool()
@@ -53,6 +54,7 @@ def test_without_it_everything_is_kept(server: Server) -> None:
     assert server.services.settings.keep_finished_seconds is None
 
 
+@pytest.mark.sqlite
 def test_many_are_forgotten_in_portions(tmp_path: Path) -> None:
     with serve(tmp_path) as before:
         pool_id = before.pool()

@@ -9,12 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from synth_pools.backend.storage import schema
-from synth_pools.backend.storage.database import FILE_NAME
-from synth_pools.backend.storage.schema import VERSION, SchemaVersionError
+from synth_pools.backend.storage.data_dir import FILE_NAME
+from synth_pools.backend.storage.database import SchemaVersionError
+from synth_pools.backend.storage.sqlite import schema
+from synth_pools.backend.storage.sqlite.schema import VERSION
 from tests.support.backend_server import serve
 from tests.support.commands import refusal_of
 from tests.support.containers import Seen, http, odd_container
+
+pytestmark = pytest.mark.sqlite
 
 # Rollouts of version 1, as its SQL file names them.
 COMPLETED = "rollout_03076bd8151b45cfa6826a7bee4aeee6"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from synth_pools._client.fleet.outcomes import RolloutOutcome
-from synth_pools.backend.storage.database import FILE_NAME
+from synth_pools.backend.storage.data_dir import FILE_NAME
 
 
 @dataclass

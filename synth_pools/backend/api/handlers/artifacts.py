@@ -19,7 +19,7 @@ from synth_pools.backend.domain import json_text
 from synth_pools.backend.server.byte_budget import Reservation
 from synth_pools.backend.storage import artifacts as artifact_rows
 from synth_pools.backend.storage.content_store import ContentGoneError
-from synth_pools.backend.storage.database import Connection, Row
+from synth_pools.backend.storage.database import Row, Snapshot
 
 from ..content_responses import archive_response, content_response
 from ..messages import Request, Response
@@ -37,7 +37,7 @@ _ARCHIVE_BYTES = 640 * 1024
 async def get_rollout_artifacts(request: Request) -> Response:
     rollout, list_bytes, _ = await _find_rollout(request)
 
-    def load(db: Connection) -> str:
+    def load(db: Snapshot) -> str:
         artifacts = _read_artifacts(db, rollout)
         items = [artifact.listed(request.base_url, rollout["id"]) for artifact in artifacts]
         return json_text.dumps(list_document(request, "artifacts", items))
@@ -157,6 +157,6 @@ async def _open(
     return rollout, downloads, reserved
 
 
-def _read_artifacts(db: Connection, rollout: Row) -> list[Artifact]:
+def _read_artifacts(db: Snapshot, rollout: Row) -> list[Artifact]:
     kept = artifact_rows.positions_with_content(db, rollout["seq"])
     return stored_artifacts(artifact_rows.list_text(db, rollout), kept)

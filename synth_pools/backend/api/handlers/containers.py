@@ -16,7 +16,7 @@ from synth_pools.backend.domain.errors import (
 )
 from synth_pools.backend.domain.target import Answer, Probe, Target, TargetError
 from synth_pools.backend.domain.validation import raw_answer_is_valid
-from synth_pools.backend.storage.database import Connection
+from synth_pools.backend.storage.database import Snapshot
 from synth_pools.backend.storage.pools import Pool, find_pool, find_task, task_document
 
 from ..disconnects import unless_disconnected
@@ -82,7 +82,7 @@ async def _lease(request: Request, *, must_be_active: bool) -> tuple[Pool, Lease
     """Lease the task's own container, else the least loaded one of the pool."""
     task_id = request.parameters.get("task_id")
 
-    def find(db: Connection) -> tuple[Pool, str | None]:
+    def find(db: Snapshot) -> tuple[Pool, str | None]:
         pool = find_pool(db, request.path("pool_id"))
         if must_be_active:
             pool.require_active()

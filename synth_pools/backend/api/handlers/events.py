@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from synth_pools.backend.rollouts.event_feed import follow_events
-from synth_pools.backend.storage.database import Connection, Row
+from synth_pools.backend.storage.database import Row, Snapshot
 from synth_pools.backend.storage.event_logs import (
     EventLog,
     PoolLog,
@@ -22,7 +22,7 @@ _EVENTS_OF_A_PAGE = 200
 
 
 async def stream_rollout_events(request: Request) -> Response:
-    def read(db: Connection, rollout: Row) -> tuple[str, int, str | None]:
+    def read(db: Snapshot, rollout: Row) -> tuple[str, int, str | None]:
         position = resume_position(
             rollout["last_sequence"], _cursors(request), request.parameters.get("after_sequence")
         )
@@ -38,7 +38,7 @@ async def stream_rollout_events(request: Request) -> Response:
 
 
 async def stream_pool_events(request: Request) -> Response:
-    def read(db: Connection) -> tuple[PoolLog, int, str | None]:
+    def read(db: Snapshot) -> tuple[PoolLog, int, str | None]:
         pool = find_pool(db, request.path("pool_id"))
         log = PoolLog.of(pool, request.parameters.get("types"))
         start = request.parameters.get("start", "earliest")

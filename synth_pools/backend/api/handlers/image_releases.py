@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from synth_pools.backend.domain.errors import ApiError
-from synth_pools.backend.storage.database import Connection
+from synth_pools.backend.storage.database import Snapshot
 from synth_pools.backend.storage.pools import find_pool, find_task
 
 from ..messages import Request, Response
@@ -18,7 +18,7 @@ async def list_image_releases(request: Request) -> Response:
 async def refuse(request: Request) -> Response:
     """Answer 404 for a pool or task that is not there, and 501 for all others."""
 
-    def find(db: Connection) -> None:
+    def find(db: Snapshot) -> None:
         pool = find_pool(db, request.path("pool_id"))
         if "task_id" in request.parameters:
             find_task(db, pool.id, request.path("task_id"))

@@ -25,7 +25,7 @@ from synth_pools.backend.limits import LARGEST_PAGE
 from synth_pools.backend.processes.permissions import start_refusal
 from synth_pools.backend.services import Services
 from synth_pools.backend.storage import pools, rollouts
-from synth_pools.backend.storage.database import Connection, Transaction
+from synth_pools.backend.storage.database import Snapshot, Transaction
 from synth_pools.backend.storage.pools import Pool, find_pool, move_pool, task_documents
 
 from ..messages import Request, Response, created_response, json_response
@@ -68,7 +68,7 @@ async def list_pools(request: Request) -> Response:
 async def get_pool(request: Request) -> Response:
     pool_id = request.path("pool_id")
 
-    def load(db: Connection) -> str:
+    def load(db: Snapshot) -> str:
         pool = find_pool(db, pool_id)
         return json_text.dumps(pool.document(task_documents(db, pool)))
 
@@ -162,7 +162,7 @@ async def resume_pool(request: Request) -> Response:
 
 async def get_pool_urls(request: Request) -> Response:
 
-    def read(db: Connection) -> tuple[Pool, list[dict[str, Any]]]:
+    def read(db: Snapshot) -> tuple[Pool, list[dict[str, Any]]]:
         pool = find_pool(db, request.path("pool_id"))
         return pool, task_documents(db, pool)
 
@@ -213,7 +213,7 @@ async def get_pool_logs(request: Request) -> Response:
 
 
 async def get_pool_metrics(request: Request) -> Response:
-    def count(db: Connection) -> tuple[Pool, dict[str, int]]:
+    def count(db: Snapshot) -> tuple[Pool, dict[str, int]]:
         pool = find_pool(db, request.path("pool_id"))
         return pool, rollouts.count_by_status(db, pool.id)
 

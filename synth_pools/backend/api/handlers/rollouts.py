@@ -16,7 +16,7 @@ from synth_pools.backend.rollouts.end_waiters import EndWaiter
 from synth_pools.backend.rollouts.service import BatchItem
 from synth_pools.backend.storage import events as stored_events
 from synth_pools.backend.storage import rollouts
-from synth_pools.backend.storage.database import Connection, Row
+from synth_pools.backend.storage.database import Row, Snapshot
 from synth_pools.backend.storage.idempotency import BatchKey, IdempotencyKey
 from synth_pools.backend.storage.pools import find_pool
 from synth_pools.backend.storage.rollout_documents import (
@@ -118,7 +118,7 @@ async def get_rollout_summary(request: Request) -> Response:
     return json_text_response(text)
 
 
-async def read_rollout(request: Request, work: Callable[[Connection, Row], _T]) -> _T:
+async def read_rollout(request: Request, work: Callable[[Snapshot, Row], _T]) -> _T:
     """Return what `work` reads of the rollout that the path names.
 
     Args:
@@ -130,7 +130,7 @@ async def read_rollout(request: Request, work: Callable[[Connection, Row], _T]) 
     """
     pool_id = request.parameters.get("pool_id")
 
-    def read(db: Connection) -> _T:
+    def read(db: Snapshot) -> _T:
         if pool_id is not None:
             find_pool(db, pool_id)
         return work(db, find_head(db, request.path("rollout_id"), pool_id))

@@ -14,7 +14,7 @@ from synth_pools.backend.domain.definitions import (
     task_definition,
 )
 from synth_pools.backend.storage import pools
-from synth_pools.backend.storage.database import Connection, Transaction
+from synth_pools.backend.storage.database import Snapshot, Transaction
 from synth_pools.backend.storage.pools import (
     Pool,
     find_pool,
@@ -34,7 +34,7 @@ async def list_tasks(request: Request) -> Response:
         lambda db: pools.size_of_pool(db, find_pool(db, pool_id).id)
     )
 
-    def load(db: Connection) -> str:
+    def load(db: Snapshot) -> str:
         tasks = task_documents(db, find_pool(db, pool_id))
         return json_text.dumps(list_document(request, "tasks", tasks[::-1]))
 

@@ -11,11 +11,10 @@ from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
-from ..errors import DataDirError
-from .content_store import FOLDER, LOST_FOLDER, content_file
-from .data_dir import LOCK_FILE
-from .database import FILE_NAME
-from .private_files import create_file, flush_folder, make_folder
+from ...errors import DataDirError
+from ..content_store import FOLDER, LOST_FOLDER, content_file
+from ..data_dir import FILE_NAME, LOCK_FILE
+from ..private_files import create_file, flush_folder, make_folder
 
 _BUSY_SECONDS = 30.0
 

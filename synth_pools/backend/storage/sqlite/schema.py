@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
 
-from ..domain import clock
-from ..errors import DataDirError
-from . import event_places
+from ...domain import clock
+from ..database import SchemaVersionError
+from ..sql_functions import DELETED
 
 _VERSION_1 = """
 CREATE TABLE meta (
@@ -149,11 +150,17 @@ CREATE INDEX events_by_place ON events (pool_seq, place);
 _STEPS = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4)
 
 VERSION = len(_STEPS)
-SQLITE_VERSION = sqlite3.sqlite_version
 
-
-class SchemaVersionError(DataDirError):
-    """The file was written by a newer backend, or is not one of ours."""
+# Where the count of places goes on: after the last one that is stored, or was when rollouts were
+# deleted.
+_LAST_PLACE = f"""
+SELECT MAX(
+    COALESCE(({DELETED}), 0),
+    COALESCE((SELECT MAX(
+        (SELECT MAX(place) FROM events WHERE events.pool_seq = pools.seq)
+    ) FROM pools), 0)
+)
+"""  # noqa: S608
 
 
 def prepare(connection: sqlite3.Connection) -> None:
@@ -163,7 +170,7 @@ def prepare(connection: sqlite3.Connection) -> None:
         SchemaVersionError: A newer backend wrote it, or it is somebody else's.
     """
     _bring_up_to_date(connection)
-    event_places.count_places(connection)
+    count_places(connection)
 
 
 def _bring_up_to_date(connection: sqlite3.Connection) -> None:
@@ -206,8 +213,7 @@ def read_version(connection: sqlite3.Connection) -> int:
     return found
 
 
-def byte_length(column: str) -> str:
-    """Return the SQL for the bytes of a text, which are counted without reading it."""
-    if sqlite3.sqlite_version_info >= (3, 43):
-        return f"octet_length({column})"
-    return f"length(CAST({column} AS BLOB))"
+def count_places(connection: sqlite3.Connection) -> None:
+    """Count the places of events in memory, so that one costs no statement; harmless twice."""
+    last = int(connection.execute(_LAST_PLACE).fetchone()[0])
+    connection.create_function("next_event_place", 0, itertools.count(last + 1).__next__)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 
-from ..domain import clock
-from .database import Connection, Database, StorageError, Transaction
+from ...domain import clock
+from ..database import Database, StorageError
+from ..statements import Executes
 
 _log = logging.getLogger(__name__)
 
@@ -26,13 +28,14 @@ _SPARE_PART = 8
 _MANY_PAGES = 25_000
 
 
-async def give_back_free_pages(database: Database) -> None:
+async def give_back_free_pages(database: Database, checkpoint: Callable[[], None]) -> None:
     """Shrink the file, again and again, where much of it holds nothing any more.
 
     In steps of milliseconds, with longer pauses between them: other writes go on meanwhile.
 
     Args:
         database: One that cannot shrink gets a line in the log where that would be worth it.
+        checkpoint: Writes its log back to the file, in another thread.
     """
     while True:
         given, pause = 0, _PAUSE_SECONDS
@@ -53,11 +56,11 @@ async def give_back_free_pages(database: Database) -> None:
         except StorageError:
             pause = _PAUSE_AFTER_ERROR  # which is in the log
         if given:
-            await asyncio.to_thread(database.checkpoint)
+            await asyncio.to_thread(checkpoint)
         await asyncio.sleep(pause)
 
 
-def free_some_pages(tx: Transaction) -> int:
+def free_some_pages(tx: Executes) -> int:
     """Take some free pages out of the file, as a write that holds up nobody.
 
     Returns:
@@ -74,12 +77,12 @@ def free_some_pages(tx: Transaction) -> int:
     return given
 
 
-def _can_shrink(db: Connection) -> bool:
+def _can_shrink(db: Executes) -> bool:
     [mode] = db.execute("PRAGMA auto_vacuum").fetchone()
     return bool(mode == _INCREMENTAL)
 
 
-def _spare_pages(db: Connection) -> int:
+def _spare_pages(db: Executes) -> int:
     """Count the pages that hold nothing and are more than need be kept."""
     [free] = db.execute("PRAGMA freelist_count").fetchone()
     [pages] = db.execute("PRAGMA page_count").fetchone()

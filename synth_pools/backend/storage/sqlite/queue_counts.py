@@ -8,18 +8,8 @@ What a transaction has counted is taken back where it is not committed.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
-from typing import Any, Literal, Protocol
 
-Unfinished = Literal["queued", "running"]
-
-
-class _Executes(Protocol):
-    def execute(self, sql: str, parameters: Sequence[Any] = ..., /) -> sqlite3.Cursor: ...
-
-
-# The pool that stands for all of them; no pool has this id.
-_ALL = ""
+from ..sql_functions import ALL_POOLS
 
 _FILL = """
 SELECT pool_id, status, COUNT(*) FROM main.rollouts
@@ -39,9 +29,6 @@ _TRIGGERS = (
     ("enter", "UPDATE OF status", "NEW", _CHANGED, 1),
     ("leave", "UPDATE OF status", "OLD", _CHANGED, -1),
 )
-
-# Per pool, for a statement that has a table `pools`.
-LOAD_OF_POOL = "(number_unfinished(pools.id, 'queued') + number_unfinished(pools.id, 'running'))"
 
 
 class QueueCounts:
@@ -91,22 +78,10 @@ class QueueCounts:
 
     def _add(self, pool_id: str, status: str, step: int) -> None:
         numbers = self._numbers
-        for place in ((pool_id, status), (_ALL, status)):
+        for place in ((pool_id, status), (ALL_POOLS, status)):
             number = numbers.get(place, 0) + step
             if number:
                 numbers[place] = number
             else:
                 # Pools come and go.
                 del numbers[place]
-
-
-def number_of(tx: _Executes, status: Unfinished, pool_id: str | None) -> int:
-    """Return how many rollouts of a pool, or of all (None), are in a state.
-
-    Args:
-        tx: A transaction.
-        status: The state.
-        pool_id: The pool.
-    """
-    place = (_ALL if pool_id is None else pool_id, status)
-    return int(tx.execute("SELECT number_unfinished(?, ?)", place).fetchone()[0])

@@ -8,10 +8,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
-from ..errors import DataDirError
-from .data_dir import DataDir
-from .database import DRAFT_NAME, FILE_NAME, remove_draft
-from .private_files import create_file, flush_folder
+from ...errors import DataDirError
+from ..data_dir import FILE_NAME, DataDir
+from ..private_files import create_file, flush_folder
+from .database import DRAFT_NAME, remove_draft
 from .schema import read_version
 
 _BUSY_SECONDS = 5.0

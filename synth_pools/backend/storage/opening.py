@@ -1,0 +1,81 @@
+"""The database of a backend, chosen by its settings."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ..errors import DataDirError, StoreError
+from ..settings import Settings
+from .data_dir import FILE_NAME, STORE_FILE
+from .database import CommitObserver, Database
+from .private_files import create_file
+from .sqlite.database import SQLiteDatabase
+
+_DRIVERS = ("asyncpg", "greenlet")
+
+
+async def open_database(settings: Settings, observer: CommitObserver) -> Database:
+    """Open the database of a backend, in the event loop that uses it.
+
+    Args:
+        settings: The settings; without a store it is in the data directory.
+        observer: Told of everything that is written.
+
+    Returns:
+        The database, which the caller closes.
+
+    Raises:
+        DataDirError: The data directory cannot be used, or has a database of its own.
+        StoreError: The store cannot be used.
+    """
+    # The contents of another one's artifacts would be put away as those of nobody.
+    data_dir = settings.data_dir
+    if settings.store is None:
+        if (data_dir / STORE_FILE).exists():
+            raise DataDirError(
+                f"{data_dir} belongs to a PostgreSQL database: give the --store that it was used "
+                "with, or another data directory"
+            )
+        return SQLiteDatabase(data_dir, observer)
+    if (data_dir / FILE_NAME).exists():
+        raise DataDirError(
+            f"{data_dir} holds a SQLite database ({FILE_NAME}): give another data directory "
+            "beside the store"
+        )
+    try:
+        # An extra, which the default does not need.
+        from .postgres.database import PostgresDatabase
+    except ModuleNotFoundError as error:
+        if error.name not in _DRIVERS:
+            raise
+        raise StoreError(
+            f"a PostgreSQL store needs {error.name}: pip install 'synth-pools[local,postgres]'"
+        ) from None
+    database = await PostgresDatabase.open(settings.store, observer)
+    try:
+        _claim(data_dir, database.identity)
+    except BaseException:
+        await database.close()
+        raise
+    return database
+
+
+def _claim(data_dir: Path, identity: str) -> None:
+    """Note which database a data directory belongs to; refuse one that belongs to another."""
+    note = data_dir / STORE_FILE
+    try:
+        found = note.read_text(encoding="ascii", errors="replace").strip() if note.exists() else ""
+        if not found:
+            # Of a start that was cut short.
+            note.unlink(missing_ok=True)
+            with os.fdopen(create_file(note), "w") as file:
+                file.write(f"{identity}\n")
+            found = identity
+    except OSError as error:
+        raise DataDirError(f"cannot use {note}: {error.strerror}") from error
+    if found != identity:
+        raise DataDirError(
+            f"{data_dir} belongs to another PostgreSQL database: give another data directory, or "
+            "the --store that it was used with"
+        )

@@ -1,0 +1,1 @@
+"""The PostgreSQL database: the same tables on a server, reached over a network."""

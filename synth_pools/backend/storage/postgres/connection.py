@@ -1,0 +1,203 @@
+"""Connection to PostgreSQL as the functions of this package use one, within a greenlet."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Coroutine, Generator, Iterable, Iterator, Sequence
+from typing import Any, TypeVar, cast
+
+import asyncpg
+from asyncpg.prepared_stmt import PreparedStatement
+
+from ..statements import RolloutWrite, Row
+from .dialect import translated
+from .greenlets import wait
+
+_T = TypeVar("_T")
+
+# What the driver raises; an error of a time limit is one of the system, too.
+DRIVER_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
+# Rows of a long result that are read at a time.
+_PAGE = 100
+# Classes of errors that are the server's, whatever was asked for: of the connection, of its
+# resources, of somebody who intervened, of its system, of its files. One that only reads is no
+# place to write to.
+_OUTAGES = frozenset({"08", "53", "57", "58", "F0", "XX"})
+_READ_ONLY = "25006"
+
+
+# A change of one rollout, its events, and what is asked for of it: one answer for all.
+_WITH_EVENTS = """
+WITH written AS ({sql} RETURNING *),
+told AS (
+    INSERT INTO events (rollout_seq, sequence, type, timestamp, data, pool_seq, place)
+    SELECT seq, sequence, type, moment, data, pool_seq, next_event_place() FROM (
+        SELECT written.seq, written.last_sequence - ? + event.number AS sequence,
+            event.type, CAST(? AS TEXT) AS moment, event.data,
+            (SELECT pools.seq FROM pools WHERE pools.id = written.pool_id) AS pool_seq
+        FROM written, unnest(CAST(? AS TEXT[]), CAST(? AS TEXT[]))
+            WITH ORDINALITY AS event (type, data, number)
+        ORDER BY event.number
+    ) AS listed
+)
+SELECT {columns}, CAST(pg_current_xact_id() AS TEXT) AS transaction_number FROM written
+"""
+
+
+class StatementError(Exception):
+    """A statement failed; its transaction can only be rolled back.
+
+    Attributes:
+        is_outage: Whether the server or the way to it is at fault, whatever was asked for.
+        is_lost: Whether the connection is of no more use.
+    """
+
+    def __init__(self, cause: BaseException) -> None:
+        state: str | None = getattr(cause, "sqlstate", None)
+        super().__init__(one_line(cause))
+        kind = "08" if state is None else state[:2]
+        self.is_lost = kind in ("08", "57")
+        self.is_outage = kind in _OUTAGES or state == _READ_ONLY
+
+
+class Result:
+    """Result of a statement, all of which is there.
+
+    Attributes:
+        rowcount: How many rows it has changed, or found.
+    """
+
+    __slots__ = ("_left", "rowcount")
+
+    def __init__(self, rows: Sequence[Any], rowcount: int) -> None:
+        self._left = iter(rows)
+        self.rowcount = rowcount
+
+    def __iter__(self) -> Iterator[Any]:
+        return self._left
+
+    def fetchone(self) -> Any:
+        """Return the next row; None after the last one."""
+        return next(self._left, None)
+
+    def fetchall(self) -> list[Any]:
+        """Return the rows that are left."""
+        return list(self._left)
+
+
+class PostgresConnection:
+    """One connection, used by one greenlet at a time.
+
+    Args:
+        raw: The connection of the driver.
+
+    Attributes:
+        raw: The connection of the driver.
+        changes: How many rows were changed since the last `begin`.
+        transaction: The number of the transaction, where it is known.
+        error: The first error since then, which has spoilt the transaction.
+    """
+
+    def __init__(self, raw: asyncpg.Connection[Any]) -> None:
+        self.raw = raw
+        self.changes = 0
+        self.transaction = ""
+        self.error: StatementError | None = None
+        self._prepared: dict[str, PreparedStatement[Any]] = {}
+
+    def begin(self, statement: str) -> None:
+        """Begin a transaction."""
+        self.changes = 0
+        self.transaction = ""
+        self.error = None
+        self.run(statement)
+
+    def run(self, statement: str) -> None:
+        """Run a statement without parameters and without a result."""
+        self._await(self.raw.execute(statement))
+
+    async def finish(self, statement: str) -> None:
+        """End a transaction, in a coroutine."""
+        await driven(self.raw.execute(statement))
+
+    def execute(self, sql: str, parameters: Sequence[Any] = (), /) -> Result:
+        """Run one statement."""
+        statement = translated(sql)
+        return self._execute(statement.sql, statement.arguments(parameters))
+
+    def executemany(self, sql: str, parameters: Iterable[Sequence[Any]], /) -> None:
+        """Run one statement with each of these parameters."""
+        values = list(parameters)
+        if values:
+            self._await(self._prepare(translated(sql).sql).executemany(values))
+            self.changes += len(values)
+
+    def iterate(self, sql: str, parameters: Sequence[Any] = (), /) -> Generator[Any, None, None]:
+        """Run one statement whose rows are many, in a transaction: some are read at a time."""
+        statement = translated(sql)
+        prepared = self._prepare(statement.sql)
+        cursor = self._await(_opened(prepared, statement.arguments(parameters)))
+        while True:
+            rows = self._await(cursor.fetch(_PAGE))
+            yield from rows
+            if len(rows) < _PAGE:
+                return
+
+    def written_rollout(
+        self, change: RolloutWrite, moment: str, events: Sequence[tuple[str, str]], /
+    ) -> Row | None:
+        """Change a rollout, add its events and return it, all in one statement."""
+        kinds, texts = [kind for kind, _ in events], [text for _, text in events]
+        row: Any = self.execute(
+            _WITH_EVENTS.format(sql=change.sql, columns=change.columns),
+            (*change.parameters, len(events), moment, kinds, texts),
+        ).fetchone()
+        if row is not None:
+            # Of the status of a statement that reads in the end.
+            self.changes += 1
+            self.transaction = row["transaction_number"]
+        return cast("Row | None", row)
+
+    def _execute(self, sql: str, arguments: Sequence[Any]) -> Result:
+        prepared = self._prepare(sql)
+        rows = self._await(prepared.fetch(*arguments))
+        kind, _, number = prepared.get_statusmsg().rpartition(" ")
+        count = int(number) if number.isdecimal() else -1
+        if kind != "SELECT":
+            self.changes += max(0, count)
+        return Result(rows, count)
+
+    def _prepare(self, sql: str) -> PreparedStatement[Any]:
+        prepared = self._prepared.get(sql)
+        if prepared is None:
+            prepared = self._prepared[sql] = self._await(self.raw.prepare(sql))
+        return prepared
+
+    def _await(self, awaitable: Coroutine[Any, Any, _T]) -> _T:
+        try:
+            return wait(awaitable)
+        except DRIVER_ERRORS as error:
+            failed = StatementError(error)
+            self.error = self.error or failed
+            raise failed from error
+
+
+async def driven(awaitable: Awaitable[_T]) -> _T:
+    """Await something of the driver; raises its errors as ours."""
+    try:
+        return await awaitable
+    except DRIVER_ERRORS as error:
+        raise StatementError(error) from error
+
+
+async def _opened(prepared: PreparedStatement[Any], arguments: Sequence[Any]) -> Any:
+    return await prepared.cursor(*arguments)
+
+
+def one_line(cause: BaseException) -> str:
+    """Return what is wrong, in one line."""
+    if isinstance(cause, StatementError):
+        return str(cause)
+    text = " ".join(str(cause).split())
+    if isinstance(cause, TimeoutError):
+        return "the server did not answer in time"
+    return text or type(cause).__name__

@@ -1,0 +1,59 @@
+"""Translation of the package's SQL to PostgreSQL's: placeholders, lists, and lengths of texts."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+_LIST = re.compile(r"IN \(SELECT value FROM json_each\(\?\)\)")
+_PLACEHOLDER = re.compile(r"\?(@|[0-9]*)")
+_BYTES = re.compile(r"length\(CAST\(([a-z_.]+) AS BLOB\)\)")
+
+
+class Statement(NamedTuple):
+    """A statement in PostgreSQL's SQL.
+
+    Attributes:
+        sql: Its text.
+        lists: The numbers of the parameters, from 0, that are lists: given as JSON, sent as arrays.
+    """
+
+    sql: str
+    lists: tuple[int, ...]
+
+    def arguments(self, parameters: Sequence[Any]) -> Sequence[Any]:
+        """Return the parameters as they are sent."""
+        if not self.lists:
+            return parameters
+        values = list(parameters)
+        for number in self.lists:
+            values[number] = [one for one in json.loads(values[number]) if _can_be_stored(one)]
+        return values
+
+
+# More than there are statements; their texts are constants, or put together from a few.
+@lru_cache(maxsize=1024)
+def translated(sql: str) -> Statement:
+    """Return a statement in PostgreSQL's SQL."""
+    lists: list[int] = []
+    number = 0
+
+    def numbered(found: re.Match[str]) -> str:
+        nonlocal number
+        if found[1] not in ("", "@"):
+            return f"${found[1]}"
+        number += 1
+        if found[1]:
+            lists.append(number - 1)
+        return f"${number}"
+
+    text = _LIST.sub("= ANY(?@)", _BYTES.sub(r"octet_length(\1)", sql))
+    return Statement(_PLACEHOLDER.sub(numbered, text), tuple(lists))
+
+
+def _can_be_stored(value: object) -> bool:
+    """Return False for a text that no column can hold, and so none can be equal to."""
+    return not isinstance(value, str) or (value.isprintable() and "\0" not in value)

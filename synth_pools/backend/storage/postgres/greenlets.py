@@ -1,0 +1,40 @@
+"""Functions that wait without being coroutines: each runs in a greenlet beside the event loop.
+
+So the functions of this package that read and write are there once, for a database whose statements
+return at once and for one whose statements are awaited.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import ParamSpec, TypeVar, cast
+
+from greenlet import getcurrent, greenlet
+
+_T = TypeVar("_T")
+_P = ParamSpec("_P")
+
+
+async def in_greenlet(function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+    """Call a function that may call `wait`, and return what it returns; raises what it raises."""
+    current = getcurrent()
+    child = greenlet(function, current)
+    # What it logs belongs to the same request.
+    child.gr_context = current.gr_context
+    found = child.switch(*args, **kwargs)
+    while not child.dead:
+        try:
+            value = await found
+        except BaseException as error:  # noqa: BLE001 - raised where it waits
+            found = child.throw(error)
+        else:
+            found = child.switch(value)
+    return cast("_T", found)
+
+
+def wait(awaitable: Awaitable[_T]) -> _T:
+    """Return what is awaited, from within a function that `in_greenlet` has called."""
+    parent = getcurrent().parent
+    if parent is None:
+        raise RuntimeError("nobody awaits this: call it with in_greenlet")
+    return cast("_T", parent.switch(awaitable))

@@ -1,0 +1,222 @@
+"""Schema of the database on a server, and the steps that bring an older one to it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import asyncpg
+
+from ...domain import clock
+from ..database import SchemaVersionError
+
+# Our own, so that the database may be used for other things too.
+SCHEMA = "synth_pools"
+
+_VERSION_1 = """
+CREATE TABLE meta (
+    key TEXT COLLATE "C" PRIMARY KEY,
+    value TEXT NOT NULL
+);
+
+CREATE TABLE pools (
+    seq BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    id TEXT COLLATE "C" NOT NULL UNIQUE,
+    status TEXT COLLATE "C" NOT NULL,
+    definition TEXT NOT NULL,
+    concurrency BIGINT NOT NULL,
+    error TEXT NOT NULL DEFAULT 'null',
+    created_at TEXT COLLATE "C" NOT NULL,
+    updated_at TEXT COLLATE "C" NOT NULL,
+    archived_at TEXT COLLATE "C"
+);
+CREATE INDEX pools_by_status ON pools (status, seq);
+
+CREATE TABLE tasks (
+    seq BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    pool_id TEXT COLLATE "C" NOT NULL,
+    id TEXT COLLATE "C" NOT NULL,
+    definition TEXT NOT NULL,
+    created_at TEXT COLLATE "C" NOT NULL,
+    updated_at TEXT COLLATE "C" NOT NULL,
+    UNIQUE (pool_id, id)
+);
+CREATE INDEX tasks_by_id ON tasks (id, pool_id);
+
+CREATE TABLE rollouts (
+    seq BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    id TEXT COLLATE "C" NOT NULL UNIQUE,
+    pool_id TEXT COLLATE "C" NOT NULL,
+    task_id TEXT COLLATE "C",
+    status TEXT COLLATE "C" NOT NULL,
+    mode TEXT NOT NULL,
+    request TEXT NOT NULL,
+    trace_correlation_id TEXT NOT NULL DEFAULT 'null',
+    result TEXT NOT NULL DEFAULT 'null',
+    metrics TEXT NOT NULL DEFAULT '{"outcome_reward":null}',
+    reward TEXT NOT NULL DEFAULT 'null',
+    error TEXT NOT NULL DEFAULT 'null',
+    usage TEXT NOT NULL DEFAULT '{}',
+    artifacts TEXT NOT NULL DEFAULT '[]',
+    replay_of TEXT COLLATE "C",
+    created_at TEXT COLLATE "C" NOT NULL,
+    started_at TEXT COLLATE "C",
+    finished_at TEXT COLLATE "C",
+    updated_at TEXT COLLATE "C" NOT NULL,
+    last_sequence BIGINT NOT NULL,
+    attempt BIGINT NOT NULL DEFAULT 0,
+    attempt_started_at TEXT COLLATE "C",
+    attempt_url TEXT
+);
+CREATE INDEX rollouts_by_status ON rollouts (status, seq);
+CREATE INDEX rollouts_by_pool ON rollouts (pool_id, seq);
+CREATE INDEX rollouts_by_pool_and_status ON rollouts (pool_id, status, seq);
+CREATE INDEX rollouts_by_end ON rollouts (finished_at) WHERE finished_at IS NOT NULL;
+
+CREATE TABLE events (
+    rollout_seq BIGINT NOT NULL,
+    sequence BIGINT NOT NULL,
+    type TEXT COLLATE "C" NOT NULL,
+    timestamp TEXT COLLATE "C" NOT NULL,
+    data TEXT NOT NULL,
+    pool_seq BIGINT,
+    place BIGINT,
+    PRIMARY KEY (rollout_seq, sequence)
+);
+CREATE INDEX events_by_place ON events (pool_seq, place);
+CREATE SEQUENCE event_places;
+CREATE FUNCTION next_event_place() RETURNS BIGINT LANGUAGE sql AS
+    $$ SELECT nextval('synth_pools.event_places') $$;
+
+CREATE TABLE idempotency (
+    scope TEXT COLLATE "C" NOT NULL,
+    key TEXT COLLATE "C" NOT NULL,
+    body_sha256 TEXT COLLATE "C" NOT NULL,
+    rollout_id TEXT COLLATE "C" NOT NULL,
+    created DOUBLE PRECISION NOT NULL,
+    status BIGINT,
+    PRIMARY KEY (scope, key)
+);
+CREATE INDEX idempotency_by_age ON idempotency (created);
+CREATE INDEX idempotency_by_rollout ON idempotency (rollout_id);
+
+CREATE TABLE artifacts (
+    rollout_seq BIGINT NOT NULL,
+    position BIGINT NOT NULL,
+    sha256 TEXT COLLATE "C" NOT NULL,
+    size_bytes BIGINT NOT NULL,
+    PRIMARY KEY (rollout_seq, position)
+);
+CREATE INDEX artifacts_by_content ON artifacts (sha256);
+
+CREATE TABLE processes (
+    pid BIGINT NOT NULL,
+    started DOUBLE PRECISION NOT NULL,
+    marker TEXT NOT NULL,
+    PRIMARY KEY (pid, started)
+);
+
+-- Narrow, and with room on its pages: each change of a rollout's state updates a row in place.
+CREATE TABLE queue_counts (
+    pool_id TEXT COLLATE "C" NOT NULL,
+    status TEXT COLLATE "C" NOT NULL,
+    number BIGINT NOT NULL,
+    PRIMARY KEY (pool_id, status)
+) WITH (fillfactor = 25);
+
+CREATE FUNCTION number_unfinished(pool TEXT, state TEXT) RETURNS BIGINT
+LANGUAGE sql STABLE AS $$
+    SELECT CAST(COALESCE(CASE WHEN pool = '' THEN
+        (SELECT SUM(number) FROM synth_pools.queue_counts WHERE status = state)
+    ELSE
+        (SELECT number FROM synth_pools.queue_counts WHERE pool_id = pool AND status = state)
+    END, 0) AS BIGINT)
+$$;
+CREATE FUNCTION count_change() RETURNS TRIGGER LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP <> 'INSERT' AND OLD.status IN ('queued', 'running') THEN
+        UPDATE synth_pools.queue_counts SET number = number - 1
+            WHERE pool_id = OLD.pool_id AND status = OLD.status;
+    END IF;
+    IF TG_OP <> 'DELETE' AND NEW.status IN ('queued', 'running') THEN
+        UPDATE synth_pools.queue_counts SET number = number + 1
+            WHERE pool_id = NEW.pool_id AND status = NEW.status;
+        IF NOT FOUND THEN
+            INSERT INTO synth_pools.queue_counts VALUES (NEW.pool_id, NEW.status, 1);
+        END IF;
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER rollouts_added AFTER INSERT OR DELETE ON rollouts
+    FOR EACH ROW EXECUTE FUNCTION count_change();
+CREATE TRIGGER rollouts_moved AFTER UPDATE OF status ON rollouts
+    FOR EACH ROW WHEN (OLD.status IS DISTINCT FROM NEW.status) EXECUTE FUNCTION count_change();
+
+-- As SQLite has it, for whole numbers. An escape in a text may be of no character that a text can
+-- have here, and none is looked for.
+CREATE FUNCTION json_extract(document TEXT, path TEXT) RETURNS BIGINT
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE WHEN found ~ '^-?[0-9]{1,18}$' THEN CAST(found AS BIGINT) END
+    FROM (SELECT CAST(regexp_replace(document, '\\.', '_', 'g') AS json) ->> substr(path, 3)
+        AS found) AS looked_up
+$$;
+"""
+
+# Each brings a database one version further. Those that were released never change.
+_STEPS = (_VERSION_1,)
+
+VERSION = len(_STEPS)
+
+
+async def migrate(connection: asyncpg.Connection[Any]) -> bool:
+    """Bring a new or an older database to this version; nobody else may use it meanwhile.
+
+    Args:
+        connection: A connection whose search path is our schema.
+
+    Returns:
+        Whether it is new.
+
+    Raises:
+        SchemaVersionError: A newer backend wrote it, or our schema is somebody else's.
+        asyncpg.PostgresError: The user may not do it.
+    """
+    # One transaction: a crash in between leaves it as it was.
+    async with connection.transaction():
+        found = await _read_version(connection)
+        if found == 0:
+            await connection.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
+        for step in _STEPS[found:]:
+            await connection.execute(step)
+        if found < VERSION:
+            await _set(connection, "schema_version", str(VERSION))
+        if found == 0:
+            await _set(connection, "cursor_secret", clock.token(32))
+            await _set(connection, "identity", clock.token(16))
+    return found == 0
+
+
+async def _read_version(connection: asyncpg.Connection[Any]) -> int:
+    names = await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = $1", SCHEMA)
+    if not names:
+        return 0
+    if ("meta",) in [tuple(row) for row in names]:
+        version = await connection.fetchval("SELECT value FROM meta WHERE key = 'schema_version'")
+        if version is not None:
+            if int(version) > VERSION:
+                raise SchemaVersionError(
+                    f"the database has version {version}, this backend reads up to version "
+                    f"{VERSION}: start the backend that made it, or give another database"
+                )
+            return int(version)
+    raise SchemaVersionError(
+        f"the schema {SCHEMA!r} of the database is not one of this backend: give another database"
+    )
+
+
+async def _set(connection: asyncpg.Connection[Any], key: str, value: str) -> None:
+    await connection.execute(
+        "INSERT INTO meta (key, value) VALUES ($1, $2)"
+        " ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+        key,
+        value,
+    )

@@ -1,0 +1,1 @@
+"""The SQLite database: one file beside the artifacts, used by one backend."""

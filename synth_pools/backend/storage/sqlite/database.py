@@ -1,0 +1,372 @@
+"""SQLite database with one writer: what is awaited is on disk before anyone is told."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ...domain import clock
+from ..data_dir import FILE_NAME
+from ..database import Database, StorageError
+from ..private_files import keep_private
+from ..sql_functions import NEXT_PLACE
+from ..statements import CommitObserver, RolloutWrite, Row, Snapshot
+from ..transactions import Batch, Job
+from .queue_counts import QueueCounts
+from .schema import VERSION, prepare, read_version
+from .vacuum import give_back_free_pages
+
+# Of a compaction that is under way, or was killed.
+DRAFT_NAME = f"{FILE_NAME}-compact"
+# The number of the pool of a rollout. Its row is not read for it further than the columns that are
+# never large.
+_POOL = (
+    "(SELECT pools.seq FROM rollouts JOIN pools ON pools.id = rollouts.pool_id"
+    " WHERE rollouts.seq = ?1)"
+)
+_INSERT = (
+    "INSERT INTO events (rollout_seq, sequence, type, timestamp, data, pool_seq, place)"  # noqa: S608
+    f" VALUES (?1, ?2, ?3, ?4, ?5, {_POOL}, {NEXT_PLACE})"
+)
+_INSERT_TWO = f"{_INSERT}, (?1, ?6, ?7, ?4, ?8, {_POOL}, {NEXT_PLACE})"
+
+# Of opening it.
+DatabaseError = sqlite3.Error
+
+_T = TypeVar("_T")
+_log = logging.getLogger(__name__)
+
+_BUSY_SECONDS = 10.0
+_PATIENCE = f"PRAGMA busy_timeout = {1000 * _BUSY_SECONDS:.0f}"
+_NO_PATIENCE = "PRAGMA busy_timeout = 0"
+# A copy of the file that somebody makes lets the log grow; afterwards it shrinks to this.
+_LOG_BYTES = 64 * 1024 * 1024
+_COMPLAINT_SECONDS = 1.0
+
+# The disk or the file is at fault, whatever was asked for.
+_OUTAGES = frozenset(
+    {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_NOTADB,
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_PROTOCOL,
+        sqlite3.SQLITE_READONLY,
+    }
+)
+
+
+class SQLiteDatabase(Database):
+    """Database of one data directory.
+
+    A thread of its own waits for the disk and does what takes long. Quick writes run in the event
+    loop: their statements take microseconds each, and two threads that take turns at them cost more
+    than the statements. Reads run in the event loop on a connection of their own, and never wait
+    for the writer.
+
+    Args:
+        data_dir: The directory that the file is in, or is made in.
+        observer: Told of everything that is written.
+
+    Raises:
+        SchemaVersionError: A newer backend wrote the file, or it is somebody else's.
+        sqlite3.Error: It cannot be opened.
+    """
+
+    def __init__(self, data_dir: Path, observer: CommitObserver | None = None) -> None:
+        super().__init__(observer)
+        self._path = path = data_dir / FILE_NAME
+        self._batches: queue.SimpleQueue[Batch | None] = queue.SimpleQueue()
+        self._complained = 0.0
+        remove_draft(data_dir)
+        self._patience = _PATIENCE
+        with contextlib.ExitStack() as undo:
+            keep_private(path)
+            self._writer = undo.enter_context(contextlib.closing(_connect(path)))
+            # Before anything is changed: it may be somebody else's.
+            self.is_new = read_version(self._writer) == 0
+            if self.is_new:
+                # It can only be chosen before the first table.
+                self._writer.execute("PRAGMA auto_vacuum = INCREMENTAL")
+            self._writer.execute("PRAGMA journal_mode = WAL")
+            # On disk, and not merely handed to the system, before anyone is told.
+            self._writer.execute("PRAGMA synchronous = FULL")
+            self._writer.execute(f"PRAGMA journal_size_limit = {_LOG_BYTES:d}")
+            prepare(self._writer)
+            self._counts = QueueCounts(self._writer)
+            self._reader = undo.enter_context(contextlib.closing(_connect(path)))
+            self._reader.execute("PRAGMA query_only = ON")
+            self._counts.show_to(self._reader)
+            self._thread = threading.Thread(target=self._run, name="synth-pools-store", daemon=True)
+            self._thread.start()
+            undo.pop_all()
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[_Connection]:
+        """Yield a connection whose reads all show the same moment; never await inside."""
+        try:
+            self._reader.execute("BEGIN")
+            try:
+                yield self._reader
+            finally:
+                self._reader.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise self._explained(error) from error
+
+    async def read(self, work: Callable[[Snapshot], _T]) -> _T:
+        """Return what `work` reads from a connection whose reads all show the same moment.
+
+        Args:
+            work: Called with the connection, perhaps once more; it must do nothing but read.
+
+        Raises:
+            StorageError: The disk cannot be read.
+        """
+        try:
+            self._reader.execute("BEGIN")
+            try:
+                return work(self._reader)
+            finally:
+                self._reader.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise self._explained(error) from error
+
+    async def read_once(self, work: Callable[[Snapshot], _T]) -> _T:
+        """Return what `work` reads with one statement, which shows one moment anyway.
+
+        Args:
+            work: As for `read`.
+
+        Raises:
+            StorageError: The disk cannot be read.
+        """
+        try:
+            return work(self._reader)
+        except sqlite3.Error as error:
+            raise self._explained(error) from error
+
+    async def read_apart(self, work: Callable[[Snapshot], _T]) -> _T:
+        """Return what `work` reads where that takes long: it holds up nobody.
+
+        Args:
+            work: As for `read`; it may be called in another thread.
+
+        Raises:
+            StorageError: The disk cannot be read.
+        """
+
+        def read() -> _T:
+            with self.read_in_new_connection() as connection:
+                return work(connection)
+
+        return await asyncio.to_thread(read)
+
+    async def bytes_on_disk(self) -> dict[str, int]:
+        """Return the sizes of the database and of its log, which is written back now and then."""
+        sizes = {}
+        for name, path in (("database", self._path), ("log", Path(f"{self._path}-wal"))):
+            with contextlib.suppress(OSError):
+                sizes[name] = path.stat().st_size
+        return sizes
+
+    @contextlib.contextmanager
+    def read_in_new_connection(self) -> Iterator[_Connection]:
+        """Yield a connection of its own for another thread: for reads that take long."""
+        try:
+            with contextlib.closing(_connect(self._path)) as connection:
+                connection.execute("PRAGMA query_only = ON")
+                connection.execute("BEGIN")
+                yield connection
+        except sqlite3.Error as error:
+            raise self._explained(error) from error
+
+    def checkpoint(self) -> None:
+        """Write the log back to the file, which only then gets smaller; for another thread."""
+        with (
+            contextlib.suppress(sqlite3.Error),
+            contextlib.closing(_connect(self._path)) as connection,
+        ):
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
+    async def maintain(self) -> None:
+        """Give room back to the system, in steps that hold up nobody."""
+        await give_back_free_pages(self, self.checkpoint)
+
+    @property
+    def place(self) -> str:
+        """The file, by what it is for the system."""
+        file = self._path.stat()
+        return f"{file.st_dev:x}-{file.st_ino:x}"
+
+    @property
+    def versions(self) -> dict[str, str | int]:
+        """The versions of the schema and of SQLite."""
+        return {"database": VERSION, "sqlite": sqlite3.sqlite_version}
+
+    async def _close(self) -> None:
+        if self._writer_ended.is_set():
+            # It has nothing left to do but to end. Not `to_thread(join)`: when Python itself is
+            # ending there are no new worker threads.
+            self._thread.join(1.0)
+        self._reader.close()
+
+    def _begin(self) -> None:
+        batch = self._take_batch()
+        if batch is None:
+            if self._closed:
+                self._batches.put(None)
+            return
+        if all(job.is_inline for job in batch.jobs):
+            # Where that is not possible just now, the thread tries with more patience.
+            with contextlib.suppress(sqlite3.Error):
+                self._begin_transaction(_NO_PATIENCE)
+                batch.worked = self._work(batch.jobs)
+        self._batches.put(batch)
+
+    def _run(self) -> None:
+        while (batch := self._batches.get()) is not None:
+            self._commit(batch)
+            self._tell_loop(partial(self._deliver, batch.jobs))
+            del batch  # What it wrote may be large, and the next one hours away.
+        self._writer.close()
+        self._tell_loop(self._writer_ended.set)
+
+    def _tell_loop(self, callback: Callable[[], None]) -> None:
+        # The loop may be gone where whoever waited was cancelled and left.
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(callback)
+
+    def _commit(self, batch: Batch) -> None:
+        if not self._commit_together(batch) and len(batch.jobs) > 1:
+            # One that fails, or is too large for the disk, must not take those with it that do not.
+            for job in batch.jobs:
+                job.reset()
+                self._commit_together(Batch([job]))
+
+    def _commit_together(self, batch: Batch) -> bool:
+        """Commit a batch; False where it has to be done job by job."""
+        connection, jobs = self._writer, batch.jobs
+        failed = False
+        try:
+            if batch.worked is None:
+                for job in jobs:
+                    job.reset()
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                self._begin_transaction(_PATIENCE)
+                batch.worked = self._work(jobs)
+            connection.execute("COMMIT" if batch.worked else "ROLLBACK")
+            if batch.worked:
+                self._counts.keep()
+        except sqlite3.Error as error:
+            failed = True
+            with contextlib.suppress(sqlite3.Error):
+                connection.execute("ROLLBACK")
+            for job in jobs:
+                job.fail(error)
+        if self._observer is not None:
+            took = clock.monotonic() - batch.begun
+            self._observer.committed(len(jobs), took, failed=failed)
+        return batch.worked is True and not failed
+
+    def _begin_transaction(self, patience: str) -> None:
+        """Begin to write, waiting for others who use the file, though nobody should."""
+        if patience != self._patience:
+            self._writer.execute(patience)
+            self._patience = patience
+        # Of one that was rolled back, by whomever.
+        self._counts.take_back()
+        self._writer.execute("BEGIN IMMEDIATE")
+
+    def _work(self, jobs: list[Job]) -> bool:
+        """Run jobs up to one that fails and has changed something; False where one did."""
+        connection = self._writer
+        for job in jobs:
+            changes, counted = connection.total_changes, self._counts.mark()
+            try:
+                job.run(connection, self._observer)
+            except Exception as error:  # noqa: BLE001 - raised again where it is awaited
+                job.fail(error)
+                # A statement that fails changes nothing, though it may have begun to count.
+                self._counts.take_back(counted)
+                if connection.in_transaction and connection.total_changes != changes:
+                    return False
+            if not connection.in_transaction:
+                # SQLite itself gives up the whole transaction for some errors of one statement.
+                raise (
+                    job.error
+                    if isinstance(job.error, sqlite3.Error)
+                    else sqlite3.OperationalError("the transaction ended before its commit")
+                )
+        return True
+
+    def _explained(self, error: Exception) -> Exception:
+        """Return what to raise for an error; the log gets a line where the disk is at fault."""
+        code = getattr(error, "sqlite_errorcode", None)
+        if not isinstance(error, sqlite3.Error) or code is None or code & 0xFF not in _OUTAGES:
+            return error
+        # Every request of a bad hour would say the same.
+        if clock.monotonic() - self._complained > _COMPLAINT_SECONDS:
+            self._complained = clock.monotonic()
+            _log.error("the database cannot be used: %s", error)
+        return StorageError(error)
+
+
+def remove_draft(data_dir: Path) -> None:
+    """Remove what a compaction that was cut short has left."""
+    for suffix in ("", "-journal"):
+        (data_dir / f"{DRAFT_NAME}{suffix}").unlink(missing_ok=True)
+
+
+class _Connection(sqlite3.Connection):
+    """Connection with what the functions of this package ask of one."""
+
+    def iterate(self, sql: str, parameters: Sequence[Any] = ()) -> sqlite3.Cursor:
+        """Run a statement whose rows are read as they are asked for."""
+        return self.execute(sql, parameters)
+
+    def written_rollout(
+        self, change: RolloutWrite, moment: str, events: Sequence[tuple[str, str]]
+    ) -> Row | None:
+        """Change a rollout, add its events and return it: RETURNING costs as much again."""
+        sql, parameters, key, columns = change
+        if not self.execute(sql, parameters).rowcount:
+            return None
+        by = "id" if isinstance(key, str) else "seq"
+        query = f"SELECT {columns} FROM rollouts WHERE {by} = ?"  # noqa: S608 - of ours
+        row: Row = self.execute(query, (key,)).fetchone()
+        seq, sequence = row["seq"], row["last_sequence"] - len(events) + 1
+        if len(events) == 2:
+            # Most come alone or in pairs.
+            (first, data), second = events
+            values = (seq, sequence, first, moment, data, sequence + 1, *second)
+            self.execute(_INSERT_TWO, values)
+        else:
+            for number, (kind, data) in enumerate(events, sequence):
+                self.execute(_INSERT, (seq, number, kind, moment, data))
+        return row
+
+
+def _connect(path: Path) -> _Connection:
+    connection = sqlite3.connect(
+        path,
+        timeout=_BUSY_SECONDS,
+        isolation_level=None,
+        check_same_thread=False,
+        factory=_Connection,
+    )
+    connection.row_factory = sqlite3.Row
+    # Else a large row that is returned goes to a temporary file first, and fails on a full disk.
+    connection.execute("PRAGMA temp_store = MEMORY")
+    return connection

@@ -1,0 +1,179 @@
+"""Statements as the functions of this package run them, whichever database it is.
+
+They are written in the SQL that SQLite and PostgreSQL share, with SQLite's placeholders and a few
+functions that each database is given; `postgres.dialect` translates the little that differs.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from typing import Any, NamedTuple, Protocol
+
+from ..domain.state_changes import PoolChange, RolloutChange
+
+
+class Row(Protocol):
+    """Row of a result: its values by the names of the columns, or by their numbers."""
+
+    def __getitem__(self, key: str | int, /) -> Any: ...
+
+    def __iter__(self) -> Iterator[Any]: ...
+
+    def keys(self) -> Iterable[str]:
+        """Return the names of the columns."""
+        ...
+
+
+class Cursor(Protocol):
+    """Result of a statement."""
+
+    @property
+    def rowcount(self) -> int:
+        """The number of rows that an INSERT, UPDATE or DELETE has changed."""
+        ...
+
+    def fetchone(self) -> Any:
+        """Return the next row; None after the last one."""
+        ...
+
+    def fetchall(self) -> list[Any]:
+        """Return the rows that are left."""
+        ...
+
+    def __iter__(self) -> Iterator[Any]: ...
+
+
+class Rows(Protocol):
+    """Rows that are read as they are asked for, until they are closed."""
+
+    def __iter__(self) -> Iterator[Any]: ...
+
+    def close(self) -> object:
+        """Read no more of them."""
+        ...
+
+
+class Executes(Protocol):
+    """Snapshot or transaction, either of which can be asked."""
+
+    def execute(self, sql: str, parameters: Sequence[Any] = ..., /) -> Cursor:
+        """Run one statement."""
+        ...
+
+
+class Snapshot(Executes, Protocol):
+    """Snapshot that is read from."""
+
+    def iterate(self, sql: str, parameters: Sequence[Any] = ..., /) -> Rows:
+        """Run one statement whose rows are many: they are read as they are asked for."""
+        ...
+
+
+class WritingConnection(Executes, Protocol):
+    """Snapshot of a writer."""
+
+    def executemany(self, sql: str, parameters: Iterable[Sequence[Any]], /) -> object:
+        """Run one statement with each of these parameters."""
+        ...
+
+    def written_rollout(
+        self, change: RolloutWrite, moment: str, events: Sequence[tuple[str, str]], /
+    ) -> Row | None:
+        """Change one rollout, add events to it, and return it as it is then.
+
+        Args:
+            change: The change, which counts the events in `last_sequence`.
+            moment: The time of the events.
+            events: The type and the data of each.
+
+        Returns:
+            The row; None where nothing was changed.
+        """
+        ...
+
+
+class RolloutWrite(NamedTuple):
+    """Statement that inserts or updates one rollout.
+
+    Attributes:
+        sql: The statement.
+        parameters: Its parameters.
+        key: The id of the rollout, or its number.
+        columns: What of it is returned.
+    """
+
+    sql: str
+    parameters: Sequence[Any]
+    key: str | int
+    columns: str = "*"
+
+
+class CommitObserver(Protocol):
+    """Told of everything that is written."""
+
+    def committed(self, writes: int, seconds: float, *, failed: bool) -> None:
+        """Count a transaction; called in the writer's thread."""
+
+    def changed(self, change: PoolChange | RolloutChange, request_id: str | None) -> None:
+        """Count a change of state; called in the event loop, once it is on disk."""
+
+
+class Transaction:
+    """View of the database that a write has, with what is to happen once it is on disk.
+
+    Args:
+        connection: The connection of the writer.
+        callbacks: Where what is to happen after the commit is added.
+        request_id: The request that asked for the write.
+        observer: Told of changes of state after the commit.
+    """
+
+    __slots__ = (
+        "_callbacks",
+        "_observer",
+        "_request_id",
+        "execute",
+        "executemany",
+        "written_rollout",
+    )
+
+    def __init__(
+        self,
+        connection: WritingConnection,
+        callbacks: list[Callable[[], None]],
+        request_id: str | None,
+        observer: CommitObserver | None,
+    ) -> None:
+        self.execute = connection.execute
+        self.executemany = connection.executemany
+        self.written_rollout = connection.written_rollout
+        self._callbacks = callbacks
+        self._request_id = request_id
+        self._observer = observer
+
+    def changed(self, change: PoolChange | RolloutChange) -> None:
+        """Tell the observer of a change of state, and which request asked for it."""
+        if self._observer is not None:
+            self.after_commit(partial(self._observer.changed, change, self._request_id))
+
+    def after_commit(self, callback: Callable[[], None]) -> None:
+        """Call this in the event loop after the commit, also if nobody waits for it any more."""
+        self._callbacks.append(callback)
+
+
+def byte_length(column: str) -> str:
+    """Return the SQL for the bytes of a text, which are counted without reading it."""
+    if sqlite3.sqlite_version_info >= (3, 43):
+        return f"octet_length({column})"
+    return f"length(CAST({column} AS BLOB))"
+
+
+def set_meta(tx: Executes, key: str, value: str) -> None:
+    """Store a fact about the database in place of what was there under its key."""
+    tx.execute(
+        "INSERT INTO meta (key, value) VALUES (?, ?)"
+        " ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+        (key, value),
+    )
