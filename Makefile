@@ -88,6 +88,10 @@ demo: $(if $(wildcard $(STAMP)),$(STAMP),$(DEMO_STAMP)) ## A backend, a containe
 	@echo "Next: README.md has this in twenty lines; docs/write-a-container.md shows how to write a container;"
 	@echo "docs/guide/ has the rest; make test installs what the tests need, and runs them."
 
+.PHONY: demo-postgres
+demo-postgres: $(STAMP) ## The demo with a PostgreSQL database, on a server of its own in a temporary folder
+	@$(BIN)/python -m tests.support.postgres_server SYNTH_POOLS_STORE $(BIN)/python examples/demo.py
+
 .PHONY: test
 test: $(STAMP) $(PUBLISHED_STAMP) $(LATER_STAMP) ## Every test but those of `make test-system`, in parallel
 	$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
@@ -103,6 +107,12 @@ test-system: $(STAMP) ## Crash, fleet, fuzz and soak in short, and the longest t
 .PHONY: test-tools
 test-tools: $(STAMP) $(TOOLS_STAMP) ## What generators, a mock server and pyright make of openapi.yaml
 	TOOLS=$(abspath $(TOOLS)) $(BIN)/python -m pytest -n 2 -m tools $(ARGS)
+
+.PHONY: test-postgres
+test-postgres: $(STAMP) ## The PostgreSQL database, and the tests of the backend with it
+	$(BIN)/python -m tests.support.postgres_server SYNTH_POOLS_TEST_STORE $(BIN)/python -m pytest -n $(WORKERS) tests/postgres \
+		tests/backend/api tests/backend/artifacts tests/backend/metrics tests/backend/rollouts tests/backend/storage \
+		-m 'postgres or not (browser or sqlite or system or tools)' $(ARGS)
 
 .PHONY: test-browser
 test-browser: $(STAMP) $(TOOLS_STAMP) ## The live page, in headless Chromium; the tests say so where there is none
@@ -144,6 +154,10 @@ bench: $(BENCH_STAMP) ## How fast it is, next to libraries of HTTP alone and the
 .PHONY: bench-backend
 bench-backend: $(STAMP) ## What the local backend costs, next to the container behind it
 	@$(BIN)/python -m bench.backend --write docs/results/backend-bench.md $(BENCH_OPTIONS)
+
+.PHONY: bench-postgres
+bench-postgres: $(STAMP) ## What a PostgreSQL database costs, next to SQLite
+	@$(BIN)/python -m bench.backend.stores --write docs/results/postgres-bench.md $(BENCH_OPTIONS)
 
 .PHONY: check
 check: lint types imports dependencies lint-spec check-api check-generated docs ## Everything that can be said without running it

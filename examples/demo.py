@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 import time
@@ -26,13 +27,15 @@ from synth_pools.local import LocalBackend
 CONTAINER = Path(__file__).with_name("container.py")
 SEEDS = range(1, 9)
 LIMIT_SECONDS = 60.0
+# A PostgreSQL database; without it the backend uses SQLite.
+STORE = os.environ.get("SYNTH_POOLS_STORE")
 
 
 async def main() -> list[str]:
     """Run the demo and list what did not turn out as expected."""
     begun = time.monotonic()
     # The backend ends first: its containers are there as long as it is.
-    async with task_container() as container_url, LocalBackend() as backend:
+    async with task_container() as container_url, LocalBackend(store=STORE) as backend:
         print(f"backend    {backend.url}")
         print(f"container  {container_url}  ({CONTAINER.name}, a process of its own)")
         async with backend.async_client() as client:

@@ -1,0 +1,49 @@
+"""A PostgreSQL server for these tests, and the checks of every backend's tests."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.backend_fixtures import failures, no_failures
+from tests.support.postgres_server import PostgresServer, find_programs, running_server
+
+__all__ = ["failures", "no_failures", "own_server", "server", "store"]
+
+# Of a test: one runs the whole contract kit.
+_LIMIT = 2700
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "postgres" in item.keywords:
+            item.add_marker(pytest.mark.timeout(_LIMIT))
+
+
+def _running() -> Iterator[PostgresServer]:
+    try:
+        find_programs()
+    except LookupError as error:
+        pytest.skip(str(error))
+    with running_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[PostgresServer]:
+    """One server for all tests of a worker: each has a database of its own."""
+    yield from _running()
+
+
+@pytest.fixture
+def own_server() -> Iterator[PostgresServer]:
+    """A server of a test that stops it."""
+    yield from _running()
+
+
+@pytest.fixture
+def store(server: PostgresServer) -> str:
+    """The address of an empty database."""
+    return server.new_database(f"t_{uuid.uuid4().hex[:12]}")

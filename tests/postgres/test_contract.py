@@ -1,0 +1,33 @@
+"""The contract kit against a backend with a PostgreSQL database: all of it conforms."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from synth_pools.local import LocalBackend
+
+# Of a machine that is busy.
+_SECONDS = 2400.0
+
+
+def test_the_contract_is_kept(store: str, tmp_path: Path) -> None:
+    with LocalBackend(tmp_path, store=store, allow_processes=True) as backend:
+        done = subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "synth_pools",
+                "contract-test",
+                backend.url,
+                "--profile",
+                "full",
+            ],
+            env={**os.environ, "SYNTH_API_KEY": backend.api_key},
+            capture_output=True,
+            text=True,
+            timeout=_SECONDS,
+        )
+    assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]

@@ -1,0 +1,110 @@
+"""Starts with a PostgreSQL database: what cannot work is said in one line, without a password."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from synth_pools.backend.errors import LocalBackendError, StoreError
+from synth_pools.backend.storage.database import SchemaVersionError
+from synth_pools.backend.storage.sqlite.database import SQLiteDatabase
+from synth_pools.local import LocalBackend
+from tests.support.commands import run_command
+from tests.support.ports import HeldPort
+from tests.support.postgres_server import PASSWORD, PostgresServer, execute
+
+SECRETS = (PASSWORD, PASSWORD.replace("%20", " "))
+
+
+def refusal(data_dir: Path, store: str) -> str:
+    """The line with which `serve` refuses a store, which is in the variable as it should be."""
+    done = run_command(
+        *("serve", "--port", 0, "--data-dir", data_dir),
+        environment={**os.environ, "SYNTH_POOLS_STORE": store},
+    )
+    assert (done.returncode, done.stdout) == (2, ""), done
+    [line] = done.stderr.splitlines()
+    assert not any(secret in line for secret in SECRETS)
+    return line
+
+
+def test_what_cannot_be_reached_is_said_in_one_line(server: PostgresServer, tmp_path: Path) -> None:
+    right = urlsplit(server.url("postgres"))
+    with HeldPort() as nobody:
+        port = nobody.number
+        away = right._replace(netloc=right.netloc.replace(str(server.port), str(port)))
+        line = refusal(tmp_path / "a", away.geturl())
+        assert f"postgresql://pools@127.0.0.1:{port}/postgres" in line
+        assert "see that the server runs" in line
+    assert "does not exist" in refusal(tmp_path / "b", right._replace(path="/nowhere").geturl())
+    wrong = right._replace(netloc=right.netloc.replace(PASSWORD, f"{PASSWORD}x"))
+    assert "authentication failed" in refusal(tmp_path / "c", wrong.geturl())
+    assert "PostgreSQL" in refusal(tmp_path / "d", f"mysql://root:{PASSWORD}@127.0.0.1/x")
+
+
+def test_no_password_in_any_text(store: str, tmp_path: Path) -> None:
+    with LocalBackend(tmp_path, store=store) as backend:
+        settings = backend._running().settings
+        for text in (repr(settings), str(settings.store), repr(settings.store), repr(backend)):
+            assert not any(secret in text for secret in SECRETS)
+        assert settings.store is not None
+        assert set(settings.store.secrets) == set(SECRETS)
+        assert settings.store.masked(f"a {SECRETS[1]} b {SECRETS[0]}") == "a *** b ***"
+
+
+def test_one_backend_at_a_time(store: str, tmp_path: Path) -> None:
+    with LocalBackend(tmp_path / "a", store=store) as first, first.client() as client:
+        with pytest.raises(StoreError, match="another backend uses the database") as refused:
+            LocalBackend(tmp_path / "b", store=store).start()
+        assert len(str(refused.value).splitlines()) == 1
+        assert client.list_pools() is not None
+    # Its place is free at once.
+    with LocalBackend(tmp_path / "b", store=store) as second, second.client() as client:
+        assert client.list_pools() is not None
+
+
+def test_a_newer_schema_and_somebody_elses(store: str, tmp_path: Path) -> None:
+    with LocalBackend(tmp_path / "a", store=store):
+        pass
+    execute(store, "UPDATE synth_pools.meta SET value = '999' WHERE key = 'schema_version'")
+    with pytest.raises(SchemaVersionError, match="version 999"):
+        LocalBackend(tmp_path / "a", store=store).start()
+    execute(store, "DROP SCHEMA synth_pools CASCADE; CREATE SCHEMA synth_pools")
+    execute(store, "CREATE TABLE synth_pools.theirs (id INT)")
+    with pytest.raises(SchemaVersionError, match="not one of this backend"):
+        LocalBackend(tmp_path / "a", store=store).start()
+    # Nothing of it was touched, and the rest of a database may be anybody's.
+    execute(store, "DROP SCHEMA synth_pools CASCADE; CREATE TABLE theirs (id INT)")
+    with LocalBackend(tmp_path / "b", store=store) as backend, backend.client() as client:
+        assert client.list_pools() is not None
+
+
+async def test_a_directory_with_a_database_of_its_own(store: str, tmp_path: Path) -> None:
+    await SQLiteDatabase(tmp_path).close()
+    with pytest.raises(LocalBackendError, match="holds a SQLite database"):
+        LocalBackend(tmp_path, store=store).start()
+
+
+def test_a_directory_of_another_database(
+    server: PostgresServer, store: str, tmp_path: Path
+) -> None:
+    for _ in range(2):
+        with LocalBackend(tmp_path, store=store):
+            pass
+        (tmp_path / "somebody's").touch()
+    with pytest.raises(LocalBackendError, match="belongs to another PostgreSQL database"):
+        LocalBackend(tmp_path, store=server.new_database("another")).start()
+    with pytest.raises(LocalBackendError, match="belongs to a PostgreSQL database"):
+        LocalBackend(tmp_path).start()
+
+
+def test_without_the_extra(store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if "backend.storage.postgres" in name]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "greenlet", None)
+    with pytest.raises(StoreError, match=r"needs greenlet: pip install 'synth-pools\["):
+        LocalBackend(tmp_path, store=store).start()
