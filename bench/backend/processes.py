@@ -46,13 +46,16 @@ def container() -> Iterator[Process]:
 
 
 @contextmanager
-def backend(data_dir: Path) -> Iterator[Process]:
+def backend(data_dir: Path, store: str | None = None) -> Iterator[Process]:
     """Start the backend as a user would, durability included; its log is beside its data."""
     command = [sys.executable, "-m", "synth_pools.cli", "serve", "--port", "0", "--grace", "0"]
     command += ["--data-dir", str(data_dir)]
+    environment = {"SYNTH_POOLS_API_KEY": KEY}
+    if store is not None:
+        environment["SYNTH_POOLS_STORE"] = store
     with (
         data_dir.with_suffix(".log").open("wb") as log,
-        _serving(command, {"SYNTH_POOLS_API_KEY": KEY}, log) as process,
+        _serving(command, environment, log) as process,
     ):
         yield process
 

@@ -1,0 +1,201 @@
+"""A backend with a PostgreSQL database next to one with the default, SQLite: one run, one table.
+
+python -m bench.backend.stores [--rounds N] [--stored N] [--write FILE]
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import platform
+import tempfile
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+import aiohttp
+
+from bench import table
+from bench.backend import measures
+from bench.backend.load import IN_FLIGHT, Through, open_client, rate_of
+from bench.backend.processes import Process, backend, container
+from tests.support.postgres_server import running_server
+
+_HEAD = ("", "PostgreSQL", "SQLite", "ratio", "promised")
+_BATCH = 100
+_FEW = 10_000
+
+_PAGE = """\
+# A PostgreSQL database next to SQLite
+
+`make bench-postgres` starts a container, and before it a backend with a SQLite file and backends
+with databases of one PostgreSQL server on the same machine, which flushes its log as in production.
+All of them share the processors of the machine with the client. What is compared is measured in
+turns, in short pieces, and a ratio is the median of those of neighbours in time. The last result,
+as it was printed:
+
+{result}
+"""
+
+
+@dataclass(frozen=True)
+class _Row:
+    name: str
+    measured: str
+    beside: str
+    ratio: str
+    promised: str = ""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench.backend.stores", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=7, help="how often each is measured")
+    parser.add_argument("--stored", type=int, default=_FEW, help="rollouts in the other database")
+    parser.add_argument("--data", type=Path, default=Path("build"), help="a folder on a real disk")
+    parser.add_argument("--write", type=Path, metavar="FILE", help="also write the page there")
+    options = parser.parse_args()
+    text = run(options.data, options.stored, max(1, options.rounds))
+    print(text)
+    if options.write is not None:
+        options.write.write_text(_PAGE.format(result=text))
+
+
+def run(folder: Path, stored: int, rounds: int) -> str:
+    folder.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        data = Path(
+            stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-", dir=folder.absolute()))
+        )
+        server = stack.enter_context(running_server(("shared_buffers=256MB",), data))
+        target = stack.enter_context(container())
+        sqlite = stack.enter_context(backend(data / "sqlite"))
+        few = stack.enter_context(backend(data / "few", server.new_database("few")))
+        many = stack.enter_context(backend(data / "many", server.new_database("many")))
+        begun = time.monotonic()
+        rows = asyncio.run(_measure(target, sqlite, few, many, stored, rounds))
+        took = time.monotonic() - begun
+        version = server.version
+    cells = [(row.name, row.measured, row.beside, row.ratio, row.promised) for row in rows]
+    lines = table.render(cells, _HEAD)
+    return (
+        f"{lines}\n\n{IN_FLIGHT} rollouts in flight; medians of {rounds} interleaved rounds; the "
+        f"run took {took:.0f} s. PostgreSQL {version}, Python {platform.python_version()}, "
+        f"{os.cpu_count()} processors."
+    )
+
+
+async def _measure(
+    target: Process, sqlite: Process, few: Process, many: Process, stored: int, rounds: int
+) -> list[_Row]:
+    async with open_client() as client:
+        contenders = {
+            name: Through(client, process, target)
+            for name, process in (("sqlite", sqlite), ("few", few), ("many", many))
+        }
+        for contender in contenders.values():
+            await contender.open()
+            await measures.fill(contender, 5 * IN_FLIGHT)
+        rows = [await _rollouts(contenders, rounds)]
+        rows.append(await _batches(client, {"sqlite": sqlite, "few": few}, rounds))
+        if stored > _FEW:
+            for name, number in (("few", _FEW), ("many", stored)):
+                await _fill_with_batches(client, {"few": few, "many": many}[name], number)
+            rows += await _beside_many(contenders, stored, rounds)
+    return rows
+
+
+async def _rollouts(contenders: dict[str, Through], rounds: int) -> _Row:
+    rates: dict[str, list[float]] = {"sqlite": [], "few": []}
+    calls = IN_FLIGHT * 14
+    for number in range(rounds):
+        for name in sorted(rates, reverse=bool(number % 2)):
+            contender = contenders[name]
+            rates[name].append(await rate_of(lambda: contender.run(0), calls))  # noqa: B023
+    ratio = _ratio(rates["few"], rates["sqlite"])
+    return _Row(
+        "rollouts that do nothing",
+        f"{median(rates['few']):,.0f}/s",
+        f"{median(rates['sqlite']):,.0f}/s",
+        f"{ratio:.2f}",
+        "≥ 0.5",
+    )
+
+
+async def _batches(
+    client: aiohttp.ClientSession, processes: dict[str, Process], rounds: int
+) -> _Row:
+    """Admission in batches, to a pool in which nothing ends."""
+    rates: dict[str, list[float]] = {name: [] for name in processes}
+    for number in range(rounds):
+        for name in sorted(rates, reverse=bool(number % 2)):
+            begun = time.perf_counter()
+            await _admit(client, processes[name], 10 * _BATCH)
+            rates[name].append(10 * _BATCH / (time.perf_counter() - begun))
+    return _Row(
+        f"admitted in batches of {_BATCH}",
+        f"{median(rates['few']):,.0f}/s",
+        f"{median(rates['sqlite']):,.0f}/s",
+        f"{_ratio(rates['few'], rates['sqlite']):.2f}",
+        "≥ 2,000/s",
+    )
+
+
+async def _admit(client: aiohttp.ClientSession, process: Process, number: int) -> None:
+    async def post(path: str, body: object) -> dict[str, object]:
+        async with client.post(f"{process.url}{path}", json=body) as response:
+            answer: dict[str, object] = await response.json()
+            return answer
+
+    pool = await post("/v1/pools", {"name": "batches", "concurrency": 1})
+    path = f"/v1/pools/{pool['pool_id']}/rollouts"
+    await post(path, {"env": {"delay": 3600, "events": 0}})
+    for _ in range(number // _BATCH):
+        body = {"pool_id": pool["pool_id"], "rollouts": [{"seed": one} for one in range(_BATCH)]}
+        answer = await post("/v1/rollouts/batch", body)
+        if answer["admitted"] != _BATCH:
+            raise RuntimeError(f"unexpected: {answer}")
+    async with client.delete(f"{process.url}/v1/pools/{pool['pool_id']}"):
+        pass
+
+
+async def _fill_with_batches(client: aiohttp.ClientSession, process: Process, number: int) -> None:
+    for _ in range(number // (10 * _BATCH)):
+        await _admit(client, process, 10 * _BATCH)
+
+
+async def _beside_many(contenders: dict[str, Through], stored: int, rounds: int) -> list[_Row]:
+    pages: dict[str, list[float]] = {"few": [], "many": []}
+    admissions: dict[str, list[float]] = {"few": [], "many": []}
+    parked = {name: await contenders[name].park() for name in pages}
+    for number in range(20 * rounds):
+        for name in sorted(pages, reverse=bool(number % 2)):
+            begun = time.perf_counter()
+            await contenders[name].page(measures.PAGE)
+            between = time.perf_counter()
+            await contenders[name].admit(parked[name])
+            pages[name].append((between - begun) * 1e3)
+            admissions[name].append((time.perf_counter() - between) * 1e3)
+    return [
+        _Row(
+            f"{what}, {stored:,} stored (next to {_FEW:,})",
+            f"{median(taken['many']):.2f} ms",
+            f"{median(taken['few']):.2f} ms",
+            f"takes {_ratio(taken['many'], taken['few']):.2f}",
+            "≤ 1.5",
+        )
+        for what, taken in (("a page of 100", pages), ("an admission", admissions))
+    ]
+
+
+def _ratio(these: list[float], those: list[float]) -> float:
+    return median(this / that for this, that in zip(these, those, strict=True))
+
+
+if __name__ == "__main__":
+    # A proxy for the outside world has no business here.
+    for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
+        del os.environ[name]
+    main()
