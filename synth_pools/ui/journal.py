@@ -8,14 +8,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from synth_pools._client.fleet.journal import (
-    AdmissionRecord,
-    BadLineError,
-    OutcomeRecord,
-    Run,
-    decode,
-    decode_run,
-)
+from synth_pools._client.fleet.journal import AdmissionRecord, BadLineError, OutcomeRecord
+from synth_pools._client.fleet.journal_reader import JournalReader
 
 _NO_POOL = "no-pool"
 _MOST_ITEMS = 1000
@@ -24,7 +18,7 @@ _MOST_ITEMS = 1000
 class JournalApi:
     """The reading operations of the API, answered from a journal that may still grow.
 
-    Only the places of its lines are kept in memory.
+    Only the ids of its rollouts are kept in memory, and where they are.
 
     Args:
         path: The journal.
@@ -35,19 +29,13 @@ class JournalApi:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
         self._lock = threading.Lock()
-        self._read = 0
-        # By request: where its last line begins; those that came first are first.
-        self._places: dict[int, int] = {}
+        self._reader = JournalReader(path)
+        # Those that came first are first.
         self._indices: dict[str, int] = {}
-        with path.open("rb") as file:
-            first = file.readline()
-            if not first.endswith(b"\n"):
-                raise BadLineError("its first line is not complete")
-            self._run: Run = decode_run(first)
-            self._read = file.tell()
-        self._catch_up()
+        self._ids: dict[int, str] = {}
+        with self._lock:
+            self._catch_up()
 
     def get(self, path: str, query: Mapping[str, str]) -> tuple[int, Any]:
         """Answer a GET.
@@ -59,10 +47,15 @@ class JournalApi:
         Returns:
             The status, and the document.
         """
-        self._catch_up()
+        with self._lock:
+            self._catch_up()
+            return self._answer(path, query)
+
+    def _answer(self, path: str, query: Mapping[str, str]) -> tuple[int, Any]:
+        run = self._reader.run
         parts = [unquote(part) for part in path.strip("/").split("/")[1:]]
-        pool = {"status": "recorded", "container_url": self._run.base_url}
-        name = self._run.pool_id or _NO_POOL
+        pool = {"status": "recorded", "container_url": run.base_url}
+        name = run.pool_id or _NO_POOL
         match parts:
             case ["pools"]:
                 return 200, {"items": [{"id": name, "name": name, **pool}], "next_cursor": None}
@@ -77,27 +70,17 @@ class JournalApi:
         return 404, {"error": {"code": "not_found", "message": "The journal does not have this."}}
 
     def _catch_up(self) -> None:
-        with self._lock, self._path.open("rb") as file:
-            file.seek(self._read)
-            # A last line without its end is still being written.
-            for line in iter(file.readline, b""):
-                if not line.endswith(b"\n"):
-                    break
-                try:
-                    record = decode(line)
-                except BadLineError:
-                    pass
-                else:
-                    self._places[record.index] = self._read
-                    self._indices[_id_of(record)] = record.index
-                self._read += len(line)
+        for index in self._reader.new():
+            rollout_id = _id_of(self._record(index))
+            self._ids[index] = rollout_id
+            self._indices[rollout_id] = index
 
     def _page(self, query: Mapping[str, str]) -> dict[str, Any]:
         limit, cursor = query.get("limit", "100"), query.get("cursor", "0")
         size = min(int(limit), _MOST_ITEMS) if limit.isdecimal() else 100
         begin = int(cursor[:18]) if cursor.isdecimal() else 0
         state = query.get("state")
-        indices = list(self._places)[::-1]
+        indices = list(self._ids)[::-1]
         items = [self._rollout(index) for index in indices[begin : begin + size]]
         following = begin + size
         return {
@@ -106,10 +89,8 @@ class JournalApi:
         }
 
     def _rollout(self, index: int) -> dict[str, Any]:
-        with self._path.open("rb") as file:
-            file.seek(self._places[index])
-            record = decode(file.readline())
-        pool_id = self._run.pool_id or _NO_POOL
+        record = self._record(index)
+        pool_id = self._reader.run.pool_id or _NO_POOL
         missing: dict[str, Any] = {
             "id": _id_of(record),
             "pool_id": pool_id,
@@ -126,6 +107,12 @@ class JournalApi:
             "status": "error",
             "error": {"code": error.get("type", "error"), "message": error.get("text", "")},
         }
+
+    def _record(self, index: int) -> AdmissionRecord | OutcomeRecord:
+        record = self._reader.record(index)
+        if record is None:
+            raise BadLineError(f"its request {index} is not there any more")
+        return record
 
 
 def _id_of(record: AdmissionRecord | OutcomeRecord) -> str:

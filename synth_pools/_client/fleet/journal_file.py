@@ -2,11 +2,18 @@
 
 Blocking, and safe from many threads: a line is on the disk when `append` returns, and lines that
 arrive while the disk is busy share the next sync.
+
+A file that has grown large is compacted. The outcomes in it become a segment; what is still under
+way becomes a fresh file, which takes the place of the old one and names one segment more. Until
+that moment the old file counts, and after it the fresh one: whatever of the other is left over by
+a crash is not looked at, and is overwritten the next time.
 """
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import logging
 import os
 import threading
 import uuid
@@ -15,14 +22,25 @@ from pathlib import Path
 from typing import BinaryIO
 
 from synth_pools._client.fleet.journal import (
-    AdmissionRecord,
+    MOST_IN_FLIGHT,
+    VERSION,
+    AnswerRecord,
     BadLineError,
     JournalIndex,
     OutcomeRecord,
+    Record,
     Run,
+    WidthRecord,
     could_begin,
     decode,
     decode_run,
+)
+from synth_pools._client.fleet.journal_segments import (
+    Segments,
+    copy_mode,
+    segment_path,
+    sync_folder,
+    write_segment,
 )
 from synth_pools.errors import JournalError, RequestValidationError
 
@@ -30,6 +48,10 @@ try:
     import fcntl
 except ImportError:  # no such locks on this system: two runs on one journal are not noticed there
     fcntl = None  # type: ignore[assignment]
+
+_LOG = logging.getLogger("synth_pools")
+
+SEGMENT_BYTES = 16 * 1024 * 1024
 
 
 def journal_path(value: object) -> Path | None:
@@ -58,57 +80,103 @@ def journal_path(value: object) -> Path | None:
 class JournalFile:
     """An open journal.
 
+    Args:
+        path: The file.
+        pool_id: The pool of the run; None where its requests name theirs, or none.
+        base_url: The service.
+        in_flight: Most requests that will be under way at a time.
+        segment_bytes: Size of the file from which on it is compacted.
+
     Attributes:
         run: The run that it belongs to.
-        entries: Its entries from before it was opened.
+        entries: What is known of its requests.
         is_resumed: Whether a run before this one began it.
+        reach: The number of requests of which any may have been sent before it was opened.
+
+    Raises:
+        JournalError: It cannot be opened, is in use, damaged, or belongs to another run.
     """
 
-    def __init__(self, path: Path, pool_id: str | None, base_url: str) -> None:
-        """Open the journal of a run, or begin it.
-
-        Raises:
-            JournalError: It cannot be opened, is in use, damaged, or belongs to another run.
-        """
-        self._path = path
+    def __init__(
+        self,
+        path: Path,
+        pool_id: str | None,
+        base_url: str,
+        *,
+        in_flight: int = MOST_IN_FLIGHT,
+        segment_bytes: int = SEGMENT_BYTES,
+    ) -> None:
+        self._name = path
+        # A link stays one when the file is replaced.
+        self._path = Path(os.path.realpath(path))
         self._writing = threading.Lock()
         self._syncing = threading.Lock()
-        # How much of it is known to be on the disk.
+        # How much was written since it was opened, and how much of that is known to be on the disk.
+        self._written = 0
         self._synced = 0
         self._broken: str | None = None
+        self._segment_bytes = segment_bytes
+        self._compact_at = segment_bytes
+        self._file = self._open()
         try:
-            self._file: BinaryIO = path.open("a+b", buffering=0)
-        except OSError as error:
-            raise self._error(f"it cannot be opened: {error.strerror}") from None
-        try:
-            self._lock()
-            self.entries = JournalIndex()
+            self.entries = JournalIndex(in_flight)
             former = self._read()
             self.is_resumed = former is not None
-            self.run = former or self._begin(pool_id, base_url)
+            if former is None:
+                self._begin(pool_id, base_url, in_flight)
+            else:
+                self.run = former
             difference = self.run.difference(pool_id, base_url)
             if difference is not None:
                 raise self._error(f"it belongs to another run: {difference}")
+            self.reach = self.entries.reach if former is not None else 0
+            if self.run.version != VERSION:
+                # Lines of this version may not follow those of an older one.
+                self._compact_at = 0
+            if in_flight > self.entries.in_flight:
+                self.append(WidthRecord(in_flight))
         except BaseException:
-            self._unlock()
+            self._unlock(self._file)
             self._file.close()
             raise
 
-    def append(self, record: AdmissionRecord | OutcomeRecord) -> None:
-        """Write a line, and return when it is on the disk."""
-        self._append(record.encode())
+    def append(self, *records: Record) -> None:
+        """Write lines, and return when they are on the disk; a second answer is not written."""
+        lines = [(record, record.encode()) for record in records]
+        with self._writing:
+            self._check()
+            if self.run.version != VERSION:
+                self._renew()
+            for record, line in lines:
+                if not isinstance(record, AnswerRecord) or self.entries.open_batch(record.key):
+                    self._put(line)
+                    self.entries.add(record, self._end - len(line))
+            written = self._written
+        self._sync(written)
+
+    def has_ended(self, index: int) -> bool:
+        """Check that a request's outcome is in it."""
+        return self.entries.ended_at(index) is not None
+
+    def is_near(self, index: int) -> bool:
+        """Check that `ending` needs nothing from the disk."""
+        place = self.entries.ended_at(index)
+        return place is not None and self._segments.is_near(place)
 
     def ending(self, index: int) -> OutcomeRecord | None:
-        """Return a request's outcome from before the journal was opened; None if it had none."""
-        offset = self.entries.ended_at(index)
-        if offset is None:
+        """Return a request's outcome; None if it has none."""
+        place = self.entries.ended_at(index)
+        if place is None:
             return None
-        with self._path.open("rb") as file:
-            file.seek(offset)
-            try:
-                record = decode(file.readline())
-            except BadLineError as error:
-                raise self._error(f"the line at byte {offset} is damaged: {error}") from None
+        try:
+            if place < 0:
+                record = decode(self._segments.line(index, place))
+            else:
+                record = decode(self._line(index))
+        except OSError as error:
+            raise self._error(f"it cannot be read: {error.strerror}") from None
+        except BadLineError as error:
+            raise self._error(f"the outcome of request {index} is damaged: {error}") from None
         if not isinstance(record, OutcomeRecord) or record.index != index:
             raise self._error("it was changed while it was in use")
         return record
@@ -120,7 +188,7 @@ class JournalFile:
         """Close the file once pending lines are on the disk. Can be repeated."""
         with self._syncing, self._writing:
             self._broken = self._broken or "it is closed"
-            self._unlock()
+            self._unlock(self._file)
             self._file.close()
 
     def forget(self) -> None:
@@ -129,25 +197,35 @@ class JournalFile:
         self._broken = "it was opened in another process"
         self._file.close()
 
-    def _append(self, line: bytes) -> None:
+    def _line(self, index: int) -> bytes:
+        """Return the line of an outcome, wherever a compaction has put it meanwhile."""
         with self._writing:
+            place = self.entries.ended_at(index)
+            assert place is not None  # noqa: S101 - what has ended stays so
+            if place < 0:
+                return self._segments.line(index, place)
+            return _read_line(self._path, place)
+
+    def _put(self, line: bytes) -> None:
+        """Write to the file. The lock must be held."""
+        try:
+            self._write(line)
+        except OSError as error:
+            self._broken = f"it cannot be written: {error.strerror}"
+            # Half a line would run into the next one.
+            with contextlib.suppress(OSError):
+                self._file.truncate(self._end)
             self._check()
-            try:
-                self._write(line)
-            except OSError as error:
-                self._broken = f"it cannot be written: {error.strerror}"
-                # Half a line would run into the next one.
-                with contextlib.suppress(OSError):
-                    self._file.truncate(self._end)
-                self._check()
-            self._end += len(line)
-            written = self._end
+        self._end += len(line)
+        self._written += len(line)
+
+    def _sync(self, written: int) -> None:
         with self._syncing:
             if self._synced >= written:
                 return
             with self._writing:
                 self._check()
-                upto = self._end
+                upto = self._written
             try:
                 os.fsync(self._file.fileno())
             except OSError as error:
@@ -155,41 +233,122 @@ class JournalFile:
                 self._broken = f"it cannot be written: {error.strerror}"
                 self._check()
             self._synced = upto
+            if self._end >= self._compact_at:
+                with self._writing:
+                    self._check()
+                    self._try_to_compact()
+
+    def _renew(self) -> None:
+        """Rewrite a file of an older version. The lock must be held, and nothing be written yet."""
+        try:
+            self._compact()
+        except OSError as error:
+            self._broken = f"it cannot be written: {error.strerror}"
+            self._check()
+
+    def _try_to_compact(self) -> None:
+        """Compact the file, or go on with it as it is. The locks must be held."""
+        try:
+            self._compact()
+        except OSError as error:
+            self._compact_at = 2 * self._end
+            _LOG.warning("journal %s: it cannot be compacted: %s", self._name, error.strerror)
+        except BadLineError as error:
+            self._broken = f"it was changed while it was in use: {error}"
+            self._check()
+
+    def _compact(self) -> None:
+        """Turn the outcomes in the file into a segment. The locks must be held."""
+        entries, mode = self.entries, os.fstat(self._file.fileno()).st_mode
+        number, ended = self.run.segments, sorted(entries.lines)
+        places: dict[int, int] = {}
+        with self._path.open("rb") as file:
+            if ended:
+                number += 1
+                lines = (_normal(_line_at(file, entries.lines[index])) for index in ended)
+                write_segment(
+                    segment_path(self._path, number), self.run.run_id, number, lines, mode
+                )
+                places = dict(self._segments.open(number))
+            kept = [_line_at(file, place) for place in entries.interruptions.values()]
+        run = dataclasses.replace(
+            self.run,
+            highest=entries.highest,
+            in_flight=entries.in_flight,
+            segments=number,
+            version=VERSION,
+        )
+        head = run.encode()
+        fresh_path = self._path.with_name(f"{self._path.name}.part")
+        fresh_path.unlink(missing_ok=True)
+        fresh = fresh_path.open("a+b", buffering=0)
+        try:
+            copy_mode(fresh.fileno(), mode)
+            content = b"".join([head, *kept, *(record.encode() for record in entries.live())])
+            _write(fresh, content)
+            os.fsync(fresh.fileno())
+            # Nobody else may have it once it has the name.
+            self._lock(fresh)
+            fresh_path.replace(self._path)
+        except BaseException:
+            fresh.close()
+            fresh_path.unlink(missing_ok=True)
+            raise
+        old, self._file = self._file, fresh
+        sync_folder(self._path)
+        self._unlock(old)
+        old.close()
+        self.run, self._end, self._synced = run, len(content), self._written
+        self._compact_at = max(self._segment_bytes, 2 * self._end)
+        entries.moved(places, kept, len(head))
 
     def _write(self, line: bytes) -> None:
-        view = memoryview(line)
-        while view:
-            view = view[self._file.write(view) :]
+        _write(self._file, line)
 
     def _check(self) -> None:
         if self._broken is not None:
             raise self._error(self._broken)
 
-    def _lock(self) -> None:
+    def _open(self) -> BinaryIO:
+        """Open the file for this run alone."""
+        while True:
+            try:
+                file = self._path.open("a+b", buffering=0)
+            except OSError as error:
+                raise self._error(f"it cannot be opened: {error.strerror}") from None
+            try:
+                self._lock(file)
+                if _is_at(self._path, file):
+                    return file
+            except BaseException:
+                file.close()
+                raise
+            # Whoever had it has compacted it meanwhile: the one of that name now is meant.
+            self._unlock(file)
+            file.close()
+
+    def _lock(self, file: BinaryIO) -> None:
         if fcntl is None:
             return
         try:
-            fcntl.flock(self._file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise self._error("another run is using it") from None
 
-    def _unlock(self) -> None:
+    def _unlock(self, file: BinaryIO) -> None:
         # Closing is not enough: a child that was forked meanwhile may have the file open as well.
-        if fcntl is not None and not self._file.closed:
+        if fcntl is not None and not file.closed:
             with contextlib.suppress(OSError):
-                fcntl.flock(self._file.fileno(), fcntl.LOCK_UN)
+                fcntl.flock(file.fileno(), fcntl.LOCK_UN)
 
-    def _begin(self, pool_id: str | None, base_url: str) -> Run:
-        run = Run(uuid.uuid4().hex, pool_id, base_url)
-        self._append(run.encode())
+    def _begin(self, pool_id: str | None, base_url: str, in_flight: int) -> None:
+        self.run = run = Run(uuid.uuid4().hex, pool_id, base_url, in_flight=in_flight)
+        self._segments = Segments(self._path, run.run_id)
+        with self._writing:
+            self._put(run.encode())
+        self._sync(self._written)
         # The file's name has to last as well.
-        with contextlib.suppress(OSError):
-            directory = os.open(self._path.parent, os.O_RDONLY)
-            try:
-                os.fsync(directory)
-            finally:
-                os.close(directory)
-        return run
+        sync_folder(self._path)
 
     def _read(self) -> Run | None:
         """Read the file, and cut off an incomplete last line."""
@@ -208,6 +367,7 @@ class JournalFile:
                         raise BadLineError("it has no end")
                     if run is None:
                         run = decode_run(line)
+                        self._read_segments(run)
                     else:
                         self.entries.add(decode(line), self._end)
                 except BadLineError as error:
@@ -225,10 +385,51 @@ class JournalFile:
             raise self._error(f"it cannot be written: {error.strerror}") from None
         return run
 
+    def _read_segments(self, run: Run) -> None:
+        self._segments = Segments(self._path, run.run_id)
+        self.entries = JournalIndex(run.in_flight, run.highest)
+        for number in range(1, run.segments + 1):
+            try:
+                for index, place in self._segments.open(number):
+                    self.entries.end(index, place)
+            except FileNotFoundError:
+                name = segment_path(self._path, number)
+                raise self._error(f"its segment {name} is missing: keep them together") from None
+            except OSError as error:
+                raise self._error(f"segment {number} cannot be read: {error.strerror}") from None
+
     def _error(self, problem: str) -> JournalError:
-        return JournalError(f"journal {self._path}: {problem}", path=str(self._path))
+        return JournalError(f"journal {self._name}: {problem}", path=str(self._name))
 
 
 def _lines(file: BinaryIO) -> Iterator[bytes]:
     while line := file.readline():
         yield line
+
+
+def _line_at(file: BinaryIO, place: int) -> bytes:
+    file.seek(place)
+    return file.readline()
+
+
+def _read_line(path: Path, place: int) -> bytes:
+    with path.open("rb") as file:
+        return _line_at(file, place)
+
+
+def _normal(line: bytes) -> bytes:
+    """Return a line as it is written here: whoever edits a journal may order its members anew."""
+    return line if line.startswith(b'{"i":') else decode(line).encode()
+
+
+def _write(file: BinaryIO, content: bytes) -> None:
+    view = memoryview(content)
+    while view:
+        view = view[file.write(view) :]
+
+
+def _is_at(path: Path, file: BinaryIO) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
+    except OSError:
+        return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import click
 
 from synth_pools.cli import output
 from synth_pools.cli.failures import CommandError
-from synth_pools.cli.fleet.recorded import read_journal
+from synth_pools.cli.fleet.recorded import iter_journal
 from synth_pools.cli.fleet.results import ResultFile
 from synth_pools.cli.fleet.summary import RunSummary
 from synth_pools.cli.main import SuggestingGroup
@@ -34,7 +35,7 @@ def show_journal(file: Path, output: str) -> int:
     Example:
       synth-pools journal show run.jsonl
     """
-    _write([result.row for result in read_journal(file).results], output)
+    _write([result.row for result in iter_journal(file)], output)
     return 0
 
 
@@ -57,15 +58,18 @@ def merge_journals(files: tuple[Path, ...], out: Path) -> int:
     if out.exists():
         raise CommandError(f"{out} is there already")
     summary = RunSummary()
-    rows: list[dict[str, Any]] = []
-    for file in files:
-        for result in read_journal(file).results:
-            if result.has_ended:
-                rows.append({**result.row, "journal": str(file), "index": len(rows)})
-                summary.add(result.row)
-    ResultFile(out, rows).close()
+    ResultFile(out, _ended(files, summary)).close()
     output.write_text(summary.text())
     return 0
+
+
+def _ended(files: tuple[Path, ...], summary: RunSummary) -> Iterator[dict[str, Any]]:
+    for file in files:
+        for result in iter_journal(file):
+            if result.has_ended:
+                index = summary.total
+                summary.add(result.row)
+                yield {**result.row, "journal": str(file), "index": index}
 
 
 def _write(rows: list[dict[str, Any]], form: str) -> None:

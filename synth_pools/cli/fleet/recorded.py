@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import heapq
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -63,30 +66,80 @@ def read_run(path: Path) -> RecordedRun:
 
 
 def read_journal(path: Path) -> RecordedRun:
-    """Read a journal.
+    """Read a journal with its segments.
 
     Raises:
         CommandError: It cannot be read, or is no journal.
     """
+    run, latest = _read_file(path)
+    results = list(_results(path, run, latest))
+    return RecordedRun(results, run.get("pool_id"), run.get("run_id"))
+
+
+def iter_journal(path: Path) -> Iterator[RecordedResult]:
+    """Yield the results in a journal, in the order of its requests.
+
+    Of its segments no more than a line each is in memory.
+
+    Raises:
+        CommandError: It cannot be read, or is no journal.
+    """
+    return _results(path, *_read_file(path))
+
+
+def _results(
+    path: Path, run: Mapping[str, Any], latest: Mapping[int, dict[str, Any]]
+) -> Iterator[RecordedResult]:
+    groups: dict[Any, int] = {}
+    number = run.get("segments", 0)
+    segments = [_segment(path, one) for one in range(1, number + 1)]
+    for index, record in heapq.merge(*segments, sorted(latest.items()), key=itemgetter(0)):
+        # Requests with the same digest repeat each other.
+        group = groups.setdefault(record.get("sha", index), len(groups))
+        yield _result(index, group, record)
+
+
+def _read_file(path: Path) -> tuple[dict[str, Any], dict[int, dict[str, Any]]]:
+    """Return the first line of a journal, and the last line of each request after it."""
     run: dict[str, Any] | None = None
     latest: dict[int, dict[str, Any]] = {}
+    batches: dict[Any, dict[str, Any]] = {}
     for place, record in iter_objects(path):
-        if (run is None) != (_MARK in record) or not (run is None or _is_step(record)):
-            raise CommandError(f"{place} is no line of a journal")
-        if run is None:
+        if run is None and _MARK in record and isinstance(record.get("segments", 0), int):
             run = record
-        else:
+        elif run is not None and record.get("is") == "batch":
+            batches[record.get("key")] = record
+        elif run is not None and record.get("is") == "answer":
+            latest.update(_admissions(batches.pop(record.get("key"), {}), record))
+        elif run is None or (not _is_step(record) and record.get("is") != "width"):
+            raise CommandError(f"{place} is no line of a journal")
+        elif record["is"] != "width":
             latest[record["i"]] = record
     if run is None:
         raise CommandError(f"{path}: it is no journal")
-    groups: dict[Any, int] = {}
-    results = []
-    for index, record in sorted(latest.items()):
-        # Requests with the same digest repeat each other.
-        group = groups.setdefault(record.get("sha", index), len(groups))
-        results.append(_result(index, group, record))
-    pool_id, run_id = run.get("pool_id"), run.get("run_id")
-    return RecordedRun(results, pool_id, run_id)
+    return run, latest
+
+
+def _segment(path: Path, number: int) -> Iterator[tuple[int, dict[str, Any]]]:
+    segment = path.with_name(f"{path.name}.{number:05}.gz")
+    lines = iter_objects(segment, is_compressed=True)
+    next(lines, None)
+    for place, record in lines:
+        if not _is_step(record):
+            raise CommandError(f"{place} is no line of a journal")
+        yield record["i"], record
+
+
+def _admissions(
+    batch: Mapping[str, Any], answer: Mapping[str, Any]
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield what the answer to a batch says of its requests, as if each were created alone."""
+    indices, shas, rollouts = batch.get("i"), batch.get("sha"), answer.get("rollouts")
+    if not all(isinstance(part, list) for part in (indices, shas, rollouts)):
+        return
+    for index, sha, rollout_id in zip(indices or (), shas or (), rollouts or (), strict=False):
+        if rollout_id is not None:
+            yield index, {"i": index, "is": "admitted", "sha": sha, "rollout_id": rollout_id}
 
 
 def _is_step(record: dict[str, Any]) -> bool:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
@@ -79,7 +81,7 @@ class ResultFile:
         CommandError: It cannot be written.
     """
 
-    def __init__(self, path: Path | None, kept: Sequence[Mapping[str, Any]] = ()) -> None:
+    def __init__(self, path: Path | None, kept: Iterable[Mapping[str, Any]] = ()) -> None:
         self._path = path
         self._file: TextIO | None = None
         if path is None:
@@ -87,9 +89,12 @@ class ResultFile:
         fresh = path.with_name(f".{path.name}.{os.getpid()}")
         with self._told():
             # Whole before it takes the place of what is there.
-            with fresh.open("w", encoding="utf-8") as file:
-                file.writelines(map(_line, kept))
-            fresh.replace(path)
+            try:
+                with fresh.open("w", encoding="utf-8") as file:
+                    file.writelines(map(_line, kept))
+                fresh.replace(path)
+            finally:
+                fresh.unlink(missing_ok=True)
             self._file = path.open("a", encoding="utf-8")
 
     def write(self, row: Mapping[str, Any]) -> None:
@@ -127,21 +132,27 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
     return list(rows.values())
 
 
-def iter_objects(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+def iter_objects(
+    path: Path, *, is_compressed: bool = False
+) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the objects of a file with one a line, and the place of each for messages.
 
     What has no line feed behind it was never acted on, and counts as not there.
+
+    Args:
+        path: The file.
+        is_compressed: Whether it is a gzip file.
 
     Raises:
         CommandError: It cannot be read, or a line is no object; with line and column.
     """
     try:
-        with path.open("rb") as file:
+        with gzip.open(path, "rb") if is_compressed else path.open("rb") as file:
             for number, line in enumerate(file, 1):
                 if line.endswith(b"\n"):
                     yield f"{path}: line {number}", _object(line, f"{path}: line {number}")
-    except OSError as error:
-        raise CommandError(f"{path}: {error.strerror}") from None
+    except (OSError, EOFError, zlib.error) as error:
+        raise CommandError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
 
 
 def _object(line: bytes, place: str) -> dict[str, Any]:

@@ -13,6 +13,9 @@ from typing import Any
 
 import pytest
 
+from synth_pools._client.fleet.journal import WidthRecord, decode_run
+from synth_pools._client.fleet.journal_file import JournalFile
+from synth_pools._client.fleet.journal_segments import segment_path
 from synth_pools.cli.fleet.results import RunRequests, parse_seeds
 from synth_pools.cli.fleet.summary import RunSummary, histogram
 from synth_pools.local import LocalBackend
@@ -161,6 +164,15 @@ def test_a_pool_that_is_not_there_is_found_out_once(
     assert (logs.returncode, "did you mean pool-of-runs?" in logs.stderr) == (3, True)
 
 
+def compacted(path: Path) -> None:
+    """Put all outcomes of a journal into a segment, as a run that goes on does."""
+    head = decode_run(path.read_bytes().partition(b"\n")[0])
+    opened = JournalFile(path, head.pool_id, head.base_url, segment_bytes=1)
+    opened.append(WidthRecord(head.in_flight))
+    opened.close()
+    assert segment_path(path, 1).exists()
+
+
 def test_journals_are_merged(command: Command, pool: str, tmp_path: Path) -> None:
     files = [tmp_path / "a.jsonl", tmp_path / "b.jsonl"]
     command("run", pool, "--seeds", "1..2", "--env", "reward=1", "--journal", files[0])
@@ -174,6 +186,16 @@ def test_journals_are_merged(command: Command, pool: str, tmp_path: Path) -> Non
         (2, "failed"),
     ]
     assert command("journal", "merge", *files, "--out", out).returncode == 2
+    # Those of two other machines, which have grown so large that they are in segments.
+    wanted, merged = rows_of(out), tmp_path / "again.jsonl"
+    for file in files:
+        compacted(file)
+    assert command("journal", "merge", *files, "--out", merged).returncode == 0
+    assert rows_of(merged) == wanted
+    segment = segment_path(files[0], 1)
+    segment.write_bytes(segment.read_bytes()[:-5])
+    refused = command("journal", "show", files[0])
+    assert (refused.returncode, str(segment) in refused.stderr) == (2, True)
     (tmp_path / "no.jsonl").write_text('{"a":1}\n')
     refused = command("journal", "show", tmp_path / "no.jsonl")
     assert (refused.returncode, "line 1 is no line of a journal" in refused.stderr) == (2, True)

@@ -1,0 +1,126 @@
+"""Reader of a journal that a run may be writing: of its segments, and of what comes after them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from synth_pools._client.fleet.journal import (
+    AdmissionRecord,
+    AnswerRecord,
+    BadLineError,
+    JournalIndex,
+    OutcomeRecord,
+    Record,
+    Run,
+    decode,
+    decode_run,
+)
+from synth_pools._client.fleet.journal_segments import Segments
+
+
+class JournalReader:
+    """Reader of a journal. It changes nothing, and needs no lock.
+
+    Only the places of outcomes are kept in memory.
+
+    Args:
+        path: The journal.
+
+    Attributes:
+        run: The run that it belongs to.
+        damaged: The first line of the file that says nothing that is known here, and what is wrong
+            with it; None for none.
+
+    Raises:
+        BadLineError: It is no journal.
+        OSError: It cannot be read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with path.open("rb") as file:
+            self._first = b""
+            self.run: Run = _run(file.readline())
+        self._segments = Segments(path, self.run.run_id)
+        self._index = JournalIndex(self.run.in_flight, self.run.highest)
+        self._read = 0
+        self._lines = 0
+        self._number = 0
+        self.damaged: tuple[int, str] | None = None
+
+    def new(self) -> Iterator[int]:
+        """Yield the requests of which there is more to tell than before, in that order.
+
+        Raises:
+            BadLineError: A segment is damaged.
+            OSError: A file cannot be read.
+        """
+        with self._path.open("rb") as file:
+            first = file.readline()
+            if first != self._first:
+                # It was compacted: what was read of it before is in a segment now.
+                self.run, self._first, self._read = _run(first), first, len(first)
+                self._lines, self.damaged = 1, None
+                for number in range(self._number + 1, self.run.segments + 1):
+                    for index, place in self._segments.open(number):
+                        self._index.end(index, place)
+                        yield index
+                    self._number = number
+            file.seek(self._read)
+            # A last line without its end is still being written.
+            for line in iter(file.readline, b""):
+                if not line.endswith(b"\n"):
+                    break
+                place, self._read = self._read, self._read + len(line)
+                self._lines += 1
+                try:
+                    yield from self._add(decode(line), place)
+                except BadLineError as error:
+                    self.damaged = self.damaged or (self._lines, str(error))
+
+    def record(self, index: int) -> AdmissionRecord | OutcomeRecord | None:
+        """Return the last that is known of a request; None if it is nothing yet.
+
+        Raises:
+            BadLineError: It cannot be found any more: `new` says where it is now.
+            OSError: A file cannot be read.
+        """
+        place = self._index.ended_at(index)
+        if place is not None and place < 0:
+            record = decode(self._segments.line(index, place))
+        else:
+            admission = self._index.admission(index)
+            place = self._index.interruptions.get(index) if place is None else place
+            if place is None or (admission is not None and self._index.ended_at(index) is None):
+                return admission
+            with self._path.open("rb") as file:
+                file.seek(place)
+                record = decode(file.readline())
+        if not isinstance(record, OutcomeRecord) or record.index != index:
+            raise BadLineError("it was changed while it was read")
+        return record
+
+    def indices(self) -> Iterator[int]:
+        """Yield the requests of which something is known, in their order."""
+        return (
+            index
+            for index in range(self._index.highest + 1)
+            if self._index.ended_at(index) is not None
+            or self._index.admission(index) is not None
+            or index in self._index.interruptions
+        )
+
+    def _add(self, record: Record, place: int) -> Iterator[int]:
+        batch = self._index.open_batch(record.key) if isinstance(record, AnswerRecord) else None
+        self._index.add(record, place)
+        if isinstance(record, AdmissionRecord | OutcomeRecord):
+            yield record.index
+        elif batch is not None:
+            yield from (one for one in batch.indices if self._index.admission(one) is not None)
+
+
+def _run(line: bytes) -> Run:
+    if not line.endswith(b"\n"):
+        raise BadLineError("its first line is not complete")
+    return decode_run(line)

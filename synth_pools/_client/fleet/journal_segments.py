@@ -1,0 +1,193 @@
+"""Segments of a journal: the outcomes that its file has grown too large for.
+
+A segment is a gzip file beside the journal, `run.jsonl.00001.gz` and so on: a line that names the
+run, and then lines as they were in the journal, in the order of their requests. It is written as a
+whole before the journal says that there is one more, and is never changed. It is compressed in
+blocks, so that an outcome is read without all that come before it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import json
+import os
+import zlib
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from synth_pools._client.fleet.journal import BadLineError
+
+VERSION = 1
+_BLOCK_BYTES = 256 * 1024
+_CHUNK_BYTES = 32 * 1024
+_KEPT_BLOCKS = 8
+# Of little effect on what comes out, and of much on the time that it takes.
+_COMPRESSION = 1
+_INDEX = b'{"i":'
+# A place is one number: the block's within its segment, and the segment's.
+_MOST_BLOCKS = 1 << 24
+
+
+def segment_path(journal: Path, number: int) -> Path:
+    """Return the path of a segment; they are counted from 1."""
+    return journal.with_name(f"{journal.name}.{number:05}.gz")
+
+
+def write_segment(path: Path, run_id: str, number: int, lines: Iterable[bytes], mode: int) -> None:
+    """Write a segment, and return when it is on the disk under its name.
+
+    Args:
+        path: Its path; what is there was never part of the journal.
+        run_id: The run's id.
+        number: The segment's.
+        lines: The lines, in the order of their requests.
+        mode: Permissions of the file.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    fresh = path.with_name(f"{path.name}.part")
+    fresh.unlink(missing_ok=True)
+    try:
+        with fresh.open("xb") as file:
+            copy_mode(file.fileno(), mode)
+            for block in _blocks([_head(run_id, number)], lines):
+                file.write(gzip.compress(block, _COMPRESSION, mtime=0))
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(path)
+    except BaseException:
+        # A disk may be full.
+        fresh.unlink(missing_ok=True)
+        raise
+    sync_folder(path)
+
+
+def copy_mode(descriptor: int, mode: int) -> None:
+    """Give a file the permissions of another one."""
+    with contextlib.suppress(OSError, AttributeError):
+        os.fchmod(descriptor, mode & 0o777)
+
+
+def sync_folder(path: Path) -> None:
+    """Have the name of a file last as its contents do."""
+    with contextlib.suppress(OSError):
+        directory = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+
+
+class Segments:
+    """Reader of the segments of one journal. Safe from many threads.
+
+    Args:
+        journal: The journal's path.
+        run_id: The run's id.
+    """
+
+    def __init__(self, journal: Path, run_id: str) -> None:
+        self._journal = journal
+        self._run_id = run_id
+        # Of each segment, where its blocks begin, and where the last one ends.
+        self._offsets: dict[int, list[int]] = {}
+        self._blocks: OrderedDict[int, dict[int, bytes]] = OrderedDict()
+
+    def open(self, number: int) -> Iterator[tuple[int, int]]:
+        """Read a segment, and yield each request in it with the place of its outcome.
+
+        Raises:
+            BadLineError: It is damaged, or of another run.
+            OSError: It cannot be read.
+        """
+        path = segment_path(self._journal, number)
+        content = path.read_bytes()
+        offsets, begin = self._offsets.setdefault(number, [0]), 0
+        del offsets[1:]
+        while begin < len(content):
+            block, begin = _decompress(content, begin, path)
+            place = -2 - (number * _MOST_BLOCKS + len(offsets) - 1)
+            if len(offsets) == 1:
+                head, _, block = block.partition(b"\n")
+                if head + b"\n" != _head(self._run_id, number):
+                    raise BadLineError(f"{path.name} is no segment of it")
+            offsets.append(begin)
+            for line in block.splitlines(keepends=True):
+                yield _index(line, path), place
+
+    def line(self, index: int, place: int) -> bytes:
+        """Return the line of a request's outcome.
+
+        Raises:
+            BadLineError: It is not there.
+            OSError: It cannot be read.
+        """
+        lines = self._blocks.get(place)
+        if lines is None:
+            lines = self._read(place)
+            self._blocks[place] = lines
+            while len(self._blocks) > _KEPT_BLOCKS:
+                with contextlib.suppress(KeyError):
+                    self._blocks.popitem(last=False)
+        line = lines.get(index)
+        if line is None:
+            raise BadLineError(f"the outcome of request {index} is not in its segment")
+        return line
+
+    def is_near(self, place: int) -> bool:
+        """Check that a place has been read, so that `line` does not read it again."""
+        return place in self._blocks
+
+    def _read(self, place: int) -> dict[int, bytes]:
+        number, block = divmod(-2 - place, _MOST_BLOCKS)
+        path = segment_path(self._journal, number)
+        begin, end = self._offsets[number][block : block + 2]
+        with path.open("rb") as file:
+            file.seek(begin)
+            content, _ = _decompress(file.read(end - begin), 0, path)
+        lines = content.splitlines(keepends=True)
+        return {_index(line, path): line for line in (lines if block else lines[1:])}
+
+
+def _blocks(kept: list[bytes], lines: Iterable[bytes]) -> Iterator[bytes]:
+    size = 0
+    for line in lines:
+        kept.append(line)
+        size += len(line)
+        if size >= _BLOCK_BYTES:
+            yield b"".join(kept)
+            kept, size = [], 0
+    if kept:
+        yield b"".join(kept)
+
+
+def _decompress(content: bytes, begin: int, path: Path) -> tuple[bytes, int]:
+    """Return the block that begins there, and where the next one begins."""
+    reader = zlib.decompressobj(zlib.MAX_WBITS | 16)
+    parts = []
+    try:
+        while not reader.eof and begin < len(content):
+            # What is beyond the block is copied: little.
+            chunk = content[begin : begin + _CHUNK_BYTES]
+            parts.append(reader.decompress(chunk))
+            begin += len(chunk) - len(reader.unused_data)
+    except zlib.error as error:
+        raise BadLineError(f"{path.name} is damaged: {error}") from None
+    if not reader.eof:
+        raise BadLineError(f"{path.name} is damaged: it has no end")
+    return b"".join(parts), begin
+
+
+def _index(line: bytes, path: Path) -> int:
+    begin, _, _ = line.partition(b",")
+    if not begin.startswith(_INDEX) or not begin[len(_INDEX) :].isdigit():
+        raise BadLineError(f"{path.name} is damaged: a line does not name its request")
+    return int(begin[len(_INDEX) :])
+
+
+def _head(run_id: str, number: int) -> bytes:
+    head = {"synth_pools_journal_segment": VERSION, "run_id": run_id, "number": number}
+    return json.dumps(head, separators=(",", ":")).encode("ascii") + b"\n"

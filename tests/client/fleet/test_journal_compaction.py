@@ -1,0 +1,308 @@
+"""A fleet's journal that is compacted: its segments, every moment at which it may be killed."""
+
+from __future__ import annotations
+
+import errno
+import gzip
+import json
+import os
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from synth_pools._client.fleet.journal import (
+    MOST_IN_FLIGHT,
+    AdmissionRecord,
+    AnswerRecord,
+    BatchRecord,
+    OutcomeRecord,
+    Record,
+)
+from synth_pools._client.fleet.journal_file import JournalFile
+from synth_pools._client.fleet.journal_reader import JournalReader
+from synth_pools._client.fleet.journal_segments import segment_path
+from synth_pools.errors import JournalError
+
+HERE = ("pool", "http://127.0.0.1:1")
+SMALL = 4000
+OLD = b'{"synth_pools_journal":1,"run_id":"r","pool_id":"pool","base_url":"http://127.0.0.1:1"}\n'
+
+
+class KilledError(BaseException):
+    """The end of the process, in the middle of something."""
+
+
+def ending(index: int) -> OutcomeRecord:
+    return OutcomeRecord(index, 0, f"sha {index}", {"id": f"rollout_{index}", "n": index}, None)
+
+
+def story(number: int, seed: int = 3) -> list[Record]:
+    """Lines of a run of so many requests, eight under way at a time."""
+    dice, running = random.Random(seed), list[int]()
+    records: list[Record] = []
+    for index in range(number):
+        if index % 8 == 0:
+            numbers = tuple(range(index, min(number, index + 4)))
+            shas = tuple(f"sha {one}" for one in numbers)
+            records.append(BatchRecord(f"b{index}", numbers, shas, ({"seed": 1},) * len(numbers)))
+            ids = tuple(f"rollout_{one}" for one in numbers)
+            records.append(AnswerRecord(f"b{index}", ids))
+        elif index % 8 >= 4:
+            records.append(AdmissionRecord(index, 0, f"sha {index}", f"rollout_{index}"))
+        if index % 50 == 9:
+            records.append(OutcomeRecord(index, 0, f"sha {index}", None, {}, final=False))
+        running.append(index)
+        while len(running) > dice.randrange(9):
+            records.append(ending(running.pop(dice.randrange(len(running)))))
+    return [*records, *map(ending, running)]
+
+
+def written(path: Path, records: list[Record], **options: Any) -> None:
+    opened = JournalFile(path, *HERE, segment_bytes=SMALL, **options)
+    try:
+        for record in records:
+            opened.append(record)
+    finally:
+        opened.close()
+
+
+def state(opened: JournalFile, number: int) -> list[Any]:
+    return [
+        (opened.ending(index), opened.entries.admission(index), opened.entries.batch(index))
+        for index in range(number)
+    ]
+
+
+def dying(call: Callable[..., Any], after: int) -> Callable[..., Any]:
+    """A function that ends the process in the place of its call after so many others."""
+    left = iter(range(after))
+
+    def act(*args: Any) -> Any:
+        if next(left, None) is None:
+            raise KilledError
+        return call(*args)
+
+    return act
+
+
+def test_a_compacted_journal_says_what_a_whole_one_says(tmp_path: Path) -> None:
+    records = story(400)
+    for cut in (0, 1, 250, 600, len(records)):
+        small, large = tmp_path / f"small{cut}.jsonl", tmp_path / f"large{cut}.jsonl"
+        written(small, records[:cut])
+        whole = JournalFile(large, *HERE)
+        for record in records[:cut]:
+            whole.append(record)
+        whole.close()
+        one, other = JournalFile(small, *HERE), JournalFile(large, *HERE)
+        assert state(one, 400) == state(other, 400)
+        assert one.reach == other.reach
+        assert one.run.segments == len(list(tmp_path.glob(f"small{cut}.jsonl.*.gz")))
+        one.close()
+        other.close()
+
+
+def test_what_is_not_compacted_stays_small(tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+    opened = JournalFile(path, *HERE, segment_bytes=SMALL)
+    largest = 0
+    for record in story(2000):
+        opened.append(record)
+        largest = max(largest, path.stat().st_size)
+    assert largest < 3 * SMALL
+    assert opened.run.segments > 20
+    # Also what this run itself has written is found where it is now.
+    assert [opened.ending(index) for index in range(2000)] == [ending(n) for n in range(2000)]
+    assert len(opened.entries.lines) < 100
+    opened.close()
+    lines = gzip.decompress(segment_path(path, 1).read_bytes()).splitlines()
+    assert json.loads(lines[0])["synth_pools_journal_segment"] == 1
+    indices = [json.loads(line)["i"] for line in lines[1:]]
+    assert indices == sorted(indices)
+
+
+@pytest.mark.parametrize("what", ["fsync", "replace", "unlink", "fchmod", "close"])
+def test_a_run_that_is_killed_in_a_compaction_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """Whichever of these calls is its last: what was written is there, and nothing else."""
+    records = story(60)
+    deaths = 0
+    # Of what is on the disk nothing is lost here, and a sync takes its time.
+    monkeypatch.setattr(os, "fsync", lambda _: None)
+    for number in range(1000):
+        path = tmp_path / str(number) / "run.jsonl"
+        path.parent.mkdir()
+        opened = JournalFile(path, *HERE, segment_bytes=SMALL)
+        done = 0
+        with monkeypatch.context() as patch:
+            patch.setattr(os, what, dying(getattr(os, what), number))
+            try:
+                for record in records:
+                    opened.append(record)
+                    done += 1
+            except KilledError:
+                deaths += 1
+        is_dead = done < len(records)
+        # The kernel closes the file of a process that is killed.
+        opened.forget()
+        again = JournalFile(path, *HERE, segment_bytes=SMALL)
+        whole = JournalFile(tmp_path / f"{number}.jsonl", *HERE)
+        for record in records[:done]:
+            whole.append(record)
+        if is_dead and state(again, 60) != state(whole, 60):
+            # The line that it was about may be there: it was not acted on.
+            whole.append(records[done])
+        assert state(again, 60) == state(whole, 60), number
+        for record in records[done + 1 :]:
+            if not isinstance(record, AnswerRecord) or again.entries.open_batch(record.key):
+                again.append(record)
+        endings = [one for one in records[done + 1 :] if isinstance(one, OutcomeRecord)]
+        assert all(again.ending(one.index) == one for one in endings if one.final)
+        again.close()
+        whole.close()
+        if not is_dead:
+            break
+    assert deaths >= 2 or what in ("fchmod", "close")
+    assert not is_dead
+
+
+def test_a_journal_before_segments_is_read_and_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+    old: list[Record] = [
+        AdmissionRecord(0, 0, "s", "a"),
+        ending(1),
+        AdmissionRecord(2, 1, "s", "c"),
+        ending(7),
+    ]
+    content = OLD + b"".join(record.encode() for record in old)
+    path.write_bytes(content)
+    opened = JournalFile(path, *HERE, in_flight=64)
+    # It is as it was as long as there is nothing to add.
+    assert path.read_bytes() == content
+    assert (opened.ending(1), opened.ending(7)) == (ending(1), ending(7))
+    # It does not say how many were under way, of which any may have been sent.
+    assert opened.reach == 8 + MOST_IN_FLIGHT
+    opened.append(BatchRecord("key", (8, 9), ("x", "y"), ({}, {})))
+    opened.close()
+    again = JournalFile(path, *HERE)
+    assert again.run.version == 2
+    assert (again.ending(1), again.ending(7)) == (ending(1), ending(7))
+    assert again.entries.admission(2) == AdmissionRecord(2, 1, "s", "c")
+    batch = again.entries.batch(9)
+    assert batch is not None
+    assert (batch.key, batch.sha(9)) == ("key", "y")
+    assert again.reach == 10 + MOST_IN_FLIGHT
+    again.close()
+
+
+def test_what_may_have_been_sent_alone_is_known_whatever_is_compacted(tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+    written(path, [OutcomeRecord(99, 0, "s", None, {}, final=False)], in_flight=5)
+    opened = JournalFile(path, *HERE, in_flight=3, segment_bytes=1)
+    assert opened.reach == 100 + 5
+    opened.append(ending(0))
+    opened.append(ending(99))
+    opened.close()
+    wider = JournalFile(path, *HERE, in_flight=70)
+    assert wider.reach == 100 + 5
+    wider.close()
+    # That it went on with more is on the disk before it sends anything.
+    again = JournalFile(path, *HERE, in_flight=1)
+    assert again.reach == 100 + 70
+    again.close()
+
+
+def test_nobody_else_gets_in_while_it_is_compacted(tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+    opened = JournalFile(path, *HERE, segment_bytes=1)
+    for index in range(5):
+        opened.append(ending(index))
+        with pytest.raises(JournalError, match="another run is using it"):
+            JournalFile(path, *HERE)
+    opened.close()
+    JournalFile(path, *HERE).close()
+
+
+def test_a_disk_without_room_for_a_segment_has_room_for_lines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "run.jsonl"
+    opened = JournalFile(path, *HERE, segment_bytes=SMALL)
+
+    def full(*_: Any, **__: Any) -> Any:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(gzip, "compress", full)
+        for index in range(100):
+            opened.append(ending(index))
+    assert "it cannot be compacted: No space left on device" in caplog.text
+    assert [each.name for each in tmp_path.iterdir()] == ["run.jsonl"]
+    for index in range(100, 400):
+        opened.append(ending(index))
+    assert opened.run.segments > 0
+    assert [opened.ending(index) for index in range(400)] == [ending(n) for n in range(400)]
+    opened.close()
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda path: path.unlink(), "its segment .* is missing: keep them together"),
+        (lambda path: path.write_bytes(path.read_bytes()[:-9]), "is damaged: it has no end"),
+        (lambda path: path.write_bytes(b"x" * 90), "is damaged"),
+        (lambda path: path.write_bytes(gzip.compress(OLD)), "is no segment of it"),
+    ],
+)
+def test_a_segment_that_is_not_its_own_is_refused(
+    tmp_path: Path, damage: Callable[[Path], Any], words: str
+) -> None:
+    path = tmp_path / "run.jsonl"
+    written(path, story(100))
+    content = path.read_bytes()
+    damage(segment_path(path, 2))
+    with pytest.raises(JournalError, match=words):
+        JournalFile(path, *HERE)
+    assert path.read_bytes() == content
+
+
+def test_a_link_and_the_permissions_of_a_journal_stay(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    path, target = tmp_path / "run.jsonl", tmp_path / "there" / "run.jsonl"
+    target.touch(mode=0o600)
+    path.symlink_to(target)
+    written(path, story(100))
+    assert path.is_symlink()
+    modes = {each.name: each.stat().st_mode & 0o777 for each in target.parent.iterdir()}
+    assert len(modes) > 2
+    assert set(modes.values()) == {0o600}
+    again = JournalFile(path, *HERE)
+    assert again.ending(0) == ending(0)
+    again.close()
+
+
+def test_a_reader_follows_a_journal_while_it_is_compacted(tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+    opened = JournalFile(path, *HERE, segment_bytes=SMALL)
+    reader = JournalReader(path)
+    seen: dict[int, Any] = {}
+    for place, record in enumerate(story(500)):
+        opened.append(record)
+        if place % 37 == 0:
+            seen.update((index, reader.record(index)) for index in reader.new())
+            known = {
+                index: opened.ending(index) or opened.entries.admission(index)
+                for index in range(500)
+                if index in seen or opened.has_ended(index)
+            }
+            assert {index: one for index, one in seen.items() if one.index == index} == known
+    opened.close()
+    for index in reader.new():
+        seen[index] = reader.record(index)
+    assert reader.damaged is None
+    assert seen == {index: ending(index) for index in range(500)}
+    assert list(reader.indices()) == list(range(500))
