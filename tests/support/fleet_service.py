@@ -67,16 +67,20 @@ class FleetService:
         fault = self.refuse(seen)
         if fault is not None:
             return fault
-        key = seen.headers["idempotency-key"]
+        rollout_id = self.admit(seen.headers["idempotency-key"], json.loads(seen.body))
+        return answer({"id": rollout_id, "status": "queued"}, 202)
+
+    def admit(self, key: str, request: Any) -> str:
+        """Admit a rollout, or find the one that the same key admitted before."""
         with self._lock:
             self.creations[key] += 1
             if key not in self.keys:
                 self.keys[key] = f"rollout_{len(self.keys)}"
-                self._requests[self.keys[key]] = (json.loads(seen.body), key)
-                self.seeds[seen.json.get("seed")] += 1
+                self._requests[self.keys[key]] = (request, key)
+                self.seeds[request.get("seed")] += 1
                 self._running += 1
                 self.most_running = max(self.most_running, self._running)
-        return answer({"id": self.keys[key], "status": "queued"}, 202)
+        return self.keys[key]
 
 
 def until(condition: Callable[[], bool], limit: float = 60.0) -> bool:

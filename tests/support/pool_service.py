@@ -78,6 +78,8 @@ class PoolService:
         if not found and before.endswith("/events"):
             self.streams.append(seen)
             return self.serve(seen) or self._stream(seen)
+        if seen.path == "/v1/capabilities":
+            return answer({"features": {}})
         if not found:
             is_paused = self.refuse(seen.path.split("/")[3]) is not None
             return answer({"status": "paused" if is_paused else "active"})

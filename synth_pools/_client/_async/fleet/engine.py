@@ -8,10 +8,11 @@ import uuid
 from collections import deque
 from typing import Any
 
+from synth_pools._client._async.fleet.creation import AsyncRolloutCreator, InFlight
 from synth_pools._client._async.fleet.pool_watch import AsyncPoolWatches
 from synth_pools._client._async.fleet.retrying_caller import AsyncRetryingCaller
 from synth_pools._client._async.fleet.scope import AsyncRolloutScope
-from synth_pools._client._async.fleet.worker import AsyncFleetWorker, InFlight
+from synth_pools._client._async.fleet.worker import AsyncFleetWorker
 from synth_pools._client._async.transport import AsyncTransport
 from synth_pools._client.fleet.error_category import ErrorCategory, classify_error
 from synth_pools._client.fleet.journal import Run
@@ -81,6 +82,7 @@ class AsyncFleetEngine:
         self._ending = False
         self._worker: AsyncFleetWorker | None = None
         self._caller: AsyncRetryingCaller | None = None
+        self._creator: AsyncRolloutCreator | None = None
         self._watches: AsyncPoolWatches | None = None
         self._journal: JournalFile | None = None
         self._bar = ProgressBar(transport.clock) if options.progress is True else None
@@ -143,7 +145,11 @@ class AsyncFleetEngine:
         run = Run(uuid.uuid4().hex, self._pool_id, base_url)
         if options.journal_path is not None:
             self._journal = await in_thread(
-                JournalFile, options.journal_path, self._pool_id, base_url
+                JournalFile,
+                options.journal_path,
+                self._pool_id,
+                base_url,
+                in_flight=options.max_in_flight,
             )
             forget_in_children(self._journal)
             run = self._journal.run
@@ -155,10 +161,13 @@ class AsyncFleetEngine:
             patience=options.patience,
         )
         self._watches = AsyncPoolWatches(self._transport, self._caller, self._group, self._fail)
+        scope = AsyncRolloutScope(self._transport, self._pool_id)
+        self._creator = AsyncRolloutCreator(scope, self._group, self._journal)
         self._worker = AsyncFleetWorker(
-            AsyncRolloutScope(self._transport, self._pool_id),
+            scope,
             self._group,
             self._caller,
+            self._creator,
             self._watches,
             run,
             self._journal,
@@ -311,9 +320,9 @@ class AsyncFleetEngine:
         self._group.stopping = True
         with self._changed:
             self._end()
-        if self._caller is not None and self._watches is not None:
-            self._caller.wake()
-            self._watches.wake()
+        for waiting in (self._caller, self._creator, self._watches):
+            if waiting is not None:
+                waiting.wake()
         await self._group.stop()
         if self._watches is not None:
             await self._watches.stop()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from typing import Any
 
 from synth_pools._client._async.facade.agent_rollouts import AsyncAgentRolloutOperations
@@ -60,10 +61,20 @@ class AsyncRolloutScope:
         try:
             return await self.transport.request(*self.creation(request, idempotency_key))
         except ConflictError as error:
-            if not is_paused(error) and error.code != "no_active_pool":
-                raise
             failure = error
-        raise await self._refusal(request, failure)
+        raise await self.explained(request, failure)
+
+    async def create_batch(self, requests: Sequence[Any], idempotency_key: str) -> dict[str, Any]:
+        """Start rollouts, each on its own: one that is refused stops no other."""
+        body: dict[str, Any] = {"rollouts": requests}
+        if self.pool_id is not None:
+            body["pool_id"] = self.pool_id
+        return await self._of_all.create_rollout_batch(body, idempotency_key=idempotency_key)
+
+    def place_of_creation(self) -> tuple[str, str]:
+        """Return the URL at which a rollout is created, and its path, for errors."""
+        path = self.creation({}, None)[1]["url"]
+        return f"{self.transport.config.base_url}{path}", path
 
     async def get(self, rollout_id: str) -> dict[str, Any]:
         """Get a rollout."""
@@ -84,8 +95,12 @@ class AsyncRolloutScope:
         else:
             await self._of_pool.cancel_rollout(self.pool_id, rollout_id)
 
-    async def _refusal(self, request: Any, failure: ConflictError) -> Exception:
+    async def explained(self, request: Any, failure: Exception) -> Exception:
         """Tell the refusal of a pool that may be active again from that of one that is lost."""
+        if not isinstance(failure, ConflictError):
+            return failure
+        if not is_paused(failure) and failure.code != "no_active_pool":
+            return failure
         pools = AsyncPoolOperations._on(self.transport)
         pool_id = request.get("pool_id") if self.pool_id is None else self.pool_id
         if pool_id is not None:

@@ -11,10 +11,11 @@ import uuid
 from collections import deque
 from typing import Any
 
+from synth_pools._client._sync.fleet.creation import InFlight, RolloutCreator
 from synth_pools._client._sync.fleet.pool_watch import PoolWatches
 from synth_pools._client._sync.fleet.retrying_caller import RetryingCaller
 from synth_pools._client._sync.fleet.scope import RolloutScope
-from synth_pools._client._sync.fleet.worker import FleetWorker, InFlight
+from synth_pools._client._sync.fleet.worker import FleetWorker
 from synth_pools._client._sync.transport import Transport
 from synth_pools._client.fleet.error_category import ErrorCategory, classify_error
 from synth_pools._client.fleet.journal import Run
@@ -84,6 +85,7 @@ class FleetEngine:
         self._ending = False
         self._worker: FleetWorker | None = None
         self._caller: RetryingCaller | None = None
+        self._creator: RolloutCreator | None = None
         self._watches: PoolWatches | None = None
         self._journal: JournalFile | None = None
         self._bar = ProgressBar(transport.clock) if options.progress is True else None
@@ -145,7 +147,13 @@ class FleetEngine:
         options, base_url = self._options, self._transport.config.base_url
         run = Run(uuid.uuid4().hex, self._pool_id, base_url)
         if options.journal_path is not None:
-            self._journal = in_thread(JournalFile, options.journal_path, self._pool_id, base_url)
+            self._journal = in_thread(
+                JournalFile,
+                options.journal_path,
+                self._pool_id,
+                base_url,
+                in_flight=options.max_in_flight,
+            )
             forget_in_children(self._journal)
             run = self._journal.run
         self._caller = RetryingCaller(
@@ -156,10 +164,13 @@ class FleetEngine:
             patience=options.patience,
         )
         self._watches = PoolWatches(self._transport, self._caller, self._group, self._fail)
+        scope = RolloutScope(self._transport, self._pool_id)
+        self._creator = RolloutCreator(scope, self._group, self._journal)
         self._worker = FleetWorker(
-            RolloutScope(self._transport, self._pool_id),
+            scope,
             self._group,
             self._caller,
+            self._creator,
             self._watches,
             run,
             self._journal,
@@ -312,9 +323,9 @@ class FleetEngine:
         self._group.stopping = True
         with self._changed:
             self._end()
-        if self._caller is not None and self._watches is not None:
-            self._caller.wake()
-            self._watches.wake()
+        for waiting in (self._caller, self._creator, self._watches):
+            if waiting is not None:
+                waiting.wake()
         self._group.stop()
         if self._watches is not None:
             self._watches.stop()

@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 from typing import Any
 
+from synth_pools._client._sync.fleet.creation import InFlight, RolloutCreator
 from synth_pools._client._sync.fleet.pool_watch import PoolWatches
 from synth_pools._client._sync.fleet.retrying_caller import BROKEN_SHARE, RetryingCaller
 from synth_pools._client._sync.fleet.scope import RolloutScope
@@ -37,23 +38,6 @@ from synth_pools.errors import (
 _FAILED = frozenset({"failed", "error"})
 
 
-@dataclasses.dataclass(slots=True)
-class InFlight:
-    """A request that is under way.
-
-    Attributes:
-        request: The request.
-        group: The caller's request that it repeats.
-        key: The idempotency key of its present attempt; empty before the first one.
-        rollout_id: Its rollout; None as long as it is not known to have one.
-    """
-
-    request: Any
-    group: int
-    key: str = ""
-    rollout_id: str | None = None
-
-
 class FleetWorker:
     """Worker for the requests of one fleet; any number at a time.
 
@@ -66,6 +50,7 @@ class FleetWorker:
         scope: RolloutScope,
         group: WorkerGroup,
         caller: RetryingCaller,
+        creator: RolloutCreator,
         watches: PoolWatches,
         run: Run,
         journal: JournalFile | None,
@@ -74,6 +59,7 @@ class FleetWorker:
         self._scope = scope
         self._group = group
         self._caller = caller
+        self._creator = creator
         self._watches = watches
         self._run = run
         self._journal = journal
@@ -84,22 +70,38 @@ class FleetWorker:
 
     def run(self, index: int, request: Any, group: int) -> RolloutOutcome:
         """Run a request to its end, or return its outcome from the journal."""
-        item = InFlight(request, group)
-        sha = digest(request)
+        item = InFlight(index, request, group, digest(request))
         admission: AdmissionRecord | None = None
-        if self._journal is not None:
-            ending = in_thread(self._journal.ending, index)
-            admission = self._journal.entries.admission(index)
-            former = ending or admission
-            if former is not None and former.sha != sha:
-                raise self._journal.mismatch(f"its request {index} is another one")
+        if self._journal is not None and index <= self._journal.entries.highest:
+            ending, admission = self._former(self._journal, item)
             if ending is not None:
                 return _replayed(ending, request, item.group)
+        if admission is None:
+            self._creator.take_up(item)
         # What ends on its way, by whatever, stays there: whoever ends the fleet may cancel it.
         self.in_flight[index] = item
-        outcome = self._run_item(index, item, sha, admission)
+        outcome = self._run_item(item, admission)
+        self._creator.leave(item)
         del self.in_flight[index]
         return outcome
+
+    def _former(
+        self, journal: JournalFile, item: InFlight
+    ) -> tuple[OutcomeRecord | None, AdmissionRecord | None]:
+        """Return the outcome of a request in an earlier run, or else its admission."""
+        index, ending = item.index, None
+        if journal.has_ended(index):
+            ending = (
+                journal.ending(index)
+                if journal.is_near(index)
+                else in_thread(journal.ending, index)
+            )
+        admission, batch = journal.entries.admission(index), journal.entries.batch(index)
+        shas = [former.sha for former in (ending, admission) if former is not None]
+        shas += [] if batch is None else [batch.sha(index)]
+        if any(sha != item.sha for sha in shas):
+            raise journal.mismatch(f"its request {index} is another one")
+        return ending, admission
 
     def cancel(self, item: InFlight, scope: RolloutScope) -> None:
         """Cancel a request in flight; a rollout whose id is unknown is found by its key."""
@@ -107,29 +109,33 @@ class FleetWorker:
             return
         if item.rollout_id is None:
             try:
-                item.rollout_id = rollout_id_of(self._create(item, scope))
+                found = self._creator.find(item, scope)
             except AuthenticationError:
                 if self._is_let_in:
                     raise
                 # With a key that is good for nothing nothing was made.
                 return
+            if found is None:
+                return
+            item.rollout_id = rollout_id_of(found)
         # One that has just ended, or is gone, does not go on either.
         with contextlib.suppress(ConflictError, NotFoundError):
             scope.cancel(item.rollout_id)
 
-    def _run_item(
-        self, index: int, item: InFlight, sha: str, admission: AdmissionRecord | None
-    ) -> RolloutOutcome:
+    def _run_item(self, item: InFlight, admission: AdmissionRecord | None) -> RolloutOutcome:
+        index, sha = item.index, item.sha
         attempt = 0 if admission is None else admission.attempt
         item.rollout_id = None if admission is None else admission.rollout_id
         try:
             while True:
-                rollout = self._once(index, attempt, item, sha)
+                rollout = self._once(item, attempt)
                 state = rollout.get("status", rollout.get("state"))
                 if state not in _FAILED or attempt >= self._retries:
                     break
                 attempt += 1
                 item.rollout_id = None
+                # Its key follows from its number: a run after a crash finds it by that.
+                item.is_alone = True
         except (AuthenticationError, ClientClosedError, JournalError):
             # No request will fare better: it is the fleet that ends.
             raise
@@ -146,22 +152,25 @@ class FleetWorker:
             index, item.request, rollout, rollout_error(rollout), attempt + 1, group=item.group
         )
 
-    def _once(self, index: int, attempt: int, item: InFlight, sha: str) -> dict[str, Any]:
+    def _once(self, item: InFlight, attempt: int) -> dict[str, Any]:
         """Run one rollout to its end, and return it with its summary."""
         scope, caller = self._scope, self._caller
-        item.key = self._run.key(index, attempt)
+        item.key = self._run.key(item.index, attempt)
         rollout: dict[str, Any] = {}
         mark = self._watches.mark()
         if item.rollout_id is None:
             validate_pool_rollout_request(item.request, context="run_many")
             pool = item.request.get("pool_id") if scope.pool_id is None else None
             rollout = caller.call(
-                lambda: self._create(item, scope),
+                lambda: self._create(item),
                 creates=True,
                 pool_id=pool if isinstance(pool, str) else None,
             )
             item.rollout_id = rollout_id_of(rollout)
-            self._write(AdmissionRecord(index, attempt, sha, item.rollout_id))
+            if item.batch is None:
+                # What was created in a batch is in the journal by its answer.
+                self._write(AdmissionRecord(item.index, attempt, item.sha, item.rollout_id))
+            self._creator.leave(item)
             # One that a run before this one created may have ended since, whatever is told of it.
             is_new = self._journal is None or not self._journal.is_resumed
         else:
@@ -175,9 +184,9 @@ class FleetWorker:
         summary = caller.call(lambda: scope.summary(rollout_id))
         return {**rollout, "summary": summary}
 
-    def _create(self, item: InFlight, scope: RolloutScope) -> dict[str, Any]:
+    def _create(self, item: InFlight) -> dict[str, Any]:
         try:
-            rollout = scope.create(item.request, item.key)
+            rollout = self._creator.create(item)
         except AuthenticationError:
             raise
         except Exception:

@@ -1,0 +1,279 @@
+"""Fleets whose rollouts are created in batches: lost, refused in part, taken up again."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from synth_pools import (
+    AsyncContainerPoolsClient,
+    NotFoundError,
+    RolloutOutcome,
+    ServerError,
+    ValidationFailedError,
+)
+from synth_pools._client._async.fleet.fleet import AsyncFleet
+from synth_pools._client.fleet.journal import AnswerRecord, BatchRecord, decode
+from tests.support.batch_service import BatchService
+from tests.support.fault_server import FaultServer, Seen
+from tests.support.faults import Fault, answer, html, reset, stall, when
+from tests.support.fleet_service import until
+
+pytestmark = pytest.mark.one_library
+
+P = "pool_1"
+FULL = (429, {"code": "queue_full", "message": "full", "retryable": True, "retry_after_ms": 20})
+
+
+@pytest.fixture
+def batches(server: FaultServer) -> BatchService:
+    """The `server` with the routes that a fleet uses, batches among them."""
+    service = BatchService()
+    server.play(choose=service)
+    return service
+
+
+def seeds(number: int) -> list[dict[str, Any]]:
+    return [{"seed": seed} for seed in range(number)]
+
+
+async def gather(outcomes: AsyncIterator[RolloutOutcome]) -> list[RolloutOutcome]:
+    return [outcome async for outcome in outcomes]
+
+
+async def run(
+    client: AsyncContainerPoolsClient, requests: list[Any], **options: Any
+) -> list[RolloutOutcome]:
+    return await gather(client.rollouts.run_many(P, requests, in_order=True, **options))
+
+
+def crowded(server: FaultServer, batches: BatchService, fleet: AsyncFleet) -> AsyncFleet:
+    """The same fleet, of which four creations wait when it learns that there are batches."""
+    engine, refuse = fleet._running(), batches.refuse
+
+    def is_asked() -> bool:
+        return any(seen.path == "/v1/capabilities" for seen in server.requests)
+
+    def hold(seen: Seen) -> Fault | None:
+        fault = refuse(seen)
+        if fault is not None or seen.path.endswith("/batch") or is_asked():
+            return fault
+        made = {"id": batches.admit(seen.headers["idempotency-key"], seen.json)}
+        return when(is_asked, answer({**made, "status": "queued"}, 202))
+
+    batches.refuse = hold
+    batches.tells = lambda: engine._creator is None or len(engine._creator._candidates) >= 4
+    return fleet
+
+
+def each_ran_once(service: BatchService, number: int) -> bool:
+    return service.seeds == dict.fromkeys(range(number), 1)
+
+
+async def test_rollouts_are_created_together(
+    server: FaultServer, batches: BatchService, fleet_client: AsyncContainerPoolsClient
+) -> None:
+    fleet = fleet_client.rollouts.run_many(P, seeds(200), max_in_flight=40, in_order=True)
+    outcomes = await gather(crowded(server, batches, fleet))
+    assert [outcome.index for outcome in outcomes] == list(range(200))
+    for outcome in outcomes:
+        assert outcome.ok
+        assert outcome.rollout is not None
+        assert outcome.rollout["request"] == {"seed": outcome.index}
+    assert each_ran_once(batches, 200)
+    assert max(batches.sizes) >= 5
+    assert all(body["pool_id"] == P for body in batches.batches.values())
+    assert [seen.path for seen in server.requests].count("/v1/capabilities") == 1
+
+
+@pytest.mark.parametrize("fault", [reset(), html(502), stall()], ids=["reset", "502", "silence"])
+async def test_a_batch_whose_answer_is_lost_is_sent_again_as_it_was(
+    server: FaultServer, batches: BatchService, fault: Fault
+) -> None:
+    lost: list[str] = []
+
+    def reply(_: Seen) -> Fault | None:
+        if len(batches.sent) not in (1, 2, 4):
+            return None
+        lost.append(batches.sent[-1])
+        return fault
+
+    batches.reply = reply
+    async with AsyncContainerPoolsClient(
+        api_key="sk_test", base_url=server.url, timeout=1, max_retries=9
+    ) as client:
+        fleet = client.rollouts.run_many(P, seeds(60), max_in_flight=30)
+        outcomes = await gather(crowded(server, batches, fleet))
+    assert all(outcome.ok for outcome in outcomes)
+    assert each_ran_once(batches, 60)
+    assert lost
+    assert all(number > 1 for key, number in Counter(batches.sent).items() if key in lost)
+
+
+async def test_of_a_batch_that_is_full_only_the_rest_is_asked_for_again(
+    server: FaultServer, batches: BatchService, fleet_client: AsyncContainerPoolsClient
+) -> None:
+    batches.refuse_item = lambda request: (
+        FULL if request["seed"] % 2 and len(batches.sent) == 1 else None
+    )
+    fleet = fleet_client.rollouts.run_many(P, seeds(40), max_in_flight=20)
+    outcomes = await gather(crowded(server, batches, fleet))
+    assert all(outcome.ok for outcome in outcomes)
+    assert each_ran_once(batches, 40)
+    assert len(set(batches.sent)) == len(batches.sent) > 0
+
+
+async def test_what_a_batch_refuses_ends_as_it_would_alone(
+    batches: BatchService, fleet_client: AsyncContainerPoolsClient
+) -> None:
+    missing = {"code": "task_not_found", "message": "no such task"}
+    wrong = {"code": "validation_failed", "message": "body.seed: no"}
+    refused = {5: (404, missing), 6: (422, wrong)}
+    batches.refuse_item = lambda request: refused.get(request["seed"])
+
+    def refuse(seen: Seen) -> Fault | None:
+        if seen.path.endswith("/batch") or seen.json["seed"] not in refused:
+            return None
+        status, error = refused[seen.json["seed"]]
+        return answer({"error": error}, status)
+
+    batches.refuse = refuse
+    outcomes = await run(fleet_client, seeds(20), max_in_flight=20)
+    bad = [outcome for outcome in outcomes if not outcome.ok]
+    assert [outcome.index for outcome in bad] == [5, 6]
+    assert [type(outcome.error) for outcome in bad] == [NotFoundError, ValidationFailedError]
+    assert "POST /v1/pools/pool_1/rollouts -> 404 task_not_found: no such task" in str(bad[0].error)
+    assert batches.seeds == dict.fromkeys(set(range(20)) - {5, 6}, 1)
+
+
+@pytest.mark.parametrize("features", [{}, {"batch": False}, {"batch": "yes"}, None])
+async def test_a_service_without_batches_gets_single_creations(
+    batches: BatchService, fleet_client: AsyncContainerPoolsClient, features: Any
+) -> None:
+    batches.features = features
+    assert all(outcome.ok for outcome in await run(fleet_client, seeds(40)))
+    assert each_ran_once(batches, 40)
+    assert batches.sent == []
+
+
+@pytest.mark.parametrize("status", [404, 405, 413, 422, 501])
+async def test_a_service_that_refuses_batches_gets_single_creations(
+    batches: BatchService, fleet_client: AsyncContainerPoolsClient, tmp_path: Path, status: int
+) -> None:
+    batches.refuse = lambda seen: html(status) if seen.path.endswith("/batch") else None
+    outcomes = await run(fleet_client, seeds(40), journal=tmp_path / "run.jsonl")
+    assert all(outcome.ok for outcome in outcomes)
+    assert each_ran_once(batches, 40)
+
+
+async def test_what_a_failing_batch_may_have_done_is_not_done_again_alone(
+    server: FaultServer, batches: BatchService, fleet_client: AsyncContainerPoolsClient
+) -> None:
+    batches.reply = lambda _: html(500)
+    fleet = fleet_client.rollouts.run_many(P, seeds(80), max_in_flight=10)
+    outcomes = await gather(crowded(server, batches, fleet))
+    failed = [outcome for outcome in outcomes if not outcome.ok]
+    assert all(isinstance(outcome.error, ServerError) for outcome in failed)
+    # The others are created alone, by a service that can do that.
+    assert 0 < len(failed) == sum(batches.sizes) < 20
+    assert each_ran_once(batches, 80)
+
+
+async def test_what_a_batch_would_change_is_created_alone(
+    batches: BatchService, fleet_client: AsyncContainerPoolsClient
+) -> None:
+    odd: list[Any] = [{"mode": "sync"}, {"pool_id": P}, {"metadata": {"text": "x" * 100_000}}]
+    requests = [{"seed": seed, **odd[seed % 3]} for seed in range(30)]
+    assert all(outcome.ok for outcome in await run(fleet_client, requests))
+    assert batches.sent == []
+    assert each_ran_once(batches, 30)
+
+
+@pytest.mark.parametrize("answered", [0, 1])
+async def test_a_run_that_ends_in_the_middle_of_a_batch_finds_what_it_made(
+    server: FaultServer,
+    batches: BatchService,
+    fleet_client: AsyncContainerPoolsClient,
+    tmp_path: Path,
+    answered: int,
+) -> None:
+    journal = tmp_path / "run.jsonl"
+    batches.reply = lambda _: None if len(batches.sent) <= answered else stall()
+    fleet = fleet_client.rollouts.run_many(P, seeds(150), journal=journal, max_in_flight=30)
+    async with crowded(server, batches, fleet):
+        async for _ in fleet:
+            if len(batches.sent) > answered:
+                break
+    assert len(batches.sent) > answered
+    lost = batches.sent[answered:]
+    kinds = [decode(line) for line in journal.read_bytes().splitlines()[1:]]
+    stored = {record.key for record in kinds if isinstance(record, BatchRecord)}
+    known = {record.key for record in kinds if isinstance(record, AnswerRecord)}
+    assert set(lost) <= stored - known
+    batches.reply = lambda _: None
+    batches.tells = lambda: True
+    again = await run(fleet_client, seeds(150), journal=journal, max_in_flight=7)
+    assert all(outcome.ok for outcome in again)
+    assert each_ran_once(batches, 150)
+    # As a whole, and once.
+    assert batches.sent.count(lost[0]) == 2
+
+
+async def test_a_run_that_ends_before_it_knows_of_batches_finds_what_it_made(
+    batches: BatchService, fleet_client: AsyncContainerPoolsClient, tmp_path: Path
+) -> None:
+    journal = tmp_path / "run.jsonl"
+    batches.features = {}
+    alone: list[Seen] = []
+
+    def refuse(seen: Seen) -> Fault | None:
+        if len(alone) < 3 or not seen.path.endswith("/rollouts"):
+            alone.append(seen)
+            return None
+        # It is made, and nobody hears of it.
+        batches.admit(seen.headers["idempotency-key"], seen.json)
+        alone.append(seen)
+        return stall()
+
+    batches.refuse = refuse
+    fleet = fleet_client.rollouts.run_many(P, seeds(50), journal=journal, max_in_flight=10)
+    async with fleet:
+        async for _ in fleet:
+            assert until(lambda: len(alone) >= 8)
+            break
+    batches.refuse = lambda _: None
+    batches.features = {"batch": True}
+    outcomes = await run(fleet_client, seeds(50), journal=journal, max_in_flight=20)
+    assert all(outcome.ok for outcome in outcomes)
+    assert each_ran_once(batches, 50)
+
+
+async def test_what_an_unanswered_batch_made_is_cancelled(
+    server: FaultServer, batches: BatchService, fleet_client: AsyncContainerPoolsClient
+) -> None:
+    batches.seconds = 60.0
+    requests: list[Any] = [{"seed": 0, "mode": "sync"}, *seeds(20)[1:]]
+    batches.reply = lambda _: stall() if len(batches.sent) == 1 else None
+
+    def refuse(seen: Seen) -> Fault | None:
+        if seen.path.endswith("/batch") or seen.json.get("mode") != "sync":
+            return None
+        return when(lambda: bool(batches.sent), answer({"id": "sync", "status": "completed"}))
+
+    batches.refuse = refuse
+    server.play(
+        choose=lambda seen: answer({}) if seen.path.endswith("/sync/summary") else batches(seen)
+    )
+    fleet = fleet_client.rollouts.run_many(P, requests, max_in_flight=20, on_interrupt="cancel")
+    async with crowded(server, batches, fleet):
+        with pytest.raises(ZeroDivisionError):
+            async for _ in fleet:
+                raise ZeroDivisionError
+    assert batches.sent.count(batches.sent[0]) == 2
+    made = {name for key, name in batches.keys.items() if key.startswith(batches.sent[0])}
+    assert made <= set(batches.cancelled)
+    assert len(made) == batches.sizes[0]

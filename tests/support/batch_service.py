@@ -1,0 +1,67 @@
+"""A pool in memory that admits rollouts in batches, too."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from tests.support.fault_server import Seen
+from tests.support.faults import Fault, answer, when
+from tests.support.fleet_service import FleetService
+
+
+class BatchService(FleetService):
+    """`FleetService` with the batches of the contract: each item has the batch's key and its place.
+
+    Attributes:
+        batches: The bodies of the batches, by key, in the order in which they came.
+        sent: How often each was sent.
+        features: What the capabilities name.
+        tells: Whether it answers what it can do; until then it does not.
+        refuse_item: The status and the error with which a request in a batch is refused; None to
+            admit it.
+        reply: What is done about the answer to a batch, once it has been carried out; None to give
+            it.
+    """
+
+    def __init__(self, seconds: float = 0.0) -> None:
+        super().__init__(seconds)
+        self.batches: dict[str, Any] = {}
+        self.sent: list[str] = []
+        self.features: dict[str, Any] = {"batch": True}
+        self.tells: Callable[[], bool] = lambda: True
+        self.refuse_item: Callable[[Any], tuple[int, dict[str, Any]] | None] = lambda _: None
+        self.reply: Callable[[Seen], Fault | None] = lambda _: None
+
+    @property
+    def sizes(self) -> list[int]:
+        return [len(body["rollouts"]) for body in self.batches.values()]
+
+    def __call__(self, seen: Seen) -> Fault:
+        if seen.path == "/v1/capabilities":
+            told = {"targets": [], "features": self.features, "version": "1"}
+            return when(self.tells, answer(told))
+        return self._batch(seen) if seen.path == "/v1/rollouts/batch" else super().__call__(seen)
+
+    def _batch(self, seen: Seen) -> Fault:
+        fault = self.refuse(seen)
+        if fault is not None:
+            return fault
+        key, body = seen.headers["idempotency-key"], json.loads(seen.body)
+        self.sent.append(key)
+        if self.batches.setdefault(key, body) != body:
+            return answer({"error": {"code": "idempotency_conflict", "message": "another"}}, 409)
+        items = [
+            self._item(f"{key}:{index}", index, request)
+            for index, request in enumerate(body["rollouts"])
+        ]
+        return self.reply(seen) or answer({"items": items})
+
+    def _item(self, key: str, index: int, request: Any) -> dict[str, Any]:
+        refused = None if key in self.keys else self.refuse_item(request)
+        if refused is not None:
+            status, error = refused
+            return {"index": index, "status": status, "rollout": None, "error": error}
+        rollout = {"id": self.admit(key, request), "status": "queued"}
+        return {"index": index, "status": 202, "rollout": rollout, "error": None}
