@@ -143,6 +143,10 @@ fuzz: $(STAMP) ## Ten minutes of bad input: no answer of 500, no traceback in th
 crash: $(STAMP) ## Whether kill -9 of the backend, 50 times under load, loses or repeats anything
 	$(BIN)/python -m tests.system.crash --write docs/results/crash.md $(ARGS)
 
+.PHONY: fleet
+fleet: $(STAMP) ## Whether kill -9 of a client, ten times in 100,000 rollouts, loses or repeats one
+	$(BIN)/python -m tests.system.fleet.kills --write docs/results/large-fleets.md $(ARGS)
+
 .PHONY: soak
 soak: $(STAMP) ## 5,000 rollouts on containers that the pool starts, while these and the backend are killed
 	$(BIN)/python -m tests.system.soak --write docs/results/soak.md $(ARGS)

@@ -36,7 +36,7 @@ from tests.support.ports import HOST, HeldPort
 ROOT = Path(__file__).resolve().parents[2]
 MODULE = "tests.support.container_process"
 _READY_SECONDS = 60.0
-_LONGEST_SECONDS = 900.0
+_LONGEST_SECONDS = 4 * 3600.0
 
 
 class ContainerProcess:
@@ -53,7 +53,7 @@ class ContainerProcess:
     ) -> None:
         self.port = port or HeldPort.kept()
         self.url = f"http://{HOST}:{self.port.number}"
-        self._ledger = ledger
+        self.ledger = ledger
         self._process = subprocess.Popen(
             [sys.executable, "-m", MODULE, kind, str(ledger), str(self.port.number)],
             cwd=ROOT,
@@ -63,7 +63,11 @@ class ContainerProcess:
     @property
     def ran(self) -> list[str]:
         """The ids of the rollouts that it has begun, in order."""
-        return self._ledger.read_text().split() if self._ledger.exists() else []
+        return self.ledger.read_text().split() if self.ledger.exists() else []
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     def wait_until_up(self) -> None:
         wait_until_up(self.url, self._process)

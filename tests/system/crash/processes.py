@@ -28,6 +28,11 @@ class Serve:
         self._options = options
         self._process: subprocess.Popen[bytes] | None = None
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
     def start(self, *, wait: bool = True) -> None:
         command = [sys.executable, "-m", "synth_pools.cli", "serve"]
         with self._log.open("ab") as log:

@@ -1,8 +1,9 @@
 """The client of the proof, a process of its own so that it can be killed.
 
-    python -m tests.system.fleet.client VARIANT URL POOL COUNT JOURNAL REPORT
+    python -m tests.system.fleet.client VARIANT URL POOL COUNT JOURNAL REPORT SECONDS
 
-Each outcome becomes a line of the report: index, rollout, status, reward, replayed.
+Each rollout lasts so many seconds. Each outcome becomes a line of the report: index, rollout,
+status, reward, replayed.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ from typing import Any
 
 from synth_pools import AsyncContainerPoolsClient, ContainerPoolsClient, RolloutOutcome
 
-_, VARIANT, URL, POOL, COUNT, JOURNAL, REPORT = sys.argv
+_, VARIANT, URL, POOL, COUNT, JOURNAL, REPORT, SECONDS = sys.argv
 
 
 def requests() -> Iterator[dict[str, Any]]:
-    return ({"seed": number, "params": {"seconds": 0.05}} for number in range(int(COUNT)))
+    params = {"seconds": float(SECONDS)}
+    return ({"seed": number, "params": params} for number in range(int(COUNT)))
 
 
 def report(outcome: RolloutOutcome) -> None:

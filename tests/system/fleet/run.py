@@ -117,7 +117,8 @@ def prove(rollouts: int, outage: float, variant: str, *, mean_bytes: int = MEAN_
         proxy = stack.enter_context(CuttingProxy(backend.url, mean_bytes=mean_bytes))
 
         def start(report: Path) -> subprocess.Popen[bytes]:
-            words = [variant, proxy.url, pool["pool_id"], str(rollouts), str(journal), str(report)]
+            words = [variant, proxy.url, pool["pool_id"], str(rollouts), str(journal)]
+            words += [str(report), "0.05"]
             return subprocess.Popen(
                 [sys.executable, "-m", "tests.system.fleet.client", *words],
                 cwd=ROOT,
