@@ -53,7 +53,7 @@ class StatementError(Exception):
 
     def __init__(self, cause: BaseException) -> None:
         state: str | None = getattr(cause, "sqlstate", None)
-        super().__init__(one_line(cause))
+        super().__init__(reason_in_one_line(cause))
         kind = "08" if state is None else state[:2]
         self.is_lost = kind in ("08", "57")
         self.is_outage = kind in _OUTAGES or state == _READ_ONLY
@@ -193,7 +193,7 @@ async def _opened(prepared: PreparedStatement[Any], arguments: Sequence[Any]) ->
     return await prepared.cursor(*arguments)
 
 
-def one_line(cause: BaseException) -> str:
+def reason_in_one_line(cause: BaseException) -> str:
     """Return what is wrong, in one line."""
     if isinstance(cause, StatementError):
         return str(cause)

@@ -17,7 +17,13 @@ from ...settings import StoreURL
 from ..database import Database, DatabaseClosedError, SchemaVersionError, StorageError
 from ..statements import CommitObserver, Snapshot
 from ..transactions import Batch, Job
-from .connection import DRIVER_ERRORS, PostgresConnection, StatementError, driven, one_line
+from .connection import (
+    DRIVER_ERRORS,
+    PostgresConnection,
+    StatementError,
+    driven,
+    reason_in_one_line,
+)
 from .greenlets import in_greenlet
 from .schema import VERSION, migrate
 from .sessions import end_session, lock_database, open_session
@@ -90,7 +96,7 @@ class PostgresDatabase(Database):
         except (StatementError, *DRIVER_ERRORS) as error:
             await database._close()
             reason = url.masked(
-                str(error) if isinstance(error, StatementError) else one_line(error)
+                str(error) if isinstance(error, StatementError) else reason_in_one_line(error)
             )
             raise StoreError(
                 f"cannot use the database at {url}: {reason}; "
