@@ -53,6 +53,16 @@ def test_a_link_logs_in_and_is_gone_from_the_address(page: Page, backend: LocalB
     assert elsewhere == []
 
 
+def test_pools_are_listed_by_name_and_id(
+    page: Page, client: ContainerPoolsClient, pool: str
+) -> None:
+    client.create_pool({"pool_id": "nameless"})
+    cells = "[...document.querySelectorAll('.wide tbody td:first-child')].map(one => one.innerText)"
+    page.until(f"{cells}.length === 2")
+    # What is named by its id has it once.
+    assert sorted(page.run(cells)) == [f"The first {pool}", "nameless"]
+
+
 def test_a_key_logs_in_and_out(page: Page, backend: LocalBackend) -> None:
     page.click(".bar button", "Log out")
     page.fill("input[name=key]", "wrong")

@@ -83,7 +83,7 @@ export class PoolsView {
             const containers = metrics?.containers ?? [];
             const healthy = containers.filter((one) => one.health === "healthy").length;
             return [
-              html`<a href=${path`#/pools/${pool.id}`}>${pool.name ?? pool.id}</a> <small>${pool.id}</small>`,
+              html`<a href=${path`#/pools/${pool.id}`}>${pool.name ?? pool.id}</a> ${(pool.name ?? pool.id) !== pool.id && html`<small>${pool.id}</small>`}`,
               html`<${Badge} status=${pool.status ?? pool.state} />`, html`<${Load} metrics=${metrics} />`,
               num(metrics?.queued_rollouts), num(metrics?.completed_rollouts), num(metrics?.failed_rollouts),
               metrics?.success_rate == null ? "–" : `${num(metrics.success_rate * 100, 1)} %`,
