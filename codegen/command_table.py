@@ -2,8 +2,9 @@
 
 Names follow from the operation's id and tag by rule. Where the rule gives a poor one the document
 says `x-cli-name`, `x-cli-aliases`, `x-cli-hidden` or `x-cli-ignore`, the names that restish reads,
-`x-cli-columns` for the columns of a table, or `x-cli-kind`. Operations that come to the same verb
-of the same group are one command, whose options choose between them.
+`x-cli-columns` for the columns of a table, or `x-cli-kind`; a tag says `x-cli-description`.
+Operations that come to the same verb of the same group are one command, whose options choose
+between them.
 """
 
 from __future__ import annotations
@@ -85,7 +86,9 @@ def write_command_table(document: dict[str, Any], output: Path) -> None:
         if one.body_name
     }
     groups = {
-        _group(document, tag["name"]): _text(tag.get("description", "")).partition("\n")[0]
+        _group(document, tag["name"]): _text(
+            tag.get("x-cli-description", tag.get("description", ""))
+        ).partition("\n")[0]
         for tag in reversed(document.get("tags", []))
     }
     used = {row.group: groups.get(row.group, "") for row in rows if row.group}

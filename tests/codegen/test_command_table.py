@@ -37,6 +37,20 @@ def row_of(folder: Path, path: str, operation: dict[str, Any], method: str = "ge
     return row
 
 
+def test_a_group_is_described_by_its_tag(tmp_path: Path) -> None:
+    answer = {"responses": {"200": {"description": "Fine."}}}
+    paths = {
+        f"/{tag}": {"get": {"operationId": f"list_{tag}", "tags": [tag], **answer}}
+        for tag in ("things", "parts")
+    }
+    tags = [
+        {"name": "things", "description": "Things.\n\n## More"},
+        {"name": "parts", "description": "Parts.", "x-cli-description": "Parts of things."},
+    ]
+    found = written(tmp_path, {"tags": tags, "paths": paths})["GROUPS"]
+    assert found == {"things": "Things.", "parts": "Parts of things."}
+
+
 def test_every_operation_has_one_command() -> None:
     named = [operation for row in COMMANDS for operation, _ in row.operations]
     assert sorted(named) == sorted(OPERATIONS)

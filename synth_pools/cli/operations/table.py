@@ -9,7 +9,7 @@ from synth_pools.cli.operations.model import CommandParameter, CommandRow, IdSou
 GROUPS: dict[str, str] = {
     "pools": "Define, read, change and archive pools.",
     "tasks": "The tasks of a pool.",
-    "rollouts": "The rollouts of one pool.",
+    "rollouts": "Start, follow and read rollouts, of all pools or of one (--pool).",
     "images": "The images that a pool's containers are made from, where the server builds them.",
     "containers": "Direct calls to the container behind a pool or a task.",
 }
