@@ -26,6 +26,7 @@ _EXTRAS = {
     "keyring": ("keyring", "keys in the keyring"),
     "local": ("uvicorn", "the local backend"),
     "parquet": ("pyarrow", "`export --format parquet`"),
+    "postgres": ("asyncpg", "the backend on a PostgreSQL database"),
     "msgspec": ("msgspec", "faster decoding of large answers"),
     "uvloop": ("uvloop", "a faster event loop of the backend"),
 }
