@@ -181,7 +181,8 @@ def test_an_image_that_cannot_be_had(small: Small, allowing: Server) -> None:
 
 
 def test_a_command_that_the_image_does_not_have(small: Small, allowing: Server) -> None:
-    config = small(start_timeout_seconds=8)
+    # At once, and not when its time is over: it would not be there then, either.
+    config = small(start_timeout_seconds=600)
     pool_id = allowing.pool(config={"image": {**config, "command": ["/no/such/program"]}})
     pool = ended_warming(allowing, pool_id)
     assert (pool["status"], pool["error"]["code"]) == ("failed", "process_not_healthy")

@@ -17,6 +17,7 @@ from ..containers.members import ContainerOrigin
 from ..domain import clock
 from ..server.open_files import limit_restorer
 from .discovery import ProcessIdentity, tagger
+from .launcher import ContainerEnd
 from .output import ProcessOutput
 
 _READ_SECONDS = 0.5
@@ -88,11 +89,12 @@ class Child:
     def origin(self) -> ContainerOrigin:
         return ContainerOrigin("local", platform.node())
 
-    async def how_it_ended(self) -> tuple[int, str]:
-        """Return the exit code, and words for it, once the last output has been read."""
+    async def read_end(self) -> ContainerEnd:
+        """Read how it ended, with the last of its output."""
         await self.read_rest()
         code = self.exit_code or 0
-        return code, f"was ended by signal {-code}" if code < 0 else f"ended with status {code}"
+        words = f"was ended by signal {-code}" if code < 0 else f"ended with status {code}"
+        return ContainerEnd(code, words)
 
     @property
     def exit_code(self) -> int | None:

@@ -27,6 +27,9 @@ _PULL_SECONDS = 3600.0
 
 _LONGEST_REASON = 500
 
+# At once, and after that many seconds each.
+_AGAIN = 'for pause in 0 2 10 30; do sleep "$pause"; "$@"; done'
+
 # What enforces a limit: the controller of a control group, as podman lists it, and docker's word.
 _ENFORCED_BY = {
     "memory_mb": ("memory", "MemoryLimit"),
@@ -161,12 +164,16 @@ class ContainerEngine:
                 _log.warning("%s cannot remove a container: %s", self.name, error)
 
     def remove_in_background(self, containers: Sequence[str]) -> None:
-        """Kill and remove containers by a command that outlives this program."""
+        """Kill and remove containers by commands that outlive this program.
+
+        More than once: what an engine was asked to make may be there only later.
+        """
+        command = ["sh", "-c", _AGAIN, "sh", self.name, *self._removal(containers)]
 
         def remove() -> None:
             with contextlib.suppress(OSError):
                 subprocess.run(  # noqa: S603 - the engine, and names that we made
-                    [self.name, *self._removal(containers)],
+                    command,
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,

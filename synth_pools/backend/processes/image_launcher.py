@@ -19,7 +19,7 @@ from .child import Child
 from .engine import UNAVAILABLE, ContainerEngine, EngineError, Image, installed, missing, reason_of
 from .failures import IMAGE
 from .image_spec import SOCKET_FOLDER, ImageSpec
-from .launcher import LaunchError, StartOrder
+from .launcher import ContainerEnd, LaunchError, StartOrder
 from .output import ProcessOutput
 from .permissions import mount_refusal
 from .ports import HOST
@@ -36,8 +36,9 @@ _POOL_LABEL = "synth-pools.pool"
 # From one removal of what an engine may just be making to the next, and how long that goes on
 # before its command is killed.
 _ROUND_SECONDS = 0.25
-_END_SECONDS = 10.0
+_END_SECONDS = 60.0
 _SIGNALS_FROM = 128
+_NO_SUCH_PROGRAM = 127
 
 
 class EngineContainer:
@@ -70,18 +71,19 @@ class EngineContainer:
     async def exited(self, limit_seconds: float | None = None) -> bool:
         return await self.client.exited(limit_seconds)
 
-    async def how_it_ended(self) -> tuple[int, str]:
-        """Return the exit code, and words that tell a limit or the engine from the program."""
+    async def read_end(self) -> ContainerEnd:
+        """Read how it ended, and tell a limit or the engine from the program."""
         await self.client.read_rest()
         code = self.client.exit_code or 0
         state = await self.engine.state(self.name)
         if state.ran_out_of_memory:
-            return code, "was killed because it needed more memory than it may have"
+            return ContainerEnd(code, "was killed because it needed more memory than it may have")
         if not state.was_started:
-            return code, f"could not be started: {reason_of(self.output.last_lines())}"
+            words = f"could not be started: {reason_of(self.output.last_lines())}"
+            return ContainerEnd(code, words, is_final=code == _NO_SUCH_PROGRAM)
         if code > _SIGNALS_FROM:
-            return code, f"was ended by signal {code - _SIGNALS_FROM}"
-        return code, f"ended with status {code}"
+            return ContainerEnd(code, f"was ended by signal {code - _SIGNALS_FROM}")
+        return ContainerEnd(code, f"ended with status {code}")
 
     def close(self) -> None:
         """Let go of what belongs to it on this side, once it has been removed."""
@@ -229,8 +231,11 @@ async def _end(engine: ContainerEngine, containers: Sequence[EngineContainer]) -
                     container.client.signal(signal.SIGKILL)
             await running[0].exited(_ROUND_SECONDS)
             await engine.remove(names)
-            if loop.time() > deadline + _END_SECONDS:
+            if loop.time() > deadline + PATIENCE_SECONDS:
                 break
+        if loop.time() > deadline:
+            # What its engine was asked to make may still come.
+            engine.remove_in_background(names)
     except BaseException:
         engine.remove_in_background(names)
         raise

@@ -44,6 +44,21 @@ class StartOrder:
     output: ProcessOutput
 
 
+@dataclass(frozen=True, slots=True)
+class ContainerEnd:
+    """End of a container.
+
+    Attributes:
+        exit_code: Its exit code; negative for the signal that ended it.
+        words: Words for how it ended, to follow its name.
+        is_final: Whether another start would end in the same way.
+    """
+
+    exit_code: int
+    words: str
+    is_final: bool = False
+
+
 class Started(Protocol):
     """A container that was started, until its launcher has ended it."""
 
@@ -63,8 +78,8 @@ class Started(Protocol):
     async def exited(self, limit_seconds: float | None = None) -> bool:
         """Wait for its end, at most so many seconds; True if it has ended."""
 
-    async def how_it_ended(self) -> tuple[int, str]:
-        """Return the exit code of one that has ended, and words after its name for how."""
+    async def read_end(self) -> ContainerEnd:
+        """Read how one that has ended did so, with the last of its output."""
 
 
 class Launcher(Protocol[Spec, Run]):

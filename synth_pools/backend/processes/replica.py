@@ -330,6 +330,7 @@ class Replica:
         instance.release(self._context.ports)
 
     async def _ended(self, child: Started, when: str) -> ProcessFailure:
-        code, how = await child.how_it_ended()
-        message = f"The {self._noun} {how}, {when}."
-        return ProcessFailure(message, code, tuple(child.output.last_lines()))
+        end = await child.read_end()
+        message = f"The {self._noun} {end.words}, {when}."
+        output = tuple(child.output.last_lines())
+        return ProcessFailure(message, end.exit_code, output, is_final=end.is_final)
