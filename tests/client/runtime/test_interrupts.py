@@ -454,3 +454,16 @@ def test_a_socket_that_cannot_speak_tls_is_closed() -> None:
         with pytest.raises(ValueError, match="server_hostname"):
             start_tls(ours, ssl.create_default_context(), "", LIMIT, Alarm())
         assert ours.fileno() == -1
+
+
+def test_a_socket_whose_handshake_fails_is_closed() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.settimeout(LIMIT)
+        theirs.send(b"this is no handshake")
+        with pytest.raises(ssl.SSLError) as caught:
+            start_tls(ours, ssl.create_default_context(), "localhost", LIMIT, Alarm())
+        # As long as its error is held, nothing else closes it, with what it has not read.
+        with contextlib.suppress(ConnectionResetError):
+            while theirs.recv(65_536):
+                assert caught.value
