@@ -317,14 +317,15 @@ class _Run:
         )
         authorization = f"Bearer {self.settings.api_key.reveal()}"
         try:
-            connection.request("GET", "/v1/capabilities", headers={"Authorization": authorization})
-            status = connection.getresponse().status
+            with contextlib.closing(connection):
+                connection.request(
+                    "GET", "/v1/capabilities", headers={"Authorization": authorization}
+                )
+                status = connection.getresponse().status
         except (OSError, http.client.HTTPException) as error:
             raise LocalBackendError(
                 f"the backend at {self.url} does not answer: {error}"
             ) from error
-        finally:
-            connection.close()
         if status != 200:
             raise LocalBackendError(f"the backend at {self.url} answers its first call {status}")
 

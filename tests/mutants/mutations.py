@@ -32,6 +32,8 @@ _ARITHMETIC: dict[type[ast.operator], tuple[str, str]] = {
 # The greatest status of HTTP. Greater numbers are sizes and limits, which no test has to hold.
 _GREATEST_NUMBER = 599
 _UNIT = re.compile("_?[KMG]IB")
+# Names that a module gives to such a number, whatever its size is.
+_BOUND = re.compile(r"^_?(MOST|LONGEST|LARGEST|DEEPEST|SHORTEST|LEAST)(_|$)|_(SECONDS|BYTES)$")
 _LOG_METHODS = {"debug", "info", "warning", "error", "exception", "log"}
 _BOUNDARIES = ast.Lt | ast.LtE | ast.Gt | ast.GtE
 # What is read from a clock, or compared with what is.
@@ -179,6 +181,8 @@ def _rule(parent: ast.AST, field: str, node: ast.AST) -> str:
         # Any number but 0 switches an option of a socket on.
         case ast.Call(func=ast.Attribute(attr="setsockopt")), ast.Constant():
             return "flag"
+        case ast.Assign(targets=[ast.Name(id=name)]), ast.Constant() if _BOUND.search(name):
+            return "size"
     match node:
         case ast.JoinedStr():
             return "text"

@@ -111,6 +111,8 @@ def test_each_kind_of_change(source: str, mutants: list[str]) -> None:
         "x = 65536",
         "x = 2**31 - 1",
         "x = 64 * _MIB",
+        "_MOST_NAMES = 20",
+        "_GRACE_SECONDS = 1",
         "x = zip(y, z, strict=True)",
         "x = (1, 2.5, 5, 10, 50)",
         # What the program promises itself.

@@ -55,7 +55,8 @@ def _clean(name: str) -> str:
     text = re.sub(r"^[A-Za-z]:", "", text)
     segments = [_clean_segment(segment) for segment in text.split("/")]
     kept = [segment for segment in segments if segment][-_MOST_SEGMENTS:]
-    while len(kept) > 1 and len("/".join(kept)) > _LONGEST_PATH:
+    # One segment alone is short enough.
+    while len("/".join(kept)) > _LONGEST_PATH:
         del kept[0]
     return "/".join(kept)
 

@@ -82,6 +82,12 @@ def test_no_two_are_the_same(names: list[str], paths: list[str]) -> None:
     assert safe_paths(names) == paths
 
 
+def test_a_path_loses_the_folders_that_make_it_too_long() -> None:
+    a, b, c, d = (letter * 119 for letter in "abcd")
+    assert safe_paths([f"{a}/{b}/{c}/{d}d"]) == [f"{a}/{b}/{c}/{d}d"]
+    assert safe_paths([f"{a}/{b}/{c}c/{d}d"]) == [f"{b}/{c}c/{d}d"]
+
+
 def test_whatever_comes_it_can_be_created_and_stays_as_it_is(tmp_path: Path) -> None:
     parts = [*"aAb. /\\:%\x00\n-_~é\u0301\u202e\ud800ß😀cCoOnN12İ", "..", "../", "CON", "x" * 90]
     dice = random.Random(7)
