@@ -19,6 +19,7 @@ import pytest
 from starlette.applications import Starlette
 
 from synth_pools.backend.api.app import create_app
+from synth_pools.backend.api.live_page import new_links
 from synth_pools.backend.server.listener import base_url, open_listening_socket
 from synth_pools.backend.server.thread import ServerThread
 from synth_pools.backend.services import Services
@@ -142,7 +143,7 @@ def serve(data_dir: Path, *, grace: float = 0.0, **chosen: Any) -> Iterator[Serv
     apps: list[Starlette] = []
 
     def make_app() -> Starlette:
-        apps.append(create_app(settings))
+        apps.append(create_app(settings, new_links()))
         return apps[0]
 
     thread = ServerThread(make_app, listener, settings, grace=grace)

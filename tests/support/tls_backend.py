@@ -20,6 +20,7 @@ from hypercorn.asyncio import serve
 from hypercorn.config import Config
 
 from synth_pools.backend.api.app import create_app
+from synth_pools.backend.api.live_page import new_links
 from synth_pools.backend.settings import Secret, Settings
 from tests.support.leaks import KEY
 
@@ -52,7 +53,8 @@ def tls_backend(folder: Path, *, asks_for_certificates: bool = False) -> Iterato
     authority = trustme.CA()
     config = _config(folder, authority, asks_for_certificates)
     (folder / "data").mkdir()
-    app = create_app(Settings(data_dir=folder / "data", api_key=Secret(KEY)))
+    settings = Settings(data_dir=folder / "data", api_key=Secret(KEY))
+    app = create_app(settings, new_links())
     loop = asyncio.new_event_loop()
     stop = asyncio.Event()
     with socket.create_server(("127.0.0.1", 0)) as listening:

@@ -15,17 +15,17 @@ from ..domain.validation import Contract
 from ..services import open_services
 from ..settings import Settings
 from .dispatcher import Dispatcher
-from .live_page import LivePage, new_links
+from .live_page import LivePage
 
 
-def create_app(settings: Settings, links: LoginLinks | None = None) -> Starlette:
+def create_app(settings: Settings, links: LoginLinks) -> Starlette:
     """Make the application, which opens its parts at its start and closes them at its end.
 
     While it is up, its parts are at `app.state.services`; closing takes bounded time.
 
     Args:
         settings: The options of the backend, checked.
-        links: Issued the links that log in to the page; None where nobody is shown one.
+        links: Issues the links that log in to the page.
 
     Returns:
         The application; nothing is opened before its lifespan begins.
@@ -36,7 +36,7 @@ def create_app(settings: Settings, links: LoginLinks | None = None) -> Starlette
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         async with open_services(settings, contract) as services:
-            dispatcher.page = LivePage(services, links or new_links())
+            dispatcher.page = LivePage(services, links)
             dispatcher.services = app.state.services = services
             app.state.wind_down = services.wind_down
             try:

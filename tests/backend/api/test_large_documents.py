@@ -159,6 +159,7 @@ def test_a_large_answer_means_what_a_small_one_means(server: Server) -> None:
         (b'{"rollout_id":"another","status":"completed","a":"' + b"x" * 400_000 + b'"}', "another"),
         (b'{"trace":"' + b"x" * 400_000 + b'"}', "neither a status nor a reward"),
     ],
+    ids=["too many values", "no JSON", "no object", "another rollout", "no outcome"],
 )
 def test_a_large_answer_that_cannot_be_used(
     start: Callable[..., Server], body: bytes, words: str
