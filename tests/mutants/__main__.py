@@ -2,7 +2,8 @@
 
     python -m tests.mutants [--since REV | --all] [--only PATH ...] [--sample 20] [--write FILE]
 
-Exit status 1 if fewer than 90 % are killed in one of the packages.
+Exit status 1 if fewer than 90 % are killed in one of the packages. Of a run that is interrupted the
+packages are kept that it has done.
 """
 
 from __future__ import annotations
@@ -38,14 +39,7 @@ def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> int:
             print("nothing that changed can be mutated")
             return 0
         print(f"{len(planned)} mutants, seed {options.seed}", file=sys.stderr, flush=True)
-        verdicts = run_mutants(
-            root,
-            planned,
-            options.jobs,
-            options.budget,
-            _tell,
-            lambda name: print(f"fails without a mutant: {name}", file=sys.stderr, flush=True),
-        )
+        verdicts, is_whole = _verdicts(root, planned, options.jobs, options.budget)
     except (LookupError, UnusableTestsError) as error:
         print(f"make mutants: {error}", file=sys.stderr)
         return 2
@@ -55,7 +49,35 @@ def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> int:
     if options.write:
         before = options.write.read_text(encoding="utf-8") if options.write.exists() else ""
         options.write.write_text(page(before, rows, survivors), encoding="utf-8")
+    if not is_whole:
+        return 130
     return 1 if any(row.share < options.least for row in rows) else 0
+
+
+def _verdicts(
+    root: Path, planned: list[Planned], jobs: int, budget: float
+) -> tuple[list[Verdict], bool]:
+    """Run the mutants; where that is interrupted, keep the packages of which all have run.
+
+    Returns:
+        The verdicts, in the order of the mutants, and whether none is missing.
+    """
+    found: dict[Planned, Verdict] = {}
+
+    def note(verdict: Verdict) -> None:
+        found[verdict.planned] = verdict
+        what = "killed  " if verdict.is_killed else "SURVIVED"
+        line = f"{what} {verdict.seconds:4.0f} s  {line_of(verdict)}  ({verdict.reason})"
+        print(line, file=sys.stderr, flush=True)
+
+    def warn(name: str) -> None:
+        print(f"fails without a mutant: {name}", file=sys.stderr, flush=True)
+
+    try:
+        return run_mutants(root, planned, jobs, budget, note, warn), True
+    except KeyboardInterrupt:
+        missing = {package_of(one.path) for one in planned if one not in found}
+        return [found[one] for one in planned if package_of(one.path) not in missing], False
 
 
 def sample(
@@ -94,12 +116,6 @@ def sample(
         for _, planned in sorted(tickets, key=lambda each: each[0])[:number]
     ]
     return sorted(chosen, key=lambda one: (one.path, one.mutant.start)), left_out
-
-
-def _tell(verdict: Verdict) -> None:
-    what = "killed  " if verdict.is_killed else "SURVIVED"
-    line = f"{what} {verdict.seconds:4.0f} s  {line_of(verdict)}  ({verdict.reason})"
-    print(line, file=sys.stderr, flush=True)
 
 
 def _lines(options: argparse.Namespace, root: Path) -> dict[str, set[int] | None]:

@@ -11,7 +11,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -93,7 +93,7 @@ def run_mutants(
         for number in range(1, jobs):
             copies.put(shutil.copytree(first, Path(folder) / str(number), symlinks=True))
         judge = _Judge(maps, Path(folder), budget, root / CACHE / "killers.json")
-        told = threading.Lock()
+        told, stopped = threading.Lock(), threading.Event()
 
         def judge_in_a_copy(one: Planned) -> Verdict:
             copy = copies.get()
@@ -102,6 +102,9 @@ def run_mutants(
             finally:
                 copies.put(copy)
             with told:
+                # Tests that were ended tell nothing.
+                if stopped.is_set():
+                    raise CancelledError
                 on_verdict(verdict)
             return verdict
 
@@ -110,6 +113,7 @@ def run_mutants(
             try:
                 return [future.result() for future in futures]
             except BaseException:
+                stopped.set()
                 for future in futures:
                     future.cancel()
                 end_what_runs()

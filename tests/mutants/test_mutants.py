@@ -413,6 +413,29 @@ def test_a_mutant_that_never_ends_is_killed(repo: Path, monkeypatch: pytest.Monk
     assert verdict.reason == "its tests do not end"
 
 
+def test_an_interrupted_run_keeps_the_packages_that_it_has_done(
+    repo: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(repo / "synth_pools/backend/storage/__init__.py", "")
+    write(repo / "synth_pools/backend/storage/rows.py", "def one() -> int:\n    return 1\n")
+    tests = "from synth_pools.backend.storage import rows\n\n\ndef test_one() -> None:\n"
+    write(repo / "tests/backend/storage/test_rows.py", f"{tests}    assert rows.one() == 1\n")
+
+    def run(copy: Path, names: list[str], *args: Any, **options: Any) -> Any:
+        # The first mutant of the second package; its tests are ended before they can tell.
+        if any("test_rows" in name for name in names) and not options:
+            raise KeyboardInterrupt
+        return run_tests(copy, names, *args, **options)
+
+    monkeypatch.setattr("tests.mutants.run.run_tests", run)
+    arguments = ["--all", "--only", "synth_pools/backend", "--jobs", "1", "--write"]
+    assert main([*arguments, str(repo / "results.md")], repo) == 130
+    assert "storage" not in capsys.readouterr().out
+    written = (repo / "results.md").read_text()
+    assert "| `synth_pools/backend/room` | 5 |" in written
+    assert "storage" not in written
+
+
 def test_an_unknown_revision_is_told_of(repo: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--since", "no-such-tag"], repo) == 2
     assert "no-such-tag" in capsys.readouterr().err
