@@ -35,6 +35,8 @@ _UNIT = re.compile("_?[KMG]IB")
 # Names that a module gives to such a number, whatever its size is.
 _BOUND = re.compile(r"^_?(MOST|LONGEST|LARGEST|DEEPEST|SHORTEST|LEAST)(_|$)|_(SECONDS|BYTES)$")
 _LOG_METHODS = {"debug", "info", "warning", "error", "exception", "log"}
+# From which size on something is done in another way, with the same result.
+_LARGE = re.compile(r"_?LARGE(_|$)")
 _BOUNDARIES = ast.Lt | ast.LtE | ast.Gt | ast.GtE
 # What is read from a clock, or compared with what is.
 _INSTANT = re.compile(
@@ -101,8 +103,7 @@ class _Finder:
                 for op, (before, after) in zip(
                     ops, itertools.pairwise([left, *comparators]), strict=True
                 ):
-                    # No clock shows just the instant of a limit, on whichever side that is.
-                    rule = "instant" if isinstance(op, _BOUNDARIES) and _is_instant(node) else ""
+                    rule = _rule_of_boundary(node) if isinstance(op, _BOUNDARIES) else ""
                     for mutant in self._swap(before, after, *_COMPARISONS[type(op)]):
                         yield dataclasses.replace(mutant, rule=rule)
             case ast.BoolOp(op=op, values=values):
@@ -208,13 +209,16 @@ def _rule(parent: ast.AST, field: str, node: ast.AST) -> str:
     return ""
 
 
-def _is_instant(node: ast.Compare) -> bool:
-    names = (
+def _rule_of_boundary(node: ast.Compare) -> str:
+    names = [
         each.id if isinstance(each, ast.Name) else each.attr
         for each in ast.walk(node)
         if isinstance(each, ast.Name | ast.Attribute)
-    )
-    return any(map(_INSTANT.search, names))
+    ]
+    # No clock shows just the instant of a limit, on whichever side that is.
+    if any(map(_INSTANT.search, names)):
+        return "instant"
+    return "size" if any(map(_LARGE.match, names)) else ""
 
 
 def _is_part_of_number(node: ast.AST) -> bool:

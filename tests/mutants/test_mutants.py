@@ -112,6 +112,7 @@ def test_each_kind_of_change(source: str, mutants: list[str]) -> None:
         "x = 2**31 - 1",
         "x = 64 * _MIB",
         "_MOST_NAMES = 20",
+        "x = len(y) > _LARGE_BYTES",
         "_GRACE_SECONDS = 1",
         "x = zip(y, z, strict=True)",
         "x = (1, 2.5, 5, 10, 50)",

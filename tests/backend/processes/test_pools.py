@@ -228,6 +228,9 @@ def test_one_that_never_gets_healthy(allowing: Server, argv: list[str], says: st
     )
     assert "retryable" not in refused["error"]
     allowing.refused("POST", f"/v1/pools/{pool_id}/pause", 409, "pool_not_active")
+    container = f"/v1/pools/{pool_id}/container"
+    nothing = allowing.refused("GET", f"{container}/health", 502, "container_unreachable")
+    assert nothing["error"]["retryable"] is True
     eventually(lambda: not containers(allowing, pool_id))
     # It is tried again when somebody has seen to the cause.
     resumed = allowing.post(f"/v1/pools/{pool_id}/resume")

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -29,8 +28,6 @@ from synth_pools._client._async import connections as async_connections
 from synth_pools._client._sync import connections
 from synth_pools._client.http.messages import PoolLimits
 from synth_pools._client.runtime.sync_.concurrency import WorkerGroup
-from synth_pools._client.runtime.sync_.interrupts import Alarm, Interrupt
-from synth_pools._client.runtime.sync_.sockets import start_tls
 from tests.support import faults
 from tests.support.contents import serving
 from tests.support.fault_server import FaultServer, Seen
@@ -431,39 +428,3 @@ def test_closing_wakes_the_download_of_a_task(
                 return (await asyncio.gather(call, return_exceptions=True))[0]
 
     assert isinstance(asyncio.run(run()), ClientClosedError)
-
-
-def test_what_is_waited_for_after_the_stop_is_woken_at_once() -> None:
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-
-        class Reader:
-            def wake(self) -> None:
-                theirs.shutdown(socket.SHUT_RDWR)
-
-        theirs.settimeout(LIMIT)
-        interrupt = Interrupt()
-        interrupt.stop()
-        with interrupt.reading(Reader()):
-            assert theirs.recv(1) == b""
-
-
-def test_a_socket_that_cannot_speak_tls_is_closed() -> None:
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        with pytest.raises(ValueError, match="server_hostname"):
-            start_tls(ours, ssl.create_default_context(), "", LIMIT, Alarm())
-        assert ours.fileno() == -1
-
-
-def test_a_socket_whose_handshake_fails_is_closed() -> None:
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        theirs.settimeout(LIMIT)
-        theirs.send(b"this is no handshake")
-        with pytest.raises(ssl.SSLError) as caught:
-            start_tls(ours, ssl.create_default_context(), "localhost", LIMIT, Alarm())
-        # As long as its error is held, nothing else closes it, with what it has not read.
-        with contextlib.suppress(ConnectionResetError):
-            while theirs.recv(65_536):
-                assert caught.value

@@ -150,8 +150,6 @@ async def resume_pool(request: Request) -> Response:
     def next_status(pool: Pool) -> str:
         if pool.status in ("active", "warming"):
             return pool.status
-        if pool.status not in ("paused", "failed"):
-            raise pool_not_active(pool.id, pool.status)
         starts = starts_containers(pool.definition)
         _check_start(request.services, pool.definition)
         # One that failed is tried again, whatever it has been told to do without since.
