@@ -185,8 +185,10 @@ def _lines_by_module(
                 path = Path(module).relative_to(copy).as_posix()
                 for line, contexts in measured.contexts_by_lineno(module).items():
                     for context in contexts:
-                        # What pytest tells programs has the phase of the test behind it.
-                        name = names.get(context) or names.get(context.rpartition(" (")[0])
+                        # What pytest tells programs has the phase of the test behind it; a fork
+                        # has that of the program before it.
+                        told = context.rpartition(")|")[2].rpartition(" (")[0]
+                        name = names.get(context) or names.get(told)
                         if name is not None:
                             found[path][line].add(name)
         except coverage.exceptions.DataError:

@@ -40,7 +40,14 @@ def run_command(
     with tempfile.TemporaryDirectory() as place:
         texts = Path(place, "out"), Path(place, "err")
         process = _PROCESSES.Process(
-            target=_run, args=(given, dict(environment or os.environ), folder, texts)
+            target=_run,
+            args=(
+                given,
+                dict(environment or os.environ),
+                folder,
+                texts,
+                os.environ.get("PYTEST_CURRENT_TEST", ""),
+            ),
         )
         process.start()
         process.join(_SECONDS)
@@ -75,6 +82,7 @@ def _run(
     environment: dict[str, str],
     folder: Path | None,
     texts: Sequence[Path],
+    test: str,
 ) -> None:
     from synth_pools.cli import run  # loaded already, and only where it runs
 
@@ -84,7 +92,23 @@ def _run(
         os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
-    sys.exit(run(arguments))
+    with _measured(test):
+        sys.exit(run(arguments))
+
+
+@contextmanager
+def _measured(test: str) -> Iterator[None]:
+    """Tell coverage.py for which test it measures, if it does; it sees no end of a fork."""
+    measured = "coverage" in sys.modules and sys.modules["coverage"].Coverage.current()
+    if not measured:
+        yield
+        return
+    measured.switch_context(test)
+    try:
+        yield
+    finally:
+        measured.stop()
+        measured.save()
 
 
 def refusal_of(*arguments: object) -> str:
