@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.mutants.changes import distance_of
 from tests.mutants.coverage_map import CoverageMap
 from tests.mutants.kept_lines import moved
 
@@ -153,3 +154,20 @@ def test_lines_are_followed_into_a_text_that_has_changed() -> None:
         5: {"two", "three"},
         6: {"three"},
     }
+
+
+@pytest.mark.parametrize(
+    ("module", "tests", "distance"),
+    [
+        ("http/retry.py", "http/test_retry.py", 0),
+        ("http/retry.py", "http/test_request_builder.py", 1),
+        ("http/retry.py", "async_/test_faults.py", 2),
+        ("_async/facade/pools.py", "facade/async_/test_calls.py", 1),
+        ("_async/facade/pools.py", "facade/sync_/test_calls.py", 1),
+        ("_async/facade/pools.py", "async_/test_faults.py", 2),
+        # Both variants of a package have the tests of the package.
+        ("runtime/async_/interrupts.py", "runtime/test_loops.py", 1),
+    ],
+)
+def test_the_nearest_tests_are_those_of_the_module(module: str, tests: str, distance: int) -> None:
+    assert distance_of(f"synth_pools/_client/{module}", f"tests/client/{tests}") == distance

@@ -11,7 +11,7 @@ from synth_pools.backend.api.disconnects import ClientDisconnectedError, unless_
 
 
 class Channel:
-    """What a server hands an application to receive messages from."""
+    """Channel of a request, on which a server sends these kinds of messages and then none."""
 
     def __init__(self, *kinds: str) -> None:
         self.kinds = list(kinds)
