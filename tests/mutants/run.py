@@ -93,8 +93,8 @@ def run_mutants(
         copies.put(first)
         for number in range(1, jobs):
             copies.put(shutil.copytree(first, Path(folder) / str(number), symlinks=True))
-        judge = _Judge(maps, Path(folder), budget, root / CACHE / "killers.json")
         told, stopped = threading.Lock(), threading.Event()
+        judge = _Judge(maps, Path(folder), budget, root / CACHE / "killers.json", stopped)
 
         def judge_in_a_copy(one: Planned) -> Verdict:
             copy = copies.get()
@@ -103,9 +103,6 @@ def run_mutants(
             finally:
                 copies.put(copy)
             with told:
-                # Tests that were ended tell nothing.
-                if stopped.is_set():
-                    raise CancelledError
                 on_verdict(verdict)
             return verdict
 
@@ -125,8 +122,14 @@ def run_mutants(
 
 class _Judge:
     def __init__(
-        self, maps: dict[str, CoverageMap], folder: Path, budget: float, killers: Path
+        self,
+        maps: dict[str, CoverageMap],
+        folder: Path,
+        budget: float,
+        killers: Path,
+        stopped: threading.Event,
     ) -> None:
+        self._stopped = stopped
         self._maps = maps
         self._folder = folder
         self._budget = budget
@@ -205,6 +208,9 @@ class _Judge:
         records = self._folder / f"records-{next(self._numbers)}"
         seconds = sum(known.seconds[name] for name in tests)
         code = run_tests(copy, tests, _LONGEST_FACTOR * seconds + _LONGEST_EXTRA_SECONDS, records)
+        # Tests that were ended tell nothing.
+        if self._stopped.is_set():
+            raise CancelledError
         if code == 0:
             return None
         if code is None:
