@@ -130,7 +130,7 @@ def test_a_port_that_another_took_first(start: Start, monkeypatch: pytest.Monkey
     assert (one["restarts"], "ended with status 1" in one["last_error"]) == (1, True)
 
 
-def test_one_that_hangs_is_replaced(start: Start) -> None:
+def test_one_that_hangs_is_replaced(start: Start, caplog: pytest.LogCaptureFixture) -> None:
     own = start(allow_processes=True, health_interval_seconds=0.1, health_timeout_seconds=0.2)
     config = {"process": process(start_timeout_seconds=2)}
     pool_id = start_pool(own, config=config)
@@ -140,8 +140,9 @@ def test_one_that_hangs_is_replaced(start: Start) -> None:
     rollout_id = own.rollout(pool_id)["id"]
     after = eventually(lambda: own.get(f"/v1/rollouts/{rollout_id}")["result"])
     assert after["pid"] != before["pid"]
-    [now] = healthy(own, pool_id, 1)
-    assert "does not work" in now["last_error"]
+    healthy(own, pool_id, 1)
+    # Its last error may be of another one, which was too late to start.
+    assert "does not work" in caplog.text
     assert not psutil.pid_exists(before["pid"])
 
 
