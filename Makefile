@@ -139,9 +139,13 @@ contract-selftest: $(STAMP) ## Whether the contract kit sees every fault, and no
 fuzz: $(STAMP) ## Ten minutes of bad input: no answer of 500, no traceback in the log
 	$(BIN)/python -m tests.system.fuzz --write docs/results/fuzz.md $(ARGS)
 
+STORE                ?= sqlite
+CRASH_PAGE_sqlite     = docs/results/crash.md
+CRASH_PAGE_postgresql = docs/results/crash-postgres.md
+
 .PHONY: crash
-crash: $(STAMP) ## Whether kill -9 of the backend, 50 times under load, loses or repeats anything
-	$(BIN)/python -m tests.system.crash --write docs/results/crash.md $(ARGS)
+crash: $(STAMP) ## Whether kill -9 of the backend, 50 times under load, loses or repeats anything: STORE=postgresql
+	$(BIN)/python -m tests.system.crash --store $(STORE) --write $(CRASH_PAGE_$(STORE)) $(ARGS)
 
 .PHONY: fleet
 fleet: $(STAMP) ## Whether kill -9 of a client, ten times in 100,000 rollouts, loses or repeats one

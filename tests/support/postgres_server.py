@@ -199,6 +199,23 @@ def execute(url: str, script: str) -> None:
     _run(run())
 
 
+def fetch(url: str, sql: str) -> list[tuple[Any, ...]]:
+    """Ask a database something, beside whoever uses it and in any thread."""
+    found: list[tuple[Any, ...]] = []
+
+    async def run() -> None:
+        import asyncpg  # as above
+
+        connection = await asyncpg.connect(url)
+        try:
+            found.extend(tuple(row) for row in await connection.fetch(sql))
+        finally:
+            await connection.close()
+
+    _run(run())
+    return found
+
+
 async def _make_database(server: str, name: str) -> None:
     import asyncpg  # as below
 

@@ -7,16 +7,18 @@ import logging
 import random
 import sys
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 
+from tests.support.postgres_server import running_server
 from tests.system.crash.run import Report, crash_run
 
 _PAGE = """\
 # Crash test
 
-`make crash` runs a real client and three real containers in processes of their own against
-`synth-pools serve`, and kills the backend with `kill -9` at random moments, in its start too, while
-the client creates, repeats, cancels and follows rollouts. One container is made with
+`{command}` runs a real client and three real containers in processes of their own against
+`synth-pools serve`{where}, and kills the backend with `kill -9` at random moments, in its start
+too, while the client creates, repeats, cancels and follows rollouts. One container is made with
 synth-containers and forgets a rollout whose caller is gone; one like it has its rollouts submitted
 and asked for (`submission_mode: async`), and so keeps them; the third keeps those that it is waited
 for, and answers `GET /rollouts/{id}` too. A quarter of the rollouts have `limits.max_attempts: 3`.
@@ -45,15 +47,33 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.system.crash", description=__doc__)
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seed", type=int, default=random.randrange(10_000))
+    parser.add_argument(
+        "--store",
+        choices=["sqlite", "postgresql"],
+        default="sqlite",
+        help="the database of the backend; a PostgreSQL server is started for it, and survives",
+    )
     parser.add_argument("--write", type=Path, metavar="FILE", help="also write the result there")
     arguments = parser.parse_args()
     # That nobody answers for a while is the point.
     logging.getLogger("synth_pools").setLevel(logging.ERROR)
-    with tempfile.TemporaryDirectory(prefix="synth-pools-crash-") as folder:
-        report = crash_run(Path(folder), arguments.kills, arguments.seed, _tell)
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="synth-pools-crash-"))
+        store = None
+        if arguments.store == "postgresql":
+            store = stack.enter_context(running_server()).new_database("crash")
+        report = crash_run(Path(folder), arguments.kills, arguments.seed, _tell, store)
     _print(report)
     if arguments.write is not None:
-        text = _PAGE.replace("{result}", "\n".join(report.lines()))
+        is_served = arguments.store == "postgresql"
+        page = {
+            "command": "make crash STORE=postgresql" if is_served else "make crash",
+            "where": " with a PostgreSQL database, whose server lives on" if is_served else "",
+            "result": "\n".join(report.lines()),
+        }
+        text = _PAGE
+        for name, value in page.items():
+            text = text.replace(f"{{{name}}}", value)
         arguments.write.write_text(text)
     return 1 if report.verdict.wrong else 0
 

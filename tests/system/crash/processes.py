@@ -17,7 +17,7 @@ KEY = "sk_crash_test"
 class Serve:
     """`synth-pools serve` on one port and one data directory, over and over."""
 
-    def __init__(self, data_dir: Path, log: Path, *options: str) -> None:
+    def __init__(self, data_dir: Path, log: Path, *options: str, store: str | None = None) -> None:
         # Held until this process ends: the backend is away between a kill and the next start.
         self._port = HeldPort()
         self.url = f"http://{HOST}:{self._port.number}"
@@ -26,6 +26,9 @@ class Serve:
         self._data_dir = data_dir
         self._log = log
         self._options = options
+        self._environment = {"SYNTH_POOLS_API_KEY": KEY}
+        if store is not None:
+            self._environment["SYNTH_POOLS_STORE"] = store
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -46,7 +49,7 @@ class Serve:
                 cwd=ROOT,
                 stdout=subprocess.DEVNULL,
                 stderr=log,
-                env={**os.environ, "SYNTH_POOLS_API_KEY": KEY},
+                env={**os.environ, **self._environment},
             )
         if wait:
             wait_until_up(self.url, self._process)

@@ -16,11 +16,17 @@ from synth_pools import ContainerPoolsClient
 from synth_pools.backend.storage.content_store import FOLDER
 from synth_pools.backend.storage.data_dir import FILE_NAME
 from tests.support.container_process import container_processes, content_of
+from tests.support.postgres_server import fetch
 from tests.system.crash.ledgers import Verdict, compare, stored_rollouts
 from tests.system.crash.load import Load
 from tests.system.crash.processes import KEY, Serve
 
 _DRAIN_SECONDS = 120.0
+# Without the name of the schema that they are in.
+_ORPHANS = """
+SELECT COUNT(*) FROM {schema}events
+    WHERE rollout_seq NOT IN (SELECT seq FROM {schema}rollouts)
+"""
 # How many of the kills come before the backend has said that it is there.
 _EARLY = 0.2
 
@@ -61,13 +67,17 @@ class Report:
 
 
 def crash_run(
-    folder: Path, kills: int, seed: int, tell: Callable[[str], None] = lambda _: None
+    folder: Path,
+    kills: int,
+    seed: int,
+    tell: Callable[[str], None] = lambda _: None,
+    store: str | None = None,
 ) -> Report:
     begun = time.monotonic()
     chance = random.Random(seed)
     data_dir = folder / "data"
     kinds = ("forgetting", "keeping", "submitting")
-    serve = Serve(data_dir, folder / "backend.log")
+    serve = Serve(data_dir, folder / "backend.log", store=store)
     with contextlib.ExitStack() as running:
         started = running.enter_context(container_processes(folder, *kinds))
         containers = dict(zip(kinds, started, strict=True))
@@ -108,8 +118,9 @@ def crash_run(
         verdict.expect(status == 0, f"the backend's last exit status is {status}")
     log = (folder / "backend.log").read_text()
     verdict.expect("Traceback" not in log, f"the backend's log: {log[-2000:]}")
-    _check_file(verdict, data_dir / FILE_NAME)
-    _check_contents(verdict, data_dir)
+    if store is None:
+        _check_file(verdict, data_dir / FILE_NAME)
+    _check_contents(verdict, data_dir, store)
     return Report(
         verdict,
         serve.kills,
@@ -158,10 +169,15 @@ def _check_artifacts(verdict: Verdict, client: ContainerPoolsClient, load: Load)
     return looked
 
 
-def _check_contents(verdict: Verdict, data_dir: Path) -> None:
+def _check_contents(verdict: Verdict, data_dir: Path, store: str | None) -> None:
     """Every content that a rollout has is there, whole, and nothing is half written."""
-    with contextlib.closing(sqlite3.connect(data_dir / FILE_NAME)) as database:
-        named = {name for (name,) in database.execute("SELECT sha256 FROM artifacts")}
+    if store is not None:
+        named = {name for (name,) in fetch(store, "SELECT sha256 FROM synth_pools.artifacts")}
+        orphans = fetch(store, _ORPHANS.replace("{schema}", "synth_pools."))[0][0]
+        verdict.expect(orphans == 0, f"{orphans} events belong to no rollout")
+    else:
+        with contextlib.closing(sqlite3.connect(data_dir / FILE_NAME)) as database:
+            named = {name for (name,) in database.execute("SELECT sha256 FROM artifacts")}
     files = {path.name: path for path in (data_dir / FOLDER).rglob("*") if path.is_file()}
     verdict.expect(named <= set(files), f"without a file: {named - set(files)}")
     for name, path in files.items():
@@ -173,7 +189,5 @@ def _check_file(verdict: Verdict, file: Path) -> None:
     with contextlib.closing(sqlite3.connect(file)) as database:
         [answer] = database.execute("PRAGMA integrity_check").fetchone()
         verdict.expect(answer == "ok", f"the database: {answer}")
-        orphans = database.execute(
-            "SELECT COUNT(*) FROM events WHERE rollout_seq NOT IN (SELECT seq FROM rollouts)"
-        ).fetchone()[0]
+        orphans = database.execute(_ORPHANS.replace("{schema}", "")).fetchone()[0]
         verdict.expect(orphans == 0, f"{orphans} events belong to no rollout")
