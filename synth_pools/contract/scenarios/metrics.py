@@ -107,6 +107,9 @@ def service_queue_counts(ctx: Context) -> None:
     if not session.options.read_only and (session.echo or session.containers):
         # Counts above zero, so that a wrong factor shows.
         pool_id = ctx.resources.live_pool(concurrency=2)
+        if "delete_pool" in session.document.operations:
+            # Nothing could run in an archived one.
+            ctx.require(200, "delete_pool", {"pool_id": ctx.resources.pool("gone", concurrency=7)})
         made = [start_rollout(ctx, pool_id, env={"delay": 600}) for _ in range(5)]
         for rollout in made[:2]:
             wait_for(ctx, rollout, STARTED)
