@@ -30,16 +30,24 @@ _ATTEMPT_SECONDS = 3.0
 @scenario(
     "containers.several",
     "Containers",
-    "a rollout runs on the container of the pool with the least running rollouts",
+    "a rollout runs on the container of the pool with the least running rollouts; get_pool_urls "
+    "has all of them, and the first for a task without its own",
     "create_pool",
     "create_rollout",
+    "get_pool_urls",
     needs=("containers", _FEATURE),
 )
 def containers_several(ctx: Context) -> None:
     here = ctx.session.containers
     # No other pool has these: the rollouts of all pools may count for a container.
     urls = [here["first"], here["twin"]]
-    pool_id = ctx.resources.pool(container_url=None, container_urls=urls, concurrency=2)
+    pool_id = ctx.resources.pool(
+        container_url=None, container_urls=urls, concurrency=2, tasks=[{"task_id": "t"}]
+    )
+    told = ctx.require(200, "get_pool_urls", {"pool_id": pool_id})
+    ctx.expect.equal("get_pool_urls", "container_urls", urls, told.at("container_urls"), told)
+    of_task = told.at("task_urls", 0, "container_url")
+    ctx.expect.equal("get_pool_urls", "container_url of a task", urls[0], of_task, told)
     for reader, pool, response in of_pool(ctx, pool_id):
         ctx.expect.equal(reader, "container_urls", urls, at(pool, "container_urls"), response)
     held = next(hold(ctx))
