@@ -17,7 +17,7 @@ _SECTION = "Pools: states"
 def _definition(ctx: Context) -> dict[str, Any]:
     return {
         "target": "arbitrary",
-        "config": {"timeout_seconds": 120, "image": "registry.example/one:1", "deep": {"a": [1]}},
+        "config": {"timeout_seconds": 120, "label": "registry.example/one:1", "deep": {"a": [1]}},
         "metadata": {"team": "contract", "n": ctx.random.randrange(10**6), "empty": {}},
         "tasks": [
             {"task_id": "first", "task_config": {"max_steps": 4}, "task_metadata": {"a": "b"}},
@@ -280,7 +280,7 @@ def pools_patch(ctx: Context) -> None:
         # Objects merge however deep they lie, in every field, unknown ones too.
         (
             {
-                "config": {"deep": {"b": None, "c": {"d": 1}}, "image": None},
+                "config": {"deep": {"b": None, "c": {"d": 1}}, "label": None},
                 "metadata": {"in": {"a": {"b": 1}, "x": 1}},
                 "x_other": {"in": {"a": {"b": 1}, "x": 1}},
             },
